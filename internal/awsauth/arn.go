@@ -1,0 +1,283 @@
+package awsauth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Partitions are the AWS partitions whose callers the authenticator accepts
+// (aws-iam-authenticator v0.7.18, pkg/endpoints/partitions.go).
+func Partitions() []string {
+	return []string{"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"}
+}
+
+func knownPartition(p string) bool {
+	switch p {
+	case "aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc":
+		return true
+	}
+	return false
+}
+
+// ARN is the ARN of a principal: an IAM role, user or account root, an STS session of a role,
+// or an STS federated user.
+type ARN struct {
+	Partition string // aws, aws-cn, …
+	Service   string // iam or sts
+	Account   string // 12 digits
+	Resource  string // role/NAME, role/PATH/NAME, user/NAME, user/PATH/NAME, root, assumed-role/NAME/SESSION, federated-user/NAME
+}
+
+// String writes the ARN as AWS does.
+func (a ARN) String() string {
+	return "arn:" + a.Partition + ":" + a.Service + "::" + a.Account + ":" + a.Resource
+}
+
+// SessionRole returns the role behind an STS session ARN, as the authenticator derives it
+// (pkg/arn/arn.go, Canonicalize), and whether a is such an ARN.
+func (a ARN) SessionRole() (ARN, bool) {
+	rest, ok := strings.CutPrefix(a.Resource, "assumed-role/")
+	if !ok {
+		return ARN{}, false
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	return ARN{a.Partition, "iam", a.Account, "role/" + name}, true
+}
+
+// WithoutPath returns the ARN of the role without its path, which is how its callers arrive
+// (STS leaves the path out), and whether a is a role that has one.
+func (a ARN) WithoutPath() (ARN, bool) {
+	rest, ok := strings.CutPrefix(a.Resource, "role/")
+	i := strings.LastIndexByte(rest, '/')
+	if !ok || i < 0 {
+		return ARN{}, false
+	}
+	a.Resource = "role/" + rest[i+1:]
+	return a, true
+}
+
+// IsRole reports whether a names an IAM role.
+func (a ARN) IsRole() bool { return strings.HasPrefix(a.Resource, "role/") }
+
+// Name is the last part of the resource: a role's, user's or session's name, or root.
+func (a ARN) Name() string { return a.Resource[strings.LastIndexByte(a.Resource, '/')+1:] }
+
+// ARNError says why a text is not the ARN of a principal.
+type ARNError struct {
+	Text    string
+	Problem string // what is wrong, to stand behind the quoted text
+	Hint    string // what to write instead; may be empty
+}
+
+func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Problem) }
+
+// ParseARN reads the ARN of a principal. Scheme, partition, service and resource type are
+// accepted in any case, because the authenticator compares whole ARNs without case
+// (pkg/config/mapper.go, Matches), and are returned in lower case. Every error is an [*ARNError]
+// and means that no caller can ever have this ARN: names are checked against the characters and
+// lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
+func ParseARN(text string) (ARN, error) {
+	fail := func(hint, problem string, args ...any) (ARN, error) {
+		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
+	}
+	if trimmed := strings.TrimFunc(text, invisible); trimmed != text && trimmed != "" {
+		hint := "remove the white space"
+		if arn, err := ParseARN(trimmed); err == nil {
+			hint = "write " + arn.String()
+		}
+		return fail(hint, "has white space or an invisible character at an end, and ARNs are compared as they are")
+	}
+	parts, ok := splitARN(text)
+	if !ok || fold(parts[0]) != "arn" {
+		if problem, ok := uniqueID(text); ok {
+			return fail("write the ARN, such as arn:aws:iam::111122223333:role/NAME", "%s", problem)
+		}
+		return fail("write an ARN such as arn:aws:iam::111122223333:role/NAME", "is not an ARN")
+	}
+	a := ARN{fold(parts[1]), fold(parts[2]), parts[4], parts[5]}
+	switch {
+	case !knownPartition(a.Partition):
+		return fail("the partitions are "+strings.Join(Partitions(), ", "), "has the partition %q, which does not exist", parts[1])
+	case a.Service != "iam" && a.Service != "sts":
+		return fail("write the ARN of an IAM role or user", "is an ARN of the service %q, and only principals of iam and sts log in", parts[2])
+	case parts[3] != "":
+		return fail("leave the region empty: arn:"+a.Partition+":"+a.Service+"::…", "has the region %q, and ARNs of principals have none", parts[3])
+	case !IsAccountID(a.Account):
+		return fail("an account id is 12 digits, leading zeros included", "has the account %q, which is not 12 digits", parts[4])
+	}
+	kind, rest, slash := strings.Cut(a.Resource, "/")
+	if lower := fold(kind); lower != kind {
+		kind, a.Resource = lower, lower+a.Resource[len(kind):]
+	}
+	if err := checkResource(a, kind, rest, slash); err != nil {
+		return fail(err.Hint, "%s", err.Problem)
+	}
+	return a, nil
+}
+
+// checkResource checks the part of the ARN behind the account.
+func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
+	switch a.Service + ":" + kind {
+	case "iam:root":
+		if slash {
+			return &ARNError{Problem: "names something below root", Hint: "write arn:" + a.Partition + ":iam::" + a.Account + ":root"}
+		}
+		return nil
+	case "iam:role", "iam:user":
+		return checkName(rest, 64)
+	case "sts:federated-user":
+		return checkName(rest, 32)
+	case "sts:assumed-role":
+		name, session, _ := strings.Cut(rest, "/")
+		if err := checkName(name, 64); err != nil {
+			return err
+		}
+		if strings.Contains(session, "/") {
+			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: "write the role's own ARN, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
+		}
+		return nil
+	case "iam:group":
+		return &ARNError{Problem: "names an IAM group, and groups never log in", Hint: "write one entry for each role or user"}
+	case "iam:instance-profile":
+		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write the ARN of the role that the instance profile holds, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
+	}
+	return &ARNError{
+		Problem: fmt.Sprintf("names %q of the service %s, which is no principal that logs in", a.Resource, a.Service),
+		Hint:    "write the ARN of an IAM role or user, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME",
+	}
+}
+
+// checkName checks a name, with or without a path before it, of at most limit characters.
+func checkName(pathAndName string, limit int) *ARNError {
+	i := strings.LastIndexByte(pathAndName, '/')
+	path, name := pathAndName[:i+1], pathAndName[i+1:]
+	if name == "" {
+		return &ARNError{Problem: "has no name at its end", Hint: "write the name behind the last slash"}
+	}
+	for _, r := range name {
+		if r == '*' || r == '?' {
+			return &ARNError{Problem: "has a wildcard, and the authenticator knows none", Hint: "write one entry for each role or user"}
+		}
+		if !nameRune(foldRune(r)) {
+			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r), Hint: "names consist of letters, digits and +=,.@-_"}
+		}
+	}
+	if n := utf8.RuneCountInString(name); n > limit {
+		return &ARNError{Problem: fmt.Sprintf("has a name of %d characters, and IAM allows %d", n, limit), Hint: "write the name as IAM shows it"}
+	}
+	for _, r := range path {
+		if r < '!' || r > '~' {
+			return &ARNError{Problem: fmt.Sprintf("has %q in its path, which IAM does not allow", r), Hint: "write the path as IAM shows it"}
+		}
+	}
+	return nil
+}
+
+func nameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("+=,.@-_", r)
+}
+
+// uniqueID recognizes the unique ids that IAM shows beside ARNs (IAM user guide, "Unique identifiers").
+func uniqueID(text string) (problem string, ok bool) {
+	prefixes := map[string]string{"AROA": "role", "AIDA": "user", "AGPA": "group", "AIPA": "instance profile"}
+	if len(text) < 16 || strings.Contains(text, ":") {
+		return "", false
+	}
+	kind, ok := prefixes[text[:4]]
+	return "is the unique id of a " + kind + ", not an ARN", ok
+}
+
+// IsAccountID reports whether id is 12 digits.
+func IsAccountID(id string) bool {
+	if len(id) != 12 {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] < '0' || id[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// Canonicalize turns the ARN of a caller, as STS GetCallerIdentity gives it, into the ARN that the
+// entries are searched for, exactly as the authenticator does (pkg/arn/arn.go, Canonicalize):
+// an STS session becomes its role, everything else stays as it is. An error means that the
+// authenticator refuses the caller before any mapping.
+func Canonicalize(arn string) (string, error) {
+	parts, ok := splitARN(arn)
+	if !ok || parts[0] != "arn" {
+		return "", fmt.Errorf("%q is not an ARN", arn)
+	}
+	partition, service, account, resource := parts[1], parts[2], parts[4], parts[5]
+	if !knownPartition(partition) {
+		return "", fmt.Errorf("%q has the partition %q, which the authenticator does not know", arn, partition)
+	}
+	kind, rest, _ := strings.Cut(resource, "/")
+	switch {
+	case service == "iam" && (kind == "role" || kind == "user" || kind == "root"), service == "sts" && kind == "federated-user":
+		return arn, nil
+	case service == "sts" && kind == "assumed-role":
+		i := strings.LastIndexByte(rest, '/')
+		if i < 0 {
+			return "", fmt.Errorf("%q names no session behind the role", arn)
+		}
+		return "arn:" + partition + ":iam::" + account + ":role/" + rest[:i], nil
+	}
+	return "", fmt.Errorf("%q is no principal that the authenticator accepts: it takes IAM roles, users and root, and STS sessions and federated users", arn)
+}
+
+// splitARN cuts an ARN into its six parts, of which the last may hold colons.
+func splitARN(text string) (parts [6]string, ok bool) {
+	for i := range 5 {
+		if parts[i], text, ok = strings.Cut(text, ":"); !ok {
+			return parts, false
+		}
+	}
+	parts[5] = text
+	return parts, true
+}
+
+// AccountOf is the account in an ARN, or empty where there is none.
+func AccountOf(arn string) string {
+	parts, _ := splitARN(arn)
+	return parts[4]
+}
+
+// fold maps texts that strings.EqualFold holds equal, and only those, to one text:
+// lower-case letters for ASCII and what folds to it, otherwise the smallest rune of the orbit.
+func fold(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return strings.Map(foldRune, s)
+		}
+	}
+	return strings.ToLower(s)
+}
+
+func foldRune(r rune) rune {
+	least := r
+	for c := unicode.SimpleFold(r); c != r; c = unicode.SimpleFold(c) {
+		least = min(least, c)
+	}
+	if least >= 'A' && least <= 'Z' {
+		least += 'a' - 'A'
+	}
+	return least
+}
+
+// invisible holds for the characters that people cannot see at the end of a value.
+func invisible(r rune) bool {
+	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
+}
+
+// AsARNError returns the [*ARNError] that an error of ParseARN is.
+func AsARNError(err error) *ARNError {
+	if e, ok := errors.AsType[*ARNError](err); ok {
+		return e
+	}
+	return &ARNError{Problem: err.Error()}
+}

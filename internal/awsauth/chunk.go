@@ -1,0 +1,202 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// chunk is what kubectl reads as one document of a file.
+type chunk struct {
+	text   string
+	offset int  // in the file
+	json   bool // read by the JSON decoder
+}
+
+// start is the offset in the file of the first character that is no white space, dashes that begin
+// the document aside.
+func (c chunk) start() int {
+	rest := strings.TrimLeftFunc(c.text, unicode.IsSpace)
+	if after, ok := strings.CutPrefix(rest, "---"); ok && wordLen(after, 0) == 0 {
+		rest = strings.TrimLeftFunc(after, unicode.IsSpace)
+	}
+	return c.offset + len(c.text) - len(rest)
+}
+
+// split cuts the file into documents. A file that begins with a brace is read as a row of JSON
+// values; where that ends after no or one value, the rest is read as YAML.
+func (r *manifestReader) split() []chunk {
+	text, at := r.file.text, r.file.lines.first
+	var chunks []chunk
+	if strings.HasPrefix(strings.TrimLeftFunc(text[at:], unicode.IsSpace), "{") && at == 0 {
+		decoder := json.NewDecoder(strings.NewReader(text))
+		for {
+			var value json.RawMessage
+			err := decoder.Decode(&value)
+			if errors.Is(err, io.EOF) {
+				return chunks
+			}
+			if err != nil && len(chunks) > 1 {
+				r.failJSON(at, err)
+				return chunks
+			}
+			if err != nil {
+				break
+			}
+			at = int(decoder.InputOffset())
+			chunks = append(chunks, chunk{string(value), at - len(value), true})
+		}
+	}
+	return append(chunks, r.splitYAML(at)...)
+}
+
+// splitYAML cuts the file from an offset on at the lines that begin with three dashes, wherever
+// they stand: kubectl does not look at what YAML makes of them.
+func (r *manifestReader) splitYAML(at int) []chunk {
+	var chunks []chunk
+	begin := at
+	for line := range strings.Lines(r.file.text[at:]) {
+		end := at
+		at += len(line)
+		rest, ok := strings.CutPrefix(line, "---")
+		if !ok {
+			continue
+		}
+		if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
+			r.fail(end, "kubectl refuses %q behind the three dashes that separate documents", rest)
+		}
+		if begin < end { // else kubectl lets the line begin the document
+			chunks = append(chunks, chunk{text: r.file.text[begin:end], offset: begin})
+			begin = at
+		}
+	}
+	rest := r.file.text[begin:]
+	if rest != "" && !strings.HasSuffix(rest, "\n") {
+		rest += "\n" // as kubectl does, which shows in a literal at the end
+	}
+	return append(chunks, chunk{text: rest, offset: begin})
+}
+
+// failJSON reports where a row of JSON values, whose last one ends at the offset, breaks off.
+func (r *manifestReader) failJSON(at int, err error) {
+	at = chunk{text: r.file.text[at:], offset: at}.start()
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		at = int(syntax.Offset) - 1
+	}
+	r.fail(at, "the document does not parse as JSON: %w", err)
+}
+
+// part is a document with a node tree of its own, whose lines count from its beginning.
+type part struct {
+	file   *file
+	text   string
+	offset int // in the file
+	lines  lineIndex
+}
+
+// file is a whole file.
+type file struct {
+	text  string
+	lines lineIndex
+}
+
+// at is the offset in the file at which a node's own text begins.
+func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.lines, n) }
+
+// tree returns the document's node tree for its places. The node is nil where yaml.v3 reads the
+// text in another way than kubectl. What stands behind the end of the YAML document is reported:
+// kubectl reads nothing of it, and says nothing.
+func (r *manifestReader) tree(c chunk) (*part, *yaml.Node) {
+	p := &part{file: &r.file, text: c.text, offset: c.offset, lines: r.file.lines}
+	if len(c.text) != len(r.file.text) {
+		p.lines = newLineIndex(c.text)
+	}
+	if c.json {
+		p.lines.yaml = p.lines.editor // JSON ends no line at NEL, LS and PS
+		return p, jsonTree(c.text, &p.lines)
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(c.text))
+	var first yaml.Node
+	if err := decoder.Decode(&first); err != nil || len(first.Content) == 0 {
+		return p, nil
+	}
+	for {
+		var next yaml.Node
+		err := decoder.Decode(&next)
+		if errors.Is(err, io.EOF) {
+			return p, resolveAlias(first.Content[0])
+		}
+		var at int
+		if err != nil {
+			at = p.lines.offset(c.text, errorLine(err), 1)
+		} else {
+			content := next.Content[0]
+			if content.Kind == yaml.ScalarNode && content.Tag == "!!null" {
+				continue
+			}
+			at = p.lines.offset(c.text, content.Line, content.Column)
+		}
+		r.fail(c.offset+at, "the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---")
+		return p, resolveAlias(first.Content[0])
+	}
+}
+
+// node follows the way to an object through a document's tree; nil where the tree has no such way.
+func (f foundObject) node(n *yaml.Node) *yaml.Node {
+	for _, i := range f.items {
+		var items *yaml.Node
+		for _, p := range pairs(n, 0) {
+			if p.key.Value == "items" {
+				items = resolveAlias(p.value)
+			}
+		}
+		if items == nil || i >= len(items.Content) {
+			return nil
+		}
+		n = resolveAlias(items.Content[i])
+	}
+	return n
+}
+
+// jsonTree builds the node tree of a JSON text that has been decoded before. yaml.v3 cannot read
+// every JSON text: it knows neither \/ nor surrogate pairs.
+func jsonTree(text string, lines *lineIndex) *yaml.Node {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	return jsonNode(d, text, lines)
+}
+
+func jsonNode(d *json.Decoder, text string, lines *lineIndex) *yaml.Node {
+	rest := text[d.InputOffset():]
+	at := len(text) - len(strings.TrimLeft(rest, " \t\r\n:,"))
+	token, err := d.Token()
+	if err != nil {
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.ScalarNode}
+	n.Line, n.Column = lines.position(text, at)
+	switch token := token.(type) {
+	case json.Delim:
+		n.Kind = yaml.MappingNode
+		if token == '[' {
+			n.Kind = yaml.SequenceNode
+		}
+		for d.More() {
+			child := jsonNode(d, text, lines)
+			if child == nil {
+				return nil
+			}
+			n.Content = append(n.Content, child)
+		}
+		if _, err := d.Token(); err != nil {
+			return nil
+		}
+	case string:
+		n.Style, n.Value = yaml.DoubleQuotedStyle, token
+	}
+	return n
+}

@@ -1,0 +1,278 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Document is an object with what the authenticator loads from it, and beside every value the
+// place where it stands. Values are the authenticator's; a node tree of the text gives places.
+type Document struct {
+	Map *Map
+	// Texts are the sections that are present and not empty to the authenticator.
+	Texts []*Text
+	// Roles and Users are the elements of Map.Roles and Map.Users with their places.
+	Roles, Users []Mapping
+	// Accounts are the elements of Map.Accounts; BadAccounts those that the authenticator leaves out.
+	Accounts, BadAccounts []Field
+	// DataKeys and BinaryKeys are the keys under data and binaryData, sorted.
+	DataKeys, BinaryKeys []Scalar
+	// NotText are keys under data whose value is no string, DuplicateKeys those that a manifest
+	// writes twice. Both are possible in manifests only.
+	NotText, DuplicateKeys []Scalar
+
+	object *Object
+}
+
+// At is the place of the object itself, for what concerns all of it.
+func (d *Document) At() Place {
+	p := Place{Path: "data"}
+	if d.object != nil && d.object.source != nil {
+		p.Line, p.Column = d.object.source.objectPlace()
+	}
+	return p
+}
+
+// SectionAt is the place of a section's key, or of the object where there is no such key.
+func (d *Document) SectionAt(s Section) Place {
+	for _, key := range d.DataKeys {
+		if key.Value == string(s) {
+			return key.Place
+		}
+	}
+	p := d.At()
+	p.Path = s.Path()
+	return p
+}
+
+// Parse reads the object for its rules. Like Load it never fails.
+func (o *Object) Parse() *Document {
+	d := &Document{Map: o.Load(), object: o}
+	if o == nil {
+		return d
+	}
+	d.addKeys(o)
+	for _, s := range Sections() {
+		raw, ok := o.Data[string(s)]
+		if !ok || skippable(raw) {
+			continue
+		}
+		t := newText(o, s, raw, d.Map.decoded[s])
+		d.Texts = append(d.Texts, t)
+		switch s {
+		case MapRoles:
+			d.Roles = t.mappings(d.Map.Roles)
+		case MapUsers:
+			d.Users = t.mappings(d.Map.Users)
+		case MapAccounts:
+			d.Accounts, d.BadAccounts = t.accounts(d.Map.Accounts)
+		}
+	}
+	return d
+}
+
+func (d *Document) addKeys(o *Object) {
+	for key := range o.Data {
+		at := Place{Path: "data." + key}
+		if o.source != nil {
+			at.Line, at.Column = o.source.keyPlace(key)
+		}
+		d.DataKeys = append(d.DataKeys, Scalar{key, at})
+	}
+	for _, key := range o.BinaryData {
+		at := Place{Path: "binaryData." + key}
+		if o.source != nil {
+			at.Line, at.Column = o.source.binaryKeyPlace(key)
+		}
+		d.BinaryKeys = append(d.BinaryKeys, Scalar{key, at})
+	}
+	byName := func(a, b Scalar) int { return strings.Compare(a.Value, b.Value) }
+	slices.SortFunc(d.DataKeys, byName)
+	slices.SortFunc(d.BinaryKeys, byName)
+	d.NotText = o.NotText
+	if o.source != nil {
+		d.DuplicateKeys = o.source.duplicateKeys()
+	}
+}
+
+// Fault is something wrong with the text of a section as a whole.
+type Fault struct {
+	Place
+	Problem string // what is wrong, to stand in a sentence
+	Hint    string // what to write instead
+}
+
+// Text is one section's text.
+type Text struct {
+	Section Section
+	// Syntax, NotAList: the authenticator loads nothing from the section.
+	Syntax, NotAList *Fault
+	// Trailing: the authenticator reads the text only up to here.
+	Trailing *Fault
+	// Disagreement: the node tree is not what the authenticator decodes, so that no place is
+	// certain. It is a fault of the text: programs that read it do not agree on what it says.
+	Disagreement *Fault
+
+	raw    string
+	object *Object
+	lines  lineIndex
+	root   *yaml.Node // a sequence, or nil
+	json   []byte     // what the elements were decoded from, if a value has a wrong type
+}
+
+func newText(o *Object, s Section, raw string, d decoded) *Text {
+	t := &Text{Section: s, raw: raw, object: o, lines: newLineIndex(raw)}
+	if d.typ != nil {
+		t.json = d.json
+	}
+	if d.lost != nil && !errors.Is(d.lost, errNotAList) {
+		t.Syntax = t.explainSyntax(d.lost)
+		return t
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(raw))
+	var document yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF): // comments only
+		return t
+	case err != nil:
+		t.disagree(t.place(max(lineOf(err), 1)), "a second YAML reader refuses the text: "+bareYAMLError(err))
+		return t
+	}
+	root := resolveAlias(document.Content[0])
+	switch {
+	case d.lost != nil:
+		t.NotAList = &Fault{Place: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
+	case root.Kind == yaml.SequenceNode:
+		t.root = root
+	case root.Kind != yaml.ScalarNode || root.Tag != "!!null":
+		t.disagree(t.nodePlace(t.Section.Path(), root), "two YAML readers disagree on whether it is a list")
+	}
+	t.findTrailing(decoder)
+	return t
+}
+
+// findTrailing looks for content behind the first YAML document, where the authenticator stops.
+// Empty documents are harmless.
+func (t *Text) findTrailing(decoder *yaml.Decoder) {
+	for {
+		var next yaml.Node
+		err := decoder.Decode(&next)
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			t.Trailing = &Fault{
+				Place:   t.place(max(lineOf(err), 1)),
+				Problem: "the list ends before this line",
+				Hint:    "indent every element of the list alike, and remove a line with ... before it",
+			}
+			return
+		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
+			t.Trailing = &Fault{
+				Place:   t.nodePlace(t.Section.Path(), next.Content[0]),
+				Problem: "a second YAML document begins before this line",
+				Hint:    "remove the line with --- or ... and keep one list",
+			}
+			return
+		}
+	}
+}
+
+func (t *Text) disagree(at Place, problem string) {
+	if t.Disagreement == nil {
+		t.Disagreement = &Fault{Place: at, Problem: problem, Hint: "write the value on one line, in double quotes"}
+	}
+}
+
+// mappings joins the decoded elements with the nodes of the tree.
+func (t *Text) mappings(entries []Entry) []Mapping {
+	list := make([]Mapping, len(entries))
+	located := t.root != nil && len(t.root.Content) == len(entries)
+	if !located && len(entries) > 0 {
+		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+	}
+	var elements []json.RawMessage
+	if t.json != nil && json.Unmarshal(t.json, &elements) != nil {
+		elements = nil // t.json has been decoded before: not reached
+	}
+	for i := range entries {
+		m := Mapping{Entry: &entries[i], text: t}
+		if located {
+			m.node = resolveAlias(t.root.Content[i])
+		}
+		if i < len(elements) {
+			m.json = elements[i]
+		}
+		list[i] = m.located()
+	}
+	return list
+}
+
+// accounts joins the kept accounts with their nodes. Elements that are no scalar were left out.
+func (t *Text) accounts(values []string) (kept, bad []Field) {
+	next := 0
+	if t.root != nil {
+		for i, n := range t.root.Content {
+			f := Field{text: t, index: i, node: n}
+			if resolveAlias(n).Kind != yaml.ScalarNode {
+				bad = append(bad, f)
+				continue
+			}
+			if next < len(values) {
+				f.Value = values[next]
+				kept = append(kept, f)
+			}
+			next++
+		}
+	}
+	if next != len(values) {
+		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+	}
+	return kept, bad
+}
+
+// place translates a line within the text. YAML errors in the first line name no line.
+func (t *Text) place(line int) Place {
+	return t.offsetPlace(t.Section.Path(), t.lines.offset(t.raw, line, 1))
+}
+
+// nodePlace is where the text of a node begins.
+func (t *Text) nodePlace(path string, n *yaml.Node) Place {
+	line, column := scalarStart(t.raw, t.lines, n)
+	return t.offsetPlace(path, t.lines.offset(t.raw, line, column))
+}
+
+func (t *Text) offsetPlace(path string, offset int) Place {
+	p := Place{Path: path}
+	if t.object.source != nil {
+		p.Line, p.Column = t.object.source.place(string(t.Section), offset)
+	} else {
+		p.Line, p.Column = t.lines.position(t.raw, offset)
+	}
+	return p
+}
+
+func resolveAlias(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!null":
+		return "empty"
+	}
+	return fmt.Sprintf("the text %q", n.Value)
+}

@@ -1,0 +1,39 @@
+package awsauth
+
+import "go.yaml.in/yaml/v3"
+
+// ScalarText is what the package knows about the text of one scalar.
+type ScalarText struct {
+	Node    *yaml.Node
+	Start   int                  // the offset at which the scalar's text begins
+	Matched bool                 // Locate knows the text
+	Locate  func(offset int) int // from an offset in the value to one in the text
+}
+
+// ScalarTexts reads a YAML text and returns its scalars and aliases in order.
+func ScalarTexts(text string) ([]ScalarText, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+		return nil, err
+	}
+	lines := newLineIndex(text)
+	var list []ScalarText
+	var visit func(n *yaml.Node)
+	visit = func(n *yaml.Node) {
+		for _, child := range n.Content {
+			visit(child)
+		}
+		if n.Kind != yaml.ScalarNode && n.Kind != yaml.AliasNode {
+			return
+		}
+		s := ScalarText{Node: n, Start: scalarOffset(text, &lines, n)}
+		var segments []segment
+		segments, s.Matched = scalarSegments(text, &lines, n)
+		if s.Matched {
+			s.Locate = func(offset int) int { return locateIn(segments, offset) }
+		}
+		list = append(list, s)
+	}
+	visit(&root)
+	return list, nil
+}

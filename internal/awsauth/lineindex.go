@@ -1,0 +1,155 @@
+package awsauth
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and
+// those that an editor shows. The two differ where a text holds a lone carriage return, NEL, LS or
+// PS: YAML 1.1 ends a line there and editors do not. Built once for a text, each translation is a
+// binary search, however long the lines are.
+type lineIndex struct {
+	first  int   // where the text begins behind a byte order mark, which neither side counts
+	size   int   // of the text in bytes
+	yaml   []int // the offset of each line's first character, as YAML counts lines
+	editor []int // the same as editors count them; the same array where they agree
+	// runes holds the offset of every runesStep-th character, counted from first;
+	// nil where every character is one byte.
+	runes []int
+}
+
+const (
+	byteOrderMark = "\ufeff"
+	// runesStep bounds the characters that a translation looks at to 256, at a cost of one
+	// word for 256 characters.
+	runesStep = 256
+)
+
+func newLineIndex(text string) lineIndex {
+	ix := lineIndex{size: len(text), first: len(text) - len(strings.TrimPrefix(text, byteOrderMark))}
+	ix.yaml = append(make([]int, 0, 1+strings.Count(text, "\n")), ix.first)
+	ascii, agree := true, true
+	for i := ix.first; i < len(text); {
+		switch c := text[i]; {
+		case c == '\n' || c == '\r' || c >= utf8.RuneSelf:
+			ascii = ascii && c < utf8.RuneSelf
+			if n := breakLen(text, i); n > 0 {
+				agree = agree && text[i+n-1] == '\n'
+				ix.yaml = append(ix.yaml, i+n)
+				i += n
+				continue
+			}
+		}
+		i++
+	}
+	ix.editor = ix.yaml
+	if !agree {
+		ix.editor = []int{ix.first}
+		for i := ix.first; i < len(text); i++ {
+			if text[i] == '\n' {
+				ix.editor = append(ix.editor, i+1)
+			}
+		}
+	}
+	if !ascii {
+		ix.runes = runeOffsets(text, ix.first)
+	}
+	return ix
+}
+
+func runeOffsets(text string, first int) []int {
+	offsets := make([]int, 0, 1+len(text)/runesStep)
+	n := 0
+	for i := range text[first:] {
+		if n%runesStep == 0 {
+			offsets = append(offsets, first+i)
+		}
+		n++
+	}
+	return offsets
+}
+
+// offset is where the text stands that a YAML node has as its line and column.
+func (ix *lineIndex) offset(text string, line, column int) int {
+	switch {
+	case line < 1:
+		return ix.first
+	case line > len(ix.yaml):
+		return ix.size
+	}
+	start := ix.yaml[line-1]
+	if ix.runes == nil {
+		return min(start+column-1, ix.size)
+	}
+	return ix.offsetOfRune(text, ix.runeAt(text, start)+column-1)
+}
+
+// position returns the line and the column, in characters, that an editor shows for an offset.
+func (ix *lineIndex) position(text string, offset int) (line, column int) {
+	return ix.positionIn(ix.editor, text, offset)
+}
+
+func (ix *lineIndex) positionIn(starts []int, text string, offset int) (line, column int) {
+	offset = min(max(offset, ix.first), ix.size)
+	line, found := slices.BinarySearch(starts, offset)
+	if found {
+		return line + 1, 1
+	}
+	start := starts[line-1]
+	if ix.runes == nil {
+		return line, offset - start + 1
+	}
+	return line, ix.runeAt(text, offset) - ix.runeAt(text, start) + 1
+}
+
+// runeAt returns how many characters stand before an offset.
+func (ix *lineIndex) runeAt(text string, offset int) int {
+	i, found := slices.BinarySearch(ix.runes, offset)
+	if found || i == 0 {
+		return i * runesStep
+	}
+	return (i-1)*runesStep + utf8.RuneCountInString(text[ix.runes[i-1]:offset])
+}
+
+func (ix *lineIndex) offsetOfRune(text string, n int) int {
+	if n < 0 || n/runesStep >= len(ix.runes) {
+		return ix.size
+	}
+	offset := ix.runes[n/runesStep]
+	for range n % runesStep {
+		if offset >= ix.size {
+			break
+		}
+		_, size := utf8.DecodeRuneInString(text[offset:])
+		offset += size
+	}
+	return offset
+}
+
+// breakLen is the length of the line break at an offset as YAML 1.1 knows them: CR LF, CR, LF,
+// NEL, LS and PS; 0 where none stands.
+func breakLen(text string, i int) int {
+	if i >= len(text) {
+		return 0
+	}
+	switch text[i] {
+	case '\n':
+		return 1
+	case '\r':
+		if strings.HasPrefix(text[i:], "\r\n") {
+			return 2
+		}
+		return 1
+	case 0xC2:
+		if strings.HasPrefix(text[i:], "\u0085") {
+			return 2
+		}
+	case 0xE2:
+		if strings.HasPrefix(text[i:], "\u2028") || strings.HasPrefix(text[i:], "\u2029") {
+			return 3
+		}
+	}
+	return 0
+}

@@ -1,0 +1,241 @@
+package awsauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Manifest is an aws-auth ConfigMap that stands in a file.
+type Manifest struct {
+	Object *Object
+	Line   int // where the object begins
+}
+
+// ManifestError is a document of a file that kubectl does not apply, or not as it reads.
+type ManifestError struct {
+	Line, Column int
+	Err          error
+}
+
+func (e *ManifestError) Error() string { return fmt.Sprintf("%d:%d: %v", e.Line, e.Column, e.Err) }
+
+// Unwrap returns the error without its place.
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+// ParseManifests finds the ConfigMaps kube-system/aws-auth in a file of manifests, YAML or JSON,
+// also within lists. A ConfigMap without a namespace counts: the namespace may come from the
+// command line. The file is cut into documents and decoded as kubectl does (k8s.io/apimachinery
+// v0.37.2, pkg/util/yaml/decoder.go, YAMLOrJSONDecoder), but a document with an error does not
+// hide those behind it. Each error is a [*ManifestError].
+func ParseManifests(src []byte) ([]Manifest, []error) {
+	r := &manifestReader{file: file{text: string(src), lines: newLineIndex(string(src))}}
+	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
+		r.fail(0, "the file is UTF-16, which kubectl does not read; save it as UTF-8")
+		return nil, r.errs
+	}
+	for _, c := range r.split() {
+		r.read(c)
+	}
+	return r.manifests, r.errs
+}
+
+type manifestReader struct {
+	file      file
+	manifests []Manifest
+	errs      []error
+}
+
+// fail reports an error at an offset in the file.
+func (r *manifestReader) fail(offset int, format string, args ...any) {
+	e := &ManifestError{Err: fmt.Errorf(format, args...)}
+	e.Line, e.Column = r.file.lines.position(r.file.text, offset)
+	r.errs = append(r.errs, e)
+}
+
+// read reads one document. What it means is what kubectl decodes; a node tree is built only to
+// find the places in an aws-auth.
+func (r *manifestReader) read(c chunk) {
+	data := []byte(c.text)
+	if !c.json {
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // as kubectl's line reader
+		var err error
+		if data, err = yaml.YAMLToJSON(data); err != nil {
+			r.failSyntax(c, err)
+			return
+		}
+	}
+	var value any
+	if err := json.Unmarshal(data, &value); err != nil {
+		r.failSyntax(c, err)
+		return
+	}
+	object, ok := value.(map[string]any)
+	if !ok && value != nil {
+		r.fail(c.start(), "the document is %s, not a Kubernetes object", jsonKind(value))
+		return
+	}
+	found := findAWSAuth(object, nil)
+	if len(found) == 0 && !strings.Contains(c.text, "aws-auth") {
+		return
+	}
+	p, root := r.tree(c)
+	for _, f := range found {
+		o := newObject(p, f.object, f.node(root))
+		line, column := o.source.objectPlace()
+		key, problem := inapplicable(f.object)
+		if problem == "" {
+			r.manifests = append(r.manifests, Manifest{Object: o, Line: line})
+			continue
+		}
+		if l, c := o.source.topKeyPlace(key); l > 0 {
+			line, column = l, c
+		}
+		r.errs = append(r.errs, &ManifestError{line, column, fmt.Errorf("kubectl does not apply this aws-auth: %s", problem)})
+	}
+}
+
+// foundObject is an object and the way to it through the items of lists.
+type foundObject struct {
+	object map[string]any
+	items  []int
+}
+
+// findAWSAuth returns the object if it is named aws-auth, and those within it if it is a list.
+// Elements of a list that has a type of its own, such as ConfigMapList, need not repeat the type.
+func findAWSAuth(object map[string]any, way []int) []foundObject {
+	kind, _ := object["kind"].(string)
+	items, ok := object["items"].([]any)
+	if !ok || !strings.HasSuffix(kind, "List") {
+		if isNamedAWSAuth(object) {
+			return []foundObject{{object, way}}
+		}
+		return nil
+	}
+	var found []foundObject
+	for i, item := range items {
+		element, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		if kind != "List" && element["kind"] == nil && element["apiVersion"] == nil {
+			element = maps.Clone(element)
+			element["kind"], element["apiVersion"] = strings.TrimSuffix(kind, "List"), object["apiVersion"]
+		}
+		found = append(found, findAWSAuth(element, append(slices.Clone(way), i))...)
+	}
+	return found
+}
+
+// isNamedAWSAuth holds for kube-system/aws-auth, if it is a ConfigMap or cannot be told to be
+// something else.
+func isNamedAWSAuth(object map[string]any) bool {
+	metadata, _ := object["metadata"].(map[string]any)
+	kind, _ := object["kind"].(string)
+	namespace, _ := metadata["namespace"].(string)
+	return metadata["name"] == "aws-auth" && (namespace == "" || namespace == "kube-system") && (kind == "" || kind == "ConfigMap")
+}
+
+// inapplicable says why the API server refuses an aws-auth whatever its keys hold, and the field
+// that is at fault; empty when it does not.
+func inapplicable(object map[string]any) (field, problem string) {
+	switch {
+	case object["kind"] != "ConfigMap":
+		return "kind", "it has no kind; write kind: ConfigMap"
+	case object["apiVersion"] != "v1":
+		return "apiVersion", "its apiVersion is not v1; write apiVersion: v1"
+	}
+	for _, field := range []string{"data", "binaryData"} {
+		if _, ok := object[field].(map[string]any); !ok && object[field] != nil {
+			return field, fmt.Sprintf("%s is %s, not a mapping", field, jsonKind(object[field]))
+		}
+	}
+	if _, ok := object["immutable"].(bool); !ok && object["immutable"] != nil {
+		return "immutable", fmt.Sprintf("immutable is %s; write true or false", jsonKind(object["immutable"]))
+	}
+	return "", ""
+}
+
+// ownTemplates are those that the authenticator renders, so that they belong into an aws-auth.
+var ownTemplates = []string{
+	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
+}
+
+var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
+
+// failSyntax reports a document that does not parse. A template that nothing has rendered is the
+// likely reason where one stands.
+func (r *manifestReader) failSyntax(c chunk, err error) {
+	problem := bareYAMLError(err)
+	for _, at := range template.FindAllStringIndex(c.text, -1) {
+		if t := c.text[at[0]:at[1]]; !slices.Contains(ownTemplates, t) {
+			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint what the template renders to (%s)", t, problem)
+			return
+		}
+	}
+	if strings.HasPrefix(c.text[c.start()-c.offset:], "{") {
+		jsonErr := json.Unmarshal([]byte(c.text), new(any))
+		if syntax, ok := errors.AsType[*json.SyntaxError](jsonErr); ok {
+			r.fail(c.offset+int(syntax.Offset)-1, "the document does not parse as JSON: %v", syntax)
+			return
+		}
+	}
+	at, problem := syntaxPlace(c.text, err)
+	r.fail(c.offset+at, "the document does not parse as YAML: %s", problem)
+}
+
+// syntaxPlace returns the offset of what a YAML error is about, and the problem. YAML names a line
+// near it; the frequent mistakes are looked for around that line.
+func syntaxPlace(text string, err error) (offset int, problem string) {
+	problem = bareYAMLError(err)
+	line := errorLine(err)
+	if line == 0 {
+		if i := unreadableAt(text); i >= 0 {
+			return i, problem
+		}
+		return len(text) - len(strings.TrimLeft(text, " \r\n")), problem
+	}
+	lines := newLineIndex(text)
+	for l := line - 1; l <= line+1; l++ {
+		start := lines.offset(text, l, 1)
+		if column, mistake, hint := syntaxMistake(text[start : start+lineLen(text, start)]); mistake != "" {
+			return start + column, mistake + "; " + hint
+		}
+	}
+	offset = lines.offset(text, line, 1)
+	return offset + spaces(text, offset), problem
+}
+
+// parserError recognizes the errors of libyaml's parser, whose lines count from zero; those of
+// its scanner count from one (go.yaml.in/yaml/v2 v2.4.5, decode.go, fail).
+var parserError = regexp.MustCompile(`line \d+: (did not find expected (<|node content|key$|',|'-')|found (undefined|duplicate|incompatible) )`)
+
+// errorLine is the line of a YAML error, from one; 0 if it names none.
+func errorLine(err error) int {
+	if parserError.MatchString(err.Error()) {
+		return lineOf(err) + 1
+	}
+	return lineOf(err)
+}
+
+// unreadableAt returns the offset of the first character that YAML does not allow anywhere, whose
+// error names no line; -1 if there is none.
+func unreadableAt(text string) int {
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"),
+			r < ' ' && r != '\t' && r != '\n' && r != '\r',
+			r >= 0x7f && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
+			return i
+		}
+	}
+	return -1
+}

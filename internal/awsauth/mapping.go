@@ -1,0 +1,229 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Mapping is one element of mapRoles or mapUsers with its places. The values are those that the
+// authenticator decodes: empty where it passes over a value of a wrong type.
+type Mapping struct {
+	Entry    *Entry
+	ARN      Field // rolearn or userarn
+	Username Field
+	Groups   []Field
+
+	text *Text
+	node *yaml.Node // nil where the trees disagree
+	json json.RawMessage
+}
+
+// Field is a value of an element. Its place is worked out when it is asked for.
+type Field struct {
+	Value string
+
+	text  *Text
+	index int
+	name  string // the key within the element; empty for the element itself
+	nth   int    // in the list under the key, from one; zero for the key's value itself
+	node  *yaml.Node
+}
+
+// At is the place of the value, or of its element where the value is missing.
+func (f Field) At() Place {
+	path := fmt.Sprintf("%s[%d]", f.text.Section.Path(), f.index)
+	if f.name != "" {
+		path += "." + f.name
+	}
+	if f.nth > 0 {
+		path += fmt.Sprintf("[%d]", f.nth-1)
+	}
+	if f.node == nil {
+		return Place{Path: path}
+	}
+	return f.text.nodePlace(path, f.node)
+}
+
+// At makes a Place its own place, so that it can be reported at like a Field or a Scalar.
+func (p Place) At() Place { return p }
+
+// At is the place of the element.
+func (m Mapping) At() Place { return m.field("", m.node).At() }
+
+func (m Mapping) field(name string, n *yaml.Node) Field {
+	return Field{text: m.text, index: m.Entry.Index, name: name, node: n}
+}
+
+// Kind says what the element is when it is no mapping; empty when it is one.
+func (m Mapping) Kind() string {
+	if m.node == nil || m.node.Kind == yaml.MappingNode {
+		return ""
+	}
+	return kindOf(m.node)
+}
+
+// pair is a key of a mapping node and its value.
+type pair struct{ key, value *yaml.Node }
+
+// pairs lists the keys of an element in order, those of merged mappings in their place.
+// Nesting deeper than a person would write is cut off; values are then without a place.
+func pairs(n *yaml.Node, depth int) []pair {
+	var list []pair
+	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := resolveAlias(n.Content[i]), n.Content[i+1]
+		if key.Tag != "!!merge" {
+			list = append(list, pair{n.Content[i], value})
+			continue
+		}
+		merged := resolveAlias(value)
+		if merged.Kind == yaml.SequenceNode {
+			for _, m := range merged.Content {
+				list = append(list, pairs(resolveAlias(m), depth+1)...)
+			}
+			continue
+		}
+		list = append(list, pairs(merged, depth+1)...)
+	}
+	return list
+}
+
+// located finds the nodes of the values that the authenticator has decoded.
+func (m Mapping) located() Mapping {
+	e := m.Entry
+	all := pairs(m.node, 0)
+	m.ARN = m.scalar(all, e.ARNKey(), e.ARN)
+	m.Username = m.scalar(all, "username", e.Username)
+	node := m.find(all, "groups", func(n *yaml.Node) bool { return m.holds(n, e.Groups) })
+	m.Groups = make([]Field, len(e.Groups))
+	for i, g := range e.Groups {
+		f := Field{Value: g, text: m.text, index: e.Index, name: "groups", nth: i + 1}
+		if node != nil && i < len(resolveAlias(node).Content) {
+			f.node = resolveAlias(node).Content[i]
+		}
+		m.Groups[i] = f
+	}
+	return m
+}
+
+// scalar locates the value of a key.
+func (m Mapping) scalar(all []pair, key, value string) Field {
+	node := m.find(all, key, func(n *yaml.Node) bool { return value == "" || sameText(n, value) })
+	if node == nil {
+		node = m.node
+	}
+	f := m.field(key, node)
+	f.Value = value
+	return f
+}
+
+// find returns the node of the last key of this name, in any case, that has the decoded value.
+// None with it means that the trees disagree.
+func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
+	var last *yaml.Node
+	for _, p := range slices.Backward(all) {
+		key := resolveAlias(p.key)
+		if len(key.Value) != len(name) && isASCII(key.Value) || !strings.EqualFold(key.Value, name) {
+			continue
+		}
+		if fits(resolveAlias(p.value)) {
+			return p.value
+		}
+		last = p.value
+	}
+	if last != nil && m.json == nil {
+		m.text.disagree(m.At(), "two YAML readers disagree on the value of "+name)
+	}
+	return last
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
+}
+
+// sameText reports whether a node has the decoded value. Values tagged !!binary are encoded in
+// the node and decoded in the value.
+func sameText(n *yaml.Node, value string) bool {
+	return n.Value == value || n.Tag == "!!binary"
+}
+
+// holds reports whether a node lists the decoded groups.
+func (m Mapping) holds(n *yaml.Node, groups []string) bool {
+	if len(groups) == 0 {
+		return true
+	}
+	if n.Kind != yaml.SequenceNode || len(n.Content) != len(groups) {
+		return false
+	}
+	for i, g := range groups {
+		if g != "" && !sameText(resolveAlias(n.Content[i]), g) {
+			return false
+		}
+	}
+	return true
+}
+
+// Keys returns the keys of the element as they are written, duplicates and those of merged
+// mappings included.
+func (m Mapping) Keys() []Field {
+	var keys []Field
+	for _, p := range pairs(m.node, 0) {
+		key := resolveAlias(p.key)
+		f := m.field(key.Value, p.key)
+		f.Value = key.Value
+		keys = append(keys, f)
+	}
+	return keys
+}
+
+// DuplicateKeys returns the keys that the element itself writes again, in any case, behind a first one.
+func (m Mapping) DuplicateKeys() []Field {
+	if m.node == nil || m.node.Kind != yaml.MappingNode {
+		return nil
+	}
+	var again []Field
+	content := m.node.Content
+	var seen map[string]bool
+	if len(content) > 32 { // an element has five keys; hostile ones must not cost a square
+		seen = make(map[string]bool, len(content)/2)
+	}
+	for i := 0; i < len(content); i += 2 {
+		key := content[i].Value
+		if content[i].Kind != yaml.ScalarNode || content[i].Tag == "!!merge" {
+			continue
+		}
+		duplicate := false
+		if seen != nil {
+			duplicate = seen[fold(key)]
+			seen[fold(key)] = true
+		} else {
+			for j := 0; j < i; j += 2 {
+				duplicate = duplicate || strings.EqualFold(content[j].Value, key)
+			}
+		}
+		if duplicate {
+			f := m.field(key, content[i])
+			f.Value = key
+			again = append(again, f)
+		}
+	}
+	return again
+}
+
+// Element is the section of the value and the index of its element.
+func (f Field) Element() (section Section, index int) { return f.text.Section, f.index }
+
+// Text is the value.
+func (f Field) Text() string { return f.Value }
+
+// Element is the section and the index of the element itself.
+func (m Mapping) Element() (section Section, index int) { return m.Entry.Section, m.Entry.Index }
+
+// Text is empty: a finding at the element is about the element as a whole.
+func (m Mapping) Text() string { return "" }

@@ -1,0 +1,235 @@
+package awsauth
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// NearMiss is something in an object that was probably meant to map a caller and does not.
+type NearMiss struct {
+	Place
+	// Why says, behind the place, what is wrong with it.
+	Why string
+}
+
+// String is the near miss as a part of a sentence.
+func (n NearMiss) String() string {
+	if n.Line == 0 {
+		return n.Path + " " + n.Why
+	}
+	return fmt.Sprintf("%s (line %d) %s", n.Path, n.Line, n.Why)
+}
+
+// NearMisses looks for what was probably meant to map the caller with a canonical ARN that
+// Resolve has not found an entry for: entries that differ from it in one respect, and texts that
+// name it where the authenticator reads nothing.
+func (o *Object) NearMisses(canonicalARN string) []NearMiss {
+	d := o.Parse()
+	want, err := ParseARN(canonicalARN)
+	if err != nil {
+		return nil
+	}
+	s := search{object: o, want: want, named: map[Section]bool{}}
+	for _, list := range [][]Mapping{d.Roles, d.Users} {
+		for _, m := range list {
+			s.entry(m)
+		}
+	}
+	for _, f := range d.Accounts {
+		if !IsAccountID(f.Value) && strings.TrimLeft(digits(f.Value), "0") == strings.TrimLeft(want.Account, "0") {
+			s.add(f.At(), "%q is not the account id %s, digit for digit", f.Value, want.Account)
+		}
+	}
+	for _, t := range d.Texts {
+		s.text(t)
+	}
+	for _, key := range d.NotText {
+		s.add(key.Place, "is not a text, and the API server refuses the object")
+	}
+	for _, key := range d.DataKeys {
+		if !isSection(key.Value) && contains(o.Data[key.Value], want) {
+			s.add(key.Place, "names it, but the authenticator does not read this key")
+		}
+	}
+	for _, key := range d.BinaryKeys {
+		if isSection(key.Value) {
+			s.add(key.Place, "is not read by the authenticator; move it to data")
+		}
+	}
+	return s.found
+}
+
+// EntryAt is the place of the entry that a resolution names; without a position if there is none.
+func (d *Document) EntryAt(r Resolution) Place {
+	switch {
+	case r.Source == MapRoles && r.Index < len(d.Roles):
+		return d.Roles[r.Index].At()
+	case r.Source == MapUsers && r.Index < len(d.Users):
+		return d.Users[r.Index].At()
+	case r.Source == MapAccounts && r.Index < len(d.Accounts):
+		return d.Accounts[r.Index].At()
+	}
+	return Place{Path: r.Source.Path()}
+}
+
+func isSection(key string) bool {
+	for _, s := range Sections() {
+		if key == string(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// search collects near misses for one caller.
+type search struct {
+	object *Object
+	want   ARN
+	found  []NearMiss
+	named  map[Section]bool // sections in which an entry or a fault explains the miss
+}
+
+func (s *search) add(at Place, why string, args ...any) {
+	s.found = append(s.found, NearMiss{s.object.Locate(at), fmt.Sprintf(why, args...)})
+}
+
+// entry compares one element with the caller.
+func (s *search) entry(m Mapping) {
+	at, why := m.ARN, ""
+	switch {
+	case m.Entry.Dropped != "":
+		at, why = s.dropped(m)
+	case m.Entry.ARN != "":
+		why = s.differs(m.Entry.ARN)
+	}
+	if why != "" {
+		s.named[m.Entry.Section] = true
+		s.add(at.At(), "%s", why)
+	}
+}
+
+// dropped looks for the caller's ARN among the values of an element that is not loaded.
+func (s *search) dropped(m Mapping) (at Field, why string) {
+	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {
+		return m.field("", m.node), "is the ARN alone; write an element with " + m.Entry.ARNKey() + ", username and groups"
+	}
+	for _, p := range pairs(m.node, 0) {
+		if value := resolveAlias(p.value); value.Kind == yaml.ScalarNode && s.names(value.Value) {
+			return m.field(resolveAlias(p.key).Value, p.value), "holds it, but the element " + m.Entry.Dropped + " and is not loaded"
+		}
+	}
+	return Field{}, ""
+}
+
+// names reports whether a value is the caller's ARN, but for a path.
+func (s *search) names(value string) bool {
+	arn, err := ParseARN(value)
+	if err != nil {
+		return false
+	}
+	return sameResource(entryForm(arn), s.want) && arn.Account == s.want.Account && arn.Partition == s.want.Partition
+}
+
+// differs says how an entry's ARN differs from the caller's; empty if in more than one respect.
+func (s *search) differs(text string) string {
+	arn, err := ParseARN(text)
+	if err != nil {
+		return s.malformed(text, err)
+	}
+	form := entryForm(arn)
+	same := sameResource(form, s.want)
+	switch {
+	case same && arn.Partition == s.want.Partition && arn.Account == s.want.Account:
+		if _, ok := arn.SessionRole(); ok {
+			return fmt.Sprintf("is an STS session of it, %q; write %s", text, s.want)
+		}
+		if _, ok := arn.WithoutPath(); ok {
+			return fmt.Sprintf("is the same role with its path, %q; callers arrive without it: write %s", text, s.want)
+		}
+	case same && arn.Partition == s.want.Partition:
+		return fmt.Sprintf("has the same name in another account, %s instead of %s", arn.Account, s.want.Account)
+	case same && arn.Account == s.want.Account:
+		return fmt.Sprintf("has the same name in another partition, %s instead of %s", arn.Partition, s.want.Partition)
+	case arn.Partition != s.want.Partition || arn.Account != s.want.Account || fold(form.Name()) != fold(s.want.Name()):
+	case strings.HasPrefix(s.want.Resource, "user/") && strings.HasPrefix(arn.Resource, "user/"):
+		return fmt.Sprintf("is the user under another path, %q, and the path counts; write %s", text, s.want)
+	default:
+		return fmt.Sprintf("has the same name and is another kind of principal, %q; write %s", text, s.want)
+	}
+	return ""
+}
+
+// malformed compares a text that is no ARN of a principal with the caller's ARN.
+func (s *search) malformed(text string, err error) string {
+	trimmed := strings.TrimRight(strings.TrimFunc(text, invisible), "/")
+	pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(trimmed))
+	matched, _ := regexp.MatchString("^(?i:"+pattern+")$", s.want.String())
+	if !matched && !s.names(trimmed) {
+		return ""
+	}
+	return fmt.Sprintf("holds %q, which %s; write %s", text, AsARNError(err).Problem, s.want)
+}
+
+// entryForm is what an entry would have to hold for the principal that it names.
+func entryForm(a ARN) ARN {
+	if role, ok := a.SessionRole(); ok {
+		return role
+	}
+	if role, ok := a.WithoutPath(); ok {
+		return role
+	}
+	return a
+}
+
+func sameResource(a, b ARN) bool {
+	return a.Service == b.Service && fold(a.Resource) == fold(b.Resource)
+}
+
+// text reports a section that is not read, or not to its end, and a text that names the caller
+// where no entry does, such as in a comment.
+func (s *search) text(t *Text) {
+	switch {
+	case t.Syntax != nil:
+		s.add(t.Syntax.Place, "does not parse, so that none of its entries is loaded: %s", t.Syntax.Problem)
+		return
+	case t.NotAList != nil:
+		s.add(t.NotAList.Place, "is %s, not a list, so that none of its entries is loaded", t.NotAList.Problem)
+		return
+	}
+	at := indexARN(t.raw, s.want)
+	if s.named[t.Section] || at < 0 {
+		return
+	}
+	place := t.offsetPlace(t.Section.Path(), at)
+	if t.Trailing != nil && place.Line >= t.Trailing.Line && t.Trailing.Line > 0 {
+		s.add(place, "names it behind the end of the list, where the authenticator does not read")
+		return
+	}
+	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")
+}
+
+func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
+
+// indexARN finds an ARN that stands in a text by itself, its case aside.
+func indexARN(text string, a ARN) int {
+	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
+	if err != nil {
+		return -1
+	}
+	if at := pattern.FindStringIndex(text); at != nil {
+		return at[0]
+	}
+	return -1
+}

@@ -1,0 +1,54 @@
+// Package awsauth is the aws-auth document: what aws-iam-authenticator v0.7.18 loads from it,
+// whom a caller's ARN maps to, and where each value stands in the text.
+//
+// The package is pure: it is given bytes and answers with values. The unit of meaning is [Map],
+// which is decoded by the authenticator's own decoders. The unit of place is [Document], which
+// adds a position to every scalar from a YAML node tree.
+package awsauth
+
+// Section is one of the three keys under data that the authenticator reads, exact in case
+// (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
+type Section string
+
+// The sections, in the order in which the authenticator looks a caller up.
+const (
+	MapRoles    Section = "mapRoles"
+	MapUsers    Section = "mapUsers"
+	MapAccounts Section = "mapAccounts"
+)
+
+// Sections returns the three sections in the order in which a caller is looked up.
+func Sections() []Section { return []Section{MapRoles, MapUsers, MapAccounts} }
+
+// Path is the section's place in the object, such as data.mapRoles.
+func (s Section) Path() string { return "data." + string(s) }
+
+// Place says where a value stands.
+type Place struct {
+	// Path is the value's path in the object, such as data.mapRoles[1].rolearn. Indexes count from zero.
+	Path string
+	// Line and Column count from one, Column in characters. They count in the manifest file where
+	// the object was read from one, and otherwise within the text of the key that Path names.
+	// Zero means that the place has no position.
+	Line, Column int
+}
+
+// Scalar is a value and its place.
+type Scalar struct {
+	Value string
+	Place
+}
+
+// Object is the aws-auth ConfigMap as it is stored or as a manifest writes it.
+// The zero Object is an empty ConfigMap.
+type Object struct {
+	Data map[string]string
+	// BinaryData holds the names of the keys under binaryData; the authenticator reads none of them.
+	BinaryData []string
+	Immutable  bool
+	// NotText are keys under data whose value in a manifest is not a string, such as a list written
+	// without a block scalar. The API server refuses such a manifest; a stored object has none.
+	NotText []Scalar
+
+	source *source // positions in a manifest file; nil for a live object
+}

@@ -1,0 +1,225 @@
+package awsauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// index finds the entries that match a caller. Its keys are folded ARNs. More than one entry
+// under a key means that the authenticator keeps them all and answers with any of them.
+type index map[string][]*Entry
+
+// newIndex stores the entries as the authenticator's saveMap does: of entries with equal keys
+// the last one stays.
+func newIndex(entries []Entry) index {
+	ix := make(index, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.Dropped != "" {
+			continue
+		}
+		key, arn := e.key(), e.ARN
+		if arn == "" {
+			arn = key // an sso element never matches, but takes the place of an entry with its key
+		}
+		kept := ix[fold(arn)]
+		if i := slices.IndexFunc(kept, func(other *Entry) bool { return other.key() == key }); i >= 0 {
+			kept[i] = e
+			continue
+		}
+		ix[fold(arn)] = append(kept, e)
+	}
+	return ix
+}
+
+// live returns the entries under a key without sso elements, which never match.
+func (ix index) live(key string) []*Entry {
+	kept := ix[key]
+	sso := func(e *Entry) bool { return e.ARN == "" }
+	if !slices.ContainsFunc(kept, sso) {
+		return kept
+	}
+	return slices.DeleteFunc(slices.Clone(kept), sso)
+}
+
+// Resolution is the authenticator's answer for one caller.
+type Resolution struct {
+	// CanonicalARN is what the entries are searched for, without case; empty when the
+	// authenticator refuses the caller's ARN.
+	CanonicalARN string
+	Mapped       bool
+	// Ambiguous means that entries with different usernames or groups match, and that the
+	// authenticator picks one of them at random for each request.
+	Ambiguous bool
+	// Matches are the entries that the authenticator may answer with; empty when an account
+	// of mapAccounts answers.
+	Matches []*Entry
+	// Source and Index name the first of Matches, or the element of mapAccounts.
+	Source Section
+	Index  int
+	// Username and Groups are those of the first of Matches, templates unrendered.
+	Username string
+	Groups   []string
+	// Reason says why the caller is not mapped, or what makes the answer ambiguous.
+	Reason string
+}
+
+// Resolve answers whom the caller with this ARN maps to, as the authenticator does: mapRoles
+// before mapUsers before mapAccounts (pkg/mapper/configmap/mapper.go, Map; pkg/server/server.go,
+// doMapping). The ARN is the one that STS GetCallerIdentity gives. A template that cannot be
+// rendered for the caller still refuses it, see [Entry.OnlyInstances].
+func (m *Map) Resolve(arn string) Resolution {
+	canonical, err := Canonicalize(arn)
+	if err != nil {
+		return Resolution{Reason: "the authenticator refuses the ARN: " + err.Error()}
+	}
+	if matches := m.matches(fold(strings.ToLower(canonical))); len(matches) > 0 {
+		return resolved(canonical, matches)
+	}
+	if i, ok := m.accounts[AccountOf(canonical)]; ok {
+		return Resolution{
+			CanonicalARN: canonical, Mapped: true, Source: MapAccounts, Index: i,
+			Username: canonical, Groups: []string{},
+		}
+	}
+	return Resolution{CanonicalARN: canonical, Reason: "no entry has the ARN " + canonical}
+}
+
+func resolved(canonical string, matches []*Entry) Resolution {
+	first := matches[0]
+	r := Resolution{
+		CanonicalARN: canonical, Mapped: true, Matches: matches,
+		Source: first.Section, Index: first.Index, Username: first.Username, Groups: first.Groups,
+	}
+	for _, other := range matches[1:] {
+		if !first.SameAccess(other) {
+			r.Ambiguous = true
+			r.Reason = fmt.Sprintf("%s and %s have the same ARN but for case, and the authenticator picks one at random for each request", first.Path(), other.Path())
+			break
+		}
+	}
+	return r
+}
+
+// SameAccess reports whether two entries give the same username and the same set of groups.
+func (e *Entry) SameAccess(other *Entry) bool {
+	return e.Username == other.Username && slices.Equal(groupSet(e.Groups), groupSet(other.Groups))
+}
+
+// groupSet returns the groups sorted, each once; the input stays as it is.
+func groupSet(groups []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(groups)))
+}
+
+const instanceTemplate = "{{EC2PrivateDNSName}}"
+
+// OnlyInstances reports whether the entry lets in nobody but EC2 instances: a caller whose
+// session name is no instance id is refused where the template {{EC2PrivateDNSName}} stands
+// (pkg/server/server.go, renderTemplate).
+func (e *Entry) OnlyInstances() bool {
+	return strings.Contains(e.Username, instanceTemplate) ||
+		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, instanceTemplate) })
+}
+
+// Caller is what the templates of an entry are rendered with.
+type Caller struct {
+	AccountID   string
+	SessionName string // empty for IAM users, account roots and federated users
+	AccessKeyID string
+}
+
+// Render renders the entry's templates for a caller, in the authenticator's order
+// (pkg/server/server.go, renderTemplate). It answers false where {{EC2PrivateDNSName}} stands:
+// the name comes from the EC2 API, and callers that are no instance are refused.
+func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
+	if e.OnlyInstances() {
+		return "", nil, false
+	}
+	groups = make([]string, len(e.Groups))
+	for i, g := range e.Groups {
+		groups[i] = c.render(g)
+	}
+	return c.render(e.Username), groups, true
+}
+
+func (c Caller) render(template string) string {
+	if !strings.Contains(template, "{{") {
+		return template
+	}
+	for _, r := range [][2]string{
+		{"{{AccountID}}", c.AccountID},
+		{"{{SessionName}}", strings.ReplaceAll(c.SessionName, "@", "-")},
+		{"{{SessionNameRaw}}", c.SessionName},
+		{"{{AccessKeyID}}", c.AccessKeyID},
+	} {
+		template = strings.ReplaceAll(template, r[0], r[1])
+	}
+	return template
+}
+
+// Principal is a caller that entries of mapRoles or mapUsers let in.
+type Principal struct {
+	// ARN is the caller's canonical ARN, written as the entry writes it.
+	ARN string
+	// Matches are the entries that the authenticator may answer with, at least one.
+	Matches []*Entry
+}
+
+// Principals returns everyone whom an entry lets in, in the order of the entries: those callers
+// whose ARN STS can give, each once. An entry that is dropped, shadowed, or whose ARN no caller
+// can have is not among them. Principals of accounts in mapAccounts are not listed.
+func (m *Map) Principals() []Principal { return m.principals }
+
+func (m *Map) listPrincipals() []Principal {
+	var list []Principal
+	for _, entries := range [][]Entry{m.Roles, m.Users} {
+		for i := range entries {
+			e := &entries[i]
+			if e.Dropped != "" || e.ARN == "" {
+				continue
+			}
+			matches := m.matches(fold(e.ARN))
+			if len(matches) > 0 && matches[0] == e && Reachable(e.ARN) {
+				list = append(list, Principal{ARN: e.ARN, Matches: matches})
+			}
+		}
+	}
+	return list
+}
+
+// MatchesOf returns the entries that the authenticator may answer with for a caller whose
+// canonical ARN is this one but for case. It is Resolve for an ARN that an entry holds.
+func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
+
+// matches asks mapRoles first, then mapUsers; key is a folded ARN.
+func (m *Map) matches(key string) []*Entry {
+	if matches := m.roleKeys.live(key); len(matches) > 0 {
+		return matches
+	}
+	return m.userKeys.live(key)
+}
+
+// Reachable reports whether a caller can arrive with this ARN: it is well-formed, no session,
+// and a role in it has no path.
+func Reachable(arn string) bool {
+	a, err := ParseARN(arn)
+	if err != nil {
+		return false
+	}
+	_, session := a.SessionRole()
+	_, path := a.WithoutPath()
+	return !session && !path
+}
+
+// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order:
+// every principal of these accounts may log in.
+func (m *Map) AllowedAccounts() []string {
+	var ids []string
+	for i, account := range m.Accounts {
+		if IsAccountID(account) && m.accounts[account] == i {
+			ids = append(ids, account)
+		}
+	}
+	return ids
+}

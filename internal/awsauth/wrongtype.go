@@ -1,0 +1,127 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// WrongType is a value that the authenticator passes over because of its type.
+type WrongType struct {
+	Field
+	// Got and Want are such as "a number" and "a string".
+	Got, Want string
+}
+
+// WrongTypes returns the values of the element that have a wrong type. Types are those of
+// YAML 1.1, in which an unquoted yes, on, y or 0123 is no string.
+func (m Mapping) WrongTypes() []WrongType {
+	var values map[string]any
+	if m.json == nil || json.Unmarshal(m.json, &values) != nil {
+		return nil // every type is right, or the element is no mapping at all
+	}
+	var list []WrongType
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		value, node := values[key], valueNode(m.node, key)
+		switch {
+		case isKey(key, m.Entry.ARNKey(), "username", "userid"):
+			list = wantString(list, m.field(key, node), value)
+		case isKey(key, "groups"):
+			list = wantStrings(list, m.field(key, node), value)
+		case isKey(key, "sso") && m.Entry.Section == MapRoles:
+			fields, ok := value.(map[string]any)
+			if !ok && value != nil {
+				list = append(list, WrongType{m.field(key, node).withText(), jsonKind(value), "a mapping"})
+			}
+			for _, name := range slices.Sorted(maps.Keys(fields)) {
+				if isKey(name, "permissionSetName", "accountID", "partition") {
+					list = wantString(list, m.field(key+"."+name, valueNode(node, name)), fields[name])
+				}
+			}
+		}
+	}
+	return list
+}
+
+func isKey(key string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(key, name) })
+}
+
+// wantString adds the field unless its value is a string; null stands for the empty string.
+func wantString(list []WrongType, f Field, value any) []WrongType {
+	if _, ok := value.(string); ok || value == nil {
+		return list
+	}
+	return append(list, WrongType{f.withText(), jsonKind(value), "a string"})
+}
+
+// withText gives a field the text of its scalar as it is written, quotes aside.
+func (f Field) withText() Field {
+	if f.node != nil && resolveAlias(f.node).Kind == yaml.ScalarNode {
+		f.Value = resolveAlias(f.node).Value
+	}
+	return f
+}
+
+func wantStrings(list []WrongType, f Field, value any) []WrongType {
+	values, ok := value.([]any)
+	if !ok && value != nil {
+		return append(list, WrongType{f.withText(), jsonKind(value), "a list of strings"})
+	}
+	var nodes []*yaml.Node
+	if f.node != nil {
+		nodes = resolveAlias(f.node).Content
+	}
+	for i, v := range values {
+		f.nth = i + 1
+		if i < len(nodes) {
+			f.node = nodes[i]
+		}
+		list = wantString(list, f, v)
+	}
+	return list
+}
+
+// valueNode is the node of the value of a key of a mapping, written exactly so, or else the mapping.
+func valueNode(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping == nil {
+		return nil
+	}
+	for _, p := range slices.Backward(pairs(resolveAlias(mapping), 0)) {
+		if resolveAlias(p.key).Value == key {
+			return p.value
+		}
+	}
+	return mapping
+}
+
+func jsonKind(value any) string {
+	switch value.(type) {
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case float64:
+		return "a number"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a mapping"
+	}
+	return "null"
+}
+
+// Name is the key of the value, with its index within a list.
+func (w WrongType) Name() string {
+	if w.nth > 0 {
+		return fmt.Sprintf("%s[%d]", w.name, w.nth-1)
+	}
+	return w.name
+}
+
+// IsKey reports whether the value stands under a key, in any case.
+func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }
