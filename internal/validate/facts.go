@@ -1,0 +1,129 @@
+package validate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Operation is what is done to the object, as admission.k8s.io/v1 names it.
+type Operation string
+
+// The operations. Document stands for no operation at all: one version is judged by itself.
+const (
+	Document Operation = ""
+	Create   Operation = "CREATE"
+	Update   Operation = "UPDATE"
+	Delete   Operation = "DELETE"
+)
+
+// Change is a request to change aws-auth. Old is nil for Create and Document, New for Delete.
+type Change struct {
+	Operation Operation
+	Old, New  *awsauth.Object
+	Requester Requester
+}
+
+// Requester is who asks for a change, as the API server's userInfo tells it.
+type Requester struct {
+	Username string
+	Groups   []string
+	Extra    map[string][]string
+}
+
+// IsEKS reports whether EKS itself asks. Its users' names begin with eks: (EKS user guide, "Default
+// Kubernetes roles and users"), and it must always be able to write aws-auth: on a new cluster it
+// does so before the first node exists.
+func (r Requester) IsEKS() bool { return strings.HasPrefix(r.Username, "eks:") }
+
+// extra returns the first value of an extra field. Keys are compared without case: they arrive
+// in lower case under impersonation.
+func (r Requester) extra(key string) string {
+	if values := r.Extra[key]; len(values) > 0 {
+		return values[0]
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Extra)) {
+		if strings.EqualFold(k, key) && len(r.Extra[k]) > 0 {
+			return r.Extra[k][0]
+		}
+	}
+	return ""
+}
+
+// ARN is the requester's ARN as the authenticator put it into userInfo.extra, or empty
+// (aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint).
+func (r Requester) ARN() string {
+	if arn := r.extra("canonicalArn"); arn != "" {
+		return arn
+	}
+	return r.extra("arn")
+}
+
+// caller is what templates are rendered with for the requester.
+func (r Requester) caller() awsauth.Caller {
+	return awsauth.Caller{
+		AccountID:   awsauth.AccountOf(r.ARN()),
+		SessionName: r.extra("sessionName"),
+		AccessKeyID: r.extra("accessKeyId"),
+	}
+}
+
+// Policy is what the operator wants protected.
+type Policy struct {
+	Protected []Protected
+	// AdminGroups are the groups whose members can repair aws-auth; none means system:masters.
+	AdminGroups []string
+}
+
+// Protected is a principal that must keep its groups.
+type Protected struct {
+	ARN    string
+	Groups []string
+}
+
+func (p Policy) adminGroups() []string {
+	if len(p.AdminGroups) == 0 {
+		return []string{"system:masters"}
+	}
+	return p.AdminGroups
+}
+
+// certainty says how often the authenticator's answer gives something.
+type certainty int
+
+// sometimes: entries match of which the authenticator picks one at random, and not all give it.
+const (
+	never certainty = iota
+	sometimes
+	always
+)
+
+// certaintyOf says for how many of the entries that may answer a condition holds.
+func certaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) certainty {
+	n := 0
+	for _, e := range matches {
+		if holds(e) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return never
+	case len(matches):
+		return always
+	}
+	return sometimes
+}
+
+// isAdmin reports whether an entry lets a person in with an admin group.
+func (p Policy) isAdmin(e *awsauth.Entry) bool {
+	return !e.OnlyInstances() && slices.ContainsFunc(p.adminGroups(), func(g string) bool { return slices.Contains(e.Groups, g) })
+}
+
+// isNode reports whether an entry has the shape that node authorization asks for: the group
+// system:nodes and a username system:node:… (kubernetes v1.36.3, pkg/auth/nodeidentifier).
+func isNode(e *awsauth.Entry) bool {
+	return slices.Contains(e.Groups, "system:nodes") && strings.HasPrefix(e.Username, "system:node:")
+}

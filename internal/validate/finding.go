@@ -1,0 +1,103 @@
+package validate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Finding is something wrong, with its place and its remedy.
+type Finding struct {
+	Rule     string
+	Severity Severity
+	awsauth.Place
+	// Message is one sentence, lower case, without a full stop, that names the value.
+	Message string
+	// Hint says what to write instead; it may be empty.
+	Hint string
+
+	scope    Scope
+	identity identity
+}
+
+// identity tells whether a fault of the new object stood in the old one: the rule, the key, and
+// the element as decoded, never its index. For faults of a whole key the element is empty.
+type identity struct {
+	key     string // mapRoles, …; for other keys their name
+	element string // the element as decoded; empty for a fault of a whole key
+	value   string // what the finding is about: tells faults of one element apart
+	trace   string // what the element leaves in a text: its ARN, or else its username
+}
+
+// element is implemented by values of an element of a section.
+type element interface {
+	locator
+	Element() (awsauth.Section, int)
+	Text() string
+}
+
+func (p *Pass) identify(at locator) identity {
+	e, ok := at.(element)
+	if !ok {
+		key := strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData.")
+		return identity{key: key}
+	}
+	section, index := e.Element()
+	id := identity{key: string(section), value: e.Text()}
+	switch section {
+	case awsauth.MapRoles:
+		id.element, id.trace = canonicalElement(&p.Doc.Map.Roles[index])
+	case awsauth.MapUsers:
+		id.element, id.trace = canonicalElement(&p.Doc.Map.Users[index])
+	case awsauth.MapAccounts:
+		id.element, id.trace = fmt.Sprintf("%q", e.Text()), e.Text()
+	}
+	return id
+}
+
+// canonicalElement writes an element as decoded: style, key case, and absent or empty groups
+// make no difference.
+func canonicalElement(e *awsauth.Entry) (text, trace string) {
+	sso := ""
+	if e.SSO != nil {
+		sso = fmt.Sprintf("%q", *e.SSO)
+	}
+	return fmt.Sprintf("%q %q %q %q %s", e.ARN, e.Username, e.Groups, e.UserID, sso), cmp.Or(e.ARN, e.Username)
+}
+
+// sortFindings puts findings into their final order: denials first; what is wrong with
+// the document before what follows from it; then by place, then by rule.
+func sortFindings(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(severityOrder(a.Severity), severityOrder(b.Severity)),
+			cmp.Compare(a.scope, b.scope),
+			cmp.Compare(sectionOrder(a.Path), sectionOrder(b.Path)),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column),
+			strings.Compare(a.Path, b.Path),
+			strings.Compare(a.Rule, b.Rule),
+			strings.Compare(a.Message, b.Message),
+		)
+	})
+}
+
+func severityOrder(s Severity) int {
+	if s == Deny {
+		return 0
+	}
+	return 1
+}
+
+// sectionOrder puts findings on the whole object first, then the sections in lookup order.
+func sectionOrder(path string) int {
+	for i, s := range awsauth.Sections() {
+		if strings.HasPrefix(path, s.Path()) {
+			return i + 1
+		}
+	}
+	return 0
+}

@@ -1,0 +1,116 @@
+// Package validate holds the rules of aws-auth and the verdict over a change.
+//
+// The package is pure: documents and facts in, findings out. Rules say what is wrong; what is
+// new in a change, and whether it is refused, is decided in [Judge] alone.
+package validate
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Severity is what a finding of a rule does to a change.
+type Severity string
+
+// Deny refuses the change; it is for what certainly locks people out or lets people in.
+// Warn lets the change pass with a warning.
+const (
+	Deny Severity = "deny"
+	Warn Severity = "warn"
+)
+
+// Scope is what a rule looks at.
+type Scope int
+
+// A rule of the document judges one version of the object by itself. A rule of the change
+// compares who could get in before and after.
+const (
+	OfDocument Scope = iota
+	OfChange
+)
+
+// Rule is one promise of the guard. Rules are values; they hold no state.
+type Rule struct {
+	ID       string // kebab case; never renamed, never reused
+	Severity Severity
+	Scope    Scope
+	Title    string // one line: what is wrong
+	Doc      string // why it hurts and what to write instead
+	Source   string // where the authenticator, AWS or Kubernetes says so
+	Check    func(*Pass)
+}
+
+// Pass is one run of one rule.
+type Pass struct {
+	// Doc is the document that is judged; in a rule of the change, the new one.
+	Doc *awsauth.Document
+	// Old and New are what the authenticator loads before and after the change.
+	// They are never nil, and empty where there is no object.
+	Old, New *awsauth.Map
+	Change   Change
+	Policy   Policy
+
+	rule     *Rule
+	findings []Finding
+	more     int // findings past maxFindings, counted only
+}
+
+// maxFindings bounds the findings of one rule: past it they are counted, so that a hostile
+// megabyte of short elements costs a bounded amount of memory. People read fewer.
+const maxFindings = 1000
+
+// locator is a value with a place: a Field, a Mapping, a Scalar, a Fault or a Place.
+type locator interface{ At() awsauth.Place }
+
+// Reportf reports a finding at a value. The message is one sentence, lower case, without a full
+// stop; the hint says what to write instead. Long values are shortened in the middle.
+func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
+	p.report(p.rule.Severity, at, hint, format, args...)
+}
+
+// Warnf reports a finding that does not refuse the change although the rule's findings usually do.
+func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
+	p.report(Warn, at, hint, format, args...)
+}
+
+func (p *Pass) report(severity Severity, at locator, hint, format string, args ...any) {
+	if len(p.findings) >= maxFindings {
+		p.more++
+		return
+	}
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			args[i] = shorten(s, maxValue)
+		}
+	}
+	p.findings = append(p.findings, Finding{
+		Rule:     p.rule.ID,
+		Severity: severity,
+		Place:    at.At(),
+		Message:  fmt.Sprintf(format, args...),
+		Hint:     shorten(hint, 2*maxValue),
+		scope:    p.rule.Scope,
+		identity: p.identify(at),
+	})
+}
+
+// maxValue bounds a value within a message, in bytes. The longest ARN of a role with a path and
+// of most users' is shorter: a path has at most 512 characters, seldom more than 50.
+const maxValue = 300
+
+// shorten cuts the middle out of a text longer than limit bytes.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	head, tail := limit*2/3, len(s)-limit/3
+	for head > 0 && !utf8.RuneStart(s[head]) {
+		head--
+	}
+	for tail < len(s) && !utf8.RuneStart(s[tail]) {
+		tail++
+	}
+	return s[:head] + "…" + s[tail:]
+}

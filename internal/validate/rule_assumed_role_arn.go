@@ -1,0 +1,31 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var assumedRoleARN = &Rule{
+	ID:       "assumed-role-arn",
+	Severity: Deny,
+	Title:    "an entry names an STS session instead of an IAM role",
+	Doc: `
+The authenticator turns a caller's session ARN into the ARN of the role behind it, and only then
+searches the entries. An entry that holds a session ARN is never found, so whoever it was written
+for cannot log in.
+
+Write the role's own ARN, arn:aws:iam::ACCOUNT:role/NAME.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#328",
+	Check:  checkAssumedRoleARN,
+}
+
+func checkAssumedRoleARN(p *Pass) {
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			arn, err := awsauth.ParseARN(m.ARN.Value)
+			if err != nil {
+				continue // malformed-arn reports it
+			}
+			if role, ok := arn.SessionRole(); ok {
+				p.Reportf(m.ARN, "write "+role.String(), "%q is an STS session and never matches a caller", m.ARN.Value)
+			}
+		}
+	}
+}

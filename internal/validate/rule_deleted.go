@@ -1,0 +1,26 @@
+package validate
+
+var deleted = &Rule{
+	ID:       "deleted",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "aws-auth is deleted while people or nodes log in through it",
+	Doc: `
+When aws-auth is deleted the authenticator empties all its tables at once: every role, user and
+node that is mapped loses access. Tools that replace an object delete it first, and fail when
+they are locked out before they can create it again.
+
+Change the object instead of replacing it. Move every principal to an access entry before you
+delete aws-auth.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, startLoadConfigMap; terraform-aws-eks#2644; pulumi-eks#918",
+	Check:  checkDeleted,
+}
+
+func checkDeleted(p *Pass) {
+	if p.Change.Operation != Delete {
+		return
+	}
+	if n := effective(p.Old); n > 0 {
+		p.Reportf(p.Doc, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
+	}
+}

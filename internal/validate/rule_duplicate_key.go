@@ -1,0 +1,31 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var duplicateKey = &Rule{
+	ID:       "duplicate-key",
+	Severity: Deny,
+	Title:    "an element has a key twice",
+	Doc: `
+Of a key that stands twice in one element the last one counts, without an error; keys are compared
+without case. This is how a forgotten dash merges two entries, and how commenting out only the
+first line of an entry gives its username and groups to the entry above: every node of a cluster
+has become an administrator that way.
+
+Put the missing dash back, comment out whole entries, or remove the key that is not meant.`,
+	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",
+	Check:  checkDuplicateKey,
+}
+
+func checkDuplicateKey(p *Pass) {
+	for _, key := range p.Doc.DuplicateKeys {
+		p.Reportf(key, "keep one of them", "the key %q stands twice under data, and kubectl keeps the last one only", key.Value)
+	}
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			for _, key := range m.DuplicateKeys() {
+				p.Reportf(key, "begin a new element with a dash, or remove one of the two", "the element has the key %q twice, and only one of them counts", key.Value)
+			}
+		}
+	}
+}

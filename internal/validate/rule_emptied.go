@@ -1,0 +1,41 @@
+package validate
+
+import (
+	"fmt"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var emptied = &Rule{
+	ID:       "emptied",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "nobody and no node is mapped any more",
+	Doc: `
+Before the change the authenticator loaded entries from aws-auth, and after it there are none: all
+roles, users and nodes that are mapped lose access at once.
+
+Keep the entries that are in use. If the text still shows them, another finding says why they are
+not loaded.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap",
+	Check:  checkEmptied,
+}
+
+func checkEmptied(p *Pass) {
+	if p.Change.Operation == Delete {
+		return // deleted reports it
+	}
+	if n := effective(p.Old); n > 0 && effective(p.New) == 0 {
+		p.Reportf(p.Doc, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
+	}
+}
+
+// effective counts the principals and accounts that the authenticator lets in.
+func effective(m *awsauth.Map) int { return len(m.Principals()) + len(m.AllowedAccounts()) }
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 mapped principal"
+	}
+	return fmt.Sprintf("%d mapped principals", n)
+}

@@ -1,0 +1,51 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var emptyUsername = &Rule{
+	ID:       "empty-username",
+	Severity: Deny,
+	Title:    "an entry gives no username",
+	Doc: `
+Without a username the authenticator lets the caller in under an empty name, which is not the ARN,
+whatever older documentation says. Direct requests then work by group, but everything behind the
+aggregation layer fails with Unauthorized, kubectl top among it, and the audit log names nobody.
+The template {{SessionName}} is empty for IAM users, who have no session.
+
+Write a username, such as the role's name, or admin:{{SessionName}} for people who share a role.`,
+	Source: "kubernetes v1.36.3, apiserver/pkg/authentication/request/headerrequest; aws-cdk#5263; aws-iam-authenticator#289",
+	Check:  checkEmptyUsername,
+}
+
+func checkEmptyUsername(p *Pass) {
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			switch {
+			case m.Entry.Dropped != "" || m.Kind() != "" || hasWrongType(m, "username"):
+				// not-a-mapping, missing-arn and wrong-type report these
+			case m.Entry.Username == "":
+				hint := "write username and a name"
+				if key, ok := nearKey(m, "username"); ok {
+					hint = "write username instead of " + key
+				}
+				p.Reportf(m.Username, hint, "the entry has no username, and its caller logs in under an empty name")
+			case emptyForUsers(m.Entry):
+				p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
+			}
+		}
+	}
+}
+
+// emptyForUsers reports whether the username consists of session templates only and the
+// principal has no session: STS gives one to roles alone (pkg/token/token.go).
+func emptyForUsers(e *awsauth.Entry) bool {
+	arn, err := awsauth.ParseARN(e.ARN)
+	if err != nil || arn.IsRole() {
+		return false
+	}
+	return strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "").Replace(e.Username) == ""
+}

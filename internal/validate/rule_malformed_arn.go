@@ -1,0 +1,31 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var malformedARN = &Rule{
+	ID:       "malformed-arn",
+	Severity: Deny,
+	Title:    "an ARN can never be a caller's",
+	Doc: `
+The authenticator compares the entry's ARN with the caller's as a whole, without case: it knows no
+wildcards and trims nothing. An entry whose ARN no IAM role, user or root and no federated user can
+have is kept and never found.
+
+Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; pkg/config/mapper.go, Matches; IAM API reference, CreateRole",
+	Check:  checkMalformedARN,
+}
+
+func checkMalformedARN(p *Pass) {
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			if m.Entry.ARN == "" {
+				continue // missing-arn reports it
+			}
+			if _, err := awsauth.ParseARN(m.ARN.Value); err != nil {
+				bad := awsauth.AsARNError(err)
+				p.Reportf(m.ARN, bad.Hint, "%q %s, so the entry never matches a caller", m.ARN.Value, bad.Problem)
+			}
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package validate
+
+var notAList = &Rule{
+	ID:       "not-a-list",
+	Severity: Deny,
+	Title:    "a key's text is not a list",
+	Doc: `
+The authenticator reads mapRoles, mapUsers and mapAccounts as lists. From any other text, such as
+a mapping, a block scalar within the value, or YAML in quotes, it loads nothing.
+
+Write each element with a dash.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
+	Check:  checkNotAList,
+}
+
+func checkNotAList(p *Pass) {
+	for _, t := range p.Doc.Texts {
+		if f := t.NotAList; f != nil {
+			p.Reportf(f, "write a list, each element with a dash", "%s is %s, not a list, and the authenticator loads nothing from it", string(t.Section), f.Problem)
+		}
+	}
+}

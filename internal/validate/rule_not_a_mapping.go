@@ -1,0 +1,30 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var notAMapping = &Rule{
+	ID:       "not-a-mapping",
+	Severity: Deny,
+	Title:    "an element is no mapping",
+	Doc: `
+An element of mapRoles or mapUsers that is a text, empty, or a list within the list has no ARN, and
+the authenticator drops it. In mapAccounts it drops every element that is not a text.
+
+Write rolearn, username and groups below one dash; a list within the list often comes from a
+template that wraps a list in brackets.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/config/mapper.go, Validate",
+	Check:  checkNotAMapping,
+}
+
+func checkNotAMapping(p *Pass) {
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			if kind := m.Kind(); kind != "" {
+				p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", kind)
+			}
+		}
+	}
+	for _, f := range p.Doc.BadAccounts {
+		p.Reportf(f, "write an account id in quotes", "the element is no text, and the authenticator drops it")
+	}
+}

@@ -1,0 +1,106 @@
+package validate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var protectedPrincipal = &Rule{
+	ID:       "protected-principal",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "a protected principal does not get its groups",
+	Doc: `
+The configuration names principals that must keep their groups, such as the role of the cluster's
+administrators. What counts is what the authenticator answers for them, not what the text shows: an
+entry that is removed, commented out, shadowed by a later one, moved behind ---, or whose ARN, keys
+or groups are written so that they are not read gives nothing.
+
+Keep an entry that gives the principal all its groups, or change the configuration first.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
+	Check:  checkProtectedPrincipal,
+}
+
+func checkProtectedPrincipal(p *Pass) {
+	for _, protected := range p.Policy.Protected {
+		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
+		var lost, missing []string
+		for _, group := range protected.Groups {
+			had, has := protected.gets(before, group), protected.gets(after, group)
+			switch {
+			case has < had:
+				lost = append(lost, group)
+			case has < always:
+				missing = append(missing, group)
+			}
+		}
+		at, why := p.explainProtected(after)
+		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
+		if len(lost) > 0 {
+			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		// Judged alone a document must hold every protected principal. A change is not at
+		// fault for what was not there before, and the first node group creates aws-auth
+		// before there is any entry for a person.
+		report := p.Warnf
+		if p.Change.Operation == Document {
+			report = p.Reportf
+		}
+		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, groupList(missing), why)
+	}
+}
+
+// gets says how often the authenticator's answer gives the principal a group. An entry for EC2
+// instances gives a person nothing; it counts for a principal that is protected as a node.
+func (pr Protected) gets(r awsauth.Resolution, group string) certainty {
+	node := slices.Contains(pr.Groups, "system:nodes")
+	account := awsauth.AccountOf(r.CanonicalARN)
+	return certaintyOf(r.Matches, func(e *awsauth.Entry) bool {
+		return (node || !e.OnlyInstances()) && slices.ContainsFunc(e.Groups, func(g string) bool {
+			return g == group || strings.ReplaceAll(g, "{{AccountID}}", account) == group
+		})
+	})
+}
+
+// explainProtected says where the answer for a principal comes from.
+func (p *Pass) explainProtected(r awsauth.Resolution) (at locator, why string) {
+	switch {
+	case !r.Mapped:
+		return p.Doc.SectionAt(awsauth.MapRoles), "no entry that the authenticator loads matches it"
+	case r.Ambiguous:
+		return p.at(r), r.Reason
+	case r.Source == awsauth.MapAccounts:
+		return p.at(r), "only its account is mapped, which gives no groups"
+	case r.Matches[0].OnlyInstances():
+		return p.at(r), r.Matches[0].Path() + " lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
+	case len(r.Groups) == 0:
+		return p.at(r), r.Matches[0].Path() + " gives it no groups"
+	}
+	return p.at(r), fmt.Sprintf("%s gives it [%s]", r.Matches[0].Path(), strings.Join(r.Groups, ", "))
+}
+
+// at is the element that answers for a principal.
+func (p *Pass) at(r awsauth.Resolution) locator {
+	switch {
+	case r.Source == awsauth.MapRoles && r.Index < len(p.Doc.Roles):
+		return p.Doc.Roles[r.Index].At()
+	case r.Source == awsauth.MapUsers && r.Index < len(p.Doc.Users):
+		return p.Doc.Users[r.Index].At()
+	case r.Source == awsauth.MapAccounts && r.Index < len(p.Doc.Accounts):
+		return p.Doc.Accounts[r.Index].At()
+	}
+	return p.Doc.SectionAt(r.Source)
+}
+
+func groupList(groups []string) string {
+	if len(groups) == 1 {
+		return "the group " + groups[0]
+	}
+	return "the groups " + strings.Join(groups, ", ")
+}

@@ -1,0 +1,32 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var rolePath = &Rule{
+	ID:       "role-path",
+	Severity: Deny,
+	Title:    "a role's ARN has a path",
+	Doc: `
+STS leaves a role's path out of the ARN of its sessions, and the authenticator does not take it out
+of the entry. A role's ARN with a path, as IAM shows it, is never found. The roles of IAM Identity
+Center all have one: role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_NAME_SUFFIX.
+
+Write the ARN without the path, arn:aws:iam::ACCOUNT:role/NAME. For users it is the other way
+round: a user's path belongs into userarn.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#268",
+	Check:  checkRolePath,
+}
+
+func checkRolePath(p *Pass) {
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			arn, err := awsauth.ParseARN(m.ARN.Value)
+			if err != nil {
+				continue // malformed-arn reports it
+			}
+			if role, ok := arn.WithoutPath(); ok {
+				p.Reportf(m.ARN, "write "+role.String(), "%q has a path, and STS leaves the path out, so it never matches a caller", m.ARN.Value)
+			}
+		}
+	}
+}

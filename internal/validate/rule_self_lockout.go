@@ -1,0 +1,89 @@
+package validate
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var selfLockout = &Rule{
+	ID:       "self-lockout",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "the requester would lose their own access",
+	Doc: `
+The person or tool that makes the change logs in through an entry of aws-auth, and after the change
+that entry is gone or gives no admin group any more: they could not take the change back.
+
+Let somebody else with access make this change, or keep your own entry. Whoever logs in another
+way, such as the cluster's creator, through an access entry or with a certificate, is not
+concerned.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
+	Check:  checkSelfLockout,
+}
+
+func checkSelfLockout(p *Pass) {
+	arn := p.Change.Requester.ARN()
+	if arn == "" {
+		return // not logged in through the authenticator
+	}
+	before := p.Old.Resolve(arn)
+	used := p.usedBy(before)
+	if !before.Mapped || (len(before.Matches) > 0 && len(used) == 0) || (len(before.Matches) == 0 && !p.isAccountLogin(before)) {
+		return // logged in another way: by an access entry, or as the cluster's creator
+	}
+	after := p.New.Resolve(arn)
+	hint := "keep your own entry, or let somebody else make this change"
+	if !after.Mapped || lostToInstances(used, after.Matches) {
+		_, why := p.explainProtected(after)
+		p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and could not log in again: %s", before.CanonicalARN, why)
+		return
+	}
+	for _, group := range p.Policy.adminGroups() {
+		gives := func(e *awsauth.Entry) bool { return slices.Contains(e.Groups, group) }
+		if certaintyOf(after.Matches, gives) < certaintyOf(used, gives) {
+			p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and would lose the group %s", before.CanonicalARN, group)
+		}
+	}
+}
+
+// usedBy returns the entries that give the requester the username and the groups they have.
+func (p *Pass) usedBy(r awsauth.Resolution) []*awsauth.Entry {
+	caller := p.Change.Requester.caller()
+	var used []*awsauth.Entry
+	for _, e := range r.Matches {
+		username, groups, ok := e.Render(caller)
+		if ok && username == p.Change.Requester.Username && sameGroups(groups, p.Change.Requester.Groups) {
+			used = append(used, e)
+		}
+	}
+	return used
+}
+
+// isAccountLogin reports whether the requester logs in through mapAccounts.
+func (p *Pass) isAccountLogin(r awsauth.Resolution) bool {
+	return p.Change.Requester.Username == r.Username && sameGroups(nil, p.Change.Requester.Groups)
+}
+
+// sameGroups compares groups as sets; system:authenticated is given to everybody who logs in.
+func sameGroups(a, b []string) bool {
+	set := func(groups []string) []string {
+		groups = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
+		slices.Sort(groups)
+		return slices.Compact(groups)
+	}
+	return slices.Equal(set(a), set(b))
+}
+
+// lostToInstances reports whether every entry that answers lets in instances only, which refuses
+// a person whom an entry let in before.
+func lostToInstances(before, after []*awsauth.Entry) bool {
+	return certaintyOf(after, (*awsauth.Entry).OnlyInstances) > never && certaintyOf(before, (*awsauth.Entry).OnlyInstances) == never
+}
+
+func (p *Pass) lockoutPlace(before, after awsauth.Resolution) locator {
+	if after.Mapped {
+		return p.at(after)
+	}
+	return p.Doc.SectionAt(before.Source)
+}

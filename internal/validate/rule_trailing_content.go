@@ -1,0 +1,23 @@
+package validate
+
+var trailingContent = &Rule{
+	ID:       "trailing-content",
+	Severity: Deny,
+	Title:    "text stands behind the end of the list and is never read",
+	Doc: `
+The authenticator reads the first YAML document of a key and drops the rest without an error.
+A line with --- or ... ends the document, and so does a list whose first element is indented
+deeper than the others.
+
+Keep one list, every element indented alike.`,
+	Source: "go.yaml.in/yaml/v2, Unmarshal: only the first document is read",
+	Check:  checkTrailingContent,
+}
+
+func checkTrailingContent(p *Pass) {
+	for _, t := range p.Doc.Texts {
+		if f := t.Trailing; f != nil {
+			p.Reportf(f, f.Hint, "the authenticator never reads %s from here on: %s", string(t.Section), f.Problem)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var wrongType = &Rule{
+	ID:       "wrong-type",
+	Severity: Deny,
+	Title:    "a value has a type that the authenticator passes over",
+	Doc: `
+A value of a wrong type is lost without an error, and the rest of the entry stays: groups written
+as one text give no group at all, a username such as 123, yes or on is empty. In YAML 1.1, which
+the authenticator reads, an unquoted yes, no, on, off, y, n or a number is not a text.
+
+Write groups as a list, and put texts that look like something else in quotes.`,
+	Source: "encoding/json, UnmarshalTypeError; aws-iam-authenticator v0.7.18, pkg/config/types.go",
+	Check:  checkWrongType,
+}
+
+func checkWrongType(p *Pass) {
+	for _, key := range p.Doc.NotText {
+		p.Reportf(key, "write "+key.Value+": | and indent the list below it", "the value of %q is not a text, and the API server refuses the object", key.Value)
+	}
+	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
+		for _, m := range list {
+			if m.Kind() != "" {
+				continue // not-a-mapping reports it
+			}
+			for _, w := range m.WrongTypes() {
+				p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator passes over it", w.Name(), describe(w), w.Want)
+			}
+		}
+	}
+}
+
+// describe names the value with its type, such as: the number "123".
+func describe(w awsauth.WrongType) string {
+	if w.Value == "" {
+		return w.Got
+	}
+	_, kind, _ := strings.Cut(w.Got, " ")
+	return "the " + kind + " " + quote(w.Value)
+}
+
+func typeHint(w awsauth.WrongType) string {
+	switch {
+	case w.Want == "a list of strings" && w.Got == "a string":
+		return "write it as a list: [" + quote(w.Value) + "]"
+	case w.Want == "a list of strings":
+		return "write a list, each group with a dash"
+	case w.Value != "":
+		return "write it in quotes: " + quote(w.Value)
+	}
+	return "write " + w.Want
+}

@@ -1,0 +1,51 @@
+package validate
+
+import (
+	"strconv"
+	"strings"
+)
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
+
+// near reports whether a key was meant to be want, which is in lower case: case and separators
+// aside they differ by at most two letters, and for short keys by one.
+func near(key, want string) bool {
+	key = separators.Replace(strings.ToLower(key))
+	limit := 2
+	if len(want) < 8 {
+		limit = 1
+	}
+	if len(key) > len(want)+limit || len(key) < len(want)-limit {
+		return false
+	}
+	return distance(key, want) <= limit
+}
+
+// distance is the number of letters to insert, remove, replace or swap with their neighbour
+// (optimal string alignment). The texts are short.
+func distance(a, b string) int {
+	before := make([]int, len(b)+1)
+	previous := make([]int, len(b)+1)
+	current := make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		current[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				current[j] = min(current[j], before[j-2]+1)
+			}
+		}
+		before, previous, current = previous, current, before
+	}
+	return previous[len(b)]
+}
+
+// quote writes a value as YAML reads it back on one line.
+func quote(value string) string { return strconv.Quote(shorten(value, maxValue)) }
