@@ -30,26 +30,8 @@ type Document struct {
 	object *Object
 }
 
-// At is the place of the object itself, for what concerns all of it.
-func (d *Document) At() Place {
-	p := Place{Path: "data"}
-	if d.object != nil && d.object.source != nil {
-		p.Line, p.Column = d.object.source.objectPlace()
-	}
-	return p
-}
-
-// SectionAt is the place of a section's key, or of the object where there is no such key.
-func (d *Document) SectionAt(s Section) Place {
-	for _, key := range d.DataKeys {
-		if key.Value == string(s) {
-			return key.Place
-		}
-	}
-	p := d.At()
-	p.Path = s.Path()
-	return p
-}
+// Locate is [Object.Locate] for the object of the document.
+func (d *Document) Locate(p Place) Place { return d.object.Locate(p) }
 
 // Parse reads the object for its rules. Like Load it never fails.
 func (o *Object) Parse() *Document {
@@ -141,7 +123,7 @@ func newText(o *Object, s Section, raw string, d decoded) *Text {
 	case errors.Is(err, io.EOF): // comments only
 		return t
 	case err != nil:
-		t.disagree(t.place(max(lineOf(err), 1)), "a second YAML reader refuses the text: "+bareYAMLError(err))
+		t.disagree(t.place(max(errorLine(err), 1)), "a second YAML reader refuses the text: "+bareYAMLError(err))
 		return t
 	}
 	root := resolveAlias(document.Content[0])
@@ -168,7 +150,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			return
 		case err != nil:
 			t.Trailing = &Fault{
-				Place:   t.place(max(lineOf(err), 1)),
+				Place:   t.place(max(errorLine(err), 1)),
 				Problem: "the list ends before this line",
 				Hint:    "indent every element of the list alike, and remove a line with ... before it",
 			}
@@ -244,8 +226,7 @@ func (t *Text) place(line int) Place {
 
 // nodePlace is where the text of a node begins.
 func (t *Text) nodePlace(path string, n *yaml.Node) Place {
-	line, column := scalarStart(t.raw, t.lines, n)
-	return t.offsetPlace(path, t.lines.offset(t.raw, line, column))
+	return t.offsetPlace(path, scalarOffset(t.raw, &t.lines, n))
 }
 
 func (t *Text) offsetPlace(path string, offset int) Place {

@@ -32,17 +32,20 @@ func newLineIndex(text string) lineIndex {
 	ix.yaml = append(make([]int, 0, 1+strings.Count(text, "\n")), ix.first)
 	ascii, agree := true, true
 	for i := ix.first; i < len(text); {
-		switch c := text[i]; {
-		case c == '\n' || c == '\r' || c >= utf8.RuneSelf:
-			ascii = ascii && c < utf8.RuneSelf
-			if n := breakLen(text, i); n > 0 {
-				agree = agree && text[i+n-1] == '\n'
-				ix.yaml = append(ix.yaml, i+n)
-				i += n
-				continue
-			}
+		c := text[i]
+		if c >= ' ' && c < utf8.RuneSelf {
+			i++
+			continue
 		}
-		i++
+		ascii = ascii && c < utf8.RuneSelf
+		n := breakLen(text, i)
+		if n == 0 {
+			i++
+			continue
+		}
+		i += n
+		agree = agree && text[i-1] == '\n'
+		ix.yaml = append(ix.yaml, i)
 	}
 	ix.editor = ix.yaml
 	if !agree {

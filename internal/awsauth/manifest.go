@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -188,54 +187,7 @@ func (r *manifestReader) failSyntax(c chunk, err error) {
 			return
 		}
 	}
-	at, problem := syntaxPlace(c.text, err)
-	r.fail(c.offset+at, "the document does not parse as YAML: %s", problem)
-}
-
-// syntaxPlace returns the offset of what a YAML error is about, and the problem. YAML names a line
-// near it; the frequent mistakes are looked for around that line.
-func syntaxPlace(text string, err error) (offset int, problem string) {
-	problem = bareYAMLError(err)
-	line := errorLine(err)
-	if line == 0 {
-		if i := unreadableAt(text); i >= 0 {
-			return i, problem
-		}
-		return len(text) - len(strings.TrimLeft(text, " \r\n")), problem
-	}
-	lines := newLineIndex(text)
-	for l := line - 1; l <= line+1; l++ {
-		start := lines.offset(text, l, 1)
-		if column, mistake, hint := syntaxMistake(text[start : start+lineLen(text, start)]); mistake != "" {
-			return start + column, mistake + "; " + hint
-		}
-	}
-	offset = lines.offset(text, line, 1)
-	return offset + spaces(text, offset), problem
-}
-
-// parserError recognizes the errors of libyaml's parser, whose lines count from zero; those of
-// its scanner count from one (go.yaml.in/yaml/v2 v2.4.5, decode.go, fail).
-var parserError = regexp.MustCompile(`line \d+: (did not find expected (<|node content|key$|',|'-')|found (undefined|duplicate|incompatible) )`)
-
-// errorLine is the line of a YAML error, from one; 0 if it names none.
-func errorLine(err error) int {
-	if parserError.MatchString(err.Error()) {
-		return lineOf(err) + 1
-	}
-	return lineOf(err)
-}
-
-// unreadableAt returns the offset of the first character that YAML does not allow anywhere, whose
-// error names no line; -1 if there is none.
-func unreadableAt(text string) int {
-	for i, r := range text {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"),
-			r < ' ' && r != '\t' && r != '\n' && r != '\r',
-			r >= 0x7f && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
-			return i
-		}
-	}
-	return -1
+	lines := newLineIndex(c.text)
+	at, problem, hint := explainYAMLError(c.text, &lines, err)
+	r.fail(c.offset+at, "the document does not parse as YAML: %s; %s", problem, hint)
 }

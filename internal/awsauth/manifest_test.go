@@ -47,9 +47,9 @@ func TestParseManifests(t *testing.T) {
 		"CR LF":                 {strings.ReplaceAll(named+"data:\n  mapRoles: |\n    a\n    b\n---\n"+named, "\n", "\r\n"), []string{"1: a\nb\n", "9: "}},
 		"byte order mark":       {"\ufeff" + named, []string{"1: "}},
 		"UTF-16":                {"\xff\xfea\x00", []string{"1:1: error: the file is UTF-16, which kubectl does not read; save it as UTF-8"}},
-		"an error, and another": {named + "  data\n---\n" + named + "---\n\t- x\n", []string{"4:3: error: the document does not parse as YAML: did not find expected key", "6: ", "10:1: error: the document does not parse as YAML: found character that cannot start any token"}},
-		"control character":     {named + "# \x01\n", []string{"4:3: error: the document does not parse as YAML: control characters are not allowed"}},
-		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: incomplete UTF-8 octet sequence"}},
+		"an error, and another": {named + "  data\n---\n" + named + "---\n\t- x\n", []string{"4:3: error: the document does not parse as YAML: did not find expected key; check the indentation and the quotes from here upwards", "6: ", "10:1: error: the document does not parse as YAML: a tab indents this line, and YAML allows spaces only; replace the tab with spaces"}},
+		"control character":     {named + "# \x01\n", []string{"4:3: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
+		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: incomplete UTF-8 octet sequence; remove the character"}},
 		"template": {
 			named + "data:\n  mapRoles: |\n    - username: x:{{SessionName}}\n  mapUsers: {{ .Values.users }}\n",
 			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint what the template renders to (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},

@@ -40,7 +40,7 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	}
 	for _, f := range d.Accounts {
 		if !IsAccountID(f.Value) && strings.TrimLeft(digits(f.Value), "0") == strings.TrimLeft(want.Account, "0") {
-			s.add(f.At(), "%q is not the account id %s, digit for digit", f.Value, want.Account)
+			s.add(f.At(), "holds %q, which is not the account id %s, digit for digit", f.Value, want.Account)
 		}
 	}
 	for _, t := range d.Texts {

@@ -6,6 +6,11 @@
 // adds a position to every scalar from a YAML node tree.
 package awsauth
 
+import (
+	"maps"
+	"slices"
+)
+
 // Section is one of the three keys under data that the authenticator reads, exact in case
 // (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
 type Section string
@@ -51,4 +56,13 @@ type Object struct {
 	NotText []Scalar
 
 	source *source // positions in a manifest file; nil for a live object
+}
+
+// SameContent reports whether the object differs from another one in nothing that the
+// authenticator or the API server acts on. A manifest that cannot be applied as it is written is
+// never the same.
+func (o *Object) SameContent(other *Object) bool {
+	return o != nil && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
+		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&
+		len(o.NotText) == 0 && (o.source == nil || len(o.source.duplicateKeys()) == 0)
 }

@@ -6,11 +6,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalarStart is scalarOffset as a line and a column as nodes have them.
-func scalarStart(text string, lines lineIndex, n *yaml.Node) (line, column int) {
-	return lines.positionIn(lines.yaml, text, scalarOffset(text, &lines, n))
-}
-
 // scalarOffset is where a scalar's own text begins: behind its anchor and tag and behind the
 // opening quote, and in a block scalar at the first line that is not empty. An alias, an empty
 // scalar and a node that is no scalar begin where the tree says. Nothing behind the beginning is

@@ -166,7 +166,7 @@ func (w *walker) quoted(quote byte) bool {
 		return false
 	}
 	for w.at++; w.at < len(w.text); {
-		ok := true
+		var ok bool
 		switch c := w.text[w.at]; {
 		case c == quote && quote == '\'' && hasByte(w.text, w.at+1, quote):
 			ok = w.escape(2, "'")
@@ -235,7 +235,7 @@ func hexRune(text string, at, digits int) (rune, bool) {
 		return 0, false
 	}
 	code, err := strconv.ParseUint(text[at:at+digits], 16, 31)
-	return rune(code), err == nil //nolint:gosec // 31 bits
+	return rune(code), err == nil
 }
 
 // block takes a literal or folded scalar.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -33,8 +34,7 @@ func bareYAMLError(err error) string {
 	return yamlPreamble.ReplaceAllString(err.Error(), "")
 }
 
-// explainSyntax turns a decoder's error into a place, a problem and a remedy. The decoder names
-// a line near the fault; the frequent mistakes are looked for in the text itself.
+// explainSyntax turns a decoder's error into a place, a problem and a remedy.
 func (t *Text) explainSyntax(err error) *Fault {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return &Fault{
@@ -43,20 +43,44 @@ func (t *Text) explainSyntax(err error) *Fault {
 			Hint:    "write a YAML list, each element with a dash",
 		}
 	}
-	f := &Fault{Place: t.place(max(lineOf(err), 1)), Problem: bareYAMLError(err), Hint: "check the indentation and the quotes from here upwards"}
-	if strings.Contains(f.Problem, "map key") { // sigs.k8s.io/yaml: YAML allows what JSON cannot say
-		f.Problem, f.Hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
+	offset, problem, hint := explainYAMLError(t.raw, &t.lines, err)
+	return &Fault{Place: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
+}
+
+// explainYAMLError returns the offset of what a YAML error is about, the problem and a remedy.
+// YAML names a line near it, if any; the frequent mistakes are looked for around that line, then anywhere.
+func explainYAMLError(text string, lines *lineIndex, err error) (offset int, problem, hint string) {
+	problem, hint = bareYAMLError(err), "check the indentation and the quotes from here upwards"
+	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows what JSON cannot say
+		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
-	offset := 0
-	for line := range strings.Lines(t.raw) {
-		column, problem, hint := syntaxMistake(line)
-		if problem != "" {
-			f.Place, f.Problem, f.Hint = t.offsetPlace(t.Section.Path(), offset+column), problem, hint
-			return f
+	line := errorLine(err)
+	if line == 0 {
+		if i := unreadableAt(text); i >= 0 {
+			return i, problem, "remove the character"
+		}
+		line = 1
+	}
+	start := lines.offset(text, line-1, 1)
+	if offset, mistake, remedy := findMistake(text[start:lines.offset(text, line+2, 1)]); mistake != "" {
+		return start + offset, mistake, remedy
+	}
+	if offset, mistake, remedy := findMistake(text); mistake != "" {
+		return offset, mistake, remedy
+	}
+	offset = lines.offset(text, line, 1)
+	return offset + spaces(text, offset), problem, hint
+}
+
+// findMistake looks for a mistake in lines, the first one first.
+func findMistake(lines string) (offset int, problem, hint string) {
+	for line := range strings.Lines(lines) {
+		if column, problem, hint := syntaxMistake(line); problem != "" {
+			return offset + column, problem, hint
 		}
 		offset += len(line)
 	}
-	return f
+	return 0, "", ""
 }
 
 // syntaxMistake recognizes a line that people write and YAML refuses; column is a byte offset.
@@ -77,4 +101,30 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		return 0, "a conflict mark of a merge was left in the text", "resolve the conflict and remove the marks"
 	}
 	return 0, "", ""
+}
+
+// parserError recognizes the errors of libyaml's parser, whose lines count from zero; those of
+// its scanner count from one (go.yaml.in/yaml/v2 v2.4.5, decode.go, fail).
+var parserError = regexp.MustCompile(`line \d+: (did not find expected (<|node content|key$|',|'-')|found (undefined|duplicate|incompatible) )`)
+
+// errorLine is the line of a YAML error, from one; 0 if it names none.
+func errorLine(err error) int {
+	if parserError.MatchString(err.Error()) {
+		return lineOf(err) + 1
+	}
+	return lineOf(err)
+}
+
+// unreadableAt returns the offset of the first character that YAML does not allow anywhere, whose
+// error names no line; -1 if there is none.
+func unreadableAt(text string) int {
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"),
+			r < ' ' && r != '\t' && r != '\n' && r != '\r',
+			r >= 0x7f && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
+			return i
+		}
+	}
+	return -1
 }
