@@ -64,6 +64,12 @@ const maxFindings = 1000
 // locator is a value with a place: a Field, a Mapping, a Scalar, a Fault or a Place.
 type locator interface{ At() awsauth.Place }
 
+// wholeObject is where findings on the whole of the object stand.
+var wholeObject = awsauth.Place{Path: "data"}
+
+// sectionPlace is where findings on a section as a whole stand.
+func sectionPlace(s awsauth.Section) awsauth.Place { return awsauth.Place{Path: s.Path()} }
+
 // Reportf reports a finding at a value. The message is one sentence, lower case, without a full
 // stop; the hint says what to write instead. Long values are shortened in the middle.
 func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
@@ -88,7 +94,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	p.findings = append(p.findings, Finding{
 		Rule:     p.rule.ID,
 		Severity: severity,
-		Place:    at.At(),
+		Place:    p.Doc.Locate(at.At()),
 		Message:  fmt.Sprintf(format, args...),
 		Hint:     shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,

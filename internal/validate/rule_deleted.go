@@ -21,6 +21,6 @@ func checkDeleted(p *Pass) {
 		return
 	}
 	if n := effective(p.Old); n > 0 {
-		p.Reportf(p.Doc, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
+		p.Reportf(wholeObject, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
 	}
 }

@@ -19,7 +19,7 @@ Put the missing dash back, comment out whole entries, or remove the key that is 
 
 func checkDuplicateKey(p *Pass) {
 	for _, key := range p.Doc.DuplicateKeys {
-		p.Reportf(key, "keep one of them", "the key %q stands twice under data, and kubectl keeps the last one only", key.Value)
+		p.Reportf(key, "keep one of them", "the key %q stands twice in the manifest, and kubectl keeps the last one only", key.Path)
 	}
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {

@@ -26,7 +26,7 @@ func checkEmptied(p *Pass) {
 		return // deleted reports it
 	}
 	if n := effective(p.Old); n > 0 && effective(p.New) == 0 {
-		p.Reportf(p.Doc, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
+		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
 	}
 }
 

@@ -26,7 +26,7 @@ func checkLastAdmin(p *Pass) {
 	if len(before) == 0 || len(p.admins(p.New)) > 0 {
 		return
 	}
-	p.Reportf(p.Doc,
+	p.Reportf(wholeObject,
 		"keep an entry with the group "+p.Policy.adminGroups()[0],
 		"nobody would have an admin group any more (%s); before it was %s",
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))

@@ -24,12 +24,12 @@ func checkNodeRoleRemoved(p *Pass) {
 			continue
 		}
 		if len(matches) == 0 {
-			p.Reportf(p.Doc.SectionAt(principal.Matches[0].Section),
+			p.Reportf(sectionPlace(principal.Matches[0].Section),
 				"keep the entry of "+principal.ARN+", or delete the node group first",
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
 			continue
 		}
-		p.Reportf(p.at(p.New.Resolve(matches[0].ARN)),
+		p.Reportf(p.Doc.EntryAt(p.New.Resolve(matches[0].ARN)),
 			"keep username: system:node:{{EC2PrivateDNSName}} and the groups system:bootstrappers and system:nodes",
 			"the node role %q would keep an entry that makes no nodes, and its nodes would turn NotReady", principal.ARN)
 	}

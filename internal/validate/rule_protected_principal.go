@@ -42,8 +42,8 @@ func checkProtectedPrincipal(p *Pass) {
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
 		}
-		if len(missing) == 0 {
-			continue
+		if len(missing) == 0 || p.Change.Operation == Delete {
+			continue // without an object nobody expects a group that was not there before
 		}
 		// Judged alone a document must hold every protected principal. A change is not at
 		// fault for what was not there before, and the first node group creates aws-auth
@@ -72,30 +72,17 @@ func (pr Protected) gets(r awsauth.Resolution, group string) certainty {
 func (p *Pass) explainProtected(r awsauth.Resolution) (at locator, why string) {
 	switch {
 	case !r.Mapped:
-		return p.Doc.SectionAt(awsauth.MapRoles), "no entry that the authenticator loads matches it"
+		return sectionPlace(awsauth.MapRoles), "no entry that the authenticator loads matches it"
 	case r.Ambiguous:
-		return p.at(r), r.Reason
+		return p.Doc.EntryAt(r), r.Reason
 	case r.Source == awsauth.MapAccounts:
-		return p.at(r), "only its account is mapped, which gives no groups"
+		return p.Doc.EntryAt(r), "only its account is mapped, which gives no groups"
 	case r.Matches[0].OnlyInstances():
-		return p.at(r), r.Matches[0].Path() + " lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
+		return p.Doc.EntryAt(r), r.Matches[0].Path() + " lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
 	case len(r.Groups) == 0:
-		return p.at(r), r.Matches[0].Path() + " gives it no groups"
+		return p.Doc.EntryAt(r), r.Matches[0].Path() + " gives it no groups"
 	}
-	return p.at(r), fmt.Sprintf("%s gives it [%s]", r.Matches[0].Path(), strings.Join(r.Groups, ", "))
-}
-
-// at is the element that answers for a principal.
-func (p *Pass) at(r awsauth.Resolution) locator {
-	switch {
-	case r.Source == awsauth.MapRoles && r.Index < len(p.Doc.Roles):
-		return p.Doc.Roles[r.Index].At()
-	case r.Source == awsauth.MapUsers && r.Index < len(p.Doc.Users):
-		return p.Doc.Users[r.Index].At()
-	case r.Source == awsauth.MapAccounts && r.Index < len(p.Doc.Accounts):
-		return p.Doc.Accounts[r.Index].At()
-	}
-	return p.Doc.SectionAt(r.Source)
+	return p.Doc.EntryAt(r), fmt.Sprintf("%s gives it [%s]", r.Matches[0].Path(), strings.Join(r.Groups, ", "))
 }
 
 func groupList(groups []string) string {

@@ -83,7 +83,7 @@ func lostToInstances(before, after []*awsauth.Entry) bool {
 
 func (p *Pass) lockoutPlace(before, after awsauth.Resolution) locator {
 	if after.Mapped {
-		return p.at(after)
+		return p.Doc.EntryAt(after)
 	}
-	return p.Doc.SectionAt(before.Source)
+	return sectionPlace(before.Source)
 }

@@ -3,8 +3,6 @@ package validate
 import (
 	"maps"
 	"slices"
-
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
 // Action is what happens to a change.
@@ -52,7 +50,7 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     the authenticator could not read it: a broken map can be repaired step by step.
 //   - A requester of EKS itself is never refused.
 func Judge(c Change, policy Policy) Verdict {
-	if c.Operation == Update && sameContent(c.Old, c.New) {
+	if c.Operation == Update && c.New.SameContent(c.Old) {
 		return Verdict{Action: Allow}
 	}
 	after := c.New.Parse()
@@ -83,12 +81,6 @@ func Judge(c Change, policy Policy) Verdict {
 	return verdict
 }
 
-// sameContent reports whether nothing that the authenticator or the API server acts on differs.
-func sameContent(a, b *awsauth.Object) bool {
-	return a != nil && b != nil && a.Immutable == b.Immutable && maps.Equal(a.Data, b.Data) &&
-		slices.Equal(slices.Sorted(slices.Values(a.BinaryData)), slices.Sorted(slices.Values(b.BinaryData)))
-}
-
 // runRules runs the rules of one scope, each with a Pass of its own.
 func runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
@@ -102,7 +94,7 @@ func runRules(scope Scope, with *Pass) []Finding {
 		if p.more > 0 {
 			more := p.more
 			p.more, p.findings = 0, p.findings[:maxFindings-1]
-			p.Reportf(p.Doc, "", "%d more findings of this rule", more+1)
+			p.Reportf(wholeObject, "", "%d more findings of this rule", more+1)
 		}
 		findings = append(findings, p.findings...)
 	}
