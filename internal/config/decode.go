@@ -1,0 +1,243 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// FieldError is one problem of a configuration file.
+type FieldError struct {
+	File  string
+	Line  int    // from one; 0 where the file as a whole is meant
+	Field string // such as protected[1].arn; empty where no field is meant
+	// Problem says what is wrong with the field and what to write instead.
+	Problem string
+}
+
+func (e *FieldError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+	}
+	if e.Field != "" {
+		b.WriteString(": " + e.Field)
+	}
+	return b.String() + ": " + e.Problem
+}
+
+// Parse reads the text of a file; name is what its errors call it. A value must be of its
+// field's kind, a field must exist and stand once: yaml.v3 alone would turn 5 into text, drop a
+// null and let an alias repeat what stands elsewhere. The error joins every problem of the file in
+// the order of its lines, each a [*FieldError].
+func Parse(name string, src []byte) (*Config, error) {
+	d := &decoder{file: name, lines: map[string]int{}}
+	c := &Config{}
+	if root := d.document(src); root != nil {
+		d.value(root, reflect.ValueOf(c).Elem(), "")
+		d.check(c)
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b *FieldError) int { return cmp.Compare(a.Line, b.Line) })
+		errs := make([]error, len(d.problems))
+		for i, p := range d.problems {
+			errs[i] = p
+		}
+		return nil, errors.Join(errs...)
+	}
+	if c.AdminGroups == nil {
+		c.AdminGroups = Default().AdminGroups
+	}
+	return c, nil
+}
+
+// decoder fills a value from a YAML tree. The value's type says which fields there are.
+type decoder struct {
+	file     string
+	problems []*FieldError
+	// lines holds the line of every field that was read without a problem of its own.
+	lines map[string]int
+}
+
+func (d *decoder) report(line int, field, format string, args ...any) {
+	d.problems = append(d.problems, &FieldError{d.file, line, field, fmt.Sprintf(format, args...)})
+}
+
+// yamlLine finds the line in a syntax error of yaml.v3.
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+
+// document returns the root of the only document, or nil after a report.
+func (d *decoder) document(src []byte) *yaml.Node {
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	var first, second yaml.Node
+	err := dec.Decode(&first)
+	if err == nil {
+		err = dec.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		d.report(second.Line, "", "a second document begins here; one file holds one %s", Kind)
+		return nil
+	case !errors.Is(err, io.EOF):
+		line, text := 0, err.Error()
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			line, _ = strconv.Atoi(m[1]) // the expression admits digits only
+			text = text[len(m[0]):]
+		}
+		d.report(line, "", "is not YAML: %s", strings.TrimPrefix(text, "yaml: "))
+		return nil
+	case first.IsZero(), first.Content[0].ShortTag() == "!!null":
+		d.report(0, "", "is empty; write at least apiVersion: %s and kind: %s", APIVersion, Kind)
+		return nil
+	}
+	return first.Content[0]
+}
+
+// value fills v from n and reports what does not fit.
+func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
+	known := len(d.problems)
+	switch v.Kind() {
+	case reflect.Struct:
+		d.mapping(n, v, path)
+	case reflect.Slice:
+		d.list(n, v, path)
+	case reflect.String:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+			d.report(n.Line, path, "is %s; write text%s", describe(n), quoteHint(n))
+			return
+		}
+		v.SetString(n.Value)
+	default:
+		panic(fmt.Sprintf("config: field %s is of the kind %s, which the decoder does not know", path, v.Kind()))
+	}
+	if len(d.problems) == known {
+		d.lines[path] = n.Line
+	}
+}
+
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.SequenceNode {
+		d.report(n.Line, path, "is %s; write a list", describe(n))
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, element := range n.Content {
+		d.value(element, v.Index(i), path+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		d.report(n.Line, path, "is %s; write a mapping with %s", describe(n), strings.Join(fieldNames(v.Type()), ", "))
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field, ok := fieldOf(v, key.Value)
+		switch {
+		case !ok || key.Kind != yaml.ScalarNode:
+			d.report(key.Line, join(path, keyName(key)), "is no field; %s", nearest(v.Type(), key.Value))
+		case seen[key.Value] > 0:
+			d.report(key.Line, join(path, key.Value), "stands twice, first on line %d", seen[key.Value])
+		default:
+			seen[key.Value] = key.Line
+			d.value(value, field, join(path, key.Value))
+		}
+	}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if seen[name] == 0 && options != "omitempty" {
+			d.report(n.Line, join(path, name), "is missing")
+		}
+	}
+}
+
+// fieldOf returns the field of the struct v that a key names, exact in case.
+func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+	i := slices.Index(fieldNames(v.Type()), key)
+	if i < 0 {
+		return reflect.Value{}, false
+	}
+	return v.Field(i), true
+}
+
+// fieldNames returns the keys of a struct type, in its order.
+func fieldNames(t reflect.Type) []string {
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+	}
+	return names
+}
+
+// nearest says which field may have been meant.
+func nearest(t reflect.Type, key string) string {
+	names := fieldNames(t)
+	for _, name := range names {
+		if strings.EqualFold(name, key) {
+			return "write " + name
+		}
+	}
+	return "the fields are " + strings.Join(names, ", ")
+}
+
+// keyName is a key as a path can show it.
+func keyName(key *yaml.Node) string {
+	if key.Kind != yaml.ScalarNode {
+		return "(" + describe(key) + " as key)"
+	}
+	if strconv.Quote(key.Value) != `"`+key.Value+`"` || key.Value == "" {
+		return strconv.Quote(key.Value)
+	}
+	return key.Value
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// describe names a node's kind to somebody who wrote another one.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias, which is not supported"
+	}
+	switch tag := n.ShortTag(); tag {
+	case "!!null":
+		return "empty"
+	case "!!bool":
+		return fmt.Sprintf("the boolean %s", n.Value)
+	case "!!int", "!!float":
+		return fmt.Sprintf("the number %s", n.Value)
+	case "!!str":
+		return "text"
+	default:
+		return fmt.Sprintf("a value with the tag %s", tag)
+	}
+}
+
+// quoteHint says how a scalar becomes text.
+func quoteHint(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
+		return fmt.Sprintf(", %q in quotes", n.Value)
+	}
+	return ""
+}
