@@ -1,0 +1,118 @@
+package metrics_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+)
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	r := metrics.New([]string{"role-path"})
+	families, err := r.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// ours returns the exposed lines of our own metrics.
+func ours(t *testing.T, r *metrics.Recorder) []string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r.Handler(log.New(io.Discard, "", 0)).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	var lines []string
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, "awsauth_guard_") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
+	t.Parallel()
+	got := ours(t, metrics.New([]string{"role-path"}))
+	for _, want := range []string{
+		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="error"} 0`,
+		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 0`,
+		`awsauth_guard_rejections_total{dry_run="false",operation="CREATE",rule="internal-error"} 0`,
+		`awsauth_guard_would_deny_total{rule="role-path"} 0`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.0001"} 0`,
+		`awsauth_guard_review_duration_seconds_bucket{le="10"} 0`,
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+func TestRecorder(t *testing.T) {
+	t.Parallel()
+	r := metrics.New([]string{"role-path", "emptied"})
+	before := ours(t, r)
+	r.Reviewed("UPDATE", "deny", false, 300*time.Microsecond)
+	r.Rejected("role-path", "UPDATE", false)
+	r.Rejected("emptied", "UPDATE", false)
+	r.Reviewed("DELETE", "warn", true, 20*time.Second)
+	r.WouldDeny("emptied")
+	// What does not belong to the closed sets never becomes a label.
+	r.Reviewed("CONNECT", "maybe", false, 0)
+	r.Rejected("arn:aws:iam::111122223333:role/a", "PATCH", true)
+	r.WouldDeny("arn:aws:iam::111122223333:role/a")
+
+	var changed []string
+	for _, line := range ours(t, r) {
+		if !slices.Contains(before, line) {
+			changed = append(changed, line)
+		}
+	}
+	want := []string{
+		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="emptied"} 1`,
+		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 1`,
+		`awsauth_guard_rejections_total{dry_run="true",operation="other",rule="internal-error"} 1`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.0001"} 1`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.00025"} 1`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.0005"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.001"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.0025"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.005"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.01"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.025"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.05"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.1"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.25"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="0.5"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="1"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="2.5"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="5"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="10"} 2`,
+		`awsauth_guard_review_duration_seconds_bucket{le="+Inf"} 3`,
+		`awsauth_guard_review_duration_seconds_sum 20.0003`,
+		`awsauth_guard_review_duration_seconds_count 3`,
+		`awsauth_guard_reviews_total{dry_run="false",operation="UPDATE",verdict="deny"} 1`,
+		`awsauth_guard_reviews_total{dry_run="false",operation="other",verdict="error"} 1`,
+		`awsauth_guard_reviews_total{dry_run="true",operation="DELETE",verdict="warn"} 1`,
+		`awsauth_guard_would_deny_total{rule="emptied"} 1`,
+		`awsauth_guard_would_deny_total{rule="internal-error"} 1`,
+	}
+	if diff := cmp.Diff(want, changed); diff != "" {
+		t.Errorf("changed series (-want +got):\n%s", diff)
+	}
+}
