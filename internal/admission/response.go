@@ -1,0 +1,99 @@
+package admission
+
+import (
+	"net/http"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// Keys of audit annotations. The API server puts the webhook's name and a slash before them, and
+// drops a key that holds a slash of its own.
+const (
+	auditVerdict = "verdict"
+	auditRules   = "rules"
+)
+
+// allowed admits a request.
+func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{
+		Allowed:          true,
+		Warnings:         warnings,
+		AuditAnnotations: audit(verdict, rules),
+	}
+}
+
+// invalid refuses a CREATE or UPDATE. With code 422 and reason Invalid kubectl prints the causes
+// instead of the message, and kubectl edit opens the editor again with the causes as comments.
+// Other clients print the message.
+func invalid(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
+	return refused(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, denials, rules, warnings)
+}
+
+// forbidden refuses a DELETE, of which nothing can be corrected. With code 403 kubectl prints the message.
+func forbidden(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
+	return refused(http.StatusForbidden, metav1.StatusReasonForbidden, denials, rules, warnings)
+}
+
+func refused(code int32, reason metav1.StatusReason, denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{
+		Warnings:         warnings,
+		AuditAnnotations: audit(string(validate.Refuse), rules),
+		Result: &metav1.Status{
+			Status:  metav1.StatusFailure,
+			Code:    code,
+			Reason:  reason,
+			Message: message(denials),
+			Details: &metav1.StatusDetails{Name: name, Kind: kind, Causes: causes(denials)},
+		},
+	}
+}
+
+// errored refuses a request that the guard could not judge.
+func errored(uid string, err error) *admissionv1.AdmissionResponse {
+	text := "awsauth-guard could not judge this request, and refuses what it cannot judge: " +
+		printable(err.Error()) + " [" + internalError + "]"
+	if uid != "" {
+		text += "; the log of awsauth-guard has more under the uid " + printable(uid)
+	}
+	return &admissionv1.AdmissionResponse{
+		AuditAnnotations: audit(outcomeError, []string{internalError}),
+		Result: &metav1.Status{
+			Status:  metav1.StatusFailure,
+			Code:    http.StatusForbidden,
+			Reason:  metav1.StatusReasonForbidden,
+			Message: shorten(text, maxMessage),
+			Details: &metav1.StatusDetails{Name: name, Kind: kind},
+		},
+	}
+}
+
+func audit(verdict string, rules []string) map[string]string {
+	annotations := map[string]string{auditVerdict: verdict}
+	if len(rules) > 0 {
+		annotations[auditRules] = strings.Join(rules, ",")
+	}
+	return annotations
+}
+
+func denialsOf(findings []validate.Finding) []validate.Finding {
+	return bySeverity(findings, func(s validate.Severity) bool { return s == validate.Deny })
+}
+
+// warningsOf gives everything that is no denial, and so also a severity that is not known.
+func warningsOf(findings []validate.Finding) []string {
+	return warnings(bySeverity(findings, func(s validate.Severity) bool { return s != validate.Deny }))
+}
+
+func bySeverity(findings []validate.Finding, wanted func(validate.Severity) bool) []validate.Finding {
+	var list []validate.Finding
+	for _, f := range findings {
+		if wanted(f.Severity) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
