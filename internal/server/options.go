@@ -1,0 +1,108 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"github.com/spf13/pflag"
+)
+
+// Options are the flags of the webhook.
+type Options struct {
+	// ConfigFile is the GuardConfig file. Empty means the default configuration.
+	ConfigFile string
+	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files may be
+	// replaced at any time, as the kubelet does with those of a Secret.
+	CertDir string
+	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
+	// it is every address; port 0 takes one that is free.
+	WebhookAddress string
+	// MetricsAddress is where /metrics is served over plain HTTP.
+	MetricsAddress string
+	// HealthAddress is where /healthz and /readyz are served over plain HTTP.
+	HealthAddress string
+	// LogLevel is debug, info, warn or error.
+	LogLevel string
+	// LogFormat is json or text.
+	LogFormat string
+	// ShowVersion prints the version and does nothing else.
+	ShowVersion bool
+
+	// Filled by Complete.
+	level slog.Level
+	host  string // of WebhookAddress
+	port  int    // of WebhookAddress
+}
+
+// AddFlags adds the options to a flag set. Their present values become the defaults.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`; without it nobody is protected by name, and all other rules hold")
+	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes (required)")
+	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
+	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
+	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "least `level` that is logged: debug, info, warn or error")
+	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "`format` of the log: json or text")
+	fs.BoolVar(&o.ShowVersion, "version", o.ShowVersion, "print the version and exit")
+}
+
+// DefaultOptions returns the options of a command line without flags.
+func DefaultOptions() *Options {
+	return &Options{
+		WebhookAddress: ":9443",
+		MetricsAddress: ":8080",
+		HealthAddress:  ":8081",
+		LogLevel:       "info",
+		LogFormat:      "json",
+	}
+}
+
+// Complete checks the options and derives from them what the server needs. The error joins
+// everything that is wrong.
+func (o *Options) Complete() error {
+	var errs []error
+	if o.CertDir == "" {
+		errs = append(errs, errors.New("--cert-dir is missing: name the folder that holds tls.crt and tls.key"))
+	}
+	var err error
+	if o.host, o.port, err = splitAddress("--webhook-bind-address", o.WebhookAddress); err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := splitAddress("--metrics-bind-address", o.MetricsAddress); err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := splitAddress("--health-probe-bind-address", o.HealthAddress); err != nil {
+		errs = append(errs, err)
+	}
+	if err := o.level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level is %q: write debug, info, warn or error", o.LogLevel))
+	}
+	if o.LogFormat != "json" && o.LogFormat != "text" {
+		errs = append(errs, fmt.Errorf("--log-format is %q: write json or text", o.LogFormat))
+	}
+	return errors.Join(errs...)
+}
+
+func splitAddress(flag, address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("%s is %q: write HOST:PORT or :PORT", flag, address)
+	}
+	return host, port, nil
+}
+
+// logger returns the logger that the options ask for.
+func (o *Options) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: o.level}
+	if o.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}

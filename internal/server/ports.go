@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+)
+
+// port is a plain HTTP server on a listener of its own.
+type port struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+}
+
+// listen binds an address, so that a port that is taken is an error at the start.
+func listen(ctx context.Context, name, address string, handler http.Handler, log *slog.Logger) (*port, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("serving %s: %w", name, err)
+	}
+	log.Info("serving", "port", name, "address", listener.Addr().String())
+	return &port{name, listener, &http.Server{
+		Handler: handler,
+		// Probes and scrapes are small and quick; these bounds keep a stuck client from holding on.
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    1 << 16,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}}, nil
+}
+
+// serve answers until the context ends, and then finishes what it has begun.
+func (p *port) serve(ctx context.Context) error {
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- p.server.Shutdown(grace)
+	}()
+	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", p.name, err)
+	}
+	if err := <-stopped; err != nil {
+		return fmt.Errorf("closing the port for %s: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *port) close() error { return p.listener.Close() }
+
+func metricsMux(recorder *metrics.Recorder, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", recorder.Handler(slog.NewLogLogger(log.Handler(), slog.LevelError)))
+	return mux
+}
+
+// healthMux serves /healthz, which says that the process is alive, and /readyz, which says that
+// reviews are answered. With ?verbose they list their checks.
+func healthMux(started healthz.Checker, certs *certificates) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", http.StripPrefix("/healthz", &healthz.Handler{}))
+	mux.Handle("/readyz", http.StripPrefix("/readyz", &healthz.Handler{Checks: map[string]healthz.Checker{
+		"webhook":     started,
+		"certificate": certs.loaded,
+	}}))
+	return mux
+}

@@ -1,0 +1,206 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+)
+
+// patience is how long a test waits for what must happen. certwatcher polls every 10 s where it
+// misses an event.
+const patience = 30 * time.Second
+
+// output is where a process under test writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // has an element when something was written since it was last taken
+}
+
+func newOutput() *output { return &output{more: make(chan struct{}, 1)} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case o.more <- struct{}{}:
+	default:
+	}
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// lines returns the JSON lines written so far with this message.
+func (o *output) lines(message string) (list []map[string]any) {
+	for line := range strings.Lines(o.String()) {
+		var attrs map[string]any
+		if json.Unmarshal([]byte(line), &attrs) == nil && attrs["msg"] == message {
+			list = append(list, attrs)
+		}
+	}
+	return list
+}
+
+// process is a webhook that runs.
+type process struct {
+	log    *output
+	stop   context.CancelFunc
+	status <-chan int
+	// Where it serves.
+	webhook, metrics, health string
+}
+
+// start runs the webhook on free ports of the loopback interface and waits until it is ready.
+func start(t *testing.T, certDir string, args ...string) *process {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	status := make(chan int, 1)
+	p := &process{log: newOutput(), stop: stop, status: status}
+	args = append([]string{
+		"--cert-dir", certDir, "--webhook-bind-address", "127.0.0.1:0",
+		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0",
+	}, args...)
+	var running sync.WaitGroup
+	running.Go(func() { status <- server.Main(ctx, args, io.Discard, p.log) })
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
+	deadline := time.After(patience)
+	for len(p.log.lines("serving")) < 3 {
+		select {
+		case <-p.log.more:
+		case s := <-status:
+			t.Fatalf("ended with the status %d:\n%s", s, p.log)
+		case <-deadline:
+			t.Fatalf("does not serve its three ports:\n%s", p.log)
+		}
+	}
+	for _, line := range p.log.lines("serving") {
+		address, _ := line["address"].(string)
+		switch line["port"] {
+		case "webhook":
+			p.webhook = address
+		case "metrics":
+			p.metrics = address
+		case "health":
+			p.health = address
+		}
+	}
+	eventually(t, "the process is ready", func() bool {
+		code, _ := get(t, "http://"+p.health+"/readyz")
+		return code == http.StatusOK
+	})
+	return p
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// certificate writes a certificate for 127.0.0.1 and its key into a folder.
+func certificate(t *testing.T, folder string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		Subject:      pkix.Name{CommonName: "test"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"tls.crt": {Type: "CERTIFICATE", Bytes: cert},
+		"tls.key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// newCertDir returns a folder with a certificate.
+func newCertDir(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	certificate(t, folder, 1)
+	return folder
+}
+
+// dial opens a TLS connection whose certificate is not checked.
+func dial(t *testing.T, address string, highest uint16) (tls.ConnectionState, error) {
+	t.Helper()
+	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: highest}}
+	conn, err := d.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	defer conn.Close()
+	return conn.(*tls.Conn).ConnectionState(), nil
+}

@@ -1,0 +1,174 @@
+// Package server is the webhook as a process: its flags, its three ports, its start and its end.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	crlog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/internal/version"
+)
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1 // it could not start, or not go on
+	exitUsage = 2 // the command line is wrong
+)
+
+// program is the name of the installed binary.
+const program = "awsauth-guard-webhook"
+
+// Main runs the webhook until the context ends and returns the process's exit status. The log
+// goes to stderr. Each port that is served is logged with its address as "serving".
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := DefaultOptions()
+	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Usage = func() { usage(stdout, fs) }
+	o.AddFlags(fs)
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return exitOK
+	case err == nil && o.ShowVersion:
+		fmt.Fprintf(stdout, "awsauth-guard %s\n", version.String())
+		return exitOK
+	case err == nil && fs.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case err == nil:
+		err = o.Complete()
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(stderr, "%s: %s\n", program, line)
+		}
+		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", program)
+		return exitUsage
+	}
+	log := o.logger(stderr)
+	setDefaultLoggers(log)
+	if err := run(ctx, o, log); err != nil {
+		for _, err := range split(err) {
+			log.Error("cannot go on", "err", err.Error())
+		}
+		return exitError
+	}
+	log.Info("stopped")
+	return exitOK
+}
+
+func usage(w io.Writer, fs *pflag.FlagSet) {
+	fmt.Fprintf(w, `%[1]s is the admission webhook of awsauth-guard. It judges every
+change of the ConfigMap kube-system/aws-auth and refuses those that lock people out of the cluster.
+
+Usage:
+  %[1]s --cert-dir FOLDER [flags]
+
+Flags:
+%[2]s`, program, fs.FlagUsages())
+}
+
+// run serves until the context ends or something fails.
+func run(ctx context.Context, o *Options, log *slog.Logger) error {
+	cfg := config.Default()
+	if o.ConfigFile != "" {
+		var err error
+		if cfg, err = config.Load(o.ConfigFile); err != nil {
+			return err
+		}
+	}
+	recorder := metrics.New(ruleIDs())
+	handler := admission.New(admission.Options{Policy: cfg.Policy(), Recorder: recorder, Logger: log})
+	log.Info("starting", "version", version.String(), "config", o.ConfigFile,
+		"protected", len(cfg.Protected), "admin_groups", cfg.AdminGroups)
+
+	certs, err := newCertificates(o.CertDir)
+	if err != nil {
+		return err
+	}
+	webhook, err := newWebhook(ctx, o, certs, handler.Webhook(), log)
+	if err != nil {
+		return err
+	}
+	measured, err := listen(ctx, "metrics", o.MetricsAddress, metricsMux(recorder, log), log)
+	if err != nil {
+		return err
+	}
+	health, err := listen(ctx, "health", o.HealthAddress, healthMux(webhook.StartedChecker(), certs), log)
+	if err != nil {
+		return errors.Join(err, measured.close())
+	}
+	reviews := func(ctx context.Context) error {
+		if err := webhook.Start(ctx); err != nil {
+			return fmt.Errorf("serving webhook: %w", err)
+		}
+		return nil
+	}
+	return serve(ctx, reviews, certs.watch, measured.serve, health.serve)
+}
+
+// serve runs everything until the context ends or one of them fails. The main function ends
+// first, so that the others still answer while it finishes its work.
+func serve(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
+	firstCtx, stopFirst := context.WithCancel(ctx)
+	defer stopFirst()
+	othersCtx, stopOthers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOthers()
+	errs := make([]error, len(others)+1)
+	var running sync.WaitGroup
+	for i, other := range others {
+		running.Go(func() {
+			defer stopFirst()
+			errs[i+1] = other(othersCtx)
+		})
+	}
+	errs[0] = first(firstCtx)
+	stopOthers()
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+func ruleIDs() []string {
+	var ids []string
+	for _, rule := range validate.Rules() {
+		ids = append(ids, rule.ID)
+	}
+	return ids
+}
+
+// split takes joined errors apart, so that each gets a line of its own.
+func split(err error) []error {
+	var list []error
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			list = append(list, split(e)...)
+		}
+		return list
+	}
+	return []error{err}
+}
+
+// routeOnce keeps Main from writing controller-runtime's logger twice: that is a data race.
+var routeOnce sync.Once
+
+// setDefaultLoggers sends what others log to our log: controller-runtime, and by package log the
+// HTTP server that it runs, which reports failed TLS handshakes there.
+func setDefaultLoggers(log *slog.Logger) {
+	routeOnce.Do(func() {
+		crlog.SetLogger(logr.FromSlogHandler(log.Handler()))
+		slog.SetDefault(log)
+	})
+}

@@ -1,0 +1,312 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+	"github.com/awsauth-guard/awsauth-guard/internal/version"
+)
+
+// deletion is a review of the deletion of an aws-auth with one admin.
+const deletion = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{
+	"uid":"u1","operation":"DELETE","name":"aws-auth","namespace":"kube-system",
+	"kind":{"version":"v1","kind":"ConfigMap"},"resource":{"version":"v1","resource":"configmaps"},
+	"userInfo":{"username":"ann"},
+	"oldObject":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},
+		"data":{"mapRoles":"- {rolearn: arn:aws:iam::111122223333:role/team, username: team, groups: [dev]}"}}}}`
+
+// review posts a review over HTTP/2 and TLS.
+func review(t *testing.T, p *process, path, body string) (*admissionv1.AdmissionResponse, int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		ForceAttemptHTTP2: true,
+	}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+p.webhook+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, response.StatusCode
+	}
+	var answer admissionv1.AdmissionReview
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Response == nil {
+		t.Fatalf("no review came back: %v\n%s", err, text)
+	}
+	return answer.Response, response.StatusCode
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+
+	answer, _ := review(t, p, "/validate-aws-auth", deletion)
+	if answer.Allowed || answer.UID != "u1" || answer.Result.Code != 403 || !strings.Contains(answer.Result.Message, "[deleted]") {
+		t.Errorf("deletion: got %+v with %+v", answer, answer.Result)
+	}
+	if _, code := review(t, p, "/", deletion); code != http.StatusNotFound {
+		t.Errorf("another path: got the code %d", code)
+	}
+	if lines := p.log.lines("review"); len(lines) != 1 || lines[0]["uid"] != "u1" || lines[0]["verdict"] != "deny" {
+		t.Errorf("log of reviews: %v", lines)
+	}
+
+	code, body := get(t, "http://"+p.metrics+"/metrics")
+	for _, want := range []string{
+		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="deny"} 1`,
+		`awsauth_guard_rejections_total{dry_run="false",operation="DELETE",rule="deleted"} 1`,
+		`awsauth_guard_review_duration_seconds_count 1`,
+		"go_goroutines ", "process_resident_memory_bytes ",
+	} {
+		if code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("metrics (%d) lack %s", code, want)
+		}
+	}
+
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": "ok",
+		"/readyz?verbose": "[+]certificate ok\n[+]webhook ok\nhealthz check passed\n",
+	} {
+		if code, body := get(t, "http://"+p.health+path); code != http.StatusOK || body != want {
+			t.Errorf("%s: got %d and %q, want %q", path, code, body, want)
+		}
+	}
+
+	p.stop()
+	if status := <-p.status; status != 0 || len(p.log.lines("stopped")) != 1 {
+		t.Errorf("stopped with the status %d:\n%s", status, p.log)
+	}
+	for _, address := range []string{p.webhook, p.metrics, p.health} {
+		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address); err == nil {
+			conn.Close()
+			t.Errorf("%s is still served", address)
+		}
+	}
+}
+
+func TestTLSBelow13IsRefused(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+	if state, err := dial(t, p.webhook, tls.VersionTLS13); err != nil || state.Version != tls.VersionTLS13 {
+		t.Errorf("TLS 1.3: version %x, %v", state.Version, err)
+	}
+	if _, err := dial(t, p.webhook, tls.VersionTLS12); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.2: got the error %v", err)
+	}
+}
+
+// The kubelet puts a new Secret beside the old one and renames a symbolic link over the old link.
+func TestCertificateIsReloaded(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	certificate(t, filepath.Join(folder, "..1"), 1)
+	link("..1", "..data")
+	link("..data/tls.crt", "tls.crt")
+	link("..data/tls.key", "tls.key")
+
+	p := start(t, folder)
+	serial := func() int64 {
+		state, err := dial(t, p.webhook, tls.VersionTLS13)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.PeerCertificates[0].SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("the first certificate has the serial number %d", got)
+	}
+	for n := int64(2); n <= 3; n++ {
+		name := fmt.Sprintf("..%d", n)
+		certificate(t, filepath.Join(folder, name), n)
+		link(name, "..data_tmp")
+		if err := os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(folder, fmt.Sprintf("..%d", n-1))); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new certificate is served", func() bool { return serial() == n })
+	}
+	if code, _ := get(t, "http://"+p.health+"/readyz"); code != http.StatusOK {
+		t.Errorf("readyz says %d", code)
+	}
+}
+
+func TestConfigIsUsed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "guard.yaml")
+	text := "apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\nadminGroups: [dev]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, newCertDir(t), "--config", file, "--log-level", "debug")
+	answer, _ := review(t, p, "/validate-aws-auth", deletion)
+	if rules := answer.AuditAnnotations["rules"]; rules != "deleted,last-admin" {
+		t.Errorf("with dev as admin group the rules are %q", rules)
+	}
+}
+
+// run calls Main with arguments with which it must end by itself.
+func run(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out strings.Builder
+	log := newOutput()
+	status = server.Main(t.Context(), args, &out, log)
+	return status, out.String(), log.String()
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	if status, out, _ := run(t, "--version"); status != 0 || out != "awsauth-guard "+version.String()+"\n" {
+		t.Errorf("--version: status %d, %q", status, out)
+	}
+	status, out, _ := run(t, "--help")
+	for _, flag := range []string{
+		"--config file", "--cert-dir folder", `--webhook-bind-address host:port`, `(default ":9443")`,
+		"--metrics-bind-address host:port", `(default ":8080")`, "--health-probe-bind-address host:port", `(default ":8081")`,
+		"--log-level level", "--log-format format", "--version",
+	} {
+		if status != 0 || !strings.Contains(out, flag) {
+			t.Errorf("--help: status %d, no %s in\n%s", status, flag, out)
+		}
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	const end = "Run 'awsauth-guard-webhook --help' for usage.\n"
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "awsauth-guard-webhook: --cert-dir is missing: name the folder that holds tls.crt and tls.key\n"},
+		{[]string{"--nonsense"}, "awsauth-guard-webhook: unknown flag: --nonsense\n"},
+		{[]string{"--cert-dir", "x", "more"}, "awsauth-guard-webhook: unexpected argument \"more\"\n"},
+		{
+			[]string{
+				"--cert-dir", "x", "--webhook-bind-address", "9443", "--metrics-bind-address", ":http",
+				"--health-probe-bind-address", ":70000", "--log-level", "loud", "--log-format", "xml",
+			}, `awsauth-guard-webhook: --webhook-bind-address is "9443": write HOST:PORT or :PORT
+awsauth-guard-webhook: --metrics-bind-address is ":http": write HOST:PORT or :PORT
+awsauth-guard-webhook: --health-probe-bind-address is ":70000": write HOST:PORT or :PORT
+awsauth-guard-webhook: --log-level is "loud": write debug, info, warn or error
+awsauth-guard-webhook: --log-format is "xml": write json or text
+`,
+		},
+	} {
+		status, out, got := run(t, tt.args...)
+		if status != 2 || out != "" {
+			t.Errorf("%q: status %d, stdout %q", tt.args, status, out)
+		}
+		if diff := cmp.Diff(tt.want+end, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.args, diff)
+		}
+	}
+}
+
+// What is wrong before the start ends the process before it serves anything.
+func TestCannotStart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "guard.yaml")
+	if err := os.WriteFile(file, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: Guard\nmode: off\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	certs, none := newCertDir(t), t.TempDir()
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"a bad configuration", []string{"--cert-dir", certs, "--config", file}, []string{
+			file + `:2: kind: is "Guard"; write GuardConfig`,
+			file + `:3: mode: is no field; the fields are apiVersion, kind, protected, adminGroups`,
+		}},
+		{"no configuration", []string{"--cert-dir", certs, "--config", filepath.Join(none, "x")}, []string{
+			"reading the configuration: open " + filepath.Join(none, "x") + ": no such file or directory",
+		}},
+		{"no certificate", []string{"--cert-dir", none}, []string{
+			"reading the serving certificate: open " + filepath.Join(none, "tls.crt") + ": no such file or directory",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			log := newOutput()
+			status := server.Main(t.Context(), tt.args, io.Discard, log)
+			var errs []string
+			for _, line := range log.lines("cannot go on") {
+				errs = append(errs, fmt.Sprint(line["err"]))
+			}
+			if diff := cmp.Diff(tt.want, errs); diff != "" || status != 1 {
+				t.Errorf("status %d, errors (-want +got):\n%s", status, diff)
+			}
+			if len(log.lines("serving")) > 0 {
+				t.Errorf("it served before it failed:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	certs := newCertDir(t)
+	flags := map[string]string{"webhook": "--webhook-bind-address", "metrics": "--metrics-bind-address", "health": "--health-probe-bind-address"}
+	for port := range flags {
+		args := []string{"--cert-dir", certs}
+		for other, flag := range flags {
+			address := "127.0.0.1:0"
+			if other == port {
+				address = taken.Addr().String()
+			}
+			args = append(args, flag, address)
+		}
+		status, _, log := run(t, args...)
+		want := `"serving ` + port + `: listen tcp ` + taken.Addr().String() + `: bind: address already in use"`
+		if status != 1 || !strings.Contains(log, want) {
+			t.Errorf("%s: status %d, no %s in\n%s", port, status, want, log)
+		}
+	}
+}
+
+func TestTextLog(t *testing.T) {
+	t.Parallel()
+	status, _, log := run(t, "--cert-dir", t.TempDir(), "--log-format", "text", "--log-level", "error")
+	lines := slices.Collect(strings.Lines(log))
+	if status != 1 || len(lines) != 1 || !strings.Contains(lines[0], `level=ERROR msg="cannot go on" err="reading the serving certificate: `) {
+		t.Errorf("status %d:\n%s", status, log)
+	}
+}
