@@ -1,0 +1,110 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"kubectl-awsauth": func() {
+			os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+// TestScripts runs the program as a user does. UPDATE_GOLDEN=1 rewrites the expected output.
+func TestScripts(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		UpdateScripts:       os.Getenv("UPDATE_GOLDEN") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", examples)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits runs a program like exec and checks its exact exit status, which is the first argument.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM ARGUMENT…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// TestPluginName: kubectl runs a plugin by its absolute path, and the help text shows what can be
+// typed.
+func TestPluginName(t *testing.T) {
+	for name, want := range map[string]string{
+		"/usr/local/bin/kubectl-awsauth": "  kubectl awsauth lint FILE… [flags]\n",
+		"kubectl-awsauth":                "  kubectl-awsauth lint FILE… [flags]\n",
+		"bin/kubectl-awsauth":            "  kubectl-awsauth lint FILE… [flags]\n",
+	} {
+		var stdout, stderr bytes.Buffer
+		status := cli.Main(t.Context(), []string{name, "lint", "--help"}, strings.NewReader(""), &stdout, &stderr)
+		if status != 0 || stderr.Len() > 0 || !strings.Contains(stdout.String(), want) {
+			t.Errorf("%s: status %d, stderr %q, no %q in\n%s", name, status, &stderr, want, &stdout)
+		}
+	}
+}
+
+// failingWriter is an output that cannot be written, such as a full disk.
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// TestUnwrittenOutput: an answer that does not reach its reader is no success.
+func TestUnwrittenOutput(t *testing.T) {
+	for _, args := range []string{
+		"lint -o json ../../examples/aws-auth.yaml",
+		"lint ../../examples/broken.yaml",
+		"explain -f ../../examples/aws-auth.yaml arn:aws:iam::111122223333:role/deploy",
+	} {
+		var stderr bytes.Buffer
+		status := cli.Main(t.Context(), append([]string{"kubectl-awsauth"}, strings.Fields(args)...), strings.NewReader(""), failingWriter{}, &stderr)
+		if want := "error: writing the output: disk full\n"; status != 2 || stderr.String() != want {
+			t.Errorf("%s: status %d, stderr %q", args, status, &stderr)
+		}
+	}
+}
+
+// TestInterrupted: a run that was stopped has not judged its files.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	status := cli.Main(ctx, []string{"kubectl-awsauth", "lint", "../../examples/aws-auth.yaml"}, strings.NewReader(""), &stdout, &stderr)
+	if want := "error: stopped before reading ../../examples/aws-auth.yaml: context canceled\n"; status != 2 || stderr.String() != want {
+		t.Errorf("status %d, stderr %q", status, &stderr)
+	}
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+type explainOptions struct {
+	file   string
+	format format
+}
+
+func (a *app) explainCommand() *cobra.Command {
+	o := &explainOptions{}
+	cmd := &cobra.Command{
+		Use:   "explain ARN -f FILE",
+		Short: "Say whom a caller's ARN maps to, or why to nobody",
+		Long: `Say whom a caller's ARN maps to, or why to nobody.
+
+ARN is the caller's, as aws sts get-caller-identity prints it. The answer is the authenticator's:
+the entry, its username and groups with their templates as they are written, or what keeps an entry
+from matching.
+
+Exit status: 0 mapped, 1 not mapped, 2 could not work.`,
+		Example: a.example(
+			"kubectl-awsauth explain arn:aws:sts::111122223333:assumed-role/admin/alice -f aws-auth.yaml",
+			"kubectl get configmap -n kube-system aws-auth -o yaml | kubectl-awsauth explain arn:aws:iam::111122223333:user/bob -f - -o json",
+		),
+		Args: usage(o.check),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(cmd.Context(), o, args[0]) },
+	}
+	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or - for standard input")
+	o.format.addTo(cmd)
+	return cmd
+}
+
+func (o *explainOptions) check(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) != 1:
+		return fmt.Errorf("%d arguments, but explain takes one ARN", len(args))
+	case o.file == "":
+		return errors.New("no -f FILE; name the manifest to look the ARN up in, or - for standard input")
+	}
+	return nil
+}
+
+func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error {
+	in, err := a.read(ctx, o.file)
+	if err != nil {
+		return err
+	}
+	e, err := a.answer(in, arn)
+	if err != nil {
+		return err
+	}
+	if a.status == statusOK && !e.Mapped {
+		a.status = statusDenied
+	}
+	return a.write(e, o.format)
+}
+
+// answer looks the ARN up in the file's aws-auth.
+func (a *app) answer(in input, arn string) (report.Explanation, error) {
+	if len(in.manifests) == 0 && len(in.errs) > 0 {
+		return unreadable(arn, in), nil
+	}
+	a.reportErrors(in)
+	m, err := in.only()
+	if err != nil {
+		return report.Explanation{}, err
+	}
+	c := newCaller(arn)
+	resolution := m.Object.Load().Resolve(c.arn)
+	e := report.NewExplanation(arn, resolution, c.reasons(m.Object, resolution))
+	if at := m.Object.Parse().EntryAt(resolution); at.Line > 0 {
+		e.At = fmt.Sprintf("%s:%d:%d", in.name, at.Line, at.Column)
+	}
+	return e, nil
+}
+
+// unreadable is the answer from a file that kubectl would not apply: nobody is mapped by it.
+func unreadable(arn string, in input) report.Explanation {
+	var reasons []string
+	for _, err := range in.errs {
+		reasons = append(reasons, fmt.Sprintf("%s:%v", in.name, err))
+	}
+	canonical, err := awsauth.Canonicalize(newCaller(arn).arn)
+	if err != nil {
+		canonical = ""
+	}
+	return report.NewExplanation(arn, awsauth.Resolution{CanonicalARN: canonical}, reasons)
+}

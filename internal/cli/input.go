@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// stdinName stands for standard input on the command line, stdinLabel in the output.
+const (
+	stdinName  = "-"
+	stdinLabel = "<stdin>"
+)
+
+// input is a file of manifests.
+type input struct {
+	name      string // in the output
+	manifests []awsauth.Manifest
+	errs      []error
+}
+
+// read reads a file, or standard input, and finds its aws-auth manifests.
+func (a *app) read(ctx context.Context, name string) (input, error) {
+	if err := ctx.Err(); err != nil {
+		return input{}, fmt.Errorf("stopped before reading %s: %w", name, err)
+	}
+	var src []byte
+	var err error
+	if name == stdinName {
+		name = stdinLabel
+		src, err = io.ReadAll(a.stdin)
+	} else {
+		src, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return input{}, fmt.Errorf("reading manifests: %w", err)
+	}
+	in := input{name: name}
+	in.manifests, in.errs = awsauth.ParseManifests(src)
+	return in, nil
+}
+
+// reportErrors prints what could not be read of a file.
+func (a *app) reportErrors(in input) {
+	for _, err := range in.errs {
+		a.status = statusFailed
+		if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
+			fmt.Fprintf(a.stderr, "%s:%d:%d: error: %v\n", in.name, place.Line, place.Column, place.Err)
+			continue
+		}
+		fmt.Fprintf(a.stderr, "%s: error: %v\n", in.name, err)
+	}
+}
+
+// only returns the one aws-auth of a file that must have exactly one.
+func (in input) only() (awsauth.Manifest, error) {
+	switch len(in.manifests) {
+	case 1:
+		return in.manifests[0], nil
+	case 0:
+		return awsauth.Manifest{}, fmt.Errorf("%s holds no aws-auth: no ConfigMap with this name in the namespace kube-system or without one", in.name)
+	}
+	return awsauth.Manifest{}, fmt.Errorf("%s holds %d aws-auth, on lines %d and %d; name a file with one", in.name, len(in.manifests), in.manifests[0].Line, in.manifests[1].Line)
+}
