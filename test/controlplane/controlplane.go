@@ -1,0 +1,240 @@
+// Package controlplane starts a real Kubernetes API server and the webhook beside it, for the
+// integration tests and the demo. All of it listens on the loopback address, writes into one
+// temporary folder, and ends with the process that started it, however that ends.
+package controlplane
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// startTimeout is for one program to be ready: ten times what a busy machine with two cores needs.
+const startTimeout = time.Minute
+
+// ControlPlane is an etcd and a kube-apiserver.
+type ControlPlane struct {
+	// Admin is a client configuration of a user in the group system:masters.
+	Admin *rest.Config
+	// Kubeconfig is a file with the same.
+	Kubeconfig string
+	// AuditLog is a file with what the API server recorded of writes to ConfigMaps, an event a line.
+	AuditLog string
+
+	assets string
+	*processes
+	ca    *authority
+	build *process // of the webhook
+}
+
+// Start starts a control plane that runs until Stop is called or ctx ends. Meanwhile the webhook
+// is built.
+func Start(ctx context.Context) (_ *ControlPlane, err error) {
+	assets, err := Assets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ps, err := newProcesses()
+	if err != nil {
+		return nil, err
+	}
+	c := &ControlPlane{
+		Kubeconfig: filepath.Join(ps.dir, "kubeconfig"),
+		AuditLog:   filepath.Join(ps.dir, "audit.log"),
+		assets:     assets,
+		processes:  ps,
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}()
+	if err := c.buildWebhook(ctx); err != nil {
+		return nil, err
+	}
+	if c.ca, err = newAuthority(); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.configure("https://" + ports[0]); err != nil {
+		return nil, err
+	}
+	if err := c.startEtcd(ctx, ports[1], ports[2]); err != nil {
+		return nil, err
+	}
+	if err := c.startAPIServer(ctx, ports[0], ports[1]); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Stop ends everything that was started and removes what it wrote.
+func (c *ControlPlane) Stop() error { return c.stop() }
+
+// Kubectl is the kubectl of the API server's version.
+func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assets, "kubectl") }
+
+// Assets returns the folder with kube-apiserver, etcd and kubectl, and builds them when
+// KUBEBUILDER_ASSETS does not name it.
+func Assets(ctx context.Context) (string, error) {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		return dir, nil
+	}
+	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("looking for the module's folder: %w", err)
+	}
+	script := filepath.Join(filepath.Dir(string(gomod)), "tools", "controlplane.sh")
+	build := exec.CommandContext(ctx, script) //nolint:gosec // a script of this repository
+	build.Stderr = os.Stderr
+	dir, err := build.Output()
+	if err != nil {
+		return "", fmt.Errorf("building the control plane with %s: %w", script, err)
+	}
+	return strings.TrimSpace(string(dir)), nil
+}
+
+// configure makes the administrator's client configuration and kubeconfig.
+func (c *ControlPlane) configure(server string) error {
+	cert, key, err := c.ca.issue(pkix.Name{CommonName: "kubernetes-admin", Organization: []string{"system:masters"}})
+	if err != nil {
+		return err
+	}
+	c.Admin = &rest.Config{
+		Host: server,
+		QPS:  -1, // no limit: one client, on one machine
+		// Whoever wants to see warnings takes a copy with a handler for them.
+		WarningHandler: rest.NoWarnings{},
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData: c.ca.pem, CertData: cert, KeyData: key,
+		},
+	}
+	const name = "awsauth-guard"
+	config := clientcmdapi.NewConfig()
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: c.ca.pem}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	config.CurrentContext = name
+	if err := clientcmd.WriteToFile(*config, c.Kubeconfig); err != nil {
+		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	return nil
+}
+
+func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error {
+	etcd, err := c.start(ctx, "etcd", filepath.Join(c.assets, "etcd"),
+		"--data-dir="+filepath.Join(c.dir, "etcd"),
+		"--listen-client-urls=http://"+client,
+		"--advertise-client-urls=http://"+client,
+		"--listen-peer-urls=http://"+peer,
+		"--unsafe-no-fsync", // nothing is kept
+	)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return etcd.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+client+"/health") })
+}
+
+// auditPolicy records the writes that the webhook may be asked about, and nothing else.
+const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
+{"level":"Metadata","omitStages":["RequestReceived"],"verbs":["create","update","patch","delete","deletecollection"],
+ "resources":[{"group":"","resources":["configmaps"]}]},
+{"level":"None"}]}`
+
+func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string) error {
+	dir := filepath.Join(c.dir, "apiserver")
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	if err := c.ca.serving(dir, "kube-apiserver"); err != nil {
+		return err
+	}
+	ca, policy := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "audit.json")
+	for file, content := range map[string][]byte{ca: c.ca.pem, policy: []byte(auditPolicy)} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return fmt.Errorf("configuring kube-apiserver: %w", err)
+		}
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("reading the address of kube-apiserver: %w", err)
+	}
+	server, err := c.start(ctx, "kube-apiserver", filepath.Join(c.assets, "kube-apiserver"),
+		"--etcd-servers=http://"+etcd,
+		"--bind-address="+host, "--advertise-address="+host, "--secure-port="+port,
+		"--endpoint-reconciler-type=none", // no Service may lead to a loopback address
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=RBAC",
+		"--client-ca-file="+ca, "--tls-cert-file="+cert, "--tls-private-key-file="+key,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+cert, "--service-account-signing-key-file="+key,
+		"--audit-policy-file="+policy, "--audit-log-path="+c.AuditLog,
+		"--enable-priority-and-fairness=false", "--profiling=false",
+	)
+	if err != nil {
+		return err
+	}
+	core, err := typedcorev1.NewForConfig(c.Admin)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return server.ready(ctx, func(ctx context.Context) error {
+		if err := core.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			return err
+		}
+		return createNamespace(ctx, core.Namespaces())
+	})
+}
+
+// createNamespace makes kube-system where the API server has not done so yet.
+func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterface) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
+	_, err := namespaces.Create(ctx, namespace, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating the namespace %s: %w", namespace.Name, err)
+	}
+	return nil
+}
+
+// freePorts returns n different loopback addresses on which nobody listens.
+func freePorts(n int) ([]string, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer listener.Close() // once all are found
+	others, err := freePorts(n - 1)
+	return append(others, listener.Addr().String()), err
+}
+
+// get has no error when the URL answers 200.
+func get(ctx context.Context, url string) error {
+	_, err := fetch(ctx, url)
+	return err
+}
+
+var httpClient = &http.Client{Timeout: 5 * time.Second}

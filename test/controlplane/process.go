@@ -1,0 +1,173 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// reaper ends what is left when its standard input does, so that nothing survives this process
+// even when that is killed. It is sent a process id a line, and "none" once all have ended.
+const reaper = `
+trap '' INT TERM HUP
+pids=
+while read -r pid; do
+	case $pid in none) pids= ;; *) pids="$pids $pid" ;; esac
+done
+[ -z "$pids" ] || kill -9 $pids
+rm -rf "$1" || { sleep 1; rm -rf "$1"; }
+`
+
+// processes are programs with a folder for what they write. All of it is gone after stop.
+type processes struct {
+	dir     string
+	started []*process
+	reaper  *exec.Cmd
+	pids    io.WriteCloser
+}
+
+func newProcesses() (*processes, error) {
+	dir, err := os.MkdirTemp("", "awsauth-guard-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary folder: %w", err)
+	}
+	// It must outlive every context; it ends when the pipe is closed.
+	cmd := exec.CommandContext(context.Background(), "sh", "-c", reaper, "reaper", dir) //nolint:gosec // the script is a constant
+	pids, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the reaper of %s: %w", dir, err), os.RemoveAll(dir))
+	}
+	return &processes{dir: dir, reaper: cmd, pids: pids}, nil
+}
+
+// stop kills the programs, which hold nothing that anybody needs, and removes the folder.
+func (ps *processes) stop() error {
+	for _, p := range ps.started {
+		p.kill()
+	}
+	_, err := io.WriteString(ps.pids, "none\n")
+	return errors.Join(err, ps.pids.Close(), ps.reaper.Wait())
+}
+
+// process is a running program.
+type process struct {
+	name string
+	log  string // the file with its output
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	err  error         // how it ended
+}
+
+// start runs a program until it is stopped or ctx ends.
+func (ps *processes) start(ctx context.Context, name, path string, args ...string) (*process, error) {
+	p := &process{name: name, log: filepath.Join(ps.dir, name+".log"), done: make(chan struct{})}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
+	}
+	defer out.Close()
+	p.cmd = exec.CommandContext(ctx, path, args...) //nolint:gosec // the caller names the program
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	ps.started = append(ps.started, p)
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	if _, err := fmt.Fprintln(ps.pids, p.cmd.Process.Pid); err != nil {
+		return nil, fmt.Errorf("telling the reaper about %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// ready waits until check has no error. It gives up when the program ends.
+func (p *process) ready(ctx context.Context, check func(context.Context) error) error {
+	err := Poll(ctx, func(ctx context.Context) error {
+		select {
+		case <-p.done:
+			return final{fmt.Errorf("it ended: %w", p.err)}
+		default:
+			return check(ctx)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w; its log ends\n%s", p.name, err, p.logEnd())
+	}
+	return nil
+}
+
+// terminate asks the program to end, waits until it has and returns how it ended.
+func (p *process) terminate(ctx context.Context) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping %s: %w", p.name, err)
+	}
+	select {
+	case <-p.done:
+		return p.wait()
+	case <-ctx.Done():
+		p.kill()
+		return fmt.Errorf("%s did not end: %w; its log ends\n%s", p.name, ctx.Err(), p.logEnd())
+	}
+}
+
+// wait waits until the program has ended and returns how.
+func (p *process) wait() error {
+	<-p.done
+	if p.err != nil {
+		return fmt.Errorf("%s: %w; its log ends\n%s", p.name, p.err, p.logEnd())
+	}
+	return nil
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it fails only for a program that has ended
+	<-p.done
+}
+
+// logEnd returns the last lines of what the program wrote.
+func (p *process) logEnd() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// final is an error that is not worth another attempt.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// pollEvery is short beside what is waited for (a second and more) and long beside one attempt.
+const pollEvery = 50 * time.Millisecond
+
+// Poll calls check until it has no error or a final one. When ctx ends first, the answer is
+// check's last error.
+func Poll(ctx context.Context, check func(context.Context) error) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil || errors.As(err, new(final)) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
+kind: GuardConfig
+protected:
+  - arn: arn:aws:iam::111122223333:role/Admin
+    groups: [system:masters]
+`
+
+const admins = `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: aws-auth
+  namespace: kube-system
+data:
+  mapRoles: |
+    - rolearn: arn:aws:iam::111122223333:role/Admin
+      username: admin
+      groups:
+        - system:masters
+`
+
+const nodes = `    - rolearn: arn:aws:iam::111122223333:role/NodeInstanceRole
+      username: system:node:{{EC2PrivateDNSName}}
+      groups:
+        - system:bootstrappers
+        - system:nodes
+`
+
+const users = `  mapUsers: |
+    - userarn: arn:aws:iam::111122223333:user/alice
+      username: alice
+      groups:
+        - system:masters
+`
+
+// step is one request and what is expected of its answer.
+type step struct {
+	title   string
+	edit    func(manifest string) string // makes the new aws-auth.yaml; nil leaves it
+	kubectl []string
+	refused []string // the rules that refuse it; none means that it is admitted
+}
+
+func steps() []step {
+	apply := []string{"apply", "-f", "aws-auth.yaml"}
+	asAlice := []string{
+		"--as=alice", "--as-group=system:masters",
+		"--as-user-extra=canonicalArn=arn:aws:iam::111122223333:user/alice",
+	}
+	return []step{{
+		title:   "An aws-auth with an admin, the nodes and a user",
+		edit:    func(string) string { return admins + nodes + users },
+		kubectl: apply,
+	}, {
+		title: "A good edit: the CI system gets access",
+		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/CI
+      username: ci
+      groups:
+        - deployers
+`),
+		kubectl: apply,
+	}, {
+		title:   "A tab in the YAML: the authenticator would lose every role, the nodes included",
+		edit:    replace("      username: ci\n", "    \tusername: ci\n"),
+		kubectl: apply,
+		refused: []string{"yaml-syntax", "protected-principal", "node-role-removed"},
+	}, {
+		title: "An SSO role with its path, as the IAM console shows it: it would never match",
+		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Developer_0123456789abcdef
+      username: developer:{{SessionName}}
+      groups:
+        - developers
+`),
+		kubectl: apply,
+		refused: []string{"role-path"},
+	}, {
+		title: "A second entry for the admin's role: the later one wins, so the admin would only view",
+		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/admin
+      username: auditor
+      groups:
+        - viewers
+`),
+		kubectl: apply,
+		refused: []string{"conflicting-principal", "protected-principal"},
+	}, {
+		title:   "The node role removed: every node would become NotReady",
+		edit:    replace(nodes, ""),
+		kubectl: apply,
+		refused: []string{"node-role-removed"},
+	}, {
+		title:   "The whole map deleted",
+		kubectl: []string{"delete", "configmap", "aws-auth", "-n", "kube-system"},
+		refused: []string{"deleted"},
+	}, {
+		title:   "Alice, who is an admin through aws-auth, about to lock herself out",
+		edit:    replace("username: alice\n      groups:\n        - system:masters", "username: alice\n      groups:\n        - developers"),
+		kubectl: append(asAlice, apply...),
+		refused: []string{"self-lockout"},
+	}}
+}
+
+func replace(old, replacement string) func(string) string {
+	return func(manifest string) string { return strings.Replace(manifest, old, replacement, 1) }
+}
+
+func beforeUsers(entry string) func(string) string { return replace(users, entry+users) }
+
+// problems says in what the answer differs from the expected one.
+func (s step) problems(ok bool, answer string, changed bool) []string {
+	var problems []string
+	if ok != (len(s.refused) == 0) {
+		problems = append(problems, map[bool]string{true: "it is admitted", false: "it is refused"}[ok])
+	}
+	if ok != changed {
+		problems = append(problems, fmt.Sprintf("admitted: %t, stored object changed: %t", ok, changed))
+	}
+	for _, rule := range s.refused {
+		if !strings.Contains(answer, "["+rule+"]") {
+			problems = append(problems, "the answer does not name the rule "+rule)
+		}
+	}
+	return problems
+}

@@ -1,0 +1,81 @@
+package integration_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// many returns n elements of mapRoles, each with the path.
+func many(n int, path string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "- rolearn: arn:aws:iam::111122223333:role%s/Role-%05d\n  username: role-%05[2]d\n  groups:\n  - viewers\n", path, i)
+	}
+	return b.String()
+}
+
+// TestLargest edits the largest possible map within the five seconds that the API server waits.
+func TestLargest(t *testing.T) {
+	n := 10_000 // a ConfigMap has at most 1 MiB
+	if controlplane.Race() {
+		n /= 10 // the race detector takes ten times as long
+	}
+	c := as(t, operator)
+	before := roles(admin + node + many(n, ""))
+	if size := len(before["mapRoles"]) * 10_000 / n; size < 900<<10 || size > 1000<<10 {
+		t.Fatalf("mapRoles has %d bytes, want nearly 1 MiB", size)
+	}
+	store(t, before)
+	wantAdmitted(t, c, update(t.Context(), c, roles(admin+node+ci+many(n, ""))))
+	wantRefused(t, update(t.Context(), c, roles(admin+many(n, ""))), "node-role-removed")
+}
+
+// TestManyFaults checks that the answer to a map that is all faults reaches the client.
+func TestManyFaults(t *testing.T) {
+	c := as(t, operator)
+	const n = 1000
+	bad := roles(admin + node + many(n, "/team"))
+
+	store(t, base())
+	err := update(t.Context(), c, bad)
+	wantRefused(t, err, "role-path")
+	list := causes(err)
+	if last := list[len(list)-1]; len(list) != 100 || !strings.Contains(last, "more findings") {
+		t.Errorf("%d causes, the last is %q; want 100, the last of which counts the rest", len(list), last)
+	}
+	status := new(apierrors.StatusError)
+	if !errors.As(err, &status) || len(status.ErrStatus.Message) > 4<<10+len(webhookPrefix) {
+		t.Errorf("the message has %d bytes, want at most 4 KiB", len(status.ErrStatus.Message))
+	}
+
+	store(t, bad)
+	if err := update(t.Context(), c, bad.with("mapRoles", bad["mapRoles"]+ci)); err != nil {
+		t.Fatal(err)
+	}
+	warned := c.take()
+	if last := warned[len(warned)-1]; len(warned) > 30 || !strings.Contains(last, "more findings") {
+		t.Errorf("%d warnings, the last is %q; want at most 30, the last of which counts the rest", len(warned), last)
+	}
+}
+
+// webhookPrefix is what the API server puts before a message.
+const webhookPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request: `
+
+// TestControlCharacters has a value with characters that the API server drops a warning for.
+func TestControlCharacters(t *testing.T) {
+	c := as(t, operator)
+	bad := admin + node + "- rolearn: \"arn:aws:iam::111122223333:role/a\\tb\\nc\\x1b[31m\\u00a0\"\n  username: x\n"
+	store(t, base())
+	wantRefused(t, update(t.Context(), c, roles(bad)), "malformed-arn")
+	if text := strings.Join(causes(update(t.Context(), c, roles(bad))), ""); strings.ContainsAny(text, "\t\n\x1b\u00a0") {
+		t.Errorf("the causes hold a control character: %q", text)
+	}
+	store(t, roles(bad))
+	wantAdmitted(t, c, update(t.Context(), c, roles(bad+ci)), "malformed-arn")
+}

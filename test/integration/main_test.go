@@ -1,0 +1,277 @@
+// Package integration_test asks a real kube-apiserver to change aws-auth, with the real webhook
+// process beside it, and compares what the client is told and what is stored afterwards.
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	typedrbacv1 "k8s.io/client-go/kubernetes/typed/rbac/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
+kind: GuardConfig
+protected:
+  - arn: arn:aws:iam::111122223333:role/Admin
+    groups: [system:masters]
+`
+
+var (
+	cluster *controlplane.ControlPlane
+	webhook *controlplane.Webhook
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	if cluster, err = controlplane.Start(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	if webhook, err = cluster.StartWebhook(ctx, guardConfig); err != nil {
+		return 0, err
+	}
+	// Requests of the fixture bring about what a test begins with; the webhook does not see them.
+	if err := cluster.Register(ctx, webhook, admissionregistrationv1.MatchCondition{
+		Name: "not-the-fixture", Expression: `request.userInfo.username != "fixture"`,
+	}); err != nil {
+		return 0, err
+	}
+	// What is under test is admission, so authorization admits everybody.
+	rbac := typedrbacv1.NewForConfigOrDie(cluster.Admin)
+	if _, err := rbac.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}},
+	}, metav1.CreateOptions{}); err != nil {
+		return 0, err
+	}
+	if code = m.Run(); code != 0 {
+		fmt.Fprintf(os.Stderr, "the webhook's log ends\n%s\n", webhook.LogEnd())
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return code, webhook.Terminate(ctx)
+}
+
+// data is what a test is about in an aws-auth; nil is one without any.
+type data map[string]string
+
+// Elements of mapRoles and mapUsers. There are two admins, so that losing one is not losing the last.
+const (
+	adminARN = "arn:aws:iam::111122223333:role/Admin"
+	admin    = "- rolearn: " + adminARN + "\n  username: admin\n  groups:\n  - system:masters\n"
+	nodeARN  = "arn:aws:iam::111122223333:role/Node"
+	node     = "- rolearn: " + nodeARN + "\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
+	aliceARN = "arn:aws:iam::111122223333:user/people/alice"
+	alice    = "- userarn: " + aliceARN + "\n  username: alice\n  groups:\n  - system:masters\n"
+	ci       = "- rolearn: arn:aws:iam::111122223333:role/CI\n  username: ci\n  groups:\n  - deployers\n"
+)
+
+func base() data { return data{"mapRoles": admin + node, "mapUsers": alice} }
+
+// with returns a copy with another text for one key; without a text the key is gone.
+func (d data) with(key, text string) data {
+	d = maps.Clone(d)
+	d[key] = text
+	if text == "" {
+		delete(d, key)
+	}
+	return d
+}
+
+func (d data) configMap() *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: metav1.NamespaceSystem},
+		Data:       d,
+	}
+}
+
+// client is a user's, with the warnings that the user has been given.
+type client struct {
+	typedcorev1.ConfigMapInterface
+	*warnings
+}
+
+// as returns a client of an impersonated user for the ConfigMaps of kube-system.
+func as(t *testing.T, user rest.ImpersonationConfig) *client {
+	t.Helper()
+	c := &client{warnings: new(warnings)}
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate = user
+	config.WarningHandler = c.warnings
+	core, err := typedcorev1.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ConfigMapInterface = core.ConfigMaps(metav1.NamespaceSystem)
+	return c
+}
+
+// operator is somebody who does not log in through aws-auth.
+var operator = rest.ImpersonationConfig{UserName: "operator"}
+
+// warnings is a rest.WarningHandler.
+type warnings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (w *warnings) HandleWarningHeader(_ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, text)
+}
+
+// take returns the warnings since it was called last.
+func (w *warnings) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() { w.list = nil }()
+	return w.list
+}
+
+// store makes d what is stored, without the webhook. Its field manager is "fixture".
+func store(t *testing.T, d data) {
+	t.Helper()
+	remove(t)
+	if err := apply(t.Context(), fixture(t), d.configMap(), metav1.PatchOptions{FieldManager: "fixture"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remove makes nothing stored, without the webhook.
+func remove(t *testing.T) {
+	t.Helper()
+	if err := fixture(t).Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+}
+
+func fixture(t *testing.T) *client {
+	t.Helper()
+	return as(t, rest.ImpersonationConfig{UserName: "fixture"})
+}
+
+// stored returns what the API server holds; the zero ConfigMap is nothing.
+func stored(t *testing.T) *corev1.ConfigMap {
+	t.Helper()
+	cm, err := fixture(t).Get(t.Context(), "aws-auth", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return &corev1.ConfigMap{}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cm
+}
+
+// update puts d in the place of what is stored, which must exist.
+func update(ctx context.Context, c *client, d data) error {
+	_, err := c.Update(ctx, d.configMap(), metav1.UpdateOptions{})
+	return err
+}
+
+// apply is a server-side apply.
+func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.PatchOptions) error {
+	body, err := yaml.Marshal(cm)
+	if err != nil {
+		return err
+	}
+	_, err = c.Patch(ctx, cm.Name, types.ApplyPatchType, body, options)
+	return err
+}
+
+var ruleID = regexp.MustCompile(`\[([a-z]+(?:-[a-z]+)+|deleted|emptied)\]`)
+
+// ruleIDs returns the rules that texts name, sorted, each once.
+func ruleIDs(texts ...string) []string {
+	var ids []string
+	for _, match := range ruleID.FindAllStringSubmatch(strings.Join(texts, "\n"), -1) {
+		ids = append(ids, match[1])
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// wantAdmitted checks a request that is admitted, with warnings of these rules.
+func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("refused: %v\n%v", err, causes(err))
+	}
+	if diff := cmp.Diff(warned, ruleIDs(c.take()...)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// wantRefused checks a refused CREATE or UPDATE: it is invalid, because of exactly these rules.
+func wantRefused(t *testing.T, err error, rules ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("admitted")
+	}
+	if !apierrors.IsInvalid(err) {
+		t.Fatalf("want a status with the reason Invalid and the code 422, got %v", err)
+	}
+	if diff := cmp.Diff(rules, ruleIDs(causes(err)...)); diff != "" {
+		t.Errorf("rules in the causes (-want +got):\n%s\n%s", diff, strings.Join(causes(err), "\n"))
+	}
+}
+
+// wantForbidden checks a refused DELETE: it is forbidden, because of exactly these rules.
+func wantForbidden(t *testing.T, err error, rules ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("admitted")
+	}
+	if !apierrors.IsForbidden(err) {
+		t.Fatalf("want a status with the reason Forbidden and the code 403, got %v", err)
+	}
+	if diff := cmp.Diff(rules, ruleIDs(err.Error())); diff != "" {
+		t.Errorf("rules in the message (-want +got):\n%s\n%s", diff, err)
+	}
+}
+
+// causes returns the causes of a status, each as "field: message".
+func causes(err error) []string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	var list []string
+	for _, cause := range status.Status().Details.Causes {
+		list = append(list, cause.Field+": "+cause.Message)
+	}
+	return list
+}
