@@ -161,7 +161,7 @@ func checkName(pathAndName string, limit int) *ARNError {
 		if r == '*' || r == '?' {
 			return &ARNError{Problem: "has a wildcard, and the authenticator knows none", Hint: "write one entry for each role or user"}
 		}
-		if !nameRune(foldRune(r)) {
+		if !nameRune(r) {
 			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r), Hint: "names consist of letters, digits and +=,.@-_"}
 		}
 	}
@@ -177,7 +177,14 @@ func checkName(pathAndName string, limit int) *ARNError {
 }
 
 func nameRune(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("+=,.@-_", r)
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		return true
+	case r < utf8.RuneSelf:
+		return strings.IndexByte("+=,.@-_", byte(r)) >= 0
+	}
+	folded := foldRune(r)
+	return folded < utf8.RuneSelf && nameRune(folded) // K and ſ are k and s to the authenticator
 }
 
 // uniqueID recognizes the unique ids that IAM shows beside ARNs (IAM user guide, "Unique identifiers").

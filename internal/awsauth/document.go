@@ -41,11 +41,11 @@ func (o *Object) Parse() *Document {
 	}
 	d.addKeys(o)
 	for _, s := range Sections() {
-		raw, ok := o.Data[string(s)]
-		if !ok || skippable(raw) {
+		raw := o.text(s)
+		if raw == "" {
 			continue
 		}
-		t := newText(o, s, raw, d.Map.decoded[s])
+		t := newText(o, s, raw, d.Map.sections[s])
 		d.Texts = append(d.Texts, t)
 		switch s {
 		case MapRoles:
@@ -108,7 +108,7 @@ type Text struct {
 	json   []byte     // what the elements were decoded from, if a value has a wrong type
 }
 
-func newText(o *Object, s Section, raw string, d decoded) *Text {
+func newText(o *Object, s Section, raw string, d section) *Text {
 	t := &Text{Section: s, raw: raw, object: o, lines: newLineIndex(raw)}
 	if d.typ != nil {
 		t.json = d.json

@@ -37,3 +37,6 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	visit(&root)
 	return list, nil
 }
+
+// Concurrently runs a function beside the caller.
+func Concurrently(run func() int) (wait func() int) { return concurrently(run) }

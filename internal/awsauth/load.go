@@ -22,18 +22,21 @@ type Map struct {
 	// Accounts holds the elements of mapAccounts that were kept.
 	Accounts []string
 
-	decoded    map[Section]decoded
-	roleKeys   index
-	userKeys   index
+	sections   map[Section]section
 	principals []Principal
-	accounts   map[string]int // account to its first index in Accounts
 }
 
-// decoded is the outcome of decoding one section.
-type decoded struct {
+// section is what the authenticator loads from one section.
+type section struct {
+	text string
 	json []byte // what the elements were read from; nil for mapAccounts and lost sections
 	lost error  // the whole section is lost; the authenticator loads nothing from it
 	typ  error  // values of a wrong type were passed over
+
+	entries  []Entry
+	keys     index
+	accounts []string
+	ids      map[string]int // account to its first index in accounts
 }
 
 // Entry is one element of mapRoles or mapUsers as the authenticator decodes it.
@@ -47,7 +50,13 @@ type Entry struct {
 	SSO      *SSO
 	// Dropped says why the authenticator does not load the element; empty when it does.
 	Dropped string
+
+	principal    ARN
+	notPrincipal error // why ARN is no principal's
 }
+
+// Principal is the entry's ARN as [ParseARN] reads it, or its error.
+func (e *Entry) Principal() (ARN, error) { return e.principal, e.notPrincipal }
 
 // Path is the entry's place in the object, such as data.mapRoles[1].
 func (e *Entry) Path() string { return fmt.Sprintf("%s[%d]", e.Section.Path(), e.Index) }
@@ -90,44 +99,109 @@ type userElement struct {
 
 // Load decodes the object as the authenticator does. It never fails: what the authenticator
 // cannot read is missing from the Map, as it is missing from the authenticator.
-func (o *Object) Load() *Map {
-	m := &Map{decoded: make(map[Section]decoded, 3)}
-	if o == nil {
-		return m
-	}
-	if text, ok := o.Data[string(MapRoles)]; ok && !skippable(text) {
-		elements, d := decodeList[roleElement](text)
-		m.decoded[MapRoles] = d
-		m.Roles = make([]Entry, len(elements))
-		for i, e := range elements {
-			m.Roles[i] = Entry{MapRoles, i, e.RoleARN, e.Username, e.Groups, e.UserID, e.SSO, e.dropped()}
+func (o *Object) Load() *Map { return newMap(o.loadSections(nil)) }
+
+// ParseChange parses an object and loads the version that it replaces. Sections with the same text
+// are decoded once, and the two versions at the same time: decoding is most of a review.
+func ParseChange(before, after *Object) (*Map, *Document) {
+	wait := concurrently(func() map[Section]section {
+		return before.loadSections(func(s Section, text string) bool { return after.text(s) == text })
+	})
+	d := after.Parse()
+	sections := wait()
+	for _, s := range Sections() {
+		if text := before.text(s); text != "" && text == after.text(s) {
+			sections[s] = d.Map.sections[s]
 		}
 	}
-	if text, ok := o.Data[string(MapUsers)]; ok && !skippable(text) {
-		elements, d := decodeList[userElement](text)
-		m.decoded[MapUsers] = d
-		m.Users = make([]Entry, len(elements))
-		for i, e := range elements {
-			m.Users[i] = Entry{MapUsers, i, e.UserARN, e.Username, e.Groups, e.UserID, nil, e.dropped()}
+	return newMap(sections), d
+}
+
+// concurrently runs a function and returns one that waits for its result. A panic goes on in
+// whoever waits.
+func concurrently[T any](run func() T) (wait func() T) {
+	var result T
+	var panicked any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		result = run()
+	}()
+	return func() T {
+		<-done
+		if panicked != nil {
+			panic(panicked)
+		}
+		return result
+	}
+}
+
+// text is the text of a section, or empty if the authenticator takes it for empty.
+func (o *Object) text(s Section) string {
+	if o == nil || skippable(o.Data[string(s)]) {
+		return ""
+	}
+	return o.Data[string(s)]
+}
+
+func (o *Object) loadSections(skip func(Section, string) bool) map[Section]section {
+	loaded := make(map[Section]section, 3)
+	for _, s := range Sections() {
+		if text := o.text(s); text != "" && (skip == nil || !skip(s, text)) {
+			loaded[s] = loadSection(s, text)
 		}
 	}
-	if text, ok := o.Data[string(MapAccounts)]; ok && !skippable(text) {
-		accounts, d := decodeAccounts(text)
-		m.decoded[MapAccounts], m.Accounts = d, accounts
-	}
-	m.roleKeys, m.userKeys = newIndex(m.Roles), newIndex(m.Users)
+	return loaded
+}
+
+func newMap(sections map[Section]section) *Map {
+	m := &Map{sections: sections}
+	m.Roles, m.Users = m.sections[MapRoles].entries, m.sections[MapUsers].entries
+	m.Accounts = m.sections[MapAccounts].accounts
 	m.principals = m.listPrincipals()
-	m.accounts = make(map[string]int, len(m.Accounts))
-	for i, account := range m.Accounts {
-		if _, ok := m.accounts[account]; !ok {
-			m.accounts[account] = i
-		}
-	}
 	return m
 }
 
+// loadSection decodes a text that is not empty to the authenticator.
+func loadSection(s Section, text string) section {
+	var loaded section
+	switch s {
+	case MapRoles:
+		elements, decoded := decodeList[roleElement](text)
+		loaded = decoded
+		loaded.entries = make([]Entry, len(elements))
+		for i, e := range elements {
+			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.RoleARN, Username: e.Username, Groups: e.Groups, UserID: e.UserID, SSO: e.SSO, Dropped: e.dropped()}
+		}
+	case MapUsers:
+		elements, decoded := decodeList[userElement](text)
+		loaded = decoded
+		loaded.entries = make([]Entry, len(elements))
+		for i, e := range elements {
+			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.UserARN, Username: e.Username, Groups: e.Groups, UserID: e.UserID, Dropped: e.dropped()}
+		}
+	case MapAccounts:
+		loaded = decodeAccounts(text)
+		loaded.ids = make(map[string]int, len(loaded.accounts))
+		for i, account := range loaded.accounts {
+			if _, ok := loaded.ids[account]; !ok {
+				loaded.ids[account] = i
+			}
+		}
+	}
+	for i := range loaded.entries {
+		if e := &loaded.entries[i]; e.ARN != "" {
+			e.principal, e.notPrincipal = ParseARN(e.ARN)
+		}
+	}
+	loaded.keys = newIndex(loaded.entries)
+	loaded.text = text
+	return loaded
+}
+
 // Lost returns the error for which the authenticator loads nothing from the section, or nil.
-func (m *Map) Lost(s Section) error { return m.decoded[s].lost }
+func (m *Map) Lost(s Section) error { return m.sections[s].lost }
 
 // skippable texts are empty to the authenticator (configmap.go, isSkippable).
 func skippable(text string) bool {
@@ -147,12 +221,12 @@ var errJSON = errors.New("a text that begins with { is read as JSON")
 // decodeList decodes mapRoles or mapUsers: YAML 1.1 to JSON by sigs.k8s.io/yaml, JSON by
 // encoding/json, which passes over values of a wrong type. A text whose first byte other than
 // white space is { goes to the JSON decoder as it is (apimachinery, pkg/util/yaml, ToJSON).
-func decodeList[T any](text string) ([]T, decoded) {
+func decodeList[T any](text string) ([]T, section) {
 	data := []byte(text)
 	if !bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{")) {
 		var err error
 		if data, err = yaml.YAMLToJSON(data); err != nil {
-			return nil, decoded{lost: err}
+			return nil, section{lost: err}
 		}
 	}
 	var elements []T
@@ -160,30 +234,30 @@ func decodeList[T any](text string) ([]T, decoded) {
 	var typeError *json.UnmarshalTypeError
 	switch {
 	case err == nil:
-		return elements, decoded{json: data}
+		return elements, section{json: data}
 	case !errors.As(err, &typeError):
-		return nil, decoded{lost: fmt.Errorf("%w: %w", errJSON, err)}
+		return nil, section{lost: fmt.Errorf("%w: %w", errJSON, err)}
 	case data[0] != '[':
-		return nil, decoded{lost: fmt.Errorf("%w: %w", errNotAList, err)}
+		return nil, section{lost: fmt.Errorf("%w: %w", errNotAList, err)}
 	}
-	return elements, decoded{json: data, typ: err}
+	return elements, section{json: data, typ: err}
 }
 
 // decodeAccounts decodes mapAccounts, which the authenticator reads with yaml.v2 straight into
 // a list of strings: elements of another kind are left out, any other error loses the section.
-func decodeAccounts(text string) ([]string, decoded) {
+func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
 	var typeError *yamlv2.TypeError
 	switch {
 	case err == nil:
-		return accounts, decoded{}
+		return section{accounts: accounts}
 	case !errors.As(err, &typeError):
-		return nil, decoded{lost: err}
+		return section{lost: err}
 	case accounts == nil:
-		return nil, decoded{lost: fmt.Errorf("%w: %w", errNotAList, err)}
+		return section{lost: fmt.Errorf("%w: %w", errNotAList, err)}
 	}
-	return accounts, decoded{typ: err}
+	return section{accounts: accounts, typ: err}
 }
 
 var ssoPermissionSet = regexp.MustCompile(`^[\w+=,.@-]{1,32}$`)

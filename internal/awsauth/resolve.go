@@ -14,21 +14,29 @@ type index map[string][]*Entry
 // the last one stays.
 func newIndex(entries []Entry) index {
 	ix := make(index, len(entries))
+	single := make([]*Entry, 0, len(entries)) // most ARNs stand once: one allocation for all
 	for i := range entries {
 		e := &entries[i]
 		if e.Dropped != "" {
 			continue
 		}
-		key, arn := e.key(), e.ARN
+		arn := e.ARN
 		if arn == "" {
-			arn = key // an sso element never matches, but takes the place of an entry with its key
+			arn = e.key() // an sso element never matches, but takes the place of an entry with its key
 		}
-		kept := ix[fold(arn)]
+		arn = fold(arn)
+		kept := ix[arn]
+		if len(kept) == 0 {
+			single = append(single, e)
+			ix[arn] = single[len(single)-1 : len(single) : len(single)]
+			continue
+		}
+		key := e.key()
 		if i := slices.IndexFunc(kept, func(other *Entry) bool { return other.key() == key }); i >= 0 {
 			kept[i] = e
 			continue
 		}
-		ix[fold(arn)] = append(kept, e)
+		ix[arn] = append(kept, e)
 	}
 	return ix
 }
@@ -77,7 +85,7 @@ func (m *Map) Resolve(arn string) Resolution {
 	if matches := m.matches(fold(strings.ToLower(canonical))); len(matches) > 0 {
 		return resolved(canonical, matches)
 	}
-	if i, ok := m.accounts[AccountOf(canonical)]; ok {
+	if i, ok := m.sections[MapAccounts].ids[AccountOf(canonical)]; ok {
 		return Resolution{
 			CanonicalARN: canonical, Mapped: true, Source: MapAccounts, Index: i,
 			Username: canonical, Groups: []string{},
@@ -180,7 +188,7 @@ func (m *Map) listPrincipals() []Principal {
 				continue
 			}
 			matches := m.matches(fold(e.ARN))
-			if len(matches) > 0 && matches[0] == e && Reachable(e.ARN) {
+			if len(matches) > 0 && matches[0] == e && e.reachable() {
 				list = append(list, Principal{ARN: e.ARN, Matches: matches})
 			}
 		}
@@ -194,21 +202,21 @@ func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
 
 // matches asks mapRoles first, then mapUsers; key is a folded ARN.
 func (m *Map) matches(key string) []*Entry {
-	if matches := m.roleKeys.live(key); len(matches) > 0 {
+	if matches := m.sections[MapRoles].keys.live(key); len(matches) > 0 {
 		return matches
 	}
-	return m.userKeys.live(key)
+	return m.sections[MapUsers].keys.live(key)
 }
 
-// Reachable reports whether a caller can arrive with this ARN: it is well-formed, no session,
-// and a role in it has no path.
-func Reachable(arn string) bool {
-	a, err := ParseARN(arn)
+// reachable reports whether a caller can arrive with the entry's ARN: it is well-formed, no
+// session, and a role in it has no path.
+func (e *Entry) reachable() bool {
+	arn, err := e.Principal()
 	if err != nil {
 		return false
 	}
-	_, session := a.SessionRole()
-	_, path := a.WithoutPath()
+	_, session := arn.SessionRole()
+	_, path := arn.WithoutPath()
 	return !session && !path
 }
 
@@ -217,7 +225,7 @@ func Reachable(arn string) bool {
 func (m *Map) AllowedAccounts() []string {
 	var ids []string
 	for i, account := range m.Accounts {
-		if IsAccountID(account) && m.accounts[account] == i {
+		if IsAccountID(account) && m.sections[MapAccounts].ids[account] == i {
 			ids = append(ids, account)
 		}
 	}

@@ -19,7 +19,7 @@ Write the role's own ARN, arn:aws:iam::ACCOUNT:role/NAME.`,
 func checkAssumedRoleARN(p *Pass) {
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
-			arn, err := awsauth.ParseARN(m.ARN.Value)
+			arn, err := m.Entry.Principal()
 			if err != nil {
 				continue // malformed-arn reports it
 			}

@@ -43,7 +43,7 @@ func checkEmptyUsername(p *Pass) {
 // emptyForUsers reports whether the username consists of session templates only and the
 // principal has no session: STS gives one to roles alone (pkg/token/token.go).
 func emptyForUsers(e *awsauth.Entry) bool {
-	arn, err := awsauth.ParseARN(e.ARN)
+	arn, err := e.Principal()
 	if err != nil || arn.IsRole() {
 		return false
 	}

@@ -22,7 +22,7 @@ func checkMalformedARN(p *Pass) {
 			if m.Entry.ARN == "" {
 				continue // missing-arn reports it
 			}
-			if _, err := awsauth.ParseARN(m.ARN.Value); err != nil {
+			if _, err := m.Entry.Principal(); err != nil {
 				bad := awsauth.AsARNError(err)
 				p.Reportf(m.ARN, bad.Hint, "%q %s, so the entry never matches a caller", m.ARN.Value, bad.Problem)
 			}

@@ -20,7 +20,7 @@ round: a user's path belongs into userarn.`,
 func checkRolePath(p *Pass) {
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
-			arn, err := awsauth.ParseARN(m.ARN.Value)
+			arn, err := m.Entry.Principal()
 			if err != nil {
 				continue // malformed-arn reports it
 			}

@@ -3,6 +3,8 @@ package validate
 import (
 	"maps"
 	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
 // Action is what happens to a change.
@@ -53,8 +55,8 @@ func Judge(c Change, policy Policy) Verdict {
 	if c.Operation == Update && c.New.SameContent(c.Old) {
 		return Verdict{Action: Allow}
 	}
-	after := c.New.Parse()
-	pass := &Pass{Doc: after, Old: c.Old.Load(), New: after.Map, Change: c, Policy: policy}
+	before, after := awsauth.ParseChange(c.Old, c.New)
+	pass := &Pass{Doc: after, Old: before, New: after.Map, Change: c, Policy: policy}
 	var findings []Finding
 	if c.Operation != Delete {
 		findings = runRules(OfDocument, pass)
