@@ -181,7 +181,7 @@ func nameRune(r rune) bool {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
 		return true
 	case r < utf8.RuneSelf:
-		return strings.IndexByte("+=,.@-_", byte(r)) >= 0
+		return strings.ContainsRune("+=,.@-_", r)
 	}
 	folded := foldRune(r)
 	return folded < utf8.RuneSelf && nameRune(folded) // K and ſ are k and s to the authenticator

@@ -10,7 +10,9 @@ import (
 
 // TestParseChange: both versions are what they are when each is read alone.
 func TestParseChange(t *testing.T) {
-	role := func(name string) string { return `[{rolearn: "` + account + `role/` + name + `", username: ` + name + `}]` }
+	role := func(name string) string {
+		return `[{rolearn: "` + account + `role/` + name + `", username: ` + name + `}]`
+	}
 	before := object(role("old"), role("same"), "[x, \"111122223333\"]")
 	for name, after := range map[string]*awsauth.Object{
 		"one section changed": object(role("new"), role("same"), "[x, \"111122223333\"]"),

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -89,7 +88,7 @@ func (a *app) lint(ctx context.Context, o *lintOptions, files []string) error {
 		a.reportErrors(in)
 		for _, m := range in.manifests {
 			change.New = m.Object
-			add(&l, in.name, m.Object, validate.Judge(change, cfg.Policy()))
+			add(&l, in.name, validate.Judge(change, cfg.Policy()))
 		}
 		judged += len(in.manifests)
 	}
@@ -105,7 +104,7 @@ func (a *app) lint(ctx context.Context, o *lintOptions, files []string) error {
 }
 
 // add adds the verdict on one manifest of a file.
-func add(l *report.Lint, file string, o *awsauth.Object, v validate.Verdict) {
+func add(l *report.Lint, file string, v validate.Verdict) {
 	for _, f := range v.Findings {
 		l.Findings = append(l.Findings, report.Finding{File: file, Finding: f})
 	}

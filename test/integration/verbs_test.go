@@ -131,7 +131,7 @@ func TestDelete(t *testing.T) {
 				}
 
 				store(t, data{"mapRoles": "[]\n"}) // nobody logs in through it
-				wantAdmitted(t, c, do(t.Context(), dryRun), "protected-principal")
+				wantAdmitted(t, c, do(t.Context(), dryRun))
 				if gone := stored(t).Name == ""; gone != (dryRun == nil) {
 					t.Errorf("deleted: %t, dry run: %v", gone, dryRun)
 				}

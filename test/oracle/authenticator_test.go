@@ -3,6 +3,7 @@ package oracle_test
 import (
 	"io"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"unsafe"
@@ -74,15 +75,7 @@ func (a *authenticator) resolve(callerARN string) answer {
 	if err != nil {
 		return answer{}
 	}
-	account := ""
-	for i, start, colons := 0, 0, 0; i < len(canonical); i++ {
-		if canonical[i] == ':' {
-			if colons++; colons == 5 {
-				account = canonical[start:i]
-			}
-			start = i + 1
-		}
-	}
+	account := strings.SplitN(canonical, ":", 6)[4] // STS gives it beside the ARN
 	identity := &token.Identity{ARN: callerARN, CanonicalARN: canonical, AccountID: account}
 	if mapping, err := a.mapper.Map(identity); err == nil {
 		return answer{canonical, true, mapping.Username, mapping.Groups}

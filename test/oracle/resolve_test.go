@@ -2,6 +2,7 @@ package oracle_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -112,10 +113,7 @@ var fragments = []string{
 }
 
 func mutate(random *rand.Rand, all []map[string]string) map[string]string {
-	data := map[string]string{}
-	for key, text := range all[random.IntN(len(all))] {
-		data[key] = text
-	}
+	data := maps.Clone(all[random.IntN(len(all))])
 	for _, key := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
 		text, ok := data[key]
 		if !ok {

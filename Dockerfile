@@ -1,0 +1,31 @@
+# To pin the Go image, give it with the digest of its index (docker buildx imagetools inspect golang:1.26-bookworm):
+#   docker build --build-arg GO_IMAGE=golang:1.26-bookworm@sha256:... .
+ARG GO_IMAGE=golang:1.26-bookworm
+
+FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY . .
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS=-buildvcs=false GOMODCACHE=/cache/mod GOCACHE=/cache/build
+RUN --mount=type=cache,target=/cache \
+    ldflags="-s -w -X github.com/awsauth-guard/awsauth-guard/internal/version.version=${VERSION}" && \
+    mkdir /out && \
+    go build -trimpath -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
+    go build -trimpath -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth
+
+FROM scratch
+ARG VERSION=
+ARG REVISION=
+LABEL org.opencontainers.image.title="awsauth-guard" \
+      org.opencontainers.image.description="Admission webhook that refuses edits of EKS's aws-auth ConfigMap that lock people out" \
+      org.opencontainers.image.source="https://github.com/awsauth-guard/awsauth-guard" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /src/LICENSE /LICENSE
+COPY --from=build /out/ /
+USER 65532:65532
+ENTRYPOINT ["/awsauth-guard-webhook"]

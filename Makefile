@@ -1,0 +1,101 @@
+# `make` lists the targets. They need Go, make, git and bash; verify also gcc (race detector), image docker.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PACKAGE := github.com/awsauth-guard/awsauth-guard
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X $(PACKAGE)/internal/version.version=$(VERSION)
+IMAGE ?= awsauth-guard:dev
+FUZZTIME ?= 30s
+
+# Every module of the repository, the root first, and those with Go code of ours.
+MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
+CODE := $(filter-out tools/%,$(MODULES))
+
+GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+# kube-apiserver, kubectl and etcd: KUBEBUILDER_ASSETS when it is set, else built once and cached.
+WITH_CONTROL_PLANE = KUBEBUILDER_ASSETS=$$(tools/controlplane.sh) && export KUBEBUILDER_ASSETS
+
+##@ Use
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the webhook and the kubectl plugin into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/awsauth-guard-webhook ./cmd/webhook
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kubectl-awsauth ./cmd/kubectl-awsauth
+
+.PHONY: demo
+demo: export KEEP := $(KEEP)
+demo: ## see it work on a real API server; KEEP=1 leaves it running
+	$(WITH_CONTROL_PLANE) && go run ./test/demo
+
+.PHONY: image
+image: ## build the container image IMAGE; GO_IMAGE is the Go image
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+##@ Check
+.PHONY: test
+test: ## run every test that needs no root
+	$(WITH_CONTROL_PLANE) && go test ./...
+	for module in $(filter-out .,$(CODE)); do (cd $$module && go test ./...); done
+
+.PHONY: verify
+verify: verify-format verify-tidy verify-generated lint verify-race ## run all that CI asks of a change
+	@echo "verify: ok"
+
+.PHONY: lint
+lint: ## run golangci-lint on every module
+	for module in $(CODE); do (cd $$module && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
+
+.PHONY: verify-format
+verify-format: ## fail when `make fmt` would change a file
+	$(GOLANGCI_LINT) fmt --diff
+
+.PHONY: verify-tidy
+verify-tidy: ## fail when `make tidy` would change a module
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff) || { echo "$$module: go.mod or go.sum is not tidy; run make tidy" >&2; exit 1; }; done
+
+.PHONY: verify-generated
+verify-generated: ## fail when `make generate` would change a file
+	tools/verify-unchanged.sh make generate
+
+.PHONY: verify-race
+verify-race: ## run every test of the root module under the race detector
+	$(WITH_CONTROL_PLANE) && CGO_ENABLED=1 go test -race ./...
+
+.PHONY: bench
+bench: ## measure a review beside the authenticator's own parsing
+	cd test/bench && go run .
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for FUZZTIME
+	@packages=$$(go list ./...); \
+	for package in $$packages; do \
+		names=$$(go test -list '^Fuzz' $$package | sed -n '/^Fuzz/p'); \
+		for name in $$names; do \
+			echo "==> $$package $$name"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
+		done; \
+	done
+
+##@ Change
+.PHONY: fmt
+fmt: ## format the Go files
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: tidy
+tidy: ## tidy every module
+	for module in $(MODULES); do (cd $$module && go mod tidy); done
+
+.PHONY: generate
+generate: ## rewrite goldens and docs/rules from what the code says; read the diff
+	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
+
+.PHONY: clean
+clean: ## remove what was built here; the control plane stays in its cache folder
+	rm -rf bin dist

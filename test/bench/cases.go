@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
+	cradmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// reviewCase is an UPDATE of aws-auth by an administrator.
+type reviewCase struct {
+	name           string
+	entries, bytes int // of the new document
+	noOp           bool
+	handler        *admission.Handler
+	request        cradmission.Request
+	data           map[string]string // the new document
+}
+
+func newCases() ([]*reviewCase, error) {
+	handler := newHandler()
+	noOp := newEdit(10)
+	noOp.old = noOp.new
+	edits := []edit{noOp, newEdit(10), newEdit(100), newEdit(1000), largestEdit()}
+	cases := make([]*reviewCase, 0, len(edits))
+	for i, e := range edits {
+		request, err := newRequest(e)
+		if err != nil {
+			return nil, err
+		}
+		c := &reviewCase{
+			name: "edit", entries: e.entries, bytes: size(e.new), noOp: i == 0,
+			handler: handler, request: request, data: e.new,
+		}
+		if c.noOp {
+			c.name = "no-op"
+		}
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("%s of %d entries: %w", c.name, c.entries, err)
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+// newHandler returns a handler as the webhook has it: a protected principal, metrics, and a log in JSON.
+func newHandler() *admission.Handler {
+	var rules []string
+	for _, rule := range validate.Rules() {
+		rules = append(rules, rule.ID)
+	}
+	return admission.New(admission.Options{
+		Policy: validate.Policy{
+			Protected:   []validate.Protected{{ARN: adminRole, Groups: []string{admins}}},
+			AdminGroups: []string{admins},
+		},
+		Recorder: metrics.New(rules),
+		Logger:   slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
+	})
+}
+
+// newRequest returns the review of an edit by someone whom the old document maps, so that the rules about the
+// requester have all their work to do.
+func newRequest(e edit) (cradmission.Request, error) {
+	before, err := configMap(e.old)
+	if err != nil {
+		return cradmission.Request{}, err
+	}
+	after, err := configMap(e.new)
+	if err != nil {
+		return cradmission.Request{}, err
+	}
+	return cradmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+		UID:       "0d1c8a52-7d6f-4c9b-9c3e-0f5b8e0a6d11",
+		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+		Resource:  metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+		Name:      "aws-auth",
+		Namespace: "kube-system",
+		Operation: admissionv1.Update,
+		UserInfo: authenticationv1.UserInfo{
+			Username: "platform-admin:alice",
+			Groups:   []string{admins, "platform:admins", "system:authenticated"},
+			Extra: map[string]authenticationv1.ExtraValue{
+				"arn":          {"arn:aws:sts::" + account + ":assumed-role/PlatformAdmin/alice"},
+				"canonicalArn": {adminRole},
+				"sessionName":  {"alice"},
+				"accessKeyId":  {"ASIAEXAMPLEEXAMPLE00"},
+			},
+		},
+		Object:    runtime.RawExtension{Raw: after},
+		OldObject: runtime.RawExtension{Raw: before},
+	}}, nil
+}
+
+// check makes sure that what is measured is the whole work: a review without findings, a text without errors.
+func (c *reviewCase) check() error {
+	response := c.handler.Handle(context.Background(), c.request)
+	if !response.Allowed || len(response.Warnings) > 0 {
+		return fmt.Errorf("the guard is expected to allow it in silence: %v, warnings %q", response.Result, response.Warnings)
+	}
+	users, roles, _, err := configmap.ParseMap(c.data)
+	if err != nil {
+		return fmt.Errorf("the authenticator is expected to read it: %w", err)
+	}
+	if n := len(users) + len(roles); n != c.entries {
+		return fmt.Errorf("the authenticator reads %d entries, not %d", n, c.entries)
+	}
+	return nil
+}
+
+// review measures request to response.
+func (c *reviewCase) review(b *testing.B) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if response := c.handler.Handle(b.Context(), c.request); !response.Allowed {
+			b.Fatal(response.Result)
+		}
+	}
+}
+
+// parseMap measures the authenticator's own parsing of the new data.
+func (c *reviewCase) parseMap(b *testing.B) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, _, err := configmap.ParseMap(c.data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

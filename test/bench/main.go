@@ -1,0 +1,79 @@
+// Command bench measures a review of aws-auth, from request to response without HTTP, beside the parsing that
+// aws-iam-authenticator itself does with the new text (configmap.ParseMap), in the same process and in turns.
+//
+// The same cases run as ordinary benchmarks with `go test -bench .`, for profiles and benchstat.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	// rounds are run in turns, and the fastest of each counts: what else the machine does can only add time.
+	rounds = 5
+	// maxRatio is the target of a review with all rules on, in times of ParseMap.
+	maxRatio = 3
+	// maxNoOp is the target of an update of 10 entries that leaves the data as they were.
+	maxNoOp = 50 * time.Microsecond
+)
+
+func main() {
+	log.SetFlags(0)
+	testing.Init()
+	if err := run(os.Stdout); err != nil {
+		log.Fatal("bench: ", err)
+	}
+}
+
+func run(w io.Writer) error {
+	cases, err := newCases()
+	if err != nil {
+		return err
+	}
+	guard, authenticator := make([]best, len(cases)), make([]best, len(cases))
+	for range rounds {
+		for i, c := range cases {
+			guard[i].add(testing.Benchmark(c.review))
+			authenticator[i].add(testing.Benchmark(c.parseMap))
+		}
+	}
+	return table(w, cases, guard, authenticator)
+}
+
+// best is the fastest of several results.
+type best struct{ ns, allocs int64 }
+
+func (b *best) add(r testing.BenchmarkResult) {
+	if ns := r.NsPerOp(); b.ns == 0 || ns < b.ns {
+		b.ns, b.allocs = ns, r.AllocsPerOp()
+	}
+}
+
+func table(w io.Writer, cases []*reviewCase, guard, authenticator []best) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "update\tentries\tbytes\tguard ns/op\tParseMap ns/op\tratio\tguard allocs\tParseMap allocs\ttarget\t\t")
+	for i, c := range cases {
+		ratio := float64(guard[i].ns) / float64(authenticator[i].ns)
+		target, met := fmt.Sprintf("ratio at most %d", maxRatio), ratio <= maxRatio
+		if c.noOp {
+			target, met = fmt.Sprintf("at most %d ns", maxNoOp.Nanoseconds()), guard[i].ns <= maxNoOp.Nanoseconds()
+		}
+		mark := "met"
+		if !met {
+			mark = "MISSED"
+		}
+		fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%d\t%.2f\t%d\t%d\t%s\t%s\t\n", c.name, c.entries, c.bytes,
+			guard[i].ns, authenticator[i].ns, ratio, guard[i].allocs, authenticator[i].allocs, target, mark)
+	}
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "the fastest of %d interleaved rounds; ParseMap parses the new data alone\n", rounds)
+	return err
+}
