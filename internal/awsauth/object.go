@@ -51,6 +51,8 @@ type Object struct {
 	// BinaryData holds the names of the keys under binaryData; the authenticator reads none of them.
 	BinaryData []string
 	Immutable  bool
+	// Annotations are the object's annotations, or those of them that the reader wants to know.
+	Annotations map[string]string
 	// NotText are keys under data whose value in a manifest is not a string, such as a list written
 	// without a block scalar. The API server refuses such a manifest; a stored object has none.
 	NotText []Scalar

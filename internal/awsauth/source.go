@@ -148,6 +148,16 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 			o.Data[key] = text
 		}
 	}
+	metadata, _ := values["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	for key, value := range annotations {
+		if text, ok := value.(string); ok {
+			if o.Annotations == nil {
+				o.Annotations = make(map[string]string)
+			}
+			o.Annotations[key] = text
+		}
+	}
 	o.source = newSource(p, n, o.Data)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if _, ok := o.Data[key]; !ok {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -24,6 +25,20 @@ type Change struct {
 	Operation Operation
 	Old, New  *awsauth.Object
 	Requester Requester
+	// Now is the time of the request; a break-glass value for a deletion is bound to it.
+	Now time.Time
+}
+
+// sets returns the value of an annotation if this change sets or changes it.
+func (c Change) sets(annotation string) string {
+	if c.New == nil || c.Operation == Document {
+		return ""
+	}
+	value := strings.TrimSpace(c.New.Annotations[annotation])
+	if c.Old != nil && value == strings.TrimSpace(c.Old.Annotations[annotation]) {
+		return ""
+	}
+	return value
 }
 
 // Requester is who asks for a change, as the API server's userInfo tells it.
@@ -70,11 +85,38 @@ func (r Requester) caller() awsauth.Caller {
 	}
 }
 
-// Policy is what the operator wants protected.
+// Policy is what the operator wants protected. The zero Policy protects nobody by name and
+// enforces every rule at its own severity.
 type Policy struct {
+	Mode      Mode
 	Protected []Protected
 	// AdminGroups are the groups whose members can repair aws-auth; none means system:masters.
 	AdminGroups []string
+	// Rules gives rules, by id, another severity than their own.
+	Rules map[string]Severity
+	// AccessEntries are the ARNs of principals that EKS access entries let in. No rule of the
+	// change counts them as lost. A role's path makes no difference.
+	AccessEntries []string
+	// OverrideGroups are the groups whose members may break the glass; none means system:masters.
+	OverrideGroups []string
+}
+
+// Mode says whether the guard refuses changes at all.
+type Mode string
+
+// Enforce refuses what rules deny. WarnMode refuses nothing and counts what it would have refused.
+// The empty Mode enforces.
+const (
+	Enforce  Mode = "enforce"
+	WarnMode Mode = "warn"
+)
+
+// severity is the severity that the policy gives a rule.
+func (p Policy) severity(r *Rule) Severity {
+	if s, ok := p.Rules[r.ID]; ok {
+		return s
+	}
+	return r.Severity
 }
 
 // Protected is a principal that must keep its groups.
@@ -83,11 +125,15 @@ type Protected struct {
 	Groups []string
 }
 
-func (p Policy) adminGroups() []string {
-	if len(p.AdminGroups) == 0 {
+func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
+
+func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
+
+func orMasters(groups []string) []string {
+	if len(groups) == 0 {
 		return []string{"system:masters"}
 	}
-	return p.AdminGroups
+	return groups
 }
 
 // certainty says how often the authenticator's answer gives something.

@@ -10,9 +10,10 @@ import (
 const storedBefore = " (already so before this change)"
 
 // excuseOldFaults turns denials of document rules into warnings where the fault is not new.
-func excuseOldFaults(findings []Finding, after *awsauth.Document, object *awsauth.Object) {
+func (j *judgement) excuseOldFaults(findings []Finding, after *awsauth.Document) {
+	object := j.change.Old
 	old := object.Parse()
-	oldFaults := runRules(OfDocument, &Pass{Doc: old, Old: old.Map, New: old.Map})
+	oldFaults := j.runRules(OfDocument, &Pass{Doc: old, Old: old.Map, New: old.Map, Policy: j.policy})
 	excuses := []func(*Finding) bool{
 		stoodInOld(oldFaults),
 		stoodInUnreadText(old, object),

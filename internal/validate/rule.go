@@ -15,20 +15,23 @@ import (
 type Severity string
 
 // Deny refuses the change; it is for what certainly locks people out or lets people in.
-// Warn lets the change pass with a warning.
+// Warn lets the change pass with a warning. Off is for configurations alone: the rule is not run.
 const (
 	Deny Severity = "deny"
 	Warn Severity = "warn"
+	Off  Severity = "off"
 )
 
 // Scope is what a rule looks at.
 type Scope int
 
 // A rule of the document judges one version of the object by itself. A rule of the change
-// compares who could get in before and after.
+// compares who could get in before and after. A rule of the request is about the request itself
+// and is asked even where the content stays the same.
 const (
 	OfDocument Scope = iota
 	OfChange
+	OfRequest
 )
 
 // Rule is one promise of the guard. Rules are values; they hold no state.
@@ -52,9 +55,12 @@ type Pass struct {
 	Change   Change
 	Policy   Policy
 
-	rule     *Rule
-	findings []Finding
-	more     int // findings past maxFindings, counted only
+	entries   map[string]bool // keys of the principals in Policy.AccessEntries
+	rule      *Rule
+	severity  Severity
+	findings  []Finding
+	overrides []Override
+	more      int // findings past maxFindings, counted only
 }
 
 // maxFindings bounds the findings of one rule: past it they are counted, so that a hostile
@@ -67,13 +73,16 @@ type locator interface{ At() awsauth.Place }
 // wholeObject is where findings on the whole of the object stand.
 var wholeObject = awsauth.Place{Path: "data"}
 
+// annotations is where findings on the guard's own annotations stand.
+var annotations = awsauth.Place{Path: "metadata.annotations"}
+
 // sectionPlace is where findings on a section as a whole stand.
 func sectionPlace(s awsauth.Section) awsauth.Place { return awsauth.Place{Path: s.Path()} }
 
 // Reportf reports a finding at a value. The message is one sentence, lower case, without a full
 // stop; the hint says what to write instead. Long values are shortened in the middle.
 func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
-	p.report(p.rule.Severity, at, hint, format, args...)
+	p.report(p.severity, at, hint, format, args...)
 }
 
 // Warnf reports a finding that does not refuse the change although the rule's findings usually do.

@@ -25,13 +25,25 @@ func checkEmptied(p *Pass) {
 	if p.Change.Operation == Delete {
 		return // deleted reports it
 	}
-	if n := effective(p.Old); n > 0 && effective(p.New) == 0 {
+	if n := p.effective(p.Old); n > 0 && len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 {
 		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
 	}
 }
 
-// effective counts the principals and accounts that the authenticator lets in.
-func effective(m *awsauth.Map) int { return len(m.Principals()) + len(m.AllowedAccounts()) }
+// effective counts the principals and accounts of the old version that can lose access without
+// anybody meaning it: not those that access entries let in, and not node roles whose removal the
+// request acknowledges.
+func (p *Pass) effective(m *awsauth.Map) int {
+	n, allowed := len(m.AllowedAccounts()), p.Change.allowedRemovals()
+	for _, principal := range m.Principals() {
+		_, meant := allowed[awsauth.PrincipalKey(principal.ARN)]
+		meant = meant && certaintyOf(principal.Matches, isNode) > never
+		if !meant && !p.hasAccessEntry(principal.ARN) {
+			n++
+		}
+	}
+	return n
+}
 
 func counted(n int) string {
 	if n == 1 {

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -23,7 +24,7 @@ Keep one entry with an admin group, or create an access entry for an administrat
 
 func checkLastAdmin(p *Pass) {
 	before := p.admins(p.Old)
-	if len(before) == 0 || len(p.admins(p.New)) > 0 {
+	if len(before) == 0 || len(p.admins(p.New)) > 0 || slices.ContainsFunc(before, p.hasAccessEntry) {
 		return
 	}
 	p.Reportf(wholeObject,

@@ -26,6 +26,9 @@ Keep an entry that gives the principal all its groups, or change the configurati
 
 func checkProtectedPrincipal(p *Pass) {
 	for _, protected := range p.Policy.Protected {
+		if p.hasAccessEntry(protected.ARN) {
+			continue
+		}
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
 		var lost, missing []string
 		for _, group := range protected.Groups {

@@ -24,7 +24,7 @@ concerned.`,
 
 func checkSelfLockout(p *Pass) {
 	arn := p.Change.Requester.ARN()
-	if arn == "" {
+	if arn == "" || p.hasAccessEntry(arn) {
 		return // not logged in through the authenticator
 	}
 	before := p.Old.Resolve(arn)

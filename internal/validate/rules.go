@@ -23,5 +23,6 @@ func Rules() []*Rule {
 		nodeRoleRemoved,
 		selfLockout,
 		lastAdmin,
+		breakGlassDenied,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -20,10 +21,10 @@ import (
 
 // facts is the optional section of a case that tells what is done, by whom, and what is protected.
 type facts struct {
-	Operation   validate.Operation
-	Protected   []validate.Protected
-	AdminGroups []string
-	Requester   validate.Requester
+	Operation validate.Operation
+	Requester validate.Requester
+	Now       time.Time
+	validate.Policy
 }
 
 // rulesDir holds a folder for each rule: bad-*.txtar draw this rule and no other, ok-*.txtar draw nothing.
@@ -150,11 +151,12 @@ func readCase(t *testing.T, archive *txtar.Archive) (validate.Change, validate.P
 		Old:       object(t, archive, "old.yaml"),
 		New:       object(t, archive, "aws-auth.yaml"),
 		Requester: f.Requester,
+		Now:       f.Now,
 	}
 	if change.Operation == validate.Document && change.Old != nil {
 		change.Operation = validate.Update
 	}
-	return change, validate.Policy{Protected: f.Protected, AdminGroups: f.AdminGroups}
+	return change, f.Policy
 }
 
 // object reads the one aws-auth of a section. <TAB>, <NBSP> and the like stand for what people cannot see.
@@ -183,6 +185,12 @@ func section(archive *txtar.Archive, name string) []byte {
 
 func text(v validate.Verdict) string {
 	var b strings.Builder
+	for _, o := range v.Overrides {
+		fmt.Fprintf(&b, "override: %s: %s\n", o.Kind, o.Detail)
+	}
+	if len(v.WouldDeny) > 0 {
+		fmt.Fprintf(&b, "would deny: %s\n", strings.Join(v.WouldDeny, ", "))
+	}
 	for _, f := range v.Findings {
 		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
 		if f.Hint != "" {

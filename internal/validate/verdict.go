@@ -2,6 +2,7 @@ package validate
 
 import (
 	"maps"
+	"runtime/debug"
 	"slices"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -10,12 +11,16 @@ import (
 // Action is what happens to a change.
 type Action string
 
-// Refuse stands for at least one denial, WarnOnly for findings without one, Allow for none.
+// Refuse stands for at least one denial, WarnOnly for findings or overrides without one, Allow
+// for none.
 const (
 	Allow    Action = "allow"
 	WarnOnly Action = "warn"
 	Refuse   Action = "deny"
 )
+
+// InternalError stands in place of a rule's id where the guard itself failed outside of a rule.
+const InternalError = "internal-error"
 
 // Verdict is the answer to a change.
 type Verdict struct {
@@ -23,8 +28,22 @@ type Verdict struct {
 	// Findings holds all findings in a stable order: denials first, faults of the
 	// document before what follows from them, then by place.
 	Findings []Finding
-	// WouldDeny holds the rules whose denials became warnings because of who asks, sorted.
+	// WouldDeny holds the rules whose denials became warnings because of who asks or because of
+	// mode warn, sorted.
 	WouldDeny []string
+	// Overrides are what the request overruled.
+	Overrides []Override
+	// Access is who gains and loses what.
+	Access []awsauth.AccessChange
+	// Failed are the rules that panicked. Each has a finding, too.
+	Failed []RuleFailure
+}
+
+// RuleFailure is a rule that panicked.
+type RuleFailure struct {
+	Rule  string // its id, or InternalError
+	Panic any
+	Stack []byte
 }
 
 // Rules returns the ids of the rules that have findings, sorted.
@@ -45,60 +64,142 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// Judge runs the rules over a change and decides. It alone decides what is new in a change:
+// Judge runs the rules over a change and decides. It alone decides what is new in a change, and
+// what becomes of a denial:
 //
 //   - A fault of the document that stood in the old object becomes a warning. So does one of an
 //     element that was edited to have fewer faults, and one that the old object's text held where
 //     the authenticator could not read it: a broken map can be repaired step by step.
-//   - A requester of EKS itself is never refused.
+//   - Where somebody who may do so breaks the glass, every denial becomes a warning.
+//   - A requester of EKS itself is never refused, and in mode warn nobody is.
+//
+// A panic in a rule is a denial by that rule.
 func Judge(c Change, policy Policy) Verdict {
-	if c.Operation == Update && c.New.SameContent(c.Old) {
-		return Verdict{Action: Allow}
+	j := &judgement{change: c, policy: policy}
+	j.run()
+	v := Verdict{Findings: j.findings, Overrides: j.overrides, Access: j.access, Failed: j.failed}
+	if reason := c.breakGlass(policy).reason; reason != "" {
+		v.Overrides = append(v.Overrides, Override{BreakGlass, reason})
+		soften(v.Findings)
 	}
-	before, after := awsauth.ParseChange(c.Old, c.New)
-	pass := &Pass{Doc: after, Old: before, New: after.Map, Change: c, Policy: policy}
-	var findings []Finding
-	if c.Operation != Delete {
-		findings = runRules(OfDocument, pass)
-		if len(findings) > 0 && c.Old != nil {
-			excuseOldFaults(findings, after, c.Old)
-		}
+	if c.Requester.IsEKS() || policy.Mode == WarnMode {
+		v.WouldDeny = v.Denied()
+		soften(v.Findings)
 	}
-	findings = append(findings, runRules(OfChange, pass)...)
-	verdict := Verdict{Action: Allow}
-	if c.Requester.IsEKS() {
-		verdict.WouldDeny = Verdict{Findings: findings}.Denied()
-		for i := range findings {
-			findings[i].Severity = Warn
-		}
-	}
-	sortFindings(findings)
-	verdict.Findings = findings
+	sortFindings(v.Findings)
 	switch {
-	case len(verdict.Denied()) > 0:
-		verdict.Action = Refuse
-	case len(findings) > 0:
-		verdict.Action = WarnOnly
+	case len(v.Denied()) > 0:
+		v.Action = Refuse
+	case len(v.Findings) > 0 || len(v.Overrides) > 0:
+		v.Action = WarnOnly
+	default:
+		v.Action = Allow
 	}
-	return verdict
+	return v
+}
+
+// soften turns denials into warnings.
+func soften(findings []Finding) {
+	for i := range findings {
+		findings[i].Severity = Warn
+	}
+}
+
+// judgement collects what the rules say about one change.
+type judgement struct {
+	change    Change
+	policy    Policy
+	findings  []Finding
+	overrides []Override
+	access    []awsauth.AccessChange
+	failed    []RuleFailure
+}
+
+func (j *judgement) run() {
+	c := j.change
+	nothing := &awsauth.Document{Map: new(awsauth.Map)}
+	pass := &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: j.policy}
+	j.findings = j.runRules(OfRequest, pass)
+	if c.Operation == Update && c.New.SameContent(c.Old) {
+		return
+	}
+	ok := j.guard(InternalError, func() {
+		before, after := awsauth.ParseChange(c.Old, c.New)
+		pass.Doc, pass.Old, pass.New = after, before, after.Map
+		j.access = awsauth.DiffAccess(before, after.Map)
+	})
+	if !ok {
+		return
+	}
+	pass.entries = make(map[string]bool, len(j.policy.AccessEntries))
+	for _, arn := range j.policy.AccessEntries {
+		pass.entries[awsauth.PrincipalKey(arn)] = true
+	}
+	if c.Operation != Delete {
+		findings := j.runRules(OfDocument, pass)
+		if len(findings) > 0 && c.Old != nil {
+			j.guard(InternalError, func() { j.excuseOldFaults(findings, pass.Doc) })
+		}
+		j.findings = append(j.findings, findings...)
+	}
+	j.findings = append(j.findings, j.runRules(OfChange, pass)...)
 }
 
 // runRules runs the rules of one scope, each with a Pass of its own.
-func runRules(scope Scope, with *Pass) []Finding {
+func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
 	for _, rule := range Rules() {
-		if rule.Scope != scope {
+		severity := j.policy.severity(rule)
+		if rule.Scope != scope || severity == Off {
 			continue
 		}
 		p := *with
-		p.rule = rule
-		rule.Check(&p)
+		p.rule, p.severity = rule, severity
+		j.guard(rule.ID, func() { rule.Check(&p) })
 		if p.more > 0 {
 			more := p.more
 			p.more, p.findings = 0, p.findings[:maxFindings-1]
 			p.Reportf(wholeObject, "", "%d more findings of this rule", more+1)
 		}
 		findings = append(findings, p.findings...)
+		j.overrides = append(j.overrides, p.overrides...)
 	}
 	return findings
+}
+
+// guard runs a function and turns a panic into a denial under a rule's id: what could not be
+// judged never looks like fine.
+func (j *judgement) guard(rule string, run func()) (ok bool) {
+	defer func() {
+		panicked := recover()
+		if panicked == nil {
+			return
+		}
+		ok = false
+		j.failed = append(j.failed, RuleFailure{rule, panicked, debug.Stack()})
+		j.findings = append(j.findings, Finding{
+			Rule: rule, Severity: Deny, Place: wholeObject,
+			Message: "the guard failed while it judged this change, and refuses what it cannot judge",
+			Hint:    "report this as a bug of awsauth-guard; its log has the details",
+		})
+	}()
+	run()
+	return true
+}
+
+// hasAccessEntry reports whether the operator has declared that an access entry lets the
+// principal in.
+func (p *Pass) hasAccessEntry(arn string) bool {
+	if len(p.entries) == 0 {
+		return false
+	}
+	if canonical, err := awsauth.Canonicalize(arn); err == nil {
+		arn = canonical
+	}
+	return p.entries[awsauth.PrincipalKey(arn)]
+}
+
+// override records that the request overruled what the rule would have reported.
+func (p *Pass) override(kind, detail string) {
+	p.overrides = append(p.overrides, Override{kind, detail})
 }

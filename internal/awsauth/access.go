@@ -1,0 +1,96 @@
+package awsauth
+
+import (
+	"slices"
+	"strings"
+)
+
+// AccessChange is a principal whose effective access differs between two versions of an object.
+type AccessChange struct {
+	// ARN is the principal's canonical ARN as an entry writes it, or an account id of mapAccounts.
+	ARN string
+	// Before and After are the entries that the authenticator may answer with. Both are empty for
+	// an account; Gained and Lost then tell.
+	Before, After []*Entry
+	// Gained and Lost are the groups that the principal gets more or less often than before,
+	// sorted. A principal that is new or gone has its groups there, if it has any.
+	Gained, Lost []string
+	// New and Gone: the principal could not log in before, or can no longer.
+	New, Gone bool
+}
+
+// DiffAccess compares who gets in: principals in the order of the old version, then those that are
+// new in theirs, then accounts. Principals whose answer is the same are left out.
+func DiffAccess(before, after *Map) []AccessChange {
+	var changes []AccessChange
+	for _, p := range before.Principals() {
+		if c, differs := compareAccess(p.ARN, p.Matches, after.MatchesOf(p.ARN)); differs {
+			changes = append(changes, c)
+		}
+	}
+	for _, p := range after.Principals() {
+		if len(before.MatchesOf(p.ARN)) == 0 {
+			c, _ := compareAccess(p.ARN, nil, p.Matches)
+			changes = append(changes, c)
+		}
+	}
+	for _, account := range before.AllowedAccounts() {
+		if _, ok := after.sections[MapAccounts].ids[account]; !ok {
+			changes = append(changes, AccessChange{ARN: account, Gone: true})
+		}
+	}
+	for _, account := range after.AllowedAccounts() {
+		if _, ok := before.sections[MapAccounts].ids[account]; !ok {
+			changes = append(changes, AccessChange{ARN: account, New: true})
+		}
+	}
+	return changes
+}
+
+func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs bool) {
+	c = AccessChange{ARN: arn, Before: before, After: after, New: len(before) == 0, Gone: len(after) == 0}
+	if len(before) == 1 && len(after) == 1 && before[0].SameAccess(after[0]) {
+		return c, false
+	}
+	var groups []string
+	for _, e := range slices.Concat(before, after) {
+		groups = append(groups, e.Groups...)
+	}
+	slices.Sort(groups)
+	for _, group := range slices.Compact(groups) {
+		switch had, has := share(before, group), share(after, group); {
+		case has > had:
+			c.Gained = append(c.Gained, group)
+		case has < had:
+			c.Lost = append(c.Lost, group)
+		}
+	}
+	same := len(before) == len(after) && slices.EqualFunc(before, after, (*Entry).SameAccess)
+	return c, !same
+}
+
+// share is the part of the entries that give a group, from 0 to 1.
+func share(entries []*Entry, group string) float64 {
+	if len(entries) == 0 {
+		return 0
+	}
+	n := 0
+	for _, e := range entries {
+		if slices.Contains(e.Groups, group) {
+			n++
+		}
+	}
+	return float64(n) / float64(len(entries))
+}
+
+// PrincipalKey maps the ARNs of one principal to one text: ARNs are compared without case, and a
+// role's path, which its callers arrive without, makes no difference.
+func PrincipalKey(arn string) string {
+	arn = strings.TrimSpace(arn)
+	if parsed, err := ParseARN(arn); err == nil {
+		if role, ok := parsed.WithoutPath(); ok {
+			return fold(role.String())
+		}
+	}
+	return fold(arn)
+}
