@@ -102,6 +102,8 @@ type Text struct {
 	Disagreement *Fault
 
 	raw    string
+	end    int // where Trailing begins
+	places map[*yaml.Node]int
 	object *Object
 	lines  lineIndex
 	root   *yaml.Node // a sequence, or nil
@@ -149,6 +151,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 		case errors.Is(err, io.EOF):
 			return
 		case err != nil:
+			t.end = t.lines.offset(t.raw, max(errorLine(err), 1), 1)
 			t.Trailing = &Fault{
 				Place:   t.place(max(errorLine(err), 1)),
 				Problem: "the list ends before this line",
@@ -156,6 +159,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
+			t.end = t.lines.offset(t.raw, next.Content[0].Line, 1)
 			t.Trailing = &Fault{
 				Place:   t.nodePlace(t.Section.Path(), next.Content[0]),
 				Problem: "a second YAML document begins before this line",
@@ -186,12 +190,20 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 	for i := range entries {
 		m := Mapping{Entry: &entries[i], text: t}
 		if located {
-			m.node = resolveAlias(t.root.Content[i])
+			m.written, m.node = t.root.Content[i], resolveAlias(t.root.Content[i])
+			m.next = len(t.raw)
+			if i+1 < len(entries) {
+				m.next = t.lines.offset(t.raw, t.root.Content[i+1].Line, t.root.Content[i+1].Column)
+			} else if t.Trailing != nil {
+				m.next = t.end
+			}
 		}
 		if i < len(elements) {
 			m.json = elements[i]
 		}
-		list[i] = m.located()
+		m = m.located()
+		m.wrong = m.wrongTypes()
+		list[i] = m
 	}
 	return list
 }
@@ -226,7 +238,15 @@ func (t *Text) place(line int) Place {
 
 // nodePlace is where the text of a node begins.
 func (t *Text) nodePlace(path string, n *yaml.Node) Place {
-	return t.offsetPlace(path, scalarOffset(t.raw, &t.lines, n))
+	offset, ok := t.places[n]
+	if !ok {
+		offset = scalarOffset(t.raw, &t.lines, n)
+		if t.places == nil {
+			t.places = make(map[*yaml.Node]int)
+		}
+		t.places[n] = offset
+	}
+	return t.offsetPlace(path, offset)
 }
 
 func (t *Text) offsetPlace(path string, offset int) Place {
@@ -254,6 +274,23 @@ func kindOf(n *yaml.Node) string {
 		return "a list"
 	case n.Tag == "!!null":
 		return "empty"
+	case len(n.Value) > maxShown:
+		return fmt.Sprintf("the text %q…", strings.ToValidUTF8(n.Value[:maxShown], ""))
 	}
 	return fmt.Sprintf("the text %q", n.Value)
+}
+
+// maxShown bounds the bytes of a value that stand in a problem.
+const maxShown = 200
+
+// Unread is the part of the text that the authenticator does not read although it stands there:
+// all of it behind a fault of the whole, what is behind the end of the list, or nothing.
+func (t *Text) Unread() string {
+	switch {
+	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:
+		return t.raw
+	case t.Trailing != nil:
+		return t.raw[t.end:]
+	}
+	return ""
 }

@@ -51,6 +51,7 @@ type Entry struct {
 	// Dropped says why the authenticator does not load the element; empty when it does.
 	Dropped string
 
+	kept         bool // by the authenticator's map
 	principal    ARN
 	notPrincipal error // why ARN is no principal's
 }
@@ -165,6 +166,9 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes a text that is not empty to the authenticator.
 func loadSection(s Section, text string) section {
+	if err := boundAliases(text); err != nil {
+		return section{text: text, lost: err}
+	}
 	var loaded section
 	switch s {
 	case MapRoles:

@@ -163,6 +163,15 @@ func inapplicable(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
+// HasUnknownTemplate reports whether a text holds a template that the authenticator does not know,
+// and so leaves as it is.
+func HasUnknownTemplate(text string) bool {
+	for _, t := range ownTemplates {
+		text = strings.ReplaceAll(text, t, "")
+	}
+	return strings.Contains(text, "{{")
+}
+
 // ownTemplates are those that the authenticator renders, so that they belong into an aws-auth.
 var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",

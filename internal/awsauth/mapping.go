@@ -17,9 +17,12 @@ type Mapping struct {
 	Username Field
 	Groups   []Field
 
-	text *Text
-	node *yaml.Node // nil where the trees disagree
-	json json.RawMessage
+	text    *Text
+	written *yaml.Node // the element where it stands, an alias perhaps; nil where the trees disagree
+	node    *yaml.Node // what it is
+	next    int        // offset of the next element
+	json    json.RawMessage
+	wrong   []WrongType
 }
 
 // Field is a value of an element. Its place is worked out when it is asked for.
@@ -52,16 +55,41 @@ func (f Field) At() Place {
 func (p Place) At() Place { return p }
 
 // At is the place of the element.
-func (m Mapping) At() Place { return m.field("", m.node).At() }
+func (m Mapping) At() Place { return m.field("", m.written).At() }
+
+// Block is the element as it is written, up to the next one, without white space.
+func (m Mapping) Block() string {
+	if m.written == nil {
+		return ""
+	}
+	start := m.text.lines.offset(m.text.raw, m.written.Line, m.written.Column)
+	if start > m.next {
+		return ""
+	}
+	return strings.TrimRight(Squeeze(m.text.raw[start:m.next]), "-,]")
+}
+
+// Squeeze takes all white space and all invisible characters out of a text.
+func Squeeze(text string) string {
+	return strings.Map(func(r rune) rune {
+		if invisible(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
 
 func (m Mapping) field(name string, n *yaml.Node) Field {
 	return Field{text: m.text, index: m.Entry.Index, name: name, node: n}
 }
 
-// Kind says what the element is when it is no mapping; empty when it is one.
+// IsMapping reports whether the element is a mapping.
+func (m Mapping) IsMapping() bool { return m.node == nil || m.node.Kind == yaml.MappingNode }
+
+// Kind says what the element is.
 func (m Mapping) Kind() string {
-	if m.node == nil || m.node.Kind == yaml.MappingNode {
-		return ""
+	if m.IsMapping() {
+		return "a mapping"
 	}
 	return kindOf(m.node)
 }

@@ -11,10 +11,11 @@ import (
 type index map[string][]*Entry
 
 // newIndex stores the entries as the authenticator's saveMap does: of entries with equal keys
-// the last one stays.
+// the last one stays. Entries that stay are marked.
 func newIndex(entries []Entry) index {
-	ix := make(index, len(entries))
-	single := make([]*Entry, 0, len(entries)) // most ARNs stand once: one allocation for all
+	kept := make(index, len(entries))
+	positions := make(map[string]int) // of keys, where several keys fold to the same text
+	single := make([]*Entry, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		if e.Dropped != "" {
@@ -25,30 +26,33 @@ func newIndex(entries []Entry) index {
 			arn = e.key() // an sso element never matches, but takes the place of an entry with its key
 		}
 		arn = fold(arn)
-		kept := ix[arn]
-		if len(kept) == 0 {
+		same := kept[arn]
+		if len(same) == 0 { // most ARNs stand once: one allocation for all
 			single = append(single, e)
-			ix[arn] = single[len(single)-1 : len(single) : len(single)]
+			kept[arn] = single[len(single)-1 : len(single) : len(single)]
 			continue
+		}
+		if len(same) == 1 {
+			positions[same[0].key()] = 0
 		}
 		key := e.key()
-		if i := slices.IndexFunc(kept, func(other *Entry) bool { return other.key() == key }); i >= 0 {
-			kept[i] = e
+		if at, ok := positions[key]; ok {
+			same[at] = e
 			continue
 		}
-		ix[arn] = append(kept, e)
+		positions[key] = len(same)
+		kept[arn] = append(same, e)
 	}
-	return ix
-}
-
-// live returns the entries under a key without sso elements, which never match.
-func (ix index) live(key string) []*Entry {
-	kept := ix[key]
-	sso := func(e *Entry) bool { return e.ARN == "" }
-	if !slices.ContainsFunc(kept, sso) {
-		return kept
+	for arn, same := range kept {
+		sso := func(e *Entry) bool { return e.ARN == "" } // never matches
+		if slices.ContainsFunc(same, sso) {
+			kept[arn] = slices.DeleteFunc(slices.Clone(same), sso)
+		}
+		for _, e := range kept[arn] {
+			e.kept = true
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(kept), sso)
+	return kept
 }
 
 // Resolution is the authenticator's answer for one caller.
@@ -130,6 +134,26 @@ func (e *Entry) OnlyInstances() bool {
 		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, instanceTemplate) })
 }
 
+// GivesLogin reports whether the entry gives a caller this username and, as a set, these groups.
+// What {{EC2PrivateDNSName}} stands for comes from the EC2 API; any text counts for it.
+func (e *Entry) GivesLogin(c Caller, username string, groups []string) bool {
+	if !slices.Equal(groupSet(c.renderAll(e.Groups)), groupSet(groups)) {
+		return false
+	}
+	before, after, instance := strings.Cut(c.render(e.Username), instanceTemplate)
+	if !instance {
+		return before == username
+	}
+	return len(username) > len(before)+len(after) && strings.HasPrefix(username, before) && strings.HasSuffix(username, after)
+}
+
+// Gives reports whether the entry gives a group. The account in a template is that of the ARN.
+func (e *Entry) Gives(group string) bool {
+	return slices.ContainsFunc(e.Groups, func(g string) bool {
+		return g == group || strings.ReplaceAll(g, "{{AccountID}}", AccountOf(e.ARN)) == group
+	})
+}
+
 // Caller is what the templates of an entry are rendered with.
 type Caller struct {
 	AccountID   string
@@ -137,20 +161,25 @@ type Caller struct {
 	AccessKeyID string
 }
 
-// Render renders the entry's templates for a caller, in the authenticator's order
-// (pkg/server/server.go, renderTemplate). It answers false where {{EC2PrivateDNSName}} stands:
-// the name comes from the EC2 API, and callers that are no instance are refused.
+// Render renders the entry's templates for a caller. It answers false where {{EC2PrivateDNSName}}
+// stands: the name comes from the EC2 API, and callers that are no instance are refused.
 func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
 	if e.OnlyInstances() {
 		return "", nil, false
 	}
-	groups = make([]string, len(e.Groups))
-	for i, g := range e.Groups {
-		groups[i] = c.render(g)
-	}
-	return c.render(e.Username), groups, true
+	return c.render(e.Username), c.renderAll(e.Groups), true
 }
 
+func (c Caller) renderAll(templates []string) []string {
+	rendered := make([]string, len(templates))
+	for i, t := range templates {
+		rendered[i] = c.render(t)
+	}
+	return rendered
+}
+
+// render renders a template in the authenticator's order, but for {{EC2PrivateDNSName}}
+// (pkg/server/server.go, renderTemplate).
 func (c Caller) render(template string) string {
 	if !strings.Contains(template, "{{") {
 		return template
@@ -165,6 +194,10 @@ func (c Caller) render(template string) string {
 	}
 	return template
 }
+
+// Shadowed reports whether an entry that is loaded is never asked, because another one of its
+// section has taken its place.
+func (e *Entry) Shadowed() bool { return e.Dropped == "" && e.ARN != "" && !e.kept }
 
 // Principal is a caller that entries of mapRoles or mapUsers let in.
 type Principal struct {
@@ -202,10 +235,10 @@ func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
 
 // matches asks mapRoles first, then mapUsers; key is a folded ARN.
 func (m *Map) matches(key string) []*Entry {
-	if matches := m.sections[MapRoles].keys.live(key); len(matches) > 0 {
+	if matches := m.sections[MapRoles].keys[key]; len(matches) > 0 {
 		return matches
 	}
-	return m.sections[MapUsers].keys.live(key)
+	return m.sections[MapUsers].keys[key]
 }
 
 // reachable reports whether a caller can arrive with the entry's ARN: it is well-formed, no

@@ -1,7 +1,6 @@
 package awsauth_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,7 +107,7 @@ func TestPrincipals(t *testing.T) {
 	}
 }
 
-func TestRender(t *testing.T) {
+func TestGivesLogin(t *testing.T) {
 	caller := awsauth.Caller{AccountID: "111122223333", SessionName: "alice@example.com", AccessKeyID: "ASIAEXAMPLE"}
 	for template, want := range map[string]string{
 		"plain":                         "plain",
@@ -118,16 +117,23 @@ func TestRender(t *testing.T) {
 		"{{AccessKeyID}}":               "ASIAEXAMPLE",
 		"{{ SessionName }}":             "{{ SessionName }}",
 		"{{sessionname}}":               "{{sessionname}}",
+		"a:{{EC2PrivateDNSName}}:b":     "a:ip-10-0-0-1.ec2.internal:b",
 	} {
-		e := awsauth.Entry{Username: template, Groups: []string{"g:" + template}}
-		username, groups, ok := e.Render(caller)
-		if !ok || username != want || !slices.Equal(groups, []string{"g:" + want}) {
-			t.Errorf("%s: %q %q %t, want %q", template, username, groups, ok, want)
+		e := awsauth.Entry{Username: template, Groups: []string{"b", "g:{{AccountID}}", "b"}}
+		if !e.GivesLogin(caller, want, []string{"g:111122223333", "b"}) {
+			t.Errorf("%s does not give %s", template, want)
+		}
+		if e.GivesLogin(caller, want+"x", []string{"g:111122223333", "b"}) && !e.OnlyInstances() {
+			t.Errorf("%s gives %sx", template, want)
+		}
+		if e.GivesLogin(caller, want, []string{"b"}) {
+			t.Errorf("%s gives other groups", template)
 		}
 	}
-	for _, e := range []awsauth.Entry{{Username: "system:node:{{EC2PrivateDNSName}}"}, {Username: "x", Groups: []string{"{{EC2PrivateDNSName}}"}}} {
-		if _, _, ok := e.Render(caller); ok || !e.OnlyInstances() {
-			t.Errorf("%+v lets in a person", e)
+	node := awsauth.Entry{Username: "a:{{EC2PrivateDNSName}}"}
+	for _, username := range []string{"a:", "b:x", ""} {
+		if node.GivesLogin(caller, username, nil) {
+			t.Errorf("%s gives %q", node.Username, username)
 		}
 	}
 }

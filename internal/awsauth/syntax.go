@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -54,6 +55,9 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows what JSON cannot say
 		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
+	if errors.Is(err, errAliases) {
+		return 0, problem, "write the values out instead of aliases"
+	}
 	line := errorLine(err)
 	if line == 0 {
 		if i := unreadableAt(text); i >= 0 {
@@ -96,7 +100,11 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		return strings.IndexFunc(indent, func(r rune) bool { return r > 127 }), "a no-break space indents this line, and YAML allows plain spaces only", "replace it with a plain space"
 	case bareTemplate.MatchString(line):
 		at := strings.Index(line, "{{")
-		return at, "a value that begins with {{ must stand in quotes", "write " + strconv.Quote(line[at:strings.Index(line, "}}")+2])
+		value := strings.TrimSpace(line[at:])
+		if name := value[:strings.Index(value, "}}")+2]; !slices.Contains(ownTemplates, name) {
+			return at, "a value begins with the template " + name + ", which the authenticator does not know", "render the template before the object is applied"
+		}
+		return at, "a value that begins with {{ must stand in quotes", "write " + strconv.Quote(value)
 	case strings.HasPrefix(line, "<<<<<<<") || strings.HasPrefix(line, ">>>>>>>"):
 		return 0, "a conflict mark of a merge was left in the text", "resolve the conflict and remove the marks"
 	}

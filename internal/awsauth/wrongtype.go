@@ -17,31 +17,43 @@ type WrongType struct {
 	Got, Want string
 }
 
-// WrongTypes returns the values of the element that have a wrong type. Types are those of
-// YAML 1.1, in which an unquoted yes, on, y or 0123 is no string.
-func (m Mapping) WrongTypes() []WrongType {
+// WrongTypes returns the values of the element that have a wrong type, of a list the first
+// hundred. Types are those of YAML 1.1, in which an unquoted yes, on, y or 0123 is no string.
+func (m Mapping) WrongTypes() []WrongType { return m.wrong }
+
+// maxWrong bounds the wrong elements of one list that are told.
+const maxWrong = 100
+
+func (m Mapping) wrongTypes() []WrongType {
 	var values map[string]any
 	if m.json == nil || json.Unmarshal(m.json, &values) != nil {
 		return nil // every type is right, or the element is no mapping at all
 	}
+	nodes := valueNodes(m.node)
 	var list []WrongType
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		value, node := values[key], valueNode(m.node, key)
+		value, f := values[key], m.field(key, orNode(nodes[key], m.node))
 		switch {
 		case isKey(key, m.Entry.ARNKey(), "username", "userid"):
-			list = wantString(list, m.field(key, node), value)
+			list = wantString(list, f, value)
 		case isKey(key, "groups"):
-			list = wantStrings(list, m.field(key, node), value)
+			list = wantStrings(list, f, value)
 		case isKey(key, "sso") && m.Entry.Section == MapRoles:
-			fields, ok := value.(map[string]any)
-			if !ok && value != nil {
-				list = append(list, WrongType{m.field(key, node).withText(), jsonKind(value), "a mapping"})
-			}
-			for _, name := range slices.Sorted(maps.Keys(fields)) {
-				if isKey(name, "permissionSetName", "accountID", "partition") {
-					list = wantString(list, m.field(key+"."+name, valueNode(node, name)), fields[name])
-				}
-			}
+			list = m.wantSSO(list, f, value)
+		}
+	}
+	return list
+}
+
+func (m Mapping) wantSSO(list []WrongType, f Field, value any) []WrongType {
+	fields, ok := value.(map[string]any)
+	if !ok && value != nil {
+		return append(list, WrongType{f.withText(), jsonKind(value), "a mapping"})
+	}
+	nodes := valueNodes(f.node)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if isKey(name, "permissionSetName", "accountID", "partition") && len(list) < maxWrong {
+			list = wantString(list, m.field(f.name+"."+name, orNode(nodes[name], f.node)), fields[name])
 		}
 	}
 	return list
@@ -77,6 +89,9 @@ func wantStrings(list []WrongType, f Field, value any) []WrongType {
 		nodes = resolveAlias(f.node).Content
 	}
 	for i, v := range values {
+		if len(list) >= maxWrong {
+			break
+		}
 		f.nth = i + 1
 		if i < len(nodes) {
 			f.node = nodes[i]
@@ -86,17 +101,23 @@ func wantStrings(list []WrongType, f Field, value any) []WrongType {
 	return list
 }
 
-// valueNode is the node of the value of a key of a mapping, written exactly so, or else the mapping.
-func valueNode(mapping *yaml.Node, key string) *yaml.Node {
+// valueNodes maps the keys of a mapping, as they are written, to their values; the last one counts.
+func valueNodes(mapping *yaml.Node) map[string]*yaml.Node {
 	if mapping == nil {
 		return nil
 	}
-	for _, p := range slices.Backward(pairs(resolveAlias(mapping), 0)) {
-		if resolveAlias(p.key).Value == key {
-			return p.value
-		}
+	nodes := make(map[string]*yaml.Node)
+	for _, p := range pairs(resolveAlias(mapping), 0) {
+		nodes[resolveAlias(p.key).Value] = p.value
 	}
-	return mapping
+	return nodes
+}
+
+func orNode(n, other *yaml.Node) *yaml.Node {
+	if n == nil {
+		return other
+	}
+	return n
 }
 
 func jsonKind(value any) string {

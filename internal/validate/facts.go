@@ -165,11 +165,13 @@ func certaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) cert
 
 // isAdmin reports whether an entry lets a person in with an admin group.
 func (p Policy) isAdmin(e *awsauth.Entry) bool {
-	return !e.OnlyInstances() && slices.ContainsFunc(p.adminGroups(), func(g string) bool { return slices.Contains(e.Groups, g) })
+	return !e.OnlyInstances() && slices.ContainsFunc(p.adminGroups(), e.Gives)
 }
 
 // isNode reports whether an entry has the shape that node authorization asks for: the group
-// system:nodes and a username system:node:… (kubernetes v1.36.3, pkg/auth/nodeidentifier).
+// system:nodes and a username system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). A
+// template that the authenticator does not know stays in the name, and no node is called that.
 func isNode(e *awsauth.Entry) bool {
-	return slices.Contains(e.Groups, "system:nodes") && strings.HasPrefix(e.Username, "system:node:")
+	name, ok := strings.CutPrefix(e.Username, "system:node:")
+	return ok && name != "" && slices.Contains(e.Groups, "system:nodes") && !awsauth.HasUnknownTemplate(name)
 }

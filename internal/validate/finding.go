@@ -2,7 +2,6 @@ package validate
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -24,12 +23,12 @@ type Finding struct {
 }
 
 // identity tells whether a fault of the new object stood in the old one: the rule, the key, and
-// the element as decoded, never its index. For faults of a whole key the element is empty.
+// the element as decoded, never its index. For faults of a whole key there is no element.
 type identity struct {
-	key     string // mapRoles, …; for other keys their name
-	element string // the element as decoded; empty for a fault of a whole key
-	value   string // what the finding is about: tells faults of one element apart
-	trace   string // what the element leaves in a text: its ARN, or else its username
+	key   string // mapRoles, …; for other keys their name
+	index int    // of the element in its section; -1 for a fault of a whole key
+	value string // what the finding is about: tells faults of one element apart
+	more  int    // for the finding that counts those past maxFindings
 }
 
 // element is implemented by values of an element of a section.
@@ -39,33 +38,13 @@ type element interface {
 	Text() string
 }
 
-func (p *Pass) identify(at locator) identity {
+func identify(at locator) identity {
 	e, ok := at.(element)
 	if !ok {
-		key := strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData.")
-		return identity{key: key}
+		return identity{key: strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData."), index: -1}
 	}
 	section, index := e.Element()
-	id := identity{key: string(section), value: e.Text()}
-	switch section {
-	case awsauth.MapRoles:
-		id.element, id.trace = canonicalElement(&p.Doc.Map.Roles[index])
-	case awsauth.MapUsers:
-		id.element, id.trace = canonicalElement(&p.Doc.Map.Users[index])
-	case awsauth.MapAccounts:
-		id.element, id.trace = fmt.Sprintf("%q", e.Text()), e.Text()
-	}
-	return id
-}
-
-// canonicalElement writes an element as decoded: style, key case, and absent or empty groups
-// make no difference.
-func canonicalElement(e *awsauth.Entry) (text, trace string) {
-	sso := ""
-	if e.SSO != nil {
-		sso = fmt.Sprintf("%q", *e.SSO)
-	}
-	return fmt.Sprintf("%q %q %q %q %s", e.ARN, e.Username, e.Groups, e.UserID, sso), cmp.Or(e.ARN, e.Username)
+	return identity{key: string(section), index: index, value: e.Text()}
 }
 
 // sortFindings puts findings into their final order: denials first; what is wrong with

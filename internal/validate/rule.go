@@ -60,6 +60,7 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
+	limit     int // of findings, where it is not maxFindings
 	more      int // findings past maxFindings, counted only
 }
 
@@ -91,7 +92,7 @@ func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 }
 
 func (p *Pass) report(severity Severity, at locator, hint, format string, args ...any) {
-	if len(p.findings) >= maxFindings {
+	if len(p.findings) >= max(p.limit, maxFindings) {
 		p.more++
 		return
 	}
@@ -107,8 +108,22 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 		Message:  fmt.Sprintf(format, args...),
 		Hint:     shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,
-		identity: p.identify(at),
+		identity: identify(at),
 	})
+}
+
+// countRest puts a count in place of the findings past the bound.
+func (p *Pass) countRest() {
+	if p.more == 0 {
+		return
+	}
+	last := len(p.findings) - 1
+	p.more++ // the last one gives its place to the count
+	p.findings[last] = Finding{
+		Rule: p.rule.ID, Severity: p.severity, Place: p.Doc.Locate(wholeObject),
+		Message: fmt.Sprintf("%d more findings of this rule", p.more),
+		scope:   p.rule.Scope, identity: identity{index: -1, more: p.more},
+	}
 }
 
 // maxValue bounds a value within a message, in bytes. The longest ARN of a role with a path and

@@ -25,14 +25,14 @@ func checkEmptyUsername(p *Pass) {
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
 			switch {
-			case m.Entry.Dropped != "" || m.Kind() != "" || hasWrongType(m, "username"):
-				// not-a-mapping, missing-arn and wrong-type report these
+			case !m.IsMapping() || hasWrongType(m, "username"):
+				// not-a-mapping and wrong-type report these
 			case m.Entry.Username == "":
 				hint := "write username and a name"
 				if key, ok := nearKey(m, "username"); ok {
 					hint = "write username instead of " + key
 				}
-				p.Reportf(m.Username, hint, "the entry has no username, and its caller logs in under an empty name")
+				p.Reportf(m.Username, hint, "the entry has no username, and without one a caller logs in under an empty name")
 			case emptyForUsers(m.Entry):
 				p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 			}

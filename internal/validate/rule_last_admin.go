@@ -23,25 +23,31 @@ Keep one entry with an admin group, or create an access entry for an administrat
 }
 
 func checkLastAdmin(p *Pass) {
-	before := p.admins(p.Old)
-	if len(before) == 0 || len(p.admins(p.New)) > 0 || slices.ContainsFunc(before, p.hasAccessEntry) {
+	before, was := p.admins(p.Old)
+	_, is := p.admins(p.New)
+	if is >= was || slices.ContainsFunc(before, p.hasAccessEntry) {
 		return
+	}
+	how := ""
+	if is == sometimes {
+		how = " for certain"
 	}
 	p.Reportf(wholeObject,
 		"keep an entry with the group "+p.Policy.adminGroups()[0],
-		"nobody would have an admin group any more (%s); before it was %s",
+		"nobody would have an admin group%s any more (%s); before it was %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 
-// admins returns the ARNs of the principals that get an admin group, if only at random.
-func (p *Pass) admins(m *awsauth.Map) []string {
-	var arns []string
+// admins returns the ARNs of the principals that get an admin group, if only at random, and how
+// certain that is for the most certain of them.
+func (p *Pass) admins(m *awsauth.Map) (arns []string, most certainty) {
 	for _, principal := range m.Principals() {
-		if certaintyOf(principal.Matches, p.Policy.isAdmin) > never {
+		if c := certaintyOf(principal.Matches, p.Policy.isAdmin); c > never {
 			arns = append(arns, principal.ARN)
+			most = max(most, c)
 		}
 	}
-	return arns
+	return arns, most
 }
 
 // listed names the first few of a list and counts the rest.

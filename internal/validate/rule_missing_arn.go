@@ -24,7 +24,7 @@ Write rolearn in mapRoles and userarn in mapUsers.`,
 func checkMissingARN(p *Pass) {
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
-			if m.Entry.Dropped == "" || m.Kind() != "" || hasWrongType(m, m.Entry.ARNKey()) {
+			if m.Entry.Dropped == "" || !m.IsMapping() || hasWrongType(m, m.Entry.ARNKey()) {
 				continue // not-a-mapping and wrong-type report the others
 			}
 			p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
@@ -41,10 +41,16 @@ func arnHint(m awsauth.Mapping) string {
 		return "write rolearn and the ARN of the role instead of sso"
 	case misspelt:
 		return "write " + want + " instead of " + key
-	case want == "userarn" && slices.ContainsFunc(m.Keys(), func(f awsauth.Field) bool { return strings.EqualFold(f.Value, "rolearn") }):
+	case want == "userarn" && hasKey(m, "rolearn"):
 		return "move the entry to mapRoles, or write userarn instead of rolearn"
+	case want == "rolearn" && hasKey(m, "userarn"):
+		return "move the entry to mapUsers, or write rolearn instead of userarn"
 	}
 	return "write " + want + " and the ARN"
+}
+
+func hasKey(m awsauth.Mapping, name string) bool {
+	return slices.ContainsFunc(m.Keys(), func(f awsauth.Field) bool { return strings.EqualFold(f.Value, name) })
 }
 
 // nearKey returns the key of an element that was meant to be want.

@@ -3,6 +3,7 @@ package validate
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -17,8 +18,8 @@ Nodes log in through the entry of their role, with the group system:nodes and a 
 with system:node:. Without it running nodes turn NotReady and new ones do not join. Tools that
 write the whole map remove the roles that EKS or another tool has added.
 
-Keep the entry as it was, with username: system:node:{{EC2PrivateDNSName}} and the groups
-system:bootstrappers and system:nodes. To retire a node role, delete its node group and set the
+Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
+system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
 annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.`,
 	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; terraform-aws-eks#624, #2289",
 	Check:  checkNodeRoleRemoved,
@@ -28,11 +29,14 @@ func checkNodeRoleRemoved(p *Pass) {
 	allowed, used := p.Change.allowedRemovals(), make(map[string]bool)
 	for _, principal := range p.Old.Principals() {
 		before := certaintyOf(principal.Matches, isNode)
+		sameNode := func(e *awsauth.Entry) bool {
+			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool { return was.Username == e.Username })
+		}
 		if p.hasAccessEntry(principal.ARN) {
 			continue
 		}
 		matches := p.New.MatchesOf(principal.ARN)
-		if before == never || certaintyOf(matches, isNode) >= before {
+		if before == never || certaintyOf(matches, sameNode) >= before {
 			continue
 		}
 		if _, ok := allowed[awsauth.PrincipalKey(principal.ARN)]; ok {
@@ -50,8 +54,8 @@ func checkNodeRoleRemoved(p *Pass) {
 			continue
 		}
 		p.Reportf(p.Doc.EntryAt(p.New.Resolve(matches[0].ARN)),
-			"keep username: system:node:{{EC2PrivateDNSName}} and the groups system:bootstrappers and system:nodes",
-			"the node role %q would keep an entry that makes no nodes, and its nodes would turn NotReady", principal.ARN)
+			"keep username: "+principal.Matches[0].Username+" and the groups ["+strings.Join(principal.Matches[0].Groups, ", ")+"]",
+			"the node role %q would keep an entry that does not make the same nodes, and they would turn NotReady", principal.ARN)
 	}
 	for _, key := range slices.Sorted(maps.Keys(allowed)) {
 		if !used[key] {

@@ -19,8 +19,8 @@ template that wraps a list in brackets.`,
 func checkNotAMapping(p *Pass) {
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
-			if kind := m.Kind(); kind != "" {
-				p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", kind)
+			if !m.IsMapping() {
+				p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", m.Kind())
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func checkProtectedPrincipal(p *Pass) {
 				missing = append(missing, group)
 			}
 		}
-		at, why := p.explainProtected(after)
+		at, why := p.explain(after, protected.isNode())
 		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
@@ -62,17 +62,16 @@ func checkProtectedPrincipal(p *Pass) {
 // gets says how often the authenticator's answer gives the principal a group. An entry for EC2
 // instances gives a person nothing; it counts for a principal that is protected as a node.
 func (pr Protected) gets(r awsauth.Resolution, group string) certainty {
-	node := slices.Contains(pr.Groups, "system:nodes")
-	account := awsauth.AccountOf(r.CanonicalARN)
 	return certaintyOf(r.Matches, func(e *awsauth.Entry) bool {
-		return (node || !e.OnlyInstances()) && slices.ContainsFunc(e.Groups, func(g string) bool {
-			return g == group || strings.ReplaceAll(g, "{{AccountID}}", account) == group
-		})
+		return (pr.isNode() || !e.OnlyInstances()) && e.Gives(group)
 	})
 }
 
-// explainProtected says where the answer for a principal comes from.
-func (p *Pass) explainProtected(r awsauth.Resolution) (at locator, why string) {
+// isNode reports whether the principal is protected as a node.
+func (pr Protected) isNode() bool { return slices.Contains(pr.Groups, "system:nodes") }
+
+// explain says where the answer for a principal, a node or a person, comes from.
+func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string) {
 	switch {
 	case !r.Mapped:
 		return sectionPlace(awsauth.MapRoles), "no entry that the authenticator loads matches it"
@@ -80,7 +79,7 @@ func (p *Pass) explainProtected(r awsauth.Resolution) (at locator, why string) {
 		return p.Doc.EntryAt(r), r.Reason
 	case r.Source == awsauth.MapAccounts:
 		return p.Doc.EntryAt(r), "only its account is mapped, which gives no groups"
-	case r.Matches[0].OnlyInstances():
+	case !node && r.Matches[0].OnlyInstances():
 		return p.Doc.EntryAt(r), r.Matches[0].Path() + " lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
 	case len(r.Groups) == 0:
 		return p.Doc.EntryAt(r), r.Matches[0].Path() + " gives it no groups"

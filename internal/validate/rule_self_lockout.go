@@ -35,12 +35,12 @@ func checkSelfLockout(p *Pass) {
 	after := p.New.Resolve(arn)
 	hint := "keep your own entry, or let somebody else make this change"
 	if !after.Mapped || lostToInstances(used, after.Matches) {
-		_, why := p.explainProtected(after)
+		_, why := p.explain(after, false)
 		p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and could not log in again: %s", before.CanonicalARN, why)
 		return
 	}
 	for _, group := range p.Policy.adminGroups() {
-		gives := func(e *awsauth.Entry) bool { return slices.Contains(e.Groups, group) }
+		gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 		if certaintyOf(after.Matches, gives) < certaintyOf(used, gives) {
 			p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and would lose the group %s", before.CanonicalARN, group)
 		}
@@ -49,11 +49,10 @@ func checkSelfLockout(p *Pass) {
 
 // usedBy returns the entries that give the requester the username and the groups they have.
 func (p *Pass) usedBy(r awsauth.Resolution) []*awsauth.Entry {
-	caller := p.Change.Requester.caller()
+	caller, groups := p.Change.Requester.caller(), p.Change.Requester.loginGroups()
 	var used []*awsauth.Entry
 	for _, e := range r.Matches {
-		username, groups, ok := e.Render(caller)
-		if ok && username == p.Change.Requester.Username && sameGroups(groups, p.Change.Requester.Groups) {
+		if e.GivesLogin(caller, p.Change.Requester.Username, groups) {
 			used = append(used, e)
 		}
 	}
@@ -62,17 +61,12 @@ func (p *Pass) usedBy(r awsauth.Resolution) []*awsauth.Entry {
 
 // isAccountLogin reports whether the requester logs in through mapAccounts.
 func (p *Pass) isAccountLogin(r awsauth.Resolution) bool {
-	return p.Change.Requester.Username == r.Username && sameGroups(nil, p.Change.Requester.Groups)
+	return p.Change.Requester.Username == r.Username && len(p.Change.Requester.loginGroups()) == 0
 }
 
-// sameGroups compares groups as sets; system:authenticated is given to everybody who logs in.
-func sameGroups(a, b []string) bool {
-	set := func(groups []string) []string {
-		groups = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
-		slices.Sort(groups)
-		return slices.Compact(groups)
-	}
-	return slices.Equal(set(a), set(b))
+// loginGroups are the groups that the login gave; the API server adds system:authenticated.
+func (r Requester) loginGroups() []string {
+	return slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == "system:authenticated" })
 }
 
 // lostToInstances reports whether every entry that answers lets in instances only, which refuses

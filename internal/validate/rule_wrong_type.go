@@ -26,7 +26,7 @@ func checkWrongType(p *Pass) {
 	}
 	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
 		for _, m := range list {
-			if m.Kind() != "" {
+			if !m.IsMapping() {
 				continue // not-a-mapping reports it
 			}
 			for _, w := range m.WrongTypes() {
@@ -45,10 +45,21 @@ func describe(w awsauth.WrongType) string {
 	return "the " + kind + " " + quote(w.Value)
 }
 
+// groupsIn finds the groups in a text that was meant to be a list of them, each in quotes.
+func groupsIn(text string) []string {
+	var groups []string
+	for _, g := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,\t\r\n[]\"'", r) }) {
+		if g != "-" {
+			groups = append(groups, quote(g))
+		}
+	}
+	return groups
+}
+
 func typeHint(w awsauth.WrongType) string {
 	switch {
 	case w.Want == "a list of strings" && w.Got == "a string":
-		return "write it as a list: [" + quote(w.Value) + "]"
+		return "write it as a list: [" + strings.Join(groupsIn(w.Value), ", ") + "]"
 	case w.Want == "a list of strings":
 		return "write a list, each group with a dash"
 	case w.Value != "":

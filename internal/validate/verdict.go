@@ -156,11 +156,7 @@ func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 		p := *with
 		p.rule, p.severity = rule, severity
 		j.guard(rule.ID, func() { rule.Check(&p) })
-		if p.more > 0 {
-			more := p.more
-			p.more, p.findings = 0, p.findings[:maxFindings-1]
-			p.Reportf(wholeObject, "", "%d more findings of this rule", more+1)
-		}
+		p.countRest()
 		findings = append(findings, p.findings...)
 		j.overrides = append(j.overrides, p.overrides...)
 	}
