@@ -2,9 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // check reports values that are well-formed and cannot be meant. Fields that already have a
@@ -18,39 +21,110 @@ func (d *decoder) check(c *Config) {
 	}
 	for i, p := range c.Protected {
 		path := fmt.Sprintf("protected[%d]", i)
-		if d.checkARN(path+".arn", p.ARN) {
+		if d.checkProtected(path+".arn", p.ARN) {
 			d.checkRepeated(c.Protected, i)
 		}
 		d.checkGroups(path+".groups", p.Groups)
 	}
 	d.checkGroups("adminGroups", c.AdminGroups)
+	d.checkAccessEntries(c.AccessEntries)
+	d.checkRules(c.Rules)
+	d.checkGroups("overrides.groups", c.Overrides.Groups)
+	d.checkOverrides(c.Overrides.Groups)
 }
 
-// checkARN reports an ARN that no entry of aws-auth can hold to any effect.
-func (d *decoder) checkARN(path, text string) bool {
-	line, ok := d.lines[path]
+// checkRules reports ids that no rule has.
+func (d *decoder) checkRules(rules map[string]validate.Severity) {
+	var ids []string
+	for _, rule := range validate.Rules() {
+		ids = append(ids, rule.ID)
+	}
+	for _, id := range slices.Sorted(maps.Keys(rules)) {
+		if slices.Contains(ids, id) {
+			continue
+		}
+		hint := "the rules are " + strings.Join(ids, ", ")
+		if name, ok := nearestOf(ids, id); ok {
+			hint = "write " + name
+		}
+		d.report(d.lines[keyPath("rules", id)], join("rules", printableKey(id)), "is no rule; %s", hint)
+	}
+}
+
+// checkAccessEntries reports ARNs that no access entry can have, and those that stand twice.
+func (d *decoder) checkAccessEntries(arns []string) {
+	first := map[string]int{}
+	for i, text := range arns {
+		path := fmt.Sprintf("accessEntries[%d]", i)
+		arn, ok := d.checkARN(path, text, "which no access entry is for")
+		if !ok {
+			continue
+		}
+		line := d.lines[path]
+		if arn.Service == "sts" {
+			d.report(line, path, "%q is an STS session, which no access entry is for; write the ARN of the IAM user behind it", text)
+			continue
+		}
+		key := awsauth.PrincipalKey(text)
+		if other, repeated := first[key]; repeated {
+			d.report(line, path, "%q stands twice, first on line %d", text, other)
+			continue
+		}
+		first[key] = line
+	}
+}
+
+// checkOverrides reports groups that hold everybody or service accounts: break-glass is for people
+// whom somebody has chosen (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
+func (d *decoder) checkOverrides(groups []string) {
+	for i, group := range groups {
+		path := fmt.Sprintf("overrides.groups[%d]", i)
+		line, ok := d.lines[path]
+		switch {
+		case !ok:
+		case group == "system:serviceaccounts" || strings.HasPrefix(group, "system:serviceaccounts:"):
+			d.report(line, path, "%q holds service accounts, which never overrule the guard; write a group of people", group)
+		case group == "system:authenticated" || group == "system:unauthenticated":
+			d.report(line, path, "%q holds everybody; write a group of those who may overrule the guard", group)
+		}
+	}
+}
+
+// checkProtected reports an ARN that no entry of aws-auth can hold to any effect.
+func (d *decoder) checkProtected(path, text string) bool {
+	arn, ok := d.checkARN(path, text, "which no entry matches")
 	if !ok {
 		return false
+	}
+	if role, ok := arn.WithoutPath(); ok {
+		d.report(d.lines[path], path, "%q has a path, which callers arrive without; write %s", text, role)
+		return false
+	}
+	return true
+}
+
+// checkARN reports an ARN that is none, that is a role's session or that is not written as AWS
+// writes it; what is wrong with a session is the caller's to say.
+func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
+	line, ok := d.lines[path]
+	if !ok {
+		return awsauth.ARN{}, false
 	}
 	arn, err := awsauth.ParseARN(text)
 	if err != nil {
 		e := awsauth.AsARNError(err)
 		d.report(line, path, "%q %s; %s", text, e.Problem, e.Hint)
-		return false
+		return awsauth.ARN{}, false
 	}
 	if role, ok := arn.SessionRole(); ok {
-		d.report(line, path, "%q is an STS session, which no entry matches; write %s", text, role)
-		return false
-	}
-	if role, ok := arn.WithoutPath(); ok {
-		d.report(line, path, "%q has a path, which callers arrive without; write %s", text, role)
-		return false
+		d.report(line, path, "%q is an STS session, %s; write %s", text, session, role)
+		return awsauth.ARN{}, false
 	}
 	if text != arn.String() {
 		d.report(line, path, "%q is not written as AWS writes it; write %s", text, arn)
-		return false
+		return awsauth.ARN{}, false
 	}
-	return true
+	return arn, true
 }
 
 // checkRepeated reports the ARN of list[i] if it stands before.

@@ -3,8 +3,12 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
-	"os"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -16,13 +20,17 @@ const (
 )
 
 // Config is a GuardConfig file. A field whose tag says omitempty may be left out, any other must
-// be written.
+// be written. The comments of its fields are the descriptions in docs/guardconfig.schema.json.
 type Config struct {
 	// APIVersion is awsauth-guard.io/v1alpha1.
 	APIVersion string `yaml:"apiVersion"`
 
 	// Kind is GuardConfig.
 	Kind string `yaml:"kind"`
+
+	// Mode is enforce, the default, or warn: nothing is refused, what would have been is a warning,
+	// and awsauth_guard_would_deny_total counts it.
+	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access: an edit after which one of them
 	// would have lost one of its groups is refused. Without it every other rule still protects.
@@ -32,6 +40,18 @@ type Config struct {
 	// of them cannot be removed, and nobody can take them from themselves. The default is
 	// system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
+
+	// AccessEntries are the ARNs of principals that have an EKS access entry, and so do not need
+	// aws-auth: no rule counts them as lost. A role may be written with its path, as EKS shows it.
+	// Nothing asks EKS whether the access entry exists and gives what the mapping gave.
+	AccessEntries []string `yaml:"accessEntries,omitempty"`
+
+	// Rules says by rule id what the findings of a rule do: deny refuses the change, warn lets it
+	// pass with a warning, off does not look. A rule that is not listed does what it does by itself.
+	Rules map[string]validate.Severity `yaml:"rules,omitempty"`
+
+	// Overrides says who may overrule the guard.
+	Overrides Overrides `yaml:"overrides,omitempty"`
 }
 
 // Protected is a principal that must keep its access.
@@ -45,23 +65,69 @@ type Protected struct {
 	Groups []string `yaml:"groups"`
 }
 
+// Overrides says who may overrule the guard.
+type Overrides struct {
+	// Groups are the Kubernetes groups whose members may use the annotation
+	// awsauth-guard.io/break-glass, service accounts never; at least one. The default is system:masters.
+	Groups []string `yaml:"groups,omitempty"`
+}
+
+// masters is the group that Kubernetes lets do everything, also where authorization is broken.
+const masters = "system:masters"
+
+// setDefaults fills what a file may leave out.
+func (c *Config) setDefaults() {
+	if c.Mode == "" {
+		c.Mode = validate.Enforce
+	}
+	if c.AdminGroups == nil {
+		c.AdminGroups = []string{masters}
+	}
+	if c.Overrides.Groups == nil {
+		c.Overrides.Groups = []string{masters}
+	}
+}
+
 // Default is the configuration that holds where no file is given.
 func Default() *Config {
-	return &Config{APIVersion: APIVersion, Kind: Kind, AdminGroups: []string{"system:masters"}}
+	c := &Config{APIVersion: APIVersion, Kind: Kind}
+	c.setDefaults()
+	return c
+}
+
+// Effective returns the configuration with every rule in Rules.
+func (c *Config) Effective() *Config {
+	e := *c
+	e.Rules = make(map[string]validate.Severity)
+	for _, rule := range validate.Rules() {
+		e.Rules[rule.ID] = cmp.Or(c.Rules[rule.ID], rule.Severity)
+	}
+	return &e
+}
+
+// YAML writes the configuration as a file that reads back as it.
+func (c *Config) YAML() ([]byte, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := errors.Join(e.Encode(c), e.Close()); err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // Load reads the file at path. The error joins every problem of the file, each a [*FieldError].
-func Load(path string) (*Config, error) {
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	return Parse(path, src)
-}
+func Load(path string) (*Config, error) { return (&File{Path: path}).Load() }
 
 // Policy is what the rules need of the configuration.
 func (c *Config) Policy() validate.Policy {
-	p := validate.Policy{AdminGroups: c.AdminGroups}
+	p := validate.Policy{
+		Mode:           c.Mode,
+		Rules:          c.Rules,
+		AdminGroups:    c.AdminGroups,
+		AccessEntries:  c.AccessEntries,
+		OverrideGroups: c.Overrides.Groups,
+	}
 	for _, principal := range c.Protected {
 		p.Protected = append(p.Protected, validate.Protected{ARN: principal.ARN, Groups: principal.Groups})
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // FieldError is one problem of a configuration file.
@@ -55,9 +57,7 @@ func Parse(name string, src []byte) (*Config, error) {
 		}
 		return nil, errors.Join(errs...)
 	}
-	if c.AdminGroups == nil {
-		c.AdminGroups = Default().AdminGroups
-	}
+	c.setDefaults()
 	return c, nil
 }
 
@@ -111,12 +111,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		d.mapping(n, v, path)
 	case reflect.Slice:
 		d.list(n, v, path)
+	case reflect.Map:
+		d.table(n, v, path)
 	case reflect.String:
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			d.report(n.Line, path, "is %s; write text%s", describe(n), quoteHint(n))
-			return
-		}
-		v.SetString(n.Value)
+		d.text(n, v, path)
 	default:
 		panic(fmt.Sprintf("config: field %s is of the kind %s, which the decoder does not know", path, v.Kind()))
 	}
@@ -124,6 +122,60 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		d.lines[path] = n.Line
 	}
 }
+
+// choices holds the values of the types that have few.
+var choices = map[reflect.Type][]string{
+	reflect.TypeFor[validate.Mode]():     {string(validate.Enforce), string(validate.WarnMode)},
+	reflect.TypeFor[validate.Severity](): {string(validate.Deny), string(validate.Warn), string(validate.Off)},
+}
+
+func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
+	scalar := n.Kind == yaml.ScalarNode
+	values := choices[v.Type()]
+	switch {
+	// In YAML 1.1, which Helm writes, an unquoted off is the boolean false.
+	case scalar && n.ShortTag() == "!!bool" && strings.EqualFold(n.Value, "false") && slices.Contains(values, string(validate.Off)):
+		v.SetString(string(validate.Off))
+	case scalar && n.ShortTag() == "!!str" && (values == nil || slices.Contains(values, n.Value)):
+		v.SetString(n.Value)
+	case values == nil:
+		d.report(n.Line, path, "is %s; write text%s", describe(n), quoteHint(n))
+	case scalar && n.ShortTag() == "!!str":
+		d.report(n.Line, path, "is %q; write %s", n.Value, either(values))
+	default:
+		d.report(n.Line, path, "is %s; write %s", describe(n), either(values))
+	}
+}
+
+// table fills a map from a mapping with any keys.
+func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		d.report(n.Line, path, "is %s; write a mapping", describe(n))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field := join(path, keyName(key))
+		if key.Kind != yaml.ScalarNode {
+			d.report(key.Line, field, "is no name")
+			continue
+		}
+		if seen[key.Value] > 0 {
+			d.report(key.Line, field, "stands twice, first on line %d", seen[key.Value])
+			continue
+		}
+		seen[key.Value] = key.Line
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(value, element, field)
+		v.SetMapIndex(reflect.ValueOf(key.Value), element)
+		d.lines[keyPath(path, key.Value)] = key.Line
+	}
+}
+
+// keyPath is where the line of a key of a map is kept; no field has such a path.
+func keyPath(path, key string) string { return path + "{" + key + "}" }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
@@ -179,65 +231,4 @@ func fieldNames(t reflect.Type) []string {
 		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 	}
 	return names
-}
-
-// nearest says which field may have been meant.
-func nearest(t reflect.Type, key string) string {
-	names := fieldNames(t)
-	for _, name := range names {
-		if strings.EqualFold(name, key) {
-			return "write " + name
-		}
-	}
-	return "the fields are " + strings.Join(names, ", ")
-}
-
-// keyName is a key as a path can show it.
-func keyName(key *yaml.Node) string {
-	if key.Kind != yaml.ScalarNode {
-		return "(" + describe(key) + " as key)"
-	}
-	if strconv.Quote(key.Value) != `"`+key.Value+`"` || key.Value == "" {
-		return strconv.Quote(key.Value)
-	}
-	return key.Value
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-// describe names a node's kind to somebody who wrote another one.
-func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "an alias, which is not supported"
-	}
-	switch tag := n.ShortTag(); tag {
-	case "!!null":
-		return "empty"
-	case "!!bool":
-		return fmt.Sprintf("the boolean %s", n.Value)
-	case "!!int", "!!float":
-		return fmt.Sprintf("the number %s", n.Value)
-	case "!!str":
-		return "text"
-	default:
-		return fmt.Sprintf("a value with the tag %s", tag)
-	}
-}
-
-// quoteHint says how a scalar becomes text.
-func quoteHint(n *yaml.Node) string {
-	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
-		return fmt.Sprintf(", %q in quotes", n.Value)
-	}
-	return ""
 }

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Work with GuardConfig files",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.configCheckCommand())
+	return cmd
+}
+
+func (a *app) configCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a GuardConfig file and print what is in force with it",
+		Long: `Check a GuardConfig file and print what is in force with it.
+
+FILE is the webhook's configuration, or - for standard input. What is printed is a GuardConfig too,
+with the defaults filled in and what every rule does.
+
+Exit status: 0 nothing is wrong with the file, 1 something is, 2 could not work.`,
+		Example: a.example(
+			"kubectl-awsauth config check guard.yaml",
+			`kubectl get configmap -n kube-system awsauth-guard -o jsonpath='{.data.guard\.yaml}' | kubectl-awsauth config check -`,
+		),
+		Args: usage(func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%d arguments, but config check takes one FILE", len(args))
+			}
+			return nil
+		}),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.checkConfig(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) checkConfig(ctx context.Context, file string) error {
+	name, src, err := a.readFile(ctx, file)
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	cfg, err := config.Parse(name, src)
+	if err != nil {
+		a.status = statusDenied
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+		return nil
+	}
+	text, err := cfg.Effective().YAML()
+	if err != nil {
+		return err
+	}
+	if _, err := a.stdout.Write(text); err != nil {
+		return fmt.Errorf("writing the output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package config_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides"
+
+func ruleIDs() (ids []string) {
+	for _, rule := range validate.Rules() {
+		ids = append(ids, rule.ID)
+	}
+	return ids
+}
+
+func TestParseProblems(t *testing.T) {
+	t.Parallel()
+	protected := func(arn string) string {
+		return head + "protected:\n- arn: " + arn + "\n  groups: [system:masters]\n"
+	}
+	tests := []struct{ name, text, want string }{
+		{"empty", "", `guard.yaml: is empty; write at least apiVersion: awsauth-guard.io/v1alpha1 and kind: GuardConfig`},
+		{"only a comment", "# nothing\n", `guard.yaml: is empty; write at least apiVersion: awsauth-guard.io/v1alpha1 and kind: GuardConfig`},
+		{"an empty document", "---\n", `guard.yaml: is empty; write at least apiVersion: awsauth-guard.io/v1alpha1 and kind: GuardConfig`},
+		{"not YAML", head + "protected:\n\t- arn: x\n", `guard.yaml:4: is not YAML: found character that cannot start any token`},
+		{"a list", "- a\n", `guard.yaml:1: is a list; write a mapping with ` + fields},
+		{"two documents", head + "---\n" + head, `guard.yaml:3: a second document begins here; one file holds one GuardConfig`},
+		{
+			"no apiVersion and kind", "adminGroups: [a]\n", `
+guard.yaml:1: apiVersion: is missing
+guard.yaml:1: kind: is missing`,
+		},
+		{
+			"another apiVersion and kind", "apiVersion: v1\nkind: ConfigMap\n", `
+guard.yaml:1: apiVersion: is "v1"; write awsauth-guard.io/v1alpha1
+guard.yaml:2: kind: is "ConfigMap"; write GuardConfig`,
+		},
+		{"an unknown field", head + "policy: warn\n", `guard.yaml:3: policy: is no field; the fields are ` + fields},
+		{"a misspelt field", head + "rule: {}\n", `guard.yaml:3: rule: is no field; write rules`},
+		{"another mode", head + "mode: audit\n", `guard.yaml:3: mode: is "audit"; write enforce or warn`},
+		{"a mode that is off", head + "mode: false\n", `guard.yaml:3: mode: is the boolean false; write enforce or warn`},
+		{"nothing as mode", head + "mode:\n", `guard.yaml:3: mode: is empty; write enforce or warn`},
+		{"rules as a list", head + "rules: [role-path]\n", `guard.yaml:3: rules: is a list; write a mapping`},
+		{
+			"rules that are none", head + `rules:
+  role-paths: deny
+  Emptied: warn
+  nonsense: off
+  role-path: true
+  deleted: Off
+  last-admin: error
+  not-a-list: 5
+  wrong-type:
+  missing-arn: deny
+  missing-arn: deny
+  ? [a]
+  : deny
+  "\t": deny
+`, `
+guard.yaml:4: rules.role-paths: is no rule; write role-path
+guard.yaml:5: rules.Emptied: is no rule; write emptied
+guard.yaml:6: rules.nonsense: is no rule; the rules are ` + strings.Join(ruleIDs(), ", ") + `
+guard.yaml:7: rules.role-path: is the boolean true; write deny, warn or off
+guard.yaml:8: rules.deleted: is "Off"; write deny, warn or off
+guard.yaml:9: rules.last-admin: is "error"; write deny, warn or off
+guard.yaml:10: rules.not-a-list: is the number 5; write deny, warn or off
+guard.yaml:11: rules.wrong-type: is empty; write deny, warn or off
+guard.yaml:13: rules.missing-arn: stands twice, first on line 12
+guard.yaml:14: rules.(a list as key): is no name
+guard.yaml:16: rules."\t": is no rule; the rules are ` + strings.Join(ruleIDs(), ", "),
+		},
+		{
+			"access entries that are none", head + `accessEntries:
+- arn:aws:sts::111122223333:assumed-role/Admin/ann
+- arn:aws:sts::111122223333:federated-user/bob
+- arn:aws:iam::111122223333:role/team/Admin
+- arn:aws:iam::111122223333:role/admin
+- Admin
+- 5
+`, `
+guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which no access entry is for; write arn:aws:iam::111122223333:role/Admin
+guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is an STS session, which no access entry is for; write the ARN of the IAM user behind it
+guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" stands twice, first on line 6
+guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
+guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
+		},
+		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},
+		{"nobody may override", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
+		{
+			"anybody may override", head + `overrides:
+  groups:
+  - system:serviceaccounts
+  - system:serviceaccounts:kube-system
+  - system:authenticated
+  - ""
+`, `
+guard.yaml:5: overrides.groups[0]: "system:serviceaccounts" holds service accounts, which never overrule the guard; write a group of people
+guard.yaml:6: overrides.groups[1]: "system:serviceaccounts:kube-system" holds service accounts, which never overrule the guard; write a group of people
+guard.yaml:7: overrides.groups[2]: "system:authenticated" holds everybody; write a group of those who may overrule the guard
+guard.yaml:8: overrides.groups[3]: is an empty name; write a group`,
+		},
+		{"a field in another case", head + "admingroups: [a]\n", `guard.yaml:3: admingroups: is no field; write adminGroups`},
+		{"an unknown field of a principal", protected("arn:aws:iam::111122223333:role/a") + "  username: a\n", `guard.yaml:6: protected[0].username: is no field; the fields are arn, groups`},
+		{"a merge key", head + "<<: {adminGroups: [a]}\n", `guard.yaml:3: <<: is no field; the fields are ` + fields},
+		{"a key that is a list", head + "? [a]\n: b\n", `guard.yaml:3: (a list as key): is no field; the fields are ` + fields},
+		{"a key that cannot be seen", head + "\"\\u200b\": b\n", `guard.yaml:3: "\u200b": is no field; the fields are ` + fields},
+		{"a repeated field", head + "adminGroups: [a]\nadminGroups: [b]\n", `guard.yaml:4: adminGroups: stands twice, first on line 3`},
+		{"text instead of a list", head + "adminGroups: system:masters\n", `guard.yaml:3: adminGroups: is text; write a list`},
+		{"nothing instead of a list", head + "adminGroups:\n", `guard.yaml:3: adminGroups: is empty; write a list`},
+		{"no admin group", head + "adminGroups: []\n", `guard.yaml:3: adminGroups: is an empty list; write at least one group`},
+		{"a mapping instead of a list", head + "protected:\n  arn: a\n", `guard.yaml:4: protected: is a mapping; write a list`},
+		{"text instead of a principal", head + "protected:\n- arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0]: is text; write a mapping with arn, groups`},
+		{
+			"groups that are no names", head + "adminGroups:\n- 5\n- true\n-\n- \"\"\n- [a]\n- \" a\"\n- b\n- b\n- !x c\n", `
+guard.yaml:4: adminGroups[0]: is the number 5; write text, "5" in quotes
+guard.yaml:5: adminGroups[1]: is the boolean true; write text, "true" in quotes
+guard.yaml:6: adminGroups[2]: is empty; write text
+guard.yaml:7: adminGroups[3]: is an empty name; write a group
+guard.yaml:8: adminGroups[4]: is a list; write text
+guard.yaml:9: adminGroups[5]: " a" has white space at an end; write a
+guard.yaml:11: adminGroups[7]: "b" stands twice, first on line 10
+guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in quotes`,
+		},
+		{
+			"an alias", head + "protected:\n- arn: &a arn:aws:iam::111122223333:role/a\n  groups: [x]\n- arn: *a\n  groups: [x]\n",
+			`guard.yaml:6: protected[1].arn: is an alias, which is not supported; write text`,
+		},
+		{"an endless alias", "&a\n" + head + "protected: *a\n", `guard.yaml:4: protected: is an alias, which is not supported; write a list`},
+		{"no ARN", head + "protected:\n- groups: [a]\n", `guard.yaml:4: protected[0].arn: is missing`},
+		{"no groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0].groups: is missing`},
+		{"an empty list of groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: []\n", `guard.yaml:5: protected[0].groups: is an empty list; write at least one group`},
+		{
+			"a role with a path", protected("arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"),
+			`guard.yaml:4: protected[0].arn: "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef" has a path, which callers arrive without; write arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef`,
+		},
+		{
+			"an STS session", protected("arn:aws:sts::111122223333:assumed-role/Admin/ann"),
+			`guard.yaml:4: protected[0].arn: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which no entry matches; write arn:aws:iam::111122223333:role/Admin`,
+		},
+		{
+			"an ARN in capitals", protected("ARN:AWS:iam::111122223333:role/Admin"),
+			`guard.yaml:4: protected[0].arn: "ARN:AWS:iam::111122223333:role/Admin" is not written as AWS writes it; write arn:aws:iam::111122223333:role/Admin`,
+		},
+		{
+			"an ARN twice", protected("arn:aws:iam::111122223333:role/Admin") + "- arn: arn:aws:iam::111122223333:role/admin\n  groups: [a]\n",
+			`guard.yaml:6: protected[1].arn: "arn:aws:iam::111122223333:role/admin" is already protected by protected[0]; write its groups there`,
+		},
+		{
+			"everything at once", "apiVersion: awsauth-guard.io/v1\nkind: GuardConfig\nprotected:\n- arn: 5\n  groups: []\n  x: y\nadminGroups: [\"\"]\n", `
+guard.yaml:1: apiVersion: is "awsauth-guard.io/v1"; write awsauth-guard.io/v1alpha1
+guard.yaml:4: protected[0].arn: is the number 5; write text, "5" in quotes
+guard.yaml:5: protected[0].groups: is an empty list; write at least one group
+guard.yaml:6: protected[0].x: is no field; the fields are arn, groups
+guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := config.Parse("guard.yaml", []byte(tt.text))
+			if err == nil {
+				t.Fatalf("accepted as %+v", got)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
+				if !errors.As(e, new(*config.FieldError)) {
+					t.Errorf("%v is a %T, want a *FieldError", e, e)
+				}
+			}
+		})
+	}
+}
+
+// What is wrong with an ARN is awsauth's to say; that it is said, with its hint, is tested here.
+func TestParseRefusesARNs(t *testing.T) {
+	t.Parallel()
+	for _, arn := range []string{
+		`""`, "Admin", "arn:aws:iam::1111:role/Admin", "arn:aws:iam::111122223333:role/*", "arn:aws-xx:iam::111122223333:role/Admin",
+		"arn:aws:iam::111122223333:instance-profile/nodes", "arn:aws:iam::111122223333:group/admins", "arn:aws:s3:::bucket",
+		`"arn:aws:iam::111122223333:role/Admin "`, "AROAEXAMPLEEXAMPLE123", "arn:aws:iam::111122223333:role/",
+	} {
+		_, err := config.Parse("guard.yaml", []byte(head+"protected:\n- arn: "+arn+"\n  groups: [a]\n"))
+		prefix := "guard.yaml:4: protected[0].arn: \"" + strings.Trim(arn, `"`) + "\" "
+		if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), "; ") {
+			t.Errorf("%s: got %v, want an error that begins with %s and has a hint", arn, err, prefix)
+		}
+	}
+}

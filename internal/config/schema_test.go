@@ -1,0 +1,224 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"k8s.io/kube-openapi/pkg/validation/strfmt"
+	openapi "k8s.io/kube-openapi/pkg/validation/validate"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// schemaFile is for editors: with its address in a comment, they complete and check a GuardConfig.
+const schemaFile = "../../docs/guardconfig.schema.json"
+
+// node is a part of a JSON schema, of the draft that editors know best.
+type node struct {
+	Schema               string           `json:"$schema,omitempty"`
+	Title                string           `json:"title,omitempty"`
+	Description          string           `json:"description,omitempty"`
+	Type                 string           `json:"type,omitempty"`
+	Enum                 []any            `json:"enum,omitempty"`
+	Default              any              `json:"default,omitempty"`
+	Pattern              string           `json:"pattern,omitempty"`
+	Items                *node            `json:"items,omitempty"`
+	MinItems             int              `json:"minItems,omitempty"`
+	UniqueItems          bool             `json:"uniqueItems,omitempty"`
+	Required             []string         `json:"required,omitempty"`
+	Properties           map[string]*node `json:"properties,omitempty"`
+	AdditionalProperties *bool            `json:"additionalProperties,omitempty"`
+}
+
+// schema writes the schema of a GuardConfig from its types, their comments and the rules.
+func schema(t *testing.T) []byte {
+	t.Helper()
+	g := generator{comments: comments(t)}
+	root := g.node(reflect.ValueOf(*config.Default()))
+	root.Schema = "http://json-schema.org/draft-07/schema#"
+	root.Title, root.Description = config.Kind, "The configuration of awsauth-guard."
+	root.Properties["apiVersion"].Enum = []any{config.APIVersion}
+	root.Properties["kind"].Enum = []any{config.Kind}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(root); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// comments reads the doc comments of the fields in config.go, by type and field.
+func comments(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		named, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		if s, ok := named.Type.(*ast.StructType); ok {
+			for _, field := range s.Fields.List {
+				for _, name := range field.Names {
+					found[named.Name.Name+"."+name.Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+				}
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// generator turns types into schemas.
+type generator struct{ comments map[string]string }
+
+// node returns the schema of a value's type. The value holds the defaults.
+func (g generator) node(v reflect.Value) *node {
+	none := false
+	switch v.Interface().(type) {
+	case validate.Mode:
+		return &node{Type: "string", Enum: []any{string(validate.Enforce), string(validate.WarnMode)}, Default: v.String()}
+	case map[string]validate.Severity:
+		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: &none}
+		for _, rule := range validate.Rules() {
+			n.Properties[rule.ID] = &node{
+				Description: rule.Title,
+				Enum:        []any{string(validate.Deny), string(validate.Warn), string(validate.Off), false},
+				Default:     string(rule.Severity),
+			}
+		}
+		return n
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		n := &node{Type: "array", Items: g.node(reflect.Zero(v.Type().Elem()))}
+		if v.Len() > 0 {
+			n.Default = v.Interface()
+		}
+		return n
+	case reflect.Struct:
+		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: &none}
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			p := g.node(v.Field(i))
+			p.Description = g.comments[v.Type().Name()+"."+field.Name]
+			constrain(name, p)
+			n.Properties[name] = p
+			if options != "omitempty" {
+				n.Required = append(n.Required, name)
+			}
+		}
+		return n
+	default:
+		return &node{Type: v.Kind().String()}
+	}
+}
+
+// constrain adds what a field's type does not say. It is less than the program checks.
+func constrain(name string, n *node) {
+	const arn = "^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:"
+	switch name {
+	case "arn":
+		n.Pattern = arn
+	case "accessEntries":
+		n.Items.Pattern, n.UniqueItems = strings.Replace(arn, "(iam|sts)", "iam", 1), true
+	case "groups", "adminGroups":
+		n.MinItems, n.UniqueItems, n.Items.Pattern = 1, true, `^\S(.*\S)?$`
+	}
+}
+
+// TestSchema keeps the schema current: UPDATE_GOLDEN=1 writes it.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	want := schema(t)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.MkdirAll(filepath.Dir(schemaFile), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(schemaFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the schema is not current (-want +got); run make generate:\n%s", diff)
+	}
+	if strings.Contains(string(got), `"description": ""`) || strings.Count(string(got), `"description"`) < len(validate.Rules())+len(comments(t)) {
+		t.Error("a field has no description")
+	}
+}
+
+// TestSchemaJudges: the schema accepts what the program accepts, and refuses most of what it refuses.
+func TestSchemaJudges(t *testing.T) {
+	t.Parallel()
+	var s spec.Schema
+	if err := json.Unmarshal(schema(t), &s); err != nil {
+		t.Fatal(err)
+	}
+	validator := openapi.NewSchemaValidator(&s, nil, "", strfmt.Default)
+	example, err := os.ReadFile("../../examples/guard.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	effective, err := config.Default().Effective().YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, accepted := range map[string]bool{
+		head:              true,
+		string(example):   true,
+		string(effective): true,
+		head + "mode: warn\nrules: {role-path: off, deleted: false, emptied: warn}\n":                                  true,
+		head + "accessEntries: [arn:aws:iam::111122223333:role/team/Node]\noverrides: {groups: [system:masters]}\n":    true,
+		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n": true,
+		"kind: GuardConfig\n":                                                         false,
+		strings.Replace(head, "v1alpha1", "v1", 1):                                    false,
+		strings.Replace(head, "GuardConfig", "Guards", 1):                             false,
+		head + "nonsense: true\n":                                                     false,
+		head + "mode: off\n":                                                          false,
+		head + "rules: {role-path: true}\n":                                           false,
+		head + "rules: {role-paths: deny}\n":                                          false,
+		head + "rules: [role-path]\n":                                                 false,
+		head + "protected: [{arn: Admin, groups: [a]}]\n":                             false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a', groups: []}]\n": false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a'}]\n":             false,
+		head + "adminGroups: []\n":                                                    false,
+		head + "adminGroups: [a, a]\n":                                                false,
+		head + "adminGroups: [' a']\n":                                                false,
+		head + "accessEntries: [arn:aws:sts::111122223333:assumed-role/a/b]\n":        false,
+		head + "overrides: {groups: []}\n":                                            false,
+		head + "overrides: {group: [a]}\n":                                            false,
+	} {
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		if result := validator.Validate(value); result.IsValid() != accepted {
+			t.Errorf("the schema accepts it: %t, want %t\n%s%v", result.IsValid(), accepted, text, result.Errors)
+		}
+		if _, err := config.Parse("text", []byte(text)); (err == nil) != accepted {
+			t.Errorf("the program says %v\n%s", err, text)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// nearest says which field may have been meant.
+func nearest(t reflect.Type, key string) string {
+	names := fieldNames(t)
+	if name, ok := nearestOf(names, key); ok {
+		return "write " + name
+	}
+	return "the fields are " + strings.Join(names, ", ")
+}
+
+// keyName is a key as a path can show it.
+func keyName(key *yaml.Node) string {
+	if key.Kind != yaml.ScalarNode {
+		return "(" + describe(key) + " as key)"
+	}
+	return printableKey(key.Value)
+}
+
+func printableKey(key string) string {
+	if strconv.Quote(key) != `"`+key+`"` || key == "" {
+		return strconv.Quote(key)
+	}
+	return key
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// describe names a node's kind to somebody who wrote another one.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias, which is not supported"
+	}
+	switch tag := n.ShortTag(); tag {
+	case "!!null":
+		return "empty"
+	case "!!bool":
+		return fmt.Sprintf("the boolean %s", n.Value)
+	case "!!int", "!!float":
+		return fmt.Sprintf("the number %s", n.Value)
+	case "!!str":
+		return "text"
+	default:
+		return fmt.Sprintf("a value with the tag %s", tag)
+	}
+}
+
+// quoteHint says how a scalar becomes text.
+func quoteHint(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
+		return fmt.Sprintf(", %q in quotes", n.Value)
+	}
+	return ""
+}
+
+// either lists values that exclude each other.
+func either(values []string) string {
+	last := len(values) - 1
+	return strings.Join(values[:last], ", ") + " or " + values[last]
+}
+
+// nearestOf returns the name that was probably meant: one that differs in case only, or else the
+// first of those with the fewest letters to change, if that is at most a third of the name.
+func nearestOf(names []string, key string) (name string, ok bool) {
+	best := 0
+	for _, n := range names {
+		if strings.EqualFold(n, key) {
+			return n, true
+		}
+		if len(key) > 2*len(n) {
+			continue
+		}
+		if d := distance(strings.ToLower(n), strings.ToLower(key)); d <= len(n)/3 && (!ok || d < best) {
+			name, best, ok = n, d, true
+		}
+	}
+	return name, ok
+}
+
+// distance is the number of letters to insert, remove or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}
