@@ -27,42 +27,51 @@ const (
 	outcomeSkipped = "skipped" // allowed, because it is about another object
 )
 
-// internalError stands where a rule's id would, in a refusal that no rule made.
-const internalError = "internal-error"
-
 // Recorder counts what a [Handler] decides. Its methods are called concurrently.
 type Recorder interface {
 	// Reviewed counts one finished review. The verdict is allow, warn, deny, error or skipped.
 	Reviewed(operation, verdict string, dryRun bool, took time.Duration)
 	// Rejected counts, for a refused review, one rule that refused it.
 	Rejected(rule, operation string, dryRun bool)
-	// WouldDeny counts a rule that would have refused the review to anybody else.
+	// WouldDeny counts a rule that would have refused the review to anybody else, or in another mode.
 	WouldDeny(rule string)
+	// Overridden counts a request that overrules the guard. The kind is break-glass or allow-removal.
+	Overridden(kind string)
+	// Panicked counts a rule that panicked.
+	Panicked(rule string)
 }
 
 // Options are what a [Handler] is made of. Every field may be left out.
 type Options struct {
-	// Policy is what the operator has configured. The zero Policy protects nobody by name.
-	Policy validate.Policy
+	// Policy returns what the operator has configured; it is called once a review. The default is
+	// the zero Policy, which protects nobody by name.
+	Policy func() validate.Policy
 	// Recorder counts the reviews. The default counts nothing.
 	Recorder Recorder
 	// Logger receives one line a review, which never holds any of the objects. The default is silent.
 	Logger *slog.Logger
-	// Now is the clock that reviews are timed with.
+	// Now is the clock that reviews are timed with and that the expiry of an override is compared with.
 	Now func() time.Time
+	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
+	// [DefaultConcurrency].
+	Concurrency int
 }
 
 // Handler judges admission requests. It is safe for concurrent use.
 type Handler struct {
-	policy   validate.Policy
+	policy   func() validate.Policy
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
+	slots    chan struct{} // holds an element for every review that is read or judged
 }
 
 // New returns a Handler.
 func New(o Options) *Handler {
 	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now}
+	if h.policy == nil {
+		h.policy = func() validate.Policy { return validate.Policy{} }
+	}
 	if h.recorder == nil {
 		h.recorder = silent{}
 	}
@@ -72,6 +81,10 @@ func New(o Options) *Handler {
 	if h.now == nil {
 		h.now = time.Now //nolint:forbidigo // the real clock, where no other is given
 	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = DefaultConcurrency()
+	}
+	h.slots = make(chan struct{}, o.Concurrency)
 	return h
 }
 
@@ -81,3 +94,5 @@ type silent struct{}
 func (silent) Reviewed(string, string, bool, time.Duration) {}
 func (silent) Rejected(string, string, bool)                {}
 func (silent) WouldDeny(string)                             {}
+func (silent) Overridden(string)                            {}
+func (silent) Panicked(string)                              {}

@@ -2,23 +2,192 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
 
-	"github.com/go-logr/logr"
-	cradmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// Handle is [Handler.Review] for controller-runtime, which decodes the HTTP requests. It bounds a
-// body at 7 MiB and refuses one that is no review.
-func (h *Handler) Handle(ctx context.Context, req cradmission.Request) cradmission.Response {
-	return cradmission.Response{AdmissionResponse: *h.Review(ctx, &req.AdmissionRequest)}
+const (
+	// maxBody bounds a request, as controller-runtime does: two objects of at most 3 MiB each, which
+	// is what the API server accepts of a client, and 1 MiB for everything else.
+	maxBody = 7 << 20
+
+	// defaultTimeout is the API server's own for a webhook that sets none.
+	defaultTimeout = 10 * time.Second
+	// maxTimeout is the longest that the API server allows a webhook.
+	maxTimeout = 30 * time.Second
+
+	// maxRead bounds the time in which a body arrives once a slot is taken for it. The API server sends
+	// it in one go: 7 MiB in 2 s are 30 Mbit/s. Who sends more slowly must not keep others waiting.
+	maxRead = 2 * time.Second
+)
+
+// DefaultConcurrency is how many reviews are read and judged at a time: two a processor, so that
+// one is read while another is judged, but no more than 8. Judging is bound by the processor, and
+// more at a time makes none of them faster; each holds some 30 MiB for a mebibyte of entries before
+// and after (measured), so that this number also bounds the memory, whatever the machine has.
+// aws-auth is edited a few times a day, and a review of 100 entries takes a few milliseconds.
+func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
+
+// httpError refuses a request that is no review, or that came too late.
+type httpError struct {
+	code int
+	err  error
 }
 
-// Webhook returns an HTTP handler for admission reviews. Bodies that are none are logged by the
-// Handler's logger, without what they hold.
-func (h *Handler) Webhook() *cradmission.Webhook {
-	log := logr.FromSlogHandler(h.log.Handler())
-	return &cradmission.Webhook{
-		Handler:        h,
-		LogConstructor: func(logr.Logger, *cradmission.Request) logr.Logger { return log },
+func (e *httpError) Error() string { return e.err.Error() }
+func (e *httpError) Unwrap() error { return e.err }
+
+func httpErrorf(code int, format string, args ...any) *httpError {
+	return &httpError{code, fmt.Errorf(format, args...)}
+}
+
+// ServeHTTP answers one review. What is no review gets a status of 4xx and a review that refuses.
+//
+// The request's own time, which the API server sends with it, bounds how long it waits for its
+// turn and how long its body may take to arrive; a fifth is kept back for judging and for the way
+// of the answer. After that time the API server would no longer listen, and where the webhook's
+// failurePolicy is Ignore it would let the change pass.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.now()
+	// controller-runtime ends the context of every request when its server is told to stop; a
+	// review in flight is finished all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeoutOf(r)*4/5)
+	defer cancel()
+	answer, err := h.answer(ctx, w, r)
+	code := http.StatusOK
+	if err != nil {
+		var e *httpError
+		if !errors.As(err, &e) {
+			e = &httpError{http.StatusInternalServerError, err}
+		}
+		code = e.code
+		answer = h.refuse(r.Context(), e, h.now().Sub(start))
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if _, err := w.Write(answer); err != nil { //nolint:gosec // it is JSON, and said to be
+		h.log.LogAttrs(r.Context(), slog.LevelWarn, "an answer was not read", slog.String("err", err.Error()))
+	}
+}
+
+// answer reads and judges a review while it holds one of the slots.
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", shorten(r.Method, maxLogged))
+	}
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		return nil, httpErrorf(http.StatusUnsupportedMediaType, "the content type is %q, not application/json", shorten(r.Header.Get("Content-Type"), maxLogged))
+	}
+	if r.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return nil, httpErrorf(http.StatusTooManyRequests, "%d reviews were in work until the time for this one was over: %w", cap(h.slots), context.Cause(ctx))
+	}
+	body, err := readBody(ctx, w, r)
+	if err != nil {
+		return nil, err
+	}
+	review := admissionv1.AdmissionReview{}
+	// This is the API server's own decoder: keys are matched with their case.
+	if err := utiljson.Unmarshal(body, &review); err != nil {
+		return nil, httpErrorf(http.StatusBadRequest, "the body is no review: %w", err)
+	}
+	if review.Request == nil {
+		review.Request = &admissionv1.AdmissionRequest{}
+	}
+	if err := checkVersion(&review.TypeMeta); err != nil {
+		return nil, err
+	}
+	response := h.Review(ctx, review.Request)
+	return encode(review.TypeMeta, response), nil
+}
+
+var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
+
+// readBody reads the body within the bounds of size and time.
+func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxRead)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(deadline) // fails for what is no connection, such as a test's recorder
+	buffer := make([]byte, 0, max(r.ContentLength, 512)+1)
+	reader := io.LimitReader(r.Body, maxBody+1)
+	for {
+		n, err := reader.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		switch {
+		case len(buffer) > maxBody:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			_ = control.SetReadDeadline(time.Time{}) // or the connection would be closed at that time
+			return buffer, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
+		case err != nil:
+			return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
+		}
+		if len(buffer) == cap(buffer) {
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+	}
+}
+
+// checkVersion reports what claims to be something else than a review. v1beta1 has the same
+// fields. What says nothing is judged by its request.
+func checkVersion(t *metav1.TypeMeta) error {
+	if *t == (metav1.TypeMeta{}) {
+		*t = metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}
+	}
+	if t.Kind != "AdmissionReview" || t.APIVersion != "admission.k8s.io/v1" && t.APIVersion != "admission.k8s.io/v1beta1" {
+		return httpErrorf(http.StatusBadRequest, "the body is a %q of %q, not an AdmissionReview of admission.k8s.io/v1", shorten(t.Kind, maxLogged), shorten(t.APIVersion, maxLogged))
+	}
+	return nil
+}
+
+// timeoutOf is how long the API server waits for the answer: client-go writes it into the query.
+func timeoutOf(r *http.Request) time.Duration {
+	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
+	if err != nil || timeout <= 0 {
+		return defaultTimeout
+	}
+	return min(timeout, maxTimeout)
+}
+
+// refuse counts and logs a request that came to no review, and answers it.
+func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
+	h.recorder.Reviewed("", outcomeError, false, took)
+	h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
+		slog.Int("code", e.code),
+		slog.String("err", shorten(e.Error(), maxLogged)),
+		slog.Float64("duration_seconds", took.Seconds()),
+	)
+	response := errored("", e)
+	response.Result.Code = int32(e.code) //nolint:gosec // a status of HTTP
+	return encode(metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, response)
+}
+
+// encode writes a review; a response holds nothing that has no JSON.
+func encode(t metav1.TypeMeta, response *admissionv1.AdmissionResponse) []byte {
+	text, err := json.Marshal(admissionv1.AdmissionReview{TypeMeta: t, Response: response})
+	if err != nil {
+		panic(fmt.Sprintf("admission: writing a response: %v", err))
+	}
+	return text
 }

@@ -1,8 +1,10 @@
 package admission_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,18 +17,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// post sends a body as the API server does and returns the review that comes back.
-func post(t *testing.T, h *admission.Handler, contentType, body string) admissionv1.AdmissionReview {
+// send sends a body as the API server does and returns the review that comes back.
+func send(t *testing.T, h http.Handler, target, contentType string, body io.Reader) (answer admissionv1.AdmissionReview, status int) {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/validate-aws-auth", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, body)
 	r.Header.Set("Content-Type", contentType)
 	w := httptest.NewRecorder()
-	h.Webhook().ServeHTTP(w, r)
-	var answer admissionv1.AdmissionReview
+	h.ServeHTTP(w, r)
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
 		t.Fatalf("the answer is no review: %v\n%s", err, w.Body)
 	}
-	return answer
+	return answer, w.Code
 }
 
 func asReview(t *testing.T, r *admissionv1.AdmissionRequest) string {
@@ -48,11 +49,11 @@ func TestHTTP(t *testing.T) {
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	bad := asReview(t, request("UPDATE", configMap(admin), configMap(admin+path)))
 
-	answer := post(t, h, "application/json", good)
+	answer, _ := send(t, h, "/", "application/json", strings.NewReader(good))
 	if !answer.Response.Allowed || answer.Response.UID != "0a1b" || answer.APIVersion != "admission.k8s.io/v1" || answer.Kind != "AdmissionReview" {
 		t.Errorf("a good change: got %+v", answer)
 	}
-	answer = post(t, h, "application/json", bad)
+	answer, _ = send(t, h, "/", "application/json", strings.NewReader(bad))
 	if answer.Response.Allowed || answer.Response.Result.Code != 422 || answer.Response.UID != "0a1b" {
 		t.Errorf("a bad change: got %+v", answer)
 	}
@@ -64,32 +65,64 @@ func TestHTTP(t *testing.T) {
 func TestBrokenBodiesAreRefused(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
-	const jsonType = "application/json"
 	for name, tt := range map[string]struct {
 		contentType, body string
+		status            int // of HTTP
 		code              int32
 	}{
-		"empty":                   {jsonType, "", 403},
-		"not JSON":                {jsonType, "<review/>", 400},
-		"cut":                     {jsonType, good[:len(good)/2], 400},
-		"a list":                  {jsonType, "[]", 400},
-		"text":                    {jsonType, `"review"`, 400},
-		"of another content type": {"text/plain", good, 400},
-		"too large":               {jsonType, good + strings.Repeat(" ", 7<<20), 413},
-		"without a kind":          {jsonType, `{"request":{"uid":"0a1b"}}`, 403},
-		"without a request":       {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 403},
-		"of no request":           {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, 403},
-		"of an empty request":     {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}`, 403},
-		"of a wrong type":         {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":5}}`, 400},
-		"of another kind":         {jsonType, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"}}`, 403},
+		"empty":                   {jsonType, "", 400, 400},
+		"not JSON":                {jsonType, "<review/>", 400, 400},
+		"YAML":                    {jsonType, "kind: AdmissionReview\napiVersion: admission.k8s.io/v1\n", 400, 400},
+		"cut":                     {jsonType, good[:len(good)/2], 400, 400},
+		"followed by more":        {jsonType, good + good, 400, 400},
+		"a list":                  {jsonType, "[]", 400, 400},
+		"text":                    {jsonType, `"review"`, 400, 400},
+		"deeply nested":           {jsonType, strings.Repeat("[", 7<<20), 400, 400},
+		"NULs":                    {jsonType, strings.Repeat("\x00", 1<<20), 400, 400},
+		"of another content type": {"text/plain", good, 415, 415},
+		"of no content type":      {"", good, 415, 415},
+		"too large":               {jsonType, good + strings.Repeat(" ", 7<<20), 413, 413},
+		"without a kind":          {jsonType, `{"request":{"uid":"0a1b"}}`, 200, 403},
+		"without a request":       {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 200, 403},
+		"null":                    {jsonType, "null", 200, 403},
+		"of no request":           {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, 200, 403},
+		"of an empty request":     {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}`, 200, 403},
+		"of a wrong type":         {jsonType, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":5}}`, 400, 400},
+		"of another kind":         {jsonType, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"}}`, 400, 400},
+		"of another version":      {jsonType, strings.Replace(good, "admission.k8s.io/v1", "admission.k8s.io/v2", 1), 400, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := post(t, admission.New(admission.Options{}), tt.contentType, tt.body)
-			if answer.Response.Allowed || answer.Response.Result.Code != tt.code {
-				t.Errorf("got %+v with %+v, want the code %d", answer.Response, answer.Response.Result, tt.code)
+			var recorded counts
+			h := admission.New(admission.Options{Recorder: &recorded})
+			answer, status := send(t, h, "/", tt.contentType, strings.NewReader(tt.body))
+			if answer.Response.Allowed || answer.Response.Result.Code != tt.code || status != tt.status {
+				t.Errorf("got the status %d, %+v with %+v, want %d and the code %d", status, answer.Response, answer.Response.Result, tt.status, tt.code)
+			}
+			if answer.Kind != "AdmissionReview" || answer.APIVersion != "admission.k8s.io/v1" {
+				t.Errorf("the answer is a %q of %q", answer.Kind, answer.APIVersion)
+			}
+			if want := "reviewed  error dry=false "; !strings.HasPrefix(recorded.events[0], want) {
+				t.Errorf("metrics: %q, want %s", recorded.events, want)
 			}
 		})
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	w := httptest.NewRecorder()
+	admission.New(admission.Options{}).ServeHTTP(w, r)
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("GET: got the status %d", w.Code)
+	}
+}
+
+// A version that older API servers speak is answered in that version.
+func TestV1Beta1(t *testing.T) {
+	t.Parallel()
+	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	body := strings.Replace(good, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1)
+	answer, _ := send(t, admission.New(admission.Options{}), "/", "application/json; charset=utf-8", strings.NewReader(body))
+	if !answer.Response.Allowed || answer.APIVersion != "admission.k8s.io/v1beta1" {
+		t.Errorf("got %+v", answer)
 	}
 }
 
@@ -107,13 +140,46 @@ func FuzzReview(f *testing.F) {
 		if got.Allowed != (got.Result == nil) || !got.Allowed && got.Result.Message == "" {
 			t.Errorf("got %+v", got)
 		}
-		if got.Result != nil && strings.Contains(got.Result.Message, "panic while judging") {
-			t.Error(got.Result.Message)
+		if strings.Contains(fmt.Sprint(got.Result, got.Warnings), "the guard failed") || got.Result != nil && strings.Contains(got.Result.Message, "panic") {
+			t.Errorf("got %+v", got)
 		}
-		for _, w := range got.Warnings {
-			if strings.Contains(w, "could not judge") {
-				t.Error(w)
+	})
+}
+
+// Whatever is sent: no panic, and what is allowed is a review of aws-auth or of something else that
+// names itself.
+func FuzzHTTP(f *testing.F) {
+	for _, after := range []string{admin + team, path, "&a [*a]"} {
+		text, err := json.Marshal(admissionv1.AdmissionReview{
+			TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
+			Request:  request("UPDATE", configMap(admin), configMap(after)),
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(jsonType, "timeout=10s", text)
+	}
+	f.Add("text/plain", "timeout=%", []byte("{}"))
+	f.Add(jsonType, "", []byte(`{"request":{"uid":"a","kind":{"kind":"Secret"},"namespace":"x"}}`))
+	h := admission.New(admission.Options{})
+	f.Fuzz(func(t *testing.T, contentType, query string, body []byte) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", bytes.NewReader(body))
+		r.URL.RawQuery = query
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var answer admissionv1.AdmissionReview
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
+			t.Fatalf("the answer is no review: %v\n%s", err, w.Body)
+		}
+		if got := answer.Response; !got.Allowed {
+			if got.Result == nil || got.Result.Message == "" || strings.Contains(got.Result.Message, "panic") {
+				t.Errorf("refused with %+v", got.Result)
 			}
+			return
+		}
+		if !json.Valid(body) || w.Code != http.StatusOK || answer.Response.UID == "" {
+			t.Errorf("allowed with the status %d: %q", w.Code, body)
 		}
 	})
 }

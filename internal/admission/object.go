@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // configMap is the part of a ConfigMap that the guard reads.
@@ -18,7 +19,8 @@ type configMap struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Metadata   struct {
-		Name string `json:"name"`
+		Name        string            `json:"name"`
+		Annotations map[string]string `json:"annotations"` // after decode ours only
 	} `json:"metadata"`
 	Data       map[string]string `json:"data"`
 	BinaryData map[string]string `json:"binaryData"` // still in base64: only the keys are read
@@ -38,12 +40,16 @@ func decode(field string, raw []byte) (*configMap, error) {
 	if c.APIVersion != apiVersion || c.Kind != kind {
 		return nil, fmt.Errorf("%s is a %q of %q, not a ConfigMap of v1", field, c.Kind, c.APIVersion)
 	}
+	maps.DeleteFunc(c.Metadata.Annotations, func(key, _ string) bool {
+		return !strings.HasPrefix(key, validate.AnnotationPrefix)
+	})
 	return &c, nil
 }
 
 // equal reports whether two ConfigMaps are the same to the authenticator and to the rules.
 func (c *configMap) equal(other *configMap) bool {
-	return c.Immutable == other.Immutable && maps.Equal(c.Data, other.Data) && maps.Equal(c.BinaryData, other.BinaryData)
+	return c.Immutable == other.Immutable && maps.Equal(c.Data, other.Data) && maps.Equal(c.BinaryData, other.BinaryData) &&
+		maps.Equal(c.Metadata.Annotations, other.Metadata.Annotations)
 }
 
 // object is the ConfigMap as the rules see it; nil stays nil.
@@ -52,9 +58,10 @@ func (c *configMap) object() *awsauth.Object {
 		return nil
 	}
 	return &awsauth.Object{
-		Data:       c.Data,
-		BinaryData: slices.Sorted(maps.Keys(c.BinaryData)),
-		Immutable:  c.Immutable,
+		Annotations: c.Metadata.Annotations,
+		Data:        c.Data,
+		BinaryData:  slices.Sorted(maps.Keys(c.BinaryData)),
+		Immutable:   c.Immutable,
 	}
 }
 

@@ -120,22 +120,29 @@ func TestPanicOfARule(t *testing.T) {
 
 	change := request("UPDATE", configMap(admin), configMap(admin+team))
 	got := review(t, validate.Policy{}, change)
-	if got.Allowed || got.Result.Code != 403 || !strings.Contains(got.Result.Message, `panic while judging: at\nthe disco [internal-error]`) {
+	if got.Allowed || got.Result.Code != 422 || !strings.Contains(got.Result.Message, "["+rule.ID+"]") {
 		t.Errorf("got %+v", got.AdmissionResponse)
 	}
-	if diff := cmp.Diff([]string{"reviewed UPDATE error dry=false 2ms", "rejected internal-error UPDATE dry=false"}, got.events); diff != "" {
+	if diff := cmp.Diff([]string{"reviewed UPDATE deny dry=false 2ms", "rejected " + rule.ID + " UPDATE dry=false", "panicked " + rule.ID}, got.events); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
-	if stack, _ := got.log["stack"].(string); !strings.Contains(stack, "TestPanicOfARule") {
-		t.Errorf("the log does not say where: %v", got.log)
+	if len(got.panics) != 1 || got.panics[0]["rule"] != rule.ID || got.panics[0]["uid"] != "0a1b" || got.panics[0]["panic"] != "at\nthe disco" ||
+		!strings.Contains(fmt.Sprint(got.panics[0]["stack"]), "TestPanicOfARule") {
+		t.Errorf("the log does not say which rule and where: %v", got.panics)
 	}
 
 	change.UserInfo.Username = "eks:node-manager"
 	got = review(t, validate.Policy{}, change)
-	if !got.Allowed || !contains(got.Warnings, []string{"could not judge"}) {
+	if !got.Allowed || !contains(got.Warnings, []string{"[" + rule.ID + "]"}) {
 		t.Errorf("EKS: got %+v", got.AdmissionResponse)
 	}
-	if diff := cmp.Diff([]string{"reviewed UPDATE warn dry=false 2ms", "would deny internal-error"}, got.events); diff != "" {
+	if diff := cmp.Diff([]string{"reviewed UPDATE warn dry=false 2ms", "would deny " + rule.ID, "panicked " + rule.ID}, got.events); diff != "" {
 		t.Errorf("EKS: metrics (-want +got):\n%s", diff)
+	}
+
+	change = request("UPDATE", configMap(admin), configMap(admin+team, annotated("break-glass", "a rule is broken")))
+	got = review(t, validate.Policy{}, change)
+	if !got.Allowed || len(got.panics) != 1 {
+		t.Errorf("break-glass: got %+v", got.AdmissionResponse)
 	}
 }

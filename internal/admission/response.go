@@ -13,8 +13,9 @@ import (
 // Keys of audit annotations. The API server puts the webhook's name and a slash before them, and
 // drops a key that holds a slash of its own.
 const (
-	auditVerdict = "verdict"
-	auditRules   = "rules"
+	auditVerdict   = "verdict"
+	auditRules     = "rules"
+	auditOverrides = "overrides"
 )
 
 // allowed admits a request.
@@ -55,12 +56,12 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 // errored refuses a request that the guard could not judge.
 func errored(uid string, err error) *admissionv1.AdmissionResponse {
 	text := "awsauth-guard could not judge this request, and refuses what it cannot judge: " +
-		printable(err.Error()) + " [" + internalError + "]"
+		printable(err.Error()) + " [" + validate.InternalError + "]"
 	if uid != "" {
 		text += "; the log of awsauth-guard has more under the uid " + printable(uid)
 	}
 	return &admissionv1.AdmissionResponse{
-		AuditAnnotations: audit(outcomeError, []string{internalError}),
+		AuditAnnotations: audit(outcomeError, []string{validate.InternalError}),
 		Result: &metav1.Status{
 			Status:  metav1.StatusFailure,
 			Code:    http.StatusForbidden,
@@ -84,8 +85,8 @@ func denialsOf(findings []validate.Finding) []validate.Finding {
 }
 
 // warningsOf gives everything that is no denial, and so also a severity that is not known.
-func warningsOf(findings []validate.Finding) []string {
-	return warnings(bySeverity(findings, func(s validate.Severity) bool { return s != validate.Deny }))
+func warningsOf(v validate.Verdict) []string {
+	return warnings(v.Overrides, bySeverity(v.Findings, func(s validate.Severity) bool { return s != validate.Deny }))
 }
 
 func bySeverity(findings []validate.Finding, wanted func(validate.Severity) bool) []validate.Finding {

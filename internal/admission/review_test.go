@@ -82,22 +82,28 @@ func (c *counts) Rejected(rule, operation string, dryRun bool) {
 	c.events = append(c.events, fmt.Sprintf("rejected %s %s dry=%t", rule, operation, dryRun))
 }
 
-func (c *counts) WouldDeny(rule string) { c.events = append(c.events, "would deny "+rule) }
+func (c *counts) WouldDeny(rule string)  { c.events = append(c.events, "would deny "+rule) }
+func (c *counts) Overridden(kind string) { c.events = append(c.events, "overridden "+kind) }
+func (c *counts) Panicked(rule string)   { c.events = append(c.events, "panicked "+rule) }
 
 // answer is a response with everything that goes with it.
 type answer struct {
 	*admissionv1.AdmissionResponse
 	events []string
 	log    map[string]any
+	panics []map[string]any // log lines of rules that panicked
 }
+
+// epoch is when the requests of the tests are made.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func review(t *testing.T, policy validate.Policy, r *admissionv1.AdmissionRequest) answer {
 	t.Helper()
 	var log bytes.Buffer
 	var recorded counts
-	clock := time.Unix(0, 0)
+	clock := epoch.Add(-2 * time.Millisecond)
 	h := admission.New(admission.Options{
-		Policy:   policy,
+		Policy:   func() validate.Policy { return policy },
 		Recorder: &recorded,
 		Logger:   slog.New(slog.NewJSONHandler(&log, nil)),
 		Now: func() time.Time {
@@ -109,11 +115,19 @@ func review(t *testing.T, policy validate.Policy, r *admissionv1.AdmissionReques
 	if a.UID != r.UID {
 		t.Errorf("the response has the uid %q, the request %q", a.UID, r.UID)
 	}
-	if strings.Count(log.String(), "\n") != 1 {
-		t.Errorf("the review wrote not one line of log:\n%s", &log)
-	}
-	if err := json.Unmarshal(log.Bytes(), &a.log); err != nil {
-		t.Errorf("the log line is no JSON: %v", err)
+	for text := range strings.Lines(log.String()) {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("a log line is no JSON: %v\n%s", err, text)
+		}
+		switch {
+		case line["msg"] == "a rule panicked":
+			a.panics = append(a.panics, line)
+		case a.log == nil && line["msg"] == "review":
+			a.log = line
+		default:
+			t.Errorf("the review wrote more than one line of log:\n%s", &log)
+		}
 	}
 	for key := range a.AuditAnnotations {
 		if strings.Contains(key, "/") {

@@ -1,8 +1,10 @@
 package admission
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,8 +22,11 @@ const (
 	// together (apiserver, pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
 	maxWarnings     = 30
 	maxWarningsSize = 4000
-	maxWarning      = 120 // 30 of them stay below the limit for all
-	maxLogged       = 256
+	// One warning: 256 is where the API server cuts each when all are too long; a longer sentence
+	// than 120 is kept whole while there are few, because half a sentence says nothing.
+	maxWarning = 256
+	minWarning = 120 // 30 of them stay below the limit for all
+	maxLogged  = 256
 
 	// One line of a denial. The longest ARN of a role that IAM allows has 604 characters (path 512,
 	// name 64), so that a hint that holds one stays whole.
@@ -74,13 +79,24 @@ func message(denials []validate.Finding) string {
 	return b.String()
 }
 
-// warnings gives one line a finding. The last of too many counts the rest.
-func warnings(findings []validate.Finding) []string {
+// warnings gives one line an override and a finding, break-glass first. The last of too many
+// counts the rest.
+func warnings(overrides []validate.Override, findings []validate.Finding) []string {
+	overrides = slices.Clone(overrides)
+	slices.SortStableFunc(overrides, func(a, b validate.Override) int {
+		return cmp.Compare(slices.Index(warnedFirst, b.Kind), slices.Index(warnedFirst, a.Kind))
+	})
 	var list []string
-	size := 0
-	for i, f := range findings {
-		line, rest := warning(f), len(findings)-i-1
-		need := len(line)
+	size, total := 0, len(overrides)+len(findings)
+	room := min(max(maxWarningsSize/max(total, 1), minWarning), maxWarning)
+	for i := range total {
+		line := func() string {
+			if i < len(overrides) {
+				return overruled(overrides[i], room)
+			}
+			return warning(findings[i-len(overrides)], room)
+		}()
+		need, rest := len(line), total-i-1
 		if rest > 0 {
 			need += len(andMore(rest))
 		}
@@ -91,6 +107,21 @@ func warnings(findings []validate.Finding) []string {
 		size += len(line)
 	}
 	return list
+}
+
+// warnedFirst are the kinds of overrides that must not get lost among many.
+var warnedFirst = []string{validate.BreakGlass}
+
+// overruled is an override as one line of at most room bytes.
+func overruled(o validate.Override, room int) string {
+	head := clean(o.Kind, minValue) + " overrules the guard: "
+	switch o.Kind {
+	case validate.BreakGlass:
+		head = "break-glass overrules every denial of this request: "
+	case validate.AllowRemoval:
+		head = "allow-removal overrules the guard, and this node role goes: "
+	}
+	return head + clean(o.Detail, room-len(head))
 }
 
 func andMore(n int) string {
@@ -112,23 +143,23 @@ func explain(f validate.Finding) string {
 	return text
 }
 
-// warning is a finding as one short line. Where there is no room for everything, long values in
+// warning is a finding as one line of at most size bytes. Where there is no room for everything, long values in
 // the sentence go first and then the hint, which is of no use in part.
-func warning(f validate.Finding) string {
+func warning(f validate.Finding, size int) string {
 	head, tail := field(f, maxWarnedPath)+": ", " ["+f.Rule+"]"
 	text, hint := sentence(f, maxDenialText), ""
 	if f.Hint != "" {
 		hint = "; " + clean(f.Hint, maxHint)
 	}
 	for _, tail := range []string{tail + hint, tail} {
-		room := maxWarning - len(head) - len(tail)
-		for limit := maxWarning; limit >= minValue; limit -= 12 {
+		room := size - len(head) - len(tail)
+		for limit := size; limit >= minValue; limit -= 12 {
 			if short := shortenValues(text, limit); len(short) <= room {
 				return head + short + tail
 			}
 		}
 	}
-	return head + shorten(text, max(maxWarning-len(head)-len(tail), minValue)) + tail
+	return head + shorten(text, max(size-len(head)-len(tail), minValue)) + tail
 }
 
 // sentence is what a finding says; a finding without words is still a finding.

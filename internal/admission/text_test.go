@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -137,16 +138,20 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"short", finding("data.mapRoles[0].rolearn", 3, `"x" has a path`, "write y"), `data.mapRoles[0].rolearn: "x" has a path [role-path]; write y`},
 		{
-			"a long value gives way to the hint", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write y"),
-			`data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:ro…dSSO_Admin_0123456789abcdef" has a path [role-path]; write y`,
+			"a sentence and its hint", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write y"),
+			`data.mapRoles[0].rolearn: "` + arn + `" has a path [role-path]; write y`,
 		},
 		{
-			"a long hint gives way whole", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write "+arn),
-			`data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:ro…dSSO_Admin_0123456789abcdef" has a path [role-path]`,
+			"a long value gives way to the hint", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write "+arn),
+			`data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:role/aws-reserve…t-1/AWSReservedSSO_Admin_0123456789abcdef" has a path [role-path]; write ` + arn,
+		},
+		{
+			"a long hint gives way whole", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write "+arn+arn),
+			`data.mapRoles[0].rolearn: "` + arn + `" has a path [role-path]`,
 		},
 		{
 			"a sentence of many words is cut", finding("data", 0, strings.Repeat("word ", 60)+"end", ""),
-			`data: word word word word word word word word word word … word word word word word word word word word end [role-path]`,
+			"data: " + strings.Repeat("word ", 23) + "wor…ord" + strings.Repeat(" word", 22) + " end [role-path]",
 		},
 		{
 			"nothing that cannot be seen", finding("data.mapUsers", 1, "tab\tnewline\nbidi\u202enul\x00nbsp\u00a0bad\xff", ""),
@@ -157,6 +162,12 @@ func TestWarnings(t *testing.T) {
 		if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
+	}
+	// Where there are many, each has less room.
+	many := slices.Repeat([]validate.Finding{finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write y")}, 30)
+	want := `data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:role/aws…ReservedSSO_Admin_0123456789abcdef" has a path [role-path]; write y`
+	if got := admission.Warnings(many); len(got) != 30 || got[0] != want {
+		t.Errorf("%d of many: %s", len(got), got[0])
 	}
 }
 
@@ -206,7 +217,7 @@ func FuzzText(f *testing.F) {
 		}
 		f := finding(path, 1, message, hint)
 		for _, w := range admission.Warnings([]validate.Finding{f}) {
-			if len(w) > 120 || strings.ContainsFunc(w, unicode.IsControl) || !utf8.ValidString(w) {
+			if len(w) > 256 || strings.ContainsFunc(w, unicode.IsControl) || !utf8.ValidString(w) {
 				t.Errorf("warning %q", w)
 			}
 		}

@@ -4,12 +4,14 @@ import (
 	"bytes"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// unchanged reports whether an UPDATE obviously leaves data, binaryData and immutable as they
-// were, by the bytes of these fields. The API server writes both objects from one type with sorted
+// unchanged reports whether an UPDATE obviously leaves data, binaryData, immutable and the guard's
+// own annotations as they were, by the bytes of these fields. The API server writes both objects from one type with sorted
 // keys, so that equal fields have equal bytes. It answers false whenever it is unsure; decoding
-// then decides. Changes of labels, annotations and managedFields alone are common, and decoding
+// then decides. Changes of labels, other annotations and managedFields alone are common, and decoding
 // two objects of ten entries takes about 60 µs, this one 2 µs.
 func unchanged(req *admissionv1.AdmissionRequest) bool {
 	if req.Operation != admissionv1.Update {
@@ -21,11 +23,13 @@ func unchanged(req *admissionv1.AdmissionRequest) bool {
 	}
 	after, ok := scanConfigMap(req.Object.Raw)
 	return ok && bytes.Equal(before.data, after.data) &&
-		bytes.Equal(before.binaryData, after.binaryData) && bytes.Equal(before.immutable, after.immutable)
+		bytes.Equal(before.binaryData, after.binaryData) && bytes.Equal(before.immutable, after.immutable) &&
+		bytes.Equal(before.annotations, after.annotations)
 }
 
-// content holds the bytes of the fields that make a change; nil where a field is absent.
-type content struct{ data, binaryData, immutable []byte }
+// content holds the bytes of the fields that make a change; nil where a field is absent. Of the
+// annotations it is the keys and values of ours, one after the other in their quotes.
+type content struct{ data, binaryData, immutable, annotations []byte }
 
 // scanConfigMap finds the content of a ConfigMap, and reports whether it is one beyond doubt.
 // The text is well-formed JSON: it is part of a review that was decoded as such.
@@ -35,7 +39,7 @@ func scanConfigMap(raw []byte) (content, bool) {
 		s      = scanner{raw, 0}
 		isV1   bool
 		isKind bool
-		seen   [5]bool
+		seen   [6]bool
 	)
 	once := func(i int) bool {
 		again := seen[i]
@@ -60,9 +64,10 @@ func scanConfigMap(raw []byte) (content, bool) {
 			v, ok := s.value()
 			c.immutable = v
 			return ok && once(4) && (string(v) == "true" || string(v) == "false")
+		case `"metadata"`:
+			return once(5) && s.metadata(&c.annotations)
 		}
-		_, ok := s.value()
-		return ok && !bytes.ContainsRune(key, '\\') // an escape may hide one of the keys above
+		return s.other(key)
 	})
 	return c, ok && s.end() && isV1 && isKind
 }
@@ -113,6 +118,37 @@ func (s *scanner) object(field func(key []byte) bool) bool {
 			return s.take('}')
 		}
 	}
+}
+
+// other skips the value of a key that does not matter. An escape may hide one that does.
+func (s *scanner) other(key []byte) bool {
+	_, ok := s.value()
+	return ok && !bytes.ContainsRune(key, '\\')
+}
+
+// ourPrefix is how the keys of our annotations begin in JSON.
+var ourPrefix = []byte(`"` + validate.AnnotationPrefix)
+
+// metadata skips an object's metadata and appends our annotations to a list.
+func (s *scanner) metadata(ours *[]byte) bool {
+	seen := false
+	return s.object(func(key []byte) bool {
+		if string(key) != `"annotations"` {
+			return s.other(key)
+		}
+		if seen {
+			return false
+		}
+		seen = true
+		return s.object(func(key []byte) bool {
+			if !bytes.HasPrefix(key, ourPrefix) {
+				return s.other(key)
+			}
+			value, ok := s.str()
+			*ours = append(append(*ours, key...), value...)
+			return ok && !bytes.ContainsRune(key, '\\')
+		})
+	})
 }
 
 // stringMap skips an object whose values are all text, and sets span to its bytes.

@@ -22,6 +22,9 @@ func unchanged(before, after string) bool {
 func TestUnchanged(t *testing.T) {
 	t.Parallel()
 	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"},"data":{"mapRoles":"- a\n\"\\"},"binaryData":{"x":"AA=="},"immutable":false}`
+	annotated := func(annotations string) string {
+		return strings.Replace(object, `"name":`, `"annotations":{`+annotations+`},"name":`, 1)
+	}
 	for _, tt := range []struct {
 		name, after string
 		want        bool
@@ -43,6 +46,16 @@ func TestUnchanged(t *testing.T) {
 		{"another version", strings.Replace(object, `v1`, `v2`, 1), false},
 		{"more behind it", object + "{}", false},
 		{"cut", object[:len(object)-1], false},
+		{"our annotation", annotated(`"awsauth-guard.io/break-glass":"x"`), false},
+		{"another annotation", annotated(`"a/awsauth-guard.io/x":"awsauth-guard.io/","b":"\"awsauth-guard.io/\":5"`), true},
+		{"our annotation, escaped", annotated(`"awsauth-guard\u002eio/break-glass":"x"`), false},
+		{"our annotation's name, escaped", annotated(`"awsauth-guard.io/break\u002dglass":"x"`), false},
+		{"our annotation of no text", annotated(`"awsauth-guard.io/break-glass":5`), false},
+		{"annotations, escaped", strings.Replace(object, `"name":`, `"annot\u0061tions":{"awsauth-guard.io/x":"x"},"name":`, 1), false},
+		{"annotations twice", strings.Replace(object, `"name":`, `"annotations":{},"annotations":{},"name":`, 1), false},
+		{"annotations that are null", strings.Replace(object, `"name":`, `"annotations":null,"name":`, 1), false},
+		{"metadata twice", strings.Replace(object, `"data"`, `"metadata":{},"data"`, 1), false},
+		{"metadata that is null", strings.Replace(object, `{"name":"aws-auth"}`, `null`, 1), false},
 		{"nothing", "", false},
 		{"null", "null", false},
 	} {
@@ -55,10 +68,36 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// What an override said before says nothing about the request that leaves it as it is.
+func TestUnchangedAnnotations(t *testing.T) {
+	t.Parallel()
+	object := func(annotations string) string {
+		return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{` + annotations + `}}}`
+	}
+	const set = `"a":"1","awsauth-guard.io/allow-removal":"x","awsauth-guard.io/break-glass":"y"`
+	for after, want := range map[string]bool{
+		set:                                            true,
+		strings.Replace(set, `"1"`, `"2"`, 1):          true,
+		strings.Replace(set, `"y"`, `"z"`, 1):          false,
+		strings.Replace(set, `"x"`, `"z"`, 1):          false,
+		`"a":"1","awsauth-guard.io/allow-removal":"x"`: false,
+		`"a":"1"`: false,
+	} {
+		if got := unchanged(object(set), object(after)); got != want {
+			t.Errorf("%s: got %t, want %t", after, got, want)
+		}
+		if got := unchanged(object(after), object(set)); got != want {
+			t.Errorf("%s, the other way round: got %t, want %t", after, got, want)
+		}
+	}
+}
+
 // For well-formed JSON the fast path never says that nothing has changed where decoding finds a change.
 func FuzzUnchanged(f *testing.F) {
 	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"},"data":{"mapRoles":"- a\n\"\\"},"immutable":false}`
 	f.Add(object, object)
+	f.Add(object, strings.Replace(object, `"name"`, `"annotations":{"awsauth-guard.io/x":"y"},"name"`, 1))
+	f.Add(object, strings.Replace(object, `"name"`, `"annotations":{"awsauth-guard.io/\u0078":"y"},"name"`, 1))
 	f.Add(object, strings.Replace(object, `"data"`, `"d\u0061ta":{},"data"`, 1))
 	f.Add(object, strings.Replace(object, `{"name":"aws-auth"}`, `[{"a":{}},[],-1.5e3,null,"\"}"]`, 1))
 	f.Add(`{"kind":"ConfigMap","apiVersion":"v1"}`, ` { "apiVersion" : "v1" , "kind" : "ConfigMap" , "binaryData" : { "a" : "AA==" } }`)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	otherOperation = "other"
+	other = "other" // operation or kind that is not known
 	// failure is the verdict of a review that came to none, and of any verdict that is not known.
 	failure = "error"
 	// internalError is the rule of a refusal that no rule made: the guard's own failure. A rule that
@@ -25,6 +25,7 @@ const (
 var (
 	operations = []string{"CREATE", "UPDATE", "DELETE"}
 	verdicts   = []string{"allow", "warn", "deny", failure, "skipped"}
+	kinds      = []string{"allow-removal", "break-glass"}
 )
 
 // Recorder counts what the webhook decides. Its methods may be called concurrently.
@@ -34,7 +35,10 @@ type Recorder struct {
 	reviews    *prometheus.CounterVec
 	rejections *prometheus.CounterVec
 	wouldDeny  *prometheus.CounterVec
+	overrides  *prometheus.CounterVec
+	panics     *prometheus.CounterVec
 	duration   prometheus.Histogram
+	config     configMetrics
 }
 
 // New returns a Recorder with a registry of its own. The ids of all rules are given, because a
@@ -44,6 +48,7 @@ func New(rules []string) *Recorder {
 	r := &Recorder{
 		registry: prometheus.NewRegistry(),
 		rules:    append(slices.Clone(rules), internalError),
+		config:   newConfigMetrics(),
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
 			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (refused, because the guard itself failed) or skipped (allowed, because the object is not aws-auth).",
@@ -54,7 +59,15 @@ func New(rules []string) *Recorder {
 		}, []string{"rule", "operation", "dry_run"}),
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
-			Help: "Reviews that were allowed only because of who asked (EKS itself), by the rule that would have refused them.",
+			Help: "Reviews that were allowed only because of who asked (EKS itself) or because the mode is warn, by the rule that would have refused them.",
+		}, []string{"rule"}),
+		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awsauth_guard_overrides_total",
+			Help: "Reviews in which an annotation overruled the guard, by kind: break-glass or allow-removal.",
+		}, []string{"kind"}),
+		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awsauth_guard_rule_panics_total",
+			Help: "Panics of a rule, each of which refused the review. The rule internal-error stands for the guard outside of its rules.",
 		}, []string{"rule"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",
@@ -64,7 +77,8 @@ func New(rules []string) *Recorder {
 		}),
 	}
 	r.registry.MustRegister(
-		r.reviews, r.rejections, r.wouldDeny, r.duration,
+		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
+		r.config.generation, r.config.reloads, r.config.successful,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -73,7 +87,7 @@ func New(rules []string) *Recorder {
 }
 
 // initialise makes the series that alerts are built on: everything real, nothing of dry runs and
-// of operations that the API server does not send. With 20 rules that is about 100 series.
+// of operations that the API server does not send. With 20 rules that is about 120 series.
 func (r *Recorder) initialise() {
 	for _, operation := range operations {
 		for _, verdict := range verdicts {
@@ -83,27 +97,40 @@ func (r *Recorder) initialise() {
 			r.rejections.WithLabelValues(rule, operation, "false")
 		}
 	}
+	r.reviews.WithLabelValues(other, failure, "false") // what is no review at all
 	for _, rule := range r.rules {
-		if rule != internalError { // a failure is refused whoever asks
-			r.wouldDeny.WithLabelValues(rule)
-		}
+		r.wouldDeny.WithLabelValues(rule)
+		r.panics.WithLabelValues(rule)
+	}
+	for _, kind := range kinds {
+		r.overrides.WithLabelValues(kind)
 	}
 }
 
 // Reviewed counts one finished review and the time that it took.
 func (r *Recorder) Reviewed(operation, verdict string, dryRun bool, took time.Duration) {
-	r.reviews.WithLabelValues(known(operations, operation, otherOperation), known(verdicts, verdict, failure), strconv.FormatBool(dryRun)).Inc()
+	r.reviews.WithLabelValues(known(operations, operation, other), known(verdicts, verdict, failure), strconv.FormatBool(dryRun)).Inc()
 	r.duration.Observe(took.Seconds())
 }
 
 // Rejected counts a review that the rule refused.
 func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
-	r.rejections.WithLabelValues(known(r.rules, rule, internalError), known(operations, operation, otherOperation), strconv.FormatBool(dryRun)).Inc()
+	r.rejections.WithLabelValues(known(r.rules, rule, internalError), known(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// WouldDeny counts a review that the rule would have refused to anybody else.
+// WouldDeny counts a review that the rule would have refused to anybody else, or in another mode.
 func (r *Recorder) WouldDeny(rule string) {
 	r.wouldDeny.WithLabelValues(known(r.rules, rule, internalError)).Inc()
+}
+
+// Overridden counts a review in which an annotation overruled the guard.
+func (r *Recorder) Overridden(kind string) {
+	r.overrides.WithLabelValues(known(kinds, kind, other)).Inc()
+}
+
+// Panicked counts a panic of a rule.
+func (r *Recorder) Panicked(rule string) {
+	r.panics.WithLabelValues(known(r.rules, rule, internalError)).Inc()
 }
 
 // Gatherer gives what has been counted.

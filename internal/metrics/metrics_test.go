@@ -53,7 +53,15 @@ func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
 		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="error"} 0`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 0`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="CREATE",rule="internal-error"} 0`,
+		`awsauth_guard_reviews_total{dry_run="false",operation="other",verdict="error"} 0`,
 		`awsauth_guard_would_deny_total{rule="role-path"} 0`,
+		`awsauth_guard_would_deny_total{rule="internal-error"} 0`,
+		`awsauth_guard_overrides_total{kind="break-glass"} 0`,
+		`awsauth_guard_overrides_total{kind="allow-removal"} 0`,
+		`awsauth_guard_rule_panics_total{rule="role-path"} 0`,
+		`awsauth_guard_rule_panics_total{rule="internal-error"} 0`,
+		`awsauth_guard_config_reloads_total{result="success"} 0`,
+		`awsauth_guard_config_reloads_total{result="failure"} 0`,
 		`awsauth_guard_review_duration_seconds_bucket{le="0.0001"} 0`,
 		`awsauth_guard_review_duration_seconds_bucket{le="10"} 0`,
 	} {
@@ -72,6 +80,10 @@ func TestRecorder(t *testing.T) {
 	r.Rejected("emptied", "UPDATE", false)
 	r.Reviewed("DELETE", "warn", true, 20*time.Second)
 	r.WouldDeny("emptied")
+	r.Overridden("break-glass")
+	r.Panicked("emptied")
+	r.Overridden("arn:aws:iam::111122223333:role/a")
+	r.Panicked("arn:aws:iam::111122223333:role/a")
 	// What does not belong to the closed sets never becomes a label.
 	r.Reviewed("CONNECT", "maybe", false, 0)
 	r.Rejected("arn:aws:iam::111122223333:role/a", "PATCH", true)
@@ -84,6 +96,8 @@ func TestRecorder(t *testing.T) {
 		}
 	}
 	want := []string{
+		`awsauth_guard_overrides_total{kind="break-glass"} 1`,
+		`awsauth_guard_overrides_total{kind="other"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="emptied"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 1`,
 		`awsauth_guard_rejections_total{dry_run="true",operation="other",rule="internal-error"} 1`,
@@ -109,10 +123,38 @@ func TestRecorder(t *testing.T) {
 		`awsauth_guard_reviews_total{dry_run="false",operation="UPDATE",verdict="deny"} 1`,
 		`awsauth_guard_reviews_total{dry_run="false",operation="other",verdict="error"} 1`,
 		`awsauth_guard_reviews_total{dry_run="true",operation="DELETE",verdict="warn"} 1`,
+		`awsauth_guard_rule_panics_total{rule="emptied"} 1`,
+		`awsauth_guard_rule_panics_total{rule="internal-error"} 1`,
 		`awsauth_guard_would_deny_total{rule="emptied"} 1`,
 		`awsauth_guard_would_deny_total{rule="internal-error"} 1`,
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("changed series (-want +got):\n%s", diff)
 	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	r := metrics.New(nil)
+	is := func(generation, success, failure, successful string) {
+		t.Helper()
+		got := ours(t, r)
+		for _, want := range []string{
+			"awsauth_guard_config_generation " + generation,
+			`awsauth_guard_config_reloads_total{result="success"} ` + success,
+			`awsauth_guard_config_reloads_total{result="failure"} ` + failure,
+			"awsauth_guard_config_last_reload_successful " + successful,
+		} {
+			if !slices.Contains(got, want) {
+				t.Errorf("no %s", want)
+			}
+		}
+	}
+	is("0", "0", "0", "0")
+	r.ConfigInUse(1)
+	is("1", "0", "0", "1")
+	r.ConfigRefused()
+	is("1", "0", "1", "0")
+	r.ConfigInUse(2)
+	is("2", "1", "1", "1")
 }

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
-	cradmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
@@ -25,7 +24,7 @@ type reviewCase struct {
 	entries, bytes int // of the new document
 	noOp           bool
 	handler        *admission.Handler
-	request        cradmission.Request
+	request        *admissionv1.AdmissionRequest
 	data           map[string]string // the new document
 }
 
@@ -61,11 +60,12 @@ func newHandler() *admission.Handler {
 	for _, rule := range validate.Rules() {
 		rules = append(rules, rule.ID)
 	}
+	policy := validate.Policy{
+		Protected:   []validate.Protected{{ARN: adminRole, Groups: []string{admins}}},
+		AdminGroups: []string{admins},
+	}
 	return admission.New(admission.Options{
-		Policy: validate.Policy{
-			Protected:   []validate.Protected{{ARN: adminRole, Groups: []string{admins}}},
-			AdminGroups: []string{admins},
-		},
+		Policy:   func() validate.Policy { return policy },
 		Recorder: metrics.New(rules),
 		Logger:   slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
 	})
@@ -73,16 +73,16 @@ func newHandler() *admission.Handler {
 
 // newRequest returns the review of an edit by someone whom the old document maps, so that the rules about the
 // requester have all their work to do.
-func newRequest(e edit) (cradmission.Request, error) {
+func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	before, err := configMap(e.old)
 	if err != nil {
-		return cradmission.Request{}, err
+		return nil, err
 	}
 	after, err := configMap(e.new)
 	if err != nil {
-		return cradmission.Request{}, err
+		return nil, err
 	}
-	return cradmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+	return &admissionv1.AdmissionRequest{
 		UID:       "0d1c8a52-7d6f-4c9b-9c3e-0f5b8e0a6d11",
 		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
 		Resource:  metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
@@ -101,12 +101,12 @@ func newRequest(e edit) (cradmission.Request, error) {
 		},
 		Object:    runtime.RawExtension{Raw: after},
 		OldObject: runtime.RawExtension{Raw: before},
-	}}, nil
+	}, nil
 }
 
 // check makes sure that what is measured is the whole work: a review without findings, a text without errors.
 func (c *reviewCase) check() error {
-	response := c.handler.Handle(context.Background(), c.request)
+	response := c.handler.Review(context.Background(), c.request)
 	if !response.Allowed || len(response.Warnings) > 0 {
 		return fmt.Errorf("the guard is expected to allow it in silence: %v, warnings %q", response.Result, response.Warnings)
 	}
@@ -125,7 +125,7 @@ func (c *reviewCase) review(b *testing.B) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
-		if response := c.handler.Handle(b.Context(), c.request); !response.Allowed {
+		if response := c.handler.Review(b.Context(), c.request); !response.Allowed {
 			b.Fatal(response.Result)
 		}
 	}

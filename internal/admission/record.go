@@ -1,0 +1,160 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// maxListed bounds lists within a log line: principals, the groups of one, overrides.
+const maxListed = 20
+
+// record counts and logs a review. Nothing of the objects is logged but the name of one that is
+// not aws-auth, and of aws-auth who gains and loses which groups.
+func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest, o *outcome, took time.Duration) {
+	h.count(req, o, took)
+	for _, f := range o.failures {
+		h.log.LogAttrs(ctx, slog.LevelError, "a rule panicked",
+			slog.String("uid", string(req.UID)),
+			slog.String("rule", f.Rule),
+			slog.String("panic", shorten(fmt.Sprint(f.Panic), maxLogged)),
+			slog.String("stack", string(f.Stack)),
+		)
+	}
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("uid", string(req.UID)),
+		slog.String("operation", shorten(string(req.Operation), maxLogged)),
+		slog.String("requester", shorten(req.UserInfo.Username, maxLogged)),
+		slog.Bool("dry_run", isDryRun(req)),
+		slog.String("verdict", o.verdict),
+		slog.Any("rules", append([]string{}, o.rules...)),
+		slog.Float64("duration_seconds", took.Seconds()),
+	}
+	if len(o.wouldDeny) > 0 {
+		attrs = append(attrs, slog.Any("would_deny", o.wouldDeny))
+	}
+	if len(o.overrides) > 0 {
+		attrs = append(attrs, slog.Any("overrides", overrideList(o.overrides)))
+	}
+	attrs = append(attrs, accessAttrs(o.access)...)
+	if o.verdict == outcomeSkipped {
+		attrs = append(attrs, slog.String("object", shorten(describe(req), maxLogged)))
+	}
+	if len(o.overrides) > 0 || len(o.failures) > 0 {
+		level = slog.LevelWarn
+	}
+	if o.err != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("err", shorten(o.err.Error(), maxLogged)))
+	}
+	if o.stack != nil {
+		attrs = append(attrs, slog.String("stack", string(o.stack)))
+	}
+	h.log.LogAttrs(ctx, level, "review", attrs...)
+}
+
+func (h *Handler) count(req *admissionv1.AdmissionRequest, o *outcome, took time.Duration) {
+	operation, dryRun := string(req.Operation), isDryRun(req)
+	h.recorder.Reviewed(operation, o.verdict, dryRun, took)
+	for _, rule := range o.denied {
+		h.recorder.Rejected(rule, operation, dryRun)
+	}
+	for _, rule := range o.wouldDeny {
+		h.recorder.WouldDeny(rule)
+	}
+	for _, kind := range overrideKinds(o.overrides) {
+		h.recorder.Overridden(kind)
+	}
+	for _, f := range o.failures {
+		h.recorder.Panicked(f.Rule)
+	}
+}
+
+func isDryRun(req *admissionv1.AdmissionRequest) bool { return req.DryRun != nil && *req.DryRun }
+
+// accessLine is one principal in a log line.
+type accessLine struct {
+	Principal string   `json:"principal"`
+	Groups    []string `json:"groups"`
+}
+
+// String is for the text log.
+func (a accessLine) String() string { return a.Principal + "[" + strings.Join(a.Groups, " ") + "]" }
+
+// accessList is a bounded list of principals.
+type accessList struct {
+	lines []accessLine
+	more  int
+}
+
+func (l *accessList) add(arn string, groups []string) {
+	if len(l.lines) == maxListed {
+		l.more++
+		return
+	}
+	line := accessLine{Principal: shorten(arn, maxLogged), Groups: []string{}}
+	for i, group := range groups {
+		if i == maxListed {
+			line.Groups = append(line.Groups, fmt.Sprintf("%d more", len(groups)-maxListed))
+			break
+		}
+		line.Groups = append(line.Groups, shorten(group, maxLogged))
+	}
+	l.lines = append(l.lines, line)
+}
+
+func (l *accessList) attrs(key string) (attrs []slog.Attr) {
+	if len(l.lines) > 0 {
+		attrs = append(attrs, slog.Any(key, l.lines))
+	}
+	if l.more > 0 {
+		attrs = append(attrs, slog.Int(key+"_more", l.more))
+	}
+	return attrs
+}
+
+// accessAttrs says who gains and who loses which groups, or the access itself.
+func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
+	var gains, losses accessList
+	for _, c := range changes {
+		if c.New || len(c.Gained) > 0 {
+			gains.add(c.ARN, c.Gained)
+		}
+		if c.Gone || len(c.Lost) > 0 {
+			losses.add(c.ARN, c.Lost)
+		}
+	}
+	return append(gains.attrs("gains"), losses.attrs("losses")...)
+}
+
+// overrideKinds returns the kinds among overrides, each once.
+func overrideKinds(overrides []validate.Override) (kinds []string) {
+	for _, kind := range validate.OverrideKinds() {
+		for _, o := range overrides {
+			if o.Kind == kind {
+				kinds = append(kinds, kind)
+				break
+			}
+		}
+	}
+	return kinds
+}
+
+// overrideList writes overrides for logs and audit events.
+func overrideList(overrides []validate.Override) (list []string) {
+	for i, o := range overrides {
+		if i == maxListed {
+			return append(list, fmt.Sprintf("%d more", len(overrides)-maxListed))
+		}
+		list = append(list, o.Kind+": "+clean(o.Detail, maxLogged))
+	}
+	return list
+}

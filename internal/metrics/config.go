@@ -1,0 +1,50 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Results of a reload.
+const (
+	success = "success"
+	refused = "failure"
+)
+
+// configMetrics tell which configuration is in use.
+type configMetrics struct {
+	generation, successful prometheus.Gauge
+	reloads                *prometheus.CounterVec
+}
+
+func newConfigMetrics() configMetrics {
+	m := configMetrics{
+		generation: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "awsauth_guard_config_generation",
+			Help: "How many configurations this process has used; the first is 1.",
+		}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awsauth_guard_config_reloads_total",
+			Help: "Changes of the configuration file by result: success (in use now) or failure (refused, and the one before stays in use).",
+		}, []string{"result"}),
+		successful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "awsauth_guard_config_last_reload_successful",
+			Help: "1 if the newest configuration file is in use, 0 if it was refused.",
+		}),
+	}
+	m.reloads.WithLabelValues(success)
+	m.reloads.WithLabelValues(refused)
+	return m
+}
+
+// ConfigInUse says that the newest configuration is in use. The first generation is 1, which is no reload.
+func (r *Recorder) ConfigInUse(generation int) {
+	r.config.generation.Set(float64(generation))
+	r.config.successful.Set(1)
+	if generation > 1 {
+		r.config.reloads.WithLabelValues(success).Inc()
+	}
+}
+
+// ConfigRefused counts a configuration file that is not used.
+func (r *Recorder) ConfigRefused() {
+	r.config.successful.Set(0)
+	r.config.reloads.WithLabelValues(refused).Inc()
+}
