@@ -7,13 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 )
 
 // Options are the flags of the webhook.
 type Options struct {
-	// ConfigFile is the GuardConfig file. Empty means the default configuration.
+	// ConfigFile is the GuardConfig file. Empty means the default configuration. The file may be
+	// replaced at any time; one that is wrong is not used.
 	ConfigFile string
 	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files may be
 	// replaced at any time, as the kubelet does with those of a Secret.
@@ -25,6 +27,9 @@ type Options struct {
 	MetricsAddress string
 	// HealthAddress is where /healthz and /readyz are served over plain HTTP.
 	HealthAddress string
+	// ShutdownDelay is how long reviews are still accepted after SIGTERM, while /readyz fails: so long
+	// does it take until every API server has learned not to send any more.
+	ShutdownDelay time.Duration
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// LogFormat is json or text.
@@ -40,11 +45,12 @@ type Options struct {
 
 // AddFlags adds the options to a flag set. Their present values become the defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`; without it nobody is protected by name, and all other rules hold")
+	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it nobody is protected by name, and all other rules hold")
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes (required)")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
+	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay", o.ShutdownDelay, "`time` after SIGTERM in which reviews are still accepted while /readyz fails")
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "least `level` that is logged: debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "`format` of the log: json or text")
 	fs.BoolVar(&o.ShowVersion, "version", o.ShowVersion, "print the version and exit")
@@ -56,6 +62,7 @@ func DefaultOptions() *Options {
 		WebhookAddress: ":9443",
 		MetricsAddress: ":8080",
 		HealthAddress:  ":8081",
+		ShutdownDelay:  10 * time.Second,
 		LogLevel:       "info",
 		LogFormat:      "json",
 	}
@@ -69,14 +76,14 @@ func (o *Options) Complete() error {
 		errs = append(errs, errors.New("--cert-dir is missing: name the folder that holds tls.crt and tls.key"))
 	}
 	var err error
-	if o.host, o.port, err = splitAddress("--webhook-bind-address", o.WebhookAddress); err != nil {
-		errs = append(errs, err)
-	}
-	if _, _, err := splitAddress("--metrics-bind-address", o.MetricsAddress); err != nil {
-		errs = append(errs, err)
-	}
-	if _, _, err := splitAddress("--health-probe-bind-address", o.HealthAddress); err != nil {
-		errs = append(errs, err)
+	o.host, o.port, err = splitAddress("--webhook-bind-address", o.WebhookAddress)
+	errs = append(errs, err)
+	_, _, err = splitAddress("--metrics-bind-address", o.MetricsAddress)
+	errs = append(errs, err)
+	_, _, err = splitAddress("--health-probe-bind-address", o.HealthAddress)
+	errs = append(errs, err)
+	if o.ShutdownDelay < 0 {
+		errs = append(errs, fmt.Errorf("--shutdown-delay is %s: write 0s or more", o.ShutdownDelay))
 	}
 	if err := o.level.UnmarshalText([]byte(o.LogLevel)); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level is %q: write debug, info, warn or error", o.LogLevel))
@@ -92,8 +99,11 @@ func splitAddress(flag, address string) (host string, port int, err error) {
 	if err == nil {
 		port, err = strconv.Atoi(text)
 	}
-	if err != nil || port < 0 || port > 65535 {
+	switch {
+	case err != nil:
 		return "", 0, fmt.Errorf("%s is %q: write HOST:PORT or :PORT", flag, address)
+	case port < 0 || port > 65535:
+		return "", 0, fmt.Errorf("%s is %q: a port is at most 65535", flag, address)
 	}
 	return host, port, nil
 }

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
-
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
@@ -28,7 +26,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 		return nil, fmt.Errorf("serving %s: %w", name, err)
 	}
 	log.Info("serving", "port", name, "address", listener.Addr().String())
-	return &port{name, listener, &http.Server{
+	return &port{name: name, listener: listener, server: &http.Server{
 		Handler: handler,
 		// Probes and scrapes are small and quick; these bounds keep a stuck client from holding on.
 		ReadHeaderTimeout: 5 * time.Second,
@@ -63,17 +61,5 @@ func (p *port) close() error { return p.listener.Close() }
 func metricsMux(recorder *metrics.Recorder, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", recorder.Handler(slog.NewLogLogger(log.Handler(), slog.LevelError)))
-	return mux
-}
-
-// healthMux serves /healthz, which says that the process is alive, and /readyz, which says that
-// reviews are answered. With ?verbose they list their checks.
-func healthMux(started healthz.Checker, certs *certificates) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/healthz", http.StripPrefix("/healthz", &healthz.Handler{}))
-	mux.Handle("/readyz", http.StripPrefix("/readyz", &healthz.Handler{Checks: map[string]healthz.Checker{
-		"webhook":     started,
-		"certificate": certs.loaded,
-	}}))
 	return mux
 }

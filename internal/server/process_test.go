@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -21,6 +22,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
@@ -82,7 +85,7 @@ func start(t *testing.T, certDir string, args ...string) *process {
 	p := &process{log: newOutput(), stop: stop, status: status}
 	args = append([]string{
 		"--cert-dir", certDir, "--webhook-bind-address", "127.0.0.1:0",
-		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0",
+		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--shutdown-delay", "0s",
 	}, args...)
 	var running sync.WaitGroup
 	running.Go(func() { status <- server.Main(ctx, args, io.Discard, p.log) })
@@ -116,6 +119,41 @@ func start(t *testing.T, certDir string, args ...string) *process {
 		return code == http.StatusOK
 	})
 	return p
+}
+
+// post sends a review over HTTP/2 on a new connection.
+func (p *process) post(ctx context.Context, path, body string) (*admissionv1.AdmissionResponse, error) {
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		ForceAttemptHTTP2: true,
+	}}
+	defer client.CloseIdleConnections()
+	return p.send(ctx, client, path, strings.NewReader(body))
+}
+
+func (p *process) send(ctx context.Context, client *http.Client, path string, body io.Reader) (*admissionv1.AdmissionResponse, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+p.webhook+path, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Expect", "100-continue") // which clients without a time for it send and do not wait for
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+		return nil, errors.New(response.Status)
+	}
+	var answer admissionv1.AdmissionReview
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return nil, err
+	}
+	if answer.Response == nil {
+		return nil, errors.New("the answer is no review")
+	}
+	return answer.Response, nil
 }
 
 // eventually waits until something holds.

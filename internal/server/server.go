@@ -15,7 +15,6 @@ import (
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
-	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
@@ -83,23 +82,19 @@ Flags:
 
 // run serves until the context ends or something fails.
 func run(ctx context.Context, o *Options, log *slog.Logger) error {
-	cfg := config.Default()
-	if o.ConfigFile != "" {
-		var err error
-		if cfg, err = config.Load(o.ConfigFile); err != nil {
-			return err
-		}
-	}
 	recorder := metrics.New(ruleIDs())
-	handler := admission.New(admission.Options{Policy: cfg.Policy(), Recorder: recorder, Logger: log})
-	log.Info("starting", "version", version.String(), "config", o.ConfigFile,
-		"protected", len(cfg.Protected), "admin_groups", cfg.AdminGroups)
-
+	cfg, err := newConfiguration(o.ConfigFile, recorder, log)
+	if err != nil {
+		return err
+	}
+	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
+	limitMemory(log)
 	certs, err := newCertificates(o.CertDir)
 	if err != nil {
 		return err
 	}
-	webhook, err := newWebhook(ctx, o, certs, handler.Webhook(), log)
+	handler := admission.New(admission.Options{Policy: cfg.policy, Recorder: recorder, Logger: log})
+	webhook, err := newReviews(ctx, o, certs, handler, log)
 	if err != nil {
 		return err
 	}
@@ -107,17 +102,16 @@ func run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	health, err := listen(ctx, "health", o.HealthAddress, healthMux(webhook.StartedChecker(), certs), log)
+	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: certs, config: cfg}
+	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())
 	}
-	reviews := func(ctx context.Context) error {
-		if err := webhook.Start(ctx); err != nil {
-			return fmt.Errorf("serving webhook: %w", err)
-		}
-		return nil
+	webhook.leave = func() {
+		ready.leaving.Store(true)
+		log.Info("stopping", "delay_seconds", o.ShutdownDelay.Seconds())
 	}
-	return serve(ctx, reviews, certs.watch, measured.serve, health.serve)
+	return serve(ctx, webhook.serve, certs.watch, cfg.watch, measured.serve, health.serve)
 }
 
 // serve runs everything until the context ends or one of them fails. The main function ends

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -29,47 +28,25 @@ const deletion = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","
 		"data":{"mapRoles":"- {rolearn: arn:aws:iam::111122223333:role/team, username: team, groups: [dev]}"}}}}`
 
 // review posts a review over HTTP/2 and TLS.
-func review(t *testing.T, p *process, path, body string) (*admissionv1.AdmissionResponse, int) {
+func review(t *testing.T, p *process, path, body string) *admissionv1.AdmissionResponse {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
-		ForceAttemptHTTP2: true,
-	}}
-	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+p.webhook+path, strings.NewReader(body))
+	answer, err := p.post(t.Context(), path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, response.StatusCode
-	}
-	var answer admissionv1.AdmissionReview
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Response == nil {
-		t.Fatalf("no review came back: %v\n%s", err, text)
-	}
-	return answer.Response, response.StatusCode
+	return answer
 }
 
 func TestServe(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 
-	answer, _ := review(t, p, "/validate-aws-auth", deletion)
+	answer := review(t, p, "/validate-aws-auth", deletion)
 	if answer.Allowed || answer.UID != "u1" || answer.Result.Code != 403 || !strings.Contains(answer.Result.Message, "[deleted]") {
 		t.Errorf("deletion: got %+v with %+v", answer, answer.Result)
 	}
-	if _, code := review(t, p, "/", deletion); code != http.StatusNotFound {
-		t.Errorf("another path: got the code %d", code)
+	if _, err := p.post(t.Context(), "/", deletion); err == nil || err.Error() != "404 Not Found" {
+		t.Errorf("another path: got %v", err)
 	}
 	if lines := p.log.lines("review"); len(lines) != 1 || lines[0]["uid"] != "u1" || lines[0]["verdict"] != "deny" {
 		t.Errorf("log of reviews: %v", lines)
@@ -89,7 +66,7 @@ func TestServe(t *testing.T) {
 
 	for path, want := range map[string]string{
 		"/healthz": "ok", "/readyz": "ok",
-		"/readyz?verbose": "[+]certificate ok\n[+]webhook ok\nhealthz check passed\n",
+		"/readyz?verbose": "[+]certificate ok\n[+]shutdown ok\n[+]webhook ok\nhealthz check passed\nconfiguration: generation 1 in use\n",
 	} {
 		if code, body := get(t, "http://"+p.health+path); code != http.StatusOK || body != want {
 			t.Errorf("%s: got %d and %q, want %q", path, code, body, want)
@@ -119,63 +96,6 @@ func TestTLSBelow13IsRefused(t *testing.T) {
 	}
 }
 
-// The kubelet puts a new Secret beside the old one and renames a symbolic link over the old link.
-func TestCertificateIsReloaded(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	link := func(target, name string) {
-		t.Helper()
-		if err := os.Symlink(target, filepath.Join(folder, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	certificate(t, filepath.Join(folder, "..1"), 1)
-	link("..1", "..data")
-	link("..data/tls.crt", "tls.crt")
-	link("..data/tls.key", "tls.key")
-
-	p := start(t, folder)
-	serial := func() int64 {
-		state, err := dial(t, p.webhook, tls.VersionTLS13)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return state.PeerCertificates[0].SerialNumber.Int64()
-	}
-	if got := serial(); got != 1 {
-		t.Fatalf("the first certificate has the serial number %d", got)
-	}
-	for n := int64(2); n <= 3; n++ {
-		name := fmt.Sprintf("..%d", n)
-		certificate(t, filepath.Join(folder, name), n)
-		link(name, "..data_tmp")
-		if err := os.Rename(filepath.Join(folder, "..data_tmp"), filepath.Join(folder, "..data")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.RemoveAll(filepath.Join(folder, fmt.Sprintf("..%d", n-1))); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the new certificate is served", func() bool { return serial() == n })
-	}
-	if code, _ := get(t, "http://"+p.health+"/readyz"); code != http.StatusOK {
-		t.Errorf("readyz says %d", code)
-	}
-}
-
-func TestConfigIsUsed(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "guard.yaml")
-	text := "apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\nadminGroups: [dev]\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, newCertDir(t), "--config", file, "--log-level", "debug")
-	answer, _ := review(t, p, "/validate-aws-auth", deletion)
-	if rules := answer.AuditAnnotations["rules"]; rules != "deleted,last-admin" {
-		t.Errorf("with dev as admin group the rules are %q", rules)
-	}
-}
-
 // run calls Main with arguments with which it must end by itself.
 func run(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
@@ -194,7 +114,7 @@ func TestVersionAndHelp(t *testing.T) {
 	for _, flag := range []string{
 		"--config file", "--cert-dir folder", `--webhook-bind-address host:port`, `(default ":9443")`,
 		"--metrics-bind-address host:port", `(default ":8080")`, "--health-probe-bind-address host:port", `(default ":8081")`,
-		"--log-level level", "--log-format format", "--version",
+		"--shutdown-delay time", "(default 10s)", "--log-level level", "--log-format format", "--version",
 	} {
 		if status != 0 || !strings.Contains(out, flag) {
 			t.Errorf("--help: status %d, no %s in\n%s", status, flag, out)
@@ -215,10 +135,11 @@ func TestBadFlags(t *testing.T) {
 		{
 			[]string{
 				"--cert-dir", "x", "--webhook-bind-address", "9443", "--metrics-bind-address", ":http",
-				"--health-probe-bind-address", ":70000", "--log-level", "loud", "--log-format", "xml",
+				"--health-probe-bind-address", ":70000", "--shutdown-delay", "-1s", "--log-level", "loud", "--log-format", "xml",
 			}, `awsauth-guard-webhook: --webhook-bind-address is "9443": write HOST:PORT or :PORT
 awsauth-guard-webhook: --metrics-bind-address is ":http": write HOST:PORT or :PORT
-awsauth-guard-webhook: --health-probe-bind-address is ":70000": write HOST:PORT or :PORT
+awsauth-guard-webhook: --health-probe-bind-address is ":70000": a port is at most 65535
+awsauth-guard-webhook: --shutdown-delay is -1s: write 0s or more
 awsauth-guard-webhook: --log-level is "loud": write debug, info, warn or error
 awsauth-guard-webhook: --log-format is "xml": write json or text
 `,
@@ -249,7 +170,7 @@ func TestCannotStart(t *testing.T) {
 	}{
 		{"a bad configuration", []string{"--cert-dir", certs, "--config", file}, []string{
 			file + `:2: kind: is "Guard"; write GuardConfig`,
-			file + `:3: mode: is no field; the fields are apiVersion, kind, protected, adminGroups`,
+			file + `:3: mode: is "off"; write enforce or warn`,
 		}},
 		{"no configuration", []string{"--cert-dir", certs, "--config", filepath.Join(none, "x")}, []string{
 			"reading the configuration: open " + filepath.Join(none, "x") + ": no such file or directory",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -18,8 +19,17 @@ import (
 // webhookPath is where the API server sends its reviews.
 const webhookPath = "/validate-aws-auth"
 
-// newWebhook returns the server of admission reviews. It listens when it is started.
-func newWebhook(ctx context.Context, o *Options, certs *certificates, handler http.Handler, log *slog.Logger) (webhook.Server, error) {
+// reviews is the port on which the API server asks, served by controller-runtime.
+type reviews struct {
+	server  webhook.Server
+	address string
+	delay   time.Duration // how long it goes on after it was told to stop
+	leave   func()        // says that it will stop
+	log     *slog.Logger
+}
+
+// newReviews returns the server of admission reviews. It listens when it is started.
+func newReviews(ctx context.Context, o *Options, certs *certificates, handler http.Handler, log *slog.Logger) (*reviews, error) {
 	number := o.port
 	if number == 0 { // which controller-runtime takes for its own default
 		var err error
@@ -36,8 +46,7 @@ func newWebhook(ctx context.Context, o *Options, certs *certificates, handler ht
 		}},
 	})
 	server.Register(webhookPath, handler)
-	log.Info("serving", "port", "webhook", "address", net.JoinHostPort(o.host, strconv.Itoa(number)), "path", webhookPath)
-	return server, nil
+	return &reviews{server: server, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, log: log}, nil
 }
 
 // freePort finds a port on which nobody listens at the moment.
@@ -53,6 +62,48 @@ func freePort(ctx context.Context, host string) (int, error) {
 	return strconv.Atoi(text)
 }
 
+// serve answers until the context ends, says then that it leaves, and goes on to answer for the
+// delay. The API server learns only after a while that an address is gone, and a review that finds
+// no listener is lost. Reviews in flight are finished.
+func (r *reviews) serve(ctx context.Context) error {
+	open, closing := context.WithCancel(context.WithoutCancel(ctx))
+	defer closing()
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-open.Done():
+			return
+		}
+		r.leave()
+		timer := time.NewTimer(r.delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-open.Done():
+		}
+		closing()
+	}()
+	go r.logStart(open)
+	if err := r.server.Start(open); err != nil {
+		return fmt.Errorf("serving webhook: %w", err)
+	}
+	return nil
+}
+
+// logStart logs the address as soon as it is served.
+func (r *reviews) logStart(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for started := r.server.StartedChecker(); started(nil) != nil; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	r.log.Info("serving", "port", "webhook", "address", r.address, "path", webhookPath)
+}
+
 // certificates is the serving certificate, reloaded when its files change.
 type certificates struct{ watcher *certwatcher.CertWatcher }
 
@@ -62,7 +113,9 @@ func newCertificates(folder string) (*certificates, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the serving certificate: %w", err)
 	}
-	return &certificates{watcher}, nil
+	// It watches the files and reads them from time to time as well; an event that it misses while
+	// they are swapped costs this long. Reading two small files takes no time worth saving.
+	return &certificates{watcher.WithWatchInterval(2 * time.Second)}, nil
 }
 
 // watch reloads the certificate until the context ends. Without a watch the process would go on

@@ -1,0 +1,113 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// The kubelet puts a new Secret beside the old one and renames a symbolic link over the old link.
+func TestCertificateIsReloaded(t *testing.T) {
+	t.Parallel()
+	files := newSecret(t)
+	p := start(t, files.folder)
+	if got := p.serial(t); got != 1 {
+		t.Fatalf("the first certificate has the serial number %d", got)
+	}
+	for range 2 {
+		files.replace()
+		eventually(t, "the new certificate is served", func() bool { return p.serial(t) == files.number })
+	}
+	if code, _ := get(t, "http://"+p.health+"/readyz"); code != http.StatusOK {
+		t.Errorf("readyz says %d", code)
+	}
+}
+
+// Every review is on a connection of its own, so that each needs a certificate and its key.
+func TestReviewsWhileCertificatesAreSwapped(t *testing.T) {
+	t.Parallel()
+	files := newSecret(t)
+	p := start(t, files.folder)
+	const swaps, senders = 100, 4
+	var answered atomic.Int64
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	for range senders {
+		running.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				answer, err := p.post(t.Context(), "/validate-aws-auth", deletion)
+				if err != nil || answer.Allowed || answer.UID != "u1" {
+					t.Errorf("review %d: got %+v, %v", answered.Load(), answer, err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for range swaps {
+		files.replace()
+		before := answered.Load()
+		eventually(t, "a review is answered after a swap", func() bool { return t.Failed() || answered.Load() > before })
+	}
+	close(done)
+	running.Wait()
+	eventually(t, "the last certificate is served", func() bool { return p.serial(t) == files.number })
+	t.Logf("%d reviews beside %d swaps", answered.Load(), swaps)
+}
+
+// serial is the serial number of the certificate that is served.
+func (p *process) serial(t *testing.T) int64 {
+	t.Helper()
+	state, err := dial(t, p.webhook, tls.VersionTLS13)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.PeerCertificates[0].SerialNumber.Int64()
+}
+
+// secret is a folder with a certificate as the kubelet mounts it.
+type secret struct {
+	t      *testing.T
+	folder string
+	number int64
+}
+
+func newSecret(t *testing.T) *secret {
+	t.Helper()
+	s := &secret{t: t, folder: t.TempDir()}
+	s.replace()
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		if err := os.Symlink("..data/"+name, filepath.Join(s.folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// replace puts a new certificate in the place of the old one; its serial number is the number.
+func (s *secret) replace() {
+	s.t.Helper()
+	s.number++
+	name := fmt.Sprintf("..%d", s.number)
+	certificate(s.t, filepath.Join(s.folder, name), s.number)
+	tmp := filepath.Join(s.folder, "..data_tmp")
+	if err := os.Symlink(name, tmp); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(tmp, filepath.Join(s.folder, "..data")); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.folder, fmt.Sprintf("..%d", s.number-1))); err != nil {
+		s.t.Fatal(err)
+	}
+}

@@ -1,0 +1,96 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"time"
+)
+
+// When the process is asked to end it is not ready at once, answers new reviews for the delay,
+// finishes what it has begun, and has its metrics and health up to the end.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
+	asked := time.Now()
+	p.stop()
+	eventually(t, "it is not ready", func() bool {
+		code, _ := get(t, "http://"+p.health+"/readyz")
+		return code == http.StatusInternalServerError
+	})
+	if code, _ := get(t, "http://"+p.health+"/healthz"); code != http.StatusOK {
+		t.Errorf("it is not alive: %d", code)
+	}
+	// New connections are taken for the whole delay, and none is lost before.
+	lost := time.Time{}
+	for n := 0; lost.IsZero(); n++ {
+		answer, err := p.post(t.Context(), "/validate-aws-auth", deletion)
+		switch {
+		case err != nil:
+			lost = time.Now()
+			if n == 0 {
+				t.Errorf("the first review after the signal: %v", err)
+			}
+		case answer.UID != "u1" || answer.Allowed:
+			t.Errorf("got %+v", answer)
+		}
+	}
+	if after := lost.Sub(asked); after < 2*time.Second {
+		t.Errorf("the listener was closed after %s", after)
+	}
+	if status := <-p.status; status != 0 || len(p.log.lines("stopped")) != 1 || len(p.log.lines("stopping")) != 1 {
+		t.Errorf("stopped with the status %d:\n%s", status, p.log)
+	}
+}
+
+// A review whose body is still on its way when the listener closes is answered.
+func TestShutdownFinishesReviews(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, ExpectContinueTimeout: patience,
+	}}
+	defer client.CloseIdleConnections()
+	reading := make(chan struct{}) // closed when the handler asks for the body
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(reading) }})
+	body, sender := io.Pipe()
+	answered := make(chan error, 1)
+	go func() {
+		answer, err := p.send(ctx, client, "/validate-aws-auth", body)
+		if err == nil && (answer.UID != "u1" || answer.Allowed) {
+			t.Errorf("got %+v", answer)
+		}
+		answered <- err
+	}()
+	<-reading
+	p.stop()
+	eventually(t, "the listener is closed", func() bool {
+		_, err := dial(t, p.webhook, tls.VersionTLS13)
+		return err != nil
+	})
+	if code, _ := get(t, "http://"+p.metrics+"/metrics"); code != http.StatusOK {
+		t.Errorf("metrics: %d", code)
+	}
+	if _, err := io.Copy(sender, strings.NewReader(deletion)); err != nil {
+		t.Fatal(err)
+	}
+	sender.Close()
+	if err := <-answered; err != nil {
+		t.Errorf("the review was lost: %v", err)
+	}
+	if status := <-p.status; status != 0 {
+		t.Errorf("stopped with the status %d:\n%s", status, p.log)
+	}
+}
+
+// The limit of memory is said once, whatever it is.
+func TestMemoryIsLimited(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+	if n := len(p.log.lines("memory is limited")) + len(p.log.lines("memory is not limited")); n != 1 {
+		t.Errorf("the log says it %d times:\n%s", n, p.log)
+	}
+}
