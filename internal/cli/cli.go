@@ -94,7 +94,7 @@ the admission webhook awsauth-guard. It needs no cluster and no AWS account.`,
 	}
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
-	root.AddCommand(a.lintCommand(), a.explainCommand())
+	root.AddCommand(a.lintCommand(), a.explainCommand(), a.configCommand())
 	return root
 }
 

@@ -88,6 +88,7 @@ func TestUnwrittenOutput(t *testing.T) {
 	for _, args := range []string{
 		"lint -o json ../../examples/aws-auth.yaml",
 		"lint ../../examples/broken.yaml",
+		"config check ../../examples/guard.yaml",
 		"explain -f ../../examples/aws-auth.yaml arn:aws:iam::111122223333:role/deploy",
 	} {
 		var stderr bytes.Buffer
@@ -104,7 +105,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	var stdout, stderr bytes.Buffer
 	status := cli.Main(ctx, []string{"kubectl-awsauth", "lint", "../../examples/aws-auth.yaml"}, strings.NewReader(""), &stdout, &stderr)
-	if want := "error: stopped before reading ../../examples/aws-auth.yaml: context canceled\n"; status != 2 || stderr.String() != want {
+	if want := "error: reading manifests: stopped before ../../examples/aws-auth.yaml: context canceled\n"; status != 2 || stderr.String() != want {
 		t.Errorf("status %d, stderr %q", status, &stderr)
 	}
 }

@@ -77,11 +77,28 @@ func (a *app) answer(in input, arn string) (report.Explanation, error) {
 	}
 	c := newCaller(arn)
 	resolution := m.Object.Load().Resolve(c.arn)
-	e := report.NewExplanation(arn, resolution, c.reasons(m.Object, resolution))
-	if at := m.Object.Parse().EntryAt(resolution); at.Line > 0 {
+	document := m.Object.Parse()
+	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), passedOver(document, resolution)...))
+	if at := document.EntryAt(resolution); at.Line > 0 {
 		e.At = fmt.Sprintf("%s:%d:%d", in.name, at.Line, at.Column)
 	}
 	return e, nil
+}
+
+// passedOver names the values of the entry that answers which the authenticator does not read.
+func passedOver(d *awsauth.Document, r awsauth.Resolution) []string {
+	list := d.Roles
+	if r.Source == awsauth.MapUsers {
+		list = d.Users
+	}
+	if len(r.Matches) == 0 || r.Index >= len(list) {
+		return nil
+	}
+	var reasons []string
+	for _, w := range list[r.Index].WrongTypes() {
+		reasons = append(reasons, fmt.Sprintf("%s is %s, not %s, and is passed over", w.At().Path, w.Got, w.Want))
+	}
+	return reasons
 }
 
 // unreadable is the answer from a file that kubectl would not apply: nobody is mapped by it.

@@ -25,23 +25,26 @@ type input struct {
 
 // read reads a file, or standard input, and finds its aws-auth manifests.
 func (a *app) read(ctx context.Context, name string) (input, error) {
-	if err := ctx.Err(); err != nil {
-		return input{}, fmt.Errorf("stopped before reading %s: %w", name, err)
-	}
-	var src []byte
-	var err error
-	if name == stdinName {
-		name = stdinLabel
-		src, err = io.ReadAll(a.stdin)
-	} else {
-		src, err = os.ReadFile(name)
-	}
+	label, src, err := a.readFile(ctx, name)
 	if err != nil {
 		return input{}, fmt.Errorf("reading manifests: %w", err)
 	}
-	in := input{name: name}
+	in := input{name: label}
 	in.manifests, in.errs = awsauth.ParseManifests(src)
 	return in, nil
+}
+
+// readFile reads a file, or standard input; label is its name in the output.
+func (a *app) readFile(ctx context.Context, name string) (label string, src []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", nil, fmt.Errorf("stopped before %s: %w", name, err)
+	}
+	if name == stdinName {
+		src, err = io.ReadAll(a.stdin)
+		return stdinLabel, src, err
+	}
+	src, err = os.ReadFile(name)
+	return name, src, err
 }
 
 // reportErrors prints what could not be read of a file.
