@@ -9,6 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X $(PACKAGE)/internal/version.version=$(VERSION)
 IMAGE ?= awsauth-guard:dev
 FUZZTIME ?= 30s
+SOAK ?= 5m
 
 # Every module of the repository, the root first, and those with Go code of ours.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
@@ -72,6 +73,10 @@ verify-race: ## run every test of the root module under the race detector
 bench: ## measure a review beside the authenticator's own parsing
 	cd test/bench && go run .
 
+.PHONY: soak
+soak: ## keep the webhook busy for SOAK while everything around it changes; print the figures
+	go run ./test/soak -duration $(SOAK)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz test for FUZZTIME
 	@packages=$$(go list ./...); \
@@ -93,7 +98,7 @@ tidy: ## tidy every module
 	for module in $(MODULES); do (cd $$module && go mod tidy); done
 
 .PHONY: generate
-generate: ## rewrite goldens and docs/rules from what the code says; read the diff
+generate: ## rewrite goldens and generated documents from what the code says; read the diff
 	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
 
 .PHONY: clean
