@@ -63,7 +63,9 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	slots    chan struct{} // holds an element for every review that is read or judged
+	slots    chan struct{} // holds an element for every review that is judged
+	large    chan struct{} // for every large body that is read or held
+	readers  chan struct{} // for every body that is read
 }
 
 // New returns a Handler.
@@ -85,6 +87,8 @@ func New(o Options) *Handler {
 		o.Concurrency = DefaultConcurrency()
 	}
 	h.slots = make(chan struct{}, o.Concurrency)
+	h.large = make(chan struct{}, o.Concurrency)
+	h.readers = make(chan struct{}, maxReaders)
 	return h
 }
 

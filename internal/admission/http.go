@@ -28,15 +28,18 @@ const (
 	// maxTimeout is the longest that the API server allows a webhook.
 	maxTimeout = 30 * time.Second
 
-	// maxRead bounds the time in which a body arrives once a slot is taken for it. The API server sends
-	// it in one go: 7 MiB in 2 s are 30 Mbit/s. Who sends more slowly must not keep others waiting.
+	// maxRead bounds the time in which a body arrives. The API server sends it in one go: 7 MiB in
+	// 2 s are 30 Mbit/s.
 	maxRead = 2 * time.Second
+	// smallBody is more than a review of some hundred entries before and after. maxReaders of them
+	// are read at a time, in 32 MiB.
+	smallBody  = 128 << 10
+	maxReaders = 256
 )
 
-// DefaultConcurrency is how many reviews are read and judged at a time: two a processor, so that
-// one is read while another is judged, but no more than 8. Judging is bound by the processor, and
-// more at a time makes none of them faster; each holds some 30 MiB for a mebibyte of entries before
-// and after (measured), so that this number also bounds the memory, whatever the machine has.
+// DefaultConcurrency is how many reviews are judged at a time: two a processor, but no more than 8. Judging is bound by the processor, and
+// more at a time makes none of them faster, and this number also bounds the memory, whatever the
+// machine has: make soak prints what reviews of a mebibyte hold.
 // aws-auth is edited a few times a day, and a review of 100 entries takes a few milliseconds.
 func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
 
@@ -82,7 +85,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer reads and judges a review while it holds one of the slots.
+// take waits for one of the slots, and returns how to give it back.
+func take(ctx context.Context, slots chan struct{}) (release func(), err error) {
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
+	case <-ctx.Done():
+		return func() {}, httpErrorf(http.StatusTooManyRequests, "%d requests were in work until the time for this one was over: %w", cap(slots), context.Cause(ctx))
+	}
+}
+
+// answer reads a review, waits for one of the slots and judges it.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", shorten(r.Method, maxLogged))
@@ -93,13 +106,13 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return nil, httpErrorf(http.StatusTooManyRequests, "%d reviews were in work until the time for this one was over: %w", cap(h.slots), context.Cause(ctx))
+	body, release, err := h.readBody(ctx, w, r)
+	defer release()
+	if err != nil {
+		return nil, err
 	}
-	body, err := readBody(ctx, w, r)
+	done, err := take(ctx, h.slots)
+	defer done()
 	if err != nil {
 		return nil, err
 	}
@@ -120,33 +133,50 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 
-// readBody reads the body within the bounds of size and time.
-func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxRead)
-	defer cancel()
-	deadline, _ := ctx.Deadline()
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(deadline) // fails for what is no connection, such as a test's recorder
-	buffer := make([]byte, 0, max(r.ContentLength, 512)+1)
-	reader := io.LimitReader(r.Body, maxBody+1)
-	for {
-		n, err := reader.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		switch {
-		case len(buffer) > maxBody:
-			return nil, errTooLarge
-		case errors.Is(err, io.EOF):
-			_ = control.SetReadDeadline(time.Time{}) // or the connection would be closed at that time
-			return buffer, nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
-		case err != nil:
-			return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
-		}
-		if len(buffer) == cap(buffer) {
-			buffer = append(buffer, 0)[:len(buffer)]
-		}
+// readBody reads the body within the bounds of size and time. A small one is read without waiting
+// for others, so that whoever sends slowly keeps nobody waiting; a large one needs one of the few
+// slots for such, which release gives back when the body is no longer used.
+func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	leave, err := take(ctx, h.readers)
+	if err != nil {
+		return nil, leave, err
 	}
+	defer leave()
+	control := http.NewResponseController(w)
+	defer func() {
+		if err == nil { // what did not arrive in time must not arrive later
+			_ = control.SetReadDeadline(time.Time{})
+		}
+	}()
+	read := func(limit int64) error {
+		deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
+		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+			deadline = d
+		}
+		_ = control.SetReadDeadline(deadline) // fails for what is no connection, such as a test's recorder
+		more, err := io.ReadAll(io.LimitReader(r.Body, limit-int64(len(body))))
+		body = append(body, more...)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
+		case err != nil:
+			return httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
+		}
+		return nil
+	}
+	if err := read(smallBody + 1); err != nil || len(body) <= smallBody {
+		return body, func() {}, err
+	}
+	if release, err = take(ctx, h.large); err != nil {
+		return nil, release, err
+	}
+	if err := read(maxBody + 1); err != nil {
+		return nil, release, err
+	}
+	if len(body) > maxBody {
+		return nil, release, errTooLarge
+	}
+	return body, release, nil
 }
 
 // checkVersion reports what claims to be something else than a review. v1beta1 has the same

@@ -166,7 +166,7 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes a text that is not empty to the authenticator.
 func loadSection(s Section, text string) section {
-	if err := boundAliases(text); err != nil {
+	if err := boundText(text); err != nil {
 		return section{text: text, lost: err}
 	}
 	var loaded section
