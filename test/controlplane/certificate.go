@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -76,21 +74,13 @@ func (a *authority) issue(subject pkix.Name) (cert, key []byte, err error) {
 	return pemBlock("CERTIFICATE", der), pemBlock("PRIVATE KEY", bytes), nil
 }
 
-// serving writes a server's tls.crt and tls.key into dir.
-func (a *authority) serving(dir, name string) error {
+// serving returns a server's tls.crt and tls.key.
+func (a *authority) serving(name string) (map[string][]byte, error) {
 	cert, key, err := a.issue(pkix.Name{CommonName: name})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making the certificate folder of %s: %w", name, err)
-	}
-	for file, content := range map[string][]byte{"tls.crt": cert, "tls.key": key} {
-		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
-			return fmt.Errorf("writing the certificate of %s: %w", name, err)
-		}
-	}
-	return nil
+	return map[string][]byte{"tls.crt": cert, "tls.key": key}, nil
 }
 
 func pemBlock(kind string, der []byte) []byte {

@@ -38,9 +38,7 @@ type ControlPlane struct {
 	AuditLog string
 
 	assets string
-	*processes
-	ca    *authority
-	build *process // of the webhook
+	*Host
 }
 
 // Start starts a control plane that runs until Stop is called or ctx ends. Meanwhile the webhook
@@ -50,27 +48,21 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ps, err := newProcesses()
+	host, err := NewHost(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &ControlPlane{
-		Kubeconfig: filepath.Join(ps.dir, "kubeconfig"),
-		AuditLog:   filepath.Join(ps.dir, "audit.log"),
+		Kubeconfig: filepath.Join(host.dir, "kubeconfig"),
+		AuditLog:   filepath.Join(host.dir, "audit.log"),
 		assets:     assets,
-		processes:  ps,
+		Host:       host,
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())
 		}
 	}()
-	if err := c.buildWebhook(ctx); err != nil {
-		return nil, err
-	}
-	if c.ca, err = newAuthority(); err != nil {
-		return nil, err
-	}
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -86,9 +78,6 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	}
 	return c, nil
 }
-
-// Stop ends everything that was started and removes what it wrote.
-func (c *ControlPlane) Stop() error { return c.stop() }
 
 // Kubectl is the kubectl of the API server's version.
 func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assets, "kubectl") }
@@ -165,14 +154,14 @@ const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
 func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string) error {
 	dir := filepath.Join(c.dir, "apiserver")
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	if err := c.ca.serving(dir, "kube-apiserver"); err != nil {
+	ca, policy := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "audit.json")
+	files, err := c.ca.serving("kube-apiserver")
+	if err != nil {
 		return err
 	}
-	ca, policy := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "audit.json")
-	for file, content := range map[string][]byte{ca: c.ca.pem, policy: []byte(auditPolicy)} {
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			return fmt.Errorf("configuring kube-apiserver: %w", err)
-		}
+	files["ca.crt"], files["audit.json"] = c.ca.pem, []byte(auditPolicy)
+	if err := new(volume{dir: dir}).write(files); err != nil {
+		return fmt.Errorf("configuring kube-apiserver: %w", err)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -237,4 +226,5 @@ func get(ctx context.Context, url string) error {
 	return err
 }
 
-var httpClient = &http.Client{Timeout: 5 * time.Second}
+// httpClient keeps no connections, which would be goroutines of the other side.
+var httpClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

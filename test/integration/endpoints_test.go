@@ -22,7 +22,12 @@ import (
 // metric returns the value of a series, zero where there is none.
 func metric(t *testing.T, series string) float64 {
 	t.Helper()
-	body, err := webhook.Get(t.Context(), webhook.Metrics)
+	return metricFor(t.Context(), t, series)
+}
+
+func metricFor(ctx context.Context, t *testing.T, series string) float64 {
+	t.Helper()
+	body, err := webhook.Get(ctx, webhook.Metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +87,12 @@ func TestAuditEvent(t *testing.T) {
 	store(t, base())
 	user := rest.ImpersonationConfig{UserName: "audited"}
 	wantRefused(t, update(t.Context(), as(t, user), roles(admin)), "node-role-removed")
+	wantAudited(t, user, "deny", "node-role-removed", "")
+}
+
+// wantAudited waits for the event of a user's first write, and checks what the webhook says in it.
+func wantAudited(t *testing.T, user rest.ImpersonationConfig, verdict, rules, overrides string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	var annotations map[string]string
@@ -92,9 +103,9 @@ func TestAuditEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[string]string{"verdict": "deny", "rules": "node-role-removed"} {
+	for key, want := range map[string]string{"verdict": verdict, "rules": rules, "overrides": overrides} {
 		if got := annotations["aws-auth.awsauth-guard.io/"+key]; got != want {
-			t.Errorf("annotation %s: %q, want %q", key, got, want)
+			t.Errorf("audit annotation %s: %q, want %q", key, got, want)
 		}
 	}
 }

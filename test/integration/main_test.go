@@ -22,11 +22,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	typedrbacv1 "k8s.io/client-go/kubernetes/typed/rbac/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	// The webhook is a process that the test builds. With its packages imported here, a change of
+	// them makes the cached result of the test out of date.
+	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
@@ -57,7 +61,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	if webhook, err = cluster.StartWebhook(ctx, guardConfig); err != nil {
+	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s"); err != nil {
 		return 0, err
 	}
 	// Requests of the fixture bring about what a test begins with; the webhook does not see them.
@@ -75,12 +79,32 @@ func run(m *testing.M) (code int, err error) {
 	}, metav1.CreateOptions{}); err != nil {
 		return 0, err
 	}
+	if err := untilAuthorized(ctx); err != nil {
+		return 0, err
+	}
 	if code = m.Run(); code != 0 {
 		fmt.Fprintf(os.Stderr, "the webhook's log ends\n%s\n", webhook.LogEnd())
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return code, webhook.Terminate(ctx)
+}
+
+// untilAuthorized waits until the API server's authorizer has seen the binding.
+func untilAuthorized(ctx context.Context) error {
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate.UserName = "fixture"
+	configMaps := typedcorev1.NewForConfigOrDie(config).ConfigMaps(metav1.NamespaceSystem)
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := configMaps.Delete(ctx, "none", metav1.DeleteOptions{})
+		if apierrors.IsForbidden(err) {
+			return false, nil
+		}
+		if apierrors.IsNotFound(err) {
+			err = nil
+		}
+		return true, err
+	})
 }
 
 // data is what a test is about in an aws-auth; nil is one without any.
@@ -164,8 +188,13 @@ func (w *warnings) take() []string {
 // store makes d what is stored, without the webhook. Its field manager is "fixture".
 func store(t *testing.T, d data) {
 	t.Helper()
+	storeObject(t, d.configMap())
+}
+
+func storeObject(t *testing.T, cm *corev1.ConfigMap) {
+	t.Helper()
 	remove(t)
-	if err := apply(t.Context(), fixture(t), d.configMap(), metav1.PatchOptions{FieldManager: "fixture"}); err != nil {
+	if err := apply(t.Context(), fixture(t), cm, metav1.PatchOptions{FieldManager: "fixture"}); err != nil {
 		t.Fatal(err)
 	}
 }

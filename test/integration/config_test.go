@@ -1,0 +1,199 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// configured is the last good configuration that the webhook was given.
+var configured = guardConfig
+
+// configure makes the running webhook use a configuration until the test ends.
+func configure(t *testing.T, config string) {
+	t.Helper()
+	reconfigure(t.Context(), t, config)
+	t.Cleanup(func() { reconfigure(context.Background(), t, guardConfig) })
+}
+
+func reconfigure(ctx context.Context, t *testing.T, config string) {
+	t.Helper()
+	if config == configured {
+		return // the webhook would not notice
+	}
+	configured = config
+	const generation = "awsauth_guard_config_generation"
+	before := metricFor(ctx, t, generation)
+	if err := webhook.Configure(config); err != nil {
+		t.Fatal(err)
+	}
+	eventually(ctx, t, "the configuration is in use", func() bool { return metricFor(ctx, t, generation) == before+1 })
+}
+
+// eventually waits until something holds, ten times as long as it takes.
+func eventually(ctx context.Context, t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := controlplane.Poll(ctx, func(context.Context) error {
+		if !holds() {
+			return errors.New("not yet")
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// TestAccessEntries lets go of those who have an access entry, and of nobody else.
+func TestAccessEntries(t *testing.T) {
+	const bob = "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n  groups:\n  - system:masters\n"
+	asAlice := rest.ImpersonationConfig{
+		UserName: "alice", Groups: []string{"system:masters"},
+		Extra: map[string][]string{"canonicalArn": {aliceARN}, "arn": {aliceARN}},
+	}
+	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
+
+	// Without the configuration.
+	c := as(t, operator)
+	store(t, lastAdmin)
+	wantRefused(t, update(t.Context(), c, lastAdmin.with("mapUsers", "")), "last-admin")
+
+	configure(t, guardConfig+"accessEntries: ["+aliceARN+"]\n")
+	for _, test := range []struct {
+		name          string
+		user          rest.ImpersonationConfig
+		before, after data
+		refused       []string
+	}{
+		{"the last admin", operator, lastAdmin, lastAdmin.with("mapUsers", ""), nil},
+		{"by herself", asAlice, lastAdmin, lastAdmin.with("mapUsers", ""), nil},
+		{"another last admin", operator, lastAdmin.with("mapUsers", bob), lastAdmin.with("mapUsers", ""), []string{"last-admin"}},
+		{"a node role beside her", operator, lastAdmin, data{"mapRoles": ci}, []string{"node-role-removed"}},
+		{"a protected admin beside her", operator, base(), data{"mapRoles": node}, []string{"protected-principal"}},
+		{"everybody", operator, lastAdmin, data{"mapRoles": "[]"}, []string{"emptied", "node-role-removed"}},
+		{"everybody, when she is everybody", operator, data{"mapUsers": alice}, data{"mapUsers": ""}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store(t, test.before)
+			c := as(t, test.user)
+			err := update(t.Context(), c, test.after)
+			if test.refused != nil {
+				wantRefused(t, err, test.refused...)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+
+	configure(t, guardConfig+"accessEntries: ["+aliceARN+", "+adminARN+", "+nodeARN+"]\n")
+	c = as(t, operator)
+	del := func() error { return c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}) }
+	t.Run("emptied", func(t *testing.T) {
+		store(t, base())
+		wantAdmitted(t, c, update(t.Context(), c, data{"mapRoles": "[]\n"}))
+		store(t, roles(admin+node+ci))
+		wantRefused(t, update(t.Context(), c, data{"mapRoles": "[]\n"}), "emptied")
+	})
+	t.Run("deleted", func(t *testing.T) {
+		store(t, base())
+		wantAdmitted(t, c, del())
+		store(t, roles(admin+node+ci))
+		wantForbidden(t, del(), "deleted")
+	})
+}
+
+// TestModeWarn refuses nothing, and counts what it would have refused.
+func TestModeWarn(t *testing.T) {
+	configure(t, guardConfig+"mode: warn\n")
+	would := func(rule string) string { return fmt.Sprintf("awsauth_guard_would_deny_total{rule=%q}", rule) }
+	const rejected = `awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="node-role-removed"}`
+	before, refusedBefore := metric(t, would("node-role-removed")), metric(t, rejected)
+	user := developer(t)
+	c := as(t, user)
+
+	store(t, base())
+	wantAdmitted(t, c, update(t.Context(), c, roles("[")), "node-role-removed", "protected-principal", "yaml-syntax")
+	wantAudited(t, user, "warn", "node-role-removed,protected-principal,yaml-syntax", "")
+	store(t, base())
+	wantAdmitted(t, c, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), "deleted", "last-admin", "node-role-removed", "protected-principal")
+	if got := metric(t, would("node-role-removed")) - before; got != 2 {
+		t.Errorf("would_deny rose by %v, want 2", got)
+	}
+	if got := metric(t, rejected) - refusedBefore; got != 0 {
+		t.Errorf("rejections rose by %v, want 0", got)
+	}
+
+	store(t, base())
+	denied, counts := metric(t, would("break-glass-denied")), overridden(t)
+	wantAdmitted(t, c, put(t, c, annotated(roles(admin), breakGlass, "please")), "break-glass-denied", "node-role-removed")
+	if got := metric(t, would("break-glass-denied")) - denied; got != 1 {
+		t.Errorf("would_deny of break-glass-denied rose by %v, want 1", got)
+	}
+	wantOverridden(t, &counts, 0, 0)
+}
+
+// TestRuleSeverities has rules that do not do what they do by themselves.
+func TestRuleSeverities(t *testing.T) {
+	configure(t, guardConfig+"rules:\n  node-role-removed: off\n  role-path: warn\noverrides: {groups: [platform]}\n")
+	path := strings.Replace(ci, "role/CI", "role/team/CI", 1)
+	c := as(t, operator)
+
+	store(t, base())
+	wantAdmitted(t, c, update(t.Context(), c, roles(admin)))
+	store(t, base())
+	wantAdmitted(t, c, update(t.Context(), c, roles(admin+node+path)), "role-path")
+	store(t, base())
+	wantRefused(t, update(t.Context(), c, roles(node)), "protected-principal")
+	wantRefused(t, update(t.Context(), c, roles("[")), "protected-principal", "yaml-syntax")
+
+	// The groups that may break the glass take the place of the default.
+	broken := annotated(roles("["), breakGlass, "incident 4711")
+	wantRefused(t, put(t, as(t, onCall(t)), broken), "break-glass-denied", "protected-principal", "yaml-syntax")
+	c = as(t, rest.ImpersonationConfig{UserName: "platform", Groups: []string{"platform"}})
+	wantAdmitted(t, c, put(t, c, broken), "protected-principal", "yaml-syntax")
+}
+
+// TestReload changes the configuration under the running webhook, for the worse at last.
+func TestReload(t *testing.T) {
+	const failures = `awsauth_guard_config_reloads_total{result="failure"}`
+	c := as(t, operator)
+	withoutAlice := base().with("mapUsers", "")
+
+	store(t, base())
+	wantAdmitted(t, c, update(t.Context(), c, withoutAlice))
+	configure(t, guardConfig+"  - {arn: '"+aliceARN+"', groups: [system:masters]}\n")
+	store(t, base())
+	wantRefused(t, update(t.Context(), c, withoutAlice), "protected-principal")
+
+	// A configuration with an error changes nothing.
+	generation := metric(t, "awsauth_guard_config_generation")
+	for _, bad := range []string{guardConfig + "protekted: []\n", ""} {
+		before := metric(t, failures)
+		if err := webhook.Configure(bad); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t.Context(), t, "the bad configuration is refused", func() bool { return metric(t, failures) == before+1 })
+		wantRefused(t, update(t.Context(), c, withoutAlice), "protected-principal")
+		if got := metric(t, "awsauth_guard_config_generation"); got != generation {
+			t.Errorf("generation %v is in use, want %v", got, generation)
+		}
+	}
+	ready, err := webhook.Get(t.Context(), webhook.Ready+"?verbose")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(ready, fmt.Sprintf("generation %v in use", generation)) || !strings.Contains(ready, "refused") {
+		t.Errorf("/readyz?verbose does not tell which configuration is in use:\n%s", ready)
+	}
+}

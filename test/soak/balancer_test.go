@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// probeEvery is how often a balancer asks whether its backends are ready.
+const probeEvery = 100 * time.Millisecond
+
+// balancer is a plain TCP balancer, such as a Service: a new connection goes to a backend that was
+// ready when it was asked last. One that is open stays where it is, and nothing is tried again.
+type balancer struct {
+	listener net.Listener
+
+	mu       sync.Mutex
+	backends []*backend
+	next     int
+	conns    sync.WaitGroup
+}
+
+// backend is a webhook behind a balancer.
+type backend struct {
+	webhook *controlplane.Webhook
+	ready   bool
+	served  int // connections
+}
+
+// newBalancer returns a balancer that runs until the test ends.
+func newBalancer(t *testing.T) *balancer {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &balancer{listener: listener}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() {
+		cancel()
+		_ = listener.Close() // nothing is lost with it
+		b.conns.Wait()
+	})
+	b.conns.Go(func() { b.accept(ctx) })
+	b.conns.Go(func() { b.probe(ctx) })
+	return b
+}
+
+// add adds a backend, which gets connections once it has been found ready.
+func (b *balancer) add(w *controlplane.Webhook) *backend {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	added := &backend{webhook: w}
+	b.backends = append(b.backends, added)
+	return added
+}
+
+// remove forgets a backend that has ended.
+func (b *balancer) remove(gone *backend) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends = slices.DeleteFunc(b.backends, func(x *backend) bool { return x == gone })
+}
+
+// ready returns how many backends get connections.
+func (b *balancer) ready() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, x := range b.backends {
+		if x.ready {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *balancer) probe(ctx context.Context) {
+	client := &http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		backends := slices.Clone(b.backends)
+		b.mu.Unlock()
+		for _, x := range backends {
+			ready := isReady(ctx, client, x.webhook.Ready)
+			b.mu.Lock()
+			x.ready = ready
+			b.mu.Unlock()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func isReady(ctx context.Context, client *http.Client, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+}
+
+func (b *balancer) accept(ctx context.Context) {
+	for {
+		client, err := b.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			b.conns.Go(func() { b.forward(ctx, client) })
+		}
+	}
+}
+
+// pick returns the next backend that is ready, or nil.
+func (b *balancer) pick() *backend {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range b.backends {
+		b.next++
+		if x := b.backends[b.next%len(b.backends)]; x.ready {
+			x.served++
+			return x
+		}
+	}
+	return nil
+}
+
+// forward copies bytes both ways until both sides have ended.
+func (b *balancer) forward(ctx context.Context, client net.Conn) {
+	defer client.Close()
+	to := b.pick()
+	if to == nil {
+		return
+	}
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", to.webhook.Address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	stop := context.AfterFunc(ctx, func() { _, _ = client.Close(), server.Close() })
+	defer stop()
+	var copying sync.WaitGroup
+	copying.Go(func() { pipe(server, client) })
+	copying.Go(func() { pipe(client, server) })
+	copying.Wait()
+}
+
+// pipe copies bytes, and ends one direction when the other side has ended it.
+func pipe(to, from net.Conn) {
+	_, _ = io.Copy(to, from) // however it ends, it has ended
+	if half, ok := to.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}

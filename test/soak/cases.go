@@ -1,0 +1,223 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// The two good configurations. To the second an entry without a username is no reason to refuse.
+const (
+	configCommon = `apiVersion: awsauth-guard.io/v1alpha1
+kind: GuardConfig
+accessEntries: [` + account + `role/Moved]
+overrides:
+  groups: [system:masters]
+protected:
+  - arn: ` + adminARN + `
+    groups: [system:masters]
+`
+	configA = configCommon
+	configB = configCommon + "rules: {empty-username: warn}\n"
+)
+
+// badConfigs are refused, each for another reason.
+var badConfigs = []string{
+	"", "\t", "[]", configA + "protekted: []\n", strings.Replace(configA, "GuardConfig", "ConfigMap", 1),
+	strings.Replace(configA, adminARN, "Admin", 1), configA[:len(configA)/2],
+}
+
+// answer is what is expected of a review. The verdict is that of the audit annotation.
+type answer struct {
+	verdict string
+	rule    string // among the rules that are named; empty: none is named
+}
+
+var (
+	allow   = answer{verdict: "allow"}
+	skipped = answer{verdict: "skipped"}
+)
+
+func denied(rule string) answer { return answer{"deny", rule} }
+func warned(rule string) answer { return answer{"warn", rule} }
+
+// reviewCase is a review that is sent again and again.
+type reviewCase struct {
+	name   string
+	weight int
+	body   body
+	want   answer
+	wantB  answer // with configB, where it differs
+}
+
+// expected is the answer with a configuration.
+func (c *reviewCase) expected(config int32) answer {
+	if config == usesB && c.wantB != (answer{}) {
+		return c.wantB
+	}
+	return c.want
+}
+
+// brokenCase is a body that is no review.
+type brokenCase struct {
+	name   string
+	weight int
+	body   []byte
+}
+
+// newCases returns the reviews of the mix: every rule refuses in one, its harmless neighbours beside.
+func newCases() ([]*reviewCase, error) {
+	const update = 4 // the weight of an ordinary case
+	base := awsAuth(adminEntry+nodeEntry, aliceEntry)
+	hundred := teams(100)
+	edited := func(mapRoles string) *object { return awsAuth(mapRoles, aliceEntry) }
+	var cases []*reviewCase
+	add := func(name string, weight int, want answer, user authenticationv1.UserInfo, before, after *object) {
+		cases = append(cases, &reviewCase{name: name, weight: weight, body: newBody(user, before, after), want: want})
+	}
+	refuse := func(rule string, before, after *object) {
+		add("refused: "+rule, update, denied(rule), operator, before, after)
+	}
+
+	add("an entry more", 40, allow, operator, base, edited(adminEntry+nodeEntry+ciEntry))
+	add("an entry more among 100", 30, allow, operator, edited(adminEntry+nodeEntry+hundred), edited(adminEntry+nodeEntry+hundred+ciEntry))
+	add("an entry less", update, allow, operator, edited(adminEntry+nodeEntry+ciEntry), base)
+	add("created", update, warned("protected-principal"), operator, nil, awsAuth(nodeEntry, ""))
+	add("nothing", 20, allow, operator, base, base)
+	add("nothing among 1000", 2, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)))
+	add("an annotation", update, allow, operator, base, base.annotated("note", "kept by the platform team"))
+	add("a fault that stands", update, warned("role-path"), operator, edited(adminEntry+nodeEntry+pathEntry), edited(adminEntry+nodeEntry+pathEntry+ciEntry))
+	add("EKS removes a node role", update, warned("node-role-removed"), eks, base, edited(adminEntry))
+	add("one with an access entry removed", update, allow, operator, edited(adminEntry+nodeEntry+movedEntry), base)
+	add("a deletion that takes nothing", update, allow, operator, awsAuth("[]", ""), nil)
+	add("another name", update, skipped, operator, renamed(base, "aws-auth-backup", ""), renamed(awsAuth("[", ""), "aws-auth-backup", ""))
+	add("another namespace", update, skipped, operator, renamed(base, "", "default"), renamed(awsAuth("[", ""), "", "default"))
+	add("removal allowed", update, warned(""), operator, base, edited(adminEntry).annotated(validate.AllowRemovalAnnotation, nodeARN))
+	add("glass broken", update, warned("node-role-removed"), master, base, edited(adminEntry).annotated(validate.BreakGlassAnnotation, "incident 4711"))
+	add("1000 entries", 1, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)+ciEntry))
+
+	for _, r := range refusals(base, edited) {
+		refuse(r.rule, r.before, r.after)
+	}
+	add("refused: self-lockout", update, denied("self-lockout"), alice, base, awsAuth(adminEntry+nodeEntry, ""))
+	add("refused: deleted", update, denied("deleted"), operator, base, nil)
+	add("refused: break-glass-denied", update, denied("break-glass-denied"), operator, base, base.annotated(validate.BreakGlassAnnotation, "please"))
+	add("refused: among 100", update, denied("yaml-syntax"), operator, edited(adminEntry+nodeEntry+hundred), edited(adminEntry+nodeEntry+hundred+"\t- x\n"))
+
+	for _, c := range cases {
+		if c.want == denied("empty-username") {
+			c.weight, c.wantB = 5*c.weight, warned("empty-username")
+		}
+	}
+	return cases, complete(cases)
+}
+
+const pathEntry = "- rolearn: " + account + "role/team/Build\n  username: build\n  groups:\n  - builders\n"
+
+type refusal struct {
+	rule          string
+	before, after *object
+}
+
+// refusals returns for the rules about text and access an edit that each of them refuses.
+func refusals(base *object, edited func(string) *object) []refusal {
+	head := adminEntry + nodeEntry
+	misspelt := awsAuth(head, aliceEntry)
+	misspelt.data["mapRole"] = ciEntry
+	return []refusal{
+		{"misspelt-data-key", base, misspelt},
+		{"yaml-syntax", base, edited(strings.Replace(head, "  username", "\tusername", 1))},
+		{"not-a-list", base, edited("rolearn: " + adminARN + "\n")},
+		{"trailing-content", base, edited(head + "---\n" + ciEntry)},
+		{"not-a-mapping", base, edited(head + "- role/CI\n")},
+		{"duplicate-key", base, edited(head + ciEntry + "  username: other\n")},
+		{"wrong-type", base, edited(head + strings.Replace(ciEntry, "\n  - deployers", " deployers", 1))},
+		{"missing-arn", base, edited(head + strings.Replace(ciEntry, "rolearn", "role_arn", 1))},
+		{"empty-username", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: ''", 1))},
+		{"malformed-arn", base, edited(head + strings.Replace(ciEntry, "arn:aws:iam", "arn:aws", 1))},
+		{"assumed-role-arn", base, edited(head + strings.Replace(ciEntry, account+"role/CI", "arn:aws:sts::111122223333:assumed-role/CI/x", 1))},
+		{"role-path", base, edited(head + pathEntry)},
+		{"conflicting-principal", base, edited(head + ciEntry + strings.Replace(ciEntry, "deployers", "viewers", 1))},
+		{"protected-principal", base, edited(nodeEntry)},
+		{"node-role-removed", base, edited(adminEntry)},
+		{"last-admin", awsAuth(nodeEntry, aliceEntry), awsAuth(nodeEntry, "")},
+		{"emptied", base, awsAuth("", "")},
+	}
+}
+
+// complete makes sure that no rule is forgotten.
+func complete(cases []*reviewCase) error {
+	for _, rule := range validate.Rules() {
+		if !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == denied(rule.ID) }) {
+			return fmt.Errorf("no case is refused by the rule %s", rule.ID)
+		}
+	}
+	return nil
+}
+
+// renamed returns a copy with another name or namespace.
+func renamed(o *object, name, namespace string) *object {
+	c := *o
+	c.name, c.namespace = cmp.Or(name, c.name), cmp.Or(namespace, c.namespace)
+	return &c
+}
+
+// bodyLimit is controller-runtime's, for one body.
+const bodyLimit = 7 << 20
+
+// newBroken returns the bodies that are no reviews.
+func newBroken() []brokenCase {
+	good := newBody(operator, awsAuth(adminEntry, ""), awsAuth(adminEntry+ciEntry, ""))
+	text := slices.Concat(good.before, []byte("broken"), good.after)
+	const head = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"`
+	return []brokenCase{
+		{"empty", 2, nil},
+		{"not JSON", 2, []byte("<review/>")},
+		{"a list", 2, []byte("[]")},
+		{"wrong kind", 2, []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"}}`)},
+		{"no request", 2, []byte(head + `}`)},
+		{"an empty request", 2, []byte(head + `,"request":{}}`)},
+		{"no object", 2, []byte(head + `,"request":{"uid":"broken","kind":{"version":"v1","kind":"ConfigMap"},"resource":{"version":"v1","resource":"configmaps"},"name":"aws-auth","namespace":"kube-system","operation":"UPDATE","userInfo":{}}}`)},
+		{"cut", 2, text[:len(text)/2]},
+		{"invalid UTF-8", 2, slices.Concat([]byte("\xff\xfe\x00"), text)},
+		{"nested deeply", 1, []byte(strings.Repeat("[", 10_000))},
+		{"too large", 1, slices.Concat(text, []byte(strings.Repeat(" ", bodyLimit)))},
+	}
+}
+
+// scheduled is one of the mix: a review or a broken body.
+type scheduled struct {
+	review *reviewCase
+	broken *brokenCase
+}
+
+// newSchedule spreads all cases evenly, each as often as its weight says.
+func newSchedule(cases []*reviewCase, broken []brokenCase) []scheduled {
+	type slot struct {
+		at   float64
+		what scheduled
+	}
+	var slots []slot
+	add := func(weight int, what scheduled) {
+		for i := range weight {
+			slots = append(slots, slot{(float64(i) + .5) / float64(weight), what})
+		}
+	}
+	for _, c := range cases {
+		add(c.weight, scheduled{review: c})
+	}
+	for i := range broken {
+		add(broken[i].weight, scheduled{broken: &broken[i]})
+	}
+	slices.SortStableFunc(slots, func(a, b slot) int { return cmp.Compare(a.at, b.at) })
+	schedule := make([]scheduled, len(slots))
+	for i, s := range slots {
+		schedule[i] = s.what
+	}
+	return schedule
+}

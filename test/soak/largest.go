@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+)
+
+// largest measures what reviews of the largest possible objects take, in fresh processes: one, and
+// as many at once as are judged at a time.
+func (s *soak) largest(ctx context.Context) error {
+	for _, d := range s.largestDocuments() {
+		for _, n := range []int{1, admission.DefaultConcurrency()} {
+			if err := s.atOnce(ctx, d, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// document is a ConfigMap of 1 MiB, and an entry more.
+type document struct {
+	name          string
+	before, after *object
+	want          answer
+}
+
+// mebibyte is what the values of a ConfigMap may add up to (kubernetes v1.36.3,
+// pkg/apis/core/validation, MaxSecretSize). The metadata needs no part of it.
+const mebibyte = 1 << 20
+
+func (s *soak) largestDocuments() []document {
+	entries := adminEntry + nodeEntry + teams(8000)
+	entries = entries[:strings.LastIndex(entries[:mebibyte-len(ciEntry)], "- groups:")]
+	documents := []document{{"entries", awsAuth(entries, ""), awsAuth(entries+ciEntry, ""), allow}}
+	if s.hostile {
+		dense := adminEntry + nodeEntry + ciEntry
+		dense = strings.Repeat("- a\n", (mebibyte-len(dense))/len("- a\n")) + dense
+		documents = append(documents, document{
+			"a quarter of a million values", awsAuth(strings.TrimSuffix(dense, ciEntry), ""), awsAuth(dense, ""), warned("not-a-mapping"),
+		})
+	}
+	return documents
+}
+
+func (s *soak) atOnce(ctx context.Context, d document, n int) (err error) {
+	w, end, err := s.start(ctx, configA)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	before, err := readMemory(w.PID())
+	if err != nil {
+		return err
+	}
+	l := s.newLoad(w, []scheduled{{review: &reviewCase{name: d.name, body: newBody(operator, d.before, d.after), want: d.want}}})
+	l.settle(usesA)
+	l.once(ctx, n)
+	after, err := readMemory(w.PID())
+	if err != nil {
+		return err
+	}
+	s.row(fmt.Sprintf("peak, %d at once of 1 MiB, %s", n, d.name), "%s; %s before; slowest %s", mib(after.peak), mib(before.peak), l.percentile(1).Round(time.Millisecond))
+	s.result(l)
+	return nil
+}

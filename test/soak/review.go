@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Parts of documents, as kubectl edit shows them.
+const (
+	account  = "arn:aws:iam::111122223333:"
+	adminARN = account + "role/Admin"
+	nodeARN  = account + "role/Node"
+
+	adminEntry = "- rolearn: " + adminARN + "\n  username: admin\n  groups:\n  - system:masters\n"
+	nodeEntry  = "- rolearn: " + nodeARN + "\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
+	aliceEntry = "- userarn: " + account + "user/alice\n  username: alice\n  groups:\n  - system:masters\n"
+	ciEntry    = "- rolearn: " + account + "role/CI\n  username: ci\n  groups:\n  - deployers\n"
+	// movedEntry is declared to have an access entry.
+	movedEntry = "- rolearn: " + account + "role/Moved\n  username: moved\n  groups:\n  - system:masters\n"
+)
+
+// teams returns n entries of mapRoles that nobody protects.
+func teams(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "- groups:\n  - team-%[1]d:developers\n  - developers\n  rolearn: %[2]srole/team-%[1]d-developer\n  username: team-%[1]d:{{SessionName}}\n", i, account)
+	}
+	return b.String()
+}
+
+// object is what a review holds of a ConfigMap; nil is none.
+type object struct {
+	name, namespace string
+	annotations     map[string]string
+	data            map[string]string
+}
+
+// awsAuth is the object that is guarded, with these texts.
+func awsAuth(mapRoles, mapUsers string) *object {
+	return &object{name: "aws-auth", namespace: metav1.NamespaceSystem, data: map[string]string{"mapRoles": mapRoles, "mapUsers": mapUsers}}
+}
+
+// annotated returns a copy with an annotation more.
+func (o *object) annotated(key, value string) *object {
+	c := *o
+	c.annotations = map[string]string{key: value}
+	return &c
+}
+
+func (o *object) raw() runtime.RawExtension {
+	if o == nil {
+		return runtime.RawExtension{}
+	}
+	return runtime.RawExtension{Raw: mustJSON(map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "data": o.data,
+		"metadata": map[string]any{
+			"name": o.name, "namespace": o.namespace, "annotations": o.annotations,
+			"uid": "4be2f5c1-6f2e-4d3c-9a54-2f0c3d1b7a90", "creationTimestamp": "2024-05-02T09:14:07Z",
+			"managedFields": []any{map[string]any{
+				"apiVersion": "v1", "fieldsType": "FieldsV1", "manager": "kubectl-edit", "operation": "Update",
+				"fieldsV1": map[string]any{"f:data": map[string]any{".": map[string]any{}, "f:mapRoles": map[string]any{}}},
+			}},
+		},
+	})}
+}
+
+// mustJSON is for values that are made here, and can be written.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Requesters.
+var (
+	operator = authenticationv1.UserInfo{Username: "operator", Groups: []string{"system:authenticated"}}
+	master   = authenticationv1.UserInfo{Username: "kubernetes-admin", Groups: []string{"system:masters", "system:authenticated"}}
+	alice    = authenticationv1.UserInfo{
+		Username: "alice", Groups: []string{"system:masters", "system:authenticated"},
+		Extra: map[string]authenticationv1.ExtraValue{"canonicalArn": {account + "user/alice"}, "arn": {account + "user/alice"}},
+	}
+	eks = authenticationv1.UserInfo{Username: "eks:node-manager", Groups: []string{"system:authenticated"}}
+)
+
+// uidLength is that of the uids that reviews are sent with.
+const uidLength = 12
+
+// body is an AdmissionReview whose uid is written when it is sent.
+type body struct{ before, after []byte }
+
+// newBody makes a review. The operation follows from which objects there are.
+func newBody(user authenticationv1.UserInfo, before, after *object) body {
+	request := &admissionv1.AdmissionRequest{
+		UID:      "UID",
+		Kind:     metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+		Resource: metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+		UserInfo: user, OldObject: before.raw(), Object: after.raw(),
+	}
+	about := after
+	switch {
+	case before == nil:
+		request.Operation = admissionv1.Create
+	case after == nil:
+		request.Operation, about = admissionv1.Delete, before
+	default:
+		request.Operation = admissionv1.Update
+	}
+	request.Name, request.Namespace = about.name, about.namespace
+	return split(mustJSON(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
+		Request:  request,
+	}))
+}
+
+func split(review []byte) body {
+	before, after, ok := bytes.Cut(review, []byte(`"uid":"UID"`))
+	if !ok {
+		panic("a review without the uid")
+	}
+	return body{append(bytes.Clone(before), `"uid":"`...), append([]byte{'"'}, after...)}
+}
+
+// length is how many bytes are sent.
+func (b body) length() int64 { return int64(len(b.before) + uidLength + len(b.after)) }
+
+// reader returns what is sent, without a copy: many of the largest are under way at once.
+func (b body) reader(uid string) io.Reader {
+	return io.MultiReader(bytes.NewReader(b.before), strings.NewReader(uid), bytes.NewReader(b.after))
+}

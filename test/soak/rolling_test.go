@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// TestRollingRestart replaces two webhooks behind a balancer one after the other, as a Deployment
+// does, while clients with connections like the API server's send reviews all the time.
+func TestRollingRestart(t *testing.T) {
+	host := newHost(t)
+	b := newBalancer(t)
+	start := func() *backend {
+		t.Helper()
+		// It outlasts ten probes of the balancer; on a cluster 10 s outlast the kubelet's and the
+		// time that a change of endpoints takes to reach every node.
+		w, err := host.StartWebhook(t.Context(), configA, "--shutdown-delay=1s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.add(w)
+	}
+	old := []*backend{start(), start()}
+	waitFor(t, b, 2)
+
+	cases, err := newCases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &load{
+		url:       "https://" + b.listener.Addr().String() + "/validate-aws-auth?timeout=" + reviewTimeout.String(),
+		newClient: func() *http.Client { return host.Client(90 * time.Second) }, schedule: newSchedule(cases, nil), now: time.Now,
+	}
+	l.settle(usesA)
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	defer running.Wait()
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end()
+	running.Go(func() { l.run(t.Context(), 8, 2, stop) })
+
+	var fresh []*backend
+	for _, x := range old {
+		fresh = append(fresh, start()) // a surge, as Deployments do by default
+		waitFor(t, b, 3)
+		restart(t, x)
+		b.remove(x)
+	}
+	before := l.done.Load()
+	waitUntil(t, func() bool { return l.done.Load() > before+500 })
+	end()
+	running.Wait()
+
+	for i, x := range append(old, fresh...) {
+		b.mu.Lock()
+		if x.served == 0 {
+			t.Errorf("the webhook %d was not used", i+1)
+		}
+		b.mu.Unlock()
+	}
+	t.Logf("%d reviews, %d lost, %d wrong, p50 %s, p99 %s", l.reviews, l.lost, l.wrong, l.percentile(.5), l.percentile(.99))
+	if l.lost > 0 || l.wrong > 0 {
+		t.Errorf("%d lost, %d wrong:\n%s", l.lost, l.wrong, strings.Join(l.examples, "\n"))
+	}
+}
+
+// restart ends a webhook as the kubelet does.
+func restart(t *testing.T, x *backend) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := x.webhook.Terminate(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// patience is for what takes a second or two on a machine that has nothing else to do.
+const patience = 30 * time.Second
+
+func waitFor(t *testing.T, b *balancer, ready int) {
+	t.Helper()
+	waitUntil(t, func() bool { return b.ready() == ready })
+}
+
+func waitUntil(t *testing.T, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := controlplane.Poll(ctx, func(context.Context) error {
+		if !holds() {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newHost(t *testing.T) *controlplane.Host {
+	t.Helper()
+	host, err := controlplane.NewHost(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := host.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return host
+}

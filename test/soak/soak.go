@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// Figures of the load. Four connections with four reviews at a time each are more than two cores
+// can judge at once, so that reviews wait for each other.
+const (
+	connections = 4
+	streams     = 4
+	// warmUp is not measured: the heap grows to its working size.
+	warmUp = 1000
+	// samples is about how many are taken; their distance is fixed after the warm-up.
+	samples = 60
+	// settling is how long the process has to end what the load has begun.
+	settling = 30 * time.Second
+)
+
+// What memory may do: the last third of the samples may lie this much above the second, which is
+// what the garbage collector's pace varies by from one third to the next.
+const (
+	flatShare = 0.10
+	flatBytes = 4 << 20
+)
+
+// target is the resident memory after options.reviews reviews of 100 entries.
+const target = 64 << 20
+
+type options struct {
+	duration time.Duration
+	reviews  int  // of 100 entries, before the memory is read
+	hostile  bool // with the memory that texts take which nobody writes in earnest
+	now      func() time.Time
+}
+
+// soak is one run.
+type soak struct {
+	options
+	host *controlplane.Host
+	failures
+	table
+}
+
+// failures are what is not as it must be.
+type failures []string
+
+func (f *failures) expect(ok bool, format string, args ...any) {
+	if !ok {
+		*f = append(*f, fmt.Sprintf(format, args...))
+	}
+}
+
+// run does all of it, prints the figures, and returns what is not as it must be.
+func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) {
+	host, err := controlplane.NewHost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, host.Stop()) }()
+	s := &soak{options: o, host: host}
+	defer func() { err = errors.Join(err, s.print(out)) }()
+	steps := []func(context.Context) error{s.hundred, s.largest, s.mixed}
+	if controlplane.Race() {
+		steps = steps[2:] // the race detector's own memory is many times the webhook's
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return s.failures, err
+		}
+	}
+	return s.failures, nil
+}
+
+// start starts a webhook, and returns what ends it.
+func (s *soak) start(ctx context.Context, config string) (*controlplane.Webhook, func() error, error) {
+	w, err := s.host.StartWebhook(ctx, config, "--shutdown-delay=0s")
+	if err != nil {
+		return nil, nil, err
+	}
+	return w, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+		defer cancel()
+		return w.Terminate(ctx)
+	}, nil
+}
+
+func (s *soak) newLoad(w *controlplane.Webhook, schedule []scheduled) *load {
+	return &load{url: w.URL + "?timeout=" + reviewTimeout.String(), newClient: func() *http.Client { return s.host.Client(time.Second) }, schedule: schedule, now: s.now}
+}
+
+// hundred measures what is resident after many reviews of 100 entries.
+func (s *soak) hundred(ctx context.Context) (err error) {
+	w, end, err := s.start(ctx, configA)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	text := adminEntry + nodeEntry + teams(98)
+	l := s.newLoad(w, []scheduled{{review: &reviewCase{
+		name: "100 entries", want: allow, body: newBody(operator, awsAuth(text, ""), awsAuth(text+ciEntry, "")),
+	}}})
+	l.settle(usesA)
+	l.sendAll(ctx, s.reviews)
+	m, err := readMemory(w.PID())
+	if err != nil {
+		return err
+	}
+	met := "met"
+	if m.resident > target {
+		met = "MISSED"
+	}
+	s.row(fmt.Sprintf("resident after %d reviews of 100 entries", s.reviews), "%s (target %s: %s), peak %s", mib(m.resident), mib(target), met, mib(m.peak))
+	s.result(l)
+	s.expect(m.resident <= target, "%s are resident after %d reviews of 100 entries", mib(m.resident), s.reviews)
+	return nil
+}
+
+// mixed is the load itself.
+func (s *soak) mixed(ctx context.Context) (err error) {
+	w, end, err := s.start(ctx, configA)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	cases, err := newCases()
+	if err != nil {
+		return err
+	}
+	schedule := newSchedule(cases, newBroken())
+	warm := s.newLoad(w, schedule)
+	warm.settle(usesA)
+	baseline, err := idle(ctx, w)
+	if err != nil {
+		return err
+	}
+	warmStarted := s.now()
+	warm.sendAll(ctx, warmUp)
+	perSecond := warmUp / s.now().Sub(warmStarted).Seconds()
+	s.result(warm)
+
+	l := s.newLoad(w, schedule)
+	l.settle(usesA)
+	l.every = max(1, int64(perSecond*s.duration.Seconds()/samples))
+	var taken []sample
+	var sampling sync.Mutex
+	l.sample = func() {
+		sampling.Lock()
+		defer sampling.Unlock()
+		g, err := scrape(ctx, w)
+		m, err2 := readMemory(w.PID())
+		if err := errors.Join(err, err2); err != nil {
+			l.failed(&l.lost, "lost: a sample: %v", err)
+			return
+		}
+		taken = append(taken, sample{l.done.Load(), m.resident, g.goroutines})
+	}
+	d := &disturber{webhook: w, load: l, tls: s.host.TLS(), now: s.now}
+	took, err := s.disturbed(ctx, l, d)
+	if err != nil {
+		return err
+	}
+	s.report(l, d, taken, took)
+	return s.after(ctx, w, baseline)
+}
+
+// disturbed runs the load for its time, and the disturbances beside it.
+func (s *soak) disturbed(ctx context.Context, l *load, d *disturber) (time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := make(chan struct{})
+	timer := time.AfterFunc(s.duration, func() { close(stop) })
+	defer timer.Stop()
+	var running sync.WaitGroup
+	var errs [3]error
+	for i, step := range []func(context.Context, int) error{d.swap, d.reload, d.cutOff} {
+		running.Go(func() {
+			if errs[i] = d.repeat(ctx, stop, step); errs[i] != nil {
+				cancel(errs[i])
+			}
+		})
+	}
+	started := s.now()
+	l.run(ctx, connections, streams, stop)
+	took := s.now().Sub(started)
+	running.Wait()
+	return took, context.Cause(ctx)
+}
+
+// sendAll sends n requests.
+func (l *load) sendAll(ctx context.Context, n int) {
+	stop := make(chan struct{})
+	l.every, l.sample = int64(n), sync.OnceFunc(func() { close(stop) })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.run(ctx, connections, streams, stop)
+}
+
+func (s *soak) report(l *load, d *disturber, taken []sample, took time.Duration) {
+	s.row("load", "%s, %d connections with %d reviews at a time each", took.Round(time.Second), connections, streams)
+	s.row("reviews", "%d, %.0f per second", l.reviews, float64(l.reviews)/took.Seconds())
+	s.row("latency", "p50 %s, p99 %s", l.percentile(.5).Round(10*time.Microsecond), l.percentile(.99).Round(10*time.Microsecond))
+	s.row("broken bodies", "%d", l.broken)
+	s.row("certificate swaps", "%d", d.swaps.Load())
+	s.row("configurations", "%d good, %d bad", d.reloads.Load(), d.refused.Load())
+	s.row("connections cut", "%d", d.cuts.Load())
+	s.row("slowest change to be noticed", "%s", time.Duration(d.slowest.Load()).Round(time.Millisecond))
+	s.result(l)
+	s.row("lost", "%d", l.lost)
+	s.row("wrong verdicts", "%d", l.wrong)
+
+	second, last := taken[len(taken)/3:2*len(taken)/3], taken[2*len(taken)/3:]
+	limit := mean(second) + max(flatBytes, int64(flatShare*float64(mean(second))))
+	s.row("resident, by thirds of the load", "%s, %s, %s (the last at most %s); %d samples, one after %d requests",
+		mib(mean(taken[:len(taken)/3])), mib(mean(second)), mib(mean(last)), mib(limit), len(taken), l.every)
+	s.expect(len(taken) >= 6, "only %d samples of the memory were taken", len(taken))
+	s.expect(controlplane.Race() || mean(last) <= limit, "memory grows: %s in the second third of the load, %s in the last", mib(mean(second)), mib(mean(last)))
+	most := 0.0
+	for _, x := range taken {
+		most = max(most, x.goroutines)
+	}
+	s.row("goroutines under load", "at most %.0f", most)
+}
+
+// result makes the failures of a load those of the run.
+func (s *soak) result(l *load) {
+	s.expect(l.lost == 0, "%d requests were lost", l.lost)
+	s.expect(l.wrong == 0, "%d verdicts are wrong", l.wrong)
+	s.failures = append(s.failures, l.examples...)
+}
+
+// idle returns the goroutines of a process that has nothing to do.
+func idle(ctx context.Context, w *controlplane.Webhook) (float64, error) {
+	g, err := scrape(ctx, w)
+	return g.goroutines, err
+}
+
+// after waits until the process has come to rest, and looks at what is left.
+func (s *soak) after(ctx context.Context, w *controlplane.Webhook, baseline float64) error {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	var left float64
+	err := controlplane.Poll(ctx, func(ctx context.Context) error {
+		g, err := scrape(ctx, w)
+		if err != nil {
+			return err
+		}
+		if left = g.goroutines; left > baseline {
+			return fmt.Errorf("%.0f goroutines", left)
+		}
+		return nil
+	})
+	s.row("goroutines", "%.0f before the load, %.0f after it", baseline, left)
+	s.expect(err == nil, "goroutines are left: %.0f before the load, %.0f after it: %v", baseline, left, err)
+	m, err := readMemory(w.PID())
+	if err != nil {
+		return err
+	}
+	s.row("resident at rest", "%s, peak %s", mib(m.resident), mib(m.peak))
+	log, err := os.ReadFile(w.Log())
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	s.row("log", "%s", mib(int64(len(log))))
+	s.expect(!bytes.Contains(log, []byte("panic")), "the log tells of a panic")
+	return nil
+}
+
+// table is what is printed at the end.
+type table struct{ rows [][2]string }
+
+func (t *table) row(name, format string, args ...any) {
+	t.rows = append(t.rows, [2]string{name, fmt.Sprintf(format, args...)})
+}
+
+func (s *soak) print(out io.Writer) error {
+	var b bytes.Buffer
+	for _, row := range s.rows {
+		fmt.Fprintf(&b, "%-56s %s\n", row[0], row[1])
+	}
+	for _, failure := range s.failures {
+		fmt.Fprintf(&b, "FAILED: %s\n", failure)
+	}
+	_, err := out.Write(b.Bytes())
+	return err
+}
