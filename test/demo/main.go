@@ -31,7 +31,7 @@ const limit = 10 * time.Minute
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, &terminal{Writer: os.Stdout, colour: coloured(os.Stdout)}, os.Getenv("KEEP") != "")
+	err := run(ctx, &terminal{Writer: os.Stdout, colour: coloured(os.Stdout)}, kept())
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -210,4 +210,13 @@ func (d *demo) hint() {
 	d.out.line("\n%s\n", d.out.bold("All of it is left running; Ctrl-C stops and removes it."))
 	d.out.line("   export KUBECONFIG=%s", d.cluster.Kubeconfig)
 	d.out.line("   %s edit configmap aws-auth -n kube-system", d.cluster.Kubectl())
+}
+
+// kept reports whether KEEP asks for it; KEEP=0 and KEEP=false do not.
+func kept() bool {
+	switch os.Getenv("KEEP") {
+	case "", "0", "false":
+		return false
+	}
+	return true
 }
