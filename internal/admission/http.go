@@ -19,9 +19,12 @@ import (
 )
 
 const (
-	// maxBody bounds a request, as controller-runtime does: two objects of at most 3 MiB each, which
-	// is what the API server accepts of a client, and 1 MiB for everything else.
+	// maxBody bounds a request, as controller-runtime does: two objects of at most 3 MiB each and
+	// 1 MiB for everything else.
 	maxBody = 7 << 20
+	// maxObject bounds a new object, so that the next review, which holds it beside another one, is
+	// still read: JSON writes some characters with six bytes, so that a ConfigMap of 1 MiB can take more.
+	maxObject = 3 << 20
 
 	// defaultTimeout is the API server's own for a webhook that sets none.
 	defaultTimeout = 10 * time.Second

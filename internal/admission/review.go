@@ -55,6 +55,9 @@ func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time) (o ou
 	case unchanged(req):
 		return judged(req, validate.Verdict{Action: validate.Allow})
 	}
+	if len(req.Object.Raw) > maxObject && !requester(req).IsEKS() {
+		return failed(req, fmt.Errorf("the object takes %d bytes as JSON, and %d are allowed: a later review of it could not be read", len(req.Object.Raw), maxObject))
+	}
 	before, after, err := readObjects(req)
 	if err != nil {
 		return failed(req, err)

@@ -113,20 +113,24 @@ type grant struct {
 }
 
 // parseGrant reads delete EXPIRY REASON. Any other text is a plain reason, also one that begins
-// with the word delete.
+// with the word delete and goes on with a word that begins with no digit.
 func parseGrant(value string) (grant, bool) {
-	word, rest, _ := strings.Cut(value, " ")
-	expiry, reason, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	at, err := time.Parse(time.RFC3339, expiry)
-	if word != "delete" || err != nil {
+	words := strings.Fields(value)
+	if len(words) < 2 || !strings.EqualFold(words[0], "delete") || words[1][0] < '0' || words[1][0] > '9' {
 		return grant{}, false
 	}
-	return grant{at, strings.TrimSpace(reason)}, true
+	at, err := time.Parse(time.RFC3339, words[1])
+	if err != nil {
+		at = time.Time{}
+	}
+	return grant{at, strings.Join(words[2:], " ")}, true
 }
 
 // invalid says why the grant does not hold at a time; empty when it does.
 func (g grant) invalid(now time.Time) string {
 	switch {
+	case g.expiry.IsZero():
+		return "the value allows a deletion, and its time is not in RFC 3339"
 	case g.reason == "":
 		return "the value allows a deletion without a reason"
 	case !g.expiry.After(now):

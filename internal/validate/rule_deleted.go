@@ -20,7 +20,7 @@ func checkDeleted(p *Pass) {
 	if p.Change.Operation != Delete {
 		return
 	}
-	if n := p.effective(p.Old); n > 0 {
+	if n, _ := p.effective(p.Old); n > 0 {
 		p.Reportf(wholeObject, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
 	}
 }

@@ -25,7 +25,14 @@ func checkEmptied(p *Pass) {
 	if p.Change.Operation == Delete {
 		return // deleted reports it
 	}
-	if n := p.effective(p.Old); n > 0 && len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 {
+	n, meant := p.effective(p.Old)
+	gone := len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0
+	for _, arn := range meant {
+		if gone {
+			p.override(AllowRemoval, arn)
+		}
+	}
+	if n > 0 && gone {
 		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
 	}
 }
@@ -33,16 +40,20 @@ func checkEmptied(p *Pass) {
 // effective counts the principals and accounts of the old version that can lose access without
 // anybody meaning it: not those that access entries let in, and not node roles whose removal the
 // request acknowledges.
-func (p *Pass) effective(m *awsauth.Map) int {
-	n, allowed := len(m.AllowedAccounts()), p.Change.allowedRemovals()
+func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
+	n = len(m.AllowedAccounts())
+	allowed := p.Change.allowedRemovals()
 	for _, principal := range m.Principals() {
-		_, meant := allowed[awsauth.PrincipalKey(principal.ARN)]
-		meant = meant && certaintyOf(principal.Matches, isNode) > never
-		if !meant && !p.hasAccessEntry(principal.ARN) {
+		_, named := allowed[awsauth.PrincipalKey(principal.ARN)]
+		switch {
+		case p.hasAccessEntry(principal.ARN):
+		case named && certaintyOf(principal.Matches, isNode) > never:
+			meant = append(meant, principal.ARN)
+		default:
 			n++
 		}
 	}
-	return n
+	return n, meant
 }
 
 func counted(n int) string {

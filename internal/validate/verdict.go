@@ -89,7 +89,7 @@ func Judge(c Change, policy Policy) Verdict {
 	sortFindings(v.Findings)
 	switch {
 	case len(v.Denied()) > 0:
-		v.Action = Refuse
+		v.Action, v.Overrides = Refuse, nil // nothing was overruled after all
 	case len(v.Findings) > 0 || len(v.Overrides) > 0:
 		v.Action = WarnOnly
 	default:
@@ -158,7 +158,11 @@ func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 		j.guard(rule.ID, func() { rule.Check(&p) })
 		p.countRest()
 		findings = append(findings, p.findings...)
-		j.overrides = append(j.overrides, p.overrides...)
+		for _, o := range p.overrides {
+			if !slices.Contains(j.overrides, o) {
+				j.overrides = append(j.overrides, o)
+			}
+		}
 	}
 	return findings
 }
