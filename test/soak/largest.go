@@ -42,7 +42,7 @@ func (s *soak) largestDocuments() []document {
 		dense := adminEntry + nodeEntry + ciEntry
 		dense = strings.Repeat("- a\n", (mebibyte-len(dense))/len("- a\n")) + dense
 		documents = append(documents, document{
-			"a quarter of a million values", awsAuth(strings.TrimSuffix(dense, ciEntry), ""), awsAuth(dense, ""), warned("not-a-mapping"),
+			"a quarter of a million values", awsAuth(strings.TrimSuffix(dense, ciEntry), ""), awsAuth(dense, ""), warned("yaml-syntax"),
 		})
 	}
 	return documents
