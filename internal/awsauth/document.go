@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -32,6 +33,19 @@ type Document struct {
 
 // Locate is [Object.Locate] for the object of the document.
 func (d *Document) Locate(p Place) Place { return d.object.Locate(p) }
+
+// Mappings yields the elements of mapRoles and then those of mapUsers.
+func (d *Document) Mappings() iter.Seq[Mapping] {
+	return func(yield func(Mapping) bool) {
+		for _, list := range [][]Mapping{d.Roles, d.Users} {
+			for _, m := range list {
+				if !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Parse reads the object for its rules. Like Load it never fails.
 func (o *Object) Parse() *Document {

@@ -1,7 +1,5 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-
 var assumedRoleARN = &Rule{
 	ID:       "assumed-role-arn",
 	Severity: Deny,
@@ -17,15 +15,13 @@ Write the role's own ARN, arn:aws:iam::ACCOUNT:role/NAME.`,
 }
 
 func checkAssumedRoleARN(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			arn, err := m.Entry.Principal()
-			if err != nil {
-				continue // malformed-arn reports it
-			}
-			if role, ok := arn.SessionRole(); ok {
-				p.Reportf(m.ARN, "write "+role.String(), "%q is an STS session and never matches a caller", m.ARN.Value)
-			}
+	for m := range p.Doc.Mappings() {
+		arn, err := m.Entry.Principal()
+		if err != nil {
+			continue // malformed-arn reports it
+		}
+		if role, ok := arn.SessionRole(); ok {
+			p.Reportf(m.ARN, "write "+role.String(), "%q is an STS session and never matches a caller", m.ARN.Value)
 		}
 	}
 }

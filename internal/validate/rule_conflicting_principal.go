@@ -23,34 +23,32 @@ Keep one entry for each ARN, with all its groups.`,
 
 func checkConflictingPrincipal(p *Pass) {
 	differs := make(map[*awsauth.Entry]*awsauth.Entry) // of those that may answer: the first, and one with other access
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			if m.Entry.Dropped != "" || m.Entry.ARN == "" {
-				continue
+	for m := range p.Doc.Mappings() {
+		if m.Entry.Dropped != "" || m.Entry.ARN == "" {
+			continue
+		}
+		matches := p.Doc.Map.MatchesOf(m.Entry.ARN)
+		if len(matches) == 0 {
+			continue
+		}
+		first := matches[0]
+		other, known := differs[first]
+		if !known {
+			if i := slices.IndexFunc(matches, func(e *awsauth.Entry) bool { return !e.SameAccess(first) }); i > 0 {
+				other = matches[i]
 			}
-			matches := p.Doc.Map.MatchesOf(m.Entry.ARN)
-			if len(matches) == 0 {
-				continue
-			}
-			first := matches[0]
-			other, known := differs[first]
-			if !known {
-				if i := slices.IndexFunc(matches, func(e *awsauth.Entry) bool { return !e.SameAccess(first) }); i > 0 {
-					other = matches[i]
-				}
-				differs[first] = other
-			}
-			if !m.Entry.SameAccess(first) {
-				other = first
-			}
-			const hint = "keep one entry for the ARN, with all its groups"
-			switch {
-			case other == nil:
-			case !m.Entry.Shadowed() && m.Entry.Section == first.Section:
-				p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
-			default:
-				p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which takes the place of this entry with other access", m.ARN.Value, other.Path())
-			}
+			differs[first] = other
+		}
+		if !m.Entry.SameAccess(first) {
+			other = first
+		}
+		const hint = "keep one entry for the ARN, with all its groups"
+		switch {
+		case other == nil:
+		case !m.Entry.Shadowed() && m.Entry.Section == first.Section:
+			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
+		default:
+			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which takes the place of this entry with other access", m.ARN.Value, other.Path())
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-
 var duplicateKey = &Rule{
 	ID:       "duplicate-key",
 	Severity: Deny,
@@ -21,11 +19,9 @@ func checkDuplicateKey(p *Pass) {
 	for _, key := range p.Doc.DuplicateKeys {
 		p.Reportf(key, "keep one of them", "the key %q stands twice in the manifest, and kubectl keeps the last one only", key.Path)
 	}
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			for _, key := range m.DuplicateKeys() {
-				p.Reportf(key, "begin a new element with a dash, or remove one of the two", "the element has the key %q twice, and only one of them counts", key.Value)
-			}
+	for m := range p.Doc.Mappings() {
+		for _, key := range m.DuplicateKeys() {
+			p.Reportf(key, "begin a new element with a dash, or remove one of the two", "the element has the key %q twice, and only one of them counts", key.Value)
 		}
 	}
 }

@@ -22,20 +22,18 @@ Write a username, such as the role's name, or admin:{{SessionName}} for people w
 }
 
 func checkEmptyUsername(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			switch {
-			case !m.IsMapping() || hasWrongType(m, "username"):
-				// not-a-mapping and wrong-type report these
-			case m.Entry.Username == "":
-				hint := "write username and a name"
-				if key, ok := nearKey(m, "username"); ok {
-					hint = "write username instead of " + key
-				}
-				p.Reportf(m.Username, hint, "the entry has no username, and without one a caller logs in under an empty name")
-			case emptyForUsers(m.Entry):
-				p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
+	for m := range p.Doc.Mappings() {
+		switch {
+		case !m.IsMapping() || hasWrongType(m, "username"):
+			// not-a-mapping and wrong-type report these
+		case m.Entry.Username == "":
+			hint := "write username and a name"
+			if key, ok := nearKey(m, "username"); ok {
+				hint = "write username instead of " + key
 			}
+			p.Reportf(m.Username, hint, "the entry has no username, and without one a caller logs in under an empty name")
+		case emptyForUsers(m.Entry):
+			p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 		}
 	}
 }

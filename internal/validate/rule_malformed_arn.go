@@ -17,15 +17,13 @@ Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`
 }
 
 func checkMalformedARN(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			if m.Entry.ARN == "" {
-				continue // missing-arn reports it
-			}
-			if _, err := m.Entry.Principal(); err != nil {
-				bad := awsauth.AsARNError(err)
-				p.Reportf(m.ARN, bad.Hint, "%q %s, so the entry never matches a caller", m.ARN.Value, bad.Problem)
-			}
+	for m := range p.Doc.Mappings() {
+		if m.Entry.ARN == "" {
+			continue // missing-arn reports it
+		}
+		if _, err := m.Entry.Principal(); err != nil {
+			bad := awsauth.AsARNError(err)
+			p.Reportf(m.ARN, bad.Hint, "%q %s, so the entry never matches a caller", m.ARN.Value, bad.Problem)
 		}
 	}
 }

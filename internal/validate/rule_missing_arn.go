@@ -22,13 +22,11 @@ Write rolearn in mapRoles and userarn in mapUsers.`,
 }
 
 func checkMissingARN(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			if m.Entry.Dropped == "" || !m.IsMapping() || hasWrongType(m, m.Entry.ARNKey()) {
-				continue // not-a-mapping and wrong-type report the others
-			}
-			p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
+	for m := range p.Doc.Mappings() {
+		if m.Entry.Dropped == "" || !m.IsMapping() || hasWrongType(m, m.Entry.ARNKey()) {
+			continue // not-a-mapping and wrong-type report the others
 		}
+		p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
 	}
 }
 

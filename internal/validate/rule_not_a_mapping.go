@@ -1,7 +1,5 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-
 var notAMapping = &Rule{
 	ID:       "not-a-mapping",
 	Severity: Deny,
@@ -17,11 +15,9 @@ template that wraps a list in brackets.`,
 }
 
 func checkNotAMapping(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			if !m.IsMapping() {
-				p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", m.Kind())
-			}
+	for m := range p.Doc.Mappings() {
+		if !m.IsMapping() {
+			p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", m.Kind())
 		}
 	}
 	for _, f := range p.Doc.BadAccounts {

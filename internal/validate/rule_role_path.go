@@ -1,7 +1,5 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-
 var rolePath = &Rule{
 	ID:       "role-path",
 	Severity: Deny,
@@ -18,15 +16,13 @@ round: a user's path belongs into userarn.`,
 }
 
 func checkRolePath(p *Pass) {
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			arn, err := m.Entry.Principal()
-			if err != nil {
-				continue // malformed-arn reports it
-			}
-			if role, ok := arn.WithoutPath(); ok {
-				p.Reportf(m.ARN, "write "+role.String(), "%q has a path, and STS leaves the path out, so it never matches a caller", m.ARN.Value)
-			}
+	for m := range p.Doc.Mappings() {
+		arn, err := m.Entry.Principal()
+		if err != nil {
+			continue // malformed-arn reports it
+		}
+		if role, ok := arn.WithoutPath(); ok {
+			p.Reportf(m.ARN, "write "+role.String(), "%q has a path, and STS leaves the path out, so it never matches a caller", m.ARN.Value)
 		}
 	}
 }

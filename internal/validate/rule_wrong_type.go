@@ -24,14 +24,12 @@ func checkWrongType(p *Pass) {
 	for _, key := range p.Doc.NotText {
 		p.Reportf(key, "write "+key.Value+": | and indent the list below it", "the value of %q is not a text, and the API server refuses the object", key.Value)
 	}
-	for _, list := range [][]awsauth.Mapping{p.Doc.Roles, p.Doc.Users} {
-		for _, m := range list {
-			if !m.IsMapping() {
-				continue // not-a-mapping reports it
-			}
-			for _, w := range m.WrongTypes() {
-				p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator passes over it", w.Name(), describe(w), w.Want)
-			}
+	for m := range p.Doc.Mappings() {
+		if !m.IsMapping() {
+			continue // not-a-mapping reports it
+		}
+		for _, w := range m.WrongTypes() {
+			p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator passes over it", w.Name(), describe(w), w.Want)
 		}
 	}
 }
