@@ -1,7 +1,6 @@
 package validate_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,61 +8,58 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
-	"sigs.k8s.io/yaml"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// facts is the optional section of a case that tells what is done, by whom, and what is protected.
-type facts struct {
-	Operation validate.Operation
-	Requester validate.Requester
-	Now       time.Time
-	validate.Policy
-}
-
-// rulesDir holds a folder for each rule: bad-*.txtar draw this rule and no other, ok-*.txtar draw nothing.
+// rulesDir holds a folder of cases for each rule.
 const rulesDir = "testdata/rules"
 
 func TestRules(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
-			bad, ok := cases(t, rule.ID, "bad-*"), cases(t, rule.ID, "ok-*")
-			for _, file := range bad {
-				t.Run(filepath.Base(file), func(t *testing.T) {
-					verdict := judgeCase(t, file)
-					if diff := cmp.Diff([]string{rule.ID}, verdict.Rules()); diff != "" {
-						t.Errorf("rules of a bad case (-want +got):\n%s", diff)
-					}
-					if got := verdict.Findings[0].Severity; got != rule.Severity {
-						t.Errorf("severity %s, want the rule's %s", got, rule.Severity)
-					}
-				})
+			kinds := make(map[rulecase.Kind]int)
+			for _, c := range cases(t, filepath.Join(rulesDir, rule.ID, "*.txtar")) {
+				kinds[c.Kind()]++
+				t.Run(filepath.Base(c.File), func(t *testing.T) { testCase(t, rule, c) })
 			}
-			for _, file := range ok {
-				t.Run(filepath.Base(file), func(t *testing.T) {
-					if verdict := judgeCase(t, file); len(verdict.Findings) > 0 {
-						t.Errorf("an ok case has findings:\n%s", text(verdict))
-					}
-				})
+			if kinds[rulecase.Bad] == 0 || kinds[rulecase.OK] == 0 {
+				t.Errorf("the cases are %v; a rule has bad and ok ones", kinds)
 			}
 		})
 	}
 }
 
+func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
+	t.Helper()
+	verdict := judgeCase(t, c)
+	switch c.Kind() {
+	case rulecase.OK:
+		if len(verdict.Findings) > 0 {
+			t.Errorf("an ok case has findings:\n%s", text(verdict))
+		}
+		return
+	case rulecase.Bad:
+		if diff := cmp.Diff([]string{rule.ID}, verdict.Rules()); diff != "" {
+			t.Errorf("rules of a bad case (-want +got):\n%s", diff)
+		}
+	case rulecase.Report:
+		if !strings.Contains(c.Comment, "https://") {
+			t.Error("the comment does not say where the report is")
+		}
+	}
+	if !slices.ContainsFunc(verdict.Findings, func(f validate.Finding) bool { return f.Rule == rule.ID && f.Severity == rule.Severity }) {
+		t.Errorf("no finding of the rule at its severity, %s", rule.Severity)
+	}
+}
+
 // TestVerdict judges changes in which several rules meet, or in which faults are not new.
 func TestVerdict(t *testing.T) {
-	files, err := filepath.Glob("testdata/verdict/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) { judgeCase(t, file) })
+	for _, c := range cases(t, "testdata/verdict/*.txtar") {
+		t.Run(filepath.Base(c.File), func(t *testing.T) { judgeCase(t, c) })
 	}
 }
 
@@ -96,91 +92,30 @@ func TestRulesAreWellFormed(t *testing.T) {
 	}
 }
 
-func cases(t *testing.T, id, pattern string) []string {
+func cases(t *testing.T, pattern string) []*rulecase.Case {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(rulesDir, id, pattern+".txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s has no case %s: %v", id, pattern, err)
-	}
-	return files
-}
-
-// judgeCase judges a case and compares the findings with its section want.
-func judgeCase(t *testing.T, file string) validate.Verdict {
-	t.Helper()
-	archive, err := txtar.ParseFile(file)
+	all, err := rulecase.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(bytes.TrimSpace(archive.Comment)) == 0 {
-		t.Error("the case does not say what it is about")
-	}
-	change, policy := readCase(t, archive)
-	verdict := validate.Judge(change, policy)
+	return all
+}
+
+// judgeCase judges a case and compares the findings with those it wants.
+func judgeCase(t *testing.T, c *rulecase.Case) validate.Verdict {
+	t.Helper()
+	verdict := validate.Judge(c.Change, c.Policy)
 	got := text(verdict)
-	want := section(archive, "want")
-	if os.Getenv("UPDATE_GOLDEN") != "" && string(want) != got {
-		archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
-		if got != "" {
-			archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(got)})
-		}
-		if err := os.WriteFile(file, txtar.Format(archive), 0o600); err != nil {
+	if os.Getenv("UPDATE_GOLDEN") != "" && c.Want != got {
+		if err := os.WriteFile(c.File, c.WithWant(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return verdict
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := cmp.Diff(c.Want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 	return verdict
-}
-
-func readCase(t *testing.T, archive *txtar.Archive) (validate.Change, validate.Policy) {
-	t.Helper()
-	var f facts
-	if err := yaml.UnmarshalStrict(section(archive, "facts"), &f); err != nil {
-		t.Fatalf("facts: %v", err)
-	}
-	for _, file := range archive.Files {
-		if !slices.Contains([]string{"aws-auth.yaml", "old.yaml", "facts", "want"}, file.Name) {
-			t.Fatalf("unknown section %s", file.Name)
-		}
-	}
-	change := validate.Change{
-		Operation: f.Operation,
-		Old:       object(t, archive, "old.yaml"),
-		New:       object(t, archive, "aws-auth.yaml"),
-		Requester: f.Requester,
-		Now:       f.Now,
-	}
-	if change.Operation == validate.Document && change.Old != nil {
-		change.Operation = validate.Update
-	}
-	return change, f.Policy
-}
-
-// object reads the one aws-auth of a section. <TAB>, <NBSP> and the like stand for what people cannot see.
-func object(t *testing.T, archive *txtar.Archive, name string) *awsauth.Object {
-	t.Helper()
-	data := section(archive, name)
-	if data == nil {
-		return nil
-	}
-	visible := strings.NewReplacer("<TAB>", "\t", "<NBSP>", "\u00a0", "<CR>", "\r", "<BOM>", "\ufeff", "<ZWSP>", "\u200b")
-	manifests, errs := awsauth.ParseManifests([]byte(visible.Replace(string(data))))
-	if len(errs) > 0 || len(manifests) != 1 {
-		t.Fatalf("%s holds %d aws-auth: %v", name, len(manifests), errs)
-	}
-	return manifests[0].Object
-}
-
-func section(archive *txtar.Archive, name string) []byte {
-	for _, file := range archive.Files {
-		if file.Name == name {
-			return file.Data
-		}
-	}
-	return nil
 }
 
 func text(v validate.Verdict) string {

@@ -1,0 +1,177 @@
+// Package rulecase reads the cases of the rules, which are also what the oracle, the command line's
+// tests and the efficacy table start from.
+//
+// A case is a txtar file: a comment on the mistake, and the sections aws-auth.yaml (the object
+// after the change; none for a deletion), old.yaml (before it), facts (who does what, under which
+// policy) and want (the findings, written by UPDATE_GOLDEN=1).
+package rulecase
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// The sections of a case.
+const (
+	newObject = "aws-auth.yaml"
+	oldObject = "old.yaml"
+	factsName = "facts"
+	wantName  = "want"
+)
+
+// Case is one change, with all that the guard knows of it.
+type Case struct {
+	File string
+	// Comment says what the case is about.
+	Comment string
+	Change  validate.Change
+	Policy  validate.Policy
+	// Want is the expected output.
+	Want string
+
+	archive *txtar.Archive
+}
+
+// facts is what is done, by whom, and what is protected.
+type facts struct {
+	Operation validate.Operation
+	Requester validate.Requester
+	Now       time.Time
+	validate.Policy
+}
+
+// Kind is what a case promises, as the beginning of its name says it.
+type Kind string
+
+// A bad case draws its own rule and no other. An ok case draws nothing. A report is named after the
+// public report that it is made from, such as terraform-aws-eks-2289; it draws its own rule, perhaps
+// among others, and its comment has the report's address.
+const (
+	Bad    Kind = "bad"
+	OK     Kind = "ok"
+	Report Kind = "report"
+)
+
+// Kind returns what the case promises.
+func (c *Case) Kind() Kind {
+	switch name := filepath.Base(c.File); {
+	case strings.HasPrefix(name, "bad-"):
+		return Bad
+	case strings.HasPrefix(name, "ok-"):
+		return OK
+	}
+	return Report
+}
+
+// Glob reads the cases that match a pattern, sorted by file. No case is an error.
+func Glob(pattern string) ([]*Case, error) {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no cases match %s: %w", pattern, err)
+	}
+	cases := make([]*Case, len(files))
+	for i, file := range files {
+		if cases[i], err = Read(file); err != nil {
+			return nil, err
+		}
+	}
+	return cases, nil
+}
+
+// Read reads a case.
+func Read(file string) (*Case, error) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read a case: %w", err)
+	}
+	c := &Case{File: file, Comment: strings.TrimSpace(string(archive.Comment)), archive: archive}
+	if err := c.read(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+func (c *Case) read() error {
+	for _, f := range c.archive.Files {
+		if !slices.Contains([]string{newObject, oldObject, factsName, wantName}, f.Name) {
+			return fmt.Errorf("unknown section %s", f.Name)
+		}
+	}
+	if c.Comment == "" {
+		return fmt.Errorf("the case does not say what it is about")
+	}
+	var f facts
+	if err := yaml.UnmarshalStrict(c.section(factsName), &f); err != nil {
+		return fmt.Errorf("facts: %w", err)
+	}
+	c.Policy, c.Want = f.Policy, string(c.section(wantName))
+	c.Change = validate.Change{Operation: f.Operation, Requester: f.Requester, Now: f.Now}
+	var err error
+	if c.Change.Old, err = c.object(oldObject); err != nil {
+		return err
+	}
+	if c.Change.New, err = c.object(newObject); err != nil {
+		return err
+	}
+	if c.Change.Operation == validate.Document && c.Change.Old != nil {
+		c.Change.Operation = validate.Update
+	}
+	return nil
+}
+
+// visible are the placeholders for what people cannot see.
+var visible = strings.NewReplacer("<TAB>", "\t", "<NBSP>", "\u00a0", "<CR>", "\r", "<BOM>", "\ufeff", "<ZWSP>", "\u200b")
+
+// object reads the one aws-auth of a section.
+func (c *Case) object(name string) (*awsauth.Object, error) {
+	data := c.Manifest(name == oldObject)
+	if data == nil {
+		return nil, nil
+	}
+	manifests, errs := awsauth.ParseManifests(data)
+	if len(errs) > 0 || len(manifests) != 1 {
+		return nil, fmt.Errorf("%s holds %d aws-auth: %v", name, len(manifests), errs)
+	}
+	return manifests[0].Object, nil
+}
+
+// Manifest is the text of the object after the change, or before it; nil if there is none.
+func (c *Case) Manifest(before bool) []byte {
+	name := newObject
+	if before {
+		name = oldObject
+	}
+	data := c.section(name)
+	if data == nil {
+		return nil
+	}
+	return []byte(visible.Replace(string(data)))
+}
+
+func (c *Case) section(name string) []byte {
+	for _, f := range c.archive.Files {
+		if f.Name == name {
+			return f.Data
+		}
+	}
+	return nil
+}
+
+// WithWant is the case as a file, with another expected output.
+func (c *Case) WithWant(want string) []byte {
+	archive := *c.archive
+	archive.Files = slices.DeleteFunc(slices.Clone(archive.Files), func(f txtar.File) bool { return f.Name == wantName })
+	if want != "" {
+		archive.Files = append(archive.Files, txtar.File{Name: wantName, Data: []byte(want)})
+	}
+	return txtar.Format(&archive)
+}
