@@ -165,6 +165,7 @@ func TestReview(t *testing.T) {
 			Extra: map[string]authenticationv1.ExtraValue{"canonicalarn": {"arn:aws:iam::111122223333:role/Admin"}},
 		}
 	}
+	masters := strings.Replace(team, "dev", "system:masters", 1)
 	protect := validate.Policy{Protected: []validate.Protected{{ARN: "arn:aws:iam::111122223333:role/Admin", Groups: []string{"system:masters"}}}}
 	tests := []struct {
 		name     string
@@ -181,8 +182,13 @@ func TestReview(t *testing.T) {
 			events: []string{"reviewed UPDATE allow dry=false 2ms"},
 		},
 		{
-			name: "a good creation", request: request("CREATE", none, configMap(admin+node)),
+			name: "a good creation", request: request("CREATE", none, configMap(node+team)),
 			events: []string{"reviewed CREATE allow dry=false 2ms"},
+		},
+		{
+			name: "the first administrator", request: request("CREATE", none, configMap(admin+node)),
+			warnings: []string{"[admin-grant]"}, rules: "admin-grant",
+			events: []string{"reviewed CREATE warn dry=false 2ms"},
 		},
 		{
 			name: "a fault", request: request("UPDATE", configMap(admin+node), configMap(admin+node+path)),
@@ -191,7 +197,7 @@ func TestReview(t *testing.T) {
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected role-path UPDATE dry=false"},
 		},
 		{
-			name: "a fault in a creation", request: request("CREATE", none, configMap(admin+path), dry),
+			name: "a fault in a creation", request: request("CREATE", none, configMap(node+path), dry),
 			code:   422,
 			causes: []string{"data.mapRoles[1].rolearn: line 4: "}, rules: "role-path",
 			events: []string{"reviewed CREATE deny dry=true 2ms", "rejected role-path CREATE dry=true"},
@@ -210,12 +216,12 @@ func TestReview(t *testing.T) {
 		},
 		{
 			name: "a protected principal loses its group", policy: protect,
-			request: request("UPDATE", configMap(admin+team), configMap(strings.Replace(admin, "masters", "other", 1)+strings.Replace(team, "dev", "system:masters", 1))),
+			request: request("UPDATE", configMap(admin+masters), configMap(strings.Replace(admin, "masters", "other", 1)+masters)),
 			code:    422, causes: []string{"[protected-principal]"}, rules: "protected-principal",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected protected-principal UPDATE dry=false"},
 		},
 		{
-			name: "somebody locks themselves out", request: request("UPDATE", configMap(admin+node+strings.Replace(team, "dev", "system:masters", 1)), configMap(node+strings.Replace(team, "dev", "system:masters", 1)), asAdmin),
+			name: "somebody locks themselves out", request: request("UPDATE", configMap(admin+node+masters), configMap(node+masters), asAdmin),
 			code: 422, causes: []string{"[self-lockout]"}, rules: "self-lockout",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected self-lockout UPDATE dry=false"},
 		},
@@ -244,8 +250,9 @@ func TestReview(t *testing.T) {
 		},
 		{
 			name: "immutable appears", request: request("UPDATE", configMap(admin+path), configMap(admin+path, set("immutable", true))),
-			warnings: []string{"[role-path]"}, rules: "role-path",
-			events: []string{"reviewed UPDATE warn dry=false 2ms"},
+			code: 422, causes: []string{"immutable: "},
+			warnings: []string{"[role-path]"}, rules: "immutable,role-path",
+			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected immutable UPDATE dry=false"},
 		},
 	}
 	for _, tt := range tests {

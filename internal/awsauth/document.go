@@ -27,6 +27,8 @@ type Document struct {
 	// NotText are keys under data whose value is no string, DuplicateKeys those that a manifest
 	// writes twice. Both are possible in manifests only.
 	NotText, DuplicateKeys []Scalar
+	// Immutable is the object's field of this name.
+	Immutable bool
 
 	object *Object
 }
@@ -54,6 +56,7 @@ func (o *Object) Parse() *Document {
 		return d
 	}
 	d.addKeys(o)
+	d.Immutable = o.Immutable
 	for _, s := range Sections() {
 		raw := o.text(s)
 		if raw == "" {

@@ -30,6 +30,9 @@ func (e *ManifestError) Error() string { return fmt.Sprintf("%d:%d: %v", e.Line,
 // Unwrap returns the error without its place.
 func (e *ManifestError) Unwrap() error { return e.Err }
 
+// ErrNotObject is wrapped by the error of a document that parses and is no mapping, such as a playbook.
+var ErrNotObject = errors.New("not a Kubernetes object")
+
 // ParseManifests finds the ConfigMaps kube-system/aws-auth in a file of manifests, YAML or JSON,
 // also within lists. A ConfigMap without a namespace counts: the namespace may come from the
 // command line. The file is cut into documents and decoded as kubectl does (k8s.io/apimachinery
@@ -79,7 +82,7 @@ func (r *manifestReader) read(c chunk) {
 	}
 	object, ok := value.(map[string]any)
 	if !ok && value != nil {
-		r.fail(c.start(), "the document is %s, not a Kubernetes object", jsonKind(value))
+		r.fail(c.start(), "the document is %s, %w", jsonKind(value), ErrNotObject)
 		return
 	}
 	found := findAWSAuth(object, nil)
@@ -165,12 +168,21 @@ func inapplicable(object map[string]any) (field, problem string) {
 
 // HasUnknownTemplate reports whether a text holds a template that the authenticator does not know,
 // and so leaves as it is.
-func HasUnknownTemplate(text string) bool {
+func HasUnknownTemplate(text string) bool { return strings.Contains(WithoutTemplates(text), "{{") }
+
+// WithoutTemplates takes the templates that the authenticator renders out of a text.
+func WithoutTemplates(text string) string {
+	if !strings.Contains(text, "{{") {
+		return text
+	}
 	for _, t := range ownTemplates {
 		text = strings.ReplaceAll(text, t, "")
 	}
-	return strings.Contains(text, "{{")
+	return text
 }
+
+// Templates returns the templates that the authenticator renders in usernames and groups.
+func Templates() []string { return slices.Clone(ownTemplates) }
 
 // ownTemplates are those that the authenticator renders, so that they belong into an aws-auth.
 var ownTemplates = []string{

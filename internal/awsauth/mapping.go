@@ -210,6 +210,29 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
+// OtherKeys returns those of Keys that are not, letter for letter, keys of an element of its section.
+func (m Mapping) OtherKeys() []Field {
+	if m.node == nil || m.node.Kind != yaml.MappingNode {
+		return nil
+	}
+	known := func(key string) bool { return slices.Contains(elementKeys[m.Entry.Section], key) }
+	for i := 0; ; i += 2 {
+		if i >= len(m.node.Content) {
+			return nil // as almost always
+		}
+		if !known(m.node.Content[i].Value) {
+			break
+		}
+	}
+	return slices.DeleteFunc(m.Keys(), func(f Field) bool { return known(f.Value) })
+}
+
+// elementKeys are the keys of an element (aws-iam-authenticator v0.7.18, pkg/config/types.go).
+var elementKeys = map[Section][]string{
+	MapRoles: {"rolearn", "username", "groups", "userid", "sso"},
+	MapUsers: {"userarn", "username", "groups", "userid"},
+}
+
 // DuplicateKeys returns the keys that the element itself writes again, in any case, behind a first one.
 func (m Mapping) DuplicateKeys() []Field {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {

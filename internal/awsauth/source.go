@@ -175,6 +175,9 @@ func (o *Object) Locate(p Place) Place {
 	if o == nil || o.source == nil || p.Line > 0 {
 		return p
 	}
+	if p.Line, p.Column = o.source.topKeyPlace(p.Path); p.Line > 0 {
+		return p
+	}
 	key := strings.TrimPrefix(p.Path, "data.")
 	if i := strings.IndexByte(key, '['); i > 0 {
 		key = key[:i]

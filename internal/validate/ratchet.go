@@ -16,8 +16,10 @@ const storedBefore = " (already so before this change)"
 // before an edit. Past it faults count as new.
 const maxCompared = 500
 
-// excuseOldFaults turns denials of document rules into warnings where the fault is not new.
-func (j *judgement) excuseOldFaults(findings []Finding, doc *awsauth.Document) {
+// excuseOldFaults turns denials of document rules into warnings where the fault is not new, and
+// leaves out warnings that stood before: whoever edits one entry of a hundred reads about that one.
+// Judged by itself the document shows them all.
+func (j *judgement) excuseOldFaults(findings []Finding, doc *awsauth.Document) []Finding {
 	object := j.change.Old
 	old, after := newVersion(object.Parse()), newVersion(doc)
 	// More faults of the old object are looked for, so that the last of the new ones is among
@@ -26,16 +28,26 @@ func (j *judgement) excuseOldFaults(findings []Finding, doc *awsauth.Document) {
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
 	same, alike := stoodInOld(old, after)
+	stood := make([]bool, len(findings))
 	for _, holds := range []func(*Finding) bool{
 		same, alike, noMoreThanInOld(old), stoodInUnreadText(old, after, object), stoodInEditedElement(old, after),
 	} {
 		for i := range findings {
-			if f := &findings[i]; f.Severity == Deny && holds(f) {
-				f.Severity = Warn
-				f.Message += storedBefore
-			}
+			stood[i] = stood[i] || holds(&findings[i])
 		}
 	}
+	var left []Finding
+	for i, f := range findings {
+		switch {
+		case stood[i] && f.Severity == Warn:
+			continue
+		case stood[i]:
+			f.Severity = Warn
+			f.Message += storedBefore
+		}
+		left = append(left, f)
+	}
+	return left
 }
 
 // version is one of the two documents of a change and its faults.
@@ -220,7 +232,7 @@ func stoodInEditedElement(old, after *version) func(*Finding) bool {
 	return func(f *Finding) bool { return excused[f.identity.place()] }
 }
 
-// faultyElement is an element of mapRoles or mapUsers and its faults, each as often as it occurs.
+// faultyElement is an element of mapRoles or mapUsers and its faults that deny, each as often as it occurs.
 type faultyElement struct {
 	at     place
 	entry  *awsauth.Entry
@@ -252,7 +264,7 @@ func (v *version) faultyWithout(other *version) []*faultyElement {
 	byPlace := make(map[place]*faultyElement)
 	for _, f := range v.faults {
 		at := f.identity.place()
-		if entries[at] == nil || f.identity.more > 0 {
+		if entries[at] == nil || f.identity.more > 0 || f.Severity != Deny {
 			continue
 		}
 		if byPlace[at] == nil {

@@ -52,8 +52,10 @@ type Pass struct {
 	// Old and New are what the authenticator loads before and after the change.
 	// They are never nil, and empty where there is no object.
 	Old, New *awsauth.Map
-	Change   Change
-	Policy   Policy
+	// Access is who gains and who loses what.
+	Access []awsauth.AccessChange
+	Change Change
+	Policy Policy
 
 	entries   map[string]bool // keys of the principals in Policy.AccessEntries
 	rule      *Rule
@@ -90,6 +92,9 @@ func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
 func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 	p.report(Warn, at, hint, format, args...)
 }
+
+// runs reports whether another rule is run, so that it can be left what it reports.
+func (p *Pass) runs(r *Rule) bool { return p.Policy.severity(r) != Off }
 
 func (p *Pass) report(severity Severity, at locator, hint, format string, args ...any) {
 	if len(p.findings) >= max(p.limit, maxFindings) {

@@ -1,10 +1,6 @@
 package validate
 
-import (
-	"slices"
-
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-)
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 
 var conflictingPrincipal = &Rule{
 	ID:       "conflicting-principal",
@@ -22,7 +18,6 @@ Keep one entry for each ARN, with all its groups.`,
 }
 
 func checkConflictingPrincipal(p *Pass) {
-	differs := make(map[*awsauth.Entry]*awsauth.Entry) // of those that may answer: the first, and one with other access
 	for m := range p.Doc.Mappings() {
 		if m.Entry.Dropped != "" || m.Entry.ARN == "" {
 			continue
@@ -31,24 +26,32 @@ func checkConflictingPrincipal(p *Pass) {
 		if len(matches) == 0 {
 			continue
 		}
-		first := matches[0]
-		other, known := differs[first]
-		if !known {
-			if i := slices.IndexFunc(matches, func(e *awsauth.Entry) bool { return !e.SameAccess(first) }); i > 0 {
-				other = matches[i]
-			}
-			differs[first] = other
-		}
-		if !m.Entry.SameAccess(first) {
-			other = first
-		}
 		const hint = "keep one entry for the ARN, with all its groups"
-		switch {
+		switch other := conflictOf(m.Entry, matches); {
 		case other == nil:
-		case !m.Entry.Shadowed() && m.Entry.Section == first.Section:
+		case atRandom(m.Entry, matches):
 			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
 		default:
 			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which takes the place of this entry with other access", m.ARN.Value, other.Path())
 		}
 	}
+}
+
+// conflictOf returns the entry that an entry conflicts with, or nil, given those that the
+// authenticator may answer with, at least one: entries of mapUsers among which it picks at random
+// conflict whatever they give, because the next edit of one of them makes the difference.
+func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
+	first := matches[0]
+	switch {
+	case atRandom(e, matches) && e == first:
+		return matches[1]
+	case atRandom(e, matches) || !e.SameAccess(first):
+		return first
+	}
+	return nil
+}
+
+// atRandom reports whether an entry is one of several that the authenticator picks from.
+func atRandom(e *awsauth.Entry, matches []*awsauth.Entry) bool {
+	return len(matches) > 1 && e.Section == matches[0].Section && !e.Shadowed()
 }

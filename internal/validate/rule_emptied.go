@@ -26,7 +26,7 @@ func checkEmptied(p *Pass) {
 		return // deleted reports it
 	}
 	n, meant := p.effective(p.Old)
-	gone := len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0
+	gone := p.nobodyLeft()
 	for _, arn := range meant {
 		if gone {
 			p.override(AllowRemoval, arn)
@@ -36,6 +36,9 @@ func checkEmptied(p *Pass) {
 		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
 	}
 }
+
+// nobodyLeft reports whether nobody is mapped after the change.
+func (p *Pass) nobodyLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
 // effective counts the principals and accounts of the old version that can lose access without
 // anybody meaning it: not those that access entries let in, and not node roles whose removal the

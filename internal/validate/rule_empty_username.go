@@ -27,11 +27,10 @@ func checkEmptyUsername(p *Pass) {
 		case !m.IsMapping() || hasWrongType(m, "username"):
 			// not-a-mapping and wrong-type report these
 		case m.Entry.Username == "":
-			hint := "write username and a name"
-			if key, ok := nearKey(m, "username"); ok {
-				hint = "write username instead of " + key
+			if p.isMisspelt(m, "username") {
+				continue // misspelt-key reports it
 			}
-			p.Reportf(m.Username, hint, "the entry has no username, and without one a caller logs in under an empty name")
+			p.Reportf(m.Username, "write username and a name", "the entry has no username, and without one a caller logs in under an empty name")
 		case emptyForUsers(m.Entry):
 			p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 		}

@@ -18,8 +18,9 @@ Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`
 
 func checkMalformedARN(p *Pass) {
 	for m := range p.Doc.Mappings() {
-		if m.Entry.ARN == "" {
-			continue // missing-arn reports it
+		arn := m.Entry.ARN
+		if arn == "" || p.isLeftover(arn, false) || fargateProfile.MatchString(arn) && p.runs(fargateProfileARN) {
+			continue // missing-arn, leftover-template and fargate-profile-arn report these
 		}
 		if _, err := m.Entry.Principal(); err != nil {
 			bad := awsauth.AsARNError(err)

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -30,10 +31,8 @@ func checkMisspeltDataKey(p *Pass) {
 
 // nearDataKey returns the section that a key under data was meant to be.
 func nearDataKey(key string) (string, bool) {
-	for _, s := range awsauth.Sections() {
-		if key == string(s) {
-			return "", false
-		}
+	if isSection(key) {
+		return "", false
 	}
 	for _, s := range awsauth.Sections() {
 		if near(key, strings.ToLower(string(s))) {
@@ -41,4 +40,8 @@ func nearDataKey(key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+func isSection(key string) bool {
+	return slices.Contains(awsauth.Sections(), awsauth.Section(key))
 }

@@ -1,28 +1,47 @@
 package validate
 
-// Rules returns every rule, in the order in which people read about them: the text, its
-// elements, its principals, the change. Findings are sorted by place, not by this order.
+// Rules returns every rule, in the order in which people read about them: the object, the text, its
+// elements, its principals, what they get, the change. Findings are sorted by place, not by this order.
 func Rules() []*Rule {
 	return []*Rule{
 		misspeltDataKey,
+		unknownDataKey,
+		binaryData,
+		immutable,
 		yamlSyntax,
 		notAList,
 		trailingContent,
 		notAMapping,
 		duplicateKey,
+		misspeltKey,
+		unknownKey,
 		wrongType,
+		leftoverTemplate,
 		missingARN,
-		emptyUsername,
 		malformedARN,
 		assumedRoleARN,
 		rolePath,
+		fargateProfileARN,
+		misplacedARN,
+		ssoEntry,
 		conflictingPrincipal,
+		repeatedPrincipal,
+		malformedAccount,
+		mappedAccount,
+		emptyUsername,
+		reservedUsername,
+		usernameCase,
+		nodeShape,
+		groupTypo,
 		deleted,
 		emptied,
 		protectedPrincipal,
 		nodeRoleRemoved,
 		selfLockout,
 		lastAdmin,
+		massRemoval,
+		lostSection,
+		adminGrant,
 		breakGlassDenied,
 	}
 }

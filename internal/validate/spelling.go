@@ -8,11 +8,11 @@ import (
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
 // near reports whether a key was meant to be want, which is in lower case: case and separators
-// aside they differ by at most two letters, and for short keys by one.
+// aside they differ by at most two letters, and where it is shorter than rolearn by one.
 func near(key, want string) bool {
 	key = separators.Replace(strings.ToLower(key))
 	limit := 2
-	if len(want) < 8 {
+	if len(want) < 7 {
 		limit = 1
 	}
 	if len(key) > len(want)+limit || len(key) < len(want)-limit {

@@ -127,6 +127,7 @@ func (j *judgement) run() {
 		before, after := awsauth.ParseChange(c.Old, c.New)
 		pass.Doc, pass.Old, pass.New = after, before, after.Map
 		j.access = awsauth.DiffAccess(before, after.Map)
+		pass.Access = j.access
 	})
 	if !ok {
 		return
@@ -138,7 +139,7 @@ func (j *judgement) run() {
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
-			j.guard(InternalError, func() { j.excuseOldFaults(findings, pass.Doc) })
+			j.guard(InternalError, func() { findings = j.excuseOldFaults(findings, pass.Doc) })
 		}
 		j.findings = append(j.findings, findings...)
 	}

@@ -36,7 +36,7 @@ func TestPanicInARule(t *testing.T) {
 			v := validate.Judge(validate.Change{
 				Operation: validate.Update,
 				Old:       &awsauth.Object{Data: map[string]string{"mapRoles": admin}},
-				New:       &awsauth.Object{Data: map[string]string{"mapRoles": admin, "note": "x"}, Annotations: test.annotations},
+				New:       &awsauth.Object{Data: map[string]string{"mapRoles": admin + "\n"}, Annotations: test.annotations},
 				Requester: test.requester,
 			}, test.policy)
 			if v.Action != test.want {

@@ -32,7 +32,7 @@ func TestLosingAnAdmin(t *testing.T) {
 		{"moved behind ---", roles(node + "---\n" + admin), []string{"protected-principal", "trailing-content"}},
 		{"mapRoles misspelt", data{"mapRole": admin + node, "mapUsers": alice}, []string{"misspelt-data-key", "node-role-removed", "protected-principal"}},
 		{"a tab", roles(strings.Replace(admin, "  username", "\tusername", 1) + node), []string{"node-role-removed", "protected-principal", "yaml-syntax"}},
-		{"the entry's key misspelt", roles(strings.Replace(admin, "rolearn", "role_arn", 1) + node), []string{"missing-arn", "protected-principal"}},
+		{"the entry's key misspelt", roles(strings.Replace(admin, "rolearn", "role_arn", 1) + node), []string{"misspelt-key", "protected-principal"}},
 		{"the first element indented deeper", roles("  " + strings.ReplaceAll(strings.TrimSuffix(node, "\n"), "\n", "\n  ") + "\n" + admin), []string{"protected-principal", "trailing-content"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,14 +71,14 @@ func TestHarmless(t *testing.T) {
 		{"blank lines", base(), roles("\n\n" + admin + "\n\n" + node + "\n\n")},
 		{"comments", base(), roles("# people\n" + admin + "# machines\n" + node)},
 		{"JSON instead of YAML", base(), roles(toJSON(t, admin+node))},
-		{"anchors", base(), roles(strings.Replace(admin, "groups:", "groups: &masters", 1) + node +
-			"- rolearn: arn:aws:iam::111122223333:role/Break\n  username: break\n  groups: *masters\n")},
+		{"anchors", base(), roles(admin + strings.Replace(node, "groups:", "groups: &nodes", 1) +
+			"- rolearn: arn:aws:iam::111122223333:role/Other\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: *nodes\n")},
 		{"roleARN, stored already, beside a change", roles(otherCase + node), roles(otherCase + node + ci)},
 		{"an entry in another order", base(), roles(node + admin)},
 		{"keys in another order", base(), roles("- groups:\n  - system:masters\n  rolearn: " + adminARN + "\n  username: admin\n" + node)},
 		{"a new entry", base(), roles(admin + node + ci)},
 		{"a user's path", base(), base().with("mapUsers", alice+userWithPath)},
-		{"another key", base(), base().with("note", "kept by the platform team")},
+		{"another key, stored already, beside a change", base().with("note", "x"), roles(admin+node+ci).with("note", "y z")},
 		{"an entry removed that nobody needs to keep", roles(admin + node + ci), base()},
 		{"nothing", base(), base()},
 	} {

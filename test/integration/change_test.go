@@ -12,18 +12,19 @@ import (
 // TestChange has changes that are refused for what they take away, and their harmless neighbours.
 func TestChange(t *testing.T) {
 	oneAdmin := data{"mapRoles": ci, "mapUsers": alice}
+	viewer := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
 	for _, test := range []struct {
 		name          string
 		before, after data
 		refused       []string // none: admitted
 	}{
 		{"node role removed", base(), roles(admin), []string{"node-role-removed"}},
-		{"node role with another username", base(), roles(admin + strings.Replace(node, "system:node:", "node-", 1)), []string{"node-role-removed"}},
-		{"node role without system:nodes", base(), roles(admin + strings.Replace(node, "  - system:nodes\n", "", 1)), []string{"node-role-removed"}},
+		{"node role with another username", base(), roles(admin + strings.Replace(node, "system:node:", "node-", 1)), []string{"node-role-removed", "node-shape"}},
+		{"node role without system:nodes", base(), roles(admin + strings.Replace(node, "  - system:nodes\n", "", 1)), []string{"node-role-removed", "node-shape"}},
 		{"node role with one more group", base(), roles(admin + node + "  - monitoring\n"), nil},
 		{"last admin removed", oneAdmin, data{"mapRoles": ci}, []string{"last-admin"}},
 		{"last admin's groups", oneAdmin, oneAdmin.with("mapUsers", strings.Replace(alice, "system:masters", "viewers", 1)), []string{"last-admin"}},
-		{"the last but one admin removed", base(), base().with("mapUsers", ""), nil},
+		{"the last but one admin removed", base().with("mapUsers", alice+viewer), base().with("mapUsers", viewer), nil},
 		{"emptied by text", oneAdmin, data{"mapRoles": "[]", "mapUsers": ""}, []string{"emptied", "last-admin"}},
 		{"emptied by key", oneAdmin, nil, []string{"emptied", "last-admin"}},
 	} {
@@ -55,7 +56,8 @@ func TestCreate(t *testing.T) {
 // arrive in lower case then.
 func TestSelfLockout(t *testing.T) {
 	const devs = "- rolearn: arn:aws:iam::111122223333:role/Dev\n  username: dev:{{SessionName}}\n  groups:\n  - system:masters\n"
-	before := base().with("mapRoles", admin+node+devs)
+	bob := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
+	before := base().with("mapRoles", admin+node+devs).with("mapUsers", alice+bob)
 	masters := []string{"system:masters"}
 	extra := func(arn, session string) map[string][]string {
 		return map[string][]string{"canonicalArn": {arn}, "arn": {"arn:aws:sts::111122223333:assumed-role/x/" + session}, "sessionName": {session}}
@@ -65,7 +67,7 @@ func TestSelfLockout(t *testing.T) {
 		UserName: "dev:jane-example.com", Groups: masters,
 		Extra: extra("arn:aws:iam::111122223333:role/Dev", "jane@example.com"),
 	}
-	withoutAlice, withoutDevs := before.with("mapUsers", ""), before.with("mapRoles", admin+node)
+	withoutAlice, withoutDevs := before.with("mapUsers", bob), before.with("mapRoles", admin+node)
 	for _, test := range []struct {
 		name    string
 		user    rest.ImpersonationConfig
@@ -73,9 +75,9 @@ func TestSelfLockout(t *testing.T) {
 		refused bool
 	}{
 		{"own entry removed", asAlice, withoutAlice, true},
-		{"own groups dropped", asAlice, before.with("mapUsers", strings.Replace(alice, "system:masters", "viewers", 1)), true},
+		{"own groups dropped", asAlice, before.with("mapUsers", strings.Replace(alice, "system:masters", "viewers", 1)+bob), true},
 		{"somebody else's entry removed", asAlice, withoutDevs, false},
-		{"own entry with more groups", asAlice, before.with("mapUsers", alice+"  - viewers\n"), false},
+		{"own entry with more groups", asAlice, before.with("mapUsers", alice+"  - viewers\n"+bob), false},
 		{"own role removed, by a session", asDev, withoutDevs, true},
 		{"somebody else's entry removed, by a session", asDev, withoutAlice, false},
 		{"cluster creator, who has no extras", rest.ImpersonationConfig{UserName: "alice", Groups: masters}, withoutAlice, false},
@@ -144,6 +146,6 @@ func TestRepair(t *testing.T) {
 	c := as(t, operator)
 	broken := strings.Replace(admin+node, "  username: admin", "\tusername: admin", 1)
 	store(t, roles(broken))
-	wantAdmitted(t, c, update(t.Context(), c, roles(broken).with("note", "broken since Monday")), "protected-principal", "yaml-syntax")
-	wantAdmitted(t, c, update(t.Context(), c, base()))
+	wantAdmitted(t, c, update(t.Context(), c, roles(broken).with("note", "broken since Monday")), "protected-principal", "unknown-data-key", "yaml-syntax")
+	wantAdmitted(t, c, update(t.Context(), c, base()), "admin-grant") // nobody had the group while it was broken
 }

@@ -171,7 +171,7 @@ func TestReload(t *testing.T) {
 	withoutAlice := base().with("mapUsers", "")
 
 	store(t, base())
-	wantAdmitted(t, c, update(t.Context(), c, withoutAlice))
+	wantAdmitted(t, c, update(t.Context(), c, withoutAlice), "lost-section")
 	configure(t, guardConfig+"  - {arn: '"+aliceARN+"', groups: [system:masters]}\n")
 	store(t, base())
 	wantRefused(t, update(t.Context(), c, withoutAlice), "protected-principal")

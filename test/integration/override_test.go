@@ -146,7 +146,7 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 		wantRefused(t, err, "break-glass-denied", "yaml-syntax")
 		c := as(t, onCall(t))
 		_, err = c.Create(t.Context(), cm, metav1.CreateOptions{})
-		wantAdmitted(t, c, err, "protected-principal", "yaml-syntax")
+		wantAdmitted(t, c, err, "admin-grant", "protected-principal", "yaml-syntax")
 	})
 	t.Run("merge patch", func(t *testing.T) {
 		store(t, base())

@@ -70,7 +70,7 @@ type brokenCase struct {
 	body   []byte
 }
 
-// newCases returns the reviews of the mix: every rule refuses in one, its harmless neighbours beside.
+// newCases returns the reviews of the mix: every rule refuses or warns in one, its harmless neighbours beside.
 func newCases() ([]*reviewCase, error) {
 	const update = 4 // the weight of an ordinary case
 	base := awsAuth(adminEntry+nodeEntry, aliceEntry)
@@ -104,6 +104,9 @@ func newCases() ([]*reviewCase, error) {
 	for _, r := range refusals(base, edited) {
 		refuse(r.rule, r.before, r.after)
 	}
+	for _, r := range warnings(base, edited) {
+		add("warned: "+r.rule, update, warned(r.rule), operator, r.before, r.after)
+	}
 	add("refused: self-lockout", update, denied("self-lockout"), alice, base, awsAuth(adminEntry+nodeEntry, ""))
 	add("refused: deleted", update, denied("deleted"), operator, base, nil)
 	add("refused: break-glass-denied", update, denied("break-glass-denied"), operator, base, base.annotated(validate.BreakGlassAnnotation, "please"))
@@ -127,17 +130,23 @@ type refusal struct {
 // refusals returns for the rules about text and access an edit that each of them refuses.
 func refusals(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
-	misspelt := awsAuth(head, aliceEntry)
-	misspelt.data["mapRole"] = ciEntry
 	return []refusal{
-		{"misspelt-data-key", base, misspelt},
+		{"misspelt-data-key", base, base.and("mapRole", ciEntry)},
+		{"binary-data", base, base.with("binaryData", map[string]any{"mapAccounts": []byte("[]")})},
+		{"immutable", base, base.with("immutable", true)},
 		{"yaml-syntax", base, edited(strings.Replace(head, "  username", "\tusername", 1))},
 		{"not-a-list", base, edited("rolearn: " + adminARN + "\n")},
 		{"trailing-content", base, edited(head + "---\n" + ciEntry)},
 		{"not-a-mapping", base, edited(head + "- role/CI\n")},
 		{"duplicate-key", base, edited(head + ciEntry + "  username: other\n")},
 		{"wrong-type", base, edited(head + strings.Replace(ciEntry, "\n  - deployers", " deployers", 1))},
-		{"missing-arn", base, edited(head + strings.Replace(ciEntry, "rolearn", "role_arn", 1))},
+		{"misspelt-key", base, edited(head + strings.Replace(ciEntry, "rolearn", "role_arn", 1))},
+		{"missing-arn", base, edited(head + "- username: ci\n")},
+		{"leftover-template", base, edited(head + strings.Replace(ciEntry, "111122223333", "${ACCOUNT}", 1))},
+		{"fargate-profile-arn", base, edited(head + strings.Replace(ciEntry, account+"role/CI", "arn:aws:eks:eu-west-1:111122223333:fargateprofile/a/b/c", 1))},
+		{"malformed-account", base, base.and("mapAccounts", "- 1111-2222-3333")},
+		{"reserved-username", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: eks:ci", 1))},
+		{"node-shape", base, edited(head + strings.Replace(ciEntry, "deployers", "system:nodes", 1))},
 		{"empty-username", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: ''", 1))},
 		{"malformed-arn", base, edited(head + strings.Replace(ciEntry, "arn:aws:iam", "arn:aws", 1))},
 		{"assumed-role-arn", base, edited(head + strings.Replace(ciEntry, account+"role/CI", "arn:aws:sts::111122223333:assumed-role/CI/x", 1))},
@@ -150,11 +159,29 @@ func refusals(base *object, edited func(string) *object) []refusal {
 	}
 }
 
+// warnings returns for each rule that only warns an edit that draws it.
+func warnings(base *object, edited func(string) *object) []refusal {
+	head := adminEntry + nodeEntry
+	return []refusal{
+		{"unknown-data-key", base, base.and("note", "x")},
+		{"unknown-key", base, edited(head + ciEntry + "  description: x\n")},
+		{"misplaced-arn", base, edited(head + strings.Replace(ciEntry, "role/CI", "user/CI", 1))},
+		{"sso-entry", base, edited(head + "- sso: {permissionSetName: a, accountID: '111122223333'}\n  username: a\n")},
+		{"repeated-principal", base, edited(head + ciEntry + ciEntry)},
+		{"mapped-account", base, base.and("mapAccounts", "- '111122223333'")},
+		{"username-case", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: CI", 1))},
+		{"group-typo", base, edited(head + strings.Replace(ciEntry, "deployers", "system:master", 1))},
+		{"mass-removal", edited(head + teams(10)), base},
+		{"lost-section", base.and("mapAccounts", "- '111122223333'"), base},
+		{"admin-grant", base, edited(head + strings.Replace(ciEntry, "deployers", "system:masters", 1))},
+	}
+}
+
 // complete makes sure that no rule is forgotten.
 func complete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
-		if !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == denied(rule.ID) }) {
-			return fmt.Errorf("no case is refused by the rule %s", rule.ID)
+		if !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
+			return fmt.Errorf("no case draws the rule %s, which is to %s", rule.ID, rule.Severity)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -41,6 +42,7 @@ type object struct {
 	name, namespace string
 	annotations     map[string]string
 	data            map[string]string
+	others          map[string]any // fields beside these
 }
 
 // awsAuth is the object that is guarded, with these texts.
@@ -59,7 +61,7 @@ func (o *object) raw() runtime.RawExtension {
 	if o == nil {
 		return runtime.RawExtension{}
 	}
-	return runtime.RawExtension{Raw: mustJSON(map[string]any{
+	fields := map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "data": o.data,
 		"metadata": map[string]any{
 			"name": o.name, "namespace": o.namespace, "annotations": o.annotations,
@@ -69,7 +71,24 @@ func (o *object) raw() runtime.RawExtension {
 				"fieldsV1": map[string]any{"f:data": map[string]any{".": map[string]any{}, "f:mapRoles": map[string]any{}}},
 			}},
 		},
-	})}
+	}
+	maps.Copy(fields, o.others)
+	return runtime.RawExtension{Raw: mustJSON(fields)}
+}
+
+// with returns a copy with a field more.
+func (o *object) with(field string, value any) *object {
+	c := *o
+	c.others = map[string]any{field: value}
+	return &c
+}
+
+// and returns a copy with a key under data more.
+func (o *object) and(key, text string) *object {
+	c := *o
+	c.data = maps.Clone(o.data)
+	c.data[key] = text
+	return &c
 }
 
 // mustJSON is for values that are made here, and can be written.

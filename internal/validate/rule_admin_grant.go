@@ -1,0 +1,67 @@
+package validate
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var adminGrant = &Rule{
+	ID:       "admin-grant",
+	Severity: Warn,
+	Scope:    OfChange,
+	Title:    "somebody gains an admin group",
+	Doc: `
+After the change a principal has an admin group, by default system:masters, that it did not have
+before. system:masters can not be limited by RBAC. A group that is made of a session's name
+counts where a name would make an admin group of it, because whoever assumes a role chooses the
+name.
+
+If that is not meant, remove the group from the entry.`,
+	Source: "Kubernetes documentation, \"Role Based Access Control Good Practices\"; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
+	Check:  checkAdminGrant,
+}
+
+func checkAdminGrant(p *Pass) {
+	if p.Change.Operation == Document {
+		return // nothing is new
+	}
+	for _, c := range p.Access {
+		for _, group := range p.Policy.adminGroups() {
+			gives := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
+			could := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && couldGive(e, group) }
+			switch {
+			case certaintyOf(c.After, gives) > certaintyOf(c.Before, gives):
+				p.Reportf(p.entryPlace(c.After[0]), "remove the group if that is not meant", "%q gains the admin group %s", c.ARN, group)
+			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
+				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions whose name makes it", c.ARN, group)
+			}
+		}
+	}
+}
+
+func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Place {
+	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
+}
+
+// couldGive reports whether a session's name, of letters, digits and =,.@_+- , makes a group of
+// the entry this one (STS API reference, AssumeRole).
+func couldGive(e *awsauth.Entry, group string) bool {
+	arn, err := e.Principal()
+	if err != nil || !arn.IsRole() {
+		return false
+	}
+	return slices.ContainsFunc(e.Groups, func(g string) bool {
+		if !strings.Contains(g, "{{SessionName") || len(g) > maxValue {
+			return false
+		}
+		g = strings.ReplaceAll(g, "{{AccountID}}", arn.Account)
+		pattern := strings.NewReplacer(
+			regexp.QuoteMeta("{{SessionName}}"), `[\w+=,.@-]{2,64}`, regexp.QuoteMeta("{{SessionNameRaw}}"), `[\w+=,.@-]{2,64}`,
+		).Replace(regexp.QuoteMeta(g))
+		matched, err := regexp.MatchString("^"+pattern+"$", group)
+		return err == nil && matched
+	})
+}

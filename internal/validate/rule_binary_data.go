@@ -1,0 +1,22 @@
+package validate
+
+var binaryData = &Rule{
+	ID:       "binary-data",
+	Severity: Deny,
+	Title:    "mapRoles, mapUsers or mapAccounts stands under binaryData",
+	Doc: `
+The authenticator reads data alone. Entries that a tool has stored under binaryData, as some do with
+text that they take for binary, map nobody, and there is no error.
+
+Move the key to data, as text.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
+	Check:  checkBinaryData,
+}
+
+func checkBinaryData(p *Pass) {
+	for _, key := range p.Doc.BinaryKeys {
+		if isSection(key.Value) {
+			p.Reportf(key, "move it to data, as text", "the authenticator does not read %s under binaryData", key.Value)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package validate
+
+import "regexp"
+
+var fargateProfileARN = &Rule{
+	ID:       "fargate-profile-arn",
+	Severity: Deny,
+	Title:    "the ARN is a Fargate profile's, not its pod execution role's",
+	Doc: `
+Fargate nodes log in as the pod execution role of their profile. The ARN of the profile itself is no
+principal, and an entry with it never matches, so that pods of the profile stay pending.
+
+Write the role's ARN, which aws eks describe-fargate-profile shows as podExecutionRoleArn.`,
+	Source: "EKS user guide, \"Amazon EKS Pod execution IAM role\"; terraform-aws-eks#1819",
+	Check:  checkFargateProfileARN,
+}
+
+var fargateProfile = regexp.MustCompile(`(?i)^\s*arn:[^:]*:eks:[^:]*:[^:]*:fargateprofile/`)
+
+func checkFargateProfileARN(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		if fargateProfile.MatchString(m.ARN.Value) {
+			p.Reportf(m.ARN, "write the profile's podExecutionRoleArn, arn:aws:iam::ACCOUNT:role/NAME",
+				"%q is a Fargate profile and no principal, so the entry never matches a caller", m.ARN.Value)
+		}
+	}
+}

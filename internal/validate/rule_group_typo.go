@@ -1,0 +1,60 @@
+package validate
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+var groupTypo = &Rule{
+	ID:       "group-typo",
+	Severity: Warn,
+	Title:    "a group is probably not the one that is meant",
+	Doc: `
+Groups are compared letter by letter, and any text is a group. system:master and system:node are not
+the groups that Kubernetes knows. A group with spaces, such as "system:bootstrappers - system:nodes",
+comes from a dash that is indented deeper than the one above it: YAML reads two lines as one text.
+
+Write the group as the hint says, and all dashes of a list below each other.`,
+	Source: "kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/authentication/user/user.go; aws-iam-authenticator v0.7.18, pkg/mapper/configmap/yaml_test.go",
+	Check:  checkGroupTypo,
+}
+
+// knownGroups are the groups of Kubernetes that entries give.
+var knownGroups = []string{"system:masters", "system:nodes", "system:bootstrappers", "system:node-proxier"}
+
+func checkGroupTypo(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		for _, g := range m.Groups {
+			if slices.Contains(knownGroups, g.Value) || p.isLeftover(g.Value, true) {
+				continue
+			}
+			if strings.Contains(g.Value, " - ") {
+				p.Reportf(g, "indent every dash of the list alike", "%q is one group, because a dash is indented deeper than the one above", g.Value)
+				continue
+			}
+			if right, ok := nearGroup(g.Value); ok {
+				p.Reportf(g, "write "+right, "%q is not a group that Kubernetes knows", g.Value)
+				continue
+			}
+			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
+				p.Reportf(g, "write the group without it, and one group for each dash", "the group %q has white space", g.Value)
+			}
+		}
+	}
+}
+
+// nearGroup returns the group of Kubernetes from which another one differs by a letter, case and
+// spaces at its ends.
+func nearGroup(group string) (string, bool) {
+	group = strings.ToLower(strings.TrimSpace(group))
+	if !strings.HasPrefix(group, "s") || len(group) > 24 {
+		return "", false
+	}
+	for _, known := range knownGroups {
+		if distance(group, known) <= 1 {
+			return known, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,83 @@
+package validate
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var leftoverTemplate = &Rule{
+	ID:       "leftover-template",
+	Severity: Deny,
+	Title:    "a value holds a template that nothing renders",
+	Doc: `
+The authenticator renders {{EC2PrivateDNSName}}, {{SessionName}}, {{SessionNameRaw}}, {{AccountID}} and
+{{AccessKeyID}} in usernames and groups, in this spelling and without spaces. Anything else between
+{{ and }}, ${ and }, or < and > stays as it is: an ARN with it matches nobody, a node with it in its
+username never gets ready, a person gets a name that no binding knows.
+
+Write what the template stands for, or spell it as above.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; opstrace#112",
+	Check:  checkLeftoverTemplate,
+}
+
+func checkLeftoverTemplate(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		p.reportLeftover(m.ARN, false)
+		p.reportLeftover(m.Username, true)
+		for _, g := range m.Groups {
+			p.reportLeftover(g, true)
+		}
+	}
+	for _, f := range p.Doc.Accounts {
+		p.reportLeftover(f, false)
+	}
+}
+
+func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
+	if found, ok := leftoverIn(f.Value, rendered); ok {
+		p.Reportf(f, templateHint(found, rendered), "nothing renders %q in %q", found, f.Value)
+	}
+}
+
+var leftover = regexp.MustCompile(`\{\{[^{}]*\}{0,2}|\$\{[^{}]*\}?|<[^<>]+>`)
+
+// leftoverIn finds a template that stays in a value as it is. ARNs and accounts are not rendered.
+func leftoverIn(text string, rendered bool) (string, bool) {
+	if !strings.ContainsAny(text, "{<") {
+		return "", false
+	}
+	masked := text
+	if rendered {
+		for _, t := range awsauth.Templates() {
+			masked = strings.ReplaceAll(masked, t, strings.Repeat("x", len(t)))
+		}
+	}
+	at := leftover.FindStringIndex(masked)
+	if at == nil {
+		return "", false
+	}
+	return text[at[0]:at[1]], true
+}
+
+// isLeftover reports whether leftover-template reports a value.
+func (p *Pass) isLeftover(text string, rendered bool) bool {
+	_, ok := leftoverIn(text, rendered)
+	return ok && p.runs(leftoverTemplate)
+}
+
+func templateHint(found string, rendered bool) string {
+	if strings.HasPrefix(found, "<") {
+		return "write what it stands for, without the brackets"
+	}
+	for _, known := range awsauth.Templates() {
+		switch {
+		case found == known: // so it stands where nothing is rendered
+			return "write the value itself: templates are rendered in usernames and groups only"
+		case rendered && near(strings.Trim(found, "{} ."), strings.ToLower(strings.Trim(known, "{}"))):
+			return "write " + known
+		}
+	}
+	return "write what it stands for"
+}

@@ -1,0 +1,41 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var lostSection = &Rule{
+	ID:       "lost-section",
+	Severity: Warn,
+	Scope:    OfChange,
+	Title:    "mapUsers or mapAccounts vanishes as a whole",
+	Doc: `
+Some tools write mapRoles and leave out the sections that they do not know: mapAccounts, or mapUsers
+with it, vanishes without a word, and everybody in it loses access. mapRoles has rules of its own.
+
+Keep the section, or remove its entries one by one where that is meant.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap: an absent key is an empty one",
+	Check:  checkLostSection,
+}
+
+func checkLostSection(p *Pass) {
+	if p.Change.Operation == Delete || p.nobodyLeft() {
+		return // deleted and emptied report these
+	}
+	lost := make(map[awsauth.Section]int)
+	for _, c := range p.Access {
+		switch {
+		case !c.Gone:
+		case len(c.Before) == 0:
+			lost[awsauth.MapAccounts]++
+		default:
+			lost[c.Before[0].Section]++
+		}
+	}
+	p.reportLost(awsauth.MapUsers, lost[awsauth.MapUsers], len(p.New.Users))
+	p.reportLost(awsauth.MapAccounts, lost[awsauth.MapAccounts], len(p.New.Accounts))
+}
+
+func (p *Pass) reportLost(section awsauth.Section, lost, left int) {
+	if lost > 0 && left == 0 && p.New.Lost(section) == nil { // yaml-syntax and not-a-list report the others
+		p.Reportf(sectionPlace(section), "keep the section", "%s vanishes, and the access of %s with it", string(section), counted(lost))
+	}
+}

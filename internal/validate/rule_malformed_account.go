@@ -1,0 +1,49 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var malformedAccount = &Rule{
+	ID:       "malformed-account",
+	Severity: Deny,
+	Title:    "an element of mapAccounts is no account id",
+	Doc: `
+The authenticator compares each element of mapAccounts with the caller's account id, digit by digit.
+Any other text, such as an ARN, an id with dashes, a wildcard, or an id that a tool has read as a
+number and written without its leading zero, is kept and matches nobody.
+
+Write the 12 digits in quotes.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, AWSAccount; IAM user guide, \"AWS account identifiers\"",
+	Check:  checkMalformedAccount,
+}
+
+func checkMalformedAccount(p *Pass) {
+	for _, f := range p.Doc.Accounts {
+		if awsauth.IsAccountID(f.Value) || p.isLeftover(f.Value, false) {
+			continue
+		}
+		p.Reportf(f, accountHint(f.Value), "%q is not an account id of 12 digits, so it never matches a caller", f.Value)
+	}
+}
+
+func accountHint(text string) string {
+	if account := awsauth.AccountOf(text); awsauth.IsAccountID(account) {
+		return "write \"" + account + "\"; a single principal belongs into mapRoles or mapUsers"
+	}
+	digits := strings.Map(func(r rune) rune {
+		if r == '-' || r == ' ' {
+			return -1
+		}
+		return r
+	}, text)
+	if awsauth.IsAccountID(digits) {
+		return "write \"" + digits + "\""
+	}
+	if padded := "0" + digits; awsauth.IsAccountID(padded) {
+		return "an account id is 12 digits in quotes; is it \"" + padded + "\"?"
+	}
+	return "write the 12 digits of the account in quotes"
+}

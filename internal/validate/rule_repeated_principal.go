@@ -1,0 +1,30 @@
+package validate
+
+var repeatedPrincipal = &Rule{
+	ID:       "repeated-principal",
+	Severity: Warn,
+	Title:    "one ARN has several entries that give the same access",
+	Doc: `
+Tools that append entries without looking leave copies behind. They do no harm until somebody edits
+one of them: then the other one decides, or the two conflict.
+
+Keep one entry for each ARN.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap; terraform-aws-eks#2097",
+	Check:  checkRepeatedPrincipal,
+}
+
+func checkRepeatedPrincipal(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		e := m.Entry
+		if e.Dropped != "" || e.ARN == "" {
+			continue
+		}
+		matches := p.Doc.Map.MatchesOf(e.ARN)
+		if len(matches) == 0 || conflictOf(e, matches) != nil {
+			continue // conflicting-principal reports it
+		}
+		if first := matches[0]; first != e {
+			p.Reportf(m.ARN, "remove one of the two entries", "%q is also the ARN of %s, with the same access", m.ARN.Value, first.Path())
+		}
+	}
+}

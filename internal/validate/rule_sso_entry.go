@@ -1,0 +1,30 @@
+package validate
+
+var ssoEntry = &Rule{
+	ID:       "sso-entry",
+	Severity: Warn,
+	Title:    "an entry uses sso, which is off by default",
+	Doc: `
+The authenticator matches sso entries only with its feature gate SSORoleMatch, which is alpha and off
+by default; that EKS turns it on is not known. With the gate off the entry lets nobody in, and with it
+on an entry that names its partition, even aws, still matches nothing.
+
+Write rolearn with the ARN of the role AWSReservedSSO_NAME_SUFFIX, without its path.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/config/features.go; pkg/config/mapper.go, SSOArnLike",
+	Check:  checkSSOEntry,
+}
+
+func checkSSOEntry(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		sso := m.Entry.SSO
+		if sso == nil || m.Entry.Dropped != "" {
+			continue // missing-arn reports what is dropped
+		}
+		why := "needs the feature gate SSORoleMatch, which is off by default"
+		if sso.Partition != "" {
+			why = "names its partition and never matches"
+		}
+		p.Reportf(m, "write rolearn: arn:aws:iam::"+sso.AccountID+":role/AWSReservedSSO_"+sso.PermissionSetName+"_SUFFIX",
+			"the sso entry for %q "+why, sso.PermissionSetName)
+	}
+}

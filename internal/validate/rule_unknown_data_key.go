@@ -1,0 +1,27 @@
+package validate
+
+import "slices"
+
+var unknownDataKey = &Rule{
+	ID:       "unknown-data-key",
+	Severity: Warn,
+	Title:    "a key under data or binaryData is none that the authenticator reads",
+	Doc: `
+The authenticator reads mapRoles, mapUsers and mapAccounts under data, and passes over every other key
+without an error. Entries below one give nobody access.
+
+Remove the key, or put its entries below the right one.`,
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
+	Check:  checkUnknownDataKey,
+}
+
+func checkUnknownDataKey(p *Pass) {
+	for _, key := range slices.Concat(p.Doc.DataKeys, p.Doc.BinaryKeys) {
+		if _, misspelt := nearDataKey(key.Value); misspelt && key.Path == "data."+key.Value {
+			continue // misspelt-data-key reports it
+		}
+		if !isSection(key.Value) { // binary-data reports sections under binaryData
+			p.Reportf(key, "remove it; the keys are mapRoles, mapUsers and mapAccounts", "the authenticator reads nothing from the key %q", key.Value)
+		}
+	}
+}
