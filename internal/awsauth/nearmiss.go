@@ -3,6 +3,7 @@ package awsauth
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -220,11 +221,18 @@ func (s *search) text(t *Text) {
 	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")
 }
 
+// Names reports whether the text of a section holds an ARN, in an entry or anywhere else.
+func (d *Document) Names(arn string) bool {
+	return slices.ContainsFunc(d.Texts, func(t *Text) bool { return len(arn) <= len(t.raw) && indexText(t.raw, arn) >= 0 })
+}
+
 func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
 
-// indexARN finds an ARN that stands in a text by itself, its case aside.
-func indexARN(text string, a ARN) int {
-	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
+func indexARN(text string, a ARN) int { return indexText(text, a.String()) }
+
+// indexText finds an ARN that stands in a text by itself, its case aside.
+func indexText(text, arn string) int {
+	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(arn) + `(?:[^\w+=,.@/-]|$)`)
 	if err != nil {
 		return -1
 	}

@@ -62,6 +62,7 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
+	searched  int // principals that remedy has looked for
 	limit     int // of findings, where it is not maxFindings
 	more      int // findings past maxFindings, counted only
 }

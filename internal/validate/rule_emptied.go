@@ -33,7 +33,7 @@ func checkEmptied(p *Pass) {
 		}
 	}
 	if n > 0 && gone {
-		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %s, and nobody is left", counted(n))
+		p.Reportf(wholeObject, p.remedy("keep the entries that are in use"), "the change takes away the access of %s, and nobody is left", counted(n))
 	}
 }
 

@@ -32,8 +32,11 @@ func checkLastAdmin(p *Pass) {
 	if is == sometimes {
 		how = " for certain"
 	}
-	p.Reportf(wholeObject,
-		"keep an entry with the group "+p.Policy.adminGroups()[0],
+	hint := "keep an entry with the group " + p.Policy.adminGroups()[0]
+	if p.Change.Operation != Delete {
+		hint = p.remedy(hint)
+	}
+	p.Reportf(wholeObject, hint,
 		"nobody would have an admin group%s any more (%s); before it was %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }

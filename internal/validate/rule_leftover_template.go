@@ -37,7 +37,11 @@ func checkLeftoverTemplate(p *Pass) {
 
 func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 	if found, ok := leftoverIn(f.Value, rendered); ok {
-		p.Reportf(f, templateHint(found, rendered), "nothing renders %q in %q", found, f.Value)
+		where := ""
+		if found != f.Value {
+			where = " in " + quote(f.Value)
+		}
+		p.Reportf(f, templateHint(found, rendered), "nothing renders %q%s", found, where)
 	}
 }
 

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -41,6 +42,11 @@ func accountHint(text string) string {
 	}, text)
 	if awsauth.IsAccountID(digits) {
 		return "write \"" + digits + "\""
+	}
+	if number, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if octal := "0" + strconv.FormatInt(number, 8); awsauth.IsAccountID(octal) { // read as an octal number by some tool
+			return "an account id is 12 digits in quotes; is it \"" + octal + "\"?"
+		}
 	}
 	if padded := "0" + digits; awsauth.IsAccountID(padded) {
 		return "an account id is 12 digits in quotes; is it \"" + padded + "\"?"

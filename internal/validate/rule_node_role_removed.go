@@ -21,7 +21,7 @@ write the whole map remove the roles that EKS or another tool has added.
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
 system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
 annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.`,
-	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; terraform-aws-eks#624, #2289",
+	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; terraform-aws-eks#624, #1786, #2289",
 	Check:  checkNodeRoleRemoved,
 }
 
@@ -49,7 +49,7 @@ func checkNodeRoleRemoved(p *Pass) {
 			if p.Change.Operation != Delete {
 				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
 			}
-			p.Reportf(sectionPlace(principal.Matches[0].Section), hint,
+			p.Reportf(sectionPlace(principal.Matches[0].Section), p.remedy(hint, principal.ARN),
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
 			continue
 		}
@@ -60,6 +60,33 @@ func checkNodeRoleRemoved(p *Pass) {
 	for _, key := range slices.Sorted(maps.Keys(allowed)) {
 		if !used[key] {
 			p.Warnf(annotations, "write the ARN of the node role that goes", "%s names %q, which is no node role that this change removes", AllowRemovalAnnotation, allowed[key])
+		}
+	}
+	p.warnOfPathsRemoved()
+}
+
+// warnOfPathsRemoved reports entries of nodes that go and never matched, because of the path in their
+// ARN. EKS writes the ARN as it was given, and looks for it when it judges the health of a node group.
+func (p *Pass) warnOfPathsRemoved() {
+	if p.Change.Operation == Delete {
+		return // deleted reports it
+	}
+	var kept map[string]bool // the roles of the new version, with their path or without
+	for i := range p.Old.Roles {
+		e := &p.Old.Roles[i]
+		arn, err := e.Principal()
+		if _, path := arn.WithoutPath(); err != nil || !path || e.Dropped != "" || !isNode(e) || p.hasAccessEntry(e.ARN) || p.New.Lost(awsauth.MapRoles) != nil {
+			continue
+		}
+		if kept == nil {
+			kept = make(map[string]bool, len(p.New.Roles))
+			for i := range p.New.Roles {
+				kept[awsauth.PrincipalKey(p.New.Roles[i].ARN)] = true
+			}
+		}
+		if !kept[awsauth.PrincipalKey(e.ARN)] {
+			p.Warnf(sectionPlace(awsauth.MapRoles), "keep it if EKS has written it, beside an entry without the path",
+				"the entry of %q goes; it never matched, but EKS marks a node group degraded that misses its own", e.ARN)
 		}
 	}
 }

@@ -49,7 +49,11 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 			"the group system:nodes needs a username system:node:NAME, and %q is none", m.Entry.Username)
 	case !node:
 	case admin >= 0:
-		p.Reportf(m.Groups[admin], "write an entry with another role for people, and for nodes the groups system:bootstrappers and system:nodes",
+		hint := "write another username, such as admin:{{SessionName}}, if these are people"
+		if group >= 0 {
+			hint = "remove the group, and give people an entry with another role"
+		}
+		p.Reportf(m.Groups[admin], hint,
 			"the node %q would have the admin group %s", m.Entry.Username, m.Entry.Groups[admin])
 	case group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
 		p.Reportf(m.Username, "add the groups system:bootstrappers and system:nodes",

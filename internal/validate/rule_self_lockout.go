@@ -36,6 +36,9 @@ func checkSelfLockout(p *Pass) {
 	hint := "keep your own entry, or let somebody else make this change"
 	if !after.Mapped || lostToInstances(used, after.Matches) {
 		_, why := p.explain(after, false)
+		if !after.Mapped && p.Change.Operation != Delete {
+			hint = p.remedy(hint, before.CanonicalARN)
+		}
 		p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and could not log in again: %s", before.CanonicalARN, why)
 		return
 	}

@@ -13,7 +13,8 @@ var usernameCase = &Rule{
 	Title:    "a username in mapRoles has capital letters",
 	Doc: `
 Kubernetes compares usernames with case, and AWS asks for usernames in lower case in mapRoles: with
-capital letters logins have failed. What a template is rendered to does not count.
+capital letters logins have failed. What a template is rendered to does not count, nor does an ARN as a
+username, whose case is its own.
 
 Write the username in lower case, in the bindings that name it, too.`,
 	Source: "AWS re:Post knowledge center, \"How do I resolve the Unauthorized server error when I connect to the Amazon EKS API server\"",
@@ -23,7 +24,7 @@ Write the username in lower case, in the bindings that name it, too.`,
 func checkUsernameCase(p *Pass) {
 	for _, m := range p.Doc.Roles {
 		username := m.Username.Value
-		if !strings.ContainsFunc(awsauth.WithoutTemplates(username), unicode.IsUpper) || p.isLeftover(username, true) {
+		if strings.HasPrefix(username, "arn:") || !strings.ContainsFunc(awsauth.WithoutTemplates(username), unicode.IsUpper) || p.isLeftover(username, true) {
 			continue
 		}
 		p.Reportf(m.Username, "write it in lower case", "the username %q has capital letters", username)
