@@ -73,6 +73,10 @@ verify-race: ## run every test of the root module under the race detector
 bench: ## measure a review beside the authenticator's own parsing
 	cd test/bench && go run .
 
+.PHONY: efficacy
+efficacy: ## rewrite docs/efficacy.md: what the guard, the authenticator and Rego say of public reports
+	cd test/bench && UPDATE_GOLDEN=1 go test -count=1 ./efficacy
+
 .PHONY: soak
 soak: ## keep the webhook busy for SOAK while everything around it changes; print the figures
 	go run ./test/soak -duration $(SOAK)

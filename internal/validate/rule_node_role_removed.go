@@ -71,21 +71,17 @@ func (p *Pass) warnOfPathsRemoved() {
 	if p.Change.Operation == Delete {
 		return // deleted reports it
 	}
-	var kept map[string]bool // the roles of the new version, with their path or without
 	for i := range p.Old.Roles {
 		e := &p.Old.Roles[i]
 		arn, err := e.Principal()
-		if _, path := arn.WithoutPath(); err != nil || !path || e.Dropped != "" || !isNode(e) || p.hasAccessEntry(e.ARN) || p.New.Lost(awsauth.MapRoles) != nil {
+		role, path := arn.WithoutPath()
+		if err != nil || !path || e.Dropped != "" || !isNode(e) || p.hasAccessEntry(e.ARN) {
 			continue
 		}
-		if kept == nil {
-			kept = make(map[string]bool, len(p.New.Roles))
-			for i := range p.New.Roles {
-				kept[awsauth.PrincipalKey(p.New.Roles[i].ARN)] = true
-			}
-		}
-		if !kept[awsauth.PrincipalKey(e.ARN)] {
-			p.Warnf(sectionPlace(awsauth.MapRoles), "keep it if EKS has written it, beside an entry without the path",
+		kept := len(p.New.MatchesOf(e.ARN)) > 0
+		repaired := len(p.New.MatchesOf(role.String())) > 0 && len(p.Old.MatchesOf(role.String())) == 0
+		if !kept && !repaired && p.New.Lost(awsauth.MapRoles) == nil {
+			p.Warnf(sectionPlace(awsauth.MapRoles), "keep it if EKS has written it, beside one without the path",
 				"the entry of %q goes; it never matched, but EKS marks a node group degraded that misses its own", e.ARN)
 		}
 	}

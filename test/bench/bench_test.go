@@ -9,6 +9,8 @@ func BenchmarkReview(b *testing.B) { benchmark(b, (*reviewCase).review) }
 
 func BenchmarkParseMap(b *testing.B) { benchmark(b, (*reviewCase).parseMap) }
 
+func BenchmarkRego(b *testing.B) { benchmark(b, (*reviewCase).rego) }
+
 func benchmark(b *testing.B, measure func(*reviewCase, *testing.B)) {
 	b.Helper()
 	for _, c := range cases(b) {

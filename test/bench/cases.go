@@ -16,6 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/bench/rego"
 )
 
 // reviewCase is an UPDATE of aws-auth by an administrator.
@@ -24,12 +25,20 @@ type reviewCase struct {
 	entries, bytes int // of the new document
 	noOp           bool
 	handler        *admission.Handler
+	policy         *rego.Policy
 	request        *admissionv1.AdmissionRequest
 	data           map[string]string // the new document
 }
 
+// protected is what both the guard and the policy in Rego protect.
+var protected = []validate.Protected{{ARN: adminRole, Groups: []string{admins}}}
+
 func newCases() ([]*reviewCase, error) {
 	handler := newHandler()
+	regoPolicy, err := rego.New(context.Background(), protected)
+	if err != nil {
+		return nil, err
+	}
 	noOp := newEdit(10)
 	noOp.old = noOp.new
 	edits := []edit{noOp, newEdit(10), newEdit(100), newEdit(1000), largestEdit()}
@@ -41,7 +50,7 @@ func newCases() ([]*reviewCase, error) {
 		}
 		c := &reviewCase{
 			name: "edit", entries: e.entries, bytes: size(e.new), noOp: i == 0,
-			handler: handler, request: request, data: e.new,
+			handler: handler, policy: regoPolicy, request: request, data: e.new,
 		}
 		if c.noOp {
 			c.name = "no-op"
@@ -61,7 +70,7 @@ func newHandler() *admission.Handler {
 		rules = append(rules, rule.ID)
 	}
 	policy := validate.Policy{
-		Protected:   []validate.Protected{{ARN: adminRole, Groups: []string{admins}}},
+		Protected:   protected,
 		AdminGroups: []string{admins},
 	}
 	return admission.New(admission.Options{
@@ -117,7 +126,20 @@ func (c *reviewCase) check() error {
 	if n := len(users) + len(roles); n != c.entries {
 		return fmt.Errorf("the authenticator reads %d entries, not %d", n, c.entries)
 	}
+	if why, err := c.deny(context.Background()); err != nil || len(why) > 0 {
+		return fmt.Errorf("the policy in Rego is expected to allow it: %v, %w", why, err)
+	}
 	return nil
+}
+
+// deny asks the policy in Rego, from the request's bytes as the guard is asked.
+func (c *reviewCase) deny(ctx context.Context) ([]rego.Denial, error) {
+	return c.policy.Deny(ctx, rego.Request{
+		Operation: string(c.request.Operation),
+		Username:  c.request.UserInfo.Username,
+		Object:    c.request.Object.Raw,
+		OldObject: c.request.OldObject.Raw,
+	})
 }
 
 // review measures request to response.
@@ -138,6 +160,17 @@ func (c *reviewCase) parseMap(b *testing.B) {
 	for b.Loop() {
 		if _, _, _, err := configmap.ParseMap(c.data); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// rego measures the policy in Rego, a prepared query.
+func (c *reviewCase) rego(b *testing.B) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if why, err := c.deny(b.Context()); err != nil || len(why) > 0 {
+			b.Fatal(why, err)
 		}
 	}
 }

@@ -1,0 +1,167 @@
+package efficacy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
+)
+
+// Consequence is what the authenticator, left to itself, makes of a change.
+type Consequence struct {
+	// Logged is whether it writes an error to its log. It refuses nothing in any case.
+	Logged bool
+	// What follows for those who log in; none where everybody gets in as the text says.
+	What []string
+}
+
+// bare runs the released authenticator through a change.
+type bare struct {
+	*authenticator.Authenticator
+	change validate.Change
+}
+
+// consequence asks the authenticator before and after a change for everybody whom one of the two
+// texts names. Each line is one of a fixed few, filled in from its answers.
+func (b *bare) consequence() (Consequence, error) {
+	before := callers(oldData(b.change))
+	b.Load(oldData(b.change))
+	was := b.answers(before)
+	if b.change.Operation == validate.Delete {
+		b.Delete()
+		return Consequence{What: b.changes(before, was)}, nil
+	}
+	data := b.change.New.Data
+	b.Load(data)
+	c := Consequence{}
+	_, _, accounts, err := configmap.ParseMap(data)
+	c.Logged = err != nil
+	for _, section := range []string{"mapRoles", "mapUsers"} {
+		if c.What, err = appendLost(c.What, section, data[section]); err != nil {
+			return c, err
+		}
+	}
+	c.What = append(c.What, b.changes(before, was)...)
+	c.What = append(c.What, b.flaws(callers(data))...)
+	wrong := slices.DeleteFunc(accounts, accountID.MatchString)
+	c.What = appendCount(c.What, len(wrong), "%d account never matches", "%d accounts never match")
+	return c, nil
+}
+
+var accountID = regexp.MustCompile(`^\d{12}$`)
+
+func oldData(c validate.Change) map[string]string {
+	if c.Old == nil {
+		return nil
+	}
+	return c.Old.Data
+}
+
+// appendLost says how many elements of a section the authenticator loads, where it drops any.
+func appendLost(what []string, section, text string) ([]string, error) {
+	users, roles, _, err := configmap.ParseMap(map[string]string{section: text})
+	if err == nil {
+		return what, nil
+	}
+	loaded := len(users) + len(roles)
+	if loaded == 0 {
+		return append(what, "loads nothing from "+section), nil
+	}
+	var elements []any
+	if err := yaml.Unmarshal([]byte(text), &elements); err != nil {
+		return nil, fmt.Errorf("count the elements of %s: %w", section, err)
+	}
+	return append(what, fmt.Sprintf("loads %d of %d elements of %s", loaded, len(elements), section)), nil
+}
+
+// callers returns the ARNs with which the principals of a document arrive, each once.
+func callers(data map[string]string) []string {
+	users, roles, _, _ := configmap.ParseMap(data) // what loads in spite of errors counts
+	var arns []string
+	for _, r := range roles {
+		arns = append(arns, sessionOf(r.RoleARN))
+	}
+	for _, u := range users {
+		arns = append(arns, sessionOf(u.UserARN))
+	}
+	slices.Sort(arns)
+	return slices.Compact(arns)
+}
+
+var roleARN = regexp.MustCompile(`^(arn:[^:]+):iam::(\d+):role/(?:.*/)?([^/]+)$`)
+
+// sessionOf is the ARN that STS gives to whoever assumes a role: without the role's path. Any other
+// principal arrives with its own.
+func sessionOf(arn string) string {
+	if m := roleARN.FindStringSubmatch(arn); m != nil {
+		return m[1] + ":sts::" + m[2] + ":assumed-role/" + m[3] + "/session"
+	}
+	return arn
+}
+
+func (b *bare) answers(callers []string) map[string]authenticator.Answer {
+	answers := make(map[string]authenticator.Answer, len(callers))
+	for _, arn := range callers {
+		answers[arn] = b.Resolve(arn)
+	}
+	return answers
+}
+
+// changes compares what those who got in before get now.
+func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []string {
+	var refused, less int
+	for arn, now := range b.answers(callers) {
+		switch {
+		case !was[arn].Mapped:
+		case !now.Mapped:
+			refused++
+		case slices.ContainsFunc(was[arn].Groups, func(g string) bool { return !slices.Contains(now.Groups, g) }):
+			less++
+		}
+	}
+	what := appendCount(nil, refused, "refuses %d principal that got in before", "refuses %d principals that got in before")
+	return appendCount(what, less, "gives %d principal fewer groups than before", "gives %d principals fewer groups than before")
+}
+
+// flaws counts those whom the new text names and who do not get in, or not under a name.
+func (b *bare) flaws(callers []string) []string {
+	var never, nameless int
+	for _, answer := range b.answers(callers) {
+		switch {
+		case !answer.Mapped:
+			never++
+		case answer.Username == "":
+			nameless++
+		}
+	}
+	what := appendCount(nil, never, "keeps %d ARN that never matches", "keeps %d ARNs that never match")
+	return appendCount(what, nameless, "lets %d principal in without a name", "lets %d principals in without a name")
+}
+
+func appendCount(what []string, n int, one, many string) []string {
+	switch n {
+	case 0:
+		return what
+	case 1:
+		return append(what, fmt.Sprintf(one, n))
+	}
+	return append(what, fmt.Sprintf(many, n))
+}
+
+// String is the cell of the table.
+func (c Consequence) String() string {
+	text := "no error"
+	if c.Logged {
+		text = "an error in its log"
+	}
+	if len(c.What) == 0 {
+		return text + "; lets everybody in as the text says"
+	}
+	return text + "; " + strings.Join(c.What, "; ")
+}

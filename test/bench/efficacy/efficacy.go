@@ -1,0 +1,126 @@
+// Package efficacy judges the changes behind public reports three times: by the guard, by the
+// released authenticator alone, and by a policy of four rules in Rego. It writes docs/efficacy.md.
+package efficacy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/bench/rego"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
+)
+
+// Row is a report and what the three say of its change. Without a case they say nothing.
+type Row struct {
+	Report
+	Guard         validate.Verdict
+	Authenticator Consequence
+	Rego          []rego.Denial
+}
+
+// Rows judges every report. root is the folder of the repository.
+func Rows(ctx context.Context, root string) ([]Row, error) {
+	reports, err := Reports(root)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Row, len(reports))
+	for i, r := range reports {
+		rows[i].Report = r
+		if r.Case == nil {
+			continue
+		}
+		if err := rows[i].judge(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Case.File, err)
+		}
+	}
+	return rows, nil
+}
+
+func (r *Row) judge(ctx context.Context) error {
+	change, policy := r.Case.Change, r.Case.Policy
+	r.Guard = validate.Judge(change, policy)
+	backend, err := authenticator.New()
+	if err != nil {
+		return err
+	}
+	defer backend.Close()
+	if r.Authenticator, err = (&bare{backend, change}).consequence(); err != nil {
+		return err
+	}
+	engine, err := rego.New(ctx, policy.Protected)
+	if err != nil {
+		return err
+	}
+	request := rego.Request{Operation: string(change.Operation), Username: change.Requester.Username}
+	if request.Object, err = toJSON(r.Case.Manifest(false)); err != nil {
+		return err
+	}
+	if request.OldObject, err = toJSON(r.Case.Manifest(true)); err != nil {
+		return err
+	}
+	r.Rego, err = engine.Deny(ctx, request)
+	return err
+}
+
+// toJSON turns a manifest into what the API server sends; nil stays nil.
+func toJSON(manifest []byte) ([]byte, error) {
+	if manifest == nil {
+		return nil, nil
+	}
+	return yaml.YAMLToJSON(manifest)
+}
+
+// Check returns what the guard gets wrong: a fault that it could see and lets pass without its rule,
+// or a finding where there is no fault.
+func (r *Row) Check() error {
+	switch {
+	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
+		return fmt.Errorf("the guard misses it: %s is not among its findings %v", r.Rule, r.Guard.Rules())
+	case r.Case != nil && !r.Catchable() && r.Guard.Action != validate.Allow:
+		return fmt.Errorf("the guard is expected to allow it in silence, and finds %v", r.Guard.Rules())
+	}
+	return nil
+}
+
+// Totals are the numbers at the head of the page.
+type Totals struct {
+	Catchable, Denied, Warned int // by the guard
+	RegoDenied, Logged        int // of the catchable
+	Harmless                  int
+	FalseAlarms, RegoFalse    int // of the harmless
+	Unseen                    int
+}
+
+func total(rows []Row) Totals {
+	var t Totals
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.Harmless:
+			t.Harmless++
+			t.FalseAlarms += count(r.Guard.Action != validate.Allow)
+			t.RegoFalse += count(len(r.Rego) > 0)
+		case !r.Catchable():
+			t.Unseen++
+		default:
+			t.Catchable++
+			t.Denied += count(r.Guard.Action == validate.Refuse)
+			t.Warned += count(r.Guard.Action == validate.WarnOnly)
+			t.RegoDenied += count(len(r.Rego) > 0)
+			t.Logged += count(r.Authenticator.Logged)
+		}
+	}
+	return t
+}
+
+func count(holds bool) int {
+	if holds {
+		return 1
+	}
+	return 0
+}

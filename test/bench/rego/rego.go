@@ -1,0 +1,97 @@
+// Package rego judges changes of aws-auth by a policy of four rules in Rego, as a general policy
+// engine would: what the guard is compared with. The policy is awsauth.rego, beside this file.
+package rego
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	opa "github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+//go:embed awsauth.rego
+var source string
+
+// Policy is the policy, compiled and with the protected principals in its data.
+type Policy struct {
+	query opa.PreparedEvalQuery
+}
+
+// New compiles the policy. The protected principals are the guard's own, so that both know the same.
+func New(ctx context.Context, protected []validate.Protected) (*Policy, error) {
+	list := make([]any, 0, len(protected))
+	for _, p := range protected {
+		groups := make([]any, 0, len(p.Groups))
+		for _, g := range p.Groups {
+			groups = append(groups, g)
+		}
+		list = append(list, map[string]any{"arn": p.ARN, "groups": groups})
+	}
+	query, err := opa.New(
+		opa.Query("data.awsauth.deny"),
+		opa.Module("awsauth.rego", source),
+		opa.Store(inmem.NewFromObject(map[string]any{"protected": list})),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("compile the policy: %w", err)
+	}
+	return &Policy{query}, nil
+}
+
+// Request is what the policy sees of an AdmissionRequest. Object and OldObject are JSON, or nil.
+type Request struct {
+	Operation         string
+	Username          string
+	Object, OldObject []byte
+}
+
+// Denial is why the policy refuses a request: one of its rules (parses, admin, shape, duplicates) and
+// a message.
+type Denial struct{ Rule, Message string }
+
+// Deny returns why the policy refuses a request, sorted; nothing where it lets the request pass. What
+// is decoded here is what an engine decodes for every review.
+func (p *Policy) Deny(ctx context.Context, r Request) ([]Denial, error) {
+	request := map[string]any{"operation": r.Operation, "userInfo": map[string]any{"username": r.Username}}
+	for name, raw := range map[string][]byte{"object": r.Object, "oldObject": r.OldObject} {
+		if raw == nil {
+			continue
+		}
+		var object any
+		if err := json.Unmarshal(raw, &object); err != nil {
+			return nil, fmt.Errorf("decode %s: %w", name, err)
+		}
+		request[name] = object
+	}
+	results, err := p.query.Eval(ctx, opa.EvalInput(map[string]any{"request": request}))
+	if err != nil {
+		return nil, fmt.Errorf("evaluate the policy: %w", err)
+	}
+	if len(results) != 1 || len(results[0].Expressions) != 1 {
+		return nil, fmt.Errorf("the policy gives %d results, not one", len(results))
+	}
+	set, ok := results[0].Expressions[0].Value.([]any)
+	if !ok {
+		return nil, fmt.Errorf("the policy gives %T, not a set", results[0].Expressions[0].Value)
+	}
+	denials := make([]Denial, 0, len(set))
+	for _, element := range set {
+		reason, ok := element.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("a denial of the policy is %T, not an object", element)
+		}
+		denials = append(denials, Denial{fmt.Sprint(reason["rule"]), fmt.Sprint(reason["message"])})
+	}
+	slices.SortFunc(denials, func(a, b Denial) int {
+		return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
+	})
+	return denials, nil
+}
