@@ -80,21 +80,22 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `Judge and explain aws-auth, the ConfigMap that decides who may log in to an EKS cluster.
 
 It reads manifests as kubectl and aws-iam-authenticator read them, and judges them by the rules of
-the admission webhook awsauth-guard. It needs no cluster and no AWS account.`,
+the admission webhook awsauth-guard. It needs no AWS account, and a cluster only where no file is
+named: then it reads the live object of the current context.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
+			"kubectl-awsauth diff old.yaml new.yaml",
 			"kubectl-awsauth explain arn:aws:sts::111122223333:assumed-role/admin/alice -f aws-auth.yaml",
 		),
-		Version:           version.String(),
-		Args:              usage(cobra.NoArgs),
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Version:       version.String(),
+		Args:          usage(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
-	root.AddCommand(a.lintCommand(), a.explainCommand(), a.configCommand())
+	root.AddCommand(a.lintCommand(), a.explainCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand())
 	return root
 }
 
@@ -111,50 +112,4 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 // example is a help text's examples, each a line that can be run.
 func (a *app) example(lines ...string) string {
 	return strings.ReplaceAll("  "+strings.Join(lines, "\n  "), "kubectl-awsauth", a.name)
-}
-
-// format is the form of the output, an option of every command.
-type format string
-
-const (
-	formatText format = "text"
-	formatJSON format = "json"
-)
-
-// String, Set and Type make it a flag's value.
-func (f *format) String() string { return string(*f) }
-
-// Set checks and takes the value.
-func (f *format) Set(s string) error {
-	switch format(s) {
-	case formatText, formatJSON:
-		*f = format(s)
-		return nil
-	}
-	return errors.New("it is text or json")
-}
-
-// Type is what the help text shows for the value.
-func (*format) Type() string { return "FORMAT" }
-
-func (f *format) addTo(cmd *cobra.Command) {
-	*f = formatText
-	cmd.Flags().VarP(f, "output", "o", "form of the output: text or json")
-}
-
-// document is an outcome that can be written in every form.
-type document interface {
-	Text(io.Writer) error
-	JSON(io.Writer) error
-}
-
-func (a *app) write(d document, f format) error {
-	write := d.Text
-	if f == formatJSON {
-		write = d.JSON
-	}
-	if err := write(a.stdout); err != nil {
-		return fmt.Errorf("writing the output: %w", err)
-	}
-	return nil
 }

@@ -66,9 +66,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // typed.
 func TestPluginName(t *testing.T) {
 	for name, want := range map[string]string{
-		"/usr/local/bin/kubectl-awsauth": "  kubectl awsauth lint FILE… [flags]\n",
-		"kubectl-awsauth":                "  kubectl-awsauth lint FILE… [flags]\n",
-		"bin/kubectl-awsauth":            "  kubectl-awsauth lint FILE… [flags]\n",
+		"/usr/local/bin/kubectl-awsauth": "  kubectl awsauth lint [FILE…] [flags]\n",
+		"kubectl-awsauth":                "  kubectl-awsauth lint [FILE…] [flags]\n",
+		"bin/kubectl-awsauth":            "  kubectl-awsauth lint [FILE…] [flags]\n",
 	} {
 		var stdout, stderr bytes.Buffer
 		status := cli.Main(t.Context(), []string{name, "lint", "--help"}, strings.NewReader(""), &stdout, &stderr)
@@ -88,6 +88,12 @@ func TestUnwrittenOutput(t *testing.T) {
 	for _, args := range []string{
 		"lint -o json ../../examples/aws-auth.yaml",
 		"lint ../../examples/broken.yaml",
+		"lint -o github ../../examples/broken.yaml",
+		"lint -o sarif ../../examples/aws-auth.yaml",
+		"lint -o junit ../../examples/aws-auth.yaml",
+		"diff ../../examples/aws-auth.yaml ../../examples/broken.yaml",
+		"rules",
+		"rules role-path -o markdown",
 		"config check ../../examples/guard.yaml",
 		"explain -f ../../examples/aws-auth.yaml arn:aws:iam::111122223333:role/deploy",
 	} {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
 // stdinName stands for standard input on the command line, stdinLabel in the output.
@@ -16,22 +18,71 @@ const (
 	stdinLabel = "<stdin>"
 )
 
-// input is a file of manifests.
-type input struct {
-	name      string // in the output
-	manifests []awsauth.Manifest
-	errs      []error
+const (
+	// maxFile bounds a file as the webhook bounds an object. The API server stores 1 MiB.
+	maxFile = 3 << 20
+	// maxStdin bounds standard input: a rendered chart or a plan holds much besides aws-auth.
+	maxStdin = 64 << 20
+)
+
+// object is an aws-auth of an input.
+type object struct {
+	*awsauth.Object // nil where a Terraform plan deletes the object
+
+	before   *awsauth.Object // what a Terraform plan takes away; else nil
+	line     int             // where it begins; 0 where inText
+	resource string          // its address in Terraform
+	inText   bool            // places count within the text of a key
 }
 
-// read reads a file, or standard input, and finds its aws-auth manifests.
+// input is what was read: a file, standard input, or the object of a cluster.
+type input struct {
+	name     string // in the output
+	objects  []object
+	problems []report.Problem
+	// foreign: all problems are documents that parse and are no Kubernetes objects, such as playbooks.
+	foreign bool
+}
+
+// read reads a file, or standard input, and finds its aws-auth.
 func (a *app) read(ctx context.Context, name string) (input, error) {
 	label, src, err := a.readFile(ctx, name)
 	if err != nil {
 		return input{}, fmt.Errorf("reading manifests: %w", err)
 	}
+	return parse(label, src), nil
+}
+
+// parse finds the aws-auth in manifests, or in what terraform show -json has written.
+func parse(label string, src []byte) input {
 	in := input{name: label}
-	in.manifests, in.errs = awsauth.ParseManifests(src)
-	return in, nil
+	var errs []error
+	if awsauth.IsTerraform(src) {
+		var resources []awsauth.Resource
+		resources, errs = awsauth.ParseTerraform(src)
+		for _, r := range resources {
+			in.objects = append(in.objects, object{Object: r.After, before: r.Before, resource: r.Address, inText: true})
+		}
+	} else {
+		var manifests []awsauth.Manifest
+		manifests, errs = awsauth.ParseManifests(src)
+		for _, m := range manifests {
+			in.objects = append(in.objects, object{Object: m.Object, line: m.Line})
+		}
+	}
+	in.foreign = len(errs) > 0
+	for _, err := range errs {
+		in.foreign = in.foreign && errors.Is(err, awsauth.ErrNotObject)
+		p := report.Problem{File: label, Message: err.Error()}
+		if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
+			p.Line, p.Column, p.Message = place.Line, place.Column, place.Err.Error()
+		}
+		if r, ok := errors.AsType[*awsauth.ResourceError](err); ok {
+			p.Line, p.Column, p.Message = 0, 0, r.Error()
+		}
+		in.problems = append(in.problems, p)
+	}
+	return in
 }
 
 // readFile reads a file, or standard input; label is its name in the output.
@@ -40,32 +91,75 @@ func (a *app) readFile(ctx context.Context, name string) (label string, src []by
 		return "", nil, fmt.Errorf("stopped before %s: %w", name, err)
 	}
 	if name == stdinName {
-		src, err = io.ReadAll(a.stdin)
+		src, err = io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
+		if err == nil && len(src) > maxStdin {
+			err = fmt.Errorf("standard input has more than the %d MiB that are read; keep what holds aws-auth", maxStdin>>20)
+		}
 		return stdinLabel, src, err
 	}
-	src, err = os.ReadFile(name)
+	f, err := os.Open(name)
+	if err != nil {
+		return name, nil, err
+	}
+	defer f.Close()
+	src, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(src) > maxFile {
+		err = &tooLargeError{name}
+	}
 	return name, src, err
 }
 
-// reportErrors prints what could not be read of a file.
-func (a *app) reportErrors(in input) {
-	for _, err := range in.errs {
+// tooLargeError is a file with more bytes than any aws-auth.
+type tooLargeError struct{ name string }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("%s has more than the %d MiB that a file may have; cut it into several, or pass it on standard input, which may have %d MiB",
+		e.name, maxFile>>20, maxStdin>>20)
+}
+
+// reportProblems prints what could not be read.
+func (a *app) reportProblems(problems []report.Problem) {
+	for _, p := range problems {
 		a.status = statusFailed
-		if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
-			fmt.Fprintf(a.stderr, "%s:%d:%d: error: %v\n", in.name, place.Line, place.Column, place.Err)
-			continue
-		}
-		fmt.Fprintf(a.stderr, "%s: error: %v\n", in.name, err)
+		fmt.Fprintln(a.stderr, p)
 	}
 }
 
-// only returns the one aws-auth of a file that must have exactly one.
-func (in input) only() (awsauth.Manifest, error) {
-	switch len(in.manifests) {
-	case 1:
-		return in.manifests[0], nil
-	case 0:
-		return awsauth.Manifest{}, fmt.Errorf("%s holds no aws-auth: no ConfigMap with this name in the namespace kube-system or without one", in.name)
+// only returns the one aws-auth of an input that must have exactly one.
+func (in input) only() (object, error) {
+	var places []string
+	var found object
+	for _, o := range in.objects {
+		if o.Object == nil {
+			continue
+		}
+		found = o
+		if o.inText {
+			places = append(places, o.resource)
+		} else {
+			places = append(places, fmt.Sprintf("line %d", o.line))
+		}
 	}
-	return awsauth.Manifest{}, fmt.Errorf("%s holds %d aws-auth, on lines %d and %d; name a file with one", in.name, len(in.manifests), in.manifests[0].Line, in.manifests[1].Line)
+	switch len(places) {
+	case 1:
+		return found, nil
+	case 0:
+		return object{}, fmt.Errorf("%s holds no aws-auth: no ConfigMap with this name in the namespace kube-system or without one", in.name)
+	}
+	return object{}, fmt.Errorf("%s holds %d aws-auth, at %s; name a file with one", in.name, len(places), strings.Join(places, " and "))
+}
+
+// one reads an input that must have exactly one aws-auth and nothing that cannot be read; what says
+// what it is for.
+func (a *app) one(ctx context.Context, name, what string) (input, object, error) {
+	in, err := a.read(ctx, name)
+	if err != nil {
+		return in, object{}, err
+	}
+	if len(in.problems) > 0 {
+		a.reportProblems(in.problems)
+		return in, object{}, fmt.Errorf("%s, %s, cannot be read", what, in.name)
+	}
+	o, err := in.only()
+	return in, o, err
 }

@@ -35,19 +35,10 @@ func (d *decoder) check(c *Config) {
 
 // checkRules reports ids that no rule has.
 func (d *decoder) checkRules(rules map[string]validate.Severity) {
-	var ids []string
-	for _, rule := range validate.Rules() {
-		ids = append(ids, rule.ID)
-	}
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
-		if slices.Contains(ids, id) {
-			continue
+		if _, err := Rule(id); err != nil {
+			d.report(d.lines[keyPath("rules", id)], join("rules", printableKey(id)), "is no rule; %s", ruleHint(id))
 		}
-		hint := "the rules are " + strings.Join(ids, ", ")
-		if name, ok := nearestOf(ids, id); ok {
-			hint = "write " + name
-		}
-		d.report(d.lines[keyPath("rules", id)], join("rules", printableKey(id)), "is no rule; %s", hint)
 	}
 }
 

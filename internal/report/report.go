@@ -2,24 +2,101 @@
 package report
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Lint is the outcome of judging files.
-type Lint struct {
-	// Verdict is the severest of all files.
-	Verdict  validate.Action
+// File is an input of a run and what became of it.
+type File struct {
+	Name string // as the user calls it
+	// Objects is how many aws-auth it holds. One of a folder that holds none is of no interest.
+	Objects  int
+	Problems []Problem // what could not be read or judged
 	Findings []Finding
+	// Access is who gains and loses what, of each aws-auth that was judged as an edit.
+	Access []Access
 }
 
 // Finding is a finding in a file.
 type Finding struct {
 	File string
+	// Resource is the address of the Terraform resource that holds the object; empty for manifests.
+	Resource string
+	// InText: the file has no lines to show. Line and Column count within the text of the key that
+	// Path names. So it is for a live object and for Terraform.
+	InText bool
 	validate.Finding
+}
+
+// Problem is something that keeps a file from being judged.
+type Problem struct {
+	File         string
+	Line, Column int // zero where the file as a whole is meant
+	Message      string
+}
+
+func (p Problem) String() string { return p.Place() + ": error: " + oneLine(p.Message) }
+
+// Place is where the problem stands, as people read it.
+func (p Problem) Place() string {
+	if p.Line == 0 {
+		return oneLine(p.File)
+	}
+	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
+}
+
+// Total is what a run comes to.
+type Total struct {
+	Files    int // that were looked at
+	Objects  int // aws-auth in them
+	Denied   int // aws-auth with at least one denial
+	Warned   int // aws-auth with warnings and no denial
+	Problems int // files that could not be read or judged
+	Unread   int // files that do not parse and do not look like an aws-auth
+	// Verdict is the severest of all files, [validate.Refuse] where one could not be judged.
+	Verdict validate.Action
+}
+
+// String counts on one line.
+func (t Total) String() string {
+	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, "file"), t.Objects)
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		text string
+	}{
+		{t.Denied, "%d denied"},
+		{t.Warned, "%d with warnings"},
+		{t.Problems, "%d with errors"},
+		{t.Unread, "%d not read"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf(part.text, part.n))
+		}
+	}
+	if len(parts) == 0 {
+		return text + ": nothing found"
+	}
+	return text + ": " + strings.Join(parts, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Access is who gains and who loses what by an edit.
+type Access struct {
+	Old, New string // the names of the versions
+	Changes  []awsauth.AccessChange
 }
 
 // oneLine writes control characters and invisible ones, which values may bring with them, as
@@ -35,4 +112,28 @@ func oneLine(s string) string {
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
+}
+
+// place is where a finding stands, as people read it.
+func (f Finding) place() string {
+	at := oneLine(f.File)
+	if f.Resource != "" {
+		at += ": " + oneLine(f.Resource)
+	}
+	switch {
+	case !f.InText:
+		return fmt.Sprintf("%s:%d:%d", at, f.Line, f.Column)
+	case f.Line == 0:
+		return at + ": " + oneLine(f.Path)
+	}
+	return fmt.Sprintf("%s: %s:%d:%d", at, oneLine(f.Path), f.Line, f.Column)
+}
+
+// flush writes a text in one piece, so that a reader never sees half a file's findings.
+func flush(w io.Writer, text *strings.Builder) error {
+	if text.Len() == 0 {
+		return nil
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,34 +12,152 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestText: a finding is one line, its hint the next, whatever its values hold.
-func TestText(t *testing.T) {
-	l := report.Lint{Verdict: validate.Refuse, Findings: []report.Finding{
-		{File: "a.yaml", Finding: validate.Finding{
-			Rule: "some-rule", Severity: validate.Deny, Place: awsauth.Place{Path: "data.mapRoles[0]", Line: 3, Column: 7},
-			Message: "a\nb\x1b[31m \u00a0\u200b é", Hint: "write\tc",
+// hostile are files whose names and values try to be more than text.
+var hostile = []report.File{
+	{Name: "a,b:c%.yaml", Objects: 1, Findings: []report.Finding{
+		{File: "a,b:c%.yaml", Finding: validate.Finding{
+			Rule: "role-path", Severity: validate.Deny, Place: awsauth.Place{Path: "data.mapRoles[0]", Line: 3, Column: 7},
+			Message: "a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%0A", Hint: "write\tc",
 		}},
-		{File: "b.yaml", Finding: validate.Finding{Rule: "other-rule", Severity: validate.Warn, Message: "no hint"}},
-	}}
-	var got bytes.Buffer
-	if err := l.Text(&got); err != nil {
+		{File: "a,b:c%.yaml", Finding: validate.Finding{Rule: "other-rule", Severity: validate.Warn, Message: "no hint", Place: awsauth.Place{Path: "data"}}},
+	}},
+	{Name: "<stdin>", Objects: 1, Findings: []report.Finding{
+		{File: "<stdin>", Resource: "module.eks.kubernetes_config_map.a", InText: true, Finding: validate.Finding{
+			Rule: "role-path", Severity: validate.Warn, Place: awsauth.Place{Path: "data.mapRoles[0].rolearn", Line: 2, Column: 4}, Message: "m",
+		}},
+		{File: "prod/kube-system/aws-auth", InText: true, Finding: validate.Finding{Rule: "deleted", Severity: validate.Deny, Place: awsauth.Place{Path: "data"}, Message: "gone"}},
+	}},
+	{Name: "broken\n.yaml", Problems: []report.Problem{
+		{File: "broken\n.yaml", Line: 2, Column: 1, Message: "is\n::error::x"},
+		{File: "broken\n.yaml", Message: "cannot be read"},
+	}},
+	{Name: "other.yaml"},
+}
+
+// lint is a form of the output.
+type lint interface {
+	Add(report.File) error
+	End(report.Total) error
+}
+
+func write(t *testing.T, form func(io.Writer) lint, files ...report.File) string {
+	t.Helper()
+	var b bytes.Buffer
+	l := form(&b)
+	for _, f := range files {
+		if err := l.Add(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.End(report.Total{Verdict: validate.Refuse}); err != nil {
 		t.Fatal(err)
 	}
-	want := `a.yaml:3:7: deny: a\nb\x1b[31m \u00a0\u200b é [some-rule]
+	return b.String()
+}
+
+// TestText: a finding is one line, its hint the next, whatever its values hold.
+func TestText(t *testing.T) {
+	want := `a,b:c%.yaml:3:7: deny: a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%0A [role-path]
     hint: write\tc
-b.yaml:0:0: warn: no hint [other-rule]
+a,b:c%.yaml:0:0: warn: no hint [other-rule]
+<stdin>: module.eks.kubernetes_config_map.a: data.mapRoles[0].rolearn:2:4: warn: m [role-path]
+prod/kube-system/aws-auth: data: deny: gone [deleted]
 `
-	if diff := cmp.Diff(want, got.String()); diff != "" {
+	got := write(t, func(w io.Writer) lint { return report.NewText(w, false) }, hostile...)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestColours(t *testing.T) {
+	want := "<stdin>: x: data: \x1b[1;33mwarn\x1b[0m: m [a]\n<stdin>: x: data: \x1b[1;31mdeny\x1b[0m: m [a]\n"
+	f := report.File{}
+	for _, severity := range []validate.Severity{validate.Warn, validate.Deny} {
+		f.Findings = append(f.Findings, report.Finding{
+			File: "<stdin>", Resource: "x", InText: true,
+			Finding: validate.Finding{Rule: "a", Severity: severity, Message: "m", Place: awsauth.Place{Path: "data"}},
+		})
+	}
+	if diff := cmp.Diff(want, write(t, func(w io.Writer) lint { return report.NewText(w, true) }, f)); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestJSONOfNothing(t *testing.T) {
-	var got bytes.Buffer
-	if err := (report.Lint{Verdict: validate.Allow}).JSON(&got); err != nil {
-		t.Fatal(err)
+	for edits, want := range map[bool]string{
+		false: "{\n  \"verdict\": \"deny\",\n  \"findings\": []\n}\n",
+		true:  "{\n  \"verdict\": \"deny\",\n  \"findings\": [],\n  \"access\": []\n}\n",
+	} {
+		got := write(t, func(w io.Writer) lint { return report.NewJSON(w, edits) }, report.File{Name: "a"})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
-	if diff := cmp.Diff("{\n  \"verdict\": \"allow\",\n  \"findings\": []\n}\n", got.String()); diff != "" {
+}
+
+// TestGitHub: a command is one line, and only commands of ours begin one.
+func TestGitHub(t *testing.T) {
+	want := `::error file=a%2Cb%3Ac%25.yaml,line=3,col=7,title=role-path::a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%250A%0Awrite\tc
+::warning file=a%2Cb%3Ac%25.yaml,title=other-rule::no hint
+::warning file=<stdin>,title=role-path::<stdin>: module.eks.kubernetes_config_map.a: data.mapRoles[0].rolearn:2:4: m
+::error file=prod/kube-system/aws-auth,title=deleted::prod/kube-system/aws-auth: data: gone
+::error file=broken%0A.yaml,line=2,col=1,title=awsauth-guard::is\n::error::x
+::error file=broken%0A.yaml,title=awsauth-guard::cannot be read
+`
+	got := write(t, func(w io.Writer) lint { return report.NewGitHub(w) }, hostile...)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJUnit(t *testing.T) {
+	want := `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites>
+  <testsuite name="awsauth-guard" tests="3" failures="2" errors="1">
+    <testcase name="a,b:c%.yaml" classname="awsauth-guard" file="a,b:c%.yaml">
+      <failure message="1 denial" type="deny">a,b:c%.yaml:3:7: deny: a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]&gt;&lt;b&gt; 100%0A [role-path]&#xA;    hint: write\tc&#xA;</failure>
+      <system-out>a,b:c%.yaml:0:0: warn: no hint [other-rule]&#xA;</system-out>
+    </testcase>
+    <testcase name="&lt;stdin&gt;" classname="awsauth-guard" file="&lt;stdin&gt;">
+      <failure message="1 denial" type="deny">prod/kube-system/aws-auth: data: deny: gone [deleted]&#xA;</failure>
+      <system-out>&lt;stdin&gt;: module.eks.kubernetes_config_map.a: data.mapRoles[0].rolearn:2:4: warn: m [role-path]&#xA;</system-out>
+    </testcase>
+    <testcase name="broken\n.yaml" classname="awsauth-guard" file="broken\n.yaml">
+      <error message="the file could not be judged" type="error">broken\n.yaml:2:1: error: is\n::error::x&#xA;broken\n.yaml: error: cannot be read&#xA;</error>
+    </testcase>
+  </testsuite>
+</testsuites>
+`
+	got := write(t, func(w io.Writer) lint { return report.NewJUnit(w) }, hostile...)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTotal(t *testing.T) {
+	for want, total := range map[string]report.Total{
+		"1 file, 0 aws-auth: nothing found":                     {Files: 1},
+		"10000 files, 9990 aws-auth: 3 denied, 5 with warnings": {Files: 10000, Objects: 9990, Denied: 3, Warned: 5},
+		"4 files, 2 aws-auth: 1 with errors, 1 not read":        {Files: 4, Objects: 2, Problems: 1, Unread: 1},
+	} {
+		if got := total.String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestRuleMarkdown: the document of a rule is one paragraph after the other, all of it from the rule.
+func TestRuleMarkdown(t *testing.T) {
+	got := report.RuleMarkdown(&validate.Rule{
+		ID: "some-rule", Severity: validate.Warn, Scope: validate.OfChange, Title: "something is wrong",
+		Doc: "\nIt hurts\na lot.\n\nDo not.", Source: "a book.",
+	})
+	want := "# some-rule\n\nSomething is wrong.\n\n" +
+		"Severity: warn. Looks at: who could get in before the change, and who can after it.\n\n" +
+		"It hurts\na lot.\n\nDo not.\n\nSource: a book.\n\n" +
+		"In a GuardConfig `deny` refuses such a change, and `off` does not look:\n\n" +
+		"```yaml\nrules:\n  some-rule: deny\n```\n"
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

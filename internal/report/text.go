@@ -6,19 +6,58 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Text writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on
+// Text writes findings for people, each file's when it is added.
+type Text struct {
+	w      io.Writer
+	colour bool
+	access []Access
+}
+
+// NewText returns a Text; colour is for terminals.
+func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
+
+// Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on
 // the next line. Nothing found is nothing written.
-func (l Lint) Text(w io.Writer) error {
-	b := bufio.NewWriter(w)
-	for _, f := range l.Findings {
-		fmt.Fprintf(b, "%s:%d:%d: %s: %s [%s]\n", f.File, f.Line, f.Column, f.Severity, oneLine(f.Message), f.Rule)
+func (t *Text) Add(f File) error {
+	var b strings.Builder
+	for _, f := range f.Findings {
+		fmt.Fprintf(&b, "%s: %s: %s [%s]\n", f.place(), t.severity(f.Severity), oneLine(f.Message), f.Rule)
 		if f.Hint != "" {
-			fmt.Fprintf(b, "    hint: %s\n", oneLine(f.Hint))
+			fmt.Fprintf(&b, "    hint: %s\n", oneLine(f.Hint))
 		}
 	}
-	return b.Flush()
+	t.access = append(t.access, f.Access...)
+	return flush(t.w, &b)
+}
+
+// End writes who gains and loses access, where edits were judged.
+func (t *Text) End(Total) error {
+	var b strings.Builder
+	for _, a := range t.access {
+		a.text(&b)
+	}
+	return flush(t.w, &b)
+}
+
+// The colours of severities, as compilers have them.
+const (
+	red    = "\x1b[1;31m"
+	yellow = "\x1b[1;33m"
+	plain  = "\x1b[0m"
+)
+
+func (t *Text) severity(s validate.Severity) string {
+	switch {
+	case !t.colour:
+		return string(s)
+	case s == validate.Deny:
+		return red + string(s) + plain
+	}
+	return yellow + string(s) + plain
 }
 
 // Text writes the answer in the first line, and below it what it rests on.

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// complete makes a shell complete a flag's value to one of these.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	completeBy(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func completeBy(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, by); err != nil {
+		panic(err) // the flag does not exist, or has one already
+	}
+}
+
+// completeRule completes the first argument to a rule's id.
+func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var list []cobra.Completion
+	for _, rule := range validate.Rules() {
+		if strings.HasPrefix(rule.ID, typed) {
+			list = append(list, cobra.CompletionWithDesc(rule.ID, rule.Title))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeSetting completes ID=SEVERITY, the id first.
+func completeSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	id, _, ok := strings.Cut(typed, "=")
+	var list []cobra.Completion
+	if !ok {
+		for _, rule := range validate.Rules() {
+			if strings.HasPrefix(rule.ID, id) {
+				list = append(list, rule.ID+"=")
+			}
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	for _, severity := range []validate.Severity{validate.Deny, validate.Warn, validate.Off} {
+		list = append(list, id+"="+string(severity))
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp
+}

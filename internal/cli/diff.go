@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+type diffOptions struct {
+	connection connection
+	format     format
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	o := &diffOptions{}
+	cmd := &cobra.Command{
+		Use:   "diff [OLD] NEW",
+		Short: "Say who gains and who loses what between two versions",
+		Long: `Say who gains and who loses what between two versions.
+
+Compared is what each principal gets from the authenticator, not lines: + can log in now, - can no
+longer, ~ logs in with another username or other groups. OLD and NEW are files with one aws-auth, or
+- for standard input. Without OLD the live object of the current context is compared with NEW.
+
+Exit status: 0 nobody gains or loses anything, 1 somebody does, 2 could not work.`,
+		Example: a.example(
+			"kubectl-awsauth diff old.yaml new.yaml",
+			"# what would change in the cluster:",
+			"helm template . | kubectl-awsauth diff - -o json",
+			"git show main:aws-auth.yaml | kubectl-awsauth diff - aws-auth.yaml",
+		),
+		Args: usage(checkDiff),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.diff(cmd.Context(), o, args) },
+	}
+	o.connection.addTo(cmd)
+	o.format.addTo(cmd)
+	return cmd
+}
+
+func checkDiff(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) != 1 && len(args) != 2:
+		return fmt.Errorf("%d arguments, but diff takes OLD and NEW, or NEW alone", len(args))
+	case len(args) == 2 && args[0] == stdinName && args[1] == stdinName:
+		return errOneStdin
+	}
+	return nil
+}
+
+var errOneStdin = errors.New("standard input can be read only once")
+
+func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
+	last := len(args) - 1
+	to, after, err := a.one(ctx, args[last], "the new version")
+	if err != nil {
+		return err
+	}
+	from, before, err := a.oldVersion(ctx, o, args[:last])
+	if err != nil {
+		return err
+	}
+	changes := awsauth.DiffAccess(before.Load(), after.Load())
+	if len(changes) > 0 {
+		a.status = statusDenied
+	}
+	return a.write(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
+}
+
+// oldVersion is the file that is named, else the live object.
+func (a *app) oldVersion(ctx context.Context, o *diffOptions, files []string) (input, object, error) {
+	if len(files) > 0 {
+		return a.one(ctx, files[0], "the old version")
+	}
+	in, err := a.live(ctx, &o.connection)
+	if err != nil {
+		return in, object{}, err
+	}
+	return in, in.objects[0], nil
+}

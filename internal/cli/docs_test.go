@@ -1,0 +1,139 @@
+package cli_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
+)
+
+// docsDir holds a page for each rule, and their index.
+const docsDir = "../../docs/rules"
+
+// TestRuleDocs: docs/rules is what the rules and their cases say, no page less and none more.
+// UPDATE_GOLDEN=1 writes it.
+func TestRuleDocs(t *testing.T) {
+	pages := map[string]string{"README.md": index(t)}
+	for _, rule := range validate.Rules() {
+		pages[rule.ID+".md"] = report.RuleMarkdown(rule) + example(t, rule)
+	}
+	entries, err := os.ReadDir(docsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		for _, entry := range entries {
+			if err := os.Remove(filepath.Join(docsDir, entry.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, text := range pages {
+			writeDoc(t, filepath.Join(docsDir, name), text)
+		}
+		return
+	}
+	for _, entry := range entries {
+		if _, ok := pages[entry.Name()]; !ok {
+			t.Errorf("%s has no rule", filepath.Join(docsDir, entry.Name()))
+		}
+	}
+	for name, want := range pages {
+		got, err := os.ReadFile(filepath.Join(docsDir, name))
+		if err != nil {
+			t.Errorf("%v; run make generate", err)
+			continue
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s is not current (-want +got); run make generate:\n%s", name, diff)
+		}
+	}
+}
+
+// writeDoc writes a file that everybody may read.
+func writeDoc(t *testing.T, name, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func index(t *testing.T) string {
+	t.Helper()
+	_, table, stderr := run(t.Context(), t, "", "rules", "-o", "markdown")
+	if table == "" {
+		t.Fatal(stderr)
+	}
+	return table + "\nA rule that looks at the document judges one version of the object by itself; one that looks at the\n" +
+		"change compares who could get in before and after. `kubectl awsauth rules ID` prints a page without its\n" +
+		"example. These pages are generated from the rules and their cases by `make generate`.\n"
+}
+
+// placeholders are written in cases for what nobody can see.
+var placeholders = []string{"<TAB>", "<NBSP>", "<CR>", "<BOM>", "<ZWSP>"}
+
+// example is the first bad case of a rule, with what the guard says to it.
+func example(t *testing.T, rule *validate.Rule) string {
+	t.Helper()
+	files, err := filepath.Glob("../validate/testdata/rules/" + rule.ID + "/bad-*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no bad case: %v", rule.ID, err)
+	}
+	archive, err := txtar.ParseFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## Example\n\n%s\n", strings.TrimSpace(string(archive.Comment)))
+	for _, part := range []struct{ section, title, language string }{
+		{"old.yaml", "Before:", "yaml"},
+		{"aws-auth.yaml", "The object:", "yaml"},
+		{"facts", "Who does it, and under which policy:", "yaml"},
+	} {
+		i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == part.section })
+		if i < 0 {
+			continue
+		}
+		text := string(archive.Files[i].Data)
+		fmt.Fprintf(&b, "\n%s\n\n```%s\n%s\n```\n", part.title, part.language, strings.TrimRight(text, "\n"))
+		for _, p := range placeholders {
+			if strings.Contains(text, p) {
+				fmt.Fprintf(&b, "\n`%s` stands for the character of that name.\n", p)
+			}
+		}
+	}
+	c, err := rulecase.Read(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString("\nWhat the guard says, each finding with its line and column, path and severity:\n\n```text\n")
+	for _, f := range validate.Judge(c.Change, c.Policy).Findings { // what make generate writes into the case
+		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
+		if f.Hint != "" {
+			fmt.Fprintf(&b, "    hint: %s\n", f.Hint)
+		}
+	}
+	b.WriteString("```\n")
+	return b.String()
+}
+
+// TestMarkdownIsThePage: what the command prints of a rule is the beginning of its page.
+func TestMarkdownIsThePage(t *testing.T) {
+	for _, rule := range validate.Rules() {
+		_, text, stderr := run(t.Context(), t, "", "rules", rule.ID, "-o", "markdown")
+		page, err := os.ReadFile(filepath.Join(docsDir, rule.ID+".md"))
+		if err != nil || text == "" || !strings.HasPrefix(string(page), text) {
+			t.Errorf("%s: %v %s", rule.ID, err, stderr)
+		}
+	}
+}

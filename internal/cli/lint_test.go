@@ -1,0 +1,135 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/cli"
+)
+
+// run runs the program and returns its exit status and output.
+func run(ctx context.Context, tb testing.TB, stdin string, args ...string) (status int, stdout, stderr string) {
+	tb.Helper()
+	var out, errs bytes.Buffer
+	status = cli.Main(ctx, append([]string{"kubectl-awsauth"}, args...), strings.NewReader(stdin), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+func writeFile(tb testing.TB, name, text string) {
+	tb.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	cli.ShowProgress(&b, 300, 7, 120)
+	if want := "\r7/300 files\r120/300 files\r\x1b[K"; b.String() != want {
+		t.Errorf("%q, want %q", &b, want)
+	}
+}
+
+// TestOrder: many files are judged at the same time, and reported in their order.
+func TestOrder(t *testing.T) {
+	dir := t.TempDir()
+	var want strings.Builder
+	for i := range 200 {
+		name := filepath.Join(dir, fmt.Sprintf("%03d.yaml", i))
+		writeFile(t, name, manifest(i%7*20))
+		fmt.Fprintf(&want, "%s:", name)
+	}
+	status, stdout, stderr := run(t.Context(), t, "", "lint", dir)
+	var got strings.Builder
+	for line := range strings.Lines(stdout) {
+		if name, _, ok := strings.Cut(line, ":7:16: deny: "); ok {
+			got.WriteString(name + ":")
+		}
+	}
+	if status != 1 || got.String() != want.String() || stderr != "200 files, 200 aws-auth: 200 denied\n" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+// manifest is an aws-auth with a fault in its first entry, and so many more entries.
+func manifest(entries int) string {
+	var b strings.Builder
+	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\ndata:\n  mapRoles: |\n    - rolearn: arn:aws:iam::111122223333:role/team/a\n      username: a\n")
+	for i := range entries {
+		fmt.Fprintf(&b, "    - rolearn: arn:aws:iam::111122223333:role/role-%d\n      username: user-%d:{{SessionName}}\n      groups:\n      - group-%d\n", i, i, i)
+	}
+	return b.String()
+}
+
+// TestTooLarge: a file is bounded as an object is; in a folder one that is not about aws-auth may have any size.
+func TestTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	large, other := filepath.Join(dir, "large.yaml"), filepath.Join(dir, "sub", "other.yaml")
+	padding := "# " + strings.Repeat("x", cli.MaxFile) + "\n"
+	writeFile(t, large, padding+manifest(0))
+	writeFile(t, other, padding+"kind: Secret # of aws-auth\n")
+	message := large + " has more than the 3 MiB that a file may have; cut it into several, or pass it on standard input, which may have 64 MiB\n"
+	for _, args := range [][]string{{"lint", large}, {"lint", dir}} {
+		if status, stdout, stderr := run(t.Context(), t, "", args...); status != 2 || stdout != "" || !strings.HasPrefix(stderr, "error: reading manifests: "+message) {
+			t.Errorf("%v: status %d, %s%s", args, status, stdout, stderr)
+		}
+	}
+	if status, _, stderr := run(t.Context(), t, "", "lint", filepath.Dir(other)); status != 0 {
+		t.Errorf("other: status %d, %s", status, stderr)
+	}
+	if status, _, stderr := run(t.Context(), t, "", "lint", other); status != 2 {
+		t.Errorf("other, named: status %d, %s", status, stderr)
+	}
+	if status, stdout, stderr := run(t.Context(), t, padding+manifest(0), "lint", "-"); status != 1 || !strings.Contains(stdout, "[role-path]") {
+		t.Errorf("stdin: status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+// TestUnreadableFolder: what cannot be looked at has not been found good.
+func TestUnreadableFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := run(t.Context(), t, "", "lint", dir)
+	if status != 2 || !strings.Contains(stderr, "link.yaml: no such file or directory") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// TestStoppedOnce: a run of many files that was stopped says so once.
+func TestStoppedOnce(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 50 {
+		writeFile(t, filepath.Join(dir, fmt.Sprintf("%02d.yaml", i)), manifest(0))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	status, stdout, stderr := run(ctx, t, "", "lint", dir)
+	if status != 2 || stdout != "" || strings.Count(stderr, "stopped before") != 1 {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+// BenchmarkLintFolder judges a folder of files with 20 entries each; ns/op is for one file.
+func BenchmarkLintFolder(b *testing.B) {
+	const files = 100
+	dir := b.TempDir()
+	text := strings.Replace(manifest(20), "role/team/a", "role/a", 1)
+	for i := range files {
+		writeFile(b, filepath.Join(dir, fmt.Sprintf("%03d.yaml", i)), text)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if status, _, stderr := run(b.Context(), b, "", "lint", dir); status != 0 {
+			b.Fatal(stderr)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*files), "µs/file")
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// liveTimeout is for one small GET; an API server that has not answered by then does not.
+const liveTimeout = 30 * time.Second
+
+// connection says which cluster's aws-auth is read where no file is named.
+type connection struct {
+	kubeconfig string
+	context    string
+}
+
+func (c *connection) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`, for reading the live object")
+	cmd.Flags().StringVar(&c.context, "context", "", "`NAME` of the kubeconfig's context, for reading the live object")
+	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
+		panic(err) // the flag does not exist
+	}
+}
+
+// live reads the aws-auth of the current context, and nothing else of the cluster.
+func (a *app) live(ctx context.Context, c *connection) (input, error) {
+	client, name, err := c.client()
+	if err != nil {
+		return input{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	var cm corev1.ConfigMap
+	if err := client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Do(ctx).Into(&cm); err != nil {
+		return input{}, liveError(name, err)
+	}
+	o := &awsauth.Object{
+		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
+		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: cm.Annotations,
+	}
+	return input{name: name + "/kube-system/aws-auth", objects: []object{{Object: o, inText: true}}}, nil
+}
+
+// client returns a client and the name of its context.
+func (c *connection) client() (*rest.RESTClient, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = c.kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	name := c.context
+	if name == "" {
+		name = raw.CurrentContext
+	}
+	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errors.New("no FILE is named, and no kubeconfig has a current context to read the live aws-auth from; name a file, or give --kubeconfig or --context")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if name == "" {
+		name = "in-cluster"
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, "", fmt.Errorf("making a client: %w", err)
+	}
+	config = rest.CopyConfig(config)
+	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, "", fmt.Errorf("making a client for the context %s: %w", name, err)
+	}
+	return client, name, nil
+}
+
+// liveError says what to do about an API server's answer.
+func liveError(name string, err error) error {
+	doing := "reading kube-system/aws-auth in the context " + name
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%s: there is none; EKS has none in authentication mode API, and before the first node group of a cluster (%w)", doing, err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%s: you need the verb get on configmaps with the name aws-auth in the namespace kube-system (%w)", doing, err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("%s: the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (%w)", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

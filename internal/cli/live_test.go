@@ -1,0 +1,129 @@
+package cli_test
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// apiServer is a cluster that knows one answer; the kubeconfig's current context is prod.
+func apiServer(t *testing.T, status int, body string) (kubeconfig string) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/api/v1/namespaces/kube-system/configmaps/aws-auth" {
+			t.Errorf("%s %s", r.Method, r.URL)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	writeFile(t, kubeconfig+".ca", string(ca))
+	writeFile(t, kubeconfig, fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: prod
+clusters:
+- {name: c, cluster: {server: %q, certificate-authority: %q}}
+users:
+- {name: u, user: {token: secret}}
+contexts:
+- {name: prod, context: {cluster: c, user: u}}
+- {name: other, context: {cluster: c, user: u}}
+`, server.URL, kubeconfig+".ca"))
+	return kubeconfig
+}
+
+const liveObject = `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"aws-auth","namespace":"kube-system"},
+"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/team/a\n  username: a\n- rolearn: arn:aws:iam::111122223333:role/b\n  username: b\n"}}`
+
+const newObject = `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: aws-auth
+data:
+  mapRoles: |
+    - rolearn: arn:aws:iam::111122223333:role/b
+      username: c
+`
+
+// TestLive: without a file the commands read the live object. It has no lines, so that places
+// count within the text of a key.
+func TestLive(t *testing.T) {
+	kubeconfig := apiServer(t, http.StatusOK, liveObject)
+	for _, test := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"lint", 1, `prod/kube-system/aws-auth: data.mapRoles[0].rolearn:1:12: deny: "arn:aws:iam::111122223333:role/team/a" has a path, and STS leaves the path out, so it never matches a caller [role-path]
+    hint: write arn:aws:iam::111122223333:role/a
+`},
+		{"lint --context other --rule role-path=off", 0, ""},
+		{"explain arn:aws:iam::111122223333:role/b", 0, `arn:aws:iam::111122223333:role/b is mapped by data.mapRoles[1]
+    at:           prod/kube-system/aws-auth: data.mapRoles[1]:3:3
+    username:     b
+    groups:       (none)
+`},
+		{"diff -", 1, `access: prod/kube-system/aws-auth → <stdin>
+~ arn:aws:iam::111122223333:role/b
+    username: b → c
+    groups:   none
+`},
+	} {
+		status, stdout, stderr := run(t.Context(), t, newObject, append(strings.Fields(test.args), "--kubeconfig", kubeconfig)...)
+		if diff := cmp.Diff(test.want, stdout); diff != "" || status != test.status || stderr != "" {
+			t.Errorf("%s: status %d, stderr %q (-want +got):\n%s", test.args, status, stderr, diff)
+		}
+	}
+}
+
+// TestLiveErrors: what the API server says becomes what to do about it.
+func TestLiveErrors(t *testing.T) {
+	status := func(code int, reason, message string) string {
+		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, message, reason, code)
+	}
+	for _, test := range []struct {
+		code            int
+		reason, message string
+		want            string
+	}{
+		{
+			http.StatusNotFound, "NotFound", `configmaps "aws-auth" not found`,
+			`there is none; EKS has none in authentication mode API, and before the first node group of a cluster (configmaps "aws-auth" not found)`,
+		},
+		{
+			http.StatusForbidden, "Forbidden", "no access",
+			"you need the verb get on configmaps with the name aws-auth in the namespace kube-system (no access)",
+		},
+		{
+			http.StatusUnauthorized, "Unauthorized", "Unauthorized",
+			"the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (Unauthorized)",
+		},
+		{http.StatusInternalServerError, "InternalError", "etcd is gone", "etcd is gone"},
+	} {
+		kubeconfig := apiServer(t, test.code, status(test.code, test.reason, test.message))
+		code, stdout, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig)
+		want := "error: reading kube-system/aws-auth in the context prod: " + test.want + "\n"
+		if code != 2 || stdout != "" || stderr != want {
+			t.Errorf("%d: status %d, %s (-want +got):\n%s", test.code, code, stdout, cmp.Diff(want, stderr))
+		}
+	}
+}
+
+// TestLiveUnreachable: a cluster that is not there is an error with its name.
+func TestLiveUnreachable(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	writeFile(t, kubeconfig, `{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`)
+	code, _, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig)
+	if code != 2 || !strings.Contains(stderr, "error: reading kube-system/aws-auth in the context prod: ") || !strings.Contains(stderr, "refused") {
+		t.Errorf("status %d, %s", code, stderr)
+	}
+}

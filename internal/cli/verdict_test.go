@@ -1,0 +1,273 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
+)
+
+// Why the two are not compared, or not with the case's requester.
+const (
+	deletion     = "a deletion, which no file stands for"
+	overrides    = "sets an override annotation"
+	manifestOnly = "has a fault that only a manifest can have, and kubectl or the API server refuses"
+	noConfig     = "has a policy that no configuration file can hold"
+	eks          = "the requester is EKS itself"
+	otherLogin   = "the requester does not log in through the old version, or not as it says"
+)
+
+// empty is the old object of the cases that have none: they are compared as the edit that writes them.
+const empty = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n"
+
+// TestVerdictIsTheWebhooks: for every case, as an update without override annotations, lint and the
+// webhook give the same verdict, for the same rules, with the same old object, configuration and requester.
+func TestVerdictIsTheWebhooks(t *testing.T) {
+	left := map[string][]string{}
+	compared, withRequester := 0, 0
+	for _, c := range allCases(t) {
+		name := filepath.Base(filepath.Dir(c.File)) + "/" + filepath.Base(c.File)
+		before := string(c.Manifest(true))
+		if c.Change.Old == nil && c.Change.New != nil {
+			before, c.Change.Operation, c.Change.Old = empty, validate.Update, &awsauth.Object{}
+		}
+		guard, reason := configOf(c)
+		if reason == "" {
+			reason = incomparable(c)
+		}
+		if reason != "" {
+			left[reason] = append(left[reason], name)
+			continue
+		}
+		dir := t.TempDir()
+		p := pair{c, filepath.Join(dir, "old.yaml"), filepath.Join(dir, "new.yaml"), filepath.Join(dir, "guard.yaml")}
+		writeFile(t, p.old, before)
+		writeFile(t, p.new, string(c.Manifest(false)))
+		writeFile(t, p.config, guard)
+		t.Run(name, func(t *testing.T) {
+			compared++
+			p.compare(t, validate.Requester{}, "")
+			arn, reason := expressible(c)
+			if reason != "" {
+				left[reason] = append(left[reason], name)
+				return
+			}
+			withRequester++
+			p.compare(t, c.Change.Requester, arn)
+		})
+	}
+	for _, reason := range slices.Sorted(maps.Keys(left)) {
+		t.Logf("%3d cases left out, %s: %s", len(left[reason]), reason, strings.Join(left[reason], " "))
+	}
+	t.Logf("%d cases compared, %d of them with their requester", compared, withRequester)
+	if compared < 300 || withRequester < compared*9/10 {
+		t.Error("too few cases are compared")
+	}
+}
+
+func allCases(t *testing.T) []*rulecase.Case {
+	t.Helper()
+	var cases []*rulecase.Case
+	for _, pattern := range []string{"../validate/testdata/rules/*/*.txtar", "../validate/testdata/verdict/*.txtar", "../validate/testdata/deleted/*.txtar"} {
+		list, err := rulecase.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, list...)
+	}
+	return cases
+}
+
+// incomparable says why a case is none that lint and the webhook both see.
+func incomparable(c *rulecase.Case) string {
+	change := c.Change
+	if change.New == nil {
+		return deletion
+	}
+	for key, value := range change.New.Annotations {
+		if strings.HasPrefix(key, validate.AnnotationPrefix) && value != change.Old.Annotations[key] {
+			return overrides
+		}
+	}
+	for _, o := range []*awsauth.Object{change.Old, change.New} {
+		if d := o.Parse(); len(d.NotText) > 0 || len(d.DuplicateKeys) > 0 {
+			return manifestOnly
+		}
+	}
+	return ""
+}
+
+// configOf writes a case's policy as a configuration.
+func configOf(c *rulecase.Case) (text, reason string) {
+	p := c.Policy
+	guard := config.Config{
+		APIVersion: config.APIVersion, Kind: config.Kind, Mode: p.Mode, AdminGroups: p.AdminGroups, Rules: p.Rules,
+		AccessEntries: p.AccessEntries, Overrides: config.Overrides{Groups: p.OverrideGroups},
+	}
+	for _, principal := range p.Protected {
+		guard.Protected = append(guard.Protected, config.Protected{ARN: principal.ARN, Groups: principal.Groups})
+	}
+	yaml, err := guard.YAML()
+	if err == nil {
+		_, err = config.Parse("guard.yaml", yaml)
+	}
+	if err != nil {
+		return "", noConfig
+	}
+	return string(yaml), ""
+}
+
+// expressible returns what --as-arn is for the requester of a case; empty for one without an ARN, whom
+// lint's nobody stands for.
+func expressible(c *rulecase.Case) (arn, reason string) {
+	r := c.Change.Requester
+	if r.IsEKS() {
+		return "", eks
+	}
+	if r.ARN() == "" {
+		return "", ""
+	}
+	parsed, err := awsauth.ParseARN(r.ARN())
+	if err != nil {
+		return "", otherLogin
+	}
+	arn, session := r.ARN(), ""
+	for key, values := range r.Extra {
+		switch {
+		case len(values) == 0:
+		case strings.EqualFold(key, "sessionName"):
+			session = values[0]
+		case strings.EqualFold(key, "arn"):
+			arn = values[0]
+		}
+	}
+	if parsed.Service == "iam" && parsed.IsRole() && arn == r.ARN() && session != "" {
+		arn = "arn:" + parsed.Partition + ":sts::" + parsed.Account + ":assumed-role/" + parsed.Name() + "/" + session
+	}
+	login := c.Change.Old.Load().Resolve(arn)
+	username, groups := login.Username, login.Groups
+	if len(login.Matches) > 0 {
+		username, groups, _ = login.Matches[0].Render(awsauth.Caller{AccountID: parsed.Account, SessionName: session})
+	}
+	if !login.Mapped || username != r.Username || !slices.Equal(loginGroups(groups), loginGroups(r.Groups)) {
+		return "", otherLogin
+	}
+	return arn, ""
+}
+
+// loginGroups are the groups that a login gives, as a set; the API server adds one.
+func loginGroups(groups []string) []string {
+	set := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
+	slices.Sort(set)
+	return slices.Compact(set)
+}
+
+// pair is a case for both sides.
+type pair struct {
+	*rulecase.Case
+	old, new, config string // files
+}
+
+// outcome is what both sides are asked for.
+type outcome struct {
+	Verdict string
+	Rules   []string
+}
+
+func (p pair) compare(t *testing.T, requester validate.Requester, arn string) {
+	t.Helper()
+	if diff := cmp.Diff(p.review(t, requester), p.lint(t, arn)); diff != "" {
+		t.Errorf("as %q (-webhook +lint):\n%s", requester.Username, diff)
+	}
+}
+
+func (p pair) lint(t *testing.T, arn string) (o outcome) {
+	t.Helper()
+	status, stdout, stderr := run(t.Context(), t, "", "lint", p.new, "--old", p.old, "--config", p.config, "--as-arn", arn, "-o", "json")
+	var result struct {
+		Verdict  string `json:"verdict"`
+		Findings []struct {
+			Rule string `json:"rule"`
+		} `json:"findings"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+		t.Fatalf("status %d: %v\n%s", status, err, stderr)
+	}
+	if wantStatus := map[string]int{"allow": 0, "warn": 0, "deny": 1}[result.Verdict]; status != wantStatus {
+		t.Errorf("the verdict is %s, the status %d", result.Verdict, status)
+	}
+	o.Verdict = result.Verdict
+	for _, f := range result.Findings {
+		o.Rules = append(o.Rules, f.Rule)
+	}
+	slices.Sort(o.Rules)
+	o.Rules = slices.Compact(o.Rules)
+	return o
+}
+
+func (p pair) review(t *testing.T, requester validate.Requester) outcome {
+	t.Helper()
+	cfg, err := config.Load(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := admission.New(admission.Options{Policy: cfg.Policy})
+	request := &admissionv1.AdmissionRequest{
+		UID: "1", Operation: admissionv1.Update, Namespace: "kube-system", Name: "aws-auth",
+		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+		Resource:  metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+		OldObject: raw(t, p.Change.Old), Object: raw(t, p.Change.New),
+		UserInfo: authenticationv1.UserInfo{Username: requester.Username, Groups: requester.Groups, Extra: map[string]authenticationv1.ExtraValue{}},
+	}
+	for key, values := range requester.Extra {
+		request.UserInfo.Extra[key] = values
+	}
+	response := handler.Review(t.Context(), request)
+	if refused := response.AuditAnnotations["verdict"] == "deny"; response.Allowed == refused {
+		t.Errorf("allowed %t, verdict %s", response.Allowed, response.AuditAnnotations["verdict"])
+	}
+	o := outcome{Verdict: response.AuditAnnotations["verdict"]}
+	if rules := response.AuditAnnotations["rules"]; rules != "" {
+		o.Rules = strings.Split(rules, ",")
+	}
+	return o
+}
+
+// raw is an object as the API server sends it.
+func raw(t *testing.T, o *awsauth.Object) runtime.RawExtension {
+	t.Helper()
+	cm := corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: "kube-system", Annotations: o.Annotations},
+		Data:       o.Data,
+	}
+	if o.Immutable {
+		cm.Immutable = new(true)
+	}
+	for _, key := range o.BinaryData {
+		if cm.BinaryData == nil {
+			cm.BinaryData = map[string][]byte{}
+		}
+		cm.BinaryData[key] = []byte("x")
+	}
+	text, err := json.Marshal(cm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runtime.RawExtension{Raw: text}
+}

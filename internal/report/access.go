@@ -1,0 +1,153 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// The kinds of changes of access.
+const (
+	gained  = "gained"  // could not log in before
+	lost    = "lost"    // can no longer
+	changed = "changed" // logs in with another username or other groups
+)
+
+// Text writes a block for each principal: a sign and its ARN, and what it logs in with.
+func (a Access) Text(w io.Writer) error {
+	var b strings.Builder
+	a.text(&b)
+	return flush(w, &b)
+}
+
+func (a Access) text(b *strings.Builder) {
+	fmt.Fprintf(b, "access: %s → %s\n", oneLine(a.Old), oneLine(a.New))
+	if len(a.Changes) == 0 {
+		b.WriteString("    nobody gains or loses anything\n")
+	}
+	for _, c := range a.Changes {
+		writeChange(b, c)
+	}
+}
+
+var signs = map[string]string{gained: "+", lost: "-", changed: "~"}
+
+func writeChange(b *strings.Builder, c awsauth.AccessChange) {
+	if isAccount(c) {
+		fmt.Fprintf(b, "%s everybody in the account %s\n    username: their own ARN\n    groups:   none\n", signs[changeOf(c)], oneLine(c.ARN))
+		return
+	}
+	fmt.Fprintf(b, "%s %s\n", signs[changeOf(c)], oneLine(c.ARN))
+	usernames := func(entries []*awsauth.Entry) string {
+		return alternatives(entries, func(e *awsauth.Entry) string { return e.Username })
+	}
+	groups := func(entries []*awsauth.Entry) string {
+		return alternatives(entries, func(e *awsauth.Entry) string { return strings.Join(groupsOf(e), ", ") })
+	}
+	fmt.Fprintf(b, "    username: %s\n", beforeAfter(c, usernames))
+	fmt.Fprintf(b, "    groups:   %s\n", beforeAfter(c, groups))
+	if changeOf(c) != changed {
+		return
+	}
+	for _, l := range []struct {
+		name   string
+		groups []string
+	}{{"gains", c.Gained}, {"loses", c.Lost}} {
+		if len(l.groups) > 0 {
+			fmt.Fprintf(b, "    %s:    %s\n", l.name, oneLine(strings.Join(l.groups, ", ")))
+		}
+	}
+}
+
+// beforeAfter writes a value once where it stays, or where there is one version only.
+func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
+	before, after := value(c.Before), value(c.After)
+	switch {
+	case c.New, !c.Gone && before == after:
+		return after
+	case c.Gone:
+		return before
+	}
+	return before + " → " + after
+}
+
+// alternatives writes the values of entries of which the authenticator picks one at random.
+func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
+	var list []string
+	for _, e := range entries {
+		text := oneLine(value(e))
+		if text == "" {
+			text = "none"
+		}
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, " or ")
+}
+
+// groupsOf are the groups that an entry gives, sorted, each once.
+func groupsOf(e *awsauth.Entry) []string {
+	groups := append([]string{}, e.Groups...)
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+func changeOf(c awsauth.AccessChange) string {
+	switch {
+	case c.New:
+		return gained
+	case c.Gone:
+		return lost
+	}
+	return changed
+}
+
+// isAccount reports whether everybody of an account is meant, through mapAccounts.
+func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
+
+// jsonAccess is one principal's change. Before and after have several elements where the
+// authenticator picks one at random, and none where the principal cannot log in and for accounts.
+type jsonAccess struct {
+	File      string      `json:"file,omitempty"` // the new version; for lint
+	Principal string      `json:"principal"`      // an ARN, or an account's id
+	Change    string      `json:"change"`
+	Before    []jsonLogin `json:"before"`
+	After     []jsonLogin `json:"after"`
+	Gained    []string    `json:"gained"` // groups
+	Lost      []string    `json:"lost"`
+}
+
+type jsonLogin struct {
+	Username string   `json:"username"`
+	Groups   []string `json:"groups"`
+}
+
+func (a Access) json(file string) []jsonAccess {
+	list := make([]jsonAccess, len(a.Changes))
+	for i, c := range a.Changes {
+		list[i] = jsonAccess{
+			File: file, Principal: c.ARN, Change: changeOf(c), Before: logins(c.Before), After: logins(c.After),
+			Gained: append([]string{}, c.Gained...), Lost: append([]string{}, c.Lost...),
+		}
+	}
+	return list
+}
+
+func logins(entries []*awsauth.Entry) []jsonLogin {
+	list := make([]jsonLogin, len(entries))
+	for i, e := range entries {
+		list[i] = jsonLogin{e.Username, groupsOf(e)}
+	}
+	return list
+}
+
+// JSON writes one object; changes is a list even if nobody gains or loses anything.
+func (a Access) JSON(w io.Writer) error {
+	return writeJSON(w, struct {
+		Changes []jsonAccess `json:"changes"`
+	}{a.json("")})
+}

@@ -1,0 +1,133 @@
+package report_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+func access(before, after map[string]string) report.Access {
+	return report.Access{
+		Old: "old", New: "new",
+		Changes: awsauth.DiffAccess((&awsauth.Object{Data: before}).Load(), (&awsauth.Object{Data: after}).Load()),
+	}
+}
+
+// TestAccess: every kind of change, and an answer that the authenticator picks at random.
+func TestAccess(t *testing.T) {
+	const role, user = "arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:user/"
+	a := access(map[string]string{
+		"mapRoles": `
+- {rolearn: ` + role + `same, username: same, groups: [b, a]}
+- {rolearn: ` + role + `gone, username: gone, groups: [b, a, a]}
+- {rolearn: ` + role + `groups, username: "groups\n", groups: [a, b]}
+- {rolearn: ` + role + `name, username: old, groups: [a]}
+`,
+		"mapUsers":    "- {userarn: " + user + "random, username: one, groups: [a]}",
+		"mapAccounts": `["111122223333"]`,
+	}, map[string]string{
+		"mapRoles": `
+- {rolearn: ` + role + `same, username: same, groups: [a, b]}
+- {rolearn: ` + role + `groups, username: "groups\n", groups: [b, c]}
+- {rolearn: ` + role + `name, username: new, groups: [a]}
+- {rolearn: ` + role + `new, username: new}
+`,
+		"mapUsers":    "- {userarn: " + user + "random, username: one, groups: [a]}\n- {userarn: " + user + "RANDOM, username: two}",
+		"mapAccounts": `["444455556666"]`,
+	})
+	want := `access: old → new
+- arn:aws:iam::111122223333:role/gone
+    username: gone
+    groups:   a, b
+~ arn:aws:iam::111122223333:role/groups
+    username: groups\n
+    groups:   a, b → b, c
+    gains:    c
+    loses:    a
+~ arn:aws:iam::111122223333:role/name
+    username: old → new
+    groups:   a
+~ arn:aws:iam::111122223333:user/random
+    username: one → one or two
+    groups:   a → a or none
+    loses:    a
++ arn:aws:iam::111122223333:role/new
+    username: new
+    groups:   none
+- everybody in the account 111122223333
+    username: their own ARN
+    groups:   none
++ everybody in the account 444455556666
+    username: their own ARN
+    groups:   none
+`
+	var text, nothing bytes.Buffer
+	if err := a.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Error(diff)
+	}
+	if err := access(nil, nil).Text(&nothing); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("access: old → new\n    nobody gains or loses anything\n", nothing.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAccessJSON(t *testing.T) {
+	var got, nothing bytes.Buffer
+	a := access(
+		map[string]string{"mapRoles": "- {rolearn: arn:aws:iam::111122223333:role/a, username: a, groups: [v, u]}"},
+		map[string]string{"mapAccounts": `["111122223333"]`},
+	)
+	if err := a.JSON(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "changes": [
+    {
+      "principal": "arn:aws:iam::111122223333:role/a",
+      "change": "lost",
+      "before": [
+        {
+          "username": "a",
+          "groups": [
+            "u",
+            "v"
+          ]
+        }
+      ],
+      "after": [],
+      "gained": [],
+      "lost": [
+        "u",
+        "v"
+      ]
+    },
+    {
+      "principal": "111122223333",
+      "change": "gained",
+      "before": [],
+      "after": [],
+      "gained": [],
+      "lost": []
+    }
+  ]
+}
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+	if err := access(nil, nil).JSON(&nothing); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("{\n  \"changes\": []\n}\n", nothing.String()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,55 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// GitHub writes workflow commands, which GitHub Actions shows beside the lines of a pull request
+// (GitHub Docs, "Workflow commands for GitHub Actions").
+type GitHub struct{ w io.Writer }
+
+// NewGitHub returns a GitHub.
+func NewGitHub(w io.Writer) *GitHub { return &GitHub{w} }
+
+// Add writes a command for each problem and each finding of a file. A command ends with its line, so
+// that no value can begin another one.
+func (g *GitHub) Add(f File) error {
+	var b strings.Builder
+	for _, p := range f.Problems {
+		command(&b, "error", p.File, p.Line, p.Column, "awsauth-guard", oneLine(p.Message))
+	}
+	for _, f := range f.Findings {
+		level, line, column, message := "warning", f.Line, f.Column, oneLine(f.Message)
+		if f.Severity == validate.Deny {
+			level = "error"
+		}
+		if f.InText {
+			line, column, message = 0, 0, f.place()+": "+message
+		}
+		if f.Hint != "" {
+			message += "\n" + oneLine(f.Hint)
+		}
+		command(&b, level, f.File, line, column, f.Rule, message)
+	}
+	return flush(g.w, &b)
+}
+
+// End writes nothing.
+func (g *GitHub) End(Total) error { return nil }
+
+var (
+	messageEscapes  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
+
+func command(b *strings.Builder, level, file string, line, column int, title, message string) {
+	fmt.Fprintf(b, "::%s file=%s", level, propertyEscapes.Replace(file))
+	if line > 0 {
+		fmt.Fprintf(b, ",line=%d,col=%d", line, column)
+	}
+	fmt.Fprintf(b, ",title=%s::%s\n", propertyEscapes.Replace(title), messageEscapes.Replace(message))
+}

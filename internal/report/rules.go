@@ -1,0 +1,118 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// Rules is a list of rules.
+type Rules []*validate.Rule
+
+// Text writes a line for each rule, sorted by id: the id, the severity, the title.
+func (r Rules) Text(w io.Writer) error {
+	var b strings.Builder
+	width := 0
+	for _, rule := range r {
+		width = max(width, len(rule.ID))
+	}
+	for _, rule := range r.byID() {
+		fmt.Fprintf(&b, "%-*s  %s  %s\n", width, rule.ID, rule.Severity, rule.Title)
+	}
+	return flush(w, &b)
+}
+
+// Markdown writes a table, as docs/rules has it.
+func (r Rules) Markdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
+	for _, rule := range r.byID() {
+		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s | %s |\n", rule.ID, rule.ID, rule.Severity, scopes[rule.Scope].name, strings.ReplaceAll(rule.Title, "|", `\|`))
+	}
+	return flush(w, &b)
+}
+
+// JSON writes a list.
+func (r Rules) JSON(w io.Writer) error {
+	list := make([]jsonRule, 0, len(r))
+	for _, rule := range r.byID() {
+		list = append(list, newJSONRule(rule))
+	}
+	return writeJSON(w, list)
+}
+
+func (r Rules) byID() Rules {
+	return slices.SortedFunc(slices.Values(r), func(a, b *validate.Rule) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// scopes say what the rules of a scope look at.
+var scopes = map[validate.Scope]struct{ name, meaning string }{
+	validate.OfDocument: {"document", "the object as it is written; in an update, a fault that stood in the old one warns only"},
+	validate.OfChange:   {"change", "who could get in before the change, and who can after it"},
+	validate.OfRequest:  {"request", "the request itself, even where the content stays the same"},
+}
+
+type jsonRule struct {
+	ID       string            `json:"id"`
+	Severity validate.Severity `json:"severity"`
+	Scope    string            `json:"scope"`
+	Title    string            `json:"title"`
+	Doc      string            `json:"doc"`
+	Source   string            `json:"source"`
+}
+
+func newJSONRule(r *validate.Rule) jsonRule {
+	return jsonRule{r.ID, r.Severity, scopes[r.Scope].name, r.Title, paragraphs(r.Doc), r.Source}
+}
+
+// Rule is one rule, with its whole document.
+type Rule struct{ *validate.Rule }
+
+// Text writes the document for a terminal.
+func (r Rule) Text(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), scopes[r.Scope].meaning, r.Source)
+	return flush(w, &b)
+}
+
+// JSON writes one object.
+func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r.Rule)) }
+
+// Markdown writes what docs/rules has of the rule, but for its example.
+func (r Rule) Markdown(w io.Writer) error {
+	_, err := io.WriteString(w, RuleMarkdown(r.Rule))
+	return err
+}
+
+// RuleMarkdown is a rule's document.
+func RuleMarkdown(r *validate.Rule) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", r.ID, upperFirst(r.Title))
+	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, scopes[r.Scope].meaning)
+	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
+	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
+	other, effect := validate.Warn, "lets such a change pass with a warning"
+	if r.Severity == validate.Warn {
+		other, effect = validate.Deny, "refuses such a change"
+	}
+	fmt.Fprintf(&b, "In a GuardConfig `%s` %s, and `off` does not look:\n\n```yaml\nrules:\n  %s: %s\n```\n", other, effect, r.ID, other)
+	return b.String()
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// paragraphs joins the lines of each paragraph; those that are indented stay.
+func paragraphs(doc string) string {
+	var list []string
+	for p := range strings.SplitSeq(strings.TrimSpace(doc), "\n\n") {
+		if !strings.HasPrefix(p, " ") && !strings.Contains(p, "\n ") && !strings.Contains(p, "\n-") {
+			p = strings.ReplaceAll(p, "\n", " ")
+		}
+		list = append(list, p)
+	}
+	return strings.Join(list, "\n\n")
+}

@@ -1,0 +1,210 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// homepage is where the project is published.
+const homepage = "https://github.com/awsauth-guard/awsauth-guard"
+
+// SARIF writes a log of SARIF 2.1.0 when all files have been added, such as GitHub code scanning takes.
+type SARIF struct {
+	w    io.Writer
+	base string
+	run  sarifRun
+	seen map[string]int // findings by what makes their fingerprint
+}
+
+// NewSARIF returns a SARIF for a version of the program. Files below the folder base are written
+// relative to it.
+func NewSARIF(w io.Writer, version, base string) *SARIF {
+	s := &SARIF{w: w, base: base, seen: make(map[string]int)}
+	s.run.ColumnKind = "unicodeCodePoints"
+	s.run.Results = []sarifResult{}
+	s.run.Invocations = []sarifInvocation{{Successful: true}}
+	s.run.Tool.Driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
+	for _, rule := range validate.Rules() {
+		r := sarifRule{
+			ID: rule.ID, Short: sarifText{Text: rule.Title}, Full: sarifText{Text: paragraphs(rule.Doc)},
+			Help: sarifText{paragraphs(rule.Doc), RuleMarkdown(rule)}, HelpURI: homepage + "/blob/main/docs/rules/" + rule.ID + ".md",
+		}
+		r.Default.Level = sarifLevel(rule.Severity)
+		s.run.Tool.Driver.Rules = append(s.run.Tool.Driver.Rules, r)
+	}
+	return s
+}
+
+type sarifLog struct {
+	Schema  string     `json:"$schema"`
+	Version string     `json:"version"`
+	Runs    []sarifRun `json:"runs"`
+}
+
+type sarifRun struct {
+	Tool struct {
+		Driver sarifDriver `json:"driver"`
+	} `json:"tool"`
+	Invocations []sarifInvocation `json:"invocations"`
+	ColumnKind  string            `json:"columnKind"`
+	Results     []sarifResult     `json:"results"`
+}
+
+type sarifDriver struct {
+	Name           string      `json:"name"`
+	Version        string      `json:"version"`
+	InformationURI string      `json:"informationUri"`
+	Rules          []sarifRule `json:"rules"`
+}
+
+type sarifRule struct {
+	ID      string    `json:"id"`
+	Short   sarifText `json:"shortDescription"`
+	Full    sarifText `json:"fullDescription"`
+	Help    sarifText `json:"help"`
+	HelpURI string    `json:"helpUri"`
+	Default struct {
+		Level string `json:"level"`
+	} `json:"defaultConfiguration"`
+}
+
+type sarifText struct {
+	Text     string `json:"text"`
+	Markdown string `json:"markdown,omitempty"`
+}
+
+type sarifInvocation struct {
+	Successful    bool                `json:"executionSuccessful"`
+	Notifications []sarifNotification `json:"toolExecutionNotifications,omitempty"`
+}
+
+type sarifNotification struct {
+	Level     string          `json:"level"`
+	Message   sarifText       `json:"message"`
+	Locations []sarifLocation `json:"locations"`
+}
+
+type sarifResult struct {
+	RuleID       string            `json:"ruleId"`
+	RuleIndex    *int              `json:"ruleIndex,omitempty"`
+	Level        string            `json:"level"`
+	Message      sarifText         `json:"message"`
+	Locations    []sarifLocation   `json:"locations"`
+	Fingerprints map[string]string `json:"partialFingerprints"`
+}
+
+type sarifLocation struct {
+	Physical struct {
+		Artifact sarifArtifact `json:"artifactLocation"`
+		Region   *sarifRegion  `json:"region,omitempty"`
+	} `json:"physicalLocation"`
+	Logical []sarifLogical `json:"logicalLocations,omitempty"`
+}
+
+type sarifArtifact struct {
+	URI    string `json:"uri"`
+	BaseID string `json:"uriBaseId,omitempty"`
+}
+
+type sarifRegion struct {
+	Line   int `json:"startLine"`
+	Column int `json:"startColumn"`
+}
+
+type sarifLogical struct {
+	FullName string `json:"fullyQualifiedName"`
+}
+
+// Add keeps the results of a file.
+func (s *SARIF) Add(f File) error {
+	for _, p := range f.Problems {
+		invocation := &s.run.Invocations[0]
+		invocation.Successful = false
+		invocation.Notifications = append(invocation.Notifications, sarifNotification{
+			Level: "error", Message: sarifText{Text: p.Message}, Locations: []sarifLocation{s.location(p.File, p.Line, p.Column)},
+		})
+	}
+	for _, f := range f.Findings {
+		s.run.Results = append(s.run.Results, s.result(f))
+	}
+	return nil
+}
+
+// End writes the log.
+func (s *SARIF) End(Total) error {
+	return writeJSON(s.w, sarifLog{"https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json", "2.1.0", []sarifRun{s.run}})
+}
+
+func (s *SARIF) result(f Finding) sarifResult {
+	line, column := f.Line, f.Column
+	message := f.Message
+	if f.InText {
+		line, column = 0, 0
+	}
+	if f.Hint != "" {
+		message += "; " + f.Hint
+	}
+	r := sarifResult{RuleID: f.Rule, Level: sarifLevel(f.Severity), Message: sarifText{Text: message}}
+	at := s.location(f.File, line, column)
+	r.Fingerprints = map[string]string{"awsauthGuard/v1": s.fingerprint(f, at.Physical.Artifact.URI)}
+	name := f.Path
+	if f.Resource != "" {
+		name = f.Resource + "." + f.Path
+	}
+	at.Logical = []sarifLogical{{name}}
+	r.Locations = []sarifLocation{at}
+	rules := s.run.Tool.Driver.Rules
+	if i := slices.IndexFunc(rules, func(r sarifRule) bool { return r.ID == f.Rule }); i >= 0 {
+		r.RuleIndex = &i
+	}
+	return r
+}
+
+// counted are the parts of a path or a message that change when something moves.
+var counted = regexp.MustCompile(`\[\d+\]|\bline \d+`)
+
+// fingerprint stays the same when the finding moves within its file, or entries before it come and go.
+// Of equal findings in a file the first keeps its own, too.
+func (s *SARIF) fingerprint(f Finding, uri string) string {
+	what := strings.Join([]string{f.Rule, uri, f.Resource, counted.ReplaceAllString(f.Path, "[]"), counted.ReplaceAllString(f.Message, "")}, "\x00")
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.seen[what]))
+	s.seen[what]++
+	return hex.EncodeToString(sum[:16])
+}
+
+func sarifLevel(s validate.Severity) string {
+	if s == validate.Deny {
+		return "error"
+	}
+	return "warning"
+}
+
+func (s *SARIF) location(file string, line, column int) (l sarifLocation) {
+	l.Physical.Artifact = s.artifact(file)
+	if line > 0 {
+		l.Physical.Region = &sarifRegion{line, max(column, 1)}
+	}
+	return l
+}
+
+// artifact is where a file is. Code scanning wants addresses relative to the repository.
+func (s *SARIF) artifact(file string) sarifArtifact {
+	if filepath.IsAbs(file) {
+		relative, err := filepath.Rel(s.base, file)
+		if err != nil || !filepath.IsLocal(relative) {
+			return sarifArtifact{URI: (&url.URL{Scheme: "file", Path: filepath.ToSlash(file)}).String()}
+		}
+		file = relative
+	}
+	path := strings.Trim(filepath.ToSlash(file), "<>") // <stdin> is no address
+	return sarifArtifact{(&url.URL{Path: strings.TrimPrefix(path, "./")}).String(), "%SRCROOT%"}
+}

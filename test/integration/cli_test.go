@@ -1,0 +1,131 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/tools/clientcmd"
+
+	// The plugin is a program that the test builds, see main_test.go.
+	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
+)
+
+// plugin is kubectl with kubectl-awsauth in its PATH.
+type plugin struct {
+	dir        string
+	kubeconfig string
+}
+
+func newPlugin(t *testing.T) plugin {
+	t.Helper()
+	p := plugin{dir: t.TempDir(), kubeconfig: cluster.Kubeconfig}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(p.dir, "kubectl-awsauth"), "../../cmd/kubectl-awsauth")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// As the README says it.
+	completion := "#!/bin/sh\nexec kubectl-awsauth __complete \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(p.dir, "kubectl_complete-awsauth"), []byte(completion), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// with returns the plugin with another user, which the kubeconfig names.
+func (p plugin) with(t *testing.T, token string) plugin {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range config.AuthInfos {
+		user.ClientCertificateData, user.ClientKeyData, user.Token = nil, nil, token
+	}
+	p.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, p.kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p plugin) run(ctx context.Context, t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, cluster.Kubectl(), args...)
+	cmd.Env = append(os.Environ(), "PATH="+p.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+p.kubeconfig)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewBufferString(stdin), &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// TestPlugin: kubectl awsauth reads the live object of the current context where no file is named, also
+// before anything of the webhook is installed, and kubectl completes its arguments.
+func TestPlugin(t *testing.T) {
+	p := newPlugin(t)
+	broken := base().with("mapRoles", admin+"- rolearn: arn:aws:iam::111122223333:role/team/ci\n  username: ci\n")
+	store(t, broken)
+	for _, test := range []struct {
+		name, stdin string
+		args        []string
+		status      int
+		want        string
+	}{
+		{"lint", "", []string{"awsauth", "lint"}, 1, `awsauth-guard/kube-system/aws-auth: data.mapRoles[1].rolearn:5:12: deny: "arn:aws:iam::111122223333:role/team/ci" has a path, and STS leaves the path out, so it never matches a caller [role-path]
+    hint: write arn:aws:iam::111122223333:role/ci
+`},
+		{"lint in a context", "", []string{"awsauth", "lint", "--context", "awsauth-guard", "--rule", "role-path=off"}, 0, ""},
+		{"explain", "", []string{"awsauth", "explain", aliceARN}, 0, `arn:aws:iam::111122223333:user/people/alice is mapped by data.mapUsers[0]
+    at:           awsauth-guard/kube-system/aws-auth: data.mapUsers[0]:1:3
+    username:     alice
+    groups:       system:masters
+`},
+		{"explain nobody", "", []string{"awsauth", "explain", "arn:aws:iam::111122223333:user/bob"}, 1, `arn:aws:iam::111122223333:user/bob is not mapped
+    reason:       no entry has the ARN arn:aws:iam::111122223333:user/bob
+`},
+		{"diff", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: {}\n", []string{"awsauth", "diff", "-"}, 1, `access: awsauth-guard/kube-system/aws-auth → <stdin>
+- arn:aws:iam::111122223333:role/Admin
+    username: admin
+    groups:   system:masters
+- arn:aws:iam::111122223333:user/people/alice
+    username: alice
+    groups:   system:masters
+`},
+		{"completion", "", []string{"__complete", "awsauth", "rules", "role-"}, 0, "role-path\ta role's ARN has a path\n:4\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status, stdout, stderr := p.run(t.Context(), t, test.stdin, test.args...)
+			if diff := cmp.Diff(test.want, stdout); diff != "" || status != test.status {
+				t.Errorf("status %d, stderr %q (-want +got):\n%s", status, stderr, diff)
+			}
+		})
+	}
+}
+
+// TestPluginErrors: why the live object cannot be read, and what to do.
+func TestPluginErrors(t *testing.T) {
+	p := newPlugin(t)
+	remove(t)
+	const doing = "error: reading kube-system/aws-auth in the context awsauth-guard: "
+	for name, test := range map[string]struct {
+		p    plugin
+		want string
+	}{
+		"none":         {p, `there is none; EKS has none in authentication mode API, and before the first node group of a cluster (configmaps "aws-auth" not found)`},
+		"forbidden":    {p.with(t, ""), `you need the verb get on configmaps with the name aws-auth in the namespace kube-system (configmaps "aws-auth" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in the namespace "kube-system")`},
+		"unauthorized": {p.with(t, "unknown"), "the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (Unauthorized)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, stdout, stderr := test.p.run(t.Context(), t, "", "awsauth", "lint")
+			if diff := cmp.Diff(doing+test.want+"\n", stderr); diff != "" || status != 2 || stdout != "" {
+				t.Errorf("status %d, %s (-want +got):\n%s", status, stdout, diff)
+			}
+		})
+	}
+}
