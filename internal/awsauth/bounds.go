@@ -57,7 +57,7 @@ func tokens(text string) int {
 // It looks at a node tree, in which aliases are not unfolded. A text with aliases that gives no
 // tree is refused, too: nobody can say what it unfolds to.
 func boundAliases(text string) error {
-	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
+	if !mayHoldAliases(text) {
 		return nil
 	}
 	var root yaml.Node
@@ -70,6 +70,8 @@ func boundAliases(text string) error {
 	}
 	return nil
 }
+
+func mayHoldAliases(text string) bool { return strings.Contains(text, "*") && strings.Contains(text, "&") }
 
 // unfolding adds up the sizes of nodes with their aliases unfolded. Each anchor is counted once.
 type unfolding struct{ sizes map[*yaml.Node]int }

@@ -50,8 +50,11 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 }
 
 // Parse reads the object for its rules. Like Load it never fails.
-func (o *Object) Parse() *Document {
-	d := &Document{Map: o.Load(), object: o}
+func (o *Object) Parse() *Document { return o.document(o.Load(), nil) }
+
+// document joins what is loaded from the object with its places. Trees may be missing.
+func (o *Object) document(m *Map, trees map[Section]*tree) *Document {
+	d := &Document{Map: m, object: o}
 	if o == nil {
 		return d
 	}
@@ -62,7 +65,7 @@ func (o *Object) Parse() *Document {
 		if raw == "" {
 			continue
 		}
-		t := newText(o, s, raw, d.Map.sections[s])
+		t := newText(o, s, raw, d.Map.sections[s], trees[s])
 		d.Texts = append(d.Texts, t)
 		switch s {
 		case MapRoles:
@@ -127,7 +130,33 @@ type Text struct {
 	json   []byte     // what the elements were decoded from, if a value has a wrong type
 }
 
-func newText(o *Object, s Section, raw string, d section) *Text {
+// tree is the node tree of a text's first YAML document, and the decoder that stands behind it.
+type tree struct {
+	document yaml.Node
+	err      error
+	decoder  *yaml.Decoder
+}
+
+func newTree(text string) *tree {
+	t := &tree{decoder: yaml.NewDecoder(strings.NewReader(text))}
+	t.err = t.decoder.Decode(&t.document)
+	return t
+}
+
+// newTrees reads the trees of the sections, but for those about which boundText may have to say
+// more than a count.
+func (o *Object) newTrees() map[Section]*tree {
+	trees := make(map[Section]*tree, 3)
+	for _, s := range Sections() {
+		if text := o.text(s); text != "" && tokens(text) <= maxTokens && !mayHoldAliases(text) {
+			trees[s] = newTree(text)
+		}
+	}
+	return trees
+}
+
+// newText reads the tree where it has not been read before.
+func newText(o *Object, s Section, raw string, d section, read *tree) *Text {
 	t := &Text{Section: s, raw: raw, object: o, lines: newLineIndex(raw)}
 	if d.typ != nil {
 		t.json = d.json
@@ -136,16 +165,17 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 		t.Syntax = t.explainSyntax(d.lost)
 		return t
 	}
-	decoder := yaml.NewDecoder(strings.NewReader(raw))
-	var document yaml.Node
-	switch err := decoder.Decode(&document); {
+	if read == nil {
+		read = newTree(raw)
+	}
+	switch err := read.err; {
 	case errors.Is(err, io.EOF): // comments only
 		return t
 	case err != nil:
 		t.disagree(t.place(max(errorLine(err), 1)), "a second YAML reader refuses the text: "+bareYAMLError(err))
 		return t
 	}
-	root := resolveAlias(document.Content[0])
+	root := resolveAlias(read.document.Content[0])
 	switch {
 	case d.lost != nil:
 		t.NotAList = &Fault{Place: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
@@ -154,7 +184,7 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	case root.Kind != yaml.ScalarNode || root.Tag != "!!null":
 		t.disagree(t.nodePlace(t.Section.Path(), root), "two YAML readers disagree on whether it is a list")
 	}
-	t.findTrailing(decoder)
+	t.findTrailing(read.decoder)
 	return t
 }
 

@@ -103,13 +103,19 @@ type userElement struct {
 func (o *Object) Load() *Map { return newMap(o.loadSections(nil)) }
 
 // ParseChange parses an object and loads the version that it replaces. Sections with the same text
-// are decoded once, and the two versions at the same time: decoding is most of a review.
+// are decoded once. Decoding is most of a review, so that what the authenticator loads from the new
+// version is decoded at the same time as the rest: the old version, and the tree of the new one.
 func ParseChange(before, after *Object) (*Map, *Document) {
+	var trees map[Section]*tree
 	wait := concurrently(func() map[Section]section {
+		if after != nil {
+			trees = after.newTrees()
+		}
 		return before.loadSections(func(s Section, text string) bool { return after.text(s) == text })
 	})
-	d := after.Parse()
+	m := after.Load()
 	sections := wait()
+	d := after.document(m, trees)
 	for _, s := range Sections() {
 		if text := before.text(s); text != "" && text == after.text(s) {
 			sections[s] = d.Map.sections[s]

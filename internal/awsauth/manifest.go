@@ -168,7 +168,33 @@ func inapplicable(object map[string]any) (field, problem string) {
 
 // HasUnknownTemplate reports whether a text holds a template that the authenticator does not know,
 // and so leaves as it is.
-func HasUnknownTemplate(text string) bool { return strings.Contains(WithoutTemplates(text), "{{") }
+func HasUnknownTemplate(text string) bool {
+	for {
+		i := strings.Index(text, "{{")
+		if i < 0 {
+			return false
+		}
+		text = text[i:]
+		switch t := TemplatePrefix(text); {
+		case t != "":
+			text = text[len(t):]
+		case strings.HasPrefix(text, "{{{"):
+			text = text[1:]
+		default:
+			return true
+		}
+	}
+}
+
+// TemplatePrefix returns the template that a text begins with and that the authenticator renders, or nothing.
+func TemplatePrefix(text string) string {
+	for _, t := range ownTemplates {
+		if strings.HasPrefix(text, t) {
+			return t
+		}
+	}
+	return ""
+}
 
 // WithoutTemplates takes the templates that the authenticator renders out of a text.
 func WithoutTemplates(text string) string {

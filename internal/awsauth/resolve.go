@@ -116,7 +116,8 @@ func resolved(canonical string, matches []*Entry) Resolution {
 
 // SameAccess reports whether two entries give the same username and the same set of groups.
 func (e *Entry) SameAccess(other *Entry) bool {
-	return e.Username == other.Username && slices.Equal(groupSet(e.Groups), groupSet(other.Groups))
+	return e.Username == other.Username &&
+		(slices.Equal(e.Groups, other.Groups) || slices.Equal(groupSet(e.Groups), groupSet(other.Groups)))
 }
 
 // groupSet returns the groups sorted, each once; the input stays as it is.

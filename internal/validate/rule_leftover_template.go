@@ -45,24 +45,22 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 	}
 }
 
-var leftover = regexp.MustCompile(`\{\{[^{}]*\}{0,2}|\$\{[^{}]*\}?|<[^<>]+>`)
+var leftover = regexp.MustCompile(`^(?:\{\{[^{}]*\}{0,2}|\$\{[^{}]*\}?|<[^<>]+>)`)
 
 // leftoverIn finds a template that stays in a value as it is. ARNs and accounts are not rendered.
 func leftoverIn(text string, rendered bool) (string, bool) {
-	if !strings.ContainsAny(text, "{<") {
-		return "", false
-	}
-	masked := text
-	if rendered {
-		for _, t := range awsauth.Templates() {
-			masked = strings.ReplaceAll(masked, t, strings.Repeat("x", len(t)))
+	for i := 0; i < len(text); i++ {
+		switch rest := text[i:]; {
+		case text[i] != '{' && text[i] != '$' && text[i] != '<', strings.HasPrefix(rest, "{{{"):
+		case rendered && awsauth.TemplatePrefix(rest) != "":
+			i += len(awsauth.TemplatePrefix(rest)) - 1
+		default:
+			if found := leftover.FindString(rest); found != "" {
+				return found, true
+			}
 		}
 	}
-	at := leftover.FindStringIndex(masked)
-	if at == nil {
-		return "", false
-	}
-	return text[at[0]:at[1]], true
+	return "", false
 }
 
 // isLeftover reports whether leftover-template reports a value.
