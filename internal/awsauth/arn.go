@@ -129,6 +129,9 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 	case "iam:role", "iam:user":
 		return checkName(rest, 64)
 	case "sts:federated-user":
+		if strings.Contains(rest, "/") {
+			return &ARNError{Problem: "has a path, and STS gives none to a federated user", Hint: "write arn:" + a.Partition + ":sts::" + a.Account + ":federated-user/NAME"}
+		}
 		return checkName(rest, 32)
 	case "sts:assumed-role":
 		name, session, _ := strings.Cut(rest, "/")

@@ -71,7 +71,9 @@ func boundAliases(text string) error {
 	return nil
 }
 
-func mayHoldAliases(text string) bool { return strings.Contains(text, "*") && strings.Contains(text, "&") }
+func mayHoldAliases(text string) bool {
+	return strings.Contains(text, "*") && strings.Contains(text, "&")
+}
 
 // unfolding adds up the sizes of nodes with their aliases unfolded. Each anchor is counted once.
 type unfolding struct{ sizes map[*yaml.Node]int }

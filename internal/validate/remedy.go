@@ -17,7 +17,8 @@ func (p *Pass) remedy(keep string, arns ...string) string {
 		return "repair the text that does not parse; no entry has to be removed for it"
 	}
 	for _, arn := range arns {
-		if p.searched++; p.searched <= maxSearched && p.Doc.Names(arn) {
+		p.searched++
+		if p.searched <= maxSearched && p.Doc.Names(arn) {
 			return "the text still holds " + arn + ": repair its entry, which a mistake or a comment keeps from being read"
 		}
 	}

@@ -34,7 +34,7 @@ func checkSelfLockout(p *Pass) {
 	}
 	after := p.New.Resolve(arn)
 	hint := "keep your own entry, or let somebody else make this change"
-	if !after.Mapped || lostToInstances(used, after.Matches) {
+	if !after.Mapped || lostToInstances(before.Matches, after.Matches) {
 		_, why := p.explain(after, false)
 		if !after.Mapped && p.Change.Operation != Delete {
 			hint = p.remedy(hint, before.CanonicalARN)
@@ -44,7 +44,8 @@ func checkSelfLockout(p *Pass) {
 	}
 	for _, group := range p.Policy.adminGroups() {
 		gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
-		if certaintyOf(after.Matches, gives) < certaintyOf(used, gives) {
+		// Where the answer was random before, it may stay so.
+		if had := min(certaintyOf(used, gives), certaintyOf(before.Matches, gives)); certaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and would lose the group %s", before.CanonicalARN, group)
 		}
 	}
@@ -72,10 +73,10 @@ func (r Requester) loginGroups() []string {
 	return slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == "system:authenticated" })
 }
 
-// lostToInstances reports whether every entry that answers lets in instances only, which refuses
-// a person whom an entry let in before.
+// lostToInstances reports whether entries that let in instances only, which refuses a person, answer
+// more often than before.
 func lostToInstances(before, after []*awsauth.Entry) bool {
-	return certaintyOf(after, (*awsauth.Entry).OnlyInstances) > never && certaintyOf(before, (*awsauth.Entry).OnlyInstances) == never
+	return certaintyOf(after, (*awsauth.Entry).OnlyInstances) > certaintyOf(before, (*awsauth.Entry).OnlyInstances)
 }
 
 func (p *Pass) lockoutPlace(before, after awsauth.Resolution) locator {
