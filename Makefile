@@ -69,6 +69,11 @@ verify-generated: ## fail when `make generate` would change a file
 verify-race: ## run every test of the root module under the race detector
 	$(WITH_CONTROL_PLANE) && CGO_ENABLED=1 go test -race ./...
 
+.PHONY: oracle
+oracle: export GOGC := 400
+oracle: ## hold COUNT generated changes against the released authenticator; another SEED makes others
+	cd test/oracle && go test -count=1 -timeout 3h -v . -args -cases=$(or $(COUNT),100000) -seed=$(or $(SEED),1)
+
 .PHONY: bench
 bench: ## measure a review beside the authenticator's own parsing
 	cd test/bench && go run .

@@ -76,7 +76,7 @@ func share(entries []*Entry, group string) float64 {
 	}
 	n := 0
 	for _, e := range entries {
-		if slices.Contains(e.Groups, group) {
+		if _, ok := slices.BinarySearch(e.groupSet(), group); ok {
 			n++
 		}
 	}

@@ -31,6 +31,7 @@ type Document struct {
 	Immutable bool
 
 	object *Object
+	folded string // see Names
 }
 
 // Locate is [Object.Locate] for the object of the document.
@@ -250,7 +251,7 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 		}
 		m = m.located()
 		m.wrong = m.wrongTypes()
-		list[i] = m
+		list[i] = m.withOtherKeys()
 	}
 	return list
 }

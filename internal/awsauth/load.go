@@ -53,7 +53,8 @@ type Entry struct {
 
 	kept         bool // by the authenticator's map
 	principal    ARN
-	notPrincipal error // why ARN is no principal's
+	notPrincipal error    // why ARN is no principal's
+	set          []string // see groupSet
 }
 
 // Principal is the entry's ARN as [ParseARN] reads it, or its error.

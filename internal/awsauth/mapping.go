@@ -23,6 +23,8 @@ type Mapping struct {
 	next    int        // offset of the next element
 	json    json.RawMessage
 	wrong   []WrongType
+	others  []Field
+	has     [4]bool // of sharedKeys, where there are others
 }
 
 // Field is a value of an element. Its place is worked out when it is asked for.
@@ -210,22 +212,53 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
-// OtherKeys returns those of Keys that are not, letter for letter, keys of an element of its section.
-func (m Mapping) OtherKeys() []Field {
+// OtherKeys returns those of Keys that are not, letter for letter, keys of an element of its
+// section, of one element the first hundred.
+func (m Mapping) OtherKeys() []Field { return m.others }
+
+// maxOthers bounds the other keys of one element.
+const maxOthers = 100
+
+// withOtherKeys finds the other keys.
+func (m Mapping) withOtherKeys() Mapping {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
-		return nil
+		return m
 	}
 	known := func(key string) bool { return slices.Contains(elementKeys[m.Entry.Section], key) }
 	for i := 0; ; i += 2 {
 		if i >= len(m.node.Content) {
-			return nil // as almost always
+			return m // as almost always
 		}
 		if !known(m.node.Content[i].Value) {
 			break
 		}
 	}
-	return slices.DeleteFunc(m.Keys(), func(f Field) bool { return known(f.Value) })
+	for _, f := range m.Keys() {
+		if !known(f.Value) && len(m.others) < maxOthers {
+			m.others = append(m.others, f)
+		}
+		if i := slices.IndexFunc(sharedKeys, func(k string) bool { return strings.EqualFold(k, f.Value) }); i >= 0 {
+			m.has[i] = true
+		}
+	}
+	return m
 }
+
+// HasKey reports whether the element has rolearn, userarn, username or groups, in any case.
+func (m Mapping) HasKey(name string) bool {
+	if m.others == nil && m.node != nil && m.node.Kind == yaml.MappingNode {
+		for i := 0; i < len(m.node.Content); i += 2 {
+			if m.node.Content[i].Value == name {
+				return true
+			}
+		}
+	}
+	i := slices.Index(sharedKeys, name)
+	return i >= 0 && m.has[i]
+}
+
+// sharedKeys are those that HasKey is asked for.
+var sharedKeys = []string{"rolearn", "userarn", "username", "groups"}
 
 // elementKeys are the keys of an element (aws-iam-authenticator v0.7.18, pkg/config/types.go).
 var elementKeys = map[Section][]string{

@@ -3,8 +3,8 @@ package awsauth
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -221,18 +221,49 @@ func (s *search) text(t *Text) {
 	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")
 }
 
-// Names reports whether the text of a section holds an ARN, in an entry or anywhere else.
+// Names reports whether the text of a section holds an ARN by itself, in an element or a comment,
+// but not as the username of an entry that is loaded.
 func (d *Document) Names(arn string) bool {
-	return slices.ContainsFunc(d.Texts, func(t *Text) bool { return len(arn) <= len(t.raw) && indexText(t.raw, arn) >= 0 })
+	if d.folded == "" {
+		var b strings.Builder
+		for _, t := range d.Texts {
+			b.WriteString(strings.ToLower(t.raw))
+			b.WriteByte('\n')
+		}
+		d.folded = b.String()
+	}
+	arn = strings.ToLower(arn)
+	if !holds(d.folded, arn) {
+		return false
+	}
+	for m := range d.Mappings() {
+		if len(m.Username.Value) >= len(arn) && strings.Contains(strings.ToLower(m.Username.Value), arn) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds reports whether a text holds an ARN that does not go on behind its end.
+func holds(text, arn string) bool {
+	for {
+		_, rest, found := strings.Cut(text, arn)
+		if !found {
+			return false
+		}
+		next, _ := utf8.DecodeRuneInString(rest)
+		if rest == "" || next != '/' && !nameRune(next) {
+			return true
+		}
+		text = rest
+	}
 }
 
 func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
 
-func indexARN(text string, a ARN) int { return indexText(text, a.String()) }
-
-// indexText finds an ARN that stands in a text by itself, its case aside.
-func indexText(text, arn string) int {
-	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(arn) + `(?:[^\w+=,.@/-]|$)`)
+// indexARN finds an ARN that stands in a text by itself, its case aside.
+func indexARN(text string, a ARN) int {
+	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
 	if err != nil {
 		return -1
 	}

@@ -117,7 +117,16 @@ func resolved(canonical string, matches []*Entry) Resolution {
 // SameAccess reports whether two entries give the same username and the same set of groups.
 func (e *Entry) SameAccess(other *Entry) bool {
 	return e.Username == other.Username &&
-		(slices.Equal(e.Groups, other.Groups) || slices.Equal(groupSet(e.Groups), groupSet(other.Groups)))
+		(slices.Equal(e.Groups, other.Groups) || slices.Equal(e.groupSet(), other.groupSet()))
+}
+
+// groupSet returns the groups sorted, each once. They are sorted when they are first asked for: one
+// entry may be compared with thousands.
+func (e *Entry) groupSet() []string {
+	if e.set == nil {
+		e.set = groupSet(e.Groups)
+	}
+	return e.set
 }
 
 // groupSet returns the groups sorted, each once; the input stays as it is.

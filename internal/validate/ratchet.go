@@ -29,13 +29,20 @@ func (j *judgement) excuseOldFaults(findings []Finding, doc *awsauth.Document) [
 	after.faults = findings
 	same, alike := stoodInOld(old, after)
 	stood := make([]bool, len(findings))
-	for _, holds := range []func(*Finding) bool{
-		same, alike, noMoreThanInOld(old), stoodInUnreadText(old, after, object), stoodInEditedElement(old, after),
-	} {
-		for i := range findings {
-			stood[i] = stood[i] || holds(&findings[i])
+	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
+		for _, holds := range predicates {
+			for i := range findings {
+				if f := &findings[i]; !stood[i] && applies(f) {
+					stood[i] = holds(f)
+				}
+			}
 		}
 	}
+	ask(func(f *Finding) bool { return f.grants }, after.gaveInOld(old))
+	ask(func(f *Finding) bool { return !f.grants }, same, alike, noMoreThanInOld(old))
+	// What a warning is about may have stood there, but nobody was told: it was not read.
+	ask(func(f *Finding) bool { return !f.grants && f.Severity == Deny },
+		stoodInUnreadText(old, after, object), stoodInEditedElement(old, after))
 	var left []Finding
 	for i, f := range findings {
 		switch {
@@ -64,6 +71,32 @@ type place struct {
 }
 
 func (id identity) place() place { return place{id.key, id.index} }
+
+// gaveInOld excuses what an element gives, where an element for the same principal gave it before.
+func (v *version) gaveInOld(old *version) func(*Finding) bool {
+	return func(f *Finding) bool {
+		e := v.entry(f.identity.place())
+		if e == nil {
+			return false
+		}
+		for _, was := range old.doc.Map.MatchesOf(e.ARN) {
+			if was.Username == e.Username && !slices.ContainsFunc(e.Groups, func(g string) bool { return !slices.Contains(was.Groups, g) }) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// entry is the element at a place; nil for accounts and what is no element.
+func (v *version) entry(at place) *awsauth.Entry {
+	for _, list := range v.entries() {
+		if len(list) > 0 && string(list[0].Section) == at.section && at.index >= 0 {
+			return &list[at.index]
+		}
+	}
+	return nil
+}
 
 // elementKey tells elements apart by what they are decoded to: style, key case, the ARN's case, and
 // absent or empty groups make no difference.
@@ -95,7 +128,7 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// stoodInOld excuses a fault that the old object has in the same key and element as decoded. As
+// stoodInOld excuses a fault that the old object has in the same key, or in the same element as decoded. As
 // many are excused as the old object has: the copy of a faulty element is new. The same value is
 // looked for first; another one will do, but not for a key that stands twice, of which the decoded
 // element shows nothing.
@@ -106,7 +139,11 @@ func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 		value     string
 	}
 	of := func(v *version, f *Finding, value string) stood {
-		return stood{f.Rule, f.identity.key, v.keys[f.identity.place()], value}
+		id := stood{rule: f.Rule, element: v.keys[f.identity.place()], value: value}
+		if f.identity.index < 0 { // an element may move from one section to the other
+			id.key = f.identity.key
+		}
+		return id
 	}
 	count := make(map[stood]int, len(old.faults))
 	for i := range old.faults {
@@ -213,93 +250,4 @@ func (v *version) block(at place) string {
 	case awsauth.MapAccounts:
 	}
 	return ""
-}
-
-// stoodInEditedElement excuses the faults of an element that was edited and has fewer of them
-// than before and none that is new. What an edited element was before is an element of the old
-// object that the new one does not hold, for the same principal or with the same access.
-func stoodInEditedElement(old, after *version) func(*Finding) bool {
-	excused, used := make(map[place]bool), make(map[place]bool)
-	before := old.faultyWithout(after)
-	for _, now := range after.faultyWithout(old) {
-		for _, was := range before[:min(len(before), maxCompared)] {
-			if !used[was.at] && now.fewerThan(was) && now.editOf(was) {
-				excused[now.at], used[was.at] = true, true
-				break
-			}
-		}
-	}
-	return func(f *Finding) bool { return excused[f.identity.place()] }
-}
-
-// faultyElement is an element of mapRoles or mapUsers and its faults that deny, each as often as it occurs.
-type faultyElement struct {
-	at     place
-	entry  *awsauth.Entry
-	faults map[fault]int
-	total  int
-}
-
-type fault struct{ rule, value string }
-
-// faultyWithout returns the faulty elements of this version that the other one does not hold, in
-// the order of the findings. Of equal elements as many are left out as the other one holds.
-func (v *version) faultyWithout(other *version) []*faultyElement {
-	held := make(map[elementKey]int)
-	for _, key := range other.keys {
-		held[key]++
-	}
-	entries := make(map[place]*awsauth.Entry)
-	for _, list := range v.entries() {
-		for i := range list {
-			at := place{string(list[i].Section), i}
-			if key := v.keys[at]; held[key] > 0 {
-				held[key]--
-				continue
-			}
-			entries[at] = &list[i]
-		}
-	}
-	var faulty []*faultyElement
-	byPlace := make(map[place]*faultyElement)
-	for _, f := range v.faults {
-		at := f.identity.place()
-		if entries[at] == nil || f.identity.more > 0 || f.Severity != Deny {
-			continue
-		}
-		if byPlace[at] == nil {
-			byPlace[at] = &faultyElement{at: at, entry: entries[at], faults: make(map[fault]int)}
-			faulty = append(faulty, byPlace[at])
-		}
-		byPlace[at].faults[fault{f.Rule, f.identity.value}]++
-		byPlace[at].total++
-	}
-	return faulty
-}
-
-// fewerThan reports whether the faults are among those of the other element, and not all of them.
-func (e *faultyElement) fewerThan(other *faultyElement) bool {
-	for f, n := range e.faults {
-		if n > other.faults[f] {
-			return false
-		}
-	}
-	return e.total < other.total
-}
-
-// editOf reports whether the element can be the other one after an edit: it is for the same
-// principal, but for what was wrong with the ARN, or gives the same name and groups.
-func (e *faultyElement) editOf(other *faultyElement) bool {
-	if e.at.section != other.at.section {
-		return false
-	}
-	name := lastPart(e.entry.ARN)
-	return name != "" && strings.EqualFold(name, lastPart(other.entry.ARN)) ||
-		e.entry.Username != "" && e.entry.SameAccess(other.entry)
-}
-
-// lastPart is the name at the end of an ARN, however the rest is written.
-func lastPart(arn string) string {
-	arn = awsauth.Squeeze(arn)
-	return arn[strings.LastIndexAny(arn, ":/")+1:]
 }

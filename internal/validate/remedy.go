@@ -9,14 +9,20 @@ import (
 // maxSearched bounds the principals that one rule looks for in the new text.
 const maxSearched = 20
 
-// remedy is the hint for access that would be lost: what to keep, or where the text of the entry is
-// there and is not read, to repair it. The other finding says how.
-func (p *Pass) remedy(keep string, arns ...string) string {
-	unread := func(s awsauth.Section) bool { return p.New.Lost(s) != nil }
-	if slices.ContainsFunc(awsauth.Sections(), unread) {
+// remedy is the hint for access that principals of a section would lose, or of any section: what to
+// keep, or where the text of the entry is there and is not read, to repair it.
+func (p *Pass) remedy(keep string, section awsauth.Section, arns ...string) string {
+	sections := awsauth.Sections()
+	if section != "" {
+		sections = []awsauth.Section{section}
+	}
+	if slices.ContainsFunc(sections, p.newlyLost) {
 		return "repair the text that does not parse; no entry has to be removed for it"
 	}
 	for _, arn := range arns {
+		if len(p.New.MatchesOf(arn)) > 0 {
+			continue // it is read, and gives something else
+		}
 		p.searched++
 		if p.searched <= maxSearched && p.Doc.Names(arn) {
 			return "the text still holds " + arn + ": repair its entry, which a mistake or a comment keeps from being read"
@@ -24,3 +30,6 @@ func (p *Pass) remedy(keep string, arns ...string) string {
 	}
 	return keep
 }
+
+// newlyLost reports whether the change makes a section unreadable.
+func (p *Pass) newlyLost(s awsauth.Section) bool { return p.New.Lost(s) != nil && p.Old.Lost(s) == nil }

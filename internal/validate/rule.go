@@ -94,8 +94,22 @@ func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 	p.report(Warn, at, hint, format, args...)
 }
 
-// runs reports whether another rule is run, so that it can be left what it reports.
-func (p *Pass) runs(r *Rule) bool { return p.Policy.severity(r) != Off }
+// Grantf reports a finding about what an element gives somebody. It is old only where the same
+// principal had the same before, not where an element that gave nobody anything was there.
+func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
+	n := len(p.findings)
+	p.Reportf(at, hint, format, args...)
+	if len(p.findings) > n {
+		p.findings[n].grants = true
+	}
+}
+
+// runs reports whether another rule is run and is no more lenient than this one, so that it can be
+// left what it reports.
+func (p *Pass) runs(r *Rule) bool {
+	severity := p.Policy.severity(r)
+	return severity == Deny || severity == p.severity
+}
 
 func (p *Pass) report(severity Severity, at locator, hint, format string, args ...any) {
 	if len(p.findings) >= max(p.limit, maxFindings) {

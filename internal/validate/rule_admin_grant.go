@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -30,8 +29,8 @@ func checkAdminGrant(p *Pass) {
 	}
 	for _, c := range p.Access {
 		for _, group := range p.Policy.adminGroups() {
-			gives := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
-			could := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && couldGive(e, group) }
+			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
+			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
 			case certaintyOf(c.After, gives) > certaintyOf(c.Before, gives):
 				p.Reportf(p.entryPlace(c.After[0]), "remove the group if that is not meant", "%q gains the admin group %s", c.ARN, group)
@@ -46,22 +45,11 @@ func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Place {
 	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
 }
 
-// couldGive reports whether a session's name, of letters, digits and =,.@_+- , makes a group of
-// the entry this one (STS API reference, AssumeRole).
+// couldGive reports whether a session's name makes a group of the entry this one.
 func couldGive(e *awsauth.Entry, group string) bool {
 	arn, err := e.Principal()
-	if err != nil || !arn.IsRole() {
-		return false
-	}
-	return slices.ContainsFunc(e.Groups, func(g string) bool {
-		if !strings.Contains(g, "{{SessionName") || len(g) > maxValue {
-			return false
-		}
-		g = strings.ReplaceAll(g, "{{AccountID}}", arn.Account)
-		pattern := strings.NewReplacer(
-			regexp.QuoteMeta("{{SessionName}}"), `[\w+=,.@-]{2,64}`, regexp.QuoteMeta("{{SessionNameRaw}}"), `[\w+=,.@-]{2,64}`,
-		).Replace(regexp.QuoteMeta(g))
-		matched, err := regexp.MatchString("^"+pattern+"$", group)
-		return err == nil && matched
+	return err == nil && arn.IsRole() && slices.ContainsFunc(e.Groups, func(g string) bool {
+		_, ok := sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group)
+		return ok
 	})
 }

@@ -33,8 +33,16 @@ func checkEmptied(p *Pass) {
 		}
 	}
 	if n > 0 && gone {
-		p.Reportf(wholeObject, p.remedy("keep the entries that are in use"), "the change takes away the access of %s, and nobody is left", counted(n))
+		p.Reportf(wholeObject, p.remedy("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and nobody is left", counted(n))
 	}
+}
+
+// oldARNs are the principals that were mapped before.
+func (p *Pass) oldARNs() (arns []string) {
+	for _, principal := range p.Old.Principals() {
+		arns = append(arns, principal.ARN)
+	}
+	return arns
 }
 
 // nobodyLeft reports whether nobody is mapped after the change.

@@ -41,7 +41,7 @@ func checkEmptyUsername(p *Pass) {
 // principal has no session: STS gives one to roles alone (pkg/token/token.go).
 func emptyForUsers(e *awsauth.Entry) bool {
 	arn, err := e.Principal()
-	if err != nil || arn.IsRole() {
+	if err != nil || hasSessions(arn) {
 		return false
 	}
 	return strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "").Replace(e.Username) == ""

@@ -15,7 +15,7 @@ Write the role's ARN, which aws eks describe-fargate-profile shows as podExecuti
 	Check:  checkFargateProfileARN,
 }
 
-var fargateProfile = regexp.MustCompile(`(?i)^\s*arn:[^:]*:eks:[^:]*:[^:]*:fargateprofile/`)
+var fargateProfile = regexp.MustCompile(`(?i)^[\s\p{Z}\p{Cf}]*arn:[^:]*:eks:[^:]*:[^:]*:fargateprofile/`)
 
 func checkFargateProfileARN(p *Pass) {
 	for m := range p.Doc.Mappings() {

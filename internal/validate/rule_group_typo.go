@@ -37,6 +37,10 @@ func checkGroupTypo(p *Pass) {
 				p.Reportf(g, "write "+right, "%q is not a group that Kubernetes knows", g.Value)
 				continue
 			}
+			if parts := strings.Split(g.Value, ","); len(parts) > 1 && slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(knownGroups, strings.TrimSpace(s)) }) {
+				p.Reportf(g, "write one group for each dash", "%q is one group, whose name has commas", g.Value)
+				continue
+			}
 			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
 				p.Reportf(g, "write the group without it, and one group for each dash", "the group %q has white space", g.Value)
 			}

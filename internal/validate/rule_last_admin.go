@@ -34,7 +34,7 @@ func checkLastAdmin(p *Pass) {
 	}
 	hint := "keep an entry with the group " + p.Policy.adminGroups()[0]
 	if p.Change.Operation != Delete {
-		hint = p.remedy(hint)
+		hint = p.remedy(hint, "", before...)
 	}
 	p.Reportf(wholeObject, hint,
 		"nobody would have an admin group%s any more (%s); before it was %s", how,

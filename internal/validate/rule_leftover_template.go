@@ -24,7 +24,10 @@ Write what the template stands for, or spell it as above.`,
 
 func checkLeftoverTemplate(p *Pass) {
 	for m := range p.Doc.Mappings() {
-		p.reportLeftover(m.ARN, false)
+		arn, err := m.Entry.Principal()
+		if _, session := arn.SessionRole(); err != nil || !session { // assumed-role-arn reports it
+			p.reportLeftover(m.ARN, false)
+		}
 		p.reportLeftover(m.Username, true)
 		for _, g := range m.Groups {
 			p.reportLeftover(g, true)

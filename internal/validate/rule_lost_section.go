@@ -17,13 +17,13 @@ Keep the section, or remove its entries one by one where that is meant.`,
 }
 
 func checkLostSection(p *Pass) {
-	if p.Change.Operation == Delete || p.nobodyLeft() {
+	if p.Change.Operation == Delete || p.nobodyLeft() && p.runs(emptied) {
 		return // deleted and emptied report these
 	}
 	lost := make(map[awsauth.Section]int)
 	for _, c := range p.Access {
 		switch {
-		case !c.Gone:
+		case !c.Gone, p.hasAccessEntry(c.ARN), p.New.Resolve(c.ARN).Mapped: // by its account
 		case len(c.Before) == 0:
 			lost[awsauth.MapAccounts]++
 		default:

@@ -35,11 +35,14 @@ func accountHint(text string) string {
 		return "write \"" + account + "\"; a single principal belongs into mapRoles or mapUsers"
 	}
 	digits := strings.Map(func(r rune) rune {
-		if r == '-' || r == ' ' {
+		if r < '0' || r > '9' {
 			return -1
 		}
 		return r
 	}, text)
+	if len(digits) > 12 && len(digits)%12 == 0 {
+		return "write one element for each account"
+	}
 	if awsauth.IsAccountID(digits) {
 		return "write \"" + digits + "\""
 	}

@@ -21,8 +21,7 @@ Compare with kubectl awsauth diff OLD NEW, and keep the entries that are in use.
 }
 
 func checkMassRemoval(p *Pass) {
-	lost := func(s awsauth.Section) bool { return p.New.Lost(s) != nil }
-	if p.Change.Operation == Delete || slices.ContainsFunc(awsauth.Sections(), lost) {
+	if p.Change.Operation == Delete || slices.ContainsFunc(awsauth.Sections(), p.newlyLost) {
 		return // deleted, yaml-syntax and not-a-list report these
 	}
 	before, _ := p.effective(p.Old)
@@ -33,7 +32,7 @@ func checkMassRemoval(p *Pass) {
 			gone++
 		}
 	}
-	if 2*gone > before && !p.nobodyLeft() {
+	if told := p.nobodyLeft() && p.runs(emptied); 2*gone > before && !told {
 		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %d of %s", gone, counted(before))
 	}
 }

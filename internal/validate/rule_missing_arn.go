@@ -31,9 +31,9 @@ func arnHint(m awsauth.Mapping) string {
 		return "remove rolearn or sso"
 	case m.Entry.SSO != nil:
 		return "write rolearn and the ARN of the role instead of sso"
-	case want == "userarn" && hasKey(m, "rolearn"):
+	case want == "userarn" && m.HasKey("rolearn"):
 		return "move the entry to mapRoles, or write userarn instead of rolearn"
-	case want == "rolearn" && hasKey(m, "userarn"):
+	case want == "rolearn" && m.HasKey("userarn"):
 		return "move the entry to mapUsers, or write rolearn instead of userarn"
 	}
 	return "write " + want + " and the ARN"

@@ -31,42 +31,48 @@ func checkMisspeltKey(p *Pass) {
 	}
 }
 
-// everydayKeys are words that people write for a key; ARN stands for the section's own.
+// everydayKeys are words, without separators, that people write for a key; arnWord stands for the
+// section's own.
 var everydayKeys = map[string][]string{
-	"arn":   {arnWord},
-	"role":  {"rolearn"},
-	"user":  {"username", "userarn"},
-	"name":  {"username"},
-	"roles": {"groups"},
+	"arn":              {arnWord},
+	"iamarn":           {arnWord},
+	"principalarn":     {arnWord},
+	"iamrolearn":       {"rolearn"},
+	"iamuserarn":       {"userarn"},
+	"role":             {"rolearn"},
+	"user":             {"username", "userarn"},
+	"name":             {"username"},
+	"roles":            {"groups"},
+	"grp":              {"groups"},
+	"groupnames":       {"groups"},
+	"kubernetesgroups": {"groups"},
+	"k8sgroups":        {"groups"},
 }
 
 const arnWord = "ARN"
 
 // meantKey returns the key that another key of an element was meant to be: one that is spelt almost
-// alike or, where the element lacks it, one that an everyday word stands for.
+// alike or, where the element lacks it, one that an everyday word stands for. Beside the right key
+// only one that differs by a letter was meant to be it.
 func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	own := []string{m.Entry.ARNKey(), "username", "groups"}
 	if slices.ContainsFunc(append(own, "userid", "sso"), func(k string) bool { return strings.EqualFold(k, key) }) {
 		return "", false // unknown-key reports capital letters
 	}
 	for _, right := range own {
-		if near(key, right) {
+		if near(key, right) && (!m.HasKey(right) || distance(bare(key), right) <= 1) {
 			return right, true
 		}
 	}
-	for _, right := range everydayKeys[strings.ToLower(key)] {
+	for _, right := range everydayKeys[bare(key)] {
 		if right == arnWord {
 			right = m.Entry.ARNKey()
 		}
-		if slices.Contains(own, right) && !hasKey(m, right) {
+		if slices.Contains(own, right) && !m.HasKey(right) {
 			return right, true
 		}
 	}
 	return "", false
-}
-
-func hasKey(m awsauth.Mapping, name string) bool {
-	return slices.ContainsFunc(m.Keys(), func(f awsauth.Field) bool { return strings.EqualFold(f.Value, name) })
 }
 
 // isMisspelt reports whether misspelt-key reports a key that was meant to be want.

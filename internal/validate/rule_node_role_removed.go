@@ -45,11 +45,15 @@ func checkNodeRoleRemoved(p *Pass) {
 			continue
 		}
 		if len(matches) == 0 {
+			section := principal.Matches[0].Section
 			hint := "keep the entry of " + principal.ARN
 			if p.Change.Operation != Delete {
-				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
+				hint = p.remedy(hint, section, principal.ARN)
+				if !p.newlyLost(section) {
+					hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
+				}
 			}
-			p.Reportf(sectionPlace(principal.Matches[0].Section), p.remedy(hint, principal.ARN),
+			p.Reportf(sectionPlace(section), hint,
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
 			continue
 		}

@@ -26,37 +26,67 @@ system:node:{{SessionName}}, and the groups system:bootstrappers and system:node
 
 func checkNodeShape(p *Pass) {
 	for m := range p.Doc.Mappings() {
-		username := m.Entry.Username
-		if m.Entry.Dropped != "" || username == "" || p.isLeftover(username, true) {
-			continue // missing-arn, empty-username and leftover-template report these
+		if m.Entry.Dropped != "" || m.Entry.Username == "" {
+			continue // missing-arn and empty-username report these
 		}
 		p.checkNodeGroups(m)
-		if arn, err := m.Entry.Principal(); err == nil && !arn.IsRole() && m.Entry.OnlyInstances() {
-			p.Reportf(m.Username, "write a username for a person", "{{EC2PrivateDNSName}} is for EC2 instances, and %q is none", m.Entry.ARN)
+		if arn, err := m.Entry.Principal(); err == nil && !hasSessions(arn) && m.Entry.OnlyInstances() {
+			at := m.Username
+			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, instanceTemplate) }); i >= 0 {
+				at = m.Groups[i]
+			}
+			p.Reportf(at, "write a name without it", "{{EC2PrivateDNSName}} is for EC2 instances, and %q is none", m.Entry.ARN)
 		}
 	}
 }
 
+const instanceTemplate = "{{EC2PrivateDNSName}}"
+
 // checkNodeGroups compares the username of an entry with its groups.
 func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
-	name, node := strings.CutPrefix(m.Entry.Username, "system:node:")
-	node = node && name != ""
-	group := slices.Index(m.Entry.Groups, "system:nodes")
-	admin := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return slices.Contains(p.Policy.adminGroups(), g) })
-	switch {
-	case group >= 0 && !node:
-		p.Reportf(m.Username, "write system:node:{{EC2PrivateDNSName}}, for Fargate system:node:{{SessionName}}",
-			"the group system:nodes needs a username system:node:NAME, and %q is none", m.Entry.Username)
-	case !node:
-	case admin >= 0:
+	const usernames = "write system:node:{{EC2PrivateDNSName}}, for Fargate system:node:{{SessionName}}"
+	username, groups := m.Entry.Username, m.Entry.Groups
+	name, prefix := strings.CutPrefix(username, "system:node:")
+	group := slices.Index(groups, "system:nodes")
+	admin := slices.IndexFunc(groups, func(g string) bool { return slices.Contains(p.Policy.adminGroups(), g) })
+	if prefix && admin >= 0 {
 		hint := "write another username, such as admin:{{SessionName}}, if these are people"
 		if group >= 0 {
 			hint = "remove the group, and give people an entry with another role"
 		}
-		p.Reportf(m.Groups[admin], hint,
-			"the node %q would have the admin group %s", m.Entry.Username, m.Entry.Groups[admin])
-	case group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
-		p.Reportf(m.Username, "add the groups system:bootstrappers and system:nodes",
-			"the username %q is a node's, and without the group system:nodes it may do nothing", m.Entry.Username)
+		p.Grantf(m.Groups[admin], hint, "the node %q would have the admin group %s", username, groups[admin])
+		return
 	}
+	switch {
+	case p.isLeftover(username, true):
+		// leftover-template reports it
+	case !prefix && group >= 0:
+		p.Reportf(m.Username, usernames, "the group system:nodes needs a username system:node:NAME, and %q is none", username)
+	case prefix && !isNodeName(name):
+		p.Reportf(m.Username, usernames, "no node can have the username %q", username)
+	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
+		p.Reportf(m.Username, nodeGroupsHint(groups), "the username %q is a node's, and without the group system:nodes it may do nothing", username)
+	}
+}
+
+// nodeGroupsHint says what to write where the group system:nodes is missing, which it often is by a
+// mistake in writing it.
+func nodeGroupsHint(groups []string) string {
+	for _, g := range groups {
+		if strings.Contains(g, " - ") {
+			return "indent every dash of the list alike: " + quote(g) + " is one group"
+		}
+		if right, ok := nearGroup(g); ok && right == "system:nodes" && g != right {
+			return "write system:nodes instead of " + g
+		}
+	}
+	return "add the groups system:bootstrappers and system:nodes"
+}
+
+// isNodeName reports whether a name, templates aside, can be a node's: a DNS subdomain (Kubernetes
+// documentation, "Object Names and IDs").
+func isNodeName(name string) bool {
+	return name != "" && !strings.ContainsFunc(awsauth.WithoutTemplates(name), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+	})
 }

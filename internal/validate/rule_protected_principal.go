@@ -43,7 +43,7 @@ func checkProtectedPrincipal(p *Pass) {
 		at, why := p.explain(after, protected.isNode())
 		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
 		if len(lost) > 0 && !after.Mapped && p.Change.Operation != Delete {
-			hint = p.remedy(hint, protected.ARN)
+			hint = p.remedy(hint, before.Source, protected.ARN)
 		}
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)

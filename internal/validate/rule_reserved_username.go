@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -14,7 +15,8 @@ var reservedUsername = &Rule{
 EKS itself acts under usernames that begin with eks:, and the guard never stands in its way: whoever
 gets such a name could change aws-auth unseen. Names that begin with system: are those of the
 components of Kubernetes, and some hold rights of their own; only system:node: is for entries, of
-nodes. The prefixes aws:, amazon: and iam: are reserved for AWS, and draw a warning.
+nodes. Whoever assumes a role chooses the session's name, so that {{SessionName}} before a colon can
+be any of them. The prefixes aws:, amazon: and iam: are reserved for AWS, and draw a warning.
 
 Write a username without these prefixes.`,
 	Source: "EKS user guide, \"Create access entries\" (reserved prefixes); aws-iam-authenticator v0.7.18, pkg/config/types.go, ReservedPrefixConfig",
@@ -29,16 +31,22 @@ func checkReservedUsername(p *Pass) {
 		}
 		name := m.Username.Value
 		switch username := withoutSession(m.Entry); {
-		case strings.HasPrefix(username, "system:node:"): // node-shape reports on these
+		case strings.HasPrefix(username, "system:node:"), strings.HasPrefix(username, "system:") && slices.Contains(m.Entry.Groups, "system:nodes"):
+			// node-shape reports on these
 		case strings.HasPrefix(username, "eks:"):
-			p.Reportf(m.Username, hint, "the prefix of the username %q belongs to EKS itself", name)
+			p.Grantf(m.Username, hint, "the prefix of the username %q belongs to EKS itself", name)
 		case strings.HasPrefix(username, "system:"):
-			p.Reportf(m.Username, hint, "the prefix of the username %q belongs to Kubernetes itself", name)
+			p.Grantf(m.Username, hint, "the prefix of the username %q belongs to Kubernetes itself", name)
 		case strings.HasPrefix(username, "aws:"), strings.HasPrefix(username, "amazon:"), strings.HasPrefix(username, "iam:"):
 			p.Warnf(m.Username, hint, "the prefix of the username %q is reserved for AWS", name)
 		default:
-			if session, ok := sessionOf(username); ok {
-				p.Warnf(m.Username, "write a text before the template", "a session named %q would make a reserved name of the username %q", session, name)
+			before, _, colon := strings.Cut(username, ":")
+			session, ok := sessionMaking(before, "eks")
+			if !ok {
+				session, ok = sessionMaking(before, "system")
+			}
+			if ok && colon {
+				p.Grantf(m.Username, "write another text before the template", "a session named %q would make a reserved name of the username %q", session, name)
 			}
 		}
 	}
@@ -49,25 +57,14 @@ var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionName
 // withoutSession is the username of the entry; for a principal without sessions (users, root and
 // federated users) without the templates that are empty for it.
 func withoutSession(e *awsauth.Entry) string {
-	if arn, err := e.Principal(); err == nil && !arn.IsRole() {
+	if arn, err := e.Principal(); err == nil && !hasSessions(arn) {
 		return sessionTemplates.Replace(e.Username)
 	}
 	return e.Username
 }
 
-// sessionOf returns the name of a session that would give a username one of the prefixes eks: and
-// system:. Whoever assumes a role chooses the session's name, of at least two characters and
-// without a colon (STS API reference, AssumeRole).
-func sessionOf(username string) (string, bool) {
-	rest := strings.TrimPrefix(strings.TrimPrefix(username, "{{SessionNameRaw}}"), "{{SessionName}}")
-	before, _, colon := strings.Cut(rest, ":")
-	if rest == username || !colon {
-		return "", false
-	}
-	for _, reserved := range []string{"eks", "system"} {
-		if session, ok := strings.CutSuffix(reserved, before); ok && len(session) >= 2 {
-			return session, true
-		}
-	}
-	return "", false
+// hasSessions reports whether an ARN is that of a role, or of one of its sessions, which assumed-role-arn reports.
+func hasSessions(arn awsauth.ARN) bool {
+	_, session := arn.SessionRole()
+	return arn.IsRole() || session
 }

@@ -18,8 +18,8 @@ round: a user's path belongs into userarn.`,
 func checkRolePath(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		arn, err := m.Entry.Principal()
-		if err != nil {
-			continue // malformed-arn reports it
+		if err != nil || p.isLeftover(m.Entry.ARN, false) {
+			continue // malformed-arn and leftover-template report these
 		}
 		if role, ok := arn.WithoutPath(); ok {
 			p.Reportf(m.ARN, "write "+role.String(), "%q has a path, and STS leaves the path out, so it never matches a caller", m.ARN.Value)

@@ -37,7 +37,7 @@ func checkSelfLockout(p *Pass) {
 	if !after.Mapped || lostToInstances(before.Matches, after.Matches) {
 		_, why := p.explain(after, false)
 		if !after.Mapped && p.Change.Operation != Delete {
-			hint = p.remedy(hint, before.CanonicalARN)
+			hint = p.remedy(hint, before.Source, before.CanonicalARN)
 		}
 		p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and could not log in again: %s", before.CanonicalARN, why)
 		return

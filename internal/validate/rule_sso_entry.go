@@ -1,5 +1,7 @@
 package validate
 
+import "cmp"
+
 var ssoEntry = &Rule{
 	ID:       "sso-entry",
 	Severity: Warn,
@@ -24,7 +26,7 @@ func checkSSOEntry(p *Pass) {
 		if sso.Partition != "" {
 			why = "names its partition and never matches"
 		}
-		p.Reportf(m, "write rolearn: arn:aws:iam::"+sso.AccountID+":role/AWSReservedSSO_"+sso.PermissionSetName+"_SUFFIX",
+		p.Reportf(m, "write rolearn: arn:"+cmp.Or(sso.Partition, "aws")+":iam::"+sso.AccountID+":role/AWSReservedSSO_"+sso.PermissionSetName+"_SUFFIX",
 			"the sso entry for %q "+why, sso.PermissionSetName)
 	}
 }

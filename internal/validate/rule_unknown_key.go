@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -21,16 +22,18 @@ Write the keys in lower case, and remove those that mean nothing.`,
 
 func checkUnknownKey(p *Pass) {
 	for m := range p.Doc.Mappings() {
+		again := m.DuplicateKeys()
 		for _, key := range m.OtherKeys() {
 			if _, misspelt := meantKey(m, key.Value); misspelt {
 				continue // misspelt-key reports it
 			}
-			lower := strings.ToLower(key.Value)
-			switch {
-			case isARNKey(lower) && lower != m.Entry.ARNKey() && m.Entry.ARN == "":
+			switch right, ok := entryKey(m, key.Value); {
+			case slices.ContainsFunc(again, func(f awsauth.Field) bool { return strings.EqualFold(f.Value, key.Value) }):
+				// duplicate-key reports it
+			case isARNKey(key.Value) && !ok && m.Entry.Dropped != "" && m.Entry.ARN == "" && p.runs(missingARN):
 				// missing-arn says that the entry belongs into the other section
-			case isEntryKey(m, lower):
-				p.Reportf(key, "write "+lower, "releases of the authenticator before v0.6 do not read the key %q", key.Value)
+			case ok:
+				p.Reportf(key, "write "+right, "releases of the authenticator before v0.6 do not read the key %q", key.Value)
 			default:
 				p.Reportf(key, "remove it; an entry has "+m.Entry.ARNKey()+", username and groups", "the authenticator ignores the key %q", key.Value)
 			}
@@ -38,15 +41,19 @@ func checkUnknownKey(p *Pass) {
 	}
 }
 
-func isARNKey(key string) bool { return key == "rolearn" || key == "userarn" }
+func isARNKey(key string) bool {
+	return strings.EqualFold(key, "rolearn") || strings.EqualFold(key, "userarn")
+}
 
-// isEntryKey reports whether a key in lower case is one of an element of the section.
-func isEntryKey(m awsauth.Mapping, key string) bool {
-	switch key {
-	case m.Entry.ARNKey(), "username", "groups", "userid":
-		return true
-	case "sso":
-		return m.Entry.Section == awsauth.MapRoles
+// entryKey returns the key of an element of the section that another one is but for case.
+func entryKey(m awsauth.Mapping, key string) (right string, ok bool) {
+	keys := []string{m.Entry.ARNKey(), "username", "groups", "userid"}
+	if m.Entry.Section == awsauth.MapRoles {
+		keys = append(keys, "sso")
 	}
-	return false
+	i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
+	if i < 0 {
+		return "", false
+	}
+	return keys[i], true
 }

@@ -24,7 +24,7 @@ Write the username in lower case, in the bindings that name it, too.`,
 func checkUsernameCase(p *Pass) {
 	for _, m := range p.Doc.Roles {
 		username := m.Username.Value
-		if strings.HasPrefix(username, "arn:") || !strings.ContainsFunc(awsauth.WithoutTemplates(username), unicode.IsUpper) || p.isLeftover(username, true) {
+		if strings.HasPrefix(username, "arn:") || strings.HasPrefix(username, "system:node:") || !strings.ContainsFunc(awsauth.WithoutTemplates(username), unicode.IsUpper) || p.isLeftover(username, true) {
 			continue
 		}
 		p.Reportf(m.Username, "write it in lower case", "the username %q has capital letters", username)

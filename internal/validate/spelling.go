@@ -3,6 +3,7 @@ package validate
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
@@ -10,20 +11,24 @@ var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 // near reports whether a key was meant to be want, which is in lower case: case and separators
 // aside they differ by at most two letters, and where it is shorter than rolearn by one.
 func near(key, want string) bool {
-	key = separators.Replace(strings.ToLower(key))
+	key = bare(key)
 	limit := 2
 	if len(want) < 7 {
 		limit = 1
 	}
-	if len(key) > len(want)+limit || len(key) < len(want)-limit {
+	if n := utf8.RuneCountInString(key); n > len(want)+limit || n < len(want)-limit {
 		return false
 	}
 	return distance(key, want) <= limit
 }
 
+// bare is a key in lower case without separators.
+func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
+
 // distance is the number of letters to insert, remove, replace or swap with their neighbour
 // (optimal string alignment). The texts are short.
-func distance(a, b string) int {
+func distance(left, right string) int {
+	a, b := []rune(left), []rune(right)
 	before := make([]int, len(b)+1)
 	previous := make([]int, len(b)+1)
 	current := make([]int, len(b)+1)

@@ -1,0 +1,103 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// stoodInEditedElement excuses the faults of an element that was edited and has fewer of them
+// than before and none that is new. What an edited element was before is an element of the old
+// object that the new one does not hold, for the same principal or with the same access.
+func stoodInEditedElement(old, after *version) func(*Finding) bool {
+	excused, used := make(map[place]bool), make(map[place]bool)
+	before := old.faultyWithout(after)
+	for _, now := range after.faultyWithout(old) {
+		for _, was := range before[:min(len(before), maxCompared)] {
+			if !used[was.at] && now.fewerThan(was) && now.editOf(was) {
+				excused[now.at], used[was.at] = true, true
+				break
+			}
+		}
+	}
+	return func(f *Finding) bool { return excused[f.identity.place()] }
+}
+
+// faultyElement is an element of mapRoles or mapUsers and its faults that deny, each as often as it occurs.
+type faultyElement struct {
+	at     place
+	entry  *awsauth.Entry
+	faults map[fault]int
+	total  int
+}
+
+type fault struct{ rule, value string }
+
+// faultyWithout returns the faulty elements of this version that the other one does not hold, in
+// the order of the findings. Of equal elements as many are left out as the other one holds.
+func (v *version) faultyWithout(other *version) []*faultyElement {
+	held := make(map[elementKey]int)
+	for _, key := range other.keys {
+		held[key]++
+	}
+	entries := make(map[place]*awsauth.Entry)
+	for _, list := range v.entries() {
+		for i := range list {
+			at := place{string(list[i].Section), i}
+			if key := v.keys[at]; held[key] > 0 {
+				held[key]--
+				continue
+			}
+			entries[at] = &list[i]
+		}
+	}
+	var faulty []*faultyElement
+	byPlace := make(map[place]*faultyElement)
+	for _, f := range v.faults {
+		at := f.identity.place()
+		if entries[at] == nil || f.identity.more > 0 || f.Severity != Deny {
+			continue
+		}
+		if byPlace[at] == nil {
+			byPlace[at] = &faultyElement{at: at, entry: entries[at], faults: make(map[fault]int)}
+			faulty = append(faulty, byPlace[at])
+		}
+		byPlace[at].faults[fault{f.Rule, f.identity.value}]++
+		byPlace[at].total++
+	}
+	return faulty
+}
+
+// fewerThan reports whether the faults are among those of the other element, and not all of them.
+func (e *faultyElement) fewerThan(other *faultyElement) bool {
+	for f, n := range e.faults {
+		if n > other.faults[f] {
+			return false
+		}
+	}
+	return e.total < other.total
+}
+
+// editOf reports whether the element can be the other one after an edit: it is for the same
+// principal, but for what was wrong with the ARN, or gives the same name and groups.
+func (e *faultyElement) editOf(other *faultyElement) bool {
+	if e.at.section != other.at.section || !sameAccount(e.entry, other.entry) {
+		return false
+	}
+	name := lastPart(e.entry.ARN)
+	return name != "" && strings.EqualFold(name, lastPart(other.entry.ARN)) ||
+		e.entry.Username != "" && e.entry.SameAccess(other.entry)
+}
+
+// sameAccount reports whether the entries' ARNs are not certainly of two accounts or partitions.
+func sameAccount(a, b *awsauth.Entry) bool {
+	left, err1 := a.Principal()
+	right, err2 := b.Principal()
+	return a.ARN == "" || b.ARN == "" || err1 != nil || err2 != nil || left.Account == right.Account && left.Partition == right.Partition
+}
+
+// lastPart is the name at the end of an ARN, however the rest is written.
+func lastPart(arn string) string {
+	arn = awsauth.Squeeze(arn)
+	return arn[strings.LastIndexAny(arn, ":/")+1:]
+}

@@ -1,0 +1,123 @@
+package validate_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
+)
+
+// unrelated is an entry for somebody of whom no text knows.
+const unrelated = "- userarn: arn:aws:iam::555566667777:user/somebody-else\n  username: somebody-else\n  groups: [readers]\n"
+
+// FuzzJudge: whatever an object becomes, no rule fails, the verdict is the same every time and fits
+// its findings, and what stays as it was is never refused.
+func FuzzJudge(f *testing.F) {
+	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
+		cases, err := rulecase.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, c := range cases {
+			old, now := dataOf(c.Change.Old), dataOf(c.Change.New)
+			f.Add(old["mapRoles"], old["mapUsers"], now["mapRoles"], now["mapUsers"], now["mapAccounts"], c.Change.Requester.ARN())
+		}
+	}
+	f.Fuzz(func(t *testing.T, oldRoles, oldUsers, newRoles, newUsers, accounts, requester string) {
+		old := &awsauth.Object{Data: map[string]string{"mapRoles": oldRoles, "mapUsers": oldUsers, "mapAccounts": accounts}}
+		now := &awsauth.Object{Data: map[string]string{"mapRoles": newRoles, "mapUsers": newUsers, "mapAccounts": accounts}}
+		who := validate.Requester{Username: "admin", Groups: []string{"system:masters"}, Extra: map[string][]string{"canonicalArn": {requester}}}
+		policy := validate.Policy{Protected: []validate.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
+		judge := func(c validate.Change, p validate.Policy) validate.Verdict {
+			v := validate.Judge(c, p)
+			checkVerdict(t, c, v)
+			return v
+		}
+		update := validate.Change{Operation: validate.Update, Old: old, New: now, Requester: who}
+		verdict := judge(update, policy)
+		if diff := cmp.Diff(text(verdict), text(judge(update, policy))); diff != "" {
+			t.Errorf("the same change, judged again (-first +second):\n%s", diff)
+		}
+		checkLenient(t, update, policy, verdict)
+		judge(validate.Change{Operation: validate.Create, New: now, Requester: who}, policy)
+		judge(validate.Change{Operation: validate.Delete, Old: now, Requester: who}, policy)
+		checkHarmless(t, judge, update, policy)
+	})
+}
+
+func dataOf(o *awsauth.Object) map[string]string {
+	if o == nil {
+		return nil
+	}
+	return o.Data
+}
+
+// checkVerdict: a verdict fits its findings, and they have words.
+func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
+	t.Helper()
+	if len(v.Failed) > 0 {
+		t.Fatalf("%s failed: %v\n%s", v.Failed[0].Rule, v.Failed[0].Panic, v.Failed[0].Stack)
+	}
+	if refused := v.Action == validate.Refuse; refused != (len(v.Denied()) > 0) {
+		t.Errorf("%s: %s with the denials %v", c.Operation, v.Action, v.Denied())
+	}
+	denials := true
+	for _, f := range v.Findings {
+		if f.Message == "" || f.Rule == "" || f.Path == "" {
+			t.Errorf("%s: a finding says nothing: %+v", c.Operation, f)
+		}
+		if f.Severity == validate.Deny && !denials {
+			t.Errorf("%s: a denial stands behind a warning: %+v", c.Operation, f)
+		}
+		denials = f.Severity == validate.Deny
+	}
+}
+
+// checkLenient: EKS itself and mode warn are told what would have been refused, and never refused; and an
+// update is refused for no fault of the document for which the document alone would not be.
+func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdict validate.Verdict) {
+	t.Helper()
+	warn := policy
+	warn.Mode = validate.WarnMode
+	lenient := validate.Judge(c, warn)
+	if diff := cmp.Diff(verdict.Denied(), lenient.WouldDeny); diff != "" || lenient.Action == validate.Refuse {
+		t.Errorf("mode warn: %s (-denied +would deny):\n%s", lenient.Action, diff)
+	}
+	c.Requester = validate.Requester{Username: "eks:node-manager"}
+	if v := validate.Judge(c, policy); v.Action == validate.Refuse {
+		t.Errorf("EKS is refused: %v", v.Denied())
+	}
+	alone := validate.Judge(validate.Change{New: c.New}, policy).Denied()
+	for _, id := range verdict.Denied() {
+		at := slices.IndexFunc(validate.Rules(), func(r *validate.Rule) bool { return r.ID == id })
+		if validate.Rules()[at].Scope == validate.OfDocument && !slices.Contains(alone, id) {
+			t.Errorf("the change is refused by %s, and the document alone by %v", id, alone)
+		}
+	}
+}
+
+// checkHarmless: what stays as it was, or gets an entry beside it that has nothing to do with it, is
+// not refused, whatever was wrong with it before.
+func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
+	t.Helper()
+	for _, o := range []*awsauth.Object{c.Old, c.New} {
+		c.Old, c.New = o, &awsauth.Object{Data: maps.Clone(o.Data), Annotations: map[string]string{"a": "b"}}
+		if v := judge(c, policy); v.Action != validate.Allow {
+			t.Errorf("nothing has changed: %s\n%s", v.Action, text(v))
+		}
+		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "somebody-else") {
+			continue
+		}
+		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
+		c.New.Data["mapUsers"] = unrelated
+		if v := judge(c, policy); v.Action == validate.Refuse {
+			t.Errorf("somebody else is added: %s\n%s", v.Action, text(v))
+		}
+	}
+}

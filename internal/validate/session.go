@@ -1,0 +1,24 @@
+package validate
+
+import "strings"
+
+// sessionMaking returns the name of a session that makes a template render to a text. Whoever assumes
+// a role chooses the session's name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
+// AssumeRole).
+func sessionMaking(template, want string) (session string, ok bool) {
+	at := strings.Index(template, "{{SessionName")
+	if at < 0 || at > len(want) || template[:at] != want[:at] {
+		return "", false
+	}
+	for end := at + 2; end <= len(want) && end-at <= 64 && sessionRune(want[end-1]) && sessionRune(want[at]); end++ {
+		session := want[at:end]
+		if strings.NewReplacer("{{SessionName}}", session, "{{SessionNameRaw}}", session).Replace(template) == want {
+			return session, true
+		}
+	}
+	return "", false
+}
+
+func sessionRune(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_+=,.@-", c) >= 0
+}

@@ -1,0 +1,120 @@
+// Package authenticator runs the released aws-iam-authenticator's ConfigMap backend: objects are
+// fed into its watch, and everything behind the watch is the program itself.
+package authenticator
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"sigs.k8s.io/aws-iam-authenticator/pkg/arn"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/config"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/token"
+)
+
+// Authenticator is one running backend. It serves one goroutine at a time.
+type Authenticator struct {
+	mapper *configmap.ConfigMapMapper
+	events *watch.FakeWatcher
+	stop   chan struct{}
+
+	data   map[string]string
+	stored *Stored // worked out when it is asked for
+}
+
+// quiet silences the authenticator, which logs every object that it reads.
+var quiet = sync.OnceFunc(func() { logrus.SetOutput(io.Discard) })
+
+// New starts a backend that has read nothing yet.
+func New() (*Authenticator, error) {
+	quiet()
+	mapper, err := configmap.NewConfigMapMapper(config.Config{Master: "https://127.0.0.1:1"})
+	if err != nil {
+		return nil, fmt.Errorf("make the authenticator's backend: %w", err)
+	}
+	events := watch.NewFake()
+	client := fake.NewClientset()
+	client.PrependWatchReactor("configmaps", clienttesting.DefaultWatchReactor(events, nil))
+	// The client is made from a URL and kept in a field that is not exported.
+	field := reflect.ValueOf(mapper.MapStore).Elem().FieldByName("configMap")
+	if !field.IsValid() {
+		return nil, fmt.Errorf("the authenticator's MapStore has no field configMap")
+	}
+	field = reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem() //nolint:gosec // see above
+	field.Set(reflect.ValueOf(client.CoreV1().ConfigMaps("kube-system")))
+	a := &Authenticator{mapper: mapper, events: events, stop: make(chan struct{})}
+	if err := mapper.Start(a.stop); err != nil {
+		return nil, fmt.Errorf("start the authenticator's backend: %w", err)
+	}
+	return a, nil
+}
+
+// Close ends the backend.
+func (a *Authenticator) Close() {
+	close(a.stop)
+	a.events.Stop()
+}
+
+// Load hands an object to the authenticator and returns when it has been read: the channel has no
+// buffer, so that the second event, which is ignored, is taken only after the first.
+func (a *Authenticator) Load(data map[string]string) {
+	a.send(watch.Modified, data)
+	a.data, a.stored = data, nil
+}
+
+// Delete tells the authenticator that the object is gone.
+func (a *Authenticator) Delete() {
+	a.send(watch.Deleted, nil)
+	a.data, a.stored = nil, nil
+}
+
+func (a *Authenticator) send(event watch.EventType, data map[string]string) {
+	a.events.Action(event, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: data})
+	a.events.Action(watch.Bookmark, &corev1.ConfigMap{})
+}
+
+// Answer is what the authenticator says of a caller.
+type Answer struct {
+	// Canonical is what the entries are searched for; empty where the ARN is refused.
+	Canonical string
+	Mapped    bool
+	// Username and Groups have their templates unrendered.
+	Username string
+	Groups   []string
+}
+
+// Equal reports whether two answers are the same.
+func (a Answer) Equal(other Answer) bool {
+	return a.Canonical == other.Canonical && a.Mapped == other.Mapped &&
+		a.Username == other.Username && slices.Equal(a.Groups, other.Groups)
+}
+
+// Resolve asks for a caller as pkg/server does: Canonicalize, Map, IsAccountAllowed. Where entries
+// differ only in the case of their ARNs, every call answers anew with any of them.
+func (a *Authenticator) Resolve(callerARN string) Answer {
+	_, canonical, err := arn.Canonicalize(callerARN)
+	if err != nil {
+		return Answer{}
+	}
+	account := strings.SplitN(canonical, ":", 6)[4] // STS gives it beside the ARN
+	identity := &token.Identity{ARN: callerARN, CanonicalARN: canonical, AccountID: account}
+	if mapping, err := a.mapper.Map(identity); err == nil {
+		return Answer{canonical, true, mapping.Username, mapping.Groups}
+	}
+	if a.mapper.IsAccountAllowed(account) {
+		return Answer{canonical, true, canonical, []string{}}
+	}
+	return Answer{Canonical: canonical}
+}

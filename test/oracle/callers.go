@@ -1,0 +1,163 @@
+// Package oracle holds the guard and the released aws-iam-authenticator side by side. What a change
+// does to people and nodes is worked out from the authenticator's answers alone.
+package oracle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// callerARN is what STS GetCallerIdentity answers with: sessions for roles, never a role itself (IAM
+// API reference, CreateRole and CreateUser; STS API reference, AssumeRole, GetFederationToken).
+var callerARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov|aws-iso|aws-iso-b|aws-iso-e|aws-iso-f|aws-eusc):(` +
+	`iam::[0-9]{12}:root|` +
+	`iam::[0-9]{12}:user/([\x21-\x7e]+/)?[A-Za-z0-9_+=,.@-]{1,64}|` +
+	`sts::[0-9]{12}:assumed-role/[A-Za-z0-9_+=,.@-]{1,64}/[A-Za-z0-9_+=,.@-]{2,64}|` +
+	`sts::[0-9]{12}:federated-user/[A-Za-z0-9_+=,.@-]{1,32})$`)
+
+// Sessions of people, of instances and of pods on Fargate.
+const (
+	person   = "alice@example.com"
+	instance = "i-0123456789abcdef0"
+	fargate  = "fargate-ip-10-0-0-1.ec2.internal"
+)
+
+// element is an element of a section, read from the JSON that the authenticator decodes.
+type element struct {
+	section string
+	index   int
+	raw     json.RawMessage
+	arn     string
+}
+
+// path is the element's place as the guard's findings name it.
+func (e element) path() string { return fmt.Sprintf("data.%s[%d]", e.section, e.index) }
+
+// elementsOf reads a section as far as it is a list. It decodes to raw JSON, where the authenticator
+// decodes to mappings.
+func elementsOf(section, text string) []element {
+	data, err := utilyaml.ToJSON([]byte(text))
+	var raw []json.RawMessage
+	if err != nil || json.Unmarshal(data, &raw) != nil {
+		return nil
+	}
+	list := make([]element, len(raw))
+	for i := range raw {
+		list[i] = element{section, i, raw[i], arnIn(section, raw[i])}
+	}
+	return list
+}
+
+// arnIn reads the ARN as the authenticator does: its key in any case, texts only.
+func arnIn(section string, raw json.RawMessage) string {
+	var fields struct {
+		RoleARN string `json:"rolearn"`
+		UserARN string `json:"userarn"`
+	}
+	_ = json.Unmarshal(raw, &fields) // values of a wrong type are passed over
+	if section == "mapUsers" {
+		return fields.UserARN
+	}
+	return fields.RoleARN
+}
+
+// version is one version of an object and whom it names.
+type version struct {
+	data     map[string]string
+	elements []element // of mapRoles and mapUsers
+	accounts []element
+	arns     []string // of the elements, and all that stand in the text, also where nothing reads them
+}
+
+func newVersion(data map[string]string) *version {
+	v := &version{data: data}
+	v.elements = slices.Concat(elementsOf("mapRoles", data["mapRoles"]), elementsOf("mapUsers", data["mapUsers"]))
+	v.accounts = elementsOf("mapAccounts", data["mapAccounts"])
+	set := make(map[string]bool)
+	for _, e := range v.elements {
+		if e.arn != "" {
+			set[e.arn] = true
+		}
+	}
+	for _, text := range data {
+		for _, arn := range arnInText.FindAllString(text, -1) {
+			set[arn] = true
+		}
+		for _, account := range accountInText.FindAllString(text, -1) {
+			set["arn:aws:iam::"+account+":user/stranger"] = true
+		}
+	}
+	v.arns = slices.Sorted(maps.Keys(set))
+	return v
+}
+
+// forms remembers the callers of an ARN: most ARNs are met again and again.
+type forms map[string][]string
+
+// of returns the ARNs with which anybody for whom one of the texts was meant can call, sorted.
+func (f forms) of(arns ...[]string) []string {
+	if len(f) > 1<<15 {
+		clear(f)
+	}
+	set := make(map[string]bool)
+	for _, arn := range slices.Concat(arns...) {
+		list, ok := f[arn]
+		if !ok {
+			list = callersOf(arn)
+			f[arn] = list
+		}
+		for _, caller := range list {
+			set[caller] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// callersOf returns the callers for whom an ARN may have been meant: as it stands, as ASCII, in lower
+// case, without what surrounds it, without a path; for roles sessions of a person, an instance and Fargate.
+func callersOf(arn string) []string {
+	set := make(map[string]bool)
+	add := func(form string) {
+		if callerARN.MatchString(form) {
+			set[form] = true
+		}
+	}
+	for _, text := range []string{arn, strings.ToLower(arn), plainASCII(arn), strings.ToLower(plainASCII(arn))} {
+		parts := strings.SplitN(strings.Trim(text, " \t\r\n\u00a0\u200b\ufeff*/"), ":", 6)
+		if len(parts) != 6 {
+			continue
+		}
+		add(strings.Join(parts, ":"))
+		head := strings.ToLower(strings.Join(parts[:5], ":"))
+		kind, rest, _ := strings.Cut(parts[5], "/")
+		kind = strings.ToLower(kind)
+		add(head + ":" + kind)
+		add(head + ":" + kind + "/" + rest)
+		names := []string{rest, rest[strings.LastIndexByte(rest, '/')+1:]}
+		if kind == "assumed-role" {
+			names = append(names, strings.Split(rest, "/")...)
+		}
+		sts := "arn:" + strings.ToLower(parts[1]) + ":sts::" + parts[4] + ":assumed-role/"
+		for _, name := range names {
+			for _, session := range []string{person, instance, fargate} {
+				add(sts + name + "/" + session)
+			}
+			add(head + ":user/" + name)
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// plainASCII replaces the letters outside of ASCII that the authenticator takes for one of ASCII.
+func plainASCII(s string) string { return strings.NewReplacer("\u212a", "K", "\u017f", "s").Replace(s) }
+
+var (
+	arnInText     = regexp.MustCompile(`(?i)arn:[^\s"',{}\[\]#]*`)
+	accountInText = regexp.MustCompile(`\b\d{12}\b`)
+)

@@ -1,0 +1,205 @@
+package oracle
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
+)
+
+// Failure is a disagreement between the guard and the authenticator.
+type Failure struct {
+	// Check is the promise that is broken, Class what tells failures of one check apart.
+	Check, Class string
+	Detail       string
+}
+
+func (f Failure) kind() string { return f.Check + ": " + f.Class }
+
+// The checks.
+const (
+	checkResolve  = "resolve"  // Resolve is the authenticator's answer
+	checkNever    = "never"    // an entry that is said never to match is never returned
+	checkClean    = "clean"    // a document without findings loses nothing
+	checkStyle    = "style"    // what the generator writes means what it says
+	checkFault    = "fault"    // a faultless document is not refused
+	checkLockout  = "lockout"  // a change that locks somebody out is refused
+	checkWolf     = "wolf"     // a change that takes nothing away and has no new fault is not refused
+	checkManifest = "manifest" // a manifest is read as the API server reads it
+)
+
+// Checker compares one change after the other. It serves one goroutine at a time.
+type Checker struct {
+	a        *authenticator.Authenticator
+	forms    forms
+	Stats    Stats
+	failures []Failure
+}
+
+// NewChecker starts an authenticator.
+func NewChecker() (*Checker, error) {
+	a, err := authenticator.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Checker{a: a, forms: make(forms), Stats: make(Stats)}, nil
+}
+
+// Close stops the authenticator.
+func (k *Checker) Close() { k.a.Close() }
+
+// Check returns the disagreements on a change.
+func (k *Checker) Check(c *generate.Change) (failures []Failure) {
+	k.failures = nil
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			k.fail("panic", fmt.Sprint(panicked), "%s", debug.Stack())
+			failures = k.failures
+		}
+	}()
+	for _, done := range c.Done {
+		k.Stats.add(done)
+	}
+	object, now := k.object(c), newVersion(c.New)
+	if c.Old != nil || slices.Contains(c.Done, "edit create") {
+		k.checkChange(c, now, object)
+	} else {
+		k.a.Load(c.New)
+	}
+	if c.New != nil {
+		k.checkDocument(c, now, object)
+	}
+	return k.failures
+}
+
+func (k *Checker) fail(check, class, format string, args ...any) {
+	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
+}
+
+// object is the new version as the guard is shown it.
+func (k *Checker) object(c *generate.Change) *awsauth.Object {
+	if c.New == nil {
+		return nil
+	}
+	live := &awsauth.Object{Data: c.New}
+	text, ok := c.ManifestText()
+	if !ok {
+		return live
+	}
+	k.Stats.add("shown " + c.Manifest)
+	manifests, errs := awsauth.ParseManifests(text)
+	if len(errs) > 0 || len(manifests) != 1 {
+		k.fail(checkManifest, c.Manifest, "%d objects, %v", len(manifests), errs)
+		return live
+	}
+	if got := manifests[0].Object; !got.SameContent(live) {
+		k.fail(checkManifest, c.Manifest, "read as %q", got.Data)
+		return live
+	}
+	return manifests[0].Object
+}
+
+// checkDocument compares what is said of one version, which is loaded.
+func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
+	k.checkResolve(now, object.Load())
+	k.checkModel(c)
+	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
+	k.checkFindings(now, verdict)
+	if c.Model == nil {
+		return
+	}
+	k.Stats.add("document faultless")
+	if verdict.Action == validate.Refuse {
+		k.fail(checkFault, strings.Join(verdict.Denied(), ","), "a faultless document is refused: %s", findings(verdict))
+	}
+}
+
+// checkResolve asks both for every ARN in the text, in other cases and as a session, and for absent ones.
+func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
+	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:role/absent", "arn:aws:iam::111122223333:user/absent", "")
+	for _, arn := range v.arns {
+		callers = append(callers, arn, strings.ToLower(arn), strings.ToUpper(arn))
+	}
+	for _, caller := range callers {
+		got, want := m.Resolve(caller), k.a.Possible(caller)
+		k.Stats.add("callers asked")
+		switch {
+		case got.CanonicalARN != want[0].Canonical || got.Mapped != want[0].Mapped:
+			k.fail(checkResolve, "mapped", "%q: %+v, the authenticator: %+v", caller, got, want)
+			return
+		case !got.Mapped:
+			continue
+		}
+		k.Stats.add("callers answered")
+		if len(want) > 1 {
+			k.Stats.add("callers answered at random")
+		}
+		guard := answersOf(got)
+		if len(guard) != len(want) || slices.ContainsFunc(want, func(a authenticator.Answer) bool { return !slices.ContainsFunc(guard, a.Equal) }) {
+			k.fail(checkResolve, "answer", "%q: %+v, the authenticator: %+v", caller, guard, want)
+			return
+		}
+		if ambiguous := slices.ContainsFunc(want, func(a authenticator.Answer) bool { return !sameAccess(a, want[0]) }); got.Ambiguous != ambiguous {
+			k.fail(checkResolve, "ambiguous", "%q: ambiguous %t, the authenticator: %+v", caller, got.Ambiguous, want)
+			return
+		}
+	}
+}
+
+// answersOf are the answers that the guard holds possible, each once.
+func answersOf(r awsauth.Resolution) []authenticator.Answer {
+	if len(r.Matches) == 0 {
+		return []authenticator.Answer{{Canonical: r.CanonicalARN, Mapped: true, Username: r.Username, Groups: r.Groups}}
+	}
+	var answers []authenticator.Answer
+	for _, e := range r.Matches {
+		a := authenticator.Answer{Canonical: r.CanonicalARN, Mapped: true, Username: e.Username, Groups: e.Groups}
+		if !slices.ContainsFunc(answers, a.Equal) {
+			answers = append(answers, a)
+		}
+	}
+	return answers
+}
+
+func sameAccess(a, b authenticator.Answer) bool {
+	return a.Username == b.Username && subset(a.Groups, b.Groups) && subset(b.Groups, a.Groups)
+}
+
+// checkModel compares the authenticator's answers with what the generator meant to write.
+func (k *Checker) checkModel(c *generate.Change) {
+	if c.Model == nil {
+		return
+	}
+	for _, e := range slices.Concat(c.Model.Roles, c.Model.Users) {
+		for _, caller := range callersOf(e.ARN) {
+			if !strings.EqualFold(canonical(caller), e.ARN) {
+				continue
+			}
+			if got := k.a.Resolve(caller); !got.Mapped || got.Username != e.Username || !slices.Equal(got.Groups, e.Groups) {
+				k.fail(checkStyle, fmt.Sprint(c.Done), "%q is %+v, and should be %+v", caller, got, e)
+			}
+		}
+	}
+}
+
+// canonical is the role behind a session.
+func canonical(caller string) string {
+	head, rest, ok := strings.Cut(caller, ":assumed-role/")
+	if !ok {
+		return caller
+	}
+	return strings.Replace(head, ":sts:", ":iam:", 1) + ":role/" + rest[:strings.LastIndexByte(rest, '/')]
+}
+
+func findings(v validate.Verdict) string {
+	var b strings.Builder
+	for _, f := range v.Findings {
+		fmt.Fprintf(&b, "\n  %s: %s: %s [%s]", f.Path, f.Severity, f.Message, f.Rule)
+	}
+	return b.String()
+}

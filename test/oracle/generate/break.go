@@ -1,0 +1,131 @@
+package generate
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Break is a slip in a text. It answers with the text as it is where it does not apply.
+type Break struct {
+	Name string
+	do   func(r *rand.Rand, text string) string
+}
+
+// Breaks returns every break.
+func Breaks() []Break {
+	return []Break{
+		{"tab-indentation", onLine(`^ +`, func(string) string { return "\t" })},
+		{"no-break-space", onLine(` +`, func(s string) string { return strings.Repeat("\u00a0", len(s)) })},
+		{"comment-first-line", onLine(`^ *- .*(arn|groups|user).*`, func(s string) string { return "# " + s })},
+		{"comment-line", onLine(`^.*$`, func(s string) string { return "# " + s })},
+		{"missing-dash", onLine(`^( *)- `, func(s string) string { return strings.Replace(s, "-", " ", 1) })},
+		{"deeper", onLine(`^ *`, func(s string) string { return s + " " })},
+		{"shallower", onLine(`^ `, func(string) string { return "" })},
+		{"document-between", onLine(`^- `, func(s string) string { return "---\n" + s })},
+		{"document-end", onLine(`^- `, func(s string) string { return "...\n" + s })},
+		{"groups-as-text", onLine(`groups"?: *\[.*?\]`, func(s string) string { return "groups: " + strings.Trim(s[strings.IndexByte(s, '['):], "[]") })},
+		{"no-quotes", onLine(`"[^"]*"`, func(s string) string { return strings.Trim(s, `"`) })},
+		{"duplicate-key", onLine(`^ +\w+: .*`, func(s string) string { return s + "\n" + s })},
+		{"duplicate-username", onLine(`^  username: .*`, func(s string) string { return s + "\n  username: other" })},
+		{"username-number", onLine(`username: .*`, func(string) string { return "username: 0123" })},
+		{"username-yes", onLine(`username: .*`, func(string) string { return "username: yes" })},
+		{"username-template", onLine(`username: .*`, func(string) string { return "username: {{SessionName}}" })},
+		{"misspelt-key", onLine(`(role|user)arn`, func(s string) string { return one2(s, "roleam", "rolearns", "role_arn", "userarm") })},
+		{"misspelt-groups", onLine(`groups`, func(string) string { return "group" })},
+		{"value-block", onLine(`arn: .*`, func(s string) string { return "arn: |\n    " + strings.TrimPrefix(s, "arn: ") })},
+		{"in-a-list", whole(func(text string) string {
+			return "- " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+		})},
+		{"in-a-mapping", whole(func(text string) string { return "mapRoles:\n" + text })},
+		{"in-quotes", whole(func(text string) string { return double(nil, text, "") })},
+		{"as-block", whole(func(text string) string { return "|\n  " + strings.ReplaceAll(text, "\n", "\n  ") })},
+		{"cut-off", func(r *rand.Rand, text string) string { return text[:r.IntN(len(text)+1)] }},
+		{"garbage-behind", whole(func(text string) string { return text + "system:masters\n" })},
+		{"element-text", whole(func(text string) string { return text + "\n- x\n" })},
+		{"element-null", whole(func(text string) string { return text + "\n-\n" })},
+		{"twice", whole(func(text string) string { return text + text })},
+		{"bytes", Mutate},
+	}
+}
+
+func one2(key string, words ...string) string {
+	for _, w := range words {
+		if w[:4] == key[:4] {
+			return w
+		}
+	}
+	return key[:len(key)-1]
+}
+
+func whole(change func(string) string) func(*rand.Rand, string) string {
+	return func(_ *rand.Rand, text string) string { return change(text) }
+}
+
+// onLine changes what a pattern finds in one line.
+func onLine(pattern string, change func(string) string) func(*rand.Rand, string) string {
+	re := regexp.MustCompile(`(?m)` + pattern)
+	return func(r *rand.Rand, text string) string {
+		found := re.FindAllStringIndex(text, -1)
+		if len(found) == 0 {
+			return text
+		}
+		at := one(r, found)
+		return text[:at[0]] + change(text[at[0]:at[1]]) + text[at[1]:]
+	}
+}
+
+// breakData breaks one section, or the key above it.
+func breakData(r *rand.Rand, data map[string]string) (name string) {
+	keys := make([]string, 0, len(data))
+	for _, key := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
+		if data[key] != "" {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return "nothing-to-break"
+	}
+	key := keys[0]
+	if r.IntN(3) == 0 {
+		key = one(r, keys)
+	}
+	if r.IntN(12) == 0 {
+		data[one(r, []string{"maproles", "map_roles", "mapRole", "mapUser", "MapUsers", "mapsAccounts"})] = data[key]
+		delete(data, key)
+		return "data-key"
+	}
+	b := one(r, Breaks())
+	data[key] = strings.ToValidUTF8(b.do(r, data[key]), "\ufffd")
+	return b.Name
+}
+
+// fragments are put into texts at random places.
+var fragments = []string{
+	"\t", " ", "\n", "- ", "---\n", "...\n", "\"", "'", "{", "}", "[", "]", "#", ":", ": ", "&a ", "*a", "<<: *a\n", "!!str ", "!!binary ",
+	"\u00a0", "\u200b", "\ufeff", "\r\n", "|\n", ">-\n", "y", "yes", "~", "null", "0123", "1e3", "arn:aws:iam::111122223333:role/Admin",
+	"  groups: [system:masters]\n", "  username: {{SessionName}}\n", "{{EC2PrivateDNSName}}", "\\x41", "\\u00e9", "K", "ſ", "%", "@", "`", "-", "?", ",", "\x00", "\xff",
+}
+
+// Mutate changes a few bytes of a text.
+func Mutate(r *rand.Rand, text string) string {
+	b := []byte(text)
+	for range 1 + r.IntN(3) {
+		at := r.IntN(len(b) + 1)
+		switch r.IntN(4) {
+		case 0:
+			b = slices.Insert(b, at, []byte(one(r, fragments))...)
+		case 1:
+			b = slices.Delete(b, at, min(len(b), at+1+r.IntN(3)))
+		case 2:
+			if at < len(b) {
+				b[at] ^= 0x20
+			}
+		case 3: // a line again
+			start := strings.LastIndexByte(string(b[:at]), '\n') + 1
+			b = slices.Insert(b, start, b[start:at]...)
+		}
+	}
+	return strings.ToValidUTF8(string(b), "\ufffd")
+}

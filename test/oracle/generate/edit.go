@@ -1,0 +1,181 @@
+package generate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// Edit is a change of what an object says, good or bad.
+type Edit struct {
+	Name string
+	do   func(r *rand.Rand, m *Model)
+}
+
+// Edits returns every edit.
+func Edits() []Edit {
+	return []Edit{
+		// No harm to anybody who was mapped.
+		{"add-role", func(r *rand.Rand, m *Model) { m.Roles = insert(r, m.Roles, one(r, roles()), false) }},
+		{"add-user", func(r *rand.Rand, m *Model) { m.Users = insert(r, m.Users, one(r, users()), false) }},
+		{"add-account", func(_ *rand.Rand, m *Model) { m.Accounts = append(m.Accounts, "444455556666") }},
+		{"add-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "extra") })},
+		{"reorder", reorder},
+		{"userid", onEntry(func(_ *rand.Rand, e *Entry) { e.UserID = "AROA0123456789ABCDEFG" })},
+		{"arn-case", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = caseOf(r, e.ARN) })},
+		{"copy", onList(func(r *rand.Rand, list []Entry) []Entry { return insert(r, list, one(r, list), true) })},
+		{"add-sso", func(r *rand.Rand, m *Model) {
+			m.Roles = insert(r, m.Roles, Entry{ARN: accountA, PermissionSet: one(r, []string{"AdministratorAccess", "ReadOnly"}), Username: "sso", Groups: []string{"readers"}}, true)
+		}},
+		{"add-special-username", func(r *rand.Rand, m *Model) {
+			m.Users = insert(r, m.Users, Entry{ARN: "arn:aws:iam::" + accountA + ":user/service", Username: one(r, []string{"y", "on", "0123", "1e3", "0x10", "~", "12:30:45", "2019-01-01", ".inf"}), Groups: []string{"readers"}}, true)
+		}},
+		// These take access away, or may.
+		{"remove", onList(func(r *rand.Rand, list []Entry) []Entry {
+			at := r.IntN(len(list))
+			return slices.Delete(list, at, at+1)
+		})},
+		{"rename", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, "/", "/v2-", 1) })},
+		{"other-account", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, accountA, "111122223334", 1) })},
+		{"username", onEntry(func(_ *rand.Rand, e *Entry) { e.Username += "-new" })},
+		{"empty-username", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = "" })},
+		{"wrong-template", onEntry(wrongTemplate)},
+		{"instances-only", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = nodeName })},
+		{"no-groups", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = nil })},
+		{"remove-group", onEntry(func(r *rand.Rand, e *Entry) {
+			if n := len(e.Groups); n > 0 {
+				at := r.IntN(n)
+				e.Groups = slices.Delete(e.Groups, at, at+1)
+			}
+		})},
+		{"misspelt-group", onEntry(func(r *rand.Rand, e *Entry) {
+			if n := len(e.Groups); n > 0 {
+				at := r.IntN(n)
+				e.Groups[at] = e.Groups[at][:len(e.Groups[at])-1]
+			}
+		})},
+		{"emptier-copy", onList(func(r *rand.Rand, list []Entry) []Entry {
+			again := one(r, list)
+			again.Groups = nil
+			if r.IntN(2) == 0 {
+				again.ARN = caseOf(r, again.ARN)
+			}
+			return insert(r, list, again, true)
+		})},
+		{"case-twin", func(r *rand.Rand, m *Model) { // of users both stay, and the answer is random
+			if len(m.Users) > 0 {
+				twin := one(r, m.Users)
+				twin.ARN, twin.Groups = caseOf(r, twin.ARN), one(r, [][]string{nil, twin.Groups, {masters}, {"readers"}})
+				m.Users = insert(r, m.Users, twin, true)
+			}
+		}},
+		{"role-path", onEntry(func(r *rand.Rand, e *Entry) {
+			e.ARN = strings.Replace(e.ARN, ":role/", one(r, []string{":role/path/", ":role/aws-reserved/sso.amazonaws.com/eu-west-1/", ":role//"}), 1)
+		})},
+		{"session-arn", onEntry(func(r *rand.Rand, e *Entry) {
+			e.ARN = strings.Replace(strings.Replace(e.ARN, ":iam:", ":sts:", 1), ":role/", ":assumed-role/", 1) + one(r, []string{"", "/alice", "/i-0123456789abcdef0"})
+		})},
+		{"broken-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = one(r, brokenARNs)(e.ARN) })},
+		{"other-section", otherSection},
+		{"drop-section", func(r *rand.Rand, m *Model) {
+			switch r.IntN(3) {
+			case 0:
+				m.Roles = nil
+			case 1:
+				m.Users = nil
+			default:
+				m.Accounts = nil
+			}
+		}},
+		{"broken-account", func(r *rand.Rand, m *Model) {
+			m.Accounts = append(m.Accounts, one(r, []string{"1111-2222-3333", "*", "12345678901", "arn:aws:iam::111122223333:root"}))
+		}},
+		{"empty", func(_ *rand.Rand, m *Model) { *m = Model{} }},
+	}
+}
+
+var brokenARNs = []func(string) string{
+	func(arn string) string { return arn + " " },
+	func(arn string) string { return arn + "\u200b" },
+	func(arn string) string { return "\u00a0" + arn },
+	func(arn string) string { return arn + "/" },
+	func(arn string) string { return arn + "*" },
+	func(arn string) string { return strings.Replace(arn, "iam::", "iam:eu-west-1:", 1) },
+	func(arn string) string { return strings.Replace(arn, accountA, "11112222333", 1) },
+	func(arn string) string { return strings.Replace(arn, accountA, "${ACCOUNT}", 1) },
+	func(arn string) string { return strings.Replace(arn, ":role/", ":instance-profile/", 1) },
+	func(arn string) string { return strings.Replace(arn, "arn:aws:", "arn:aws-eu:", 1) },
+	func(string) string { return "arn:aws:eks:eu-west-1:111122223333:fargateprofile/demo/pods/0abc" },
+	func(string) string { return "AROA0123456789ABCDEFG" },
+	func(arn string) string { return strings.Replace(arn, "k", "\u212a", 1) }, // the Kelvin sign, which is a k to the authenticator
+	func(arn string) string { return strings.Replace(arn, "s", "\u017f", 1) }, // the long s
+}
+
+func wrongTemplate(r *rand.Rand, e *Entry) {
+	e.Username = one(r, []string{
+		"system:node:{{EC2PrivateDnsName}}", "system:node:{{ EC2PrivateDNSName }}", "<system:node:{{EC2PrivateDNSName}}>",
+		"system:node:{{SessionName}}", "{{EC2PrivateDNSName}}", "system:node:", "{{SessionName}}", "{{SessionNameRaw}}", "system:node:${name}",
+	})
+}
+
+// insert puts an entry anywhere, unless its ARN is there and again is not meant.
+func insert(r *rand.Rand, list []Entry, e Entry, again bool) []Entry {
+	if !again && slices.ContainsFunc(list, func(o Entry) bool { return strings.EqualFold(o.ARN, e.ARN) }) {
+		return list
+	}
+	e.Groups = slices.Clone(e.Groups)
+	return slices.Insert(list, r.IntN(len(list)+1), e)
+}
+
+// onList edits mapRoles or mapUsers, whichever has elements.
+func onList(edit func(*rand.Rand, []Entry) []Entry) func(*rand.Rand, *Model) {
+	return func(r *rand.Rand, m *Model) {
+		list := &m.Roles
+		if len(m.Roles) == 0 || len(m.Users) > 0 && r.IntN(3) == 0 {
+			list = &m.Users
+		}
+		if len(*list) > 0 {
+			*list = edit(r, *list)
+		}
+	}
+}
+
+func onEntry(edit func(*rand.Rand, *Entry)) func(*rand.Rand, *Model) {
+	return onList(func(r *rand.Rand, list []Entry) []Entry {
+		edit(r, &list[r.IntN(len(list))])
+		return list
+	})
+}
+
+func reorder(r *rand.Rand, m *Model) {
+	for _, list := range [][]Entry{m.Roles, m.Users} {
+		r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	}
+}
+
+// otherSection moves a role to mapUsers, or a user to mapRoles.
+func otherSection(_ *rand.Rand, m *Model) {
+	switch {
+	case len(m.Roles) > 0:
+		m.Users = append(m.Users, m.Roles[0])
+		m.Roles = m.Roles[1:]
+	case len(m.Users) > 0:
+		m.Roles = append(m.Roles, m.Users[0])
+		m.Users = m.Users[1:]
+	}
+}
+
+// caseOf writes an ARN in another case.
+func caseOf(r *rand.Rand, arn string) string {
+	switch r.IntN(4) {
+	case 0:
+		return strings.ToLower(arn)
+	case 1:
+		return strings.ToUpper(arn)
+	}
+	i := strings.LastIndexAny(arn, "/:") + 1
+	if r.IntN(2) == 0 {
+		return arn[:i] + strings.ToLower(arn[i:])
+	}
+	return arn[:i] + strings.ToUpper(arn[i:])
+}

@@ -1,0 +1,46 @@
+package generate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// ManifestText is the new version in a file, where it is shown as one.
+func (c *Change) ManifestText() ([]byte, bool) {
+	metadata := map[string]any{"name": "aws-auth", "namespace": "kube-system"}
+	switch c.Manifest {
+	case Applied:
+		text, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": c.New})
+		return text, err == nil
+	case KubectlEdit:
+		var b strings.Builder
+		b.WriteString("apiVersion: v1\ndata:\n")
+		for _, key := range slices.Sorted(maps.Keys(c.New)) {
+			b.WriteString("  " + key + ": " + oneLine(c.New[key]) + "\n")
+		}
+		b.WriteString("kind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\n")
+		return []byte(b.String()), len(c.New) > 0
+	}
+	return nil, false
+}
+
+// oneLine writes a text in quotes and with escapes, as YAML encoders do with what they take for binary.
+// Characters outside of ASCII are escaped: not all of them may stand in YAML.
+func oneLine(text string) string {
+	var b strings.Builder
+	for _, c := range double(nil, text, "") {
+		switch {
+		case c < 0x7f:
+			b.WriteRune(c)
+		case c < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,116 @@
+// Package generate makes aws-auth objects, and changes of them, as people and tools write them. What it
+// makes depends on nothing but the random source that it is handed.
+package generate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// Entry is an element of mapRoles or mapUsers before it is written down.
+type Entry struct {
+	ARN, Username string
+	Groups        []string
+	UserID        string
+	// PermissionSet makes it an sso element of this permission set; ARN is then an account id.
+	PermissionSet string
+}
+
+// Model is the content of an object, whatever its style.
+type Model struct {
+	Roles, Users []Entry
+	Accounts     []string
+}
+
+// Clone returns a copy that shares nothing but texts.
+func (m Model) Clone() Model {
+	entries := func(list []Entry) []Entry {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i].Groups = slices.Clone(list[i].Groups)
+		}
+		return list
+	}
+	return Model{entries(m.Roles), entries(m.Users), slices.Clone(m.Accounts)}
+}
+
+const (
+	accountA = "111122223333"
+	accountB = "012345678901" // a leading zero, and digits that are no octal number
+	nodeName = "system:node:{{EC2PrivateDNSName}}"
+	podsName = "system:node:{{SessionName}}"
+	masters  = "system:masters"
+	// Operators is an admin group of its own, which some policies name instead of system:masters.
+	Operators = "platform:operators"
+)
+
+func nodeGroups() []string { return []string{"system:bootstrappers", "system:nodes"} }
+
+func podGroups() []string {
+	return []string{"system:bootstrappers", "system:nodes", "system:node-proxier"}
+}
+
+func role(name string) string { return "arn:aws:iam::" + accountA + ":role/" + name }
+
+// roles are what the roles of clusters look like.
+func roles() []Entry {
+	return []Entry{
+		{ARN: role("Admin"), Username: "admin", Groups: []string{masters}},
+		{ARN: role("ClusterOps"), Username: "ops:{{SessionName}}", Groups: []string{masters, Operators}},
+		{ARN: role("Platform"), Username: "platform-{{AccountID}}:{{SessionNameRaw}}", Groups: []string{Operators}},
+		{ARN: role("eksctl-demo-nodegroup-ng-1-NodeInstanceRole-1ABCDEF"), Username: nodeName, Groups: nodeGroups()},
+		{ARN: role("karpenter-node"), Username: nodeName, Groups: nodeGroups()},
+		{ARN: "arn:aws:iam::" + accountB + ":role/windows-node", Username: nodeName, Groups: append(nodeGroups(), "eks:kube-proxy-windows")},
+		{ARN: role("fargate-pods"), Username: podsName, Groups: podGroups()},
+		{ARN: role("AWSReservedSSO_AdministratorAccess_0123456789abcdef"), Username: "sso-admin:{{SessionName}}", Groups: []string{masters}},
+		{ARN: role("AWSReservedSSO_ReadOnly_fedcba9876543210"), Username: "sso-reader:{{SessionName}}", Groups: []string{"readers"}},
+		{ARN: role("ci-deploy"), Username: "ci", Groups: []string{"deployers", "namespace:team-a"}},
+		{ARN: "arn:aws-cn:iam::" + accountA + ":role/beijing", Username: "beijing:{{AccessKeyID}}", Groups: []string{"deployers"}},
+		{ARN: role("auditor"), Username: "auditor"},
+		{ARN: role("per-account"), Username: "per-account", Groups: []string{"team:{{AccountID}}"}},
+	}
+}
+
+func users() []Entry {
+	user := func(name string) string { return "arn:aws:iam::" + accountA + ":user/" + name }
+	return []Entry{
+		{ARN: user("alice"), Username: "alice", Groups: []string{masters}},
+		{ARN: user("division/bob"), Username: "bob", Groups: []string{"readers"}},
+		{ARN: user("carol@example.com"), Username: "carol", Groups: []string{Operators}},
+		{ARN: user("d.ave+1"), Username: "dave", Groups: []string{"deployers"}},
+		{ARN: "arn:aws:iam::" + accountB + ":root", Username: "root-of-b", Groups: []string{"readers"}},
+		{ARN: "arn:aws:sts::" + accountA + ":federated-user/erin", Username: "erin"},
+	}
+}
+
+// NewModel picks principals for a cluster: mostly administrators, nodes and a few more. None of
+// them is at fault.
+func NewModel(r *rand.Rand) Model {
+	m := Model{Roles: pick(r, roles(), 1+r.IntN(6)), Users: pick(r, users(), r.IntN(4))}
+	if r.IntN(8) == 0 {
+		m.Roles = nil
+	}
+	if r.IntN(4) == 0 { // many node groups, as tools write them
+		for i := range 1 + r.IntN(4) {
+			m.Roles = append(m.Roles, Entry{ARN: role(fmt.Sprintf("ng-%d", i)), Username: nodeName, Groups: nodeGroups()})
+		}
+	}
+	if r.IntN(6) == 0 {
+		m.Accounts = pick(r, []string{accountA, accountB, "999988887777"}, 1+r.IntN(3))
+	}
+	for i := range m.Users {
+		if r.IntN(10) == 0 {
+			m.Users[i].UserID = "AIDA0123456789ABCDEFG"
+		}
+	}
+	return m
+}
+
+// pick returns n of a list in any order.
+func pick[T any](r *rand.Rand, list []T, n int) []T {
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list[:min(n, len(list))]
+}
+
+func one[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }

@@ -1,0 +1,245 @@
+package oracle
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
+)
+
+// The kinds of lockouts. Kinds that end with -random are those in which an answer that was certain is
+// given at random after the change, or one that was random is not given any more.
+const (
+	lockedProtected = "protected"
+	lockedRequester = "requester"
+	lockedGroup     = "requester-admin-group"
+	lockedLastAdmin = "last-admin"
+	lockedNode      = "node-ec2"
+	lockedFargate   = "node-fargate"
+	lockedAll       = "everybody"
+)
+
+// checkChange asks the authenticator what a change does, and compares that with the verdict.
+func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.Object) {
+	old := newVersion(c.Old)
+	callers := k.forms.of(old.arns, now.arns, []string{c.Requester}, slices.Collect(maps.Keys(c.Protected)))
+	before := accessOf(k.a, c.Old, callers)
+	after := accessOf(k.a, c.New, callers) // stays loaded
+	change := validate.Change{Operation: operation(c), New: object, Requester: requester(c, before)}
+	if c.Old != nil {
+		change.Old = &awsauth.Object{Data: c.Old}
+	}
+	policy := validate.Policy{AdminGroups: c.AdminGroups}
+	for _, arn := range slices.Sorted(maps.Keys(c.Protected)) {
+		policy.Protected = append(policy.Protected, validate.Protected{ARN: arn, Groups: c.Protected[arn]})
+	}
+	verdict := validate.Judge(change, policy)
+	k.Stats.add("changes judged")
+	k.Stats.add("changes " + string(verdict.Action))
+	lockouts := k.lockouts(c, before, after)
+	k.checkLockouts(lockouts, change, policy, verdict)
+	if after.covers(before) {
+		k.checkWolf(change, policy, verdict, len(lockouts) > 0, old, now)
+	}
+}
+
+// checkLockouts: what locks somebody out is refused, and would be if no rule of the document had
+// something against it: those are lenient on faults that are not new, and can be turned off.
+func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
+	if len(kinds) == 0 {
+		return
+	}
+	k.Stats.add("changes that lock out")
+	policy.Rules = make(map[string]validate.Severity)
+	for _, rule := range validate.Rules() {
+		if rule.Scope == validate.OfDocument {
+			policy.Rules[rule.ID] = validate.Off
+		}
+	}
+	alone := validate.Judge(change, policy)
+	for _, kind := range kinds {
+		k.Stats.add("lockout " + kind)
+		if verdict.Action != validate.Refuse {
+			k.fail(checkLockout, kind, "the verdict is %s%s", verdict.Action, findings(verdict))
+		}
+		if alone.Action != validate.Refuse {
+			k.fail(checkLockout, kind+", rules of the change alone", "the verdict is %s%s", alone.Action, findings(alone))
+		}
+	}
+}
+
+// checkWolf: what takes nothing away and brings no new fault is not refused.
+func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
+	k.Stats.add("superset changes")
+	if change.New == nil || locked { // a random answer can be covered and, for a requester, be lost
+		k.Stats.add("superset without object, or random")
+		return
+	}
+	if verdict.Action != validate.Refuse {
+		k.Stats.add("superset let through")
+		return
+	}
+	k.Stats.add("superset refused")
+	policy.Protected = nil
+	fresh := faults(change.New, now, policy)
+	if change.Old != nil {
+		for fault, n := range faults(change.Old, old, policy) {
+			fresh[fault] -= n
+		}
+	}
+	for _, n := range fresh {
+		if n > 0 {
+			k.Stats.add("superset with a new fault refused")
+			return
+		}
+	}
+	k.fail(checkWolf, strings.Join(verdict.Denied(), ","), "nothing is taken away and no fault is new%s", findings(verdict))
+}
+
+func operation(c *generate.Change) validate.Operation {
+	switch {
+	case c.New == nil:
+		return validate.Delete
+	case c.Old == nil:
+		return validate.Create
+	}
+	return validate.Update
+}
+
+// requester is who makes the change, as kube-apiserver hands it on: with the name and the groups of
+// their login if the old version lets them in, and otherwise logged in by other means.
+func requester(c *generate.Change, before *access) validate.Requester {
+	if !callerARN.MatchString(c.Requester) {
+		return validate.Requester{Username: "kubernetes-admin", Groups: []string{"system:masters", "system:authenticated"}}
+	}
+	r := validate.Requester{
+		Username: "by-access-entry", Groups: []string{"system:authenticated"},
+		Extra: map[string][]string{
+			"arn": {c.Requester}, "canonicalArn": {canonical(c.Requester)},
+			"sessionName": {sessionOf(c.Requester)}, "accessKeyId": {accessKey},
+		},
+	}
+	if l := loginOf(c, before); l.ok {
+		r.Username, r.Groups = l.username, append(slices.Clone(l.groups), "system:authenticated")
+	}
+	return r
+}
+
+// loginOf is how the requester is logged in: by one of the answers that are possible.
+func loginOf(c *generate.Change, before *access) login {
+	for _, l := range before.logins[c.Requester] {
+		if l.ok {
+			return l
+		}
+	}
+	return login{}
+}
+
+// lockouts are the kinds of lockouts that a change brings about.
+func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
+	var kinds []string
+	add := func(kind string, was, is share) {
+		switch {
+		case was <= is:
+			return
+		case was == some || is == some:
+			k.Stats.add("lockout at random")
+			kind += "-random"
+		}
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for arn, groups := range c.Protected {
+		caller := callerFor(arn, slices.Contains(groups, "system:nodes"))
+		for _, group := range groups {
+			had := func(l login) bool { return l.has(group) }
+			add(lockedProtected, shareOf(before.logins[caller], had), shareOf(after.logins[caller], had))
+		}
+	}
+	if l := loginOf(c, before); l.ok && len(before.logins[c.Requester]) == 1 {
+		ok := func(l login) bool { return l.ok }
+		add(lockedRequester, all, shareOf(after.logins[c.Requester], ok))
+		for _, group := range adminGroups(c) {
+			if l.has(group) {
+				add(lockedGroup, all, shareOf(after.logins[c.Requester], func(l login) bool { return l.has(group) }))
+			}
+		}
+	}
+	add(lockedLastAdmin, before.adminShare(adminGroups(c)), after.adminShare(adminGroups(c)))
+	addNodes(add, before, after)
+	if before.mapped() > 0 && after.mapped() == 0 {
+		add(lockedAll, all, none)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// addNodes adds the node roles whose callers do not become the same nodes any more.
+func addNodes(add func(kind string, was, is share), before, after *access) {
+	for _, caller := range before.callers {
+		was := before.logins[caller]
+		same := func(l login) bool {
+			return l.node() && slices.ContainsFunc(was, func(w login) bool { return w.username == l.username })
+		}
+		kind := lockedFargate
+		if sessionOf(caller) == instance {
+			kind = lockedNode
+		}
+		add(kind, shareOf(was, login.node), shareOf(after.logins[caller], same))
+	}
+}
+
+func adminGroups(c *generate.Change) []string {
+	if len(c.AdminGroups) > 0 {
+		return c.AdminGroups
+	}
+	return []string{"system:masters"}
+}
+
+// callerFor is the session with which a person or a node that is protected by its ARN calls.
+func callerFor(arn string, node bool) string {
+	session := person
+	if node {
+		session = instance
+	}
+	for _, caller := range callersOf(arn) {
+		if strings.EqualFold(canonical(caller), arn) && (sessionOf(caller) == "" || sessionOf(caller) == session) {
+			return caller
+		}
+	}
+	return ""
+}
+
+// faults counts what the rules of the document refuse in one version, by rule, element and the
+// value that it is about. An element is told by its JSON, wherever it stands.
+func faults(object *awsauth.Object, v *version, policy validate.Policy) map[string]int {
+	elements := make(map[string]element)
+	for _, e := range slices.Concat(v.elements, v.accounts) {
+		elements[e.path()] = e
+	}
+	count := make(map[string]int)
+	for _, f := range validate.Judge(validate.Change{New: object}, policy).Findings {
+		if f.Severity != validate.Deny {
+			continue
+		}
+		fault := f.Rule + " " + f.Path
+		if path := elementPath.FindString(f.Path); path != "" {
+			e := elements[path]
+			fault = f.Rule + " " + e.section + " " + string(e.raw) + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
+		}
+		count[fault]++
+	}
+	return count
+}
+
+var indexes = regexp.MustCompile(`\[\d+\]`)
+
+// Lockouts returns the kinds of lockouts that a run must meet, and refuse.
+func Lockouts() []string {
+	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedNode, lockedFargate, lockedAll, "at random"}
+}

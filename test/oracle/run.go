@@ -1,0 +1,179 @@
+package oracle
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
+)
+
+// Exception is a case on which the guard and the authenticator are agreed to differ.
+type Exception struct {
+	// File is the name of the case among those of the rules.
+	File   string
+	Reason string
+}
+
+// Exceptions returns every agreed exception. Nothing else is left out of the comparison.
+func Exceptions() []Exception {
+	return []Exception{{
+		File:   "bad-alias-size.txtar",
+		Reason: "the guard does not decode a section whose aliases unfold past a bound; the authenticator spends its memory on it",
+	}}
+}
+
+// Stats counts what has been met, so that one sees that the checks have something to check.
+type Stats map[string]int
+
+func (s Stats) add(name string) { s[name]++ }
+
+func (s Stats) merge(other Stats) {
+	for name, n := range other {
+		s[name] += n
+	}
+}
+
+// String lists the counts by name, those of one kind in a paragraph.
+func (s Stats) String() string {
+	var b strings.Builder
+	last := ""
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		kind, rest, ok := strings.Cut(name, " ")
+		switch {
+		case !ok:
+			fmt.Fprintf(&b, "\n%s: %d", name, s[name])
+		case kind != last:
+			fmt.Fprintf(&b, "\n%s: %s %d", kind, rest, s[name])
+		default:
+			fmt.Fprintf(&b, ", %s %d", rest, s[name])
+		}
+		last = kind
+	}
+	return strings.TrimPrefix(b.String(), "\n") + "\n"
+}
+
+// Source makes the changes of a run. The same seed and index make the same change.
+type Source struct {
+	Seed  uint64
+	seeds []map[string]string
+	cases []*generate.Change
+}
+
+// NewSource reads the cases of the rules, to start from beside what is generated.
+func NewSource(seed uint64, patterns ...string) (*Source, error) {
+	s := &Source{Seed: seed}
+	for _, pattern := range patterns {
+		cases, err := rulecase.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cases {
+			if slices.ContainsFunc(Exceptions(), func(e Exception) bool { return strings.HasSuffix(c.File, "/"+e.File) }) {
+				continue
+			}
+			change := &generate.Change{Done: []string{"style case"}}
+			if old := c.Change.Old; old != nil {
+				change.Old = old.Data
+				s.seeds = append(s.seeds, old.Data)
+			}
+			if now := c.Change.New; now != nil {
+				change.New = now.Data
+				s.seeds = append(s.seeds, now.Data)
+			}
+			s.cases = append(s.cases, change)
+		}
+	}
+	return s, nil
+}
+
+// Cases is the number of changes that are cases of the rules. They have the indexes below it.
+func (s *Source) Cases() int { return len(s.cases) }
+
+// Change makes the change of an index: a case, then documents and pairs in turn.
+func (s *Source) Change(index int) *generate.Change {
+	if index < len(s.cases) {
+		return s.cases[index]
+	}
+	r := rand.New(rand.NewPCG(s.Seed, uint64(index))) //nolint:gosec // it is to be the same in every run
+	if index%2 == 0 {
+		return generate.NewDocument(r, s.seeds)
+	}
+	return generate.NewChange(r)
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Stats Stats
+	// Failures holds the first of each kind, with the smallest change that shows it.
+	Failures []Found
+	// Counts are the failures of each kind.
+	Counts map[string]int
+}
+
+// Found is a failure and where to find it again.
+type Found struct {
+	Failure
+	Index  int
+	Change *generate.Change
+}
+
+// Run checks the cases and count more changes, on several authenticators at a time. Whatever the number
+// of workers, the same changes are checked.
+func Run(s *Source, count, workers int) (*Report, error) {
+	report := &Report{Stats: make(Stats), Counts: make(map[string]int)}
+	first := make(map[string]Found)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	errs := make([]error, workers)
+	for worker := range workers {
+		wait.Go(func() {
+			checker, err := NewChecker()
+			if err != nil {
+				errs[worker] = err
+				return
+			}
+			defer checker.Close()
+			for index := worker; index < s.Cases()+count; index += workers {
+				c := s.Change(index)
+				for _, f := range checker.Check(c) {
+					mu.Lock()
+					report.Counts[f.kind()]++
+					if known, ok := first[f.kind()]; !ok || index < known.Index {
+						first[f.kind()] = Found{f, index, c}
+					}
+					mu.Unlock()
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			report.Stats.merge(checker.Stats)
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := report.shrink(first); err != nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+func (r *Report) shrink(first map[string]Found) error {
+	checker, err := NewChecker()
+	if err != nil {
+		return err
+	}
+	defer checker.Close()
+	for _, kind := range slices.Sorted(maps.Keys(first)) {
+		r.Failures = append(r.Failures, checker.smallest(first[kind]))
+	}
+	return nil
+}
