@@ -76,12 +76,28 @@ func TestAction(t *testing.T) {
 		}
 	}
 	build, lint := a.Runs.Steps[1], a.Runs.Steps[2]
+	kubeconfig := filepath.Join(temp, "kubeconfig")
+	const cluster = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]}"
+	if err := os.WriteFile(kubeconfig, []byte(cluster), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	script := func(run string, inputs map[string]string) (string, int) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", run)
 		cmd.Dir = workspace
-		cmd.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+source, "RUNNER_TEMP="+temp)
+		// What a job may have set for its own code and its own cluster.
+		cmd.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+source, "RUNNER_TEMP="+temp,
+			"GOFLAGS=-tags=integration -mod=vendor", "GOOS=plan9", "GOARCH=arm", "GOWORK="+filepath.Join(workspace, "go.work"), "KUBECONFIG="+kubeconfig)
+		for name, value := range build.Env {
+			if run == build.Run {
+				cmd.Env = append(cmd.Env, name+"="+value)
+			}
+		}
 		for name, value := range lint.Env {
+			if !strings.HasPrefix(value, "${{") {
+				cmd.Env = append(cmd.Env, name+"="+value)
+				continue
+			}
 			input := strings.TrimSuffix(strings.TrimPrefix(value, "${{ inputs."), " }}")
 			if _, ok := a.Inputs[input]; !ok {
 				t.Fatalf("%s has no input %s", name, input)
@@ -114,6 +130,8 @@ func TestAction(t *testing.T) {
 		{map[string]string{"paths": "$(touch pwned)\n`touch pwned`\n; touch pwned"}, 2, "touch pwned"},
 		{map[string]string{"paths": "--help"}, 2, "file=--help"},
 		{map[string]string{"config": "missing.yaml"}, 2, "open missing.yaml"},
+		{map[string]string{"paths": ""}, 2, "::error title=awsauth-guard::the input paths is empty"},
+		{map[string]string{"paths": " \n\t\n"}, 2, "::error title=awsauth-guard::the input paths is empty"},
 	} {
 		out, status := script(lint.Run, test.inputs)
 		if status != test.status || !strings.Contains(out, test.want) {
@@ -127,19 +145,21 @@ func TestAction(t *testing.T) {
 
 // TestPreCommitHook: the hook runs a program of this repository, on files that may be an aws-auth.
 func TestPreCommitHook(t *testing.T) {
-	var hooks []struct{ ID, Name, Entry, Language, Files string }
+	var hooks []struct{ ID, Name, Entry, Language, Files, Exclude string }
 	read(t, ".pre-commit-hooks.yaml", &hooks)
 	for _, hook := range hooks {
 		program, _, _ := strings.Cut(hook.Entry, " ")
 		if _, err := os.Stat(filepath.Join(root, "cmd", program, "main.go")); err != nil || hook.ID == "" || hook.Name == "" || hook.Language != "golang" {
 			t.Errorf("%+v: %v", hook, err)
 		}
-		files := regexp.MustCompile(hook.Files)
+		files, exclude := regexp.MustCompile(hook.Files), regexp.MustCompile(hook.Exclude)
 		for name, want := range map[string]bool{
 			"aws-auth.yaml": true, "clusters/prod/aws-auth-cm.yml": true, "x/eks_aws_auth.json": true, "awsauth.yaml": true,
-			"deployment.yaml": false, "aws-auth.md": false, "aws-auth/values.yaml": false,
+			"AWS-Auth.YAML": true, "clusters/aws-auth/prod/eu.yaml": true, "awsAuth/prod.yaml": true,
+			"deployment.yaml": false, "aws-auth.md": false, "aws-auth/README.md": false, "awsauth-guard/charts/values.yaml": false,
+			"chart/templates/aws-auth.yaml": false, "templates/sub/aws-auth.yaml": false,
 		} {
-			if files.MatchString(name) != want {
+			if seen := files.MatchString(name) && !exclude.MatchString(name); seen != want {
 				t.Errorf("%s: the hook sees it: %t", name, !want)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -40,14 +41,29 @@ var ErrNotObject = errors.New("not a Kubernetes object")
 // hide those behind it. Each error is a [*ManifestError].
 func ParseManifests(src []byte) ([]Manifest, []error) {
 	r := &manifestReader{file: file{text: string(src), lines: newLineIndex(string(src))}}
-	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
-		r.fail(0, "the file is UTF-16, which kubectl does not read; save it as UTF-8")
+	if encoding := wideEncoding(src); encoding != "" {
+		r.fail(0, "the file %s, which kubectl does not read; save it as UTF-8", encoding)
 		return nil, r.errs
 	}
 	for _, c := range r.split() {
 		r.read(c)
 	}
 	return r.manifests, r.errs
+}
+
+// wideEncoding tells a text in UTF-16 or UTF-32 by its mark, or by the zero bytes of its first
+// character: "is UTF-16", for example. It is empty for others.
+func wideEncoding(src []byte) string {
+	begins := func(mark string) bool { return bytes.HasPrefix(src, []byte(mark)) }
+	switch {
+	case begins("\xff\xfe\x00\x00"), begins("\x00\x00\xfe\xff"):
+		return "is UTF-32"
+	case begins("\xff\xfe"), begins("\xfe\xff"):
+		return "is UTF-16"
+	case bytes.IndexByte(src[:min(len(src), 4)], 0) >= 0:
+		return "holds zero bytes, as UTF-16 does"
+	}
+	return ""
 }
 
 type manifestReader struct {
@@ -82,6 +98,11 @@ func (r *manifestReader) read(c chunk) {
 	}
 	object, ok := value.(map[string]any)
 	if !ok && value != nil {
+		if i := strings.Index("\n"+c.text, "\n<<<<<<<"); i >= 0 {
+			_, problem, hint := syntaxMistake(c.text[i:])
+			r.fail(c.offset+i, "%s; %s", problem, hint)
+			return
+		}
 		r.fail(c.start(), "the document is %s, %w", jsonKind(value), ErrNotObject)
 		return
 	}
@@ -141,14 +162,31 @@ func findAWSAuth(object map[string]any, way []int) []foundObject {
 // something else.
 func isNamedAWSAuth(object map[string]any) bool {
 	metadata, _ := object["metadata"].(map[string]any)
+	if metadata == nil {
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			if strings.EqualFold(key, "metadata") && metadata == nil {
+				metadata, _ = object[key].(map[string]any) // inapplicable refuses it
+			}
+		}
+	}
 	kind, _ := object["kind"].(string)
 	namespace, _ := metadata["namespace"].(string)
 	return metadata["name"] == "aws-auth" && (namespace == "" || namespace == "kube-system") && (kind == "" || kind == "ConfigMap")
 }
 
+// objectFields are the fields of a ConfigMap. The API server knows no other case of them.
+var objectFields = []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}
+
 // inapplicable says why the API server refuses an aws-auth whatever its keys hold, and the field
 // that is at fault; empty when it does not.
 func inapplicable(object map[string]any) (field, problem string) {
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		for _, field := range objectFields {
+			if key != field && strings.EqualFold(key, field) {
+				return key, key + " is no field; write " + field
+			}
+		}
+	}
 	switch {
 	case object["kind"] != "ConfigMap":
 		return "kind", "it has no kind; write kind: ConfigMap"
@@ -236,5 +274,8 @@ func (r *manifestReader) failSyntax(c chunk, err error) {
 	}
 	lines := newLineIndex(c.text)
 	at, problem, hint := explainYAMLError(c.text, &lines, err)
+	if r, size := utf8.DecodeRuneInString(c.text[at:]); r == utf8.RuneError && size == 1 { // such as of Latin-1
+		problem, hint = fmt.Sprintf("the byte 0x%02x is not UTF-8", c.text[at]), "save the file as UTF-8"
+	}
 	r.fail(c.offset+at, "the document does not parse as YAML: %s; %s", problem, hint)
 }

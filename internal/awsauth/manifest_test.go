@@ -47,9 +47,23 @@ func TestParseManifests(t *testing.T) {
 		"CR LF":                 {strings.ReplaceAll(named+"data:\n  mapRoles: |\n    a\n    b\n---\n"+named, "\n", "\r\n"), []string{"1: a\nb\n", "9: "}},
 		"byte order mark":       {"\ufeff" + named, []string{"1: "}},
 		"UTF-16":                {"\xff\xfea\x00", []string{"1:1: error: the file is UTF-16, which kubectl does not read; save it as UTF-8"}},
+		"UTF-16 without a mark": {"a\x00:\x00", []string{"1:1: error: the file holds zero bytes, as UTF-16 does, which kubectl does not read; save it as UTF-8"}},
+		"a zero byte":           {named + "---\na: \x00\n", []string{"1: ", "5:4: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
+		"UTF-32":                {"\xff\xfe\x00\x00a\x00\x00\x00", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
+		"UTF-32, high first":    {"\x00\x00\xfe\xff\x00\x00\x00a", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
+		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: a conflict mark of a merge was left in the text; resolve the conflict and remove the marks", "3: "}},
+		"text before":           {"see below\n---\n" + named, []string{"1:1: error: the document is a string, not a Kubernetes object", "3: "}},
+		"keys in capitals": {
+			named + "Data: {mapRoles: a}\n---\n" + strings.Replace(named, "metadata", "Metadata", 1),
+			[]string{
+				"4:1: error: kubectl does not apply this aws-auth: Data is no field; write data",
+				"8:1: error: kubectl does not apply this aws-auth: Metadata is no field; write metadata",
+			},
+		},
+		"another key":           {named + "extra: {mapRoles: a}\n", []string{"1: "}},
 		"an error, and another": {named + "  data\n---\n" + named + "---\n\t- x\n", []string{"4:3: error: the document does not parse as YAML: did not find expected key; check the indentation and the quotes from here upwards", "6: ", "10:1: error: the document does not parse as YAML: a tab indents this line, and YAML allows spaces only; replace the tab with spaces"}},
 		"control character":     {named + "# \x01\n", []string{"4:3: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
-		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: incomplete UTF-8 octet sequence; remove the character"}},
+		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: the byte 0xe9 is not UTF-8; save the file as UTF-8"}},
 		"template": {
 			named + "data:\n  mapRoles: |\n    - username: x:{{SessionName}}\n  mapUsers: {{ .Values.users }}\n",
 			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint what the template renders to (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
@@ -86,6 +100,18 @@ func TestParseManifests(t *testing.T) {
 	}
 }
 
+// hasOtherCase reports whether the API server refuses a field for its case, which kubectl leaves to it.
+func hasOtherCase(object map[string]any) bool {
+	for key := range object {
+		for _, field := range []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"} {
+			if key != field && strings.EqualFold(key, field) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // kubectl decodes a file as kubectl does and returns the aws-auth that come before its first error.
 func kubectl(src []byte) (data []map[string]any, err error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(src), 4096)
@@ -101,7 +127,7 @@ func kubectl(src []byte) (data []map[string]any, err error) {
 		values, isMapping := object["data"].(map[string]any)
 		if object["kind"] == "ConfigMap" && object["apiVersion"] == "v1" && metadata["name"] == "aws-auth" &&
 			(namespace == "" || namespace == "kube-system") && (isMapping || object["data"] == nil) &&
-			object["immutable"] == nil && object["binaryData"] == nil {
+			object["immutable"] == nil && object["binaryData"] == nil && !hasOtherCase(object) {
 			data = append(data, values)
 		}
 	}

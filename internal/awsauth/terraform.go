@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -14,9 +13,13 @@ import (
 // within the text of a key: Terraform writes everything on one line.
 type Resource struct {
 	Address string // such as module.eks.kubernetes_config_map.aws_auth
-	// Before is what a plan takes away; nil unless it does. After is what the plan or the state
-	// gives; nil where nothing is left.
+	// Before is what a plan changes or takes away; nil unless it does. After is what the plan or the
+	// state gives; nil where nothing is left.
 	Before, After *Object
+	// Replaced: the plan does not change Before, it deletes it and creates After. Until then there is
+	// Left, or nothing where that is nil.
+	Replaced bool
+	Left     *Object
 }
 
 // ResourceError is an aws-auth of Terraform that cannot be judged.
@@ -47,6 +50,7 @@ type terraformOutput struct {
 	PlannedValues   *terraformValues  `json:"planned_values"`
 	Values          *terraformValues  `json:"values"` // of a state
 	ResourceChanges []terraformChange `json:"resource_changes"`
+	Errored         bool              `json:"errored"` // a plan that Terraform could not finish
 }
 
 type terraformValues struct {
@@ -69,6 +73,7 @@ type terraformChange struct {
 	Address string `json:"address"`
 	Mode    string `json:"mode"`
 	Type    string `json:"type"`
+	Deposed string `json:"deposed"` // what an earlier replacement has left behind at the address
 	Change  struct {
 		Actions      []string        `json:"actions"`
 		Before       terraformShape  `json:"before"`
@@ -82,21 +87,58 @@ type terraformShape map[string]json.RawMessage
 
 // IsTerraform reports whether a text looks like the output of terraform show -json.
 func IsTerraform(src []byte) bool {
-	src = bytes.TrimSpace(src)
+	src = trimText(src)
 	return bytes.HasPrefix(src, []byte("{")) && bytes.Contains(src, []byte(`"format_version"`)) &&
 		(bytes.Contains(src, []byte(`"terraform_version"`)) || bytes.Contains(src, []byte(`"planned_values"`)))
 }
 
+// trimText is a text without what may stand around it, such as the mark that PowerShell begins a file with.
+func trimText(src []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff")))
+}
+
+// NotShown says what to lint instead of a text that Terraform has written and that is not the output
+// of terraform show -json: a state file, or the log of a run with -json.
+func NotShown(src []byte) error {
+	src = trimText(src)
+	if !bytes.HasPrefix(src, []byte("{")) {
+		return nil
+	}
+	first, _, _ := bytes.Cut(src, []byte("\n"))
+	var line struct {
+		Level string `json:"@level"`
+	}
+	if json.Unmarshal(first, &line) == nil && line.Level != "" {
+		return errors.New("it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it")
+	}
+	if !bytes.Contains(src, []byte(`"lineage"`)) {
+		return nil
+	}
+	var state struct {
+		Version int    `json:"version"`
+		Lineage string `json:"lineage"`
+	}
+	if json.Unmarshal(src, &state) == nil && state.Version > 0 && state.Lineage != "" {
+		return errors.New("it is Terraform's state file; lint what terraform show -json prints")
+	}
+	return nil
+}
+
 // ParseTerraform finds the aws-auth of a plan or a state in the root module and its children. Each
-// error is a [*ResourceError], but where the text does not parse.
+// error is a [*ResourceError], but where the text does not parse or is of a plan that has failed.
 func ParseTerraform(src []byte) ([]Resource, []error) {
 	var output terraformOutput
-	if err := json.Unmarshal(src, &output); err != nil {
+	if err := json.Unmarshal(trimText(src), &output); err != nil {
 		return nil, []error{fmt.Errorf("the output of terraform show -json does not parse: %w", err)}
 	}
-	r := &terraformReader{unknown: make(map[string]json.RawMessage)}
+	r := &terraformReader{changes: make(map[string]terraformChange)}
+	if output.Errored {
+		r.errs = append(r.errs, errors.New("the plan is not complete, because planning has failed (errored: true); repair that and plan again"))
+	}
 	for _, c := range output.ResourceChanges {
-		r.unknown[c.Address] = c.Change.AfterUnknown
+		if c.Deposed == "" {
+			r.changes[c.Address] = c
+		}
 	}
 	for _, values := range []*terraformValues{output.PlannedValues, output.Values} {
 		if values != nil {
@@ -105,14 +147,14 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 	}
 	for _, c := range output.ResourceChanges {
 		if c.Mode == "managed" && slices.Equal(c.Change.Actions, []string{"delete"}) {
-			r.removed(c)
+			r.removed(c, r.read(c.Address, c.Type, c.Change.Before))
 		}
 	}
 	return r.resources, r.errs
 }
 
 type terraformReader struct {
-	unknown   map[string]json.RawMessage
+	changes   map[string]terraformChange // by address
 	resources []Resource
 	errs      []error
 }
@@ -123,15 +165,8 @@ func (r *terraformReader) fail(address, format string, args ...any) {
 
 func (r *terraformReader) module(m terraformModule) {
 	for _, resource := range m.Resources {
-		if resource.Mode != "managed" {
-			continue // a data source tells what there is, not what will be
-		}
-		for _, o := range r.read(resource.Address, resource.Type, resource.Values) {
-			if keys := unknownKeys(resource.Type, r.unknown[resource.Address]); len(keys) > 0 {
-				r.fail(resource.Address, "%s is known after apply only; lint it then, with terraform show -json | kubectl awsauth lint -", strings.Join(keys, ", "))
-				continue
-			}
-			r.resources = append(r.resources, Resource{Address: resource.Address, After: o})
+		if resource.Mode == "managed" { // a data source tells what there is, not what will be
+			r.planned(resource)
 		}
 	}
 	for _, child := range m.ChildModules {
@@ -139,131 +174,49 @@ func (r *terraformReader) module(m terraformModule) {
 	}
 }
 
-// removed adds what a plan deletes. A kubernetes_config_map_v1_data leaves the object behind,
-// without the keys that it has set.
-func (r *terraformReader) removed(c terraformChange) {
-	for _, o := range r.read(c.Address, c.Type, c.Change.Before) {
-		gone := Resource{Address: c.Address, Before: o}
-		if c.Type == configMapDataResource {
-			gone.After = &Object{Data: map[string]string{}}
-		}
-		r.resources = append(r.resources, gone)
-	}
-}
-
-// read returns the aws-auth that a resource holds, if any.
-func (r *terraformReader) read(address, kind string, values terraformShape) []*Object {
-	switch kind {
-	case configMapResource, configMapV1Resource, configMapDataResource:
-		var blocks []map[string]any
-		if values.decode("metadata", &blocks) != nil || len(blocks) == 0 {
-			return nil
-		}
-		object := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": blocks[0]}
-		for field, name := range map[string]string{"data": "data", "binaryData": "binary_data", "immutable": "immutable"} {
-			var value any
-			if values.decode(name, &value) == nil && value != nil {
-				object[field] = value
+// planned adds what there will be at an address, with what it is made of where the plan changes it.
+func (r *terraformReader) planned(resource terraformResource) {
+	c := r.changes[resource.Address]
+	before, replaced := r.changed(c)
+	for _, o := range r.read(resource.Address, resource.Type, resource.Values) {
+		now := Resource{Address: resource.Address, After: o}
+		if len(before) > 0 {
+			now.Before, now.Replaced, before = before[0], replaced, before[1:]
+			if replaced {
+				now.Left = leftBehind(c.Type)
 			}
 		}
-		return r.objects(address, object)
-	case manifestResource:
-		var object map[string]any
-		if values.decode("manifest", &object) != nil {
-			return nil
-		}
-		return r.objects(address, object)
-	case kubectlResource:
-		return r.kubectl(address, values)
-	}
-	return nil
-}
-
-var errNoValue = errors.New("no such value")
-
-func (v terraformShape) decode(name string, into any) error {
-	raw, ok := v[name]
-	if !ok {
-		return errNoValue
-	}
-	return json.Unmarshal(raw, into)
-}
-
-func (r *terraformReader) objects(address string, object map[string]any) []*Object {
-	var list []*Object
-	for _, f := range findAWSAuth(object, nil) {
-		if _, problem := inapplicable(f.object); problem != "" {
-			r.fail(address, "kubectl does not apply this aws-auth: %s", problem)
+		if keys := unknownKeys(resource.Type, c.Change.AfterUnknown); len(keys) > 0 {
+			r.fail(resource.Address, "%s is known after apply only; lint it then, with terraform show -json | kubectl awsauth lint -", strings.Join(keys, ", "))
 			continue
 		}
-		o := newObject(&part{file: new(file)}, f.object, nil)
-		o.source = nil
-		list = append(list, o)
+		r.resources = append(r.resources, now)
 	}
-	return list
+	r.removed(c, before) // as where the resource is given another name
 }
 
-// kubectl reads the text of a kubectl_manifest. One whose text is unknown is known by its name only.
-func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
-	var text, name string
-	if values.decode("yaml_body", &text) != nil {
-		if values.decode("name", &name) == nil && name == "aws-auth" {
-			return []*Object{{}}
-		}
-		return nil
+// changed returns the aws-auth that an update or a replacement begins with. What is wrong with it is
+// no fault of the plan.
+func (r *terraformReader) changed(c terraformChange) (before []*Object, replaced bool) {
+	replaced = len(c.Change.Actions) == 2 && slices.Contains(c.Change.Actions, "delete") && slices.Contains(c.Change.Actions, "create")
+	if !replaced && !slices.Equal(c.Change.Actions, []string{"update"}) {
+		return nil, false
 	}
-	if !strings.Contains(text, "aws-auth") {
-		return nil
-	}
-	manifests, errs := ParseManifests([]byte(text))
-	for _, err := range errs {
-		r.fail(address, "yaml_body:%w", err)
-	}
-	var list []*Object
-	for _, m := range manifests {
-		for _, key := range m.Object.source.duplicateKeys() {
-			r.fail(address, "yaml_body:%d:%d: the key %q stands twice; keep one of them", key.Line, key.Column, key.Path)
-		}
-		m.Object.source = nil
-		list = append(list, m.Object)
-	}
-	return list
+	return new(terraformReader).read(c.Address, c.Type, c.Change.Before), replaced
 }
 
-// unknownKeys are the paths of those values of an aws-auth that a plan does not know yet, sorted.
-func unknownKeys(kind string, tree json.RawMessage) []string {
-	var unknown map[string]any
-	if json.Unmarshal(tree, &unknown) != nil {
-		return nil
+// removed adds what a plan deletes.
+func (r *terraformReader) removed(c terraformChange, objects []*Object) {
+	for _, o := range objects {
+		r.resources = append(r.resources, Resource{Address: c.Address, Before: o, After: leftBehind(c.Type)})
 	}
-	if kind == kubectlResource {
-		if unknown["yaml_body"] == true {
-			return []string{"yaml_body"}
-		}
-		return nil
+}
+
+// leftBehind is what the deletion of a resource leaves: a kubernetes_config_map_v1_data leaves the
+// object without the keys that it has set.
+func leftBehind(kind string) *Object {
+	if kind == configMapDataResource {
+		return &Object{Data: map[string]string{}}
 	}
-	fields := []string{"data", "binary_data", "immutable"}
-	if kind == manifestResource {
-		if unknown["manifest"] == true {
-			return []string{"manifest"}
-		}
-		unknown, _ = unknown["manifest"].(map[string]any)
-		fields = []string{"data", "binaryData", "immutable"}
-	}
-	var keys []string
-	for _, field := range fields {
-		switch value := unknown[field].(type) {
-		case bool:
-			if value {
-				keys = append(keys, field)
-			}
-		case map[string]any:
-			for _, key := range slices.Sorted(maps.Keys(value)) {
-				if value[key] == true {
-					keys = append(keys, field+"."+key)
-				}
-			}
-		}
-	}
-	return keys
+	return nil
 }

@@ -25,6 +25,7 @@ func TestParseTerraform(t *testing.T) {
 		Before, After      map[string]string
 		Binary, Annotation string
 		Immutable          bool
+		Replaced           bool
 	}
 	for name, test := range map[string]struct {
 		text string
@@ -87,6 +88,46 @@ func TestParseTerraform(t *testing.T) {
 				"kubectl_manifest.b: yaml_body:1:1: the document does not parse as YAML: a tab indents this line, and YAML allows spaces only; replace the tab with spaces",
 			},
 		},
+		"what is changed": {
+			text: plan(configMap, `{"address":"module.eks.kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["update"],"before":{`+metadata+`,"data":{"mapRoles":"old"}}}},`+
+				`{"address":"module.eks.kubernetes_config_map.a","deposed":"0123abcd","mode":"managed","type":"kubernetes_config_map","change":{"actions":["no-op"],"before":{`+metadata+`,"data":{"mapRoles":"deposed"}}}}`),
+			want: []resource{{
+				Address: "module.eks.kubernetes_config_map.a", Before: map[string]string{"mapRoles": "old"}, After: map[string]string{"mapRoles": "- rolearn: x\n"},
+				Binary: "b", Annotation: "b", Immutable: true,
+			}},
+		},
+		"a byte order mark": {
+			text: "\ufeff" + plan(configMap, ""),
+			want: []resource{{Address: "module.eks.kubernetes_config_map.a", After: map[string]string{"mapRoles": "- rolearn: x\n"}, Binary: "b", Annotation: "b", Immutable: true}},
+		},
+		"what stays": {
+			text: plan(configMap, `{"address":"module.eks.kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["no-op"],"before":{`+metadata+`,"data":{"mapRoles":"old"}}}}`),
+			want: []resource{{
+				Address: "module.eks.kubernetes_config_map.a", After: map[string]string{"mapRoles": "- rolearn: x\n"}, Binary: "b", Annotation: "b", Immutable: true,
+			}},
+		},
+		"what is replaced": {
+			text: plan(configMap+`,{"address":"kubernetes_config_map_v1_data.a","mode":"managed","type":"kubernetes_config_map_v1_data","values":{`+metadata+`,"data":{"mapUsers":"new"}}},`+
+				`{"address":"kubernetes_config_map.renamed","mode":"managed","type":"kubernetes_config_map","values":{"metadata":[{"name":"other","namespace":"kube-system"}]}},`+
+				`{"address":"kubernetes_config_map.named","mode":"managed","type":"kubernetes_config_map","values":{`+metadata+`,"data":{"mapUsers":"named"}}}`,
+				`{"address":"module.eks.kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["delete","create"],"before":{`+metadata+`,"data":{"mapRoles":"old"}}}},`+
+					`{"address":"kubernetes_config_map_v1_data.a","mode":"managed","type":"kubernetes_config_map_v1_data","change":{"actions":["create","delete"],"before":{`+metadata+`,"data":{"mapUsers":"old"}}}},`+
+					`{"address":"kubernetes_config_map.renamed","mode":"managed","type":"kubernetes_config_map","change":{"actions":["delete","create"],"before":{`+metadata+`,"data":{"mapRoles":"gone"}}}},`+
+					`{"address":"kubernetes_config_map.named","mode":"managed","type":"kubernetes_config_map","change":{"actions":["delete","create"],"before":{"metadata":[{"name":"other"}],"data":{"mapRoles":"other"}}}}`),
+			want: []resource{
+				{
+					Address: "module.eks.kubernetes_config_map.a", Before: map[string]string{"mapRoles": "old"}, After: map[string]string{"mapRoles": "- rolearn: x\n"},
+					Binary: "b", Annotation: "b", Immutable: true, Replaced: true,
+				},
+				{Address: "kubernetes_config_map_v1_data.a", Before: map[string]string{"mapUsers": "old"}, After: map[string]string{"mapUsers": "new"}, Replaced: true},
+				{Address: "kubernetes_config_map.renamed", Before: map[string]string{"mapRoles": "gone"}},
+				{Address: "kubernetes_config_map.named", After: map[string]string{"mapUsers": "named"}},
+			},
+		},
+		"a plan that failed": {
+			text: `{"format_version":"1.2","planned_values":{"root_module":{}},"errored":true}`,
+			errs: []string{"the plan is not complete, because planning has failed (errored: true); repair that and plan again"},
+		},
 		"other resources": {
 			text: plan(`{"address":"kubernetes_config_map.b","mode":"managed","type":"kubernetes_config_map","values":{"metadata":[{"name":"other","namespace":"kube-system"}],"data":{}}},`+
 				`{"address":"kubernetes_config_map.c","mode":"managed","type":"kubernetes_config_map","values":{"metadata":[{"name":"aws-auth","namespace":"default"}],"data":{}}},`+
@@ -102,13 +143,13 @@ func TestParseTerraform(t *testing.T) {
 			resources, errs := awsauth.ParseTerraform([]byte(test.text))
 			var got []resource
 			for _, r := range resources {
-				g := resource{Address: r.Address}
+				g := resource{Address: r.Address, Replaced: r.Replaced}
 				if r.Before != nil {
 					g.Before = r.Before.Data
 				}
 				if r.After != nil {
 					g.After, g.Immutable, g.Annotation = r.After.Data, r.After.Immutable, r.After.Annotations["a"]
-					if name != "a ConfigMap" {
+					if g.Binary == "" && len(r.After.BinaryData) == 0 {
 						g.Annotation = ""
 					}
 					if len(r.After.BinaryData) > 0 {
@@ -123,7 +164,7 @@ func TestParseTerraform(t *testing.T) {
 			var texts []string
 			for _, err := range errs {
 				texts = append(texts, err.Error())
-				if _, ok := errors.AsType[*awsauth.ResourceError](err); !ok && name != "not JSON" {
+				if _, ok := errors.AsType[*awsauth.ResourceError](err); !ok && name != "not JSON" && name != "a plan that failed" {
 					t.Errorf("%v has no address", err)
 				}
 			}
@@ -134,9 +175,32 @@ func TestParseTerraform(t *testing.T) {
 	}
 }
 
+// TestNotShown: what Terraform writes beside the output of terraform show -json says so.
+func TestNotShown(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint what terraform show -json prints",
+		"\n{\"@level\":\"info\",\"@message\":\"Terraform 1.9.5\"}\n{\"@level\":\"info\"}\n": "it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it",
+		plan("", ""): "",
+		`{"apiVersion":"v1","kind":"ConfigMap","data":{"x":"\"@level\" \"lineage\""}}`: "",
+		`{"version":4}`:         "",
+		`{"@level":"info"`:      "",
+		"version: 4\n@level: x": "",
+		"":                      "",
+	} {
+		got := ""
+		if err := awsauth.NotShown([]byte(text)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestIsTerraform(t *testing.T) {
 	for text, want := range map[string]bool{
-		plan("", ""): true,
+		plan("", ""):            true,
+		"\ufeff" + plan("", ""): true,
 		"\n" + `{"format_version":"1.0","terraform_version":"1.9.5"}`:          true,
 		`{"apiVersion":"v1","kind":"ConfigMap"}`:                               false,
 		`{"apiVersion":"v1","kind":"ConfigMap","data":{"format_version":"x"}}`: false,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
@@ -55,12 +56,22 @@ func programName(arg0 string) string {
 // fail prints an error, which may have several lines, and makes the run one that could not work.
 func (a *app) fail(err error) {
 	a.status = statusFailed
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSuffix(line, "\n"))
-	}
+	a.printErrors(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		fmt.Fprintf(a.stderr, "Run '%s --help' for the usage.\n", usage.command)
 	}
+}
+
+// printErrors prints each line of an error.
+func (a *app) printErrors(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(a.stderr, "error: %s\n", report.OneLine(strings.TrimSuffix(line, "\n")))
+	}
+}
+
+// note prints what somebody should know and what is no error.
+func (a *app) note(format string, args ...any) {
+	fmt.Fprintf(a.stderr, "note: %s\n", report.OneLine(fmt.Sprintf(format, args...)))
 }
 
 // usageError is a command line that cannot be meant.

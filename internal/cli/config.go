@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,21 +39,19 @@ Exit status: 0 nothing is wrong with the file, 1 something is, 2 could not work.
 			}
 			return nil
 		}),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.checkConfig(cmd.Context(), args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) },
 	}
 }
 
-func (a *app) checkConfig(ctx context.Context, file string) error {
-	name, src, err := a.readFile(ctx, file)
+func (a *app) checkConfig(file string) error {
+	name, src, err := a.readFile(file)
 	if err != nil {
 		return fmt.Errorf("reading the configuration: %w", err)
 	}
 	cfg, err := config.Parse(name, src)
 	if err != nil {
 		a.status = statusDenied
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSuffix(line, "\n"))
-		}
+		a.printErrors(err)
 		return nil
 	}
 	text, err := cfg.Effective().YAML()

@@ -34,7 +34,7 @@ Exit status: 0 nobody gains or loses anything, 1 somebody does, 2 could not work
 			"helm template . | kubectl-awsauth diff - -o json",
 			"git show main:aws-auth.yaml | kubectl-awsauth diff - aws-auth.yaml",
 		),
-		Args: usage(checkDiff),
+		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diff(cmd.Context(), o, args) },
 	}
 	o.connection.addTo(cmd)
@@ -42,12 +42,14 @@ Exit status: 0 nobody gains or loses anything, 1 somebody does, 2 could not work
 	return cmd
 }
 
-func checkDiff(_ *cobra.Command, args []string) error {
+func (o *diffOptions) check(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) != 1 && len(args) != 2:
 		return fmt.Errorf("%d arguments, but diff takes OLD and NEW, or NEW alone", len(args))
 	case len(args) == 2 && args[0] == stdinName && args[1] == stdinName:
 		return errOneStdin
+	case len(args) == 2:
+		return o.connection.unused(cmd, "OLD")
 	}
 	return nil
 }
@@ -56,7 +58,7 @@ var errOneStdin = errors.New("standard input can be read only once")
 
 func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	last := len(args) - 1
-	to, after, err := a.one(ctx, args[last], "the new version")
+	to, after, err := a.one(args[last], "the new version")
 	if err != nil {
 		return err
 	}
@@ -64,6 +66,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	a.noteUnloaded(from.name, before)
+	a.noteUnloaded(to.name, after)
 	changes := awsauth.DiffAccess(before.Load(), after.Load())
 	if len(changes) > 0 {
 		a.status = statusDenied
@@ -71,10 +75,22 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.write(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
+// noteUnloaded says which sections of a version give nothing to anybody because of their text.
+func (a *app) noteUnloaded(name string, o object) {
+	for _, t := range o.Parse().Texts {
+		switch {
+		case t.Syntax != nil:
+			a.note("%s of %s does not parse: nothing is loaded from it; kubectl awsauth lint shows where", t.Section, name)
+		case t.NotAList != nil:
+			a.note("%s of %s is not a list: nothing is loaded from it; kubectl awsauth lint shows where", t.Section, name)
+		}
+	}
+}
+
 // oldVersion is the file that is named, else the live object.
 func (a *app) oldVersion(ctx context.Context, o *diffOptions, files []string) (input, object, error) {
 	if len(files) > 0 {
-		return a.one(ctx, files[0], "the old version")
+		return a.one(files[0], "the old version")
 	}
 	in, err := a.live(ctx, &o.connection)
 	if err != nil {

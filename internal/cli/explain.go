@@ -33,7 +33,7 @@ Exit status: 0 mapped, 1 not mapped, 2 could not work.`,
 			"kubectl-awsauth explain arn:aws:sts::111122223333:assumed-role/admin/alice -f aws-auth.yaml",
 			"kubectl get configmap -n kube-system aws-auth -o yaml | kubectl-awsauth explain arn:aws:iam::111122223333:user/bob -f - -o json",
 		),
-		Args: usage(checkExplain),
+		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(cmd.Context(), o, args[0]) },
 	}
 	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or - for standard input")
@@ -43,9 +43,12 @@ Exit status: 0 mapped, 1 not mapped, 2 could not work.`,
 	return cmd
 }
 
-func checkExplain(_ *cobra.Command, args []string) error {
+func (o *explainOptions) check(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%d arguments, but explain takes one ARN", len(args))
+	}
+	if o.file != "" {
+		return o.connection.unused(cmd, "-f")
 	}
 	return nil
 }
@@ -56,7 +59,7 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 	if o.file == "" {
 		in, err = a.live(ctx, &o.connection)
 	} else {
-		in, err = a.read(ctx, o.file)
+		in, err = a.read(o.file)
 	}
 	if err != nil {
 		return err

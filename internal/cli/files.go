@@ -28,33 +28,66 @@ var manifestExtensions = []string{".yaml", ".yml", ".json"}
 // the manifests below it, and a pattern that the shell has left as it is what it matches. The list
 // takes some hundred bytes a file, and is all that grows with their number.
 func expand(args []string) []source {
-	var list []source
+	var list sources
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		switch {
 		case arg == stdinName:
-			list = append(list, source{name: arg})
+			list.add(source{name: arg})
 		case err == nil && info.IsDir():
-			list = append(list, folder(arg)...)
+			list.add(folder(arg)...)
 		case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?[{"):
-			list = append(list, matches(arg)...)
+			list.add(matches(arg)...)
 		default:
-			list = append(list, source{name: arg})
+			list.add(source{name: arg})
 		}
 	}
-	return list
+	return list.list
+}
+
+// sources are files, each once.
+type sources struct {
+	list []source
+	at   map[string]int // in list, by what the name leads to
+}
+
+func (s *sources) add(more ...source) {
+	for _, m := range more {
+		key := filepath.Clean(m.name)
+		if absolute, err := filepath.Abs(m.name); err == nil && m.name != stdinName {
+			key = absolute
+		}
+		if i, ok := s.at[key]; ok {
+			s.list[i].found = s.list[i].found && m.found
+			continue
+		}
+		if s.at == nil {
+			s.at = make(map[string]int)
+		}
+		s.at[key] = len(s.list)
+		s.list = append(s.list, m)
+	}
 }
 
 // folder lists the manifests below a folder, in the order of their names. Hidden folders and
-// node_modules are left out, and links to folders are not followed, so that they cannot go round.
+// node_modules are left out, and links to folders are not followed, so that they cannot go round;
+// but for the folder itself, which may be a link.
 func folder(root string) []source {
 	var list []source
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	target, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return []source{{name: root, err: err}}
+	}
+	err = filepath.WalkDir(target, func(name string, entry fs.DirEntry, err error) error {
+		top := name == target
+		if relative, e := filepath.Rel(target, name); e == nil {
+			name = filepath.Join(root, relative)
+		}
 		switch {
 		case err != nil:
 			list = append(list, source{name: name, err: err})
 		case entry.IsDir():
-			if name != root && skipped(entry.Name()) {
+			if !top && skipped(entry.Name()) {
 				return fs.SkipDir
 			}
 		case slices.Contains(manifestExtensions, strings.ToLower(filepath.Ext(name))) && isFile(name, entry):
@@ -85,7 +118,7 @@ func isFile(name string, entry fs.DirEntry) bool {
 func matches(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {
-		if info, err := os.Stat(name); err == nil && info.IsDir() { // a link that is not followed
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a link to a folder, or a device
 			return true
 		}
 		return !strings.Contains(pattern, "node_modules") && slices.Contains(strings.Split(filepath.ToSlash(name), "/"), "node_modules")

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +29,12 @@ const (
 type object struct {
 	*awsauth.Object // nil where a Terraform plan deletes the object
 
-	before   *awsauth.Object // what a Terraform plan takes away; else nil
-	line     int             // where it begins; 0 where inText
-	resource string          // its address in Terraform
-	inText   bool            // places count within the text of a key
+	before   *awsauth.Object // what a Terraform plan changes or takes away; else nil
+	replaced bool            // the plan deletes before, which leaves left, and then creates the object
+	left     *awsauth.Object
+	line     int    // where it begins; 0 where inText
+	resource string // its address in Terraform
+	inText   bool   // places count within the text of a key
 }
 
 // input is what was read: a file, standard input, or the object of a cluster.
@@ -45,23 +47,26 @@ type input struct {
 }
 
 // read reads a file, or standard input, and finds its aws-auth.
-func (a *app) read(ctx context.Context, name string) (input, error) {
-	label, src, err := a.readFile(ctx, name)
+func (a *app) read(name string) (input, error) {
+	label, src, err := a.readFile(name)
 	if err != nil {
 		return input{}, fmt.Errorf("reading manifests: %w", err)
 	}
-	return parse(label, src), nil
+	return parse(label, src)
 }
 
 // parse finds the aws-auth in manifests, or in what terraform show -json has written.
-func parse(label string, src []byte) input {
+func parse(label string, src []byte) (input, error) {
 	in := input{name: label}
+	if err := awsauth.NotShown(src); err != nil {
+		return in, fmt.Errorf("%s: %w", label, err)
+	}
 	var errs []error
 	if awsauth.IsTerraform(src) {
 		var resources []awsauth.Resource
 		resources, errs = awsauth.ParseTerraform(src)
 		for _, r := range resources {
-			in.objects = append(in.objects, object{Object: r.After, before: r.Before, resource: r.Address, inText: true})
+			in.objects = append(in.objects, object{Object: r.After, before: r.Before, replaced: r.Replaced, left: r.Left, resource: r.Address, inText: true})
 		}
 	} else {
 		var manifests []awsauth.Manifest
@@ -82,18 +87,18 @@ func parse(label string, src []byte) input {
 		}
 		in.problems = append(in.problems, p)
 	}
-	return in
+	return in, nil
 }
 
 // readFile reads a file, or standard input; label is its name in the output.
-func (a *app) readFile(ctx context.Context, name string) (label string, src []byte, err error) {
-	if err := ctx.Err(); err != nil {
-		return "", nil, fmt.Errorf("stopped before %s: %w", name, err)
-	}
+func (a *app) readFile(name string) (label string, src []byte, err error) {
 	if name == stdinName {
 		src, err = io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
 		if err == nil && len(src) > maxStdin {
 			err = fmt.Errorf("standard input has more than the %d MiB that are read; keep what holds aws-auth", maxStdin>>20)
+		}
+		if err == nil && len(bytes.TrimSpace(src)) == 0 {
+			err = errors.New("nothing came on standard input; did the command before it fail?")
 		}
 		return stdinLabel, src, err
 	}
@@ -102,6 +107,9 @@ func (a *app) readFile(ctx context.Context, name string) (label string, src []by
 		return name, nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return name, nil, fmt.Errorf("%s is a folder; name a file in it", name)
+	}
 	src, err = io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(src) > maxFile {
 		err = &tooLargeError{name}
@@ -151,8 +159,8 @@ func (in input) only() (object, error) {
 
 // one reads an input that must have exactly one aws-auth and nothing that cannot be read; what says
 // what it is for.
-func (a *app) one(ctx context.Context, name, what string) (input, object, error) {
-	in, err := a.read(ctx, name)
+func (a *app) one(name, what string) (input, object, error) {
+	in, err := a.read(name)
 	if err != nil {
 		return in, object{}, err
 	}

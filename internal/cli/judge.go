@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
-	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +31,7 @@ type outcome struct {
 
 	denied, warned int
 	notes          []string
-	unread         bool  // it does not parse, and does not look like an aws-auth
+	unread         bool  // it does not parse and does not look like an aws-auth, or must be rendered
 	err            error // why it could not be read
 }
 
@@ -49,9 +45,9 @@ func (l *linter) live(in input) error {
 
 // files judges files, several at a time, and reports them in their order. Only so many of them are
 // in memory as are worked on, and as many more that wait for an earlier one.
-func (l *linter) files(ctx context.Context, args []string) error {
+func (l *linter) files(args []string) error {
 	sources := expand(args)
-	outcomes, stop := l.start(ctx, sources)
+	outcomes, stop := l.start(sources)
 	defer stop()
 	progress := newProgress(l.app.stderr, len(sources))
 	tick := time.NewTicker(100 * time.Millisecond) // as often as an eye can follow
@@ -74,13 +70,10 @@ func (l *linter) files(ctx context.Context, args []string) error {
 		if err := l.add(o); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			break // one file says so, and the others are not read either
-		}
 	}
 	progress.clear()
 	if l.total.Objects == 0 && l.total.Problems == 0 {
-		fmt.Fprintf(l.app.stderr, "note: no aws-auth in %s\n", listed(args, len(sources)))
+		l.app.note("no aws-auth in %s", listed(args, len(sources)))
 	} else if len(sources) > 1 {
 		defer func() { fmt.Fprintln(l.app.stderr, l.total) }()
 	}
@@ -97,7 +90,7 @@ func listed(args []string, files int) string {
 
 // start works on the files. What it returns yields an outcome for each, in their order; stop ends
 // the work early.
-func (l *linter) start(ctx context.Context, sources []source) (outcomes <-chan chan outcome, stop func()) {
+func (l *linter) start(sources []source) (outcomes <-chan chan outcome, stop func()) {
 	type job struct {
 		source
 		done chan outcome
@@ -107,7 +100,7 @@ func (l *linter) start(ctx context.Context, sources []source) (outcomes <-chan c
 	for range workers {
 		go func() {
 			for j := range jobs {
-				j.done <- l.file(ctx, j.source)
+				j.done <- l.file(j.source)
 			}
 		}()
 	}
@@ -134,7 +127,7 @@ func (l *linter) start(ctx context.Context, sources []source) (outcomes <-chan c
 // add reports and counts an outcome.
 func (l *linter) add(o outcome) error {
 	for _, note := range o.notes {
-		fmt.Fprintf(l.app.stderr, "note: %s\n", note)
+		l.app.note("%s", note)
 	}
 	t := &l.total
 	t.Files++
@@ -167,7 +160,7 @@ func (o *outcome) silent() bool {
 func (l *linter) end() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
-		t.Verdict = validate.Refuse // what could not be read has not been found good
+		t.Verdict = report.Failed // what could not be read has not been found good
 		l.app.status = statusFailed
 	case t.Denied > 0:
 		t.Verdict = validate.Refuse
@@ -181,11 +174,11 @@ func (l *linter) end() error {
 }
 
 // file reads and judges a file.
-func (l *linter) file(ctx context.Context, s source) outcome {
+func (l *linter) file(s source) outcome {
 	if s.err != nil {
 		return unreadFile(s.name, s.err)
 	}
-	label, src, err := l.app.readFile(ctx, s.name)
+	label, src, err := l.app.readFile(s.name)
 	if large := (*tooLargeError)(nil); s.found && errors.As(err, &large) {
 		if named, e := namesAWSAuth(s.name); e == nil && !named {
 			return outcome{File: report.File{Name: label}}
@@ -194,17 +187,16 @@ func (l *linter) file(ctx context.Context, s source) outcome {
 	if err != nil {
 		return unreadFile(label, fmt.Errorf("reading manifests: %w", err))
 	}
-	if s.found && cannotName(src) {
-		return outcome{File: report.File{Name: label}}
+	if !s.found {
+		return l.parsed(parse(label, src))
 	}
-	in := parse(label, src)
-	switch {
-	case !s.found || len(in.objects) > 0:
-	case in.foreign:
-		return outcome{File: report.File{Name: label}}
-	case len(in.problems) > 0 && !nameLine.Match(src):
-		note := in.problems[0].Place() + ": not read, and does not look like an aws-auth: " + in.problems[0].Message
-		return outcome{File: report.File{Name: label}, unread: true, notes: []string{note}}
+	return l.foundFile(label, src)
+}
+
+// parsed judges what was read, if it could be.
+func (l *linter) parsed(in input, err error) outcome {
+	if err != nil {
+		return unreadFile(in.name, err)
 	}
 	return l.judge(in)
 }
@@ -213,46 +205,11 @@ func unreadFile(name string, err error) outcome {
 	return outcome{err: err, File: report.File{Name: name, Problems: []report.Problem{{File: name, Message: err.Error()}}}}
 }
 
-// nameLine matches the name of an aws-auth in YAML or JSON.
-var nameLine = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
-
-// cannotName reports whether a text cannot be that of an aws-auth whatever it is: the name does not
-// stand there, and without an escape or a tag it cannot be written in another way.
-func cannotName(src []byte) bool {
-	return !bytes.Contains(src, []byte("aws-auth")) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
-}
-
-// namesAWSAuth looks for the name of an aws-auth in a file of any size.
-func namesAWSAuth(name string) (bool, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	const keep = 256 // more than the name with all that stands around it
-	buffer := make([]byte, 1<<20)
-	kept := 0
-	for {
-		n, err := io.ReadFull(f, buffer[kept:])
-		text := buffer[:kept+n]
-		if nameLine.Match(text) {
-			return true, nil
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		kept = copy(buffer, text[len(text)-keep:])
-	}
-}
-
 // judge judges every aws-auth of an input.
 func (l *linter) judge(in input) outcome {
 	o := outcome{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects)}}
 	for _, object := range in.objects {
-		v := validate.Judge(l.changeTo(object), l.policy)
+		v := l.verdict(object)
 		for _, f := range v.Findings {
 			o.Findings = append(o.Findings, report.Finding{File: in.name, Resource: object.resource, InText: object.inText, Finding: f})
 		}
@@ -270,15 +227,40 @@ func (l *linter) judge(in input) outcome {
 	return o
 }
 
-// changeTo is the change to an aws-auth. What a Terraform plan deletes is judged as such.
+// verdict judges the change to an aws-auth. One that a Terraform plan replaces is deleted, and is also
+// changed from what it was to what it will be: of the two verdicts the severer one counts.
+func (l *linter) verdict(o object) validate.Verdict {
+	v := validate.Judge(l.changeTo(o), l.policy)
+	if !o.replaced {
+		return v
+	}
+	gone := validate.Judge(l.changeTo(object{Object: o.left, before: o.before}), l.policy)
+	for _, f := range gone.Findings {
+		said := func(other validate.Finding) bool {
+			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
+		}
+		if i := slices.IndexFunc(v.Findings, said); i < 0 {
+			v.Findings = append(v.Findings, f)
+		} else if f.Severity == validate.Deny {
+			v.Findings[i].Severity = f.Severity
+		}
+	}
+	if v.Action == validate.Allow || gone.Action == validate.Refuse {
+		v.Action = gone.Action
+	}
+	return v
+}
+
+// changeTo is the change to an aws-auth: an edit of the version in --old, else of what a Terraform
+// plan changes or deletes, else none.
 func (l *linter) changeTo(o object) validate.Change {
 	c := l.change
 	c.New = o.Object
-	if o.before != nil {
+	if o.before != nil && c.Old == nil {
 		c.Old, c.Operation = o.before, validate.Update
-		if o.Object == nil {
-			c.Operation = validate.Delete
-		}
+	}
+	if o.Object == nil {
+		c.Operation = validate.Delete
 	}
 	if c.New != nil && c.New.Annotations[validate.BreakGlassAnnotation] != "" {
 		judged := *c.New // a file does not say who will set it

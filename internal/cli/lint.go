@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,12 +34,17 @@ func (a *app) lintCommand() *cobra.Command {
 Each FILE is YAML or JSON with any number of manifests, what terraform show -json prints of a plan or
 a state, - for standard input, a folder, or a pattern, in which ** stands for any folders. In a folder
 *.yaml, *.yml and *.json are read, but for hidden folders and node_modules. Only aws-auth is judged;
-other files of a folder are passed over, also those that do not parse. Without FILE the live object of
-the current context is judged.
+other files of a folder are passed over, also those that do not parse, and of a Helm chart's templates
+only those that need no rendering are judged. Without FILE the live object of the current context is
+judged.
 
 Without --old every version is judged by itself. With --old it is judged as an edit of that version:
-who would lose access counts, faults that stood before are warnings, and the text ends with who gains
-and who loses what.
+who would lose access counts, faults that stood before are warnings, warnings that stood before are
+left out, and the findings of a file end with who gains and who loses what. So is what a Terraform plan
+changes, as an edit of what it was; what the plan replaces is judged as deleted, too. Who applies the
+plan is not known.
+
+With mode warn in the config nothing is denied, whatever --rule says.
 
 A live object and Terraform have no lines to show: there LINE:COLUMN count within the text of the key.
 
@@ -64,7 +68,7 @@ Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
 	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the version that is replaced")
 	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of who makes the edit, as aws sts get-caller-identity prints it; needs --old")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE`: protected principals, severities and more")
-	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` makes a rule deny, warn or off, whatever the config says; may stand several times")
+	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` makes a rule deny, warn or off, in place of rules in the config; may stand several times")
 	o.connection.addTo(cmd)
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
 	completeBy(cmd, "rule", completeSetting)
@@ -72,7 +76,7 @@ Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
 	return cmd
 }
 
-func (o *lintOptions) check(_ *cobra.Command, files []string) error {
+func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
 	switch {
 	case len(files) == 0 && o.old != "":
 		return errors.New("--old needs a FILE: the version that replaces it")
@@ -81,6 +85,9 @@ func (o *lintOptions) check(_ *cobra.Command, files []string) error {
 	}
 	if i := slices.Index(files, stdinName); i >= 0 && (o.old == stdinName || slices.Contains(files[i+1:], stdinName)) {
 		return errOneStdin
+	}
+	if len(files) > 0 {
+		return o.connection.unused(cmd, "FILE")
 	}
 	return nil
 }
@@ -95,7 +102,7 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 	}
 	l := &linter{app: a, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
 	if o.old != "" {
-		if err := l.edit(cmd.Context(), o); err != nil {
+		if err := l.edit(o); err != nil {
 			return err
 		}
 	}
@@ -109,7 +116,7 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 		}
 		return l.live(in)
 	}
-	return l.files(cmd.Context(), args)
+	return l.files(args)
 }
 
 // ruleError is a --rule that cannot be meant.
@@ -169,8 +176,8 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 }
 
 // edit makes the change an edit of the version in --old, by --as-arn.
-func (l *linter) edit(ctx context.Context, o *lintOptions) error {
-	in, old, err := l.app.one(ctx, o.old, "the version that is replaced")
+func (l *linter) edit(o *lintOptions) error {
+	in, old, err := l.app.one(o.old, "the version that is replaced")
 	if err != nil {
 		return err
 	}

@@ -103,20 +103,6 @@ func TestUnreadableFolder(t *testing.T) {
 	}
 }
 
-// TestStoppedOnce: a run of many files that was stopped says so once.
-func TestStoppedOnce(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 50 {
-		writeFile(t, filepath.Join(dir, fmt.Sprintf("%02d.yaml", i)), manifest(0))
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	status, stdout, stderr := run(ctx, t, "", "lint", dir)
-	if status != 2 || stdout != "" || strings.Count(stderr, "stopped before") != 1 {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
-	}
-}
-
 // BenchmarkLintFolder judges a folder of files with 20 entries each; ns/op is for one file.
 func BenchmarkLintFolder(b *testing.B) {
 	const files = 100

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,16 @@ func (c *connection) addTo(cmd *cobra.Command) {
 	}
 }
 
+// unused refuses the flags where a file is named by an argument: the cluster would not be asked.
+func (*connection) unused(cmd *cobra.Command, argument string) error {
+	for _, flag := range []string{"context", "kubeconfig"} {
+		if cmd.Flags().Changed(flag) {
+			return fmt.Errorf("--%s is for reading the live object, which is read only without %s", flag, argument)
+		}
+	}
+	return nil
+}
+
 // live reads the aws-auth of the current context, and nothing else of the cluster.
 func (a *app) live(ctx context.Context, c *connection) (input, error) {
 	client, name, err := c.client()
@@ -46,7 +57,12 @@ func (a *app) live(ctx context.Context, c *connection) (input, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	if err := client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Do(ctx).Into(&cm); err != nil {
+	var kind string
+	answer := client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Do(ctx).ContentType(&kind)
+	if err := answer.Into(&cm); err != nil {
+		if strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html") {
+			err = fmt.Errorf("a page of HTML came instead, as from a proxy or a login; is the server in the kubeconfig the API server? (%w)", err)
+		}
 		return input{}, liveError(name, err)
 	}
 	o := &awsauth.Object{

@@ -118,6 +118,24 @@ func TestLiveErrors(t *testing.T) {
 	}
 }
 
+// TestLiveHTML: a proxy that asks to log in does not look like a missing serializer.
+func TestLiveHTML(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(status)
+			fmt.Fprint(w, "<!DOCTYPE html><html>Sign in</html>")
+		}))
+		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+		writeFile(t, kubeconfig, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":%q}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`, server.URL))
+		code, _, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig)
+		server.Close()
+		if code != 2 || !strings.HasPrefix(stderr, "error: reading kube-system/aws-auth in the context prod: a page of HTML came instead, as from a proxy or a login; ") {
+			t.Errorf("%d: status %d, %s", status, code, stderr)
+		}
+	}
+}
+
 // TestLiveUnreachable: a cluster that is not there is an error with its name.
 func TestLiveUnreachable(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")

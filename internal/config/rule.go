@@ -5,7 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -47,5 +46,5 @@ func ruleHint(id string) string {
 	if name, ok := nearestOf(ids, id); ok {
 		return "write " + name
 	}
-	return "the rules are " + strings.Join(ids, ", ")
+	return "kubectl awsauth rules lists them"
 }

@@ -24,7 +24,7 @@ func (a Access) Text(w io.Writer) error {
 }
 
 func (a Access) text(b *strings.Builder) {
-	fmt.Fprintf(b, "access: %s → %s\n", oneLine(a.Old), oneLine(a.New))
+	fmt.Fprintf(b, "access: %s → %s\n", OneLine(a.Old), OneLine(a.New))
 	if len(a.Changes) == 0 {
 		b.WriteString("    nobody gains or loses anything\n")
 	}
@@ -37,10 +37,10 @@ var signs = map[string]string{gained: "+", lost: "-", changed: "~"}
 
 func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	if isAccount(c) {
-		fmt.Fprintf(b, "%s everybody in the account %s\n    username: their own ARN\n    groups:   none\n", signs[changeOf(c)], oneLine(c.ARN))
+		fmt.Fprintf(b, "%s everybody in the account %s\n    username: their own ARN\n    groups:   none\n", signs[changeOf(c)], OneLine(c.ARN))
 		return
 	}
-	fmt.Fprintf(b, "%s %s\n", signs[changeOf(c)], oneLine(c.ARN))
+	fmt.Fprintf(b, "%s %s\n", signs[changeOf(c)], OneLine(c.ARN))
 	usernames := func(entries []*awsauth.Entry) string {
 		return alternatives(entries, func(e *awsauth.Entry) string { return e.Username })
 	}
@@ -57,7 +57,7 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 		groups []string
 	}{{"gains", c.Gained}, {"loses", c.Lost}} {
 		if len(l.groups) > 0 {
-			fmt.Fprintf(b, "    %s:    %s\n", l.name, oneLine(strings.Join(l.groups, ", ")))
+			fmt.Fprintf(b, "    %s:    %s\n", l.name, OneLine(strings.Join(l.groups, ", ")))
 		}
 	}
 }
@@ -78,7 +78,7 @@ func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) st
 func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
 	var list []string
 	for _, e := range entries {
-		text := oneLine(value(e))
+		text := OneLine(value(e))
 		if text == "" {
 			text = "none"
 		}

@@ -20,10 +20,10 @@ func NewGitHub(w io.Writer) *GitHub { return &GitHub{w} }
 func (g *GitHub) Add(f File) error {
 	var b strings.Builder
 	for _, p := range f.Problems {
-		command(&b, "error", p.File, p.Line, p.Column, "awsauth-guard", oneLine(p.Message))
+		command(&b, "error", p.File, p.Line, p.Column, "awsauth-guard", OneLine(p.Message))
 	}
 	for _, f := range f.Findings {
-		level, line, column, message := "warning", f.Line, f.Column, oneLine(f.Message)
+		level, line, column, message := "warning", f.Line, f.Column, OneLine(f.Message)
 		if f.Severity == validate.Deny {
 			level = "error"
 		}
@@ -31,7 +31,7 @@ func (g *GitHub) Add(f File) error {
 			line, column, message = 0, 0, f.place()+": "+message
 		}
 		if f.Hint != "" {
-			message += "\n" + oneLine(f.Hint)
+			message += "\n" + OneLine(f.Hint)
 		}
 		command(&b, level, f.File, line, column, f.Rule, message)
 	}
@@ -47,7 +47,7 @@ var (
 )
 
 func command(b *strings.Builder, level, file string, line, column int, title, message string) {
-	fmt.Fprintf(b, "::%s file=%s", level, propertyEscapes.Replace(file))
+	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(propertyEscapes.Replace(file)))
 	if line > 0 {
 		fmt.Fprintf(b, ",line=%d,col=%d", line, column)
 	}

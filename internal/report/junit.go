@@ -9,29 +9,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JUnit writes a test suite in which each file with an aws-auth, or with an error, is a test case.
+// JUnit writes a test suite in which each file with an aws-auth, or with an error, is a test case. The
+// suite begins with its counts, so that its cases wait for the end.
 type JUnit struct {
-	w     io.Writer
-	suite junitSuite
+	w                       io.Writer
+	cases                   spool
+	tests, failures, errors int
 }
 
 // NewJUnit returns a JUnit.
-func NewJUnit(w io.Writer) *JUnit { return &JUnit{w: w, suite: junitSuite{Name: "awsauth-guard"}} }
+func NewJUnit(w io.Writer) *JUnit { return &JUnit{w: w} }
 
-type junitSuites struct {
-	XMLName xml.Name   `xml:"testsuites"`
-	Suite   junitSuite `xml:"testsuite"`
-}
-
-type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
+// suiteName is the name of the suite.
+const suiteName = "awsauth-guard"
 
 type junitCase struct {
+	XMLName xml.Name      `xml:"testcase"`
 	Name    string        `xml:"name,attr"`
 	Class   string        `xml:"classname,attr"`
 	File    string        `xml:"file,attr"`
@@ -46,13 +39,13 @@ type junitOutcome struct {
 	Text    string `xml:",chardata"`
 }
 
-// Add keeps the case of a file. Readers take the first failure of a case only, so that all denials
+// Add adds the case of a file. Readers take the first failure of a case only, so that all denials
 // are one.
 func (j *JUnit) Add(f File) error {
 	if f.Objects == 0 && len(f.Problems) == 0 {
 		return nil
 	}
-	c := junitCase{Name: oneLine(f.Name), Class: j.suite.Name, File: oneLine(f.Name)}
+	c := junitCase{Name: OneLine(f.Name), Class: suiteName, File: OneLine(f.Name)}
 	var denials, warnings strings.Builder
 	denied := 0
 	for _, finding := range f.Findings {
@@ -61,14 +54,11 @@ func (j *JUnit) Add(f File) error {
 			b = &denials
 			denied++
 		}
-		fmt.Fprintf(b, "%s: %s: %s [%s]\n", finding.place(), finding.Severity, oneLine(finding.Message), finding.Rule)
-		if finding.Hint != "" {
-			fmt.Fprintf(b, "    hint: %s\n", oneLine(finding.Hint))
-		}
+		finding.text(b, string(finding.Severity))
 	}
 	c.Output = warnings.String()
 	if denied > 0 {
-		j.suite.Failures++
+		j.failures++
 		c.Failure = &junitOutcome{count(denied, "denial"), string(validate.Refuse), denials.String()}
 	}
 	if len(f.Problems) > 0 {
@@ -76,23 +66,28 @@ func (j *JUnit) Add(f File) error {
 		for _, p := range f.Problems {
 			b.WriteString(p.String() + "\n")
 		}
-		j.suite.Errors++
+		j.errors++
 		c.Error = &junitOutcome{"the file could not be judged", "error", b.String()}
 	}
-	j.suite.Tests++
-	j.suite.Cases = append(j.suite.Cases, c)
-	return nil
+	j.tests++
+	e := xml.NewEncoder(&j.cases)
+	e.Indent("    ", "  ")
+	if err := e.Encode(c); err != nil {
+		return fmt.Errorf("encoding XML: %w", err)
+	}
+	_, err := io.WriteString(&j.cases, "\n")
+	return err
 }
 
 // End writes the document.
 func (j *JUnit) End(Total) error {
-	var b strings.Builder
-	b.WriteString(xml.Header)
-	e := xml.NewEncoder(&b)
-	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Suite: j.suite}); err != nil {
-		return fmt.Errorf("encoding XML: %w", err)
+	head := fmt.Sprintf("%s<testsuites>\n  <testsuite name=%q tests=\"%d\" failures=\"%d\" errors=\"%d\">\n", xml.Header, suiteName, j.tests, j.failures, j.errors)
+	if _, err := io.WriteString(j.w, head); err != nil {
+		return err
 	}
-	b.WriteString("\n")
-	return flush(j.w, &b)
+	if err := j.cases.drain(j.w); err != nil {
+		return err
+	}
+	_, err := io.WriteString(j.w, "  </testsuite>\n</testsuites>\n")
+	return err
 }

@@ -41,14 +41,14 @@ type Problem struct {
 	Message      string
 }
 
-func (p Problem) String() string { return p.Place() + ": error: " + oneLine(p.Message) }
+func (p Problem) String() string { return p.Place() + ": error: " + OneLine(p.Message) }
 
 // Place is where the problem stands, as people read it.
 func (p Problem) Place() string {
 	if p.Line == 0 {
-		return oneLine(p.File)
+		return OneLine(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", oneLine(p.File), p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", OneLine(p.File), p.Line, p.Column)
 }
 
 // Total is what a run comes to.
@@ -58,10 +58,13 @@ type Total struct {
 	Denied   int // aws-auth with at least one denial
 	Warned   int // aws-auth with warnings and no denial
 	Problems int // files that could not be read or judged
-	Unread   int // files that do not parse and do not look like an aws-auth
-	// Verdict is the severest of all files, [validate.Refuse] where one could not be judged.
+	Unread   int // files that do not parse and do not look like an aws-auth, and templates of charts
+	// Verdict is the severest of all files, [Failed] where one could not be judged.
 	Verdict validate.Action
 }
+
+// Failed is the verdict on a run in which something could not be read or judged.
+const Failed validate.Action = "error"
 
 // String counts on one line.
 func (t Total) String() string {
@@ -99,9 +102,11 @@ type Access struct {
 	Changes  []awsauth.AccessChange
 }
 
-// oneLine writes control characters and invisible ones, which values may bring with them, as
-// escapes, so that a finding stays on its line and a terminal is not told what to do.
-func oneLine(s string) string {
+// OneLine writes control characters and invisible ones, which values may bring with them, as
+// escapes, so that a text stays on its line and a terminal is not told what to do. Nor is a runner
+// of GitHub: it takes ##[ for a command anywhere in a line, and :: at its beginning (actions/runner at
+// 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
+func OneLine(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {
@@ -111,22 +116,36 @@ func oneLine(s string) string {
 		quoted := strconv.QuoteRune(r)
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
-	return b.String()
+	line := brokenMark(b.String())
+	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
+		line = line[:len(line)-len(rest)] + `\x3a` + rest[1:]
+	}
+	return line
 }
+
+func brokenMark(line string) string { return strings.ReplaceAll(line, "##[", `#\x23[`) }
 
 // place is where a finding stands, as people read it.
 func (f Finding) place() string {
-	at := oneLine(f.File)
+	at := OneLine(f.File)
 	if f.Resource != "" {
-		at += ": " + oneLine(f.Resource)
+		at += ": " + OneLine(f.Resource)
 	}
 	switch {
 	case !f.InText:
 		return fmt.Sprintf("%s:%d:%d", at, f.Line, f.Column)
 	case f.Line == 0:
-		return at + ": " + oneLine(f.Path)
+		return at + ": " + OneLine(f.Path)
 	}
-	return fmt.Sprintf("%s: %s:%d:%d", at, oneLine(f.Path), f.Line, f.Column)
+	return fmt.Sprintf("%s: %s:%d:%d", at, OneLine(f.Path), f.Line, f.Column)
+}
+
+// text writes a finding on one line and its hint on the next; severity is as it is to be shown.
+func (f Finding) text(b *strings.Builder, severity string) {
+	fmt.Fprintf(b, "%s: %s: %s [%s]\n", f.place(), severity, OneLine(f.Message), f.Rule)
+	if f.Hint != "" {
+		fmt.Fprintf(b, "    hint: %s\n", OneLine(f.Hint))
+	}
 }
 
 // flush writes a text in one piece, so that a reader never sees half a file's findings.

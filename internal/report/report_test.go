@@ -2,7 +2,11 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,12 +89,130 @@ func TestColours(t *testing.T) {
 
 func TestJSONOfNothing(t *testing.T) {
 	for edits, want := range map[bool]string{
-		false: "{\n  \"verdict\": \"deny\",\n  \"findings\": []\n}\n",
-		true:  "{\n  \"verdict\": \"deny\",\n  \"findings\": [],\n  \"access\": []\n}\n",
+		false: "{\n  \"findings\": [],\n  \"errors\": [],\n  \"verdict\": \"deny\"\n}\n",
+		true:  "{\n  \"findings\": [],\n  \"access\": [],\n  \"errors\": [],\n  \"verdict\": \"deny\"\n}\n",
 	} {
 		got := write(t, func(w io.Writer) lint { return report.NewJSON(w, edits) }, report.File{Name: "a"})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+// TestJSON: what is written piece by piece is what an encoder writes of the whole.
+func TestJSON(t *testing.T) {
+	got := write(t, func(w io.Writer) lint { return report.NewJSON(w, true) }, append(hostile, report.File{
+		Name: "n.yaml", Access: []report.Access{access(nil, map[string]string{"mapAccounts": `["111122223333", "444455556666"]`})},
+	})...)
+	var order struct {
+		Findings []any  `json:"findings"`
+		Access   []any  `json:"access"`
+		Errors   []any  `json:"errors"`
+		Verdict  string `json:"verdict"`
+	}
+	if err := json.Unmarshal([]byte(got), &order); err != nil {
+		t.Fatalf("%v\n%s", err, got)
+	}
+	if len(order.Findings) != 4 || len(order.Access) != 2 || order.Verdict != "deny" {
+		t.Errorf("%+v", order)
+	}
+	want := []any{
+		map[string]any{"file": "broken\n.yaml", "line": 2.0, "column": 1.0, "message": "is\n::error::x"},
+		map[string]any{"file": "broken\n.yaml", "line": 0.0, "column": 0.0, "message": "cannot be read"},
+	}
+	if diff := cmp.Diff(want, order.Errors); diff != "" {
+		t.Error(diff)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, []byte(strings.TrimSpace(got)), "", "  "); err != nil || indented.String()+"\n" != got {
+		t.Errorf("%v: the indent is another one (-want +got):\n%s", err, cmp.Diff(indented.String()+"\n", got))
+	}
+}
+
+// TestStreams: what a file has brought is written with it, and not kept until the end.
+func TestStreams(t *testing.T) {
+	for name, form := range map[string]func(io.Writer) lint{
+		"text": func(w io.Writer) lint { return report.NewText(w, false) }, "github": func(w io.Writer) lint { return report.NewGitHub(w) },
+		"json": func(w io.Writer) lint { return report.NewJSON(w, true) }, "sarif": sarif,
+	} {
+		var b bytes.Buffer
+		l := form(&b)
+		for i, f := range hostile[:2] {
+			before := b.Len()
+			if err := l.Add(f); err != nil {
+				t.Fatal(err)
+			}
+			if written := b.String()[before:]; !strings.Contains(written, "role-path") {
+				t.Errorf("%s: of file %d nothing is written:\n%s", name, i, written)
+			}
+		}
+	}
+}
+
+// TestManyFiles: what has to wait for the end is complete and in order, however much it is.
+func TestManyFiles(t *testing.T) {
+	const files = 3000
+	message := strings.Repeat("x", 1000)
+	list := make([]report.File, files)
+	for i := range list {
+		name := fmt.Sprintf("f%05d.yaml", i)
+		list[i] = report.File{
+			Name: name, Objects: 1,
+			Findings: []report.Finding{{File: name, Finding: validate.Finding{Rule: "role-path", Severity: validate.Deny, Message: message}}},
+			Access:   []report.Access{access(nil, map[string]string{"mapAccounts": fmt.Sprintf("[%q]", fmt.Sprintf("%012d", i))})},
+		}
+	}
+	var suite struct {
+		Suite struct {
+			Tests int `xml:"tests,attr"`
+			Cases []struct {
+				Name string `xml:"name,attr"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	text := write(t, func(w io.Writer) lint { return report.NewJUnit(w) }, list...)
+	if err := xml.Unmarshal([]byte(text), &suite); err != nil || suite.Suite.Tests != files || len(suite.Suite.Cases) != files {
+		t.Fatalf("%v: %d tests, %d cases", err, suite.Suite.Tests, len(suite.Suite.Cases))
+	}
+	var object struct {
+		Access []struct {
+			Principal string `json:"principal"`
+		} `json:"access"`
+	}
+	text = write(t, func(w io.Writer) lint { return report.NewJSON(w, true) }, list...)
+	if err := json.Unmarshal([]byte(text), &object); err != nil || len(object.Access) != files {
+		t.Fatalf("%v: %d changes", err, len(object.Access))
+	}
+	for i := range files {
+		if name, account := fmt.Sprintf("f%05d.yaml", i), fmt.Sprintf("%012d", i); suite.Suite.Cases[i].Name != name || object.Access[i].Principal != account {
+			t.Fatalf("%s, %s in the place of %d", suite.Suite.Cases[i].Name, object.Access[i].Principal, i)
+		}
+	}
+}
+
+// TestOneLine: no value ends its line, and none is a command to a terminal or to a runner of GitHub.
+func TestOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\n::error::b\x1b[1m":       `a\n::error::b\x1b[1m`,
+		"a ##[error]b ###[group]":    `a #\x23[error]b ##\x23[group]`,
+		"  ::stop-commands::x":       `  \x3a:stop-commands::x`,
+		"::add-mask::/aws-auth.yaml": `\x3a:add-mask::/aws-auth.yaml`,
+		"a::b # [c]":                 "a::b # [c]",
+	} {
+		if got := report.OneLine(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+	f := report.File{
+		Name: "##[a].yaml", Objects: 1, Problems: []report.Problem{{File: "##[a].yaml", Message: "##[b]"}},
+		Findings: []report.Finding{{File: "##[a].yaml", Resource: "##[r]", InText: true, Finding: validate.Finding{Rule: "r", Severity: validate.Deny, Message: "##[m]", Hint: "##[h]"}}},
+	}
+	for name, form := range map[string]func(io.Writer) lint{
+		"text": func(w io.Writer) lint { return report.NewText(w, false) }, "github": func(w io.Writer) lint { return report.NewGitHub(w) },
+		"junit": func(w io.Writer) lint { return report.NewJUnit(w) },
+	} {
+		if got := write(t, form, f); strings.Contains(got, "##[") {
+			t.Errorf("%s:\n%s", name, got)
 		}
 	}
 }
@@ -159,5 +281,13 @@ func TestRuleMarkdown(t *testing.T) {
 		"```yaml\nrules:\n  some-rule: deny\n```\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
+		for severity, old := range map[validate.Severity]string{validate.Deny: "warns only", validate.Warn: "is left out"} {
+			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
+			if old = "a fault that stood in the old one " + old + ".\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
+				t.Errorf("no %q or %q in\n%s", want, old, got)
+			}
+		}
 	}
 }

@@ -51,9 +51,21 @@ func (r Rules) byID() Rules {
 
 // scopes say what the rules of a scope look at.
 var scopes = map[validate.Scope]struct{ name, meaning string }{
-	validate.OfDocument: {"document", "the object as it is written; in an update, a fault that stood in the old one warns only"},
+	validate.OfDocument: {"document", "the object as it is written"},
 	validate.OfChange:   {"change", "who could get in before the change, and who can after it"},
 	validate.OfRequest:  {"request", "the request itself, even where the content stays the same"},
+}
+
+// looksAt says what a rule looks at, and of a document's what becomes of an old fault.
+func looksAt(r *validate.Rule) string {
+	meaning := scopes[r.Scope].meaning
+	switch {
+	case r.Scope != validate.OfDocument:
+		return meaning
+	case r.Severity == validate.Warn:
+		return meaning + "; in an update, a fault that stood in the old one is left out"
+	}
+	return meaning + "; in an update, a fault that stood in the old one warns only"
 }
 
 type jsonRule struct {
@@ -75,7 +87,7 @@ type Rule struct{ *validate.Rule }
 // Text writes the document for a terminal.
 func (r Rule) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), scopes[r.Scope].meaning, r.Source)
+	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), looksAt(r.Rule), r.Source)
 	return flush(w, &b)
 }
 
@@ -92,7 +104,7 @@ func (r Rule) Markdown(w io.Writer) error {
 func RuleMarkdown(r *validate.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", r.ID, upperFirst(r.Title))
-	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, scopes[r.Scope].meaning)
+	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, looksAt(r))
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
 	other, effect := validate.Warn, "lets such a change pass with a warning"
@@ -103,7 +115,14 @@ func RuleMarkdown(r *validate.Rule) string {
 	return b.String()
 }
 
-func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// upperFirst begins a sentence, but for one that begins with a name such as mapRoles or aws-auth.
+func upperFirst(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	if strings.ToLower(word) != word || strings.Contains(word, "-") {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
 
 // paragraphs joins the lines of each paragraph; those that are indented stay.
 func paragraphs(doc string) string {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -17,46 +16,38 @@ import (
 // homepage is where the project is published.
 const homepage = "https://github.com/awsauth-guard/awsauth-guard"
 
-// SARIF writes a log of SARIF 2.1.0 when all files have been added, such as GitHub code scanning takes.
+// SARIF writes a log of SARIF 2.1.0, such as GitHub code scanning takes: the results of each file
+// when it is added, and behind them what could not be read.
 type SARIF struct {
-	w    io.Writer
-	base string
-	run  sarifRun
-	seen map[string]int // findings by what makes their fingerprint
+	w           io.Writer
+	base        string
+	driver      sarifDriver
+	index       map[string]int // of a rule in driver
+	begun       bool
+	results     jsonList
+	invocation  sarifInvocation
+	occurrences map[string]int // of what makes a fingerprint, in one file
 }
 
 // NewSARIF returns a SARIF for a version of the program. Files below the folder base are written
 // relative to it.
 func NewSARIF(w io.Writer, version, base string) *SARIF {
-	s := &SARIF{w: w, base: base, seen: make(map[string]int)}
-	s.run.ColumnKind = "unicodeCodePoints"
-	s.run.Results = []sarifResult{}
-	s.run.Invocations = []sarifInvocation{{Successful: true}}
-	s.run.Tool.Driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
-	for _, rule := range validate.Rules() {
+	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
+	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
+	for i, rule := range validate.Rules() {
 		r := sarifRule{
 			ID: rule.ID, Short: sarifText{Text: rule.Title}, Full: sarifText{Text: paragraphs(rule.Doc)},
 			Help: sarifText{paragraphs(rule.Doc), RuleMarkdown(rule)}, HelpURI: homepage + "/blob/main/docs/rules/" + rule.ID + ".md",
 		}
 		r.Default.Level = sarifLevel(rule.Severity)
-		s.run.Tool.Driver.Rules = append(s.run.Tool.Driver.Rules, r)
+		s.driver.Rules = append(s.driver.Rules, r)
+		s.index[rule.ID] = i
 	}
 	return s
 }
 
-type sarifLog struct {
-	Schema  string     `json:"$schema"`
-	Version string     `json:"version"`
-	Runs    []sarifRun `json:"runs"`
-}
-
-type sarifRun struct {
-	Tool struct {
-		Driver sarifDriver `json:"driver"`
-	} `json:"tool"`
-	Invocations []sarifInvocation `json:"invocations"`
-	ColumnKind  string            `json:"columnKind"`
-	Results     []sarifResult     `json:"results"`
+type sarifTool struct {
+	Driver sarifDriver `json:"driver"`
 }
 
 type sarifDriver struct {
@@ -124,24 +115,60 @@ type sarifLogical struct {
 	FullName string `json:"fullyQualifiedName"`
 }
 
-// Add keeps the results of a file.
+// Add writes the results of a file.
 func (s *SARIF) Add(f File) error {
+	s.occurrences = make(map[string]int)
 	for _, p := range f.Problems {
-		invocation := &s.run.Invocations[0]
-		invocation.Successful = false
-		invocation.Notifications = append(invocation.Notifications, sarifNotification{
+		s.invocation.Successful = false
+		s.invocation.Notifications = append(s.invocation.Notifications, sarifNotification{
 			Level: "error", Message: sarifText{Text: p.Message}, Locations: []sarifLocation{s.location(p.File, p.Line, p.Column)},
 		})
 	}
-	for _, f := range f.Findings {
-		s.run.Results = append(s.run.Results, s.result(f))
+	var b strings.Builder
+	if err := s.begin(&b); err != nil {
+		return err
 	}
+	for _, f := range f.Findings {
+		if err := s.results.add(&b, s.result(f)); err != nil {
+			return err
+		}
+	}
+	return flush(s.w, &b)
+}
+
+func (s *SARIF) begin(b *strings.Builder) error {
+	if s.begun {
+		return nil
+	}
+	s.begun = true
+	tool, err := indented(sarifTool{s.driver}, 3)
+	if err != nil {
+		return err
+	}
+	b.WriteString(`{
+  "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+  "version": "2.1.0",
+  "runs": [
+    {
+      "tool": ` + tool + `,
+      "columnKind": "unicodeCodePoints",
+      "results": [`)
 	return nil
 }
 
-// End writes the log.
+// End writes the rest of the log.
 func (s *SARIF) End(Total) error {
-	return writeJSON(s.w, sarifLog{"https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json", "2.1.0", []sarifRun{s.run}})
+	var b strings.Builder
+	if err := s.begin(&b); err != nil {
+		return err
+	}
+	s.results.end(&b)
+	invocations, err := indented([]sarifInvocation{s.invocation}, 3)
+	if err != nil {
+		return err
+	}
+	b.WriteString(",\n      \"invocations\": " + invocations + "\n    }\n  ]\n}\n")
+	return flush(s.w, &b)
 }
 
 func (s *SARIF) result(f Finding) sarifResult {
@@ -162,8 +189,7 @@ func (s *SARIF) result(f Finding) sarifResult {
 	}
 	at.Logical = []sarifLogical{{name}}
 	r.Locations = []sarifLocation{at}
-	rules := s.run.Tool.Driver.Rules
-	if i := slices.IndexFunc(rules, func(r sarifRule) bool { return r.ID == f.Rule }); i >= 0 {
+	if i, ok := s.index[f.Rule]; ok {
 		r.RuleIndex = &i
 	}
 	return r
@@ -176,8 +202,8 @@ var counted = regexp.MustCompile(`\[\d+\]|\bline \d+`)
 // Of equal findings in a file the first keeps its own, too.
 func (s *SARIF) fingerprint(f Finding, uri string) string {
 	what := strings.Join([]string{f.Rule, uri, f.Resource, counted.ReplaceAllString(f.Path, "[]"), counted.ReplaceAllString(f.Message, "")}, "\x00")
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.seen[what]))
-	s.seen[what]++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.occurrences[what]))
+	s.occurrences[what]++
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -14,34 +14,27 @@ import (
 type Text struct {
 	w      io.Writer
 	colour bool
-	access []Access
 }
 
 // NewText returns a Text; colour is for terminals.
 func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
 
 // Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on
-// the next line. Nothing found is nothing written.
+// the next line; then who gains and loses access, where edits were judged. Nothing found is nothing
+// written.
 func (t *Text) Add(f File) error {
 	var b strings.Builder
 	for _, f := range f.Findings {
-		fmt.Fprintf(&b, "%s: %s: %s [%s]\n", f.place(), t.severity(f.Severity), oneLine(f.Message), f.Rule)
-		if f.Hint != "" {
-			fmt.Fprintf(&b, "    hint: %s\n", oneLine(f.Hint))
-		}
+		f.text(&b, t.severity(f.Severity))
 	}
-	t.access = append(t.access, f.Access...)
-	return flush(t.w, &b)
-}
-
-// End writes who gains and loses access, where edits were judged.
-func (t *Text) End(Total) error {
-	var b strings.Builder
-	for _, a := range t.access {
+	for _, a := range f.Access {
 		a.text(&b)
 	}
 	return flush(t.w, &b)
 }
+
+// End writes nothing.
+func (t *Text) End(Total) error { return nil }
 
 // The colours of severities, as compilers have them.
 const (
@@ -63,7 +56,7 @@ func (t *Text) severity(s validate.Severity) string {
 // Text writes the answer in the first line, and below it what it rests on.
 func (e Explanation) Text(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	line := func(name, value string) { fmt.Fprintf(b, "    %-13s %s\n", name+":", oneLine(value)) }
+	line := func(name, value string) { fmt.Fprintf(b, "    %-13s %s\n", name+":", OneLine(value)) }
 	answer := "is not mapped"
 	switch {
 	case e.Ambiguous:
@@ -71,7 +64,7 @@ func (e Explanation) Text(w io.Writer) error {
 	case e.Mapped:
 		answer = fmt.Sprintf("is mapped by data.%s[%d]", *e.Source, *e.Index)
 	}
-	fmt.Fprintf(b, "%s %s\n", oneLine(e.ARN), answer)
+	fmt.Fprintf(b, "%s %s\n", OneLine(e.ARN), answer)
 	if e.At != "" {
 		line("at", e.At)
 	}

@@ -67,9 +67,10 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 // Judge runs the rules over a change and decides. It alone decides what is new in a change, and
 // what becomes of a denial:
 //
-//   - A fault of the document that stood in the old object becomes a warning. So does one of an
-//     element that was edited to have fewer faults, and one that the old object's text held where
-//     the authenticator could not read it: a broken map can be repaired step by step.
+//   - A fault of the document that stood in the old object becomes a warning, and a warning that stood
+//     there is left out. So does a fault of an element that was edited to have fewer, and one that
+//     the old object's text held where the authenticator could not read it: a broken map can be
+//     repaired step by step. What an element gives somebody is old only where they had it before.
 //   - Where somebody who may do so breaks the glass, every denial becomes a warning.
 //   - A requester of EKS itself is never refused, and in mode warn nobody is.
 //
