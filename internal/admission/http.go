@@ -65,13 +65,24 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 // turn and how long its body may take to arrive; a fifth is kept back for judging and for the way
 // of the answer. After that time the API server would no longer listen, and where the webhook's
 // failurePolicy is Ignore it would let the change pass.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.Review) }
+
+// Observer answers as [Handler.Observe] does, within the same bounds of memory and concurrency:
+// it is the same Handler on another path.
+func (h *Handler) Observer() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.Observe) })
+}
+
+// judge is one of the two ways to answer a review.
+type judge func(context.Context, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
 	start := h.now()
 	// controller-runtime ends the context of every request when its server is told to stop; a
 	// review in flight is finished all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeoutOf(r)*4/5)
 	defer cancel()
-	answer, err := h.answer(ctx, w, r)
+	answer, err := h.answer(ctx, w, r, judge)
 	code := http.StatusOK
 	if err != nil {
 		var e *httpError
@@ -99,7 +110,7 @@ func take(ctx context.Context, slots chan struct{}) (release func(), err error) 
 }
 
 // answer reads a review, waits for one of the slots and judges it.
-func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge judge) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", shorten(r.Method, maxLogged))
 	}
@@ -130,7 +141,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := h.Review(ctx, review.Request)
+	response := judge(ctx, review.Request)
 	return encode(review.TypeMeta, response), nil
 }
 

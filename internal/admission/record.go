@@ -38,6 +38,9 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 		slog.Any("rules", append([]string{}, o.rules...)),
 		slog.Float64("duration_seconds", took.Seconds()),
 	}
+	if o.observed {
+		attrs = append(attrs, slog.Bool("observed", true))
+	}
 	if len(o.wouldDeny) > 0 {
 		attrs = append(attrs, slog.Any("would_deny", o.wouldDeny))
 	}

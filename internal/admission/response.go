@@ -16,6 +16,7 @@ const (
 	auditVerdict   = "verdict"
 	auditRules     = "rules"
 	auditOverrides = "overrides"
+	auditWouldDeny = "would-deny"
 )
 
 // allowed admits a request.

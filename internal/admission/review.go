@@ -22,6 +22,7 @@ type outcome struct {
 	denied    []string // those of them that refused the review
 	wouldDeny []string // those that would have, had somebody else asked or were the mode another
 	overrides []validate.Override
+	observed  bool // it could not be refused
 	access    []awsauth.AccessChange
 	failures  []validate.RuleFailure
 	err       error  // why the change could not be judged
@@ -31,15 +32,23 @@ type outcome struct {
 // Review answers one admission request. What cannot be judged is refused. The context is only
 // handed to the logger: judging neither waits nor blocks.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return h.review(ctx, req, h.policy, false)
+}
+
+// review answers a request by a policy. With observe it is admitted, whatever comes out.
+func (h *Handler) review(ctx context.Context, req *admissionv1.AdmissionRequest, policy func() validate.Policy, observe bool) *admissionv1.AdmissionResponse {
 	start := h.now()
-	o := h.decide(req, start)
+	o := h.decide(req, start, policy)
+	if observe {
+		o.observe()
+	}
 	h.record(ctx, req, &o, h.now().Sub(start))
 	o.response.UID = req.UID
 	return o.response
 }
 
 // decide never panics: a panic refuses the change like any other failure.
-func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time) (o outcome) {
+func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time, policy func() validate.Policy) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			o = failed(req, fmt.Errorf("panic: %v", p))
@@ -71,7 +80,7 @@ func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time) (o ou
 		New:       after.object(),
 		Requester: requester(req),
 		Now:       now,
-	}, h.policy()))
+	}, policy()))
 }
 
 // judged turns a verdict into an outcome.
@@ -100,6 +109,9 @@ func judged(req *admissionv1.AdmissionRequest, v validate.Verdict) outcome {
 	}
 	if len(v.Overrides) > 0 {
 		o.response.AuditAnnotations[auditOverrides] = shorten(strings.Join(overrideList(v.Overrides), "; "), maxMessage)
+	}
+	if len(o.wouldDeny) > 0 {
+		o.response.AuditAnnotations[auditWouldDeny] = strings.Join(o.wouldDeny, ",")
 	}
 	return o
 }

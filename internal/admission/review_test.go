@@ -97,19 +97,24 @@ type answer struct {
 // epoch is when the requests of the tests are made.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// clock begins at the epoch, and 2 ms pass each time that it is read.
+func clock() func() time.Time {
+	now := epoch.Add(-2 * time.Millisecond)
+	return func() time.Time {
+		now = now.Add(2 * time.Millisecond)
+		return now
+	}
+}
+
 func review(t *testing.T, policy validate.Policy, r *admissionv1.AdmissionRequest) answer {
 	t.Helper()
 	var log bytes.Buffer
 	var recorded counts
-	clock := epoch.Add(-2 * time.Millisecond)
 	h := admission.New(admission.Options{
 		Policy:   func() validate.Policy { return policy },
 		Recorder: &recorded,
 		Logger:   slog.New(slog.NewJSONHandler(&log, nil)),
-		Now: func() time.Time {
-			clock = clock.Add(2 * time.Millisecond)
-			return clock
-		},
+		Now:      clock(),
 	})
 	a := answer{AdmissionResponse: h.Review(t.Context(), r), events: recorded.events}
 	if a.UID != r.UID {

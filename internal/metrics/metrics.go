@@ -51,7 +51,7 @@ func New(rules []string) *Recorder {
 		config:   newConfigMetrics(),
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
-			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (refused, because the guard itself failed) or skipped (allowed, because the object is not aws-auth).",
+			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; refused where it is not only observed) or skipped (allowed, because the object is not aws-auth).",
 		}, []string{"operation", "verdict", "dry_run"}),
 		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rejections_total",
@@ -59,7 +59,7 @@ func New(rules []string) *Recorder {
 		}, []string{"rule", "operation", "dry_run"}),
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
-			Help: "Reviews that were allowed only because of who asked (EKS itself) or because the mode is warn, by the rule that would have refused them.",
+			Help: "Reviews that were allowed only because of who asked (EKS itself, or whoever is only observed) or because the mode is warn, by the rule that would have refused them.",
 		}, []string{"rule"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",

@@ -45,7 +45,7 @@ func TestReviewsWhileCertificatesAreSwapped(t *testing.T) {
 					return
 				default:
 				}
-				answer, err := p.post(t.Context(), "/validate-aws-auth", deletion)
+				answer, err := p.post(t.Context(), "/validate-aws-auth")
 				if err != nil || answer.Allowed || answer.UID != "u1" {
 					t.Errorf("review %d: got %+v, %v", answered.Load(), answer, err)
 					return

@@ -22,7 +22,7 @@ func TestConfigIsReloaded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "guard.yaml")
 	guard(t, file, "adminGroups: [dev]")
 	p := start(t, newCertDir(t), "--config", file, "--log-level", "debug")
-	rules := func() string { return review(t, p, "/validate-aws-auth", deletion).AuditAnnotations["rules"] }
+	rules := func() string { return deleted(t, p, "/validate-aws-auth").AuditAnnotations["rules"] }
 	shows := func(generation, success, failure, successful string) {
 		t.Helper()
 		code, body := get(t, "http://"+p.metrics+"/metrics")
@@ -65,7 +65,7 @@ func TestConfigIsReloaded(t *testing.T) {
 	shows("2", "1", "1", "0")
 
 	guard(t, file, "mode: warn")
-	eventually(t, "mode warn is used", func() bool { return review(t, p, "/validate-aws-auth", deletion).Allowed })
+	eventually(t, "mode warn is used", func() bool { return deleted(t, p, "/validate-aws-auth").Allowed })
 	shows("3", "2", "1", "1")
 	if lines := p.log.lines("the configuration is reloaded"); len(lines) != 2 || lines[1]["generation"] != 3. || lines[1]["mode"] != "warn" {
 		t.Errorf("log: %v", lines)

@@ -7,13 +7,15 @@ import (
 	"sync/atomic"
 
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
 // readiness tells whether reviews should be sent here.
 type readiness struct {
 	leaving atomic.Bool // the process ends soon
 	webhook healthz.Checker
-	certs   *certificates
+	certs   servingcert.Source
 	config  *configuration
 }
 
@@ -27,7 +29,7 @@ func (r *readiness) stays(*http.Request) error {
 // ServeHTTP answers /readyz. A configuration that was refused is shown and does not count: the one
 // before protects, and a process that is not ready would protect less.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	checks := &healthz.Handler{Checks: map[string]healthz.Checker{"webhook": r.webhook, "certificate": r.certs.loaded, "shutdown": r.stays}}
+	checks := &healthz.Handler{Checks: map[string]healthz.Checker{"webhook": r.webhook, "certificate": r.certs.Ready, "shutdown": r.stays}}
 	checks.ServeHTTP(w, req)
 	if _, verbose := req.URL.Query()["verbose"]; verbose {
 		fmt.Fprintln(w, r.config)

@@ -7,9 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
 // Options are the flags of the webhook.
@@ -20,6 +24,17 @@ type Options struct {
 	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files may be
 	// replaced at any time, as the kubelet does with those of a Secret.
 	CertDir string
+	// CertSecret, instead of CertDir, is NAMESPACE/NAME of the Secret with the CA that the webhook
+	// keeps for itself; see package servingcert. The three options below belong to it.
+	CertSecret string
+	// WebhookConfiguration is the ValidatingWebhookConfiguration whose caBundles are kept.
+	WebhookConfiguration string
+	// Service is NAMESPACE/NAME of the Service that the webhooks name.
+	Service string
+	// Kubeconfig is a file that says how to reach the API server. Empty is the service account's way.
+	Kubeconfig string
+	// CertTiming is no flag: nobody needs another one than the default but tests.
+	CertTiming servingcert.Timing
 	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
 	// it is every address; port 0 takes one that is free.
 	WebhookAddress string
@@ -41,12 +56,18 @@ type Options struct {
 	level slog.Level
 	host  string // of WebhookAddress
 	port  int    // of WebhookAddress
+
+	certSecret, service servingcert.Name
 }
 
 // AddFlags adds the options to a flag set. Their present values become the defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it nobody is protected by name, and all other rules hold")
-	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes (required)")
+	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
+	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name`, which must exist and may be empty, for a CA that the webhook makes, rotates and writes into the caBundles itself; a Lease of this name elects the replica that does")
+	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret: `name` of the ValidatingWebhookConfiguration whose caBundles are kept")
+	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret: `namespace/name` of the Service by which the API server calls")
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret: `file` that says how to reach the API server; without it, as a pod does")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
@@ -71,10 +92,7 @@ func DefaultOptions() *Options {
 // Complete checks the options and derives from them what the server needs. The error joins
 // everything that is wrong.
 func (o *Options) Complete() error {
-	var errs []error
-	if o.CertDir == "" {
-		errs = append(errs, errors.New("--cert-dir is missing: name the folder that holds tls.crt and tls.key"))
-	}
+	errs := o.completeCertificate()
 	var err error
 	o.host, o.port, err = splitAddress("--webhook-bind-address", o.WebhookAddress)
 	errs = append(errs, err)
@@ -92,6 +110,42 @@ func (o *Options) Complete() error {
 		errs = append(errs, fmt.Errorf("--log-format is %q: write json or text", o.LogFormat))
 	}
 	return errors.Join(errs...)
+}
+
+// completeCertificate checks the options of the serving certificate.
+func (o *Options) completeCertificate() (errs []error) {
+	switch {
+	case o.CertDir == "" && o.CertSecret == "":
+		return []error{errors.New("--cert-dir and --cert-secret are missing: name the folder that holds tls.crt and tls.key, or the Secret for a CA of the webhook's own")}
+	case o.CertDir != "" && o.CertSecret != "":
+		return []error{errors.New("--cert-dir and --cert-secret exclude each other: write one of them")}
+	case o.CertDir != "":
+		for _, f := range []struct{ flag, value string }{
+			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service}, {"--kubeconfig", o.Kubeconfig},
+		} {
+			if f.value != "" {
+				errs = append(errs, fmt.Errorf("%s belongs to --cert-secret: leave it away with --cert-dir", f.flag))
+			}
+		}
+		return errs
+	}
+	var err error
+	o.certSecret, err = splitName("--cert-secret", o.CertSecret)
+	errs = append(errs, err)
+	o.service, err = splitName("--service", o.Service)
+	errs = append(errs, err)
+	if len(validation.IsDNS1123Subdomain(o.WebhookConfiguration)) > 0 {
+		errs = append(errs, fmt.Errorf("--webhook-configuration is %q: write the name of a ValidatingWebhookConfiguration", o.WebhookConfiguration))
+	}
+	return errs
+}
+
+func splitName(flag, text string) (servingcert.Name, error) {
+	namespace, name, _ := strings.Cut(text, "/")
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return servingcert.Name{}, fmt.Errorf("%s is %q: write NAMESPACE/NAME", flag, text)
+	}
+	return servingcert.Name{Namespace: namespace, Name: name}, nil
 }
 
 func splitAddress(flag, address string) (host string, port int, err error) {

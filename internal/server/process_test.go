@@ -121,14 +121,14 @@ func start(t *testing.T, certDir string, args ...string) *process {
 	return p
 }
 
-// post sends a review over HTTP/2 on a new connection.
-func (p *process) post(ctx context.Context, path, body string) (*admissionv1.AdmissionResponse, error) {
+// post sends the deletion over HTTP/2 on a new connection.
+func (p *process) post(ctx context.Context, path string) (*admissionv1.AdmissionResponse, error) {
 	client := &http.Client{Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 		ForceAttemptHTTP2: true,
 	}}
 	defer client.CloseIdleConnections()
-	return p.send(ctx, client, path, strings.NewReader(body))
+	return p.send(ctx, client, path, strings.NewReader(deletion))
 }
 
 func (p *process) send(ctx context.Context, client *http.Client, path string, body io.Reader) (*admissionv1.AdmissionResponse, error) {

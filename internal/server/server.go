@@ -58,8 +58,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	log := o.logger(stderr)
-	setDefaultLoggers(log)
-	if err := run(ctx, o, log); err != nil {
+	if err := Run(ctx, o, log); err != nil {
 		for _, err := range split(err) {
 			log.Error("cannot go on", "err", err.Error())
 		}
@@ -75,13 +74,15 @@ change of the ConfigMap kube-system/aws-auth and refuses those that lock people 
 
 Usage:
   %[1]s --cert-dir FOLDER [flags]
+  %[1]s --cert-secret NAMESPACE/NAME --webhook-configuration NAME --service NAMESPACE/NAME [flags]
 
 Flags:
 %[2]s`, program, fs.FlagUsages())
 }
 
-// run serves until the context ends or something fails.
-func run(ctx context.Context, o *Options, log *slog.Logger) error {
+// Run serves until the context ends or something fails. The options are complete.
+func Run(ctx context.Context, o *Options, log *slog.Logger) error {
+	setDefaultLoggers(log)
 	recorder := metrics.New(ruleIDs())
 	cfg, err := newConfiguration(o.ConfigFile, recorder, log)
 	if err != nil {
@@ -89,7 +90,7 @@ func run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	certs, err := newCertificates(o.CertDir)
+	certs, err := newCertificate(o, log)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func run(ctx context.Context, o *Options, log *slog.Logger) error {
 		ready.leaving.Store(true)
 		log.Info("stopping", "delay_seconds", o.ShutdownDelay.Seconds())
 	}
-	return serve(ctx, webhook.serve, certs.watch, cfg.watch, measured.serve, health.serve)
+	return serve(ctx, webhook.serve, certs.Run, cfg.watch, measured.serve, health.serve)
 }
 
 // serve runs everything until the context ends or one of them fails. The main function ends

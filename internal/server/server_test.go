@@ -27,10 +27,10 @@ const deletion = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","
 	"oldObject":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},
 		"data":{"mapRoles":"- {rolearn: arn:aws:iam::111122223333:role/team, username: team, groups: [dev]}"}}}}`
 
-// review posts a review over HTTP/2 and TLS.
-func review(t *testing.T, p *process, path, body string) *admissionv1.AdmissionResponse {
+// deleted posts the deletion over HTTP/2 and TLS.
+func deleted(t *testing.T, p *process, path string) *admissionv1.AdmissionResponse {
 	t.Helper()
-	answer, err := p.post(t.Context(), path, body)
+	answer, err := p.post(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,14 +41,17 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 
-	answer := review(t, p, "/validate-aws-auth", deletion)
+	answer := deleted(t, p, "/validate-aws-auth")
 	if answer.Allowed || answer.UID != "u1" || answer.Result.Code != 403 || !strings.Contains(answer.Result.Message, "[deleted]") {
 		t.Errorf("deletion: got %+v with %+v", answer, answer.Result)
 	}
-	if _, err := p.post(t.Context(), "/", deletion); err == nil || err.Error() != "404 Not Found" {
+	if answer := deleted(t, p, "/observe-aws-auth"); !answer.Allowed || answer.UID != "u1" || answer.AuditAnnotations["would-deny"] != "deleted" {
+		t.Errorf("deletion that is observed: got %+v", answer)
+	}
+	if _, err := p.post(t.Context(), "/"); err == nil || err.Error() != "404 Not Found" {
 		t.Errorf("another path: got %v", err)
 	}
-	if lines := p.log.lines("review"); len(lines) != 1 || lines[0]["uid"] != "u1" || lines[0]["verdict"] != "deny" {
+	if lines := p.log.lines("review"); len(lines) != 2 || lines[0]["uid"] != "u1" || lines[0]["verdict"] != "deny" || lines[1]["verdict"] != "warn" || lines[1]["observed"] != true {
 		t.Errorf("log of reviews: %v", lines)
 	}
 
@@ -56,7 +59,8 @@ func TestServe(t *testing.T) {
 	for _, want := range []string{
 		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="deny"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="DELETE",rule="deleted"} 1`,
-		`awsauth_guard_review_duration_seconds_count 1`,
+		`awsauth_guard_would_deny_total{rule="deleted"} 1`,
+		`awsauth_guard_review_duration_seconds_count 2`,
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {
 		if code != http.StatusOK || !strings.Contains(body, want) {
@@ -112,7 +116,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	status, out, _ := run(t, "--help")
 	for _, flag := range []string{
-		"--config file", "--cert-dir folder", `--webhook-bind-address host:port`, `(default ":9443")`,
+		"--config file", "--cert-dir folder", "--cert-secret namespace/name", "--webhook-configuration name", "--service namespace/name", "--kubeconfig file", `--webhook-bind-address host:port`, `(default ":9443")`,
 		"--metrics-bind-address host:port", `(default ":8080")`, "--health-probe-bind-address host:port", `(default ":8081")`,
 		"--shutdown-delay time", "(default 10s)", "--log-level level", "--log-format format", "--version",
 	} {
@@ -129,7 +133,22 @@ func TestBadFlags(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "awsauth-guard-webhook: --cert-dir is missing: name the folder that holds tls.crt and tls.key\n"},
+		{nil, "awsauth-guard-webhook: --cert-dir and --cert-secret are missing: name the folder that holds tls.crt and tls.key, or the Secret for a CA of the webhook's own\n"},
+		{[]string{"--cert-dir", "x", "--cert-secret", "a/b"}, "awsauth-guard-webhook: --cert-dir and --cert-secret exclude each other: write one of them\n"},
+		{
+			[]string{"--cert-dir", "x", "--service", "a/b", "--webhook-configuration", "c", "--kubeconfig", "d"},
+			`awsauth-guard-webhook: --webhook-configuration belongs to --cert-secret: leave it away with --cert-dir
+awsauth-guard-webhook: --service belongs to --cert-secret: leave it away with --cert-dir
+awsauth-guard-webhook: --kubeconfig belongs to --cert-secret: leave it away with --cert-dir
+`,
+		},
+		{
+			[]string{"--cert-secret", "guard", "--service", "a/b/c"},
+			`awsauth-guard-webhook: --cert-secret is "guard": write NAMESPACE/NAME
+awsauth-guard-webhook: --service is "a/b/c": write NAMESPACE/NAME
+awsauth-guard-webhook: --webhook-configuration is "": write the name of a ValidatingWebhookConfiguration
+`,
+		},
 		{[]string{"--nonsense"}, "awsauth-guard-webhook: unknown flag: --nonsense\n"},
 		{[]string{"--cert-dir", "x", "more"}, "awsauth-guard-webhook: unexpected argument \"more\"\n"},
 		{
@@ -174,6 +193,14 @@ func TestCannotStart(t *testing.T) {
 		}},
 		{"no configuration", []string{"--cert-dir", certs, "--config", filepath.Join(none, "x")}, []string{
 			"reading the configuration: open " + filepath.Join(none, "x") + ": no such file or directory",
+		}},
+		{"no kubeconfig", []string{
+			"--cert-secret", "a/b", "--service", "a/c", "--webhook-configuration", "d", "--kubeconfig", filepath.Join(none, "x"),
+		}, []string{
+			"reading the kubeconfig: stat " + filepath.Join(none, "x") + ": no such file or directory",
+		}},
+		{"no pod", []string{"--cert-secret", "a/b", "--service", "a/c", "--webhook-configuration", "d"}, []string{
+			"reading the pod's service account: unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined; name a file with --kubeconfig outside of a cluster",
 		}},
 		{"no certificate", []string{"--cert-dir", none}, []string{
 			"reading the serving certificate: open " + filepath.Join(none, "tls.crt") + ": no such file or directory",

@@ -27,7 +27,7 @@ func TestShutdown(t *testing.T) {
 	// New connections are taken for the whole delay, and none is lost before.
 	lost := time.Time{}
 	for n := 0; lost.IsZero(); n++ {
-		answer, err := p.post(t.Context(), "/validate-aws-auth", deletion)
+		answer, err := p.post(t.Context(), "/validate-aws-auth")
 		switch {
 		case err != nil:
 			lost = time.Now()

@@ -7,17 +7,21 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"path/filepath"
 	"strconv"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// webhookPath is where the API server sends its reviews.
-const webhookPath = "/validate-aws-auth"
+// Where the API server sends its reviews: those that may be refused, and those of requesters who
+// never are.
+const (
+	webhookPath = "/validate-aws-auth"
+	observePath = "/observe-aws-auth"
+)
 
 // reviews is the port on which the API server asks, served by controller-runtime.
 type reviews struct {
@@ -25,11 +29,12 @@ type reviews struct {
 	address string
 	delay   time.Duration // how long it goes on after it was told to stop
 	leave   func()        // says that it will stop
+	certs   servingcert.Source
 	log     *slog.Logger
 }
 
 // newReviews returns the server of admission reviews. It listens when it is started.
-func newReviews(ctx context.Context, o *Options, certs *certificates, handler http.Handler, log *slog.Logger) (*reviews, error) {
+func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
 	number := o.port
 	if number == 0 { // which controller-runtime takes for its own default
 		var err error
@@ -42,11 +47,12 @@ func newReviews(ctx context.Context, o *Options, certs *certificates, handler ht
 		Port: number,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
 			c.MinVersion = tls.VersionTLS13
-			c.GetCertificate = certs.watcher.GetCertificate
+			c.GetCertificate = certs.GetCertificate
 		}},
 	})
 	server.Register(webhookPath, handler)
-	return &reviews{server: server, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, log: log}, nil
+	server.Register(observePath, handler.Observer())
+	return &reviews{server: server, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, certs: certs, log: log}, nil
 }
 
 // freePort finds a port on which nobody listens at the moment.
@@ -90,11 +96,16 @@ func (r *reviews) serve(ctx context.Context) error {
 	return nil
 }
 
-// logStart logs the address as soon as it is served.
+// logStart logs the address as soon as it is served. Without a certificate it does not try: each
+// attempt would be a failed handshake, and a line in the log.
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for started := r.server.StartedChecker(); started(nil) != nil; {
+	started := r.server.StartedChecker()
+	for {
+		if cert, err := r.certs.GetCertificate(nil); err == nil && cert != nil && started(nil) == nil {
+			break
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -102,36 +113,4 @@ func (r *reviews) logStart(ctx context.Context) {
 		}
 	}
 	r.log.Info("serving", "port", "webhook", "address", r.address, "path", webhookPath)
-}
-
-// certificates is the serving certificate, reloaded when its files change.
-type certificates struct{ watcher *certwatcher.CertWatcher }
-
-// newCertificates reads tls.crt and tls.key; a process without a certificate cannot serve.
-func newCertificates(folder string) (*certificates, error) {
-	watcher, err := certwatcher.New(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the serving certificate: %w", err)
-	}
-	// It watches the files and reads them from time to time as well; an event that it misses while
-	// they are swapped costs this long. Reading two small files takes no time worth saving.
-	return &certificates{watcher.WithWatchInterval(2 * time.Second)}, nil
-}
-
-// watch reloads the certificate until the context ends. Without a watch the process would go on
-// until the certificate expires and then fail, so that it fails at once.
-func (c *certificates) watch(ctx context.Context) error {
-	if err := c.watcher.Start(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("watching the serving certificate: %w", err)
-	}
-	return nil
-}
-
-// loaded is a health check.
-func (c *certificates) loaded(*http.Request) error {
-	cert, err := c.watcher.GetCertificate(nil)
-	if err == nil && cert == nil {
-		err = errors.New("no serving certificate is loaded")
-	}
-	return err
 }

@@ -1,0 +1,163 @@
+package servingcert
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kinds of PEM blocks.
+const (
+	certificateBlock = "CERTIFICATE"
+	keyBlock         = "PRIVATE KEY"
+)
+
+// Authority is a CA with its key.
+type Authority struct {
+	Cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewAuthority makes a CA that is valid from a little before now. Its name is the same every time:
+// API servers tell CAs of one name apart by their key identifiers.
+func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of a CA: %w", err)
+	}
+	template := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: "awsauth-guard serving CA"},
+		NotBefore: now.Add(-backdated), NotAfter: now.Add(lifetime),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage: x509.KeyUsageCertSign,
+	}
+	cert, err := create(template, template, key, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a CA: %w", err)
+	}
+	return &Authority{cert, key}, nil
+}
+
+// Sign makes a certificate for a server with these DNS names, which ends no later than its CA.
+func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of the serving certificate: %w", err)
+	}
+	end := now.Add(lifetime)
+	if a.Cert.NotAfter.Before(end) {
+		end = a.Cert.NotAfter
+	}
+	cert, err := create(&x509.Certificate{
+		Subject:   pkix.Name{CommonName: "awsauth-guard"},
+		NotBefore: now.Add(-backdated), NotAfter: end,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:              names,
+	}, a.Cert, key, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing the serving certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
+}
+
+// create signs a certificate, whose serial number crypto/x509 makes.
+func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// signedBy reports whether a certificate names a CA as its own. [Chains] looks at the signature.
+func signedBy(cert, ca *x509.Certificate) bool {
+	return len(cert.AuthorityKeyId) > 0 && bytes.Equal(cert.AuthorityKeyId, ca.SubjectKeyId)
+}
+
+// encode returns the certificate and the key as PEM.
+func (a *Authority) encode() (cert, key []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding the key of a CA: %w", err)
+	}
+	return EncodeCertificates(a.Cert), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
+}
+
+// decodeAuthority reads what encode wrote. Errors hold nothing of the key.
+func decodeAuthority(certPEM, keyPEM []byte) (*Authority, error) {
+	certs := decodeCertificates(certPEM)
+	if len(certs) != 1 {
+		return nil, fmt.Errorf("%d certificates where one is expected", len(certs))
+	}
+	block, _ := pem.Decode(keyPEM)
+	if block == nil || block.Type != keyBlock {
+		return nil, errors.New("the key is no PEM block " + keyBlock)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the key is not in PKCS #8")
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	switch {
+	case !ok:
+		return nil, errors.New("the key is not one of ECDSA")
+	case !key.PublicKey.Equal(certs[0].PublicKey):
+		return nil, errors.New("the key is not that of the certificate")
+	case !certs[0].IsCA || !certs[0].BasicConstraintsValid:
+		return nil, errors.New("the certificate is not one of a CA")
+	case len(certs[0].SubjectKeyId) == 0:
+		return nil, errors.New("the certificate has no key identifier")
+	}
+	return &Authority{certs[0], key}, nil
+}
+
+// EncodeCertificates writes them as PEM.
+func EncodeCertificates(certs ...*x509.Certificate) []byte {
+	var text []byte
+	for _, cert := range certs {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: cert.Raw})...)
+	}
+	return text
+}
+
+// decodeCertificates reads all certificates of a PEM text and passes over what is none.
+func decodeCertificates(text []byte) (certs []*x509.Certificate) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return certs
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == certificateBlock {
+			certs = append(certs, cert)
+		}
+	}
+}
+
+// fingerprint names a certificate in the log.
+func fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:8])
+}
+
+func fingerprints(certs []*x509.Certificate) (list []string) {
+	for _, cert := range certs {
+		list = append(list, fingerprint(cert))
+	}
+	return list
+}
+
+func valid(cert *x509.Certificate, now time.Time) bool {
+	return !now.Before(cert.NotBefore) && now.Before(cert.NotAfter)
+}

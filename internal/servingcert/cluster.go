@@ -1,0 +1,153 @@
+package servingcert
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	typedadmissionregistrationv1 "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// cluster is the Secret and the configuration in the API server: watched, read and written.
+type cluster struct {
+	secrets        typedcorev1.SecretInterface
+	configs        typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
+	secret, config *watched
+}
+
+// watched is one object, as the watch has seen it last.
+type watched struct {
+	store      cache.Store
+	controller cache.Controller
+}
+
+func newCluster(o *Options, changed func()) (*cluster, error) {
+	core, err := typedcorev1.NewForConfig(o.Config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the Secret: %w", err)
+	}
+	registration, err := typedadmissionregistrationv1.NewForConfig(o.Config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the webhook configuration: %w", err)
+	}
+	return &cluster{
+		secrets: core.Secrets(o.Secret.Namespace),
+		configs: registration.ValidatingWebhookConfigurations(),
+		secret:  watch(core.RESTClient(), "secrets", o.Secret, &corev1.Secret{}, changed),
+		config: watch(registration.RESTClient(), "validatingwebhookconfigurations", Name{Name: o.WebhookConfiguration},
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}, changed),
+	}, nil
+}
+
+// watch returns an informer of one object, for which RBAC can allow list and watch by name.
+func watch(client rest.Interface, resource string, name Name, object runtime.Object, changed func()) *watched {
+	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name.Name)
+	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(client, resource, name.Namespace, selector),
+		ObjectType:    object,
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(any) { changed() },
+			UpdateFunc: func(any, any) { changed() },
+			DeleteFunc: func(any) { changed() },
+		},
+	})
+	return &watched{store, controller}
+}
+
+// object is nil where there is none, or none has been seen yet.
+func object[T any](w *watched) *T {
+	for _, o := range w.store.List() {
+		if typed, ok := o.(*T); ok {
+			return typed
+		}
+	}
+	return nil
+}
+
+// readSecret returns nil where there is none.
+func (c *cluster) readSecret(ctx context.Context, name Name) (*corev1.Secret, error) {
+	secret, err := c.secrets.Get(ctx, name.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // none
+	case err != nil:
+		return nil, fmt.Errorf("reading the Secret %s: %w", name, err)
+	}
+	return secret, nil
+}
+
+// readConfig returns nil where there is none.
+func (c *cluster) readConfig(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+	config, err := c.configs.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // none
+	case err != nil:
+		return nil, fmt.Errorf("reading the ValidatingWebhookConfiguration %s: %w", name, err)
+	}
+	return config, nil
+}
+
+// writeSecret stores data in a Secret that has not changed since it was read.
+func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
+	changed := secret.DeepCopy()
+	changed.Data = data
+	written, err := c.secrets.Update(ctx, changed, metav1.UpdateOptions{})
+	if err != nil {
+		return secret, fmt.Errorf("writing the Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return written, nil
+}
+
+// writeBundles makes text the caBundle of every webhook of a configuration that has not changed
+// since it was read. A patch leaves fields alone that this version of the API does not know.
+func (c *cluster) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+	type clientConfig struct {
+		CABundle []byte `json:"caBundle"`
+	}
+	type webhook struct {
+		Name         string       `json:"name"` // the key by which the patch is merged
+		ClientConfig clientConfig `json:"clientConfig"`
+	}
+	var patch struct {
+		Metadata struct {
+			ResourceVersion string `json:"resourceVersion"`
+		} `json:"metadata"`
+		Webhooks []webhook `json:"webhooks"`
+	}
+	patch.Metadata.ResourceVersion = config.ResourceVersion
+	for i := range config.Webhooks {
+		patch.Webhooks = append(patch.Webhooks, webhook{config.Webhooks[i].Name, clientConfig{text}})
+	}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the patch of %s: %w", config.Name, err)
+	}
+	written, err := c.configs.Patch(ctx, config.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{FieldManager: "awsauth-guard"})
+	if err != nil {
+		return config, fmt.Errorf("writing the caBundle of the ValidatingWebhookConfiguration %s: %w", config.Name, err)
+	}
+	return written, nil
+}
+
+// bundlesOf returns the CAs of each webhook.
+func bundlesOf(config *admissionregistrationv1.ValidatingWebhookConfiguration) (bundles [][]*x509.Certificate) {
+	if config == nil {
+		return nil
+	}
+	for i := range config.Webhooks {
+		bundles = append(bundles, decodeCertificates(config.Webhooks[i].ClientConfig.CABundle))
+	}
+	return bundles
+}

@@ -1,0 +1,93 @@
+package servingcert
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// election tells whether this process leads.
+type election struct {
+	config leaderelection.LeaderElectionConfig
+	begun  func()
+	term   atomic.Pointer[term]
+}
+
+// term is one attempt to become and to stay the leader.
+type term struct {
+	done atomic.Pointer[<-chan struct{}] // closed when it is over; nil before it has begun
+}
+
+func newElection(o *Options, begun func()) (*election, error) {
+	client, err := coordinationv1.NewForConfig(o.Config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the Lease: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming this process for the leader's election: %w", err)
+	}
+	// The name of a pod is not enough: a container that was restarted is another process.
+	suffix := make([]byte, 4)
+	_, _ = rand.Read(suffix) // never fails
+	return &election{begun: begun, config: leaderelection.LeaderElectionConfig{
+		Lock: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Secret.Namespace, Name: o.Secret.Name},
+			Client:     client,
+			LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(suffix)},
+		},
+		LeaseDuration: o.Timing.LeaseDuration, RenewDeadline: o.Timing.RenewDeadline, RetryPeriod: o.Timing.RetryPeriod,
+		// Nothing is lost where the last write of this process comes after the first one of the next
+		// leader: both have read what they change, and the API server refuses the later one.
+		ReleaseOnCancel: true,
+		Name:            o.Secret.String(),
+	}}, nil
+}
+
+// leads reports whether this process is the leader, as far as it knows.
+func (e *election) leads() bool {
+	t := e.term.Load()
+	if t == nil {
+		return false
+	}
+	done := t.done.Load()
+	if done == nil {
+		return false
+	}
+	select {
+	case <-*done:
+		return false
+	default:
+		return true
+	}
+}
+
+// run takes part until the context ends.
+func (e *election) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		t := new(term)
+		e.term.Store(t)
+		config := e.config
+		config.Callbacks = leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(leading context.Context) {
+				done := leading.Done()
+				t.done.Store(&done)
+				e.begun()
+			},
+			OnStoppedLeading: func() {},
+		}
+		elector, err := leaderelection.NewLeaderElector(config)
+		if err != nil {
+			panic(fmt.Sprintf("servingcert: the leader's election: %v", err)) // the Timing is wrong
+		}
+		elector.Run(ctx)
+	}
+}

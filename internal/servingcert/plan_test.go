@@ -1,0 +1,191 @@
+package servingcert_test
+
+import (
+	"crypto/x509"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
+)
+
+var (
+	timing = servingcert.DefaultTiming()
+	epoch  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+const (
+	year = 365 * 24 * time.Hour
+	none = time.Duration(-1)
+)
+
+// newCA makes a CA at a time before the epoch.
+func newCA(t *testing.T, age time.Duration) *servingcert.Authority {
+	t.Helper()
+	a, err := servingcert.NewAuthority(epoch.Add(-age), timing.CALifetime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func certs(list ...*servingcert.Authority) (certs []*x509.Certificate) {
+	for _, a := range list {
+		certs = append(certs, a.Cert)
+	}
+	return certs
+}
+
+// names writes CAs as the letters by which a test calls them; ? is one that it did not make.
+type names map[string]*servingcert.Authority
+
+func (n names) of(cert *x509.Certificate) string {
+	for name, a := range n {
+		if a.Cert.Equal(cert) {
+			return name
+		}
+	}
+	return "?"
+}
+
+// text is a state as CURRENT NEXT PREVIOUS.
+func (n names) text(s servingcert.State) string {
+	text := ""
+	for _, a := range []*servingcert.Authority{s.Current, s.Next} {
+		if a == nil {
+			text += "- "
+			continue
+		}
+		text += n.of(a.Cert) + " "
+	}
+	for _, cert := range s.Previous {
+		text += n.of(cert)
+	}
+	return text
+}
+
+type list = []*servingcert.Authority
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	a, b, old, expired, future := newCA(t, 3*time.Hour), newCA(t, 2*time.Hour), newCA(t, year-120*24*time.Hour+time.Second), newCA(t, year), newCA(t, -2*time.Hour)
+	known := names{"a": a, "b": b, "o": old, "x": expired, "f": future}
+	type state = servingcert.State
+	minute := time.Minute
+	for _, tt := range []struct {
+		name    string
+		state   state
+		rotate  string
+		live    list          // in both caBundles
+		half    list          // in one of them
+		trusted list          // that this process knows replicas to serve
+		held    time.Duration // since when all of it has been so
+		want    string
+		step    servingcert.Step
+	}{
+		{"nothing at all", state{}, "", nil, nil, nil, 0, "? - ", "first"},
+		{"another kind of certificate before", state{}, "", list{a}, nil, nil, 0, "- ? a", "recover"},
+		{"in one webhook only", state{}, "", nil, list{a}, nil, 0, "- ? a", "recover"},
+		{"an expired one before", state{}, "", list{expired}, nil, nil, 0, "? - ", "first"},
+		{"Secret and caBundle are lost", state{}, "", nil, nil, list{a}, 0, "- ? a", "recover"},
+		{"the Secret is lost in a rotation", state{}, "", list{a, b}, nil, list{a, b}, 0, "- ? ba", "recover"},
+		{"the CA has expired", state{Current: expired}, "", list{expired}, nil, list{expired}, 0, "? - ", "first"},
+		{"the CA has expired, another is served", state{Current: expired}, "", list{a}, nil, list{a}, 0, "- ? a", "recover"},
+		{"the CA is not valid yet", state{Current: future}, "", nil, nil, nil, 0, "? - ", "first"},
+		{"recovering", state{Next: a, Previous: certs(b)}, "", list{a, b}, nil, list{a, b}, minute - 1, "- a b", ""},
+		{"recovered", state{Next: a, Previous: certs(b)}, "", list{a, b}, nil, list{a, b}, minute, "a - b", "promote"},
+		{"recovering beside a stranger", state{Next: a, Previous: certs(b)}, "", list{a, b, old}, nil, list{a, b}, minute - 1, "- a b", ""},
+		{"the current one is lost in a rotation", state{Next: a}, "", list{a, b}, nil, list{a, b}, 10 * minute, "- a b", "recover"},
+		{"nobody serves", state{Next: a}, "", nil, nil, nil, 0, "a - ", "promote"},
+
+		{"all is well", state{Current: a}, "", list{a}, nil, list{a}, time.Hour, "a - ", ""},
+		{"the caBundle is wiped", state{Current: a}, "", nil, nil, list{a}, 0, "a - ", ""},
+		{"the caBundle is wiped, and the leader is new", state{Current: a}, "", nil, nil, nil, 0, "a - ", ""},
+		{"a stranger is in the caBundle", state{Current: a}, "", list{a, b}, nil, list{a}, time.Hour, "a - ", ""},
+		{"a stranger replaced ours", state{Current: a}, "", list{b}, nil, list{a}, time.Hour, "a - ", ""},
+		{"the leader is new, and so is the CA", state{Current: a}, "", list{b}, nil, nil, 0, "- a b", "adopt"},
+		{"another CA is written", state{Current: a}, "", list{b}, nil, list{b}, 0, "- a b", "adopt"},
+		{"another CA is written in a rotation", state{Current: a}, "", list{b, old}, nil, list{b, old}, 0, "- a bo", "adopt"},
+		{"the one before is written", state{Current: a}, "", list{a, b}, nil, list{a, b}, time.Hour, "a - b", "keep"},
+
+		{"asked to rotate", state{Current: a}, "x", list{a}, nil, list{a}, 0, "a ? ", "publish"},
+		{"has rotated", state{Current: a, Rotated: "x"}, "x", list{a}, nil, list{a}, 0, "a - ", ""},
+		{"asked again", state{Current: a, Rotated: "x"}, "y", list{a}, nil, list{a}, 0, "a ? ", "publish"},
+		{"asked no more", state{Current: a, Rotated: "x"}, "", list{a}, nil, list{a}, 0, "a - ", ""},
+		{"a third of its time is left", state{Current: old}, "", list{old}, nil, list{old}, time.Hour, "o ? ", "publish"},
+		{"published", state{Current: a, Next: b}, "", list{a, b}, nil, list{a, b}, minute - 1, "a b ", ""},
+		{"published in one webhook", state{Current: a, Next: b}, "", list{a}, list{b}, list{a, b}, time.Hour, "a b ", ""},
+		{"published long enough", state{Current: a, Next: b}, "", list{a, b}, nil, list{a, b}, minute, "b - a", "promote"},
+		{"published, and asked again", state{Current: a, Next: b, Rotated: "x"}, "y", list{a, b}, nil, list{a, b}, 0, "a b ", ""},
+		{"the current one expires in a rotation", state{Current: expired, Next: b}, "", list{b}, nil, list{b}, time.Hour, "b - ", "promote"},
+		{"the next one is lost", state{Current: a}, "", list{a, b}, nil, list{a, b}, time.Hour, "a - b", "keep"},
+		{"promoted", state{Current: b, Previous: certs(a)}, "", list{a, b}, nil, list{a, b}, 5*minute - 1, "b - a", ""},
+		{"promoted, and asked again", state{Current: b, Previous: certs(a)}, "x", list{a, b}, nil, list{a, b}, 5*minute - 1, "b - a", ""},
+		{"promoted long enough", state{Current: b, Previous: certs(a)}, "", list{a, b}, nil, list{a, b}, 5 * minute, "b - ", "withdraw"},
+		{"promoted, and wiped", state{Current: b, Previous: certs(a)}, "", nil, nil, list{a, b}, time.Hour, "b - a", ""},
+		{"promoted, and the one before expires", state{Current: b, Previous: certs(expired)}, "", list{b}, nil, list{b}, 0, "b - ", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var m servingcert.Memory
+			bundles := [][]*x509.Certificate{certs(tt.live...), certs(slices.Concat(tt.live, tt.half)...)}
+			m.Observe(epoch.Add(-tt.held), tt.state, bundles)
+			m.Observe(epoch, tt.state, bundles)
+			if len(tt.trusted) > 0 {
+				m.Know(epoch, servingcert.State{Current: tt.trusted[0], Previous: certs(tt.trusted[1:]...)})
+			}
+			got, step, err := servingcert.Plan(servingcert.Situation{Now: epoch, State: tt.state, Rotate: tt.rotate, Memory: &m}, timing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{tt.want, string(tt.step)}, []string{known.text(got), string(step)}); diff != "" {
+				t.Errorf("state as CURRENT NEXT PREVIOUS, and step (-want +got):\n%s", diff)
+			}
+			if slices.Contains([]string{"first", "adopt", "publish"}, string(step)) && got.Rotated != tt.rotate {
+				t.Errorf("rotated is %q", got.Rotated)
+			}
+		})
+	}
+}
+
+// Who changes the Secret again and again does not make the caBundle grow for ever.
+func TestPlanIsBounded(t *testing.T) {
+	t.Parallel()
+	var all list
+	for i := range 20 {
+		all = append(all, newCA(t, time.Duration(i+1)*time.Hour))
+	}
+	var m servingcert.Memory
+	m.Observe(epoch, servingcert.State{}, [][]*x509.Certificate{certs(all...)})
+	got, _, err := servingcert.Plan(servingcert.Situation{Now: epoch, Memory: &m}, timing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Previous) != 8 || !got.Previous[0].Equal(all[0].Cert) {
+		t.Errorf("%d previous CAs", len(got.Previous))
+	}
+}
+
+// The wait for the withdrawal begins with the promotion, whatever the CA has waited for before.
+func TestWithdrawWaitsFromPromotion(t *testing.T) {
+	t.Parallel()
+	a, b := newCA(t, 2*time.Hour), newCA(t, time.Hour)
+	var m servingcert.Memory
+	var steps []string
+	s := servingcert.State{Next: b, Previous: certs(a)}
+	for now := epoch; now.Before(epoch.Add(time.Hour)); now = now.Add(time.Second) {
+		m.Observe(now, s, [][]*x509.Certificate{certs(b, a)})
+		next, step, err := servingcert.Plan(servingcert.Situation{Now: now, State: s, Memory: &m}, timing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s = next; step != servingcert.StepNone {
+			steps = append(steps, string(step)+" after "+now.Sub(epoch).String())
+		}
+	}
+	if diff := cmp.Diff([]string{"promote after 1m0s", "withdraw after 6m1s"}, steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+}

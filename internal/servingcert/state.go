@@ -1,0 +1,152 @@
+package servingcert
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Keys of the Secret's data.
+const (
+	currentCert = "ca.crt"
+	currentKey  = "ca.key"
+	nextCert    = "next.crt"
+	nextKey     = "next.key"
+	previous    = "previous.crt"
+	rotated     = "rotated"
+)
+
+// maxPrevious bounds the caBundle. There is one previous CA at a time unless somebody changes the
+// Secret again and again.
+const maxPrevious = 8
+
+// State is what the Secret holds.
+type State struct {
+	// Current is the CA that replicas start with. It is nil only where there was none to go on with
+	// although replicas serve, until Next can take its place.
+	Current *Authority
+	// Next is the CA that is about to be the current one.
+	Next *Authority
+	// Previous are CAs that replicas may still serve and that sign nothing any more.
+	Previous []*x509.Certificate
+	// Rotated is the last value of the annotation that was carried out.
+	Rotated string
+}
+
+// DecodeState reads the data of the Secret. It goes without what it cannot read, and says so in the
+// error; empty data is the zero State.
+func DecodeState(data map[string][]byte) (State, error) {
+	s := State{Previous: decodeCertificates(data[previous]), Rotated: string(data[rotated])}
+	var errs []error
+	decode := func(certName, keyName string) *Authority {
+		if len(data[certName]) == 0 && len(data[keyName]) == 0 {
+			return nil
+		}
+		a, err := decodeAuthority(data[certName], data[keyName])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s and %s: %w", certName, keyName, err))
+			return nil
+		}
+		return a
+	}
+	s.Current, s.Next = decode(currentCert, currentKey), decode(nextCert, nextKey)
+	return s, errors.Join(errs...)
+}
+
+// EncodeState puts the state into the place of another one. Keys that are not ours are kept.
+func EncodeState(s State, data map[string][]byte) (map[string][]byte, error) {
+	data = maps.Clone(data)
+	if data == nil {
+		data = make(map[string][]byte)
+	}
+	set := func(key string, value []byte) {
+		delete(data, key)
+		if len(value) > 0 {
+			data[key] = value
+		}
+	}
+	encode := func(certName, keyName string, a *Authority) error {
+		var cert, key []byte
+		var err error
+		if a != nil {
+			cert, key, err = a.encode()
+		}
+		set(certName, cert)
+		set(keyName, key)
+		return err
+	}
+	err := errors.Join(encode(currentCert, currentKey, s.Current), encode(nextCert, nextKey, s.Next))
+	set(previous, EncodeCertificates(s.Previous...))
+	set(rotated, []byte(s.Rotated))
+	return data, err
+}
+
+// authorities are those that sign, the current one first.
+func (s State) authorities() (list []*Authority) {
+	for _, a := range []*Authority{s.Current, s.Next} {
+		if a != nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// certificates are those of all CAs.
+func (s State) certificates() []*x509.Certificate {
+	return append(certificates(s.authorities()), s.Previous...)
+}
+
+// equal compares the CAs, each in its place.
+func (s State) equal(other State) bool {
+	same := func(a, b *Authority) bool { return a == b || a != nil && b != nil && a.Cert.Equal(b.Cert) }
+	return same(s.Current, other.Current) && same(s.Next, other.Next) &&
+		slices.EqualFunc(s.Previous, other.Previous, (*x509.Certificate).Equal)
+}
+
+func certificates(list []*Authority) (certs []*x509.Certificate) {
+	for _, a := range list {
+		certs = append(certs, a.Cert)
+	}
+	return certs
+}
+
+// usable leaves away what is not valid.
+func (s State) usable(now time.Time) State {
+	if s.Current != nil && !valid(s.Current.Cert, now) {
+		s.Current = nil
+	}
+	if s.Next != nil && !valid(s.Next.Cert, now) {
+		s.Next = nil
+	}
+	s.Previous = union(now, s.Previous)
+	return s
+}
+
+// union returns the valid ones of several lists, each once, the youngest first.
+func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
+	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !valid(c, now) })
+	slices.SortFunc(all, func(a, b *x509.Certificate) int {
+		if n := b.NotBefore.Compare(a.NotBefore); n != 0 {
+			return n
+		}
+		return bytes.Compare(a.Raw, b.Raw)
+	})
+	return slices.CompactFunc(all, (*x509.Certificate).Equal)
+}
+
+// without returns the certificates that are not in the other list.
+func without(certs, others []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return contains(others, c) })
+}
+
+func intersection(certs, others []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return !contains(others, c) })
+}
+
+func contains(certs []*x509.Certificate, cert *x509.Certificate) bool {
+	return slices.ContainsFunc(certs, cert.Equal)
+}

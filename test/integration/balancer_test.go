@@ -1,0 +1,184 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// history is an API server that learns of every change of the caBundle late.
+type history struct {
+	s    *selfManaged
+	lag  time.Duration
+	seen []seenBundle
+}
+
+type seenBundle struct {
+	at   time.Time
+	text []byte
+}
+
+// ask asks on a new connection and accepts only what was accepted the lag before.
+func (h *history) ask(ctx context.Context) error {
+	bundles, err := h.s.readBundles(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	h.seen = append(h.seen, seenBundle{now, bundles[0]})
+	for len(h.seen) > 1 && now.Sub(h.seen[1].at) >= h.lag {
+		h.seen = h.seen[1:]
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(h.seen[0].text)
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: guard + "." + h.s.namespace + ".svc"},
+		DisableKeepAlives: true,
+	}}
+	body := `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","resource":{"resource":"pods"}}}`
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+h.s.balancer.proxy.address()+"/validate-aws-auth", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var review admissionv1.AdmissionReview
+	if err := json.NewDecoder(response.Body).Decode(&review); err != nil {
+		return err
+	}
+	if review.Response == nil || !review.Response.Allowed {
+		return errors.New("not allowed")
+	}
+	return nil
+}
+
+// balancer is a Service: a new connection goes to a replica that is ready.
+type balancer struct {
+	proxy *proxy
+	mu    sync.Mutex
+	next  int
+	ready []string
+}
+
+func newBalancer(t *testing.T) *balancer {
+	t.Helper()
+	b := new(balancer)
+	b.proxy = newProxy(t, b.pick)
+	return b
+}
+
+func (b *balancer) pick() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ready) == 0 {
+		return ""
+	}
+	b.next++
+	return b.ready[b.next%len(b.ready)]
+}
+
+// set says whether a replica is ready.
+func (b *balancer) set(address string, ready bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ready = slices.DeleteFunc(b.ready, func(other string) bool { return other == address })
+	if ready {
+		b.ready = append(b.ready, address)
+	}
+}
+
+func (b *balancer) port() int32 { return int32(b.proxy.listener.Addr().(*net.TCPAddr).Port) }
+
+// proxy carries TCP connections to where target says.
+type proxy struct {
+	listener net.Listener
+	target   func() string
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn
+	isCut bool
+}
+
+func newProxy(t *testing.T, target func() string) *proxy {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: listener, target: target}
+	p.running.Go(p.accept)
+	t.Cleanup(func() {
+		listener.Close()
+		p.cut()
+		p.running.Wait()
+	})
+	return p
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		in, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.carry(in) })
+	}
+}
+
+func (p *proxy) carry(in net.Conn) {
+	defer in.Close()
+	out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target())
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	if !p.keep(in, out) {
+		return
+	}
+	var both sync.WaitGroup
+	for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
+		both.Go(func() {
+			_, _ = io.Copy(pair[0], pair[1])
+			_ = pair[0].Close()
+			_ = pair[1].Close()
+		})
+	}
+	both.Wait()
+}
+
+// keep remembers connections, and reports whether they may be used.
+func (p *proxy) keep(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, conns...)
+	return !p.isCut
+}
+
+// cut ends all connections and accepts no more.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.isCut = true
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,304 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// hasty are the proportions of the default, in seconds.
+func hasty() servingcert.Timing {
+	t := servingcert.DefaultTiming()
+	t.SwitchAfter, t.RetireAfter, t.Resync = 3*time.Second, 4*time.Second, 200*time.Millisecond
+	t.LeaseDuration, t.RenewDeadline, t.RetryPeriod = 3*time.Second, 2*time.Second, 500*time.Millisecond
+	return t
+}
+
+// until waits until check has no error.
+func until(t *testing.T, what string, within time.Duration, check func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	if err := controlplane.Poll(ctx, check); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Two replicas that start at once, with the default times, on an empty Secret.
+func TestCertificateFirstStart(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, servingcert.Timing{})
+	replicas := []*replica{s.start(t), s.start(t)}
+	for _, r := range replicas {
+		until(t, "there is no webhook configuration, and the replica says so", time.Minute, func(context.Context) error {
+			if len(r.lines("the serving certificate is not trusted")) == 0 {
+				return errors.New("it does not")
+			}
+			return nil
+		})
+		if r.ready.Load() {
+			t.Error("a replica is ready without a webhook configuration")
+		}
+	}
+	begun := time.Now()
+	s.register(t)
+	for _, r := range replicas {
+		r.wantReady(t, 5*time.Second)
+	}
+	ready := time.Since(begun)
+	c := as(t, editor)
+	until(t, "the API server accepts the certificate", 5*time.Second, func(ctx context.Context) error { return update(ctx, c, base()) })
+	t.Logf("ready %s after the webhook configuration, asked by the API server after %s", ready.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+
+	wantRefused(t, update(t.Context(), c, roles(admin)), "node-role-removed")
+	user := rest.ImpersonationConfig{UserName: "eks:observed"}
+	if err := update(t.Context(), as(t, user), roles(admin)); err != nil {
+		t.Errorf("EKS is refused: %v", err)
+	}
+	wantObserved(t, user, "node-role-removed")
+}
+
+// One replica in the usual order: everything is there when it starts.
+func TestCertificateStart(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, servingcert.Timing{})
+	s.register(t)
+	begun := time.Now()
+	replicas := []*replica{s.start(t), s.start(t)}
+	for _, r := range replicas {
+		r.wantReady(t, 5*time.Second)
+	}
+	t.Logf("two replicas ready after %s", time.Since(begun).Round(time.Millisecond))
+}
+
+// A client edits all the time, while everything happens to the CAs that may.
+func TestCertificateRotation(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, hasty())
+	s.register(t)
+	for range 2 {
+		r := s.start(t)
+		r.wantReady(t, 10*time.Second)
+	}
+	c := as(t, editor)
+	until(t, "the API server asks", 5*time.Second, func(ctx context.Context) error { return update(ctx, c, base()) })
+
+	t.Run("forced", func(t *testing.T) {
+		old := s.state(t).Current.Cert
+		lost := s.load(t, c)
+		s.annotate(t, "one")
+		s.rotated(t, old)
+		lost.none(t)
+	})
+	whole := t
+	t.Run("the leader is cut off in between", func(t *testing.T) {
+		old := s.state(t).Current.Cert
+		lost := s.load(t, c)
+		s.annotate(t, "two")
+		until(t, "a CA is published", 10*time.Second, func(context.Context) error { return missing(s.state(t).Next == nil, "next") })
+		s.leader(t).sever()
+		s.start(whole)
+		s.rotated(t, old)
+		lost.none(t)
+	})
+	t.Run("the Secret is garbage", func(t *testing.T) {
+		old := s.state(t).Current.Cert
+		lost := s.load(t, c)
+		s.setData(t, map[string][]byte{"ca.crt": []byte("x"), "ca.key": []byte("y"), "next.crt": s.secret(t).Data["ca.crt"]})
+		s.rotated(t, old)
+		lost.none(t)
+	})
+	t.Run("the CA has expired", func(t *testing.T) {
+		old := s.state(t).Current.Cert
+		expired, err := servingcert.NewAuthority(time.Now().Add(-48*time.Hour), 24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := servingcert.EncodeState(servingcert.State{Current: expired}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := s.load(t, c)
+		s.setData(t, data)
+		s.rotated(t, old)
+		lost.none(t)
+	})
+	t.Run("another valid CA is written", func(t *testing.T) {
+		old := s.state(t).Current.Cert
+		other, err := servingcert.NewAuthority(time.Now(), 365*24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := servingcert.EncodeState(servingcert.State{Current: other}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := s.load(t, c)
+		s.setData(t, data)
+		s.rotated(t, old)
+		lost.none(t)
+		if !s.state(t).Current.Cert.Equal(other.Cert) {
+			t.Error("it is not in use")
+		}
+	})
+}
+
+// Whatever happens to the caBundle, it is as before within 5 s, with the default times.
+func TestCABundleIsRestored(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, servingcert.Timing{})
+	s.register(t)
+	r := s.start(t)
+	r.wantReady(t, 5*time.Second)
+	want := s.bundles(t)
+	foreign, err := servingcert.NewAuthority(time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreignPEM := servingcert.EncodeCertificates(foreign.Cert)
+	restored := func(t *testing.T) {
+		t.Helper()
+		begun := time.Now()
+		until(t, "the caBundles are restored", 5*time.Second, func(context.Context) error {
+			for _, got := range s.bundles(t) {
+				if !bytes.Equal(got, want[0]) {
+					return fmt.Errorf("a caBundle has %d bytes", len(got))
+				}
+			}
+			return nil
+		})
+		r.wantReady(t, 5*time.Second)
+		t.Logf("after %s", time.Since(begun).Round(time.Millisecond))
+	}
+	for name, change := range map[string]func([]byte) []byte{
+		"wiped":     func([]byte) []byte { return nil },
+		"replaced":  func([]byte) []byte { return foreignPEM },
+		"increased": func(b []byte) []byte { return append(bytes.Clone(b), foreignPEM...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.setBundles(t, change)
+			restored(t)
+		})
+	}
+	t.Run("the configuration is deleted and made again", func(t *testing.T) {
+		s.unregister(t)
+		until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
+		s.register(t)
+		restored(t)
+	})
+}
+
+// A replica that cannot reach the API server goes on to serve, and to be ready.
+func TestCertificateWithoutAPIServer(t *testing.T) {
+	store(t, base())
+	timing := hasty()
+	timing.LeafRenewAfter = 2 * time.Second
+	s := newSelfManaged(t, timing)
+	s.register(t)
+	r := s.start(t)
+	r.wantReady(t, 10*time.Second)
+	r.api.cut()
+	before, err := r.leaf(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := as(t, editor)
+	until(t, "it renews its certificate", 10*time.Second, func(ctx context.Context) error {
+		leaf, err := r.leaf(ctx)
+		if err == nil && leaf.Equal(before) {
+			err = errors.New("it is the same")
+		}
+		return errors.Join(err, missing(!r.ready.Load(), "it is not ready"))
+	})
+	if err := update(t.Context(), c, base()); err != nil {
+		t.Error(err)
+	}
+}
+
+// editor is the only one about whom the webhooks of these tests are asked, besides EKS.
+var editor = rest.ImpersonationConfig{UserName: "editor"}
+
+func missing(is bool, what string) error {
+	if is {
+		return errors.New(what)
+	}
+	return nil
+}
+
+// load edits aws-auth without a pause, and reports what was not admitted.
+type load struct {
+	stop func()
+	mu   sync.Mutex
+	done int
+	errs []error
+}
+
+// load begins to edit, and to ask as an API server would that has heard of each change late.
+func (s *selfManaged) load(t *testing.T, c *client) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	l := &load{stop: func() { cancel(); running.Wait() }}
+	t.Cleanup(l.stop)
+	do := func(what string, try func() error) {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				err := try()
+				if ctx.Err() != nil {
+					return
+				}
+				l.mu.Lock()
+				l.done++
+				if err != nil {
+					l.errs = append(l.errs, fmt.Errorf("%s at %s: %w", what, time.Now().Format(time.StampMilli), err))
+				}
+				l.mu.Unlock()
+			}
+		})
+	}
+	variants := []data{base(), roles(admin + node + ci)}
+	n := 0
+	do("an edit", func() error {
+		n++
+		return update(ctx, c, variants[n%2])
+	})
+	late := &history{s: s, lag: s.timing.SwitchAfter * 8 / 10}
+	do("a late API server", func() error { return late.ask(ctx) })
+	return l
+}
+
+func (l *load) none(t *testing.T) {
+	t.Helper()
+	l.stop()
+	t.Logf("%d reviews, %d lost", l.done, len(l.errs))
+	for i, err := range l.errs {
+		if i == 5 {
+			break
+		}
+		t.Errorf("lost: %v", err)
+	}
+	if l.done < 20 {
+		t.Errorf("only %d reviews", l.done)
+	}
+}
+
+// wantObserved waits for the event of a user's write that the second webhook has looked at.
+func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
+	t.Helper()
+	until(t, "the audit event", 10*time.Second, func(context.Context) error {
+		annotations, err := audited(user.UserName)
+		if err == nil && (annotations["observe.awsauth-guard.io/would-deny"] != rules || annotations["observe.awsauth-guard.io/verdict"] != "warn") {
+			err = fmt.Errorf("the annotations are %v", annotations)
+		}
+		return err
+	})
+}
