@@ -16,6 +16,8 @@ MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go
 CODE := $(filter-out tools/%,$(MODULES))
 
 GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
+HELM_DOCS = go tool -modfile=$(CURDIR)/tools/helm-docs/go.mod helm-docs
 # kube-apiserver, kubectl and etcd: KUBEBUILDER_ASSETS when it is set, else built once and cached.
 WITH_CONTROL_PLANE = KUBEBUILDER_ASSETS=$$(tools/controlplane.sh) && export KUBEBUILDER_ASSETS
 
@@ -43,15 +45,16 @@ image: ## build the container image IMAGE; GO_IMAGE is the Go image
 .PHONY: test
 test: ## run every test that needs no root
 	$(WITH_CONTROL_PLANE) && go test ./...
-	for module in $(filter-out .,$(CODE)); do (cd $$module && go test ./...); done
+	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test ./...); done
 
 .PHONY: verify
 verify: verify-format verify-tidy verify-generated lint verify-race ## run all that CI asks of a change
 	@echo "verify: ok"
 
 .PHONY: lint
-lint: ## run golangci-lint on every module
+lint: ## run golangci-lint on every module, and helm lint on the chart
 	for module in $(CODE); do (cd $$module && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
+	$(HELM) lint --strict --quiet charts/awsauth-guard
 
 .PHONY: verify-format
 verify-format: ## fail when `make fmt` would change a file
@@ -109,6 +112,8 @@ tidy: ## tidy every module
 .PHONY: generate
 generate: ## rewrite goldens and generated documents from what the code says; read the diff
 	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
+	$(WITH_CONTROL_PLANE) && cd test/chart && UPDATE_GOLDEN=1 go test -count=1 -run '^(TestGolden|TestSchemaOfGuardConfig)$$' .
+	$(HELM_DOCS) --log-level warning --chart-search-root charts
 
 .PHONY: clean
 clean: ## remove what was built here; the control plane stays in its cache folder

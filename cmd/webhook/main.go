@@ -7,12 +7,17 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
 func main() {
+	run, args := server.Main, os.Args[1:]
+	if len(args) > 0 && args[0] == "selftest" {
+		run, args = selftest.Main, args[1:]
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := server.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := run(ctx, args, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }

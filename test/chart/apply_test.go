@@ -1,0 +1,95 @@
+package chart_test
+
+import (
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+)
+
+// TestServerSideDryRun has the API server check and default every object of every value set. A
+// field that it does not know and a warning of any kind are errors.
+func TestServerSideDryRun(t *testing.T) {
+	heard := new(warnings)
+	config := rest.CopyConfig(cluster.Admin)
+	config.WarningHandlerWithContext = heard
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(admin.Discovery()))
+	for _, values := range valueSets(t) {
+		t.Run(values, func(t *testing.T) {
+			objects := render(t, values)
+			for i := range objects {
+				o := &objects[i]
+				if slices.Contains(ofOthers, o.GroupVersionKind()) {
+					continue // the API server of the tests does not have them
+				}
+				if pod, ok := o.Typed.(*corev1.Pod); ok {
+					wantPodAdmitted(t, pod)
+					continue
+				}
+				body, err := o.MarshalJSON()
+				if err != nil {
+					t.Fatal(err)
+				}
+				gvk := o.GroupVersionKind()
+				mapping, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var resource dynamic.ResourceInterface = client.Resource(mapping.Resource)
+				if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+					resource = client.Resource(mapping.Resource).Namespace(o.GetNamespace())
+				}
+				if _, err := resource.Patch(t.Context(), o.GetName(), types.ApplyPatchType, body, metav1.PatchOptions{
+					DryRun: []string{metav1.DryRunAll}, FieldManager: "chart", FieldValidation: metav1.FieldValidationStrict,
+				}); err != nil {
+					t.Errorf("%s: %v", o.id(), err)
+				}
+				if said := heard.take(); said != "" && values != "host-network" {
+					t.Errorf("%s: the API server warns: %s", o.id(), said)
+				}
+			}
+		})
+	}
+}
+
+// TestPodsAreRestricted asks for the pods of the Deployment themselves: the namespace admits only what
+// the Pod Security Standard restricted does.
+func TestPodsAreRestricted(t *testing.T) {
+	for _, values := range valueSets(t) {
+		if values == "host-network" {
+			continue // the node's network is never restricted; the documents say so
+		}
+		t.Run(values, func(t *testing.T) {
+			deployment := one[appsv1.Deployment](t, render(t, values))
+			wantPodAdmitted(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "webhook"}, Spec: deployment.Spec.Template.Spec})
+		})
+	}
+}
+
+// wantPodAdmitted creates a pod by a dry run, with the ServiceAccount that the namespace has.
+func wantPodAdmitted(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	pod.Spec.ServiceAccountName = "default"
+	accounts := admin.CoreV1().ServiceAccounts(namespace)
+	if _, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+	if _, err := admin.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	}); err != nil {
+		t.Errorf("Pod %s: %v", pod.Name, err)
+	}
+}

@@ -1,0 +1,280 @@
+package chart_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/cel/openapi/resolver"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+const breakGlass = "awsauth-guard.io/break-glass"
+
+// install creates the backstop of a value set until the test ends. No webhook is registered.
+func install(t *testing.T, values string, args ...string) {
+	t.Helper()
+	objects := render(t, values, args...)
+	policy := one[admissionregistrationv1.ValidatingAdmissionPolicy](t, objects)
+	binding := one[admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, objects)
+	registration := admin.AdmissionregistrationV1()
+	_, err1 := registration.ValidatingAdmissionPolicies().Create(t.Context(), policy, metav1.CreateOptions{})
+	_, err2 := registration.ValidatingAdmissionPolicyBindings().Create(t.Context(), binding, metav1.CreateOptions{})
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	deletion := func(ctx context.Context, name string) (held bool, err error) {
+		c := as(t, name)
+		err = c.CoreV1().ConfigMaps("kube-system").Delete(ctx, "aws-auth", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		said := c.take()
+		if err != nil {
+			said = err.Error()
+		}
+		return strings.Contains(said, "[deleted]"), err
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		err1 := registration.ValidatingAdmissionPolicyBindings().Delete(ctx, binding.Name, metav1.DeleteOptions{})
+		err2 := registration.ValidatingAdmissionPolicies().Delete(ctx, policy.Name, metav1.DeleteOptions{})
+		if err := errors.Join(err1, err2); err != nil {
+			t.Error(err)
+		}
+		if err := controlplane.Poll(ctx, func(ctx context.Context) error {
+			if held, err := deletion(ctx, "settler"); held {
+				return fmt.Errorf("the policy is still at work: %w", err)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	store(t, awsAuth(adminEntry+nodeEntry))
+	eventually(t, "the policy is at work", func() error {
+		if held, err := deletion(t.Context(), "settler"); !held {
+			return fmt.Errorf("a deletion is admitted: %w", err)
+		}
+		return nil
+	})
+}
+
+// withUsers returns a change of an aws-auth, as the functions below do.
+func withUsers(text string) func(*corev1.ConfigMap) {
+	return func(cm *corev1.ConfigMap) { cm.Data["mapUsers"] = text }
+}
+
+func withReason(reason string) func(*corev1.ConfigMap) {
+	return func(cm *corev1.ConfigMap) { cm.Annotations = map[string]string{breakGlass: reason} }
+}
+
+func withoutRoles(cm *corev1.ConfigMap) { delete(cm.Data, "mapRoles") }
+
+func immutable(cm *corev1.ConfigMap) { cm.Immutable = new(true) }
+
+const (
+	aliceEntry = "- userarn: arn:aws:iam::111122223333:user/people/alice\n  username: alice\n  groups:\n  - system:masters\n"
+	movedEntry = "- rolearn: arn:aws:iam::111122223333:role/Moved\n  username: moved\n  groups:\n  - deployers\n"
+)
+
+// TestBackstop has every denial and every exemption of the value set ignore.
+func TestBackstop(t *testing.T) {
+	install(t, "ignore")
+	full := func(changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
+		return awsAuth(adminEntry+nodeEntry+movedEntry, append([]func(*corev1.ConfigMap){withUsers(aliceEntry)}, changes...)...)
+	}
+	type who struct {
+		name   string
+		groups []string
+	}
+	var (
+		operator = who{"operator", nil}
+		masters  = who{"operator", []string{"system:masters"}}
+		onCall   = who{"operator", []string{"on-call"}}
+		robot    = who{"system:serviceaccount:ci:robot", []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:masters"}}
+		disguise = who{"robot", []string{"system:serviceaccounts", "system:masters"}}
+		guard    = who{"system:serviceaccount:awsauth-guard:awsauth-guard", []string{"system:serviceaccounts", "system:serviceaccounts:awsauth-guard"}}
+		eks      = who{"eks:node-manager", nil}
+		bypass   = who{"operator", []string{"awsauth-guard:bypass"}}
+	)
+	const admitted = ""
+	for _, tt := range []struct {
+		name     string
+		who      who
+		old, new *corev1.ConfigMap // nil: it is created, deleted
+		dryRun   bool
+		want     string // what the refusal says
+	}{
+		{"deleted", operator, full(), nil, false, "[deleted]"},
+		{"deleted by an administrator", masters, full(), nil, false, "[deleted]"},
+		{"deleted in a dry run", operator, full(), nil, true, "[deleted]"},
+		{"deleted with a grant, as there is no clock", masters, full(withReason("delete 2099-01-01T00:00:00Z moved")), nil, false, "[deleted]"},
+		{"deleted by EKS", eks, full(), nil, false, admitted},
+		{"deleted with the bypass", bypass, full(), nil, false, admitted},
+		{"deleted by the guard in a dry run", guard, full(), nil, true, admitted},
+		{"deleted by the guard", guard, full(), nil, false, "[deleted]"},
+		{"deleted by another in a dry run", robot, full(), nil, true, "[deleted]"},
+
+		{"created", operator, nil, full(), false, admitted},
+		{"created immutable", operator, nil, full(immutable), false, "[immutable]"},
+		{"immutable", operator, full(), full(immutable), false, "[immutable]"},
+		{"immutable by EKS", eks, full(), full(immutable), false, admitted},
+		{"immutable, the glass broken", masters, full(), full(immutable, withReason("why")), false, admitted},
+		{"immutable before", operator, full(immutable), full(immutable, func(cm *corev1.ConfigMap) { cm.Labels = map[string]string{"a": "b"} }), false, admitted},
+
+		{"mapRoles blank", operator, full(), full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = " \n" }), false, "[emptied]"},
+		{"mapRoles absent", operator, full(), full(withoutRoles), false, "[emptied]"},
+		{"no data", operator, full(), full(func(cm *corev1.ConfigMap) { cm.Data = nil }), false, "[emptied]"},
+		{"mapRoles absent before", operator, full(withoutRoles), full(withoutRoles), false, admitted},
+		{"mapRoles an empty list before", operator, awsAuth("[]\n"), awsAuth("", withoutRoles), false, admitted},
+		{"mapRoles blank, the glass broken", masters, full(), full(withoutRoles, withReason("why")), false, admitted},
+
+		{"a protected role", operator, full(), awsAuth(nodeEntry, withUsers(aliceEntry)), false, "arn:aws:iam::111122223333:role/admin [protected-principal]"},
+		{"a protected user", operator, full(), full(withUsers("")), false, "arn:aws:iam::111122223333:user/people/alice [protected-principal]"},
+		{"both", operator, full(), awsAuth(nodeEntry), false, "role/admin, arn:aws:iam::111122223333:user/people/alice [protected-principal]"},
+		{"a protected role in other letters", operator, full(), awsAuth(strings.ToUpper(adminEntry)+nodeEntry, withUsers(aliceEntry)), false, admitted},
+		{"a protected role moved to mapUsers", operator, full(), awsAuth(nodeEntry, withUsers(aliceEntry+adminEntry)), false, admitted},
+		{"a protected role that was not there", operator, awsAuth(nodeEntry), awsAuth(nodeEntry), false, admitted},
+		{"with an access entry", operator, full(), awsAuth(adminEntry+nodeEntry, withUsers(aliceEntry)), false, admitted},
+		{"not protected", operator, full(), awsAuth(adminEntry, withUsers(aliceEntry)), false, admitted},
+		{"nothing", operator, full(), full(), false, admitted},
+
+		{"the glass broken", masters, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
+		{"the glass broken by another group", onCall, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
+		{"another reason", masters, full(withReason("incident 4711")), awsAuth(nodeEntry, withReason("incident 4712")), false, admitted},
+		{"the same reason", masters, full(withReason("incident 4711")), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
+		{"the same reason with blanks", masters, full(withReason("incident 4711")), awsAuth(nodeEntry, withReason(" incident 4711 ")), false, "[protected-principal]"},
+		{"no reason", masters, full(), awsAuth(nodeEntry, withReason(" ")), false, "[protected-principal]"},
+		{"no right to break the glass", operator, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
+		{"a service account breaks the glass", robot, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
+		{"a service account by its group", disguise, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
+		{"by EKS", eks, full(), awsAuth(nodeEntry), false, admitted},
+		{"with the bypass", bypass, full(), awsAuth(nodeEntry), false, admitted},
+		{"by the guard in a dry run", guard, full(), awsAuth(nodeEntry), true, admitted},
+		{"by the guard", guard, full(), awsAuth(nodeEntry), false, "[protected-principal]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store(t, tt.old)
+			var dryRun []string
+			if tt.dryRun {
+				dryRun = []string{metav1.DryRunAll}
+			}
+			configMaps := as(t, tt.who.name, tt.who.groups...).CoreV1().ConfigMaps("kube-system")
+			var err error
+			switch {
+			case tt.old == nil:
+				_, err = configMaps.Create(t.Context(), tt.new, metav1.CreateOptions{DryRun: dryRun})
+			case tt.new == nil:
+				err = configMaps.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{DryRun: dryRun})
+			default:
+				_, err = configMaps.Update(t.Context(), tt.new, metav1.UpdateOptions{DryRun: dryRun})
+			}
+			switch {
+			case tt.want == admitted && err != nil:
+				t.Error(err)
+			case tt.want != admitted && err == nil:
+				t.Error("admitted")
+			case err != nil:
+				wantSays(t, err.Error(), tt.want, "ValidatingAdmissionPolicy 'awsauth-guard-backstop'")
+			}
+		})
+	}
+
+	t.Run("a collection", func(t *testing.T) {
+		store(t, full())
+		wantOthersUntouched(t)
+		err := as(t, "operator").CoreV1().ConfigMaps("kube-system").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=aws-auth"})
+		if err == nil {
+			t.Fatal("admitted")
+		}
+		wantSays(t, err.Error(), "[deleted]")
+	})
+
+	// The API server gives up on what costs too much, and the policy then admits.
+	t.Run("a large one", func(t *testing.T) {
+		var text strings.Builder
+		for i := range 1000 {
+			text.WriteString(strings.Replace(nodeEntry, "/Node", fmt.Sprintf("/Node%d", i), 1))
+		}
+		store(t, full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = adminEntry + text.String() }))
+		_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Update(t.Context(), full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = text.String() }), metav1.UpdateOptions{})
+		if err == nil {
+			t.Fatal("admitted")
+		}
+		wantSays(t, err.Error(), "[protected-principal]")
+	})
+}
+
+// TestBackstopAgain installs it once more, as after helm uninstall: a policy with a parameter would no
+// longer find it.
+func TestBackstopAgain(t *testing.T) {
+	install(t, "ignore")
+	store(t, awsAuth(adminEntry+nodeEntry))
+	if _, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Update(t.Context(), awsAuth(nodeEntry), metav1.UpdateOptions{}); err == nil {
+		t.Error("admitted")
+	}
+}
+
+// TestBackstopInModeWarn refuses nothing and says what it would have refused.
+func TestBackstopInModeWarn(t *testing.T) {
+	install(t, "warn")
+	c := as(t, "operator")
+	store(t, awsAuth(adminEntry+nodeEntry))
+	if _, err := c.CoreV1().ConfigMaps("kube-system").Update(t.Context(), awsAuth(nodeEntry), metav1.UpdateOptions{}); err != nil {
+		t.Error(err)
+	}
+	wantSays(t, c.take(), "[protected-principal]")
+	if err := c.CoreV1().ConfigMaps("kube-system").Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	wantSays(t, c.take(), "[deleted]")
+}
+
+// TestBackstopIsRendered has when there is one, and for which rules.
+func TestBackstopIsRendered(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		set  string
+		want int // validations
+	}{
+		{"webhook.failurePolicy=Fail", 0},
+		{"webhook.failurePolicy=Ignore", 3}, // nobody is protected
+		{"backstop.enabled=true", 3},
+		{"webhook.failurePolicy=Ignore,backstop.enabled=false", 0},
+		{"backstop.enabled=true,guardConfig.rules.deleted=warn,guardConfig.rules.immutable=off", 1},
+		{"backstop.enabled=true,guardConfig.rules.deleted=false,guardConfig.rules.immutable=off,guardConfig.rules.emptied=warn,guardConfig.rules.protected-principal=off", 0},
+	} {
+		n := 0
+		for _, policy := range find[admissionregistrationv1.ValidatingAdmissionPolicy](render(t, "default", "--set", tt.set)) {
+			n += len(policy.Spec.Validations)
+		}
+		if n != tt.want {
+			t.Errorf("%s: %d validations, want %d", tt.set, n, tt.want)
+		}
+	}
+}
+
+// TestBackstopTypes checks the expressions against the types of the API server, as its controller
+// does to write warnings into the policy's status.
+func TestBackstopTypes(t *testing.T) {
+	t.Parallel()
+	checker := &validating.TypeChecker{
+		SchemaResolver: &resolver.ClientDiscoveryResolver{Discovery: admin.Discovery()},
+		RestMapper:     restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(admin.Discovery())),
+	}
+	if _, err := checker.SchemaResolver.ResolveSchema(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, warning := range checker.Check(one[admissionregistrationv1.ValidatingAdmissionPolicy](t, render(t, "ignore"))) {
+		t.Errorf("%s: %s", warning.FieldRef, warning.Warning)
+	}
+}

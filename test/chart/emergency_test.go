@@ -1,0 +1,110 @@
+package chart_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// TestEmergencyTexts compares what the API server says with what docs/emergency.md has people look
+// for. Of what differs between clusters, addresses and ports are made the same.
+func TestEmergencyTexts(t *testing.T) {
+	page, err := os.ReadFile("../../docs/emergency.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		want string
+		// service is where the Service leads to; url is called in its place.
+		service, url string
+	}{
+		{"no Service", `service "awsauth-guard" not found`, "", ""},
+		{"nobody listens", "connect: connection refused", closedPort(t), ""},
+		{"nobody answers", "context deadline exceeded", silentPort(t), ""},
+		{"no caBundle", "x509: certificate signed by unknown authority", "", "https://" + webhook.Address + "/validate-aws-auth"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			configuration := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default"))
+			switch {
+			case tt.service != "":
+				leadTo(t, configuration, tt.service)
+			case tt.url != "":
+				configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &tt.url}
+			}
+			// One failed call costs up to 5 s, and there is no need for more than one of each.
+			for i := range configuration.Webhooks {
+				configuration.Webhooks[i].TimeoutSeconds = new(int32(1))
+			}
+			create(t, configuration)
+			_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Create(t.Context(), awsAuth(adminEntry), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			if err == nil {
+				t.Fatal("admitted")
+			}
+			said := "Error from server (InternalError): " + sameAddresses(err.Error())
+			wantSays(t, said, tt.want)
+			if !strings.Contains(string(page), said+"\n") {
+				t.Errorf("the page does not have\n%s", said)
+			}
+		})
+	}
+}
+
+func sameAddresses(text string) string {
+	text = regexp.MustCompile(`https://[^/]+/`).ReplaceAllString(text, "https://awsauth-guard.awsauth-guard.svc:443/")
+	text = regexp.MustCompile(`dial tcp \S+:\d+`).ReplaceAllString(text, "dial tcp 10.0.1.7:9443")
+	return strings.ReplaceAll(text, "timeout=1s", "timeout=5s")
+}
+
+// leadTo makes the Service of the webhooks lead to a loopback address until the test ends. Without
+// a cluster network only a Service of another host can.
+func leadTo(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration, address string) {
+	t.Helper()
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := admin.CoreV1().Services(namespace)
+	if _, err := services.Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: release},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeExternalName, ExternalName: "127.0.0.1",
+			Ports: []corev1.ServicePort{{Port: int32(port), TargetPort: intstr.FromInt32(int32(port))}},
+		},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := services.Delete(context.Background(), release, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range c.Webhooks {
+		c.Webhooks[i].ClientConfig.Service.Port = new(int32(port))
+		c.Webhooks[i].ClientConfig.CABundle = cluster.Admin.CAData
+	}
+}
+
+// silentPort is an address that takes connections and never answers.
+func silentPort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}

@@ -1,0 +1,257 @@
+package chart_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+)
+
+// valueSets returns the names of the files in testdata/values.
+func valueSets(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "values", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no value sets: %v", err)
+	}
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(file), ".yaml")
+	}
+	return files
+}
+
+// updateGolden reports whether goldens are written instead of compared.
+func updateGolden() bool { return os.Getenv("UPDATE_GOLDEN") == "1" }
+
+// golden compares text with a file, or writes it there.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if updateGolden() {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got); UPDATE_GOLDEN=1 writes it:\n%s", path, diff)
+	}
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, values := range valueSets(t) {
+		t.Run(values, func(t *testing.T) {
+			t.Parallel()
+			text, err := template(t, "--values", filepath.Join("testdata", "values", values+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("testdata", "golden", values+".yaml"), text)
+			decode(t, text)
+		})
+	}
+}
+
+// TestGoldensHaveValues finds goldens that nothing is compared with.
+func TestGoldensHaveValues(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if name := strings.TrimSuffix(filepath.Base(file), ".yaml"); !slices.Contains(valueSets(t), name) {
+			t.Errorf("%s belongs to no value set", file)
+		}
+	}
+}
+
+// TestPromises holds what is true of every value set.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	for _, values := range valueSets(t) {
+		t.Run(values, func(t *testing.T) {
+			t.Parallel()
+			objects := render(t, values)
+			wantKnown(t, objects)
+			wantWebhooks(t, objects, values == "secret")
+			wantPods(t, objects)
+			wantGuardConfig(t, objects)
+			wantLeastPrivilege(t, objects)
+		})
+	}
+}
+
+func wantKnown(t *testing.T, objects []object) {
+	t.Helper()
+	for i := range objects {
+		o := &objects[i]
+		if o.Typed == nil && !slices.Contains(ofOthers, o.GroupVersionKind()) {
+			t.Errorf("%s is of a kind that is not decoded", o.id())
+		}
+		if o.GetLabels()["app.kubernetes.io/instance"] != release {
+			t.Errorf("%s has the labels %v", o.id(), o.GetLabels())
+		}
+	}
+}
+
+// wantWebhooks compares the two webhooks with each other and with what is said to be exact.
+func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
+	t.Helper()
+	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, objects).Webhooks
+	if len(webhooks) != 2 {
+		t.Fatalf("%d webhooks, want two", len(webhooks))
+	}
+	service := one[corev1.Service](t, objects)
+	for i, path := range []string{"/validate-aws-auth", "/observe-aws-auth"} {
+		w := &webhooks[i]
+		if got := len(w.ClientConfig.CABundle) > 0; got != caBundle {
+			t.Errorf("%s: a caBundle is rendered: %t, want %t", w.Name, got, caBundle)
+		}
+		want := &admissionregistrationv1.ServiceReference{Namespace: namespace, Name: service.Name, Path: &path, Port: new(int32(443))}
+		if diff := cmp.Diff(want, w.ClientConfig.Service); diff != "" {
+			t.Errorf("%s: service (-want +got):\n%s", w.Name, diff)
+		}
+		if !slices.Equal(w.Rules[0].Operations, []admissionregistrationv1.OperationType{"CREATE", "UPDATE", "DELETE"}) || len(w.Rules) != 1 ||
+			*w.SideEffects != admissionregistrationv1.SideEffectClassNoneOnDryRun || *w.TimeoutSeconds != 5 || *w.MatchPolicy != admissionregistrationv1.Equivalent {
+			t.Errorf("%s: %+v", w.Name, w)
+		}
+		if diff := cmp.Diff(map[string]string{corev1.LabelMetadataName: "kube-system"}, w.NamespaceSelector.MatchLabels); diff != "" {
+			t.Errorf("%s: namespaceSelector (-want +got):\n%s", w.Name, diff)
+		}
+	}
+	if webhooks[0].Name != "aws-auth.awsauth-guard.io" || webhooks[1].Name != "observe.awsauth-guard.io" {
+		t.Errorf("the webhooks are %s and %s", webhooks[0].Name, webhooks[1].Name)
+	}
+	if *webhooks[1].FailurePolicy != admissionregistrationv1.Ignore {
+		t.Errorf("observe fails with %s", *webhooks[1].FailurePolicy)
+	}
+}
+
+// TestMatchConditions compares them with the text that was agreed on.
+func TestMatchConditions(t *testing.T) {
+	t.Parallel()
+	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default")).Webhooks
+	const (
+		isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
+		isEKS     = `(has(request.userInfo.username) && request.userInfo.username.startsWith("eks:"))`
+		isBypass  = `(has(request.userInfo.groups) && "awsauth-guard:bypass" in request.userInfo.groups)`
+	)
+	for i, want := range [][]string{{isAWSAuth, "!" + isEKS, "!" + isBypass}, {isAWSAuth, isEKS + " || " + isBypass}} {
+		var got []string
+		for _, c := range webhooks[i].MatchConditions {
+			got = append(got, c.Expression)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", webhooks[i].Name, diff)
+		}
+	}
+}
+
+func wantPods(t *testing.T, objects []object) {
+	t.Helper()
+	deployment := one[appsv1.Deployment](t, objects)
+	pod := &deployment.Spec.Template
+	labels := deployment.Spec.Selector.MatchLabels
+	for _, selector := range []map[string]string{labels, one[corev1.Service](t, objects).Spec.Selector} {
+		for key, value := range selector {
+			if pod.Labels[key] != value {
+				t.Errorf("the pods have the label %s=%s, and are selected by %s", key, pod.Labels[key], value)
+			}
+		}
+	}
+	for i := range objects {
+		if test, ok := objects[i].Typed.(*corev1.Pod); ok && test.Labels["app.kubernetes.io/component"] == labels["app.kubernetes.io/component"] {
+			t.Error("the Service selects the pod of helm test")
+		}
+	}
+	container := &pod.Spec.Containers[0]
+	for _, mount := range container.VolumeMounts {
+		if mount.SubPath != "" {
+			t.Errorf("%s is mounted by subPath, which the kubelet never updates", mount.Name)
+		}
+	}
+	update := deployment.Spec.Strategy.RollingUpdate
+	if away := update.MaxUnavailable.IntValue(); away > 0 && (!pod.Spec.HostNetwork || int(*deployment.Spec.Replicas) <= away) {
+		t.Errorf("an upgrade may leave no backend: %v of %d replicas", update.MaxUnavailable, *deployment.Spec.Replicas)
+	}
+	budgets := find[policyv1.PodDisruptionBudget](objects)
+	if alone := *deployment.Spec.Replicas == 1; alone != (len(budgets) == 0) {
+		t.Errorf("%d budgets for %d replicas", len(budgets), *deployment.Spec.Replicas)
+	}
+	if *pod.Spec.TerminationGracePeriodSeconds != 30 {
+		t.Errorf("the grace period is %d s", *pod.Spec.TerminationGracePeriodSeconds)
+	}
+	wantFlags(t, container.Args)
+	if selfManaged := slices.ContainsFunc(container.Args, func(arg string) bool { return strings.HasPrefix(arg, "--cert-secret=") }); *pod.Spec.AutomountServiceAccountToken != selfManaged {
+		t.Errorf("a token is mounted: %t, and the API server is called: %t", *pod.Spec.AutomountServiceAccountToken, selfManaged)
+	}
+}
+
+// wantFlags reads the arguments as the webhook does.
+func wantFlags(t *testing.T, args []string) {
+	t.Helper()
+	o := server.DefaultOptions()
+	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
+	o.AddFlags(flags)
+	if err := errors.Join(flags.Parse(args), o.Complete()); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantGuardConfig reads the configuration as the webhook does.
+func wantGuardConfig(t *testing.T, objects []object) {
+	t.Helper()
+	deployment := one[appsv1.Deployment](t, objects)
+	name := deployment.Spec.Template.Spec.Volumes[0].ConfigMap.Name
+	cm := named[corev1.ConfigMap](objects, name)
+	if cm == nil {
+		t.Fatalf("no ConfigMap %s", name)
+	}
+	if _, err := config.Parse("guardconfig.yaml", []byte(cm.Data["guardconfig.yaml"])); err != nil {
+		t.Error(err)
+	}
+	if want := "--config=" + deployment.Spec.Template.Spec.Containers[0].VolumeMounts[0].MountPath + "/guardconfig.yaml"; deployment.Spec.Template.Spec.Containers[0].Args[0] != want {
+		t.Errorf("the first argument is %s, want %s", deployment.Spec.Template.Spec.Containers[0].Args[0], want)
+	}
+}
+
+// wantLeastPrivilege finds rights over more than named objects, but for those to create.
+func wantLeastPrivilege(t *testing.T, objects []object) {
+	t.Helper()
+	check := func(name string, rules []rbacv1.PolicyRule) {
+		for _, rule := range rules {
+			if slices.Contains(slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs), "*") {
+				t.Errorf("%s gives everything of a kind: %+v", name, rule)
+			}
+			if len(rule.ResourceNames) == 0 && !slices.Equal(rule.Verbs, []string{"create"}) {
+				t.Errorf("%s is not limited to a name: %+v", name, rule)
+			}
+		}
+	}
+	for i := range objects {
+		switch role := objects[i].Typed.(type) {
+		case *rbacv1.Role:
+			check(role.Name, role.Rules)
+		case *rbacv1.ClusterRole:
+			check(role.Name, role.Rules)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package chart_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chart = "../../charts/awsauth-guard"
+	// namespace and release are what the documents install it as.
+	namespace = "awsauth-guard"
+	release   = "awsauth-guard"
+)
+
+// helmPath builds the pinned helm, or takes it from Go's cache.
+var helmPath = sync.OnceValues(func() (string, error) {
+	cmd := exec.CommandContext(context.Background(), "go", "tool", "-n", "-modfile=../../tools/helm/go.mod", "helm")
+	cmd.Stderr = new(bytes.Buffer)
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("building helm: %w\n%s", err, cmd.Stderr)
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// helm runs the pinned helm without a cluster.
+func helm(t *testing.T, args ...string) (stdout string, err error) {
+	t.Helper()
+	return helmIn(t, filepath.Join(t.TempDir(), "none"), args...)
+}
+
+// helmIn runs the pinned helm, without anything that the machine's user has configured.
+func helmIn(t *testing.T, kubeconfig string, args ...string) (stdout string, err error) {
+	t.Helper()
+	path, err := helmPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // also for what a cleanup does
+	cmd.Env = []string{"HOME=" + t.TempDir(), "KUBECONFIG=" + kubeconfig}
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return out.String(), nil
+}
+
+// template renders the chart for the API server that the tests have.
+func template(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return helm(t, append([]string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}, args...)...)
+}
+
+// render renders the chart with a file of testdata/values and more arguments, which must succeed.
+func render(t *testing.T, values string, args ...string) []object {
+	t.Helper()
+	text, err := template(t, append([]string{"--values", filepath.Join("testdata", "values", values+".yaml")}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, text)
+}
+
+// object is one that the chart renders.
+type object struct {
+	// Typed is the object as the API has it; nil for kinds of others.
+	Typed any
+	unstructured.Unstructured
+}
+
+// apiTypes are those of the API, by kind. Kinds that others define are none of them.
+var apiTypes = map[schema.GroupVersionKind]func() any{
+	corev1.SchemeGroupVersion.WithKind("ConfigMap"):                                         func() any { return new(corev1.ConfigMap) },
+	corev1.SchemeGroupVersion.WithKind("Pod"):                                               func() any { return new(corev1.Pod) },
+	corev1.SchemeGroupVersion.WithKind("Secret"):                                            func() any { return new(corev1.Secret) },
+	corev1.SchemeGroupVersion.WithKind("Service"):                                           func() any { return new(corev1.Service) },
+	corev1.SchemeGroupVersion.WithKind("ServiceAccount"):                                    func() any { return new(corev1.ServiceAccount) },
+	appsv1.SchemeGroupVersion.WithKind("Deployment"):                                        func() any { return new(appsv1.Deployment) },
+	coordinationv1.SchemeGroupVersion.WithKind("Lease"):                                     func() any { return new(coordinationv1.Lease) },
+	networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"):                               func() any { return new(networkingv1.NetworkPolicy) },
+	policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"):                             func() any { return new(policyv1.PodDisruptionBudget) },
+	rbacv1.SchemeGroupVersion.WithKind("ClusterRole"):                                       func() any { return new(rbacv1.ClusterRole) },
+	rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"):                                func() any { return new(rbacv1.ClusterRoleBinding) },
+	rbacv1.SchemeGroupVersion.WithKind("Role"):                                              func() any { return new(rbacv1.Role) },
+	rbacv1.SchemeGroupVersion.WithKind("RoleBinding"):                                       func() any { return new(rbacv1.RoleBinding) },
+	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"):   func() any { return new(admissionregistrationv1.ValidatingWebhookConfiguration) },
+	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"):        func() any { return new(admissionregistrationv1.ValidatingAdmissionPolicy) },
+	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"): func() any { return new(admissionregistrationv1.ValidatingAdmissionPolicyBinding) },
+}
+
+// ofOthers are the kinds that need something else to be installed.
+var ofOthers = []schema.GroupVersionKind{
+	{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"},
+	{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"},
+	{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"},
+}
+
+// decode reads what helm renders: a field that the API does not have is an error, and a key that
+// stands twice.
+func decode(t *testing.T, text string) []object {
+	t.Helper()
+	var objects []object
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		var o object
+		if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if len(o.Object) == 0 {
+			continue
+		}
+		if newObject := apiTypes[o.GroupVersionKind()]; newObject != nil {
+			o.Typed = newObject()
+			if err := yaml.UnmarshalStrict([]byte(document), o.Typed); err != nil {
+				t.Fatalf("%s: %v", o.id(), err)
+			}
+		}
+		objects = append(objects, o)
+	}
+	return objects
+}
+
+func (o *object) id() string { return o.GetKind() + " " + o.GetName() }
+
+// isTest reports whether only `helm test` makes the object.
+func (o *object) isTest() bool { return o.GetAnnotations()["helm.sh/hook"] == "test" }
+
+// find returns the only objects of a type that are not there for helm test.
+func find[T any](objects []object) []*T {
+	var found []*T
+	for i := range objects {
+		if typed, ok := objects[i].Typed.(*T); ok && !objects[i].isTest() {
+			found = append(found, typed)
+		}
+	}
+	return found
+}
+
+// one returns the only object of a type.
+func one[T any](t *testing.T, objects []object) *T {
+	t.Helper()
+	found := find[T](objects)
+	if len(found) != 1 {
+		t.Fatalf("%d objects of the type %T, want one", len(found), found)
+	}
+	return found[0]
+}
+
+// named returns the object of a type with a name; nil where there is none.
+func named[T any, P interface {
+	*T
+	metav1.Object
+}](objects []object, name string) P {
+	for _, o := range find[T](objects) {
+		if P(o).GetName() == name {
+			return o
+		}
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+// Package chart_test renders the chart with the pinned helm, reads it as the API does, and has a
+// real kube-apiserver and the real webhook do what it says.
+package chart_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// guardConfig protects whom the value set ignore protects.
+const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
+kind: GuardConfig
+protected:
+  - arn: arn:aws:iam::111122223333:role/Admin
+    groups: [system:masters]
+`
+
+var (
+	cluster *controlplane.ControlPlane
+	webhook *controlplane.Webhook
+	// admin asks as a member of system:masters.
+	admin *kubernetes.Clientset
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	if err := assets(ctx); err != nil {
+		return 0, err
+	}
+	if cluster, err = controlplane.Start(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s"); err != nil {
+		return 0, err
+	}
+	if admin, err = kubernetes.NewForConfig(cluster.Admin); err != nil {
+		return 0, err
+	}
+	// The pods must be admitted in a namespace that is restricted.
+	if _, err := admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}, metav1.CreateOptions{}); err != nil {
+		return 0, err
+	}
+	// What is under test is admission, so authorization admits everybody.
+	if _, err := admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}},
+	}, metav1.CreateOptions{}); err != nil {
+		return 0, err
+	}
+	if code = m.Run(); code != 0 {
+		fmt.Fprintf(os.Stderr, "the webhook's log ends\n%s\n", webhook.LogEnd())
+	}
+	return code, nil
+}
+
+// assets builds the API server, which make does otherwise.
+func assets(ctx context.Context) error {
+	if os.Getenv("KUBEBUILDER_ASSETS") != "" {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, "../../tools/controlplane.sh")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("building the control plane: %w", err)
+	}
+	return os.Setenv("KUBEBUILDER_ASSETS", string(bytes.TrimSpace(out)))
+}
+
+// client is a user's, with the warnings that the user has been given.
+type client struct {
+	*kubernetes.Clientset
+	*warnings
+}
+
+// as returns a client of an impersonated user.
+func as(t *testing.T, name string, groups ...string) *client {
+	t.Helper()
+	c := &client{warnings: new(warnings)}
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
+	config.WarningHandlerWithContext = c.warnings
+	var err error
+	if c.Clientset, err = kubernetes.NewForConfig(config); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// warnings are those of one user's requests.
+type warnings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// HandleWarningHeaderWithContext implements [rest.WarningHandlerWithContext].
+func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, text)
+}
+
+// take returns the warnings since it was called last, as one text.
+func (w *warnings) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() { w.list = nil }()
+	return strings.Join(w.list, "\n")
+}
+
+// awsAuth is an aws-auth with a mapRoles and optional changes.
+func awsAuth(mapRoles string, changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
+	cm := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth"},
+		Data:       map[string]string{"mapRoles": mapRoles},
+	}
+	for _, change := range changes {
+		change(cm)
+	}
+	return cm
+}
+
+// Entries of mapRoles.
+const (
+	adminEntry = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups:\n  - system:masters\n"
+	nodeEntry  = "- rolearn: arn:aws:iam::111122223333:role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
+	// unreadable has a fault that the guard refuses and the backstop does not see.
+	unreadable = adminEntry + "\t" + nodeEntry
+)
+
+// store makes an aws-auth what is stored, whatever stands in the way; nil is none.
+func store(t *testing.T, cm *corev1.ConfigMap) {
+	t.Helper()
+	// It is neither enforced nor held by the backstop.
+	fixture := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system")
+	eventually(t, "aws-auth is stored", func() error {
+		err := fixture.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) || cm == nil {
+			return notFoundIsFine(err)
+		}
+		_, err = fixture.Create(t.Context(), cm, metav1.CreateOptions{})
+		return err
+	})
+}
+
+func notFoundIsFine(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// patience is ten times what it takes the API server to see a registration.
+const patience = 30 * time.Second
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := controlplane.Poll(ctx, func(context.Context) error { return check() }); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// register makes the API server ask the webhook at an address as the chart has it, until the test ends.
+func register(t *testing.T, address string, args ...string) {
+	t.Helper()
+	configuration := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default", args...))
+	for i := range configuration.Webhooks {
+		// There are no pods that a Service could lead to.
+		c := &configuration.Webhooks[i].ClientConfig
+		url := "https://" + address + *c.Service.Path
+		c.URL, c.Service, c.CABundle = &url, nil, cluster.Admin.CAData
+	}
+	create(t, configuration)
+}
+
+func create(t *testing.T, configuration *admissionregistrationv1.ValidatingWebhookConfiguration) {
+	t.Helper()
+	configurations := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	if _, err := configurations.Create(t.Context(), configuration, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := configurations.Delete(context.Background(), configuration.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		settled(t, "the webhook is no longer asked", func(err error) bool { return err == nil || apierrors.IsAlreadyExists(err) })
+	})
+	settled(t, "the webhook is asked", func(err error) bool { return err != nil && !apierrors.IsAlreadyExists(err) })
+}
+
+// settled waits until a dry run that creates a faulty aws-auth ends in a certain way five times in
+// a row: a registration is seen a moment later.
+func settled(t *testing.T, what string, holds func(error) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	configMaps := as(t, "settler").CoreV1().ConfigMaps("kube-system")
+	row := 0
+	if err := controlplane.Poll(ctx, func(ctx context.Context) error {
+		_, err := configMaps.Create(ctx, awsAuth(unreadable), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		row++
+		if !holds(err) {
+			row = 0
+		}
+		if row < 5 {
+			return fmt.Errorf("not yet: %w", errors.Join(err))
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// wantSays checks that a text, an error's or that of warnings, names all of these.
+func wantSays(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("it says %q, and not %q", text, w)
+		}
+	}
+}
+
+// list returns the names of the ConfigMaps in kube-system with a label.
+func list(t *testing.T, selector string) []string {
+	t.Helper()
+	found, err := admin.CoreV1().ConfigMaps("kube-system").List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i := range found.Items {
+		names = append(names, found.Items[i].Name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,186 @@
+package chart_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	for _, values := range valueSets(t) {
+		if _, err := helm(t, "lint", "--strict", "--quiet", "--kube-version", "1.36.3", "--values", filepath.Join("testdata", "values", values+".yaml"), chart); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestKubeVersion installs on what EKS calls its versions, and not on those before 1.30.
+func TestKubeVersion(t *testing.T) {
+	t.Parallel()
+	for version, supported := range map[string]bool{"1.30.0": true, "v1.30.14-eks-931bdca": true, "v1.36.3": true, "v1.29.15-eks-bc803b4": false} {
+		_, err := helm(t, "template", release, chart, "--kube-version", version)
+		if (err == nil) != supported {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+}
+
+// TestBadValues has one wrong value each, and what helm must say of it.
+func TestBadValues(t *testing.T) {
+	t.Parallel()
+	const protected = `guardConfig: {protected: [{arn: "%s", groups: ["system:masters"]}]}`
+	for name, tt := range map[string]struct{ values, want string }{
+		"unknown value":             {`replicas: 2`, "'replicas' not allowed"},
+		"unknown value inside":      {`image: {name: x}`, "'name' not allowed"},
+		"unknown GuardConfig field": {`guardConfig: {protekted: []}`, "'protekted' not allowed"},
+		"a default taken away":      {`guardConfig: {overrides: null}`, "missing property 'overrides'"},
+
+		"mode off":             {`guardConfig: {mode: off}`, "/guardConfig/mode"},
+		"mode deny":            {`guardConfig: {mode: deny}`, "must be one of 'enforce', 'warn'"},
+		"unknown rule":         {`guardConfig: {rules: {deletd: warn}}`, "'deletd' not allowed"},
+		"unknown severity":     {`guardConfig: {rules: {deleted: error}}`, "must be one of 'deny', 'warn', 'off', false"},
+		"severity on":          {`guardConfig: {rules: {deleted: on}}`, "must be one of 'deny', 'warn', 'off', false"},
+		"severities in list":   {`guardConfig: {rules: [deleted]}`, "/guardConfig/rules"},
+		"protected - a string": {`guardConfig: {protected: ["arn:aws:iam::111122223333:role/Admin"]}`, "/guardConfig/protected/0"},
+		"protected - no group": {`guardConfig: {protected: [{arn: "arn:aws:iam::111122223333:role/Admin", groups: []}]}`, "minItems"},
+		"protected - no ARN":   {strings.Replace(protected, "%s", "Admin", 1), "/guardConfig/protected/0/arn"},
+		"protected - a path":   {strings.Replace(protected, "%s", "arn:aws:iam::111122223333:role/team/Admin", 1), "write arn:aws:iam::111122223333:role/Admin"},
+		"protected - a session": {
+			strings.Replace(protected, "%s", "arn:aws:sts::111122223333:assumed-role/Admin/me", 1), "write the role's ARN",
+		},
+		"no admin group":            {`guardConfig: {adminGroups: []}`, "/guardConfig/adminGroups"},
+		"access entry - no ARN":     {`guardConfig: {accessEntries: [Admin]}`, "/guardConfig/accessEntries/0"},
+		"overrides by everybody":    {`guardConfig: {overrides: {groups: ["system:authenticated"]}}`, "not a group of people"},
+		"overrides by pods":         {`guardConfig: {overrides: {groups: ["system:serviceaccounts:ci"]}}`, "not a group of people"},
+		"overrides - a blank":       {`guardConfig: {overrides: {groups: [" on-call"]}}`, "/guardConfig/overrides/groups/0"},
+		"bypass by system:masters":  {`bypass: {group: "system:masters"}`, "group of Kubernetes itself"},
+		"bypass by everybody":       {`bypass: {group: "system:authenticated"}`, "group of Kubernetes itself"},
+		"bypass - none":             {`bypass: {group: ""}`, "/bypass/group"},
+		"bypass that ends the CEL":  {`bypass: {group: 'x" in [] || true || "x'}`, "/bypass/group"},
+		"failurePolicy":             {`webhook: {failurePolicy: ignore}`, "must be one of 'Fail', 'Ignore'"},
+		"backstop":                  {`backstop: {enabled: always}`, "/backstop/enabled"},
+		"no replica":                {`replicaCount: 0`, "/replicaCount"},
+		"replicas - a string":       {`replicaCount: "2"`, "/replicaCount"},
+		"privileged port":           {`ports: {webhook: 443}`, "/ports/webhook"},
+		"one port twice":            {`ports: {metrics: 9443}`, "ports: two of"},
+		"one replica on the host":   {`{hostNetwork: true, replicaCount: 1}`, "without a backend"},
+		"digest without algorithm":  {`image: {digest: 0123}`, "/image/digest"},
+		"tag in the repository":     {`image: {repository: "ghcr.io/x@sha256:0"}`, "/image/repository"},
+		"pull secret - a string":    {`imagePullSecrets: [registry]`, "/imagePullSecrets/0"},
+		"certs.mode":                {`certs: {mode: selfsigned}`, "must be one of 'self-managed', 'cert-manager', 'secret'"},
+		"secret without a name":     {`certs: {mode: secret, secret: {caBundle: "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"}}`, "certs.secret.name"},
+		"secret without a CA":       {`certs: {mode: secret, secret: {name: tls}}`, "certs.secret.caBundle"},
+		"CA in base64":              {`certs: {mode: secret, secret: {name: tls, caBundle: LS0tLS1CRUdJTg==}}`, "/certs/secret/caBundle"},
+		"CA that is not used":       {`certs: {secret: {caBundle: "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"}}`, "has no effect"},
+		"issuer that is not used":   {`certs: {certManager: {issuerRef: {name: ca}}}`, "has no effect"},
+		"issuer without a name":     {`certs: {mode: cert-manager, certManager: {issuerRef: {kind: ClusterIssuer}}}`, "issuerRef"},
+		"log level":                 {`log: {level: trace}`, "/log/level"},
+		"log format":                {`log: {format: xml}`, "/log/format"},
+		"no ServiceAccount":         {`serviceAccount: {create: false}`, "serviceAccount.name: is empty"},
+		"annotation - a number":     {`podAnnotations: {x: 1}`, "/podAnnotations/x"},
+		"resources":                 {`resources: {claims: []}`, "'claims' not allowed"},
+		"interval":                  {`serviceMonitor: {interval: often}`, "/serviceMonitor/interval"},
+		"ports of the API server":   {`networkPolicy: {apiServerPorts: []}`, "/networkPolicy/apiServerPorts"},
+		"affinity":                  {`affinity: {nodeSelector: {}}`, "'nodeSelector' not allowed"},
+		"environment without names": {`extraEnv: [{value: x}]`, "/extraEnv/0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "values.yaml")
+			if err := os.WriteFile(file, []byte(tt.values), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := template(t, "--values", file); err == nil {
+				t.Errorf("%s is accepted", tt.values)
+			} else if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: helm says %v, want %s", tt.values, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestSeverityOff writes off in every way: without quotes it is false in Helm's YAML.
+func TestSeverityOff(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, []byte("guardConfig:\n  rules:\n    deleted: off\n    immutable: \"off\"\n    emptied: false\n    role-path: warn\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects := render(t, "default", "--values", file, "--set", "guardConfig.rules.last-admin=off")
+	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]validate.Severity{
+		"deleted": validate.Off, "immutable": validate.Off, "emptied": validate.Off, "last-admin": validate.Off, "role-path": validate.Warn,
+	}
+	if !maps.Equal(c.Rules, want) {
+		t.Errorf("got %v, want %v", c.Rules, want)
+	}
+}
+
+// TestSchemaOfGuardConfig keeps the schema of the values and that of the file the same.
+func TestSchemaOfGuardConfig(t *testing.T) {
+	t.Parallel()
+	const path = chart + "/values.schema.json"
+	var guard, values map[string]any
+	for file, into := range map[string]*map[string]any{"../../docs/guardconfig.schema.json": &guard, path: &values} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+	// The chart writes the head, and has a default for everything else, which a null takes away.
+	properties := guard["properties"].(map[string]any)
+	delete(guard, "$schema")
+	delete(properties, "apiVersion")
+	delete(properties, "kind")
+	guard["required"] = slices.Sorted(maps.Keys(properties))
+	properties["overrides"].(map[string]any)["required"] = []string{"groups"}
+
+	values["definitions"].(map[string]any)["GuardConfig"] = guard
+	text, err := json.MarshalIndent(values, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, path, unescaped(string(text))+"\n")
+}
+
+// unescaped takes back what package json does for HTML.
+func unescaped(text string) string {
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text)
+}
+
+// TestDefaults holds the values file to the schema's own defaults and the guard's.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "default"), release).Data["guardconfig.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Effective().YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := config.Default().Effective().YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	clean := strings.NewReplacer("protected: []\n", "", "accessEntries: []\n", "")
+	if clean.Replace(string(got)) != clean.Replace(string(want)) {
+		t.Errorf("the chart's defaults are\n%s\nthe guard's are\n%s", got, want)
+	}
+}
