@@ -40,10 +40,10 @@ const (
 	maxReaders = 256
 )
 
-// DefaultConcurrency is how many reviews are judged at a time: two a processor, but no more than 8. Judging is bound by the processor, and
-// more at a time makes none of them faster, and this number also bounds the memory, whatever the
-// machine has: make soak prints what reviews of a mebibyte hold.
-// aws-auth is edited a few times a day, and a review of 100 entries takes a few milliseconds.
+// DefaultConcurrency is how many reviews are judged at a time: two for each processor, and at most 8.
+// Judging is bound by the processor, so that more at a time makes none of them faster. The number also
+// bounds the memory, whatever the machine has: make soak prints what reviews of a mebibyte hold. It is
+// enough: aws-auth is edited a few times a day, and a review of 100 entries takes a few milliseconds.
 func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
 
 // httpError refuses a request that is no review, or that came too late.

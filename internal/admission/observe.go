@@ -23,7 +23,8 @@ func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest
 	}, true)
 }
 
-// observe admits what was refused in spite of the mode: what could not be judged.
+// observe admits what was refused in spite of the mode: what could not be judged. Its verdict stays
+// "error", on this path too: that the guard failed must not look like a warning that a rule gave.
 func (o *outcome) observe() {
 	o.observed = true
 	if o.response.Allowed {

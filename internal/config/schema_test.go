@@ -18,6 +18,7 @@ import (
 	openapi "k8s.io/kube-openapi/pkg/validation/validate"
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -134,12 +135,13 @@ func (g generator) node(v reflect.Value) *node {
 
 // constrain adds what a field's type does not say. It is less than the program checks.
 func constrain(name string, n *node) {
-	const arn = "^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:"
+	const names = `[A-Za-z0-9_+=,.@-]`
+	iam := "^arn:(" + strings.Join(awsauth.Partitions(), "|") + "):(iam::[0-9]{12}:(root|role/" + names + "{1,64}|user/([!-~]*/)?" + names + "{1,64})"
 	switch name {
 	case "arn":
-		n.Pattern = arn
+		n.Pattern = iam + "|sts::[0-9]{12}:federated-user/" + names + "{1,32})$"
 	case "accessEntries":
-		n.Items.Pattern, n.UniqueItems = strings.Replace(arn, "(iam|sts)", "iam", 1), true
+		n.Items.Pattern, n.UniqueItems = strings.Replace(iam, "role/", "role/([!-~]*/)?", 1)+")$", true
 	case "groups", "adminGroups":
 		n.MinItems, n.UniqueItems, n.Items.Pattern = 1, true, `^\S(.*\S)?$`
 	}
@@ -192,23 +194,27 @@ func TestSchemaJudges(t *testing.T) {
 		head + "mode: warn\nrules: {role-path: off, deleted: false, emptied: warn}\n":                                  true,
 		head + "accessEntries: [arn:aws:iam::111122223333:role/team/Node]\noverrides: {groups: [system:masters]}\n":    true,
 		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n": true,
-		"kind: GuardConfig\n":                                                         false,
-		strings.Replace(head, "v1alpha1", "v1", 1):                                    false,
-		strings.Replace(head, "GuardConfig", "Guards", 1):                             false,
-		head + "nonsense: true\n":                                                     false,
-		head + "mode: off\n":                                                          false,
-		head + "rules: {role-path: true}\n":                                           false,
-		head + "rules: {role-paths: deny}\n":                                          false,
-		head + "rules: [role-path]\n":                                                 false,
-		head + "protected: [{arn: Admin, groups: [a]}]\n":                             false,
-		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a', groups: []}]\n": false,
-		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a'}]\n":             false,
-		head + "adminGroups: []\n":                                                    false,
-		head + "adminGroups: [a, a]\n":                                                false,
-		head + "adminGroups: [' a']\n":                                                false,
-		head + "accessEntries: [arn:aws:sts::111122223333:assumed-role/a/b]\n":        false,
-		head + "overrides: {groups: []}\n":                                            false,
-		head + "overrides: {group: [a]}\n":                                            false,
+		"kind: GuardConfig\n":                                                              false,
+		strings.Replace(head, "v1alpha1", "v1", 1):                                         false,
+		strings.Replace(head, "GuardConfig", "Guards", 1):                                  false,
+		head + "nonsense: true\n":                                                          false,
+		head + "mode: off\n":                                                               false,
+		head + "rules: {role-path: true}\n":                                                false,
+		head + "rules: {role-paths: deny}\n":                                               false,
+		head + "rules: [role-path]\n":                                                      false,
+		head + "protected: [{arn: Admin, groups: [a]}]\n":                                  false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a', groups: []}]\n":      false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a'}]\n":                  false,
+		head + "adminGroups: []\n":                                                         false,
+		head + "adminGroups: [a, a]\n":                                                     false,
+		head + "adminGroups: [' a']\n":                                                     false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/', groups: [a]}]\n":      false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a/b', groups: [a]}]\n":   false,
+		head + "protected: [{arn: 'arn:aws-foo:iam::111122223333:role/a', groups: [a]}]\n": false,
+		head + "accessEntries: ['arn:aws:iam::111122223333:group/a']\n":                    false,
+		head + "accessEntries: [arn:aws:sts::111122223333:assumed-role/a/b]\n":             false,
+		head + "overrides: {groups: []}\n":                                                 false,
+		head + "overrides: {group: [a]}\n":                                                 false,
 	} {
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil {

@@ -39,6 +39,8 @@ type Recorder struct {
 	panics     *prometheus.CounterVec
 	duration   prometheus.Histogram
 	config     configMetrics
+
+	certificate certificateMetrics
 }
 
 // New returns a Recorder with a registry of its own. The ids of all rules are given, because a
@@ -49,6 +51,9 @@ func New(rules []string) *Recorder {
 		registry: prometheus.NewRegistry(),
 		rules:    append(slices.Clone(rules), internalError),
 		config:   newConfigMetrics(),
+
+		certificate: newCertificateMetrics(),
+
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
 			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; refused where it is not only observed) or skipped (allowed, because the object is not aws-auth).",
@@ -79,6 +84,7 @@ func New(rules []string) *Recorder {
 	r.registry.MustRegister(
 		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
 		r.config.generation, r.config.reloads, r.config.successful,
+		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -19,6 +19,8 @@ import (
 func TestLint(t *testing.T) {
 	t.Parallel()
 	r := metrics.New([]string{"role-path"})
+	r.ServingCertificate(time.Unix(1, 0))
+	r.ServingTrust(time.Unix(1, 0), true)
 	families, err := r.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -157,4 +159,27 @@ func TestConfig(t *testing.T) {
 	is("1", "0", "1", "0")
 	r.ConfigInUse(2)
 	is("2", "1", "1", "1")
+}
+
+func TestServingCertificate(t *testing.T) {
+	t.Parallel()
+	r := metrics.New(nil)
+	serving := func() []string {
+		return slices.DeleteFunc(ours(t, r), func(line string) bool { return !strings.HasPrefix(line, "awsauth_guard_serving_") })
+	}
+	is := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, serving()); diff != "" {
+			t.Errorf("series (-want +got):\n%s", diff)
+		}
+	}
+	if got := serving(); len(got) > 0 {
+		t.Errorf("series before there is a certificate: %v", got)
+	}
+	r.ServingCertificate(time.Unix(2e9, 0))
+	is("awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09")
+	r.ServingTrust(time.Unix(3e9, 0), true)
+	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 1")
+	r.ServingTrust(time.Unix(3e9, 0), false)
+	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
 }

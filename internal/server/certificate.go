@@ -12,9 +12,9 @@ import (
 )
 
 // newCertificate returns the source of the serving certificate that the options ask for.
-func newCertificate(o *Options, log *slog.Logger) (servingcert.Source, error) {
+func newCertificate(o *Options, recorder servingcert.Recorder, log *slog.Logger) (servingcert.Source, error) {
 	if o.CertDir != "" {
-		return servingcert.NewFiles(o.CertDir)
+		return servingcert.NewFiles(o.CertDir, recorder)
 	}
 	config, err := clientConfig(o.Kubeconfig)
 	if err != nil {
@@ -22,7 +22,7 @@ func newCertificate(o *Options, log *slog.Logger) (servingcert.Source, error) {
 	}
 	return servingcert.New(servingcert.Options{
 		Config: config, Secret: o.certSecret, WebhookConfiguration: o.WebhookConfiguration, Service: o.service,
-		Logger: log, Timing: o.CertTiming,
+		Logger: log, Recorder: recorder, Timing: o.CertTiming,
 	})
 }
 

@@ -90,7 +90,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	certs, err := newCertificate(o, log)
+	certs, err := newCertificate(o, recorder, log)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,38 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// While it leaves it parts from connections that are open, so that none is in use when it ends: no
+// review of a caller that keeps its connection is lost.
+func TestShutdownPartsFromConnections(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+	}}
+	defer client.CloseIdleConnections()
+	connections := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if !info.Reused {
+			connections++
+		}
+	}})
+	review := func() {
+		if _, err := p.send(ctx, client, "/validate-aws-auth", strings.NewReader(deletion)); err != nil {
+			t.Fatalf("on connection %d: %v", connections, err)
+		}
+	}
+	for range 10 {
+		review()
+	}
+	if connections != 1 {
+		t.Fatalf("%d connections before the signal, want one", connections)
+	}
+	p.stop()
+	for connections == 1 {
+		review()
+	}
+}
+
 // A review whose body is still on its way when the listener closes is answered.
 func TestShutdownFinishesReviews(t *testing.T) {
 	t.Parallel()

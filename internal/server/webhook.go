@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -29,6 +31,7 @@ type reviews struct {
 	address string
 	delay   time.Duration // how long it goes on after it was told to stop
 	leave   func()        // says that it will stop
+	parting *atomic.Bool  // whether connections are ended after their next answer
 	certs   servingcert.Source
 	log     *slog.Logger
 }
@@ -50,9 +53,22 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 			c.GetCertificate = certs.GetCertificate
 		}},
 	})
-	server.Register(webhookPath, handler)
-	server.Register(observePath, handler.Observer())
-	return &reviews{server: server, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, certs: certs, log: log}, nil
+	parting := new(atomic.Bool)
+	server.Register(webhookPath, parted(handler, parting))
+	server.Register(observePath, parted(handler.Observer(), parting))
+	return &reviews{server: server, parting: parting, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, certs: certs, log: log}, nil
+}
+
+// parted sends callers to another connection, and so to another replica, while the process leaves. At
+// its end net/http closes an idle connection of HTTP/2 without a word, and a review that is sent at
+// that moment is lost; after this header the other side is told first, by GOAWAY, and sends it again.
+func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if parting.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // freePort finds a port on which nobody listens at the moment.
@@ -70,7 +86,8 @@ func freePort(ctx context.Context, host string) (int, error) {
 
 // serve answers until the context ends, says then that it leaves, and goes on to answer for the
 // delay. The API server learns only after a while that an address is gone, and a review that finds
-// no listener is lost. Reviews in flight are finished.
+// no listener is lost. In the second half of the delay, when new connections go elsewhere, it parts
+// from those that are open. Reviews in flight are finished.
 func (r *reviews) serve(ctx context.Context) error {
 	open, closing := context.WithCancel(context.WithoutCancel(ctx))
 	defer closing()
@@ -81,11 +98,14 @@ func (r *reviews) serve(ctx context.Context) error {
 			return
 		}
 		r.leave()
-		timer := time.NewTimer(r.delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-open.Done():
+		for range 2 {
+			timer := time.NewTimer(r.delay / 2)
+			select {
+			case <-timer.C:
+			case <-open.Done():
+			}
+			timer.Stop()
+			r.parting.Store(true)
 		}
 		closing()
 	}()
@@ -112,5 +132,5 @@ func (r *reviews) logStart(ctx context.Context) {
 			return
 		}
 	}
-	r.log.Info("serving", "port", "webhook", "address", r.address, "path", webhookPath)
+	r.log.Info("serving", "port", "webhook", "address", r.address, "paths", []string{webhookPath, observePath})
 }

@@ -1,7 +1,6 @@
 package servingcert
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -28,6 +27,13 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
+// Leaf is a serving certificate.
+type Leaf struct {
+	tls.Certificate
+	// CA signed it. A key identifier would not tell: two CAs may have the same key.
+	CA *x509.Certificate
+}
+
 // NewAuthority makes a CA that is valid from a little before now. Its name is the same every time:
 // API servers tell CAs of one name apart by their key identifiers.
 func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
@@ -49,7 +55,7 @@ func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 }
 
 // Sign makes a certificate for a server with these DNS names, which ends no later than its CA.
-func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) (*tls.Certificate, error) {
+func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) (*Leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the key of the serving certificate: %w", err)
@@ -69,7 +75,20 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	if err != nil {
 		return nil, fmt.Errorf("signing the serving certificate: %w", err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
+	return &Leaf{tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, a.Cert}, nil
+}
+
+// tryOut signs a certificate for these names and verifies it, at a time when the CA is valid. A CA
+// that somebody else made may be constrained to other names, to other uses, or not to sign at all.
+func (a *Authority) tryOut(names []string) error {
+	leaf, err := a.Sign(a.Cert.NotBefore, time.Hour, names)
+	if err != nil {
+		return err
+	}
+	if err := verify(a.Cert.NotBefore, leaf, names[0], []*x509.Certificate{a.Cert}); err != nil {
+		return fmt.Errorf("the CA cannot sign a certificate for %s: %w", names[0], err)
+	}
+	return nil
 }
 
 // create signs a certificate, whose serial number crypto/x509 makes.
@@ -81,11 +100,6 @@ func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (
 	return x509.ParseCertificate(der)
 }
 
-// signedBy reports whether a certificate names a CA as its own. [Chains] looks at the signature.
-func signedBy(cert, ca *x509.Certificate) bool {
-	return len(cert.AuthorityKeyId) > 0 && bytes.Equal(cert.AuthorityKeyId, ca.SubjectKeyId)
-}
-
 // encode returns the certificate and the key as PEM.
 func (a *Authority) encode() (cert, key []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
@@ -95,8 +109,9 @@ func (a *Authority) encode() (cert, key []byte, err error) {
 	return EncodeCertificates(a.Cert), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 }
 
-// decodeAuthority reads what encode wrote. Errors hold nothing of the key.
-func decodeAuthority(certPEM, keyPEM []byte) (*Authority, error) {
+// decodeAuthority reads what encode wrote, or somebody else did, and tries it out with these names.
+// Errors hold nothing of the key.
+func decodeAuthority(certPEM, keyPEM []byte, names []string) (*Authority, error) {
 	certs := decodeCertificates(certPEM)
 	if len(certs) != 1 {
 		return nil, fmt.Errorf("%d certificates where one is expected", len(certs))
@@ -120,7 +135,11 @@ func decodeAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 	case len(certs[0].SubjectKeyId) == 0:
 		return nil, errors.New("the certificate has no key identifier")
 	}
-	return &Authority{certs[0], key}, nil
+	a := &Authority{certs[0], key}
+	if err := a.tryOut(names); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // EncodeCertificates writes them as PEM.

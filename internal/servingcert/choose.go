@@ -1,7 +1,6 @@
 package servingcert
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,13 +9,13 @@ import (
 
 // Choose returns the CA by which a replica should have a certificate signed now, and nil where it
 // should keep the one it has, if any.
-func Choose(now time.Time, s State, memory *Memory, leaf *tls.Certificate, t Timing) *Authority {
+func Choose(now time.Time, s State, memory *Memory, leaf *Leaf, t Timing) *Authority {
 	s = s.usable(now)
 	if leaf == nil || !valid(leaf.Leaf, now) {
 		return s.inUse(memory, now)
 	}
-	mine := s.signer(leaf.Leaf)
-	if !memory.trusts(leaf.Leaf) {
+	mine := s.signer(leaf)
+	if memory.heldFor(leaf.CA, now) == never {
 		// Nobody can ask this replica as it is; any CA that the caBundle holds is better.
 		if a := s.inUse(memory, now); a != nil && a != mine && memory.heldFor(a.Cert, now) >= 0 {
 			return a
@@ -52,28 +51,17 @@ func (s State) inUse(memory *Memory, now time.Time) *Authority {
 }
 
 // signer is the CA that signed a certificate; nil where it signs no more.
-func (s State) signer(leaf *x509.Certificate) *Authority {
+func (s State) signer(leaf *Leaf) *Authority {
 	for _, a := range s.authorities() {
-		if signedBy(leaf, a.Cert) {
+		if a.Cert.Equal(leaf.CA) {
 			return a
 		}
 	}
 	return nil
 }
 
-// trusts reports whether every caBundle holds the CA of a certificate.
-func (m *Memory) trusts(leaf *x509.Certificate) bool {
-	for _, cert := range m.live {
-		if signedBy(leaf, cert) {
-			_, ok := m.held[string(cert.Raw)]
-			return ok
-		}
-	}
-	return false
-}
-
 // Chains verifies a certificate as the API server does: by its name, against each caBundle.
-func Chains(now time.Time, leaf *tls.Certificate, name string, bundles [][]*x509.Certificate) error {
+func Chains(now time.Time, leaf *Leaf, name string, bundles [][]*x509.Certificate) error {
 	if leaf == nil {
 		return errors.New("no serving certificate is signed yet")
 	}
@@ -81,14 +69,18 @@ func Chains(now time.Time, leaf *tls.Certificate, name string, bundles [][]*x509
 		return errors.New("there is no webhook that calls this process")
 	}
 	for i, bundle := range bundles {
-		roots := x509.NewCertPool()
-		for _, cert := range bundle {
-			roots.AddCert(cert)
-		}
-		options := x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now}
-		if _, err := leaf.Leaf.Verify(options); err != nil {
+		if err := verify(now, leaf, name, bundle); err != nil {
 			return fmt.Errorf("the caBundle of webhook %d does not vouch for the serving certificate: %w", i, err)
 		}
 	}
 	return nil
+}
+
+func verify(now time.Time, leaf *Leaf, name string, cas []*x509.Certificate) error {
+	roots := x509.NewCertPool()
+	for _, ca := range cas {
+		roots.AddCert(ca)
+	}
+	_, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now})
+	return err
 }

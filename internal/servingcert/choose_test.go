@@ -1,7 +1,6 @@
 package servingcert_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"strings"
 	"testing"
@@ -12,7 +11,7 @@ import (
 
 const host = "guard.kube-system.svc"
 
-func sign(t *testing.T, a *servingcert.Authority, age time.Duration) *tls.Certificate {
+func sign(t *testing.T, a *servingcert.Authority, age time.Duration) *servingcert.Leaf {
 	t.Helper()
 	leaf, err := a.Sign(epoch.Add(-age), timing.LeafLifetime, []string{host})
 	if err != nil {
@@ -24,7 +23,8 @@ func sign(t *testing.T, a *servingcert.Authority, age time.Duration) *tls.Certif
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	a, b, c, expired := newCA(t, 3*time.Hour), newCA(t, 2*time.Hour), newCA(t, time.Hour), newCA(t, year)
-	known := names{"a": a, "b": b, "c": c, "x": expired}
+	twin := twinOf(t, a)
+	known := names{"a": a, "b": b, "c": c, "x": expired, "t": twin}
 	type state = servingcert.State
 	const minute, day = time.Minute, 24 * time.Hour
 	for _, tt := range []struct {
@@ -32,7 +32,7 @@ func TestChoose(t *testing.T) {
 		state state
 		live  list
 		held  time.Duration
-		leaf  *tls.Certificate
+		leaf  *servingcert.Leaf
 		want  string // empty: keep the one that there is
 	}{
 		{"nothing", state{}, nil, 0, nil, ""},
@@ -63,6 +63,8 @@ func TestChoose(t *testing.T) {
 		{"a leaf to renew in a rotation", state{Current: a, Next: b}, list{a, b}, 0, sign(t, a, 30*day), "a"},
 		{"a leaf to renew whose CA signs no more", state{Current: b, Previous: certs(a)}, list{a, b}, 0, sign(t, a, 30*day), ""},
 		{"an expired leaf", state{Current: a}, list{a}, 0, sign(t, a, 90*day), "a"},
+		{"one key in two CAs, the old one in use", state{Current: a, Next: twin}, list{a, twin}, minute, sign(t, a, 0), "t"},
+		{"one key in two CAs, switched", state{Current: a, Next: twin}, list{a, twin}, time.Hour, sign(t, twin, 0), ""},
 		{"an expired leaf and no caBundle", state{Current: a}, nil, 0, sign(t, a, 90*day), "a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -93,7 +95,7 @@ func TestChains(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		leaf    *tls.Certificate
+		leaf    *servingcert.Leaf
 		bundles [][]*x509.Certificate
 		now     time.Duration
 		host    string
@@ -105,7 +107,7 @@ func TestChains(t *testing.T) {
 		{"one of two webhooks", sign(t, a, 0), with(list{a}, list{b}), 0, host, "unknown authority"},
 		{"an empty caBundle", sign(t, a, 0), with(list{}), 0, host, "unknown authority"},
 		{"expired", sign(t, a, 0), with(list{a}), timing.LeafLifetime + time.Hour, host, "expired"},
-		{"a clock that is behind", sign(t, a, 0), with(list{a}), -59 * time.Minute, host, ""},
+		{"a clock that is behind", sign(t, a, 0), with(list{a}), -22 * time.Hour, host, ""},
 		{"another service", sign(t, a, 0), with(list{a}), 0, "other.kube-system.svc", "not other.kube-system.svc"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,4 +127,14 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 	if leaf := sign(t, a, 0); !leaf.Leaf.NotAfter.Equal(a.Cert.NotAfter) {
 		t.Errorf("it ends %s, its CA %s", leaf.Leaf.NotAfter, a.Cert.NotAfter)
 	}
+}
+
+// twinOf is another CA with the same key.
+func twinOf(t *testing.T, a *servingcert.Authority) *servingcert.Authority {
+	t.Helper()
+	twin, err := a.Again(func(*x509.Certificate) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return twin
 }

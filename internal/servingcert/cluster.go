@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -99,11 +100,25 @@ func (c *cluster) readConfig(ctx context.Context, name string) (*admissionregist
 	return config, nil
 }
 
+// fieldManager is who writes, as managedFields name it.
+const fieldManager = "awsauth-guard"
+
+// otherManager is who else has written an object last.
+func otherManager(entries []metav1.ManagedFieldsEntry) string {
+	name, at := "unknown", time.Time{}
+	for _, f := range entries {
+		if f.Manager != fieldManager && f.Time != nil && !f.Time.Time.Before(at) {
+			name, at = f.Manager, f.Time.Time
+		}
+	}
+	return name
+}
+
 // writeSecret stores data in a Secret that has not changed since it was read.
 func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
 	changed := secret.DeepCopy()
 	changed.Data = data
-	written, err := c.secrets.Update(ctx, changed, metav1.UpdateOptions{})
+	written, err := c.secrets.Update(ctx, changed, metav1.UpdateOptions{FieldManager: fieldManager})
 	if err != nil {
 		return secret, fmt.Errorf("writing the Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
@@ -134,7 +149,7 @@ func (c *cluster) writeBundles(ctx context.Context, config *admissionregistratio
 	if err != nil {
 		return nil, fmt.Errorf("encoding the patch of %s: %w", config.Name, err)
 	}
-	written, err := c.configs.Patch(ctx, config.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{FieldManager: "awsauth-guard"})
+	written, err := c.configs.Patch(ctx, config.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
 	if err != nil {
 		return config, fmt.Errorf("writing the caBundle of the ValidatingWebhookConfiguration %s: %w", config.Name, err)
 	}

@@ -14,10 +14,10 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// election tells whether this process leads.
+// election tells whether this process is the leader.
 type election struct {
 	config leaderelection.LeaderElectionConfig
-	begun  func()
+	won    func() // is called at the begin of a term
 	term   atomic.Pointer[term]
 }
 
@@ -26,7 +26,7 @@ type term struct {
 	done atomic.Pointer[<-chan struct{}] // closed when it is over; nil before it has begun
 }
 
-func newElection(o *Options, begun func()) (*election, error) {
+func newElection(o *Options, won func()) (*election, error) {
 	client, err := coordinationv1.NewForConfig(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the Lease: %w", err)
@@ -38,7 +38,7 @@ func newElection(o *Options, begun func()) (*election, error) {
 	// The name of a pod is not enough: a container that was restarted is another process.
 	suffix := make([]byte, 4)
 	_, _ = rand.Read(suffix) // never fails
-	return &election{begun: begun, config: leaderelection.LeaderElectionConfig{
+	e := &election{won: won, config: leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Secret.Namespace, Name: o.Secret.Name},
 			Client:     client,
@@ -49,11 +49,29 @@ func newElection(o *Options, begun func()) (*election, error) {
 		// leader: both have read what they change, and the API server refuses the later one.
 		ReleaseOnCancel: true,
 		Name:            o.Secret.String(),
-	}}, nil
+	}}
+	if _, err := e.elector(new(term)); err != nil {
+		return nil, fmt.Errorf("preparing the leader's election: %w", err)
+	}
+	return e, nil
 }
 
-// leads reports whether this process is the leader, as far as it knows.
-func (e *election) leads() bool {
+// elector takes part in the election of one term.
+func (e *election) elector(t *term) (*leaderelection.LeaderElector, error) {
+	config := e.config
+	config.Callbacks = leaderelection.LeaderCallbacks{
+		OnStartedLeading: func(leading context.Context) {
+			done := leading.Done()
+			t.done.Store(&done)
+			e.won()
+		},
+		OnStoppedLeading: func() {},
+	}
+	return leaderelection.NewLeaderElector(config)
+}
+
+// isLeader reports whether this process is the leader, as far as it knows.
+func (e *election) isLeader() bool {
 	t := e.term.Load()
 	if t == nil {
 		return false
@@ -75,18 +93,9 @@ func (e *election) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		t := new(term)
 		e.term.Store(t)
-		config := e.config
-		config.Callbacks = leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(leading context.Context) {
-				done := leading.Done()
-				t.done.Store(&done)
-				e.begun()
-			},
-			OnStoppedLeading: func() {},
-		}
-		elector, err := leaderelection.NewLeaderElector(config)
+		elector, err := e.elector(t)
 		if err != nil {
-			panic(fmt.Sprintf("servingcert: the leader's election: %v", err)) // the Timing is wrong
+			return // it is nil: newElection has tried it
 		}
 		elector.Run(ctx)
 	}

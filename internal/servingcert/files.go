@@ -16,11 +16,12 @@ import (
 type Files struct{ watcher *certwatcher.CertWatcher }
 
 // NewFiles reads tls.crt and tls.key; a process without a certificate cannot serve.
-func NewFiles(folder string) (*Files, error) {
+func NewFiles(folder string, recorder Recorder) (*Files, error) {
 	watcher, err := certwatcher.New(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the serving certificate: %w", err)
 	}
+	watcher.RegisterCallback(func(cert tls.Certificate) { recorder.ServingCertificate(cert.Leaf.NotAfter) })
 	// It watches the files and reads them from time to time as well; an event that it misses while
 	// they are swapped costs this long. Reading two small files takes no time worth saving.
 	return &Files{watcher.WithWatchInterval(2 * time.Second)}, nil

@@ -11,6 +11,7 @@ import (
 type Memory struct {
 	live  []*x509.Certificate // in some caBundle
 	known []*x509.Certificate // of the last state with a usable CA: replicas may serve with each
+	found []*x509.Certificate // in some caBundle at the begin of the leader's term, until it has stored a state
 	held  map[string]time.Time
 	// stored is what the Secret has held since a time.
 	stored State
@@ -44,7 +45,7 @@ func (m *Memory) Observe(now time.Time, s State, bundles [][]*x509.Certificate) 
 // Know remembers with which CAs replicas may serve: those of the state that the leader has stored.
 func (m *Memory) Know(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
-		m.known = s.certificates()
+		m.known, m.found = s.certificates(), nil
 	}
 }
 
@@ -56,13 +57,14 @@ func (m *Memory) Follow(now time.Time, s State) {
 	}
 }
 
-// Lead begins a term. What the caBundle holds then was written by the leader before, of whom this
-// process may have heard late: all of it is kept at first.
-func (m *Memory) Lead(now time.Time) { m.known = union(now, m.known, m.live) }
+// BeginTerm is called when this process has become the leader, after Observe. What the caBundle holds
+// then was written by the leader before, of whom this process may have heard late: all of it is kept
+// at first.
+func (m *Memory) BeginTerm() { m.found = m.live }
 
 // Bundle is what every caBundle should be, the youngest CA first: those with which replicas may
 // serve, and nothing else. Whatever somebody added is not ours to trust.
-func (m *Memory) Bundle(now time.Time) []*x509.Certificate { return union(now, m.known) }
+func (m *Memory) Bundle(now time.Time) []*x509.Certificate { return union(now, m.known, m.found) }
 
 func inAll(bundles [][]*x509.Certificate, cert *x509.Certificate) bool {
 	for _, bundle := range bundles {

@@ -2,6 +2,7 @@ package servingcert
 
 import (
 	"crypto/x509"
+	"slices"
 	"time"
 )
 
@@ -40,9 +41,21 @@ func Plan(s Situation, t Timing) (State, Step, error) {
 		return before, StepNone, err
 	}
 	if len(next.Previous) > maxPrevious {
-		next.Previous = next.Previous[:maxPrevious]
+		next.Previous = s.bounded(before, next.Previous)
 	}
 	return next, step, nil
+}
+
+// bounded leaves away what is too much of the previous CAs: strangers that were found in a caBundle,
+// before those that the Secret or this process knows.
+func (s *Situation) bounded(before State, all []*x509.Certificate) (kept []*x509.Certificate) {
+	inOrder := slices.Concat(certificates(before.authorities()), s.Memory.known, before.Previous, all)
+	for _, cert := range inOrder {
+		if len(kept) < maxPrevious && contains(all, cert) && !contains(kept, cert) {
+			kept = append(kept, cert)
+		}
+	}
+	return union(s.Now, kept)
 }
 
 func (s *Situation) plan(t Timing) (State, Step, error) {
@@ -52,12 +65,12 @@ func (s *Situation) plan(t Timing) (State, Step, error) {
 		return s.recover(t)
 	case st.Current == nil:
 		return s.await(t)
-	case !contains(memory.live, st.Current.Cert) && !contains(memory.known, st.Current.Cert):
+	case !contains(memory.live, st.Current.Cert) && !contains(memory.Bundle(s.Now), st.Current.Cert):
 		if serving := s.serving(st.Current); len(serving) > 0 {
 			return State{Next: st.Current, Previous: serving, Rotated: s.Rotate}, StepAdopt, nil
 		}
 	}
-	if lost := without(union(s.Now, memory.known), st.certificates()); len(lost) > 0 {
+	if lost := without(memory.Bundle(s.Now), st.certificates()); len(lost) > 0 {
 		st.Previous = union(s.Now, st.Previous, lost)
 		return st, StepKeep, nil
 	}
@@ -122,6 +135,6 @@ func (s *Situation) promote() State {
 
 // serving are the CAs with which replicas may serve, other than these.
 func (s *Situation) serving(but ...*Authority) []*x509.Certificate {
-	all := union(s.Now, s.State.Previous, s.Memory.live, s.Memory.known)
+	all := union(s.Now, s.State.Previous, s.Memory.live, s.Memory.Bundle(s.Now))
 	return without(all, certificates(but))
 }

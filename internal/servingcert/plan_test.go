@@ -70,7 +70,7 @@ type list = []*servingcert.Authority
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	a, b, old, expired, future := newCA(t, 3*time.Hour), newCA(t, 2*time.Hour), newCA(t, year-120*24*time.Hour+time.Second), newCA(t, year), newCA(t, -2*time.Hour)
+	a, b, old, expired, future := newCA(t, 3*time.Hour), newCA(t, 2*time.Hour), newCA(t, year-120*24*time.Hour+time.Second), newCA(t, year), newCA(t, -48*time.Hour)
 	known := names{"a": a, "b": b, "o": old, "x": expired, "f": future}
 	type state = servingcert.State
 	minute := time.Minute
@@ -94,6 +94,7 @@ func TestPlan(t *testing.T) {
 		{"the CA has expired", state{Current: expired}, "", list{expired}, nil, list{expired}, 0, "? - ", "first"},
 		{"the CA has expired, another is served", state{Current: expired}, "", list{a}, nil, list{a}, 0, "- ? a", "recover"},
 		{"the CA is not valid yet", state{Current: future}, "", nil, nil, nil, 0, "? - ", "first"},
+		{"the clock is behind", state{Current: future}, "", list{future}, nil, list{future}, 0, "- ? f", "recover"},
 		{"recovering", state{Next: a, Previous: certs(b)}, "", list{a, b}, nil, list{a, b}, minute - 1, "- a b", ""},
 		{"recovered", state{Next: a, Previous: certs(b)}, "", list{a, b}, nil, list{a, b}, minute, "a - b", "promote"},
 		{"recovering beside a stranger", state{Next: a, Previous: certs(b)}, "", list{a, b, old}, nil, list{a, b}, minute - 1, "- a b", ""},
@@ -165,6 +166,45 @@ func TestPlanIsBounded(t *testing.T) {
 	}
 	if len(got.Previous) != 8 || !got.Previous[0].Equal(all[0].Cert) {
 		t.Errorf("%d previous CAs", len(got.Previous))
+	}
+}
+
+// However many strangers somebody adds, they do not evict a CA with which replicas serve.
+func TestStrangersEvictNobody(t *testing.T) {
+	t.Parallel()
+	var strangers list
+	for i := range 20 {
+		strangers = append(strangers, newCA(t, time.Duration(i)*time.Minute))
+	}
+	current, before := newCA(t, 9*time.Hour), newCA(t, 8*time.Hour)
+	flooded := [][]*x509.Certificate{certs(append(strangers, current, before)...)}
+	for _, tt := range []struct {
+		name  string
+		state servingcert.State
+	}{
+		{"the Secret is emptied", servingcert.State{}},
+		{"only the previous ones are", servingcert.State{Current: newCA(t, time.Hour)}},
+		{"only the current one is", servingcert.State{Previous: certs(before)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var m servingcert.Memory
+			m.Observe(epoch, tt.state, flooded)
+			m.Know(epoch, servingcert.State{Current: current, Previous: certs(before)})
+			m.BeginTerm()
+			got, _, err := servingcert.Plan(servingcert.Situation{Now: epoch, State: tt.state, Memory: &m}, timing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []*servingcert.Authority{current, before} {
+				if !slices.ContainsFunc(got.Previous, want.Cert.Equal) {
+					t.Errorf("%s is evicted", names{"current": current, "before": before}.of(want.Cert))
+				}
+			}
+			if len(got.Previous) != 8 {
+				t.Errorf("%d previous CAs", len(got.Previous))
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -18,23 +19,24 @@ import (
 
 // SelfManaged is a certificate signed by a CA of the webhook's own.
 type SelfManaged struct {
-	o       Options
-	names   []string // of the leaf; the first is the one that API servers ask for
-	log     *slog.Logger
-	now     func() time.Time
-	cluster *cluster
-	leader  *election
-	wake    chan struct{} // has an element when something has changed
+	o        Options
+	names    []string // of the leaf; the first is the one that API servers ask for
+	log      *slog.Logger
+	now      func() time.Time
+	cluster  *cluster
+	election *election
+	wake     chan struct{} // has an element when something has changed
 
-	leaf    atomic.Pointer[tls.Certificate]
+	leaf    atomic.Pointer[Leaf]
 	bundles atomic.Pointer[[][]*x509.Certificate] // the live ones
 
 	// Used by Run alone.
-	memory   Memory
-	led      bool   // it has led since it has become the leader
-	problem  string // that was logged last
-	distrust string // why the leaf was not trusted when that was logged last
-	trusted  bool   // it has been
+	memory  Memory
+	decoder decoder
+	leader  leader
+	trusted bool // it has been
+	// What was logged last about keeping Secret and caBundle, signing, and why the leaf is not trusted.
+	keeping, signing, distrust told
 }
 
 // New returns a SelfManaged, which has no certificate before it runs.
@@ -46,11 +48,12 @@ func New(o Options) (*SelfManaged, error) {
 		o.Now = time.Now //nolint:forbidigo // the real clock, where no other is given
 	}
 	m := &SelfManaged{o: o, log: o.Logger, now: o.Now, names: dnsNames(o.Service), wake: make(chan struct{}, 1)}
+	m.decoder.names = m.names
 	var err error
 	if m.cluster, err = newCluster(&o, m.changed); err != nil {
 		return nil, err
 	}
-	if m.leader, err = newElection(&o, m.begin); err != nil {
+	if m.election, err = newElection(&o, m.won); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -70,8 +73,8 @@ func (m *SelfManaged) changed() {
 	}
 }
 
-// begin is called when this process has become the leader.
-func (m *SelfManaged) begin() {
+// won is called when this process has become the leader.
+func (m *SelfManaged) won() {
 	m.log.Info("this replica keeps the serving CAs", "lease", m.o.Secret.String())
 	m.changed()
 }
@@ -81,13 +84,14 @@ var errNoLeaf = errors.New("no serving certificate is signed yet")
 // GetCertificate returns the leaf.
 func (m *SelfManaged) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if leaf := m.leaf.Load(); leaf != nil {
-		return leaf, nil
+		return &leaf.Certificate, nil
 	}
 	return nil, errNoLeaf
 }
 
 // Ready reports whether API servers accept the leaf, by the caBundles as they were seen last: while
-// the API server cannot be reached nothing changes.
+// the API server cannot be reached nothing changes. A configuration that does not name our Secret may
+// still vouch for the leaf; then API servers do accept it.
 func (m *SelfManaged) Ready(*http.Request) error {
 	var live [][]*x509.Certificate
 	if b := m.bundles.Load(); b != nil {
@@ -104,7 +108,7 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 	defer running.Wait()
 	running.Go(func() { m.cluster.secret.controller.RunWithContext(ctx) })
 	running.Go(func() { m.cluster.config.controller.RunWithContext(ctx) })
-	running.Go(func() { m.leader.run(ctx) })
+	running.Go(func() { m.election.run(ctx) })
 	tick := time.NewTicker(m.o.Timing.Resync)
 	defer tick.Stop()
 	for {
@@ -118,77 +122,77 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 	}
 }
 
-// look does what is to be done now. The leader asks the API server itself: what it writes must
-// follow from what is, not from what was.
+// look does what is to be done now.
 func (m *SelfManaged) look(ctx context.Context) {
 	o := objects{
 		object[corev1.Secret](m.cluster.secret),
 		object[admissionregistrationv1.ValidatingWebhookConfiguration](m.cluster.config),
 	}
-	leads := m.leader.leads()
-	if leads {
+	isLeader := m.election.isLeader()
+	if isLeader {
 		var err error
-		if o, err = m.lead(ctx, o); ctx.Err() == nil {
-			m.report(err)
+		if o, err = m.keep(ctx, o); ctx.Err() == nil && m.keeping.failed(m.now(), err) {
+			m.log.Warn("the serving certificate cannot be looked after", "err", err.Error())
 		}
 	}
 	now := m.now()
-	var state State
-	if o.secret != nil {
-		state, _ = DecodeState(o.secret.Data) // the leader says what is wrong with it
-	}
-	live := bundlesOf(o.config)
-	m.memory.Observe(now, state, live)
-	if !leads {
-		m.led = false
+	state, live := m.observe(now, o)
+	if !isLeader {
+		m.leader.inTerm = false
 		m.memory.Follow(now, state)
 	}
 	m.bundles.Store(&live)
 	if a := Choose(now, state, &m.memory, m.leaf.Load(), m.o.Timing); a != nil {
-		m.sign(now, a)
+		if err := m.sign(now, a, live); m.signing.failed(now, err) {
+			m.log.Warn("the serving certificate cannot be replaced", "err", err.Error())
+		}
 	}
-	m.reportTrust(ctx)
+	m.tellTrust(ctx, now)
 }
 
-func (m *SelfManaged) sign(now time.Time, a *Authority) {
+// observe takes in what is stored.
+func (m *SelfManaged) observe(now time.Time, o objects) (state State, live [][]*x509.Certificate) {
+	if o.secret != nil {
+		state, _ = m.decoder.decode(o.secret.Data) // the leader says what is wrong with it
+	}
+	live = bundlesOf(o.config)
+	m.memory.Observe(now, state, live)
+	return state, live
+}
+
+// sign replaces the leaf, but not one that API servers accept by one that they do not.
+func (m *SelfManaged) sign(now time.Time, a *Authority, live [][]*x509.Certificate) error {
 	leaf, err := a.Sign(now, m.o.Timing.LeafLifetime, m.names)
 	if err != nil {
-		m.report(err)
-		return
+		return err
+	}
+	if err := Chains(now, leaf, m.names[0], live); err != nil && m.Ready(nil) == nil {
+		return fmt.Errorf("a certificate of the CA %s would not be trusted: %w", fingerprint(a.Cert), err)
 	}
 	m.leaf.Store(leaf)
 	m.log.Info("a serving certificate is signed", "ca", fingerprint(a.Cert), "serial", leaf.Leaf.SerialNumber.Text(16), "not_after", leaf.Leaf.NotAfter)
+	return nil
 }
 
-// report logs what went wrong once, until something else does.
-func (m *SelfManaged) report(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != m.problem && text != "" {
-		m.log.Warn("the serving certificate cannot be looked after", "err", text)
-	}
-	m.problem = text
-}
-
-// reportTrust logs when API servers begin or cease to accept the leaf.
-func (m *SelfManaged) reportTrust(ctx context.Context) {
+// tellTrust logs when API servers begin or cease to accept the leaf, and records how it stands.
+func (m *SelfManaged) tellTrust(ctx context.Context, now time.Time) {
 	err := m.Ready(nil)
+	if leaf := m.leaf.Load(); leaf != nil {
+		m.o.Recorder.ServingCertificate(leaf.Leaf.NotAfter)
+		m.o.Recorder.ServingTrust(leaf.CA.NotAfter, err == nil)
+	}
 	if err == nil {
-		if !m.trusted || m.distrust != "" {
+		if !m.trusted || m.distrust.text != "" {
 			m.log.Info("the serving certificate is trusted", "webhook_configuration", m.o.WebhookConfiguration)
 		}
-		m.trusted, m.distrust = true, ""
+		m.trusted, m.distrust = true, told{}
 		return
 	}
-	if err.Error() == m.distrust {
-		return
+	level := slog.LevelWarn
+	if !m.trusted && m.distrust.text == "" {
+		level = slog.LevelInfo // it has only just started
 	}
-	m.distrust = err.Error()
-	level := slog.LevelInfo // it has only just started
-	if m.trusted {
-		level = slog.LevelWarn
+	if m.distrust.tell(now, err.Error()) {
+		m.log.Log(ctx, level, "the serving certificate is not trusted", "err", err.Error(), "webhook_configuration", m.o.WebhookConfiguration)
 	}
-	m.log.Log(ctx, level, "the serving certificate is not trusted", "err", m.distrust, "webhook_configuration", m.o.WebhookConfiguration)
 }

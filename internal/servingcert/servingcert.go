@@ -43,6 +43,20 @@ type Source interface {
 // RotateAnnotation on the Secret makes the leader replace the CA whenever its value changes.
 const RotateAnnotation = "awsauth-guard.io/rotate"
 
+// CAAnnotation on the ValidatingWebhookConfiguration names the Secret, NAMESPACE/NAME, whose CAs belong
+// into its caBundles. A leader writes nowhere else: while the way to the certificate is changed, the
+// old replicas are still there, and caBundle is another's.
+const CAAnnotation = "awsauth-guard.io/ca"
+
+// Recorder is told about the certificate that is served.
+type Recorder interface {
+	// ServingCertificate says when it ends.
+	ServingCertificate(ends time.Time)
+	// ServingTrust says when the CA ends that signed it, and whether every caBundle vouches for it.
+	// It is not called where this process cannot know.
+	ServingTrust(caEnds time.Time, trusted bool)
+}
+
 // Name is the name of an object in a namespace.
 type Name struct{ Namespace, Name string }
 
@@ -62,6 +76,8 @@ type Options struct {
 	Service Name
 	// Logger is told each step. No key is ever logged.
 	Logger *slog.Logger
+	// Recorder is told how it stands.
+	Recorder Recorder
 	// Timing is for tests; the zero Timing is [DefaultTiming].
 	Timing Timing
 	// Now is the clock.
@@ -79,8 +95,8 @@ type Timing struct {
 	// with it the moment before needs SwitchAfter to leave it, and up to 90 s more where its own
 	// watch is broken (45 s as above, and a backoff of at most 30 s).
 	RetireAfter time.Duration
-	// Resync is how often everything is looked at without an event. The caBundle is restored within
-	// 5 s also where the watch has missed that it was changed.
+	// Resync is how often everything is looked at without an event, and how often the leader writes
+	// against somebody who undoes it: the caBundle is its own again within 5 s even then.
 	Resync time.Duration
 	// CALifetime is how long a CA is valid, and CARenewBefore how long before its end the next one
 	// is made: a third of it, so that a certificate is never cut short by its CA, and so long may
@@ -95,8 +111,8 @@ type Timing struct {
 
 const day = 24 * time.Hour
 
-// backdated is how far the clock of an API server may be behind ours.
-const backdated = time.Hour
+// backdated is how far the clock of an API server, or of another replica, may be behind ours.
+const backdated = day
 
 // DefaultTiming is the Timing of a webhook in use.
 func DefaultTiming() Timing {

@@ -2,7 +2,6 @@ package servingcert_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
@@ -33,7 +32,7 @@ type world struct {
 // simulated is a replica.
 type simulated struct {
 	memory             servingcert.Memory
-	leaf               *tls.Certificate
+	leaf               *servingcert.Leaf
 	secretLag, confLag int // in seconds
 }
 
@@ -81,7 +80,7 @@ func (w *world) second() {
 func (w *world) lead(r *simulated) {
 	r.memory.Observe(w.now, w.state, [][]*x509.Certificate{w.bundle})
 	if !w.led {
-		r.memory.Lead(w.now)
+		r.memory.BeginTerm()
 		w.led = true
 	}
 	next, step, err := servingcert.Plan(servingcert.Situation{Now: w.now, State: w.state, Rotate: w.rotate, Memory: &r.memory}, timing)

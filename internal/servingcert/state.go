@@ -38,15 +38,15 @@ type State struct {
 }
 
 // DecodeState reads the data of the Secret. It goes without what it cannot read, and says so in the
-// error; empty data is the zero State.
-func DecodeState(data map[string][]byte) (State, error) {
+// error; empty data is the zero State. A CA that cannot sign for the names is one that it cannot read.
+func DecodeState(data map[string][]byte, names []string) (State, error) {
 	s := State{Previous: decodeCertificates(data[previous]), Rotated: string(data[rotated])}
 	var errs []error
 	decode := func(certName, keyName string) *Authority {
 		if len(data[certName]) == 0 && len(data[keyName]) == 0 {
 			return nil
 		}
-		a, err := decodeAuthority(data[certName], data[keyName])
+		a, err := decodeAuthority(data[certName], data[keyName], names)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s and %s: %w", certName, keyName, err))
 			return nil
@@ -114,7 +114,23 @@ func certificates(list []*Authority) (certs []*x509.Certificate) {
 	return certs
 }
 
-// usable leaves away what is not valid.
+// decoder is DecodeState that remembers its last answer: trying out a CA takes a signature.
+type decoder struct {
+	names []string
+	data  map[string][]byte
+	state State
+	err   error
+}
+
+func (d *decoder) decode(data map[string][]byte) (State, error) {
+	if d.data == nil || !maps.EqualFunc(data, d.data, bytes.Equal) {
+		d.data = maps.Clone(data)
+		d.state, d.err = DecodeState(data, d.names)
+	}
+	return d.state, d.err
+}
+
+// usable leaves away what signs nothing now, and of the others what has expired.
 func (s State) usable(now time.Time) State {
 	if s.Current != nil && !valid(s.Current.Cert, now) {
 		s.Current = nil
@@ -126,9 +142,10 @@ func (s State) usable(now time.Time) State {
 	return s
 }
 
-// union returns the valid ones of several lists, each once, the youngest first.
+// union returns several lists without what has expired, each once, the youngest first. What is not
+// valid yet is kept: where our clock is behind, replicas serve with it.
 func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
-	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !valid(c, now) })
+	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) })
 	slices.SortFunc(all, func(a, b *x509.Certificate) int {
 		if n := b.NotBefore.Compare(a.NotBefore); n != 0 {
 			return n

@@ -31,7 +31,7 @@ func TestStateRoundTrip(t *testing.T) {
 		if string(data["mine"]) != "x" || string(data["next.crt"]) == "old" {
 			t.Errorf("%s: keys of others are not kept, or ours are", known.text(s))
 		}
-		got, err := servingcert.DecodeState(data)
+		got, err := servingcert.DecodeState(data, []string{host})
 		if err != nil || known.text(got) != known.text(s) || got.Rotated != s.Rotated {
 			t.Errorf("%s: got %s, %v", known.text(s), known.text(got), err)
 		}
@@ -70,7 +70,7 @@ func TestDecodeDamagedState(t *testing.T) {
 			t.Parallel()
 			data := maps.Clone(whole)
 			maps.Copy(data, tt.change)
-			got, err := servingcert.DecodeState(data)
+			got, err := servingcert.DecodeState(data, []string{host})
 			text := ""
 			if err != nil {
 				text = err.Error()

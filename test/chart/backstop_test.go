@@ -2,8 +2,12 @@ package chart_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +20,9 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
@@ -92,6 +99,9 @@ func TestBackstop(t *testing.T) {
 	full := func(changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 		return awsAuth(adminEntry+nodeEntry+movedEntry, append([]func(*corev1.ConfigMap){withUsers(aliceEntry)}, changes...)...)
 	}
+	moved := func(format string) *corev1.ConfigMap {
+		return awsAuth(fmt.Sprintf(format, "arn:aws:iam::111122223333"))
+	}
 	type who struct {
 		name   string
 		groups []string
@@ -136,12 +146,32 @@ func TestBackstop(t *testing.T) {
 		{"no data", operator, full(), full(func(cm *corev1.ConfigMap) { cm.Data = nil }), false, "[emptied]"},
 		{"mapRoles absent before", operator, full(withoutRoles), full(withoutRoles), false, admitted},
 		{"mapRoles an empty list before", operator, awsAuth("[]\n"), awsAuth("", withoutRoles), false, admitted},
+		{"mapRoles empty, and everybody moved", operator, awsAuth(movedEntry), awsAuth(""), false, admitted},
+		{"mapRoles absent, and everybody moved", operator, awsAuth(movedEntry), awsAuth("", withoutRoles), false, admitted},
+		{"moved, with the path", operator, moved("- rolearn: %s:role/teams/moved\n"), awsAuth(""), false, admitted},
+		{"moved, with another path", operator, moved("- rolearn: %s:role/of/old/Moved\n"), awsAuth(""), false, admitted},
+		{"moved, a user with a path", operator, moved("- userarn: %s:user/people/Bob\n"), awsAuth(""), false, admitted},
+		{"a user with another path", operator, moved("- userarn: %s:user/Bob\n"), awsAuth(""), false, "[emptied]"},
+		{"a user whose path looks like a role", operator, moved("- userarn: %s:user/x:role/Moved\n"), awsAuth(""), false, "[emptied]"},
+		{"moved, in every form", operator, moved("# %[1]s:role/moved\n- {rolearn: %[1]s:role/Moved}\n- {rolearn: %[1]s:role/Moved, username: x}\n- {\"rolearn\":\"%[1]s:role/Moved\",\"username\":\"x\"}\n- rolearn: '%[1]s:role/Moved'\r\n- rolearn: %[1]s:role/Moved"), awsAuth(""), false, admitted},
+		{"moved, in other letters", operator, awsAuth(strings.ToUpper(movedEntry)), awsAuth(""), false, admitted},
+		{"not all moved", operator, awsAuth(movedEntry + nodeEntry), awsAuth(""), false, "[emptied]"},
+		{"not all moved, the other first", operator, awsAuth(nodeEntry + movedEntry), awsAuth(""), false, "[emptied]"},
+		{"another with a longer name", operator, moved("- rolearn: %s:role/Moved2\n"), awsAuth(""), false, "[emptied]"},
+		{"another with a comma in its name", operator, moved("- rolearn: %s:role/Moved,2\n"), awsAuth(""), false, "[emptied]"},
+		{"another with a shorter name", operator, moved("- rolearn: %s:role/Move\n"), awsAuth(""), false, "[emptied]"},
+		{"a user of that name", operator, moved("- rolearn: %s:user/Moved\n"), awsAuth(""), false, "[emptied]"},
+		{"a role below it", operator, moved("- rolearn: %s:role/Moved/x\n"), awsAuth(""), false, "[emptied]"},
+		{"a role in China", operator, awsAuth(strings.Replace(movedEntry, "arn:aws:", "arn:aws-cn:", 1)), awsAuth(""), false, "[emptied]"},
+		{"no ARN that can be seen", operator, awsAuth(strings.Replace(nodeEntry, "arn:aws:iam::111122223333:role/Node", `"\x61rn:aws:iam::111122223333:role/Node"`, 1)), awsAuth(""), false, "[emptied]"},
 		{"mapRoles blank, the glass broken", masters, full(), full(withoutRoles, withReason("why")), false, admitted},
 
 		{"a protected role", operator, full(), awsAuth(nodeEntry, withUsers(aliceEntry)), false, "arn:aws:iam::111122223333:role/admin [protected-principal]"},
 		{"a protected user", operator, full(), full(withUsers("")), false, "arn:aws:iam::111122223333:user/people/alice [protected-principal]"},
 		{"both", operator, full(), awsAuth(nodeEntry), false, "role/admin, arn:aws:iam::111122223333:user/people/alice [protected-principal]"},
 		{"a protected role in other letters", operator, full(), awsAuth(strings.ToUpper(adminEntry)+nodeEntry, withUsers(aliceEntry)), false, admitted},
+		{"a protected role with a comma behind it", operator, full(), awsAuth("[{rolearn: arn:aws:iam::111122223333:role/Admin,username: admin}]", withUsers(aliceEntry)), false, admitted},
+		{"a protected role with a comma behind it before", operator, awsAuth("[{rolearn: arn:aws:iam::111122223333:role/Admin,username: admin}]"), awsAuth(nodeEntry), false, "[protected-principal]"},
 		{"a protected role moved to mapUsers", operator, full(), awsAuth(nodeEntry, withUsers(aliceEntry+adminEntry)), false, admitted},
 		{"a protected role that was not there", operator, awsAuth(nodeEntry), awsAuth(nodeEntry), false, admitted},
 		{"with an access entry", operator, full(), awsAuth(adminEntry+nodeEntry, withUsers(aliceEntry)), false, admitted},
@@ -198,20 +228,107 @@ func TestBackstop(t *testing.T) {
 		}
 		wantSays(t, err.Error(), "[deleted]")
 	})
+}
 
-	// The API server gives up on what costs too much, and the policy then admits.
-	t.Run("a large one", func(t *testing.T) {
+// TestBackstopBound has the largest that docs/install.md promises: the API server gives up on what costs too
+// much, and the policy then admits. An entry has about 200 characters.
+func TestBackstopBound(t *testing.T) {
+	const protected, entries = 20, 1000
+	list := func(format string, n int) string {
 		var text strings.Builder
-		for i := range 1000 {
-			text.WriteString(strings.Replace(nodeEntry, "/Node", fmt.Sprintf("/Node%d", i), 1))
+		for i := range n {
+			text.WriteString(strings.Replace(nodeEntry, "Node", fmt.Sprintf(format, i), 1))
 		}
-		store(t, full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = adminEntry + text.String() }))
-		_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Update(t.Context(), full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = text.String() }), metav1.UpdateOptions{})
-		if err == nil {
-			t.Fatal("admitted")
+		return text.String()
+	}
+	const kept, moved = "a-role-with-a-name-of-some-length-%04d", "a-role-that-has-an-access-entry-%04d"
+	var (
+		principals []map[string]any
+		accessible []string
+	)
+	for i := range entries {
+		accessible = append(accessible, "arn:aws:iam::111122223333:role/"+fmt.Sprintf(moved, i))
+	}
+	for i := range protected {
+		principals = append(principals, map[string]any{"arn": "arn:aws:iam::111122223333:role/" + fmt.Sprintf(kept, i), "groups": []string{"system:nodes"}})
+	}
+	values, err := json.Marshal(map[string]any{"guardConfig": map[string]any{"protected": principals, "accessEntries": accessible}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, values, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install(t, "ignore", "--values", file)
+
+	const admitted = ""
+	all, none := list(kept, entries), list("another-role-with-a-name-of-some-length-%04d", entries)
+	first, few := strings.Index(all[1:], "- rolearn")+1, len(list(kept, protected))
+	for _, tt := range []struct {
+		name, old, new string
+		want           string
+	}{
+		{"nobody is lost", all, all, admitted},
+		{"one is lost", all, all[first:], "[protected-principal]"},
+		{"all are lost", all, all[few:], "[protected-principal]"},
+		{"all are lost at once", all, adminEntry, "[protected-principal]"},
+		{"nobody was there", none, none, admitted},
+		{"all are lost in another form", strings.ReplaceAll(all, "\n  username", ",username"), none, "[protected-principal]"},
+		{"not all are moved", list(moved, entries-1) + nodeEntry, "", "[emptied]"},
+		{"all are moved", list(moved, entries), "", admitted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store(t, awsAuth(tt.old))
+			_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Update(t.Context(), awsAuth(tt.new, withUsers("# "+tt.name)), metav1.UpdateOptions{})
+			switch {
+			case tt.want == admitted && err != nil:
+				t.Error(err)
+			case tt.want != admitted && err == nil:
+				t.Error("admitted")
+			case err != nil:
+				wantSays(t, err.Error(), tt.want)
+			}
+		})
+	}
+}
+
+// TestBackstopAdmitsWhatTheGuardAdmits judges with the guard what TestBackstop has of the last step of a move to
+// access entries.
+func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "ignore"), release).Data["guardconfig.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old, admitted := range map[string]bool{
+		movedEntry: true,
+		strings.Replace(movedEntry, "role/Moved", "role/of/old/Moved", 1): true,
+		movedEntry + nodeEntry: false,
+		strings.Replace(movedEntry, "role/Moved", "role/Moved2", 1): false,
+	} {
+		change := validate.Change{Operation: validate.Update, Old: &awsauth.Object{Data: awsAuth(old).Data}, New: &awsauth.Object{Data: map[string]string{"mapRoles": ""}}}
+		if got := !slices.Contains(validate.Judge(change, c.Policy()).Denied(), "emptied"); got != admitted {
+			t.Errorf("the guard admits that it is emptied: %t, want %t\n%s", got, admitted, old)
 		}
-		wantSays(t, err.Error(), "[protected-principal]")
-	})
+	}
+}
+
+// TestBackstopHoldsItsLists: an expression has at most 100,000 characters, and helm install would fail.
+func TestBackstopHoldsItsLists(t *testing.T) {
+	t.Parallel()
+	var arns []string
+	for i := range 2000 {
+		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/a-role-with-a-name-of-some-length-%04d", i))
+	}
+	err := withGuardConfig(t, fmt.Sprintf("{accessEntries: %s}\nbackstop: {enabled: true}", jsonOf(arns)))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	wantSays(t, err.Error(), "guardConfig.accessEntries: has 2000 elements")
+	if err := withGuardConfig(t, fmt.Sprintf("{accessEntries: %s}", jsonOf(arns))); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestBackstopAgain installs it once more, as after helm uninstall: a policy with a parameter would no

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,5 +48,32 @@ func TestInstallValues(t *testing.T) {
 	}
 	if _, err := template(t, "--values", file); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNotes: they say when helm test cannot succeed.
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	const says = "helm test fails with these values"
+	for set, want := range map[string]bool{
+		"guardConfig.mode=enforce":                                 false,
+		"guardConfig.rules.yaml-syntax=deny":                       false,
+		"guardConfig.rules.yaml-syntax=off":                        true,
+		"guardConfig.rules.yaml-syntax=false":                      true,
+		"guardConfig.rules.yaml-syntax=warn":                       true,
+		"guardConfig.rules.yaml-syntax=warn,guardConfig.mode=warn": false,
+		"guardConfig.rules.yaml-syntax=off,guardConfig.mode=warn":  true,
+	} {
+		text, err := helmIn(t, cluster.Kubeconfig, "install", "notes", chart, "--dry-run=client", "--namespace", namespace, "--set", set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, found := strings.Cut(text, "\nNOTES:\n")
+		if !found {
+			t.Fatal("there are no notes")
+		}
+		if got := strings.Contains(notes, says); got != want {
+			t.Errorf("%s: the notes say %q: %t, want %t", set, says, got, want)
+		}
 	}
 }

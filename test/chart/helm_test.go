@@ -111,6 +111,7 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 var ofOthers = []schema.GroupVersionKind{
 	{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"},
 	{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"},
+	{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"},
 	{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"},
 }
 

@@ -153,7 +153,7 @@ func (r *replica) probe(ctx context.Context) {
 			r.webhook.Store(&address)
 			r.s.balancer.set(address, ready)
 		}
-		r.ready.Store(ready)
+		r.ready.Store(ready && r.webhook.Load() != nil) // the address is logged a moment later
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -110,7 +110,7 @@ func (s *selfManaged) register(t *testing.T) {
 		}
 	}
 	config := &admissionregistrationv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: s.config()},
+		ObjectMeta: metav1.ObjectMeta{Name: s.config(), Annotations: map[string]string{servingcert.CAAnnotation: s.namespace + "/" + guard}},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{
 			hook("enforce", "/validate-aws-auth", `request.userInfo.username == "editor"`, admissionregistrationv1.Fail),
 			hook("observe", "/observe-aws-auth", `request.userInfo.username.startsWith("eks:observed")`, admissionregistrationv1.Ignore),
@@ -158,15 +158,34 @@ func (s *selfManaged) readBundles(ctx context.Context) (list [][]byte, err error
 // setBundles changes every caBundle.
 func (s *selfManaged) setBundles(t *testing.T, change func([]byte) []byte) {
 	t.Helper()
+	s.updateConfig(t, func(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
+		for i := range config.Webhooks {
+			bundle := &config.Webhooks[i].ClientConfig.CABundle
+			*bundle = change(*bundle)
+		}
+	})
+}
+
+// annotateConfig replaces annotations and caBundles in one write, and returns the annotations before.
+func (s *selfManaged) annotateConfig(t *testing.T, annotations map[string]string, bundle []byte) (before map[string]string) {
+	t.Helper()
+	s.updateConfig(t, func(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
+		before, config.Annotations = config.Annotations, annotations
+		for i := range config.Webhooks {
+			config.Webhooks[i].ClientConfig.CABundle = bundle
+		}
+	})
+	return before
+}
+
+func (s *selfManaged) updateConfig(t *testing.T, change func(*admissionregistrationv1.ValidatingWebhookConfiguration)) {
+	t.Helper()
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		config, err := s.configs().Get(t.Context(), s.config(), metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		for i := range config.Webhooks {
-			bundle := &config.Webhooks[i].ClientConfig.CABundle
-			*bundle = change(*bundle)
-		}
+		change(config)
 		_, err = s.configs().Update(t.Context(), config, metav1.UpdateOptions{})
 		return err
 	})
@@ -186,7 +205,7 @@ func (s *selfManaged) secret(t *testing.T) *corev1.Secret {
 
 func (s *selfManaged) state(t *testing.T) servingcert.State {
 	t.Helper()
-	state, err := servingcert.DecodeState(s.secret(t).Data)
+	state, err := servingcert.DecodeState(s.secret(t).Data, []string{guard + "." + s.namespace + ".svc"})
 	if err != nil {
 		t.Logf("the Secret: %v", err)
 	}

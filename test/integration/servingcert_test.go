@@ -197,6 +197,33 @@ func TestCABundleIsRestored(t *testing.T) {
 	})
 }
 
+// Whoever changes where the certificates come from takes the annotation away. The replica that leads
+// until it is stopped leaves the new caBundle alone.
+func TestCABundleOfAnother(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, hasty())
+	s.register(t)
+	r := s.start(t)
+	r.wantReady(t, 10*time.Second)
+	foreign, err := servingcert.NewAuthority(time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := servingcert.EncodeCertificates(foreign.Cert)
+	ours := s.annotateConfig(t, nil, theirs)
+	until(t, "the log says that it is another's", 10*time.Second, func(context.Context) error {
+		return missing(len(r.lines("the serving certificate cannot be looked after")) == 0, "it does not")
+	})
+	until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
+	for _, got := range s.bundles(t) {
+		if !bytes.Equal(got, theirs) {
+			t.Error("the caBundle is overwritten")
+		}
+	}
+	s.annotateConfig(t, ours, theirs)
+	r.wantReady(t, 5*time.Second)
+}
+
 // A replica that cannot reach the API server goes on to serve, and to be ready.
 func TestCertificateWithoutAPIServer(t *testing.T) {
 	store(t, base())

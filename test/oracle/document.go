@@ -235,11 +235,20 @@ func (k *Checker) checkCleanElements(v *version, r *answering) {
 			continue
 		}
 		for _, found := range written.FindAllStringSubmatch(text, -1) {
-			if !slices.ContainsFunc(v.elements, func(e element) bool { return strings.EqualFold(e.arn, found[1]) }) {
+			if !slices.ContainsFunc(v.elements, func(e element) bool { return begins(e.arn, found[1]) }) {
 				k.fail(checkClean, "unread", "there is no finding, and %s in %s is no element's", found[1], section)
 			}
 		}
 	}
+}
+
+// begins reports whether an ARN is the one that was found in a text, or goes on with what ends it in
+// some styles: in a block a name may hold a comma.
+func begins(arn, found string) bool {
+	if len(arn) < len(found) || !strings.EqualFold(arn[:len(found)], found) {
+		return false
+	}
+	return len(arn) == len(found) || strings.IndexByte("\"'#,}]\\", arn[len(found)]) >= 0
 }
 
 // quotesOverLines reports whether a text in quotes may go on in the next line, where what looks like a

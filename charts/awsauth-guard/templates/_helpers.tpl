@@ -1,8 +1,9 @@
 {{- define "awsauth-guard.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
-{{- /* A Service's name has at most 63 characters; 13 are left for what the names of other objects end with. */}}
+{{- /* A Service's name has at most 63 characters; 13 are left for what the names of other objects end with. A
+release's name may have dots, and a Service's may not; validate.yaml refuses what begins with a digit. */}}
 {{- define "awsauth-guard.fullname" -}}
 {{- $name := include "awsauth-guard.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -12,7 +13,7 @@
 {{- else }}
 {{- $name = .Release.Name }}
 {{- end }}
-{{- $name | trunc 50 | trimSuffix "-" }}
+{{- $name | replace "." "-" | trunc 50 | trimAll "-" }}
 {{- end }}
 
 {{- define "awsauth-guard.serviceAccountName" -}}
@@ -47,8 +48,8 @@
 
 {{- /* The component keeps the Service and the rest away from the pod of `helm test`. */}}
 {{- define "awsauth-guard.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "awsauth-guard.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "awsauth-guard.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
@@ -70,11 +71,12 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* (dict "root" $ "name" NAME "annotations" … "labels" …); without a namespace for objects of the cluster. */}}
+{{- /* (dict "root" $ "name" NAME "annotations" … "labels" …); without a namespace for objects of the cluster. Here
+and everywhere names are quoted: on and 123 are names, and neither is text in YAML. */}}
 {{- define "awsauth-guard.metadata" -}}
-name: {{ default (include "awsauth-guard.fullname" .root) .name }}
+name: {{ default (include "awsauth-guard.fullname" .root) .name | quote }}
 {{- if not .cluster }}
-namespace: {{ default .root.Release.Namespace .namespace }}
+namespace: {{ default .root.Release.Namespace .namespace | quote }}
 {{- end }}
 labels:
   {{- include "awsauth-guard.labels" . | nindent 2 }}
@@ -144,9 +146,31 @@ matchLabels:
   kubernetes.io/metadata.name: kube-system
 {{- end }}
 
+{{- /* An ARN without the path of a role. The path of a user may look like a role. */}}
+{{- define "awsauth-guard.withoutPath" -}}
+{{- regexReplaceAll "^([^:]*:[^:]*:[^:]*:[^:]*:[^:]*:role/).*/" . "${1}" }}
+{{- end }}
+
 {{- /* The same as the guard's key of a principal: a role's path does not count, nor does case. */}}
 {{- define "awsauth-guard.principalKey" -}}
-{{ regexReplaceAll ":role/.*/" . ":role/" | lower }}
+{{- include "awsauth-guard.withoutPath" . | lower }}
+{{- end }}
+
+{{- /* (dict "at" FIELD "group" GROUP) fails for a name that the guard would not have. The schema does not know every
+kind of white space. */}}
+{{- define "awsauth-guard.checkGroup" -}}
+{{- if ne .group (trim .group) }}
+{{- fail (printf "%s: %q has white space at an end" .at .group) }}
+{{- end }}
+{{- end }}
+
+{{- /* The keys of the access entries, as the backstop looks for them: to find one in a list costs by its length. */}}
+{{- define "awsauth-guard.backstopEntries" -}}
+{{- $entries := dict }}
+{{- range .Values.guardConfig.accessEntries }}
+{{- $_ := set $entries (include "awsauth-guard.principalKey" .) true }}
+{{- end }}
+{{- toJson $entries }}
 {{- end }}
 
 {{- /* The protected principals that no access entry lets in, as the backstop looks for them. */}}

@@ -1,0 +1,158 @@
+package chart_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+)
+
+// withGuardConfig renders the chart with a GuardConfig, as JSON or YAML on one line.
+func withGuardConfig(t *testing.T, text string) error {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, []byte("guardConfig: "+text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := template(t, "--values", file)
+	return err
+}
+
+// parse reads the same GuardConfig as the process does.
+func parse(text string) error {
+	inner := strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
+	_, err := config.Parse("guardconfig.yaml", []byte("{apiVersion: awsauth-guard.io/v1alpha1, kind: GuardConfig, "+inner+"}\n"))
+	return err
+}
+
+// TestGuardConfigIsJudgedAlike gives the chart and the process the same GuardConfig. What the chart lets
+// through, and the process does not start with, is an upgrade that hangs.
+func TestGuardConfigIsJudgedAlike(t *testing.T) {
+	t.Parallel()
+	const account = "111122223333"
+	long := strings.Repeat("x", 64)
+	protected := func(arns ...string) string {
+		var list []string
+		for _, arn := range arns {
+			list = append(list, fmt.Sprintf(`{arn: %q, groups: ["system:masters"]}`, arn))
+		}
+		return "{protected: [" + strings.Join(list, ", ") + "]}"
+	}
+	entries := func(arns ...string) string { return fmt.Sprintf("{accessEntries: %s}", jsonOf(arns)) }
+	iam := func(resource string) string { return "arn:aws:iam::" + account + ":" + resource }
+	entriesOf := func(resources ...string) string {
+		for i := range resources {
+			resources[i] = iam(resources[i])
+		}
+		return entries(resources...)
+	}
+
+	good := []string{
+		protected(iam("role/Admin"), iam("user/ann"), iam("user/people/ann"), iam("root")),
+		protected("arn:aws:sts::" + account + ":federated-user/bob"),
+		protected(iam("role/" + long)),
+		protected(iam("role/a_b+c=d,e.f@g-h")),
+		entriesOf("role/Admin", "role/team/Node", "user/ann", "user//ann", "root"),
+		entriesOf("role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"),
+		`{adminGroups: ["yes", "0o7", "1e3", "a b"], rules: {deleted: off, emptied: false, role-path: warn}}`,
+	}
+	for _, partition := range awsauth.Partitions() {
+		good = append(good, protected("arn:"+partition+":iam::"+account+":role/Admin"), entries("arn:"+partition+":iam::"+account+":role/a/Admin"))
+	}
+	bad := []string{
+		`{adminGroups: ["ops\u00a0"]}`,
+		`{overrides: {groups: ["\u2003ops"]}}`,
+		`{protected: [{arn: "` + iam("role/Admin") + `", groups: ["ops\u00a0"]}]}`,
+		`{overrides: {groups: ["system:unauthenticated"]}}`,
+		protected(iam("role/team/Admin")),
+		protected(iam("role//Admin")),
+		protected("arn:aws:sts::" + account + ":assumed-role/Admin/me"),
+		protected(iam("role/Admin"), iam("role/admin")),
+		protected(iam("user/people/Ann"), iam("user/people/ann")),
+		protected("arn:aws:sts::" + account + ":federated-user/" + long),
+		protected("arn:aws:sts::" + account + ":federated-user/a/b"),
+		protected("arn:aws:sts::" + account + ":root"),
+		protected("arn:aws:sts::" + account + ":role/Admin"),
+		protected("ARN:aws:iam::" + account + ":role/Admin"),
+		protected("arn:aws:iam:eu-west-1:" + account + ":role/Admin"),
+		entries("arn:aws:sts::" + account + ":federated-user/bob"),
+		entries("arn:aws:sts::" + account + ":assumed-role/Admin/me"),
+		entriesOf("role/a/b", "role/b"),
+		entriesOf("role/b", "role/x/B"),
+		entriesOf("user/Ann", "user/ann"),
+	}
+	for _, resource := range []string{
+		"", "role", "role/", "role/a/", "user/", "group/devs", "nonsense", "Role/Admin", "root/x", "instance-profile/x", "federated-user/bob",
+		"role/" + long + "x", "role/a b", "role/*", "role/a\n", "role/a ", "user/p q/ann", "role/ä", "mfa/ann",
+	} {
+		bad = append(bad, protected(iam(resource)), entriesOf(resource))
+	}
+	for _, arn := range []string{"arn:aws-foo:iam::" + account + ":role/Admin", "arn:aws-:iam::" + account + ":role/Admin", "arn:aws:iam::1111222233334:role/Admin", "arn:aws:s3:::bucket"} {
+		bad = append(bad, protected(arn), entries(arn))
+	}
+	for name, list := range map[string][]string{"accepted": good, "refused": bad} {
+		for i, text := range list {
+			t.Run(fmt.Sprintf("%s %d", name, i), func(t *testing.T) {
+				t.Parallel()
+				for who, err := range map[string]error{"chart": withGuardConfig(t, text), "process": parse(text)} {
+					switch {
+					case name == "accepted" && err != nil:
+						t.Errorf("the %s refuses %s: %v", who, text, err)
+					case name == "refused" && err == nil:
+						t.Errorf("the %s accepts %s", who, text)
+					case err != nil && who == "chart":
+						wantSays(t, strings.ReplaceAll(err.Error(), "guardConfig.", "/guardConfig/"), "/guardConfig/")
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestPrincipalKey holds the chart's key of a principal to the guard's: the chart refuses two access entries
+// of one key.
+func TestPrincipalKey(t *testing.T) {
+	t.Parallel()
+	const prefix = "arn:aws:iam::111122223333:"
+	for _, pair := range [][2]string{
+		{"role/Admin", "role/admin"},
+		{"role/Admin", "role/team/Admin"},
+		{"role/a/b/c/Admin", "role//ADMIN"},
+		{"role/role/Admin", "role/Admin"},
+		{"role/x:role/Admin", "role/Admin"},
+		{"role/Admin", "role/Admins"},
+		{"role/Admin", "user/Admin"},
+		{"user/Admin", "user/people/Admin"},
+		{"user/people/Admin", "user/People/admin"},
+		{"user/x:role/y/Admin", "user/x:role/Admin"},
+		{"root", "role/root"},
+	} {
+		t.Run(pair[0]+" "+pair[1], func(t *testing.T) {
+			t.Parallel()
+			a, b := prefix+pair[0], prefix+pair[1]
+			same := awsauth.PrincipalKey(a) == awsauth.PrincipalKey(b)
+			err := withGuardConfig(t, fmt.Sprintf("{accessEntries: [%q, %q]}", a, b))
+			switch {
+			case err == nil && same:
+				t.Errorf("the guard's key is the same, %s, and the chart's is not", awsauth.PrincipalKey(a))
+			case err != nil && !same:
+				t.Error(err)
+			case err != nil:
+				wantSays(t, err.Error(), "stands twice")
+			}
+		})
+	}
+}
+
+func jsonOf(list []string) string {
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // texts always have a form in JSON
+	}
+	return string(text)
+}
