@@ -11,9 +11,11 @@ ARG VERSION=
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS=-buildvcs=false GOMODCACHE=/cache/mod GOCACHE=/cache/build
 RUN --mount=type=cache,target=/cache \
     ldflags="-s -w -X github.com/awsauth-guard/awsauth-guard/internal/version.version=${VERSION}" && \
-    mkdir /out && \
+    mkdir -p /out/etc/ssl/certs && \
+    cp LICENSE /out/ && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
     go build -trimpath -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
-    go build -trimpath -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth
+    go build -trimpath -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth && \
+    find /out -exec touch -d @0 {} +
 
 FROM scratch
 ARG VERSION=
@@ -24,8 +26,7 @@ LABEL org.opencontainers.image.title="awsauth-guard" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /src/LICENSE /LICENSE
+# One layer, whose files have no time of their own: the same sources give the same layer.
 COPY --from=build /out/ /
 USER 65532:65532
 ENTRYPOINT ["/awsauth-guard-webhook"]

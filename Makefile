@@ -8,16 +8,20 @@ PACKAGE := github.com/awsauth-guard/awsauth-guard
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X $(PACKAGE)/internal/version.version=$(VERSION)
 IMAGE ?= awsauth-guard:dev
+IMAGE_ARCHIVE ?= dist/image.tar
+PLATFORMS ?= linux/amd64,linux/arm64
+comma := ,
 FUZZTIME ?= 30s
 SOAK ?= 5m
 
 # Every module of the repository, the root first, and those with Go code of ours.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
-CODE := $(filter-out tools/%,$(MODULES))
+CODE := $(filter-out tools/%,$(MODULES)) tools/sbom
 
 GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
 HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 HELM_DOCS = go tool -modfile=$(CURDIR)/tools/helm-docs/go.mod helm-docs
+ACTIONLINT = go tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
 # kube-apiserver, kubectl and etcd: KUBEBUILDER_ASSETS when it is set, else built once and cached.
 WITH_CONTROL_PLANE = KUBEBUILDER_ASSETS=$$(tools/controlplane.sh) && export KUBEBUILDER_ASSETS
 
@@ -39,7 +43,24 @@ demo: ## see it work on a real API server; KEEP=1 leaves it running
 .PHONY: image
 image: ## build the container image IMAGE; GO_IMAGE is the Go image
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+.PHONY: image-archive
+image-archive: ## pack the same image for PLATFORMS into IMAGE_ARCHIVE, without Docker
+	@for platform in $(subst $(comma), ,$(PLATFORMS)); do \
+		for command in webhook:awsauth-guard-webhook kubectl-awsauth:kubectl-awsauth; do \
+			GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' \
+				-o dist/image/$${platform#*/}/$${command#*:} ./cmd/$${command%:*}; \
+		done; \
+	done
+	@go run ./test/cluster/image -tag $(IMAGE) -output $(IMAGE_ARCHIVE) -platforms $(PLATFORMS) \
+		dist/image/{arch}/awsauth-guard-webhook dist/image/{arch}/kubectl-awsauth LICENSE \
+		/etc/ssl/certs/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
+
+.PHONY: dist
+dist: ## build what a release has beside the image into dist/release: programs, chart, SBOM, checksums
+	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' tools/dist.sh
 
 ##@ Check
 .PHONY: test
@@ -47,14 +68,20 @@ test: ## run every test that needs no root
 	$(WITH_CONTROL_PLANE) && go test ./...
 	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test ./...); done
 
+.PHONY: e2e
+e2e: export KEEP := $(KEEP)
+e2e: ## install the chart in a real cluster and hurt it; needs root on Debian, or E2E_KUBECONFIG
+	test/e2e/run.sh
+
 .PHONY: verify
 verify: verify-format verify-tidy verify-generated lint verify-race ## run all that CI asks of a change
 	@echo "verify: ok"
 
 .PHONY: lint
-lint: ## run golangci-lint on every module, and helm lint on the chart
+lint: ## run golangci-lint on every module, helm lint on the chart, and actionlint
 	for module in $(CODE); do (cd $$module && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 	$(HELM) lint --strict --quiet charts/awsauth-guard
+	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yaml
 
 .PHONY: verify-format
 verify-format: ## fail when `make fmt` would change a file

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Ends the cluster that up.sh started and removes what it left: processes, mounts, network and STATE.
+set -euo pipefail
+# shellcheck source=env.bash
+. "$(dirname "${BASH_SOURCE[0]}")/env.bash"
+
+export PATH="/usr/sbin:/sbin:$PATH"
+[ -d "$STATE" ] || exit 0
+
+end() { # NAME
+	alive "$1" || return 0
+	local pid
+	pid=$(cat "$STATE/pid/$1")
+	kill "$pid"
+	try 10 dead "$pid" || kill -9 "$pid"
+}
+dead() { ! runs "$1"; }
+
+# Nobody starts a container again before containerd is asked to end them all, each with its shim.
+end kubelet
+if alive containerd; then
+	programs=$("$here/programs.sh")
+	ctr=("$programs/ctr" --address "$socket" --namespace k8s.io)
+	for task in $("${ctr[@]}" tasks list --quiet); do
+		"${ctr[@]}" tasks delete --force "$task" >/dev/null 2>&1 || true # it has ended by itself
+	done
+fi
+for name in kube-proxy scheduler controller-manager apiserver containerd etcd; do
+	end "$name"
+done
+if [ -e "/run/netns/$NETNS" ]; then # what is left is ours: nobody else enters it
+	for pid in $(ip netns pids "$NETNS"); do
+		kill -9 "$pid" 2>/dev/null || true
+	done
+fi
+awk -v state="$STATE/" 'index($2, state) == 1 { print $2 }' /proc/self/mounts | sort -r | while read -r mount; do
+	umount --lazy "$mount"
+done
+[ ! -e "/run/netns/$NETNS" ] || ip netns delete "$NETNS"
+rm -rf "$STATE"

@@ -1,0 +1,170 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+)
+
+// good is an aws-auth that nobody objects to.
+func good() *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: metav1.NamespaceSystem},
+		Data: map[string]string{"mapRoles": `- rolearn: arn:aws:iam::111122223333:role/nodes
+  username: system:node:{{EC2PrivateDNSName}}
+  groups: [system:bootstrappers, system:nodes]
+- rolearn: arn:aws:iam::111122223333:role/Admin
+  username: admin
+  groups: [system:masters]
+`},
+	}
+}
+
+// unreadable is a change after which the authenticator would load nothing: a tab indents a line. It
+// still names whom the backstop looks for.
+const unreadable = `{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/Admin\n\tusername: admin\n"}}`
+
+// refusal is what only the guard says of it.
+const refusal = "[yaml-syntax]"
+
+func awsAuth() typedcorev1.ConfigMapInterface {
+	return admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
+}
+
+// isRefused asks, by a dry run, whether the guard refuses an unreadable aws-auth.
+func isRefused(ctx context.Context) error {
+	_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+	switch {
+	case err == nil:
+		return errors.New("an unreadable aws-auth is admitted")
+	case strings.Contains(err.Error(), refusal):
+		return nil
+	}
+	return err
+}
+
+// clients is how many of them edit at the same time.
+const clients = 4
+
+// editor edits aws-auth in a loop, by turns with a change that must be admitted and with one that
+// must be refused by the guard. Whatever comes instead is a review that was lost.
+type editor struct {
+	t       *testing.T
+	started time.Time
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu    sync.Mutex
+	edits int
+	lost  []loss
+}
+
+// loss is a review that was lost.
+type loss struct {
+	began, ended time.Time
+	err          error
+}
+
+// edit starts to edit; finish ends it.
+func edit(t *testing.T) *editor {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	e := &editor{t: t, cancel: cancel, started: time.Now()}
+	for client := range clients {
+		e.done.Go(func() { e.loop(ctx, client) })
+	}
+	t.Cleanup(e.end)
+	return e
+}
+
+func (e *editor) loop(ctx context.Context, client int) {
+	tick := time.NewTicker(40 * time.Millisecond) // a hundred edits a second, of all clients
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		began := time.Now()
+		err := isRefused
+		if n%2 == 0 {
+			err = func(ctx context.Context) error {
+				annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
+				_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
+				return err
+			}
+		}
+		e.count(ctx, began, err(ctx))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *editor) count(ctx context.Context, began time.Time, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case err == nil:
+		e.edits++
+	case ctx.Err() == nil: // else the test has had enough of it
+		e.edits++
+		e.lost = append(e.lost, loss{began, time.Now(), err})
+	}
+}
+
+func (e *editor) end() {
+	e.cancel()
+	e.done.Wait()
+}
+
+// more waits until as many more edits were made: those that began before are over then.
+func (e *editor) more(n int) {
+	e.t.Helper()
+	have := func() int {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.edits
+	}
+	want := have() + n
+	eventually(e.t, late, "the clients go on", func(context.Context) error {
+		if have() < want {
+			return fmt.Errorf("%d edits of %d", have(), want)
+		}
+		return nil
+	})
+}
+
+// finish ends the edits, prints how many were lost and returns those.
+func (e *editor) finish(what string) []loss {
+	e.t.Helper()
+	e.more(100)
+	e.end()
+	figure("%-34s %5d edits in %5.1f s, %d lost", what, e.edits, time.Since(e.started).Seconds(), len(e.lost))
+	for i, l := range e.lost {
+		if i == 5 {
+			e.t.Logf("%d more", len(e.lost)-i)
+			break
+		}
+		e.t.Logf("lost %.3f s after the first edit, after %.3f s: %v", l.began.Sub(e.started).Seconds(), l.ended.Sub(l.began).Seconds(), l.err)
+	}
+	return e.lost
+}
+
+// finishWithout ends the edits, of which none may be lost.
+func (e *editor) finishWithout(what string) {
+	e.t.Helper()
+	if lost := e.finish(what); len(lost) > 0 {
+		e.t.Errorf("%s: %d reviews were lost", what, len(lost))
+	}
+}

@@ -1,0 +1,128 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// kill ends a pod's process by SIGKILL. Where the node is another machine it can only remove the
+// pod without giving it time, of which the API server learns earlier.
+func kill(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	if pid := process(pod); pid != 0 {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Logf("%s runs on another machine: it is removed", pod.Name)
+	kubectl(t, "delete", "pod", pod.Name, "--namespace", pod.Namespace, "--grace-period=0", "--force")
+}
+
+// process returns the id of a pod's process on this machine, or 0.
+func process(pod *corev1.Pod) int {
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		line, err := os.ReadFile(filepath.Join(folder, "cmdline"))
+		if err != nil || !strings.HasPrefix(string(line), "/awsauth-guard-webhook\x00") {
+			continue
+		}
+		groups, err := os.ReadFile(filepath.Join(folder, "cgroup"))
+		if err != nil || !strings.Contains(strings.ReplaceAll(string(groups), "_", "-"), string(pod.UID)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(folder))
+		if err == nil {
+			return pid
+		}
+	}
+	return 0
+}
+
+// restarted waits until a pod's container runs again, or another pod has taken its place.
+func restarted(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	eventually(t, late, "the container runs again", func(ctx context.Context) error {
+		now, err := admin.CoreV1().Pods(namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		if err == nil && len(now.Status.ContainerStatuses) == 1 && now.Status.ContainerStatuses[0].RestartCount == pod.Status.ContainerStatuses[0].RestartCount {
+			return fmt.Errorf("%s has not been restarted", pod.Name)
+		}
+		return nil
+	})
+}
+
+// serving returns the fingerprint of the certificate that a pod serves with.
+func serving(t *testing.T, pod *corev1.Pod) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, kubectlPath, "port-forward", "--kubeconfig", kubeconfig, "--namespace", pod.Namespace, "pod/"+pod.Name, ":9443")
+	cmd.Env = []string{"HOME=" + t.TempDir()}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cancel(); _ = cmd.Wait() }()
+	line, err := bufio.NewReader(out).ReadString('\n') // Forwarding from 127.0.0.1:40001 -> 9443
+	address := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSpace(line), " -> 9443"), "Forwarding from ")
+	if err != nil {
+		t.Fatalf("kubectl port-forward: %v: %q", err, line)
+	}
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the certificate is only looked at
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return fmt.Sprintf("%x", sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw))
+}
+
+// startTime returns the time between a pod's first line of log and the one that says that it serves reviews.
+func startTime(t *testing.T, pod string) time.Duration {
+	t.Helper()
+	var started time.Time
+	for text := range strings.Lines(kubectl(t, "logs", pod, "--namespace", namespace)) {
+		var line struct {
+			Time time.Time `json:"time"`
+			Msg  string    `json:"msg"`
+			Port any       `json:"port"` // others write a number
+		}
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("%s logs %q: %v", pod, text, err)
+		}
+		if started.IsZero() {
+			started = line.Time
+		}
+		if line.Msg == "serving" && line.Port == "webhook" {
+			return line.Time.Sub(started)
+		}
+	}
+	t.Fatalf("%s does not log that it serves reviews", pod)
+	return 0
+}
+
+// touch has the kubelet look at a pod, and so at what is mounted, at once.
+func touch(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	kubectl(t, "annotate", "--overwrite", "pod", pod.Name, "--namespace", pod.Namespace, "e2e.test/touched="+strconv.FormatInt(time.Now().UnixNano(), 36))
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Builds the image and the tests, starts a cluster and runs the tests against it. KEEP=1 leaves the cluster running;
+# arguments are those of the test binary (-test.run SelfManaged).
+# With E2E_KUBECONFIG it takes that cluster and its current context, and the image E2E_IMAGE, which that cluster can
+# pull. The release awsauth-guard is installed there and kube-system/aws-auth overwritten: not for one that is used.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+say() { printf 'e2e: %4ds  %s\n' "$SECONDS" "$*"; }
+
+if [ -n "${E2E_KUBECONFIG:-}" ] && [ -z "${E2E_IMAGE:-}" ]; then
+	echo "E2E_IMAGE: is empty; name an image that the cluster can pull (make image)" >&2
+	exit 1
+fi
+
+tmp=$(mktemp -d)
+down=
+cleanup() {
+	rm -rf "$tmp"
+	[ -z "$down" ] || test/cluster/down.sh
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+say "building the tests and helm"
+E2E_KUBECTL=$(tools/controlplane.sh)/kubectl
+E2E_HELM=$(go tool -n -modfile=tools/helm/go.mod helm)
+go test -c -tags e2e -o "$tmp/e2e.test" ./test/e2e
+
+enter=()
+if [ -z "${E2E_KUBECONFIG:-}" ]; then
+	# NETNS is what test/cluster is told, too.
+	export NETNS=${NETNS:-awsauth-guard}
+	E2E_IMAGE=awsauth-guard.test/awsauth-guard:e2e
+	say "building the image"
+	make image-archive IMAGE="$E2E_IMAGE" PLATFORMS="linux/$(go env GOHOSTARCH)" IMAGE_ARCHIVE="$tmp/image.tar" >/dev/null
+	size=$(stat --format %s "$tmp/image.tar") # it is compressed
+	if [ "$size" -gt 30000000 ]; then
+		echo "the image has $size bytes; 30 MB are enough" >&2
+		exit 1
+	fi
+	printf 'figure: %-34s %d.%d MB compressed\n' "image" "$((size / 1000000))" "$((size / 100000 % 10))"
+	[ -n "${KEEP:-}" ] || down=1
+	E2E_KUBECONFIG=$(test/cluster/up.sh)
+	test/cluster/load-image.sh "$tmp/image.tar"
+	enter=(nsenter "--net=/run/netns/$NETNS")
+fi
+export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE
+
+say "testing"
+(cd test/e2e && "${enter[@]}" "$tmp/e2e.test" -test.v -test.timeout 20m "$@")

@@ -1,0 +1,108 @@
+# Builds programs of the modules in this folder once and keeps them in a cache folder. Sourced by scripts, which
+# call `cached`. Needs Go and git. Progress goes to stderr.
+# shellcheck shell=bash
+
+tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+started=$SECONDS
+
+say() { printf '%s: %4ds  %s\n' "$(basename "$0" .sh)" "$((SECONDS - started))" "$*" >&2; }
+
+pinned() { # MODULE TOOL: the version of MODULE that tools/TOOL/go.mod requires
+	local version
+	version=$(awk -v m="$1" '{ sub(/^require /, "") } $1 == m && $2 ~ /^v/ { print $2; exit }' "$tools/$2/go.mod")
+	if [ -z "$version" ]; then
+		say "no version of $1 in tools/$2/go.mod"
+		exit 1
+	fi
+	echo "$version"
+}
+
+# Programs of this machine, whatever the caller cross-compiles; static, so that they run anywhere on it.
+GOOS=$(go env GOHOSTOS)
+GOARCH=$(go env GOHOSTARCH)
+export GOOS GOARCH CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly
+
+# The version stamps: unstamped, Kubernetes calls itself v0.0.0-master+$Format:%H$, and Helm believes it.
+kubernetes=$(pinned k8s.io/kubernetes kubernetes)
+release=${kubernetes#v}
+minor=${release#*.}
+kubernetes_ldflags='-s -w'
+for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+	kubernetes_ldflags+=" -X $package.gitVersion=$kubernetes -X $package.gitTreeState=clean"
+	kubernetes_ldflags+=" -X $package.gitMajor=${release%%.*} -X $package.gitMinor=${minor%%.*}"
+done
+
+# cached NAME TOOLS PROGRAMS: prints the folder with PROGRAMS of the modules TOOLS (lists of words), as its only line on
+# stdout. Where they are not there yet it calls compile_all, which calls `compile` for each.
+# The folder is ${XDG_CACHE_HOME:-~/.cache}/awsauth-guard/bin/NAME-PLATFORM-SUM; any of them may be removed.
+cached() {
+	local name=$1 modules=$2 programs=$3 module program sum
+	# The sum is over everything that decides what is built; git is there, sha256sum may not be.
+	sum=$({ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum}; done; } | git hash-object --stdin)
+	root=${XDG_CACHE_HOME:-$HOME/.cache}/awsauth-guard/bin
+	bin=$root/$name-$GOOS-$GOARCH-${sum:0:12}
+
+	if built "$programs"; then
+		echo "$bin"
+		return
+	fi
+	mkdir -p "$bin"
+	if command -v flock >/dev/null; then
+		exec 9>"$bin.lock"
+		local wait=0
+		until flock -w "$wait" 9; do
+			say "waiting for another process that builds it"
+			wait=15
+		done
+		if built "$programs"; then
+			echo "$bin"
+			return
+		fi
+	fi
+
+	# Without flock two callers may both build: each in a folder of its own, and every rename is atomic.
+	tmp=$(mktemp -d "$root/.building.XXXXXX")
+	ticker=
+	trap cleanup EXIT
+	trap 'exit 130' INT TERM HUP
+	compile_all
+	for program in $programs; do
+		mv -f "$tmp/$program" "$bin/$program"
+	done
+	: >"$bin/complete"
+	say "done: $bin"
+	echo "$bin"
+}
+
+built() { # PROGRAMS
+	local program
+	[ -e "$bin/complete" ] || return 1
+	for program in $1; do
+		[ -x "$bin/$program" ] || return 1
+	done
+}
+
+cleanup() {
+	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
+	rm -rf "$tmp"
+}
+
+progress() { # PROGRAM: what the build is at, every 15 seconds
+	while sleep 15 >/dev/null 2>&1; do
+		say "$1: $(grep -vc '^go: ' "$tmp/log" || true) packages compiled, at $(tail -n 1 "$tmp/log")"
+	done
+}
+
+compile() { # PROGRAM TOOL PACKAGE LDFLAGS
+	say "$1: compiling"
+	: >"$tmp/log"
+	progress "$1" 9>&- &
+	ticker=$!
+	if ! (cd "$tools/$2" && go build -v -ldflags "$4" -o "$tmp/$1" "$3") >"$tmp/log" 2>&1 9>&-; then
+		tail -n 40 "$tmp/log" >&2
+		say "$1: did not build"
+		exit 1
+	fi
+	kill "$ticker" 2>/dev/null || true
+	ticker=
+}

@@ -1,0 +1,149 @@
+// Command sbom writes the SPDX 2.3 document of Go programs: the modules that are compiled into them,
+// as the programs themselves say.
+//
+//	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z PROGRAM... >sbom.spdx.json
+package main
+
+import (
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	"github.com/spdx/tools-golang/spdx/v2/v2_3"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "sbom: %s\n", err)
+		os.Exit(1) //nolint:forbidigo // this is main
+	}
+}
+
+func run(args []string, stdout io.Writer) error {
+	fs := flag.NewFlagSet("sbom", flag.ContinueOnError)
+	name := fs.String("name", "", "`name` of what is described")
+	version := fs.String("version", "", "its `version`")
+	created := fs.String("created", "", "`time` of creation, RFC 3339 in UTC; that of the commit gives the same bytes twice")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *name == "" || *version == "" || *created == "" || fs.NArg() == 0 {
+		return fmt.Errorf("write -name, -version, -created and the programs")
+	}
+	b := builder{packages: map[common.ElementID]*v2_3.Package{}}
+	root := b.add(&v2_3.Package{PackageName: *name, PackageVersion: *version, PrimaryPackagePurpose: "CONTAINER", PackageLicenseDeclared: "Apache-2.0"})
+	sum := sha256.New()
+	for _, program := range fs.Args() {
+		digest, err := b.program(root, program, *version)
+		if err != nil {
+			return err
+		}
+		sum.Write(digest)
+	}
+	return json.Write(b.document(root, *name+"-"+*version, *created, sum.Sum(nil)), stdout, json.Indent("  "))
+}
+
+// builder collects packages, each once, and what they have to do with each other.
+type builder struct {
+	packages      map[common.ElementID]*v2_3.Package
+	relationships []*v2_3.Relationship
+}
+
+func (b *builder) document(root common.ElementID, name, created string, sum []byte) *v2_3.Document {
+	d := &v2_3.Document{
+		SPDXVersion: v2_3.Version, DataLicense: v2_3.DataLicense, SPDXIdentifier: "DOCUMENT", DocumentName: name,
+		DocumentNamespace: fmt.Sprintf("https://github.com/awsauth-guard/awsauth-guard/spdx/%s-%x", name, sum),
+		CreationInfo: &v2_3.CreationInfo{
+			Creators: []common.Creator{{CreatorType: "Organization", Creator: "awsauth-guard"}, {CreatorType: "Tool", Creator: "tools/sbom"}},
+			Created:  created,
+		},
+		Relationships: append([]*v2_3.Relationship{relationship("DOCUMENT", "DESCRIBES", root)}, b.relationships...),
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.packages)) {
+		d.Packages = append(d.Packages, b.packages[id])
+	}
+	return d
+}
+
+// program adds a program and its modules, and returns the program's digest.
+func (b *builder) program(root common.ElementID, file, version string) ([]byte, error) {
+	info, err := buildinfo.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the modules of %s: %w", file, err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading a program: %w", err)
+	}
+	digest := sha256.Sum256(data)
+	setting := map[string]string{}
+	for _, s := range info.Settings {
+		setting[s.Key] = s.Value
+	}
+	program := b.add(&v2_3.Package{
+		PackageName: path.Base(file) + "-" + setting["GOOS"] + "-" + setting["GOARCH"], PackageFileName: path.Base(file), PackageVersion: version, PrimaryPackagePurpose: "APPLICATION",
+		PackageLicenseDeclared: "Apache-2.0",
+		PackageChecksums:       []common.Checksum{{Algorithm: common.SHA256, Value: hex.EncodeToString(digest[:])}},
+	})
+	b.relate(root, "CONTAINS", program)
+	b.relate(program, "DEPENDS_ON", b.add(&v2_3.Package{
+		PackageName: "stdlib", PackageVersion: strings.TrimPrefix(info.GoVersion, "go"), PrimaryPackagePurpose: "LIBRARY",
+		PackageLicenseDeclared: "BSD-3-Clause", PackageExternalReferences: purl("stdlib", strings.TrimPrefix(info.GoVersion, "go")),
+	}))
+	for _, module := range info.Deps {
+		if module.Replace != nil {
+			module = module.Replace
+		}
+		p := &v2_3.Package{
+			PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
+			PackageExternalReferences: purl(module.Path, module.Version),
+		}
+		if module.Sum != "" { // of the module's files, not of one archive, so that it is no checksum of SPDX
+			p.PackageComment = "go.sum " + module.Sum
+		}
+		b.relate(program, "DEPENDS_ON", b.add(p))
+	}
+	return digest[:], nil
+}
+
+// add adds a package, unless it is there, and returns its id.
+func (b *builder) add(p *v2_3.Package) common.ElementID {
+	p.PackageDownloadLocation, p.PackageLicenseConcluded, p.PackageCopyrightText = "NOASSERTION", "NOASSERTION", "NOASSERTION"
+	p.IsFilesAnalyzedTagPresent = true
+	if p.PackageLicenseDeclared == "" {
+		p.PackageLicenseDeclared = "NOASSERTION"
+	}
+	id := strings.Map(func(r rune) rune { // letters, digits, dot and hyphen are what an id may have
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
+			return r
+		}
+		return '-'
+	}, p.PackageName+"-"+p.PackageVersion)
+	p.PackageSPDXIdentifier = common.ElementID("Package-" + id)
+	if _, ok := b.packages[p.PackageSPDXIdentifier]; !ok {
+		b.packages[p.PackageSPDXIdentifier] = p
+	}
+	return p.PackageSPDXIdentifier
+}
+
+func (b *builder) relate(from common.ElementID, how string, to common.ElementID) {
+	b.relationships = append(b.relationships, relationship(from, how, to))
+}
+
+func relationship(from common.ElementID, how string, to common.ElementID) *v2_3.Relationship {
+	return &v2_3.Relationship{RefA: common.DocElementID{ElementRefID: from}, Relationship: how, RefB: common.DocElementID{ElementRefID: to}}
+}
+
+func purl(module, version string) []*v2_3.PackageExternalReference {
+	return []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: "pkg:golang/" + module + "@" + version}}
+}
