@@ -191,10 +191,25 @@ func store(t *testing.T, d data) {
 	storeObject(t, d.configMap())
 }
 
+// storeObject returns when the API server's own cache has the object, too. An update is reviewed with
+// the object from there first, and again with the one from etcd where that is refused: its warnings
+// would be those of both reviews.
 func storeObject(t *testing.T, cm *corev1.ConfigMap) {
 	t.Helper()
 	remove(t)
-	if err := apply(t.Context(), fixture(t), cm, metav1.PatchOptions{FieldManager: "fixture"}); err != nil {
+	c := fixture(t)
+	if err := apply(t.Context(), c, cm, metav1.PatchOptions{FieldManager: "fixture"}); err != nil {
+		t.Fatal(err)
+	}
+	want := stored(t).ResourceVersion
+	err := controlplane.Poll(t.Context(), func(ctx context.Context) error {
+		cached, err := c.Get(ctx, "aws-auth", metav1.GetOptions{ResourceVersion: "0"})
+		if err == nil && cached.ResourceVersion != want {
+			err = fmt.Errorf("the cache has version %s, not %s", cached.ResourceVersion, want)
+		}
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
