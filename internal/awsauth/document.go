@@ -51,7 +51,10 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 }
 
 // Parse reads the object for its rules. Like Load it never fails.
-func (o *Object) Parse() *Document { return o.document(o.Load(), nil) }
+func (o *Object) Parse() *Document { return o.ParseLoaded(o.Load()) }
+
+// ParseLoaded is Parse for an object that has been loaded already.
+func (o *Object) ParseLoaded(m *Map) *Document { return o.document(m, nil) }
 
 // document joins what is loaded from the object with its places. Trees may be missing.
 func (o *Object) document(m *Map, trees map[Section]*tree) *Document {

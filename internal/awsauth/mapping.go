@@ -224,7 +224,7 @@ func (m Mapping) withOtherKeys() Mapping {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
 		return m
 	}
-	known := func(key string) bool { return slices.Contains(elementKeys[m.Entry.Section], key) }
+	known := func(key string) bool { return slices.Contains(ElementKeys(m.Entry.Section), key) }
 	for i := 0; ; i += 2 {
 		if i >= len(m.node.Content) {
 			return m // as almost always
@@ -260,10 +260,18 @@ func (m Mapping) HasKey(name string) bool {
 // sharedKeys are those that HasKey is asked for.
 var sharedKeys = []string{"rolearn", "userarn", "username", "groups"}
 
-// elementKeys are the keys of an element (aws-iam-authenticator v0.7.18, pkg/config/types.go).
-var elementKeys = map[Section][]string{
-	MapRoles: {"rolearn", "username", "groups", "userid", "sso"},
-	MapUsers: {"userarn", "username", "groups", "userid"},
+var (
+	roleKeys = []string{"rolearn", "username", "groups", "userid", "sso"}
+	userKeys = []string{"userarn", "username", "groups", "userid"}
+)
+
+// ElementKeys returns the keys of an element of mapRoles or mapUsers (aws-iam-authenticator v0.7.18,
+// pkg/config/types.go). The list is not to be changed.
+func ElementKeys(s Section) []string {
+	if s == MapUsers {
+		return userKeys
+	}
+	return roleKeys
 }
 
 // DuplicateKeys returns the keys that the element itself writes again, in any case, behind a first one.

@@ -51,12 +51,12 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 		s.add(key.Place, "is not a text, and the API server refuses the object")
 	}
 	for _, key := range d.DataKeys {
-		if !isSection(key.Value) && contains(o.Data[key.Value], want) {
+		if !IsSection(key.Value) && contains(o.Data[key.Value], want) {
 			s.add(key.Place, "names it, but the authenticator does not read this key")
 		}
 	}
 	for _, key := range d.BinaryKeys {
-		if isSection(key.Value) {
+		if IsSection(key.Value) {
 			s.add(key.Place, "is not read by the authenticator; move it to data")
 		}
 	}
@@ -74,15 +74,6 @@ func (d *Document) EntryAt(r Resolution) Place {
 		return d.Accounts[r.Index].At()
 	}
 	return Place{Path: r.Source.Path()}
-}
-
-func isSection(key string) bool {
-	for _, s := range Sections() {
-		if key == string(s) {
-			return true
-		}
-	}
-	return false
 }
 
 func digits(s string) string {

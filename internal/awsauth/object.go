@@ -25,6 +25,9 @@ const (
 // Sections returns the three sections in the order in which a caller is looked up.
 func Sections() []Section { return []Section{MapRoles, MapUsers, MapAccounts} }
 
+// IsSection reports whether a key under data is one of the sections.
+func IsSection(key string) bool { return slices.Contains(Sections(), Section(key)) }
+
 // Path is the section's place in the object, such as data.mapRoles.
 func (s Section) Path() string { return "data." + string(s) }
 

@@ -134,14 +134,15 @@ func groupSet(groups []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(groups)))
 }
 
-const instanceTemplate = "{{EC2PrivateDNSName}}"
+// InstanceTemplate is rendered for EC2 instances alone, see [Entry.OnlyInstances].
+const InstanceTemplate = "{{EC2PrivateDNSName}}"
 
 // OnlyInstances reports whether the entry lets in nobody but EC2 instances: a caller whose
 // session name is no instance id is refused where the template {{EC2PrivateDNSName}} stands
 // (pkg/server/server.go, renderTemplate).
 func (e *Entry) OnlyInstances() bool {
-	return strings.Contains(e.Username, instanceTemplate) ||
-		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, instanceTemplate) })
+	return strings.Contains(e.Username, InstanceTemplate) ||
+		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, InstanceTemplate) })
 }
 
 // GivesLogin reports whether the entry gives a caller this username and, as a set, these groups.
@@ -150,7 +151,7 @@ func (e *Entry) GivesLogin(c Caller, username string, groups []string) bool {
 	if !slices.Equal(groupSet(c.renderAll(e.Groups)), groupSet(groups)) {
 		return false
 	}
-	before, after, instance := strings.Cut(c.render(e.Username), instanceTemplate)
+	before, after, instance := strings.Cut(c.render(e.Username), InstanceTemplate)
 	if !instance {
 		return before == username
 	}

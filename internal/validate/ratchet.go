@@ -19,9 +19,9 @@ const maxCompared = 500
 // excuseOldFaults turns denials of document rules into warnings where the fault is not new, and
 // leaves out warnings that stood before: whoever edits one entry of a hundred reads about that one.
 // Judged by itself the document shows them all.
-func (j *judgement) excuseOldFaults(findings []Finding, doc *awsauth.Document) []Finding {
+func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding {
 	object := j.change.Old
-	old, after := newVersion(object.Parse()), newVersion(doc)
+	old, after := newVersion(object.ParseLoaded(judged.Old)), newVersion(judged.Doc)
 	// More faults of the old object are looked for, so that the last of the new ones is among
 	// them even where one has been repaired.
 	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Policy: j.policy, limit: 10 * maxFindings}

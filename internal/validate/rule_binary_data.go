@@ -1,5 +1,7 @@
 package validate
 
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
 var binaryData = &Rule{
 	ID:       "binary-data",
 	Severity: Deny,
@@ -15,7 +17,7 @@ Move the key to data, as text.`,
 
 func checkBinaryData(p *Pass) {
 	for _, key := range p.Doc.BinaryKeys {
-		if isSection(key.Value) {
+		if awsauth.IsSection(key.Value) {
 			p.Reportf(key, "move it to data, as text", "the authenticator does not read %s under binaryData", key.Value)
 		}
 	}

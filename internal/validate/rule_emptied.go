@@ -45,6 +45,9 @@ func (p *Pass) oldARNs() (arns []string) {
 	return arns
 }
 
+// leftToEmptied reports whether emptied reports that nobody is left.
+func (p *Pass) leftToEmptied() bool { return p.nobodyLeft() && p.runs(emptied) }
+
 // nobodyLeft reports whether nobody is mapped after the change.
 func (p *Pass) nobodyLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 

@@ -1,11 +1,5 @@
 package validate
 
-import (
-	"strings"
-
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-)
-
 var emptyUsername = &Rule{
 	ID:       "empty-username",
 	Severity: Deny,
@@ -31,18 +25,8 @@ func checkEmptyUsername(p *Pass) {
 				continue // misspelt-key reports it
 			}
 			p.Reportf(m.Username, "write username and a name", "the entry has no username, and without one a caller logs in under an empty name")
-		case emptyForUsers(m.Entry):
+		case withoutSession(m.Entry) == "": // STS gives sessions to roles alone (pkg/token/token.go)
 			p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 		}
 	}
-}
-
-// emptyForUsers reports whether the username consists of session templates only and the
-// principal has no session: STS gives one to roles alone (pkg/token/token.go).
-func emptyForUsers(e *awsauth.Entry) bool {
-	arn, err := e.Principal()
-	if err != nil || hasSessions(arn) {
-		return false
-	}
-	return strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "").Replace(e.Username) == ""
 }

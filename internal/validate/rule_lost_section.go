@@ -17,7 +17,7 @@ Keep the section, or remove its entries one by one where that is meant.`,
 }
 
 func checkLostSection(p *Pass) {
-	if p.Change.Operation == Delete || p.nobodyLeft() && p.runs(emptied) {
+	if p.Change.Operation == Delete || p.leftToEmptied() {
 		return // deleted and emptied report these
 	}
 	lost := make(map[awsauth.Section]int)

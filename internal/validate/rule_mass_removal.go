@@ -32,7 +32,7 @@ func checkMassRemoval(p *Pass) {
 			gone++
 		}
 	}
-	if told := p.nobodyLeft() && p.runs(emptied); 2*gone > before && !told {
+	if 2*gone > before && !p.leftToEmptied() {
 		p.Reportf(wholeObject, "keep the entries that are in use", "the change takes away the access of %d of %s", gone, counted(before))
 	}
 }

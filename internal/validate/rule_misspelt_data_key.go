@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -31,7 +30,7 @@ func checkMisspeltDataKey(p *Pass) {
 
 // nearDataKey returns the section that a key under data was meant to be.
 func nearDataKey(key string) (string, bool) {
-	if isSection(key) {
+	if awsauth.IsSection(key) {
 		return "", false
 	}
 	for _, s := range awsauth.Sections() {
@@ -40,8 +39,4 @@ func nearDataKey(key string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func isSection(key string) bool {
-	return slices.Contains(awsauth.Sections(), awsauth.Section(key))
 }

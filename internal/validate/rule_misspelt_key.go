@@ -2,7 +2,6 @@ package validate
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -55,10 +54,10 @@ const arnWord = "ARN"
 // alike or, where the element lacks it, one that an everyday word stands for. Beside the right key
 // only one that differs by a letter was meant to be it.
 func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
-	own := []string{m.Entry.ARNKey(), "username", "groups"}
-	if slices.ContainsFunc(append(own, "userid", "sso"), func(k string) bool { return strings.EqualFold(k, key) }) {
+	if _, ok := entryKey(m, key); ok {
 		return "", false // unknown-key reports capital letters
 	}
+	own := []string{m.Entry.ARNKey(), "username", "groups"}
 	for _, right := range own {
 		if near(key, right) && (!m.HasKey(right) || distance(bare(key), right) <= 1) {
 			return right, true

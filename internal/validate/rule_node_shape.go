@@ -32,15 +32,13 @@ func checkNodeShape(p *Pass) {
 		p.checkNodeGroups(m)
 		if arn, err := m.Entry.Principal(); err == nil && !hasSessions(arn) && m.Entry.OnlyInstances() {
 			at := m.Username
-			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, instanceTemplate) }); i >= 0 {
+			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
 				at = m.Groups[i]
 			}
 			p.Reportf(at, "write a name without it", "{{EC2PrivateDNSName}} is for EC2 instances, and %q is none", m.Entry.ARN)
 		}
 	}
 }
-
-const instanceTemplate = "{{EC2PrivateDNSName}}"
 
 // checkNodeGroups compares the username of an entry with its groups.
 func (p *Pass) checkNodeGroups(m awsauth.Mapping) {

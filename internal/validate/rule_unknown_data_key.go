@@ -1,6 +1,10 @@
 package validate
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var unknownDataKey = &Rule{
 	ID:       "unknown-data-key",
@@ -20,7 +24,7 @@ func checkUnknownDataKey(p *Pass) {
 		if _, misspelt := nearDataKey(key.Value); misspelt && key.Path == "data."+key.Value {
 			continue // misspelt-data-key reports it
 		}
-		if !isSection(key.Value) { // binary-data reports sections under binaryData
+		if !awsauth.IsSection(key.Value) { // binary-data reports sections under binaryData
 			p.Reportf(key, "remove it; the keys are mapRoles, mapUsers and mapAccounts", "the authenticator reads nothing from the key %q", key.Value)
 		}
 	}

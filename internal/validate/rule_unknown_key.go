@@ -47,10 +47,7 @@ func isARNKey(key string) bool {
 
 // entryKey returns the key of an element of the section that another one is but for case.
 func entryKey(m awsauth.Mapping, key string) (right string, ok bool) {
-	keys := []string{m.Entry.ARNKey(), "username", "groups", "userid"}
-	if m.Entry.Section == awsauth.MapRoles {
-		keys = append(keys, "sso")
-	}
+	keys := awsauth.ElementKeys(m.Entry.Section)
 	i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
 	if i < 0 {
 		return "", false

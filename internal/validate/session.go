@@ -1,6 +1,10 @@
 package validate
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 // sessionMaking returns the name of a session that makes a template render to a text. Whoever assumes
 // a role chooses the session's name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
@@ -21,4 +25,21 @@ func sessionMaking(template, want string) (session string, ok bool) {
 
 func sessionRune(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_+=,.@-", c) >= 0
+}
+
+var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "")
+
+// withoutSession is the username of the entry; for a principal without sessions (users, root and
+// federated users) without the templates that are empty for it.
+func withoutSession(e *awsauth.Entry) string {
+	if arn, err := e.Principal(); err == nil && !hasSessions(arn) {
+		return sessionTemplates.Replace(e.Username)
+	}
+	return e.Username
+}
+
+// hasSessions reports whether an ARN is that of a role, or of one of its sessions, which assumed-role-arn reports.
+func hasSessions(arn awsauth.ARN) bool {
+	_, session := arn.SessionRole()
+	return arn.IsRole() || session
 }

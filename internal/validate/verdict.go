@@ -140,7 +140,7 @@ func (j *judgement) run() {
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
-			j.guard(InternalError, func() { findings = j.excuseOldFaults(findings, pass.Doc) })
+			j.guard(InternalError, func() { findings = j.excuseOldFaults(findings, pass) })
 		}
 		j.findings = append(j.findings, findings...)
 	}
