@@ -17,8 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/apiclient"
 )
 
 // Exit statuses.
@@ -107,7 +107,7 @@ Flags:
 // run tries until the guard does what it should or the time is over: a registration takes the API
 // server a moment, and pods may not be ready yet. It returns what the guard said.
 func run(ctx context.Context, o *options) (string, error) {
-	config, err := o.config()
+	config, err := apiclient.Config(o.kubeconfig, "awsauth-guard-selftest")
 	if err != nil {
 		return "", err
 	}
@@ -137,21 +137,6 @@ func run(ctx context.Context, o *options) (string, error) {
 			return "", fmt.Errorf("after %s: %w", o.timeout, last)
 		}
 	}
-}
-
-func (o *options) config() (*rest.Config, error) {
-	if o.kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, fmt.Errorf("finding the API server from within a pod: %w; elsewhere give --kubeconfig", err)
-		}
-		return config, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	return config, nil
 }
 
 // try asks once. Admission comes before the question whether the object exists already, so that

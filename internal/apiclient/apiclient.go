@@ -1,0 +1,26 @@
+// Package apiclient says how the programs that run in pods reach the API server.
+package apiclient
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/version"
+)
+
+// Config reads a kubeconfig file, or without one the pod's own ServiceAccount. The program is named
+// in the API server's audit log.
+func Config(kubeconfig, program string) (config *rest.Config, err error) {
+	if kubeconfig != "" {
+		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+		if err != nil {
+			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		}
+	} else if config, err = rest.InClusterConfig(); err != nil {
+		return nil, fmt.Errorf("reading the pod's service account: %w; name a file with --kubeconfig outside of a cluster", err)
+	}
+	config.UserAgent = program + "/" + version.String()
+	return config, nil
+}
