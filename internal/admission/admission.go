@@ -52,6 +52,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock that reviews are timed with and that the expiry of an override is compared with.
 	Now func() time.Time
+	// Directory is asked for the principals that a change adds, where the policy wants it. Without one
+	// nothing is known of them.
+	Directory Directory
 	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
@@ -66,11 +69,14 @@ type Handler struct {
 	slots    chan struct{} // holds an element for every review that is judged
 	large    chan struct{} // for every large body that is read or held
 	readers  chan struct{} // for every body that is read
+
+	directory Directory
+	waiting   chan struct{} // holds an element for every review that waits for the directory
 }
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory}
 	if h.policy == nil {
 		h.policy = func() validate.Policy { return validate.Policy{} }
 	}
@@ -89,6 +95,7 @@ func New(o Options) *Handler {
 	h.slots = make(chan struct{}, o.Concurrency)
 	h.large = make(chan struct{}, o.Concurrency)
 	h.readers = make(chan struct{}, maxReaders)
+	h.waiting = make(chan struct{}, maxWaiting)
 	return h
 }
 

@@ -65,16 +65,16 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 // turn and how long its body may take to arrive; a fifth is kept back for judging and for the way
 // of the answer. After that time the API server would no longer listen, and where the webhook's
 // failurePolicy is Ignore it would let the change pass.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.Review) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.enforce) }
 
 // Observer answers as [Handler.Observe] does, within the same bounds of memory and concurrency:
 // it is the same Handler on another path.
 func (h *Handler) Observer() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.Observe) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.observe) })
 }
 
 // judge is one of the two ways to answer a review.
-type judge func(context.Context, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
+type judge func(context.Context, *turn, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
 	start := h.now()
@@ -141,7 +141,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := judge(ctx, review.Request)
+	response := judge(ctx, &turn{h.slots}, review.Request)
 	return encode(review.TypeMeta, response), nil
 }
 

@@ -15,10 +15,15 @@ import (
 // answer, and is reported as it is by [Handler.Review].
 //
 // Nothing makes it refuse: not a rule that panics, nor a request that cannot be judged.
+// IAM is not asked: it could only delay.
 func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	return h.review(ctx, req, func() validate.Policy {
+	return h.observe(ctx, nil, req)
+}
+
+func (h *Handler) observe(ctx context.Context, t *turn, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return h.review(ctx, t, req, func() validate.Policy {
 		policy := h.policy()
-		policy.Mode = validate.WarnMode
+		policy.Mode, policy.IAMMode = validate.WarnMode, validate.Off
 		return policy
 	}, true)
 }

@@ -29,16 +29,20 @@ type outcome struct {
 	stack     []byte // where err is a panic
 }
 
-// Review answers one admission request. What cannot be judged is refused. The context is only
-// handed to the logger: judging neither waits nor blocks.
+// Review answers one admission request. What cannot be judged is refused. Judging neither waits nor
+// blocks, but for the Directory, which gets at most half of the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	return h.review(ctx, req, h.policy, false)
+	return h.enforce(ctx, nil, req)
+}
+
+func (h *Handler) enforce(ctx context.Context, t *turn, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return h.review(ctx, t, req, h.policy, false)
 }
 
 // review answers a request by a policy. With observe it is admitted, whatever comes out.
-func (h *Handler) review(ctx context.Context, req *admissionv1.AdmissionRequest, policy func() validate.Policy, observe bool) *admissionv1.AdmissionResponse {
+func (h *Handler) review(ctx context.Context, t *turn, req *admissionv1.AdmissionRequest, policy func() validate.Policy, observe bool) *admissionv1.AdmissionResponse {
 	start := h.now()
-	o := h.decide(req, start, policy)
+	o := h.decide(ctx, t, req, start, policy)
 	if observe {
 		o.observe()
 	}
@@ -48,7 +52,7 @@ func (h *Handler) review(ctx context.Context, req *admissionv1.AdmissionRequest,
 }
 
 // decide never panics: a panic refuses the change like any other failure.
-func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time, policy func() validate.Policy) (o outcome) {
+func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.AdmissionRequest, now time.Time, policy func() validate.Policy) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			o = failed(req, fmt.Errorf("panic: %v", p))
@@ -74,13 +78,16 @@ func (h *Handler) decide(req *admissionv1.AdmissionRequest, now time.Time, polic
 	if before != nil && after != nil && before.equal(after) {
 		return judged(req, validate.Verdict{Action: validate.Allow})
 	}
-	return judged(req, validate.Judge(validate.Change{
+	change := validate.Change{
 		Operation: validate.Operation(req.Operation),
 		Old:       before.object(),
 		New:       after.object(),
 		Requester: requester(req),
 		Now:       now,
-	}, policy()))
+	}
+	inUse := policy()
+	reading := validate.Read(change, inUse)
+	return judged(req, reading.Judge(h.ask(ctx, t, reading, inUse, change.Requester)))
 }
 
 // judged turns a verdict into an outcome.

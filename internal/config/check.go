@@ -31,6 +31,29 @@ func (d *decoder) check(c *Config) {
 	d.checkRules(c.Rules)
 	d.checkGroups("overrides.groups", c.Overrides.Groups)
 	d.checkOverrides(c.Overrides.Groups)
+	d.checkIAM(&c.IAM)
+}
+
+// checkIAM reports a budget within which nothing could be asked, and accounts that nothing can be asked in.
+func (d *decoder) checkIAM(c *IAM) {
+	if line, ok := d.lines["iam.budget"]; ok && (c.Budget <= 0 || c.Budget > maxBudget) {
+		d.report(line, "iam.budget", "is %s; write more than 0s and at most %s", c.Budget, maxBudget)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Accounts)) {
+		path := join("iam.accounts", printableKey(id))
+		if !awsauth.IsAccountID(id) {
+			d.report(d.lines[keyPath("iam.accounts", id)], path, "is no account; an account id is 12 digits, in quotes")
+			continue
+		}
+		arn, ok := d.checkARN(path+".roleARN", c.Accounts[id].RoleARN, "which nobody can assume")
+		switch line := d.lines[path+".roleARN"]; {
+		case !ok:
+		case !arn.IsRole():
+			d.report(line, path+".roleARN", "%q is no role; write the ARN of the role to assume", arn)
+		case arn.Account != id:
+			d.report(line, path+".roleARN", "%q is of another account; write a role of %s", arn, id)
+		}
+	}
 }
 
 // checkRules reports ids that no rule has.

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -52,6 +53,9 @@ type Config struct {
 
 	// Overrides says who may overrule the guard.
 	Overrides Overrides `yaml:"overrides,omitempty"`
+
+	// IAM says whether IAM is asked for the principals that a change adds.
+	IAM IAM `yaml:"iam,omitempty"`
 }
 
 // Protected is a principal that must keep its access.
@@ -72,6 +76,37 @@ type Overrides struct {
 	Groups []string `yaml:"groups,omitempty"`
 }
 
+// IAM says whether and how IAM is asked whether principals exist.
+type IAM struct {
+	// Mode is off, the default; warn: a new principal that IAM does not have is a warning; or deny: the
+	// change is refused.
+	Mode validate.Severity `yaml:"mode,omitempty"`
+
+	// Budget is how long a review may wait for IAM, such as 2s, the default: more than 0s and at most 15s,
+	// and never more than half of the time that the API server gives it. What is not known by then is a warning.
+	Budget time.Duration `yaml:"budget,omitempty"`
+
+	// Accounts says by account id how principals of other accounts are asked for.
+	Accounts map[string]Account `yaml:"accounts,omitempty"`
+}
+
+// Account is how IAM of another account is asked.
+type Account struct {
+	// RoleARN is the role of that account that is assumed, with its path if it has one.
+	RoleARN string `yaml:"roleARN"`
+
+	// ExternalID is sent along where the role's trust policy asks for one.
+	ExternalID string `yaml:"externalID,omitempty"`
+}
+
+// defaultBudget leaves the API server's timeout of 5 s, as the chart sets it, time enough for the rest, and
+// IAM for a second look one second after the first.
+const defaultBudget = 2 * time.Second
+
+// maxBudget is half of the longest time that an API server waits for a webhook
+// (admissionregistration.k8s.io/v1, timeoutSeconds).
+const maxBudget = 15 * time.Second
+
 // masters is the group that Kubernetes lets do everything, also where authorization is broken.
 const masters = "system:masters"
 
@@ -82,6 +117,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.AdminGroups == nil {
 		c.AdminGroups = []string{masters}
+	}
+	if c.IAM.Mode == "" {
+		c.IAM.Mode = validate.Off
+	}
+	if c.IAM.Budget == 0 {
+		c.IAM.Budget = defaultBudget
 	}
 	if c.Overrides.Groups == nil {
 		c.Overrides.Groups = []string{masters}
@@ -127,6 +168,7 @@ func (c *Config) Policy() validate.Policy {
 		AdminGroups:    c.AdminGroups,
 		AccessEntries:  c.AccessEntries,
 		OverrideGroups: c.Overrides.Groups,
+		IAMMode:        c.IAM.Mode,
 	}
 	for _, principal := range c.Protected {
 		p.Protected = append(p.Protected, validate.Protected{ARN: principal.ARN, Groups: principal.Groups})

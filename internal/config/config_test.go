@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -81,6 +82,18 @@ adminGroups: [ops, system:masters]
 			},
 		},
 		{
+			"IAM", head + `
+iam:
+  mode: off
+  budget: 500ms
+  accounts:
+    222233334444: {roleARN: arn:aws:iam::222233334444:role/team/Reader, externalID: "4711"}
+`,
+			config.Config{IAM: config.IAM{Mode: validate.Off, Budget: 500 * time.Millisecond, Accounts: map[string]config.Account{
+				"222233334444": {RoleARN: "arn:aws:iam::222233334444:role/team/Reader", ExternalID: "4711"},
+			}}},
+		},
+		{
 			"JSON",
 			`{"apiVersion": "awsauth-guard.io/v1alpha1", "kind": "GuardConfig", "adminGroups": ["ops"]}`,
 			config.Config{AdminGroups: []string{"ops"}},
@@ -96,6 +109,8 @@ adminGroups: [ops, system:masters]
 			}
 			tt.want.APIVersion, tt.want.Kind = config.APIVersion, config.Kind
 			tt.want.Mode = cmp.Or(tt.want.Mode, validate.Enforce)
+			tt.want.IAM.Mode = cmp.Or(tt.want.IAM.Mode, validate.Off)
+			tt.want.IAM.Budget = cmp.Or(tt.want.IAM.Budget, 2*time.Second)
 			for _, groups := range []*[]string{&tt.want.AdminGroups, &tt.want.Overrides.Groups} {
 				if *groups == nil {
 					*groups = []string{"system:masters"}
@@ -119,6 +134,7 @@ protected: [{arn: arn:aws:iam::111122223333:role/a, groups: [b]}]
 accessEntries: [arn:aws:iam::111122223333:role/c]
 rules: {role-path: off}
 overrides: {groups: [breakers]}
+iam: {mode: deny}
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +149,7 @@ overrides: {groups: [breakers]}
 		AdminGroups:    []string{"system:masters"},
 		AccessEntries:  []string{"arn:aws:iam::111122223333:role/c"},
 		OverrideGroups: []string{"breakers"},
+		IAMMode:        validate.Deny,
 	}
 	if diff := gocmp.Diff(want, c.Policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
@@ -193,6 +210,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: [a]\nadminGroups: [b]\n")
 	f.Add("&a\n" + head + "protected: *a\n")
 	f.Add(head + "mode: warn\nrules: {role-path: off}\noverrides: {groups: [a]}\naccessEntries: [arn:aws:iam::111122223333:role/a]\n")
+	f.Add(head + "iam: {mode: warn, budget: 1s, accounts: {'222233334444': {roleARN: arn:aws:iam::222233334444:role/a}}}\n")
 	f.Add("? {a: [b]}\n: c\n---\n...\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := config.Parse("f", []byte(text))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -106,14 +107,16 @@ func (d *decoder) document(src []byte) *yaml.Node {
 // value fills v from n and reports what does not fit.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	known := len(d.problems)
-	switch v.Kind() {
-	case reflect.Struct:
+	switch kind := v.Kind(); {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		d.duration(n, v, path)
+	case kind == reflect.Struct:
 		d.mapping(n, v, path)
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		d.list(n, v, path)
-	case reflect.Map:
+	case kind == reflect.Map:
 		d.table(n, v, path)
-	case reflect.String:
+	case kind == reflect.String:
 		d.text(n, v, path)
 	default:
 		panic(fmt.Sprintf("config: field %s is of the kind %s, which the decoder does not know", path, v.Kind()))
@@ -145,6 +148,15 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 	default:
 		d.report(n.Line, path, "is %s; write %s", describe(n), either(values))
 	}
+}
+
+func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
+	value, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || err != nil {
+		d.report(n.Line, path, "is %s; write a time such as 2s or 500ms", describe(n))
+		return
+	}
+	v.SetInt(int64(value))
 }
 
 // table fills a map from a mapping with any keys.

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides"
+const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam"
 
 func TestParseProblems(t *testing.T) {
 	t.Parallel()
@@ -83,6 +83,30 @@ guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" stands tw
 guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
 		},
+		{
+			"IAM that cannot be asked", head + `iam:
+  mode: enforce
+  budget: 2
+  accounts:
+    222233334444: {roleARN: arn:aws:iam::333344445555:role/a}
+    "111122223333": {roleARN: arn:aws:iam::111122223333:user/a}
+    "444455556666": {roleARN: Reader, externalID: 5}
+    "555566667777": {externalID: e}
+    "666677778888": {roleARN: arn:aws:sts::666677778888:assumed-role/a/b}
+    production: {roleARN: arn:aws:iam::111122223333:role/a}
+`, `
+guard.yaml:4: iam.mode: is "enforce"; write deny, warn or off
+guard.yaml:5: iam.budget: is the number 2; write a time such as 2s or 500ms
+guard.yaml:7: iam.accounts.222233334444.roleARN: "arn:aws:iam::333344445555:role/a" is of another account; write a role of 222233334444
+guard.yaml:8: iam.accounts.111122223333.roleARN: "arn:aws:iam::111122223333:user/a" is no role; write the ARN of the role to assume
+guard.yaml:9: iam.accounts.444455556666.externalID: is the number 5; write text, "5" in quotes
+guard.yaml:9: iam.accounts.444455556666.roleARN: "Reader" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
+guard.yaml:10: iam.accounts.555566667777.roleARN: is missing
+guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which nobody can assume; write arn:aws:iam::666677778888:role/a
+guard.yaml:12: iam.accounts.production: is no account; an account id is 12 digits, in quotes`,
+		},
+		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
+		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},
 		{"nobody may override", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -40,7 +41,8 @@ type node struct {
 	UniqueItems          bool             `json:"uniqueItems,omitempty"`
 	Required             []string         `json:"required,omitempty"`
 	Properties           map[string]*node `json:"properties,omitempty"`
-	AdditionalProperties *bool            `json:"additionalProperties,omitempty"`
+	PropertyNames        *node            `json:"propertyNames,omitempty"`
+	AdditionalProperties any              `json:"additionalProperties,omitempty"` // false, or what every value is
 }
 
 // schema writes the schema of a GuardConfig from its types, their comments and the rules.
@@ -92,12 +94,15 @@ type generator struct{ comments map[string]string }
 
 // node returns the schema of a value's type. The value holds the defaults.
 func (g generator) node(v reflect.Value) *node {
-	none := false
 	switch v.Interface().(type) {
 	case validate.Mode:
 		return &node{Type: "string", Enum: []any{string(validate.Enforce), string(validate.WarnMode)}, Default: v.String()}
+	case validate.Severity:
+		return &node{Enum: []any{string(validate.Off), string(validate.Warn), string(validate.Deny), false}, Default: v.String()}
+	case time.Duration:
+		return &node{Type: "string", Pattern: `^([0-9]+(\.[0-9]+)?(ms|s))+$`, Default: v.Interface().(time.Duration).String()}
 	case map[string]validate.Severity:
-		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: &none}
+		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: false}
 		for _, rule := range validate.Rules() {
 			n.Properties[rule.ID] = &node{
 				Description: rule.Title,
@@ -108,6 +113,8 @@ func (g generator) node(v reflect.Value) *node {
 		return n
 	}
 	switch v.Kind() {
+	case reflect.Map:
+		return &node{Type: "object", AdditionalProperties: g.node(reflect.Zero(v.Type().Elem()))}
 	case reflect.Slice:
 		n := &node{Type: "array", Items: g.node(reflect.Zero(v.Type().Elem()))}
 		if v.Len() > 0 {
@@ -115,7 +122,7 @@ func (g generator) node(v reflect.Value) *node {
 		}
 		return n
 	case reflect.Struct:
-		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: &none}
+		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: false}
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
 			name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
@@ -136,8 +143,13 @@ func (g generator) node(v reflect.Value) *node {
 // constrain adds what a field's type does not say. It is less than the program checks.
 func constrain(name string, n *node) {
 	const names = `[A-Za-z0-9_+=,.@-]`
-	iam := "^arn:(" + strings.Join(awsauth.Partitions(), "|") + "):(iam::[0-9]{12}:(root|role/" + names + "{1,64}|user/([!-~]*/)?" + names + "{1,64})"
+	partitions := strings.Join(awsauth.Partitions(), "|")
+	iam := "^arn:(" + partitions + "):(iam::[0-9]{12}:(root|role/" + names + "{1,64}|user/([!-~]*/)?" + names + "{1,64})"
 	switch name {
+	case "accounts":
+		n.PropertyNames = &node{Pattern: "^[0-9]{12}$"}
+	case "roleARN":
+		n.Pattern = "^arn:(" + partitions + "):iam::[0-9]{12}:role/([!-~]*/)?" + names + "{1,64}$"
 	case "arn":
 		n.Pattern = iam + "|sts::[0-9]{12}:federated-user/" + names + "{1,32})$"
 	case "accessEntries":
@@ -191,9 +203,15 @@ func TestSchemaJudges(t *testing.T) {
 		head:              true,
 		string(example):   true,
 		string(effective): true,
-		head + "mode: warn\nrules: {role-path: off, deleted: false, emptied: warn}\n":                                  true,
-		head + "accessEntries: [arn:aws:iam::111122223333:role/team/Node]\noverrides: {groups: [system:masters]}\n":    true,
-		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n": true,
+		head + "mode: warn\nrules: {role-path: off, deleted: false, emptied: warn}\n":                                                               true,
+		head + "accessEntries: [arn:aws:iam::111122223333:role/team/Node]\noverrides: {groups: [system:masters]}\n":                                 true,
+		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n":                              true,
+		head + "iam: {mode: deny, budget: 1.5s, accounts: {'222233334444': {roleARN: 'arn:aws:iam::222233334444:role/x/Reader', externalID: e}}}\n": true,
+		head + "iam: {mode: off}\n":                                                        true,
+		head + "iam: {mode: enforce}\n":                                                    false,
+		head + "iam: {budget: 2}\n":                                                        false,
+		head + "iam: {accounts: {'222233334444': {}}}\n":                                   false,
+		head + "iam: {accounts: {'222233334444': {roleARN: Reader}}}\n":                    false,
 		"kind: GuardConfig\n":                                                              false,
 		strings.Replace(head, "v1alpha1", "v1", 1):                                         false,
 		strings.Replace(head, "GuardConfig", "Guards", 1):                                  false,

@@ -27,6 +27,8 @@ type Change struct {
 	Requester Requester
 	// Now is the time of the request; a break-glass value for a deletion is bound to it.
 	Now time.Time
+	// IAM is what IAM knows of the new principals; see [Reading].
+	IAM IAM
 }
 
 // sets returns the value of an annotation if this change sets or changes it.
@@ -99,6 +101,9 @@ type Policy struct {
 	AccessEntries []string
 	// OverrideGroups are the groups whose members may break the glass; none means system:masters.
 	OverrideGroups []string
+	// IAMMode says what becomes of a new principal that IAM does not have: Deny refuses the change, Warn
+	// warns, and Off or nothing does not ask.
+	IAMMode Severity
 }
 
 // Mode says whether the guard refuses changes at all.

@@ -24,7 +24,7 @@ func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding 
 	old, after := newVersion(object.ParseLoaded(judged.Old)), newVersion(judged.Doc)
 	// More faults of the old object are looked for, so that the last of the new ones is among
 	// them even where one has been repaired.
-	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Policy: j.policy, limit: 10 * maxFindings}
+	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
 	same, alike := stoodInOld(old, after)

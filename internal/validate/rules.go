@@ -42,6 +42,9 @@ func Rules() []*Rule {
 		massRemoval,
 		lostSection,
 		adminGrant,
+		foreignPartition,
+		principalMissing,
+		principalUnverified,
 		breakGlassDenied,
 	}
 }

@@ -75,9 +75,21 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //   - A requester of EKS itself is never refused, and in mode warn nobody is.
 //
 // A panic in a rule is a denial by that rule.
-func Judge(c Change, policy Policy) Verdict {
-	j := &judgement{change: c, policy: policy}
-	j.run()
+func Judge(c Change, policy Policy) Verdict { return Read(c, policy).Judge(c.IAM) }
+
+// judgement collects what the rules say about one change.
+type judgement struct {
+	change    Change
+	policy    Policy
+	findings  []Finding
+	overrides []Override
+	access    []awsauth.AccessChange
+	failed    []RuleFailure
+}
+
+func (j *judgement) judge(r *Reading) Verdict {
+	j.run(r)
+	c, policy := j.change, j.policy
 	v := Verdict{Findings: j.findings, Overrides: j.overrides, Access: j.access, Failed: j.failed}
 	if reason := c.breakGlass(policy).reason; reason != "" {
 		v.Overrides = append(v.Overrides, Override{BreakGlass, reason})
@@ -106,31 +118,10 @@ func soften(findings []Finding) {
 	}
 }
 
-// judgement collects what the rules say about one change.
-type judgement struct {
-	change    Change
-	policy    Policy
-	findings  []Finding
-	overrides []Override
-	access    []awsauth.AccessChange
-	failed    []RuleFailure
-}
-
-func (j *judgement) run() {
-	c := j.change
-	nothing := &awsauth.Document{Map: new(awsauth.Map)}
-	pass := &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: j.policy}
-	j.findings = j.runRules(OfRequest, pass)
-	if c.Operation == Update && c.New.SameContent(c.Old) {
-		return
-	}
-	ok := j.guard(InternalError, func() {
-		before, after := awsauth.ParseChange(c.Old, c.New)
-		pass.Doc, pass.Old, pass.New = after, before, after.Map
-		j.access = awsauth.DiffAccess(before, after.Map)
-		pass.Access = j.access
-	})
-	if !ok {
+func (j *judgement) run(r *Reading) {
+	c, pass := j.change, r.pass
+	j.findings = append(j.findings, j.runRules(OfRequest, pass)...)
+	if !r.decoded {
 		return
 	}
 	pass.entries = make(map[string]bool, len(j.policy.AccessEntries))

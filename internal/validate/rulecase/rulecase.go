@@ -46,6 +46,7 @@ type facts struct {
 	Operation validate.Operation
 	Requester validate.Requester
 	Now       time.Time
+	IAM       validate.IAM
 	validate.Policy
 }
 
@@ -114,7 +115,7 @@ func (c *Case) read() error {
 		return fmt.Errorf("facts: %w", err)
 	}
 	c.Policy, c.Want = f.Policy, string(c.section(wantName))
-	c.Change = validate.Change{Operation: f.Operation, Requester: f.Requester, Now: f.Now}
+	c.Change = validate.Change{Operation: f.Operation, Requester: f.Requester, Now: f.Now, IAM: f.IAM}
 	var err error
 	if c.Change.Old, err = c.object(oldObject); err != nil {
 		return err

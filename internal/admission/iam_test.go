@@ -1,0 +1,126 @@
+package admission_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// directory answers everything alike, or waits until the context ends; it stands for internal/iam.
+type directory struct {
+	existence validate.Existence
+	hangs     bool
+
+	mu    sync.Mutex
+	asked []string        // what each call was about
+	had   []time.Duration // how long each could take
+}
+
+func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
+	known := validate.IAM{Principals: make(map[string]validate.Lookup)}
+	var names []string
+	for _, arn := range principals {
+		names = append(names, arn.Name())
+		known.Principals[arn.String()] = validate.Lookup{Existence: d.existence, Reason: "it hangs"}
+	}
+	d.mu.Lock()
+	d.asked = append(d.asked, strings.Join(names, " "))
+	if deadline, ok := ctx.Deadline(); ok {
+		d.had = append(d.had, time.Until(deadline))
+	}
+	d.mu.Unlock()
+	if d.hangs && len(principals) > 0 {
+		<-ctx.Done()
+	}
+	return known
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	eks := func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "eks:node-manager" }
+	adds, removes := request("UPDATE", configMap(admin), configMap(admin+team)), request("UPDATE", configMap(admin+team), configMap(admin))
+	for _, tt := range []struct {
+		name    string
+		mode    validate.Severity
+		exists  validate.Existence
+		request *admissionv1.AdmissionRequest
+		observe bool
+		allowed bool
+		warning string
+		asked   []string
+	}{
+		{"a missing role is refused", validate.Deny, validate.Missing, adds, false, false, "", []string{"team"}},
+		{"a missing role is a warning", validate.Warn, validate.Missing, adds, false, true, "[principal-missing]", []string{"team"}},
+		{"nothing is known", validate.Deny, validate.Unknown, adds, false, true, "[principal-unverified]", []string{"team"}},
+		{"the role exists", validate.Deny, validate.Exists, adds, false, true, "", []string{"team"}},
+		{"off", validate.Off, validate.Missing, adds, false, true, "", nil},
+		{"nothing said is off", "", validate.Missing, adds, false, true, "", nil},
+		{"an entry goes", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
+		{"EKS does not wait", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), eks), false, true, "", nil},
+		{"who is only observed does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := &directory{existence: tt.exists}
+			h := admission.New(admission.Options{Directory: d, Policy: func() validate.Policy { return validate.Policy{IAMMode: tt.mode} }})
+			answer := h.Review
+			if tt.observe {
+				answer = h.Observe
+			}
+			response := answer(t.Context(), tt.request)
+			if warnings := strings.Join(response.Warnings, "\n"); response.Allowed != tt.allowed || !strings.Contains(warnings, tt.warning) || tt.warning == "" && warnings != "" {
+				t.Errorf("allowed %t, want %t; warnings:\n%s", response.Allowed, tt.allowed, warnings)
+			}
+			if !tt.allowed && !strings.Contains(response.Result.Message, "[principal-missing]") {
+				t.Errorf("refused with %q", response.Result.Message)
+			}
+			if diff := cmp.Diff(tt.asked, d.asked); diff != "" {
+				t.Errorf("asked about (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// While reviews wait for IAM others are judged, the wait is half of what is left, and so many wait at most.
+func TestDirectoryHangs(t *testing.T) {
+	t.Parallel()
+	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	removes := asReview(t, request("UPDATE", configMap(admin+team), configMap(admin)))
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{existence: validate.Unknown, hangs: true}
+		h := admission.New(admission.Options{Directory: d, Concurrency: 1, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
+		post := func(body string, want time.Duration, warning string) {
+			start := time.Now()
+			answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(body))
+			took := time.Since(start)
+			if status != 200 || !answer.Response.Allowed || took != want || !strings.Contains(strings.Join(answer.Response.Warnings, "\n"), warning) {
+				t.Errorf("status %d after %s, want 200 after %s: %+v", status, took, want, answer.Response)
+			}
+		}
+		var waiting sync.WaitGroup
+		for range 16 {
+			waiting.Go(func() { post(adds, 2*time.Second, "it hangs") })
+		}
+		synctest.Wait()
+		post(removes, 0, "")
+		post(adds, 0, "too many reviews wait for IAM")
+		waiting.Wait()
+		if diff := cmp.Diff(16+1, len(d.asked)); diff != "" {
+			t.Errorf("calls (-want +got):\n%s", diff)
+		}
+		if d.had[0] != 2*time.Second {
+			t.Errorf("it had %s of 4s", d.had[0])
+		}
+		post(adds, 2*time.Second, "it hangs") // their places are free again
+	})
+}

@@ -1,0 +1,89 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Reading is a change whose texts are decoded. Between [Read] and [Reading.Judge] IAM can be asked
+// about the principals that it adds.
+type Reading struct {
+	judgement *judgement
+	// decoded says that there is content to judge: that of the two versions differs.
+	decoded bool
+	pass    *Pass
+}
+
+// Read decodes a change and compares who gets in before and after.
+func Read(c Change, policy Policy) *Reading {
+	j := &judgement{change: c, policy: policy}
+	nothing := &awsauth.Document{Map: new(awsauth.Map)}
+	r := &Reading{judgement: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
+	if c.Operation == Update && c.New.SameContent(c.Old) {
+		return r
+	}
+	r.decoded = j.guard(InternalError, func() {
+		before, after := awsauth.ParseChange(c.Old, c.New)
+		r.pass.Doc, r.pass.Old, r.pass.New = after, before, after.Map
+		j.access = awsauth.DiffAccess(before, after.Map)
+		r.pass.Access = j.access
+	})
+	return r
+}
+
+// NewPrincipals returns the roles and users that the change lets in and that the old version does not
+// hold, however it wrote them: whoever repairs an entry has not chosen its principal. They are what IAM is to be
+// asked about, each once, in the order of the entries; none where the policy does not ask IAM.
+func (r *Reading) NewPrincipals() (list []awsauth.ARN) {
+	c, policy := r.judgement.change, r.judgement.policy
+	if policy.IAMMode == "" || policy.IAMMode == Off || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
+		return nil
+	}
+	var held map[string]bool
+	for _, a := range r.judgement.access {
+		if !a.New || len(a.After) == 0 {
+			continue
+		}
+		arn, err := a.After[0].Principal()
+		if err != nil || arn.Service != "iam" || arn.Resource == "root" {
+			continue // root always exists, and IAM knows no federated users
+		}
+		if held == nil {
+			held = named(c.Old)
+		}
+		if !held[awsauth.PrincipalKey(arn.String())] {
+			list = append(list, arn)
+		}
+	}
+	return list
+}
+
+// named are the principals whose ARNs the texts of a version hold, also where the authenticator does
+// not read them: below a misspelt key, in a section that does not parse, with a role's path, as a session.
+func named(o *awsauth.Object) map[string]bool {
+	keys := make(map[string]bool)
+	if o == nil {
+		return keys
+	}
+	for _, text := range o.Data {
+		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'[]{}", r) }) {
+			arn, err := awsauth.ParseARN(strings.TrimRight(word, ","))
+			if err != nil {
+				continue
+			}
+			if role, ok := arn.SessionRole(); ok {
+				arn = role
+			}
+			keys[awsauth.PrincipalKey(arn.String())] = true
+		}
+	}
+	return keys
+}
+
+// Judge runs the rules and decides. What IAM knows of the new principals is handed in; of those that
+// it does not hold nothing is said.
+func (r *Reading) Judge(iam IAM) Verdict {
+	r.judgement.change.IAM, r.pass.Change.IAM = iam, iam
+	return r.judgement.judge(r)
+}

@@ -1,0 +1,85 @@
+package validate_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const iamPrefix = "arn:aws:iam::111122223333:"
+
+// IAM is asked about what the change has brought in, and about nothing else.
+func TestNewPrincipals(t *testing.T) {
+	t.Parallel()
+	entry := func(resource string) string {
+		return "- {rolearn: '" + iamPrefix + resource + "', username: u, groups: [g]}\n"
+	}
+	tests := []struct {
+		name             string
+		oldText, newText string
+		want             []string
+	}{
+		{"one of many is new", entry("role/a") + entry("role/b"), entry("role/a") + entry("role/c") + entry("role/b"), []string{"role/c"}},
+		{"entries go", entry("role/a") + entry("role/b"), entry("role/a"), nil},
+		{"groups change", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [h]}", nil},
+		{"another case", entry("role/a"), entry("role/A"), nil},
+		{"another account", entry("role/a"), "- {rolearn: 'arn:aws:iam::444455556666:role/a', username: u, groups: [g]}\n", []string{"arn:aws:iam::444455556666:role/a"}},
+		{"a user below another path", entry("user/a/x"), entry("user/b/x"), []string{"user/b/x"}},
+		{"root and sessions are not asked about", entry("role/a"), entry("role/a") + entry("root") + entry("assumed-role/x/y"), nil},
+		{"federated users are not asked about", "", "- {rolearn: 'arn:aws:sts::111122223333:federated-user/bob', username: u, groups: [g]}\n", nil},
+		{"twice is once, and the last entry counts", "", entry("role/a") + entry("role/A"), []string{"role/A"}},
+		{"a path is taken away", entry("role/team/a"), entry("role/a"), nil},
+		{"a session is repaired", "- {rolearn: arn:aws:sts::111122223333:assumed-role/a/ann, username: u, groups: [g]}\n", entry("role/a"), nil},
+		{"a key is repaired", "- {rolarn: " + iamPrefix + "role/a, username: u, groups: [g]}\n", entry("role/a") + entry("role/b"), []string{"role/b"}},
+		{"a section is repaired", "\t- rolearn: " + iamPrefix + "role/a\n" + entry("role/b"), entry("role/a") + entry("role/b"), nil},
+		{"a list ends with the ARN", "- {username: u, groups: [g], rolearn: " + iamPrefix + "role/a,}\n\t", entry("role/a"), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			change := validate.Change{Operation: validate.Update, Old: rolesObject(tt.oldText), New: rolesObject(tt.newText)}
+			for _, mode := range []validate.Severity{validate.Deny, validate.Warn, validate.Off, ""} {
+				var want []string
+				if mode == validate.Deny || mode == validate.Warn {
+					want = tt.want
+				}
+				var got []string
+				for _, arn := range validate.Read(change, validate.Policy{IAMMode: mode}).NewPrincipals() {
+					text := arn.String()
+					if len(text) > len(iamPrefix) && text[:len(iamPrefix)] == iamPrefix {
+						text = text[len(iamPrefix):]
+					}
+					got = append(got, text)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("iam mode %q (-want +got):\n%s", mode, diff)
+				}
+			}
+		})
+	}
+}
+
+// Where both rules that need IAM are off, nobody is asked about.
+func TestNewPrincipalsOfRulesThatAreOff(t *testing.T) {
+	t.Parallel()
+	change := validate.Change{Operation: validate.Create, New: rolesObject("- {rolearn: '" + iamPrefix + "role/a', username: u, groups: [g]}\n")}
+	for _, tt := range []struct {
+		rules map[string]validate.Severity
+		want  int
+	}{
+		{map[string]validate.Severity{"principal-missing": validate.Off}, 1},
+		{map[string]validate.Severity{"principal-unverified": validate.Off}, 1},
+		{map[string]validate.Severity{"principal-missing": validate.Off, "principal-unverified": validate.Off}, 0},
+	} {
+		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).NewPrincipals(); len(got) != tt.want {
+			t.Errorf("rules %v: %d principals, want %d", tt.rules, len(got), tt.want)
+		}
+	}
+}
+
+func rolesObject(text string) *awsauth.Object {
+	return &awsauth.Object{Data: map[string]string{"mapRoles": text}}
+}

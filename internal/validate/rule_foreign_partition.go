@@ -1,0 +1,32 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var foreignPartition = &Rule{
+	ID:       "foreign-partition",
+	Severity: Warn,
+	Title:    "the principal is of another AWS partition than the cluster",
+	Doc: `
+Callers log in with a request that STS of the cluster's own partition has signed, and credentials of
+one partition are worth nothing in another. An entry for a principal of aws-cn in a cluster of aws, often
+copied from another cluster, lets nobody in. The guard knows its own partition from its credentials, and
+this rule runs only where iam.mode asks IAM.
+
+Write the ARN of a principal of the cluster's partition.`,
+	Source: "AWS whitepaper \"AWS Fault Isolation Boundaries\", Partitions; aws-iam-authenticator v0.7.18, pkg/token/token.go, verifyHost",
+	Check:  checkForeignPartition,
+}
+
+func checkForeignPartition(p *Pass) {
+	own := p.Change.IAM.Partition
+	if own == "" {
+		return
+	}
+	for m := range p.Doc.Mappings() {
+		arn, err := awsauth.ParseARN(m.ARN.Value)
+		if err != nil || arn.Partition == own {
+			continue // malformed-arn reports it
+		}
+		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is of the partition %s, and nobody of it logs in to a cluster of %s", m.ARN.Value, arn.Partition, own)
+	}
+}

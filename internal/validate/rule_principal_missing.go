@@ -1,0 +1,90 @@
+package validate
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var principalMissing = &Rule{
+	ID:       "principal-missing",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "IAM does not have the principal",
+	Doc: `
+IAM says that a role or user which the change adds does not exist, so nobody can log in as it. Often a
+letter is wrong, or IAM Identity Center has made the role of a permission set anew with another
+suffix. Whoever creates a principal of this name later gets the entry's access.
+
+The rule runs only where iam.mode asks IAM: with deny it refuses the change, with warn it warns. IAM
+must have said it twice, at least a second apart, because a new role is not known everywhere at once;
+anything else that IAM answers, or no answer, is no finding of this rule but of
+[principal-unverified](principal-unverified.md). Roles are looked up by name, users by name and path. A
+principal that the old version names already, in whatever way, is not looked up, and a repair is never
+refused: aws-auth that is made anew, the first entry with an admin group, the first of a node, a protected principal.
+
+Write the name as IAM shows it, create the principal first, or leave the entry out.`,
+	Source: "IAM API reference, GetRole and GetUser, NoSuchEntity; IAM user guide, \"Troubleshoot IAM\": changes are not always immediately visible",
+	Check:  checkPrincipalMissing,
+}
+
+func checkPrincipalMissing(p *Pass) {
+	report := p.Reportf
+	if p.Policy.IAMMode != Deny || p.repairs() {
+		report = p.Warnf
+	}
+	p.lookups(func(c *awsauth.AccessChange, l Lookup) {
+		if l.Existence != Missing {
+			return
+		}
+		hint := "write its name as IAM shows it, create it first, or leave the entry out"
+		if l.Instead != "" {
+			hint = "write " + l.Instead
+		}
+		say := report
+		if slices.ContainsFunc(p.Policy.Protected, func(pr Protected) bool {
+			return awsauth.PrincipalKey(pr.ARN) == awsauth.PrincipalKey(c.ARN)
+		}) {
+			say = p.Warnf
+		}
+		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so nobody can log in as it", c.ARN)
+	})
+}
+
+// repairs reports whether the change gives the cluster what it had none of: aws-auth itself,
+// somebody with an admin group, or a role for nodes.
+func (p *Pass) repairs() bool {
+	if p.Change.Operation == Create {
+		return true
+	}
+	if p.Change.Operation == Document {
+		return false
+	}
+	_, was := p.admins(p.Old)
+	_, is := p.admins(p.New)
+	return was == never && is > never || !hasNodes(p.Old) && hasNodes(p.New)
+}
+
+func hasNodes(m *awsauth.Map) bool {
+	return slices.ContainsFunc(m.Principals(), func(principal awsauth.Principal) bool {
+		return slices.ContainsFunc(principal.Matches, isNode)
+	})
+}
+
+// lookups calls a function for every principal that was looked up, in the order of the entries.
+func (p *Pass) lookups(each func(c *awsauth.AccessChange, l Lookup)) {
+	if len(p.Change.IAM.Principals) == 0 {
+		return
+	}
+	for i := range p.Access {
+		c := &p.Access[i]
+		if !c.New || len(c.After) == 0 {
+			continue
+		}
+		if arn, err := c.After[0].Principal(); err == nil {
+			if l, ok := p.Change.IAM.Principals[arn.String()]; ok {
+				each(c, l)
+			}
+		}
+	}
+}

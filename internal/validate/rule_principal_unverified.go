@@ -1,0 +1,48 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var principalUnverified = &Rule{
+	ID:       "principal-unverified",
+	Severity: Warn,
+	Scope:    OfChange,
+	Title:    "IAM could not be asked about the principal",
+	Doc: `
+The change adds principals, and whether they exist could not be found out: the guard may not ask, IAM did
+not answer in time, or nothing is configured for their account. That is no reason to refuse anything, and this rule
+never does, whatever severity it is given. The rule runs only where iam.mode asks IAM, and says each reason once.
+
+Make sure of the ARN yourself, with aws iam get-role or get-user. If it is said again and again, see
+docs/iam.md for the permission that the guard needs.`,
+	Source: "IAM API reference, GetRole and GetUser, Errors",
+	Check:  checkPrincipalUnverified,
+}
+
+func checkPrincipalUnverified(p *Pass) {
+	type reason struct{ text, account string }
+	first, count := make(map[reason]*awsauth.AccessChange), make(map[reason]int)
+	var reasons []reason
+	p.lookups(func(c *awsauth.AccessChange, l Lookup) {
+		if l.Existence != Unknown {
+			return
+		}
+		r := reason{l.Reason, awsauth.AccountOf(c.ARN)}
+		count[r]++
+		if count[r] == 1 {
+			first[r] = c
+			reasons = append(reasons, r)
+		}
+	})
+	for _, r := range reasons {
+		const hint = "make sure of the ARN yourself"
+		at, arn := p.entryPlace(first[r].After[0]), first[r].ARN
+		switch more := count[r] - 1; more {
+		case 0:
+			p.Warnf(at, hint, "whether %q exists could not be found out: %s", arn, r.text)
+		case 1:
+			p.Warnf(at, hint, "whether %q and another of its account exist could not be found out: %s", arn, r.text)
+		default:
+			p.Warnf(at, hint, "whether %q and %d others of its account exist could not be found out: %s", arn, more, r.text)
+		}
+	}
+}
