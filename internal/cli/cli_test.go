@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
 func TestMain(m *testing.M) {
@@ -41,7 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "utf16": utf16File},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "utf16": utf16File, "iam": startIAM},
 	})
 }
 
@@ -82,6 +83,20 @@ func utf16File(ts *testscript.TestScript, neg bool, args []string) {
 		b = order.AppendUint16(b, unit)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
+
+// startIAM makes the programs of a script ask a stand-in for IAM that has these principals.
+func startIAM(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: iam ARN…")
+	}
+	server := iamtest.Start(ts.MkAbs("aws"))
+	ts.Defer(server.Close)
+	server.Add(args...)
+	for _, pair := range server.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		ts.Setenv(name, value)
+	}
 }
 
 // TestPluginName: kubectl runs a plugin by its absolute path, and the help text shows what can be

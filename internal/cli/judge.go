@@ -21,8 +21,10 @@ type linter struct {
 	change  validate.Change // that every aws-auth is judged as; its New is missing
 	oldName string
 	out     lintReport
-	quiet   bool // the output tells what could not be read
-	total   report.Total
+	// directory is nil where IAM is not asked.
+	directory directory
+	quiet     bool // the output tells what could not be read
+	total     report.Total
 }
 
 // outcome is what became of one file.
@@ -230,11 +232,11 @@ func (l *linter) judge(in input) outcome {
 // verdict judges the change to an aws-auth. One that a Terraform plan replaces is deleted, and is also
 // changed from what it was to what it will be: of the two verdicts the severer one counts.
 func (l *linter) verdict(o object) validate.Verdict {
-	v := validate.Judge(l.changeTo(o), l.policy)
+	v := l.verdictOf(l.changeTo(o))
 	if !o.replaced {
 		return v
 	}
-	gone := validate.Judge(l.changeTo(object{Object: o.left, before: o.before}), l.policy)
+	gone := l.verdictOf(l.changeTo(object{Object: o.left, before: o.before}))
 	for _, f := range gone.Findings {
 		said := func(other validate.Finding) bool {
 			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
@@ -249,6 +251,14 @@ func (l *linter) verdict(o object) validate.Verdict {
 		v.Action = gone.Action
 	}
 	return v
+}
+
+func (l *linter) verdictOf(c validate.Change) validate.Verdict {
+	reading := validate.Read(c, l.policy)
+	if l.directory == nil {
+		return reading.Judge(validate.IAM{})
+	}
+	return reading.Judge(l.directory(reading.NewPrincipals()))
 }
 
 // changeTo is the change to an aws-auth: an edit of the version in --old, else of what a Terraform

@@ -20,6 +20,7 @@ type lintOptions struct {
 	asARN      string
 	config     string
 	rules      []string
+	iam        bool
 	connection connection
 	format     format
 }
@@ -46,6 +47,8 @@ plan is not known.
 
 With mode warn in the config nothing is denied, whatever --rule says.
 
+With --iam the principals are looked up in IAM. What cannot be found out is a warning.
+
 A live object and Terraform have no lines to show: there LINE:COLUMN count within the text of the key.
 
 Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
@@ -59,6 +62,8 @@ Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
 			"# what a chart or a plan brings:",
 			"helm template . | kubectl-awsauth lint - --config guard.yaml -o json",
 			"terraform show -json plan | kubectl-awsauth lint -",
+			"# is there still a role for every entry?",
+			"AWS_PROFILE=prod kubectl-awsauth lint --context prod --iam",
 			"# a repository, for GitHub code scanning:",
 			"kubectl-awsauth lint clusters 'envs/**/aws-auth*.yaml' --rule role-path=warn -o sarif",
 		),
@@ -69,6 +74,7 @@ Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
 	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of who makes the edit, as aws sts get-caller-identity prints it; needs --old")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE`: protected principals, severities and more")
 	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` makes a rule deny, warn or off, in place of rules in the config; may stand several times")
+	cmd.Flags().BoolVar(&o.iam, "iam", false, "ask IAM whether the principals exist, with the AWS credentials and profile of your environment: all of them, or with --old the new ones; denied, or with iam.mode warn in the config a warning, is one that IAM does not have")
 	o.connection.addTo(cmd)
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
 	completeBy(cmd, "rule", completeSetting)
@@ -100,9 +106,19 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 		}
 		return err
 	}
+	if !o.iam {
+		cfg.IAM.Mode = validate.Off
+	} else if cfg.IAM.Mode == validate.Off {
+		cfg.IAM.Mode = validate.Deny
+	}
 	l := &linter{app: a, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
 	if o.old != "" {
 		if err := l.edit(o); err != nil {
+			return err
+		}
+	}
+	if o.iam {
+		if l.directory, err = a.openDirectory(cmd.Context(), cfg.IAM); err != nil {
 			return err
 		}
 	}

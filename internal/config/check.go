@@ -32,6 +32,15 @@ func (d *decoder) check(c *Config) {
 	d.checkGroups("overrides.groups", c.Overrides.Groups)
 	d.checkOverrides(c.Overrides.Groups)
 	d.checkIAM(&c.IAM)
+	d.checkNumber("history.versions", c.History.Versions, maxVersions)
+	d.checkNumber("restore.maxPerHour", c.Restore.MaxPerHour, maxMaxPerHour)
+}
+
+// checkNumber reports a number that is not from one to the most that there may be.
+func (d *decoder) checkNumber(path string, number, most int) {
+	if line, ok := d.lines[path]; ok && (number < 1 || number > most) {
+		d.report(line, path, "is %d; write a number from 1 to %d", number, most)
+	}
 }
 
 // checkIAM reports a budget within which nothing could be asked, and accounts that nothing can be asked in.

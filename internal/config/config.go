@@ -56,6 +56,15 @@ type Config struct {
 
 	// IAM says whether IAM is asked for the principals that a change adds.
 	IAM IAM `yaml:"iam,omitempty"`
+
+	// SelfTest says whether the guard tries whether it is asked at all.
+	SelfTest SelfTest `yaml:"selfTest,omitempty"`
+
+	// History says what is kept of the versions of aws-auth that were stored.
+	History History `yaml:"history,omitempty"`
+
+	// Restore says whether the guard puts a version back that was lost on a way around it.
+	Restore Restore `yaml:"restore,omitempty"`
 }
 
 // Protected is a principal that must keep its access.
@@ -99,6 +108,38 @@ type Account struct {
 	ExternalID string `yaml:"externalID,omitempty"`
 }
 
+// SelfTest says whether the guard tries whether it is asked at all.
+type SelfTest struct {
+	// Enabled sends a dry run of deleting aws-auth through the API server every 30 seconds, and expects it
+	// to be refused. It needs the right to delete aws-auth.
+	Enabled bool `yaml:"enabled,omitempty"`
+}
+
+// History says what is kept of the versions of aws-auth that were stored.
+type History struct {
+	// Versions is how many are kept, from 1 to 100; the default is 10.
+	Versions int `yaml:"versions,omitempty"`
+}
+
+// Restore says whether the guard puts a version back that was lost on a way around it.
+type Restore struct {
+	// Enabled puts the last good version back when a protected principal, every administrator or every
+	// role of nodes has been lost and no webhook has seen the change. It needs the right to update aws-auth,
+	// which is as much as to be a cluster administrator.
+	Enabled bool `yaml:"enabled,omitempty"`
+
+	// MaxPerHour is how often it does so at most, from 1 to 60; the default is 3.
+	MaxPerHour int `yaml:"maxPerHour,omitempty"`
+}
+
+// What the numbers are where a file does not say, and at most.
+const (
+	defaultVersions   = 10
+	maxVersions       = 100
+	defaultMaxPerHour = 3
+	maxMaxPerHour     = 60
+)
+
 // defaultBudget leaves the API server's timeout of 5 s, as the chart sets it, time enough for the rest, and
 // IAM for a second look one second after the first.
 const defaultBudget = 2 * time.Second
@@ -124,6 +165,8 @@ func (c *Config) setDefaults() {
 	if c.IAM.Budget == 0 {
 		c.IAM.Budget = defaultBudget
 	}
+	c.History.Versions = cmp.Or(c.History.Versions, defaultVersions)
+	c.Restore.MaxPerHour = cmp.Or(c.Restore.MaxPerHour, defaultMaxPerHour)
 	if c.Overrides.Groups == nil {
 		c.Overrides.Groups = []string{masters}
 	}

@@ -94,6 +94,10 @@ iam:
 			}}},
 		},
 		{
+			"numbers and switches", head + "selfTest: {enabled: true}\nhistory: {versions: 5}\nrestore: {enabled: true, maxPerHour: 0x1}\n",
+			config.Config{SelfTest: config.SelfTest{Enabled: true}, History: config.History{Versions: 5}, Restore: config.Restore{Enabled: true, MaxPerHour: 1}},
+		},
+		{
 			"JSON",
 			`{"apiVersion": "awsauth-guard.io/v1alpha1", "kind": "GuardConfig", "adminGroups": ["ops"]}`,
 			config.Config{AdminGroups: []string{"ops"}},
@@ -111,6 +115,8 @@ iam:
 			tt.want.Mode = cmp.Or(tt.want.Mode, validate.Enforce)
 			tt.want.IAM.Mode = cmp.Or(tt.want.IAM.Mode, validate.Off)
 			tt.want.IAM.Budget = cmp.Or(tt.want.IAM.Budget, 2*time.Second)
+			tt.want.History.Versions = cmp.Or(tt.want.History.Versions, 10)
+			tt.want.Restore.MaxPerHour = cmp.Or(tt.want.Restore.MaxPerHour, 3)
 			for _, groups := range []*[]string{&tt.want.AdminGroups, &tt.want.Overrides.Groups} {
 				if *groups == nil {
 					*groups = []string{"system:masters"}

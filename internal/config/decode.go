@@ -116,6 +116,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		d.list(n, v, path)
 	case kind == reflect.Map:
 		d.table(n, v, path)
+	case kind == reflect.Bool:
+		d.scalar(n, v, path, "!!bool", "true or false")
+	case kind == reflect.Int:
+		d.scalar(n, v, path, "!!int", "a number")
 	case kind == reflect.String:
 		d.text(n, v, path)
 	default:
@@ -147,6 +151,13 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 		d.report(n.Line, path, "is %q; write %s", n.Value, either(values))
 	default:
 		d.report(n.Line, path, "is %s; write %s", describe(n), either(values))
+	}
+}
+
+// scalar fills a boolean or a number from a scalar with this tag.
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path, tag, want string) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag || n.Decode(v.Addr().Interface()) != nil {
+		d.report(n.Line, path, "is %s; write %s", describe(n), want)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam"
+const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam, selfTest, history, restore"
 
 func TestParseProblems(t *testing.T) {
 	t.Parallel()
@@ -105,6 +105,21 @@ guard.yaml:10: iam.accounts.555566667777.roleARN: is missing
 guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which nobody can assume; write arn:aws:iam::666677778888:role/a
 guard.yaml:12: iam.accounts.production: is no account; an account id is 12 digits, in quotes`,
 		},
+		{
+			"numbers and switches", head + `selfTest: {enabled: "true"}
+history: {versions: 0}
+restore:
+  enabled: 1
+  maxPerHour: 99999999999999999999
+`, `
+guard.yaml:3: selfTest.enabled: is text; write true or false
+guard.yaml:4: history.versions: is 0; write a number from 1 to 100
+guard.yaml:6: restore.enabled: is the number 1; write true or false
+guard.yaml:7: restore.maxPerHour: is the number 99999999999999999999; write a number`,
+		},
+		{"too many versions", head + "history: {versions: 101}\nrestore: {maxPerHour: -1}\n", `
+guard.yaml:3: history.versions: is 101; write a number from 1 to 100
+guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
 		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},

@@ -36,12 +36,14 @@ type node struct {
 	Enum                 []any            `json:"enum,omitempty"`
 	Default              any              `json:"default,omitempty"`
 	Pattern              string           `json:"pattern,omitempty"`
+	Minimum              int              `json:"minimum,omitempty"`
+	Maximum              int              `json:"maximum,omitempty"`
 	Items                *node            `json:"items,omitempty"`
 	MinItems             int              `json:"minItems,omitempty"`
 	UniqueItems          bool             `json:"uniqueItems,omitempty"`
 	Required             []string         `json:"required,omitempty"`
 	Properties           map[string]*node `json:"properties,omitempty"`
-	PropertyNames        *node            `json:"propertyNames,omitempty"`
+	PatternProperties    map[string]*node `json:"patternProperties,omitempty"`
 	AdditionalProperties any              `json:"additionalProperties,omitempty"` // false, or what every value is
 }
 
@@ -100,7 +102,8 @@ func (g generator) node(v reflect.Value) *node {
 	case validate.Severity:
 		return &node{Enum: []any{string(validate.Off), string(validate.Warn), string(validate.Deny), false}, Default: v.String()}
 	case time.Duration:
-		return &node{Type: "string", Pattern: `^([0-9]+(\.[0-9]+)?(ms|s))+$`, Default: v.Interface().(time.Duration).String()}
+		// One unit, and at most 15s, which is less than the program reads.
+		return &node{Type: "string", Pattern: `^([1-9][0-9]{0,3}ms|([0-9]|1[0-4])(\.[0-9]+)?s|15s)$`, Default: v.Interface().(time.Duration).String()}
 	case map[string]validate.Severity:
 		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: false}
 		for _, rule := range validate.Rules() {
@@ -135,6 +138,10 @@ func (g generator) node(v reflect.Value) *node {
 			}
 		}
 		return n
+	case reflect.Int:
+		return &node{Type: "integer", Default: v.Interface()}
+	case reflect.Bool:
+		return &node{Type: "boolean", Default: v.Interface()}
 	default:
 		return &node{Type: v.Kind().String()}
 	}
@@ -147,7 +154,11 @@ func constrain(name string, n *node) {
 	iam := "^arn:(" + partitions + "):(iam::[0-9]{12}:(root|role/" + names + "{1,64}|user/([!-~]*/)?" + names + "{1,64})"
 	switch name {
 	case "accounts":
-		n.PropertyNames = &node{Pattern: "^[0-9]{12}$"}
+		n.PatternProperties, n.AdditionalProperties = map[string]*node{"^[0-9]{12}$": n.AdditionalProperties.(*node)}, false
+	case "versions":
+		n.Minimum, n.Maximum = 1, 100
+	case "maxPerHour":
+		n.Minimum, n.Maximum = 1, 60
 	case "roleARN":
 		n.Pattern = "^arn:(" + partitions + "):iam::[0-9]{12}:role/([!-~]*/)?" + names + "{1,64}$"
 	case "arn":
@@ -207,8 +218,14 @@ func TestSchemaJudges(t *testing.T) {
 		head + "accessEntries: [arn:aws:iam::111122223333:role/team/Node]\noverrides: {groups: [system:masters]}\n":                                 true,
 		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n":                              true,
 		head + "iam: {mode: deny, budget: 1.5s, accounts: {'222233334444': {roleARN: 'arn:aws:iam::222233334444:role/x/Reader', externalID: e}}}\n": true,
+		head + "selfTest: {enabled: true}\nhistory: {versions: 100}\nrestore: {enabled: false, maxPerHour: 1}\n":                                    true,
+		head + "selfTest: {enabled: 'true'}\n":                                             false,
+		head + "history: {versions: 0}\n":                                                  false,
+		head + "history: {versions: 1.5}\n":                                                false,
+		head + "restore: {maxPerHour: 61}\n":                                               false,
 		head + "iam: {mode: off}\n":                                                        true,
 		head + "iam: {mode: enforce}\n":                                                    false,
+		head + "iam: {budget: 20s}\n":                                                      false,
 		head + "iam: {budget: 2}\n":                                                        false,
 		head + "iam: {accounts: {'222233334444': {}}}\n":                                   false,
 		head + "iam: {accounts: {'222233334444': {roleARN: Reader}}}\n":                    false,

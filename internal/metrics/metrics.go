@@ -41,6 +41,8 @@ type Recorder struct {
 	config     configMetrics
 
 	certificate certificateMetrics
+	iam         iamMetrics
+	live        liveMetrics
 }
 
 // New returns a Recorder with a registry of its own. The ids of all rules are given, because a
@@ -53,6 +55,8 @@ func New(rules []string) *Recorder {
 		config:   newConfigMetrics(),
 
 		certificate: newCertificateMetrics(),
+		iam:         newIAMMetrics(),
+		live:        newLiveMetrics(),
 
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
@@ -85,9 +89,11 @@ func New(rules []string) *Recorder {
 		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
 		r.config.generation, r.config.reloads, r.config.successful,
 		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted,
+		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	r.registry.MustRegister(r.live.collectors()...)
 	r.initialise()
 	return r
 }

@@ -66,6 +66,11 @@ func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
 		`awsauth_guard_config_reloads_total{result="failure"} 0`,
 		`awsauth_guard_review_duration_seconds_bucket{le="0.0001"} 0`,
 		`awsauth_guard_review_duration_seconds_bucket{le="10"} 0`,
+		`awsauth_guard_iam_lookups_total{result="exists"} 0`,
+		`awsauth_guard_iam_lookups_total{result="missing"} 0`,
+		`awsauth_guard_iam_lookups_total{result="unknown"} 0`,
+		`awsauth_guard_iam_lookup_duration_seconds_count 0`,
+		`awsauth_guard_iam_cache_hits_total 0`,
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no %s", want)
@@ -182,4 +187,39 @@ func TestServingCertificate(t *testing.T) {
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 1")
 	r.ServingTrust(time.Unix(3e9, 0), false)
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
+}
+
+func TestIAM(t *testing.T) {
+	t.Parallel()
+	r := metrics.New(nil)
+	before := ours(t, r)
+	r.LookedUp("exists", 20*time.Millisecond)
+	r.LookedUp("missing", 1200*time.Millisecond)
+	r.LookedUp("unknown", 20*time.Second)
+	r.LookedUp("arn:aws:iam::111122223333:role/a", 20*time.Second) // belongs to no closed set
+	r.CacheHit()
+	changed := slices.DeleteFunc(ours(t, r), func(line string) bool { return slices.Contains(before, line) })
+	want := []string{
+		`awsauth_guard_iam_cache_hits_total 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.025"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.05"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.1"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.25"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.5"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="1"} 1`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="1.5"} 2`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="2"} 2`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="5"} 2`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="10"} 2`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="15"} 2`,
+		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="+Inf"} 4`,
+		`awsauth_guard_iam_lookup_duration_seconds_sum 41.22`,
+		`awsauth_guard_iam_lookup_duration_seconds_count 4`,
+		`awsauth_guard_iam_lookups_total{result="exists"} 1`,
+		`awsauth_guard_iam_lookups_total{result="missing"} 1`,
+		`awsauth_guard_iam_lookups_total{result="unknown"} 2`,
+	}
+	if diff := cmp.Diff(want, changed); diff != "" {
+		t.Errorf("changed series (-want +got):\n%s", diff)
+	}
 }

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -40,7 +41,7 @@ func (r *Reading) NewPrincipals() (list []awsauth.ARN) {
 	if policy.IAMMode == "" || policy.IAMMode == Off || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
-	var held map[string]bool
+	held := holder{old: c.Old}
 	for _, a := range r.judgement.access {
 		if !a.New || len(a.After) == 0 {
 			continue
@@ -49,36 +50,64 @@ func (r *Reading) NewPrincipals() (list []awsauth.ARN) {
 		if err != nil || arn.Service != "iam" || arn.Resource == "root" {
 			continue // root always exists, and IAM knows no federated users
 		}
-		if held == nil {
-			held = named(c.Old)
-		}
-		if !held[awsauth.PrincipalKey(arn.String())] {
+		if !held.names(arn) {
 			list = append(list, arn)
 		}
 	}
 	return list
 }
 
-// named are the principals whose ARNs the texts of a version hold, also where the authenticator does
-// not read them: below a misspelt key, in a section that does not parse, with a role's path, as a session.
-func named(o *awsauth.Object) map[string]bool {
-	keys := make(map[string]bool)
-	if o == nil {
-		return keys
+// holder tells which principals the texts of a version name, also where the authenticator does not
+// read them: below a misspelt key, in a section that does not parse, with a role's path, as a session.
+type holder struct {
+	old   *awsauth.Object
+	lower []string        // its texts, in lower case; nil before they are needed
+	keys  map[string]bool // of the principals; nil before they are needed
+	asked int
+}
+
+// maxSearches is how many names are looked for in a text before all of its ARNs are read: a change
+// adds a few principals at a time, and for a few that is much faster.
+const maxSearches = 16
+
+func (h *holder) names(arn awsauth.ARN) bool {
+	if h.old == nil {
+		return false
 	}
-	for _, text := range o.Data {
-		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'[]{}", r) }) {
-			arn, err := awsauth.ParseARN(strings.TrimRight(word, ","))
-			if err != nil {
-				continue
-			}
-			if role, ok := arn.SessionRole(); ok {
-				arn = role
-			}
-			keys[awsauth.PrincipalKey(arn.String())] = true
+	if h.lower == nil {
+		h.lower = make([]string, 0, len(h.old.Data))
+		for _, text := range h.old.Data {
+			h.lower = append(h.lower, strings.ToLower(text))
 		}
 	}
-	return keys
+	h.asked++
+	name := "/" + strings.ToLower(arn.Name())
+	if h.asked <= maxSearches && !slices.ContainsFunc(h.lower, func(text string) bool { return strings.Contains(text, name) }) {
+		return false
+	}
+	if h.keys == nil {
+		h.keys = make(map[string]bool)
+		for _, text := range h.old.Data {
+			h.add(text)
+		}
+	}
+	return h.keys[awsauth.PrincipalKey(arn.String())]
+}
+
+func (h *holder) add(text string) {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'[]{}", r) }) {
+		if len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
+			continue
+		}
+		arn, err := awsauth.ParseARN(strings.TrimRight(word, ","))
+		if err != nil {
+			continue
+		}
+		if role, ok := arn.SessionRole(); ok {
+			arn = role
+		}
+		h.keys[awsauth.PrincipalKey(arn.String())] = true
+	}
 }
 
 // Judge runs the rules and decides. What IAM knows of the new principals is handed in; of those that

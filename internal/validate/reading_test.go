@@ -1,6 +1,9 @@
 package validate_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +62,21 @@ func TestNewPrincipals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// So many new principals are asked about that the old text is read otherwise than for one.
+func TestManyNewPrincipals(t *testing.T) {
+	t.Parallel()
+	var oldText, newText strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&oldText, "- {rolarn: '%srole/old-%d', username: u}\n", iamPrefix, i) // which nobody reads
+		fmt.Fprintf(&newText, "- {rolearn: '%srole/old-%d', username: u}\n- {rolearn: '%srole/new-%d', username: u}\n", iamPrefix, i, iamPrefix, i)
+	}
+	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
+	list := validate.Read(change, validate.Policy{IAMMode: validate.Warn}).NewPrincipals()
+	if len(list) != 50 || slices.ContainsFunc(list, func(arn awsauth.ARN) bool { return strings.HasPrefix(arn.Name(), "old") }) {
+		t.Errorf("asked about %d: %v", len(list), list)
 	}
 }
 

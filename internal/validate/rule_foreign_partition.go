@@ -30,3 +30,9 @@ func checkForeignPartition(p *Pass) {
 		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is of the partition %s, and nobody of it logs in to a cluster of %s", m.ARN.Value, arn.Partition, own)
 	}
 }
+
+// foreign reports whether a principal is of another partition than the guard's own.
+func (p *Pass) foreign(c *awsauth.AccessChange) bool {
+	arn, err := c.After[0].Principal()
+	return err == nil && p.Change.IAM.Partition != "" && arn.Partition != p.Change.IAM.Partition
+}

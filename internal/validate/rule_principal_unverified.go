@@ -23,8 +23,8 @@ func checkPrincipalUnverified(p *Pass) {
 	first, count := make(map[reason]*awsauth.AccessChange), make(map[reason]int)
 	var reasons []reason
 	p.lookups(func(c *awsauth.AccessChange, l Lookup) {
-		if l.Existence != Unknown {
-			return
+		if l.Existence != Unknown || p.foreign(c) && p.runs(foreignPartition) {
+			return // foreign-partition reports the latter
 		}
 		r := reason{l.Reason, awsauth.AccountOf(c.ARN)}
 		count[r]++

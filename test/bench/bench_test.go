@@ -7,6 +7,8 @@ import (
 
 func BenchmarkReview(b *testing.B) { benchmark(b, (*reviewCase).review) }
 
+func BenchmarkReviewAskingIAM(b *testing.B) { benchmark(b, (*reviewCase).reviewAsking) }
+
 func BenchmarkParseMap(b *testing.B) { benchmark(b, (*reviewCase).parseMap) }
 
 func BenchmarkRego(b *testing.B) { benchmark(b, (*reviewCase).rego) }

@@ -25,6 +25,7 @@ type reviewCase struct {
 	entries, bytes int // of the new document
 	noOp           bool
 	handler        *admission.Handler
+	asking         *admission.Handler // the same with IAM, which has answered before
 	policy         *rego.Policy
 	request        *admissionv1.AdmissionRequest
 	data           map[string]string // the new document
@@ -34,7 +35,12 @@ type reviewCase struct {
 var protected = []validate.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
-	handler := newHandler()
+	handler := newHandler(nil)
+	principals, err := newDirectory()
+	if err != nil {
+		return nil, err
+	}
+	asking := newHandler(principals)
 	regoPolicy, err := rego.New(context.Background(), protected)
 	if err != nil {
 		return nil, err
@@ -50,7 +56,7 @@ func newCases() ([]*reviewCase, error) {
 		}
 		c := &reviewCase{
 			name: "edit", entries: e.entries, bytes: size(e.new), noOp: i == 0,
-			handler: handler, policy: regoPolicy, request: request, data: e.new,
+			handler: handler, asking: asking, policy: regoPolicy, request: request, data: e.new,
 		}
 		if c.noOp {
 			c.name = "no-op"
@@ -64,7 +70,8 @@ func newCases() ([]*reviewCase, error) {
 }
 
 // newHandler returns a handler as the webhook has it: a protected principal, metrics, and a log in JSON.
-func newHandler() *admission.Handler {
+// With a directory it asks IAM.
+func newHandler(directory admission.Directory) *admission.Handler {
 	var rules []string
 	for _, rule := range validate.Rules() {
 		rules = append(rules, rule.ID)
@@ -72,11 +79,15 @@ func newHandler() *admission.Handler {
 	policy := validate.Policy{
 		Protected:   protected,
 		AdminGroups: []string{admins},
+		IAMMode:     validate.Off,
+	}
+	if directory != nil {
+		policy.IAMMode = validate.Deny
 	}
 	return admission.New(admission.Options{
 		Policy:   func() validate.Policy { return policy },
-		Recorder: metrics.New(rules),
-		Logger:   slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
+		Recorder: metrics.New(rules), Directory: directory,
+		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
 	})
 }
 
@@ -115,9 +126,11 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 
 // check makes sure that what is measured is the whole work: a review without findings, a text without errors.
 func (c *reviewCase) check() error {
-	response := c.handler.Review(context.Background(), c.request)
-	if !response.Allowed || len(response.Warnings) > 0 {
-		return fmt.Errorf("the guard is expected to allow it in silence: %v, warnings %q", response.Result, response.Warnings)
+	for _, handler := range []*admission.Handler{c.handler, c.asking} {
+		response := handler.Review(context.Background(), c.request)
+		if !response.Allowed || len(response.Warnings) > 0 {
+			return fmt.Errorf("the guard is expected to allow it in silence: %v, warnings %q", response.Result, response.Warnings)
+		}
 	}
 	users, roles, _, err := configmap.ParseMap(c.data)
 	if err != nil {
@@ -143,11 +156,16 @@ func (c *reviewCase) deny(ctx context.Context) ([]rego.Denial, error) {
 }
 
 // review measures request to response.
-func (c *reviewCase) review(b *testing.B) {
+func (c *reviewCase) review(b *testing.B) { measure(b, c.handler, c.request) }
+
+// reviewAsking measures the same where IAM is asked, and what it says is remembered.
+func (c *reviewCase) reviewAsking(b *testing.B) { measure(b, c.asking, c.request) }
+
+func measure(b *testing.B, handler *admission.Handler, request *admissionv1.AdmissionRequest) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
-		if response := c.handler.Review(b.Context(), c.request); !response.Allowed {
+		if response := handler.Review(b.Context(), request); !response.Allowed {
 			b.Fatal(response.Result)
 		}
 	}

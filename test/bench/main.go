@@ -22,6 +22,8 @@ const (
 	rounds = 5
 	// maxRatio is the target of a review with all rules on, in times of ParseMap.
 	maxRatio = 3
+	// maxAsking is the target of a review that asks IAM and is answered from memory, in times of one that does not.
+	maxAsking = 1.05
 	// maxNoOp is the target of an update of 10 entries that leaves the data as they were.
 	maxNoOp = 50 * time.Microsecond
 )
@@ -39,15 +41,19 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	guard, authenticator, rego := make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases))
+	guard, asking, authenticator, rego := make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases))
 	for range rounds {
 		for i, c := range cases {
 			guard[i].add(testing.Benchmark(c.review))
+			asking[i].add(testing.Benchmark(c.reviewAsking))
 			authenticator[i].add(testing.Benchmark(c.parseMap))
 			rego[i].add(testing.Benchmark(c.rego))
 		}
 	}
 	if err := table(w, cases, guard, authenticator, rego); err != nil {
+		return err
+	}
+	if err := iamTable(w, cases, guard, asking); err != nil {
 		return err
 	}
 	return measureLint(ctx, w)
@@ -89,4 +95,15 @@ func table(w io.Writer, cases []*reviewCase, guard, authenticator, rego []best) 
 	_, err := fmt.Fprintf(w, "the fastest of %d interleaved rounds; ParseMap parses the new data alone; "+
 		"Rego is a policy of four rules, a prepared query\n", rounds)
 	return err
+}
+
+// iamTable compares a review that asks IAM, which has answered before, with one that does not.
+func iamTable(w io.Writer, cases []*reviewCase, guard, asking []best) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "update\tentries\tIAM off ns/op\tIAM warm ns/op\tratio\ttarget\t\t")
+	for i, c := range cases {
+		ratio := float64(asking[i].ns) / float64(guard[i].ns)
+		fmt.Fprintf(tab, "%s\t%d\t%d\t%d\t%.3f\tat most %.2f\t%s\t\n", c.name, c.entries, guard[i].ns, asking[i].ns, ratio, maxAsking, met(ratio <= maxAsking))
+	}
+	return tab.Flush()
 }

@@ -177,10 +177,13 @@ func warnings(base *object, edited func(string) *object) []refusal {
 	}
 }
 
+// ofIAM are the rules that run only where IAM is asked, which the webhook of the soak does not.
+var ofIAM = []string{"foreign-partition", "principal-missing", "principal-unverified"}
+
 // complete makes sure that no rule is forgotten.
 func complete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
-		if !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
+		if !slices.Contains(ofIAM, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
 			return fmt.Errorf("no case draws the rule %s, which is to %s", rule.ID, rule.Severity)
 		}
 	}

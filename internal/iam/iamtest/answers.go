@@ -1,0 +1,107 @@
+package iamtest
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Error answers with an error of AWS.
+func Error(status int, code, message string) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		kind, ns := "Sender", iamNamespace
+		if status >= http.StatusInternalServerError {
+			kind = "Receiver"
+		}
+		if stsActions[r.PostForm.Get("Action")] {
+			ns = stsNamespace
+		}
+		writeXML(w, status, struct {
+			XMLName   xml.Name `xml:"ErrorResponse"`
+			Namespace string   `xml:"xmlns,attr"`
+			Type      string   `xml:"Error>Type"`
+			Code      string   `xml:"Error>Code"`
+			Message   string   `xml:"Error>Message"`
+			RequestID string   `xml:"RequestId"`
+		}{Namespace: ns, Type: kind, Code: code, Message: message, RequestID: requestID})
+	}
+}
+
+// AccessDenied answers as AWS does where the caller lacks a permission.
+func AccessDenied() Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		Error(http.StatusForbidden, "AccessDenied", "User: "+Identity+" is not authorized to perform: iam:"+r.PostForm.Get("Action"))(w, r)
+	}
+}
+
+// Throttled answers as AWS does where there are too many calls.
+func Throttled() Answer { return Error(http.StatusBadRequest, "Throttling", "Rate exceeded") }
+
+// Failed answers with a failure of AWS.
+func Failed() Answer {
+	return Error(http.StatusInternalServerError, "ServiceFailure", "The request processing has failed because of an unknown error")
+}
+
+// Expired answers as AWS does where temporary credentials are no longer valid.
+func Expired() Answer {
+	return Error(http.StatusForbidden, "ExpiredToken", "The security token included in the request is expired")
+}
+
+// Text answers with some text.
+func Text(status int, text string) Answer {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+// Hang does not answer before the test ends or the caller gives up.
+func (s *Server) Hang() Answer {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.done:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// HalfAnswer begins an answer and then hangs.
+func (s *Server) HalfAnswer() Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role>")(w, r)
+		_ = http.NewResponseController(w).Flush()
+		s.Hang()(w, r)
+	}
+}
+
+// Slow answers as AWS would, after a while.
+func (s *Server) Slow(d time.Duration) Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			s.ordinary(w, r)
+		case <-s.done:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+const (
+	iamNamespace = "https://iam.amazonaws.com/doc/2010-05-08/"
+	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
+	requestID    = "11112222-3333-4444-5555-666677778888"
+)
+
+var stsActions = map[string]bool{"GetCallerIdentity": true, "AssumeRole": true, "AssumeRoleWithWebIdentity": true}
+
+// writeXML writes an answer. What it is given has an XML form.
+func writeXML(w http.ResponseWriter, status int, answer any) {
+	text, err := xml.Marshal(answer)
+	if err != nil {
+		panic(fmt.Sprintf("iamtest: writing an answer: %v", err))
+	}
+	Text(status, xml.Header+string(text))(w, nil)
+}

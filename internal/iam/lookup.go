@@ -1,0 +1,253 @@
+package iam
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const (
+	// maxWaiting bounds the principals of one lookup that are in work at a time. It is more than
+	// maxCalls, because each that is missing waits a second for its second look.
+	maxWaiting = 64
+	// secondCall is the time that must be left for the second call.
+	secondCall = 100 * time.Millisecond
+)
+
+// Lookup says of roles and users whether they exist. The context's deadline is the whole budget: what
+// is not known by then is Unknown. It does not fail, and leaves no call behind but for the SDK's own for
+// credentials. STS sessions and federated users are not in the answer: nothing can be asked about them.
+func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
+	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
+	for _, p := range principals {
+		if p.Service == "iam" {
+			l.principals = append(l.principals, named{p, keyOf(p)})
+		}
+	}
+	if len(l.principals) > 0 {
+		l.run(ctx)
+	}
+	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(l.principals))}
+	if self := c.self.Load(); self != nil {
+		known.Partition = self.Partition
+	}
+	for _, p := range l.principals {
+		known.Principals[p.String()] = l.answers[p.key]
+	}
+	return known
+}
+
+// named is a principal with its keyOf.
+type named struct {
+	awsauth.ARN
+
+	key string
+}
+
+// lookup is one call of [Client.Lookup].
+type lookup struct {
+	client     *Client
+	principals []named
+
+	mu      sync.Mutex
+	answers map[string]validate.Lookup // by key
+}
+
+func (l *lookup) run(ctx context.Context) {
+	c, start := l.client, l.client.now()
+	self, problem := c.identity(ctx)
+	if problem != nil {
+		c.logProblem(ctx, "", problem)
+	}
+	var ask []named
+	for _, p := range l.principals {
+		if _, ok := l.answers[p.key]; ok {
+			continue
+		}
+		answer, ok := l.settle(ctx, p, self, problem == nil)
+		switch {
+		case !ok && problem != nil:
+			l.answer(p, unknown(problem.reason), start)
+		case !ok:
+			l.answers[p.key] = answer // so that it is asked once
+			ask = append(ask, p)
+		default:
+			l.answers[p.key] = answer
+		}
+	}
+	l.ask(ctx, self, ask)
+}
+
+// settle answers what needs no call. self is what it is known to be.
+func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool) (validate.Lookup, bool) {
+	c := l.client
+	switch {
+	case known && p.Partition != self.Partition:
+		return unknown(reasonForeign), true
+	case p.Resource == "root":
+		return validate.Lookup{Existence: validate.Exists}, true
+	case !known:
+		return validate.Lookup{}, false
+	case c.service(self, p.Account) == nil:
+		if c.once("account "+p.Account, true) {
+			c.log.LogAttrs(ctx, slog.LevelInfo, "an account cannot be asked for its principals: iam.accounts has no role for it", slog.String("account", p.Account))
+		}
+		return unknown(noAccess(p.Account)), true
+	}
+	answer, ok := c.memory.answer(p.key)
+	if ok {
+		c.recorder.CacheHit()
+	}
+	return answer, ok
+}
+
+// ask asks for the principals, some at a time.
+func (l *lookup) ask(ctx context.Context, self Identity, principals []named) {
+	c, start := l.client, l.client.now()
+	next := make(chan named)
+	var workers sync.WaitGroup
+	for range min(len(principals), maxWaiting) {
+		workers.Go(func() {
+			for p := range next {
+				start := c.now()
+				l.answer(p, c.ask(ctx, self, p), start)
+			}
+		})
+	}
+	for _, p := range principals {
+		select {
+		case next <- p:
+		case <-ctx.Done():
+			l.answer(p, unknown(reasonTimeout), start)
+		}
+	}
+	close(next)
+	workers.Wait()
+}
+
+func (l *lookup) answer(p named, answer validate.Lookup, start time.Time) {
+	l.client.recorder.LookedUp(string(answer.Existence), l.client.now().Sub(start))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answers[p.key] = answer
+}
+
+// ask looks for the principal, and where it is not found for a second time: Missing is certain.
+func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Lookup {
+	key := p.key
+	first := c.look(ctx, self, p, time.Time{})
+	if answer, ok := c.judge(ctx, p, first); ok {
+		return answer
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+secondCall {
+		// An earlier review may have looked first.
+		if before, _ := c.memory.absent(key); before.IsZero() || first.at.Sub(before) < c.delay {
+			return unknown(reasonOnce)
+		}
+		return c.missing(key, first.arn)
+	}
+	waited := time.NewTimer(c.delay)
+	defer waited.Stop()
+	same, instead := c.searchList(ctx, self, p.ARN, first)
+	if same {
+		return c.exists(key)
+	}
+	select {
+	case <-waited.C:
+	case <-ctx.Done():
+		return unknown(reasonOnce)
+	}
+	second := c.look(ctx, self, p, first.at.Add(c.delay))
+	if answer, ok := c.judge(ctx, p, second); ok {
+		return answer
+	}
+	if second.arn != "" {
+		instead = second.arn
+	}
+	return c.missing(key, instead)
+}
+
+// judge answers what one look is enough for.
+func (c *Client) judge(ctx context.Context, p named, s sighting) (validate.Lookup, bool) {
+	switch {
+	case s.problem != nil:
+		c.logProblem(ctx, p.Account, s.problem)
+		return unknown(s.problem.reason), true
+	case s.is(p.ARN):
+		return c.exists(p.key), true
+	}
+	return validate.Lookup{}, false
+}
+
+func (c *Client) exists(key string) validate.Lookup {
+	answer := validate.Lookup{Existence: validate.Exists}
+	c.memory.keep(key, answer)
+	return answer
+}
+
+func (c *Client) missing(key, instead string) validate.Lookup {
+	answer := validate.Lookup{Existence: validate.Missing, Instead: instead}
+	c.memory.keep(key, answer)
+	return answer
+}
+
+func unknown(reason string) validate.Lookup {
+	return validate.Lookup{Existence: validate.Unknown, Reason: reason}
+}
+
+// look calls for a principal, or takes part in the call of somebody else. Where notBefore is given, a
+// look that did not find it and began earlier does not count.
+func (c *Client) look(ctx context.Context, self Identity, p named, notBefore time.Time) sighting {
+	key := p.key
+	remembered := func() (sighting, bool) {
+		if answer, ok := c.memory.answer(key); ok && answer.Existence == validate.Exists {
+			return sighting{arn: p.String()}, true
+		}
+		_, last := c.memory.absent(key)
+		return sighting{at: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
+	}
+	fetch := func(ctx context.Context) sighting {
+		// Somebody else's call may have ended between asking the memory and coming here.
+		if s, ok := remembered(); ok {
+			return s
+		}
+		s := c.find(ctx, c.service(self, p.Account), p.ARN)
+		switch {
+		case s.problem != nil:
+		case s.is(p.ARN):
+			c.exists(key)
+		default:
+			c.memory.keepAbsent(key, s.at)
+		}
+		return s
+	}
+	late := sighting{problem: &problem{reason: reasonTimeout}}
+	if ctx.Err() != nil {
+		return late
+	}
+	s, ok := c.looks.do(ctx, key, fetch)
+	if ok && s.problem == nil && !s.is(p.ARN) && s.at.Before(notBefore) {
+		s, ok = c.looks.do(ctx, key, fetch) // that was the first look of somebody else
+	}
+	if !ok {
+		return late
+	}
+	return s
+}
+
+// keyOf names what is the same to the authenticator: it compares without case, and a role by its name.
+func keyOf(p awsauth.ARN) string {
+	if role, ok := p.WithoutPath(); ok {
+		p = role
+	}
+	return fold(p.String())
+}
+
+// fold writes letters small. The Kelvin sign and the long s are k and s to the authenticator, which
+// compares by strings.EqualFold; to IAM they are no letters.
+func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "ſ", "s") }

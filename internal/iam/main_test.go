@@ -1,0 +1,243 @@
+package iam_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// TestMain takes away what the machine knows of AWS.
+func TestMain(m *testing.M) {
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	_ = os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	os.Exit(m.Run())
+}
+
+const (
+	role = "arn:aws:iam::111122223333:role/team"
+	// delay is the time before the second look in these tests. It is longer than what they ask of the
+	// server, so that a list is there before.
+	delay = 300 * time.Millisecond
+	// ample is a budget in which nothing is late.
+	ample = 20 * time.Second
+)
+
+// recorder counts.
+type recorder struct {
+	mu      sync.Mutex
+	results map[string]int
+	longest time.Duration
+	hits    int
+}
+
+func (r *recorder) LookedUp(result string, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.results == nil {
+		r.results = make(map[string]int)
+	}
+	r.results[result]++
+	r.longest = max(r.longest, took)
+}
+
+func (r *recorder) CacheHit() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hits++
+}
+
+func (r *recorder) counted() (results map[string]int, hits int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.results), r.hits
+}
+
+// journal is a log.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+// secrets are what no log may ever hold.
+var secrets = []string{iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToken, "AKIA", "ASIA", "Authorization", "Signature="}
+
+// read returns the log, and fails where it holds a secret.
+func (j *journal) read(t *testing.T) string {
+	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, secret := range secrets {
+		if strings.Contains(j.text.String(), secret) {
+			t.Errorf("the log has %q:\n%s", secret, j.text.String())
+		}
+	}
+	return j.text.String()
+}
+
+// world is a Client with its AWS.
+type world struct {
+	*iam.Client
+
+	aws      *iamtest.Server
+	recorder recorder
+	log      journal
+	ahead    atomic.Int64 // how far the Client's clock is ahead
+	accounts map[string]iam.Account
+	delay    time.Duration
+	change   func(*aws.Config)
+	endpoint string // another one than that of aws
+}
+
+func newWorld(t *testing.T, options ...func(*world)) *world {
+	t.Helper()
+	w := &world{aws: iamtest.New(t), delay: delay}
+	for _, o := range options {
+		o(w)
+	}
+	client, err := iam.NewFrom(t.Context(), w.options(), w.delay, w.change,
+		config.WithBaseEndpoint(cmp.Or(w.endpoint, w.aws.URL)), config.WithRegion("eu-central-1"),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToken)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Client = client
+	t.Cleanup(func() { w.log.read(t) })
+	return w
+}
+
+func (w *world) options() iam.Options {
+	return iam.Options{
+		Accounts: w.accounts,
+		Recorder: &w.recorder,
+		Logger:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:      func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+	}
+}
+
+// pass sets the Client's clock forward.
+func (w *world) pass(d time.Duration) { w.ahead.Add(int64(d)) }
+
+// lookup looks up one principal, and fails where that takes longer than the budget.
+func (w *world) lookup(t *testing.T, budget time.Duration, arn string) validate.Lookup {
+	t.Helper()
+	known := w.lookupAll(t, budget, arn)
+	answer, ok := known.Principals[arn]
+	if !ok {
+		t.Fatalf("no answer for %s in %v", arn, known)
+	}
+	return answer
+}
+
+func (w *world) lookupAll(t *testing.T, budget time.Duration, arns ...string) validate.IAM {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), budget)
+	defer cancel()
+	known, late := w.timed(ctx, parse(t, arns...))
+	if late > slack {
+		t.Errorf("%v later than the budget of %v", late, budget)
+	}
+	return known
+}
+
+// timed looks up, and returns how long after the end of ctx it came back. The end is when this process
+// saw it: the machine may be busy with something else.
+func (w *world) timed(ctx context.Context, principals []awsauth.ARN) (known validate.IAM, late time.Duration) {
+	over := make(chan time.Time, 1)
+	stop := context.AfterFunc(ctx, func() { over <- time.Now() })
+	known = w.Lookup(ctx, principals)
+	back := time.Now()
+	if stop() {
+		return known, 0
+	}
+	return known, back.Sub(<-over)
+}
+
+func parse(t *testing.T, arns ...string) []awsauth.ARN {
+	t.Helper()
+	var parsed []awsauth.ARN
+	for _, text := range arns {
+		arn, err := awsauth.ParseARN(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, arn)
+	}
+	return parsed
+}
+
+func (w *world) counts(t *testing.T, hits int, want map[string]int) {
+	t.Helper()
+	got, gotHits := w.recorder.counted()
+	if !maps.Equal(got, want) || gotHits != hits {
+		t.Errorf("counted %v and %d hits, want %v and %d", got, gotHits, want, hits)
+	}
+}
+
+var (
+	exists  = validate.Lookup{Existence: validate.Exists}
+	missing = validate.Lookup{Existence: validate.Missing}
+)
+
+func instead(arn string) validate.Lookup {
+	return validate.Lookup{Existence: validate.Missing, Instead: arn}
+}
+
+func unknown(reason string) validate.Lookup {
+	return validate.Lookup{Existence: validate.Unknown, Reason: reason}
+}
+
+func is(t *testing.T, got, want validate.Lookup) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func names(calls []iamtest.Call, parameter string) []string {
+	var got []string
+	for _, c := range calls {
+		got = append(got, c.Form.Get(parameter))
+	}
+	return slices.Sorted(slices.Values(got))
+}
+
+// newTLSProxy serves the same over TLS, with a certificate that nobody trusts.
+func newTLSProxy(t *testing.T, s *iamtest.Server) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL
+}

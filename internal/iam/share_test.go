@@ -1,0 +1,217 @@
+package iam_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/iam"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// together looks up the same from many sides at once.
+func together(t *testing.T, w *world, n int, want validate.Lookup) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() { is(t, w.lookup(t, ample, role), want) })
+	}
+	all.Wait()
+}
+
+func TestCallsAreShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.aws.Add(role)
+	w.aws.Answer("GetRole", w.aws.Slow(delay))
+	w.aws.Answer("GetCallerIdentity", w.aws.Slow(delay))
+	together(t, w, 50, exists)
+	if n := w.aws.Count("GetRole"); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+	if n := w.aws.Count("GetCallerIdentity"); n != 1 {
+		t.Errorf("%d calls for the identity", n)
+	}
+}
+
+func TestSecondLooksAreShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if _, err := w.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.aws.Answer("GetRole", w.aws.Slow(delay), nil)
+	together(t, w, 50, missing)
+	if n := w.aws.Count("GetRole"); n != 2 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// TestDeadlinesAreNotShared has somebody who joins a call of somebody with less time.
+func TestDeadlinesAreNotShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.aws.Add(role)
+	if _, err := w.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.aws.Answer("GetRole", w.aws.Slow(2*delay))
+	var patient sync.WaitGroup
+	hasty, cancel := context.WithCancel(t.Context())
+	var early validate.IAM
+	patient.Go(func() { early = w.Lookup(hasty, parse(t, role)) })
+	for w.aws.Count("GetRole") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	patient.Go(func() { is(t, w.lookup(t, ample, role), exists) })
+	for w.Waiting("role") < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	patient.Wait()
+	is(t, early.Principals[role], unknown("no answer in time"))
+	if n := w.aws.Count("GetRole"); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.aws.Answer("GetRole", w.aws.Slow(20*time.Millisecond))
+	w.aws.Answer("GetUser", w.aws.Slow(20*time.Millisecond))
+	var arns []string
+	for i := range 100 {
+		arn := fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i)
+		if i%2 > 0 {
+			arn = fmt.Sprintf("arn:aws:iam::111122223333:user/u%d", i)
+		}
+		arns = append(arns, arn)
+	}
+	w.aws.Add(arns[:50]...)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			known := w.lookupAll(t, ample, arns[i*20:]...)
+			for arn, answer := range known.Principals {
+				want := missing
+				if contains(arns[:50], arn) {
+					want = exists
+				}
+				is(t, answer, want)
+			}
+		})
+	}
+	all.Wait()
+	if n := w.aws.AtOnce(); n > iam.MaxCalls || n < iam.MaxCalls/2 {
+		t.Errorf("%d calls at once", n)
+	}
+}
+
+func contains(list []string, s string) bool {
+	return strings.Contains(" "+strings.Join(list, " ")+" ", " "+s+" ")
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const gone = "arn:aws:iam::111122223333:role/gone"
+	w.aws.Add(role)
+	asked := func(want int) {
+		t.Helper()
+		if n := w.aws.Count("GetRole"); n != want {
+			t.Errorf("%d calls, want %d", n, want)
+		}
+	}
+	is(t, w.lookup(t, ample, role), exists)
+	asked(1)
+	w.pass(9 * time.Minute)
+	is(t, w.lookup(t, ample, role), exists)
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same to the authenticator
+	asked(1)
+	w.counts(t, 2, map[string]int{"exists": 1})
+	w.pass(time.Minute)
+	w.aws.Remove(role)
+	is(t, w.lookup(t, ample, role), missing)
+	asked(3)
+
+	is(t, w.lookup(t, ample, gone), missing)
+	asked(5)
+	w.pass(4 * time.Second)
+	is(t, w.lookup(t, ample, gone), missing)
+	asked(5)
+	w.counts(t, 3, map[string]int{"exists": 1, "missing": 2})
+	w.pass(time.Second)
+	w.aws.Add(gone)
+	is(t, w.lookup(t, ample, gone), exists)
+	asked(6)
+	w.counts(t, 3, map[string]int{"exists": 2, "missing": 2})
+}
+
+// TestFoundMissingAgain looks twice again after a verdict has ended: what was made meanwhile may not be
+// found at once.
+func TestFoundMissingAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	is(t, w.lookup(t, ample, role), missing)
+	w.pass(10 * time.Second)
+	w.aws.Add(role)
+	w.aws.Answer("ListRoles", iamtest.AccessDenied())
+	w.aws.Answer("GetRole", iamtest.Error(404, "NoSuchEntity", ""), nil)
+	is(t, w.lookup(t, ample, role), exists)
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.delay = time.Hour }) // so that nobody waits for a second look
+	const size = 50
+	w.SetMemory(size)
+	w.aws.Add(role)
+	is(t, w.lookup(t, ample, role), exists)
+	var arns []string
+	for i := range 3 * size {
+		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
+	}
+	known := w.lookupAll(t, ample, arns...)
+	if n := w.Remembered(); n != size || len(known.Principals) != len(arns) {
+		t.Errorf("%d in memory, %d answers", n, len(known.Principals))
+	}
+	w.pass(time.Hour) // everything has become useless
+	w.aws.Add("arn:aws:iam::111122223333:role/new")
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/new"), exists)
+	if n := w.Remembered(); n != 1 {
+		t.Errorf("%d in memory", n)
+	}
+	arns = arns[:0]
+	for i := range 1000 {
+		arns = append(arns, fmt.Sprintf("arn:aws:iam::%012d:role/r", i))
+	}
+	w.lookupAll(t, ample, arns...)
+	if n := w.Said(); n > 256 {
+		t.Errorf("%d things said", n)
+	}
+}
+
+// TestOneOfThousand has a review of many known principals and a new one.
+func TestOneOfThousand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var arns []string
+	for i := range 999 {
+		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
+	}
+	w.aws.Add(arns...)
+	w.lookupAll(t, ample, arns...)
+	before := w.aws.Count("GetRole")
+	known := w.lookupAll(t, ample, append(arns, role)...)
+	if n := w.aws.Count("GetRole") - before; n > 2 {
+		t.Errorf("%d calls", n)
+	}
+	is(t, known.Principals[role], missing)
+	is(t, known.Principals[arns[500]], exists)
+	w.counts(t, 999, map[string]int{"exists": 999, "missing": 1})
+}

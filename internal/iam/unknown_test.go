@@ -1,0 +1,191 @@
+package iam_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+)
+
+// TestUnknown has every way not to know. None of them is missing.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
+	for name, c := range map[string]struct {
+		answers []iamtest.Answer
+		want    string
+		log     string
+	}{
+		"denied":                  {[]iamtest.Answer{iamtest.AccessDenied()}, "access denied", "code=AccessDenied request_id=11112222-"},
+		"denied at the second":    {[]iamtest.Answer{noSuchEntity, iamtest.AccessDenied()}, "access denied", "code=AccessDenied"},
+		"throttled":               {[]iamtest.Answer{iamtest.Throttled()}, "throttled", "code=Throttling"},
+		"throttled at the second": {[]iamtest.Answer{noSuchEntity, iamtest.Throttled()}, "throttled", "code=Throttling"},
+		"throttled by a proxy":    {[]iamtest.Answer{iamtest.Text(http.StatusTooManyRequests, "slow down")}, "throttled", ""},
+		"failed":                  {[]iamtest.Answer{iamtest.Failed()}, "AWS failed", "code=ServiceFailure"},
+		"failed, no XML":          {[]iamtest.Answer{iamtest.Text(http.StatusBadGateway, "<html>bad gateway")}, "AWS failed", ""},
+		"NoSuchEntity of a 500":   {[]iamtest.Answer{iamtest.Text(http.StatusNotFound, "<html>NoSuchEntity</html>")}, "AWS refused the question", ""},
+		"expired":                 {[]iamtest.Answer{iamtest.Expired()}, "the credentials are expired or not valid", "code=ExpiredToken"},
+		"unknown key":             {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "InvalidClientTokenId", "")}, "the credentials are expired or not valid", ""},
+		"other error":             {[]iamtest.Answer{iamtest.Error(http.StatusBadRequest, "ValidationError", iamtest.SecretKey)}, "AWS refused the question", "code=ValidationError"},
+		"garbage":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "\x00garbage <<<")}, "AWS gave an answer that makes no sense", ""},
+		"cut off":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::111122223333:role/te")}, "AWS gave an answer that makes no sense", ""},
+		"empty":                   {[]iamtest.Answer{iamtest.Text(http.StatusOK, "")}, "AWS gave an answer that makes no sense", ""},
+		"login page":              {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<html><body>log in</body></html>")}, "AWS gave an answer that makes no sense", ""},
+		"nothing in it":           {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")}, "AWS gave an answer that makes no sense", ""},
+		"another role":            {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:role/other")}, "AWS gave an answer that makes no sense", ""},
+		"another account":         {[]iamtest.Answer{roleNamed("arn:aws:iam::444455556666:role/team")}, "AWS gave an answer that makes no sense", ""},
+		"a user":                  {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:user/team")}, "AWS gave an answer that makes no sense", ""},
+		"closed":                  {[]iamtest.Answer{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }}, "AWS cannot be reached", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.aws.Add(role)
+			w.aws.Answer("GetRole", c.answers...)
+			w.aws.Answer("ListRoles", iamtest.AccessDenied())
+			is(t, w.lookup(t, ample, role), unknown(c.want))
+			w.counts(t, 0, map[string]int{"unknown": 1})
+			if log := w.log.read(t); !strings.Contains(log, `reason="`+c.want) && !strings.Contains(log, "reason="+c.want) || !strings.Contains(log, c.log) {
+				t.Errorf("log: %s", log)
+			}
+			// It is not remembered, and said once.
+			before := w.aws.Count("GetRole")
+			w.lookup(t, ample, role)
+			if w.aws.Count("GetRole") == before || strings.Count(w.log.read(t), "AWS did not say") != 1 {
+				t.Errorf("calls: %d and %d, log: %s", before, w.aws.Count("GetRole"), w.log.read(t))
+			}
+			w.aws.Answer("GetRole")
+			is(t, w.lookup(t, ample, role), exists)
+		})
+	}
+}
+
+func roleNamed(arn string) iamtest.Answer {
+	return iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>"+arn+"</Arn></Role></GetRoleResult></GetRoleResponse>")
+}
+
+// TestThenGood has failures that the SDK's own attempts get over.
+func TestThenGood(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]iamtest.Answer{
+		"throttled": iamtest.Throttled(),
+		"failed":    iamtest.Failed(),
+		"closed":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.aws.Add(role)
+			w.aws.Answer("GetRole", append(slices.Repeat([]iamtest.Answer{first}, 2), nil)...)
+			is(t, w.lookup(t, ample, role), exists)
+			if n := w.aws.Count("GetRole"); n != 3 {
+				t.Errorf("%d calls", n)
+			}
+			w.counts(t, 0, map[string]int{"exists": 1})
+		})
+	}
+}
+
+// TestClockSkew has clocks that differ by an hour: the SDK signs by the time in the answer.
+func TestClockSkew(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
+		w := newWorld(t)
+		w.aws.Add(role)
+		w.aws.Ahead(ahead)
+		is(t, w.lookup(t, ample, role), exists)
+		is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
+	}
+	w := newWorld(t)
+	w.aws.Answer("GetRole", iamtest.Error(http.StatusForbidden, "SignatureDoesNotMatch", "Signature expired"))
+	is(t, w.lookup(t, ample, role), unknown("the credentials are expired or not valid"))
+}
+
+func TestRefusedConnection(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(w *world) { w.endpoint = "http://" + listener.Addr().String() })
+	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached"))
+	if log := w.log.read(t); !strings.Contains(log, "connection refused") {
+		t.Errorf("log: %s", log)
+	}
+	w.counts(t, 0, map[string]int{"unknown": 1})
+}
+
+func TestUnknownCertificate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.endpoint = newTLSProxy(t, w.aws) })
+	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached"))
+	if log := w.log.read(t); !strings.Contains(log, "certificate signed by unknown authority") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestNoCredentials(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.change = func(cfg *aws.Config) {
+			cfg.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+				return aws.Credentials{}, errors.New("nothing in " + iamtest.SecretKey)
+			}))
+		}
+	})
+	known := w.lookupAll(t, ample, role, "arn:aws:iam::111122223333:root")
+	is(t, known.Principals[role], unknown("no credentials"))
+	is(t, known.Principals["arn:aws:iam::111122223333:root"], exists)
+	w.counts(t, 0, map[string]int{"unknown": 1})
+}
+
+// TestPanic has an SDK that panics.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.change = func(cfg *aws.Config) { cfg.HTTPClient = panicking{} } })
+	for range 20 { // more than there are slots
+		is(t, w.lookup(t, ample, role), unknown("AWS gave an answer that makes no sense"))
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Do(*http.Request) (*http.Response, error) { panic("broken") }
+
+// TestIdentityUnknown has an STS that does not say who asks: nothing can be known then.
+func TestIdentityUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.aws.Add(role)
+	w.aws.Answer("GetCallerIdentity", iamtest.Failed())
+	known := w.lookupAll(t, ample, role, "arn:aws-cn:iam::111122223333:role/team")
+	is(t, known.Principals[role], unknown("AWS failed"))
+	is(t, known.Principals["arn:aws-cn:iam::111122223333:role/team"], unknown("AWS failed"))
+	if known.Partition != "" || w.aws.Count("GetRole") != 0 {
+		t.Errorf("got %+v", known)
+	}
+	w.counts(t, 0, map[string]int{"unknown": 2})
+	w.aws.Answer("GetCallerIdentity", iamtest.Text(http.StatusOK, "<GetCallerIdentityResponse><GetCallerIdentityResult/></GetCallerIdentityResponse>"))
+	is(t, w.lookup(t, ample, role), unknown("AWS gave an answer that makes no sense"))
+	w.aws.Answer("GetCallerIdentity", w.aws.Hang())
+	is(t, w.lookup(t, 50*time.Millisecond, role), unknown("no answer in time"))
+	w.aws.Answer("GetCallerIdentity")
+	is(t, w.lookup(t, ample, role), exists)
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:user/ann"), missing)
+	before := w.aws.Count("GetCallerIdentity")
+	is(t, w.lookup(t, ample, role), exists)
+	if n := w.aws.Count("GetCallerIdentity"); n != before {
+		t.Errorf("asked %d times, %d before", n, before)
+	}
+}
