@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	// It changes nothing, so that a signal may end it anywhere.
+	// It makes at most one write, so that a signal may end it anywhere.
 	os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -92,7 +92,8 @@ func (a *app) rootCommand() *cobra.Command {
 
 It reads manifests as kubectl and aws-iam-authenticator read them, and judges them by the rules of
 the admission webhook awsauth-guard. It needs no AWS account, and a cluster only where no file is
-named: then it reads the live object of the current context.`,
+named: then it reads the live object of the current context. What the webhook has kept of earlier
+versions is in the cluster, too: history shows it, and rollback puts it back.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
 			"kubectl-awsauth diff old.yaml new.yaml",
@@ -106,7 +107,8 @@ named: then it reads the live object of the current context.`,
 	}
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
-	root.AddCommand(a.lintCommand(), a.explainCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand())
+	root.AddCommand(a.lintCommand(), a.explainCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
+		a.historyCommand(), a.rollbackCommand())
 	return root
 }
 

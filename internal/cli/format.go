@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The forms of output. Every command has text and JSON.
+// The forms of output. Every command that judges has text and JSON.
 const (
 	formatText     = "text"
 	formatJSON     = "json"
@@ -49,6 +49,10 @@ func (f *format) list() string {
 // addTo adds the flag with the forms that the command has besides text and JSON.
 func (f *format) addTo(cmd *cobra.Command, more ...string) {
 	f.value, f.allowed = formatText, append([]string{formatText, formatJSON}, more...)
+	f.addFlag(cmd)
+}
+
+func (f *format) addFlag(cmd *cobra.Command) {
 	cmd.Flags().VarP(f, "output", "o", "form of the output: "+f.list())
 	complete(cmd, "output", f.allowed...)
 }

@@ -51,26 +51,46 @@ func (*connection) unused(cmd *cobra.Command, argument string) error {
 // live reads the aws-auth of the current context, and nothing else of the cluster.
 func (a *app) live(ctx context.Context, c *connection) (input, error) {
 	client, name, err := c.client()
+	if errors.Is(err, errNoContext) {
+		return input{}, fmt.Errorf("no FILE is named, and %w to read the live aws-auth from; name a file, or give --kubeconfig or --context", err)
+	}
 	if err != nil {
 		return input{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	var kind string
-	answer := client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Do(ctx).ContentType(&kind)
-	if err := answer.Into(&cm); err != nil {
-		if strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html") {
-			err = fmt.Errorf("a page of HTML came instead, as from a proxy or a login; is the server in the kubeconfig the API server? (%w)", err)
-		}
+	if err := answer(client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name(liveName).Do(ctx), &cm); err != nil {
 		return input{}, liveError(name, err)
 	}
-	o := &awsauth.Object{
+	return input{name: liveLabel(name), objects: []object{{Object: liveObject(&cm), inText: true}}}, nil
+}
+
+// liveName is the name of the live object, and liveLabel what the output calls that of a context.
+const liveName = "aws-auth"
+
+func liveLabel(contextName string) string { return contextName + "/kube-system/aws-auth" }
+
+// liveObject is a stored ConfigMap as the rules see it.
+func liveObject(cm *corev1.ConfigMap) *awsauth.Object {
+	return &awsauth.Object{
 		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
 		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: cm.Annotations,
 	}
-	return input{name: name + "/kube-system/aws-auth", objects: []object{{Object: o, inText: true}}}, nil
 }
+
+// answer reads an API server's answer, and says so where it is a web page.
+func answer(result rest.Result, into runtime.Object) error {
+	var kind string
+	err := result.ContentType(&kind).Into(into)
+	if err != nil && (strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html")) {
+		return fmt.Errorf("a page of HTML came instead, as from a proxy or a login; is the server in the kubeconfig the API server? (%w)", err)
+	}
+	return err
+}
+
+// errNoContext is a kubeconfig that leads nowhere.
+var errNoContext = errors.New("no kubeconfig has a current context")
 
 // client returns a client and the name of its context.
 func (c *connection) client() (*rest.RESTClient, string, error) {
@@ -87,7 +107,7 @@ func (c *connection) client() (*rest.RESTClient, string, error) {
 	}
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errors.New("no FILE is named, and no kubeconfig has a current context to read the live aws-auth from; name a file, or give --kubeconfig or --context")
+		return nil, "", errNoContext
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)

@@ -1,0 +1,224 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// TestHistoryScripts runs the commands that need a cluster. Scripts have two more commands: "cluster FILE"
+// starts one that is as the file says, and "stored FILE" writes what it holds as aws-auth now.
+func TestHistoryScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "history"),
+		UpdateScripts:       os.Getenv("UPDATE_GOLDEN") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "cluster": startCluster, "stored": storedObject,
+		},
+	})
+}
+
+// clusterState is a cluster in a file of a script.
+type clusterState struct {
+	Live      *corev1.ConfigMap
+	Objects   []corev1.ConfigMap
+	Histories []struct {
+		Namespace, Name string
+		Versions        []history.Version
+		Damaged         []string // keys
+	}
+	Forbidden []string       // such as "list /api/v1/configmaps"
+	Answer    *metav1.Status // to a write
+	Warnings  []string       // of a write
+	Meanwhile bool           // somebody else writes before
+}
+
+// fakeCluster is as much of an API server as the commands need.
+type fakeCluster struct {
+	clusterState
+
+	mu     sync.Mutex
+	writes []string // their query
+}
+
+const liveURL = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
+
+func (c *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	verb := map[string]string{http.MethodGet: "get", http.MethodPut: "update", http.MethodPost: "create"}[r.Method]
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/configmaps") {
+		verb = "list"
+	}
+	switch {
+	case slices.Contains(c.Forbidden, verb+" "+r.URL.Path):
+		fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, `configmaps is forbidden: User "alice" cannot `+verb+" it")
+	case verb == "list":
+		c.list(w, r)
+	case verb == "get":
+		c.get(w, r.URL.Path)
+	default:
+		c.write(w, r)
+	}
+}
+
+func fail(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
+	answerJSON(w, code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: message})
+}
+
+func answerJSON(w http.ResponseWriter, code int, object any) {
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(object) //nolint:errchkjson // the client notices
+}
+
+func (c *fakeCluster) list(w http.ResponseWriter, r *http.Request) {
+	list := corev1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"}}
+	for _, cm := range c.Objects {
+		in := r.URL.Path == "/api/v1/configmaps" || r.URL.Path == "/api/v1/namespaces/"+cm.Namespace+"/configmaps"
+		if in && cm.Labels[history.Label] == "true" && r.URL.Query().Get("labelSelector") == history.Label+"=true" {
+			list.Items = append(list.Items, cm)
+		}
+	}
+	answerJSON(w, http.StatusOK, list)
+}
+
+func (c *fakeCluster) get(w http.ResponseWriter, path string) {
+	if path == liveURL && c.Live != nil {
+		answerJSON(w, http.StatusOK, c.Live)
+		return
+	}
+	for _, cm := range c.Objects {
+		if path == "/api/v1/namespaces/"+cm.Namespace+"/configmaps/"+cm.Name {
+			answerJSON(w, http.StatusOK, cm)
+			return
+		}
+	}
+	fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("configmaps %q not found", filepath.Base(path)))
+}
+
+func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
+	c.writes = append(c.writes, r.Method+" "+r.URL.RawQuery)
+	for _, text := range c.Warnings {
+		w.Header().Add("Warning", `299 - "`+text+`"`)
+	}
+	if c.Meanwhile {
+		c.Live.ResourceVersion += "1"
+	}
+	body, err := io.ReadAll(r.Body)
+	sent := new(corev1.ConfigMap)
+	if err == nil {
+		err = json.Unmarshal(body, sent)
+	}
+	existing := r.Method == http.MethodPut
+	switch {
+	case err != nil || existing && r.URL.Path != liveURL || !existing && r.URL.Path != "/api/v1/namespaces/kube-system/configmaps":
+		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, r.URL.Path)
+	case c.Answer != nil:
+		answerJSON(w, int(c.Answer.Code), c.Answer)
+	case existing && sent.ResourceVersion != c.Live.ResourceVersion:
+		fail(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
+	case r.URL.Query().Get("dryRun") == metav1.DryRunAll:
+		answerJSON(w, http.StatusOK, sent)
+	default:
+		c.Live = sent
+		answerJSON(w, http.StatusOK, sent)
+	}
+}
+
+// running are the clusters of the scripts, by their folder.
+var running sync.Map
+
+func startCluster(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: cluster FILE")
+	}
+	c := new(fakeCluster)
+	ts.Check(yaml.UnmarshalStrict([]byte(ts.ReadFile(args[0])), &c.clusterState))
+	for _, h := range c.Histories {
+		cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: h.Name, Labels: map[string]string{history.Label: "true"}}}
+		log := new(history.Log)
+		for i, v := range h.Versions {
+			if !v.Absent {
+				v.Hash = history.Hash(v.Data, v.BinaryData)
+			}
+			v.ResourceVersion, v.Time = fmt.Sprint(100+i), time.Date(2026, 3, 1, 12, i, 0, 0, time.UTC)
+			log.Append(v)
+		}
+		ts.Check(log.Write(&cm, 100))
+		for _, key := range h.Damaged {
+			cm.BinaryData[key] = []byte("?")
+		}
+		c.Objects = append(c.Objects, cm)
+	}
+	if c.Live != nil {
+		c.Live.Name, c.Live.Namespace, c.Live.ResourceVersion = "aws-auth", "kube-system", "7"
+	}
+	server := httptest.NewTLSServer(c)
+	ts.Defer(server.Close)
+	work := ts.Getenv("WORK")
+	running.Store(work, c)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	config, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "prod",
+		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": server.URL, "certificate-authority-data": ca}}},
+		"contexts": []any{map[string]any{"name": "prod", "context": map[string]any{"cluster": "c"}}},
+	})
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(work, "kubeconfig"), config, 0o600))
+	ts.Setenv("KUBECONFIG", filepath.Join(work, "kubeconfig"))
+}
+
+// storedObject writes the queries of the writes there were, and what is stored.
+func storedObject(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: stored FILE")
+	}
+	value, _ := running.Load(ts.Getenv("WORK"))
+	c, ok := value.(*fakeCluster)
+	if !ok {
+		ts.Fatalf("there is no cluster")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, err := yaml.Marshal(c.Live)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(append(c.writes, string(text)), "\n")), 0o600))
+}
+
+// showCase is a cluster whose history has one version with this content.
+func showCase(t *testing.T, v history.Version) (kubeconfig string) {
+	t.Helper()
+	cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "guard", Name: "guard-history", Labels: map[string]string{history.Label: "true"}}}
+	log := new(history.Log)
+	v.Hash, v.How, v.Verdict = history.Hash(v.Data, v.BinaryData), history.Admitted, validate.Allow
+	log.Append(v)
+	if err := log.Write(&cm, 10); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&fakeCluster{clusterState: clusterState{Objects: []corev1.ConfigMap{cm}}})
+	t.Cleanup(server.Close)
+	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	writeFile(t, kubeconfig, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":%q}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`, server.URL))
+	return kubeconfig
+}

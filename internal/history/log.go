@@ -1,0 +1,102 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Log is the history: versions with ascending numbers, the oldest first, and what else the leader has
+// to remember. The zero Log is empty.
+type Log struct {
+	// Restores are the times at which the guard has put a version back, the oldest first.
+	Restores []time.Time
+	// IAM holds the unique ids that IAM has for principals, by ARN.
+	IAM map[string]string
+
+	entries []entry
+	next    int      // the number of the next version; 0 stands for 1
+	seen    []string // the identities of the newest versions that were ever appended, see identity
+	damaged []*EntryError
+}
+
+// EntryError is a part of a ConfigMap that cannot be read.
+type EntryError struct {
+	Key string // under data or binaryData
+	Err error
+}
+
+func (e *EntryError) Error() string { return fmt.Sprintf("reading the key %s: %v", e.Key, e.Err) }
+func (e *EntryError) Unwrap() error { return e.Err }
+
+// Number is that of the version under the key, or 0 where the key is none of a version.
+func (e *EntryError) Number() int {
+	n, _ := numberOf(e.Key)
+	return n
+}
+
+// Damaged are the parts that could not be read. A version among them keeps its number and its place until
+// it is the oldest.
+func (l *Log) Damaged() []*EntryError { return l.damaged }
+
+// Versions returns the versions that could be read, the oldest first.
+func (l *Log) Versions() []Version {
+	var list []Version
+	for i := range l.entries {
+		if l.entries[i].ok {
+			list = append(list, l.entries[i].Version)
+		}
+	}
+	return list
+}
+
+// Newest returns the newest version that could be read.
+func (l *Log) Newest() (Version, bool) {
+	for _, e := range slices.Backward(l.entries) {
+		if e.ok {
+			return e.Version, true
+		}
+	}
+	return Version{}, false
+}
+
+// Append adds a version behind the others and gives it a number. A version that was appended before, by
+// whomever, is not added again, also if it has been dropped since: then added is false, and number is
+// that of the version, or 0 where it is gone. Who appends several appends them in the order in which
+// they were stored.
+func (l *Log) Append(v Version) (number int, added bool) {
+	v.Requester, v.Manager, v.ResourceVersion = cut(v.Requester), cut(v.Manager), cut(v.ResourceVersion)
+	id := identity(&v)
+	if newest, ok := l.Newest(); id == "" && ok && newest.Absent == v.Absent && newest.Hash == v.Hash {
+		return newest.Number, false
+	}
+	if id != "" && slices.Contains(l.seen, id) {
+		i := slices.IndexFunc(l.entries, func(e entry) bool { return e.ok && identity(&e.Version) == id })
+		if i < 0 {
+			return 0, false
+		}
+		return l.entries[i].Number, false
+	}
+	l.next = max(l.next, 1)
+	v.Number, v.Time = l.next, v.Time.UTC()
+	l.next++
+	l.entries = append(l.entries, entry{Version: v, ok: true})
+	l.remember(id)
+	return v.Number, true
+}
+
+// Complete says of a pending version how it came about and, where an admission is known, by whom. It
+// reports false for a version that is not there or not pending, and then changes nothing.
+func (l *Log) Complete(number int, how How, requester string) bool {
+	i, ok := l.find(number)
+	if !ok || !l.entries[i].ok || l.entries[i].How != Pending {
+		return false
+	}
+	e := &l.entries[i]
+	e.How, e.Requester, e.raw = how, cut(requester), nil
+	return true
+}
+
+func (l *Log) find(number int) (int, bool) {
+	return slices.BinarySearchFunc(l.entries, number, func(e entry, n int) int { return e.Number - n })
+}

@@ -1,0 +1,388 @@
+package history_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// version is the n-th content of a test.
+func version(n int) history.Version {
+	data := map[string]string{"mapRoles": fmt.Sprintf("- rolearn: arn:aws:iam::111122223333:role/r%d\n", n)}
+	return history.Version{
+		Time: epoch.Add(time.Duration(n) * time.Minute), ResourceVersion: fmt.Sprint(1000 + n), How: history.Pending,
+		Hash: history.Hash(data, nil), Data: data, Verdict: validate.WarnOnly, Rules: []string{"a", "b"},
+		Manager: "kubectl-edit", Summary: history.Summary{Admins: n, Roles: 1},
+	}
+}
+
+// withText is a version with one key.
+func withText(resourceVersion, text string) history.Version {
+	data := map[string]string{"mapRoles": text}
+	return history.Version{ResourceVersion: resourceVersion, Hash: history.Hash(data, nil), Data: data}
+}
+
+// noise cannot be compressed to less than three quarters.
+func noise(n int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[random.IntN(len(letters))]
+	}
+	return string(b)
+}
+
+// stored writes a log and reads it back.
+func stored(t *testing.T, l *history.Log, versions int) (*corev1.ConfigMap, *history.Log) {
+	t.Helper()
+	cm := new(corev1.ConfigMap)
+	if err := l.Write(cm, versions); err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, text := range cm.Data {
+		size += len(text)
+	}
+	for _, raw := range cm.BinaryData {
+		size += len(raw)
+	}
+	if size > 900<<10 {
+		t.Errorf("%d bytes", size)
+	}
+	return cm, history.Read(cm)
+}
+
+func numbers(l *history.Log) (list []int) {
+	for _, v := range l.Versions() {
+		list = append(list, v.Number)
+	}
+	return list
+}
+
+// TestLogRoundTrip: what is written is read back as it was, and written again it has the same bytes.
+func TestLogRoundTrip(t *testing.T) {
+	t.Parallel()
+	l := new(history.Log)
+	var want []history.Version
+	for n := range 3 {
+		v := version(n)
+		switch n {
+		case 1:
+			v.BinaryData, v.Immutable = map[string][]byte{"b": {0, 255}}, true
+			v.Hash = history.Hash(v.Data, v.BinaryData)
+		case 2:
+			v = history.Version{Time: v.Time, ResourceVersion: "1002", Absent: true, How: history.Bypassed}
+		}
+		got, added := l.Append(v)
+		if got != n+1 || !added {
+			t.Errorf("number %d, %t", got, added)
+		}
+		v.Number = n + 1
+		want = append(want, v)
+	}
+	if !l.Complete(2, history.Admitted, "alice") || l.Complete(2, history.Bypassed, "") || l.Complete(3, history.Admitted, "") || l.Complete(9, history.Admitted, "") {
+		t.Error("not the pending version alone can be completed")
+	}
+	want[1].How, want[1].Requester = history.Admitted, "alice"
+	l.Restores, l.IAM = []time.Time{epoch}, map[string]string{"arn:aws:iam::111122223333:role/a": "AROA1"}
+	cm, back := stored(t, l, 10)
+	if diff := cmp.Diff(want, back.Versions()); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(l.Restores, back.Restores) + cmp.Diff(l.IAM, back.IAM); diff != "" || len(back.Damaged()) > 0 {
+		t.Errorf("%s%v", diff, back.Damaged())
+	}
+	if newest, ok := back.Newest(); !ok || newest.Number != 3 {
+		t.Errorf("newest %+v", newest)
+	}
+	if again, _ := stored(t, back, 10); !cmp.Equal(cm, again) {
+		t.Errorf("not the same bytes:\n%s", cmp.Diff(cm, again))
+	}
+}
+
+// TestLogBounds: the oldest are dropped first, numbers are never used again, also where nothing is left
+// of those that had them, and what was dropped is not appended once more.
+func TestLogBounds(t *testing.T) {
+	t.Parallel()
+	l := new(history.Log)
+	for n := range 25 {
+		l.Append(version(n))
+		_, l = stored(t, l, 10)
+	}
+	if diff := cmp.Diff([]int{16, 17, 18, 19, 20, 21, 22, 23, 24, 25}, numbers(l)); diff != "" {
+		t.Error(diff)
+	}
+	for n := range 25 {
+		want := n + 1
+		if want < 16 {
+			want = 0
+		}
+		if got, added := l.Append(version(n)); got != want || added {
+			t.Errorf("version %d is appended again: %d, %t", n, got, added)
+		}
+	}
+	cm, _ := stored(t, l, 1)
+	clear(cm.BinaryData)
+	l = history.Read(cm)
+	if got, added := l.Append(version(99)); got != 26 || !added {
+		t.Errorf("number %d, %t", got, added)
+	}
+}
+
+// TestLogSize: bytes are bounded, too. A version that alone is too large loses its content, and nobody
+// else theirs.
+func TestLogSize(t *testing.T) {
+	t.Parallel()
+	l := new(history.Log)
+	l.Append(withText("1", "small"))
+	l.Append(withText("2", noise(1<<20-100)+noise(1<<18))) // more than a ConfigMap may have
+	l.Append(withText("3", strings.Repeat("\x01", 1<<20))) // six bytes each in JSON
+	_, l = stored(t, l, 10)
+	var got []bool
+	for _, v := range l.Versions() {
+		got = append(got, v.Truncated, v.Restorable(), len(v.Data) > 0)
+	}
+	if diff := cmp.Diff([]bool{false, true, true, true, false, false, true, false, false}, got); diff != "" {
+		t.Error(diff)
+	}
+	l.Append(withText("4", noise(800<<10)))
+	l.Append(withText("5", noise(500<<10)))
+	_, l = stored(t, l, 10)
+	if diff := cmp.Diff([]int{5}, numbers(l)); diff != "" {
+		t.Errorf("where 4 and 5 have no room together 4 goes, and what is older: %s", diff)
+	}
+	l.IAM = make(map[string]string)
+	for i := range 10_000 {
+		l.IAM[fmt.Sprintf("arn:aws:iam::111122223333:role/%05d", i)] = "AROA00000000000000000"
+		l.Restores = append(l.Restores, epoch)
+	}
+	cm, l := stored(t, l, 10)
+	if n := len(cm.Data["iam"]); n < 60<<10 || n > 64<<10 || len(l.Restores) != 100 || l.IAM["arn:aws:iam::111122223333:role/00000"] == "" {
+		t.Errorf("%d bytes of ids, %d restores", n, len(l.Restores))
+	}
+}
+
+// TestLogUnknownResourceVersion: a deletion that was found after a gap in the watch has none.
+func TestLogUnknownResourceVersion(t *testing.T) {
+	t.Parallel()
+	l, gone := new(history.Log), history.Version{Absent: true}
+	l.Append(version(0))
+	for _, want := range []struct {
+		v     history.Version
+		n     int
+		added bool
+	}{{gone, 2, true}, {gone, 2, false}, {version(1), 3, true}, {gone, 4, true}} {
+		if n, added := l.Append(want.v); n != want.n || added != want.added {
+			t.Errorf("%d, %t; want %+v", n, added, want)
+		}
+	}
+}
+
+// TestLogAfterEtcdRestore: resource versions begin again where etcd is restored from a backup.
+func TestLogAfterEtcdRestore(t *testing.T) {
+	t.Parallel()
+	l := new(history.Log)
+	l.Append(withText("7", "before"))
+	if _, added := l.Append(withText("7", "after")); !added {
+		t.Error("another content with the same resource version is another version")
+	}
+	if _, added := l.Append(history.Version{ResourceVersion: "7", Absent: true}); !added {
+		t.Error("so is none")
+	}
+}
+
+func compressed(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestLogDamaged: a part that cannot be read is named, hides no other, keeps its number and its bytes, and is
+// dropped when its turn comes.
+func TestLogDamaged(t *testing.T) {
+	t.Parallel()
+	l := new(history.Log)
+	for n := range 3 {
+		l.Append(version(n))
+	}
+	cm, _ := stored(t, l, 10)
+	const key = "v000000000002"
+	other := version(7)
+	other.Hash = history.Hash(nil, nil)
+	wrong, err := json.Marshal(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range map[string][]byte{
+		"empty": {}, "no gzip": []byte("{}"), "cut": cm.BinaryData[key][:20], "no JSON": compressed(t, []byte("{")),
+		"another type": compressed(t, []byte(`{"data": 1}`)), "bomb": compressed(t, make([]byte, 8<<20)),
+		"not its content": compressed(t, wrong), "absent with content": compressed(t, []byte(`{"absent": true, "data": {"a": "b"}}`)),
+		"deep": compressed(t, bytes.Repeat([]byte("["), 1<<20)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cm := cm.DeepCopy()
+			cm.BinaryData[key] = raw
+			cm.BinaryData["v1"], cm.BinaryData["v000000000000"], cm.Data["restores"] = nil, nil, "?"
+			l := history.Read(cm)
+			var damaged []string
+			for _, err := range l.Damaged() {
+				damaged = append(damaged, err.Key)
+			}
+			if diff := cmp.Diff([]string{"v000000000000", key, "v1", "restores"}, damaged); diff != "" {
+				t.Error(diff)
+			}
+			if err := l.Damaged()[1]; err.Number() != 2 || !strings.HasPrefix(err.Error(), "reading the key "+key+": ") || errors.Unwrap(err) == nil {
+				t.Error(err)
+			}
+			if name == "bomb" && !strings.Contains(l.Damaged()[1].Error(), "unfolds to too much") {
+				t.Error(l.Damaged()[1])
+			}
+			if diff := cmp.Diff([]int{1, 3}, numbers(l)); diff != "" {
+				t.Error(diff)
+			}
+			if n, added := l.Append(version(1)); added && n != 4 {
+				t.Errorf("number %d", n)
+			}
+			next, _ := stored(t, l, 10)
+			if diff := cmp.Diff(raw, next.BinaryData[key], cmp.Comparer(bytes.Equal)); diff != "" || len(next.BinaryData["v1"]) > 0 {
+				t.Errorf("the damaged version is not as it was: %s", diff)
+			}
+			if next, _ = stored(t, l, 1); len(next.BinaryData) != 1 || next.BinaryData[key] != nil {
+				t.Errorf("kept: %d", len(next.BinaryData))
+			}
+		})
+	}
+}
+
+// TestLogManyBombs: many parts that each unfold to what one may have do not unfold together.
+func TestLogManyBombs(t *testing.T) {
+	t.Parallel()
+	big := withText("1", strings.Repeat("a", 3<<20))
+	text, err := json.Marshal(big)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, cm := compressed(t, text), &corev1.ConfigMap{BinaryData: make(map[string][]byte)}
+	for n := range 200 {
+		cm.BinaryData[fmt.Sprintf("v%012d", n+1)] = raw
+	}
+	l := history.Read(cm)
+	if n := len(l.Versions()); n != 10 || len(l.Damaged()) != 190 {
+		t.Errorf("%d are read", n)
+	}
+	if newest, _ := l.Newest(); newest.Number != 200 {
+		t.Errorf("not the newest: %d", newest.Number)
+	}
+}
+
+// TestHash: contents have one hash exactly if they are the same.
+func TestHash(t *testing.T) {
+	t.Parallel()
+	type content struct {
+		data       map[string]string
+		binaryData map[string][]byte
+	}
+	contents := []content{
+		{},
+		{data: map[string]string{"a": ""}},
+		{data: map[string]string{"": "a"}},
+		{data: map[string]string{"a": "bc"}},
+		{data: map[string]string{"ab": "c"}},
+		{data: map[string]string{"a": "b", "c": "d"}},
+		{data: map[string]string{"a": "bcd"}},
+		{binaryData: map[string][]byte{"a": []byte("bc")}},
+		{data: map[string]string{"a": "bc"}, binaryData: map[string][]byte{"a": []byte("bc")}},
+	}
+	seen := make(map[string]int)
+	for i, c := range contents {
+		h := history.Hash(c.data, c.binaryData)
+		if j, ok := seen[h]; ok || len(h) != 64 {
+			t.Errorf("%+v and %+v have the hash %s", contents[j], c, h)
+		}
+		seen[h] = i
+		if again := history.Hash(maps.Clone(c.data), maps.Clone(c.binaryData)); again != h {
+			t.Errorf("%+v has two hashes", c)
+		}
+	}
+	if history.Hash(nil, nil) != history.Hash(map[string]string{}, map[string][]byte{}) {
+		t.Error("empty is not nil")
+	}
+}
+
+// TestObject: the rules see what the authenticator sees.
+func TestObject(t *testing.T) {
+	t.Parallel()
+	v := version(1)
+	v.BinaryData, v.Immutable = map[string][]byte{"b": nil, "a": nil}, true
+	o := v.Object()
+	if diff := cmp.Diff(v.Data, o.Data) + cmp.Diff([]string{"a", "b"}, o.BinaryData); diff != "" || !o.Immutable {
+		t.Error(diff)
+	}
+	if gone := (&history.Version{Absent: true}); gone.Object() != nil || gone.Restorable() {
+		t.Error("nothing is something")
+	}
+}
+
+// FuzzRead: whatever stands in the ConfigMap, reading it ends, and what is written of it can be read.
+func FuzzRead(f *testing.F) {
+	l := new(history.Log)
+	l.Append(version(1))
+	l.Append(version(2))
+	l.Restores, l.IAM = []time.Time{epoch}, map[string]string{"a": "b"}
+	cm := new(corev1.ConfigMap)
+	if err := l.Write(cm, 10); err != nil {
+		f.Fatal(err)
+	}
+	text, err := json.Marshal(version(3))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(cm.BinaryData["v000000000001"], text, cm.Data["next"], cm.Data["seen"], cm.Data["restores"], "v000000000007")
+	f.Add([]byte{}, []byte(`{"absent":true}`), "-1", `["",null]`, "null", "v999999999999")
+	f.Add([]byte{}, []byte(`{"absent":true,"time":"9999-12-31T23:59:59-01:00"}`), "1", "[]", `["9999-12-31T23:59:59-01:00","0000-01-01T00:00:00+01:00"]`, "v")
+	f.Fuzz(func(t *testing.T, raw, text []byte, next, seen, restores, key string) {
+		cm := &corev1.ConfigMap{
+			Data:       map[string]string{"next": next, "seen": seen, "restores": restores, "iam": seen},
+			BinaryData: map[string][]byte{"v000000000001": raw, "v000000000002": compressed(t, text), key: raw},
+		}
+		l := history.Read(cm)
+		n, added := l.Append(version(9))
+		if err := l.Write(cm, 10); err != nil {
+			if n > 999_999_999_999 {
+				return
+			}
+			t.Fatal(err)
+		}
+		before, after := l.Versions(), history.Read(cm).Versions()
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("(-written +read):\n%s", diff)
+		}
+		if newest, ok := l.Newest(); added && (!ok || newest.Number != n) {
+			t.Errorf("the newest is not %d: %+v", n, newest)
+		}
+	})
+}
