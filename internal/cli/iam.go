@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -30,12 +33,25 @@ func (a *app) openDirectory(ctx context.Context, c config.IAM) (directory, error
 	for id, account := range c.Accounts {
 		accounts[id] = iam.Account(account)
 	}
-	client, err := iam.New(ctx, iam.Options{Accounts: accounts, Recorder: uncounted{}, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := time.AfterFunc(identityTimeout, cancel)
+	defer late.Stop()
+	o := iam.Options{Accounts: accounts, Recorder: uncounted{}, Logger: slog.New(slog.DiscardHandler)}
+	if f, ok := a.stdin.(*os.File); ok && isTerminal(f) {
+		o.MFAToken = func() (string, error) {
+			late.Stop() // somebody looks for the device
+			defer late.Reset(identityTimeout)
+			return a.askMFAToken()
+		}
+	}
+	client, err := iam.New(ctx, o)
+	switch {
+	case errors.Is(err, iam.ErrNeedsMFA):
+		return nil, errors.Join(fmt.Errorf("--iam: %w", err), errors.New(`run it from a terminal, or first eval "$(aws configure export-credentials --format env)"`))
+	case err != nil:
 		return nil, fmt.Errorf("--iam: %w", err)
 	}
-	asking, cancel := context.WithTimeout(ctx, identityTimeout)
-	defer cancel()
 	self, err := client.Identity(asking)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--iam: asking AWS who you are: %w", err), errors.New("set AWS_PROFILE or log in, so that aws sts get-caller-identity works, or leave --iam out"))
@@ -46,6 +62,22 @@ func (a *app) openDirectory(ctx context.Context, c config.IAM) (directory, error
 		defer cancel()
 		return client.Lookup(asking, principals)
 	}, nil
+}
+
+// askMFAToken reads a line, and no byte more: the rest may be the input.
+func (a *app) askMFAToken() (string, error) {
+	fmt.Fprint(a.stderr, "Code of your MFA device: ")
+	var line []byte
+	for b := make([]byte, 1); ; {
+		n, err := a.stdin.Read(b)
+		switch {
+		case n > 0 && b[0] == '\n', errors.Is(err, io.EOF) && len(line) > 0:
+			return strings.TrimSpace(string(line)), nil
+		case err != nil:
+			return "", fmt.Errorf("reading the code of the MFA device: %w", err)
+		}
+		line = append(line, b[:n]...)
+	}
 }
 
 // uncounted is the Recorder of a program that nobody scrapes.

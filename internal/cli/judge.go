@@ -258,7 +258,7 @@ func (l *linter) verdictOf(c validate.Change) validate.Verdict {
 	if l.directory == nil {
 		return reading.Judge(validate.IAM{})
 	}
-	return reading.Judge(l.directory(reading.NewPrincipals()))
+	return reading.Judge(l.directory(reading.ChangedPrincipals()))
 }
 
 // changeTo is the change to an aws-auth: an edit of the version in --old, else of what a Terraform

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
@@ -17,7 +20,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range iam.Reasons() {
+	// The last two are those of packages server and admission.
+	for _, reason := range append(iam.Reasons(), "the AWS configuration of the guard cannot be used", "too many reviews wait for IAM") {
 		if !strings.Contains(string(page), "`"+reason+"`") {
 			t.Errorf("%q is not documented", reason)
 		}
@@ -32,7 +36,7 @@ func TestPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob("../../docs/iam/*.json")
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("%v, %v", files, err)
 	}
 	for _, file := range files {
@@ -43,5 +47,42 @@ func TestPolicies(t *testing.T) {
 		if !strings.Contains(string(page), "(iam/"+filepath.Base(file)+")") {
 			t.Errorf("%s is not linked", file)
 		}
+		if !strings.Contains(string(page), "file://docs/iam/"+filepath.Base(file)) {
+			t.Errorf("no command uses %s", file)
+		}
+	}
+	for _, used := range regexp.MustCompile(`docs/(iam/[a-z-]+\.json)`).FindAllStringSubmatch(string(page), -1) {
+		if _, err := os.Stat("../../docs/" + used[1]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLeastPolicy: what the guard is told to be given is to look up, in one account, and no more.
+func TestLeastPolicy(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/iam/permissions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Sid, Effect      string
+			Action, Resource []string
+		}
+	}
+	if err := json.Unmarshal(text, &policy); err != nil {
+		t.Fatal(err)
+	}
+	if len(policy.Statement) != 1 {
+		t.Fatalf("%d statements", len(policy.Statement))
+	}
+	got := policy.Statement[0]
+	if diff := cmp.Diff([]string{"iam:GetRole", "iam:GetUser"}, got.Action); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:user/*"}, got.Resource); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

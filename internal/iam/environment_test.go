@@ -2,8 +2,9 @@ package iam_test
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -75,12 +76,67 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestNewFails has files and variables that cannot be used. The errors quote none of them.
 func TestNewFails(t *testing.T) {
-	s := iamtest.New(t)
-	s.Setenv(t)
-	t.Setenv("AWS_PROFILE", "nobody")
-	if _, err := iam.New(t.Context(), iam.Options{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "loading the AWS configuration: ") {
-		t.Errorf("got %v", err)
+	const hidden = "a variable or a profile is not valid; which one is not said here, because it may be a secret"
+	for name, c := range map[string]struct{ file, variable, value, want string }{
+		"no such profile":   {"", "AWS_PROFILE", "nobody", `there is no profile "nobody"`},
+		"no source":         {"[profile x]\nrole_arn = " + guard + "\nsource_profile = y", "AWS_PROFILE", "x", `the source_profile "y", or what it names itself, cannot be used`},
+		"no role":           {"[profile x]\nsource_profile = x\ncredential_source = Environment", "AWS_PROFILE", "x", `the profile "x" has no role_arn`},
+		"secret in a flag":  {"", "AWS_USE_FIPS_ENDPOINT", iamtest.SecretKey, hidden},
+		"secret in a field": {"[default]\nretry_mode = " + iamtest.SecretKey, "AWS_PROFILE", "default", hidden},
+		"secret in a URL":   {"", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://" + iamtest.SecretKey + "/", hidden},
+		"no CA":             {"", "AWS_CA_BUNDLE", "/none/ca.pem", "open /none/ca.pem: no such file or directory"},
+		"MFA":               {"[profile x]\nrole_arn = " + guard + "\ncredential_source = Environment\nmfa_serial = x", "AWS_PROFILE", "x", iam.ErrNeedsMFA.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{aws: iamtest.New(t)}
+			w.aws.Setenv(t)
+			t.Setenv("AWS_ACCESS_KEY_ID", "")
+			t.Setenv("AWS_CONFIG_FILE", writeFile(t, c.file))
+			t.Setenv(c.variable, c.value)
+			_, err := iam.New(t.Context(), w.options())
+			if err == nil || err.Error() != "loading the AWS configuration: "+c.want {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestMFA has a profile that wants the code of a device, and somebody who gives it.
+func TestMFA(t *testing.T) {
+	w := &world{aws: iamtest.New(t)}
+	w.aws.Setenv(t)
+	w.aws.Trust(guard, "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_CONFIG_FILE", writeFile(t, "[profile mfa]\nrole_arn = "+guard+"\nsource_profile = me\nmfa_serial = arn:aws:iam::111122223333:mfa/me\n"+
+		"[profile me]\naws_access_key_id = "+iamtest.AccessKey+"\naws_secret_access_key = "+iamtest.SecretKey+"\n"))
+	t.Setenv("AWS_PROFILE", "mfa")
+	asked := 0
+	options := w.options()
+	options.MFAToken = func() (string, error) {
+		asked++
+		return "123456", nil
+	}
+	client, err := iam.New(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Client = client
+	w.aws.Add(role)
+	is(t, w.lookup(t, ample, role), exists)
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
+	if form := w.aws.Calls("AssumeRole")[0].Form; asked != 1 || form.Get("TokenCode") != "123456" || form.Get("SerialNumber") != "arn:aws:iam::111122223333:mfa/me" {
+		t.Errorf("asked %d times, form %v", asked, form)
 	}
 }
 

@@ -45,9 +45,9 @@ func (c *Client) Remembered() int {
 
 // Said returns how many things were logged that are not to be logged again and again.
 func (c *Client) Said() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.said)
+	c.said.mu.Lock()
+	defer c.said.mu.Unlock()
+	return len(c.said.problems) + len(c.said.accounts)
 }
 
 // Waiting returns how many wait for a call about what has this in its key.
@@ -70,6 +70,6 @@ func (c *Client) SetAnnounceAgain(d time.Duration) { c.again = d }
 func Reasons() []string {
 	return []string{
 		reasonDenied, reasonThrottled, reasonTimeout, reasonUnreachable, reasonNoCredentials, reasonCredentials,
-		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, noAccess("…"),
+		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, reasonChanged, reasonPanicked, noAccess("…"),
 	}
 }

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"errors"
+	"net/http"
 	"regexp"
 	"strings"
 	"time"
@@ -56,7 +57,8 @@ func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	} else {
 		s.arn, s.id, err = c.getUser(ctx, service, name)
 	}
-	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok {
+	// IAM says it with 404 (API reference, GetRole, Errors); with another status somebody else does.
+	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && statusOf(err) == http.StatusNotFound {
 		return sighting{at: s.at}
 	}
 	if err != nil {
@@ -99,13 +101,13 @@ func deref(s *string) string {
 // searchList looks through the account's list, where listing is allowed and done before the second look
 // is due. It reports whether the principal is there: AWS does not document that GetRole and GetUser find
 // a name that is written in another case, and no two names differ by case alone (IAM API reference,
-// CreateRole). Otherwise it returns what is there in its stead.
+// CreateRole). Otherwise it returns what is there in its stead. Without a whole list the two looks decide:
+// if IAM does tell cases apart, a name in another case is then missing, and the hint says to write it as
+// IAM shows it. Unknown instead would be every principal's answer where listing is not allowed.
 func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first sighting) (there bool, instead string) {
 	if first.arn != "" {
 		return false, first.arn // a user, under another path
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.delay)
-	defer cancel()
 	set := ssoRole.FindStringSubmatch(p.Name())
 	var siblings []string
 	for _, found := range c.list(ctx, c.service(self, p.Account), p, set != nil) {
@@ -140,7 +142,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	if sso {
 		path = ssoPath
 	}
-	list, _ := c.lists.do(ctx, kind+" "+p.Account+" "+path, func(ctx context.Context) (list []awsauth.ARN) {
+	list, problem := c.lists.do(ctx, kind+" "+p.Account+" "+path, func(ctx context.Context) (list []awsauth.ARN) {
 		next := pages(service, path)
 		for range maxPages {
 			arns, more, err := next(ctx)
@@ -158,6 +160,9 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 		}
 		return list
 	})
+	if problem != nil && problem.reason != reasonTimeout {
+		c.logProblem(ctx, p.Account, problem)
+	}
 	return list
 }
 

@@ -18,15 +18,16 @@ type flight[T any] struct {
 	cancel  context.CancelFunc
 	waiting int
 	value   T
+	problem *problem // of a call that panicked
 }
 
 // do joins the call under way for key, or makes it. It returns when the call has ended or ctx has,
-// whichever is first, and reports whether the call has.
-func (g *flights[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, bool) {
+// whichever is first. There is a problem where ctx has, or where the call panicked.
+func (g *flights[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *problem) {
 	f := g.join(ctx, key, call)
 	select {
 	case <-f.done:
-		return f.value, true
+		return f.value, f.problem
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
@@ -37,7 +38,7 @@ func (g *flights[T]) do(ctx context.Context, key string, call func(context.Conte
 		g.forget(key, f)
 	}
 	var none T
-	return none, false
+	return none, &problem{reason: reasonTimeout}
 }
 
 func (g *flights[T]) join(ctx context.Context, key string, call func(context.Context) T) *flight[T] {
@@ -55,13 +56,21 @@ func (g *flights[T]) join(ctx context.Context, key string, call func(context.Con
 	g.now[key] = f
 	go func() {
 		defer cancel()
+		defer g.land(key, f)
 		f.value = call(shared)
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.forget(key, f)
-		close(f.done)
 	}()
 	return f
+}
+
+// land ends a flight. Nobody else would catch a panic there, and it would end the webhook.
+func (g *flights[T]) land(key string, f *flight[T]) {
+	if v := recover(); v != nil {
+		f.problem = panicked(v)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forget(key, f)
+	close(f.done)
 }
 
 // forget makes the next one who asks call anew.

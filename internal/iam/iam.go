@@ -8,21 +8,15 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -38,17 +32,6 @@ const (
 	secondLook = time.Second
 
 	sessionName = "awsauth-guard"
-	// defaultRegion is used where neither the environment nor the profile names one. IAM has one
-	// endpoint for each partition, and a region says which; IRSA and Pod Identity set AWS_REGION.
-	defaultRegion = "us-east-1"
-
-	// The SDK waits 30 s for a connection and up to 20 s between attempts, and neither fits into a
-	// budget of 2 s. requestTimeout also ends the one thing that outlives a budget: the SDK fetches
-	// credentials in the background, one call at a time, for whoever comes next.
-	connectTimeout = 3 * time.Second
-	requestTimeout = 5 * time.Second
-	maxAttempts    = 3
-	maxBackoff     = 300 * time.Millisecond
 )
 
 // Account says how to ask in another account: with the credentials of a role there.
@@ -68,6 +51,9 @@ type Options struct {
 	Recorder Recorder
 	Logger   *slog.Logger
 	Now      func() time.Time // nil is the real clock
+	// MFAToken asks somebody for the code of an MFA device, which a profile may want. Where it is nil
+	// such a profile is [ErrNeedsMFA].
+	MFAToken func() (string, error)
 }
 
 // Client asks AWS. It may be used concurrently.
@@ -82,45 +68,26 @@ type Client struct {
 	own    *awsiam.Client
 	others map[string]*awsiam.Client // by account id
 
-	self       atomic.Pointer[Identity]
+	self       atomic.Pointer[identified] // the last answer
 	slots      chan struct{}
 	identities flights[identified]
 	looks      flights[sighting]
 	lists      flights[[]awsauth.ARN]
 	memory     memory
-
-	mu   sync.Mutex
-	said map[string]time.Time // when each thing was logged last
+	said       said
 }
 
 // New loads the SDK's default configuration, environment and profile included. It calls nobody.
 func New(ctx context.Context, o Options) (*Client, error) {
-	cfg, err := loadConfig(ctx)
+	var more []func(*config.LoadOptions) error
+	if o.MFAToken != nil {
+		more = append(more, config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = o.MFAToken }))
+	}
+	cfg, err := loadConfig(ctx, more...)
 	if err != nil {
 		return nil, err
 	}
 	return newClient(cfg, o)
-}
-
-// loadConfig leaves endpoints, FIPS and dual-stack to the SDK, which reads them from the environment.
-func loadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
-	options := append([]func(*config.LoadOptions) error{
-		config.WithDefaultRegion(defaultRegion),
-		config.WithLogger(logging.Nop{}), // without one the SDK writes to standard error
-		// The SDK adds AWS_CA_BUNDLE to a client of this type only.
-		config.WithHTTPClient(awshttp.NewBuildableClient().
-			WithTimeout(requestTimeout).
-			WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
-			WithTransportOptions(func(t *http.Transport) { t.TLSHandshakeTimeout = connectTimeout })),
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
-		}),
-	}, more...)
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
-	}
-	return cfg, nil
 }
 
 func newClient(cfg aws.Config, o Options) (*Client, error) {
@@ -140,9 +107,9 @@ func newClient(cfg aws.Config, o Options) (*Client, error) {
 		own:      awsiam.NewFromConfig(cfg),
 		others:   make(map[string]*awsiam.Client, len(o.Accounts)),
 		slots:    make(chan struct{}, maxCalls),
-		said:     make(map[string]time.Time),
 	}
 	c.memory.now, c.memory.size = o.Now, maxMemory
+	c.said.now = o.Now
 	for _, id := range slices.Sorted(maps.Keys(o.Accounts)) {
 		account := o.Accounts[id]
 		role, err := awsauth.ParseARN(account.RoleARN)
@@ -169,22 +136,6 @@ func (c *Client) assume(account Account) *stscreds.AssumeRoleProvider {
 	})
 }
 
-// credentials marks the errors of a provider, to tell them from those of the call that needed it.
-type credentials struct{ aws.CredentialsProvider }
-
-func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	got, err := c.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return got, &credentialsError{err}
-	}
-	return got, nil
-}
-
-type credentialsError struct{ err error }
-
-func (e *credentialsError) Error() string { return "getting credentials: " + e.err.Error() }
-func (e *credentialsError) Unwrap() error { return e.err }
-
 // service is what asks in an account, or nil where no access to it is configured.
 func (c *Client) service(self Identity, account string) *awsiam.Client {
 	if account == self.Account {
@@ -203,30 +154,11 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	}
 	defer func() {
 		<-c.slots
-		if recover() != nil {
-			err = errPanicked
+		if v := recover(); v != nil {
+			err = panicked(v)
 		}
 	}()
 	return f(ctx)
-}
-
-const (
-	sayAgain = 5 * time.Minute
-	maxSaid  = 256
-)
-
-// once reports whether what has this name is to be logged now: at most every five minutes, or with
-// forever only one time. Names hold account ids, which come from aws-auth, and are bounded here.
-func (c *Client) once(name string, forever bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last, ok := c.said[name]
-	switch {
-	case ok && (forever || c.now().Sub(last) < sayAgain), !ok && len(c.said) >= maxSaid:
-		return false
-	}
-	c.said[name] = c.now()
-	return true
 }
 
 // UniqueID asks once, past the memory, for the unique id of a role or user, such as AROA… or AIDA….
@@ -249,8 +181,11 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 	switch {
 	case seen.problem != nil:
 		return "", validate.Unknown, seen.problem
-	case !seen.is(principal):
-		return "", validate.Missing, nil
+	case seen.is(principal):
+		return seen.id, validate.Exists, nil
 	}
-	return seen.id, validate.Exists, nil
+	if problem := c.confirm(ctx, self, principal, seen.at); problem != nil {
+		return "", validate.Unknown, problem
+	}
+	return "", validate.Missing, nil
 }

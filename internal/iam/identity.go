@@ -18,6 +18,13 @@ const (
 	announceAgainMost = time.Hour
 	// strangerName is asked for where the guard itself is no role.
 	strangerName = "awsauth-guard"
+
+	// identityFor is how long it is believed who asks: credentials that are fetched anew may be of
+	// another account, such as after a change of a Pod Identity association. Where STS does not say it
+	// then in a part of the budget, it is asked again after identityAgain.
+	identityFor     = existsFor
+	identityTimeout = 500 * time.Millisecond
+	identityAgain   = time.Minute
 )
 
 // Identity is whose credentials are in use.
@@ -27,10 +34,11 @@ type Identity struct{ ARN, Account, Partition string }
 type identified struct {
 	Identity
 
+	at      time.Time // when the question was asked
 	problem *problem
 }
 
-// Identity asks STS, once: after a success the answer stays.
+// Identity asks STS, and again when the answer is ten minutes old.
 func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	self, problem := c.identity(ctx)
 	if problem != nil {
@@ -39,22 +47,65 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return self, nil
 }
 
+// identity is Identity. An old answer stands where STS does not give a new one soon: nothing is Missing
+// by it, see confirm.
 func (c *Client) identity(ctx context.Context) (Identity, *problem) {
-	if self := c.self.Load(); self != nil {
-		return *self, nil
+	old := c.self.Load()
+	if old == nil {
+		return c.identitySince(ctx, time.Time{})
+	}
+	due := c.now().Add(-identityFor)
+	if old.at.After(due) {
+		return old.Identity, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
+	defer cancel()
+	self, problem := c.identitySince(ctx, due)
+	if problem != nil {
+		c.self.CompareAndSwap(old, &identified{Identity: old.Identity, at: due.Add(identityAgain)})
+		return old.Identity, nil
+	}
+	return self, nil
+}
+
+// identitySince returns an answer to a question that was asked since then.
+func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *problem) {
+	if self := c.self.Load(); self != nil && !self.at.Before(since) {
+		return self.Identity, nil
 	}
 	if ctx.Err() != nil {
 		return Identity{}, &problem{reason: reasonTimeout}
 	}
-	got, ok := c.identities.do(ctx, "", c.getCallerIdentity)
-	if !ok {
-		return Identity{}, &problem{reason: reasonTimeout}
+	got, problem := c.identities.do(ctx, "", c.getCallerIdentity)
+	if problem == nil && got.problem == nil && got.at.Before(since) {
+		got, problem = c.identities.do(ctx, "", c.getCallerIdentity) // somebody had asked before
 	}
-	return got.Identity, got.problem
+	if problem == nil {
+		problem = got.problem
+	}
+	return got.Identity, problem
+}
+
+// confirm makes sure that those who asked IAM for a principal which it did not find are still of its
+// account. Credentials are fetched anew while the guard runs, and those of another account find nothing.
+func (c *Client) confirm(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *problem {
+	if p.Account != self.Account {
+		return nil // asked with the role of c.others, which is of this account whoever assumes it
+	}
+	now, failed := c.identitySince(ctx, since)
+	if failed == nil && !now.sameAccount(self) {
+		return &problem{reason: reasonChanged}
+	}
+	return failed
+}
+
+func (i Identity) sameAccount(j Identity) bool {
+	return i.Account == j.Account && i.Partition == j.Partition
 }
 
 // getCallerIdentity needs no permission (STS API reference, GetCallerIdentity).
 func (c *Client) getCallerIdentity(ctx context.Context) identified {
+	at := c.now()
 	out, err := call(ctx, c, func(ctx context.Context) (*sts.GetCallerIdentityOutput, error) {
 		return c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	})
@@ -65,9 +116,13 @@ func (c *Client) getCallerIdentity(ctx context.Context) identified {
 	if err != nil {
 		return identified{problem: &problem{reason: reasonGarbage}}
 	}
-	self := Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}
-	c.self.Store(&self)
-	return identified{Identity: self}
+	got := identified{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
+	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
+		c.memory.forget() // what is not there may be so because the wrong account was asked
+		c.log.LogAttrs(ctx, slog.LevelWarn, "AWS is asked with credentials of another account than before",
+			slog.String("identity", got.ARN), slog.String("account", got.Account), slog.String("partition", got.Partition))
+	}
+	return got
 }
 
 // Announce logs one line: who asks, in which account and partition, and whether it may call
@@ -87,7 +142,12 @@ func (c *Client) Announce(ctx context.Context) {
 	}
 }
 
-func (c *Client) announce(ctx context.Context) *problem {
+func (c *Client) announce(ctx context.Context) (failed *problem) {
+	defer func() {
+		if v := recover(); v != nil {
+			failed = panicked(v)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	self, problem := c.identity(ctx)

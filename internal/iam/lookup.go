@@ -72,7 +72,7 @@ func (l *lookup) run(ctx context.Context) {
 		answer, ok := l.settle(ctx, p, self, problem == nil)
 		switch {
 		case !ok && problem != nil:
-			l.answer(p, unknown(problem.reason), start)
+			l.answer(p, unknown(problem.why()), start)
 		case !ok:
 			l.answers[p.key] = answer // so that it is asked once
 			ask = append(ask, p)
@@ -94,7 +94,7 @@ func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool)
 	case !known:
 		return validate.Lookup{}, false
 	case c.service(self, p.Account) == nil:
-		if c.once("account "+p.Account, true) {
+		if c.said.account(p.Account) {
 			c.log.LogAttrs(ctx, slog.LevelInfo, "an account cannot be asked for its principals: iam.accounts has no role for it", slog.String("account", p.Account))
 		}
 		return unknown(noAccess(p.Account)), true
@@ -108,14 +108,13 @@ func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool)
 
 // ask asks for the principals, some at a time.
 func (l *lookup) ask(ctx context.Context, self Identity, principals []named) {
-	c, start := l.client, l.client.now()
+	start := l.client.now()
 	next := make(chan named)
 	var workers sync.WaitGroup
 	for range min(len(principals), maxWaiting) {
 		workers.Go(func() {
 			for p := range next {
-				start := c.now()
-				l.answer(p, c.ask(ctx, self, p), start)
+				l.askOne(ctx, self, p)
 			}
 		})
 	}
@@ -130,8 +129,25 @@ func (l *lookup) ask(ctx context.Context, self Identity, principals []named) {
 	workers.Wait()
 }
 
+// askOne asks for a principal. Nobody else would catch a panic there.
+func (l *lookup) askOne(ctx context.Context, self Identity, p named) {
+	defer func() {
+		if v := recover(); v != nil {
+			problem := panicked(v)
+			l.set(p, unknown(problem.why()))
+			l.client.logProblem(ctx, p.Account, problem)
+		}
+	}()
+	start := l.client.now()
+	l.answer(p, l.client.ask(ctx, self, p), start)
+}
+
 func (l *lookup) answer(p named, answer validate.Lookup, start time.Time) {
 	l.client.recorder.LookedUp(string(answer.Existence), l.client.now().Sub(start))
+	l.set(p, answer)
+}
+
+func (l *lookup) set(p named, answer validate.Lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[p.key] = answer
@@ -141,7 +157,7 @@ func (l *lookup) answer(p named, answer validate.Lookup, start time.Time) {
 func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Lookup {
 	key := p.key
 	first := c.look(ctx, self, p, time.Time{})
-	if answer, ok := c.judge(ctx, p, first); ok {
+	if answer, ok := c.judge(ctx, self, p, first); ok {
 		return answer
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+secondCall {
@@ -149,21 +165,26 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 		if before, _ := c.memory.absent(key); before.IsZero() || first.at.Sub(before) < c.delay {
 			return unknown(reasonOnce)
 		}
+		if problem := c.confirm(ctx, self, p.ARN, first.at); problem != nil {
+			return c.unknown(ctx, p, problem)
+		}
 		return c.missing(key, first.arn)
 	}
-	waited := time.NewTimer(c.delay)
-	defer waited.Stop()
-	same, instead := c.searchList(ctx, self, p.ARN, first)
+	between, cancel := context.WithTimeout(ctx, c.delay)
+	defer cancel()
+	if problem := c.confirm(ctx, self, p.ARN, first.at); problem != nil {
+		return c.unknown(ctx, p, problem)
+	}
+	same, instead := c.searchList(between, self, p.ARN, first)
 	if same {
 		return c.exists(key)
 	}
-	select {
-	case <-waited.C:
-	case <-ctx.Done():
+	<-between.Done()
+	if ctx.Err() != nil {
 		return unknown(reasonOnce)
 	}
 	second := c.look(ctx, self, p, first.at.Add(c.delay))
-	if answer, ok := c.judge(ctx, p, second); ok {
+	if answer, ok := c.judge(ctx, self, p, second); ok {
 		return answer
 	}
 	if second.arn != "" {
@@ -173,11 +194,15 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 }
 
 // judge answers what one look is enough for.
-func (c *Client) judge(ctx context.Context, p named, s sighting) (validate.Lookup, bool) {
+func (c *Client) judge(ctx context.Context, self Identity, p named, s sighting) (validate.Lookup, bool) {
 	switch {
+	case s.problem != nil && s.problem.reason == reasonGarbage: // also the role of this name in another account
+		if failed := c.confirm(ctx, self, p.ARN, s.at); failed != nil && failed.reason == reasonChanged {
+			return c.unknown(ctx, p, failed), true
+		}
+		return c.unknown(ctx, p, s.problem), true
 	case s.problem != nil:
-		c.logProblem(ctx, p.Account, s.problem)
-		return unknown(s.problem.reason), true
+		return c.unknown(ctx, p, s.problem), true
 	case s.is(p.ARN):
 		return c.exists(p.key), true
 	}
@@ -194,6 +219,11 @@ func (c *Client) missing(key, instead string) validate.Lookup {
 	answer := validate.Lookup{Existence: validate.Missing, Instead: instead}
 	c.memory.keep(key, answer)
 	return answer
+}
+
+func (c *Client) unknown(ctx context.Context, p named, problem *problem) validate.Lookup {
+	c.logProblem(ctx, p.Account, problem)
+	return unknown(problem.why())
 }
 
 func unknown(reason string) validate.Lookup {
@@ -226,16 +256,15 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 		}
 		return s
 	}
-	late := sighting{problem: &problem{reason: reasonTimeout}}
 	if ctx.Err() != nil {
-		return late
+		return sighting{problem: &problem{reason: reasonTimeout}}
 	}
-	s, ok := c.looks.do(ctx, key, fetch)
-	if ok && s.problem == nil && !s.is(p.ARN) && s.at.Before(notBefore) {
-		s, ok = c.looks.do(ctx, key, fetch) // that was the first look of somebody else
+	s, problem := c.looks.do(ctx, key, fetch)
+	if problem == nil && s.problem == nil && !s.is(p.ARN) && s.at.Before(notBefore) {
+		s, problem = c.looks.do(ctx, key, fetch) // that was the first look of somebody else
 	}
-	if !ok {
-		return late
+	if problem != nil {
+		return sighting{problem: problem}
 	}
 	return s
 }

@@ -76,6 +76,13 @@ func (m *memory) keepAbsent(key string, at time.Time) {
 	m.store(key, e)
 }
 
+// forget empties the memory.
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.entries)
+}
+
 func (m *memory) store(key string, e entry) {
 	if m.entries == nil {
 		m.entries = make(map[string]entry)

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -28,6 +32,8 @@ const (
 	reasonRefused       = "AWS refused the question"
 	reasonOnce          = "not found once, and no time was left to look again"
 	reasonForeign       = "another partition"
+	reasonChanged       = "the credentials are of another account than before"
+	reasonPanicked      = "the guard failed while it asked" // as package admission says it
 )
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
@@ -38,18 +44,40 @@ type problem struct {
 	reason    string
 	code      string // AWS's own, such as AccessDenied
 	requestID string
+	host      string // that cannot be reached
 	detail    string // of a connection that failed: addresses, and no content
+	stack     string // of a panic
+}
+
+// why is the reason for those who cannot see the log.
+func (p *problem) why() string {
+	if p.reason == reasonUnreachable && p.host != "" {
+		return p.reason + ": " + p.host
+	}
+	return p.reason
 }
 
 // Error makes a problem an error for those who need one.
 func (p *problem) Error() string {
-	if p.code == "" {
-		return p.reason
+	text := p.why()
+	if p.code != "" {
+		text += " (" + p.code + ")"
 	}
-	return p.reason + " (" + p.code + ")"
+	if p.detail != "" {
+		text += ": " + p.detail
+	}
+	return text
 }
 
-var errPanicked = errors.New("the AWS SDK panicked")
+// panicked is the problem of a panic. Of its value there is the type and no content, which may be
+// anything, but for errors of the Go runtime.
+func panicked(value any) *problem {
+	detail := fmt.Sprintf("panic of %T", value)
+	if e, ok := value.(runtime.Error); ok {
+		detail = "panic: " + e.Error()
+	}
+	return &problem{reason: reasonPanicked, detail: detail, stack: string(debug.Stack())}
+}
 
 // credentialCodes are the errors by which IAM and STS refuse credentials, whatever is asked (IAM API
 // reference, "Common errors"). SignatureDoesNotMatch and RequestExpired are also what a wrong clock
@@ -68,12 +96,13 @@ var deniedCodes = map[string]bool{
 
 // problemOf sorts an error of the SDK.
 func problemOf(err error) *problem {
-	p := &problem{detail: detailOf(err)}
-	status := 0
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	p := &problem{detail: detailOf(err), host: hostOf(err)}
+	status := statusOf(err)
 	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		status, p.requestID = e.HTTPStatusCode(), shorten(e.ServiceRequestID())
-	} else if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		status = e.HTTPStatusCode()
+		p.requestID = shorten(e.ServiceRequestID())
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		p.code = shorten(api.ErrorCode())
@@ -97,12 +126,28 @@ func problemOf(err error) *problem {
 		p.reason = reasonTimeout
 	case status > 0:
 		p.reason = reasonGarbage
-	case errors.Is(err, errPanicked):
-		p.reason, p.detail = reasonGarbage, errPanicked.Error()
 	default:
 		p.reason = reasonUnreachable
 	}
 	return p
+}
+
+// statusOf returns the status of the answer, or 0 where there is none.
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok { // awshttp's wraps one
+		return e.HTTPStatusCode()
+	}
+	return 0
+}
+
+// hostOf returns whom a request was for that got no answer.
+func hostOf(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		if u, err := url.Parse(e.URL); err == nil {
+			return u.Host
+		}
+	}
+	return ""
 }
 
 func timedOut(err error) bool {
@@ -129,7 +174,10 @@ func shorten(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], 
 
 func (p *problem) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("reason", p.reason)}
-	for _, a := range []slog.Attr{slog.String("code", p.code), slog.String("request_id", p.requestID), slog.String("err", p.detail)} {
+	for _, a := range []slog.Attr{
+		slog.String("code", p.code), slog.String("request_id", p.requestID), slog.String("host", p.host),
+		slog.String("err", p.detail), slog.String("stack", p.stack),
+	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
 		}
@@ -139,7 +187,7 @@ func (p *problem) attrs() []slog.Attr {
 
 // logProblem says what goes wrong in an account, now and then.
 func (c *Client) logProblem(ctx context.Context, account string, p *problem) {
-	if !c.once(p.reason+" "+account, false) {
+	if !c.said.problem(p.reason + " " + account) {
 		return
 	}
 	attrs := p.attrs()

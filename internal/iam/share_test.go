@@ -3,10 +3,14 @@ package iam_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
@@ -79,9 +83,53 @@ func TestDeadlinesAreNotShared(t *testing.T) {
 	}
 }
 
+// TestSecondLookIsNotAnothersFirst has A, whose second look is due while B's first, which began before, is
+// under way. It does not find the role, which is made a moment later.
+func TestSecondLookIsNotAnothersFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.delay = 2 * time.Second })
+	w.aws.Answer("ListRoles", iamtest.AccessDenied())
+	noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
+	w.aws.Answer("GetRole", noSuchEntity, func(hw http.ResponseWriter, r *http.Request) {
+		for w.Waiting("role") < 2 && r.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		noSuchEntity(hw, r)
+		w.aws.Add(role)
+	}, nil)
+	var both sync.WaitGroup
+	both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // A
+	for w.aws.Count("GetRole") == 0 || w.Waiting("role") > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // B
+	both.Wait()
+	if n := w.aws.Count("GetRole"); n != 3 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// counting counts how many requests are under way at a time at most. The server cannot: it is not done
+// with a call when the Client is, or when the Client has given up.
+type counting struct {
+	client    aws.HTTPClient
+	now, most atomic.Int64
+}
+
+func (c *counting) Do(r *http.Request) (*http.Response, error) {
+	now := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
+	}
+	return c.client.Do(r)
+}
+
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	var atOnce counting
+	w := newWorld(t, func(w *world) {
+		w.change = func(cfg *aws.Config) { atOnce.client, cfg.HTTPClient = cfg.HTTPClient, &atOnce }
+	})
 	w.aws.Answer("GetRole", w.aws.Slow(20*time.Millisecond))
 	w.aws.Answer("GetUser", w.aws.Slow(20*time.Millisecond))
 	var arns []string
@@ -107,7 +155,7 @@ func TestConcurrency(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := w.aws.AtOnce(); n > iam.MaxCalls || n < iam.MaxCalls/2 {
+	if n := atOnce.most.Load(); n > iam.MaxCalls || n < iam.MaxCalls/2 {
 		t.Errorf("%d calls at once", n)
 	}
 }
@@ -191,9 +239,48 @@ func TestMemoryIsBounded(t *testing.T) {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::%012d:role/r", i))
 	}
 	w.lookupAll(t, ample, arns...)
-	if n := w.Said(); n > 256 {
+	if n := w.Said(); n != 256 {
 		t.Errorf("%d things said", n)
 	}
+	// Accounts take no place away from problems.
+	w.aws.Answer("GetRole", iamtest.AccessDenied())
+	w.lookup(t, ample, role)
+	if log := w.log.read(t); strings.Count(log, "AWS did not say") != 1 {
+		t.Errorf("%d problems are logged", strings.Count(log, "AWS did not say"))
+	}
+}
+
+// TestProblemsAreBounded has more accounts that fail than are remembered.
+func TestProblemsAreBounded(t *testing.T) {
+	t.Parallel()
+	var arns []string
+	w := newWorld(t, func(w *world) {
+		w.accounts = make(map[string]iam.Account)
+		for i := range 300 {
+			id := fmt.Sprintf("2222%08d", i)
+			w.accounts[id] = iam.Account{RoleARN: "arn:aws:iam::" + id + ":role/reader"}
+			arns = append(arns, "arn:aws:iam::"+id+":role/r")
+		}
+	})
+	logged := func(want int) {
+		t.Helper()
+		if n := strings.Count(w.log.read(t), "AWS did not say"); n != want {
+			t.Errorf("%d problems are logged, want %d", n, want)
+		}
+	}
+	w.lookupAll(t, ample, arns...) // nobody trusts the guard
+	logged(256)
+	w.aws.Answer("GetRole", iamtest.AccessDenied())
+	w.lookup(t, ample, role)
+	logged(256)
+	w.pass(5 * time.Minute)
+	w.lookup(t, ample, role)
+	logged(257)
+	if n := w.Said(); n != 1 {
+		t.Errorf("%d things are remembered", n)
+	}
+	w.lookup(t, ample, role)
+	logged(257)
 }
 
 // TestOneOfThousand has a review of many known principals and a new one.
@@ -210,6 +297,9 @@ func TestOneOfThousand(t *testing.T) {
 	known := w.lookupAll(t, ample, append(arns, role)...)
 	if n := w.aws.Count("GetRole") - before; n > 2 {
 		t.Errorf("%d calls", n)
+	}
+	if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at first, and before role is missing
+		t.Errorf("%d calls to STS", n)
 	}
 	is(t, known.Principals[role], missing)
 	is(t, known.Principals[arns[500]], exists)

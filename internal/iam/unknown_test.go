@@ -3,8 +3,10 @@ package iam_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +33,11 @@ func TestUnknown(t *testing.T) {
 		"throttled by a proxy":    {[]iamtest.Answer{iamtest.Text(http.StatusTooManyRequests, "slow down")}, "throttled", ""},
 		"failed":                  {[]iamtest.Answer{iamtest.Failed()}, "AWS failed", "code=ServiceFailure"},
 		"failed, no XML":          {[]iamtest.Answer{iamtest.Text(http.StatusBadGateway, "<html>bad gateway")}, "AWS failed", ""},
-		"NoSuchEntity of a 500":   {[]iamtest.Answer{iamtest.Text(http.StatusNotFound, "<html>NoSuchEntity</html>")}, "AWS refused the question", ""},
+		"NoSuchEntity of a 403":   {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "NoSuchEntity", "")}, "AWS refused the question", "code=NoSuchEntity"},
+		"NoSuchEntity of a 500":   {[]iamtest.Answer{iamtest.Error(http.StatusInternalServerError, "NoSuchEntity", "")}, "AWS failed", "code=NoSuchEntity"},
+		"NoSuchEntity of a 503":   {[]iamtest.Answer{iamtest.Error(http.StatusServiceUnavailable, "NoSuchEntity", "")}, "AWS failed", "code=NoSuchEntity"},
+		"NoSuchEntity of a 200":   {[]iamtest.Answer{iamtest.Error(http.StatusOK, "NoSuchEntity", "")}, "AWS gave an answer that makes no sense", ""},
+		"NoSuchEntity, no XML":    {[]iamtest.Answer{iamtest.Text(http.StatusNotFound, "<html>NoSuchEntity</html>")}, "AWS refused the question", ""},
 		"expired":                 {[]iamtest.Answer{iamtest.Expired()}, "the credentials are expired or not valid", "code=ExpiredToken"},
 		"unknown key":             {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "InvalidClientTokenId", "")}, "the credentials are expired or not valid", ""},
 		"other error":             {[]iamtest.Answer{iamtest.Error(http.StatusBadRequest, "ValidationError", iamtest.SecretKey)}, "AWS refused the question", "code=ValidationError"},
@@ -43,7 +49,7 @@ func TestUnknown(t *testing.T) {
 		"another role":            {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:role/other")}, "AWS gave an answer that makes no sense", ""},
 		"another account":         {[]iamtest.Answer{roleNamed("arn:aws:iam::444455556666:role/team")}, "AWS gave an answer that makes no sense", ""},
 		"a user":                  {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:user/team")}, "AWS gave an answer that makes no sense", ""},
-		"closed":                  {[]iamtest.Answer{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }}, "AWS cannot be reached", ""},
+		"closed":                  {[]iamtest.Answer{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }}, "AWS cannot be reached: HOST", "host=127.0.0.1:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -51,9 +57,10 @@ func TestUnknown(t *testing.T) {
 			w.aws.Add(role)
 			w.aws.Answer("GetRole", c.answers...)
 			w.aws.Answer("ListRoles", iamtest.AccessDenied())
-			is(t, w.lookup(t, ample, role), unknown(c.want))
+			is(t, w.lookup(t, ample, role), unknown(strings.Replace(c.want, "HOST", strings.TrimPrefix(w.aws.URL, "http://"), 1)))
 			w.counts(t, 0, map[string]int{"unknown": 1})
-			if log := w.log.read(t); !strings.Contains(log, `reason="`+c.want) && !strings.Contains(log, "reason="+c.want) || !strings.Contains(log, c.log) {
+			reason, _, _ := strings.Cut(c.want, ":")
+			if log := w.log.read(t); !strings.Contains(log, `reason="`+reason) && !strings.Contains(log, "reason="+reason) || !strings.Contains(log, c.log) {
 				t.Errorf("log: %s", log)
 			}
 			// It is not remembered, and said once.
@@ -119,9 +126,12 @@ func TestRefusedConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t, func(w *world) { w.endpoint = "http://" + listener.Addr().String() })
-	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached"))
+	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached: "+listener.Addr().String()))
 	if log := w.log.read(t); !strings.Contains(log, "connection refused") {
 		t.Errorf("log: %s", log)
+	}
+	if _, err := w.Identity(t.Context()); err == nil || err.Error() != fmt.Sprintf("AWS cannot be reached: %s: dial tcp %[1]s: connect: connection refused", listener.Addr()) {
+		t.Errorf("got %v", err)
 	}
 	w.counts(t, 0, map[string]int{"unknown": 1})
 }
@@ -129,7 +139,7 @@ func TestRefusedConnection(t *testing.T) {
 func TestUnknownCertificate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.endpoint = newTLSProxy(t, w.aws) })
-	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached"))
+	is(t, w.lookup(t, ample, role), unknown("AWS cannot be reached: "+strings.TrimPrefix(w.endpoint, "https://")))
 	if log := w.log.read(t); !strings.Contains(log, "certificate signed by unknown authority") {
 		t.Errorf("log: %s", log)
 	}
@@ -155,13 +165,65 @@ func TestPanic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.change = func(cfg *aws.Config) { cfg.HTTPClient = panicking{} } })
 	for range 20 { // more than there are slots
-		is(t, w.lookup(t, ample, role), unknown("AWS gave an answer that makes no sense"))
+		is(t, w.lookup(t, ample, role), unknown(failed))
+	}
+	if log := w.log.read(t); !strings.Contains(log, `err="panic of string"`) || !strings.Contains(log, "unknown_test.go") {
+		t.Errorf("log: %s", log)
 	}
 }
 
+const failed = "the guard failed while it asked"
+
 type panicking struct{}
 
-func (panicking) Do(*http.Request) (*http.Response, error) { panic("broken") }
+func (panicking) Do(*http.Request) (*http.Response, error) { panic(iamtest.SecretKey) }
+
+// TestPanicBesideTheSDK has panics in goroutines where nobody but the Client catches them.
+func TestPanicBesideTheSDK(t *testing.T) {
+	t.Parallel()
+	t.Run("in a shared look", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, func(w *world) { w.clock = func() { panicIn(".(*Client).find(") } })
+		w.aws.Add(role)
+		together(t, w, 10, unknown(failed))
+		if log := w.log.read(t); strings.Count(log, "\n") != 1 || !strings.Contains(log, "index out of range") || !strings.Contains(log, "(*Client).find") || !strings.Contains(log, "account=111122223333") {
+			t.Errorf("log: %s", log)
+		}
+		w.Announce(cancelled(t))
+	})
+	t.Run("in the question who asks", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, func(w *world) { w.clock = func() { panicIn(".(*Client).getCallerIdentity(") } })
+		is(t, w.lookup(t, ample, role), unknown(failed))
+	})
+	t.Run("in a worker", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.recorder.broken = true
+		w.aws.Add(role)
+		known := w.lookupAll(t, ample, role, "arn:aws:iam::111122223333:role/gone", "arn:aws:iam::111122223333:root")
+		is(t, known.Principals[role], unknown(failed))
+		is(t, known.Principals["arn:aws:iam::111122223333:role/gone"], unknown(failed))
+		is(t, known.Principals["arn:aws:iam::111122223333:root"], exists)
+		if log := w.log.read(t); !strings.Contains(log, "index out of range") {
+			t.Errorf("log: %s", log)
+		}
+	})
+}
+
+// panicIn panics where a function is running.
+func panicIn(function string) {
+	if strings.Contains(string(debug.Stack()), function) {
+		_ = []int{}[len(function)]
+	}
+}
+
+func cancelled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
 
 // TestIdentityUnknown has an STS that does not say who asks: nothing can be known then.
 func TestIdentityUnknown(t *testing.T) {

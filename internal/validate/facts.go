@@ -27,7 +27,7 @@ type Change struct {
 	Requester Requester
 	// Now is the time of the request; a break-glass value for a deletion is bound to it.
 	Now time.Time
-	// IAM is what IAM knows of the new principals; see [Reading].
+	// IAM is what IAM knows of the changed principals; see [Reading].
 	IAM IAM
 }
 
@@ -101,7 +101,7 @@ type Policy struct {
 	AccessEntries []string
 	// OverrideGroups are the groups whose members may break the glass; none means system:masters.
 	OverrideGroups []string
-	// IAMMode says what becomes of a new principal that IAM does not have: Deny refuses the change, Warn
+	// IAMMode says what becomes of a changed principal that IAM does not have: Deny refuses the change, Warn
 	// warns, and Off or nothing does not ask.
 	IAMMode Severity
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Reading is a change whose texts are decoded. Between [Read] and [Reading.Judge] IAM can be asked
-// about the principals that it adds.
+// about the principals that it adds or gives more.
 type Reading struct {
 	judgement *judgement
 	// decoded says that there is content to judge: that of the two versions differs.
@@ -33,24 +33,25 @@ func Read(c Change, policy Policy) *Reading {
 	return r
 }
 
-// NewPrincipals returns the roles and users that the change lets in and that the old version does not
-// hold, however it wrote them: whoever repairs an entry has not chosen its principal. They are what IAM is to be
-// asked about, each once, in the order of the entries; none where the policy does not ask IAM.
-func (r *Reading) NewPrincipals() (list []awsauth.ARN) {
+// ChangedPrincipals returns the roles and users that the change lets in and that the old version does not
+// hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get more
+// groups. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
+// does not ask IAM.
+func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.judgement.change, r.judgement.policy
 	if policy.IAMMode == "" || policy.IAMMode == Off || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
 	held := holder{old: c.Old}
 	for _, a := range r.judgement.access {
-		if !a.New || len(a.After) == 0 {
+		if len(a.After) == 0 || !a.New && len(a.Gained) == 0 {
 			continue
 		}
 		arn, err := a.After[0].Principal()
 		if err != nil || arn.Service != "iam" || arn.Resource == "root" {
 			continue // root always exists, and IAM knows no federated users
 		}
-		if !held.names(arn) {
+		if !a.New || !held.names(arn) {
 			list = append(list, arn)
 		}
 	}
@@ -58,7 +59,8 @@ func (r *Reading) NewPrincipals() (list []awsauth.ARN) {
 }
 
 // holder tells which principals the texts of a version name, also where the authenticator does not
-// read them: below a misspelt key, in a section that does not parse, with a role's path, as a session.
+// read them: below a misspelt key, in a section that does not parse, with a role's path, as a session; but not
+// in a comment.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // its texts, in lower case; nil before they are needed
@@ -95,8 +97,12 @@ func (h *holder) names(arn awsauth.ARN) bool {
 }
 
 func (h *holder) add(text string) {
-	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'[]{}", r) }) {
-		if len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
+	comment := false
+	for word := range strings.FieldsFuncSeq(strings.ReplaceAll(text, "\n", " \n "), func(r rune) bool { return strings.ContainsRune(" \t\r\"'[]{}", r) }) {
+		if word == "\n" || word[0] == '#' {
+			comment = word[0] == '#'
+		}
+		if comment || len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
 			continue
 		}
 		arn, err := awsauth.ParseARN(strings.TrimRight(word, ","))
@@ -110,7 +116,7 @@ func (h *holder) add(text string) {
 	}
 }
 
-// Judge runs the rules and decides. What IAM knows of the new principals is handed in; of those that
+// Judge runs the rules and decides. What IAM knows of the changed principals is handed in; of those that
 // it does not hold nothing is said.
 func (r *Reading) Judge(iam IAM) Verdict {
 	r.judgement.change.IAM, r.pass.Change.IAM = iam, iam

@@ -15,7 +15,7 @@ import (
 const iamPrefix = "arn:aws:iam::111122223333:"
 
 // IAM is asked about what the change has brought in, and about nothing else.
-func TestNewPrincipals(t *testing.T) {
+func TestChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	entry := func(resource string) string {
 		return "- {rolearn: '" + iamPrefix + resource + "', username: u, groups: [g]}\n"
@@ -27,7 +27,11 @@ func TestNewPrincipals(t *testing.T) {
 	}{
 		{"one of many is new", entry("role/a") + entry("role/b"), entry("role/a") + entry("role/c") + entry("role/b"), []string{"role/c"}},
 		{"entries go", entry("role/a") + entry("role/b"), entry("role/a"), nil},
-		{"groups change", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [h]}", nil},
+		{"groups are gained", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", []string{"role/a"}},
+		{"groups are lost", "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", entry("role/a"), nil},
+		{"a username changes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: v, groups: [g]}", nil},
+		{"a comment names nobody", "# " + entry("role/a"), entry("role/a"), []string{"role/a"}},
+		{"a comment ends with its line", entry("role/b") + "#x\n" + "- {rolarn: " + iamPrefix + "role/a} # why\n", entry("role/b") + entry("role/a"), nil},
 		{"another case", entry("role/a"), entry("role/A"), nil},
 		{"another account", entry("role/a"), "- {rolearn: 'arn:aws:iam::444455556666:role/a', username: u, groups: [g]}\n", []string{"arn:aws:iam::444455556666:role/a"}},
 		{"a user below another path", entry("user/a/x"), entry("user/b/x"), []string{"user/b/x"}},
@@ -50,7 +54,7 @@ func TestNewPrincipals(t *testing.T) {
 					want = tt.want
 				}
 				var got []string
-				for _, arn := range validate.Read(change, validate.Policy{IAMMode: mode}).NewPrincipals() {
+				for _, arn := range validate.Read(change, validate.Policy{IAMMode: mode}).ChangedPrincipals() {
 					text := arn.String()
 					if len(text) > len(iamPrefix) && text[:len(iamPrefix)] == iamPrefix {
 						text = text[len(iamPrefix):]
@@ -66,7 +70,7 @@ func TestNewPrincipals(t *testing.T) {
 }
 
 // So many new principals are asked about that the old text is read otherwise than for one.
-func TestManyNewPrincipals(t *testing.T) {
+func TestManyChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	var oldText, newText strings.Builder
 	for i := range 50 {
@@ -74,14 +78,14 @@ func TestManyNewPrincipals(t *testing.T) {
 		fmt.Fprintf(&newText, "- {rolearn: '%srole/old-%d', username: u}\n- {rolearn: '%srole/new-%d', username: u}\n", iamPrefix, i, iamPrefix, i)
 	}
 	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
-	list := validate.Read(change, validate.Policy{IAMMode: validate.Warn}).NewPrincipals()
+	list := validate.Read(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
 	if len(list) != 50 || slices.ContainsFunc(list, func(arn awsauth.ARN) bool { return strings.HasPrefix(arn.Name(), "old") }) {
 		t.Errorf("asked about %d: %v", len(list), list)
 	}
 }
 
 // Where both rules that need IAM are off, nobody is asked about.
-func TestNewPrincipalsOfRulesThatAreOff(t *testing.T) {
+func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	t.Parallel()
 	change := validate.Change{Operation: validate.Create, New: rolesObject("- {rolearn: '" + iamPrefix + "role/a', username: u, groups: [g]}\n")}
 	for _, tt := range []struct {
@@ -92,7 +96,7 @@ func TestNewPrincipalsOfRulesThatAreOff(t *testing.T) {
 		{map[string]validate.Severity{"principal-unverified": validate.Off}, 1},
 		{map[string]validate.Severity{"principal-missing": validate.Off, "principal-unverified": validate.Off}, 0},
 	} {
-		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).NewPrincipals(); len(got) != tt.want {
+		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
 			t.Errorf("rules %v: %d principals, want %d", tt.rules, len(got), tt.want)
 		}
 	}

@@ -12,7 +12,7 @@ var principalMissing = &Rule{
 	Scope:    OfChange,
 	Title:    "IAM does not have the principal",
 	Doc: `
-IAM says that a role or user which the change adds does not exist, so nobody can log in as it. Often a
+IAM says that a role or user which the change adds, or gives more groups, does not exist, so nobody can log in as it. Often a
 letter is wrong, or IAM Identity Center has made the role of a permission set anew with another
 suffix. Whoever creates a principal of this name later gets the entry's access.
 
@@ -20,10 +20,12 @@ The rule runs only where iam.mode asks IAM: with deny it refuses the change, wit
 must have said it twice, at least a second apart, because a new role is not known everywhere at once;
 anything else that IAM answers, or no answer, is no finding of this rule but of
 [principal-unverified](principal-unverified.md). Roles are looked up by name, users by name and path. A
-principal that the old version names already, in whatever way, is not looked up, and a repair is never
-refused: aws-auth that is made anew, the first entry with an admin group, the first of a node, a protected principal.
+principal that the old version names already, in whatever way but a comment, is looked up only when it gets more
+groups, and then is a warning. A repair is never refused: a change that makes aws-auth anew, or brings the first
+entry with an admin group, the first of a node, or a group of a protected principal.
 
-Write the name as IAM shows it, create the principal first, or leave the entry out.`,
+Write the name as IAM shows it, create the principal first, or leave the entry out. Where IAM is wrong, set iam.mode to
+warn, or break the glass.`,
 	Source: "IAM API reference, GetRole and GetUser, NoSuchEntity; IAM user guide, \"Troubleshoot IAM\": changes are not always immediately visible",
 	Check:  checkPrincipalMissing,
 }
@@ -42,17 +44,16 @@ func checkPrincipalMissing(p *Pass) {
 			hint = "write " + l.Instead
 		}
 		say := report
-		if slices.ContainsFunc(p.Policy.Protected, func(pr Protected) bool {
-			return awsauth.PrincipalKey(pr.ARN) == awsauth.PrincipalKey(c.ARN)
-		}) {
-			say = p.Warnf
+		if !c.New {
+			say = p.Warnf // the entry stood there before
 		}
 		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so nobody can log in as it", c.ARN)
 	})
 }
 
-// repairs reports whether the change gives the cluster what it had none of: aws-auth itself,
-// somebody with an admin group, or a role for nodes.
+// repairs reports whether the change gives the cluster what it had none of: aws-auth itself, somebody with an
+// admin group, a role for nodes, or a group of a protected principal. Whatever else is in it, such as all of an
+// earlier version, it is not held up.
 func (p *Pass) repairs() bool {
 	if p.Change.Operation == Create {
 		return true
@@ -62,7 +63,13 @@ func (p *Pass) repairs() bool {
 	}
 	_, was := p.admins(p.Old)
 	_, is := p.admins(p.New)
-	return was == never && is > never || !hasNodes(p.Old) && hasNodes(p.New)
+	if was == never && is > never || !hasNodes(p.Old) && hasNodes(p.New) {
+		return true
+	}
+	return slices.ContainsFunc(p.Policy.Protected, func(protected Protected) bool {
+		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
+		return slices.ContainsFunc(protected.Groups, func(group string) bool { return protected.gets(after, group) > protected.gets(before, group) })
+	})
 }
 
 func hasNodes(m *awsauth.Map) bool {
@@ -78,7 +85,7 @@ func (p *Pass) lookups(each func(c *awsauth.AccessChange, l Lookup)) {
 	}
 	for i := range p.Access {
 		c := &p.Access[i]
-		if !c.New || len(c.After) == 0 {
+		if len(c.After) == 0 || !c.New && len(c.Gained) == 0 {
 			continue
 		}
 		if arn, err := c.After[0].Principal(); err == nil {

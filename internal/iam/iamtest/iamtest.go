@@ -55,8 +55,6 @@ type Server struct {
 	trusted   map[string]string // external ids by the role that may be assumed
 	answers   map[string][]Answer
 	calls     []Call
-	inFlight  int
-	most      int
 	issued    int
 }
 
@@ -212,13 +210,6 @@ func (s *Server) Count(actions ...string) int {
 		n += len(s.Calls(action))
 	}
 	return n
-}
-
-// AtOnce returns how many calls were under way at a time at most.
-func (s *Server) AtOnce() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.most
 }
 
 func isUser(arn string) bool { return strings.Contains(arn, ":user/") }

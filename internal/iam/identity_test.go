@@ -1,0 +1,173 @@
+package iam_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/iam"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+)
+
+const changed = "the credentials are of another account than before"
+
+// moving is a world whose credentials can become those of the account 444455556666.
+func moving(t *testing.T, options ...func(*world)) (w *world, move func()) {
+	t.Helper()
+	const otherKey = "ASIAOTHEROTHEROTHER1"
+	var moved atomic.Bool
+	w = newWorld(t, append(options, func(w *world) {
+		w.change = func(cfg *aws.Config) {
+			cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				c := aws.Credentials{AccessKeyID: iamtest.AccessKey, SecretAccessKey: iamtest.SecretKey, SessionToken: iamtest.SessionToken}
+				if moved.Load() {
+					c.AccessKeyID = otherKey
+				}
+				return c, nil
+			})
+		}
+	})...)
+	w.aws.Caller(otherKey, "arn:aws:sts::444455556666:assumed-role/guard/pod")
+	w.aws.Add(role, foreign)
+	return w, func() { moved.Store(true) }
+}
+
+// TestIdentityChanges has roles that exist, and credentials that find nothing in their account any more.
+func TestIdentityChanges(t *testing.T) {
+	t.Parallel()
+	const other = "arn:aws:iam::111122223333:role/other"
+	w, move := moving(t)
+	w.aws.Add(other)
+	is(t, w.lookup(t, ample, role), exists)
+	is(t, w.lookup(t, ample, foreign), unknown("no access to account 444455556666 is configured"))
+	move()
+	is(t, w.lookup(t, ample, role), exists) // it was
+	is(t, w.lookup(t, ample, other), unknown(changed))
+	if log := w.log.read(t); !strings.Contains(log, "identity=arn:aws:sts::444455556666:assumed-role/guard/pod account=444455556666 partition=aws") {
+		t.Errorf("log: %s", log)
+	}
+	is(t, w.lookup(t, ample, other), unknown("no access to account 111122223333 is configured"))
+	is(t, w.lookup(t, ample, foreign), exists)
+	if n := w.aws.Count("GetCallerIdentity"); n != 2 {
+		t.Errorf("asked %d times who asks", n)
+	}
+}
+
+// TestIdentityChangesToTheSameName has a role of the same name in the other account.
+func TestIdentityChangesToTheSameName(t *testing.T) {
+	t.Parallel()
+	w, move := moving(t)
+	if _, err := w.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	move()
+	is(t, w.lookup(t, ample, role), unknown(changed))
+	is(t, w.lookup(t, ample, role), unknown("no access to account 111122223333 is configured"))
+}
+
+func TestIdentityChangesUnnoticed(t *testing.T) {
+	t.Parallel()
+	w, move := moving(t, func(w *world) {
+		w.accounts = map[string]iam.Account{"111122223333": {RoleARN: "arn:aws:iam::111122223333:role/reader"}}
+	})
+	w.aws.Trust("arn:aws:iam::111122223333:role/reader", "")
+	is(t, w.lookup(t, ample, role), exists)
+	move()
+	w.pass(10 * time.Minute)
+	is(t, w.lookup(t, ample, foreign), exists)
+	before := w.aws.Count("GetRole")
+	is(t, w.lookup(t, ample, role), exists) // asked anew: with the change the memory is gone
+	if n := w.aws.Count("GetRole"); n != before+1 {
+		t.Errorf("%d calls, %d before", n, before)
+	}
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
+}
+
+// TestIdentityChangesBetweenReviews has budgets that are too short for two looks.
+func TestIdentityChangesBetweenReviews(t *testing.T) {
+	t.Parallel()
+	w, move := moving(t, func(w *world) { w.delay = 10 * time.Second })
+	const short = 5 * time.Second
+	if _, err := w.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	move()
+	w.aws.Remove(foreign)
+	is(t, w.lookup(t, short, role), unknown("not found once, and no time was left to look again"))
+	w.pass(10 * time.Second)
+	is(t, w.lookup(t, short, role), unknown(changed))
+}
+
+func TestUniqueIDOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	w, move := moving(t)
+	if got := uniqueID(t, w, role); got != "AROA exists <nil>" {
+		t.Errorf("got %q", got)
+	}
+	move()
+	w.aws.Remove(foreign)
+	if got := uniqueID(t, w, role); got != " unknown "+changed {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestIdentityCannotBeConfirmed has an STS that fails later: what exists is known, and nothing is missing.
+func TestIdentityCannotBeConfirmed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func(*iamtest.Server) iamtest.Answer
+		want   string
+	}{
+		"fails": {func(*iamtest.Server) iamtest.Answer { return iamtest.Failed() }, "AWS failed"},
+		"hangs": {(*iamtest.Server).Hang, "no answer in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.aws.Add(role)
+			if _, err := w.Identity(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.aws.Answer("GetCallerIdentity", c.answer(w.aws))
+			is(t, w.lookup(t, 3*time.Second, "arn:aws:iam::111122223333:role/gone"), unknown(c.want))
+			w.pass(10 * time.Minute)
+			is(t, w.lookup(t, 5*time.Second, role), exists)
+			before := w.aws.Count("GetCallerIdentity")
+			w.pass(30 * time.Second) // it is not asked again and again
+			is(t, w.lookup(t, ample, role), exists)
+			if n := w.aws.Count("GetCallerIdentity"); n != before {
+				t.Errorf("asked %d times, %d before", n, before)
+			}
+			w.aws.Answer("GetCallerIdentity")
+			w.pass(30 * time.Second)
+			is(t, w.lookup(t, ample, role), exists)
+			if n := w.aws.Count("GetCallerIdentity"); n != before+1 {
+				t.Errorf("asked %d times, %d before", n, before)
+			}
+			is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
+		})
+	}
+}
+
+// TestConfirmationsAreShared has many that are missing at a time.
+func TestConfirmationsAreShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.aws.Answer("ListRoles", iamtest.AccessDenied())
+	w.aws.Answer("GetCallerIdentity", nil, w.aws.Slow(delay))
+	var arns []string
+	for i := range 60 {
+		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
+	}
+	for _, answer := range w.lookupAll(t, ample, arns...).Principals {
+		is(t, answer, missing)
+	}
+	if n := w.aws.Count("GetCallerIdentity"); n > 10 {
+		t.Errorf("asked %d times who asks", n)
+	}
+}
