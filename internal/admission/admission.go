@@ -55,6 +55,11 @@ type Options struct {
 	// Directory is asked for the principals that a change adds, where the policy wants it. Without one
 	// nothing is known of them.
 	Directory Directory
+	// Journal is told of changes. The default keeps nothing.
+	Journal Journal
+	// Self is the user that the guard is to the API server, empty where it is not known. A deletion that it
+	// asks for as a dry run is its own test: it is answered like any other and not counted.
+	Self func() string
 	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
@@ -70,13 +75,22 @@ type Handler struct {
 	large    chan struct{} // for every large body that is read or held
 	readers  chan struct{} // for every body that is read
 
+	journal   Journal
+	self      func() string
 	directory Directory
-	waiting   chan struct{} // holds an element for every review that waits for the directory
+	// They hold an element for every review that waits for the directory.
+	waiting, waitingLarge chan struct{}
 }
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self}
+	if h.journal == nil {
+		h.journal = forgetful{}
+	}
+	if h.self == nil {
+		h.self = func() string { return "" }
+	}
 	if h.policy == nil {
 		h.policy = func() validate.Policy { return validate.Policy{} }
 	}
@@ -95,7 +109,7 @@ func New(o Options) *Handler {
 	h.slots = make(chan struct{}, o.Concurrency)
 	h.large = make(chan struct{}, o.Concurrency)
 	h.readers = make(chan struct{}, maxReaders)
-	h.waiting = make(chan struct{}, maxWaiting)
+	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }
 

@@ -141,7 +141,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := judge(ctx, &turn{h.slots}, review.Request)
+	response := judge(ctx, &turn{h.slots, len(body) > smallBody}, review.Request)
 	return encode(review.TypeMeta, response), nil
 }
 

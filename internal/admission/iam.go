@@ -2,6 +2,9 @@ package admission
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -16,11 +19,14 @@ type Directory interface {
 }
 
 // maxWaiting bounds the reviews that wait for the Directory, each of which holds its objects. One more
-// does not wait.
+// does not wait. Of those with a large body one fewer waits than can be read at a time.
 const maxWaiting = 16
 
 // turn is a review's place among those that are judged. A nil turn is none.
-type turn struct{ slots chan struct{} }
+type turn struct {
+	slots chan struct{}
+	large bool // its body keeps one of the few places for such
+}
 
 // pause gives the place to others while a function waits, so that a Directory that hangs delays
 // nobody whom it has nothing to say about.
@@ -32,36 +38,46 @@ func (t *turn) pause(wait func()) {
 	wait()
 }
 
-// ask looks up the principals that a change adds: in at most half of the time that is left, so that
-// the answer still arrives. EKS is not kept waiting.
-func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, policy validate.Policy, r validate.Requester) validate.IAM {
-	if h.directory == nil || policy.IAMMode == "" || policy.IAMMode == validate.Off || r.IsEKS() {
+// ask looks up the principals that a change adds or gives more: in at most half of the time that is left, so
+// that the answer still arrives. EKS is not kept waiting, and the guard, which puts back what was lost, is not stopped.
+func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, policy validate.Policy, r validate.Requester) (known validate.IAM) {
+	if h.directory == nil || policy.IAMMode == "" || policy.IAMMode == validate.Off || r.IsEKS() || r.Username != "" && r.Username == h.self() {
 		return validate.IAM{}
 	}
-	principals := reading.NewPrincipals()
+	principals := reading.ChangedPrincipals()
+	defer func() {
+		if p := recover(); p != nil { // no reason to refuse what has nothing to do with IAM
+			h.recorder.Panicked(validate.InternalError)
+			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
+			known = unasked(principals, "the guard failed while it asked")
+		}
+	}()
 	if len(principals) == 0 {
 		return h.directory.Lookup(ctx, nil)
 	}
+	waiting := h.waiting
+	if t != nil && t.large {
+		waiting = h.waitingLarge
+	}
 	select {
-	case h.waiting <- struct{}{}:
-		defer func() { <-h.waiting }()
+	case waiting <- struct{}{}:
+		defer func() { <-waiting }()
 	default:
-		return unasked(principals)
+		return unasked(principals, "too many reviews wait for IAM")
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	var known validate.IAM
 	t.pause(func() { known = h.directory.Lookup(ctx, principals) })
 	return known
 }
 
-func unasked(principals []awsauth.ARN) validate.IAM {
+func unasked(principals []awsauth.ARN, why string) validate.IAM {
 	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(principals))}
 	for _, arn := range principals {
-		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: "too many reviews wait for IAM"}
+		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: why}
 	}
 	return known
 }

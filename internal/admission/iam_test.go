@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,13 +67,14 @@ func TestDirectory(t *testing.T) {
 		{"off", validate.Off, validate.Missing, adds, false, true, "", nil},
 		{"nothing said is off", "", validate.Missing, adds, false, true, "", nil},
 		{"an entry goes", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
+		{"the guard puts back", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "guard" }), false, true, "", nil},
 		{"EKS does not wait", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), eks), false, true, "", nil},
 		{"who is only observed does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := &directory{existence: tt.exists}
-			h := admission.New(admission.Options{Directory: d, Policy: func() validate.Policy { return validate.Policy{IAMMode: tt.mode} }})
+			h := admission.New(admission.Options{Directory: d, Self: func() string { return "guard" }, Policy: func() validate.Policy { return validate.Policy{IAMMode: tt.mode} }})
 			answer := h.Review
 			if tt.observe {
 				answer = h.Observe
@@ -124,3 +126,56 @@ func TestDirectoryHangs(t *testing.T) {
 		post(adds, 2*time.Second, "it hangs") // their places are free again
 	})
 }
+
+// One of the places for large bodies stays free of those that wait.
+func TestDirectoryHangsWithLargeBodies(t *testing.T) {
+	t.Parallel()
+	large := entries(1500)
+	adds := asReview(t, request("UPDATE", configMap(admin+large), configMap(admin+large+team)))
+	removes := asReview(t, request("UPDATE", configMap(admin+large+team), configMap(admin+large)))
+	if len(adds) < 128<<10 {
+		t.Fatalf("%d bytes are not large", len(adds))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{existence: validate.Unknown, hangs: true}
+		h := admission.New(admission.Options{Directory: d, Concurrency: 2, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
+		start := time.Now()
+		post := func(body string) (took time.Duration) {
+			if answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(body)); status != 200 || !answer.Response.Allowed {
+				t.Errorf("status %d: %+v", status, answer.Response)
+			}
+			return time.Since(start)
+		}
+		var waiting sync.WaitGroup
+		waiting.Go(func() { post(adds) })
+		synctest.Wait()
+		if took := post(adds); took > 0 {
+			t.Errorf("a second one waits %s", took)
+		}
+		if took := post(removes); took > 0 {
+			t.Errorf("a removal waits %s", took)
+		}
+		waiting.Wait()
+	})
+}
+
+// A Directory that panics is no reason to refuse.
+func TestDirectoryPanics(t *testing.T) {
+	t.Parallel()
+	recorded := &counts{}
+	h := admission.New(admission.Options{Directory: panics{}, Recorder: recorded, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
+	for _, r := range []*admissionv1.AdmissionRequest{
+		request("UPDATE", configMap(admin), configMap(admin+team)), request("UPDATE", configMap(admin+team), configMap(admin)),
+	} {
+		if response := h.Review(t.Context(), r); !response.Allowed {
+			t.Errorf("refused: %v", response.Result)
+		}
+	}
+	if !slices.Contains(recorded.events, "panicked internal-error") {
+		t.Errorf("metrics: %q", recorded.events)
+	}
+}
+
+type panics struct{}
+
+func (panics) Lookup(context.Context, []awsauth.ARN) validate.IAM { panic("no") }

@@ -25,8 +25,10 @@ type outcome struct {
 	observed  bool // it could not be refused
 	access    []awsauth.AccessChange
 	failures  []validate.RuleFailure
-	err       error  // why the change could not be judged
-	stack     []byte // where err is a panic
+	// The objects; nil where there is none, where they are the same beyond doubt, or cannot be read.
+	before, after *configMap
+	err           error  // why the change could not be judged
+	stack         []byte // where err is a panic
 }
 
 // Review answers one admission request. What cannot be judged is refused. Judging neither waits nor
@@ -46,6 +48,7 @@ func (h *Handler) review(ctx context.Context, t *turn, req *admissionv1.Admissio
 	if observe {
 		o.observe()
 	}
+	h.journalize(req, &o, start)
 	h.record(ctx, req, &o, h.now().Sub(start))
 	o.response.UID = req.UID
 	return o.response
@@ -53,11 +56,13 @@ func (h *Handler) review(ctx context.Context, t *turn, req *admissionv1.Admissio
 
 // decide never panics: a panic refuses the change like any other failure.
 func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.AdmissionRequest, now time.Time, policy func() validate.Policy) (o outcome) {
+	var before, after *configMap
 	defer func() {
 		if p := recover(); p != nil {
 			o = failed(req, fmt.Errorf("panic: %v", p))
 			o.stack = debug.Stack()
 		}
+		o.before, o.after = before, after
 	}()
 	concerned, err := concerns(req)
 	switch {
@@ -71,8 +76,7 @@ func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.Admissio
 	if len(req.Object.Raw) > maxObject && !requester(req).IsEKS() {
 		return failed(req, fmt.Errorf("the object takes %d bytes as JSON, and %d are allowed: a later review of it could not be read", len(req.Object.Raw), maxObject))
 	}
-	before, after, err := readObjects(req)
-	if err != nil {
+	if before, after, err = readObjects(req); err != nil {
 		return failed(req, err)
 	}
 	if before != nil && after != nil && before.equal(after) {

@@ -17,6 +17,7 @@ type configuration struct {
 	recorder *metrics.Recorder
 	log      *slog.Logger
 
+	used    func() // is called when another configuration is in use; may be nil
 	inUse   atomic.Pointer[generation]
 	refused atomic.Bool // the newest file is not in use
 }
@@ -52,12 +53,15 @@ func (c *configuration) use(number int, cfg *config.Config) {
 // policy is what a review is judged by.
 func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy }
 
+// current is the configuration itself.
+func (c *configuration) current() *config.Config { return c.inUse.Load().config }
+
 // attrs describe the configuration in the log, without whom it protects.
 func (c *configuration) attrs() []any {
 	g := c.inUse.Load()
 	return []any{
 		"generation", g.number, "mode", string(g.config.Mode), "protected", len(g.config.Protected), "admin_groups", g.config.AdminGroups,
-		"access_entries", len(g.config.AccessEntries), "override_groups", g.config.Overrides.Groups, "rules", g.config.Rules,
+		"access_entries", len(g.config.AccessEntries), "override_groups", g.config.Overrides.Groups, "rules", g.config.Rules, "iam_mode", string(g.config.IAM.Mode),
 	}
 }
 
@@ -82,6 +86,9 @@ func (c *configuration) changed(cfg *config.Config, err error) {
 		return
 	}
 	c.use(number+1, cfg)
+	if c.used != nil {
+		c.used()
+	}
 	c.log.Info("the configuration is reloaded", c.attrs()...)
 }
 

@@ -17,6 +17,7 @@ type readiness struct {
 	webhook healthz.Checker
 	certs   servingcert.Source
 	config  *configuration
+	stored  *stored // nil where what is stored is not watched
 }
 
 func (r *readiness) stays(*http.Request) error {
@@ -27,12 +28,16 @@ func (r *readiness) stays(*http.Request) error {
 }
 
 // ServeHTTP answers /readyz. A configuration that was refused is shown and does not count: the one
-// before protects, and a process that is not ready would protect less.
+// before protects, and a process that is not ready would protect less. Nor does it count that the API
+// server does not ask.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	checks := &healthz.Handler{Checks: map[string]healthz.Checker{"webhook": r.webhook, "certificate": r.certs.Ready, "shutdown": r.stays}}
 	checks.ServeHTTP(w, req)
 	if _, verbose := req.URL.Query()["verbose"]; verbose {
 		fmt.Fprintln(w, r.config)
+		if r.stored != nil {
+			fmt.Fprintln(w, r.stored)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/election"
+	"github.com/awsauth-guard/awsauth-guard/internal/live"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
@@ -25,9 +27,13 @@ type Options struct {
 	// replaced at any time, as the kubelet does with those of a Secret.
 	CertDir string
 	// CertSecret, instead of CertDir, is NAMESPACE/NAME of the Secret with the CA that the webhook
-	// keeps for itself; see package servingcert. The three options below belong to it.
+	// keeps for itself; see package servingcert.
 	CertSecret string
-	// WebhookConfiguration is the ValidatingWebhookConfiguration whose caBundles are kept.
+	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package live. Empty is
+	// that what is stored is not watched.
+	State string
+	// WebhookConfiguration is the ValidatingWebhookConfiguration that leads here. With CertSecret its
+	// caBundles are kept, and with State it is watched. The options below belong to either.
 	WebhookConfiguration string
 	// Service is NAMESPACE/NAME of the Service that the webhooks name.
 	Service string
@@ -35,6 +41,10 @@ type Options struct {
 	Kubeconfig string
 	// CertTiming is no flag: nobody needs another one than the default but tests.
 	CertTiming servingcert.Timing
+	// ElectionTiming and LiveTiming are no flags either, nor is Replica, which stands for the host's name.
+	ElectionTiming election.Timing
+	LiveTiming     live.Timing
+	Replica        string
 	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
 	// it is every address; port 0 takes one that is free.
 	WebhookAddress string
@@ -57,7 +67,7 @@ type Options struct {
 	host  string // of WebhookAddress
 	port  int    // of WebhookAddress
 
-	certSecret, service servingcert.Name
+	certSecret, state, service servingcert.Name
 }
 
 // AddFlags adds the options to a flag set. Their present values become the defaults.
@@ -65,9 +75,10 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it nobody is protected by name, and all other rules hold")
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name`, which must exist and may be empty, for a CA that the webhook makes, rotates and writes into the caBundles itself; a Lease of this name elects the replica that does")
-	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret: `name` of the ValidatingWebhookConfiguration whose caBundles are kept")
-	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret: `namespace/name` of the Service by which the API server calls")
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret: `file` that says how to reach the API server; without it, as a pod does")
+	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist as must NAME-record; with it what is stored is watched. Without --cert-secret a Lease of this name elects the replica that writes")
+	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
+	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: `file` that says how to reach the API server; without it, as a pod does")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
@@ -112,26 +123,32 @@ func (o *Options) Complete() error {
 	return errors.Join(errs...)
 }
 
-// completeCertificate checks the options of the serving certificate.
+// completeCertificate checks the options of the serving certificate, and of the way to the API server and back.
 func (o *Options) completeCertificate() (errs []error) {
 	switch {
 	case o.CertDir == "" && o.CertSecret == "":
 		return []error{errors.New("--cert-dir and --cert-secret are missing: name the folder that holds tls.crt and tls.key, or the Secret for a CA of the webhook's own")}
 	case o.CertDir != "" && o.CertSecret != "":
 		return []error{errors.New("--cert-dir and --cert-secret exclude each other: write one of them")}
-	case o.CertDir != "":
+	case o.CertDir != "" && o.State == "":
 		for _, f := range []struct{ flag, value string }{
 			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service}, {"--kubeconfig", o.Kubeconfig},
 		} {
 			if f.value != "" {
-				errs = append(errs, fmt.Errorf("%s belongs to --cert-secret: leave it away with --cert-dir", f.flag))
+				errs = append(errs, fmt.Errorf("%s belongs to --cert-secret or --state: leave it away with --cert-dir alone", f.flag))
 			}
 		}
 		return errs
 	}
 	var err error
-	o.certSecret, err = splitName("--cert-secret", o.CertSecret)
-	errs = append(errs, err)
+	if o.CertSecret != "" {
+		o.certSecret, err = splitName("--cert-secret", o.CertSecret)
+		errs = append(errs, err)
+	}
+	if o.State != "" {
+		o.state, err = splitName("--state", o.State)
+		errs = append(errs, err)
+	}
 	o.service, err = splitName("--service", o.Service)
 	errs = append(errs, err)
 	if len(validation.IsDNS1123Subdomain(o.WebhookConfiguration)) > 0 {

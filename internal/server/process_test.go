@@ -17,9 +17,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,15 +82,23 @@ type process struct {
 // start runs the webhook on free ports of the loopback interface and waits until it is ready.
 func start(t *testing.T, certDir string, args ...string) *process {
 	t.Helper()
+	return startMain(t, server.Main, append(onLoopback(certDir), args...)...)
+}
+
+func onLoopback(certDir string) []string {
+	return []string{
+		"--cert-dir", certDir, "--webhook-bind-address", "127.0.0.1:0",
+		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--shutdown-delay", "0s",
+	}
+}
+
+func startMain(t *testing.T, run func(ctx context.Context, args []string, out, log io.Writer) int, args ...string) *process {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	status := make(chan int, 1)
 	p := &process{log: newOutput(), stop: stop, status: status}
-	args = append([]string{
-		"--cert-dir", certDir, "--webhook-bind-address", "127.0.0.1:0",
-		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--shutdown-delay", "0s",
-	}, args...)
 	var running sync.WaitGroup
-	running.Go(func() { status <- server.Main(ctx, args, io.Discard, p.log) })
+	running.Go(func() { status <- run(ctx, args, io.Discard, p.log) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
@@ -119,6 +129,34 @@ func start(t *testing.T, certDir string, args ...string) *process {
 		return code == http.StatusOK
 	})
 	return p
+}
+
+// With its certificate in files the program is ready a moment after its start. The limit is for machines that
+// do much else; -v shows how long it took.
+func TestReadyAfterStart(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "webhook")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/webhook").CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	args := onLoopback(newCertDir(t))
+	started := time.Now()
+	p := startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Stdout, cmd.Stderr = out, log
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		_ = cmd.Run() // its status tells
+		return cmd.ProcessState.ExitCode()
+	}, args...)
+	took := time.Since(started)
+	t.Logf("ready %.2f s after its start", took.Seconds())
+	if took > 5*time.Second {
+		t.Errorf("it was ready after %s:\n%s", took, p.log)
+	}
+	p.stop()
+	if status := <-p.status; status != 0 {
+		t.Errorf("stopped with the status %d:\n%s", status, p.log)
+	}
 }
 
 // post sends the deletion over HTTP/2 on a new connection.

@@ -3,6 +3,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +13,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
@@ -75,6 +78,7 @@ change of the ConfigMap kube-system/aws-auth and refuses those that lock people 
 Usage:
   %[1]s --cert-dir FOLDER [flags]
   %[1]s --cert-secret NAMESPACE/NAME --webhook-configuration NAME --service NAMESPACE/NAME [flags]
+  %[1]s selftest [flags]  # what helm test runs: is a faulty aws-auth refused?
 
 Flags:
 %[2]s`, program, fs.FlagUsages())
@@ -84,17 +88,43 @@ Flags:
 func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	setDefaultLoggers(log)
 	recorder := metrics.New(ruleIDs())
+	recorder.BuildInfo(version.String())
 	cfg, err := newConfiguration(o.ConfigFile, recorder, log)
 	if err != nil {
 		return err
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	certs, err := newCertificate(o, recorder, log)
+	api, err := connect(o, log)
 	if err != nil {
 		return err
 	}
-	handler := admission.New(admission.Options{Policy: cfg.policy, Recorder: recorder, Logger: log})
+	principals := newDirectory(cfg.current, recorder, log)
+	reviewing := admission.Options{Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals}
+	var certs servingcert.Source
+	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.GetCertificate(hello) }
+	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTelling()
+	watched, err := newStored(telling, o, api, cfg, principals, certificate, recorder, log)
+	if err != nil {
+		return err
+	}
+	cfg.used = principals.prepare
+	var show func(*admissionregistrationv1.ValidatingWebhookConfiguration)
+	beside := []func(context.Context) error{cfg.watch, principals.announce}
+	if watched != nil {
+		reviewing.Journal, reviewing.Self, show = watched, watched.Self, watched.Configured
+		cfg.used = func() { principals.prepare(); watched.Reconfigured() }
+		beside = append(beside, watched.run...)
+	}
+	if certs, err = newCertificate(o, api, show, recorder, log); err != nil {
+		return err
+	}
+	if beside = append(beside, certs.Run); api != nil {
+		beside = append(beside, api.election.Run)
+	}
+	principals.prepare()
+	handler := admission.New(reviewing)
 	webhook, err := newReviews(ctx, o, certs, handler, log)
 	if err != nil {
 		return err
@@ -103,7 +133,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: certs, config: cfg}
+	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: certs, config: cfg, stored: watched}
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())
@@ -112,7 +142,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 		ready.leaving.Store(true)
 		log.Info("stopping", "delay_seconds", o.ShutdownDelay.Seconds())
 	}
-	return serve(ctx, webhook.serve, certs.Run, cfg.watch, measured.serve, health.serve)
+	return serve(ctx, webhook.serve, append(beside, measured.serve, health.serve)...)
 }
 
 // serve runs everything until the context ends or one of them fails. The main function ends

@@ -116,7 +116,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	status, out, _ := run(t, "--help")
 	for _, flag := range []string{
-		"--config file", "--cert-dir folder", "--cert-secret namespace/name", "--webhook-configuration name", "--service namespace/name", "--kubeconfig file", `--webhook-bind-address host:port`, `(default ":9443")`,
+		"--config file", "--cert-dir folder", "--cert-secret namespace/name", "--state namespace/name", "--webhook-configuration name", "--service namespace/name", "--kubeconfig file", `--webhook-bind-address host:port`, `(default ":9443")`,
 		"--metrics-bind-address host:port", `(default ":8080")`, "--health-probe-bind-address host:port", `(default ":8081")`,
 		"--shutdown-delay time", "(default 10s)", "--log-level level", "--log-format format", "--version",
 	} {
@@ -137,15 +137,22 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--cert-dir", "x", "--cert-secret", "a/b"}, "awsauth-guard-webhook: --cert-dir and --cert-secret exclude each other: write one of them\n"},
 		{
 			[]string{"--cert-dir", "x", "--service", "a/b", "--webhook-configuration", "c", "--kubeconfig", "d"},
-			`awsauth-guard-webhook: --webhook-configuration belongs to --cert-secret: leave it away with --cert-dir
-awsauth-guard-webhook: --service belongs to --cert-secret: leave it away with --cert-dir
-awsauth-guard-webhook: --kubeconfig belongs to --cert-secret: leave it away with --cert-dir
+			`awsauth-guard-webhook: --webhook-configuration belongs to --cert-secret or --state: leave it away with --cert-dir alone
+awsauth-guard-webhook: --service belongs to --cert-secret or --state: leave it away with --cert-dir alone
+awsauth-guard-webhook: --kubeconfig belongs to --cert-secret or --state: leave it away with --cert-dir alone
 `,
 		},
 		{
 			[]string{"--cert-secret", "guard", "--service", "a/b/c"},
 			`awsauth-guard-webhook: --cert-secret is "guard": write NAMESPACE/NAME
 awsauth-guard-webhook: --service is "a/b/c": write NAMESPACE/NAME
+awsauth-guard-webhook: --webhook-configuration is "": write the name of a ValidatingWebhookConfiguration
+`,
+		},
+		{
+			[]string{"--cert-dir", "x", "--state", "guard/History"},
+			`awsauth-guard-webhook: --state is "guard/History": write NAMESPACE/NAME
+awsauth-guard-webhook: --service is "": write NAMESPACE/NAME
 awsauth-guard-webhook: --webhook-configuration is "": write the name of a ValidatingWebhookConfiguration
 `,
 		},
@@ -201,6 +208,11 @@ func TestCannotStart(t *testing.T) {
 		}},
 		{"no pod", []string{"--cert-secret", "a/b", "--service", "a/c", "--webhook-configuration", "d"}, []string{
 			"reading the pod's service account: unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined; name a file with --kubeconfig outside of a cluster",
+		}},
+		{"no kubeconfig for the state", []string{
+			"--cert-dir", certs, "--state", "a/b", "--service", "a/c", "--webhook-configuration", "d", "--kubeconfig", filepath.Join(none, "x"),
+		}, []string{
+			"reading the kubeconfig: stat " + filepath.Join(none, "x") + ": no such file or directory",
 		}},
 		{"no certificate", []string{"--cert-dir", none}, []string{
 			"reading the serving certificate: open " + filepath.Join(none, "tls.crt") + ": no such file or directory",

@@ -120,7 +120,20 @@ type single struct {
 	clock    time.Time
 	log      bytes.Buffer
 	recorded []any // what the recorder was told last
+	leads    bool
+	won      func()
 }
+
+// Elect makes it the leader, or no longer.
+func (s *single) Elect(leads bool) {
+	if s.leads = leads; leads {
+		s.won()
+	}
+}
+
+func (s *single) IsLeader() bool { return s.leads }
+
+func (s *single) OnWon(call func()) { s.won = call }
 
 func (s *single) ServingCertificate(time.Time) {}
 
@@ -144,6 +157,7 @@ func newSingle(t *testing.T) *single {
 		Secret: servingcert.Name{Namespace: "guard", Name: "ca"}, WebhookConfiguration: "guard",
 		Service: servingcert.Name{Namespace: "kube-system", Name: "guard"},
 		Logger:  slog.New(slog.NewTextHandler(&s.log, nil)), Recorder: s, Now: func() time.Time { return s.clock },
+		Election: s,
 	})
 	if err != nil {
 		t.Fatal(err)

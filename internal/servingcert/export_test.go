@@ -18,16 +18,6 @@ func (a *Authority) Again(change func(*x509.Certificate)) (*Authority, error) {
 	return &Authority{cert, a.key}, err
 }
 
-// Elect makes it the leader, until it is called again.
-func (m *SelfManaged) Elect(leads bool) {
-	t := new(term)
-	if leads {
-		var done <-chan struct{} = make(chan struct{})
-		t.done.Store(&done)
-	}
-	m.election.term.Store(t)
-}
-
 // Look looks once, after the watch has shown these objects.
 func (m *SelfManaged) Look(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
 	var secrets, configs []any

@@ -19,13 +19,12 @@ import (
 
 // SelfManaged is a certificate signed by a CA of the webhook's own.
 type SelfManaged struct {
-	o        Options
-	names    []string // of the leaf; the first is the one that API servers ask for
-	log      *slog.Logger
-	now      func() time.Time
-	cluster  *cluster
-	election *election
-	wake     chan struct{} // has an element when something has changed
+	o       Options
+	names   []string // of the leaf; the first is the one that API servers ask for
+	log     *slog.Logger
+	now     func() time.Time
+	cluster *cluster
+	wake    chan struct{} // has an element when something has changed
 
 	leaf    atomic.Pointer[Leaf]
 	bundles atomic.Pointer[[][]*x509.Certificate] // the live ones
@@ -53,9 +52,7 @@ func New(o Options) (*SelfManaged, error) {
 	if m.cluster, err = newCluster(&o, m.changed); err != nil {
 		return nil, err
 	}
-	if m.election, err = newElection(&o, m.won); err != nil {
-		return nil, err
-	}
+	o.Election.OnWon(m.won)
 	return m, nil
 }
 
@@ -75,7 +72,7 @@ func (m *SelfManaged) changed() {
 
 // won is called when this process has become the leader.
 func (m *SelfManaged) won() {
-	m.log.Info("this replica keeps the serving CAs", "lease", m.o.Secret.String())
+	m.log.Info("this replica keeps the serving CAs", "secret", m.o.Secret.String())
 	m.changed()
 }
 
@@ -108,7 +105,6 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 	defer running.Wait()
 	running.Go(func() { m.cluster.secret.controller.RunWithContext(ctx) })
 	running.Go(func() { m.cluster.config.controller.RunWithContext(ctx) })
-	running.Go(func() { m.election.run(ctx) })
 	tick := time.NewTicker(m.o.Timing.Resync)
 	defer tick.Stop()
 	for {
@@ -128,7 +124,10 @@ func (m *SelfManaged) look(ctx context.Context) {
 		object[corev1.Secret](m.cluster.secret),
 		object[admissionregistrationv1.ValidatingWebhookConfiguration](m.cluster.config),
 	}
-	isLeader := m.election.isLeader()
+	if m.o.Configuration != nil && m.cluster.config.controller.HasSynced() {
+		m.o.Configuration(o.config)
+	}
+	isLeader := m.o.Election.IsLeader()
 	if isLeader {
 		var err error
 		if o, err = m.keep(ctx, o); ctx.Err() == nil && m.keeping.failed(m.now(), err) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/client-go/rest"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
@@ -233,14 +232,5 @@ func TestUselessCA(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestWrongTiming(t *testing.T) {
-	t.Parallel()
-	wrong := timing
-	wrong.RenewDeadline = wrong.LeaseDuration + time.Second
-	if _, err := servingcert.New(servingcert.Options{Config: &rest.Config{}, Timing: wrong}); err == nil || !strings.Contains(err.Error(), "leader's election") {
-		t.Errorf("got %v", err)
 	}
 }

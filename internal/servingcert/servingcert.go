@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -57,23 +58,36 @@ type Recorder interface {
 	ServingTrust(caEnds time.Time, trusted bool)
 }
 
+// Election tells which replica writes.
+type Election interface {
+	// IsLeader reports whether it is this one, as far as it knows.
+	IsLeader() bool
+	// OnWon has a function called whenever it has become the leader.
+	OnWon(call func())
+}
+
 // Name is the name of an object in a namespace.
 type Name struct{ Namespace, Name string }
 
 // String is NAMESPACE/NAME.
 func (n Name) String() string { return n.Namespace + "/" + n.Name }
 
-// Options are what [New] needs; only Timing and Now may be left out.
+// Options are what [New] needs; only Configuration, Timing and Now may be left out.
 type Options struct {
 	// Config is how the API server is reached.
 	Config *rest.Config
 	// Secret holds the CAs. It must exist and may be empty: the right to create Secrets cannot be
-	// given for one name. The Lease that elects the leader has the same name.
+	// given for one name.
 	Secret Name
 	// WebhookConfiguration is the ValidatingWebhookConfiguration whose caBundles are written.
 	WebhookConfiguration string
 	// Service is what the webhooks' clientConfig names; the certificate is for its DNS names.
 	Service Name
+	// Election tells whether this process writes. It is run by whoever gives it.
+	Election Election
+	// Configuration is shown the configuration as the watch has seen it last, nil where there is none:
+	// whenever something has changed, and every Resync. It must not block.
+	Configuration func(*admissionregistrationv1.ValidatingWebhookConfiguration)
 	// Logger is told each step. No key is ever logged.
 	Logger *slog.Logger
 	// Recorder is told how it stands.
@@ -105,8 +119,6 @@ type Timing struct {
 	// LeafLifetime is how long a certificate is valid, and LeafRenewAfter when it is replaced. Both
 	// need no API server.
 	LeafLifetime, LeafRenewAfter time.Duration
-	// LeaseDuration, RenewDeadline and RetryPeriod are those of the leader's election.
-	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 }
 
 const day = 24 * time.Hour
@@ -119,7 +131,5 @@ func DefaultTiming() Timing {
 	return Timing{
 		SwitchAfter: 60 * time.Second, RetireAfter: 5 * time.Minute, Resync: 3 * time.Second,
 		CALifetime: 365 * day, CARenewBefore: 120 * day, LeafLifetime: 90 * day, LeafRenewAfter: 30 * day,
-		// client-go's own for core clients.
-		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 	}
 }

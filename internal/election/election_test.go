@@ -1,0 +1,167 @@
+package election_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/election"
+)
+
+// leases is an API server that holds one Lease, and refuses what is not written to its present version.
+type leases struct {
+	mu      sync.Mutex
+	lease   *coordinationv1.Lease
+	version int
+}
+
+func (l *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var sent coordinationv1.Lease
+	if r.Method != http.MethodGet {
+		_ = json.NewDecoder(r.Body).Decode(&sent)
+	}
+	switch {
+	case r.Method == http.MethodPost && l.lease == nil,
+		r.Method == http.MethodPut && l.lease != nil && sent.ResourceVersion == l.lease.ResourceVersion:
+		l.version++
+		sent.ResourceVersion = strconv.Itoa(l.version)
+		l.lease = &sent
+	case r.Method == http.MethodGet && l.lease != nil:
+	case r.Method == http.MethodGet:
+		answer(w, http.StatusNotFound, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound})
+		return
+	default:
+		answer(w, http.StatusConflict, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonConflict, Code: http.StatusConflict})
+		return
+	}
+	answer(w, http.StatusOK, l.lease)
+}
+
+func answer(w http.ResponseWriter, code int, object any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(object) //nolint:errchkjson // the client notices
+}
+
+func (l *leases) holder() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lease == nil || l.lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.lease.Spec.HolderIdentity
+}
+
+func (l *leases) writes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.version
+}
+
+// candidate is one process.
+type candidate struct {
+	*election.Election
+
+	won  chan struct{}
+	stop func()
+}
+
+func join(t *testing.T, url string) *candidate {
+	t.Helper()
+	e, err := election.New(election.Options{
+		Config:    &rest.Config{Host: url, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}},
+		Namespace: "guard", Name: "lease", Logger: slog.New(slog.DiscardHandler),
+		Timing: election.Timing{LeaseDuration: 4 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 50 * time.Millisecond, RenewEvery: time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &candidate{Election: e, won: make(chan struct{}, 10)}
+	e.OnWon(func() { c.won <- struct{}{} })
+	if e.IsLeader() {
+		t.Error("it leads before it runs")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := e.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	c.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(c.stop)
+	return c
+}
+
+func TestOneLeads(t *testing.T) {
+	t.Parallel()
+	server := &leases{}
+	listener := httptest.NewServer(server)
+	t.Cleanup(listener.Close)
+	first := join(t, listener.URL)
+	<-first.won
+	second := join(t, listener.URL)
+	if !first.IsLeader() || second.IsLeader() {
+		t.Fatal("the first one does not lead alone")
+	}
+	holder := server.holder()
+	first.stop()
+	if first.IsLeader() {
+		t.Error("it leads after it has ended")
+	}
+	begun := time.Now()
+	<-second.won
+	if !second.IsLeader() || server.holder() == holder {
+		t.Error("the second one does not lead under a name of its own")
+	}
+	if took := time.Since(begun); took > 2500*time.Millisecond {
+		t.Errorf("the Lease was not handed over: it took %s", took)
+	}
+}
+
+// The leader writes the Lease as often as it should, and keeps its term between.
+func TestRenewsRarely(t *testing.T) {
+	t.Parallel()
+	server := &leases{}
+	listener := httptest.NewServer(server)
+	t.Cleanup(listener.Close)
+	first := join(t, listener.URL)
+	<-first.won
+	second := join(t, listener.URL)
+	begun := time.Now()
+	for server.writes() < 4 { // the first two are to acquire it
+		if !first.IsLeader() || second.IsLeader() {
+			t.Fatal("the first one does not lead alone")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if took := time.Since(begun); took < 1800*time.Millisecond {
+		t.Errorf("renewed twice in %s, want every second", took)
+	}
+}
+
+func TestWrongTiming(t *testing.T) {
+	t.Parallel()
+	late, often := election.DefaultTiming(), election.DefaultTiming()
+	late.RenewEvery = late.LeaseDuration - late.RenewDeadline
+	often.RetryPeriod = often.RenewDeadline
+	for _, wrong := range []election.Timing{late, often} {
+		_, err := election.New(election.Options{Config: &rest.Config{}, Timing: wrong, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), "leader's election") {
+			t.Errorf("%+v: got %v", wrong, err)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+)
+
+// joinOwn joins versions to what this replica itself has admitted or put back.
+func (l *Live) joinOwn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.ledger.undecided() {
+		if a, ok := l.scribe.own(s); ok && a.How != refused {
+			s.how, s.requester = a.How, a.Requester
+		}
+	}
+}
+
+// readDue reports whether the record is to be read for a version.
+func (l *Live) readDue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	return l.leader.inTerm && slices.ContainsFunc(l.ledger.undecided(), func(s *sighting) bool {
+		return !now.Before(l.readAt(s))
+	})
+}
+
+// readAt is when the record is to be read for a version; never twice for one of the times.
+func (l *Live) readAt(s *sighting) time.Time {
+	reads := l.o.Timing.Reads
+	if s.reads >= len(reads) {
+		return s.again
+	}
+	return s.at.Add(reads[s.reads])
+}
+
+func (l *Live) nextRead() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, wait := l.now(), idle
+	for _, s := range l.ledger.undecided() {
+		wait = min(wait, l.readAt(s).Sub(now))
+	}
+	return max(wait, l.o.Timing.Flush)
+}
+
+// readRecord reads what the replicas say. What this one says is known better here.
+func (l *Live) readRecord(ctx context.Context) error {
+	at := l.now()
+	read, err := l.o.Record.Read(ctx)
+	if err != nil {
+		return err
+	}
+	read.Replicas[l.o.Replica] = l.scribe.replica()
+	l.leader.record, l.leader.readAt = words(read), at
+	return nil
+}
+
+// words are what the replicas have said when it was read.
+type words history.Record
+
+// haveSpoken reports whether every replica has written since a version was stored, or has said that it was not
+// asked about it. Only one that is busy, or gone without a word, has not. This process itself has always.
+func (r words) haveSpoken(self string, s *sighting) bool {
+	for name, other := range r.Replicas {
+		if name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasEnded reports whether a replica had said that it ends before a version was stored.
+func hasEnded(r *history.Replica, s *sighting) bool {
+	return r.Watching.IsZero() && r.Renewed.Add(clocksDiffer).Before(s.at)
+}
+
+func asked(r *history.Replica, s *sighting) bool {
+	return slices.ContainsFunc(r.Admissions, func(a history.Admission) bool { return a.New == s.hash && a.Old == s.before })
+}
+
+func doubts(r *history.Replica, s *sighting) bool {
+	return slices.ContainsFunc(r.Doubts, func(d history.Doubt) bool { return d.ResourceVersion == s.version })
+}
+
+// join joins versions to what all replicas have admitted, and decides about those for which it is certain
+// that nobody has.
+func (l *Live) join() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.leader.readAt
+	for _, s := range l.ledger.undecided() {
+		for s.reads < len(l.o.Timing.Reads) && !at.Before(s.at.Add(l.o.Timing.Reads[s.reads])) {
+			s.reads++
+		}
+		a, ok := matchIn(l.leader.record.Replicas, s)
+		age := at.Sub(s.at)
+		switch {
+		case ok && a.How != refused:
+			s.how, s.requester = a.How, a.Requester
+		case age < l.o.Timing.certain():
+		case age < l.o.Timing.certain()+l.o.Timing.Patience && !s.gap && !s.inherit && !l.leader.record.haveSpoken(l.o.Replica, s):
+			s.again = at.Add(askAgain)
+		case s.gap, s.inherit, age > sightingsKept-time.Minute:
+			s.how = history.Found // nobody who knows has watched, or remembers
+		default:
+			s.how, s.requester = history.Bypassed, a.Requester
+			l.bypassed(s, ok)
+		}
+	}
+}
+
+// bypassed tells of a version that nobody has admitted. A refused one was stored although a replica said no.
+func (l *Live) bypassed(s *sighting, refused bool) {
+	l.o.Recorder.Bypassed()
+	what := "a change of aws-auth was stored that no replica of the guard was asked about"
+	if refused {
+		what = "a change of aws-auth was stored that the guard had refused"
+	}
+	l.log.Error("a change of aws-auth has bypassed the guard", "resource_version", s.version, "manager", s.manager, "refused", refused, "seen", s.at, "absent", s.hash == "")
+	l.o.Events.Warn(Bypassed, fmt.Sprintf("%s: resourceVersion %s, field manager %q", what, s.version, shorten(s.manager, 100)))
+}

@@ -1,0 +1,257 @@
+package live_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/live"
+)
+
+func want(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// Which replica has admitted a change makes no difference; a bypass is certain after 30 s and not before.
+func TestHow(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.join(), w.join()
+		after(40 * time.Second)
+		want(t, "at first", first.log(t), []string{"1 found"})
+
+		first.admits("alice", roles(admin+node+ci))
+		after(500 * time.Millisecond)
+		reads, _ := w.did()
+		want(t, "by the leader", first.log(t)[1:], []string{"2 admitted by alice"})
+		after(time.Minute)
+		again, _ := w.did()
+		want(t, "reads of the record", again, reads)
+
+		second.admits("bob", roles(admin+node))
+		after(500 * time.Millisecond)
+		want(t, "by another, at once", first.log(t)[2:], []string{"3 pending"})
+		after(time.Second)
+		want(t, "by another", first.log(t)[2:], []string{"3 admitted by bob"})
+		second.reviews("eks:node-manager", history.Observed, roles(node))
+		w.write("vpcLambda", roles(node))
+		after(2 * time.Second)
+		want(t, "observed", first.log(t)[3:], []string{"4 observed by eks:node-manager"})
+		want(t, "Events", first.event(live.ProtectedPrincipalLost)+second.event(live.ProtectedPrincipalLost), 1)
+
+		w.write("kubectl-edit", roles(ci))
+		after(29 * time.Second)
+		want(t, "before it is certain", first.log(t)[4:], []string{"5 pending"})
+		want(t, "counted", first.count("bypassed"), 0)
+		reads, _ = w.did()
+		after(2 * time.Second)
+		want(t, "when it is", first.log(t)[4:], []string{"5 bypassed"})
+		want(t, "counted", []int{first.count("bypassed"), second.count("bypassed")}, []int{1, 0})
+		want(t, "Events", first.event(live.Bypassed), 1)
+		if again, _ := w.did(); again > reads+1 {
+			t.Errorf("the record was read %d times", again-reads)
+		}
+		after(20 * time.Minute)
+		want(t, "still", []int{first.count("bypassed"), second.count("bypassed")}, []int{1, 0})
+
+		w.write("kubectl", nil)
+		after(35 * time.Second)
+		want(t, "deleted", first.log(t)[5:], []string{"6 bypassed absent"})
+		want(t, "errors", first.count("errors")+second.count("errors"), 0)
+	})
+}
+
+// A change that only annotates is no version, and what is reviewed twice is stored once.
+func TestNoVersion(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join()
+		after(40 * time.Second)
+		w.mu.Lock()
+		w.put("kubectl", roles(admin+node), map[string]string{"a": "b"})
+		w.mu.Unlock()
+		r.reviews("alice", history.Admitted, roles(ci)) // refused by somebody else later
+		r.reviews("alice", history.Admitted, roles(admin))
+		r.admits("alice", roles(admin))
+		after(time.Minute)
+		want(t, "history", r.log(t), []string{"1 found", "2 admitted by alice"})
+		want(t, "bypassed", r.count("bypassed"), 0)
+	})
+}
+
+// A change that a webhook has refused and that is stored all the same is a bypass.
+func TestRefusedAndStored(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		_, second := w.join(), w.join()
+		after(40 * time.Second)
+		second.Refused(history.Admission{
+			Time: time.Now(), Requester: "mallory", Verdict: "deny",
+			Old: history.Hash(roles(admin+node), nil), New: history.Hash(roles(ci), nil),
+		}, []string{"protected-principal"})
+		w.write("kubectl", roles(ci))
+		after(35 * time.Second)
+		want(t, "history", second.log(t)[1:], []string{"2 bypassed by mallory"})
+		want(t, "Events", second.event(live.Rejected), 1)
+	})
+}
+
+// A replica that is slow to write is waited for; one that never writes is not waited for without end.
+func TestSlowReplica(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		hang time.Duration
+		want []string
+	}{
+		{"slow", 50 * time.Second, []string{"2 admitted by alice"}},
+		{"silent", 24 * time.Hour, []string{"2 bypassed"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				w.join()
+				second := w.join()
+				after(40 * time.Second)
+				w.mu.Lock()
+				w.hang = test.hang
+				w.mu.Unlock()
+				second.admits("alice", roles(admin))
+				after(40 * time.Second)
+				want(t, "too early", second.log(t)[1:], []string{"2 pending"})
+				after(80 * time.Second)
+				want(t, "history", second.log(t)[1:], test.want)
+			})
+		})
+	}
+}
+
+// The next leader goes on where the last one was, whatever that one has written.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.join(), w.join()
+		after(40 * time.Second)
+		first.admits("alice", roles(admin))
+		w.write("kubectl-edit", roles(node))
+		after(5 * time.Second)
+		want(t, "by the first", first.log(t), []string{"1 found", "2 admitted by alice", "3 pending"})
+		first.stop() // hands over its record
+		second.admits("bob", roles(admin+node))
+		w.write("kubectl-edit", roles(ci))
+		after(5 * time.Second)
+		second.lead()
+		after(5 * time.Second)
+		want(t, "by the second", second.log(t)[1:], []string{"2 admitted by alice", "3 pending", "4 admitted by bob", "5 pending"})
+		after(120 * time.Second)
+		want(t, "at last", second.log(t)[1:], []string{"2 admitted by alice", "3 bypassed", "4 admitted by bob", "5 bypassed"})
+		want(t, "counted", second.count("bypassed"), 2)
+
+		third := w.join()
+		second.stop()
+		third.lead()
+		after(time.Minute)
+		want(t, "who begins now adds nothing", third.log(t), second.log(t))
+		want(t, "and counts nothing", third.count("bypassed"), 0)
+		want(t, "errors", third.count("errors")+second.count("errors"), 0)
+	})
+}
+
+// What nobody has watched is found.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first := w.join()
+		after(40 * time.Second)
+		first.stop()
+		w.write("kubectl-edit", roles(ci))
+		second := w.join()
+		second.lead()
+		after(time.Minute)
+		want(t, "after a restart", second.log(t)[1:], []string{"2 found"})
+		w.interrupt(true)
+		w.write("kubectl-edit", roles(admin))
+		w.write("kubectl-edit", roles(node))
+		w.interrupt(false)
+		after(20 * time.Second)
+		w.expire()
+		after(2 * time.Minute)
+		want(t, "after an interruption", second.log(t)[2:], []string{"3 bypassed"})
+		w.expire()
+		w.write("kubectl-edit", roles(ci))
+		after(2 * time.Minute)
+		if got := second.log(t); !strings.HasPrefix(got[len(got)-1], "4 ") {
+			t.Errorf("after a gap: %q", got)
+		}
+	})
+}
+
+// While nothing happens, nothing is asked and next to nothing written.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.join()
+		w.join()
+		after(5 * time.Minute)
+		reads, writes := w.did()
+		before, _ := w.says("replica-2")
+		after(time.Hour)
+		readsNow, writesNow := w.did()
+		want(t, "reads and writes", []int{readsNow, writesNow}, []int{reads, writes})
+		now, _ := w.says("replica-2")
+		if got := now.Renewed.Sub(before.Renewed); got < 50*time.Minute || got > time.Hour {
+			t.Errorf("renewed after %s", got)
+		}
+	})
+}
+
+// What a replica says is gone with it, unless somebody may still look for it.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.join()
+		second, third := w.join(), w.join()
+		after(40 * time.Second)
+		third.stop()
+		second.admits("alice", roles(admin))
+		second.stop()
+		if _, ok := w.says("replica-3"); ok {
+			t.Error("the third is still there")
+		}
+		after(2 * time.Second)
+		want(t, "history", second.log(t)[1:], []string{"2 admitted by alice"})
+		if r, ok := w.says("replica-2"); !ok || !r.Watching.IsZero() {
+			t.Errorf("the second: %+v", r)
+		}
+		after(40 * time.Minute)
+		if _, ok := w.says("replica-2"); ok {
+			t.Error("the second is still remembered")
+		}
+	})
+}
+
+// More admissions than fit are counted as lost.
+func TestOverflow(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join()
+		begun := time.Now()
+		for i := range 10_000 {
+			r.Admitted(history.Admission{Time: time.Now(), New: strings.Repeat("x", 1+i%7), How: history.Admitted, Requester: strings.Repeat("y", i%501)}, nil)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("a review waited for %s", took)
+		}
+		after(2 * time.Second)
+		got, _ := w.says("replica-1")
+		if len(got.Admissions) > 2000 || got.Lost.IsZero() {
+			t.Errorf("%d admissions, lost %s", len(got.Admissions), got.Lost)
+		}
+	})
+}

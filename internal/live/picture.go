@@ -1,0 +1,160 @@
+package live
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// picture is what a content of aws-auth comes to.
+type picture struct {
+	summary history.Summary
+	// admins counts, beside those of the summary, who gets in by a declared access entry.
+	admins   int
+	verdict  validate.Action
+	rules    []string
+	findings []validate.Finding
+}
+
+// look judges a content by itself, as if the guard enforced. nil is that there is none, in which there is
+// nothing to find.
+func look(o *awsauth.Object, policy validate.Policy) picture {
+	policy.Mode = validate.Enforce
+	access := accessOf(o, policy)
+	p := picture{summary: access.summary(), admins: access.admins(), verdict: validate.Allow}
+	if o == nil {
+		return p
+	}
+	v := validate.Judge(validate.Change{Operation: validate.Document, New: o}, policy)
+	p.verdict, p.rules, p.findings = v.Action, v.Rules(), v.Findings
+	return p
+}
+
+// count counts the findings of a rule, by severity.
+func (p *picture) count(rule, severity string) (n int) {
+	for i := range p.findings {
+		if p.findings[i].Rule == rule && string(p.findings[i].Severity) == severity {
+			n++
+		}
+	}
+	return n
+}
+
+// objectOf is a ConfigMap as the rules see it; nil stays nil.
+func objectOf(cm *corev1.ConfigMap) *awsauth.Object {
+	if cm == nil {
+		return nil
+	}
+	o := &awsauth.Object{
+		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
+		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: make(map[string]string),
+	}
+	for key, value := range cm.Annotations {
+		if strings.HasPrefix(key, validate.AnnotationPrefix) {
+			o.Annotations[key] = value
+		}
+	}
+	return o
+}
+
+// access is who gets in by a content.
+type access struct {
+	loaded  *awsauth.Map
+	policy  validate.Policy
+	entries map[string]bool // principals with a declared access entry
+}
+
+func accessOf(o *awsauth.Object, policy validate.Policy) access {
+	if o == nil {
+		o = new(awsauth.Object)
+	}
+	a := access{loaded: o.Load(), policy: policy, entries: make(map[string]bool, len(policy.AccessEntries))}
+	if len(policy.AdminGroups) == 0 {
+		a.policy.AdminGroups = []string{"system:masters"}
+	}
+	for _, arn := range policy.AccessEntries {
+		a.entries[awsauth.PrincipalKey(arn)] = true
+	}
+	return a
+}
+
+// isAdmin reports whether an entry lets a person in with an admin group; see package validate.
+func (a *access) isAdmin(e *awsauth.Entry) bool {
+	return !e.OnlyInstances() && slices.ContainsFunc(a.policy.AdminGroups, e.Gives)
+}
+
+// isNode reports whether an entry makes nodes; see package validate.
+func isNode(e *awsauth.Entry) bool {
+	name, ok := strings.CutPrefix(e.Username, "system:node:")
+	return ok && name != "" && slices.Contains(e.Groups, "system:nodes") && !awsauth.HasUnknownTemplate(name)
+}
+
+func (a *access) summary() (s history.Summary) {
+	inForce := func(entries []awsauth.Entry) (n int) {
+		for i := range entries {
+			if e := &entries[i]; e.Dropped == "" && !e.Shadowed() {
+				n++
+			}
+		}
+		return n
+	}
+	s.Roles, s.Users, s.Accounts = inForce(a.loaded.Roles), inForce(a.loaded.Users), len(a.loaded.AllowedAccounts())
+	for _, p := range a.loaded.Principals() {
+		if slices.ContainsFunc(p.Matches, a.isAdmin) {
+			s.Admins++
+		}
+		if slices.ContainsFunc(p.Matches, isNode) {
+			s.Nodes++
+		}
+	}
+	for i := range a.policy.Protected {
+		if a.misses(&a.policy.Protected[i]) {
+			s.ProtectedMissing++
+		}
+	}
+	return s
+}
+
+// misses reports whether a protected principal does not certainly get all its groups.
+func (a *access) misses(p *validate.Protected) bool {
+	if a.entries[awsauth.PrincipalKey(p.ARN)] {
+		return false
+	}
+	node := slices.Contains(p.Groups, "system:nodes")
+	matches := a.loaded.Resolve(p.ARN).Matches
+	return len(matches) == 0 || slices.ContainsFunc(matches, func(e *awsauth.Entry) bool {
+		return !node && e.OnlyInstances() || slices.ContainsFunc(p.Groups, func(g string) bool { return !e.Gives(g) })
+	})
+}
+
+// admins counts the access entries that aws-auth does not count as admins and that are not known as
+// nodes': what an access entry gives is not known, and who declares it takes its principal for present.
+func (a *access) admins() int {
+	other := maps.Clone(a.entries)
+	for i := range a.policy.Protected {
+		p := &a.policy.Protected[i]
+		if !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(a.policy.AdminGroups, g) }) {
+			delete(other, awsauth.PrincipalKey(p.ARN))
+		}
+	}
+	for _, p := range a.loaded.Principals() {
+		delete(other, awsauth.PrincipalKey(p.ARN)) // counted, or none
+	}
+	return len(other)
+}
+
+// nodes are the node roles that a content lets in and that have no declared access entry.
+func (a *access) nodes() (arns []string) {
+	for _, p := range a.loaded.Principals() {
+		if slices.ContainsFunc(p.Matches, isNode) && !a.entries[awsauth.PrincipalKey(p.ARN)] {
+			arns = append(arns, p.ARN)
+		}
+	}
+	return arns
+}

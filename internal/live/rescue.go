@@ -1,0 +1,240 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const (
+	// clocksDiffer is how far the clocks of two replicas may be apart.
+	clocksDiffer = 5 * time.Second
+	// limitedTo is the time in which so many versions may be put back as the configuration says.
+	limitedTo = time.Hour
+	// maxRun bounds the versions that are looked at, each of which is judged.
+	maxRun = 32
+)
+
+// scene is all that decides whether a version is put back. Everything in it has been read before.
+type scene struct {
+	now    time.Time
+	policy validate.Policy
+	own    string // the user whom this process is to the API server
+	// run are the newest versions that nobody has admitted, the last of which is stored.
+	run    []*sighting
+	stored event // with the annotations that it has now
+	// contents are those that are known, by their hash.
+	contents map[string]*awsauth.Object
+	versions []history.Version // oldest first
+	restores []time.Time
+	limit    int // of restores
+	// unbroken is since when this process watches; replicas are all, this one included, by their names.
+	unbroken time.Time
+	replicas map[string]history.Replica
+	damaged  bool // there is a replica whose word cannot be read
+	// patience is how long after a change the replicas' word is waited for.
+	patience time.Duration
+}
+
+// rescue is a version that is to be put back, and why.
+type rescue struct {
+	version history.Version
+	loss    string
+}
+
+// Why nothing is put back. The second, third and fourth change by themselves.
+var (
+	errNoLoss      = errors.New("nothing is lost")
+	errPending     = errors.New("somebody may still say that it was admitted")
+	errNotCertain  = errors.New("not every replica has said yet that it was not asked")
+	errLimited     = errors.New("too many versions were put back within the hour")
+	errNoCandidate = errors.New("the history holds no version that could be put back")
+)
+
+// decide says what is put back, or why nothing is.
+func (s *scene) decide() (*rescue, error) {
+	if len(s.run) == 0 {
+		return nil, errNoLoss
+	}
+	reason := errNoLoss
+	for i := len(s.run) - 1; i >= max(0, len(s.run)-maxRun); i-- {
+		loss := s.loss(i)
+		if loss == "" {
+			continue
+		}
+		if err := s.permitted(s.run[i:]); err != nil {
+			if !errors.Is(reason, errNotCertain) {
+				reason = err
+			}
+			continue // one before may be certain already
+		}
+		version, err := s.candidate(s.run[i])
+		if err != nil {
+			return nil, err
+		}
+		if s.recent() >= s.limit {
+			return nil, errLimited
+		}
+		return &rescue{version, loss}, nil
+	}
+	return nil, reason
+}
+
+func (s *scene) recent() (n int) {
+	for _, at := range s.restores {
+		if s.now.Sub(at) < limitedTo {
+			n++
+		}
+	}
+	return n
+}
+
+// loss says what is lost in what is stored against what was before one of the run; empty is nothing.
+func (s *scene) loss(i int) string {
+	before, ok := s.contents[s.run[i].before]
+	if !ok || before == nil {
+		return ""
+	}
+	return lossOf(before, objectOf(s.stored.object), s.policy, s.now)
+}
+
+// lossOf says whether a change takes away what a rescue is for: a protected principal, every admin, or every node role.
+func lossOf(before, after *awsauth.Object, policy validate.Policy, now time.Time) string {
+	policy.Mode = validate.Enforce
+	policy.Rules = map[string]validate.Severity{"protected-principal": validate.Deny, "last-admin": validate.Deny}
+	c := validate.Change{Operation: validate.Update, Old: before, New: bare(after), Now: now}
+	if after == nil {
+		c.Operation = validate.Delete
+	}
+	var lost []string
+	denied := validate.Judge(c, policy).Denied()
+	if slices.Contains(denied, "protected-principal") {
+		lost = append(lost, "a protected principal")
+	}
+	if slices.Contains(denied, "last-admin") {
+		lost = append(lost, "every admin")
+	}
+	was, is := accessOf(before, policy), accessOf(after, policy)
+	if len(was.nodes()) > 0 && len(is.nodes()) == 0 {
+		lost = append(lost, "every node role")
+	}
+	return strings.Join(lost, ", ")
+}
+
+// bare is a content without annotations: those of a change around the webhook overrule nothing.
+func bare(o *awsauth.Object) *awsauth.Object {
+	if o == nil {
+		return nil
+	}
+	without := *o
+	without.Annotations = nil
+	return &without
+}
+
+// permitted says why what was stored may be meant, or may have been admitted by a replica that has not said so.
+func (s *scene) permitted(run []*sighting) error {
+	if run[0].how != history.Bypassed {
+		return errPending
+	}
+	if breaksGlass(s.stored.object) || breaksGlass(s.stored.gone) {
+		return errors.New("aws-auth has the annotation that breaks the glass")
+	}
+	first := run[0]
+	for _, v := range run {
+		if isEKS(v.manager) {
+			return fmt.Errorf("EKS has written it, as %s", v.manager)
+		}
+	}
+	if s.unbroken.IsZero() || !s.unbroken.Before(first.at) {
+		return errors.New("this process may not have been up for the API server all the time")
+	}
+	if s.damaged {
+		return errors.New("what a replica has admitted cannot be read")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.replicas)) {
+		r := s.replicas[name]
+		err := attests(&r, run)
+		if errors.Is(err, errNotCertain) && s.now.Sub(first.at) > s.patience {
+			err = errors.New("it has not said that it was not asked")
+		}
+		if err != nil {
+			return fmt.Errorf("the replica %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func breaksGlass(cm *corev1.ConfigMap) bool {
+	return cm != nil && strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) != ""
+}
+
+// isEKS reports whether a field manager is EKS's. It writes aws-auth as vpcLambda (objects that people have
+// published since 2020), and everything else as eks (EKS user guide, "Determine fields you can customize for
+// Amazon EKS add-ons") or eks-internal. Whoever names their tool so is left alone.
+func isEKS(manager string) bool {
+	return manager == "vpcLambda" || manager == "eks" || manager == "eks-internal" || strings.HasPrefix(manager, "eks:")
+}
+
+// attests reports whether a replica was up for all of the versions and has been asked about none.
+func attests(r *history.Replica, run []*sighting) error {
+	if hasEnded(r, run[0]) {
+		return nil
+	}
+	first := run[0].at.Add(-clocksDiffer)
+	switch {
+	case !r.Started.Before(first):
+		return errors.New("it has started since, or anew")
+	case r.Watching.IsZero() || !r.Watching.Before(first):
+		return errors.New("it may not have been up for the API server all the time")
+	case r.Lost.After(first):
+		return errors.New("it has lost count of what it admitted")
+	}
+	for _, v := range run {
+		if asked(r, v) {
+			return errors.New("it was asked about it")
+		}
+		if !doubts(r, v) {
+			return errNotCertain
+		}
+	}
+	return nil
+}
+
+// candidate is the newest version before the loss that today's rules admit as a change of what is stored,
+// and in which nothing protected is missing.
+func (s *scene) candidate(first *sighting) (history.Version, error) {
+	policy := s.policy
+	policy.Mode = validate.Enforce
+	stored := objectOf(s.stored.object)
+	hash := hashOf(s.stored.object)
+	for _, v := range slices.Backward(s.versions) {
+		before := v.How != history.Bypassed && v.How != history.Pending && (first.number == 0 || v.Number < first.number)
+		if !before || !v.Restorable() || v.Hash == hash || lossOf(s.contents[first.before], v.Object(), policy, s.now) != "" {
+			continue
+		}
+		access := accessOf(v.Object(), policy)
+		if access.summary().ProtectedMissing > 0 {
+			continue
+		}
+		c := validate.Change{
+			Operation: validate.Update, Old: stored, New: v.Object(),
+			Requester: validate.Requester{Username: s.own}, Now: s.now,
+		}
+		if stored == nil {
+			c.Operation = validate.Create
+		}
+		if len(validate.Judge(c, policy).Denied()) == 0 {
+			return v, nil
+		}
+	}
+	return history.Version{}, errNoCandidate
+}

@@ -1,0 +1,121 @@
+package live_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/live"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// What is stored is judged when it changes, and when the configuration does.
+func TestStored(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node+ci), func(w *world) {
+		r := w.join()
+		state := func() []float64 {
+			return []float64{r.value("present"), r.value("mapRoles"), r.value("mapUsers"), r.value("admins"), r.value("missing"), r.value("protected-principal/deny"), r.value("break-glass")}
+		}
+		want(t, "at first", state(), []float64{1, 3, 0, 1, 0, 0, 0})
+		w.write("x", map[string]string{"mapRoles": node, "mapUsers": "- userarn: arn:aws:iam::111122223333:user/a\n  username: a\n"})
+		after(time.Second)
+		want(t, "without the admin", state(), []float64{1, 1, 1, 0, 1, 1, 0})
+		r.change(func() { r.policy.AccessEntries = []string{adminARN} })
+		r.Reconfigured()
+		want(t, "with an access entry", state(), []float64{1, 1, 1, 1, 0, 0, 0})
+		r.change(func() { r.policy.Mode, r.policy.AccessEntries = validate.WarnMode, nil })
+		r.Reconfigured()
+		want(t, "in mode warn", state(), []float64{1, 1, 1, 0, 1, 1, 0})
+		w.mu.Lock()
+		w.put("x", roles(admin), map[string]string{validate.BreakGlassAnnotation: "incident"})
+		w.mu.Unlock()
+		after(time.Second)
+		want(t, "with break-glass", state(), []float64{1, 1, 0, 1, 0, 0, 1})
+		w.write("x", nil)
+		after(time.Second)
+		want(t, "deleted", state(), []float64{0, 0, 0, 0, 1, 0, 0})
+	})
+}
+
+// Ten thousand principals, and whatever is done to them, add no series.
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin), func(w *world) {
+		recorder := metrics.New([]string{"role-path", "protected-principal"})
+		r := w.join(func(r *replica, o *live.Options) {
+			o.Recorder, r.settings.Principals, r.ids = recorder, true, map[string]string{"Admin": "AROA1"}
+		})
+		r.Admitted(w.someAdmission("alice"), nil)
+		config, _ := charts(t)
+		r.Configured(config)
+		after(2 * time.Hour)
+		series := func() int {
+			answer := httptest.NewRecorder()
+			recorder.Handler(log.New(io.Discard, "", 0)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+			n := 0
+			for line := range strings.Lines(answer.Body.String()) {
+				if strings.HasPrefix(line, "awsauth_guard_") {
+					n++
+				}
+			}
+			return n
+		}
+		before := series()
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 10 {
+			var text strings.Builder
+			for range 1000 {
+				fmt.Fprintf(&text, "- rolearn: arn:aws:iam::%012d:role/x/%x\n  username: %x\n  groups: [g%x]\n", random.Int64N(1e12), random.Uint64(), random.Uint64(), random.Uint64())
+			}
+			r.Admitted(w.someAdmission(fmt.Sprint(random.Uint64())), []string{fmt.Sprint(random.Uint64())})
+			w.write(fmt.Sprint(random.Uint64()), roles(text.String()))
+			after(time.Minute)
+		}
+		after(2 * time.Hour)
+		if got := series(); got != before || before < 30 {
+			t.Errorf("%d series have become %d", before, got)
+		}
+	})
+}
+
+// IAM is asked hourly, one principal a second, and remembers who was who.
+func TestPrincipals(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node+ci), func(w *world) {
+		r := w.join(func(r *replica, _ *live.Options) {
+			r.settings.Principals = true
+			r.ids = map[string]string{"Admin": "AROA1", "Node": ""}
+		})
+		second := w.join(func(r *replica, _ *live.Options) { r.settings.Principals = true })
+		state := func(r *replica) []float64 {
+			return []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam recreated"), r.value("iam unknown")}
+		}
+		after(time.Minute)
+		want(t, "at first", state(r), []float64{1, 1, 0, 1})
+		want(t, "calls", len(r.calls()), 3)
+		for i := range 2 {
+			if pause := r.calls()[i+1].Sub(r.calls()[i]); pause < time.Second {
+				t.Errorf("only %s between two calls", pause)
+			}
+		}
+		r.change(func() { r.ids = map[string]string{"Admin": "AROA2", "Node": "AROA3", "CI": "AROA4"} })
+		after(50 * time.Minute)
+		want(t, "calls within the hour", len(r.calls()), 3)
+		after(20 * time.Minute)
+		want(t, "an hour later", state(r), []float64{2, 0, 1, 0})
+		want(t, "those of others", []any{len(second.calls()), state(second)}, []any{0, []float64{-1, -1, -1, -1}})
+		second.change(func() { second.ids = r.ids })
+		second.lead()
+		after(2 * time.Minute)
+		want(t, "the next leader", state(second), []float64{2, 0, 1, 0})
+		want(t, "the one before", state(r), []float64{-1, -1, -1, -1})
+	})
+}

@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+const role = "arn:aws:iam::111122223333:role/"
+
+// added is a review of a change that adds a role.
+func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
+	t.Helper()
+	object := func(mapRoles string) apiruntime.RawExtension {
+		raw, err := json.Marshal(map[string]any{
+			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "aws-auth", "namespace": "kube-system"},
+			"data": map[string]string{"mapRoles": mapRoles},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return apiruntime.RawExtension{Raw: raw}
+	}
+	entry := func(name string) string {
+		return "- {rolearn: " + role + name + ", username: " + name + ", groups: [g]}\n"
+	}
+	r := &admissionv1.AdmissionRequest{
+		UID: "u", Operation: admissionv1.Update, Namespace: "kube-system", Name: "aws-auth",
+		OldObject: object(entry("old")), Object: object(entry("old") + entry(name)),
+	}
+	r.Resource.Version, r.Resource.Resource = "v1", "configmaps"
+	return r
+}
+
+// buffer is a log that several goroutines write.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// A hung IAM: many reviews in a row, each within the budget of the configuration, and nothing is left of them.
+func TestBudget(t *testing.T) {
+	aws := iamtest.New(t)
+	aws.Setenv(t)
+	const budget, late = 20 * time.Millisecond, 50 * time.Millisecond
+	cfg := config.Default()
+	cfg.IAM.Mode, cfg.IAM.Budget = validate.Deny, budget
+	d := server.NewDirectory(func() *config.Config { return cfg }, metrics.New(nil), slog.New(slog.DiscardHandler))
+	h := admission.New(admission.Options{Directory: d, Policy: cfg.Policy})
+	d.Lookup(t.Context(), []awsauth.ARN{{Partition: "aws", Service: "iam", Account: iamtest.Account, Resource: "role/awsauth-guard"}}) // who it is
+	aws.Answer("GetRole", aws.Hang())
+	before := runtime.NumGoroutine()
+	slow := 0
+	for i := range 200 {
+		r := added(t, "new-"+strings.Repeat("x", i%50))
+		start := time.Now()
+		response := h.Review(t.Context(), r)
+		if took := time.Since(start); took > budget+late {
+			slow++ // the machine may do something else for a moment, but not again and again
+		}
+		if warnings := strings.Join(response.Warnings, "\n"); !response.Allowed || !strings.Contains(warnings, "[principal-unverified]") {
+			t.Fatalf("review %d: allowed %t with %q", i, response.Allowed, warnings)
+		}
+	}
+	if slow > 10 {
+		t.Errorf("%d of 200 reviews took more than %s", slow, budget+late)
+	}
+	err := controlplane.Poll(t.Context(), func(context.Context) error {
+		runtime.GC()
+		if n := runtime.NumGoroutine(); n > before+10 { // those of connections that are being closed
+			return errors.New("still running")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%d goroutines, %d before: %v", runtime.NumGoroutine(), before, err)
+	}
+}
+
+// Another configuration brings other accounts, and the end of asking.
+func TestDirectoryReloads(t *testing.T) {
+	const other = "arn:aws:iam::222233334444:role/"
+	aws := iamtest.New(t)
+	aws.Setenv(t)
+	aws.Add(other+"Reader", other+"there")
+	aws.Trust(other+"Reader", "")
+	cfg := config.Default()
+	var log buffer
+	d := server.NewDirectory(func() *config.Config { return cfg }, metrics.New(nil), slog.New(slog.NewTextHandler(&log, nil)))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- d.Announce()(ctx) }()
+	says := func(text string) {
+		t.Helper()
+		eventually(t, "the log says "+text, func() bool { return strings.Contains(log.String(), text) })
+	}
+	ask := func() validate.Existence {
+		asking, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		arn := awsauth.ARN{Partition: "aws", Service: "iam", Account: "222233334444", Resource: "role/there"}
+		return d.Lookup(asking, []awsauth.ARN{arn}).Principals[arn.String()].Existence
+	}
+	d.Prepare()
+	if log.String() != "" {
+		t.Errorf("off, and it says\n%s", &log)
+	}
+	use := func(iam config.IAM) {
+		changed := *cfg
+		changed.IAM = iam
+		cfg = &changed
+		d.Prepare()
+	}
+	use(config.IAM{Mode: validate.Warn, Budget: 10 * time.Second})
+	says(iamtest.Identity)
+	if got := ask(); got != validate.Unknown {
+		t.Errorf("without the account: %s", got)
+	}
+	use(config.IAM{Mode: validate.Warn, Budget: 10 * time.Second, Accounts: map[string]config.Account{"222233334444": {RoleARN: other + "Reader"}}})
+	if got := ask(); got != validate.Exists {
+		t.Errorf("with the account: %s\n%s", got, &log)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
