@@ -1,5 +1,6 @@
-# To pin the Go image, give it with the digest of its index (docker buildx imagetools inspect golang:1.26-bookworm):
-#   docker build --build-arg GO_IMAGE=golang:1.26-bookworm@sha256:... .
+# The default moves with each patch of Go. A release pins it: its workflow asks the registry for the digest of the image of
+# the Go version that builds the rest of the release, and its notes have it. To build the same image, give it here:
+#   docker build --build-arg GO_IMAGE=golang:1.26.0-bookworm@sha256:... .
 ARG GO_IMAGE=golang:1.26-bookworm
 
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
@@ -8,13 +9,13 @@ COPY . .
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=
-ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS=-buildvcs=false GOMODCACHE=/cache/mod GOCACHE=/cache/build
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOMODCACHE=/cache/mod GOCACHE=/cache/build
 RUN --mount=type=cache,target=/cache \
     ldflags="-s -w -X github.com/awsauth-guard/awsauth-guard/internal/version.version=${VERSION}" && \
     mkdir -p /out/etc/ssl/certs && \
     cp LICENSE /out/ && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
-    go build -trimpath -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
-    go build -trimpath -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth && \
+    go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
+    go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth && \
     find /out -exec touch -d @0 {} +
 
 FROM scratch

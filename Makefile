@@ -6,7 +6,19 @@ MAKEFLAGS += --no-print-directory
 
 PACKAGE := github.com/awsauth-guard/awsauth-guard
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS := -s -w -X $(PACKAGE)/internal/version.version=$(VERSION)
+# As the Dockerfile and tools/dist.sh have it, so that all of them make the same bytes: without -buildvcs=false those of
+# the Dockerfile, which sees no .git, would be others.
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+# The Dockerfile's.
+LABELS := \
+	-label "org.opencontainers.image.title=awsauth-guard" \
+	-label "org.opencontainers.image.description=Admission webhook that refuses edits of EKS's aws-auth ConfigMap that lock people out" \
+	-label "org.opencontainers.image.source=https://github.com/awsauth-guard/awsauth-guard" \
+	-label "org.opencontainers.image.licenses=Apache-2.0" \
+	-label "org.opencontainers.image.version=$(VERSION)" \
+	-label "org.opencontainers.image.revision=$(REVISION)"
 IMAGE ?= awsauth-guard:dev
 IMAGE_ARCHIVE ?= dist/image.tar
 PLATFORMS ?= linux/amd64,linux/arm64
@@ -32,8 +44,8 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build the webhook and the kubectl plugin into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/awsauth-guard-webhook ./cmd/webhook
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kubectl-awsauth ./cmd/kubectl-awsauth
+	$(BUILD) -o bin/awsauth-guard-webhook ./cmd/webhook
+	$(BUILD) -o bin/kubectl-awsauth ./cmd/kubectl-awsauth
 
 .PHONY: demo
 demo: export KEEP := $(KEEP)
@@ -43,18 +55,18 @@ demo: ## see it work on a real API server; KEEP=1 leaves it running
 .PHONY: image
 image: ## build the container image IMAGE; GO_IMAGE is the Go image
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
 
 .PHONY: image-archive
-image-archive: ## pack the same image for PLATFORMS into IMAGE_ARCHIVE, without Docker
+image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without Docker; the CAs are this machine's
 	@for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		for command in webhook:awsauth-guard-webhook kubectl-awsauth:kubectl-awsauth; do \
-			GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' \
+			GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) \
 				-o dist/image/$${platform#*/}/$${command#*:} ./cmd/$${command%:*}; \
 		done; \
 	done
-	@go run ./test/cluster/image -tag $(IMAGE) -output $(IMAGE_ARCHIVE) -platforms $(PLATFORMS) \
+	@go run ./test/cluster/image -tag $(IMAGE) -output $(IMAGE_ARCHIVE) -platforms $(PLATFORMS) $(LABELS) \
 		dist/image/{arch}/awsauth-guard-webhook dist/image/{arch}/kubectl-awsauth LICENSE \
 		/etc/ssl/certs/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
 
@@ -66,7 +78,8 @@ dist: ## build what a release has beside the image into dist/release: programs, 
 .PHONY: test
 test: ## run every test that needs no root
 	$(WITH_CONTROL_PLANE) && go test ./...
-	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test ./...); done
+	# -count=1: Go's cache of results does not see what a test reads outside of its module, such as the chart.
+	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 ./...); done
 
 .PHONY: e2e
 e2e: export KEEP := $(KEEP)

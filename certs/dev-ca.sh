@@ -17,11 +17,15 @@ if [ "$#" -eq 0 ]; then
 fi
 names=$(printf 'DNS:%s,' "$@")
 
-mkdir -p "$folder"
-if root=$(git -C "$folder" rev-parse --show-toplevel 2>/dev/null) && [ -e "$root/charts/awsauth-guard" ]; then
+there=$folder # of the folder's path what is there already
+until [ -d "$there" ]; do
+	there=$(dirname -- "$there")
+done
+if root=$(git -C "$there" rev-parse --show-toplevel 2>/dev/null) && [ -e "$root/charts/awsauth-guard" ]; then
 	echo "${0##*/}: $folder is in the repository; keys are not made there" >&2
 	exit 1
 fi
+mkdir -p "$folder"
 umask 077
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what a release has beside the image into dist/release: archives of the programs, the chart, an SPDX SBOM of
 # what is in the image, and checksums. `make dist` hands it VERSION and LDFLAGS. The same commit and Go give the same
-# archives and SBOM.
+# bytes. The SBOM is that of the image, whose programs are the same: tools/same-programs.sh compares them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,12 +16,14 @@ time=$(git log -1 --format=%ct)
 
 build() { # PROGRAM COMMAND GOOS GOARCH
 	mkdir -p "$tmp/$3-$4"
-	CGO_ENABLED=0 GOOS=$3 GOARCH=$4 go build -trimpath -ldflags "$LDFLAGS" -o "$tmp/$3-$4/$1" "./cmd/$2"
+	CGO_ENABLED=0 GOOS=$3 GOARCH=$4 go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$tmp/$3-$4/$1" "./cmd/$2"
+}
+pack() { # FOLDER NAME...: a compressed archive with nothing of this machine, to stdout
+	tar -C "$1" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf - "${@:2}" | gzip -9n
 }
 archive() { # PROGRAM GOOS GOARCH; as krew wants it
 	cp LICENSE "$tmp/$2-$3/"
-	tar -C "$tmp/$2-$3" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner -cf - "$1" LICENSE |
-		gzip -9n >"$out/$1-$VERSION-$2-$3.tar.gz"
+	pack "$tmp/$2-$3" "$1" LICENSE >"$out/$1-$VERSION-$2-$3.tar.gz"
 }
 
 for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
@@ -36,7 +38,12 @@ done
 # A chart's version has no v; what is built between two versions is none.
 version=${VERSION#v}
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0-$version
-go tool -modfile=tools/helm/go.mod helm package charts/awsauth-guard --version "$version" --app-version "$version" --destination "$out"
+go tool -modfile=tools/helm/go.mod helm package charts/awsauth-guard --version "$version" --app-version "$version" --destination "$tmp"
+# Helm's own archive has the time at which it was made; helm push writes that of the file into the manifest.
+mkdir "$tmp/chart"
+tar -C "$tmp/chart" -xzf "$tmp/awsauth-guard-$version.tgz"
+pack "$tmp/chart" awsauth-guard >"$out/awsauth-guard-$version.tgz"
+touch -d "@$time" "$out/awsauth-guard-$version.tgz"
 
 (cd tools/sbom && go build -o "$tmp/sbom" .)
 "$tmp/sbom" -name awsauth-guard -version "$VERSION" -created "$(date -u -d "@$time" +%FT%TZ)" \

@@ -43,7 +43,7 @@ func install(t *testing.T, values string, args ...string) {
 	deletion := func(ctx context.Context, name string) (held bool, err error) {
 		c := as(t, name)
 		err = c.CoreV1().ConfigMaps("kube-system").Delete(ctx, "aws-auth", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-		said := c.take()
+		said := strings.Join(c.Take(), "\n")
 		if err != nil {
 			said = err.Error()
 		}
@@ -349,11 +349,11 @@ func TestBackstopInModeWarn(t *testing.T) {
 	if _, err := c.CoreV1().ConfigMaps("kube-system").Update(t.Context(), awsAuth(nodeEntry), metav1.UpdateOptions{}); err != nil {
 		t.Error(err)
 	}
-	wantSays(t, c.take(), "[protected-principal]")
+	wantSays(t, strings.Join(c.Take(), "\n"), "[protected-principal]")
 	if err := c.CoreV1().ConfigMaps("kube-system").Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
-	wantSays(t, c.take(), "[deleted]")
+	wantSays(t, strings.Join(c.Take(), "\n"), "[deleted]")
 }
 
 // TestBackstopIsRendered has when there is one, and for which rules.

@@ -1,7 +1,10 @@
 package chart_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -28,6 +31,25 @@ func TestCertManagerManifests(t *testing.T) {
 	}
 	if diff := cmp.Diff(specs(render(t, "cert-manager")), specs(decode(t, string(text)))); diff != "" {
 		t.Errorf("certs/cert-manager.yaml (-chart +it):\n%s", diff)
+	}
+}
+
+// TestDevCA: it makes no keys in the repository, and no folder for them.
+func TestDevCA(t *testing.T) {
+	t.Parallel()
+	repository := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(repository, "charts", "awsauth-guard"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "git", "init", "--quiet", repository).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), "../../certs/dev-ca.sh", filepath.Join(repository, "new", "folder")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is in the repository") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(repository, "new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder is there: %v", err)
 	}
 }
 
@@ -64,7 +86,7 @@ func TestNotes(t *testing.T) {
 		"guardConfig.rules.yaml-syntax=warn,guardConfig.mode=warn": false,
 		"guardConfig.rules.yaml-syntax=off,guardConfig.mode=warn":  true,
 	} {
-		text, err := helmIn(t, cluster.Kubeconfig, "install", "notes", chart, "--dry-run=client", "--namespace", namespace, "--set", set)
+		text, err := helm3.run(t, cluster.Kubeconfig, "install", "notes", chart, "--dry-run=client", "--namespace", namespace, "--set", set)
 		if err != nil {
 			t.Fatal(err)
 		}

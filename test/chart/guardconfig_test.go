@@ -64,7 +64,15 @@ func TestGuardConfigIsJudgedAlike(t *testing.T) {
 	for _, partition := range awsauth.Partitions() {
 		good = append(good, protected("arn:"+partition+":iam::"+account+":role/Admin"), entries("arn:"+partition+":iam::"+account+":role/a/Admin"))
 	}
+	good = append(good,
+		`{iam: {mode: off}}`, `{iam: {mode: deny, budget: 1.5s}}`, `{iam: {budget: 15s}}`,
+		`{iam: {mode: warn, accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:role/x/Reader", externalID: "4711"}}}}`)
 	bad := []string{
+		`{iam: {mode: enforce}}`, `{iam: {budget: 2}}`, `{iam: {budget: 0s}}`, `{iam: {budget: 0.00s}}`, `{iam: {budget: 16s}}`, `{iam: {budget: 1h}}`,
+		`{iam: {accounts: {"1": {roleARN: "arn:aws:iam::222233334444:role/a"}}}}`,
+		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::333344445555:role/a"}}}}`,
+		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:user/a"}}}}`,
+		`{iam: {accounts: {"222233334444": {}}}}`,
 		`{adminGroups: ["ops\u00a0"]}`,
 		`{overrides: {groups: ["\u2003ops"]}}`,
 		`{protected: [{arn: "` + iam("role/Admin") + `", groups: ["ops\u00a0"]}]}`,

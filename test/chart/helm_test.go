@@ -3,13 +3,17 @@ package chart_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -20,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -30,27 +35,38 @@ const (
 	release   = "awsauth-guard"
 )
 
-// helmPath builds the pinned helm, or takes it from Go's cache.
-var helmPath = sync.OnceValues(func() (string, error) {
-	cmd := exec.CommandContext(context.Background(), "go", "tool", "-n", "-modfile=../../tools/helm/go.mod", "helm")
-	cmd.Stderr = new(bytes.Buffer)
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("building helm: %w\n%s", err, cmd.Stderr)
-	}
-	return strings.TrimSpace(string(out)), nil
-})
+// program is one that a module of tools has; calling it builds it, or takes it from Go's cache.
+type program func() (path string, err error)
 
-// helm runs the pinned helm without a cluster.
-func helm(t *testing.T, args ...string) (stdout string, err error) {
-	t.Helper()
-	return helmIn(t, filepath.Join(t.TempDir(), "none"), args...)
+// helm4 applies on the server, where helm3 merges by itself.
+var (
+	helm3 = tool("helm")
+	helm4 = tool("helm4")
+)
+
+// tool returns the helm of a module of tools.
+func tool(module string) program {
+	return sync.OnceValues(func() (string, error) {
+		cmd := exec.CommandContext(context.Background(), "go", "tool", "-n", "-modfile=../../tools/"+module+"/go.mod", "helm")
+		cmd.Stderr = new(bytes.Buffer)
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", module, err, cmd.Stderr)
+		}
+		return strings.TrimSpace(string(out)), nil
+	})
 }
 
-// helmIn runs the pinned helm, without anything that the machine's user has configured.
-func helmIn(t *testing.T, kubeconfig string, args ...string) (stdout string, err error) {
+// helm runs helm3 without a cluster.
+func helm(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
-	path, err := helmPath()
+	return helm3.run(t, filepath.Join(t.TempDir(), "none"), args...)
+}
+
+// run runs a helm, without anything that the machine's user has configured.
+func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout string, err error) {
+	t.Helper()
+	path, err := p()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,10 +80,13 @@ func helmIn(t *testing.T, kubeconfig string, args ...string) (stdout string, err
 	return out.String(), nil
 }
 
-// template renders the chart for the API server that the tests have.
+// templateArgs render the chart for the API server that the tests have.
+var templateArgs = []string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}
+
+// template renders the chart.
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return helm(t, append([]string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}, args...)...)
+	return helm(t, slices.Concat(templateArgs, args)...)
 }
 
 // render renders the chart with a file of testdata/values and more arguments, which must succeed.
@@ -82,12 +101,12 @@ func render(t *testing.T, values string, args ...string) []object {
 
 // object is one that the chart renders.
 type object struct {
-	// Typed is the object as the API has it; nil for kinds of others.
+	// Typed is the object as the API has it.
 	Typed any
 	unstructured.Unstructured
 }
 
-// apiTypes are those of the API, by kind. Kinds that others define are none of them.
+// apiTypes are those of the API and of cert-manager and the Prometheus operator, by kind.
 var apiTypes = map[schema.GroupVersionKind]func() any{
 	corev1.SchemeGroupVersion.WithKind("ConfigMap"):                                         func() any { return new(corev1.ConfigMap) },
 	corev1.SchemeGroupVersion.WithKind("Pod"):                                               func() any { return new(corev1.Pod) },
@@ -105,34 +124,41 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"):   func() any { return new(admissionregistrationv1.ValidatingWebhookConfiguration) },
 	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy"):        func() any { return new(admissionregistrationv1.ValidatingAdmissionPolicy) },
 	admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"): func() any { return new(admissionregistrationv1.ValidatingAdmissionPolicyBinding) },
+	certmanagerv1.SchemeGroupVersion.WithKind("Certificate"):                                func() any { return new(certmanagerv1.Certificate) },
+	certmanagerv1.SchemeGroupVersion.WithKind("Issuer"):                                     func() any { return new(certmanagerv1.Issuer) },
+	monitoringv1.SchemeGroupVersion.WithKind("PrometheusRule"):                              func() any { return new(monitoringv1.PrometheusRule) },
+	monitoringv1.SchemeGroupVersion.WithKind("ServiceMonitor"):                              func() any { return new(monitoringv1.ServiceMonitor) },
 }
 
-// ofOthers are the kinds that need something else to be installed.
-var ofOthers = []schema.GroupVersionKind{
-	{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"},
-	{Group: "cert-manager.io", Version: "v1", Kind: "Issuer"},
-	{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"},
-	{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"},
-}
+// ofOthers are the groups that need something else to be installed.
+var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
-// decode reads what helm renders: a field that the API does not have is an error, and a key that
-// stands twice.
+// decode reads what helm renders: a field that the API does not have in these letters is an error, and a
+// key that stands twice.
 func decode(t *testing.T, text string) []object {
 	t.Helper()
 	var objects []object
 	for document := range strings.SplitSeq(text, "\n---\n") {
+		document += "\n" // of the text that may end it
 		var o object
-		if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {
+		text, err := yaml.YAMLToJSONStrict([]byte(document))
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		if err := json.UnmarshalCaseSensitivePreserveInts(text, &o.Object); err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
 		if len(o.Object) == 0 {
 			continue
 		}
-		if newObject := apiTypes[o.GroupVersionKind()]; newObject != nil {
-			o.Typed = newObject()
-			if err := yaml.UnmarshalStrict([]byte(document), o.Typed); err != nil {
-				t.Fatalf("%s: %v", o.id(), err)
-			}
+		newObject := apiTypes[o.GroupVersionKind()]
+		if newObject == nil {
+			t.Fatalf("%s is of a kind that is not decoded", o.id())
+		}
+		o.Typed = newObject()
+		unknown, err := json.UnmarshalStrict(text, o.Typed)
+		if err := errors.Join(append(unknown, err)...); err != nil {
+			t.Fatalf("%s: %v", o.id(), err)
 		}
 		objects = append(objects, o)
 	}

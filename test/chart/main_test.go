@@ -3,21 +3,17 @@
 package chart_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -52,9 +48,6 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	if err := assets(ctx); err != nil {
-		return 0, err
-	}
 	if cluster, err = controlplane.Start(ctx); err != nil {
 		return 0, err
 	}
@@ -72,11 +65,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	// What is under test is admission, so authorization admits everybody.
-	if _, err := admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}},
-	}, metav1.CreateOptions{}); err != nil {
+	if err := cluster.AdmitEverybody(ctx); err != nil {
 		return 0, err
 	}
 	if code = m.Run(); code != 0 {
@@ -85,59 +74,24 @@ func run(m *testing.M) (code int, err error) {
 	return code, nil
 }
 
-// assets builds the API server, which make does otherwise.
-func assets(ctx context.Context) error {
-	if os.Getenv("KUBEBUILDER_ASSETS") != "" {
-		return nil
-	}
-	cmd := exec.CommandContext(ctx, "../../tools/controlplane.sh")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("building the control plane: %w", err)
-	}
-	return os.Setenv("KUBEBUILDER_ASSETS", string(bytes.TrimSpace(out)))
-}
-
 // client is a user's, with the warnings that the user has been given.
 type client struct {
 	*kubernetes.Clientset
-	*warnings
+	*controlplane.Warnings
 }
 
 // as returns a client of an impersonated user.
 func as(t *testing.T, name string, groups ...string) *client {
 	t.Helper()
-	c := &client{warnings: new(warnings)}
+	c := &client{Warnings: new(controlplane.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
-	config.WarningHandlerWithContext = c.warnings
+	config.WarningHandlerWithContext = c.Warnings
 	var err error
 	if c.Clientset, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// warnings are those of one user's requests.
-type warnings struct {
-	mu   sync.Mutex
-	list []string
-}
-
-// HandleWarningHeaderWithContext implements [rest.WarningHandlerWithContext].
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.list = append(w.list, text)
-}
-
-// take returns the warnings since it was called last, as one text.
-func (w *warnings) take() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() { w.list = nil }()
-	return strings.Join(w.list, "\n")
 }
 
 // awsAuth is an aws-auth with a mapRoles and optional changes.

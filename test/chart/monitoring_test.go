@@ -2,121 +2,269 @@ package chart_test
 
 import (
 	"encoding/json"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// series are the labels and their values that each metric of the webhook has from the start, by name.
-func series(t *testing.T) map[string]map[string][]string {
-	t.Helper()
+// recorded returns a Recorder in which each metric has a value, also those that have none at the start.
+func recorded() *metrics.Recorder {
 	var rules []string
 	for _, rule := range validate.Rules() {
 		rules = append(rules, rule.ID)
 	}
-	families, err := metrics.New(rules).Gatherer().Gather()
+	r := metrics.New(rules)
+	at := time.Unix(2e9, 0)
+	r.BuildInfo("v1.2.3")
+	r.ServingCertificate(at)
+	r.ServingTrust(at, true)
+	r.ConfigInUse(1)
+	r.Stored(true, false, 1, 0)
+	for _, section := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
+		r.StoredEntries(section, 1)
+	}
+	r.StoredFindings(func(string, string) int { return 0 })
+	r.StoredPrincipals(map[string]int{})
+	r.Enforced(true)
+	r.LastAdmitted(at)
+	return r
+}
+
+// webhookSeries are the series of the webhook, as a ServiceMonitor's target has them, and Prometheus's own.
+func webhookSeries(t *testing.T) []labels.Labels {
+	t.Helper()
+	families, err := recorded().Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := make(map[string]map[string][]string)
+	return append(seriesOf(families), labels.FromStrings(model.MetricNameLabel, "up", "job", release, "instance", "10.0.0.1:8080", "namespace", namespace, "pod", "a"))
+}
+
+func seriesOf(families []*dto.MetricFamily) (series []labels.Labels) {
 	for _, family := range families {
-		labels := make(map[string][]string)
 		for _, metric := range family.GetMetric() {
+			b := labels.NewBuilder(labels.FromStrings("job", release, "instance", "10.0.0.1:8080", "namespace", namespace, "pod", "a"))
 			for _, pair := range metric.GetLabel() {
-				labels[pair.GetName()] = append(labels[pair.GetName()], pair.GetValue())
+				b.Set(pair.GetName(), pair.GetValue())
+			}
+			if family.GetType() != dto.MetricType_HISTOGRAM {
+				series = append(series, b.Set(model.MetricNameLabel, family.GetName()).Labels())
+				continue
+			}
+			for _, suffix := range []string{"_count", "_sum", "_bucket"} {
+				if suffix == "_bucket" {
+					b.Set("le", "+Inf")
+				}
+				series = append(series, b.Set(model.MetricNameLabel, family.GetName()+suffix).Labels())
 			}
 		}
-		names := []string{family.GetName()}
-		if family.GetType().String() == "HISTOGRAM" {
-			labels["le"] = nil
-			names = []string{family.GetName() + "_bucket", family.GetName() + "_sum", family.GetName() + "_count"}
+	}
+	return series
+}
+
+// ofAPIServer are metrics of the API server, which [TestAPIServerMetrics] looks for.
+var ofAPIServer = regexp.MustCompile(`^apiserver_`)
+
+// parsed is a query, in which Grafana's intervals are a time.
+func parsed(t *testing.T, query string) parser.Expr {
+	t.Helper()
+	query = regexp.MustCompile(`\$__(rate_interval|range)`).ReplaceAllString(query, "5m")
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		t.Fatalf("%v in %s", err, query)
+	}
+	return expr
+}
+
+// selectors returns what a query asks for.
+func selectors(expr parser.Node) (found []*parser.VectorSelector) {
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			found = append(found, s)
 		}
-		for _, name := range names {
-			found[name] = labels
+		return nil
+	})
+	return found
+}
+
+// selected returns the series that matchers take.
+func selected(series []labels.Labels, matchers []*labels.Matcher) (found []labels.Labels) {
+	for _, s := range series {
+		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(s.Get(m.Name)) }) {
+			found = append(found, s)
 		}
 	}
 	return found
 }
 
-var (
-	selected = regexp.MustCompile(`([a-z_]+)(?:\{([^}]*)\})?\[|\b(awsauth_guard_[a-z_]+)(?:\{([^}]*)\})?`)
-	matcher  = regexp.MustCompile(`^([a-z_]+)="([^"]*)"$`)
-	grouped  = regexp.MustCompile(`\bby \(([^)]*)\)`)
-)
-
-// wantQuery checks that the webhook has each series that a query asks for.
-func wantQuery(t *testing.T, query string) {
-	t.Helper()
-	known := series(t)
-	var names []string
-	for _, match := range selected.FindAllStringSubmatch(query, -1) {
-		name, selector := match[1]+match[3], match[2]+match[4]
-		names = append(names, name)
-		if known[name] == nil {
-			t.Errorf("no metric %s in %s", name, query)
+// missing returns what a selector asks for and no series has: the whole, or an alternative of a pattern.
+func missing(series []labels.Labels, s *parser.VectorSelector) (list []string) {
+	if len(selected(series, s.LabelMatchers)) == 0 {
+		list = append(list, s.String())
+	}
+	for i, m := range s.LabelMatchers {
+		if m.Type != labels.MatchRegexp || !alternatives.MatchString(m.Value) {
 			continue
 		}
-		for part := range strings.SplitSeq(selector, ",") {
-			if part == "" {
-				continue
-			}
-			pair := matcher.FindStringSubmatch(part)
-			if len(pair) != 3 || !slices.Contains(known[name][pair[1]], pair[2]) {
-				t.Errorf("no series %s{%s} in %s", name, part, query)
+		for value := range strings.SplitSeq(m.Value, "|") {
+			matchers := slices.Clone(s.LabelMatchers)
+			matchers[i] = labels.MustNewMatcher(labels.MatchEqual, m.Name, value)
+			if len(selected(series, matchers)) == 0 {
+				list = append(list, value+" in "+s.String())
 			}
 		}
 	}
-	for _, match := range grouped.FindAllStringSubmatch(query, -1) {
-		for label := range strings.SplitSeq(match[1], ", ") {
-			if !slices.ContainsFunc(names, func(name string) bool {
-				return slices.Contains(slices.Collect(maps.Keys(known[name])), label)
-			}) && label != "pod" {
-				t.Errorf("no label %s in %s", label, query)
-			}
-		}
-	}
-	if len(names) == 0 {
+	return list
+}
+
+// alternatives are a pattern that names each of them.
+var alternatives = regexp.MustCompile(`^[a-z_]+(\|[a-z_]+)+$`)
+
+// wantQuery checks that the webhook has each series that a query asks for, and each label.
+func wantQuery(t *testing.T, query string) {
+	t.Helper()
+	expr, series := parsed(t, query), webhookSeries(t)
+	if len(selectors(expr)) == 0 {
 		t.Errorf("no metric in %q", query)
 	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		var names []string
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			if !ofAPIServer.MatchString(n.Name) {
+				for _, what := range missing(series, n) {
+					t.Errorf("there is no %s", what)
+				}
+			}
+		case *parser.AggregateExpr:
+			names = n.Grouping
+		case *parser.BinaryExpr:
+			if n.VectorMatching != nil && n.VectorMatching.On {
+				names = n.VectorMatching.MatchingLabels
+			}
+		}
+		for _, name := range names {
+			if slices.Contains([]string{"job", "instance", "namespace", "pod"}, name) {
+				continue // a target's
+			}
+			for _, s := range selectors(node) {
+				if !slices.ContainsFunc(selected(series, s.LabelMatchers), func(s labels.Labels) bool { return s.Has(name) }) {
+					t.Errorf("%s has no label %s, in %s", s, name, query)
+				}
+			}
+		}
+		return nil
+	})
 }
+
+// TestMissing: each kind of mistake is found.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	series := webhookSeries(t)
+	for query, good := range map[string]bool{
+		`awsauth_guard_restores_total{result=~"limited|failed"}`:    true,
+		`awsauth_guard_restores_total{result=~"limited|abandoned"}`: false,
+		`awsauth_guard_restores_total{result="abandoned"}`:          false,
+		`awsauth_guard_restores_total{kind="failed"}`:               false,
+		`awsauth_guard_restored_total`:                              false,
+		`awsauth_guard_review_duration_seconds`:                     false,
+		`awsauth_guard_review_duration_seconds_bucket{le="+Inf"}`:   true,
+	} {
+		for _, s := range selectors(parsed(t, query)) {
+			if got := missing(series, s); len(got) == 0 != good {
+				t.Errorf("%s: missing %q", query, got)
+			}
+		}
+	}
+}
+
+// alerts returns the rules of a PrometheusRule.
+func alerts(t *testing.T, rule *monitoringv1.PrometheusRule) (list []monitoringv1.Rule) {
+	t.Helper()
+	for _, group := range rule.Spec.Groups {
+		list = append(list, group.Rules...)
+	}
+	if len(list) < 20 {
+		t.Fatalf("%d alerts", len(list))
+	}
+	return list
+}
+
+// runbook is what the alerts lead to.
+const runbook = "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/runbook.md"
+
+var labelInText = regexp.MustCompile(`\$labels\.([a-z_]+)`)
 
 // TestPrometheusRule reads each alert: what it asks for exists, and it says what has happened.
 func TestPrometheusRule(t *testing.T) {
 	t.Parallel()
-	objects := render(t, "default", "--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus")
-	at := slices.IndexFunc(objects, func(o object) bool { return o.GetKind() == "PrometheusRule" })
-	if at < 0 {
-		t.Fatal("there is none")
+	rule := one[monitoringv1.PrometheusRule](t, render(t, "ignore", "--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus"))
+	if rule.Labels["release"] != "prometheus" {
+		t.Errorf("labels %v", rule.Labels)
 	}
-	if objects[at].GetLabels()["release"] != "prometheus" {
-		t.Errorf("labels %v", objects[at].GetLabels())
-	}
-	groups, _, err := unstructured.NestedSlice(objects[at].Object, "spec", "groups")
-	if err != nil || len(groups) != 1 {
-		t.Fatalf("%d groups: %v", len(groups), err)
-	}
-	alerts, _, err := unstructured.NestedSlice(groups[0].(map[string]any), "rules")
-	if err != nil || len(alerts) < 4 {
-		t.Fatalf("%d alerts: %v", len(alerts), err)
-	}
-	for _, alert := range alerts {
-		alert := alert.(map[string]any)
-		query, _, _ := unstructured.NestedString(alert, "expr")
-		wantQuery(t, query)
-		for _, field := range [][]string{{"alert"}, {"labels", "severity"}, {"annotations", "summary"}, {"annotations", "description"}} {
-			if text, _, err := unstructured.NestedString(alert, field...); err != nil || text == "" || strings.Contains(text, "\n") {
-				t.Errorf("%s: %q is %q: %v", query, field, text, err)
+	for _, alert := range alerts(t, rule) {
+		wantQuery(t, alert.Expr.String())
+		if !slices.Contains([]string{"critical", "warning", "info"}, alert.Labels["severity"]) || alert.Labels["namespace"] != namespace {
+			t.Errorf("%s has the labels %v", alert.Alert, alert.Labels)
+		}
+		for _, name := range []string{"summary", "description"} {
+			if text := alert.Annotations[name]; text == "" || strings.Contains(text, "\n") || strings.Contains(text, "<no value>") {
+				t.Errorf("%s: %s is %q", alert.Alert, name, text)
+			}
+		}
+		if !strings.Contains(alert.Annotations["description"], "First") {
+			t.Errorf("%s does not say what to do first: %q", alert.Alert, alert.Annotations["description"])
+		}
+		if want := runbook + "#" + strings.ToLower(alert.Alert); alert.Annotations["runbook_url"] != want {
+			t.Errorf("%s leads to %s, want %s", alert.Alert, alert.Annotations["runbook_url"], want)
+		}
+		for _, match := range labelInText.FindAllStringSubmatch(alert.Annotations["summary"]+alert.Annotations["description"], -1) {
+			if !strings.Contains(alert.Expr.String(), "by ("+match[1]+")") {
+				t.Errorf("%s has no label %s", alert.Alert, match[1])
 			}
 		}
 	}
+}
+
+// dashboard is what the tests read of one of Grafana's.
+type dashboard struct {
+	UID    string `json:"uid"`
+	Title  string `json:"title"`
+	Panels []struct {
+		ID      int    `json:"id"`
+		Type    string `json:"type"`
+		Title   string `json:"title"`
+		GridPos struct {
+			W int `json:"w"`
+			H int `json:"h"`
+			X int `json:"x"`
+			Y int `json:"y"`
+		} `json:"gridPos"`
+		Targets []struct {
+			Expr         string `json:"expr"`
+			LegendFormat string `json:"legendFormat"`
+		} `json:"targets"`
+	} `json:"panels"`
+}
+
+func readDashboard(t *testing.T, cm *corev1.ConfigMap) (d dashboard) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(cm.Data["awsauth-guard.json"]), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // TestDashboard reads the dashboard as Grafana does.
@@ -129,35 +277,33 @@ func TestDashboard(t *testing.T) {
 	if cm.Labels["grafana_dashboard"] != "1" {
 		t.Errorf("Grafana's sidecar does not find it by the labels %v", cm.Labels)
 	}
-	var dashboard struct {
-		UID    string `json:"uid"`
-		Title  string `json:"title"`
-		Panels []struct {
-			ID      int    `json:"id"`
-			Title   string `json:"title"`
-			GridPos struct {
-				W int `json:"w"`
-				X int `json:"x"`
-			} `json:"gridPos"`
-			Targets []struct {
-				Expr string `json:"expr"`
-			} `json:"targets"`
-		} `json:"panels"`
-	}
-	if err := json.Unmarshal([]byte(cm.Data["awsauth-guard.json"]), &dashboard); err != nil {
-		t.Fatal(err)
-	}
+	dashboard := readDashboard(t, cm)
 	if dashboard.UID == "" || dashboard.Title == "" || len(dashboard.Panels) == 0 {
 		t.Errorf("uid %q, title %q, %d panels", dashboard.UID, dashboard.Title, len(dashboard.Panels))
 	}
 	ids := make(map[int]bool)
+	taken := make(map[[2]int]string)
 	for _, panel := range dashboard.Panels {
-		if panel.Title == "" || ids[panel.ID] || panel.GridPos.W == 0 || panel.GridPos.X+panel.GridPos.W > 24 || len(panel.Targets) == 0 {
+		at := panel.GridPos
+		if panel.Title == "" || ids[panel.ID] || at.W == 0 || at.H == 0 || at.X+at.W > 24 || len(panel.Targets) == 0 != (panel.Type == "row") {
 			t.Errorf("panel %+v", panel)
 		}
 		ids[panel.ID] = true
+		for x := at.X; x < at.X+at.W; x++ {
+			for y := at.Y; y < at.Y+at.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" {
+					t.Fatalf("%q stands on %q", panel.Title, other)
+				}
+				taken[[2]int{x, y}] = panel.Title
+			}
+		}
 		for _, target := range panel.Targets {
 			wantQuery(t, target.Expr)
+			for _, match := range regexp.MustCompile(`\{\{([a-z_]+)}}`).FindAllStringSubmatch(target.LegendFormat, -1) {
+				if !regexp.MustCompile(`by \(([a-z_]+, )*` + match[1] + `\b`).MatchString(target.Expr) {
+					t.Errorf("%s has no label %s", target.Expr, match[1])
+				}
+			}
 		}
 	}
 }

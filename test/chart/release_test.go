@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,78 +15,203 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestRelease installs, upgrades and removes the chart with helm. There are no nodes, so that no pod
-// runs; the test writes what the pods would.
-func TestRelease(t *testing.T) {
-	run := func(args ...string) {
-		t.Helper()
-		if _, err := helmIn(t, cluster.Kubeconfig, append(args, "--namespace", namespace)...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	configurations := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	secrets := admin.CoreV1().Secrets(namespace)
-	t.Cleanup(func() { // after a failure
-		if _, err := configurations.Get(context.Background(), release, metav1.GetOptions{}); err == nil {
-			run("uninstall", release)
-		}
-	})
+// caName is the Secret of the CAs.
+const caName = release + "-ca"
 
-	run("install", release, chart)
-	settled(t, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
-	caBundle := cluster.Admin.CAData
+// installed is the release as one of the helms manages it. There are no nodes, so that no pod runs; the
+// test writes what the pods would.
+type installed struct {
+	*testing.T
+	helm program
+	// force makes helm replace every object.
+	force []string
+}
+
+// TestRelease installs, upgrades and removes the chart with either helm.
+func TestRelease(t *testing.T) {
+	for name, r := range map[string]installed{
+		"helm 3": {helm: helm3, force: []string{"--force"}},
+		"helm 4": {helm: helm4, force: []string{"--server-side=false", "--force-replace"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.T = t
+			t.Cleanup(func() { // after a failure
+				if _, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(context.Background(), release, metav1.GetOptions{}); err == nil {
+					r.run("uninstall", release)
+				}
+			})
+			r.run("install", release, chart)
+			r.settledRefusing()
+			r.upgradeKeepsCAs()
+			r.upgradeRenames()
+			r.run("upgrade", release, chart, "--reset-values")
+			r.wantNoBackstop()
+			r.settledRefusing()
+			// It replaces every object, which no field of theirs may forbid.
+			r.run(append([]string{"upgrade", release, chart}, r.force...)...)
+			r.uninstall()
+		})
+	}
+}
+
+// TestModes changes where certificates come from. Applying on the server, helm takes over the caBundle that the guard has
+// written only when it is told to, as docs/certificates.md says.
+func TestModes(t *testing.T) {
+	bundle := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(bundle, cluster.Admin.CAData, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	toSecret := []string{"upgrade", release, chart, "--set", "certs.mode=secret,certs.secret.name=given", "--set-file", "certs.secret.caBundle=" + bundle}
+	for name, tt := range map[string]struct {
+		helm program
+		more []string
+	}{
+		"helm 3": {helm3, nil},
+		"helm 4": {helm4, []string{"--force-conflicts"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := installed{T: t, helm: tt.helm}
+			r.run("install", release, chart)
+			t.Cleanup(func() { r.run("uninstall", release) })
+			r.writeCAs([]byte("the guard's"))
+			if tt.more != nil {
+				_, err := tt.helm.run(t, cluster.Kubeconfig, append(toSecret, "--namespace", namespace)...)
+				if err == nil {
+					t.Fatal("it takes over a caBundle without being told to")
+				}
+				wantSays(t, err.Error(), ".clientConfig.caBundle")
+				wantOnPage(t, "../../docs/certificates.md", err.Error(), "Error: UPGRADE FAILED: ", `with "awsauth-guard"`)
+			}
+			r.run(append(toSecret, tt.more...)...)
+			r.wantBundles(cluster.Admin.CAData)
+			r.run("upgrade", release, chart, "--reset-values")
+			r.wantBundles(nil)
+			r.writeCAs([]byte("the guard's"))
+			r.run("upgrade", release, chart, "--reset-values", "--set", "replicaCount=3")
+			r.wantBundles([]byte("the guard's"))
+		})
+	}
+}
+
+// wantOnPage checks that a page has what is said from one text to the end of another.
+func wantOnPage(t *testing.T, page, said, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := strings.Index(said, from)
+	end := strings.Index(said, to) + len(to)
+	if begin < 0 || end < begin || !strings.Contains(string(text), "\n"+said[begin:end]) {
+		t.Errorf("%s does not have\n%s", page, said)
+	}
+}
+
+func (r installed) run(args ...string) {
+	r.Helper()
+	if _, err := r.helm.run(r.T, cluster.Kubeconfig, append(args, "--namespace", namespace)...); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r installed) settledRefusing() {
+	r.Helper()
+	settled(r.T, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
+}
+
+// writeCAs does what the leader does.
+func (r installed) writeCAs(caBundle []byte) {
+	r.Helper()
 	patch, err := json.Marshal(map[string]any{"webhooks": []any{
 		map[string]any{"name": "aws-auth.awsauth-guard.io", "clientConfig": map[string]any{"caBundle": caBundle}},
 		map[string]any{"name": "observe.awsauth-guard.io", "clientConfig": map[string]any{"caBundle": caBundle}},
 	}})
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	_, err1 := configurations.Patch(t.Context(), release, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-	_, err2 := secrets.Patch(t.Context(), release+"-ca", types.MergePatchType, []byte(`{"data":{"ca.crt":"eA=="}}`), metav1.PatchOptions{})
+	options := metav1.PatchOptions{FieldManager: "awsauth-guard"}
+	_, err1 := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(r.Context(), release, types.StrategicMergePatchType, patch, options)
+	_, err2 := admin.CoreV1().Secrets(namespace).Patch(r.Context(), caName, types.MergePatchType, []byte(`{"data":{"ca.crt":"eA=="}}`), options)
 	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
+}
 
-	run("upgrade", release, chart, "--set", "webhook.failurePolicy=Ignore,guardConfig.mode=warn,ports.webhook=10250,commonLabels.team=platform")
-	configuration, err1 := configurations.Get(t.Context(), release, metav1.GetOptions{})
-	secret, err2 := secrets.Get(t.Context(), release+"-ca", metav1.GetOptions{})
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
+func (r installed) wantBundles(want []byte) {
+	r.Helper()
+	configuration, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(r.Context(), release, metav1.GetOptions{})
+	if err != nil {
+		r.Fatal(err)
 	}
 	for i := range configuration.Webhooks {
-		if w := &configuration.Webhooks[i]; !bytes.Equal(w.ClientConfig.CABundle, caBundle) || *w.FailurePolicy != "Ignore" {
-			t.Errorf("%s has lost its caBundle, or fails with %s", w.Name, *w.FailurePolicy)
+		if w := &configuration.Webhooks[i]; !bytes.Equal(w.ClientConfig.CABundle, want) {
+			r.Errorf("%s: caBundle is %q, want %q", w.Name, w.ClientConfig.CABundle, want)
 		}
 	}
+}
+
+// upgradeKeepsCAs changes what can be changed in a running release.
+func (r installed) upgradeKeepsCAs() {
+	r.Helper()
+	caBundle := cluster.Admin.CAData
+	r.writeCAs(caBundle)
+	r.run("upgrade", release, chart, "--set", "webhook.failurePolicy=Ignore,guardConfig.mode=warn,ports.webhook=10250,commonLabels.team=platform")
+	r.wantBundles(caBundle)
+	configuration, err1 := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(r.Context(), release, metav1.GetOptions{})
+	secret, err2 := admin.CoreV1().Secrets(namespace).Get(r.Context(), caName, metav1.GetOptions{})
+	_, err3 := admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Get(r.Context(), release+"-backstop", metav1.GetOptions{})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		r.Fatal(err)
+	}
+	if policy := *configuration.Webhooks[0].FailurePolicy; policy != "Ignore" {
+		r.Errorf("it fails with %s", policy)
+	}
 	if string(secret.Data["ca.crt"]) != "x" {
-		t.Error("the Secret has lost its data")
+		r.Error("the Secret has lost its data")
 	}
+}
+
+// upgradeRenames sets nameOverride: to a part of the release's name, which leaves the objects' names as they are and must
+// leave the selectors, which cannot be changed; and to another name.
+func (r installed) upgradeRenames() {
+	r.Helper()
+	for override, name := range map[string]string{"guard": release, "other": release + "-other"} {
+		r.run("upgrade", release, chart, "--reset-values", "--set", "nameOverride="+override)
+		service, err1 := admin.CoreV1().Services(namespace).Get(r.Context(), name, metav1.GetOptions{})
+		deployment, err2 := admin.AppsV1().Deployments(namespace).Get(r.Context(), name, metav1.GetOptions{})
+		if err := errors.Join(err1, err2); err != nil {
+			r.Fatal(err)
+		}
+		for key, value := range service.Spec.Selector {
+			if got := deployment.Spec.Template.Labels[key]; got != value {
+				r.Errorf("the Service selects by %s=%s, and the pods have %q", key, value, got)
+			}
+		}
+	}
+}
+
+func (r installed) wantNoBackstop() {
+	r.Helper()
 	policies := admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	if _, err := policies.Get(t.Context(), release+"-backstop", metav1.GetOptions{}); err != nil {
-		t.Error(err)
+	if _, err := policies.Get(r.Context(), release+"-backstop", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		r.Errorf("the backstop stays with failurePolicy Fail: %v", err)
 	}
+}
 
-	run("upgrade", release, chart, "--reset-values")
-	if _, err := policies.Get(t.Context(), release+"-backstop", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the backstop stays with failurePolicy Fail: %v", err)
-	}
-	settled(t, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
-
-	run("upgrade", release, chart, "--force") // it replaces every object, which no field of theirs may forbid
-
-	run("uninstall", release)
-	settled(t, "aws-auth can be changed", func(err error) bool { return err == nil || apierrors.IsAlreadyExists(err) })
-	const selector = "app.kubernetes.io/instance=" + release
-	options := metav1.ListOptions{LabelSelector: selector}
-	webhooks, err1 := configurations.List(t.Context(), options)
-	roles, err2 := admin.RbacV1().ClusterRoles().List(t.Context(), options)
-	left, err3 := secrets.List(t.Context(), options)
-	leases, err4 := admin.CoordinationV1().Leases(namespace).List(t.Context(), options)
+// uninstall leaves nothing.
+func (r installed) uninstall() {
+	r.Helper()
+	r.run("uninstall", release)
+	settled(r.T, "aws-auth can be changed", func(err error) bool { return err == nil || apierrors.IsAlreadyExists(err) })
+	options := metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + release}
+	webhooks, err1 := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(r.Context(), options)
+	roles, err2 := admin.RbacV1().ClusterRoles().List(r.Context(), options)
+	left, err3 := admin.CoreV1().Secrets(namespace).List(r.Context(), options)
+	leases, err4 := admin.CoordinationV1().Leases(namespace).List(r.Context(), options)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
 	if n := len(webhooks.Items) + len(roles.Items) + len(left.Items) + len(leases.Items); n > 0 {
-		t.Errorf("%d objects are left", n)
+		r.Errorf("%d objects are left", n)
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -81,7 +84,17 @@ func TestBadValues(t *testing.T) {
 		"one port twice":                 {`ports: {metrics: 9443}`, "ports: two of"},
 		"one replica on the host":        {`{hostNetwork: true, replicaCount: 1}`, "without a backend"},
 		"digest without algorithm":       {`image: {digest: 0123}`, "/image/digest"},
-		"tag in the repository":          {`image: {repository: "ghcr.io/x@sha256:0"}`, "/image/repository"},
+		"digest in the repository":       {`image: {repository: "ghcr.io/x@sha256:0"}`, "/image/repository"},
+		"tag in the repository":          {`image: {repository: "ghcr.io/x:v1"}`, "/image/repository"},
+		"tag without a registry":         {`image: {repository: "x:v1"}`, "/image/repository"},
+		"tag behind a port":              {`image: {repository: "localhost:5000/x:v1"}`, "/image/repository"},
+		"a policy of Helm's":             {`commonAnnotations: {helm.sh/resource-policy: keep}`, `commonAnnotations: "helm.sh/resource-policy" is for Helm`},
+		"a release of Helm's":            {`commonAnnotations: {meta.helm.sh/release-name: x}`, `commonAnnotations: "meta.helm.sh/release-name" is for Helm`},
+		"the guard's CA":                 {`commonAnnotations: {awsauth-guard.io/ca: x/y}`, `commonAnnotations: "awsauth-guard.io/ca" is for Helm and the guard`},
+		"a label of Helm's":              {`commonLabels: {helm.sh/chart: x}`, `commonLabels: "helm.sh/chart" is for Helm`},
+		"a hook":                         {`serviceAccount: {annotations: {helm.sh/hook: pre-install}}`, `serviceAccount.annotations: "helm.sh/hook" is for Helm`},
+		"a line break in a group":        {`{webhook: {failurePolicy: Ignore}, guardConfig: {overrides: {groups: ["on\u0085call"]}}}`, "guardConfig.overrides.groups[0]"},
+		"a control character in a group": {`{webhook: {failurePolicy: Ignore}, guardConfig: {overrides: {groups: ["on\u0001call"]}}}`, "guardConfig.overrides.groups[0]"},
 		"pull secret - a string":         {`imagePullSecrets: [registry]`, "/imagePullSecrets/0"},
 		"certs.mode":                     {`certs: {mode: selfsigned}`, "must be one of 'self-managed', 'cert-manager', 'secret'"},
 		"secret without a name":          {`certs: {mode: secret, secret: {caBundle: "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"}}`, "certs.secret.name"},
@@ -115,6 +128,36 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
+// TestGoodValues has values that look like bad ones.
+func TestGoodValues(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{
+		"image.repository=localhost:5000/x", "image.repository=x", "image.repository=localhost:5000/a/x",
+		"image.repository=111122223333.dkr.ecr.eu-west-1.amazonaws.com/awsauth-guard",
+		"commonAnnotations.example\\.com/helm\\.sh=x", "commonLabels.nothelm\\.sh/x=y", "nodeSelector.kubernetes\\.io/os=null",
+	} {
+		if _, err := template(t, "--set", set); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
+// TestGroupsInTheBackstop has a group of every character that YAML or CEL could mistake.
+func TestGroupsInTheBackstop(t *testing.T) {
+	t.Parallel()
+	group := `"a\'{{b}}: #c\u00a0\u2028\u2029\U0001f600` + "`" + `"`
+	text, err := json.Marshal([]string{group})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := render(t, "ignore", "--set-json", "guardConfig.overrides.groups="+string(text))
+	policy := one[admissionregistrationv1.ValidatingAdmissionPolicy](t, objects)
+	i := slices.IndexFunc(policy.Spec.Variables, func(v admissionregistrationv1.Variable) bool { return v.Name == "breakGlass" })
+	if want := string(text) + ".exists("; !strings.Contains(policy.Spec.Variables[i].Expression, want) {
+		t.Errorf("the group %s stands there as\n%s", want, policy.Spec.Variables[i].Expression)
+	}
+}
+
 // TestSeverityOff writes off in every way: without quotes it is false in Helm's YAML.
 func TestSeverityOff(t *testing.T) {
 	t.Parallel()
@@ -135,6 +178,44 @@ func TestSeverityOff(t *testing.T) {
 	}
 }
 
+// newFields are those of the GuardConfig that the values of a release may lack.
+var newFields = []string{"history", "iam", "restore", "selfTest"}
+
+// TestWithoutNewFields renders what a release of an older chart has with --reuse-values: the guard has the defaults.
+func TestWithoutNewFields(t *testing.T) {
+	t.Parallel()
+	want := effective(t, render(t, "default"))
+	for _, field := range append([]string{"iam.mode", "iam.budget", "iam.accounts", "restore.maxPerHour"}, newFields...) {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			objects := render(t, "default", "--set", "guardConfig."+field+"=null")
+			if text := named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]; strings.Contains(text, "null") {
+				t.Errorf("a field is there without a value:\n%s", text)
+			}
+			if diff := cmp.Diff(want, effective(t, objects)); diff != "" {
+				t.Errorf("(-with it +without):\n%s", diff)
+			}
+		})
+	}
+	if _, err := template(t, "--set", "guardConfig.iam=null,guardConfig.selfTest=null,guardConfig.history=null,guardConfig.restore=null"); err != nil {
+		t.Error(err)
+	}
+}
+
+// effective is the GuardConfig that the guard makes of what is rendered.
+func effective(t *testing.T, objects []object) string {
+	t.Helper()
+	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := c.Effective().YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestSchemaOfGuardConfig keeps the schema of the values and that of the file the same.
 func TestSchemaOfGuardConfig(t *testing.T) {
 	t.Parallel()
@@ -149,12 +230,15 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 	}
-	// The chart writes the head, and has a default for everything else, which a null takes away.
+	// The chart writes the head, and has a default for everything else, which a null takes away. The templates do without
+	// what is in no older chart: --reuse-values leaves it out.
 	properties := guard["properties"].(map[string]any)
 	delete(guard, "$schema")
 	delete(properties, "apiVersion")
 	delete(properties, "kind")
-	guard["required"] = slices.Sorted(maps.Keys(properties))
+	guard["required"] = slices.DeleteFunc(slices.Sorted(maps.Keys(properties)), func(name string) bool {
+		return slices.Contains(newFields, name)
+	})
 	properties["overrides"].(map[string]any)["required"] = []string{"groups"}
 
 	// A role's path and a session are left to validate.yaml, which says what to write instead.
@@ -177,20 +261,47 @@ func unescaped(text string) string {
 // TestDefaults holds the values file to the schema's own defaults and the guard's.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "default"), release).Data["guardconfig.yaml"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := c.Effective().YAML()
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := effective(t, render(t, "default"))
 	want, err := config.Default().Effective().YAML()
 	if err != nil {
 		t.Fatal(err)
 	}
 	clean := strings.NewReplacer("protected: []\n", "", "accessEntries: []\n", "")
-	if clean.Replace(string(got)) != clean.Replace(string(want)) {
+	if clean.Replace(got) != clean.Replace(string(want)) {
 		t.Errorf("the chart's defaults are\n%s\nthe guard's are\n%s", got, want)
+	}
+}
+
+// TestRightsOverAWSAuth: what the webhook may do to ConfigMaps of kube-system is to read aws-auth, and each switch adds
+// what its comment in values.yaml says.
+func TestRightsOverAWSAuth(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		flags []string
+		want  []string // VERB or VERB NAME
+	}{
+		{nil, []string{"get aws-auth", "list aws-auth", "watch aws-auth"}},
+		{[]string{"--set", "guardConfig.selfTest.enabled=true"}, []string{"delete aws-auth", "get aws-auth", "list aws-auth", "watch aws-auth"}},
+		{[]string{"--set", "guardConfig.restore.enabled=true"}, []string{"create", "get aws-auth", "list aws-auth", "update aws-auth", "watch aws-auth"}},
+	} {
+		objects := render(t, "default", tt.flags...)
+		var got []string
+		for i := range objects {
+			role, ok := objects[i].Typed.(*rbacv1.Role)
+			if !ok || role.Namespace != "kube-system" || role.Name != release {
+				continue // another one is that of helm test
+			}
+			for _, rule := range role.Rules {
+				for _, verb := range rule.Verbs {
+					if slices.Contains(rule.Resources, "configmaps") {
+						got = append(got, strings.TrimSpace(verb+" "+strings.Join(rule.ResourceNames, ",")))
+					}
+				}
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %q, want %q", tt.flags, got, tt.want)
+		}
 	}
 }

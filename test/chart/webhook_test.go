@@ -42,9 +42,9 @@ func TestEnforceAndObserve(t *testing.T) {
 				},
 			} {
 				store(t, awsAuth(adminEntry+nodeEntry))
-				c.take()
+				c.Take()
 				err := do()
-				said, want := c.take(), strings.Fields(operation)[1]
+				said, want := strings.Join(c.Take(), "\n"), strings.Fields(operation)[1]
 				switch {
 				case tt.refused && err == nil:
 					t.Errorf("%s is admitted", operation)

@@ -104,7 +104,7 @@ start etcd etcd --data-dir "$STATE/etcd" --unsafe-no-fsync \
 	--listen-client-urls http://127.0.0.1:12379 --advertise-client-urls http://127.0.0.1:12379 \
 	--listen-peer-urls http://127.0.0.1:12380 --initial-advertise-peer-urls http://127.0.0.1:12380 \
 	--initial-cluster default=http://127.0.0.1:12380
-start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:12379 \
+start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:12379 --enable-aggregator-routing=true \
 	--advertise-address="$address" --secure-port=6443 --service-cluster-ip-range="$services" \
 	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
 	--client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \

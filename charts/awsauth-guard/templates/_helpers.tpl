@@ -46,9 +46,10 @@ release's name may have dots, and a Service's may not; validate.yaml refuses wha
 {{- end }}
 {{- end }}
 
-{{- /* The component keeps the Service and the rest away from the pod of `helm test`. */}}
+{{- /* The component keeps the Service and the rest away from the pod of `helm test`. A Deployment's selector cannot be
+changed, so that no value has a part in it; an alias in a parent chart does. */}}
 {{- define "awsauth-guard.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "awsauth-guard.name" . | quote }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
@@ -100,13 +101,17 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* The GuardConfig file. A severity that was written as off, without quotes, is false in Helm's YAML. */}}
+{{- /* The GuardConfig file. A severity that was written as off, without quotes, is false in Helm's YAML. Fields that the
+values lack, as with --reuse-values from an older chart, are left to the guard's defaults. */}}
 {{- define "awsauth-guard.guardConfig" -}}
 {{- $config := deepCopy .Values.guardConfig }}
 {{- range $rule, $severity := $config.rules }}
 {{- if kindIs "bool" $severity }}
 {{- $_ := set $config.rules $rule "off" }}
 {{- end }}
+{{- end }}
+{{- if kindIs "bool" (dig "iam" "mode" "" $config) }}
+{{- $_ := set $config.iam "mode" "off" }}
 {{- end }}
 {{- merge (dict "apiVersion" "awsauth-guard.io/v1alpha1" "kind" "GuardConfig") $config | toYaml }}
 {{- end }}
@@ -156,11 +161,24 @@ matchLabels:
 {{- include "awsauth-guard.withoutPath" . | lower }}
 {{- end }}
 
-{{- /* (dict "at" FIELD "group" GROUP) fails for a name that the guard would not have. The schema does not know every
-kind of white space. */}}
+{{- /* (dict "at" FIELD "group" GROUP) fails for a name that the guard would not have, or that cannot stand in the YAML of
+the backstop. The schema does not know every kind of white space. */}}
 {{- define "awsauth-guard.checkGroup" -}}
 {{- if ne .group (trim .group) }}
 {{- fail (printf "%s: %q has white space at an end" .at .group) }}
+{{- end }}
+{{- if regexMatch "[\\p{Cc}\\x{feff}\\x{fffe}\\x{ffff}]" .group }}
+{{- fail (printf "%s: %q has a character that no text shows" .at .group) }}
+{{- end }}
+{{- end }}
+
+{{- /* (dict "at" FIELD "map" MAP) fails for labels and annotations by which Helm and the guard know what is theirs: with
+helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a backend. */}}
+{{- define "awsauth-guard.checkMetadata" -}}
+{{- range $key, $_ := .map }}
+{{- if regexMatch "^([^/]*[.])?(helm[.]sh|awsauth-guard[.]io)/" $key }}
+{{- fail (printf "%s: %q is for Helm and the guard itself; leave it out" $.at $key) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,109 @@
+package chart_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+)
+
+func wantPods(t *testing.T, objects []object) {
+	t.Helper()
+	deployment := one[appsv1.Deployment](t, objects)
+	pod := &deployment.Spec.Template
+	labels := deployment.Spec.Selector.MatchLabels
+	for _, selector := range []map[string]string{labels, one[corev1.Service](t, objects).Spec.Selector} {
+		for key, value := range selector {
+			if pod.Labels[key] != value {
+				t.Errorf("the pods have the label %s=%s, and are selected by %s", key, pod.Labels[key], value)
+			}
+		}
+	}
+	for i := range objects {
+		if test, ok := objects[i].Typed.(*corev1.Pod); ok && test.Labels["app.kubernetes.io/component"] == labels["app.kubernetes.io/component"] {
+			t.Error("the Service selects the pod of helm test")
+		}
+	}
+	container := &pod.Spec.Containers[0]
+	for _, mount := range container.VolumeMounts {
+		if mount.SubPath != "" {
+			t.Errorf("%s is mounted by subPath, which the kubelet never updates", mount.Name)
+		}
+	}
+	update := deployment.Spec.Strategy.RollingUpdate
+	if away := update.MaxUnavailable.IntValue(); away > 0 && (!pod.Spec.HostNetwork || int(*deployment.Spec.Replicas) <= away) {
+		t.Errorf("an upgrade may leave no backend: %v of %d replicas", update.MaxUnavailable, *deployment.Spec.Replicas)
+	}
+	budgets := find[policyv1.PodDisruptionBudget](objects)
+	if alone := *deployment.Spec.Replicas == 1; alone != (len(budgets) == 0) {
+		t.Errorf("%d budgets for %d replicas", len(budgets), *deployment.Spec.Replicas)
+	}
+	if *pod.Spec.TerminationGracePeriodSeconds != 30 {
+		t.Errorf("the grace period is %d s", *pod.Spec.TerminationGracePeriodSeconds)
+	}
+	wantPorts(t, objects, container, wantFlags(t, container.Args))
+	if !*pod.Spec.AutomountServiceAccountToken {
+		t.Error("no token is mounted, and the API server is called")
+	}
+}
+
+// wantPorts: who reaches the pods through the Service, a probe or the NetworkPolicy reaches what the process listens on.
+func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *server.Options) {
+	t.Helper()
+	got := make(map[string]string)
+	for _, port := range container.Ports {
+		got[port.Name] = fmt.Sprintf(":%d", port.ContainerPort)
+	}
+	want := map[string]string{"webhook": o.WebhookAddress, "metrics": o.MetricsAddress, "health": o.HealthAddress}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ports of the container (-flags +it):\n%s", diff)
+	}
+	for _, port := range one[corev1.Service](t, objects).Spec.Ports {
+		if want[port.TargetPort.StrVal] == "" {
+			t.Errorf("the Service leads to the port %s", port.TargetPort.String())
+		}
+	}
+	for _, probe := range []*corev1.Probe{container.ReadinessProbe, container.LivenessProbe} {
+		if port := probe.HTTPGet.Port.StrVal; port != "health" {
+			t.Errorf("%s is asked for on the port %q", probe.HTTPGet.Path, port)
+		}
+	}
+	for _, policy := range find[networkingv1.NetworkPolicy](objects) {
+		var ingress []string
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				ingress = append(ingress, port.Port.StrVal)
+			}
+		}
+		slices.Sort(ingress)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), ingress); diff != "" {
+			t.Errorf("ports that the NetworkPolicy lets in (-flags +it):\n%s", diff)
+		}
+		if diff := cmp.Diff(one[appsv1.Deployment](t, objects).Spec.Selector, &policy.Spec.PodSelector); diff != "" {
+			t.Errorf("pods of the NetworkPolicy (-Deployment +it):\n%s", diff)
+		}
+	}
+}
+
+// wantFlags reads the arguments as the webhook does.
+func wantFlags(t *testing.T, args []string) *server.Options {
+	t.Helper()
+	o := server.DefaultOptions()
+	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
+	o.AddFlags(flags)
+	if err := errors.Join(flags.Parse(args), o.Complete()); err != nil {
+		t.Error(err)
+	}
+	return o
+}

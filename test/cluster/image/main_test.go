@@ -1,0 +1,221 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// given are the files of an image for two platforms, in a folder.
+func given(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"amd64/guard": 0o755, "arm64/guard": 0o755, "LICENSE": 0o644} {
+		file := filepath.Join(folder, name)
+		err1 := os.MkdirAll(filepath.Dir(file), 0o755)
+		err2 := os.WriteFile(file, []byte("this is "+name), 0o600)
+		err3 := os.Chmod(file, mode)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// packed runs the command on them.
+func packed(t *testing.T, folder string) []byte {
+	t.Helper()
+	output := filepath.Join(t.TempDir(), "image.tar")
+	if err := run([]string{
+		"-tag", "registry.example:5000/guard:v1", "-output", output, "-platforms", "linux/amd64,linux/arm64", "-label", "b=2", "-label", "a=1=1",
+		folder + "/{arch}/guard", folder + "/LICENSE=/doc/of/guard/LICENSE",
+	}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestTwice packs the same files, of another age and in another folder, to the same bytes, and another file to others.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	folder := given(t)
+	first := packed(t, given(t))
+	past := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(folder, "LICENSE"), past, past); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, packed(t, folder)) {
+		t.Error("the same files give other bytes")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "LICENSE"), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(first, packed(t, folder)) {
+		t.Error("another file gives the same bytes")
+	}
+}
+
+// TestLayout reads the archive as a container engine does, and finds every blob in use.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	blobs, _ := untar(t, packed(t, given(t)))
+	if got := string(blobs["oci-layout"]); got != `{"imageLayoutVersion":"1.0.0"}` {
+		t.Errorf("oci-layout is %s", got)
+	}
+	top := decoded[manifest](t, blobs["index.json"])
+	delete(blobs, "oci-layout")
+	delete(blobs, "index.json")
+	take := func(d descriptor) []byte {
+		t.Helper()
+		name := "blobs/" + strings.Replace(d.Digest, ":", "/", 1)
+		data := blobs[name]
+		if digest(data) != d.Digest || len(data) != d.Size {
+			t.Fatalf("%s has %d bytes with the digest %s, want %d", name, len(data), digest(data), d.Size)
+		}
+		delete(blobs, name)
+		return data
+	}
+	if want := map[string]string{"io.containerd.image.name": "registry.example:5000/guard:v1", "org.opencontainers.image.ref.name": "v1"}; len(top.Manifests) != 1 || !maps.Equal(top.Manifests[0].Annotations, want) {
+		t.Fatalf("index.json: %+v", top)
+	}
+	var platforms []platform
+	for _, d := range decoded[manifest](t, take(top.Manifests[0])).Manifests {
+		platforms = append(platforms, *d.Platform)
+		image := decoded[manifest](t, take(d))
+		got := decoded[config](t, take(*image.Config))
+		layer, err := gzip.NewReader(bytes.NewReader(take(image.Layers[0])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpacked, err := io.ReadAll(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := config{
+			platform: *d.Platform,
+			Config:   process{User: user, Entrypoint: []string{"/guard"}, Labels: map[string]string{"a": "1=1", "b": "2"}},
+			RootFS:   rootFS{"layers", []string{digest(unpacked)}},
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
+			t.Errorf("config (-want +got):\n%s", diff)
+		}
+		files, modes := untar(t, unpacked)
+		if string(files["guard"]) != "this is "+d.Platform.Architecture+"/guard" || string(files["doc/of/guard/LICENSE"]) != "this is LICENSE" {
+			t.Errorf("files %q", files)
+		}
+		if diff := cmp.Diff(map[string]int64{"guard": 0o755, "doc/": 0o755, "doc/of/": 0o755, "doc/of/guard/": 0o755, "doc/of/guard/LICENSE": 0o644}, modes); diff != "" {
+			t.Errorf("modes (-want +got):\n%s", diff)
+		}
+	}
+	if diff := cmp.Diff([]platform{{"amd64", "linux"}, {"arm64", "linux"}}, platforms); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+	for name := range blobs {
+		t.Errorf("nothing leads to %s", name)
+	}
+}
+
+// TestArguments has what it cannot pack.
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(given(t), "LICENSE")
+	for name, args := range map[string][]string{
+		"no tag":      {file},
+		"no file":     {"-tag", "x:1"},
+		"no such":     {"-tag", "x:1", file + ".no"},
+		"no platform": {"-tag", "x:1", "-platforms", "linux", file},
+		"no value":    {"-tag", "x:1", "-label", "x", file},
+	} {
+		if err := run(append([]string{"-output", filepath.Join(t.TempDir(), "image.tar")}, args...), io.Discard); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestDockerfile holds the image of the Makefile to the Dockerfile's: labels, user and what runs first.
+func TestDockerfile(t *testing.T) {
+	t.Parallel()
+	text := func(name string) string {
+		data, err := os.ReadFile("../../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	labels := func(text, pattern string) map[string]string {
+		found := make(map[string]string)
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found[match[1]] = strings.NewReplacer("$(", "${", ")", "}").Replace(match[2])
+		}
+		return found
+	}
+	dockerfile, makefile := text("Dockerfile"), text("Makefile")
+	want := labels(dockerfile, `(?m)^(?:LABEL)? +(org\.[a-z.]+)="([^"]*)"`)
+	if len(want) == 0 {
+		t.Fatal("the Dockerfile has no labels")
+	}
+	if diff := cmp.Diff(want, labels(makefile, `(?m)^\t-label "(org\.[a-z.]+)=([^"]*)"`)); diff != "" {
+		t.Errorf("labels (-Dockerfile +Makefile):\n%s", diff)
+	}
+	for _, line := range []string{"USER " + user, `ENTRYPOINT ["/awsauth-guard-webhook"]`} {
+		if !strings.Contains(dockerfile, "\n"+line+"\n") {
+			t.Errorf("the Dockerfile does not say %s", line)
+		}
+	}
+	if !regexp.MustCompile(`\$\(LABELS\) \\\n\s+dist/image/\{arch\}/awsauth-guard-webhook `).MatchString(makefile) {
+		t.Error("the Makefile packs it without the labels, or another program first")
+	}
+}
+
+func decoded[T any](t *testing.T, data []byte) T {
+	t.Helper()
+	var v T
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v in %s", err, data)
+	}
+	return v
+}
+
+// untar returns the files of an archive, and the modes of files and folders: all are root's, and without a time.
+func untar(t *testing.T, data []byte) (files map[string][]byte, modes map[string]int64) {
+	t.Helper()
+	files, modes = make(map[string][]byte), make(map[string]int64)
+	r := tar.NewReader(bytes.NewReader(data))
+	for {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files, modes
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Uid != 0 || header.Gid != 0 || header.ModTime.Unix() != 0 {
+			t.Errorf("%s: user %d, group %d, %s", header.Name, header.Uid, header.Gid, header.ModTime)
+		}
+		modes[header.Name] = header.Mode
+		if header.Typeflag == tar.TypeDir {
+			continue
+		}
+		if files[header.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
