@@ -88,11 +88,12 @@ func Assets(ctx context.Context) (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		return dir, nil
 	}
-	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	// The module itself, also from another one of the repository, which replaces it by its folder.
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/awsauth-guard/awsauth-guard").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module's folder: %w", err)
 	}
-	script := filepath.Join(filepath.Dir(string(gomod)), "tools", "controlplane.sh")
+	script := filepath.Join(strings.TrimSpace(string(root)), "tools", "controlplane.sh")
 	build := exec.CommandContext(ctx, script) //nolint:gosec // a script of this repository
 	build.Stderr = os.Stderr
 	dir, err := build.Output()

@@ -39,6 +39,9 @@ const unreadable = `{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:ro
 // refusal is what only the guard says of it.
 const refusal = "[yaml-syntax]"
 
+// admitted is what isRefused says where nobody refuses it.
+const admitted = "an unreadable aws-auth is admitted"
+
 func awsAuth() typedcorev1.ConfigMapInterface {
 	return admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 }
@@ -48,20 +51,24 @@ func isRefused(ctx context.Context) error {
 	_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
 	case err == nil:
-		return errors.New("an unreadable aws-auth is admitted")
+		return errors.New(admitted)
 	case strings.Contains(err.Error(), refusal):
 		return nil
 	}
 	return err
 }
 
-// clients is how many of them edit at the same time.
-const clients = 4
+// annotate is a change that must be admitted.
+func annotate(ctx context.Context, namespace string, client, n int) error {
+	annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
+	_, err := admin.CoreV1().ConfigMaps(namespace).Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
+	return err
+}
 
-// editor edits aws-auth in a loop, by turns with a change that must be admitted and with one that
-// must be refused by the guard. Whatever comes instead is a review that was lost.
+// editor has clients that edit aws-auth in a loop. Where one does not get what it should, a review was lost.
 type editor struct {
 	t       *testing.T
+	once    func(ctx context.Context, client, n int) error
 	started time.Time
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -77,32 +84,50 @@ type loss struct {
 	err          error
 }
 
-// edit starts to edit; finish ends it.
+// window is the time between the first and the last of reviews that were lost.
+func window(lost []loss) time.Duration {
+	var first, last time.Time
+	for _, l := range lost {
+		if first.IsZero() || l.began.Before(first) {
+			first = l.began
+		}
+		if l.began.After(last) {
+			last = l.began
+		}
+	}
+	return last.Sub(first)
+}
+
+// edit has four clients edit a hundred times a second, by turns with a change that must be admitted and
+// with one that must be refused by the guard; finish ends it.
 func edit(t *testing.T) *editor {
 	t.Helper()
+	return editBy(t, 4, 40*time.Millisecond, func(ctx context.Context, client, n int) error {
+		if n%2 == 0 {
+			return annotate(ctx, metav1.NamespaceSystem, client, n)
+		}
+		return isRefused(ctx)
+	})
+}
+
+// editBy has each of so many clients call once every so often.
+func editBy(t *testing.T, clients int, every time.Duration, once func(ctx context.Context, client, n int) error) *editor {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	e := &editor{t: t, cancel: cancel, started: time.Now()}
+	e := &editor{t: t, once: once, cancel: cancel, started: time.Now()}
 	for client := range clients {
-		e.done.Go(func() { e.loop(ctx, client) })
+		e.done.Go(func() { e.loop(ctx, client, every) })
 	}
 	t.Cleanup(e.end)
 	return e
 }
 
-func (e *editor) loop(ctx context.Context, client int) {
-	tick := time.NewTicker(40 * time.Millisecond) // a hundred edits a second, of all clients
+func (e *editor) loop(ctx context.Context, client int, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		began := time.Now()
-		err := isRefused
-		if n%2 == 0 {
-			err = func(ctx context.Context) error {
-				annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
-				_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
-				return err
-			}
-		}
-		e.count(ctx, began, err(ctx))
+		e.count(ctx, began, e.once(ctx, client, n))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -140,6 +165,19 @@ func (e *editor) more(n int) {
 	eventually(e.t, late, "the clients go on", func(context.Context) error {
 		if have() < want {
 			return fmt.Errorf("%d edits of %d", have(), want)
+		}
+		return nil
+	})
+}
+
+// settle waits until none has been lost for two seconds.
+func (e *editor) settle() {
+	e.t.Helper()
+	eventually(e.t, late, "no review is lost any more", func(context.Context) error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if n := len(e.lost); n > 0 && time.Since(e.lost[n-1].ended) < 2*time.Second {
+			return e.lost[n-1].err
 		}
 		return nil
 	})

@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e_test installs the chart with helm in a real cluster, with real pods, and then does to
-// it what happens to pods. run.sh starts it; its tests stand in an order and build on each other.
+// it what happens to pods. run.sh starts it; the parts of a test stand in an order and build on each other.
 package e2e_test
 
 import (
@@ -12,14 +12,16 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
 const (
@@ -43,21 +45,26 @@ const (
 	late = 3 * time.Minute
 )
 
-var (
-	admin      *kubernetes.Clientset
-	restConfig *rest.Config
-)
+// admin asks as the administrator whom the kubeconfig names.
+var admin *kubernetes.Clientset
 
 // figures are what is printed at the end.
-var figures []string
+var (
+	figuresLock sync.Mutex
+	figures     []string
+)
 
-func figure(format string, args ...any) { figures = append(figures, fmt.Sprintf(format, args...)) }
+func figure(format string, args ...any) {
+	figuresLock.Lock()
+	defer figuresLock.Unlock()
+	figures = append(figures, fmt.Sprintf(format, args...))
+}
 
 func TestMain(m *testing.M) {
-	var err error
-	if restConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err == nil {
-		restConfig.QPS = -1
-		admin, err = kubernetes.NewForConfig(restConfig)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err == nil {
+		config.QPS = -1
+		admin, err = kubernetes.NewForConfig(config)
 	}
 	if err != nil || kubectlPath == "" || helmPath == "" || image == "" {
 		fmt.Fprintln(os.Stderr, "make e2e starts these tests:", err)
@@ -70,20 +77,38 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// run runs a program against the cluster, without anything that the machine's user has configured,
-// and returns what it says.
+// run runs a program against the cluster, without what the machine's user has configured for it, and
+// returns what it says.
 func run(t *testing.T, stdin, program string, args ...string) (string, error) {
+	t.Helper()
+	out, warnings, err := output(t, stdin, program, args...)
+	return out + warnings, err
+}
+
+// output is run with what a program warns of apart. Where it fails that is in the error.
+func output(t *testing.T, stdin, program string, args ...string) (out, warnings string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*late) // also for what a cleanup does
 	defer cancel()
-	var out, errs bytes.Buffer
+	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "KUBECONFIG=" + kubeconfig}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	cmd.Env = environment(t)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, errs.String())
+		return stdout.String(), "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
 	}
-	return out.String() + errs.String(), nil
+	return stdout.String(), stderr.String(), nil
+}
+
+// environment is that of kubectl and helm. HOME and what clouds need stay: the kubeconfig may run a
+// program that logs in.
+func environment(t *testing.T) []string {
+	t.Helper()
+	own := t.TempDir()
+	return append(slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "KUBE") || strings.HasPrefix(variable, "HELM_")
+	}), "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+own, "KUBERC=off",
+		"HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
 }
 
 // kubectl runs kubectl, which must succeed.
@@ -137,19 +162,9 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func(ctx c
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := holds(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			describe(t)
-			t.Fatalf("%s: not after %s: %v", what, limit, err)
-		}
+	if err := controlplane.Poll(ctx, holds); err != nil {
+		describe(t)
+		t.Fatalf("%s: not after %s: %v", what, limit, err)
 	}
 }
 

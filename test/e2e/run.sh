@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Builds the image and the tests, starts a cluster and runs the tests against it. KEEP=1 leaves the cluster running;
 # arguments are those of the test binary (-test.run SelfManaged).
-# With E2E_KUBECONFIG it takes that cluster and its current context, and the image E2E_IMAGE, which that cluster can
-# pull. The release awsauth-guard is installed there and kube-system/aws-auth overwritten: not for one that is used.
+# With E2E_KUBECONFIG it takes that cluster and its current context, and the image E2E_IMAGE, which is there or can be
+# pulled: README.md. The release awsauth-guard is installed and kube-system/aws-auth overwritten: not for one that is used.
 set -euo pipefail
+[ -z "${E2E_KUBECONFIG:-}" ] || E2E_KUBECONFIG=$(realpath -e "$E2E_KUBECONFIG")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 say() { printf 'e2e: %4ds  %s\n' "$SECONDS" "$*"; }
 
 if [ -n "${E2E_KUBECONFIG:-}" ] && [ -z "${E2E_IMAGE:-}" ]; then
-	echo "E2E_IMAGE: is empty; name an image that the cluster can pull (make image)" >&2
+	echo "E2E_IMAGE: is empty; name the image that the cluster has or can pull; test/e2e/README.md says how it gets one" >&2
 	exit 1
 fi
 
@@ -48,4 +49,4 @@ fi
 export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE
 
 say "testing"
-(cd test/e2e && "${enter[@]}" "$tmp/e2e.test" -test.v -test.timeout 20m "$@")
+(cd test/e2e && "${enter[@]}" "$tmp/e2e.test" -test.v -test.parallel 8 -test.timeout 20m "$@")

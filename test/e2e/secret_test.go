@@ -25,8 +25,7 @@ import (
 // TestSecretAndIgnore is a release with a certificate from elsewhere, certs.mode secret, and with
 // failurePolicy Ignore, so that the backstop is there.
 func TestSecretAndIgnore(t *testing.T) {
-	clean(t)
-	t.Cleanup(func() { clean(t) })
+	alone(t)
 	ca := newCA(t)
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(bundle, ca.pem, 0o600); err != nil {

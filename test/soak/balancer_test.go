@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -143,30 +142,12 @@ func (b *balancer) pick() *backend {
 	return nil
 }
 
-// forward copies bytes both ways until both sides have ended.
+// forward carries a connection to a backend; where none is ready it ends it.
 func (b *balancer) forward(ctx context.Context, client net.Conn) {
-	defer client.Close()
 	to := b.pick()
 	if to == nil {
+		_ = client.Close() // nothing is lost with it
 		return
 	}
-	server, err := new(net.Dialer).DialContext(ctx, "tcp", to.webhook.Address)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	stop := context.AfterFunc(ctx, func() { _, _ = client.Close(), server.Close() })
-	defer stop()
-	var copying sync.WaitGroup
-	copying.Go(func() { pipe(server, client) })
-	copying.Go(func() { pipe(client, server) })
-	copying.Wait()
-}
-
-// pipe copies bytes, and ends one direction when the other side has ended it.
-func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // however it ends, it has ended
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
+	controlplane.Forward(ctx, client, to.webhook.Address)
 }

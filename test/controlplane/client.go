@@ -1,0 +1,67 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Warnings are what the API server has warned of. It is a handler of a client's configuration.
+type Warnings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// HandleWarningHeaderWithContext implements [k8s.io/client-go/rest.WarningHandlerWithContext].
+func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, text)
+}
+
+// Take returns the warnings since it was called last.
+func (w *Warnings) Take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() { w.list = nil }()
+	return w.list
+}
+
+// AdmitEverybody gives every user all rights, for tests of what comes after authorization, and waits
+// until the API server knows.
+func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(c.Admin)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	const everybody = "system:authenticated"
+	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: everybody}},
+	}, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("giving everybody all rights: %w", err)
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: "somebody", Groups: []string{everybody},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "*", Group: "*", Version: "*", Resource: "*"},
+	}}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := Poll(ctx, func(ctx context.Context) error {
+		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err == nil && !answer.Status.Allowed {
+			err = errors.New("somebody has no rights")
+		}
+		return err
+	}); err != nil {
+		return fmt.Errorf("waiting until everybody has all rights: %w", err)
+	}
+	return nil
+}
