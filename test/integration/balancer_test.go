@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
 // history is an API server that learns of every change of the caBundle late.
@@ -105,15 +106,13 @@ func (b *balancer) set(address string, ready bool) {
 
 func (b *balancer) port() int32 { return int32(b.proxy.listener.Addr().(*net.TCPAddr).Port) }
 
-// proxy carries TCP connections to where target says.
+// proxy carries TCP connections to where target says, until it is cut.
 type proxy struct {
 	listener net.Listener
 	target   func() string
 	running  sync.WaitGroup
-
-	mu    sync.Mutex
-	conns []net.Conn
-	isCut bool
+	// cut ends all connections; new ones end at once.
+	cut context.CancelFunc
 }
 
 func newProxy(t *testing.T, target func() string) *proxy {
@@ -122,8 +121,9 @@ func newProxy(t *testing.T, target func() string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: listener, target: target}
-	p.running.Go(p.accept)
+	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // until the cleanups of the test are over
+	p := &proxy{listener: listener, target: target, cut: cut}
+	p.running.Go(func() { p.accept(ctx) })
 	t.Cleanup(func() {
 		listener.Close()
 		p.cut()
@@ -134,51 +134,12 @@ func newProxy(t *testing.T, target func() string) *proxy {
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-func (p *proxy) accept() {
+func (p *proxy) accept(ctx context.Context) {
 	for {
-		in, err := p.listener.Accept()
+		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		p.running.Go(func() { p.carry(in) })
-	}
-}
-
-func (p *proxy) carry(in net.Conn) {
-	defer in.Close()
-	out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target())
-	if err != nil {
-		return
-	}
-	defer out.Close()
-	if !p.keep(in, out) {
-		return
-	}
-	var both sync.WaitGroup
-	for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-		both.Go(func() {
-			_, _ = io.Copy(pair[0], pair[1])
-			_ = pair[0].Close()
-			_ = pair[1].Close()
-		})
-	}
-	both.Wait()
-}
-
-// keep remembers connections, and reports whether they may be used.
-func (p *proxy) keep(conns ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns = append(p.conns, conns...)
-	return !p.isCut
-}
-
-// cut ends all connections and accepts no more.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.isCut = true
-	for _, c := range p.conns {
-		_ = c.Close()
+		p.running.Go(func() { controlplane.Forward(ctx, client, p.target()) })
 	}
 }

@@ -128,11 +128,11 @@ func TestRatchet(t *testing.T) {
 	wantAdmitted(t, c, step(roles(path+ci+admin+node+session)), "assumed-role-arn", "role-path")
 
 	wantRefused(t, step(roles(faulty+ci+noName)), "empty-username")
-	if got := ruleIDs(c.take()...); !cmp.Equal(got, []string{"assumed-role-arn", "role-path"}) {
+	if got := ruleIDs(c.Take()...); !cmp.Equal(got, []string{"assumed-role-arn", "role-path"}) {
 		t.Errorf("warnings beside the refusal name %q", got)
 	}
 	wantRefused(t, step(roles(faulty+ci+strings.Replace(path, "Build", "Test", 1))), "role-path")
-	c.take()
+	c.Take()
 
 	repaired := admin + node + ci + strings.Replace(path, "team/", "", 1)
 	wantAdmitted(t, c, step(roles(repaired+session)), "assumed-role-arn")

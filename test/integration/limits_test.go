@@ -58,7 +58,7 @@ func TestManyFaults(t *testing.T) {
 	if err := update(t.Context(), c, bad.with("mapRoles", bad["mapRoles"]+ci)); err != nil {
 		t.Fatal(err)
 	}
-	warned := c.take()
+	warned := c.Take()
 	if last := warned[len(warned)-1]; len(warned) > 30 || !strings.Contains(last, "more findings") {
 		t.Errorf("%d warnings, the last is %q; want at most 30, the last of which counts the rest", len(warned), last)
 	}

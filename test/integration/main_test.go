@@ -11,20 +11,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	typedrbacv1 "k8s.io/client-go/kubernetes/typed/rbac/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -61,6 +57,11 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	stop, err := startAWS()
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
 	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s"); err != nil {
 		return 0, err
 	}
@@ -71,15 +72,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	// What is under test is admission, so authorization admits everybody.
-	rbac := typedrbacv1.NewForConfigOrDie(cluster.Admin)
-	if _, err := rbac.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}},
-	}, metav1.CreateOptions{}); err != nil {
-		return 0, err
-	}
-	if err := untilAuthorized(ctx); err != nil {
+	if err := cluster.AdmitEverybody(ctx); err != nil {
 		return 0, err
 	}
 	if code = m.Run(); code != 0 {
@@ -88,23 +81,6 @@ func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return code, webhook.Terminate(ctx)
-}
-
-// untilAuthorized waits until the API server's authorizer has seen the binding.
-func untilAuthorized(ctx context.Context) error {
-	config := rest.CopyConfig(cluster.Admin)
-	config.Impersonate.UserName = "fixture"
-	configMaps := typedcorev1.NewForConfigOrDie(config).ConfigMaps(metav1.NamespaceSystem)
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		err := configMaps.Delete(ctx, "none", metav1.DeleteOptions{})
-		if apierrors.IsForbidden(err) {
-			return false, nil
-		}
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
-		return true, err
-	})
 }
 
 // data is what a test is about in an aws-auth; nil is one without any.
@@ -144,16 +120,16 @@ func (d data) configMap() *corev1.ConfigMap {
 // client is a user's, with the warnings that the user has been given.
 type client struct {
 	typedcorev1.ConfigMapInterface
-	*warnings
+	*controlplane.Warnings
 }
 
 // as returns a client of an impersonated user for the ConfigMaps of kube-system.
 func as(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
-	c := &client{warnings: new(warnings)}
+	c := &client{Warnings: new(controlplane.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
 	config.Impersonate = user
-	config.WarningHandler = c.warnings
+	config.WarningHandlerWithContext = c.Warnings
 	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -164,26 +140,6 @@ func as(t *testing.T, user rest.ImpersonationConfig) *client {
 
 // operator is somebody who does not log in through aws-auth.
 var operator = rest.ImpersonationConfig{UserName: "operator"}
-
-// warnings is a rest.WarningHandler.
-type warnings struct {
-	mu   sync.Mutex
-	list []string
-}
-
-func (w *warnings) HandleWarningHeader(_ int, _, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.list = append(w.list, text)
-}
-
-// take returns the warnings since it was called last.
-func (w *warnings) take() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() { w.list = nil }()
-	return w.list
-}
 
 // store makes d what is stored, without the webhook. Its field manager is "fixture".
 func store(t *testing.T, d data) {
@@ -274,7 +230,7 @@ func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
 	if err != nil {
 		t.Fatalf("refused: %v\n%v", err, causes(err))
 	}
-	if diff := cmp.Diff(warned, ruleIDs(c.take()...)); diff != "" {
+	if diff := cmp.Diff(warned, ruleIDs(c.Take()...)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }

@@ -69,7 +69,7 @@ func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals flo
 // wantWarned checks that one of the warnings since the last look holds a text, and looks away.
 func wantWarned(t *testing.T, c *client, text string) {
 	t.Helper()
-	if warned := c.take(); !strings.Contains(strings.Join(warned, "\n"), text) {
+	if warned := c.Take(); !strings.Contains(strings.Join(warned, "\n"), text) {
 		t.Errorf("no warning holds %q: %q", text, warned)
 	}
 }
@@ -119,9 +119,9 @@ func TestBreakGlass(t *testing.T) {
 					t.Errorf("stored although refused:\n%s", diff)
 				}
 			} else {
-				warned := c.take()
+				warned := c.Take()
 				for _, w := range warned {
-					c.HandleWarningHeader(299, "", w)
+					c.HandleWarningHeaderWithContext(t.Context(), 299, "", w)
 				}
 				wantAdmitted(t, c, err, test.warned...)
 				if told := strings.Contains(strings.Join(warned, "\n"), "break-glass overrules every denial of this request: "+test.set); told != (test.counts > 0) {

@@ -52,7 +52,10 @@ func (s *selfManaged) start(t *testing.T) *replica {
 	o.CertSecret, o.Service, o.WebhookConfiguration = s.namespace+"/"+guard, s.namespace+"/"+guard, s.config()
 	o.Kubeconfig = r.kubeconfig(t)
 	o.WebhookAddress, o.MetricsAddress, o.HealthAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	o.ShutdownDelay, o.CertTiming = time.Second, s.timing
+	o.ShutdownDelay, o.CertTiming, o.ElectionTiming = time.Second, s.timing, hastyElection()
+	if s.adjust != nil {
+		s.adjust(o)
+	}
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
@@ -27,6 +28,7 @@ type selfManaged struct {
 	timing    servingcert.Timing
 	client    *kubernetes.Clientset
 	balancer  *balancer
+	adjust    func(*server.Options) // of each replica before it starts
 
 	mu       sync.Mutex
 	replicas []*replica

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/election"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
@@ -19,8 +20,12 @@ import (
 func hasty() servingcert.Timing {
 	t := servingcert.DefaultTiming()
 	t.SwitchAfter, t.RetireAfter, t.Resync = 3*time.Second, 4*time.Second, 200*time.Millisecond
-	t.LeaseDuration, t.RenewDeadline, t.RetryPeriod = 3*time.Second, 2*time.Second, 500*time.Millisecond
 	return t
+}
+
+// hastyElection is a fifth of what client-go takes for core clients.
+func hastyElection() election.Timing {
+	return election.Timing{LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 500 * time.Millisecond}
 }
 
 // until waits until check has no error.

@@ -1,0 +1,132 @@
+package integration_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	guardhistory "github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// keepVersions makes the history of a guard that is configured as the webhook is.
+func keepVersions(t *testing.T, versions ...data) {
+	t.Helper()
+	maps := guardConfigMaps(t)
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "guard"}, Data: map[string]string{"guardconfig.yaml": guardConfig}}
+	if _, err := maps.Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	createEmpty(t, maps, "guard-history")
+	l, err := (&guardhistory.Store{Client: maps, Name: "guard-history", Versions: keep(10)}).Change(t.Context(), func(l *guardhistory.Log) error {
+		for i, d := range versions {
+			l.Append(newVersion(i+1, d))
+		}
+		return nil
+	})
+	if err != nil || len(l.Versions()) != len(versions) {
+		t.Fatalf("%v, %+v", err, l)
+	}
+}
+
+// TestRollback: a version comes back through the API server and the webhook like any edit. What the guard's
+// own configuration denies is not sent, what the webhook denies is said on, and both can be forced.
+func TestRollback(t *testing.T) {
+	p := newPlugin(t)
+	without := data{"mapRoles": node, "mapUsers": alice} // the protected principal
+	keepVersions(t, without, base(), base().with("mapRoles", admin+node+ci))
+	store(t, base().with("mapRoles", admin+node+ci))
+	lenient := filepath.Join(t.TempDir(), "lenient.yaml")
+	if err := os.WriteFile(lenient, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const history = `NUMBER   TIME                   HOW        REQUESTER   VERDICT   ADMINS   NODES   ENTRIES
+1        2026-03-01T12:00:01Z   admitted   alice       allow     2        1       3
+2        2026-03-01T12:00:02Z   admitted   alice       allow     2        1       3
+3        2026-03-01T12:00:03Z   admitted   alice       allow     2        1       3
+`
+	const gone = `- arn:aws:iam::111122223333:role/CI
+    username: ci
+    groups:   deployers
+`
+	const losesAdmin = `access: awsauth-guard/kube-system/aws-auth → version 1
+- arn:aws:iam::111122223333:role/Admin
+    username: admin
+    groups:   system:masters
+`
+	const hinted = "    hint: keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n" + losesAdmin
+	for _, test := range []struct {
+		args           string
+		status         int
+		stdout, stderr string // what they end with
+		after          data
+		reason         string
+	}{
+		{"history", 0, history, "", base().with("mapRoles", admin+node+ci), ""},
+		{"rollback --dry-run", 0, gone + "configmap/aws-auth rolled back to version 2 (server dry run)\n", "verdict allow\n", base().with("mapRoles", admin+node+ci), ""},
+		{"rollback --yes", 0, gone + "configmap/aws-auth rolled back to version 2\n", "verdict allow\n", base(), ""},
+		{"rollback --to 1 --yes", 1, hinted, "overrule the rules by --force REASON\n", base(), ""},
+		{
+			"rollback --to 1 --yes --guard-namespace guard --config " + lenient, 1, losesAdmin,
+			"[protected-principal]; keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n", base(), "",
+		},
+		{
+			"rollback --to 1 --yes --force incident-4711", 0, hinted + "configmap/aws-auth rolled back to version 1\n",
+			"note: the annotation stays; take it away: kubectl annotate configmap aws-auth -n kube-system awsauth-guard.io/break-glass-\n", without, "incident-4711",
+		},
+	} {
+		status, stdout, stderr := p.run(t.Context(), t, "", append([]string{"awsauth"}, strings.Fields(test.args)...)...)
+		if status != test.status || !strings.HasSuffix(stdout, test.stdout) || !strings.HasSuffix(stderr, test.stderr) {
+			t.Errorf("%s: status %d, stdout\n%s, stderr\n%s", test.args, status, stdout, stderr)
+		}
+		got := stored(t)
+		if diff := cmp.Diff(map[string]string(test.after), got.Data); diff != "" || got.Annotations[validate.BreakGlassAnnotation] != test.reason {
+			t.Errorf("%s: stored with %v (-want +got):\n%s", test.args, got.Annotations, diff)
+		}
+		if test.status == 0 && strings.Contains(test.args, "--yes") && got.ManagedFields[len(got.ManagedFields)-1].Manager != "kubectl-awsauth" {
+			t.Errorf("%s: managers %+v", test.args, got.ManagedFields)
+		}
+	}
+}
+
+// TestRollbackDeleted: what was deleted is created, also where EKS or somebody else has not made it anew.
+func TestRollbackDeleted(t *testing.T) {
+	p := newPlugin(t)
+	keepVersions(t, base())
+	remove(t)
+	status, stdout, stderr := p.run(t.Context(), t, "", "awsauth", "rollback", "--yes")
+	if status != 0 || !strings.HasPrefix(stdout, "version 1: ") || !strings.HasSuffix(stdout, "configmap/aws-auth rolled back to version 1\n") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if diff := cmp.Diff(map[string]string(base()), stored(t).Data); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// What is printed can be applied.
+	remove(t)
+	_, manifest, _ := p.run(t.Context(), t, "", "awsauth", "history", "show", "1")
+	if status, _, stderr = p.run(t.Context(), t, manifest, "apply", "--server-side", "-f", "-"); status != 0 {
+		t.Error(stderr)
+	}
+	if diff := cmp.Diff(map[string]string(base()), stored(t).Data); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestHistoryForbidden: who may not look everywhere is told to say where to look.
+func TestHistoryForbidden(t *testing.T) {
+	p := newPlugin(t).with(t, "")
+	for args, want := range map[string]string{
+		"history":                          "you may not list the configmaps of all namespaces; name that of awsauth-guard by --guard-namespace (configmaps is forbidden: ",
+		"rollback --guard-namespace guard": "looking for the history in the namespace guard of the context awsauth-guard: you need the verb list on configmaps there (configmaps is forbidden: ",
+	} {
+		status, stdout, stderr := p.run(t.Context(), t, "", append([]string{"awsauth"}, strings.Fields(args)...)...)
+		if status != 2 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: status %d, %s%s", args, status, stdout, stderr)
+		}
+	}
+}
