@@ -66,11 +66,10 @@ func TestLeastPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	var policy struct {
-		Version   string
 		Statement []struct {
-			Sid, Effect      string
-			Action, Resource []string
-		}
+			Action   []string `json:"Action"`
+			Resource []string `json:"Resource"`
+		} `json:"Statement"`
 	}
 	if err := json.Unmarshal(text, &policy); err != nil {
 		t.Fatal(err)

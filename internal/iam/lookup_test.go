@@ -218,18 +218,21 @@ func TestPermissionSet(t *testing.T) {
 func TestListEnds(t *testing.T) {
 	t.Parallel()
 	for more, want := range []validate.Lookup{exists, missing} {
-		w := newWorld(t, func(w *world) { w.delay = time.Second })
-		w.aws.ExactCase()
-		w.aws.PageSize(2)
-		for i := range 2*iam.MaxPages - 1 + more {
-			w.aws.Add(fmt.Sprintf("arn:aws:iam::111122223333:role/a%d", i))
-		}
-		w.aws.Remove("arn:aws:iam::111122223333:role/awsauth-guard")
-		w.aws.Add("arn:aws:iam::111122223333:role/tEAM")
-		is(t, w.lookup(t, ample, role), want)
-		if n := w.aws.Count("ListRoles"); n != iam.MaxPages {
-			t.Errorf("%d pages", n)
-		}
+		t.Run(string(want.Existence), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(w *world) { w.delay = 5 * time.Second })
+			w.aws.ExactCase()
+			w.aws.PageSize(2)
+			for i := range 2*iam.MaxPages - 1 + more {
+				w.aws.Add(fmt.Sprintf("arn:aws:iam::111122223333:role/a%d", i))
+			}
+			w.aws.Remove("arn:aws:iam::111122223333:role/awsauth-guard")
+			w.aws.Add("arn:aws:iam::111122223333:role/tEAM")
+			is(t, w.lookup(t, ample, role), want)
+			if n := w.aws.Count("ListRoles"); n != iam.MaxPages {
+				t.Errorf("%d pages", n)
+			}
+		})
 	}
 }
 

@@ -123,6 +123,27 @@ func (l *ledger) run() []*sighting {
 	return l.list
 }
 
+// witnessed are the versions of a history whose content this process has seen stored itself. Whoever may write
+// ConfigMaps in the guard's namespace can write a history; what is put back is not theirs to choose.
+func (l *ledger) witnessed(versions []history.Version) (list []history.Version) {
+	seen := make(map[string]bool)
+	for _, s := range l.list {
+		if s.inherit {
+			continue
+		}
+		seen[s.hash] = true
+		if !s.gap {
+			seen[s.before] = true
+		}
+	}
+	for _, v := range versions {
+		if v.Restorable() && v.Hash == history.Hash(v.Data, v.BinaryData) && seen[v.Hash] {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
 // adopt takes over what the history says about versions that this process has seen, too. It is called
 // when this process has become the leader, whose decisions those of the one before are.
 func (l *ledger) adopt(log *history.Log) {

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,20 @@ func TestRescue(t *testing.T) {
 			w.mu.Unlock()
 			w.expire()
 		}, nil},
+		{"a forged history", func(w *world) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			log := history.Read(w.history)
+			forged := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
+			log.Append(history.Version{Time: time.Now(), ResourceVersion: "4711", Hash: history.Hash(forged, nil), Data: forged, How: history.Admitted})
+			log.Append(history.Version{Time: time.Now(), ResourceVersion: "4712", Hash: history.Hash(good, nil), Data: forged, How: history.Admitted})
+			w.writes++
+			w.history = w.history.DeepCopy()
+			if err := log.Write(w.history, 10); err != nil {
+				w.t.Error(err)
+			}
+			w.history.ResourceVersion = strconv.Itoa(w.writes)
+		}, func(w *world) { w.write("kubectl-edit", roles(node+ci)) }, good},
 		{"not wanted", func(w *world) {
 			for _, r := range w.nodes {
 				r.change(func() { r.settings.Restore = false })

@@ -91,7 +91,7 @@ func (l *Live) scene(settings Settings) *scene {
 	}
 	s := &scene{
 		now: l.now(), policy: l.o.Policy(), own: l.identity.name(), stored: l.ledger.latest,
-		contents: make(map[string]*awsauth.Object), versions: l.leader.log.Versions(), restores: l.leader.log.Restores,
+		contents: make(map[string]*awsauth.Object), versions: l.ledger.witnessed(l.leader.log.Versions()), restores: l.leader.log.Restores,
 		limit: settings.MaxPerHour, unbroken: l.steady, replicas: l.leader.record.Replicas,
 		damaged: len(l.leader.record.Damaged) > 0, patience: l.o.Timing.certain() + l.o.Timing.Patience,
 	}

@@ -19,7 +19,7 @@ var (
 type liveMetrics struct {
 	findings, entries, principals                        *prometheus.GaugeVec
 	admins, missing, present, breakGlass, enforced, last *prometheus.GaugeVec
-	leader                                               prometheus.Gauge
+	leader                                               *prometheus.GaugeVec
 	bypassed, historyErrors                              prometheus.Counter
 	restores                                             *prometheus.CounterVec
 	build                                                *prometheus.GaugeVec
@@ -33,19 +33,17 @@ func newLiveMetrics() liveMetrics {
 		return prometheus.CounterOpts{Name: "awsauth_guard_" + name, Help: help}
 	}
 	m := liveMetrics{
-		findings:   gauge("live_findings", "Findings in the stored aws-auth, judged by itself, by rule and severity.", "rule", "severity"),
-		entries:    gauge("live_entries", "Entries of the stored aws-auth that are in force, by section.", "section"),
-		admins:     gauge("live_admins", "Principals who get an admin group: by the stored aws-auth, or by a declared access entry that is not known as a node's."),
-		missing:    gauge("live_protected_missing", "Protected principals that do not get all their groups from the stored aws-auth and have no declared access entry."),
-		present:    gauge("live_present", "1 if aws-auth is stored, 0 if there is none."),
-		breakGlass: gauge("break_glass_present", "1 if the stored aws-auth has the annotation that breaks the glass, 0 if not."),
-		enforced:   gauge("enforced", "1 if the API server asks this webhook about every change of aws-auth, 0 if it may not; /readyz?verbose says why."),
-		last:       gauge("last_admitted_timestamp_seconds", "When this process has last admitted a change of aws-auth that was no dry run."),
-		principals: gauge("live_principals", "Principals of the stored aws-auth by what IAM knows of them: exists, missing, recreated (another one of the same name) or unknown; only on the leader and only with IAM on.", "iam"),
-		build:      gauge("build_info", "1, with the version of this program and of Go.", "version", "go_version"),
-		leader: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "awsauth_guard_leader", Help: "1 on the replica that keeps the history, looks for bypasses and puts versions back, 0 on the others.",
-		}),
+		findings:      gauge("live_findings", "Findings in the stored aws-auth, judged by itself, by rule and severity.", "rule", "severity"),
+		entries:       gauge("live_entries", "Entries of the stored aws-auth that are in force, by section.", "section"),
+		admins:        gauge("live_admins", "Principals who get an admin group: by the stored aws-auth, or by a declared access entry that is not known as a node's."),
+		missing:       gauge("live_protected_missing", "Protected principals that do not get all their groups from the stored aws-auth and have no declared access entry."),
+		present:       gauge("live_present", "1 if aws-auth is stored, 0 if there is none."),
+		breakGlass:    gauge("break_glass_present", "1 if the stored aws-auth has the annotation that breaks the glass, 0 if not."),
+		enforced:      gauge("enforced", "1 if the API server asks this webhook about every change of aws-auth, 0 if it may not; /readyz?verbose says why."),
+		last:          gauge("last_admitted_timestamp_seconds", "When this process has last admitted a change of aws-auth that was no dry run."),
+		principals:    gauge("live_principals", "Principals of the stored aws-auth by what IAM knows of them: exists, missing, recreated (another one of the same name) or unknown; only on the leader and only with IAM on.", "iam"),
+		build:         gauge("build_info", "1, with the version of this program and of Go.", "version", "go_version"),
+		leader:        gauge("leader", "1 on the replica that keeps the history, looks for bypasses and puts versions back, 0 on the others."),
 		bypassed:      prometheus.NewCounter(counter("bypassed_changes_total", "Changes of aws-auth that were stored and that no replica has admitted; counted by the leader 30 s after it has seen them.")),
 		historyErrors: prometheus.NewCounter(counter("history_errors_total", "Failures to read or write the history or the replicas' record of admissions.")),
 		restores: prometheus.NewCounterVec(counter("restores_total",
@@ -121,7 +119,7 @@ func (r *Recorder) LastAdmitted(at time.Time) {
 }
 
 // Leads says whether this process is the leader.
-func (r *Recorder) Leads(is bool) { r.live.leader.Set(flag(is)) }
+func (r *Recorder) Leads(is bool) { r.live.leader.WithLabelValues().Set(flag(is)) }
 
 // Bypassed counts a change that nobody has admitted.
 func (r *Recorder) Bypassed() { r.live.bypassed.Inc() }

@@ -36,7 +36,7 @@ func TestLive(t *testing.T) {
 	r := metrics.New([]string{"role-path"})
 	before := ours(t, r)
 	for _, want := range []string{
-		"awsauth_guard_bypassed_changes_total 0", "awsauth_guard_history_errors_total 0", "awsauth_guard_leader 0",
+		"awsauth_guard_bypassed_changes_total 0", "awsauth_guard_history_errors_total 0",
 		`awsauth_guard_restores_total{result="restored"} 0`, `awsauth_guard_restores_total{result="failed"} 0`,
 	} {
 		if !slices.Contains(before, want) {

@@ -183,6 +183,9 @@ var alertCases = []alertCase{
 		`awsauth_guard_live_present{instance="b"}`: "1x4 0x20 1x80",
 	}, quiet: []string{"2m", "3m", "14m"}, fires: []string{"4m"}},
 
+	{alert: "AwsAuthGuardNoAdmin", series: map[string]string{`awsauth_guard_live_admins{instance="a"}`: "0x80"}, quiet: []string{"2m", "20m"}},
+	{alert: "AwsAuthGuardAwsAuthMissing", series: map[string]string{`awsauth_guard_live_present{instance="a"}`: "0x80"}, quiet: []string{"2m", "20m"}},
+
 	{alert: "AwsAuthGuardBypassed", series: map[string]string{
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x80",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
@@ -223,7 +226,7 @@ var alertCases = []alertCase{
 		`apiserver_validating_admission_policy_check_total{policy="awsauth-guard-backstop",enforcement_action="allow",job="apiserver",instance="x"}`: "_x40 1x80",
 	}, quiet: []string{"21m"}},
 
-	{alert: "AwsAuthGuardBreakGlassLeft", series: map[string]string{`awsauth_guard_break_glass_present`: "1x200"}, quiet: []string{"59m"}, fires: []string{"61m"}},
+	{alert: "AwsAuthGuardBreakGlassLeft", series: map[string]string{`awsauth_guard_break_glass_present{instance="a"}`: "1x200", `awsauth_guard_break_glass_present{instance="b"}`: "0x200"}, quiet: []string{"59m"}, fires: []string{"61m"}},
 	{alert: "AwsAuthGuardBreakGlassLeft", series: map[string]string{`awsauth_guard_break_glass_present`: "1x20 0x200"}, quiet: []string{"61m"}},
 
 	{

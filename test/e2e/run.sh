@@ -46,6 +46,11 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
 	test/cluster/load-image.sh "$tmp/image.tar"
 	enter=(nsenter "--net=/run/netns/$NETNS")
 fi
+# Debian's package, unpacked: an installed one would run as a service. Elsewhere the test skips, and says so.
+if [ -z "${E2E_PROMETHEUS:-}" ] && command -v apt-get dpkg-deb >/dev/null; then
+	(cd "$tmp" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; } } && dpkg-deb --extract prometheus_*.deb prometheus) >/dev/null
+	export E2E_PROMETHEUS=$tmp/prometheus/usr/bin/prometheus
+fi
 export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE
 
 say "testing"
