@@ -14,8 +14,8 @@ const (
 // Lookup is what was found out about one principal.
 type Lookup struct {
 	Existence Existence
-	// Reason says of an Unknown principal why, such as "access denied": text from a small set,
-	// which names neither the principal nor a request.
+	// Reason says of an Unknown principal why, such as "access denied": text from a small set, with at most an
+	// account or AWS's host in it. It names neither the principal nor a request.
 	Reason string
 	// Instead is, for a Missing principal, the ARN that was found in its place, if one was: the same
 	// user under another path, or the role that a permission set has now.

@@ -156,10 +156,16 @@ func (c *reviewCase) deny(ctx context.Context) ([]rego.Denial, error) {
 }
 
 // review measures request to response.
-func (c *reviewCase) review(b *testing.B) { measure(b, c.handler, c.request) }
+func (c *reviewCase) review(b *testing.B) {
+	b.Helper()
+	measure(b, c.handler, c.request)
+}
 
 // reviewAsking measures the same where IAM is asked, and what it says is remembered.
-func (c *reviewCase) reviewAsking(b *testing.B) { measure(b, c.asking, c.request) }
+func (c *reviewCase) reviewAsking(b *testing.B) {
+	b.Helper()
+	measure(b, c.asking, c.request)
+}
 
 func measure(b *testing.B, handler *admission.Handler, request *admissionv1.AdmissionRequest) {
 	b.Helper()
