@@ -181,7 +181,7 @@ func (e *entry) encode(limit int) (err error) {
 		return nil
 	}
 	if e.Number > maxNumber {
-		return errors.New("there is no number left; delete the ConfigMap of the history to begin anew")
+		return errors.New("there is no number left; empty the ConfigMap of the history (data and binaryData) to begin anew")
 	}
 	if e.raw, e.size, err = encode(&e.Version); err != nil || len(e.raw) <= limit && e.size <= maxDecoded {
 		return err

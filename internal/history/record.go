@@ -79,7 +79,8 @@ func (r *Replica) AddDoubt(d Doubt) {
 
 // Match finds the admission of a change that was stored, by the hashes of the contents before and after;
 // empty stands for none. Where the watch had a gap, what is known to be before may not have been: then
-// the content after decides alone. Of several the newest is the answer.
+// the content after decides alone. Of several the newest is the answer, and one that was refused only where
+// there is no other: a change may be reviewed more than once, by replicas of which one knows a newer configuration.
 func Match(replicas map[string]Replica, before, after string, gap bool) (Admission, bool) {
 	var best Admission
 	found := false
@@ -88,12 +89,19 @@ func Match(replicas map[string]Replica, before, after string, gap bool) (Admissi
 			if a.New != after || !gap && a.Old != before {
 				continue
 			}
-			if !found || compareAdmissions(a, best) > 0 {
+			if !found || better(a, best) {
 				best, found = a, true
 			}
 		}
 	}
 	return best, found
+}
+
+func better(a, b Admission) bool {
+	if (a.How == Refused) != (b.How == Refused) {
+		return b.How == Refused
+	}
+	return compareAdmissions(a, b) > 0
 }
 
 // compareAdmissions puts the newer one behind, and of two at one time always the same one: the order

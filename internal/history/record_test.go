@@ -19,13 +19,19 @@ func admission(second int, before, after, requester string) history.Admission {
 	}
 }
 
+func refusal(at int, before, after, requester string) history.Admission {
+	a := admission(at, before, after, requester)
+	a.How = history.Refused
+	return a
+}
+
 // TestMatch: a change is matched by what it was and what it became, by any replica's admission; the
 // newest tells who. After a gap in the watch what it became is enough.
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	replicas := map[string]history.Replica{
 		"a": {Admissions: []history.Admission{admission(1, "x", "y", "alice"), admission(2, "y", "", "bob")}},
-		"b": {Admissions: []history.Admission{admission(3, "x", "y", "carol"), admission(3, "", "z", "dave"), admission(3, "", "z", "eve")}},
+		"b": {Admissions: []history.Admission{admission(3, "x", "y", "carol"), admission(3, "", "z", "dave"), admission(3, "", "z", "eve"), refusal(4, "x", "y", "frank"), refusal(4, "m", "n", "gina")}},
 	}
 	for _, test := range []struct {
 		before, after string
@@ -34,6 +40,7 @@ func TestMatch(t *testing.T) {
 	}{
 		{"x", "y", false, "carol"},
 		{"y", "", false, "bob"},
+		{"m", "n", false, "gina"},
 		{"x", "", false, ""},
 		{"x", "", true, "bob"},
 		{"y", "x", false, ""},

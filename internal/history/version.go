@@ -31,6 +31,7 @@ const (
 	Observed   How = "observed"   // by the webhook that refuses nothing
 	Bypassed   How = "bypassed"   // no webhook has seen it
 	Restored   How = "restored"   // by the guard itself
+	Refused    How = "refused"    // of an admission only: a webhook has refused what is stored all the same
 )
 
 // Version is one content of aws-auth that was stored.

@@ -122,10 +122,15 @@ func TestEnforced(t *testing.T) {
 		}, "is not one of the chart's"},
 		"everybody bypasses": {func(_ *configuration, h *hook) {
 			h.MatchConditions[2].Expression = `!(has(request.userInfo.groups) && "system:authenticated" in request.userInfo.groups)`
-		}, "lets the group system:authenticated pass"},
+		}, "matchCondition not-bypass is not one of the chart's"},
 		"another group bypasses": {func(_ *configuration, h *hook) {
 			h.MatchConditions[2].Expression = `!(has(request.userInfo.groups) &&  "our:bypass" in request.userInfo.groups)`
+		}, "matchCondition not-bypass is not one of the chart's"},
+		"the group in other words": {func(_ *configuration, h *hook) {
+			h.MatchConditions[2].Expression = "!(has(request.userInfo.groups) &&\n  \"awsauth-guard:bypass\" in request.userInfo.groups)"
 		}, ""},
+		"the usual port":   {func(_ *configuration, h *hook) { h.ClientConfig.Service.Port = new(int32(443)) }, ""},
+		"another port":     {func(_ *configuration, h *hook) { h.ClientConfig.Service.Port = new(int32(8443)) }, "it calls the port 8443 of the Service"},
 		"fewer conditions": {func(_ *configuration, h *hook) { h.MatchConditions = h.MatchConditions[:1] }, ""},
 		"no caBundle":      {func(_ *configuration, h *hook) { h.ClientConfig.CABundle = nil }, "caBundle is empty"},
 		"no certificate":   {func(_ *configuration, h *hook) { h.ClientConfig.CABundle = []byte("x") }, "caBundle holds no certificate"},
@@ -143,7 +148,7 @@ func TestEnforced(t *testing.T) {
 				config, cert := charts(t)
 				r := w.join(func(r *replica, o *live.Options) {
 					r.cert = cert
-					o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth"}
+					o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth", BypassGroup: "awsauth-guard:bypass"}
 				})
 				want(t, "before it is known", r.value("enforced"), -1.0)
 				if test.change == nil {
@@ -174,7 +179,7 @@ func TestEnforcedByTime(t *testing.T) {
 		config, cert := charts(t)
 		r := w.join(func(r *replica, o *live.Options) {
 			r.cert = cert
-			o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth"}
+			o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth", BypassGroup: "awsauth-guard:bypass"}
 		})
 		r.Configured(config)
 		want(t, "at first", r.value("enforced"), 1.0)
@@ -204,6 +209,8 @@ func TestSelfTest(t *testing.T) {
 		{"warned of in mode warn", validate.WarnMode, roles(admin), []string{"data: … [deleted]"}, nil, 1},
 		{"not warned of", validate.WarnMode, roles(admin), []string{"other"}, nil, 0},
 		{"by another webhook", validate.Enforce, roles(admin), nil, errors.New(`admission webhook "other" denied the request`), 1},
+		{"not answered", validate.Enforce, roles(admin), nil, errors.New(`Internal error occurred: failed calling webhook "aws-auth.awsauth-guard.io": failed to call webhook: Post "https://x": EOF`), 0},
+		{"another one is not answered", validate.Enforce, roles(admin), nil, errors.New(`Internal error occurred: failed calling webhook "other": failed to call webhook: Post "https://x": EOF`), 1},
 		{"not found", validate.Enforce, roles(admin), nil, apierrors.NewNotFound(schema.GroupResource{}, "aws-auth"), 1},
 		{"nobody is mapped", validate.Enforce, roles("[]"), nil, nil, 1},
 	} {
@@ -217,14 +224,19 @@ func TestSelfTest(t *testing.T) {
 					if len(test.stored["mapRoles"]) < 5 {
 						r.policy.Protected = nil
 					}
-					o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth"}
+					o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth", BypassGroup: "awsauth-guard:bypass"}
 				})
 				r.Configured(config)
-				after(40 * time.Second)
+				after(20 * time.Second)
+				want(t, "tested once", []float64{float64(r.count("tests")), r.value("enforced")}, []float64{1, 1})
+				r.Reconfigured() // tests again, and too soon to be believed
+				after(5 * time.Second)
+				want(t, "tested twice", []float64{float64(r.count("tests")), r.value("enforced")}, []float64{2, 1})
+				after(60 * time.Second)
 				want(t, "enforced", r.value("enforced"), test.want)
 				want(t, "the own name", r.Self(), "guard")
 				tests := r.count("tests")
-				if tests < 1 || tests > 4 {
+				if tests < 3 || tests > 5 {
 					t.Errorf("%d tests", tests)
 				}
 				r.change(func() { r.refuses = func() ([]string, error) { return nil, errRefused } })

@@ -2,18 +2,21 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // leader is what is known to the replica that leads. Only its goroutine uses it.
 type leader struct {
 	inTerm    bool
-	log       *history.Log
+	since     time.Time    // of the term
+	log       *history.Log // nil until it was read in this term
 	record    words
 	readAt    time.Time // when the record was read
 	wroteAt   time.Time // when the history was written
@@ -66,37 +69,64 @@ func (l *Live) step(ctx context.Context) (wait time.Duration, err error) {
 		return idle, nil
 	}
 	l.o.Recorder.Leads(true)
-	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
-	defer cancel()
 	if !l.leader.inTerm {
-		if err := l.begin(ctx); err != nil {
-			return 0, err
+		if !l.knows() {
+			return idle, nil // the watch has shown nothing yet, and wakes us when it has
 		}
+		l.leader.inTerm, l.leader.since = true, l.now()
 	}
-	l.joinOwn()
-	if l.readDue() {
-		if err := l.readRecord(ctx); err != nil {
-			return 0, err
-		}
-		l.join()
-	}
-	if err := l.write(ctx); err != nil {
-		return 0, err
-	}
-	again := l.restore(ctx)
-	if now := l.now(); now.Sub(l.leader.droppedAt) >= l.o.Timing.Renew {
-		l.leader.droppedAt = now
-		if _, err := l.o.Record.DropStale(ctx, now.Add(-l.o.Timing.Forget)); err != nil {
-			return 0, err
-		}
-	}
-	return min(again, l.nextRead(), idle), nil
+	again := idle
+	// What has bypassed the guard is told also where the history cannot be read or written.
+	err = errors.Join(
+		l.part(ctx, "begin", l.begin),
+		l.part(ctx, "join", l.joinAll),
+		l.part(ctx, "write", l.write),
+		l.part(ctx, "restore", func(ctx context.Context) error {
+			if l.leader.log != nil {
+				again = l.restore(ctx)
+			}
+			return nil
+		}),
+		l.part(ctx, "drop", l.dropStale),
+	)
+	return min(again, l.nextRead(), idle), err
 }
 
-// begin takes over from the leader before.
+// part does a part of a step. Neither its error nor a fault in it keeps the others from being done.
+func (l *Live) part(ctx context.Context, name string, work func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+	defer cancel()
+	return l.survive(name, func() error { return work(ctx) })
+}
+
+// joinAll joins what is due. Without the history it waits a while for it: the leader before may have told already.
+func (l *Live) joinAll(ctx context.Context) error {
+	l.joinOwn()
+	if l.leader.log == nil && l.now().Sub(l.leader.since) < l.o.Timing.Patience || !l.readDue() {
+		return nil
+	}
+	if err := l.readRecord(ctx); err != nil {
+		return err
+	}
+	l.join()
+	return nil
+}
+
+// dropStale forgets replicas that are gone.
+func (l *Live) dropStale(ctx context.Context) error {
+	now := l.now()
+	if now.Sub(l.leader.droppedAt) < l.o.Timing.Renew {
+		return nil
+	}
+	l.leader.droppedAt = now
+	_, err := l.o.Record.DropStale(ctx, now.Add(-l.o.Timing.Forget))
+	return err
+}
+
+// begin takes over from the leader before, once in a term.
 func (l *Live) begin(ctx context.Context) error {
-	if !l.knows() {
-		return nil // the watch has shown nothing yet, and wakes us when it has
+	if l.leader.log != nil {
+		return nil
 	}
 	log, err := l.o.History.Read(ctx)
 	if err != nil {
@@ -108,7 +138,7 @@ func (l *Live) begin(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ledger.adopt(log)
-	l.leader.log, l.leader.inTerm = log, true
+	l.leader.log = log
 	l.log.Info("this replica keeps the history of aws-auth", "versions", len(log.Versions()))
 	return nil
 }
@@ -122,21 +152,10 @@ func (l *Live) knows() bool {
 
 // write brings the history up to date.
 func (l *Live) write(ctx context.Context) error {
-	if !l.leader.inTerm {
+	if l.leader.log == nil {
 		return nil
 	}
-	l.mu.Lock()
-	var fresh []*sighting
-	for _, s := range l.ledger.list {
-		if !s.stored && (s.number == 0 || s.decided()) {
-			fresh = append(fresh, s)
-		}
-	}
-	versions := make([]history.Version, len(fresh))
-	for i, s := range fresh {
-		versions[i] = l.version(s)
-	}
-	l.mu.Unlock()
+	fresh, versions := l.unwritten()
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -161,6 +180,18 @@ func (l *Live) write(ctx context.Context) error {
 		entered(log, s, numbers[i], versions[i].How)
 	}
 	return nil
+}
+
+// unwritten are the sightings of which the history does not know all yet, and what it is to say of them.
+func (l *Live) unwritten() (fresh []*sighting, versions []history.Version) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.ledger.list {
+		if !s.stored && (s.number == 0 || s.decided()) {
+			fresh, versions = append(fresh, s), append(versions, l.version(s))
+		}
+	}
+	return fresh, versions
 }
 
 // enter puts a version into the log, or what is decided about it. It may be called again.
@@ -212,7 +243,11 @@ func (l *Live) version(s *sighting) history.Version {
 		v.Data, v.BinaryData = maps.Clone(s.object.Data), maps.Clone(s.object.BinaryData)
 		v.Immutable = s.object.Immutable != nil && *s.object.Immutable
 	}
-	p := look(v.Object(), l.o.Policy())
+	p := picture{verdict: validate.Refuse, rules: []string{validate.InternalError}} // as a review would say
+	_ = l.survive("version", func() error {
+		p = look(v.Object(), l.o.Policy())
+		return nil
+	})
 	v.Verdict, v.Rules, v.Summary = p.verdict, p.rules, p.summary
 	return v
 }

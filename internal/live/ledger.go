@@ -19,6 +19,8 @@ const (
 	maxContent = 4 << 20
 	// sightingsKept is how long a version is remembered, longer than it takes to elect another leader.
 	sightingsKept = 10 * time.Minute
+	// maxSeen bounds the contents that are known to have been stored, of which one may be put back.
+	maxSeen = 200
 )
 
 // sighting is a content of aws-auth that the watch has shown, different from the one before.
@@ -31,6 +33,7 @@ type sighting struct {
 	before, hash string // hashes of the content before and of this one; empty: there was no object
 	object       *corev1.ConfigMap
 	dropped      bool // the content was too much to keep
+	glass        bool // while it was stored, it had the annotation that breaks the glass
 	manager      string
 
 	// How is Pending until it is decided.
@@ -50,6 +53,8 @@ type ledger struct {
 	list   []*sighting // oldest first; the last one is what is stored
 	latest event       // as it was shown last
 	known  bool        // the watch has shown whether there is one
+	// seen are the hashes of the newest contents that the watch has shown, the newest last.
+	seen []string
 }
 
 // see takes in an event and returns the content that is new with it, if one is.
@@ -59,13 +64,19 @@ func (l *ledger) see(e event, now time.Time) *sighting {
 	manager := writer(l.latest.object, e.object)
 	first := !l.known
 	l.latest, l.known = e, true
+	glass := breaksGlass(e.object) || breaksGlass(e.gone)
 	if !first && last != nil && last.hash == hash {
 		last.object = e.object // its annotations may be others
+		last.glass = last.glass || glass
 		return nil
+	}
+	if hash != "" && !slices.Contains(l.seen, hash) {
+		l.seen = append(l.seen, hash)
+		l.seen = l.seen[max(0, len(l.seen)-maxSeen):]
 	}
 	s := &sighting{
 		at: now, version: e.version, gap: e.gap || first, hash: hash, object: e.object,
-		manager: manager, how: history.Pending,
+		manager: manager, how: history.Pending, glass: glass,
 	}
 	if last != nil {
 		s.before = last.hash
@@ -82,9 +93,16 @@ func (l *ledger) last() *sighting {
 	return l.list[len(l.list)-1]
 }
 
-// forget drops what is too old or too much, but never the last one.
+// forget drops what is too old or too much, but never the last one, nor the newest that somebody has admitted:
+// that is what would be put back, also where many changes around the guard have driven it out of the history.
 func (l *ledger) forget(now time.Time) {
 	last := len(l.list) - 1
+	for i, s := range slices.Backward(l.list) {
+		if s.decided() && s.how != history.Bypassed {
+			last = min(last, i)
+			break
+		}
+	}
 	first := max(0, len(l.list)-maxSightings)
 	for first < last && now.Sub(l.list[first].at) > sightingsKept && (l.list[first].stored || now.Sub(l.list[first].at) > 6*sightingsKept) {
 		first++
@@ -96,7 +114,7 @@ func (l *ledger) forget(now time.Time) {
 			continue
 		}
 		size += sizeOf(s.object)
-		if size > maxContent && i < len(l.list)-1 {
+		if size > maxContent && i < len(l.list)-1 && i > last {
 			s.object, s.dropped = nil, true
 		}
 	}
@@ -123,21 +141,24 @@ func (l *ledger) run() []*sighting {
 	return l.list
 }
 
+// kept are the versions whose content this process has in memory, the oldest first.
+func (l *ledger) kept() (list []history.Version) {
+	for _, s := range l.list {
+		if s.object != nil && s.number > 0 {
+			list = append(list, history.Version{
+				Number: s.number, Time: s.at, ResourceVersion: s.version, Hash: s.hash, How: s.how,
+				Data: s.object.Data, BinaryData: s.object.BinaryData,
+			})
+		}
+	}
+	return list
+}
+
 // witnessed are the versions of a history whose content this process has seen stored itself. Whoever may write
 // ConfigMaps in the guard's namespace can write a history; what is put back is not theirs to choose.
 func (l *ledger) witnessed(versions []history.Version) (list []history.Version) {
-	seen := make(map[string]bool)
-	for _, s := range l.list {
-		if s.inherit {
-			continue
-		}
-		seen[s.hash] = true
-		if !s.gap {
-			seen[s.before] = true
-		}
-	}
 	for _, v := range versions {
-		if v.Restorable() && v.Hash == history.Hash(v.Data, v.BinaryData) && seen[v.Hash] {
+		if v.Restorable() && v.Hash == history.Hash(v.Data, v.BinaryData) && slices.Contains(l.seen, v.Hash) {
 			list = append(list, v)
 		}
 	}

@@ -55,6 +55,9 @@ type Recorder interface {
 	Bypassed()
 	HistoryFailed()
 	Restored(result string)
+	// StoredUnknown forgets what is stored.
+	StoredUnknown()
+	Panicked(rule string)
 }
 
 // Election tells which replica is the leader.
@@ -159,10 +162,12 @@ type Live struct {
 	test   chan struct{} // for the self-test
 
 	identity identity
+	faults   faults
 
 	mu     sync.Mutex
 	ledger ledger
 	steady time.Time // since when the watch is unbroken
+	blind  bool      // what is stored has not been seen for long
 	before *picture  // of what was stored last
 
 	leader leader
@@ -176,7 +181,7 @@ func New(o Options) *Live {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the real clock, where no other is given
 	}
-	l := &Live{o: o, log: o.Logger, now: o.Now, wake: make(chan struct{}, 1), test: make(chan struct{}, 1)}
+	l := &Live{o: o, log: o.Logger, now: o.Now, wake: make(chan struct{}, 1), test: make(chan struct{}, 1), faults: faults{told: make(map[string]*told)}}
 	l.scribe = newScribe(&o, o.Recorder.HistoryFailed)
 	l.guard = &guard{
 		webhook: o.Webhook, certificate: o.Certificate, log: o.Logger, now: o.Now,
@@ -190,7 +195,7 @@ func New(o Options) *Live {
 func (l *Live) Run(ctx context.Context) error {
 	w := &watcher{
 		client: l.o.ConfigMaps, name: awsAuth, grace: l.o.Timing.Grace, log: l.log, now: l.now,
-		seen: func(e event) { l.seen(ctx, e) }, steady: l.unbroken,
+		seen: func(e event) { l.seen(ctx, e) }, steady: l.unbroken, sees: l.sees,
 	}
 	var running sync.WaitGroup
 	running.Go(func() { w.run(ctx) })
@@ -250,27 +255,6 @@ func (l *Live) stored() *corev1.ConfigMap {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.ledger.latest.object
-}
-
-// picture judges what is stored and records it.
-func (l *Live) picture(changed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ledger.known {
-		return
-	}
-	cm := l.ledger.latest.object
-	p := look(objectOf(cm), l.o.Policy())
-	r := l.o.Recorder
-	r.Stored(cm != nil, breaksGlass(cm), p.summary.Admins+p.admins, p.summary.ProtectedMissing)
-	r.StoredEntries(string(awsauth.MapRoles), p.summary.Roles)
-	r.StoredEntries(string(awsauth.MapUsers), p.summary.Users)
-	r.StoredEntries(string(awsauth.MapAccounts), p.summary.Accounts)
-	r.StoredFindings(p.count)
-	if before := l.before; changed && before != nil && p.summary.ProtectedMissing > before.summary.ProtectedMissing && l.o.Election.IsLeader() {
-		l.o.Events.Warn(ProtectedPrincipalLost, counted(p.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from the stored aws-auth")
-	}
-	l.before = &p
 }
 
 // watchGuard compares the certificate with the caBundle, also where neither event has come.

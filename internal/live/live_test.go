@@ -1,6 +1,9 @@
 package live_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +193,84 @@ func TestFound(t *testing.T) {
 			t.Errorf("after a gap: %q", got)
 		}
 	})
+}
+
+// That a version is put back is written down for the other replicas at once, without any other cause to write.
+func TestRestoredIsWritten(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.join(rescues)
+		w.join(rescues)
+		after(5 * time.Minute)
+		w.write("kubectl-edit", roles(node))
+		var at time.Time
+		for range 60 {
+			after(time.Second)
+			if w.object().Data["mapRoles"] == admin+node {
+				at = time.Now()
+				break
+			}
+		}
+		if at.IsZero() {
+			t.Fatal("nothing was put back")
+		}
+		after(time.Second)
+		r, _ := w.says("replica-1")
+		if !slices.ContainsFunc(r.Admissions, func(a history.Admission) bool { return a.How == history.Restored }) {
+			t.Errorf("after %s the record has %+v", time.Since(at), r.Admissions)
+		}
+	})
+}
+
+// noHistory is a history that cannot be read or written.
+type noHistory struct{}
+
+func (noHistory) Read(context.Context) (*history.Log, error) { return nil, errors.New("forbidden") }
+func (noHistory) Change(context.Context, func(*history.Log) error) (*history.Log, error) {
+	return nil, errors.New("forbidden")
+}
+
+// unwritable is a history that can only be read.
+type unwritable struct {
+	noHistory
+	live.History
+}
+
+func (u unwritable) Read(ctx context.Context) (*history.Log, error) { return u.History.Read(ctx) }
+func (u unwritable) Change(ctx context.Context, change func(*history.Log) error) (*history.Log, error) {
+	return u.noHistory.Change(ctx, change)
+}
+
+// A bypass is told where there is no history to write it down, and an admitted change is none.
+func TestBypassWithoutHistory(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		history func(live.History) live.History
+	}{
+		{"nothing", func(live.History) live.History { return noHistory{} }},
+		{"no writing", func(h live.History) live.History { return unwritable{History: h} }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				change := func(_ *replica, o *live.Options) { o.History = test.history(o.History) }
+				first, second := w.join(change), w.join(change)
+				after(2 * time.Minute)
+				second.admits("alice", roles(admin+node+ci))
+				after(2 * time.Minute)
+				want(t, "admitted", []int{first.count("bypassed"), first.event(live.Bypassed)}, []int{0, 0})
+				w.write("kubectl-edit", roles(admin))
+				after(29 * time.Second)
+				want(t, "before it is certain", first.count("bypassed"), 0)
+				after(20 * time.Minute)
+				want(t, "bypassed", []int{first.count("bypassed"), first.event(live.Bypassed), second.count("bypassed")}, []int{1, 1, 0})
+				if first.count("errors") == 0 {
+					t.Error("no error is counted")
+				}
+			})
+		})
+	}
 }
 
 // While nothing happens, nothing is asked and next to nothing written.

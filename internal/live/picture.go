@@ -22,6 +22,47 @@ type picture struct {
 	findings []validate.Finding
 }
 
+// sees takes in whether the watch shows what is stored, or has not for long.
+func (l *Live) sees(is bool) {
+	l.mu.Lock()
+	l.blind = !is
+	l.mu.Unlock()
+	l.picture(false)
+}
+
+// picture judges what is stored and records it.
+func (l *Live) picture(changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.survive("picture", func() error { l.draw(changed); return nil }); err != nil {
+		l.before = nil
+		l.o.Recorder.StoredUnknown()
+	}
+}
+
+// draw does the work of picture. The lock is held.
+func (l *Live) draw(changed bool) {
+	if !l.ledger.known {
+		return
+	}
+	if l.blind {
+		l.o.Recorder.StoredUnknown()
+		return
+	}
+	cm := l.ledger.latest.object
+	p := look(objectOf(cm), l.o.Policy())
+	r := l.o.Recorder
+	r.Stored(cm != nil, breaksGlass(cm), p.summary.Admins+p.admins, p.summary.ProtectedMissing)
+	r.StoredEntries(string(awsauth.MapRoles), p.summary.Roles)
+	r.StoredEntries(string(awsauth.MapUsers), p.summary.Users)
+	r.StoredEntries(string(awsauth.MapAccounts), p.summary.Accounts)
+	r.StoredFindings(p.count)
+	if before := l.before; changed && before != nil && p.summary.ProtectedMissing > before.summary.ProtectedMissing && l.o.Election.IsLeader() {
+		l.o.Events.Warn(ProtectedPrincipalLost, counted(p.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from the stored aws-auth")
+	}
+	l.before = &p
+}
+
 // look judges a content by itself, as if the guard enforced. nil is that there is none, in which there is
 // nothing to find.
 func look(o *awsauth.Object, policy validate.Policy) picture {

@@ -38,7 +38,7 @@ func (l *Live) lookUp(ctx context.Context) {
 			continue
 		}
 		last = l.now()
-		if err := l.lookUpAll(ctx); failing.tell(l.now(), err) {
+		if err := l.survive("principals", func() error { return l.lookUpAll(ctx) }); failing.tell(l.now(), err) {
 			l.log.Warn("what IAM knows of the stored principals cannot be kept", "err", err.Error())
 		}
 	}

@@ -240,6 +240,15 @@ func (r *replica) Leads(is bool)             { r.set("leads", flag(is)) }
 func (r *replica) Bypassed()                 { r.add("bypassed") }
 func (r *replica) HistoryFailed()            { r.add("errors") }
 func (r *replica) Restored(result string)    { r.add(result) }
+func (r *replica) Panicked(rule string)      { r.add("panic " + rule) }
+
+func (r *replica) StoredUnknown() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range []string{"present", "break-glass", "admins", "missing", "mapRoles", "mapUsers", "mapAccounts", "role-path/warn", "protected-principal/deny"} {
+		delete(r.gauges, name)
+	}
+}
 
 func (r *replica) Identity(context.Context) (string, error) { return "guard", nil }
 

@@ -20,6 +20,9 @@ const (
 	clocksDiffer = 5 * time.Second
 	// limitedTo is the time in which so many versions may be put back as the configuration says.
 	limitedTo = time.Hour
+	// maxAge is how long after a change it may be undone: long enough for the next attempt where too many
+	// were made within the hour, and no longer. What has stood for longer may be meant by now.
+	maxAge = limitedTo + 15*time.Minute
 	// maxRun bounds the versions that are looked at, each of which is judged.
 	maxRun = 32
 )
@@ -56,6 +59,7 @@ var (
 	errNoLoss      = errors.New("nothing is lost")
 	errPending     = errors.New("somebody may still say that it was admitted")
 	errNotCertain  = errors.New("not every replica has said yet that it was not asked")
+	errTooOld      = errors.New("what was lost was lost too long ago")
 	errLimited     = errors.New("too many versions were put back within the hour")
 	errNoCandidate = errors.New("the history holds no version that could be put back")
 )
@@ -91,7 +95,7 @@ func (s *scene) decide() (*rescue, error) {
 
 func (s *scene) recent() (n int) {
 	for _, at := range s.restores {
-		if s.now.Sub(at) < limitedTo {
+		if age := s.now.Sub(at); age < limitedTo && age > -clocksDiffer {
 			n++
 		}
 	}
@@ -142,14 +146,18 @@ func bare(o *awsauth.Object) *awsauth.Object {
 
 // permitted says why what was stored may be meant, or may have been admitted by a replica that has not said so.
 func (s *scene) permitted(run []*sighting) error {
-	if run[0].how != history.Bypassed {
+	// Also the newest: somebody may yet say that they have admitted it.
+	if slices.ContainsFunc(run, func(v *sighting) bool { return v.how != history.Bypassed }) {
 		return errPending
 	}
-	if breaksGlass(s.stored.object) || breaksGlass(s.stored.gone) {
-		return errors.New("aws-auth has the annotation that breaks the glass")
+	first, last := run[0], run[len(run)-1]
+	if s.now.Sub(first.at) > maxAge {
+		return errTooOld
 	}
-	first := run[0]
 	for _, v := range run {
+		if v.glass {
+			return errors.New("aws-auth has, or had, the annotation that breaks the glass")
+		}
 		if isEKS(v.manager) {
 			return fmt.Errorf("EKS has written it, as %s", v.manager)
 		}
@@ -163,7 +171,7 @@ func (s *scene) permitted(run []*sighting) error {
 	for _, name := range slices.Sorted(maps.Keys(s.replicas)) {
 		r := s.replicas[name]
 		err := attests(&r, run)
-		if errors.Is(err, errNotCertain) && s.now.Sub(first.at) > s.patience {
+		if errors.Is(err, errNotCertain) && s.now.Sub(last.at) > s.patience {
 			err = errors.New("it has not said that it was not asked")
 		}
 		if err != nil {

@@ -1,13 +1,16 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -57,7 +60,7 @@ func (l *Live) restore(ctx context.Context) time.Duration {
 	}
 	_, err := s.decide()
 	switch {
-	case errors.Is(err, errNoLoss), errors.Is(err, errPending):
+	case errors.Is(err, errNoLoss), errors.Is(err, errPending), errors.Is(err, errTooOld):
 		return idle
 	case err == nil || errors.Is(err, errNotCertain):
 		// What the replicas say may be older than what they have seen.
@@ -95,6 +98,12 @@ func (l *Live) scene(settings Settings) *scene {
 		limit: settings.MaxPerHour, unbroken: l.steady, replicas: l.leader.record.Replicas,
 		damaged: len(l.leader.record.Damaged) > 0, patience: l.o.Timing.certain() + l.o.Timing.Patience,
 	}
+	for _, v := range l.ledger.kept() {
+		if !slices.ContainsFunc(s.versions, func(other history.Version) bool { return other.Number == v.Number }) {
+			s.versions = append(s.versions, v)
+		}
+	}
+	slices.SortStableFunc(s.versions, func(a, b history.Version) int { return cmp.Compare(a.Number, b.Number) })
 	for _, v := range run {
 		copied := *v // it is decided under the lock
 		s.run = append(s.run, &copied)
@@ -117,7 +126,7 @@ func (s *scene) last() *sighting { return s.run[len(s.run)-1] }
 
 // tellRescue says what has become of it: once for each stored version and reason.
 func (l *Live) tellRescue(s *scene, err error) {
-	if err == nil || errors.Is(err, errNoLoss) || errors.Is(err, errPending) || errors.Is(err, errNotCertain) {
+	if err == nil || errors.Is(err, errNoLoss) || errors.Is(err, errPending) || errors.Is(err, errTooOld) || errors.Is(err, errNotCertain) {
 		return
 	}
 	r, version := &l.leader.rescue, s.last().version
@@ -164,6 +173,16 @@ func (l *Live) putBack(ctx context.Context, s *scene, r *rescue) error {
 	last := s.last()
 	l.scribe.restores(history.Admission{Time: s.now, Old: last.hash, New: r.version.Hash, Requester: s.own, How: history.Restored})
 	if err := l.store(ctx, s.stored.object, &r.version); err != nil {
+		if certainlyRefused(err) { // it does not count
+			if log, forgetErr := l.o.History.Change(ctx, func(log *history.Log) error {
+				log.Restores = slices.DeleteFunc(log.Restores, s.now.Equal)
+				return nil
+			}); forgetErr != nil {
+				err = errors.Join(err, forgetErr)
+			} else {
+				l.leader.log = log
+			}
+		}
 		return &failure{err}
 	}
 	l.o.Recorder.Restored(restored)
@@ -171,6 +190,11 @@ func (l *Live) putBack(ctx context.Context, s *scene, r *rescue) error {
 	l.log.Error("aws-auth is put back", "lost", r.loss, "version", r.version.Number, "instead_of", last.version, "manager", last.manager)
 	l.o.Events.Warn(Restored, text)
 	return nil
+}
+
+// certainlyRefused reports whether the API server has stored nothing.
+func certainlyRefused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
 // store writes the content of a version, and leaves what else the object has alone.

@@ -23,7 +23,7 @@ type Record interface {
 
 // refused is the way of a change that a webhook has refused and that is stored all the same: it was asked,
 // and the API server went on without its answer.
-const refused history.How = "refused"
+const refused = history.Refused
 
 const (
 	// maxWaiting bounds the reviews of which the record has not heard yet.
@@ -207,6 +207,7 @@ func (s *scribe) restores(a history.Admission) {
 	s.restored = s.restored[max(0, len(s.restored)-maxRefusals):]
 	s.self.Add(a)
 	s.soon(0)
+	poke(s.wake)
 }
 
 // run writes until the context ends.

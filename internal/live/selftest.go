@@ -31,6 +31,7 @@ func (l *Live) Self() string { return l.identity.name() }
 // selfTest tries from time to time whether the API server asks.
 func (l *Live) selfTest(ctx context.Context) {
 	var failing told
+	var since time.Time // when it failed first, and has failed since; zero: it has not
 	wait := l.o.Timing.Settle
 	for {
 		timer := time.NewTimer(wait)
@@ -51,20 +52,34 @@ func (l *Live) selfTest(ctx context.Context) {
 			continue
 		}
 		if !l.o.Settings().SelfTest || !l.o.Election.IsLeader() {
+			since = time.Time{}
 			l.guard.tested(nil)
 			continue
 		}
-		disproved, err := l.try(ctx)
+		var disproved error
+		err := l.survive("self-test", func() (err error) {
+			disproved, err = l.try(ctx)
+			return err
+		})
 		if ctx.Err() != nil {
 			return
 		}
 		if failing.tell(l.now(), err) {
 			l.log.Warn("the self-test says nothing", "err", err.Error())
 		}
-		if err == nil {
-			l.guard.tested(disproved)
-			l.guard.look(ctx, l.stored())
+		switch now := l.now(); {
+		case err != nil:
+			continue
+		case disproved == nil:
+			since = time.Time{}
+		case since.IsZero():
+			since = now
+			continue // replicas learn of a new configuration one after the other: it may just have become stricter here
+		case now.Sub(since) < l.o.Timing.SelfTest:
+			continue
 		}
+		l.guard.tested(disproved)
+		l.guard.look(ctx, l.stored())
 	}
 }
 
@@ -83,7 +98,11 @@ func (l *Live) identify(ctx context.Context) error {
 	return nil
 }
 
-var errAdmitted = errors.New("the self-test: the API server admits a deletion of aws-auth that the guard would have refused")
+// What the self-test disproves by. The API server's own error is another one every time.
+var (
+	errAdmitted   = errors.New("the self-test: the API server admits a deletion of aws-auth that the guard would have refused")
+	errUnanswered = errors.New("the self-test: the API server calls the guard and gets no answer")
+)
 
 // try makes one test. disproved is why the API server does not ask; err, why the test says nothing.
 func (l *Live) try(ctx context.Context) (disproved, err error) {
@@ -111,6 +130,8 @@ func interpret(expected *validate.Verdict, hook string, warnings []string, answe
 		return nil, nil // it has just gone
 	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("admission webhook %q denied the request", hook)):
 		return nil, nil
+	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("failed calling webhook %q", hook)):
+		return errUnanswered, nil
 	case answer != nil:
 		return nil, fmt.Errorf("deleting aws-auth as a dry run: %w", answer)
 	case expected.Action == validate.Allow:

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,63 @@ func TestStored(t *testing.T) {
 		w.write("x", nil)
 		after(time.Second)
 		want(t, "deleted", state(), []float64{0, 0, 0, 0, 1, 0, 0})
+	})
+}
+
+// A panic at what is stored ends nothing: the gauges are forgotten until they are known, and the history goes on.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		var panics atomic.Int32
+		r := w.join(func(_ *replica, o *live.Options) {
+			policy := o.Policy
+			o.Policy = func() validate.Policy {
+				if panics.Add(-1) >= 0 {
+					panic("arn:aws:iam::111122223333:role/Admin")
+				}
+				return policy()
+			}
+		})
+		want(t, "at first", r.value("present"), 1.0)
+		panics.Store(2) // the picture's, and the history's
+		r.admits("alice", roles(admin+node+ci))
+		after(5 * time.Second)
+		want(t, "present and panics", []float64{r.value("present"), r.value("mapRoles"), float64(r.count("panic internal-error"))}, []float64{-1, -1, 2})
+		want(t, "history", r.log(t)[1:], []string{"2 admitted by alice"})
+		r.Reconfigured()
+		want(t, "again", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 3})
+		r.change(func() { r.settings.SelfTest, r.settings.Restore = true, true })
+		panics.Store(1000)
+		w.write("kubectl-edit", roles(admin))
+		after(2 * time.Minute)
+		want(t, "bypassed", []int{r.count("bypassed"), r.event(live.Bypassed)}, []int{1, 1})
+	})
+}
+
+// What has not been seen for ten minutes is not known.
+func TestBlind(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join()
+		after(time.Hour) // its end is agreed on
+		w.interrupt(true)
+		after(9 * time.Minute)
+		r.Reconfigured()
+		want(t, "after 9 minutes", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 2})
+		after(2 * time.Minute)
+		r.Reconfigured()
+		want(t, "after 11 minutes", []float64{r.value("present"), r.value("mapRoles")}, []float64{-1, -1})
+		w.interrupt(false)
+		after(20 * time.Second)
+		w.write("kubectl", roles(admin))
+		after(time.Second)
+		want(t, "when it is seen again", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 1})
+		// Many short interruptions are no long one.
+		for range 30 {
+			after(2 * time.Minute)
+			w.interrupt(false)
+		}
+		want(t, "after short ones", r.value("present"), 1.0)
 	})
 }
 

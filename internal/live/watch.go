@@ -22,6 +22,11 @@ const (
 	watchFor = 5 * time.Minute
 	// endsEarly is how much sooner than agreed a watch may end and count as ended by agreement.
 	endsEarly = 2 * time.Second
+	// blindAfter is how long the watch may be interrupted before what it has shown last counts as unknown, and
+	// wellAfter how long one lasts that is not interrupted any more, where no event says so: the API server sends
+	// a bookmark every minute (kubernetes v1.36.3, apiserver/pkg/storage/cacher: defaultBookmarkFrequency).
+	blindAfter = 10 * time.Minute
+	wellAfter  = time.Minute
 )
 
 // event is a change that the watch shows.
@@ -50,8 +55,12 @@ type watcher struct {
 	// steady is told since when nothing has come between this process and the API server; zero while
 	// something does.
 	steady func(since time.Time)
+	// sees is told when what is stored has not been seen for long, and when it is again.
+	sees func(bool)
 
-	broken  bool // something came between since the watch was last known to be unbroken
+	since   time.Time // when the watch was interrupted first; zero: it is not
+	blind   bool      // sees was told that it is not
+	broken  bool      // something came between since the watch was last known to be unbroken
 	failing told
 	pause   pause
 }
@@ -96,6 +105,11 @@ func (w *watcher) list(ctx context.Context) (version string, err error) {
 }
 
 func (w *watcher) well() {
+	w.since = time.Time{}
+	if w.blind {
+		w.blind = false
+		w.sees(true)
+	}
 	w.pause.reset()
 	w.failing.tell(w.now(), nil)
 }
@@ -134,6 +148,9 @@ func (w *watcher) follow(ctx context.Context, version string) string {
 			w.seen(event{object: cm, version: version})
 		}
 	}
+	if w.now().Sub(begun) > wellAfter {
+		w.well()
+	}
 	if w.now().Sub(begun) < limit-endsEarly {
 		w.interrupted(ctx, fmt.Errorf("watching the ConfigMap %s: %w", w.name, errEnded))
 	}
@@ -156,6 +173,13 @@ func (w *watcher) interrupted(ctx context.Context, err error) {
 	}
 	w.broken = true
 	w.steady(time.Time{})
+	switch now := w.now(); {
+	case w.since.IsZero():
+		w.since = now
+	case now.Sub(w.since) >= blindAfter && !w.blind:
+		w.blind = true
+		w.sees(false)
+	}
 	if w.failing.tell(w.now(), err) {
 		level := slog.LevelWarn
 		if w.pause.last == 0 {

@@ -83,6 +83,15 @@ func (r *Recorder) Stored(present, breakGlass bool, admins, protectedMissing int
 	r.live.missing.WithLabelValues().Set(float64(protectedMissing))
 }
 
+// StoredUnknown says that it is not known any more what is stored.
+func (r *Recorder) StoredUnknown() {
+	for _, gauge := range []*prometheus.GaugeVec{
+		r.live.present, r.live.breakGlass, r.live.admins, r.live.missing, r.live.entries, r.live.findings,
+	} {
+		gauge.Reset()
+	}
+}
+
 // StoredEntries says how many entries of a section are in force.
 func (r *Recorder) StoredEntries(section string, n int) {
 	if slices.Contains(sections, section) {

@@ -37,6 +37,8 @@ type Options struct {
 	WebhookConfiguration string
 	// Service is NAMESPACE/NAME of the Service that the webhooks name.
 	Service string
+	// BypassGroup is the group whose members change aws-auth without the webhook being asked.
+	BypassGroup string
 	// Kubeconfig is a file that says how to reach the API server. Empty is the service account's way.
 	Kubeconfig string
 	// CertTiming is no flag: nobody needs another one than the default but tests.
@@ -78,6 +80,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist as must NAME-record; with it what is stored is watched. Without --cert-secret a Lease of this name elects the replica that writes")
 	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
+	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "with --state: the one `group` that a matchCondition of the webhook may leave out")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: `file` that says how to reach the API server; without it, as a pod does")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
@@ -90,7 +93,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 // DefaultOptions returns the options of a command line without flags.
 func DefaultOptions() *Options {
-	return &Options{
+	return &Options{ //nolint:gosec // a group is no credential
+		BypassGroup:    "awsauth-guard:bypass",
 		WebhookAddress: ":9443",
 		MetricsAddress: ":8080",
 		HealthAddress:  ":8081",

@@ -45,7 +45,12 @@ func (p *port) serve(ctx context.Context) error {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		stopped <- p.server.Shutdown(grace)
+		err := p.server.Shutdown(grace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			// A connection on which nothing has been asked yet counts as busy for five seconds (net/http, closeIdleConns).
+			err = p.server.Close()
+		}
+		stopped <- err
 	}()
 	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", p.name, err)

@@ -280,9 +280,9 @@ func TestRightsOverAWSAuth(t *testing.T) {
 		flags []string
 		want  []string // VERB or VERB NAME
 	}{
-		{nil, []string{"get aws-auth", "list aws-auth", "watch aws-auth"}},
-		{[]string{"--set", "guardConfig.selfTest.enabled=true"}, []string{"delete aws-auth", "get aws-auth", "list aws-auth", "watch aws-auth"}},
-		{[]string{"--set", "guardConfig.restore.enabled=true"}, []string{"create", "get aws-auth", "list aws-auth", "update aws-auth", "watch aws-auth"}},
+		{nil, []string{"list aws-auth", "watch aws-auth"}},
+		{[]string{"--set", "guardConfig.selfTest.enabled=true"}, []string{"delete aws-auth", "list aws-auth", "watch aws-auth"}},
+		{[]string{"--set", "guardConfig.restore.enabled=true"}, []string{"create", "list aws-auth", "update aws-auth", "watch aws-auth"}},
 	} {
 		objects := render(t, "default", tt.flags...)
 		var got []string

@@ -236,9 +236,9 @@ func TestRestarted(t *testing.T) {
 	first.stop()
 	second := g.start(t)
 	second.wantMetric(t, "awsauth_guard_leader", 1, 15*time.Second)
-	if len(second.lines("this replica keeps the history of aws-auth")) == 0 {
-		t.Error("it does not say that it keeps the history")
-	}
+	until(t, "it says that it keeps the history", 5*time.Second, func(context.Context) error {
+		return missing(len(second.lines("this replica keeps the history of aws-auth")) == 0, "it does not")
+	})
 	g.asked(t)
 	other := base()
 	if err := update(t.Context(), c, other); err != nil {

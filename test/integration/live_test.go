@@ -53,7 +53,7 @@ func newGuarded(t *testing.T, d data, config string, timing live.Timing) *guarde
 	g := &guarded{selfManaged: newSelfManaged(t, hasty()), timing: timing}
 	ctx := t.Context()
 	for _, name := range []string{"history", "history-record"} {
-		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{guardhistory.Label: "true"}}}
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}} // without the label by which the command line finds one
 		if _, err := g.client.CoreV1().ConfigMaps(g.namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}

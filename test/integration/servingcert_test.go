@@ -31,7 +31,7 @@ func hastyElection() election.Timing {
 // until waits until check has no error.
 func until(t *testing.T, what string, within time.Duration, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // within is on a machine with nothing else to do
 	defer cancel()
 	if err := controlplane.Poll(ctx, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
