@@ -77,7 +77,7 @@ dist: ## build what a release has beside the image into dist/release: programs, 
 ##@ Check
 .PHONY: test
 test: ## run every test that needs no root
-	$(WITH_CONTROL_PLANE) && go test ./...
+	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./...
 	# -count=1: Go's cache of results does not see what a test reads outside of its module, such as the chart.
 	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 ./...); done
 
@@ -110,7 +110,7 @@ verify-generated: ## fail when `make generate` would change a file
 
 .PHONY: verify-race
 verify-race: ## run every test of the root module under the race detector
-	$(WITH_CONTROL_PLANE) && CGO_ENABLED=1 go test -race ./...
+	$(WITH_CONTROL_PLANE) && CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 .PHONY: oracle
 oracle: export GOGC := 400
