@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,14 +22,17 @@ type Webhook struct {
 	// Namespace and Name are those of the Service. Empty, they are not looked at, and then a certificate
 	// is not verified by its name.
 	Namespace, Name string
+	// Port is the Service's; 0 is 443, which is that of the chart's.
+	Port int32
 	// Path is where changes are judged.
 	Path string
 	// BypassGroup is the group whose members the API server does not ask about. Empty is none.
 	BypassGroup string
 }
 
-// servicePort is that of the chart's Service, and what the API server takes where a configuration names none.
-const servicePort = 443
+// defaultPort is what the API server takes where a configuration names none (admissionregistration.k8s.io/v1,
+// ServiceReference).
+const defaultPort = 443
 
 // view is what is seen of the way from the API server to this process.
 type view struct {
@@ -70,8 +74,12 @@ func (v *view) isOurs(c *admissionregistrationv1.WebhookClientConfig) bool {
 // (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook).
 // failurePolicy and matchPolicy make no difference while this process answers.
 func (v *view) check(hook *admissionregistrationv1.ValidatingWebhook) error {
-	if port := hook.ClientConfig.Service.Port; port != nil && *port != servicePort {
-		return fmt.Errorf("it calls the port %d of the Service, which has %d", *port, servicePort)
+	called, port := int32(defaultPort), cmp.Or(v.webhook.Port, defaultPort)
+	if p := hook.ClientConfig.Service.Port; p != nil {
+		called = *p
+	}
+	if called != port {
+		return fmt.Errorf("it calls the port %d of the Service, which has %d", called, port)
 	}
 	for _, operation := range []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete} {
 		if !slices.ContainsFunc(hook.Rules, func(r admissionregistrationv1.RuleWithOperations) bool { return covers(&r, operation) }) {

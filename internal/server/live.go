@@ -70,7 +70,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	}
 	options := live.Options{
 		Replica: host, Election: api.election, Directory: uniqueIDs{principals},
-		Webhook:     live.Webhook{Namespace: o.service.Namespace, Name: o.service.Name, Path: webhookPath, BypassGroup: o.BypassGroup},
+		Webhook:     live.Webhook{Namespace: o.service.Namespace, Name: o.service.Name, Port: o.ServicePort, Path: webhookPath, BypassGroup: o.BypassGroup},
 		Certificate: certificate, Policy: cfg.policy, Settings: cfg.settings, Recorder: recorder, Logger: log, Timing: o.LiveTiming,
 	}
 	connected.Complete(ctx, &options, o.state.Namespace, o.state.Name, func() int { return cfg.current().History.Versions })

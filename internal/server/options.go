@@ -43,10 +43,12 @@ type Options struct {
 	Kubeconfig string
 	// CertTiming is no flag: nobody needs another one than the default but tests.
 	CertTiming servingcert.Timing
-	// ElectionTiming and LiveTiming are no flags either, nor is Replica, which stands for the host's name.
+	// ElectionTiming and LiveTiming are no flags either, nor are Replica, which stands for the host's name, and
+	// ServicePort, which is 443 where it is 0.
 	ElectionTiming election.Timing
 	LiveTiming     live.Timing
 	Replica        string
+	ServicePort    int32
 	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
 	// it is every address; port 0 takes one that is free.
 	WebhookAddress string

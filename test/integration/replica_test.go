@@ -52,7 +52,7 @@ func (s *selfManaged) start(t *testing.T) *replica {
 	o.CertSecret, o.Service, o.WebhookConfiguration = s.namespace+"/"+guard, s.namespace+"/"+guard, s.config()
 	o.Kubeconfig = r.kubeconfig(t)
 	o.WebhookAddress, o.MetricsAddress, o.HealthAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	o.ShutdownDelay, o.CertTiming, o.ElectionTiming = time.Second, s.timing, hastyElection()
+	o.ShutdownDelay, o.CertTiming, o.ElectionTiming, o.ServicePort = time.Second, s.timing, hastyElection(), s.balancer.port()
 	if s.adjust != nil {
 		s.adjust(o)
 	}
