@@ -156,7 +156,7 @@ func (s *scene) permitted(run []*sighting) error {
 	}
 	for _, v := range run {
 		if v.glass {
-			return errors.New("aws-auth has the annotation that breaks the glass, or had it meanwhile")
+			return errors.New("aws-auth has the annotation that breaks the glass")
 		}
 		if isEKS(v.manager) {
 			return fmt.Errorf("EKS has written it, as %s", v.manager)
