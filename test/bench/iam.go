@@ -33,6 +33,9 @@ var startAWS = sync.OnceValue(func() error {
 	defer os.RemoveAll(dir) // nothing is ever written to it
 	server := iamtest.Start(dir)
 	server.Add("arn:aws:iam::" + account + ":role/auditor")
+	for i := range 10000 { // more than a ConfigMap holds; an edit gives one of them another group
+		server.Add(entryAt(i).arn)
+	}
 	for _, pair := range server.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		if err := os.Setenv(name, value); err != nil {
