@@ -3,7 +3,9 @@ package live
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
@@ -64,15 +66,16 @@ func (l *Live) readRecord(ctx context.Context) error {
 // words are what the replicas have said when it was read.
 type words history.Record
 
-// haveSpoken reports whether every replica has written since a version was stored, or has said that it was not
-// asked about it. Only one that is busy, or gone without a word, has not. This process itself has always.
-func (r words) haveSpoken(self string, s *sighting) bool {
-	for name, other := range r.Replicas {
+// silent are the replicas that have neither written since a version was stored nor said that they were not
+// asked about it: busy, cut off, or gone without a word. This process itself never is.
+func (r words) silent(self string, s *sighting) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.Replicas)) {
+		other := r.Replicas[name]
 		if name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
-			return false
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
 }
 
 // hasEnded reports whether a replica had said that it ends before a version was stored.
@@ -99,29 +102,35 @@ func (l *Live) join() {
 			s.reads++
 		}
 		a, ok := matchIn(l.leader.record.Replicas, s)
+		silent := l.leader.record.silent(l.o.Replica, s)
 		age := at.Sub(s.at)
 		switch {
 		case ok && a.How != refused:
 			s.how, s.requester = a.How, a.Requester
 		case age < l.o.Timing.certain():
-		case age < l.o.Timing.certain()+l.o.Timing.Patience && !s.gap && !s.inherit && !l.leader.record.haveSpoken(l.o.Replica, s):
+		case age < l.o.Timing.certain()+l.o.Timing.Patience && !s.gap && !s.inherit && len(silent) > 0:
 			s.again = at.Add(askAgain)
 		case s.gap, s.inherit, age > sightingsKept-time.Minute:
 			s.how = history.Found // nobody who knows has watched, or remembers
 		default:
 			s.how, s.requester = history.Bypassed, a.Requester
-			l.bypassed(s, ok)
+			l.bypassed(s, ok, silent)
 		}
 	}
 }
 
 // bypassed tells of a version that nobody has admitted. A refused one was stored although a replica said no.
-func (l *Live) bypassed(s *sighting, refused bool) {
+// One that is silent may have admitted it all the same: whoever reads this must know.
+func (l *Live) bypassed(s *sighting, refused bool, silent []string) {
 	l.o.Recorder.Bypassed()
 	what := "a change of aws-auth was stored that no replica of the guard was asked about"
-	if refused {
+	switch {
+	case refused:
 		what = "a change of aws-auth was stored that the guard had refused"
+	case len(silent) > 0:
+		what = "a change of aws-auth was stored that no replica of the guard says it was asked about; nothing is heard of " +
+			shorten(strings.Join(silent, ", "), maxRequester)
 	}
-	l.log.Error("a change of aws-auth has bypassed the guard", "resource_version", s.version, "manager", s.manager, "refused", refused, "seen", s.at, "absent", s.hash == "")
+	l.log.Error("a change of aws-auth has bypassed the guard", "resource_version", s.version, "manager", s.manager, "refused", refused, "silent", silent, "seen", s.at, "absent", s.hash == "")
 	l.o.Events.Warn(Bypassed, fmt.Sprintf("%s: resourceVersion %s, field manager %q", what, s.version, shorten(s.manager, 100)))
 }

@@ -117,8 +117,8 @@ type Options struct {
 
 // Timing is how long things last.
 type Timing struct {
-	// Flush is how long admissions are collected before they are written, and Doubt how long the word is
-	// that there was none: nobody waits for it before Certain.
+	// Flush is the least time between two writes, in which admissions are collected, and Doubt how long the word
+	// is that there was none: nobody waits for it before the last of Reads.
 	Flush, Doubt time.Duration
 	// Renew is how often a replica writes although there is nothing new, and Forget when one is forgotten
 	// that does not.

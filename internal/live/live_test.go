@@ -56,7 +56,7 @@ func TestHow(t *testing.T) {
 		after(2 * time.Second)
 		want(t, "when it is", first.log(t)[4:], []string{"5 bypassed"})
 		want(t, "counted", []int{first.count("bypassed"), second.count("bypassed")}, []int{1, 0})
-		want(t, "Events", first.event(live.Bypassed), 1)
+		want(t, "Events", []int{first.event(live.Bypassed), first.said(live.Bypassed, "nothing is heard of")}, []int{1, 0})
 		if again, _ := w.did(); again > reads+1 {
 			t.Errorf("the record was read %d times", again-reads)
 		}
@@ -109,18 +109,18 @@ func TestRefusedAndStored(t *testing.T) {
 func TestSlowReplica(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name string
-		hang time.Duration
-		want []string
+		name   string
+		hang   time.Duration
+		want   []string
+		events int // that say whose word is missing
 	}{
-		{"slow", 50 * time.Second, []string{"2 admitted by alice"}},
-		{"silent", 24 * time.Hour, []string{"2 bypassed"}},
+		{"slow", 50 * time.Second, []string{"2 admitted by alice"}, 0},
+		{"silent", 24 * time.Hour, []string{"2 bypassed"}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			run(t, roles(admin+node), func(w *world) {
-				w.join()
-				second := w.join()
+				first, second := w.join(), w.join()
 				after(40 * time.Second)
 				w.mu.Lock()
 				w.hang = test.hang
@@ -130,6 +130,8 @@ func TestSlowReplica(t *testing.T) {
 				want(t, "too early", second.log(t)[1:], []string{"2 pending"})
 				after(80 * time.Second)
 				want(t, "history", second.log(t)[1:], test.want)
+				want(t, "Events", first.event(live.Bypassed), test.events)
+				want(t, "Events that name it", first.said(live.Bypassed, "nothing is heard of replica-2"), test.events)
 			})
 		})
 	}
@@ -289,6 +291,26 @@ func TestIdle(t *testing.T) {
 		if got := now.Renewed.Sub(before.Renewed); got < 50*time.Minute || got > time.Hour {
 			t.Errorf("renewed after %s", got)
 		}
+	})
+}
+
+// A replica that is killed takes the word for its last admissions with it: what comes alone is told at once,
+// and only what follows soon after is collected.
+func TestToldAtOnce(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join()
+		after(40 * time.Second)
+		told := func(d time.Duration) int {
+			after(d)
+			says, _ := w.says("replica-1")
+			return len(says.Admissions)
+		}
+		r.admits("alice", roles(admin))
+		want(t, "the first", told(time.Millisecond), 1)
+		r.admits("alice", roles(admin+node))
+		r.admits("alice", roles(admin+ci))
+		want(t, "more", []int{told(100 * time.Millisecond), told(200 * time.Millisecond)}, []int{1, 3})
 	})
 }
 

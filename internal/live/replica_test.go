@@ -160,11 +160,14 @@ func (r *replica) log(t *testing.T) []string {
 }
 
 // event counts the Events with a reason.
-func (r *replica) event(reason live.Reason) (n int) {
+func (r *replica) event(reason live.Reason) (n int) { return r.said(reason, "") }
+
+// said counts those whose message holds a text.
+func (r *replica) said(reason live.Reason, text string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.events {
-		if strings.HasPrefix(e, string(reason)+":") {
+		if strings.HasPrefix(e, string(reason)+":") && strings.Contains(e, text) {
 			n++
 		}
 	}

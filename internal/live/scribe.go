@@ -101,7 +101,7 @@ func (s *scribe) take() {
 		select {
 		case a := <-s.admissions:
 			s.self.Add(a)
-			s.soon(s.timing.Flush)
+			s.soon(s.timing.Flush - s.now().Sub(s.self.Renewed)) // at once, unless it has just written
 			continue
 		case a := <-s.refusals:
 			s.refused = append(s.refused, a)

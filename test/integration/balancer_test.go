@@ -113,6 +113,36 @@ type proxy struct {
 	running  sync.WaitGroup
 	// cut ends all connections; new ones end at once.
 	cut context.CancelFunc
+
+	mu     sync.Mutex
+	dead   string              // where nothing is carried any more
+	served map[net.Conn]string // clients, and to where they are carried
+}
+
+// kill ends all connections to an address, also those that are about to begin.
+func (p *proxy) kill(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead = address
+	for client, target := range p.served {
+		if target == address {
+			client.Close()
+		}
+	}
+}
+
+func (p *proxy) serve(ctx context.Context, client net.Conn) {
+	target := p.target()
+	p.mu.Lock()
+	if target == p.dead {
+		target = "" // nobody answers there
+	}
+	p.served[client] = target
+	p.mu.Unlock()
+	controlplane.Forward(ctx, client, target)
+	p.mu.Lock()
+	delete(p.served, client)
+	p.mu.Unlock()
 }
 
 func newProxy(t *testing.T, target func() string) *proxy {
@@ -122,7 +152,7 @@ func newProxy(t *testing.T, target func() string) *proxy {
 		t.Fatal(err)
 	}
 	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // until the cleanups of the test are over
-	p := &proxy{listener: listener, target: target, cut: cut}
+	p := &proxy{listener: listener, target: target, cut: cut, served: make(map[net.Conn]string)}
 	p.running.Go(func() { p.accept(ctx) })
 	t.Cleanup(func() {
 		listener.Close()
@@ -140,6 +170,6 @@ func (p *proxy) accept(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		p.running.Go(func() { controlplane.Forward(ctx, client, p.target()) })
+		p.running.Go(func() { p.serve(ctx, client) })
 	}
 }

@@ -102,6 +102,13 @@ func (r *replica) sever() {
 	r.s.forget(r)
 }
 
+// kill is the end of a replica for everybody, in the middle of whatever it does.
+func (r *replica) kill() {
+	r.sever()
+	r.s.balancer.set(*r.webhook.Load(), false)
+	r.s.balancer.proxy.kill(*r.webhook.Load())
+}
+
 func (s *selfManaged) forget(r *replica) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
