@@ -31,9 +31,11 @@ var ssoRole = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+_)[0-9a-f]{16}$`)
 
 // sighting is the outcome of one look for a principal.
 type sighting struct {
-	at      time.Time // when it began
-	arn, id string    // of what has this name; empty where IAM says that nothing has
-	problem *problem  // why it is not known
+	// When it began, and when IAM had answered: it may have waited for its turn, and been tried again.
+	began, ended time.Time
+
+	arn, id string   // of what has this name; empty where IAM says that nothing has
+	problem *problem // why it is not known
 }
 
 // is reports whether what was found is the principal: roles are compared by account and name, users
@@ -48,7 +50,7 @@ func same(a, b awsauth.ARN) bool { return keyOf(a) == keyOf(b) }
 
 // find asks IAM once for what has the principal's name.
 func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN) sighting {
-	s := sighting{at: c.now()}
+	s := sighting{began: c.now()}
 	// What folds to ASCII is in ASCII for IAM.
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
@@ -57,16 +59,17 @@ func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	} else {
 		s.arn, s.id, err = c.getUser(ctx, service, name)
 	}
+	s.ended = c.now()
 	// IAM says it with 404 (API reference, GetRole, Errors); with another status somebody else does.
 	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && statusOf(err) == http.StatusNotFound {
-		return sighting{at: s.at}
+		return sighting{began: s.began, ended: s.ended}
 	}
 	if err != nil {
-		return sighting{at: s.at, problem: problemOf(err)}
+		return sighting{began: s.began, ended: s.ended, problem: problemOf(err)}
 	}
 	found, err := awsauth.ParseARN(s.arn)
 	if err != nil || found.Account != p.Account || found.IsRole() != p.IsRole() || !strings.EqualFold(found.Name(), name) {
-		return sighting{at: s.at, problem: &problem{reason: reasonGarbage}}
+		return sighting{began: s.began, ended: s.ended, problem: &problem{reason: reasonGarbage}}
 	}
 	return s
 }

@@ -184,7 +184,7 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 	case seen.is(principal):
 		return seen.id, validate.Exists, nil
 	}
-	if problem := c.confirm(ctx, self, principal, seen.at); problem != nil {
+	if problem := c.confirm(ctx, self, principal, seen.began); problem != nil {
 		return "", validate.Unknown, problem
 	}
 	return "", validate.Missing, nil

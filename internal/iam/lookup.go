@@ -162,17 +162,17 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+secondCall {
 		// An earlier review may have looked first.
-		if before, _ := c.memory.absent(key); before.IsZero() || first.at.Sub(before) < c.delay {
+		if before, _ := c.memory.absent(key); before.IsZero() || first.began.Sub(before) < c.delay {
 			return unknown(reasonOnce)
 		}
-		if problem := c.confirm(ctx, self, p.ARN, first.at); problem != nil {
+		if problem := c.confirm(ctx, self, p.ARN, first.began); problem != nil {
 			return c.unknown(ctx, p, problem)
 		}
 		return c.missing(key, first.arn)
 	}
 	between, cancel := context.WithTimeout(ctx, c.delay)
 	defer cancel()
-	if problem := c.confirm(ctx, self, p.ARN, first.at); problem != nil {
+	if problem := c.confirm(ctx, self, p.ARN, first.began); problem != nil {
 		return c.unknown(ctx, p, problem)
 	}
 	same, instead := c.searchList(between, self, p.ARN, first)
@@ -183,7 +183,7 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 	if ctx.Err() != nil {
 		return unknown(reasonOnce)
 	}
-	second := c.look(ctx, self, p, first.at.Add(c.delay))
+	second := c.look(ctx, self, p, first.ended.Add(c.delay))
 	if answer, ok := c.judge(ctx, self, p, second); ok {
 		return answer
 	}
@@ -197,7 +197,7 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 func (c *Client) judge(ctx context.Context, self Identity, p named, s sighting) (validate.Lookup, bool) {
 	switch {
 	case s.problem != nil && s.problem.reason == reasonGarbage: // also the role of this name in another account
-		if failed := c.confirm(ctx, self, p.ARN, s.at); failed != nil && failed.reason == reasonChanged {
+		if failed := c.confirm(ctx, self, p.ARN, s.began); failed != nil && failed.reason == reasonChanged {
 			return c.unknown(ctx, p, failed), true
 		}
 		return c.unknown(ctx, p, s.problem), true
@@ -239,7 +239,7 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 			return sighting{arn: p.String()}, true
 		}
 		_, last := c.memory.absent(key)
-		return sighting{at: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
+		return sighting{began: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
 	}
 	fetch := func(ctx context.Context) sighting {
 		// Somebody else's call may have ended between asking the memory and coming here.
@@ -252,7 +252,7 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 		case s.is(p.ARN):
 			c.exists(key)
 		default:
-			c.memory.keepAbsent(key, s.at)
+			c.memory.keepAbsent(key, s.began, s.ended)
 		}
 		return s
 	}
@@ -260,7 +260,7 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 		return sighting{problem: &problem{reason: reasonTimeout}}
 	}
 	s, problem := c.looks.do(ctx, key, fetch)
-	if problem == nil && s.problem == nil && !s.is(p.ARN) && s.at.Before(notBefore) {
+	if problem == nil && s.problem == nil && !s.is(p.ARN) && s.began.Before(notBefore) {
 		s, problem = c.looks.do(ctx, key, fetch) // that was the first look of somebody else
 	}
 	if problem != nil {

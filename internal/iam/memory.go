@@ -29,8 +29,8 @@ type memory struct {
 type entry struct {
 	answer validate.Lookup // Exists or Missing until then
 	until  time.Time
-	// When the first and the last of the looks began that did not find it.
-	firstAbsent, lastAbsent time.Time
+	// Of the looks that did not find it: when the first had its answer, and when the last began and had its.
+	firstAnswered, lastBegan, lastAnswered time.Time
 }
 
 // answer returns what is known for sure.
@@ -41,15 +41,15 @@ func (m *memory) answer(key string) (validate.Lookup, bool) {
 	return e.answer, ok && m.now().Before(e.until)
 }
 
-// absent returns when the first and the last of the recent looks began that did not find it.
-func (m *memory) absent(key string) (first, last time.Time) {
+// absent returns, of the recent looks that did not find it, when the first had its answer and the last began.
+func (m *memory) absent(key string) (firstAnswered, lastBegan time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entries[key]
-	if m.now().Sub(e.lastAbsent) > absentFor {
+	if m.now().Sub(e.lastAnswered) > absentFor {
 		return time.Time{}, time.Time{}
 	}
-	return e.firstAbsent, e.lastAbsent
+	return e.firstAnswered, e.lastBegan
 }
 
 // keep stores an answer.
@@ -59,19 +59,19 @@ func (m *memory) keep(key string, answer validate.Lookup) {
 	e := entry{answer: answer, until: m.now().Add(existsFor)}
 	if answer.Existence == validate.Missing {
 		old := m.entries[key]
-		e.until, e.lastAbsent = m.now().Add(missingFor), old.lastAbsent
-		e.firstAbsent = e.lastAbsent // what is made after this is found missing anew
+		e.until, e.lastBegan, e.lastAnswered = m.now().Add(missingFor), old.lastBegan, old.lastAnswered
+		e.firstAnswered = e.lastAnswered // what is made after this is found missing anew
 	}
 	m.store(key, e)
 }
 
-// keepAbsent stores that a look which began at that time did not find it.
-func (m *memory) keepAbsent(key string, at time.Time) {
+// keepAbsent stores that a look did not find it.
+func (m *memory) keepAbsent(key string, began, answered time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := entry{firstAbsent: at, lastAbsent: at}
-	if old := m.entries[key]; at.Sub(old.firstAbsent) <= absentFor {
-		e.firstAbsent = old.firstAbsent
+	e := entry{firstAnswered: answered, lastBegan: began, lastAnswered: answered}
+	if old := m.entries[key]; answered.Sub(old.firstAnswered) <= absentFor {
+		e.firstAnswered = old.firstAnswered
 	}
 	m.store(key, e)
 }
@@ -99,7 +99,7 @@ func (m *memory) makeRoom() {
 	some := ""
 	for key, e := range m.entries {
 		some = key
-		if now.After(e.until) && now.Sub(e.lastAbsent) > absentFor {
+		if now.After(e.until) && now.Sub(e.lastAnswered) > absentFor {
 			delete(m.entries, key)
 		}
 	}

@@ -109,6 +109,36 @@ func TestSecondLookIsNotAnothersFirst(t *testing.T) {
 	}
 }
 
+// TestLooksAreApart has a first look that waits long for its turn, or for IAM's answer. What counts is how long
+// after that answer the second one begins.
+func TestLooksAreApart(t *testing.T) {
+	t.Parallel()
+	const short = 10 * time.Second // than delay: no lookup has time for two looks
+	w := newWorld(t, func(w *world) { w.delay = 15 * time.Second })
+	if _, err := w.Identity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked, answer := make(chan struct{}), make(chan struct{})
+	w.aws.Answer("GetRole", func(hw http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-answer
+		iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")(hw, r)
+	}, nil)
+	const once = "not found once, and no time was left to look again"
+	var first sync.WaitGroup
+	first.Go(func() { is(t, w.lookup(t, short, role), unknown(once)) })
+	<-asked
+	w.pass(time.Minute / 2)
+	close(answer)
+	first.Wait()
+	is(t, w.lookup(t, short, role), unknown(once))
+	w.pass(w.delay)
+	is(t, w.lookup(t, short, role), missing)
+	if n := w.aws.Count("GetRole"); n != 3 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 // counting counts how many requests are under way at a time at most. The server cannot: it is not done
 // with a call when the Client is, or when the Client has given up.
 type counting struct {

@@ -34,8 +34,8 @@ func Read(c Change, policy Policy) *Reading {
 }
 
 // ChangedPrincipals returns the roles and users that the change lets in and that the old version does not
-// hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get more
-// groups. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
+// hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get a
+// group or a username that they had not. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
 // does not ask IAM.
 func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.judgement.change, r.judgement.policy
@@ -43,8 +43,9 @@ func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 		return nil
 	}
 	held := holder{old: c.Old}
-	for _, a := range r.judgement.access {
-		if len(a.After) == 0 || !a.New && len(a.Gained) == 0 {
+	for i := range r.judgement.access {
+		a := &r.judgement.access[i]
+		if !gives(a) {
 			continue
 		}
 		arn, err := a.After[0].Principal()
@@ -58,9 +59,16 @@ func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	return list
 }
 
+// gives reports whether a principal gets in, or gets a group or a username that it had not.
+func gives(c *awsauth.AccessChange) bool {
+	return len(c.After) > 0 && (c.New || len(c.Gained) > 0 || slices.ContainsFunc(c.After, func(after *awsauth.Entry) bool {
+		return after.Username != "" && !slices.ContainsFunc(c.Before, func(before *awsauth.Entry) bool { return before.Username == after.Username })
+	}))
+}
+
 // holder tells which principals the texts of a version name, also where the authenticator does not
 // read them: below a misspelt key, in a section that does not parse, with a role's path, as a session; but not
-// in a comment.
+// in a comment, as a username, or under a key of data that is no section's.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // its texts, in lower case; nil before they are needed
@@ -78,8 +86,10 @@ func (h *holder) names(arn awsauth.ARN) bool {
 	}
 	if h.lower == nil {
 		h.lower = make([]string, 0, len(h.old.Data))
-		for _, text := range h.old.Data {
-			h.lower = append(h.lower, strings.ToLower(text))
+		for key, text := range h.old.Data {
+			if isSection(key) {
+				h.lower = append(h.lower, strings.ToLower(text))
+			}
 		}
 	}
 	h.asked++
@@ -89,20 +99,29 @@ func (h *holder) names(arn awsauth.ARN) bool {
 	}
 	if h.keys == nil {
 		h.keys = make(map[string]bool)
-		for _, text := range h.old.Data {
-			h.add(text)
+		for key, text := range h.old.Data {
+			if isSection(key) {
+				h.add(text)
+			}
 		}
 	}
 	return h.keys[awsauth.PrincipalKey(arn.String())]
 }
 
+func isSection(key string) bool {
+	_, misspelt := nearDataKey(key)
+	return misspelt || awsauth.IsSection(key)
+}
+
 func (h *holder) add(text string) {
-	comment := false
+	comment, before := false, ""
 	for word := range strings.FieldsFuncSeq(strings.ReplaceAll(text, "\n", " \n "), func(r rune) bool { return strings.ContainsRune(" \t\r\"'[]{}", r) }) {
 		if word == "\n" || word[0] == '#' {
 			comment = word[0] == '#'
 		}
-		if comment || len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
+		isName := strings.EqualFold(before, "username:")
+		before = word
+		if comment || isName || len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
 			continue
 		}
 		arn, err := awsauth.ParseARN(strings.TrimRight(word, ","))

@@ -29,7 +29,9 @@ func TestChangedPrincipals(t *testing.T) {
 		{"entries go", entry("role/a") + entry("role/b"), entry("role/a"), nil},
 		{"groups are gained", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", []string{"role/a"}},
 		{"groups are lost", "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", entry("role/a"), nil},
-		{"a username changes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: v, groups: [g]}", nil},
+		{"a username changes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: v, groups: [g]}", []string{"role/a"}},
+		{"a username goes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, groups: [g]}", nil},
+		{"a username names nobody", "- {rolearn: " + iamPrefix + "role/b, username: " + iamPrefix + "role/a}\n", entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
 		{"a comment names nobody", "# " + entry("role/a"), entry("role/a"), []string{"role/a"}},
 		{"a comment ends with its line", entry("role/b") + "#x\n" + "- {rolarn: " + iamPrefix + "role/a} # why\n", entry("role/b") + entry("role/a"), nil},
 		{"another case", entry("role/a"), entry("role/A"), nil},
@@ -98,6 +100,20 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	} {
 		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
 			t.Errorf("rules %v: %d principals, want %d", tt.rules, len(got), tt.want)
+		}
+	}
+}
+
+// Only what was meant for the authenticator names a principal.
+func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
+	t.Parallel()
+	entry := "- {rolearn: " + iamPrefix + "role/a, username: u}\n"
+	for key, want := range map[string]int{"mapRoles": 0, "mapUsers": 0, "maproles": 0, "notes": 1} {
+		change := validate.Change{
+			Operation: validate.Update, Old: &awsauth.Object{Data: map[string]string{key: "\t" + entry}}, New: rolesObject(entry),
+		}
+		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
+			t.Errorf("%s: %v", key, got)
 		}
 	}
 }

@@ -40,17 +40,28 @@ func TestIAM(t *testing.T) {
 		return "- rolearn: arn:aws:iam::" + iamtest.Account + ":role/" + name + "\n  username: " + strings.ToLower(name) + "\n  groups:\n  - deployers\n"
 	}
 	aws.Add("arn:aws:iam::"+iamtest.Account+":role/there", "arn:aws:iam::"+iamtest.Account+":role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_fedcba9876543210")
+	with := func(entry string) data { return base().with("mapRoles", admin+node+entry) }
+	without := func(string) data { return base() }
 	c := as(t, operator)
 	edit := func(before, after data) error {
 		t.Helper()
 		store(t, before)
 		return update(t.Context(), c, after)
 	}
-	added := base().with("mapRoles", admin+node+role("missing"))
+	added := with(role("missing"))
 
+	// asked is how often IAM was asked for a role.
+	asked := func(name string) (n int) {
+		for _, call := range aws.Calls("GetRole") {
+			if call.Form.Get("RoleName") == name {
+				n++
+			}
+		}
+		return n
+	}
 	// Off, nobody is asked.
 	wantAdmitted(t, c, edit(base(), added))
-	if n := aws.Count(); n > 0 {
+	if n := asked("missing"); n > 0 {
 		t.Errorf("%d calls although IAM is not to be asked", n)
 	}
 
@@ -67,10 +78,13 @@ func TestIAM(t *testing.T) {
 			} else {
 				wantAdmitted(t, c, err, "principal-missing")
 			}
-			wantAdmitted(t, c, edit(base(), base().with("mapRoles", admin+node+role("there"))))
+			if asked("missing") == 0 {
+				t.Error("IAM was not asked")
+			}
+			wantAdmitted(t, c, edit(base(), with(role("there"))))
 
 			// The role has got another suffix, and the cause says which.
-			err = edit(base(), base().with("mapRoles", admin+node+role("AWSReservedSSO_Dev_0123456789abcdef")))
+			err = edit(base(), with(role("AWSReservedSSO_Dev_0123456789abcdef")))
 			if mode == "deny" {
 				wantRefused(t, err, "principal-missing")
 				if said := strings.Join(causes(err), "\n"); !strings.Contains(said, "role/AWSReservedSSO_Dev_fedcba9876543210") {
@@ -80,22 +94,37 @@ func TestIAM(t *testing.T) {
 				wantAdmitted(t, c, err, "principal-missing")
 			}
 
-			// What IAM says is no reason to keep an entry, or not to repair one.
-			for name, test := range map[string][2]data{
-				"removed":               {added, base()},
-				"fewer groups":          {added, base().with("mapRoles", strings.Replace(added["mapRoles"], "  groups:\n  - deployers\n", "", 1))},
-				"a path taken away":     {base().with("mapRoles", admin+node+role("team/missing")), added},
-				"a section that parses": {base().with("mapRoles", "\t"+added["mapRoles"]), added},
-				"a key that is right":   {base().with("mapRoles", admin+node+strings.Replace(role("missing"), "rolearn", "rolarn", 1)), added},
+			// What IAM says is no reason to keep an entry, or not to repair one. Each has a role of its own, because
+			// what IAM has said of one is remembered.
+			for i, test := range []struct {
+				name          string
+				before, after func(entry string) data
+			}{
+				{"removed", with, without},
+				{"fewer groups", with, func(entry string) data { return with(strings.Replace(entry, "  groups:\n  - deployers\n", "", 1)) }},
+				{"a path taken away", func(entry string) data { return with(strings.Replace(entry, ":role/", ":role/team/", 1)) }, with},
+				{"a section that parses", func(entry string) data { return base().with("mapRoles", "\t"+admin+node+entry) }, with},
+				{"a key that is right", func(entry string) data { return with(strings.Replace(entry, "rolearn", "rolarn", 1)) }, with},
 			} {
-				calls := aws.Count()
-				store(t, test[0])
-				if err := update(t.Context(), c, test[1]); err != nil {
-					t.Errorf("%s: refused: %v", name, err)
+				name := fmt.Sprintf("gone-%s-%d", mode, i)
+				store(t, test.before(role(name)))
+				if err := update(t.Context(), c, test.after(role(name))); err != nil {
+					t.Errorf("%s: refused: %v", test.name, err)
 				}
 				c.Take()
-				if n := aws.Count() - calls; n > 0 {
-					t.Errorf("%s: %d calls", name, n)
+				if n := asked(name); n > 0 {
+					t.Errorf("%s: %d calls", test.name, n)
+				}
+			}
+			// What aws-auth had none of is looked up, and not held up.
+			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
+				name := fmt.Sprintf("new-%s-%d", mode, i)
+				store(t, before)
+				if err := update(t.Context(), c, with(role(name))); err != nil {
+					t.Errorf("a first node or admin: refused: %v", err)
+				}
+				if said := strings.Join(c.Take(), "\n"); !strings.Contains(said, "principal-missing") {
+					t.Errorf("a first node or admin: %q", said)
 				}
 			}
 			remove(t)
@@ -116,15 +145,15 @@ func TestIAM(t *testing.T) {
 			configure(t, guardConfig+"iam: {mode: deny, budget: 500ms}\n")
 			aws.Answer("GetRole", test.answer)
 			defer aws.Answer("GetRole")
-			wantAdmitted(t, c, edit(base(), base().with("mapRoles", admin+node+role("other-"+test.name))), "principal-unverified")
+			wantAdmitted(t, c, edit(base(), with(role("other-"+test.name))), "principal-unverified")
 		})
 	}
 
 	// Of another account and another partition.
 	configure(t, guardConfig+"iam: {mode: deny}\n")
 	foreign := "- rolearn: arn:aws:iam::444455556666:role/a\n  username: a\n  groups:\n  - deployers\n"
-	wantAdmitted(t, c, edit(base(), base().with("mapRoles", admin+node+foreign)), "principal-unverified")
-	wantAdmitted(t, c, edit(base(), base().with("mapRoles", admin+node+strings.Replace(foreign, "arn:aws:", "arn:aws-cn:", 1))), "foreign-partition")
+	wantAdmitted(t, c, edit(base(), with(foreign)), "principal-unverified")
+	wantAdmitted(t, c, edit(base(), with(strings.Replace(foreign, "arn:aws:", "arn:aws-cn:", 1))), "foreign-partition")
 
 	// Breaking the glass overrules IAM, too.
 	store(t, base())

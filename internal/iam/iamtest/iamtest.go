@@ -204,10 +204,10 @@ func (s *Server) Calls(action string) []Call {
 }
 
 // Count returns how many calls of the actions there were.
-func (s *Server) Count(actions ...string) int {
-	n := 0
-	for _, action := range actions {
-		n += len(s.Calls(action))
+func (s *Server) Count(action string, others ...string) int {
+	n := len(s.Calls(action))
+	for _, other := range others {
+		n += len(s.Calls(other))
 	}
 	return n
 }
