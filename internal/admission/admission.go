@@ -60,6 +60,9 @@ type Options struct {
 	// Self is the user that the guard is to the API server, empty where it is not known. A deletion that it
 	// asks for as a dry run is its own test: it is answered like any other and not counted.
 	Self func() string
+	// Restores reports whether the guard may put back what was lost. Then what it writes itself is judged as in
+	// mode warn: against what is stored, the faults of the version before are new ones. The default is that it does not.
+	Restores func() bool
 	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
@@ -77,6 +80,7 @@ type Handler struct {
 
 	journal   Journal
 	self      func() string
+	restores  func() bool
 	directory Directory
 	// They hold an element for every review that waits for the directory.
 	waiting, waitingLarge chan struct{}
@@ -84,12 +88,15 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self, restores: o.Restores}
 	if h.journal == nil {
 		h.journal = forgetful{}
 	}
 	if h.self == nil {
 		h.self = func() string { return "" }
+	}
+	if h.restores == nil {
+		h.restores = func() bool { return false }
 	}
 	if h.policy == nil {
 		h.policy = func() validate.Policy { return validate.Policy{} }

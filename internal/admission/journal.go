@@ -67,9 +67,15 @@ func (c *configMap) hash() string {
 
 // isSelfTest reports whether it is the guard itself that tries whether it is asked.
 func (h *Handler) isSelfTest(req *admissionv1.AdmissionRequest) bool {
-	if req.Operation != admissionv1.Delete || !isDryRun(req) {
-		return false
-	}
+	return req.Operation == admissionv1.Delete && isDryRun(req) && h.isSelf(req)
+}
+
+// putsBack reports whether it is the guard itself that puts a version back.
+func (h *Handler) putsBack(req *admissionv1.AdmissionRequest) bool {
+	return req.Operation != admissionv1.Delete && h.isSelf(req) && h.restores()
+}
+
+func (h *Handler) isSelf(req *admissionv1.AdmissionRequest) bool {
 	self := h.self()
 	return self != "" && req.UserInfo.Username == self
 }

@@ -93,6 +93,30 @@ func TestJournal(t *testing.T) {
 	}
 }
 
+// Where the guard may put versions back, what it writes itself is judged and not refused; a deletion is.
+func TestPutsBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		request  *admissionv1.AdmissionRequest
+		restores bool
+		allowed  bool
+	}{
+		"an update":                {request("UPDATE", configMap(admin), configMap(node)), true, true},
+		"where it may not":         {request("UPDATE", configMap(admin), configMap(node)), false, false},
+		"a deletion":               {request("DELETE", configMap(admin), runtime.RawExtension{}), true, false},
+		"somebody else's":          {request("UPDATE", configMap(admin), configMap(node), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "bob" }), true, false},
+		"a body that is no object": {request("UPDATE", configMap(admin), runtime.RawExtension{Raw: []byte("{")}), true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := admission.New(admission.Options{Now: clock(), Self: func() string { return "ann" }, Restores: func() bool { return tt.restores }})
+			if response := h.Review(t.Context(), tt.request); response.Allowed != tt.allowed {
+				t.Errorf("allowed is %t: %v", response.Allowed, response.Result)
+			}
+		})
+	}
+}
+
 // The guard's own test is answered and not counted; nobody else's is, and nothing else of its own.
 func TestSelfTest(t *testing.T) {
 	t.Parallel()

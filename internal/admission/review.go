@@ -90,6 +90,9 @@ func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.Admissio
 		Now:       now,
 	}
 	inUse := policy()
+	if h.putsBack(req) {
+		inUse.Mode = validate.WarnMode
+	}
 	reading := validate.Read(change, inUse)
 	return judged(req, reading.Judge(h.ask(ctx, t, reading, inUse, change.Requester)))
 }

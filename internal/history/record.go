@@ -79,14 +79,15 @@ func (r *Replica) AddDoubt(d Doubt) {
 
 // Match finds the admission of a change that was stored, by the hashes of the contents before and after;
 // empty stands for none. Where the watch had a gap, what is known to be before may not have been: then
-// the content after decides alone. Of several the newest is the answer, and one that was refused only where
+// the content after decides alone. One that is older than since, where that is given, is another's: the same change
+// was admitted before, or admitted and not stored. Of several the newest is the answer, and one that was refused only where
 // there is no other: a change may be reviewed more than once, by replicas of which one knows a newer configuration.
-func Match(replicas map[string]Replica, before, after string, gap bool) (Admission, bool) {
+func Match(replicas map[string]Replica, before, after string, gap bool, since time.Time) (Admission, bool) {
 	var best Admission
 	found := false
 	for _, r := range replicas {
 		for _, a := range r.Admissions {
-			if a.New != after || !gap && a.Old != before {
+			if a.New != after || !gap && a.Old != before || a.Time.Before(since) {
 				continue
 			}
 			if !found || better(a, best) {

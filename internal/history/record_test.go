@@ -49,10 +49,17 @@ func TestMatch(t *testing.T) {
 		{"q", "z", false, ""},
 		{"q", "z", true, "eve"},
 	} {
-		got, ok := history.Match(replicas, test.before, test.after, test.gap)
+		got, ok := history.Match(replicas, test.before, test.after, test.gap, time.Time{})
 		if ok != (test.want != "") || got.Requester != test.want {
 			t.Errorf("%+v: %+v, %t", test, got, ok)
 		}
+	}
+	newest := admission(3, "x", "y", "carol").Time
+	if got, ok := history.Match(replicas, "x", "y", false, newest); !ok || got.Requester != "carol" {
+		t.Errorf("not older than its time: %+v, %t", got, ok)
+	}
+	if got, ok := history.Match(replicas, "y", "", false, newest); ok {
+		t.Errorf("older than that: %+v", got)
 	}
 }
 
@@ -115,6 +122,6 @@ func FuzzReplica(f *testing.F) {
 				t.Errorf("%d admissions, %d doubts", len(r.Admissions), len(r.Doubts))
 			}
 		}
-		history.Match(record.Replicas, "a", "b", true)
+		history.Match(record.Replicas, "a", "b", true, time.Time{})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,6 +187,48 @@ func TestEnforcedByTime(t *testing.T) {
 		after(25 * time.Hour)
 		want(t, "when the certificate has ended", r.value("enforced"), 0.0)
 		want(t, "Events", r.event(live.NotEnforced), 1)
+	})
+}
+
+// What was found before this replica led is told when it does.
+func TestNotEnforcedBeforeItLed(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin), func(w *world) {
+		first, second := w.join(), w.join()
+		first.Configured(nil)
+		second.Configured(nil)
+		after(time.Minute)
+		want(t, "Events", []int{first.event(live.NotEnforced), second.event(live.NotEnforced)}, []int{1, 0})
+		second.lead()
+		after(time.Minute)
+		want(t, "Events of the next leader", []int{first.event(live.NotEnforced), second.event(live.NotEnforced)}, []int{1, 1})
+	})
+}
+
+// A configuration that cannot be read for ten minutes is not known any more.
+func TestConfigurationIsLost(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin), func(w *world) {
+		config, cert := charts(t)
+		var lost atomic.Pointer[time.Time]
+		lost.Store(new(time.Time))
+		r := w.join(func(r *replica, o *live.Options) {
+			r.cert = cert
+			o.Webhook = live.Webhook{Namespace: "awsauth-guard", Name: "awsauth-guard", Path: "/validate-aws-auth", BypassGroup: "awsauth-guard:bypass"}
+			o.ConfigurationLost = func() time.Time { return *lost.Load() }
+		})
+		r.Configured(config)
+		lost.Store(new(time.Now()))
+		after(9 * time.Minute)
+		want(t, "after 9 minutes", r.value("enforced"), 1.0)
+		after(2 * time.Minute)
+		want(t, "after 11 minutes", r.value("enforced"), -1.0)
+		if text := r.String(); !strings.Contains(text, "not known") {
+			t.Errorf("it says %q", text)
+		}
+		lost.Store(new(time.Time))
+		after(time.Minute)
+		want(t, "when it can be read again", r.value("enforced"), 1.0)
 	})
 }
 

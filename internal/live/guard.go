@@ -21,6 +21,7 @@ type guard struct {
 	recorder    Recorder
 	events      Events
 	leads       func() bool
+	lost        func() time.Time // see Options
 
 	mu     sync.Mutex
 	known  bool // whether there is a configuration
@@ -81,6 +82,14 @@ func (g *guard) look(ctx context.Context, stored *corev1.ConfigMap) {
 	if !g.known {
 		return
 	}
+	if since := g.lost(); !since.IsZero() && g.now().Sub(since) >= blindAfter {
+		if g.judged {
+			g.log.Log(ctx, slog.LevelError, "whether the guard is enforced is not known: its webhook configuration cannot be read", "since", since)
+		}
+		g.judged = false
+		g.recorder.EnforcedUnknown()
+		return
+	}
 	v := g.view(stored)
 	_, err := v.find()
 	if err == nil {
@@ -97,9 +106,9 @@ func (g *guard) look(ctx context.Context, stored *corev1.ConfigMap) {
 			g.log.Log(ctx, slog.LevelError, "the guard is not enforced", "reason", err.Error())
 		}
 	}
-	// Only the leader tells the cluster, also of what it found when it became the leader.
+	// Only the leader tells the cluster, also of what it had found before it became the leader.
 	if !g.leads() {
-		g.announced = err != nil
+		g.announced = false
 		return
 	}
 	switch {
@@ -117,7 +126,7 @@ func (g *guard) String() string {
 	defer g.mu.Unlock()
 	switch {
 	case !g.judged:
-		return "guard: it is not known yet whether the API server asks"
+		return "guard: it is not known whether the API server asks"
 	case g.reason != nil:
 		return "guard: not enforced: " + g.reason.Error()
 	}

@@ -67,11 +67,11 @@ func (l *Live) readRecord(ctx context.Context) error {
 type words history.Record
 
 // silent are the replicas that have neither written since a version was stored nor said that they were not
-// asked about it: busy, cut off, or gone without a word. This process itself never is.
+// asked about it: busy, cut off, or gone without a word; and those that have lost count of what they admitted.
 func (r words) silent(self string, s *sighting) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Replicas)) {
 		other := r.Replicas[name]
-		if name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
+		if other.Lost.After(s.at.Add(-clocksDiffer)) || name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
 			names = append(names, name)
 		}
 	}
@@ -84,7 +84,9 @@ func hasEnded(r *history.Replica, s *sighting) bool {
 }
 
 func asked(r *history.Replica, s *sighting) bool {
-	return slices.ContainsFunc(r.Admissions, func(a history.Admission) bool { return a.New == s.hash && a.Old == s.before })
+	return slices.ContainsFunc(r.Admissions, func(a history.Admission) bool {
+		return a.New == s.hash && a.Old == s.before && !a.Time.Before(s.since())
+	})
 }
 
 func doubts(r *history.Replica, s *sighting) bool {
@@ -128,7 +130,7 @@ func (l *Live) bypassed(s *sighting, refused bool, silent []string) {
 	case refused:
 		what = "a change of aws-auth was stored that the guard had refused"
 	case len(silent) > 0:
-		what = "a change of aws-auth was stored that no replica of the guard says it was asked about; nothing is heard of " +
+		what = "a change of aws-auth was stored that no replica of the guard says it was asked about; whether they were is not known of " +
 			shorten(strings.Join(silent, ", "), maxRequester)
 	}
 	l.log.Error("a change of aws-auth has bypassed the guard", "resource_version", s.version, "manager", s.manager, "refused", refused, "silent", silent, "seen", s.at, "absent", s.hash == "")

@@ -28,6 +28,7 @@ type sighting struct {
 	at      time.Time
 	version string // the resourceVersion
 	gap     bool   // versions before it may have been missed
+	late    bool   // it may have been stored long before it was shown
 	inherit bool   // seen by another process, which left it pending in the history
 
 	before, hash string // hashes of the content before and of this one; empty: there was no object
@@ -46,6 +47,14 @@ type sighting struct {
 }
 
 func (s *sighting) decided() bool { return s.how != history.Pending }
+
+// since is when it may have been admitted at the earliest; zero where nobody knows.
+func (s *sighting) since() time.Time {
+	if s.gap || s.late || s.inherit {
+		return time.Time{}
+	}
+	return s.at.Add(-recent - clocksDiffer)
+}
 
 // ledger is the sequence of contents that this process has seen. It has no clock and does no I/O; it is not
 // safe for concurrent use.

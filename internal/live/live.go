@@ -50,6 +50,8 @@ type Recorder interface {
 	StoredFindings(count func(rule, severity string) int)
 	StoredPrincipals(counts map[string]int)
 	Enforced(is bool)
+	// EnforcedUnknown forgets it.
+	EnforcedUnknown()
 	LastAdmitted(at time.Time)
 	Leads(is bool)
 	Bypassed()
@@ -91,7 +93,7 @@ type Directory interface {
 	UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error)
 }
 
-// Options are what [New] needs; only Directory, Timing and Now may be left out.
+// Options are what [New] needs; only Directory, ConfigurationLost, Timing and Now may be left out.
 type Options struct {
 	// Replica is the name of this process among the replicas: that of its pod.
 	Replica string
@@ -107,12 +109,14 @@ type Options struct {
 	// Webhook is where the API server asks, and Certificate what is served there.
 	Webhook     Webhook
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	Policy      func() validate.Policy
-	Settings    func() Settings
-	Recorder    Recorder
-	Logger      *slog.Logger
-	Timing      Timing
-	Now         func() time.Time
+	// ConfigurationLost is since when the ValidatingWebhookConfiguration cannot be read; zero: it can.
+	ConfigurationLost func() time.Time
+	Policy            func() validate.Policy
+	Settings          func() Settings
+	Recorder          Recorder
+	Logger            *slog.Logger
+	Timing            Timing
+	Now               func() time.Time
 }
 
 // Timing is how long things last.
@@ -185,7 +189,10 @@ func New(o Options) *Live {
 	l.scribe = newScribe(&o, o.Recorder.HistoryFailed)
 	l.guard = &guard{
 		webhook: o.Webhook, certificate: o.Certificate, log: o.Logger, now: o.Now,
-		recorder: o.Recorder, events: o.Events, leads: o.Election.IsLeader,
+		recorder: o.Recorder, events: o.Events, leads: o.Election.IsLeader, lost: o.ConfigurationLost,
+	}
+	if l.guard.lost == nil {
+		l.guard.lost = func() time.Time { return time.Time{} }
 	}
 	o.Election.OnWon(func() { poke(l.wake); poke(l.test) })
 	return l
@@ -239,11 +246,14 @@ func (l *Live) unbroken(since time.Time) {
 func (l *Live) seen(ctx context.Context, e event) {
 	l.mu.Lock()
 	s := l.ledger.see(e, l.now())
+	if s != nil {
+		s.late = l.steady.IsZero() || !l.steady.Before(s.at)
+	}
 	l.mu.Unlock()
 	if e.object != nil {
 		l.o.Events.Concerns(e.object.UID)
 	}
-	l.picture(s != nil && !s.gap)
+	l.picture(s != nil)
 	l.guard.look(ctx, e.object)
 	if s != nil {
 		l.scribe.saw(s)

@@ -56,7 +56,7 @@ func TestHow(t *testing.T) {
 		after(2 * time.Second)
 		want(t, "when it is", first.log(t)[4:], []string{"5 bypassed"})
 		want(t, "counted", []int{first.count("bypassed"), second.count("bypassed")}, []int{1, 0})
-		want(t, "Events", []int{first.event(live.Bypassed), first.said(live.Bypassed, "nothing is heard of")}, []int{1, 0})
+		want(t, "Events", []int{first.event(live.Bypassed), first.said(live.Bypassed, "is not known of")}, []int{1, 0})
 		if again, _ := w.did(); again > reads+1 {
 			t.Errorf("the record was read %d times", again-reads)
 		}
@@ -105,6 +105,50 @@ func TestRefusedAndStored(t *testing.T) {
 	})
 }
 
+// An admission is of the change that follows it, and not of the same change by somebody else long after.
+func TestAdmittedBefore(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.join(), w.join()
+		after(40 * time.Second)
+		first.admits("alice", roles(admin))
+		after(time.Second)
+		first.admits("alice", roles(admin+node))
+		second.reviews("bob", history.Admitted, roles(admin+ci)) // another webhook has refused it
+		after(7 * time.Minute)
+		w.write("kubectl-edit", roles(admin))
+		after(2 * time.Minute)
+		w.write("kubectl-edit", roles(admin+node))
+		after(time.Second)
+		w.write("kubectl-edit", roles(admin+ci))
+		after(2 * time.Minute)
+		want(t, "history", first.log(t)[3:], []string{"4 bypassed", "5 bypassed", "6 bypassed"})
+
+		w.interrupt(true) // the watch shows late what was admitted in time
+		second.admits("bob", roles(admin))
+		after(3 * time.Minute)
+		w.interrupt(false)
+		after(2 * time.Minute)
+		want(t, "shown late", first.log(t)[6:], []string{"7 admitted by bob"})
+	})
+}
+
+// Whose replica has lost count may have been asked: that is told with the bypass.
+func TestLostCount(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.join(), w.join()
+		after(40 * time.Second)
+		for range 5000 {
+			second.Admitted(w.someAdmission("alice"), nil)
+		}
+		after(2 * time.Second)
+		w.write("kubectl-edit", roles(admin))
+		after(3 * time.Minute)
+		want(t, "Events", []int{first.event(live.Bypassed), first.said(live.Bypassed, "is not known of replica-2")}, []int{1, 1})
+	})
+}
+
 // A replica that is slow to write is waited for; one that never writes is not waited for without end.
 func TestSlowReplica(t *testing.T) {
 	t.Parallel()
@@ -131,7 +175,7 @@ func TestSlowReplica(t *testing.T) {
 				after(80 * time.Second)
 				want(t, "history", second.log(t)[1:], test.want)
 				want(t, "Events", first.event(live.Bypassed), test.events)
-				want(t, "Events that name it", first.said(live.Bypassed, "nothing is heard of replica-2"), test.events)
+				want(t, "Events that name it", first.said(live.Bypassed, "whether they were is not known of replica-2"), test.events)
 			})
 		})
 	}

@@ -17,6 +17,7 @@ type picture struct {
 	summary history.Summary
 	// admins counts, beside those of the summary, who gets in by a declared access entry.
 	admins   int
+	missing  []string // protected principals
 	verdict  validate.Action
 	rules    []string
 	findings []validate.Finding
@@ -57,7 +58,7 @@ func (l *Live) draw(changed bool) {
 	r.StoredEntries(string(awsauth.MapUsers), p.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), p.summary.Accounts)
 	r.StoredFindings(p.count)
-	if before := l.before; changed && before != nil && p.summary.ProtectedMissing > before.summary.ProtectedMissing && l.o.Election.IsLeader() {
+	if before := l.before; changed && before != nil && slices.ContainsFunc(p.missing, func(arn string) bool { return !slices.Contains(before.missing, arn) }) && l.o.Election.IsLeader() {
 		l.o.Events.Warn(ProtectedPrincipalLost, counted(p.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from the stored aws-auth")
 	}
 	l.before = &p
@@ -68,7 +69,7 @@ func (l *Live) draw(changed bool) {
 func look(o *awsauth.Object, policy validate.Policy) picture {
 	policy.Mode = validate.Enforce
 	access := accessOf(o, policy)
-	p := picture{summary: access.summary(), admins: access.admins(), verdict: validate.Allow}
+	p := picture{summary: access.summary(), admins: access.admins(), missing: access.missing(), verdict: validate.Allow}
 	if o == nil {
 		return p
 	}
@@ -154,17 +155,23 @@ func (a *access) summary() (s history.Summary) {
 			s.Nodes++
 		}
 	}
+	s.ProtectedMissing = len(a.missing())
+	return s
+}
+
+// missing are the protected principals that do not certainly get all their groups.
+func (a *access) missing() (arns []string) {
 	for i := range a.policy.Protected {
-		if a.misses(&a.policy.Protected[i]) {
-			s.ProtectedMissing++
+		if p := &a.policy.Protected[i]; a.misses(p) {
+			arns = append(arns, p.ARN)
 		}
 	}
-	return s
+	return arns
 }
 
 // misses reports whether a protected principal does not certainly get all its groups.
 func (a *access) misses(p *validate.Protected) bool {
-	if a.entries[awsauth.PrincipalKey(p.ARN)] {
+	if a.declares(p.ARN) {
 		return false
 	}
 	node := slices.Contains(p.Groups, "system:nodes")
@@ -190,12 +197,15 @@ func (a *access) admins() int {
 	return len(other)
 }
 
-// nodes are the node roles that a content lets in and that have no declared access entry.
+// nodes are the node roles that a content lets in.
 func (a *access) nodes() (arns []string) {
 	for _, p := range a.loaded.Principals() {
-		if slices.ContainsFunc(p.Matches, isNode) && !a.entries[awsauth.PrincipalKey(p.ARN)] {
+		if slices.ContainsFunc(p.Matches, isNode) {
 			arns = append(arns, p.ARN)
 		}
 	}
 	return arns
 }
+
+// declares reports whether a principal has a declared access entry, and so gets in whatever the content.
+func (a *access) declares(arn string) bool { return a.entries[awsauth.PrincipalKey(arn)] }

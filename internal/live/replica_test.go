@@ -238,6 +238,7 @@ func (r *replica) StoredPrincipals(counts map[string]int) {
 	}
 }
 func (r *replica) Enforced(is bool)          { r.set("enforced", flag(is)) }
+func (r *replica) EnforcedUnknown()          { r.set("enforced", -1) }
 func (r *replica) LastAdmitted(at time.Time) { r.set("admitted", float64(at.Unix())) }
 func (r *replica) Leads(is bool)             { r.set("leads", flag(is)) }
 func (r *replica) Bypassed()                 { r.add("bypassed") }

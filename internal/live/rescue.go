@@ -70,7 +70,7 @@ func (s *scene) decide() (*rescue, error) {
 		return nil, errNoLoss
 	}
 	reason := errNoLoss
-	for i := len(s.run) - 1; i >= max(0, len(s.run)-maxRun); i-- {
+	for _, i := range s.starts() {
 		loss := s.loss(i)
 		if loss == "" {
 			continue
@@ -91,6 +91,15 @@ func (s *scene) decide() (*rescue, error) {
 		return &rescue{version, loss}, nil
 	}
 	return nil, reason
+}
+
+// starts are the places in the run at which the loss may have begun: the newest first, and at last where nobody
+// had gone around the guard yet.
+func (s *scene) starts() (list []int) {
+	for i := len(s.run) - 1; i > max(0, len(s.run)-maxRun); i-- {
+		list = append(list, i)
+	}
+	return append(list, 0)
 }
 
 func (s *scene) recent() (n int) {
@@ -128,7 +137,7 @@ func lossOf(before, after *awsauth.Object, policy validate.Policy, now time.Time
 		lost = append(lost, "every admin")
 	}
 	was, is := accessOf(before, policy), accessOf(after, policy)
-	if len(was.nodes()) > 0 && len(is.nodes()) == 0 {
+	if nodes := was.nodes(); len(nodes) > 0 && len(is.nodes()) == 0 && !slices.ContainsFunc(nodes, is.declares) {
 		lost = append(lost, "every node role")
 	}
 	return strings.Join(lost, ", ")
@@ -217,32 +226,17 @@ func attests(r *history.Replica, run []*sighting) error {
 	return nil
 }
 
-// candidate is the newest version before the loss that today's rules admit as a change of what is stored,
-// and in which nothing protected is missing.
+// candidate is the newest version before the loss that nobody brought around the guard, unless it has itself lost
+// something against what was stored before the loss. It is not judged anew: what stood with a fault for years is
+// good enough, and against what is stored now the intruder's node roles would be taken away.
 func (s *scene) candidate(first *sighting) (history.Version, error) {
-	policy := s.policy
-	policy.Mode = validate.Enforce
-	stored := objectOf(s.stored.object)
-	hash := hashOf(s.stored.object)
+	before, hash := s.contents[first.before], hashOf(s.stored.object)
 	for _, v := range slices.Backward(s.versions) {
-		before := v.How != history.Bypassed && v.How != history.Pending && (first.number == 0 || v.Number < first.number)
-		if !before || !v.Restorable() || v.Hash == hash || lossOf(s.contents[first.before], v.Object(), policy, s.now) != "" {
+		good := v.How != history.Bypassed && v.How != history.Pending && (first.number == 0 || v.Number < first.number)
+		if !good || !v.Restorable() || v.Hash == hash || lossOf(before, v.Object(), s.policy, s.now) != "" {
 			continue
 		}
-		access := accessOf(v.Object(), policy)
-		if access.summary().ProtectedMissing > 0 {
-			continue
-		}
-		c := validate.Change{
-			Operation: validate.Update, Old: stored, New: v.Object(),
-			Requester: validate.Requester{Username: s.own}, Now: s.now,
-		}
-		if stored == nil {
-			c.Operation = validate.Create
-		}
-		if len(validate.Judge(c, policy).Denied()) == 0 {
-			return v, nil
-		}
+		return v, nil
 	}
 	return history.Version{}, errNoCandidate
 }

@@ -19,6 +19,14 @@ func rescues(r *replica, _ *live.Options) { r.settings.Restore = true }
 func TestRescue(t *testing.T) {
 	t.Parallel()
 	good := roles(admin + node + ci)
+	otherNode := strings.Replace(node, "role/Node", "role/OtherNode", 1)
+	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
+	declareOther := func(w *world) {
+		for _, r := range w.nodes {
+			r.change(func() { r.policy.AccessEntries = []string{iamPrefix + "role/OtherNode"} })
+		}
+		w.nodes[0].admits("alice", roles(admin+node+otherNode))
+	}
 	harmless := func(w *world) {
 		w.write("kubectl-edit", map[string]string{"mapRoles": admin + node + ci, "x": "y"})
 		after(5 * time.Minute)
@@ -34,6 +42,26 @@ func TestRescue(t *testing.T) {
 		{"every node role", nil, func(w *world) { w.write("kubectl-edit", roles(admin+ci)) }, good},
 		{"everything", nil, func(w *world) { w.write("kubectl-edit", nil) }, good},
 		{"the text", nil, func(w *world) { w.write("kubectl-edit", roles("[")) }, good},
+		{"another cluster's", nil, func(w *world) { w.write("kubectl-edit", roles(otherNode)) }, good},
+		{"what stood with a fault", func(w *world) {
+			w.nodes[1].admits("alice", faulty)
+		}, func(w *world) { w.write("kubectl-edit", nil) }, faulty},
+		{"what stood without somebody who is protected since", func(w *world) {
+			for _, r := range w.nodes {
+				r.change(func() {
+					r.policy.Protected = append(r.policy.Protected, validate.Protected{ARN: iamPrefix + "role/Later", Groups: []string{"x"}})
+				})
+			}
+		}, func(w *world) { w.write("kubectl-edit", roles(node)) }, good},
+		{"a node role beside one with an access entry", declareOther, func(w *world) { w.write("kubectl-edit", roles(admin+otherNode)) }, nil},
+		{"every node role, of which one has an access entry", declareOther, func(w *world) { w.write("kubectl-edit", roles(admin)) }, nil},
+		{"and then many times more", nil, func(w *world) {
+			w.write("kubectl-edit", roles(node))
+			for i := range 40 {
+				after(time.Second)
+				w.write("kubectl-edit", map[string]string{"mapRoles": node, "x": strconv.Itoa(i)})
+			}
+		}, good},
 		{"nobody of interest", nil, func(w *world) { w.write("kubectl-edit", roles(admin+node)) }, nil},
 		{"every admin", func(w *world) {
 			for _, r := range w.nodes {
@@ -225,6 +253,20 @@ func TestRescueIsLimited(t *testing.T) {
 		}
 		after(time.Hour)
 		want(t, "an hour later", w.object().Data, roles(admin+node))
+	})
+}
+
+// Where there is nothing to put back, that is told, too.
+func TestNothingToPutBack(t *testing.T) {
+	t.Parallel()
+	run(t, roles(node), func(w *world) {
+		r := w.join(rescues)
+		after(time.Minute)
+		w.write("kubectl-edit", roles(admin+node))
+		after(time.Minute)
+		w.write("kubectl-edit", roles(node))
+		after(5 * time.Minute)
+		want(t, "results", []int{r.count("restored"), r.count("failed"), r.event(live.NotRestored)}, []int{0, 1, 1})
 	})
 }
 

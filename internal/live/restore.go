@@ -137,6 +137,8 @@ func (l *Live) tellRescue(s *scene, err error) {
 	switch {
 	case errors.Is(err, errLimited):
 		l.o.Recorder.Restored(limited)
+	case errors.Is(err, errNoCandidate):
+		l.o.Recorder.Restored(failed)
 	default:
 		if _, tried := errors.AsType[*failure](err); tried {
 			l.o.Recorder.Restored(failed)

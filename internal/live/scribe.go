@@ -36,7 +36,8 @@ const (
 	callTimeout = 5 * time.Second
 	// leaveTimeout bounds what is written at the end.
 	leaveTimeout = 3 * time.Second
-	// recent is how old an admission may be for others still to look for it.
+	// recent is how old an admission may be for others still to look for it: the API server gives a request up
+	// after a minute (kube-apiserver, --request-timeout).
 	recent = time.Minute
 )
 
@@ -139,7 +140,7 @@ func (s *scribe) saw(v *sighting) {
 	now := s.now()
 	s.refused = slices.DeleteFunc(s.refused, func(a history.Admission) bool { return now.Sub(a.Time) > refusalsKept })
 	for _, a := range s.refused {
-		if a.Old == v.before && a.New == v.hash {
+		if a.Old == v.before && a.New == v.hash && !a.Time.Before(v.since()) {
 			s.self.Add(a)
 			s.soon(s.timing.Flush)
 			poke(s.wake)
@@ -160,7 +161,7 @@ func (s *scribe) match(v *sighting) (history.Admission, bool) {
 }
 
 func matchIn(replicas map[string]history.Replica, v *sighting) (history.Admission, bool) {
-	return history.Match(replicas, v.before, v.hash, v.gap)
+	return history.Match(replicas, v.before, v.hash, v.gap, v.since())
 }
 
 // own finds what this replica has admitted or put back.

@@ -46,6 +46,35 @@ func TestStored(t *testing.T) {
 	})
 }
 
+// That a protected principal is lost is told also where another one comes with the same change, and where the
+// change itself was not seen.
+func TestProtectedPrincipalLost(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join(func(r *replica, _ *live.Options) {
+			r.policy.Protected = append(r.policy.Protected, validate.Protected{ARN: iamPrefix + "role/CI", Groups: []string{"deployers"}})
+		})
+		after(time.Minute)
+		lost := func() int { after(time.Second); return r.event(live.ProtectedPrincipalLost) }
+		want(t, "at first", lost(), 0)
+		w.write("x", roles(node+ci))
+		want(t, "another comes", lost(), 1)
+		w.write("x", roles(node+ci+"\n"))
+		want(t, "nothing new", lost(), 1)
+		w.write("x", roles(node+admin+ci))
+		want(t, "both are there", lost(), 1)
+		w.mu.Lock()
+		watches := w.watches
+		w.watches = nil
+		w.put("x", roles(node+admin), nil)
+		w.watches = watches
+		w.mu.Unlock()
+		w.expire()
+		after(20 * time.Second)
+		want(t, "after a gap", lost(), 2)
+	})
+}
+
 // A panic at what is stored ends nothing: the gauges are forgotten until they are known, and the history goes on.
 func TestPanic(t *testing.T) {
 	t.Parallel()

@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	adminARN = "arn:aws:iam::111122223333:role/Admin"
-	admin    = "- rolearn: " + adminARN + "\n  username: admin\n  groups: [system:masters]\n"
-	node     = "- rolearn: arn:aws:iam::111122223333:role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n"
-	ci       = "- rolearn: arn:aws:iam::111122223333:role/CI\n  username: ci\n  groups: [deployers]\n"
+	iamPrefix = "arn:aws:iam::111122223333:"
+	adminARN  = iamPrefix + "role/Admin"
+	admin     = "- rolearn: " + adminARN + "\n  username: admin\n  groups: [system:masters]\n"
+	node      = "- rolearn: arn:aws:iam::111122223333:role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n"
+	ci        = "- rolearn: arn:aws:iam::111122223333:role/CI\n  username: ci\n  groups: [deployers]\n"
 )
 
 func roles(text string) map[string]string { return map[string]string{"mapRoles": text} }

@@ -122,6 +122,9 @@ func (r *Recorder) StoredPrincipals(counts map[string]int) {
 // Enforced says whether the API server asks this webhook.
 func (r *Recorder) Enforced(is bool) { r.live.enforced.WithLabelValues().Set(flag(is)) }
 
+// EnforcedUnknown says that it is not known any more.
+func (r *Recorder) EnforcedUnknown() { r.live.enforced.Reset() }
+
 // LastAdmitted says when a change was admitted.
 func (r *Recorder) LastAdmitted(at time.Time) {
 	r.live.last.WithLabelValues().Set(float64(at.UnixMilli()) / 1000)

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -21,6 +24,15 @@ import (
 type cluster struct {
 	config   *rest.Config
 	election *election.Election
+	lost     atomic.Pointer[time.Time] // see contact
+}
+
+// configurationLost is since when the webhook configuration cannot be read; zero: it can.
+func (c *cluster) configurationLost() time.Time {
+	if since := c.lost.Load(); since != nil {
+		return *since
+	}
+	return time.Time{}
 }
 
 // connect returns nil where the options ask for nothing that needs the API server. Nobody is called yet.
@@ -41,7 +53,9 @@ func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{config, leader}, nil
+	c := &cluster{config: config, election: leader}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &contact{next, &c.lost} })
+	return c, nil
 }
 
 // stored is the watch of what is stored, and how it is run.
@@ -71,7 +85,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	options := live.Options{
 		Replica: host, Election: api.election, Directory: uniqueIDs{principals},
 		Webhook:     live.Webhook{Namespace: o.service.Namespace, Name: o.service.Name, Port: o.ServicePort, Path: webhookPath, BypassGroup: o.BypassGroup},
-		Certificate: certificate, Policy: cfg.policy, Settings: cfg.settings, Recorder: recorder, Logger: log, Timing: o.LiveTiming,
+		Certificate: certificate, ConfigurationLost: api.configurationLost, Policy: cfg.policy, Settings: cfg.settings, Recorder: recorder, Logger: log, Timing: o.LiveTiming,
 	}
 	connected.Complete(ctx, &options, o.state.Namespace, o.state.Name, func() int { return cfg.current().History.Versions })
 	s := &stored{Live: live.New(options)}

@@ -114,6 +114,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	beside := []func(context.Context) error{cfg.watch, principals.announce}
 	if watched != nil {
 		reviewing.Journal, reviewing.Self, show = watched, watched.Self, watched.Configured
+		reviewing.Restores = func() bool { return cfg.current().Restore.Enabled }
 		cfg.used = func() { principals.prepare(); watched.Reconfigured() }
 		beside = append(beside, watched.run...)
 	}

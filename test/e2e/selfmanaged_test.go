@@ -75,6 +75,9 @@ func helmTest(t *testing.T) {
 	}
 }
 
+// maxMemory is what a pod has in memory at most, with everything on and 100 entries, in bytes.
+const maxMemory = 64 << 20
+
 // memory reads how much of it each pod has, and how long it took to start.
 func memory(t *testing.T) {
 	for _, pod := range readyPods(t) {
@@ -85,6 +88,9 @@ func memory(t *testing.T) {
 			t.Fatalf("process_resident_memory_bytes of %s: %v", pod.Name, err)
 		}
 		figure("%-34s %.1f MiB", "resident memory of a pod", bytes/(1<<20))
+		if bytes > maxMemory {
+			t.Errorf("%s has %.0f MiB in memory, and %d are promised", pod.Name, bytes/(1<<20), maxMemory>>20)
+		}
 	}
 }
 

@@ -284,7 +284,7 @@ func TestRecordStoreFull(t *testing.T) {
 			t.Errorf("%s: %d admissions, lost %v", name, n, r.Lost)
 		}
 	}
-	if a, ok := guardhistory.Match(record.Replicas, hashOf(3, 1998), hashOf(3, 1999), false); !ok {
+	if a, ok := guardhistory.Match(record.Replicas, hashOf(3, 1998), hashOf(3, 1999), false, time.Time{}); !ok {
 		t.Errorf("%+v", a)
 	}
 }
