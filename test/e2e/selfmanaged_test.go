@@ -27,6 +27,7 @@ func TestSelfManaged(t *testing.T) {
 		t.Run("edits", edits) &&
 		t.Run("helm test", helmTest) &&
 		t.Run("memory", memory) &&
+		t.Run("everything on", everything) &&
 		t.Run("kill a replica", killOne) &&
 		t.Run("rolling upgrade", rollingUpgrade) &&
 		t.Run("drain", drain) &&
@@ -92,6 +93,29 @@ func memory(t *testing.T) {
 			t.Errorf("%s has %.0f MiB in memory, and %d are promised", pod.Name, bytes/(1<<20), maxMemory>>20)
 		}
 	}
+}
+
+// everything reads how much memory a pod has that looks after everything it can, with 100 entries that are edited.
+// There is no AWS: it is asked, and does not answer.
+func everything(t *testing.T) {
+	upgrade(t, "--set", "guardConfig.iam.mode=warn,guardConfig.selfTest.enabled=true,guardConfig.restore.enabled=true,podAnnotations.everything=on")
+	hundred := good()
+	for i := range 98 {
+		hundred.Data["mapRoles"] += fmt.Sprintf("- rolearn: arn:aws:iam::111122223333:role/team-%d\n  username: team-%d\n  groups: [viewers]\n", i, i)
+	}
+	update := func(cm *corev1.ConfigMap) {
+		t.Helper()
+		if _, err := awsAuth().Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(hundred)
+	e := edit(t)
+	e.more(400)
+	e.finishWithout("everything on")
+	memory(t)
+	update(good())
+	upgrade(t)
 }
 
 // killOne kills a process without a word to anybody, and then the other: the API server has its
