@@ -3,9 +3,9 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -71,17 +71,23 @@ func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
 	})
 }
 
+// Ports among which freePort looks, below those that Linux gives to outgoing connections (ip(7),
+// ip_local_port_range: 32768 and above): none of them is taken so before it is listened on.
+const (
+	firstPort = 20_000
+	ports     = 32_768 - firstPort
+)
+
 // freePort finds a port on which nobody listens at the moment.
-func freePort(ctx context.Context, host string) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, err
+func freePort(ctx context.Context, host string) (number int, err error) {
+	for range 100 {
+		number = firstPort + rand.N(ports) //nolint:gosec // no secret
+		var l net.Listener
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(number))); err == nil {
+			return number, l.Close()
+		}
 	}
-	_, text, err := net.SplitHostPort(l.Addr().String())
-	if err := errors.Join(err, l.Close()); err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(text)
+	return 0, err
 }
 
 // serve answers until the context ends, says then that it leaves, and goes on to answer for the

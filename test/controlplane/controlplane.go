@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -207,18 +208,21 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 	return nil
 }
 
-// freePorts returns n different loopback addresses on which nobody listens.
-func freePorts(n int) ([]string, error) {
-	if n == 0 {
-		return nil, nil
+// freePorts returns n different loopback addresses on which nobody listens, with ports below those that Linux
+// gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
+func freePorts(n int) (list []string, err error) {
+	for range 100 * n {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(12_768)) //nolint:gosec // no secret
+		var listener net.Listener
+		if listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
+			continue
+		}
+		defer listener.Close() // once all are found
+		if list = append(list, address); len(list) == n {
+			return list, nil
+		}
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer listener.Close() // once all are found
-	others, err := freePorts(n - 1)
-	return append(others, listener.Addr().String()), err
+	return nil, fmt.Errorf("looking for a free port: %w", err)
 }
 
 // get has no error when the URL answers 200.
