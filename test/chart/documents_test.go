@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 )
 
 // TestCertManagerManifests compares what is there for installations without Helm with the chart.
@@ -73,7 +74,34 @@ func TestInstallValues(t *testing.T) {
 	}
 }
 
-// TestNotes: they say when helm test cannot succeed.
+// TestWithoutHelm renders the chart as docs/install.md says for kubectl, which takes what is there for helm test for
+// objects like any other, and would leave the right to create ConfigMaps in kube-system.
+func TestWithoutHelm(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	match := regexp.MustCompile("`helm template NAME CHART ([^`]*)`").FindSubmatch(page)
+	if match == nil {
+		t.Fatal("the page has no helm template")
+	}
+	text, err := helm(t, append([]string{"template", release, chart}, strings.Fields(string(match[1]))...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := decode(t, text)
+	if pods := one[appsv1.Deployment](t, objects); pods.Namespace != namespace {
+		t.Errorf("the pods are in the namespace %q", pods.Namespace)
+	}
+	for i := range objects {
+		if o := &objects[i]; o.isTest() || o.GetName() == release+"-test" {
+			t.Errorf("%s is for helm test alone", o.id())
+		}
+	}
+}
+
+// TestNotes: they say what is seen, and when helm test cannot succeed.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	const says = "helm test fails with these values"
