@@ -125,5 +125,12 @@ func TestNotes(t *testing.T) {
 		if got := strings.Contains(notes, says); got != want {
 			t.Errorf("%s: the notes say %q: %t, want %t", set, says, got, want)
 		}
+		see := "see it refuse an aws-auth that cannot be read"
+		if strings.Contains(set, "mode=warn") {
+			see = "see it warn of an aws-auth that cannot be read"
+		}
+		if !strings.Contains(notes, see) {
+			t.Errorf("%s: the notes do not say %q", set, see)
+		}
 	}
 }
