@@ -1,7 +1,9 @@
 package chart_test
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -38,7 +40,7 @@ func TestServerSideDryRun(t *testing.T) {
 					continue // the API server of the tests does not have them
 				}
 				if pod, ok := o.Typed.(*corev1.Pod); ok {
-					wantPodAdmitted(t, pod)
+					wantPodAdmitted(t, namespace, pod)
 					continue
 				}
 				body, err := o.MarshalJSON()
@@ -72,26 +74,69 @@ func TestServerSideDryRun(t *testing.T) {
 func TestPodsAreRestricted(t *testing.T) {
 	for _, values := range valueSets(t) {
 		if values == "host-network" {
-			continue // the node's network is never restricted; the documents say so
+			continue // TestPodsOnTheHost
 		}
-		t.Run(values, func(t *testing.T) {
-			deployment := one[appsv1.Deployment](t, render(t, values))
-			wantPodAdmitted(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "webhook"}, Spec: deployment.Spec.Template.Spec})
-		})
+		t.Run(values, func(t *testing.T) { wantPodAdmitted(t, namespace, webhookPod(t, values)) })
 	}
 }
 
-// wantPodAdmitted creates a pod by a dry run, with the ServiceAccount that the namespace has.
-func wantPodAdmitted(t *testing.T, pod *corev1.Pod) {
+// TestPodsOnTheHost: the node's network is refused by the next standard as well, so that the namespace needs the label
+// that the documents name.
+func TestPodsOnTheHost(t *testing.T) {
+	const enforce = "pod-security.kubernetes.io/enforce"
+	pod := webhookPod(t, "host-network")
+	for level, admitted := range map[string]bool{"privileged": true, "baseline": false} {
+		created, err := admin.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: level + "-", Labels: map[string]string{enforce: level}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if admitted {
+			wantPodAdmitted(t, created.Name, pod)
+			continue
+		}
+		err = createPod(t, created.Name, pod)
+		if err == nil {
+			t.Fatalf("%s admits it", level)
+		}
+		wantSays(t, err.Error(), "host namespaces", "hostPort")
+	}
+	for _, name := range []string{"docs/install.md", "charts/awsauth-guard/values.yaml"} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "`"+enforce+": privileged`") {
+			t.Errorf("%s does not name the label", name)
+		}
+	}
+}
+
+// webhookPod is a pod as the Deployment of a value set makes it.
+func webhookPod(t *testing.T, values string) *corev1.Pod {
+	t.Helper()
+	deployment := one[appsv1.Deployment](t, render(t, values))
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "webhook"}, Spec: deployment.Spec.Template.Spec}
+}
+
+func wantPodAdmitted(t *testing.T, namespace string, pod *corev1.Pod) {
+	t.Helper()
+	if err := createPod(t, namespace, pod); err != nil {
+		t.Errorf("Pod %s: %v", pod.Name, err)
+	}
+}
+
+// createPod creates a pod by a dry run, with the ServiceAccount that the namespace has.
+func createPod(t *testing.T, namespace string, pod *corev1.Pod) error {
 	t.Helper()
 	pod.Spec.ServiceAccountName = "default"
 	accounts := admin.CoreV1().ServiceAccounts(namespace)
 	if _, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
-	if _, err := admin.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{
+	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{
 		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
-	}); err != nil {
-		t.Errorf("Pod %s: %v", pod.Name, err)
-	}
+	})
+	return err
 }
