@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -56,6 +57,44 @@ func TestEmergencyTexts(t *testing.T) {
 				t.Errorf("the page does not have\n%s", said)
 			}
 		})
+	}
+}
+
+// TestBackstopTexts compares what kubectl says of the backstop's refusals with docs/emergency.md, and takes the ways out
+// that the page names.
+func TestBackstopTexts(t *testing.T) {
+	page, err := os.ReadFile("../../docs/emergency.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(t, "ignore")
+	kubectl := func(args ...string) (said string, err error) {
+		t.Helper()
+		args = append(args, "configmap", "aws-auth", "-n", "kube-system", "--dry-run=server", "--as=me", "--as-group=system:masters")
+		cmd := exec.CommandContext(t.Context(), cluster.Kubectl(), args...)
+		cmd.Env = []string{"HOME=" + t.TempDir(), "KUBECONFIG=" + cluster.Kubeconfig}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, tt := range []struct {
+		refused, admitted []string
+	}{
+		{[]string{"delete"}, []string{"delete", "--as-group=awsauth-guard:bypass"}},
+		{
+			[]string{"patch", `--patch={"data":{"mapRoles":""}}`},
+			[]string{"patch", `--patch={"data":{"mapRoles":""},"metadata":{"annotations":{"` + breakGlass + `":"incident 4711"}}}`},
+		},
+	} {
+		said, err := kubectl(tt.refused...)
+		if err == nil {
+			t.Errorf("%q: admitted", tt.refused)
+		}
+		if !strings.Contains(string(page), "\n"+said) {
+			t.Errorf("the page does not have\n%s", said)
+		}
+		if said, err := kubectl(tt.admitted...); err != nil {
+			t.Errorf("%q: %v: %s", tt.admitted, err, said)
+		}
 	}
 }
 
