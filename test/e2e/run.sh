@@ -23,9 +23,10 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-say "building the tests and helm"
+say "building the tests and helm, and looking for a Prometheus"
 E2E_KUBECTL=$(tools/controlplane.sh)/kubectl
 E2E_HELM=$(go tool -n -modfile=tools/helm/go.mod helm)
+E2E_PROMETHEUS=${E2E_PROMETHEUS:-$(test/e2e/prometheus.sh)} # empty: TestPrometheus skips, and it has said so
 go test -c -tags e2e -o "$tmp/e2e.test" ./test/e2e
 
 enter=()
@@ -46,12 +47,7 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
 	test/cluster/load-image.sh "$tmp/image.tar"
 	enter=(nsenter "--net=/run/netns/$NETNS")
 fi
-# Debian's package, unpacked: an installed one would run as a service. Elsewhere the test skips, and says so.
-if [ -z "${E2E_PROMETHEUS:-}" ] && command -v apt-get dpkg-deb >/dev/null; then
-	(cd "$tmp" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; } } && dpkg-deb --extract prometheus_*.deb prometheus) >/dev/null
-	export E2E_PROMETHEUS=$tmp/prometheus/usr/bin/prometheus
-fi
-export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE
+export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE E2E_PROMETHEUS
 
 say "testing"
 (cd test/e2e && "${enter[@]}" "$tmp/e2e.test" -test.v -test.parallel 8 -test.timeout 20m "$@")
