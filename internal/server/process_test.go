@@ -131,8 +131,8 @@ func startMain(t *testing.T, run func(ctx context.Context, args []string, out, l
 	return p
 }
 
-// With its certificate in files the program is ready a moment after its start. The limit is for machines that
-// do much else; -v shows how long it took.
+// With its certificate in files the program is ready a second after its start. The limit is twice that, and the best
+// of three starts counts, as the machine does much else; -v shows how long they took.
 func TestReadyAfterStart(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "webhook")
@@ -140,22 +140,26 @@ func TestReadyAfterStart(t *testing.T) {
 		t.Fatalf("building the program: %v\n%s", err, out)
 	}
 	args := onLoopback(newCertDir(t))
-	started := time.Now()
-	p := startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
-		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Stdout, cmd.Stderr = out, log
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		_ = cmd.Run() // its status tells
-		return cmd.ProcessState.ExitCode()
-	}, args...)
-	took := time.Since(started)
-	t.Logf("ready %.2f s after its start", took.Seconds())
-	if took > 5*time.Second {
-		t.Errorf("it was ready after %s:\n%s", took, p.log)
+	best := patience
+	for range 3 {
+		started := time.Now()
+		p := startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
+			cmd := exec.CommandContext(ctx, program, args...)
+			cmd.Stdout, cmd.Stderr = out, log
+			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			_ = cmd.Run() // its status tells
+			return cmd.ProcessState.ExitCode()
+		}, args...)
+		took := time.Since(started)
+		t.Logf("ready %.2f s after its start", took.Seconds())
+		best = min(best, took)
+		p.stop()
+		if status := <-p.status; status != 0 {
+			t.Errorf("stopped with the status %d:\n%s", status, p.log)
+		}
 	}
-	p.stop()
-	if status := <-p.status; status != 0 {
-		t.Errorf("stopped with the status %d:\n%s", status, p.log)
+	if best > 2*time.Second {
+		t.Errorf("it was ready after %s at best", best)
 	}
 }
 
