@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/yaml"
 )
 
@@ -191,11 +194,15 @@ func upgradeForce(t *testing.T) {
 	drained := time.Now()
 	hasLeader(t)
 	figure("%-34s %.1f s", "a leader is there after a drain, in", time.Since(drained).Seconds())
+	emptied := watchBundles(t)
 	e := edit(t)
 	e.more(50)
 	upgrade(t, "--force", "--set", "podAnnotations.upgrade=once")
 	e.more(300)
 	e.settle()
+	if !emptied() {
+		t.Error("the caBundle was never absent, so that there was nothing to write again")
+	}
 	lost := e.finish("helm upgrade --force")
 	for _, l := range lost {
 		if strings.Contains(l.err.Error(), admitted) {
@@ -208,6 +215,32 @@ func upgradeForce(t *testing.T) {
 	}
 	figure("%-34s %.2f s", "  from the first of those to the last", took.Seconds())
 	eventually(t, soon, "an unreadable aws-auth is refused again", isRefused)
+}
+
+// watchBundles watches every version of the webhook configuration from now on. What it returns ends that, and reports
+// whether a webhook was without caBundle in one of them.
+func watchBundles(t *testing.T) (emptied func() bool) {
+	t.Helper()
+	watched, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Watch(t.Context(), metav1.SingleObject(metav1.ObjectMeta{Name: release}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(watched.Stop)
+	result := make(chan bool, 1)
+	go func() {
+		empty := false
+		for event := range watched.ResultChan() {
+			config, ok := event.Object.(*admissionregistrationv1.ValidatingWebhookConfiguration)
+			empty = empty || ok && event.Type != watch.Deleted && slices.ContainsFunc(config.Webhooks, func(w admissionregistrationv1.ValidatingWebhook) bool {
+				return len(w.ClientConfig.CABundle) == 0
+			})
+		}
+		result <- empty
+	}()
+	return func() bool {
+		watched.Stop()
+		return <-result
+	}
 }
 
 // killBoth kills every process at once: no change passes unseen meanwhile, and they come back.
