@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -148,32 +149,22 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestDockerfile holds the image of the Makefile to the Dockerfile's: labels, user and what runs first.
+// TestDockerfile holds the image of the Makefile to the Dockerfile's: labels, user and what runs first, how the programs
+// are built, and which files there are.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
-	text := func(name string) string {
-		data, err := os.ReadFile("../../../" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(data)
-	}
+	dockerfile, makefile := text(t, "Dockerfile"), text(t, "Makefile")
 	labels := func(text, pattern string) map[string]string {
 		found := make(map[string]string)
-		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
-			found[match[1]] = strings.NewReplacer("$(", "${", ")", "}").Replace(match[2])
+		for _, match := range all(t, text, pattern) {
+			found[match[1]] = braced.Replace(match[2])
 		}
 		return found
 	}
-	dockerfile, makefile := text("Dockerfile"), text("Makefile")
-	want := labels(dockerfile, `(?m)^(?:LABEL)? +(org\.[a-z.]+)="([^"]*)"`)
-	if len(want) == 0 {
-		t.Fatal("the Dockerfile has no labels")
-	}
-	if diff := cmp.Diff(want, labels(makefile, `(?m)^\t-label "(org\.[a-z.]+)=([^"]*)"`)); diff != "" {
+	if diff := cmp.Diff(labels(dockerfile, `(?m)^(?:LABEL)? +(org\.[a-z.]+)="([^"]*)"`), labels(makefile, `(?m)^\t-label "(org\.[a-z.]+)=([^"]*)"`)); diff != "" {
 		t.Errorf("labels (-Dockerfile +Makefile):\n%s", diff)
 	}
-	for _, line := range []string{"USER " + user, `ENTRYPOINT ["/awsauth-guard-webhook"]`} {
+	for _, line := range []string{"USER " + user, `ENTRYPOINT ["/awsauth-guard-webhook"]`, "COPY --from=build /out/ /"} {
 		if !strings.Contains(dockerfile, "\n"+line+"\n") {
 			t.Errorf("the Dockerfile does not say %s", line)
 		}
@@ -181,6 +172,84 @@ func TestDockerfile(t *testing.T) {
 	if !regexp.MustCompile(`\$\(LABELS\) \\\n\s+dist/image/\{arch\}/awsauth-guard-webhook `).MatchString(makefile) {
 		t.Error("the Makefile packs it without the labels, or another program first")
 	}
+	if diff := cmp.Diff(ofDockerfile(t, dockerfile), ofMakefile(t, makefile)); diff != "" {
+		t.Errorf("what is built and packed (-Dockerfile +Makefile):\n%s", diff)
+	}
+}
+
+// contents are what is in an image.
+type contents struct {
+	Flags    []string          // of go build
+	Programs map[string]string // by their names, the folders of cmd that they are built from
+	Files    map[string]string // by their names, what they are copied from; a program from nothing
+}
+
+func ofDockerfile(t *testing.T, dockerfile string) contents {
+	t.Helper()
+	c := contents{Programs: make(map[string]string), Files: make(map[string]string)}
+	ldflags := all(t, dockerfile, `(?m)ldflags="(.*)" &&`)[0][1]
+	cgo := all(t, dockerfile, `(?m)^ENV (CGO_ENABLED=\d) `)[0][1]
+	for _, build := range all(t, dockerfile, `go build (.*) -o /out/(\S+) \./cmd/(\S+)`) {
+		c.Flags = append(c.Flags, cgo+" "+strings.Replace(build[1], `"$ldflags"`, ldflags, 1))
+		c.Programs[build[2]] = build[3]
+		c.Files["/"+build[2]] = ""
+	}
+	for _, copied := range all(t, dockerfile, `cp (\S+) /out(\S*/) `) {
+		c.Files[copied[2]+path.Base(copied[1])] = copied[1]
+	}
+	return c
+}
+
+func ofMakefile(t *testing.T, makefile string) contents {
+	t.Helper()
+	c := contents{Programs: make(map[string]string), Files: make(map[string]string)}
+	module := all(t, makefile, `(?m)^PACKAGE := (.*)$`)[0][1]
+	ldflags := braced.Replace(strings.ReplaceAll(all(t, makefile, `(?m)^LDFLAGS := (.*)$`)[0][1], "$(PACKAGE)", module))
+	build := all(t, makefile, `(?m)^BUILD := (CGO_ENABLED=\d) go build (.*)$`)[0]
+	flags := build[1] + " " + strings.Replace(build[2], "'$(LDFLAGS)'", ldflags, 1)
+	recipe := all(t, makefile, `(?ms)^image-archive: .*?\n((?:\t.*?\n)+)`)[0][1]
+	all(t, recipe, `\$\(BUILD\) \\\n\s+-o dist/image/\$\$\{platform#\*/\}/\$\$\{command#\*:\} \./cmd/\$\$\{command%:\*\};`)
+	for program := range strings.FieldsSeq(all(t, recipe, `for command in (.*); do`)[0][1]) {
+		command, name, _ := strings.Cut(program, ":")
+		c.Flags = append(c.Flags, flags)
+		c.Programs[name] = command
+	}
+	for file := range strings.FieldsSeq(all(t, recipe, `(?s)\$\(LABELS\) \\\n(.*)`)[0][1]) {
+		from, to, given := strings.Cut(file, "=")
+		switch name, built := strings.CutPrefix(from, "dist/image/{arch}/"); {
+		case file == `\`:
+		case built:
+			c.Files["/"+name] = ""
+		case given:
+			c.Files[to] = from
+		default:
+			c.Files["/"+path.Base(from)] = from
+		}
+	}
+	return c
+}
+
+// braced makes a variable of make one of the shell.
+var braced = strings.NewReplacer("$(", "${", ")", "}")
+
+// text is that of a file of the repository.
+func text(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("../../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// all returns what matches a pattern, which something must.
+func all(t *testing.T, text, pattern string) [][]string {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+	if len(found) == 0 {
+		t.Fatalf("nothing matches %s", pattern)
+	}
+	return found
 }
 
 func decoded[T any](t *testing.T, data []byte) T {
