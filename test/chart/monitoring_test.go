@@ -37,6 +37,7 @@ func recorded() *metrics.Recorder {
 	}
 	r.StoredFindings(func(string, string) int { return 0 })
 	r.StoredPrincipals(map[string]int{})
+	r.Leads(true)
 	r.Enforced(true)
 	r.LastAdmitted(at)
 	return r
