@@ -79,7 +79,7 @@ dist: ## build what a release has beside the image into dist/release: programs, 
 test: ## run every test that needs no root
 	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./...
 	# -count=1: Go's cache of results does not see what a test reads outside of its module, such as the chart.
-	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 ./...); done
+	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 -timeout 20m ./...); done
 
 .PHONY: e2e
 e2e: export KEEP := $(KEEP)
