@@ -39,6 +39,8 @@ type Recorder interface {
 	Overridden(kind string)
 	// Panicked counts a rule that panicked.
 	Panicked(rule string)
+	// Unasked counts principals that are unknown because the [Directory] was not asked, or panicked.
+	Unasked(principals int)
 }
 
 // Options are what a [Handler] is made of. Every field may be left out.
@@ -128,3 +130,4 @@ func (silent) Rejected(string, string, bool)                {}
 func (silent) WouldDeny(string)                             {}
 func (silent) Overridden(string)                            {}
 func (silent) Panicked(string)                              {}
+func (silent) Unasked(int)                                  {}

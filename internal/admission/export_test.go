@@ -11,6 +11,9 @@ var (
 	Unchanged = unchanged
 )
 
+// Silent counts nothing.
+type Silent = silent
+
 // Warnings are those of findings alone.
 func Warnings(findings []validate.Finding) []string { return warnings(nil, findings) }
 

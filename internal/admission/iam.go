@@ -49,7 +49,7 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 		if p := recover(); p != nil { // no reason to refuse what has nothing to do with IAM
 			h.recorder.Panicked(validate.InternalError)
 			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
-			known = unasked(principals, "the guard failed while it asked")
+			known = h.unasked(principals, "the guard failed while it asked")
 		}
 	}()
 	if len(principals) == 0 {
@@ -63,7 +63,7 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 	case waiting <- struct{}{}:
 		defer func() { <-waiting }()
 	default:
-		return unasked(principals, "too many reviews wait for IAM")
+		return h.unasked(principals, "too many reviews wait for IAM")
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -74,7 +74,9 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 	return known
 }
 
-func unasked(principals []awsauth.ARN, why string) validate.IAM {
+// unasked is the answer about principals that the Directory has none about.
+func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
+	h.recorder.Unasked(len(principals))
 	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(principals))}
 	for _, arn := range principals {
 		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: why}

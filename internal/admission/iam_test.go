@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,7 +101,8 @@ func TestDirectoryHangs(t *testing.T) {
 	removes := asReview(t, request("UPDATE", configMap(admin+team), configMap(admin)))
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{existence: validate.Unknown, hangs: true}
-		h := admission.New(admission.Options{Directory: d, Concurrency: 1, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
+		recorded := &unasked{}
+		h := admission.New(admission.Options{Directory: d, Recorder: recorded, Concurrency: 1, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
 		post := func(body string, want time.Duration, warning string) {
 			start := time.Now()
 			answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(body))
@@ -116,6 +118,9 @@ func TestDirectoryHangs(t *testing.T) {
 		synctest.Wait()
 		post(removes, 0, "")
 		post(adds, 0, "too many reviews wait for IAM")
+		if n := recorded.Load(); n != 1 {
+			t.Errorf("%d are counted as unknown, want the one that nobody was asked for", n)
+		}
 		waiting.Wait()
 		if diff := cmp.Diff(16+1, len(d.asked)); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
@@ -126,6 +131,14 @@ func TestDirectoryHangs(t *testing.T) {
 		post(adds, 2*time.Second, "it hangs") // their places are free again
 	})
 }
+
+// unasked is a Recorder that counts the principals that nobody was asked for.
+type unasked struct {
+	admission.Silent
+	atomic.Int32
+}
+
+func (u *unasked) Unasked(principals int) { u.Add(int32(principals)) }
 
 // One of the places for large bodies stays free of those that wait.
 func TestDirectoryHangsWithLargeBodies(t *testing.T) {
@@ -171,8 +184,10 @@ func TestDirectoryPanics(t *testing.T) {
 			t.Errorf("refused: %v", response.Result)
 		}
 	}
-	if !slices.Contains(recorded.events, "panicked internal-error") {
-		t.Errorf("metrics: %q", recorded.events)
+	for _, event := range []string{"panicked internal-error", "unasked 1"} {
+		if !slices.Contains(recorded.events, event) {
+			t.Errorf("no %s in the metrics: %q", event, recorded.events)
+		}
 	}
 }
 

@@ -86,6 +86,10 @@ func (c *counts) WouldDeny(rule string)  { c.events = append(c.events, "would de
 func (c *counts) Overridden(kind string) { c.events = append(c.events, "overridden "+kind) }
 func (c *counts) Panicked(rule string)   { c.events = append(c.events, "panicked "+rule) }
 
+func (c *counts) Unasked(principals int) {
+	c.events = append(c.events, fmt.Sprintf("unasked %d", principals))
+}
+
 // answer is a response with everything that goes with it.
 type answer struct {
 	*admissionv1.AdmissionResponse

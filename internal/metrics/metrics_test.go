@@ -199,6 +199,7 @@ func TestIAM(t *testing.T) {
 	r.LookedUp("unknown", 20*time.Second)
 	r.LookedUp("arn:aws:iam::111122223333:role/a", 20*time.Second) // belongs to no closed set
 	r.CacheHit()
+	r.Unasked(3)
 	changed := slices.DeleteFunc(ours(t, r), func(line string) bool { return slices.Contains(before, line) })
 	want := []string{
 		`awsauth_guard_iam_cache_hits_total 1`,
@@ -218,7 +219,7 @@ func TestIAM(t *testing.T) {
 		`awsauth_guard_iam_lookup_duration_seconds_count 4`,
 		`awsauth_guard_iam_lookups_total{result="exists"} 1`,
 		`awsauth_guard_iam_lookups_total{result="missing"} 1`,
-		`awsauth_guard_iam_lookups_total{result="unknown"} 2`,
+		`awsauth_guard_iam_lookups_total{result="unknown"} 5`,
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("changed series (-want +got):\n%s", diff)

@@ -36,7 +36,7 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	c := d.inUse().IAM
 	client := d.get(ctx, c.Accounts)
 	if client == nil {
-		return nothingKnown(principals)
+		return d.nothingKnown(principals)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Budget)
 	defer cancel()
@@ -44,7 +44,8 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 }
 
 // nothingKnown is the answer where AWS cannot be asked at all.
-func nothingKnown(principals []awsauth.ARN) validate.IAM {
+func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
+	d.recorder.Unasked(len(principals))
 	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(principals))}
 	for _, arn := range principals {
 		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: "the AWS configuration of the guard cannot be used"}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -106,6 +108,39 @@ func TestBudget(t *testing.T) {
 	if err != nil {
 		t.Errorf("%d goroutines, %d before: %v", runtime.NumGoroutine(), before, err)
 	}
+}
+
+// A configuration of AWS that cannot be used: whoever is added is counted as unknown, and not as a fast answer.
+func TestNobodyCanBeAsked(t *testing.T) {
+	aws := iamtest.New(t)
+	aws.Setenv(t)
+	t.Setenv("AWS_CA_BUNDLE", t.TempDir()+"/none")
+	cfg := config.Default()
+	cfg.IAM.Mode = validate.Deny
+	recorder := metrics.New(nil)
+	d := server.NewDirectory(func() *config.Config { return cfg }, recorder, slog.New(slog.DiscardHandler))
+	h := admission.New(admission.Options{Directory: d, Recorder: recorder, Policy: cfg.Policy})
+	response := h.Review(t.Context(), added(t, "new"))
+	if warnings := strings.Join(response.Warnings, "\n"); !response.Allowed || !strings.Contains(warnings, "[principal-unverified]") {
+		t.Errorf("allowed %t with %q", response.Allowed, warnings)
+	}
+	if got := scrape(t, recorder); !strings.Contains(got, `awsauth_guard_iam_lookups_total{result="unknown"} 1`+"\n") || !strings.Contains(got, "awsauth_guard_iam_lookup_duration_seconds_count 0\n") {
+		t.Errorf("counted\n%s", got)
+	}
+}
+
+// scrape returns what the metrics say of IAM.
+func scrape(t *testing.T, recorder *metrics.Recorder) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	recorder.Handler(nil).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	var b strings.Builder
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, "awsauth_guard_iam_") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // Another configuration brings other accounts, and the end of asking.

@@ -150,7 +150,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x4 1x200",
 			`awsauth_guard_iam_lookups_total{result="missing"}`: "0x200",
 		}, quiet: []string{"2m", "70m"}, fires: []string{"10m"},
-		says: "75% of the lookups of an hour came to nothing: an entry for a principal that does not exist passes with a warning. First look in the log, which says what IAM has answered.",
+		says: "75% of the lookups of an hour came to nothing: an entry for a principal that does not exist passes with a warning. First look in the log, which says why.",
 	},
 	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many, and most are known
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 3x200",
