@@ -65,11 +65,15 @@ func (d *decoder) checkIAM(c *IAM) {
 	}
 }
 
-// checkRules reports ids that no rule has.
+// checkRules reports ids that no rule has, and severities that a rule cannot have.
 func (d *decoder) checkRules(rules map[string]validate.Severity) {
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
-		if _, err := Rule(id); err != nil {
-			d.report(d.lines[keyPath("rules", id)], join("rules", printableKey(id)), "is no rule; %s", ruleHint(id))
+		rule, err := Rule(id)
+		switch line := d.lines[keyPath("rules", id)]; {
+		case err != nil:
+			d.report(line, join("rules", printableKey(id)), "is no rule; %s", ruleHint(id))
+		case rule.NeverDenies && rules[id] == validate.Deny:
+			d.report(line, join("rules", id), "is %q, and this rule never refuses; write %s", rules[id], either(Severities(rule)))
 		}
 	}
 }

@@ -25,8 +25,12 @@ func (c *Config) SetRule(id, severity string) error {
 	if err != nil {
 		return err
 	}
-	if values := choices[reflect.TypeFor[validate.Severity]()]; !slices.Contains(values, severity) {
-		return fmt.Errorf("the severity of %s is %q; write %s", id, severity, either(values))
+	if values := Severities(rule); !slices.Contains(values, severity) {
+		why := ""
+		if severity == string(validate.Deny) {
+			why = ", and this rule never refuses"
+		}
+		return fmt.Errorf("the severity of %s is %q%s; write %s", id, severity, why, either(values))
 	}
 	rules := maps.Clone(c.Rules)
 	if rules == nil {
@@ -35,6 +39,15 @@ func (c *Config) SetRule(id, severity string) error {
 	rules[rule.ID] = validate.Severity(severity)
 	c.Rules = rules
 	return nil
+}
+
+// Severities are those that a rule can be given.
+func Severities(rule *validate.Rule) []string {
+	values := choices[reflect.TypeFor[validate.Severity]()]
+	if rule.NeverDenies {
+		values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == string(validate.Deny) })
+	}
+	return values
 }
 
 // ruleHint says which rule was probably meant by an id that none has.

@@ -22,12 +22,17 @@ func TestSetRule(t *testing.T) {
 	if fromFile.Policy().Rules["deleted"] != validate.Warn {
 		t.Error("another rule of the file has changed")
 	}
-	for id, want := range map[string]string{
-		"role-paths": `"role-paths" is no rule; write role-path`,
-		"role-path":  `the severity of role-path is "error"; write deny, warn or off`,
+	for setting, want := range map[[2]string]string{
+		{"role-paths", "error"}:           `"role-paths" is no rule; write role-path`,
+		{"role-path", "error"}:            `the severity of role-path is "error"; write deny, warn or off`,
+		{"principal-unverified", "error"}: `the severity of principal-unverified is "error"; write warn or off`,
+		{"principal-unverified", "deny"}:  `the severity of principal-unverified is "deny", and this rule never refuses; write warn or off`,
 	} {
-		if err := config.Default().SetRule(id, "error"); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", id, err, want)
+		if err := config.Default().SetRule(setting[0], setting[1]); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", setting, err, want)
 		}
+	}
+	if err := config.Default().SetRule("principal-unverified", "off"); err != nil {
+		t.Error(err)
 	}
 }

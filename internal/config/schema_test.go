@@ -107,11 +107,12 @@ func (g generator) node(v reflect.Value) *node {
 	case map[string]validate.Severity:
 		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: false}
 		for _, rule := range validate.Rules() {
-			n.Properties[rule.ID] = &node{
-				Description: rule.Title,
-				Enum:        []any{string(validate.Deny), string(validate.Warn), string(validate.Off), false},
-				Default:     string(rule.Severity),
+			of := &node{Description: rule.Title, Default: string(rule.Severity)}
+			for _, severity := range config.Severities(rule) {
+				of.Enum = append(of.Enum, severity)
 			}
+			of.Enum = append(of.Enum, false) // an unquoted off in YAML 1.1
+			n.Properties[rule.ID] = of
 		}
 		return n
 	}

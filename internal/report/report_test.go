@@ -282,6 +282,10 @@ func TestRuleMarkdown(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	never := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Warn, NeverDenies: true, Title: "it is not known"})
+	if want := "\n\nIt never refuses a change. In a GuardConfig `off` does not look:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
+		t.Errorf("a rule that never denies:\n%s", never)
+	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
 		for severity, old := range map[validate.Severity]string{validate.Deny: "warns only", validate.Warn: "is left out"} {
 			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})

@@ -75,10 +75,12 @@ type jsonRule struct {
 	Title    string            `json:"title"`
 	Doc      string            `json:"doc"`
 	Source   string            `json:"source"`
+
+	NeverDenies bool `json:"neverDenies,omitempty"`
 }
 
 func newJSONRule(r *validate.Rule) jsonRule {
-	return jsonRule{r.ID, r.Severity, scopes[r.Scope].name, r.Title, paragraphs(r.Doc), r.Source}
+	return jsonRule{r.ID, r.Severity, scopes[r.Scope].name, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
 }
 
 // Rule is one rule, with its whole document.
@@ -107,11 +109,14 @@ func RuleMarkdown(r *validate.Rule) string {
 	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, looksAt(r))
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
-	other, effect := validate.Warn, "lets such a change pass with a warning"
-	if r.Severity == validate.Warn {
-		other, effect = validate.Deny, "refuses such a change"
+	other, effect := validate.Warn, "In a GuardConfig `warn` lets such a change pass with a warning, and `off` does not look"
+	switch {
+	case r.NeverDenies:
+		other, effect = validate.Off, "It never refuses a change. In a GuardConfig `off` does not look"
+	case r.Severity == validate.Warn:
+		other, effect = validate.Deny, "In a GuardConfig `deny` refuses such a change, and `off` does not look"
 	}
-	fmt.Fprintf(&b, "In a GuardConfig `%s` %s, and `off` does not look:\n\n```yaml\nrules:\n  %s: %s\n```\n", other, effect, r.ID, other)
+	fmt.Fprintf(&b, "%s:\n\n```yaml\nrules:\n  %s: %s\n```\n", effect, r.ID, other)
 	return b.String()
 }
 

@@ -43,6 +43,8 @@ type Rule struct {
 	Doc      string // why it hurts and what to write instead
 	Source   string // where the authenticator, AWS or Kubernetes says so
 	Check    func(*Pass)
+	// NeverDenies: its findings warn, whatever severity it is given.
+	NeverDenies bool
 }
 
 // Pass is one run of one rule.

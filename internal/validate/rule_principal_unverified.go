@@ -16,6 +16,8 @@ Make sure of the ARN yourself, with aws iam get-role or get-user. If it is said 
 docs/iam.md for the permission that the guard needs.`,
 	Source: "IAM API reference, GetRole and GetUser, Errors",
 	Check:  checkPrincipalUnverified,
+
+	NeverDenies: true,
 }
 
 func checkPrincipalUnverified(p *Pass) {

@@ -56,6 +56,25 @@ func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 	}
 }
 
+// TestNeverDenies: a rule denies in one of its cases where its severity is deny, or says that it never does.
+func TestNeverDenies(t *testing.T) {
+	for _, rule := range validate.Rules() {
+		var denies []string
+		for _, c := range cases(t, filepath.Join(rulesDir, rule.ID, "*.txtar")) {
+			c.Policy.Rules = map[string]validate.Severity{rule.ID: validate.Deny}
+			if slices.Contains(validate.Judge(c.Change, c.Policy).Denied(), rule.ID) {
+				denies = append(denies, c.File)
+			}
+		}
+		if rule.NeverDenies != (len(denies) == 0) {
+			t.Errorf("%s: it never denies is %t, and it denies in %q", rule.ID, rule.NeverDenies, denies)
+		}
+		if rule.NeverDenies && rule.Severity != validate.Warn {
+			t.Errorf("%s: it never denies, and its severity is %s", rule.ID, rule.Severity)
+		}
+	}
+}
+
 // TestVerdict judges changes in which several rules meet, or in which faults are not new.
 func TestVerdict(t *testing.T) {
 	for _, c := range cases(t, "testdata/verdict/*.txtar") {
