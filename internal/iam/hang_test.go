@@ -63,11 +63,14 @@ func TestHangs(t *testing.T) { //nolint:paralleltest // it counts the goroutines
 			}
 			w.aws.Answer(action, w.aws.Hang())
 			before := runtime.NumGoroutine()
-			var longest time.Duration
+			var longest, took time.Duration
+			w.recorder.slowest()
 			for i := range 200 {
 				arns := parse(t, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i), role, "arn:aws:iam::111122223333:root")
 				ctx, cancel := context.WithTimeout(t.Context(), budget)
+				start := time.Now()
 				known, late := w.timed(ctx, arns)
+				took = max(took, time.Since(start))
 				cancel()
 				longest = max(longest, late)
 				if late > slack {
@@ -78,6 +81,10 @@ func TestHangs(t *testing.T) { //nolint:paralleltest // it counts the goroutines
 			}
 			t.Logf("the last came %v after its budget of %v", longest, budget)
 			w.counts(t, 0, map[string]int{"unknown": 400})
+			// At least one of 400 was begun before half of its budget was over, however busy the machine is.
+			if counted := w.recorder.slowest(); counted < budget/2 || counted > took {
+				t.Errorf("counted as %v, with a budget of %v, and the slowest took %v", counted, budget, took)
+			}
 			ended(t)
 			settled(t, before)
 			// AWS is back, and no slot is lost.

@@ -65,8 +65,12 @@ func TestMissing(t *testing.T) {
 	w := newWorld(t)
 	start := time.Now()
 	is(t, w.lookup(t, ample, role), missing)
-	if took := time.Since(start); took < delay {
+	took := time.Since(start)
+	if took < delay {
 		t.Errorf("after %v", took)
+	}
+	if counted := w.recorder.slowest(); counted < delay || counted > took {
+		t.Errorf("counted as %v, and it took %v", counted, took)
 	}
 	if n := w.aws.Count("GetRole"); n != 2 {
 		t.Errorf("%d calls", n)

@@ -81,6 +81,15 @@ func (r *recorder) counted() (results map[string]int, hits int) {
 	return maps.Clone(r.results), r.hits
 }
 
+// slowest is the longest time that was counted since the last call.
+func (r *recorder) slowest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	longest := r.longest
+	r.longest = 0
+	return longest
+}
+
 // journal is a log.
 type journal struct {
 	mu   sync.Mutex

@@ -83,12 +83,13 @@ func TestBudget(t *testing.T) {
 	d.Lookup(t.Context(), []awsauth.ARN{{Partition: "aws", Service: "iam", Account: iamtest.Account, Resource: "role/awsauth-guard"}}) // who it is
 	aws.Answer("GetRole", aws.Hang())
 	before := runtime.NumGoroutine()
-	slow := 0
+	slow, latest := 0, time.Duration(0)
 	for i := range 200 {
 		r := added(t, "new-"+strings.Repeat("x", i%50))
 		start := time.Now()
 		response := h.Review(t.Context(), r)
-		if took := time.Since(start); took > budget+late {
+		took := time.Since(start)
+		if latest = max(latest, took); took > budget+late {
 			slow++ // the machine may do something else for a moment, but not again and again
 		}
 		if warnings := strings.Join(response.Warnings, "\n"); !response.Allowed || !strings.Contains(warnings, "[principal-unverified]") {
@@ -97,6 +98,11 @@ func TestBudget(t *testing.T) {
 	}
 	if slow > 10 {
 		t.Errorf("%d of 200 reviews took more than %s", slow, budget+late)
+	}
+	// Nor for long: a second more is what a busy machine may need, and less than every other time that a lookup ends
+	// by, such as the 2 s of the default budget.
+	if latest > 5*budget+time.Second {
+		t.Errorf("a review took %s, with a budget of %s", latest, budget)
 	}
 	err := controlplane.Poll(t.Context(), func(context.Context) error {
 		runtime.GC()
