@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxLookedUp bounds the principals that IAM is asked about: half of an hour's seconds.
+	// maxLookedUp bounds the principals that IAM is asked about: half of an hour's seconds, because one that is missing
+	// takes two.
 	maxLookedUp = 1800
 	// recreated is a principal that is another one than before, under the same name.
 	recreated = "recreated"
@@ -51,14 +52,11 @@ func (l *Live) lookUpAll(ctx context.Context) error {
 		return err
 	}
 	seen := looked{ids: make(map[string]string), counts: make(map[string]int)}
-	for i, arn := range l.principals() {
-		if i > 0 {
-			sleep(ctx, l.o.Timing.Principal)
-		}
+	for _, arn := range l.principals() {
+		id, existence, err := l.ask(ctx, arn)
 		if !l.goesOn(ctx) {
 			return nil // the next leader begins anew
 		}
-		id, existence, err := l.o.Directory.UniqueID(ctx, arn)
 		state := seen.take(arn.String(), log.IAM[arn.String()], id, existence)
 		l.tellPrincipal(arn, state, err)
 	}
@@ -71,6 +69,19 @@ func (l *Live) lookUpAll(ctx context.Context) error {
 		l.o.Recorder.HistoryFailed()
 	}
 	return err
+}
+
+// ask asks IAM about a principal, and again where IAM has none of that name: one that was made a moment ago may not
+// be known everywhere. After each call it waits, so that whatever is asked next is asked later.
+func (l *Live) ask(ctx context.Context, arn awsauth.ARN) (id string, existence validate.Existence, err error) {
+	for range 2 {
+		id, existence, err = l.o.Directory.UniqueID(ctx, arn)
+		sleep(ctx, l.o.Timing.Principal)
+		if existence != validate.Missing || !l.goesOn(ctx) {
+			break
+		}
+	}
+	return id, existence, err
 }
 
 func (l *Live) goesOn(ctx context.Context) bool { return ctx.Err() == nil && l.o.Election.IsLeader() }

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -32,7 +33,9 @@ type replica struct {
 	cert     *tls.Certificate
 	refuses  func() ([]string, error) // the answer to a self-test
 	ids      map[string]string        // of principals; empty is that IAM has none
+	later    map[string]string        // the same, once IAM has said that it has none; ? is not known
 	asked    []time.Time              // IAM
+	logged   bytes.Buffer             // the log
 
 	mu       sync.Mutex
 	leads    bool
@@ -67,7 +70,7 @@ func (w *world) join(change ...func(*replica, *live.Options)) *replica {
 			defer r.mu.Unlock()
 			return r.settings
 		},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.NewTextHandler(&r.logged, nil)),
 	}
 	for _, change := range change {
 		change(r, &o)
@@ -272,9 +275,26 @@ func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate
 	case !ok:
 		return "", validate.Unknown, apierrors.NewUnauthorized("no")
 	case id == "":
+		switch later, ok := r.later[arn.Name()]; {
+		case ok && later == "?":
+			delete(r.ids, arn.Name())
+		case ok:
+			r.ids[arn.Name()] = later
+		}
 		return "", validate.Missing, nil
 	}
 	return id, validate.Exists, nil
+}
+
+// spaced fails where two calls were less than a second apart.
+func (r *replica) spaced(t *testing.T) {
+	t.Helper()
+	calls := r.calls()
+	for i := 1; i < len(calls); i++ {
+		if pause := calls[i].Sub(calls[i-1]); pause < time.Second {
+			t.Errorf("only %s between two calls", pause)
+		}
+	}
 }
 
 // calls are the times at which IAM was asked.

@@ -187,15 +187,11 @@ func TestPrincipals(t *testing.T) {
 		}
 		after(time.Minute)
 		want(t, "at first", state(r), []float64{1, 1, 0, 1})
-		want(t, "calls", len(r.calls()), 3)
-		for i := range 2 {
-			if pause := r.calls()[i+1].Sub(r.calls()[i]); pause < time.Second {
-				t.Errorf("only %s between two calls", pause)
-			}
-		}
+		want(t, "calls, of which two for the one that is missing", len(r.calls()), 4)
+		r.spaced(t)
 		r.change(func() { r.ids = map[string]string{"Admin": "AROA2", "Node": "AROA3", "CI": "AROA4"} })
 		after(50 * time.Minute)
-		want(t, "calls within the hour", len(r.calls()), 3)
+		want(t, "calls within the hour", len(r.calls()), 4)
 		after(20 * time.Minute)
 		want(t, "an hour later", state(r), []float64{2, 0, 1, 0})
 		want(t, "those of others", []any{len(second.calls()), state(second)}, []any{0, []float64{-1, -1, -1, -1}})
@@ -204,5 +200,26 @@ func TestPrincipals(t *testing.T) {
 		after(2 * time.Minute)
 		want(t, "the next leader", state(second), []float64{2, 0, 1, 0})
 		want(t, "the one before", state(r), []float64{-1, -1, -1, -1})
+	})
+}
+
+// What was made a moment ago may be known at the second look only, and is not missing then.
+func TestPrincipalsMadeJustNow(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.join(func(r *replica, _ *live.Options) {
+			r.settings.Principals = true
+			r.ids = map[string]string{"Admin": "", "Node": ""}
+			r.later = map[string]string{"Admin": "AROA1"}
+		})
+		after(time.Minute)
+		want(t, "exists, missing and unknown", []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam unknown")}, []float64{1, 1, 0})
+		if said := r.logged.String(); strings.Contains(said, "role/Admin") || strings.Count(said, "a stored principal does not exist in IAM") != 1 {
+			t.Errorf("the log has\n%s", said)
+		}
+		// Who could be asked only once is not missing.
+		r.change(func() { r.ids["Admin"], r.later = "AROA1", map[string]string{"Node": "?"} })
+		after(time.Hour)
+		want(t, "an hour later", []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam unknown")}, []float64{1, 0, 1})
 	})
 }
