@@ -144,6 +144,34 @@ func TestUniqueID(t *testing.T) {
 	}
 }
 
+func TestInstead(t *testing.T) {
+	t.Parallel()
+	const (
+		sso     = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_"
+		present = "arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_aaaaaaaaaaaaaaaa"
+	)
+	w := newWorld(t)
+	w.aws.Add(sso+"Admin_aaaaaaaaaaaaaaaa", sso+"Dev_aaaaaaaaaaaaaaaa", sso+"Dev_bbbbbbbbbbbbbbbb")
+	is := func(arn, want string) {
+		t.Helper()
+		if got := w.Instead(t.Context(), parse(t, arn)[0]); got != want {
+			t.Errorf("instead of %s there is %q, want %q", arn, got, want)
+		}
+	}
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", present)
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef", "") // nobody knows which
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Ops_0123456789abcdef", "")
+	is("arn:aws:iam::444455556666:role/AWSReservedSSO_Admin_0123456789abcdef", "")
+	is("arn:aws-cn:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
+	if n := w.aws.Count("GetRole"); n != 0 {
+		t.Errorf("%d roles were asked for", n)
+	}
+	w.aws.Answer("ListRoles", iamtest.AccessDenied())
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
+	w.aws.Answer("GetCallerIdentity", iamtest.Failed())
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
+}
+
 // uniqueID returns the id's kind, whether it exists, and the error.
 func uniqueID(t *testing.T, w *world, arn string) string {
 	t.Helper()

@@ -189,3 +189,16 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 	}
 	return "", validate.Missing, nil
 }
+
+// Instead names what is there instead of a missing principal, as the hint of a [Client.Lookup] does, such as the role
+// that its permission set has now. It is empty where that is not known, as where listing is not allowed.
+func (c *Client) Instead(ctx context.Context, missing awsauth.ARN) string {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // of all pages
+	defer cancel()
+	self, err := c.Identity(ctx)
+	if err != nil || missing.Partition != self.Partition || c.service(self, missing.Account) == nil {
+		return ""
+	}
+	_, instead := c.searchList(ctx, self, missing, sighting{})
+	return instead
+}

@@ -91,6 +91,8 @@ type Prober interface {
 // Directory knows principals' unique ids.
 type Directory interface {
 	UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error)
+	// Instead names what is there instead of a missing principal, and is empty where that is not known.
+	Instead(ctx context.Context, missing awsauth.ARN) string
 }
 
 // Options are what [New] needs; only Directory, ConfigurationLost, Timing and Now may be left out.

@@ -14,7 +14,7 @@ import (
 
 const (
 	// maxLookedUp bounds the principals that IAM is asked about: half of an hour's seconds, because one that is missing
-	// takes two.
+	// takes two, or three with its permission set.
 	maxLookedUp = 1800
 	// recreated is a principal that is another one than before, under the same name.
 	recreated = "recreated"
@@ -58,7 +58,7 @@ func (l *Live) lookUpAll(ctx context.Context) error {
 			return nil // the next leader begins anew
 		}
 		state := seen.take(arn.String(), log.IAM[arn.String()], id, existence)
-		l.tellPrincipal(arn, state, err)
+		l.tellPrincipal(ctx, arn, state, err)
 	}
 	l.o.Recorder.StoredPrincipals(seen.counts)
 	_, err = l.o.History.Change(ctx, func(log *history.Log) error {
@@ -129,11 +129,16 @@ func (l *Live) principals() (list []awsauth.ARN) {
 }
 
 // tellPrincipal logs what somebody should look at.
-func (l *Live) tellPrincipal(arn awsauth.ARN, state string, err error) {
+func (l *Live) tellPrincipal(ctx context.Context, arn awsauth.ARN, state string, err error) {
 	attrs := []any{"principal", arn.String()}
 	switch {
 	case state == string(validate.Missing) && strings.HasPrefix(arn.Name(), ssoPrefix):
-		l.log.Warn("a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix", attrs...)
+		if instead := l.o.Directory.Instead(ctx, arn); instead != "" {
+			l.log.Warn("a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix", append(attrs, "instead", instead)...)
+		} else {
+			l.log.Warn("a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix", attrs...)
+		}
+		sleep(ctx, l.o.Timing.Principal) // that was a call, too
 	case state == string(validate.Missing):
 		l.log.Warn("a stored principal does not exist in IAM", attrs...)
 	case state == recreated:

@@ -34,6 +34,7 @@ type replica struct {
 	refuses  func() ([]string, error) // the answer to a self-test
 	ids      map[string]string        // of principals; empty is that IAM has none
 	later    map[string]string        // the same, once IAM has said that it has none; ? is not known
+	instead  map[string]string        // of principals that IAM has none of
 	asked    []time.Time              // IAM
 	logged   bytes.Buffer             // the log
 
@@ -284,6 +285,13 @@ func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate
 		return "", validate.Missing, nil
 	}
 	return id, validate.Exists, nil
+}
+
+func (r *replica) Instead(_ context.Context, arn awsauth.ARN) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, time.Now())
+	return r.instead[arn.Name()]
 }
 
 // spaced fails where two calls were less than a second apart.

@@ -223,3 +223,31 @@ func TestPrincipalsMadeJustNow(t *testing.T) {
 		want(t, "an hour later", []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam unknown")}, []float64{1, 0, 1})
 	})
 }
+
+// The permission set of a stored role has another one now: the log says which, where that is known.
+func TestPrincipalsOfPermissionSets(t *testing.T) {
+	t.Parallel()
+	sso := func(name string) string {
+		return "- rolearn: arn:aws:iam::111122223333:role/AWSReservedSSO_" + name + "_0123456789abcdef\n  username: x\n  groups: [developers]\n"
+	}
+	run(t, roles(admin+sso("Dev")+sso("Ops")), func(w *world) {
+		r := w.join(func(r *replica, _ *live.Options) {
+			r.settings.Principals = true
+			r.ids = map[string]string{"Admin": "", "AWSReservedSSO_Dev_0123456789abcdef": "", "AWSReservedSSO_Ops_0123456789abcdef": ""}
+			r.instead = map[string]string{"Admin": "x", "AWSReservedSSO_Dev_0123456789abcdef": "arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_fedcba9876543210"}
+		})
+		after(time.Minute)
+		want(t, "missing", r.value("iam missing"), 3.0)
+		want(t, "calls, of which one for each permission set", len(r.calls()), 3*2+2)
+		r.spaced(t)
+		for _, line := range []string{
+			`msg="a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix" principal=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef instead=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_fedcba9876543210`,
+			`msg="a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix" principal=arn:aws:iam::111122223333:role/AWSReservedSSO_Ops_0123456789abcdef`,
+			`msg="a stored principal does not exist in IAM" principal=arn:aws:iam::111122223333:role/Admin`,
+		} {
+			if !strings.Contains(r.logged.String(), line+"\n") {
+				t.Errorf("no %s in the log:\n%s", line, &r.logged)
+			}
+		}
+	})
+}

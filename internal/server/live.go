@@ -119,3 +119,12 @@ func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string,
 	}
 	return client.UniqueID(ctx, principal)
 }
+
+// Instead is [live.Directory].
+func (u uniqueIDs) Instead(ctx context.Context, missing awsauth.ARN) string {
+	client := u.get(ctx, u.inUse().IAM.Accounts)
+	if client == nil {
+		return ""
+	}
+	return client.Instead(ctx, missing)
+}
