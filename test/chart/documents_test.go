@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -114,15 +115,7 @@ func TestNotes(t *testing.T) {
 		"guardConfig.rules.yaml-syntax=warn,guardConfig.mode=warn": false,
 		"guardConfig.rules.yaml-syntax=off,guardConfig.mode=warn":  true,
 	} {
-		text, err := helm3.run(t, cluster.Kubeconfig, "install", "notes", chart, "--dry-run=client", "--namespace", namespace, "--set", set)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, notes, found := strings.Cut(text, "\nNOTES:\n")
-		if !found {
-			t.Fatal("there are no notes")
-		}
-		if got := strings.Contains(notes, says); got != want {
+		if got := strings.Contains(notes(t, "notes", set), says); got != want {
 			t.Errorf("%s: the notes say %q: %t, want %t", set, says, got, want)
 		}
 		see := "see it refuse an aws-auth that cannot be read"
@@ -132,5 +125,72 @@ func TestNotes(t *testing.T) {
 		if !strings.Contains(notes, see) {
 			t.Errorf("%s: the notes do not say %q", set, see)
 		}
+	}
+}
+
+// TestNotesOnIAM: their policies are those of docs/iam, which no chart can hold, without what is not known of the account.
+func TestNotesOnIAM(t *testing.T) {
+	t.Parallel()
+	var want []any
+	for _, file := range []struct {
+		name    string
+		unknown *strings.Replacer // and what stands there instead
+	}{
+		{"permissions", strings.NewReplacer("arn:aws:iam::111122223333:", "arn:*:iam::*:")}, // IAM answers for the own account only
+		{"trust-pod-identity", strings.NewReplacer()},
+		{"trust-irsa", strings.NewReplacer("oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE", "ISSUER", "111122223333", "ACCOUNT")},
+	} {
+		text, err := os.ReadFile("../../docs/iam/" + file.name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, policies(t, file.unknown.Replace(string(text)))...)
+	}
+	if diff := cmp.Diff(want, policies(t, notes(t, release, "guardConfig.iam.mode=warn"))); diff != "" {
+		t.Errorf("policies (-docs/iam +notes):\n%s", diff)
+	}
+	for _, off := range []string{"guardConfig.iam.mode=off", "guardConfig.iam.mode=false", "guardConfig.mode=warn"} {
+		if text := notes(t, release, off); strings.Contains(text, "IAM") || len(policies(t, text)) > 0 {
+			t.Errorf("%s, and the notes have\n%s", off, text)
+		}
+	}
+}
+
+// notes are what Helm prints after an installation.
+func notes(t *testing.T, release, set string) string {
+	t.Helper()
+	text, err := helm3.run(t, cluster.Kubeconfig, "install", release, chart, "--dry-run=client", "--namespace", namespace, "--set", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, notes, found := strings.Cut(text, "\nNOTES:\n")
+	if !found {
+		t.Fatal("there are no notes")
+	}
+	return notes
+}
+
+// policies are those of AWS in a text, without the names of their statements.
+func policies(t *testing.T, text string) (list []any) {
+	t.Helper()
+	for {
+		i := strings.Index(text, "{")
+		if i < 0 {
+			return list
+		}
+		d := json.NewDecoder(strings.NewReader(text[i:]))
+		var policy struct {
+			Version   string
+			Statement []map[string]any
+		}
+		d.DisallowUnknownFields()
+		if err := d.Decode(&policy); err != nil {
+			t.Fatalf("%v in\n%s", err, text[i:])
+		}
+		for _, statement := range policy.Statement {
+			delete(statement, "Sid")
+		}
+		list = append(list, policy)
+		text = text[i+int(d.InputOffset()):]
 	}
 }
