@@ -180,8 +180,8 @@ func policies(t *testing.T, text string) (list []any) {
 		}
 		d := json.NewDecoder(strings.NewReader(text[i:]))
 		var policy struct {
-			Version   string
-			Statement []map[string]any
+			Version   string           `json:"Version"`
+			Statement []map[string]any `json:"Statement"`
 		}
 		d.DisallowUnknownFields()
 		if err := d.Decode(&policy); err != nil {
