@@ -14,11 +14,72 @@ import (
 
 func rescues(r *replica, _ *live.Options) { r.settings.Restore = true }
 
+// goodText is what somebody has admitted before each change that bypasses the guard.
+const goodText = admin + node + ci
+
+// rescueCase is such a change, and what is stored long after it.
+type rescueCase struct {
+	name string
+	// setup is done some time before the change that bypasses the guard.
+	setup func(w *world)
+	do    func(w *world)
+	want  map[string]string // nil is what do has stored
+}
+
+func tryRescues(t *testing.T, cases []rescueCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				first := w.join(rescues)
+				w.join(rescues)
+				after(40 * time.Second)
+				first.admits("alice", roles(goodText))
+				after(time.Minute)
+				if test.setup != nil {
+					test.setup(w)
+				}
+				after(20 * time.Second)
+				test.do(w)
+				lost := w.object()
+				after(29 * time.Second)
+				if w.object() != lost {
+					t.Error("it is put back before it is certain")
+				}
+				after(5 * time.Minute)
+				wanted := test.want
+				restored := 1
+				if wanted == nil {
+					restored = 0
+					if lost != nil {
+						wanted = lost.Data
+					}
+				}
+				var got map[string]string
+				if stored := w.object(); stored != nil {
+					got = stored.Data
+				}
+				if !maps.Equal(got, wanted) {
+					t.Errorf("stored is %v", got)
+				}
+				want(t, "restored", []int{first.count("restored"), first.event(live.Restored)}, []int{restored, restored})
+				if restored > 0 {
+					log := first.log(t)
+					if newest := log[len(log)-1]; !strings.HasSuffix(newest, " restored by guard") {
+						t.Errorf("the newest version is %s", newest)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What a bypass takes away is put back where that is a protected principal, every admin or every node role, and
 // where nothing says that somebody means it.
 func TestRescue(t *testing.T) {
 	t.Parallel()
-	good := roles(admin + node + ci)
+	good := roles(goodText)
 	otherNode := strings.Replace(node, "role/Node", "role/OtherNode", 1)
 	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
 	declareOther := func(w *world) {
@@ -31,13 +92,7 @@ func TestRescue(t *testing.T) {
 		w.write("kubectl-edit", map[string]string{"mapRoles": admin + node + ci, "x": "y"})
 		after(5 * time.Minute)
 	}
-	for _, test := range []struct {
-		name string
-		// setup is done some time before the change that bypasses the guard.
-		setup func(w *world)
-		do    func(w *world)
-		want  map[string]string // nil is what do has stored
-	}{
+	tryRescues(t, []rescueCase{
 		{"a protected principal", nil, func(w *world) { w.write("kubectl-edit", roles(node+ci)) }, good},
 		{"every node role", nil, func(w *world) { w.write("kubectl-edit", roles(admin+ci)) }, good},
 		{"everything", nil, func(w *world) { w.write("kubectl-edit", nil) }, good},
@@ -159,69 +214,16 @@ func TestRescue(t *testing.T) {
 			switchTo(true)
 		}, nil},
 		{"a forged history", func(w *world) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			log := history.Read(w.history)
 			forged := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
-			log.Append(history.Version{Time: time.Now(), ResourceVersion: "4711", Hash: history.Hash(forged, nil), Data: forged, How: history.Admitted})
-			log.Append(history.Version{Time: time.Now(), ResourceVersion: "4712", Hash: history.Hash(good, nil), Data: forged, How: history.Admitted})
-			w.writes++
-			w.history = w.history.DeepCopy()
-			if err := log.Write(w.history, 10); err != nil {
-				w.t.Error(err)
-			}
-			w.history.ResourceVersion = strconv.Itoa(w.writes)
+			w.forge(history.Version{Time: time.Now(), ResourceVersion: "4711", Hash: history.Hash(forged, nil), Data: forged, How: history.Admitted})
+			w.forge(history.Version{Time: time.Now(), ResourceVersion: "4712", Hash: history.Hash(good, nil), Data: forged, How: history.Admitted})
 		}, func(w *world) { w.write("kubectl-edit", roles(node+ci)) }, good},
 		{"not wanted", func(w *world) {
 			for _, r := range w.nodes {
 				r.change(func() { r.settings.Restore = false })
 			}
 		}, func(w *world) { w.write("kubectl-edit", roles(node)) }, nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			run(t, roles(admin+node), func(w *world) {
-				first := w.join(rescues)
-				w.join(rescues)
-				after(40 * time.Second)
-				first.admits("alice", good)
-				after(time.Minute)
-				if test.setup != nil {
-					test.setup(w)
-				}
-				after(20 * time.Second)
-				test.do(w)
-				lost := w.object()
-				after(29 * time.Second)
-				if w.object() != lost {
-					t.Error("it is put back before it is certain")
-				}
-				after(5 * time.Minute)
-				wanted := test.want
-				restored := 1
-				if wanted == nil {
-					restored = 0
-					if lost != nil {
-						wanted = lost.Data
-					}
-				}
-				var got map[string]string
-				if stored := w.object(); stored != nil {
-					got = stored.Data
-				}
-				if !maps.Equal(got, wanted) {
-					t.Errorf("stored is %v", got)
-				}
-				want(t, "restored", []int{first.count("restored"), first.event(live.Restored)}, []int{restored, restored})
-				if restored > 0 {
-					log := first.log(t)
-					if newest := log[len(log)-1]; !strings.HasSuffix(newest, " restored by guard") {
-						t.Errorf("the newest version is %s", newest)
-					}
-				}
-			})
-		})
-	}
+	})
 }
 
 // Whoever takes it away again and again is stopped three times an hour, whoever leads.

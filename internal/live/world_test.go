@@ -40,9 +40,12 @@ type world struct {
 	down     bool // lists and watches fail
 	history  *corev1.ConfigMap
 	replicas map[string]history.Replica
-	reads    int           // of the record
-	writes   int           // of the history
-	hang     time.Duration // of writes to the record
+	damaged  []*history.EntryError // of the record
+	reads    int                   // of the record
+	writes   int                   // of the history
+	hang     time.Duration         // of writes to the record
+	// unreadable and unwritable is the record while the API server fails at it.
+	unreadable, unwritable bool
 
 	nodes []*replica
 }
@@ -200,6 +203,9 @@ func (r recordMap) Write(_ context.Context, name string, replica *history.Replic
 	time.Sleep(hang)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.unwritable {
+		return apierrors.NewServiceUnavailable("down")
+	}
 	r.replicas[name] = *replica
 	return nil
 }
@@ -208,7 +214,10 @@ func (r recordMap) Read(context.Context) (history.Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reads++
-	return history.Record{Replicas: maps.Clone(r.replicas)}, nil
+	if r.unreadable {
+		return history.Record{}, apierrors.NewServiceUnavailable("down")
+	}
+	return history.Record{Replicas: maps.Clone(r.replicas), Damaged: r.damaged}, nil
 }
 
 func (r recordMap) Remove(_ context.Context, name string) error {
@@ -230,6 +239,18 @@ func (w *world) object() *corev1.ConfigMap {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.stored
+}
+
+// change changes the world, or what is in it.
+func (w *world) change(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+// annotate stores a content with annotations.
+func (w *world) annotate(data, annotations map[string]string) {
+	w.change(func() { w.put("kubectl-edit", data, annotations) })
 }
 
 // did is how often the record was read and the history written.
