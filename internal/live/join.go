@@ -27,7 +27,7 @@ func (l *Live) readDue() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	return l.leader.inTerm && slices.ContainsFunc(l.ledger.undecided(), func(s *sighting) bool {
+	return slices.ContainsFunc(l.ledger.undecided(), func(s *sighting) bool {
 		return !now.Before(l.readAt(s))
 	})
 }

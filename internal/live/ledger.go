@@ -164,10 +164,11 @@ func (l *ledger) kept() (list []history.Version) {
 }
 
 // witnessed are the versions of a history whose content this process has seen stored itself. Whoever may write
-// ConfigMaps in the guard's namespace can write a history; what is put back is not theirs to choose.
+// ConfigMaps in the guard's namespace can write a history; what is put back is not theirs to choose. That a
+// content is that of its hash is seen to where the history is read.
 func (l *ledger) witnessed(versions []history.Version) (list []history.Version) {
 	for _, v := range versions {
-		if v.Restorable() && v.Hash == history.Hash(v.Data, v.BinaryData) && slices.Contains(l.seen, v.Hash) {
+		if v.Restorable() && slices.Contains(l.seen, v.Hash) {
 			list = append(list, v)
 		}
 	}
@@ -267,7 +268,7 @@ func writer(before, after *corev1.ConfigMap) string {
 	}
 	changed := newestEntry(after.ManagedFields, func(e *metav1.ManagedFieldsEntry) bool {
 		return !slices.ContainsFunc(old, func(o metav1.ManagedFieldsEntry) bool {
-			return o.Manager == e.Manager && o.Operation == e.Operation && o.Subresource == e.Subresource && o.Time.Equal(e.Time)
+			return o.Manager == e.Manager && o.Operation == e.Operation && o.Time.Equal(e.Time)
 		})
 	})
 	if changed != "" {

@@ -40,10 +40,10 @@ type scene struct {
 	versions []history.Version // oldest first
 	restores []time.Time
 	limit    int // of restores
-	// unbroken is since when this process watches; replicas are all, this one included, by their names.
-	unbroken time.Time
-	replicas map[string]history.Replica
-	damaged  bool // there is a replica whose word cannot be read
+	// interrupted: this process does not watch now. Since when it does is its own word among those of the replicas.
+	interrupted bool
+	replicas    map[string]history.Replica // by their names
+	damaged     bool                       // there is a replica whose word cannot be read
 	// patience is how long after a change the replicas' word is waited for.
 	patience time.Duration
 }
@@ -69,17 +69,13 @@ func (s *scene) decide() (*rescue, error) {
 	if len(s.run) == 0 {
 		return nil, errNoLoss
 	}
-	reason := errNoLoss
 	for _, i := range s.starts() {
 		loss := s.loss(i)
 		if loss == "" {
 			continue
 		}
 		if err := s.permitted(s.run[i:]); err != nil {
-			if !errors.Is(reason, errNotCertain) {
-				reason = err
-			}
-			continue // one before may be certain already
+			return nil, err // nor is it with those before, of which the same is asked and more
 		}
 		version, err := s.candidate(s.run[i])
 		if err != nil {
@@ -90,7 +86,7 @@ func (s *scene) decide() (*rescue, error) {
 		}
 		return &rescue{version, loss}, nil
 	}
-	return nil, reason
+	return nil, errNoLoss
 }
 
 // starts are the places in the run at which the loss may have begun: the newest first, and at last where nobody
@@ -117,14 +113,15 @@ func (s *scene) loss(i int) string {
 	if !ok || before == nil {
 		return ""
 	}
-	return lossOf(before, objectOf(s.stored.object), s.policy, s.now)
+	return lossOf(before, objectOf(s.stored.object), s.policy)
 }
 
-// lossOf says whether a change takes away what a rescue is for: a protected principal, every admin, or every node role.
-func lossOf(before, after *awsauth.Object, policy validate.Policy, now time.Time) string {
+// lossOf says whether a change takes away what a rescue is for: a protected principal, every admin, or every node
+// role. The annotations of a change around the webhook overrule nothing: it is judged as nobody's, who may not.
+func lossOf(before, after *awsauth.Object, policy validate.Policy) string {
 	policy.Mode = validate.Enforce
 	policy.Rules = map[string]validate.Severity{"protected-principal": validate.Deny, "last-admin": validate.Deny}
-	c := validate.Change{Operation: validate.Update, Old: before, New: bare(after), Now: now}
+	c := validate.Change{Operation: validate.Update, Old: before, New: after}
 	if after == nil {
 		c.Operation = validate.Delete
 	}
@@ -141,16 +138,6 @@ func lossOf(before, after *awsauth.Object, policy validate.Policy, now time.Time
 		lost = append(lost, "every node role")
 	}
 	return strings.Join(lost, ", ")
-}
-
-// bare is a content without annotations: those of a change around the webhook overrule nothing.
-func bare(o *awsauth.Object) *awsauth.Object {
-	if o == nil {
-		return nil
-	}
-	without := *o
-	without.Annotations = nil
-	return &without
 }
 
 // permitted says why what was stored may be meant, or may have been admitted by a replica that has not said so.
@@ -171,7 +158,7 @@ func (s *scene) permitted(run []*sighting) error {
 			return fmt.Errorf("EKS has written it, as %s", v.manager)
 		}
 	}
-	if s.unbroken.IsZero() || !s.unbroken.Before(first.at) {
+	if s.interrupted { // also where its own word is that it has ended
 		return errors.New("this process may not have been up for the API server all the time")
 	}
 	if s.damaged {
@@ -230,10 +217,10 @@ func attests(r *history.Replica, run []*sighting) error {
 // something against what was stored before the loss. It is not judged anew: what stood with a fault for years is
 // good enough, and against what is stored now the intruder's node roles would be taken away.
 func (s *scene) candidate(first *sighting) (history.Version, error) {
-	before, hash := s.contents[first.before], hashOf(s.stored.object)
+	before := s.contents[first.before]
 	for _, v := range slices.Backward(s.versions) {
 		good := v.How != history.Bypassed && v.How != history.Pending && (first.number == 0 || v.Number < first.number)
-		if !good || !v.Restorable() || v.Hash == hash || lossOf(before, v.Object(), s.policy, s.now) != "" {
+		if !good || lossOf(before, v.Object(), s.policy) != "" {
 			continue
 		}
 		return v, nil

@@ -51,7 +51,7 @@ func (r *rescuing) busy(version string, now time.Time) bool {
 // It returns when to look again.
 func (l *Live) restore(ctx context.Context) time.Duration {
 	settings := l.o.Settings()
-	if !settings.Restore || !l.leader.inTerm {
+	if !settings.Restore {
 		return idle
 	}
 	s := l.scene(settings)
@@ -95,7 +95,7 @@ func (l *Live) scene(settings Settings) *scene {
 	s := &scene{
 		now: l.now(), policy: l.o.Policy(), own: l.identity.name(), stored: l.ledger.latest,
 		contents: make(map[string]*awsauth.Object), versions: l.ledger.witnessed(l.leader.log.Versions()), restores: l.leader.log.Restores,
-		limit: settings.MaxPerHour, unbroken: l.steady, replicas: l.leader.record.Replicas,
+		limit: settings.MaxPerHour, interrupted: l.steady.IsZero(), replicas: l.leader.record.Replicas,
 		damaged: len(l.leader.record.Damaged) > 0, patience: l.o.Timing.certain() + l.o.Timing.Patience,
 	}
 	for _, v := range l.ledger.kept() {
@@ -109,9 +109,8 @@ func (l *Live) scene(settings Settings) *scene {
 		s.run = append(s.run, &copied)
 	}
 	for i := range s.versions {
-		if v := &s.versions[i]; !v.Truncated {
-			s.contents[v.Hash] = v.Object()
-		}
+		v := &s.versions[i]
+		s.contents[v.Hash] = v.Object()
 	}
 	for _, v := range l.ledger.list {
 		if v.object != nil {
