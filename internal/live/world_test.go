@@ -44,6 +44,9 @@ type world struct {
 	reads    int                   // of the record
 	writes   int                   // of the history
 	hang     time.Duration         // of writes to the record
+	// agreed: watches end when it was agreed to, or so much earlier.
+	agreed bool
+	early  time.Duration
 	// unreadable and unwritable is the record while the API server fails at it.
 	unreadable, unwritable bool
 
@@ -124,6 +127,9 @@ func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Inter
 	}
 	watch := apiwatch.NewRaceFreeFake()
 	context.AfterFunc(ctx, watch.Stop)
+	if w.agreed {
+		time.AfterFunc(time.Duration(*o.TimeoutSeconds)*time.Second-w.early, watch.Stop)
+	}
 	w.watches = append(w.watches, watch)
 	if since, _ := strconv.Atoi(o.ResourceVersion); w.stored != nil && w.stored.ResourceVersion > o.ResourceVersion && since > 0 {
 		watch.Modify(w.stored.DeepCopy())
