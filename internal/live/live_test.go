@@ -235,9 +235,7 @@ func TestFound(t *testing.T) {
 		w.expire()
 		w.write("kubectl-edit", roles(ci))
 		after(2 * time.Minute)
-		if got := second.log(t); !strings.HasPrefix(got[len(got)-1], "4 ") {
-			t.Errorf("after a gap: %q", got)
-		}
+		want(t, "after a gap", second.log(t)[3:], []string{"4 found"})
 	})
 }
 

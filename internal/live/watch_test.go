@@ -140,3 +140,30 @@ func TestLost(t *testing.T) {
 		})
 	}
 }
+
+// What was left pending by another process, or for too long to be remembered, is found: who knows has gone.
+func TestFoundPending(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first := w.join()
+		after(time.Minute)
+		w.write("kubectl-edit", roles(admin))
+		after(5 * time.Second)
+		want(t, "at first", first.log(t)[1:], []string{"2 pending"})
+		first.stop()
+		w.write("kubectl-edit", roles(admin+node))
+		second := w.join()
+		second.lead()
+		after(2 * time.Minute)
+		want(t, "by another process", second.log(t)[1:], []string{"2 found", "3 found"})
+
+		w.change(func() { w.unreadable = true })
+		w.write("kubectl-edit", roles(admin))
+		after(10 * time.Minute)
+		want(t, "while the record cannot be read", second.log(t)[3:], []string{"4 pending"})
+		w.change(func() { w.unreadable = false })
+		after(time.Minute)
+		want(t, "too long", second.log(t)[3:], []string{"4 found"})
+		want(t, "bypassed", second.count("bypassed"), 0)
+	})
+}
