@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -135,21 +136,27 @@ func TestLimitedByAnother(t *testing.T) {
 	}
 }
 
-// While too many were put back, the record is not read for one more.
+// While too many were put back, or tried to be, the record is not read for one more.
 func TestLimitedReadsNothing(t *testing.T) {
 	t.Parallel()
-	run(t, roles(admin+node), func(w *world) {
-		r := w.join(rescues)
-		after(time.Minute)
-		w.changeLog(func(log *history.Log) { log.Restores = []time.Time{time.Now(), time.Now(), time.Now()} })
-		w.write("kubectl-edit", roles(node))
-		after(35 * time.Second)
-		want(t, "limited", r.count("limited"), 1)
-		reads, _ := w.did()
-		after(10 * time.Minute)
-		again, _ := w.did()
-		want(t, "reads", again, reads)
-	})
+	for name, before := range map[string]int{"by another": 3, "without an answer": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				var attempts atomic.Int32
+				r := w.join(rescues, func(_ *replica, o *live.Options) { o.Writer = failing{w, errors.New("no"), &attempts} })
+				after(time.Minute)
+				w.changeLog(func(log *history.Log) { log.Restores = slices.Repeat([]time.Time{time.Now()}, before) })
+				w.write("kubectl-edit", roles(node))
+				after(4 * time.Minute)
+				want(t, "limited, and attempts", []int{r.count("limited"), int(attempts.Load())}, []int{1, 3 - before})
+				reads, _ := w.did()
+				after(10 * time.Minute)
+				again, _ := w.did()
+				want(t, "reads", again, reads)
+			})
+		})
+	}
 }
 
 // broken is a history that cannot be written until it is repaired.

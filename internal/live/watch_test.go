@@ -1,7 +1,6 @@
 package live_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -70,38 +69,50 @@ func named(name string) func(*replica, *live.Options) {
 // look for it, and its own of the time in which the record could not be read.
 func TestRemember(t *testing.T) {
 	t.Parallel()
-	run(t, roles(admin+node), func(w *world) {
-		w.join()
-		after(time.Minute)
-		now := time.Now()
-		admission := func(age time.Duration, who string) history.Admission {
-			return history.Admission{Time: now.Add(-age), Requester: who, Old: "x", New: who, How: history.Admitted}
-		}
-		w.change(func() {
-			w.unreadable = true
-			w.replicas["replica-2"] = history.Replica{
-				Started: now.Add(-time.Hour), Watching: now.Add(-time.Hour), Renewed: now,
-				Admissions: []history.Admission{admission(11*time.Minute, "old"), admission(time.Minute, "alice")},
-			}
+	for _, test := range []struct {
+		name             string
+		age              time.Duration // of what alice was admitted
+		bob              bool          // was admitted before the record could be read
+		unreadable, read []string
+	}{
+		{"of late", time.Minute, true, []string{"alice"}, []string{"alice", "bob"}},
+		{"long ago", 11 * time.Minute, false, []string{"alice"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				w.join()
+				after(time.Minute)
+				now := time.Now()
+				admission := func(age time.Duration, who string) history.Admission {
+					return history.Admission{Time: now.Add(-age), Requester: who, Old: "x", New: who, How: history.Admitted}
+				}
+				w.change(func() {
+					w.unreadable = true
+					w.replicas["replica-2"] = history.Replica{
+						Started: now.Add(-time.Hour), Watching: now.Add(-time.Hour), Renewed: now, Admissions: []history.Admission{admission(test.age, "alice")},
+					}
+				})
+				second := w.join(named("replica-2"))
+				if test.bob {
+					second.Admitted(admission(0, "bob"), nil)
+				}
+				w.write("kubectl-edit", roles(admin)) // is compared with what was taken in
+				after(5 * time.Second)
+				said := func() (names []string) {
+					r, _ := w.says("replica-2")
+					for _, a := range r.Admissions {
+						names = append(names, a.Requester)
+					}
+					return names
+				}
+				want(t, "while it cannot be read", said(), test.unreadable)
+				w.change(func() { w.unreadable = false })
+				after(20 * time.Second)
+				want(t, "then", said(), test.read)
+			})
 		})
-		second := w.join(named("replica-2"))
-		second.Admitted(admission(0, "bob"), nil)
-		after(5 * time.Second)
-		said := func() (names []string, started bool) {
-			r, _ := w.says("replica-2")
-			for _, a := range r.Admissions {
-				names = append(names, a.Requester)
-			}
-			slices.Sort(names)
-			return names, !r.Started.Before(now)
-		}
-		names, started := said()
-		want(t, "before it can read", []any{names, started}, []any{[]string{"alice", "old"}, false})
-		w.change(func() { w.unreadable = false })
-		after(20 * time.Second)
-		names, started = said()
-		want(t, "then", []any{names, started}, []any{[]string{"alice", "bob"}, true})
-	})
+	}
 }
 
 // A replica to which more comes than it can hold says that it has lost count, of what it has admitted and of what it
