@@ -115,14 +115,15 @@ func TestNotes(t *testing.T) {
 		"guardConfig.rules.yaml-syntax=warn,guardConfig.mode=warn": false,
 		"guardConfig.rules.yaml-syntax=off,guardConfig.mode=warn":  true,
 	} {
-		if got := strings.Contains(notes(t, "notes", set), says); got != want {
+		text := notes(t, release, set)
+		if got := strings.Contains(text, says); got != want {
 			t.Errorf("%s: the notes say %q: %t, want %t", set, says, got, want)
 		}
 		see := "see it refuse an aws-auth that cannot be read"
 		if strings.Contains(set, "mode=warn") {
 			see = "see it warn of an aws-auth that cannot be read"
 		}
-		if !strings.Contains(notes, see) {
+		if !strings.Contains(text, see) {
 			t.Errorf("%s: the notes do not say %q", set, see)
 		}
 	}
