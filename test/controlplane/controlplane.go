@@ -211,13 +211,19 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 // freePorts returns n different loopback addresses on which nobody listens, with ports below those that Linux
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
 func freePorts(n int) (list []string, err error) {
+	var listeners []net.Listener
+	defer func() { // once all are found
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+	}()
 	for range 100 * n {
 		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(12_768)) //nolint:gosec // no secret
 		var listener net.Listener
 		if listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
 			continue
 		}
-		defer listener.Close() // once all are found
+		listeners = append(listeners, listener)
 		if list = append(list, address); len(list) == n {
 			return list, nil
 		}

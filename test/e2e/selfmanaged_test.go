@@ -84,6 +84,7 @@ const maxMemory = 64 << 20
 
 // memory reads how much of it each pod has, and how long it took to start.
 func memory(t *testing.T) {
+	t.Helper()
 	for _, pod := range readyPods(t) {
 		figure("%-34s %.2f s", "a process serves after", startTime(t, pod.Name).Seconds())
 		_, after, ok := strings.Cut(metricsOf(t, &pod), "\nprocess_resident_memory_bytes ")
