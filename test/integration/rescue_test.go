@@ -93,6 +93,22 @@ func TestRescue(t *testing.T) {
 	}
 }
 
+// The webhook is asked again before it is certain that it was not, and what stood before has a fault that is new
+// against what is stored: the guard does not refuse itself, and nobody else gets it stored.
+func TestRescueIsNotRefused(t *testing.T) {
+	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
+	g := newGuarded(t, faulty, rescuing, quick())
+	configure(t, guardConfig+"mode: warn\n") // the webhook of the other tests, which is another one's to the guard
+	g.run(t, 2)
+	aged(t)
+	g.around(t, roles(node), "kubectl-edit")
+	g.registerChart(t, nil)
+	g.asked(t)
+	wantRefused(t, update(t.Context(), as(t, operator), faulty), "assumed-role-arn")
+	wantStored(t, faulty, 15*time.Second)
+	g.wantNewest(t, 5*time.Second, guardhistory.Restored, "system:anonymous", faulty)
+}
+
 // aged waits until the replicas have been up for longer than clocks may differ.
 func aged(t *testing.T) {
 	t.Helper()
@@ -167,7 +183,7 @@ func TestNoRescueAfterGap(t *testing.T) {
 	replicas[0].wantMetric(t, "awsauth_guard_live_protected_missing", 1, 15*time.Second)
 	replicas[0].wantMetric(t, "awsauth_guard_leader", 1, 15*time.Second)
 	replicas[0].wantMetric(t, bypassed, 1, 15*time.Second)
-	g.untouched(t, replicas, "this process may not have been up for the API server all the time")
+	g.untouched(t, replicas, "the replica replica-1: it may not have been up for the API server all the time")
 }
 
 // With the times that are in use: 30 s until it is certain, and the map is back within 45 s.
