@@ -45,6 +45,7 @@ func TestAttests(t *testing.T) {
 			r.Watching, r.Renewed = time.Time{}, at.Add(-3*time.Second)
 		},
 		"it has dropped one a moment before": func(r *history.Replica) { r.Lost = at.Add(-time.Second) },
+		"it may have dropped it":             func(r *history.Replica) { r.Lost = at.Add(-time.Minute) },
 		"it has dropped admissions":          func(r *history.Replica) { r.Lost = at },
 		"it was asked and admitted it":       func(r *history.Replica) { r.Admissions = admissionsOf(at, history.Admitted) },
 		"it was asked and refused it":        func(r *history.Replica) { r.Admissions = admissionsOf(at, history.Refused) },

@@ -229,6 +229,14 @@ func TestConfigurationIsLost(t *testing.T) {
 		lost.Store(new(time.Time))
 		after(time.Minute)
 		want(t, "when it can be read again", r.value("enforced"), 1.0)
+
+		r.Configured(nil)
+		lost.Store(new(time.Now()))
+		after(11 * time.Minute)
+		r.Configured(config)
+		lost.Store(new(time.Time))
+		after(time.Minute)
+		want(t, "Events of one that is right when it is read again", []int{r.event(live.NotEnforced), r.event(live.Enforced)}, []int{1, 1})
 	})
 }
 

@@ -114,7 +114,7 @@ func (g *guard) look(ctx context.Context, stored *corev1.ConfigMap) {
 	switch {
 	case err != nil && (changed || !g.announced):
 		g.events.Warn(NotEnforced, "the API server may not ask the guard about changes of aws-auth: "+err.Error())
-	case err == nil && changed && !first:
+	case err == nil && changed && (!first || g.announced):
 		g.events.Tell(Enforced, "the API server asks the guard about every change of aws-auth again")
 	}
 	g.announced = err != nil

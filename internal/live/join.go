@@ -71,7 +71,7 @@ type words history.Record
 func (r words) silent(self string, s *sighting) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Replicas)) {
 		other := r.Replicas[name]
-		if other.Lost.After(s.at.Add(-clocksDiffer)) || name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
+		if other.Lost.After(s.since()) || name != self && !other.Renewed.After(s.at.Add(clocksDiffer)) && !hasEnded(&other, s) && !doubts(&other, s) && !asked(&other, s) {
 			names = append(names, name)
 		}
 	}

@@ -69,6 +69,27 @@ func TestLostCount(t *testing.T) {
 	})
 }
 
+// Whose container was killed and started again may have been asked before: that is told with the bypass, too.
+func TestStartedAgain(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first := w.join()
+		after(40 * time.Second)
+		long := time.Now().Add(-time.Hour)
+		w.change(func() {
+			w.replicas["replica-2"] = history.Replica{Started: long, Watching: long, Renewed: long}
+			w.replicas["replica-3"] = history.Replica{Started: long, Renewed: long} // has ended
+		})
+		w.write("kubectl-edit", roles(admin))
+		after(10 * time.Second)
+		w.join(named("replica-2"))
+		w.join(named("replica-3"))
+		after(3 * time.Minute)
+		want(t, "Events", []int{first.event(live.Bypassed), first.said(live.Bypassed, "is not known of replica-2")}, []int{1, 1})
+		want(t, "of those that had ended", first.said(live.Bypassed, "replica-3"), 0)
+	})
+}
+
 // A replica that is slow to write is waited for; one that never writes is not waited for without end.
 func TestSlowReplica(t *testing.T) {
 	t.Parallel()

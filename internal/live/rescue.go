@@ -69,6 +69,7 @@ func (s *scene) decide() (*rescue, error) {
 	if len(s.run) == 0 {
 		return nil, errNoLoss
 	}
+	reason := errNoLoss
 	for _, i := range s.starts() {
 		loss := s.loss(i)
 		if loss == "" {
@@ -77,16 +78,17 @@ func (s *scene) decide() (*rescue, error) {
 		if err := s.permitted(s.run[i:]); err != nil {
 			return nil, err // nor is it with those before, of which the same is asked and more
 		}
-		version, err := s.candidate(s.run[i])
+		version, err := s.candidate(i)
 		if err != nil {
-			return nil, err
+			reason = err // what was lost last may have come around the guard, too
+			continue
 		}
 		if s.recent() >= s.limit {
 			return nil, errLimited
 		}
 		return &rescue{version, loss}, nil
 	}
-	return nil, errNoLoss
+	return nil, reason
 }
 
 // starts are the places in the run at which the loss may have begun: the newest first, and at last where nobody
@@ -199,7 +201,7 @@ func attests(r *history.Replica, run []*sighting) error {
 		return errors.New("it has started since, or anew")
 	case r.Watching.IsZero() || !r.Watching.Before(first):
 		return errors.New("it may not have been up for the API server all the time")
-	case r.Lost.After(first):
+	case r.Lost.After(run[0].since()):
 		return errors.New("it has lost count of what it admitted")
 	}
 	for _, v := range run {
@@ -214,16 +216,22 @@ func attests(r *history.Replica, run []*sighting) error {
 }
 
 // candidate is the newest version before the loss that nobody brought around the guard, unless it has itself lost
-// something against what was stored before the loss. It is not judged anew: what stood with a fault for years is
-// good enough, and against what is stored now the intruder's node roles would be taken away.
-func (s *scene) candidate(first *sighting) (history.Version, error) {
+// something against what was stored before the loss; then an older one, unless what it lacks was brought around the
+// guard, too. It is not judged anew: what stood with a fault for years is good enough, and against what is stored now
+// the intruder's node roles would be taken away.
+func (s *scene) candidate(start int) (history.Version, error) {
+	first := s.run[start]
 	before := s.contents[first.before]
 	for _, v := range slices.Backward(s.versions) {
-		good := v.How != history.Bypassed && v.How != history.Pending && (first.number == 0 || v.Number < first.number)
-		if !good || lossOf(before, v.Object(), s.policy) != "" {
+		if v.How == history.Bypassed || v.How == history.Pending || first.number != 0 && v.Number >= first.number {
 			continue
 		}
-		return v, nil
+		if lossOf(before, v.Object(), s.policy) == "" {
+			return v, nil
+		}
+		if start > 0 { // an earlier start tells
+			break
+		}
 	}
 	return history.Version{}, errNoCandidate
 }

@@ -97,6 +97,11 @@ func TestRescue(t *testing.T) {
 		{"every node role", nil, func(w *world) { w.write("kubectl-edit", roles(admin+ci)) }, good},
 		{"everything", nil, func(w *world) { w.write("kubectl-edit", nil) }, good},
 		{"the text", nil, func(w *world) { w.write("kubectl-edit", roles("[")) }, good},
+		{"what only another bypass had brought, and then everything", func(w *world) { w.nodes[0].admits("alice", roles(admin)) }, func(w *world) {
+			w.write("kubectl-edit", roles(admin+node))
+			after(10 * time.Second)
+			w.write("kubectl-edit", roles("[]"))
+		}, roles(admin)},
 		{"another cluster's", nil, func(w *world) { w.write("kubectl-edit", roles(otherNode)) }, good},
 		{"what stood with a fault", func(w *world) {
 			w.nodes[1].admits("alice", faulty)

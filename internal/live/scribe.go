@@ -262,9 +262,13 @@ func (s *scribe) remember(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	newer := s.self.Admissions
-	s.self.Admissions = nil
-	for _, a := range slices.Concat(record.Replicas[s.name].Admissions, newer) {
+	before, newer := record.Replicas[s.name], s.self.Admissions
+	lost := []time.Time{s.self.Lost, before.Lost}
+	if !before.Watching.IsZero() { // it was killed, maybe before it could write what it admitted last
+		lost = append(lost, s.self.Started)
+	}
+	s.self.Admissions, s.self.Lost = nil, slices.MaxFunc(lost, time.Time.Compare)
+	for _, a := range slices.Concat(before.Admissions, newer) {
 		if now.Sub(a.Time) < sightingsKept {
 			s.self.Add(a)
 		}

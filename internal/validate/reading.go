@@ -119,8 +119,10 @@ func (h *holder) add(text string) {
 		if word == "\n" || word[0] == '#' {
 			comment = word[0] == '#'
 		}
-		isName := strings.EqualFold(before, "username:")
-		before = word
+		isName := strings.EqualFold(strings.TrimSuffix(before, ":"), "username")
+		if word != ":" { // as after a key in quotes
+			before = word
+		}
 		if comment || isName || len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
 			continue
 		}

@@ -31,6 +31,7 @@ func TestChangedPrincipals(t *testing.T) {
 		{"groups are lost", "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", entry("role/a"), nil},
 		{"a username changes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: v, groups: [g]}", []string{"role/a"}},
 		{"a username goes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, groups: [g]}", nil},
+		{"a username in JSON names nobody", `[{"rolearn": "` + iamPrefix + `role/b", "username": "` + iamPrefix + `role/a"}]`, entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
 		{"a username names nobody", "- {rolearn: " + iamPrefix + "role/b, username: " + iamPrefix + "role/a}\n", entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
 		{"a comment names nobody", "# " + entry("role/a"), entry("role/a"), []string{"role/a"}},
 		{"a comment ends with its line", entry("role/b") + "#x\n" + "- {rolarn: " + iamPrefix + "role/a} # why\n", entry("role/b") + entry("role/a"), nil},

@@ -12,16 +12,16 @@ var principalMissing = &Rule{
 	Scope:    OfChange,
 	Title:    "IAM does not have the principal",
 	Doc: `
-IAM says that a role or user which the change adds, or gives another group or username, does not exist, so nobody can log in as it. Often a
-letter is wrong, or IAM Identity Center has made the role of a permission set anew with another
+IAM says that a role or user which the change adds, or gives another group or username, does not exist, so nobody can
+log in as it. Often a letter is wrong, or IAM Identity Center has made the role of a permission set anew with another
 suffix. Whoever creates a principal of this name later gets the entry's access.
 
 The rule runs only where iam.mode asks IAM: with deny it refuses the change, with warn it warns. IAM
 must have said it twice, at least a second apart, because a new role is not known everywhere at once;
 anything else that IAM answers, or no answer, is no finding of this rule but of
 [principal-unverified](principal-unverified.md). Roles are looked up by name, users by name and path. A
-principal that the old version names already, in whatever way but a comment, is looked up only when it gets another
-group or username, and then is a warning. A repair is never refused: a change that makes aws-auth anew, or brings the first
+principal that the old version names already, in whatever way but a comment, a username or a key that is no section's,
+is looked up only when it gets another group or username, and then is a warning. A repair is never refused: a change that makes aws-auth anew, or brings the first
 entry with an admin group, the first of a node, or a group of a protected principal.
 
 Write the name as IAM shows it, create the principal first, or leave the entry out. Where IAM is wrong, set iam.mode to

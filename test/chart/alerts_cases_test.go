@@ -203,7 +203,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_restores_total{result="limited"}`: "0x4 1x80",
 			`awsauth_guard_restores_total{result="failed"}`:  "0x80",
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"result": "limited"},
-		says: "It is limited: limited is that somebody takes it away again and again, failed that the API server has refused. First: kubectl awsauth rollback --dry-run.",
+		says: "It is limited: limited is that somebody takes it away again and again, failed that the API server has refused, or that there is no version to put back. First: kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardNotRestored", series: map[string]string{`awsauth_guard_restores_total{result="restored"}`: "0x4 1x80"}, quiet: []string{"3m"}},
 
