@@ -31,7 +31,7 @@ with the defaults filled in and what every rule does.
 Exit status: 0 nothing is wrong with the file, 1 something is, 2 could not work.`,
 		Example: a.example(
 			"kubectl-awsauth config check guard.yaml",
-			`kubectl get configmap -n kube-system awsauth-guard -o jsonpath='{.data.guard\.yaml}' | kubectl-awsauth config check -`,
+			`kubectl get configmap -n awsauth-guard awsauth-guard -o jsonpath='{.data.guardconfig\.yaml}' | kubectl-awsauth config check -`,
 		),
 		Args: usage(func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
