@@ -11,12 +11,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// joinOwn joins versions to what this replica itself has admitted or put back.
+// joinOwn joins versions to what this replica itself has admitted or put back. Where the same change was stored
+// before, what is older than that was it, and another replica may have admitted this one: the record tells.
 func (l *Live) joinOwn() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.ledger.undecided() {
-		if a, ok := l.scribe.own(s); ok && a.How != refused {
+		if a, ok := l.scribe.own(s); ok && a.How != refused && a.Time.After(l.ledger.same(s)) {
 			s.how, s.requester = a.How, a.Requester
 		}
 	}

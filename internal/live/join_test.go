@@ -53,6 +53,27 @@ func TestAdmittedBefore(t *testing.T) {
 	})
 }
 
+// The same change again is that of whoever has made it again, also where it was the leader that admitted the first one.
+func TestSameChangeAgain(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.join(), w.join()
+		after(40 * time.Second)
+		first.admits("alice", roles(admin))
+		after(100 * time.Millisecond)
+		second.admits("bob", roles(admin+node))
+		after(100 * time.Millisecond)
+		second.admits("carol", roles(admin))
+		after(2 * time.Second)
+		want(t, "by another replica", first.log(t)[1:], []string{"2 admitted by alice", "3 admitted by bob", "4 admitted by carol"})
+		first.admits("dave", roles(admin+node))
+		after(100 * time.Millisecond)
+		first.admits("eve", roles(admin))
+		after(500 * time.Millisecond)
+		want(t, "by the leader, at once", first.log(t)[4:], []string{"5 admitted by dave", "6 admitted by eve"})
+	})
+}
+
 // Whose replica has lost count may have been asked: that is told with the bypass.
 func TestLostCount(t *testing.T) {
 	t.Parallel()

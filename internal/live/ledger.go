@@ -139,6 +139,19 @@ func (l *ledger) undecided() (list []*sighting) {
 	return list
 }
 
+// same is when the same change was stored before, as far as it is remembered; zero: it was not.
+func (l *ledger) same(s *sighting) (at time.Time) {
+	for _, other := range l.list {
+		if other == s {
+			break
+		}
+		if other.before == s.before && other.hash == s.hash {
+			at = other.at
+		}
+	}
+	return at
+}
+
 // run are the newest contents that nobody has admitted as far as is known, the oldest first: each followed
 // the one before, which this process has seen.
 func (l *ledger) run() []*sighting {
