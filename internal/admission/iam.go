@@ -77,9 +77,5 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 // unasked is the answer about principals that the Directory has none about.
 func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
 	h.recorder.Unasked(len(principals))
-	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(principals))}
-	for _, arn := range principals {
-		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: why}
-	}
-	return known
+	return validate.NothingKnown(principals, why)
 }

@@ -37,11 +37,11 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Long: `Put a version of aws-auth back that awsauth-guard has kept.
 
 Without --to that is the newest version with another content than the live object that did not bypass
-the guard. Who gains and who loses what is shown first, and what the rules say of it as an edit of the live object. What they deny is
-not sent, unless --force gives a reason: it is set as the annotation awsauth-guard.io/break-glass, which
-the webhook honours from a member of overrides.groups. Then the edit goes through the API server and the
-webhook like any other; nothing is sent if somebody has changed aws-auth meanwhile. Only data and
-binaryData are put back.
+the guard. Who gains and who loses what is shown first, and what the rules say of it as an edit of the
+live object. What they deny is not sent, unless --force gives a reason: it is set as the annotation
+awsauth-guard.io/break-glass, which the webhook honours from a member of overrides.groups. Then the edit
+goes through the API server and the webhook like any other; nothing is sent if somebody has changed
+aws-auth meanwhile. Only data and binaryData are put back.
 
 The rules are those of --config, else of the guard's own configuration, if you may read it.
 

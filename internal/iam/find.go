@@ -62,14 +62,15 @@ func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	s.ended = c.now()
 	// IAM says it with 404 (API reference, GetRole, Errors); with another status somebody else does.
 	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && statusOf(err) == http.StatusNotFound {
-		return sighting{began: s.began, ended: s.ended}
+		return s
 	}
 	if err != nil {
-		return sighting{began: s.began, ended: s.ended, problem: problemOf(err)}
+		s.problem = problemOf(err)
+		return s
 	}
 	found, err := awsauth.ParseARN(s.arn)
 	if err != nil || found.Account != p.Account || found.IsRole() != p.IsRole() || !strings.EqualFold(found.Name(), name) {
-		return sighting{began: s.began, ended: s.ended, problem: &problem{reason: reasonGarbage}}
+		s.arn, s.id, s.problem = "", "", &problem{reason: reasonGarbage}
 	}
 	return s
 }

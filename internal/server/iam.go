@@ -46,11 +46,7 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 // nothingKnown is the answer where AWS cannot be asked at all.
 func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
 	d.recorder.Unasked(len(principals))
-	known := validate.IAM{Principals: make(map[string]validate.Lookup, len(principals))}
-	for _, arn := range principals {
-		known.Principals[arn.String()] = validate.Lookup{Existence: validate.Unknown, Reason: "the AWS configuration of the guard cannot be used"}
-	}
-	return known
+	return validate.NothingKnown(principals, "the AWS configuration of the guard cannot be used")
 }
 
 // get returns the client for the accounts, or nil after a line in the log.

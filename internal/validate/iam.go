@@ -1,5 +1,7 @@
 package validate
 
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
 // Existence says whether IAM has a principal.
 type Existence string
 
@@ -28,4 +30,13 @@ type IAM struct {
 	Partition string
 	// Principals holds the answers by ARN, as [awsauth.ARN.String] writes it.
 	Principals map[string]Lookup
+}
+
+// NothingKnown is the answer about principals where nobody could be asked: each is Unknown for one reason.
+func NothingKnown(principals []awsauth.ARN, reason string) IAM {
+	known := IAM{Principals: make(map[string]Lookup, len(principals))}
+	for _, arn := range principals {
+		known.Principals[arn.String()] = Lookup{Existence: Unknown, Reason: reason}
+	}
+	return known
 }
