@@ -17,6 +17,9 @@ type AccessChange struct {
 	Gained, Lost []string
 	// New and Gone: the principal could not log in before, or can no longer.
 	New, Gone bool
+	// InstancesOnly: the principal's callers could log in before, and now the authenticator can render the
+	// entries for EC2 instances only.
+	InstancesOnly bool
 }
 
 // DiffAccess compares who gets in: principals in the order of the old version, then those that are
@@ -49,6 +52,7 @@ func DiffAccess(before, after *Map) []AccessChange {
 
 func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs bool) {
 	c = AccessChange{ARN: arn, Before: before, After: after, New: len(before) == 0, Gone: len(after) == 0}
+	c.InstancesOnly = len(after) > 0 && slices.ContainsFunc(before, admitsAll) && !slices.ContainsFunc(after, admitsAll)
 	if len(before) == 1 && len(after) == 1 && before[0].SameAccess(after[0]) {
 		return c, false
 	}
@@ -68,6 +72,8 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 	same := len(before) == len(after) && slices.EqualFunc(before, after, (*Entry).SameAccess)
 	return c, !same
 }
+
+func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
 // share is the part of the entries that give a group, from 0 to 1.
 func share(entries []*Entry, group string) float64 {

@@ -107,37 +107,6 @@ func TestPrincipals(t *testing.T) {
 	}
 }
 
-func TestGivesLogin(t *testing.T) {
-	caller := awsauth.Caller{AccountID: "111122223333", SessionName: "alice@example.com", AccessKeyID: "ASIAEXAMPLE"}
-	for template, want := range map[string]string{
-		"plain":                         "plain",
-		"{{SessionName}}":               "alice-example.com",
-		"{{SessionNameRaw}}":            "alice@example.com",
-		"x:{{AccountID}}:{{AccountID}}": "x:111122223333:111122223333",
-		"{{AccessKeyID}}":               "ASIAEXAMPLE",
-		"{{ SessionName }}":             "{{ SessionName }}",
-		"{{sessionname}}":               "{{sessionname}}",
-		"a:{{EC2PrivateDNSName}}:b":     "a:ip-10-0-0-1.ec2.internal:b",
-	} {
-		e := awsauth.Entry{Username: template, Groups: []string{"b", "g:{{AccountID}}", "b"}}
-		if !e.GivesLogin(caller, want, []string{"g:111122223333", "b"}) {
-			t.Errorf("%s does not give %s", template, want)
-		}
-		if e.GivesLogin(caller, want+"x", []string{"g:111122223333", "b"}) && !e.OnlyInstances() {
-			t.Errorf("%s gives %sx", template, want)
-		}
-		if e.GivesLogin(caller, want, []string{"b"}) {
-			t.Errorf("%s gives other groups", template)
-		}
-	}
-	node := awsauth.Entry{Username: "a:{{EC2PrivateDNSName}}"}
-	for _, username := range []string{"a:", "b:x", ""} {
-		if node.GivesLogin(caller, username, nil) {
-			t.Errorf("%s gives %q", node.Username, username)
-		}
-	}
-}
-
 func TestLoadIgnoresOtherKeys(t *testing.T) {
 	entry := `[{rolearn: "` + account + `role/a", username: a}]`
 	o := &awsauth.Object{Data: map[string]string{"maproles": entry, "MapRoles": entry, "map_roles": entry}, BinaryData: []string{"mapRoles"}}

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -61,10 +60,6 @@ func requester(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// instanceSession is the name of a session that an EC2 instance has (aws-iam-authenticator
-// v0.7.18, pkg/server/server.go, instanceIDPattern).
-var instanceSession = regexp.MustCompile(`^i-(\w{8}|\w{17})$`)
-
 // reasons explains the answer for the caller, beyond what its fields say.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	var list []string
@@ -84,7 +79,7 @@ func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 		for _, miss := range o.NearMisses(r.CanonicalARN) {
 			add(miss.String())
 		}
-	case r.Matches[0].OnlyInstances() && !instanceSession.MatchString(c.session):
+	case !r.Matches[0].Admits(awsauth.Caller{SessionName: c.session}):
 		add(fmt.Sprintf("%s renders {{EC2PrivateDNSName}}, so that the authenticator refuses everybody but EC2 instances", r.Matches[0].Path()))
 	}
 	return list

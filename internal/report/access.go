@@ -52,6 +52,9 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	if changeOf(c) != changed {
 		return
 	}
+	if c.InstancesOnly {
+		b.WriteString("    only EC2 instances can log in by it now, because of {{EC2PrivateDNSName}}\n")
+	}
 	for _, l := range []struct {
 		name   string
 		groups []string

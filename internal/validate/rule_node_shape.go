@@ -30,7 +30,7 @@ func checkNodeShape(p *Pass) {
 			continue // missing-arn and empty-username report these
 		}
 		p.checkNodeGroups(m)
-		if arn, err := m.Entry.Principal(); err == nil && !hasSessions(arn) && m.Entry.OnlyInstances() {
+		if !m.Entry.HasSessions() && m.Entry.OnlyInstances() {
 			at := m.Username
 			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
 				at = m.Groups[i]

@@ -32,14 +32,8 @@ var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionName
 // withoutSession is the username of the entry; for a principal without sessions (users, root and
 // federated users) without the templates that are empty for it.
 func withoutSession(e *awsauth.Entry) string {
-	if arn, err := e.Principal(); err == nil && !hasSessions(arn) {
+	if !e.HasSessions() {
 		return sessionTemplates.Replace(e.Username)
 	}
 	return e.Username
-}
-
-// hasSessions reports whether an ARN is that of a role, or of one of its sessions, which assumed-role-arn reports.
-func hasSessions(arn awsauth.ARN) bool {
-	_, session := arn.SessionRole()
-	return arn.IsRole() || session
 }
