@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -65,6 +66,9 @@ type Options struct {
 	// Restores reports whether the guard may put back what was lost. Then what it writes itself is judged as in
 	// mode warn: against what is stored, the faults of the version before are new ones. The default is that it does not.
 	Restores func() bool
+	// Replaced returns the versions that were stored a short time ago, the newest first. The default is that
+	// none are known.
+	Replaced func(now time.Time) []*awsauth.Object
 	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
@@ -83,6 +87,7 @@ type Handler struct {
 	journal   Journal
 	self      func() string
 	restores  func() bool
+	replaced  func(time.Time) []*awsauth.Object
 	directory Directory
 	// They hold an element for every review that waits for the directory.
 	waiting, waitingLarge chan struct{}
@@ -90,7 +95,7 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self, restores: o.Restores}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self, restores: o.Restores, replaced: o.Replaced}
 	if h.journal == nil {
 		h.journal = forgetful{}
 	}
@@ -99,6 +104,9 @@ func New(o Options) *Handler {
 	}
 	if h.restores == nil {
 		h.restores = func() bool { return false }
+	}
+	if h.replaced == nil {
+		h.replaced = func(time.Time) []*awsauth.Object { return nil }
 	}
 	if h.policy == nil {
 		h.policy = func() validate.Policy { return validate.Policy{} }

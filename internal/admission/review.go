@@ -88,6 +88,7 @@ func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.Admissio
 		New:       after.object(),
 		Requester: requester(req),
 		Now:       now,
+		Replaced:  h.replaced(now),
 	}
 	inUse := policy()
 	if h.putsBack(req) {

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ type Change struct {
 	Now time.Time
 	// IAM is what IAM knows of the changed principals; see [Reading].
 	IAM IAM
+	// Replaced are versions that the old one has recently replaced, the newest first. The API server caches
+	// token reviews, so that a requester may still be logged in by an entry of one of them.
+	Replaced []*awsauth.Object
 }
 
 // sets returns the value of an annotation if this change sets or changes it.
@@ -78,13 +82,27 @@ func (r Requester) ARN() string {
 	return r.extra("arn")
 }
 
-// caller is what templates are rendered with for the requester.
+// caller is what templates are rendered with for the requester. Where the request does not carry the
+// name of a role's session, it is that in the session's ARN, or not known.
 func (r Requester) caller() awsauth.Caller {
-	return awsauth.Caller{
+	c := awsauth.Caller{
 		AccountID:   awsauth.AccountOf(r.ARN()),
 		SessionName: r.extra("sessionName"),
 		AccessKeyID: r.extra("accessKeyId"),
 	}
+	if c.SessionName != "" {
+		return c
+	}
+	if arn, err := awsauth.ParseARN(r.extra("arn")); err == nil {
+		if _, ok := arn.SessionRole(); ok {
+			c.SessionName = arn.Name()
+		}
+	}
+	if arn, err := awsauth.ParseARN(r.ARN()); err == nil && c.SessionName == "" {
+		_, session := arn.SessionRole()
+		c.SessionUnknown = session || arn.IsRole()
+	}
+	return c
 }
 
 // Policy is what the operator wants protected. The zero Policy protects nobody by name and
@@ -101,6 +119,9 @@ type Policy struct {
 	AccessEntries []string
 	// OverrideGroups are the groups whose members may break the glass; none means system:masters.
 	OverrideGroups []string
+	// BypassGroup is the group whose members the API server does not ask the guard about; empty means
+	// [DefaultBypassGroup].
+	BypassGroup string
 	// IAMMode says what becomes of a changed principal that IAM does not have: Deny refuses the change, Warn
 	// warns, and Off or nothing does not ask.
 	IAMMode Severity
@@ -133,6 +154,11 @@ type Protected struct {
 func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
 
 func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
+
+// DefaultBypassGroup is the bypass group of the chart.
+const DefaultBypassGroup = "awsauth-guard:bypass"
+
+func (p Policy) bypassGroup() string { return cmp.Or(p.BypassGroup, DefaultBypassGroup) }
 
 func orMasters(groups []string) []string {
 	if len(groups) == 0 {

@@ -1,7 +1,9 @@
 package validate
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -12,71 +14,131 @@ var selfLockout = &Rule{
 	Scope:    OfChange,
 	Title:    "the requester would lose their own access",
 	Doc: `
-The person or tool that makes the change logs in through an entry of aws-auth, and after the change
-that entry is gone or gives no admin group any more: they could not take the change back.
+The requester, a person or a tool, logs in through an entry of aws-auth. After the change no entry lets
+them in, or their entry gives no admin group any more, so that they could not take the change back. This
+is refused.
 
-Let somebody else with access make this change, or keep your own entry. Whoever logs in another
-way, such as the cluster's creator, through an access entry or with a certificate, is not
-concerned.`,
+A change after which the requester's next login has another username or other groups is a warning:
+RBAC may bind the old ones, and with them the right to edit aws-auth. The API server caches logins for
+minutes, so that the requester notices it later.
+
+Let another admin make this change, or keep your own entry. The rule does not concern requesters who log
+in another way, such as the cluster's creator, by an access entry or with a certificate.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
 	Check:  checkSelfLockout,
 }
 
 func checkSelfLockout(p *Pass) {
-	arn := p.Change.Requester.ARN()
+	requester := p.Change.Requester
+	arn, caller := requester.ARN(), requester.caller()
 	if arn == "" || p.hasAccessEntry(arn) {
-		return // not logged in through the authenticator
+		return // not logged in through the authenticator, or able to log in without aws-auth
 	}
-	before := p.Old.Resolve(arn)
-	used := p.usedBy(before)
-	if !before.Mapped || (len(before.Matches) > 0 && len(used) == 0) || (len(before.Matches) == 0 && !p.isAccountLogin(before)) {
+	stored, after := p.Old.Resolve(arn), p.New.Resolve(arn)
+	used, ok := p.entriesUsed(arn, stored)
+	if !stored.Mapped || !ok {
 		return // logged in another way: by an access entry, or as the cluster's creator
 	}
-	after := p.New.Resolve(arn)
-	hint := "keep your own entry, or let somebody else make this change"
-	if !after.Mapped || lostToInstances(before.Matches, after.Matches) {
-		_, why := p.explain(after, false)
+	hint := "keep your own entry, or let another admin make this change"
+	if admission(after, caller) < admission(stored, caller) {
+		_, why := p.explain(after, caller.IsInstance())
 		if !after.Mapped && p.Change.Operation != Delete {
-			hint = p.remedy(hint, before.Source, before.CanonicalARN)
+			hint = p.remedy(hint, stored.Source, stored.CanonicalARN)
 		}
-		p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and could not log in again: %s", before.CanonicalARN, why)
+		p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and could not log in again: %s", stored.CanonicalARN, why)
 		return
 	}
 	for _, group := range p.Policy.adminGroups() {
-		gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
+		gives := func(e *awsauth.Entry) bool { return e.Admits(caller) && e.GivesTo(caller, group) }
 		// Where the answer was random before, it may stay so.
-		if had := min(certaintyOf(used, gives), certaintyOf(before.Matches, gives)); certaintyOf(after.Matches, gives) < had {
-			p.Reportf(p.lockoutPlace(before, after), hint, "you are logged in as %q and would lose the group %s", before.CanonicalARN, group)
+		if had := min(certaintyOf(used, gives), certaintyOf(stored.Matches, gives)); certaintyOf(after.Matches, gives) < had {
+			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
 		}
+	}
+	if len(p.findings) == 0 {
+		p.warnOfNextLogin(stored, after, caller)
 	}
 }
 
-// usedBy returns the entries that give the requester the username and the groups they have.
-func (p *Pass) usedBy(r awsauth.Resolution) []*awsauth.Entry {
-	caller, groups := p.Change.Requester.caller(), p.Change.Requester.loginGroups()
-	var used []*awsauth.Entry
-	for _, e := range r.Matches {
-		if e.GivesLogin(caller, p.Change.Requester.Username, groups) {
+// entriesUsed returns the entries by which the requester can have logged in, given the answer for them
+// in the stored version. It answers false where they logged in another way. A requester may be logged in by
+// an entry of a version that has been replaced since; mapAccounts has no entries.
+func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
+	requester := p.Change.Requester
+	if used, ok = requester.loggedInBy(stored); ok {
+		return used, true
+	}
+	for _, replaced := range p.Change.Replaced {
+		if used, ok = requester.loggedInBy(replaced.Load().Resolve(arn)); ok {
+			return used, true
+		}
+	}
+	return nil, false
+}
+
+// loggedInBy returns those of the matching entries that give the requester the username and the groups
+// that they have, and reports whether the answer explains the requester's login.
+func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
+	if answer.Mapped && len(answer.Matches) == 0 { // by mapAccounts, which gives no groups
+		groups := slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == awsauth.AuthenticatedGroup })
+		return nil, r.Username == answer.Username && len(groups) == 0
+	}
+	caller := r.caller()
+	for _, e := range answer.Matches {
+		if e.GivesLogin(caller, r.Username, r.Groups) {
 			used = append(used, e)
 		}
 	}
-	return used
+	return used, len(used) > 0
 }
 
-// isAccountLogin reports whether the requester logs in through mapAccounts.
-func (p *Pass) isAccountLogin(r awsauth.Resolution) bool {
-	return p.Change.Requester.Username == r.Username && len(p.Change.Requester.loginGroups()) == 0
+// admission says how certainly the authenticator lets a caller in, given its answer for them.
+func admission(answer awsauth.Resolution, caller awsauth.Caller) certainty {
+	if answer.Mapped && len(answer.Matches) == 0 {
+		return always // by mapAccounts, which has no templates
+	}
+	return certaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
 }
 
-// loginGroups are the groups that the login gave; the API server adds system:authenticated.
-func (r Requester) loginGroups() []string {
-	return slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == "system:authenticated" })
+// warnOfNextLogin reports that the requester's next login has another username or other groups than
+// the stored version gives them.
+func (p *Pass) warnOfNextLogin(stored, after awsauth.Resolution, caller awsauth.Caller) {
+	was := loginsOf(stored, caller)
+	known := make(map[string]bool, len(was))
+	for _, l := range was {
+		known[l.String()] = true
+	}
+	for _, l := range loginsOf(after, caller) {
+		if !known[l.String()] {
+			p.Warnf(p.lockoutPlace(stored, after), "check that RBAC gives the next login the rights that you need, or let another admin make this change",
+				"you are logged in as %q, and your next login would be %s instead of %s", stored.CanonicalARN, l.String(), was[0].String())
+			return
+		}
+	}
 }
 
-// lostToInstances reports whether entries that let in instances only, which refuses a person, answer
-// more often than before.
-func lostToInstances(before, after []*awsauth.Entry) bool {
-	return certaintyOf(after, (*awsauth.Entry).OnlyInstances) > certaintyOf(before, (*awsauth.Entry).OnlyInstances)
+// login is what the API server learns of a caller.
+type login struct {
+	username string
+	groups   []string // sorted, each once, without system:authenticated
+}
+
+func (l login) String() string {
+	return fmt.Sprintf("%q with the groups [%s]", l.username, strings.Join(l.groups, ", "))
+}
+
+// loginsOf returns the logins that the authenticator's answer gives a caller, at least one where the caller
+// is mapped.
+func loginsOf(answer awsauth.Resolution, caller awsauth.Caller) (logins []login) {
+	if answer.Mapped && len(answer.Matches) == 0 {
+		return []login{{username: answer.Username}}
+	}
+	for _, e := range answer.Matches {
+		groups := slices.DeleteFunc(e.RenderedGroups(caller), func(g string) bool { return g == awsauth.AuthenticatedGroup })
+		slices.Sort(groups)
+		logins = append(logins, login{e.RenderedUsername(caller), slices.Compact(groups)})
+	}
+	return logins
 }
 
 func (p *Pass) lockoutPlace(before, after awsauth.Resolution) locator {

@@ -2,8 +2,9 @@
 // tests and the efficacy table start from.
 //
 // A case is a txtar file: a comment on the mistake, and the sections aws-auth.yaml (the object
-// after the change; none for a deletion), old.yaml (before it), facts (who does what, under which
-// policy) and want (the findings, written by UPDATE_GOLDEN=1).
+// after the change; none for a deletion), old.yaml (before it), replaced.yaml (the version that old.yaml
+// has replaced), facts (who does what, under which policy) and want (the findings, written by
+// UPDATE_GOLDEN=1).
 package rulecase
 
 import (
@@ -22,10 +23,11 @@ import (
 
 // The sections of a case.
 const (
-	newObject = "aws-auth.yaml"
-	oldObject = "old.yaml"
-	factsName = "facts"
-	wantName  = "want"
+	newObject      = "aws-auth.yaml"
+	oldObject      = "old.yaml"
+	replacedObject = "replaced.yaml"
+	factsName      = "facts"
+	wantName       = "want"
 )
 
 // Case is one change, with all that the guard knows of it.
@@ -103,7 +105,7 @@ func Read(file string) (*Case, error) {
 
 func (c *Case) read() error {
 	for _, f := range c.archive.Files {
-		if !slices.Contains([]string{newObject, oldObject, factsName, wantName}, f.Name) {
+		if !slices.Contains([]string{newObject, oldObject, replacedObject, factsName, wantName}, f.Name) {
 			return fmt.Errorf("unknown section %s", f.Name)
 		}
 	}
@@ -123,6 +125,13 @@ func (c *Case) read() error {
 	if c.Change.New, err = c.object(newObject); err != nil {
 		return err
 	}
+	replaced, err := c.object(replacedObject)
+	if err != nil {
+		return err
+	}
+	if replaced != nil {
+		c.Change.Replaced = []*awsauth.Object{replaced}
+	}
 	if c.Change.Operation == validate.Document && c.Change.Old != nil {
 		c.Change.Operation = validate.Update
 	}
@@ -134,7 +143,7 @@ var visible = strings.NewReplacer("<TAB>", "\t", "<NBSP>", "\u00a0", "<CR>", "\r
 
 // object reads the one aws-auth of a section.
 func (c *Case) object(name string) (*awsauth.Object, error) {
-	data := c.Manifest(name == oldObject)
+	data := c.manifest(name)
 	if data == nil {
 		return nil, nil
 	}
@@ -147,10 +156,13 @@ func (c *Case) object(name string) (*awsauth.Object, error) {
 
 // Manifest is the text of the object after the change, or before it; nil if there is none.
 func (c *Case) Manifest(before bool) []byte {
-	name := newObject
 	if before {
-		name = oldObject
+		return c.manifest(oldObject)
 	}
+	return c.manifest(newObject)
+}
+
+func (c *Case) manifest(name string) []byte {
 	data := c.section(name)
 	if data == nil {
 		return nil
