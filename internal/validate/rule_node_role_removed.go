@@ -16,27 +16,41 @@ var nodeRoleRemoved = &Rule{
 	Doc: `
 Nodes log in through the entry of their role, with the group system:nodes and a username that begins
 with system:node:. Without it running nodes turn NotReady and new ones do not join. Tools that
-write the whole map remove the roles that EKS or another tool has added.
+write the whole map remove the roles that EKS or another tool has added. The same happens where the
+authenticator can't render the entry for the sessions of these nodes: {{EC2PrivateDNSName}} in a group
+of a Fargate role makes it refuse every Fargate node.
+
+Nodes of some kinds need a group more: kube-proxy on Windows needs eks:kube-proxy-windows, kube-proxy on
+Fargate needs system:node-proxier, and nodes that bootstrap need system:bootstrappers. A node role that
+loses one of these groups draws a warning. Where it is the last node role with one of the two groups of
+kube-proxy, the change is refused.
 
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
 system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
 annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.`,
-	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; terraform-aws-eks#624, #1786, #2289",
+	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; EKS user guide, \"Enable Windows support\"; terraform-aws-eks#624, #1786, #2289; containers-roadmap#1977",
 	Check:  checkNodeRoleRemoved,
 }
 
 func checkNodeRoleRemoved(p *Pass) {
 	allowed, used := p.Change.allowedRemovals(), make(map[string]bool)
+	given := nodeGroups(p.New)
 	for _, principal := range p.Old.Principals() {
 		before := certaintyOf(principal.Matches, isNode)
 		sameNode := func(e *awsauth.Entry) bool {
-			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool { return was.Username == e.Username })
+			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool {
+				return was.Username == e.Username && (was.OnlyInstances() || !e.OnlyInstances())
+			})
 		}
 		if p.hasAccessEntry(principal.ARN) {
 			continue
 		}
 		matches := p.New.MatchesOf(principal.ARN)
-		if before == never || certaintyOf(matches, sameNode) >= before {
+		if before == never {
+			continue
+		}
+		if certaintyOf(matches, sameNode) >= before {
+			p.checkNodeKind(principal, matches, given, allowed, used)
 			continue
 		}
 		if _, ok := allowed[awsauth.PrincipalKey(principal.ARN)]; ok {
@@ -57,9 +71,13 @@ func checkNodeRoleRemoved(p *Pass) {
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
 			continue
 		}
-		p.Reportf(p.Doc.EntryAt(p.New.Resolve(matches[0].ARN)),
+		problem := "does not make the same nodes"
+		if !slices.ContainsFunc(principal.Matches, (*awsauth.Entry).OnlyInstances) && slices.ContainsFunc(matches, (*awsauth.Entry).OnlyInstances) {
+			problem = "lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
+		}
+		p.Reportf(p.entryPlace(matches[0]),
 			"keep username: "+principal.Matches[0].Username+" and the groups ["+strings.Join(principal.Matches[0].Groups, ", ")+"]",
-			"the node role %q would keep an entry that does not make the same nodes, and they would turn NotReady", principal.ARN)
+			"the node role %q would keep an entry that %s, and its nodes would turn NotReady", principal.ARN, problem)
 	}
 	for _, key := range slices.Sorted(maps.Keys(allowed)) {
 		if !used[key] {
@@ -67,6 +85,55 @@ func checkNodeRoleRemoved(p *Pass) {
 		}
 	}
 	p.warnOfPathsRemoved()
+}
+
+// kindGroups are the groups that nodes of one kind need beside system:nodes: kube-proxy on Windows (EKS
+// user guide, "Enable Windows support"), kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution
+// IAM role"), and nodes that ask for their first certificate (Kubernetes documentation, "TLS
+// bootstrapping"). EKS nodes log in by IAM and do without the last one.
+var kindGroups = []struct {
+	name     string
+	required bool // without any role that gives it, the nodes of this kind have no network
+}{{"eks:kube-proxy-windows", true}, {"system:node-proxier", true}, {"system:bootstrappers", false}}
+
+// nodeGroups returns those of kindGroups that at least one node role certainly gets.
+func nodeGroups(m *awsauth.Map) map[string]bool {
+	given := make(map[string]bool)
+	for _, role := range m.Principals() {
+		for _, group := range kindGroups {
+			if !given[group.name] && certaintyOf(role.Matches, givesNodes(group.name)) == always {
+				given[group.name] = true
+			}
+		}
+	}
+	return given
+}
+
+func givesNodes(group string) func(*awsauth.Entry) bool {
+	return func(e *awsauth.Entry) bool { return isNode(e) && e.Gives(group) }
+}
+
+// checkNodeKind reports that a node role, which stays one, loses a group that nodes of its kind need. Given are
+// the groups that a node role still gets.
+func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
+	for _, group := range kindGroups {
+		gives := givesNodes(group.name)
+		if certaintyOf(matches, gives) >= certaintyOf(role.Matches, gives) {
+			continue
+		}
+		key := awsauth.PrincipalKey(role.ARN)
+		if _, ok := allowed[key]; ok {
+			p.override(AllowRemoval, role.ARN)
+			used[key] = true
+			continue
+		}
+		hint := "keep the group " + group.name
+		if group.required && !given[group.name] {
+			p.Reportf(p.entryPlace(matches[0]), hint, "the node role %q is the last one with the group %s, and would lose it", role.ARN, group.name)
+			continue
+		}
+		p.Warnf(p.entryPlace(matches[0]), hint, "the node role %q would lose the group %s, which nodes of its kind need", role.ARN, group.name)
+	}
 }
 
 // warnOfPathsRemoved reports entries of nodes that go and never matched, because of the path in their
