@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,15 +18,27 @@ Before the change at least one person could log in through aws-auth with an admi
 system:masters, and after it nobody can. Then only the cluster's creator, an access entry or AWS
 support can repair aws-auth.
 
+An admin does not count whose ARN is of another partition, or of another account, than all entries of the
+stored version: a mistyped account id looks like this, and no principal of another partition can log in to the
+cluster. Where admins move to another account, add the new entry first, and remove the old one in a
+second change.
+
 Keep one entry with an admin group, or create an access entry for an administrator first.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with a ConfigMap\"; containers-roadmap#1209",
 	Check:  checkLastAdmin,
 }
 
 func checkLastAdmin(p *Pass) {
-	before, was := p.admins(p.Old)
-	_, is := p.admins(p.New)
+	before, was := p.admins(p.Old.Principals())
+	home := homeOf(p.Old)
+	after := p.New.Principals()
+	_, is := p.admins(slices.DeleteFunc(slices.Clone(after), home.isForeign))
 	if is >= was || slices.ContainsFunc(before, p.hasAccessEntry) {
+		return
+	}
+	if foreign, _ := p.admins(after); is == never && len(foreign) > 0 {
+		p.Reportf(p.entryPlace(p.New.MatchesOf(foreign[0])[0]), "correct the ARN, or add the entry in one change and remove the old admin in a later one",
+			"%q would be the only admin, and every stored entry is of %s; before it was %s", foreign[0], home, listed(before))
 		return
 	}
 	how := ""
@@ -41,10 +54,54 @@ func checkLastAdmin(p *Pass) {
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 
-// admins returns the ARNs of the principals that get an admin group, if only at random, and how
+// home is the partition and the account that the entries of a version have in common. A field is empty
+// where they have several or none.
+type home struct{ partition, account string }
+
+// homeOf returns what all principals of a version have in common. An account in mapAccounts counts.
+func homeOf(m *awsauth.Map) home {
+	partitions, accounts := make(map[string]bool), make(map[string]bool)
+	for _, list := range [][]awsauth.Entry{m.Roles, m.Users} {
+		for i := range list {
+			if arn, err := list[i].Principal(); err == nil && list[i].ARN != "" && list[i].Dropped == "" {
+				partitions[arn.Partition], accounts[arn.Account] = true, true
+			}
+		}
+	}
+	for _, account := range m.AllowedAccounts() {
+		accounts[account] = true
+	}
+	return home{only(partitions), only(accounts)}
+}
+
+// only returns the one element of a set, or nothing where it has several or none.
+func only(set map[string]bool) string {
+	if len(set) != 1 {
+		return ""
+	}
+	return slices.Collect(maps.Keys(set))[0]
+}
+
+// isForeign reports whether a principal is of another partition or account.
+func (h home) isForeign(principal awsauth.Principal) bool {
+	arn, err := principal.Matches[0].Principal()
+	return err == nil && (h.partition != "" && arn.Partition != h.partition || h.account != "" && arn.Account != h.account)
+}
+
+func (h home) String() string {
+	switch {
+	case h.account == "":
+		return "the partition " + h.partition
+	case h.partition == "":
+		return "the account " + h.account
+	}
+	return "the partition " + h.partition + " and the account " + h.account
+}
+
+// admins returns the ARNs of those of the principals that get an admin group, if only at random, and how
 // certain that is for the most certain of them.
-func (p *Pass) admins(m *awsauth.Map) (arns []string, most certainty) {
-	for _, principal := range m.Principals() {
+func (p *Pass) admins(principals []awsauth.Principal) (arns []string, most certainty) {
+	for _, principal := range principals {
 		if c := certaintyOf(principal.Matches, p.Policy.isAdmin); c > never {
 			arns = append(arns, principal.ARN)
 			most = max(most, c)

@@ -61,8 +61,8 @@ func (p *Pass) repairs() bool {
 	if p.Change.Operation == Document {
 		return false
 	}
-	_, was := p.admins(p.Old)
-	_, is := p.admins(p.New)
+	_, was := p.admins(p.Old.Principals())
+	_, is := p.admins(p.New.Principals())
 	if was == never && is > never || !hasNodes(p.Old) && hasNodes(p.New) {
 		return true
 	}
