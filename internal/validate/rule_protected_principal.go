@@ -19,6 +19,9 @@ administrators. What counts is what the authenticator answers for them, not what
 entry that is removed, commented out, shadowed by a later one, moved behind ---, or whose ARN, keys
 or groups are written so that they are not read gives nothing.
 
+The group system:authenticated, which every login has, stands for being able to log in at all. An account
+in mapAccounts is enough for it.
+
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
 	Check:  checkProtectedPrincipal,
@@ -42,6 +45,9 @@ func checkProtectedPrincipal(p *Pass) {
 		}
 		at, why := p.explain(after, protected.isNode())
 		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
+		if !slices.ContainsFunc(protected.Groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
+			hint = "keep an entry for " + protected.ARN
+		}
 		if len(lost) > 0 && !after.Mapped && p.Change.Operation != Delete {
 			hint = p.remedy(hint, before.Source, protected.ARN)
 		}
@@ -65,6 +71,9 @@ func checkProtectedPrincipal(p *Pass) {
 // gets says how often the authenticator's answer gives the principal a group. An entry for EC2
 // instances gives a person nothing; it counts for a principal that is protected as a node.
 func (pr Protected) gets(r awsauth.Resolution, group string) certainty {
+	if group == awsauth.AuthenticatedGroup && r.Mapped && len(r.Matches) == 0 {
+		return always // by mapAccounts, which has no templates
+	}
 	return certaintyOf(r.Matches, func(e *awsauth.Entry) bool {
 		return (pr.isNode() || !e.OnlyInstances()) && e.Gives(group)
 	})
@@ -91,6 +100,9 @@ func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string)
 }
 
 func groupList(groups []string) string {
+	if len(groups) == 1 && groups[0] == awsauth.AuthenticatedGroup {
+		return "its login"
+	}
 	if len(groups) == 1 {
 		return "the group " + groups[0]
 	}
