@@ -16,6 +16,8 @@ type configuration struct {
 	file     *config.File // nil where there is none
 	recorder *metrics.Recorder
 	log      *slog.Logger
+	// bypassGroup is the group whose members the API server does not ask the webhook about.
+	bypassGroup string
 
 	used    func() // is called when another configuration is in use; may be nil
 	inUse   atomic.Pointer[generation]
@@ -30,8 +32,8 @@ type generation struct {
 }
 
 // newConfiguration reads the file, if there is one. The process does not start with a wrong one.
-func newConfiguration(path string, recorder *metrics.Recorder, log *slog.Logger) (*configuration, error) {
-	c := &configuration{recorder: recorder, log: log}
+func newConfiguration(path, bypassGroup string, recorder *metrics.Recorder, log *slog.Logger) (*configuration, error) {
+	c := &configuration{recorder: recorder, log: log, bypassGroup: bypassGroup}
 	cfg := config.Default()
 	if path != "" {
 		c.file = &config.File{Path: path}
@@ -45,7 +47,9 @@ func newConfiguration(path string, recorder *metrics.Recorder, log *slog.Logger)
 }
 
 func (c *configuration) use(number int, cfg *config.Config) {
-	c.inUse.Store(&generation{number, cfg, cfg.Policy()})
+	policy := cfg.Policy()
+	policy.BypassGroup = c.bypassGroup
+	c.inUse.Store(&generation{number, cfg, policy})
 	c.refused.Store(false)
 	c.recorder.ConfigInUse(number)
 }

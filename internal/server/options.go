@@ -16,6 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
 	"github.com/awsauth-guard/awsauth-guard/internal/live"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // Options are the flags of the webhook.
@@ -82,7 +83,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist as must NAME-record; with it what is stored is watched. Without --cert-secret a Lease of this name elects the replica that writes")
 	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
-	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "with --state: the one `group` that a matchCondition of the webhook may leave out")
+	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members change aws-auth without the webhook: the one that a matchCondition of the webhook may leave out, and that bypass-grant lets no entry give")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: `file` that says how to reach the API server; without it, as a pod does")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
@@ -96,7 +97,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 // DefaultOptions returns the options of a command line without flags.
 func DefaultOptions() *Options {
 	return &Options{ //nolint:gosec // a group is no credential
-		BypassGroup:    "awsauth-guard:bypass",
+		BypassGroup:    validate.DefaultBypassGroup,
 		WebhookAddress: ":9443",
 		MetricsAddress: ":8080",
 		HealthAddress:  ":8081",

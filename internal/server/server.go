@@ -89,7 +89,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	setDefaultLoggers(log)
 	recorder := metrics.New(ruleIDs())
 	recorder.BuildInfo(version.String())
-	cfg, err := newConfiguration(o.ConfigFile, recorder, log)
+	cfg, err := newConfiguration(o.ConfigFile, o.BypassGroup, recorder, log)
 	if err != nil {
 		return err
 	}

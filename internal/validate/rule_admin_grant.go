@@ -47,9 +47,20 @@ func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Place {
 
 // couldGive reports whether a session's name makes a group of the entry this one.
 func couldGive(e *awsauth.Entry, group string) bool {
+	_, ok := sessionGiving(e, group)
+	return ok
+}
+
+// sessionGiving returns the name of a session that makes a group of the entry this one.
+func sessionGiving(e *awsauth.Entry, group string) (session string, ok bool) {
 	arn, err := e.Principal()
-	return err == nil && arn.IsRole() && slices.ContainsFunc(e.Groups, func(g string) bool {
-		_, ok := sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group)
-		return ok
-	})
+	if err != nil || !arn.IsRole() {
+		return "", false
+	}
+	for _, g := range e.Groups {
+		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok {
+			return session, true
+		}
+	}
+	return "", false
 }

@@ -42,6 +42,7 @@ func Rules() []*Rule {
 		massRemoval,
 		lostSection,
 		adminGrant,
+		bypassGrant,
 		foreignPartition,
 		principalMissing,
 		principalUnverified,
