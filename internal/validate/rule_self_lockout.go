@@ -18,7 +18,7 @@ The requester, a person or a tool, logs in through an entry of aws-auth. After t
 them in, or their entry gives no admin group any more, so that they could not take the change back. This
 is refused.
 
-A change after which the requester's next login has another username or other groups is a warning:
+A change after which the requester's next login has another username or lacks a group is a warning:
 RBAC may bind the old ones, and with them the right to edit aws-auth. The API server caches logins for
 minutes, so that the requester notices it later.
 
@@ -100,16 +100,17 @@ func admission(answer awsauth.Resolution, caller awsauth.Caller) certainty {
 	return certaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
 }
 
-// warnOfNextLogin reports that the requester's next login has another username or other groups than
-// the stored version gives them.
+// maxLogins bounds the logins of the stored version that a next login is compared with. There is more than
+// one only where the authenticator picks an entry at random.
+const maxLogins = 100
+
+// warnOfNextLogin reports that the requester's next login has another username than the stored version
+// gives them, or lacks one of its groups.
 func (p *Pass) warnOfNextLogin(stored, after awsauth.Resolution, caller awsauth.Caller) {
 	was := loginsOf(stored, caller)
-	known := make(map[string]bool, len(was))
-	for _, l := range was {
-		known[l.String()] = true
-	}
+	was = was[:min(len(was), maxLogins)]
 	for _, l := range loginsOf(after, caller) {
-		if !known[l.String()] {
+		if !slices.ContainsFunc(was, l.covers) {
 			p.Warnf(p.lockoutPlace(stored, after), "check that RBAC gives the next login the rights that you need, or let another admin make this change",
 				"you are logged in as %q, and your next login would be %s instead of %s", stored.CanonicalARN, l.String(), was[0].String())
 			return
@@ -125,6 +126,14 @@ type login struct {
 
 func (l login) String() string {
 	return fmt.Sprintf("%q with the groups [%s]", l.username, strings.Join(l.groups, ", "))
+}
+
+// covers reports whether the login has the username and all groups of another one.
+func (l login) covers(other login) bool {
+	return l.username == other.username && !slices.ContainsFunc(other.groups, func(g string) bool {
+		_, found := slices.BinarySearch(l.groups, g)
+		return !found
+	})
 }
 
 // loginsOf returns the logins that the authenticator's answer gives a caller, at least one where the caller

@@ -1,0 +1,82 @@
+package integration_test
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+)
+
+// loggedIn is a user as the authenticator describes them after a login by a role. The API server adds
+// system:authenticated itself, and writes the keys of extra in lower case under impersonation.
+func loggedIn(role, username string, groups ...string) rest.ImpersonationConfig {
+	return rest.ImpersonationConfig{
+		UserName: username,
+		Groups:   append(groups, "system:authenticated"),
+		Extra: map[string][]string{
+			"arn":          {"arn:aws:sts::111122223333:assumed-role/" + role + "/alice"},
+			"canonicalArn": {"arn:aws:iam::111122223333:role/" + role},
+			"sessionName":  {"alice"},
+			"accessKeyId":  {"ASIA0123456789ABCDEF"},
+		},
+	}
+}
+
+// entry is an element of mapRoles.
+func entry(role, username string, groups ...string) string {
+	return "- rolearn: arn:aws:iam::111122223333:role/" + role + "\n  username: " + username + "\n  groups: [\"" + strings.Join(groups, `", "`) + "\"]\n"
+}
+
+func TestLockoutsAreRefused(t *testing.T) {
+	fargate := entry("Fargate", "system:node:{{SessionName}}", "system:bootstrappers", "system:nodes", "system:node-proxier")
+	windows := entry("Windows", "system:node:{{EC2PrivateDNSName}}", "system:bootstrappers", "system:nodes", "eks:kube-proxy-windows")
+	me := func(groups ...string) string { return entry("Me", "me", groups...) }
+	for _, test := range []struct {
+		name       string
+		user       rest.ImpersonationConfig
+		start, end string // mapRoles behind the admin and the node
+		rules      string
+	}{
+		{"requester's entry lists system:authenticated", loggedIn("Me", "me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
+		{"requester's group is a template", loggedIn("Me", "me", "system:masters", "key-ASIA0123456789ABCDEF"), me("system:masters", "key-{{AccessKeyID}}"), "", "self-lockout"},
+		{"requester's new group needs an instance", loggedIn("Me", "me", "system:masters"), me("system:masters"), me("system:masters", "on-{{EC2PrivateDNSName}}"), "self-lockout"},
+		{"Fargate role gains a group that needs an instance", operator, fargate, strings.Replace(fargate, "]", `, "on-{{EC2PrivateDNSName}}"]`, 1), "node-role-removed"},
+		{"only Windows role loses the group of kube-proxy", operator, windows, strings.Replace(windows, `, "eks:kube-proxy-windows"`, "", 1), "node-role-removed"},
+		{"only Fargate role loses the group of kube-proxy", operator, fargate, strings.Replace(fargate, `, "system:node-proxier"`, "", 1), "node-role-removed"},
+		{"entry gives the bypass group", operator, "", entry("CI", "ci", "awsauth-guard:bypass"), "bypass-grant"},
+		{"session's name makes the bypass group", operator, "", entry("CI", "ci", "awsauth-guard:{{SessionName}}"), "bypass-grant"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store(t, base().with("mapRoles", admin+node+test.start))
+			wantRefused(t, update(t.Context(), as(t, test.user), base().with("mapRoles", admin+node+test.end)), test.rules)
+		})
+	}
+}
+
+func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
+	only := func(arn string) data { return data{"mapRoles": strings.ReplaceAll(admin, adminARN, arn) + node} }
+	c := as(t, operator)
+	other := "arn:aws:iam::111122223333:role/Other"
+	for _, foreign := range []string{"arn:aws-cn:iam::111122223333:role/Other", "arn:aws:iam::111122223334:role/Other"} {
+		store(t, only(other))
+		wantRefused(t, update(t.Context(), c, only(foreign)), "last-admin")
+	}
+	// In two steps the admins may move to another account.
+	moved := "arn:aws:iam::444455556666:role/Other"
+	store(t, only(other))
+	both := data{"mapRoles": only(other)["mapRoles"] + only(moved)["mapRoles"][:len(only(moved)["mapRoles"])-len(node)]}
+	// The fixture never had the protected principal, so that each change only warns of it.
+	wantAdmitted(t, c, update(t.Context(), c, both), "admin-grant", "protected-principal")
+	wantAdmitted(t, c, update(t.Context(), c, only(moved)), "protected-principal")
+}
+
+func TestRequesterIsToldThatTheNextLoginDiffers(t *testing.T) {
+	c := as(t, loggedIn("Me", "me", "system:masters", "editors"))
+	mine := entry("Me", "me", "system:masters", "editors")
+	for _, end := range []string{entry("Me", "you", "system:masters", "editors"), entry("Me", "me", "system:masters")} {
+		store(t, base().with("mapRoles", admin+node+mine))
+		wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", admin+node+end)), "self-lockout")
+	}
+	store(t, base().with("mapRoles", admin+node+mine))
+	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", strings.Replace(mine, "editors", `editors", "viewers`, 1)+admin+node+ci)))
+}
