@@ -21,10 +21,20 @@ type configMap struct {
 	Metadata   struct {
 		Name        string            `json:"name"`
 		Annotations map[string]string `json:"annotations"` // after decode ours only
+		// What decides how long the object stays.
+		Finalizers        []string         `json:"finalizers"`
+		OwnerReferences   []ownerReference `json:"ownerReferences"`
+		DeletionTimestamp *string          `json:"deletionTimestamp"`
 	} `json:"metadata"`
 	Data       map[string]string `json:"data"`
 	BinaryData map[string]string `json:"binaryData"` // still in base64: only the keys are read
 	Immutable  bool              `json:"immutable"`
+}
+
+type ownerReference struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	UID  string `json:"uid"`
 }
 
 // decode reads one of the two objects of a request; field is what errors call it.
@@ -46,10 +56,12 @@ func decode(field string, raw []byte) (*configMap, error) {
 	return &c, nil
 }
 
-// equal reports whether two ConfigMaps are the same to the authenticator and to the rules.
-func (c *configMap) equal(other *configMap) bool {
-	return c.Immutable == other.Immutable && maps.Equal(c.Data, other.Data) && maps.Equal(c.BinaryData, other.BinaryData) &&
-		maps.Equal(c.Metadata.Annotations, other.Metadata.Annotations)
+// equal reports whether two ConfigMaps are the same to the authenticator and to the rules. The later one is
+// never the same where it may hide bytes or is being deleted.
+func (c *configMap) equal(later *configMap) bool {
+	return later.object().SameContent(c.object()) && maps.Equal(c.BinaryData, later.BinaryData) &&
+		maps.Equal(c.Metadata.Annotations, later.Metadata.Annotations) &&
+		slices.Equal(c.Metadata.Finalizers, later.Metadata.Finalizers) && slices.Equal(c.Metadata.OwnerReferences, later.Metadata.OwnerReferences)
 }
 
 // object is the ConfigMap as the rules see it; nil stays nil.
@@ -57,12 +69,19 @@ func (c *configMap) object() *awsauth.Object {
 	if c == nil {
 		return nil
 	}
-	return &awsauth.Object{
+	o := &awsauth.Object{
 		Annotations: c.Metadata.Annotations,
 		Data:        c.Data,
 		BinaryData:  slices.Sorted(maps.Keys(c.BinaryData)),
 		Immutable:   c.Immutable,
+		Reviewed:    true,
+		Finalizers:  c.Metadata.Finalizers,
+		Deleting:    c.Metadata.DeletionTimestamp != nil,
 	}
+	for _, owner := range c.Metadata.OwnerReferences {
+		o.Owners = append(o.Owners, awsauth.OwnerReference(owner.Kind, owner.Name, owner.UID))
+	}
+	return o
 }
 
 // readObjects decodes the objects that the operation has: the new one of a CREATE, the old one of
@@ -82,6 +101,9 @@ func readObjects(req *admissionv1.AdmissionRequest) (before, after *configMap, e
 		if after, err = decode("object", req.Object.Raw); err != nil {
 			return nil, nil, err
 		}
+	}
+	if hasOld && hasNew && before.Metadata.DeletionTimestamp != nil {
+		after.Metadata.DeletionTimestamp = before.Metadata.DeletionTimestamp // no update takes it back
 	}
 	return before, after, nil
 }

@@ -91,7 +91,9 @@ func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.Admissio
 		Replaced:  h.replaced(now),
 	}
 	inUse := policy()
-	if h.putsBack(req) {
+	if change.CompletesDeletion() {
+		after = nil
+	} else if h.putsBack(req) {
 		inUse.Mode = validate.WarnMode
 	}
 	reading := validate.Read(change, inUse)

@@ -2,14 +2,16 @@ package admission
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// unchanged reports whether an UPDATE obviously leaves data, binaryData, immutable and the guard's
-// own annotations as they were, by the bytes of these fields. The API server writes both objects from one type with sorted
+// unchanged reports whether an UPDATE obviously leaves data, binaryData, immutable, the guard's own
+// annotations, the finalizers and the owner references as they were, by the bytes of these fields. The API server writes both objects from one type with sorted
 // keys, so that equal fields have equal bytes. It answers false whenever it is unsure; decoding
 // then decides. Changes of labels, other annotations and managedFields alone are common, and decoding
 // two objects of ten entries takes about 60 µs, this one 2 µs.
@@ -24,14 +26,16 @@ func unchanged(req *admissionv1.AdmissionRequest) bool {
 	after, ok := scanConfigMap(req.Object.Raw)
 	return ok && bytes.Equal(before.data, after.data) &&
 		bytes.Equal(before.binaryData, after.binaryData) && bytes.Equal(before.immutable, after.immutable) &&
-		bytes.Equal(before.annotations, after.annotations)
+		bytes.Equal(before.annotations, after.annotations) &&
+		bytes.Equal(before.finalizers, after.finalizers) && bytes.Equal(before.owners, after.owners)
 }
 
 // content holds the bytes of the fields that make a change; nil where a field is absent. Of the
 // annotations it is the keys and values of ours, one after the other in their quotes.
-type content struct{ data, binaryData, immutable, annotations []byte }
+type content struct{ data, binaryData, immutable, annotations, finalizers, owners []byte }
 
-// scanConfigMap finds the content of a ConfigMap, and reports whether it is one beyond doubt.
+// scanConfigMap finds the content of a ConfigMap, and reports whether it is one beyond doubt, which is not
+// being deleted and hides no bytes.
 // The text is well-formed JSON: it is part of a review that was decoded as such.
 func scanConfigMap(raw []byte) (content, bool) {
 	var (
@@ -57,7 +61,7 @@ func scanConfigMap(raw []byte) (content, bool) {
 			isKind = string(v) == `"`+kind+`"`
 			return ok && once(1)
 		case `"data"`:
-			return once(2) && s.stringMap(&c.data)
+			return once(2) && s.stringMap(&c.data) && !mayHideBytes(c.data)
 		case `"binaryData"`:
 			return once(3) && s.stringMap(&c.binaryData)
 		case `"immutable"`:
@@ -65,7 +69,7 @@ func scanConfigMap(raw []byte) (content, bool) {
 			c.immutable = v
 			return ok && once(4) && (string(v) == "true" || string(v) == "false")
 		case `"metadata"`:
-			return once(5) && s.metadata(&c.annotations)
+			return once(5) && s.metadata(&c)
 		}
 		return s.other(key)
 	})
@@ -129,26 +133,58 @@ func (s *scanner) other(key []byte) bool {
 // ourPrefix is how the keys of our annotations begin in JSON.
 var ourPrefix = []byte(`"` + validate.AnnotationPrefix)
 
-// metadata skips an object's metadata and appends our annotations to a list.
-func (s *scanner) metadata(ours *[]byte) bool {
-	seen := false
-	return s.object(func(key []byte) bool {
-		if string(key) != `"annotations"` {
-			return s.other(key)
-		}
-		if seen {
+// metadata skips an object's metadata, appends our annotations to a list and finds what decides how
+// long the object stays. It answers false where the object is being deleted.
+func (s *scanner) metadata(c *content) bool {
+	var annotations, finalizers, owners bool
+	once := func(seen *bool) bool {
+		again := *seen
+		*seen = true
+		return !again
+	}
+	return s.object(func(key []byte) (ok bool) {
+		switch string(key) {
+		case `"annotations"`:
+			return once(&annotations) && s.annotations(&c.annotations)
+		case `"finalizers"`:
+			c.finalizers, ok = s.value()
+			return ok && once(&finalizers)
+		case `"ownerReferences"`:
+			c.owners, ok = s.value()
+			return ok && once(&owners)
+		case `"deletionTimestamp"`:
 			return false
 		}
-		seen = true
-		return s.object(func(key []byte) bool {
-			if !bytes.HasPrefix(key, ourPrefix) {
-				return s.other(key)
-			}
-			value, ok := s.str()
-			*ours = append(append(*ours, key...), value...)
-			return ok && !bytes.ContainsRune(key, '\\')
-		})
+		return s.other(key)
 	})
+}
+
+func (s *scanner) annotations(ours *[]byte) bool {
+	return s.object(func(key []byte) bool {
+		if !bytes.HasPrefix(key, ourPrefix) {
+			return s.other(key)
+		}
+		value, ok := s.str()
+		*ours = append(append(*ours, key...), value...)
+		return ok && !bytes.ContainsRune(key, '\\')
+	})
+}
+
+// mayHideBytes reports whether JSON may hold a text with U+FFFD: as itself, as an escape, or for a byte or half of
+// a surrogate pair that decodes to it.
+func mayHideBytes(text []byte) bool {
+	if bytes.Contains(text, []byte(awsauth.ReplacementCharacter)) || !utf8.Valid(text) {
+		return true
+	}
+	for {
+		i := bytes.Index(text, []byte(`\u`))
+		if i < 0 {
+			return false
+		}
+		if text = text[i+2:]; len(text) > 0 && bytes.IndexByte([]byte("dDfF"), text[0]) >= 0 {
+			return true
+		}
+	}
 }
 
 // stringMap skips an object whose values are all text, and sets span to its bytes.

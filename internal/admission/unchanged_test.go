@@ -56,6 +56,9 @@ func TestUnchanged(t *testing.T) {
 		{"annotations that are null", strings.Replace(object, `"name":`, `"annotations":null,"name":`, 1), false},
 		{"metadata twice", strings.Replace(object, `"data"`, `"metadata":{},"data"`, 1), false},
 		{"metadata that is null", strings.Replace(object, `{"name":"aws-auth"}`, `null`, 1), false},
+		{"a finalizer", strings.Replace(object, `"name":`, `"finalizers":["example.com/x"],"name":`, 1), false},
+		{"an owner", strings.Replace(object, `"name":`, `"ownerReferences":[{"kind":"Pod"}],"name":`, 1), false},
+		{"a deletion in progress", strings.Replace(object, `"name":`, `"deletionTimestamp":"2026-01-01T00:00:00Z","name":`, 1), false},
 		{"nothing", "", false},
 		{"null", "null", false},
 	} {
@@ -65,6 +68,27 @@ func TestUnchanged(t *testing.T) {
 		if got := unchanged(tt.after, object); got != tt.want {
 			t.Errorf("%s, the other way round: got %t, want %t", tt.name, got, tt.want)
 		}
+	}
+}
+
+// JSON shows the same U+FFFD for every byte that is not UTF-8, and an object that is being deleted is one that
+// any update may delete.
+func TestNeverUnchanged(t *testing.T) {
+	t.Parallel()
+	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"},"data":{"mapRoles":"X"}}`
+	for text, want := range map[string]bool{
+		"\ufffd": false, `\ufffd`: false, `\uFFFd`: false, `\ud800`: false, "\xe9": false,
+		"é": true, `\u00e9`: true, `\u003c`: true,
+	} {
+		if o := strings.Replace(object, "X", text, 1); unchanged(o, o) != want {
+			t.Errorf("%q: got %t, want %t", text, !want, want)
+		}
+	}
+	if o := strings.Replace(object, `"name"`, `"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["a"],"name"`, 1); unchanged(o, o) {
+		t.Error("an object that is being deleted counts as unchanged")
+	}
+	if o := strings.Replace(object, `"name"`, `"ownerReferences":[{"kind":"Pod","uid":"1"}],"finalizers":["a"],"name"`, 1); !unchanged(o, o) {
+		t.Error("an object with the same finalizers and owners does not count as unchanged")
 	}
 }
 

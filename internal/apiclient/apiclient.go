@@ -4,11 +4,21 @@ package apiclient
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
+
+// PreferProtobuf has the clients of a configuration that names no content type read and write protobuf, as
+// the authenticator does. In JSON the API server shows U+FFFD in place of a stored byte that is not UTF-8.
+func PreferProtobuf(config *rest.Config) {
+	if config.ContentType == "" {
+		config.ContentType = runtime.ContentTypeProtobuf
+		config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	}
+}
 
 // Config reads a kubeconfig file, or without one the pod's own ServiceAccount. The program is named
 // in the API server's audit log.

@@ -59,15 +59,21 @@ type Object struct {
 	// NotText are keys under data whose value in a manifest is not a string, such as a list written
 	// without a block scalar. The API server refuses such a manifest; a stored object has none.
 	NotText []Scalar
+	// Reviewed objects came through an AdmissionReview, or are judged as if they had; see [Object.MayHideBytes].
+	Reviewed bool
+	// Finalizers are the object's finalizers, and Owners its owner references, each in one text.
+	Finalizers, Owners []string
+	// Deleting: somebody has deleted the object, and it stays until its finalizers are removed.
+	Deleting bool
 
 	source *source // positions in a manifest file; nil for a live object
 }
 
 // SameContent reports whether the object differs from another one in nothing that the
 // authenticator or the API server acts on. A manifest that cannot be applied as it is written is
-// never the same.
+// never the same, and neither is an object that may hide bytes or is being deleted.
 func (o *Object) SameContent(other *Object) bool {
-	return o != nil && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
+	return o != nil && !o.mayHideBytes() && !o.Deleting && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
 		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&
 		len(o.NotText) == 0 && (o.source == nil || len(o.source.duplicateKeys()) == 0)
 }

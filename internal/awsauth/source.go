@@ -158,6 +158,7 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 			o.Annotations[key] = text
 		}
 	}
+	o.addLifetime(metadata)
 	o.source = newSource(p, n, o.Data)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if _, ok := o.Data[key]; !ok {

@@ -3,6 +3,7 @@ package awsauth
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -64,6 +65,9 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	line := errorLine(err)
 	if line == 0 {
 		if i := unreadableAt(text); i >= 0 {
+			if r, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 { // such as of Latin-1
+				return i, fmt.Sprintf("the byte 0x%02x is not UTF-8", text[i]), "type the character again, and save the text as UTF-8"
+			}
 			return i, problem, "remove the character"
 		}
 		line = 1

@@ -254,11 +254,20 @@ func (l *linter) verdict(o object) validate.Verdict {
 }
 
 func (l *linter) verdictOf(c validate.Change) validate.Verdict {
+	c = asReviewed(c)
 	reading := validate.Read(c, l.policy)
 	if l.directory == nil {
 		return reading.Judge(validate.IAM{})
 	}
 	return reading.Judge(l.directory(reading.ChangedPrincipals()))
+}
+
+// asReviewed is a change as the webhook would be shown it.
+func asReviewed(c validate.Change) validate.Change {
+	if c.Operation != validate.Document {
+		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
+	}
+	return c
 }
 
 // changeTo is the change to an aws-auth: an edit of the version in --old, else of what a Terraform

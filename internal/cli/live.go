@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/apiclient"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -73,10 +74,15 @@ func liveLabel(contextName string) string { return contextName + "/kube-system/a
 
 // liveObject is a stored ConfigMap as the rules see it.
 func liveObject(cm *corev1.ConfigMap) *awsauth.Object {
-	return &awsauth.Object{
+	o := &awsauth.Object{
 		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
 		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: cm.Annotations,
+		Finalizers: cm.Finalizers, Deleting: cm.DeletionTimestamp != nil,
 	}
+	for _, owner := range cm.OwnerReferences {
+		o.Owners = append(o.Owners, awsauth.OwnerReference(owner.Kind, owner.Name, string(owner.UID)))
+	}
+	return o
 }
 
 // answer reads an API server's answer, and says so where it is a web page.
@@ -120,6 +126,7 @@ func (c *connection) client() (*rest.RESTClient, string, error) {
 		return nil, "", fmt.Errorf("making a client: %w", err)
 	}
 	config = rest.CopyConfig(config)
+	apiclient.PreferProtobuf(config)
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.WarningHandler = rest.NoWarnings{}

@@ -170,13 +170,14 @@ func (r *rollback) show(policy validate.Policy) (bool, error) {
 	if r.live != nil {
 		change.Operation, change.Old = validate.Update, liveObject(r.live)
 		after.Annotations, after.Immutable = change.Old.Annotations, change.Old.Immutable // these stay
+		after.Finalizers, after.Owners, after.Deleting = change.Old.Finalizers, change.Old.Owners, change.Old.Deleting
 		a.noteUnloaded(from, object{Object: change.Old})
 	} else {
 		from += " (absent)"
 	}
 	a.noteUnloaded(r.name(), after)
 	a.note("%s", facts(&r.version))
-	verdict := validate.Judge(change, policy)
+	verdict := validate.Judge(asReviewed(change), policy)
 	file := report.File{Name: r.name(), Access: []report.Access{{Old: from, New: r.name(), Changes: verdict.Access}}}
 	for _, f := range verdict.Findings {
 		file.Findings = append(file.Findings, report.Finding{File: r.name(), InText: true, Finding: f})

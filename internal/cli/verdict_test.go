@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -255,6 +256,13 @@ func raw(t *testing.T, o *awsauth.Object) runtime.RawExtension {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: "kube-system", Annotations: o.Annotations},
 		Data:       o.Data,
+	}
+	cm.Finalizers = o.Finalizers
+	for _, owner := range o.Owners {
+		cm.OwnerReferences = append(cm.OwnerReferences, metav1.OwnerReference{Kind: owner})
+	}
+	if o.Deleting {
+		cm.DeletionTimestamp = &metav1.Time{Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	}
 	if o.Immutable {
 		cm.Immutable = new(true)

@@ -92,13 +92,14 @@ func (v *Version) Restorable() bool { return !v.Absent && !v.Truncated }
 
 // Hash identifies the content of a ConfigMap: SHA-256 over its keys in their order and their values, in
 // hexadecimal. Lengths are hashed with them, so that no two contents are written alike; that there is
-// no data and that there is no binaryData is the same as that they are empty.
+// no data and that there is no binaryData is the same as that they are empty. A byte of data that is not
+// UTF-8 is hashed as U+FFFD, which the webhook is shown in its place and the history keeps.
 func Hash(data map[string]string, binaryData map[string][]byte) string {
 	h := sha256.New()
 	hashLength(h, len(data))
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		hashText(h, key)
-		hashText(h, data[key])
+		hashText(h, awsauth.ReplaceBytes(data[key]))
 	}
 	hashLength(h, len(binaryData))
 	for _, key := range slices.Sorted(maps.Keys(binaryData)) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/apiclient"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
@@ -35,6 +36,7 @@ const (
 // Connect makes the clients. Nobody is called yet.
 func Connect(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
+	apiclient.PreferProtobuf(config)
 	config.QPS, config.Burst = callRate, callBurst
 	config.WarningHandler = rest.NoWarnings{} // of our own webhook's about what is put back
 	core, err := typedcorev1.NewForConfig(config)

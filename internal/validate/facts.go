@@ -21,7 +21,8 @@ const (
 	Delete   Operation = "DELETE"
 )
 
-// Change is a request to change aws-auth. Old is nil for Create and Document, New for Delete.
+// Change is a request to change aws-auth. Old is nil for Create and Document, New for Delete; rules see
+// it in the Delete that an update comes to, see [Change.CompletesDeletion].
 type Change struct {
 	Operation Operation
 	Old, New  *awsauth.Object
@@ -33,6 +34,13 @@ type Change struct {
 	// Replaced are versions that the old one has recently replaced, the newest first. The API server caches
 	// token reviews, so that a requester may still be logged in by an entry of one of them.
 	Replaced []*awsauth.Object
+}
+
+// CompletesDeletion reports whether an update deletes the object: somebody has deleted it before, and the
+// update leaves it without finalizers (kubernetes v1.36.3, apiserver,
+// pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate).
+func (c Change) CompletesDeletion() bool {
+	return c.Operation == Update && c.New != nil && c.New.Deleting && len(c.New.Finalizers) == 0
 }
 
 // sets returns the value of an annotation if this change sets or changes it.

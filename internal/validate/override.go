@@ -50,11 +50,11 @@ type breakGlass struct {
 
 // breakGlass finds out whether the request may overrule every denial.
 func (c Change) breakGlass(policy Policy) breakGlass {
-	if c.Operation == Delete {
-		return c.breakGlassForDelete(policy)
-	}
 	value := c.sets(BreakGlassAnnotation)
-	if value == "" {
+	switch {
+	case value == "" && c.Operation == Delete:
+		return c.breakGlassForDelete(policy)
+	case value == "":
 		return breakGlass{}
 	}
 	if why := c.mayNotOverride(policy); why != "" {

@@ -32,7 +32,8 @@ func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding 
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for i := range findings {
-				if f := &findings[i]; !stood[i] && applies(f) {
+				// A byte that is not UTF-8 may be new where U+FFFD stood before.
+				if f := &findings[i]; !stood[i] && f.Rule != replacementCharacter.ID && applies(f) {
 					stood[i] = holds(f)
 				}
 			}

@@ -16,8 +16,13 @@ type Reading struct {
 	pass    *Pass
 }
 
-// Read decodes a change and compares who gets in before and after.
+// Read decodes a change and compares who gets in before and after. An update that completes a
+// deletion is read as a deletion.
 func Read(c Change, policy Policy) *Reading {
+	next := c.New
+	if c.CompletesDeletion() {
+		c.Operation, next = Delete, nil // New keeps the annotations
+	}
 	j := &judgement{change: c, policy: policy}
 	nothing := &awsauth.Document{Map: new(awsauth.Map)}
 	r := &Reading{judgement: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
@@ -25,12 +30,32 @@ func Read(c Change, policy Policy) *Reading {
 		return r
 	}
 	r.decoded = j.guard(InternalError, func() {
-		before, after := awsauth.ParseChange(c.Old, c.New)
-		r.pass.Doc, r.pass.Old, r.pass.New = after, before, after.Map
-		j.access = awsauth.DiffAccess(before, after.Map)
+		before, after := awsauth.ParseChange(c.Old, next)
+		r.pass.Doc, r.pass.Old, r.pass.New = after, before, next.AtWorst(after.Map)
+		j.access = diffAccess(before, after.Map, r.pass.New)
 		r.pass.Access = j.access
 	})
 	return r
+}
+
+// diffAccess compares who gets in. Where the new version may load less, because it may hide bytes, the
+// losses are those at worst and the gains those at best.
+func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
+	changes := awsauth.DiffAccess(before, worst)
+	if worst == best {
+		return changes
+	}
+	gains := func(c *awsauth.AccessChange) bool { return c.New || len(c.Gained) > 0 || gives(c) }
+	told := make(map[string]bool)
+	for i := range changes {
+		told[changes[i].ARN] = gains(&changes[i])
+	}
+	for _, c := range awsauth.DiffAccess(before, best) {
+		if gains(&c) && !told[c.ARN] {
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 // ChangedPrincipals returns the roles and users that the change lets in and that the old version does not

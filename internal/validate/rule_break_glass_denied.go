@@ -21,7 +21,7 @@ Leave the annotation away, or let somebody with the right make the change.`,
 func checkBreakGlassDenied(p *Pass) {
 	b := p.Change.breakGlass(p.Policy)
 	report := p.Reportf
-	if p.Change.Operation == Delete {
+	if p.Change.Operation == Delete && p.Change.sets(BreakGlassAnnotation) == "" {
 		report = p.Warnf // what is stored is not this request's doing; other rules decide
 	}
 	if b.denied != "" {

@@ -11,7 +11,10 @@ node that is mapped loses access. Tools that replace an object delete it first, 
 they are locked out before they can create it again.
 
 Change the object instead of replacing it. Move every principal to an access entry before you
-delete aws-auth.`,
+delete aws-auth.
+
+The update that removes the last finalizer of an aws-auth that was deleted before is its deletion, and is
+judged as one.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, startLoadConfigMap; terraform-aws-eks#2644; pulumi-eks#918",
 	Check:  checkDeleted,
 }
@@ -20,7 +23,13 @@ func checkDeleted(p *Pass) {
 	if p.Change.Operation != Delete {
 		return
 	}
-	if n, _ := p.effective(p.Old); n > 0 {
+	n, _ := p.effective(p.Old)
+	switch {
+	case n == 0:
+	case p.Change.New != nil: // an update that completes a deletion
+		p.Reportf(wholeObject, "keep a finalizer until everybody has an access entry, or break the glass and create aws-auth again at once",
+			"aws-auth is being deleted, and without its last finalizer it goes and takes away the access of %s", counted(n))
+	default:
 		p.Reportf(wholeObject, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
 	}
 }

@@ -8,6 +8,7 @@ func Rules() []*Rule {
 		unknownDataKey,
 		binaryData,
 		immutable,
+		replacementCharacter,
 		yamlSyntax,
 		notAList,
 		trailingContent,
@@ -46,6 +47,9 @@ func Rules() []*Rule {
 		foreignPartition,
 		principalMissing,
 		principalUnverified,
+		finalizerAdded,
+		ownerAdded,
+		beingDeleted,
 		breakGlassDenied,
 	}
 }

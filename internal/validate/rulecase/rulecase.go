@@ -135,6 +135,9 @@ func (c *Case) read() error {
 	if c.Change.Operation == validate.Document && c.Change.Old != nil {
 		c.Change.Operation = validate.Update
 	}
+	if c.Change.Operation != validate.Document {
+		c.Change.Old, c.Change.New = c.Change.Old.AsReviewed(), c.Change.New.AsReviewed()
+	}
 	return nil
 }
 

@@ -1,0 +1,29 @@
+package awsauth
+
+import "fmt"
+
+// OwnerReference is an owner reference in one text, as [Object.Owners] holds it.
+func OwnerReference(kind, name, uid string) string {
+	if uid == "" {
+		return kind + "/" + name
+	}
+	return kind + "/" + name + " (" + uid + ")"
+}
+
+// addLifetime reads what decides how long the object stays from the metadata of a manifest.
+func (o *Object) addLifetime(metadata map[string]any) {
+	finalizers, _ := metadata["finalizers"].([]any)
+	for _, finalizer := range finalizers {
+		o.Finalizers = append(o.Finalizers, fmt.Sprint(finalizer))
+	}
+	owners, _ := metadata["ownerReferences"].([]any)
+	for _, owner := range owners {
+		fields, _ := owner.(map[string]any)
+		text := func(name string) string {
+			value, _ := fields[name].(string)
+			return value
+		}
+		o.Owners = append(o.Owners, OwnerReference(text("kind"), text("name"), text("uid")))
+	}
+	o.Deleting = metadata["deletionTimestamp"] != nil
+}
