@@ -11,13 +11,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// PreferProtobuf has the clients of a configuration that names no content type read and write protobuf, as
-// the authenticator does. In JSON the API server shows U+FFFD in place of a stored byte that is not UTF-8.
-func PreferProtobuf(config *rest.Config) {
-	if config.ContentType == "" {
-		config.ContentType = runtime.ContentTypeProtobuf
-		config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	}
+// ReadProtobuf has the clients of a configuration read protobuf, as the authenticator does: in JSON the API
+// server shows U+FFFD in place of a stored byte that is not UTF-8. What they write stays JSON, which
+// stores no such byte.
+func ReadProtobuf(config *rest.Config) {
+	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 }
 
 // Config reads a kubeconfig file, or without one the pod's own ServiceAccount. The program is named

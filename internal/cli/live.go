@@ -126,7 +126,7 @@ func (c *connection) client() (*rest.RESTClient, string, error) {
 		return nil, "", fmt.Errorf("making a client: %w", err)
 	}
 	config = rest.CopyConfig(config)
-	apiclient.PreferProtobuf(config)
+	apiclient.ReadProtobuf(config)
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.WarningHandler = rest.NoWarnings{}

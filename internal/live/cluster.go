@@ -36,7 +36,7 @@ const (
 // Connect makes the clients. Nobody is called yet.
 func Connect(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	apiclient.PreferProtobuf(config)
+	apiclient.ReadProtobuf(config)
 	config.QPS, config.Burst = callRate, callBurst
 	config.WarningHandler = rest.NoWarnings{} // of our own webhook's about what is put back
 	core, err := typedcorev1.NewForConfig(config)

@@ -1,0 +1,159 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	crclient "sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// comment has a letter in Latin-1.
+const comment = "# Andr\xe9's role\n"
+
+func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers": alice} }
+
+// inProtobuf returns a client like that of as, which reads and writes protobuf.
+func inProtobuf(t *testing.T, user rest.ImpersonationConfig) *client {
+	t.Helper()
+	c := &client{Warnings: new(controlplane.Warnings)}
+	core, err := typedcorev1.NewForConfig(protobufConfig(c, user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ConfigMapInterface = core.ConfigMaps(metav1.NamespaceSystem)
+	return c
+}
+
+func protobufConfig(c *client, user rest.ImpersonationConfig) *rest.Config {
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate, config.WarningHandlerWithContext = user, c.Warnings
+	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
+	return config
+}
+
+// storeBytes makes d what is stored, byte by byte and without the webhook.
+func storeBytes(t *testing.T, d data) {
+	t.Helper()
+	store(t, base())
+	if err := update(t.Context(), inProtobuf(t, rest.ImpersonationConfig{UserName: "fixture"}), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// storedBytes is mapRoles as the authenticator, which watches in protobuf, is told it.
+func storedBytes(t *testing.T) string {
+	t.Helper()
+	cm, err := inProtobuf(t, rest.ImpersonationConfig{UserName: "fixture"}).Get(t.Context(), "aws-auth", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cm.Data["mapRoles"]
+}
+
+// What the guard rests on: the API server stores a byte that is not UTF-8 where a client sends it in protobuf, as
+// client-go does when it is told to and controller-runtime's typed client does by itself. JSON shows U+FFFD.
+func TestBytesAreStored(t *testing.T) {
+	fixture := rest.ImpersonationConfig{UserName: "fixture"}
+	typed := func() error {
+		config := rest.CopyConfig(cluster.Admin)
+		config.Impersonate = fixture
+		c, err := crclient.New(config, crclient.Options{})
+		if err != nil {
+			return err
+		}
+		return c.Update(t.Context(), latin1().configMap())
+	}
+	for name, write := range map[string]func() error{
+		"client-go in protobuf":           func() error { return update(t.Context(), inProtobuf(t, fixture), latin1()) },
+		"controller-runtime's typed one": typed,
+	} {
+		store(t, base())
+		if err := write(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := storedBytes(t); !strings.HasPrefix(got, comment) {
+			t.Errorf("%s has stored %q", name, got)
+		}
+		seen := stored(t).Data["mapRoles"]
+		if want := awsauth.ReplaceBytes(latin1()["mapRoles"]); seen != want {
+			t.Errorf("%s: JSON shows %q, want %q", name, seen, want)
+		}
+		if loaded := (&awsauth.Object{Data: map[string]string{"mapRoles": storedBytes(t)}}).Load(); loaded.Lost(awsauth.MapRoles) == nil {
+			t.Errorf("%s: the authenticator loads %d roles", name, len(loaded.Roles))
+		}
+	}
+	store(t, base())
+	if err := update(t.Context(), as(t, fixture), latin1()); err != nil {
+		t.Fatal(err)
+	}
+	if got := storedBytes(t); !utf8.ValidString(got) {
+		t.Errorf("a JSON client has stored %q", got)
+	}
+}
+
+// A byte that is not UTF-8 is refused to everybody but EKS, and nobody counts as mapped by its section.
+func TestBytesAreRefused(t *testing.T) {
+	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
+	for name, as := range map[string]func(*testing.T, rest.ImpersonationConfig) *client{"protobuf": inProtobuf, "JSON": as} {
+		store(t, base())
+		wantRefused(t, update(t.Context(), as(t, operator), latin1()), lost...)
+		cut := base().with("mapUsers", alice+"# caf\xc3")
+		wantRefused(t, update(t.Context(), as(t, operator), cut), "replacement-character")
+		if diff := cmp.Diff(map[string]string(base()), stored(t).Data); diff != "" {
+			t.Errorf("%s: it was stored (-want +got):\n%s", name, diff)
+		}
+		remove(t)
+		_, err := as(t, operator).Create(t.Context(), latin1().configMap(), metav1.CreateOptions{})
+		wantRefused(t, err, "replacement-character")
+	}
+	store(t, base())
+	c := inProtobuf(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
+	wantAdmitted(t, c, update(t.Context(), c, latin1()), lost...)
+	if got := storedBytes(t); !strings.HasPrefix(got, comment) {
+		t.Errorf("EKS has stored %q", got)
+	}
+}
+
+// What stood before is refused until it is repaired: JSON does not tell one byte from another.
+func TestStoredBytes(t *testing.T) {
+	c := as(t, operator)
+	labels := map[string]any{"metadata": map[string]any{"labels": map[string]string{"a": "b"}}}
+	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
+
+	storeBytes(t, latin1())
+	wantRefused(t, update(t.Context(), c, data(stored(t).Data).with("mapUsers", alice+strings.ReplaceAll(alice, "alice", "bob"))), lost...)
+	wantRefused(t, patch(t.Context(), c, types.MergePatchType, labels, nil), lost...)
+	other := latin1().with("mapRoles", strings.Replace(latin1()["mapRoles"], "\xe9", "\xe8", 1))
+	wantRefused(t, update(t.Context(), inProtobuf(t, operator), other), lost...)
+	eks := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
+	wantAdmitted(t, eks, patch(t.Context(), eks, types.MergePatchType, labels, nil), lost...)
+	wantRefused(t, update(t.Context(), c, base().with("mapRoles", "# André's role\n"+admin)), "node-role-removed")
+	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", "# André's role\n"+admin+node)))
+}
+
+// kubectl-awsauth reads what the authenticator reads, and names the byte.
+func TestBytesAreLinted(t *testing.T) {
+	storeBytes(t, latin1())
+	p := newPlugin(t)
+	const want = "data.mapRoles:1:7: deny: mapRoles does not parse, and the authenticator loads nothing from it: the byte 0xe9 is not UTF-8 [yaml-syntax]"
+	if status, out, _ := p.run(t.Context(), t, "", "awsauth", "lint"); status != 1 || !strings.Contains(out, want) || !utf8.ValidString(out) {
+		t.Errorf("status %d: %q", status, out)
+	}
+	if status, out, _ := p.run(t.Context(), t, "", "awsauth", "lint", "-o", "json"); status != 1 || !json.Valid([]byte(out)) || !utf8.ValidString(out) {
+		t.Errorf("status %d: %q", status, out)
+	}
+	if status, out, _ := p.run(t.Context(), t, "", "awsauth", "explain", adminARN); status != 1 || !strings.Contains(out, "is not mapped") || !utf8.ValidString(out) {
+		t.Errorf("status %d: %q", status, out)
+	}
+}

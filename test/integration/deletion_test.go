@@ -1,0 +1,167 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+const (
+	finalizer = "example.com/cleanup"
+	another   = "example.com/another"
+)
+
+// setFinalizers puts a list in the place of the finalizers.
+func setFinalizers(ctx context.Context, c *client, finalizers ...string) error {
+	if finalizers == nil {
+		finalizers = []string{}
+	}
+	return patch(ctx, c, types.MergePatchType, map[string]any{"metadata": map[string]any{"finalizers": finalizers}}, nil)
+}
+
+// setData puts d in the place of the data and leaves the metadata as it is.
+func setData(ctx context.Context, c *client, d data) error {
+	return patch(ctx, c, types.JSONPatchType, []map[string]any{{"op": "add", "path": "/data", "value": d}}, nil)
+}
+
+// startDeletion stores d with finalizers and a break-glass value, if any, and deletes it: it stays.
+func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
+	t.Helper()
+	endDeletion(t)
+	cm := annotated(d, breakGlass, grant)
+	cm.Finalizers = finalizers
+	storeObject(t, cm)
+	t.Cleanup(func() { endDeletion(t) })
+	c := fixture(t)
+	if err := c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if stored(t).DeletionTimestamp == nil {
+		t.Fatal("aws-auth is not being deleted")
+	}
+	untilCached(t)
+}
+
+// untilCached returns when the API server's own cache has what is stored, see storeObject.
+func untilCached(t *testing.T) {
+	t.Helper()
+	c, want := fixture(t), stored(t).ResourceVersion
+	if err := controlplane.Poll(t.Context(), func(ctx context.Context) error {
+		cached, err := c.Get(ctx, "aws-auth", metav1.GetOptions{ResourceVersion: "0"})
+		if err == nil && cached.ResourceVersion != want {
+			err = fmt.Errorf("the cache has version %s, not %s", cached.ResourceVersion, want)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endDeletion removes the finalizers of what is stored, without the webhook.
+func endDeletion(t *testing.T) {
+	t.Helper()
+	if stored(t).Name == "" {
+		return
+	}
+	if err := setFinalizers(context.WithoutCancel(t.Context()), as(t, rest.ImpersonationConfig{UserName: "fixture"})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
+
+// The way around the rule deleted: aws-auth is deleted while it is empty, filled again, and goes with its last
+// finalizer. That update is the deletion, whoever sends it and whatever else it changes.
+func TestDeletionByFinalizer(t *testing.T) {
+	startDeletion(t, data{}, "", finalizer, another)
+	c := as(t, operator)
+	wantAdmitted(t, c, setData(t.Context(), c, base()), "admin-grant", "being-deleted")
+	untilCached(t)
+	wantAdmitted(t, c, setFinalizers(t.Context(), c, finalizer), "being-deleted")
+	untilCached(t)
+	for name, user := range map[string]rest.ImpersonationConfig{
+		"an operator": operator, "the garbage collector": {UserName: "system:serviceaccount:kube-system:generic-garbage-collector"}, "a robot": robot,
+	} {
+		c := as(t, user)
+		wantRefused(t, setFinalizers(t.Context(), c), allGone...)
+		body := []map[string]any{{"op": "remove", "path": "/metadata/finalizers"}, {"op": "remove", "path": "/data"}}
+		wantRefused(t, patch(t.Context(), c, types.JSONPatchType, body, nil), allGone...)
+		if len(stored(t).Data) != len(base()) {
+			t.Fatalf("%s has deleted aws-auth", name)
+		}
+	}
+	wantRefused(t, setData(t.Context(), c, data{}), "emptied", "last-admin", "node-role-removed", "protected-principal")
+	wantForbidden(t, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), allGone...)
+
+	eks := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
+	wantAdmitted(t, eks, setFinalizers(t.Context(), eks), allGone...)
+	if stored(t).Name != "" {
+		t.Error("aws-auth is still there")
+	}
+}
+
+// An aws-auth in which nobody is mapped goes as it could be deleted, and the next one can be created.
+func TestDeletionOfEmpty(t *testing.T) {
+	startDeletion(t, data{}, "", finalizer)
+	c := as(t, operator)
+	wantAdmitted(t, c, setFinalizers(t.Context(), c))
+	if stored(t).Name != "" {
+		t.Error("aws-auth is still there")
+	}
+}
+
+// Break-glass values for a deletion hold for the update that completes it, and so does a reason in it.
+func TestDeletionByBreakGlass(t *testing.T) {
+	grant := "delete " + time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339) + " moved"
+	startDeletion(t, base(), grant, finalizer)
+	wantRefused(t, setFinalizers(t.Context(), as(t, developer(t))), allGone...)
+	wantRefused(t, setFinalizers(t.Context(), as(t, robot)), allGone...)
+	c := as(t, onCall(t))
+	if err := setFinalizers(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	wantWarned(t, c, "break-glass")
+
+	startDeletion(t, base(), "", finalizer)
+	body := map[string]any{"metadata": map[string]any{"finalizers": []string{}, "annotations": map[string]string{breakGlass: "incident 4711"}}}
+	wantRefused(t, patch(t.Context(), as(t, developer(t)), types.MergePatchType, body, nil), append([]string{"break-glass-denied"}, allGone...)...)
+	if err := patch(t.Context(), c, types.MergePatchType, body, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantWarned(t, c, "incident 4711")
+	if stored(t).Name != "" {
+		t.Error("aws-auth is still there")
+	}
+}
+
+// Finalizers and owners of an aws-auth that is not being deleted are metadata: new ones are warned of.
+func TestFinalizersAndOwners(t *testing.T) {
+	endDeletion(t)
+	store(t, base())
+	t.Cleanup(func() { endDeletion(t) })
+	c := as(t, operator)
+	wantAdmitted(t, c, setFinalizers(t.Context(), c, finalizer), "finalizer-added")
+	untilCached(t)
+	wantForbidden(t, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), allGone...)
+	if stored(t).DeletionTimestamp != nil {
+		t.Fatal("aws-auth is being deleted")
+	}
+	wantAdmitted(t, c, setFinalizers(t.Context(), c, finalizer, another), "finalizer-added")
+	untilCached(t)
+	wantAdmitted(t, c, setFinalizers(t.Context(), c))
+	untilCached(t)
+	owner := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": strings.Repeat("0", 8) + "-0000-4000-8000-000000000000"}
+	owners := map[string]any{"metadata": map[string]any{"ownerReferences": []any{owner}}}
+	wantAdmitted(t, c, patch(t.Context(), c, types.MergePatchType, owners, nil), "owner-added")
+	untilCached(t)
+	labels := map[string]any{"metadata": map[string]any{"labels": map[string]string{"a": "b"}}}
+	wantAdmitted(t, c, patch(t.Context(), c, types.MergePatchType, labels, nil))
+}
