@@ -7,12 +7,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	crclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
@@ -68,11 +70,16 @@ func TestBytesAreStored(t *testing.T) {
 	typed := func() error {
 		config := rest.CopyConfig(cluster.Admin)
 		config.Impersonate = fixture
-		c, err := crclient.New(config, crclient.Options{})
+		transport, err := rest.HTTPClientFor(config)
 		if err != nil {
 			return err
 		}
-		return c.Update(t.Context(), latin1().configMap())
+		// As its typed client does (controller-runtime v0.25.2, pkg/client/client_rest_resources.go).
+		c, err := apiutil.RESTClientForGVK(corev1.SchemeGroupVersion.WithKind("ConfigMap"), false, false, config, scheme.Codecs, transport)
+		if err != nil {
+			return err
+		}
+		return c.Put().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Body(latin1().configMap()).Do(t.Context()).Error()
 	}
 	for name, write := range map[string]func() error{
 		"client-go in protobuf":           func() error { return update(t.Context(), inProtobuf(t, fixture), latin1()) },
