@@ -1,0 +1,133 @@
+package admission_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// with adds fields to the metadata.
+func with(fields map[string]any) func(map[string]any) {
+	return func(object map[string]any) {
+		for key, value := range fields {
+			object["metadata"].(map[string]any)[key] = value
+		}
+	}
+}
+
+// deleting is an aws-auth that somebody has deleted, with the finalizers that are left.
+func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
+	fields := map[string]any{"deletionTimestamp": "2026-03-01T11:00:00Z", "deletionGracePeriodSeconds": 0}
+	if len(finalizers) > 0 {
+		fields["finalizers"] = finalizers
+	}
+	return configMap(mapRoles, with(fields))
+}
+
+// An update that leaves a deleted aws-auth without finalizers is judged as its deletion and answered as an update.
+func TestUpdateThatDeletes(t *testing.T) {
+	t.Parallel()
+	const full = admin + node
+	for name, tt := range map[string]struct {
+		before, after runtime.RawExtension
+		want          string // rules; none: admitted without a warning
+	}{
+		"the last finalizer":                  {deleting(full, "a"), deleting(full), "deleted,last-admin,node-role-removed"},
+		"the timestamp in the old one only":   {deleting(full, "a"), configMap(full), "deleted,last-admin,node-role-removed"},
+		"and the data with it":                {deleting(full, "a"), deleting("[]"), "deleted,last-admin,node-role-removed"},
+		"two at once":                         {deleting(full, "a", "b"), deleting(full), "deleted,last-admin,node-role-removed"},
+		"of an empty one":                     {deleting("", "a"), deleting(""), ""},
+		"of an empty one that is filled then": {deleting("", "a"), deleting(full), ""},
+		"no deletion":                         {configMap(full, with(map[string]any{"finalizers": []string{"a"}})), configMap(full), ""},
+	} {
+		a := review(t, validate.Policy{}, request(admissionv1.Update, tt.before, tt.after))
+		if got := a.AuditAnnotations["rules"]; got != tt.want || a.Allowed != (tt.want == "") {
+			t.Errorf("%s: allowed %t, rules %q, want %q", name, a.Allowed, got, tt.want)
+		}
+		if !a.Allowed && (a.Result.Code != http.StatusUnprocessableEntity || a.Result.Reason != metav1.StatusReasonInvalid || len(a.Result.Details.Causes) == 0) {
+			t.Errorf("%s: %+v", name, a.Result)
+		}
+	}
+}
+
+// What is being deleted is never judged as metadata alone, and says so.
+func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]*admissionv1.AdmissionRequest{
+		"the same":      request(admissionv1.Update, deleting(admin, "a"), deleting(admin, "a")),
+		"a finalizer":   request(admissionv1.Update, deleting(admin, "a", "b"), deleting(admin, "b")),
+		"what it holds": request(admissionv1.Update, deleting(admin, "a"), deleting(admin+node, "a")),
+	} {
+		a := review(t, validate.Policy{}, r)
+		if got := a.AuditAnnotations["rules"]; !a.Allowed || got != "being-deleted" {
+			t.Errorf("%s: allowed %t, rules %q", name, a.Allowed, got)
+		}
+	}
+}
+
+// The journal is told of the update that deletes as of a deletion: nothing is stored afterwards.
+func TestUpdateThatDeletesIsJournalized(t *testing.T) {
+	t.Parallel()
+	var told admissions
+	h := admission.New(admission.Options{Journal: &told})
+	if r := h.Review(t.Context(), request(admissionv1.Update, deleting("", "a"), deleting(""))); !r.Allowed {
+		t.Fatalf("refused: %+v", r.Result)
+	}
+	if want := history.Hash(map[string]string{"mapRoles": ""}, nil); len(told) != 1 || told[0].Old != want || told[0].New != "" {
+		t.Errorf("it was told of %+v", told)
+	}
+}
+
+type admissions []history.Admission
+
+func (j *admissions) Admitted(a history.Admission, _ []string) { *j = append(*j, a) }
+func (j *admissions) Refused(a history.Admission, _ []string)  { *j = append(*j, a) }
+
+// A new object with U+FFFD is judged also where nothing else has changed, and counts as one that nobody is
+// mapped by; an old one counts as loaded.
+func TestReplacedBytes(t *testing.T) {
+	t.Parallel()
+	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}
+	replaced, good := configMap("# Andr\ufffd\n"+admin), configMap("# André\n"+admin)
+	escaped := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", `\ufffd`))}
+	if !json.Valid(escaped.Raw) || string(escaped.Raw) == string(replaced.Raw) {
+		t.Fatal("nothing is escaped")
+	}
+	raw := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", "\xe9"))}
+	elsewhere := configMap(admin, set("data", map[string]any{"mapRoles": admin, "note": "\ufffd"}))
+	for name, tt := range map[string]struct {
+		before, after runtime.RawExtension
+		policy        validate.Policy
+		want          string
+	}{
+		"new":                {good, replaced, validate.Policy{}, "emptied,last-admin,replacement-character"},
+		"new, as an escape":  {good, escaped, validate.Policy{}, "emptied,last-admin,replacement-character"},
+		"new, as it is":      {good, raw, validate.Policy{}, "emptied,last-admin,replacement-character"},
+		"the same":           {replaced, replaced, validate.Policy{}, "emptied,last-admin,replacement-character"},
+		"the same, rule off": {escaped, escaped, off, "emptied,last-admin"},
+		"repaired":           {replaced, good, validate.Policy{}, ""},
+		"repaired and lost":  {replaced, configMap("# André\n" + node), validate.Policy{}, "last-admin,mass-removal"},
+		"another key":        {elsewhere, elsewhere, validate.Policy{}, ""},
+	} {
+		a := review(t, tt.policy, request(admissionv1.Update, tt.before, tt.after))
+		if diff := cmp.Diff(tt.want, a.AuditAnnotations["rules"]); diff != "" || a.Allowed != (tt.want == "") {
+			t.Errorf("%s: allowed %t, rules (-want +got):\n%s", name, a.Allowed, diff)
+		}
+	}
+	if a := review(t, validate.Policy{}, request(admissionv1.Create, runtime.RawExtension{}, replaced)); a.Allowed {
+		t.Error("it can be created")
+	}
+	if a := review(t, validate.Policy{}, request(admissionv1.Delete, replaced, runtime.RawExtension{})); a.Allowed || !strings.Contains(a.AuditAnnotations["rules"], "deleted") {
+		t.Errorf("deleting it: allowed %t, rules %q", a.Allowed, a.AuditAnnotations["rules"])
+	}
+}

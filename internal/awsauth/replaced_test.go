@@ -1,0 +1,85 @@
+package awsauth_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// A byte that is not UTF-8 loses the section to the authenticator, wherever it stands; the fault names the byte and
+// its place.
+func TestBytesThatAreNotUTF8(t *testing.T) {
+	t.Parallel()
+	const entry = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n"
+	for text, want := range map[string]awsauth.Place{
+		"# Andr\xe9\n" + entry:                 {Path: "data.mapRoles", Line: 1, Column: 7},
+		entry + "# é, caf\xc3":                 {Path: "data.mapRoles", Line: 3, Column: 9},
+		entry + "  groups: [\xff]\n":           {Path: "data.mapRoles", Line: 3, Column: 12},
+		"# \xed\xa0\x80\n" + entry:             {Path: "data.mapRoles", Line: 1, Column: 3},
+		entry + "  x: {{SessionName}}\n# \xe9": {Path: "data.mapRoles", Line: 4, Column: 3},
+	} {
+		o := &awsauth.Object{Data: map[string]string{"mapRoles": text}}
+		d := o.Parse()
+		if d.Map.Lost(awsauth.MapRoles) == nil || len(d.Map.Roles) > 0 {
+			t.Errorf("%q: the authenticator loads %d roles", text, len(d.Map.Roles))
+		}
+		fault := d.Texts[0].Syntax
+		if fault == nil {
+			t.Errorf("%q: no fault", text)
+			continue
+		}
+		if diff := cmp.Diff(want, fault.Place); diff != "" {
+			t.Errorf("%q: place (-want +got):\n%s", text, diff)
+		}
+		if i := len("the byte 0x"); len(fault.Problem) != len("the byte 0xe9 is not UTF-8") || fault.Problem[:i] != "the byte 0x" {
+			t.Errorf("%q: %s", text, fault.Problem)
+		}
+	}
+}
+
+// An object that came through an AdmissionReview may hide bytes in the sections that hold U+FFFD, and at worst
+// the authenticator loads nothing of these; of one that was read as it is stored it loads everything.
+func TestAtWorst(t *testing.T) {
+	t.Parallel()
+	data := map[string]string{
+		"mapRoles":    "- {rolearn: 'arn:aws:iam::111122223333:role/A', username: a}\n",
+		"mapUsers":    "- {userarn: 'arn:aws:iam::111122223333:user/B', username: b\ufffd}\n",
+		"mapAccounts": "- '111122223333' # \ufffd\n",
+		"note":        "\ufffd",
+	}
+	sizes := func(o *awsauth.Object) [3]int {
+		m := o.AtWorst(o.Load())
+		return [3]int{len(m.Roles), len(m.Users), len(m.AllowedAccounts())}
+	}
+	stored := &awsauth.Object{Data: data}
+	if got := sizes(stored); got != [3]int{1, 1, 1} || !stored.SameContent(&awsauth.Object{Data: data}) {
+		t.Errorf("as it is stored: %v", got)
+	}
+	reviewed := stored.AsReviewed()
+	if got := sizes(reviewed); got != [3]int{1, 0, 0} || reviewed.SameContent(stored.AsReviewed()) {
+		t.Errorf("as it is reviewed: %v", got)
+	}
+	if at := slices.Collect(reviewed.Parse().Texts[1].ReplacementCharacters()); len(at) != 1 || at[0].Line != 1 || at[0].Column != 60 {
+		t.Errorf("U+FFFD stands at %v", at)
+	}
+	elsewhere := (&awsauth.Object{Data: map[string]string{"mapRoles": data["mapRoles"], "note": "\ufffd"}}).AsReviewed()
+	if !elsewhere.SameContent(elsewhere) {
+		t.Error("a key that the authenticator does not read hides bytes")
+	}
+}
+
+// A review shows one U+FFFD for each byte, as JSON does.
+func TestAsReviewed(t *testing.T) {
+	t.Parallel()
+	o := &awsauth.Object{Data: map[string]string{"mapRoles": "\xe2\x82 é \xff", "mapUsers": "é"}}
+	want := map[string]string{"mapRoles": "\ufffd\ufffd é \ufffd", "mapUsers": "é"}
+	if diff := cmp.Diff(want, o.AsReviewed().Data); diff != "" || o.Data["mapRoles"] != "\xe2\x82 é \xff" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if (*awsauth.Object)(nil).AsReviewed() != nil {
+		t.Error("no object has become one")
+	}
+}
