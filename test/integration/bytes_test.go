@@ -25,11 +25,15 @@ const comment = "# Andr\xe9's role\n"
 
 func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers": alice} }
 
-// inProtobuf returns a client like that of as, which reads and writes protobuf.
-func inProtobuf(t *testing.T, user rest.ImpersonationConfig) *client {
+// inJSON returns a client like that of as, which reads and writes JSON. That of as, as client-go makes it where
+// nobody says otherwise, reads and writes protobuf.
+func inJSON(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
 	c := &client{Warnings: new(controlplane.Warnings)}
-	core, err := typedcorev1.NewForConfig(protobufConfig(c, user))
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate, config.WarningHandlerWithContext = user, c.Warnings
+	config.ContentType = runtime.ContentTypeJSON
+	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,39 +41,29 @@ func inProtobuf(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-func protobufConfig(c *client, user rest.ImpersonationConfig) *rest.Config {
-	config := rest.CopyConfig(cluster.Admin)
-	config.Impersonate, config.WarningHandlerWithContext = user, c.Warnings
-	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
-	return config
-}
-
 // storeBytes makes d what is stored, byte by byte and without the webhook.
 func storeBytes(t *testing.T, d data) {
 	t.Helper()
 	store(t, base())
-	if err := update(t.Context(), inProtobuf(t, rest.ImpersonationConfig{UserName: "fixture"}), d); err != nil {
+	if err := update(t.Context(), fixture(t), d); err != nil {
 		t.Fatal(err)
 	}
+	untilCached(t)
 }
 
 // storedBytes is mapRoles as the authenticator, which watches in protobuf, is told it.
 func storedBytes(t *testing.T) string {
 	t.Helper()
-	cm, err := inProtobuf(t, rest.ImpersonationConfig{UserName: "fixture"}).Get(t.Context(), "aws-auth", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cm.Data["mapRoles"]
+	return stored(t).Data["mapRoles"]
 }
 
 // What the guard rests on: the API server stores a byte that is not UTF-8 where a client sends it in protobuf, as
-// client-go does when it is told to and controller-runtime's typed client does by itself. JSON shows U+FFFD.
+// client-go's and controller-runtime's typed clients do by themselves. JSON shows U+FFFD, and stores it.
 func TestBytesAreStored(t *testing.T) {
-	fixture := rest.ImpersonationConfig{UserName: "fixture"}
+	user := rest.ImpersonationConfig{UserName: "fixture"}
 	typed := func() error {
 		config := rest.CopyConfig(cluster.Admin)
-		config.Impersonate = fixture
+		config.Impersonate = user
 		transport, err := rest.HTTPClientFor(config)
 		if err != nil {
 			return err
@@ -82,8 +76,8 @@ func TestBytesAreStored(t *testing.T) {
 		return c.Put().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name("aws-auth").Body(latin1().configMap()).Do(t.Context()).Error()
 	}
 	for name, write := range map[string]func() error{
-		"client-go in protobuf":           func() error { return update(t.Context(), inProtobuf(t, fixture), latin1()) },
-		"controller-runtime's typed one": typed,
+		"client-go's":          func() error { return update(t.Context(), fixture(t), latin1()) },
+		"controller-runtime's": typed,
 	} {
 		store(t, base())
 		if err := write(); err != nil {
@@ -92,7 +86,11 @@ func TestBytesAreStored(t *testing.T) {
 		if got := storedBytes(t); !strings.HasPrefix(got, comment) {
 			t.Errorf("%s has stored %q", name, got)
 		}
-		seen := stored(t).Data["mapRoles"]
+		shown, err := inJSON(t, user).Get(t.Context(), "aws-auth", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := shown.Data["mapRoles"]
 		if want := awsauth.ReplaceBytes(latin1()["mapRoles"]); seen != want {
 			t.Errorf("%s: JSON shows %q, want %q", name, seen, want)
 		}
@@ -101,7 +99,7 @@ func TestBytesAreStored(t *testing.T) {
 		}
 	}
 	store(t, base())
-	if err := update(t.Context(), as(t, fixture), latin1()); err != nil {
+	if err := update(t.Context(), inJSON(t, user), latin1()); err != nil {
 		t.Fatal(err)
 	}
 	if got := storedBytes(t); !utf8.ValidString(got) {
@@ -112,7 +110,7 @@ func TestBytesAreStored(t *testing.T) {
 // A byte that is not UTF-8 is refused to everybody but EKS, and nobody counts as mapped by its section.
 func TestBytesAreRefused(t *testing.T) {
 	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
-	for name, as := range map[string]func(*testing.T, rest.ImpersonationConfig) *client{"protobuf": inProtobuf, "JSON": as} {
+	for name, as := range map[string]func(*testing.T, rest.ImpersonationConfig) *client{"protobuf": as, "JSON": inJSON} {
 		store(t, base())
 		wantRefused(t, update(t.Context(), as(t, operator), latin1()), lost...)
 		cut := base().with("mapUsers", alice+"# caf\xc3")
@@ -125,7 +123,7 @@ func TestBytesAreRefused(t *testing.T) {
 		wantRefused(t, err, "replacement-character")
 	}
 	store(t, base())
-	c := inProtobuf(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
+	c := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
 	wantAdmitted(t, c, update(t.Context(), c, latin1()), lost...)
 	if got := storedBytes(t); !strings.HasPrefix(got, comment) {
 		t.Errorf("EKS has stored %q", got)
@@ -139,13 +137,18 @@ func TestStoredBytes(t *testing.T) {
 	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
 
 	storeBytes(t, latin1())
-	wantRefused(t, update(t.Context(), c, data(stored(t).Data).with("mapUsers", alice+strings.ReplaceAll(alice, "alice", "bob"))), lost...)
+	asShown := data{"mapRoles": awsauth.ReplaceBytes(latin1()["mapRoles"]), "mapUsers": alice + strings.ReplaceAll(alice, "alice", "bob")}
+	wantRefused(t, update(t.Context(), c, asShown), lost...)
+	c.Take()
 	wantRefused(t, patch(t.Context(), c, types.MergePatchType, labels, nil), lost...)
+	c.Take()
 	other := latin1().with("mapRoles", strings.Replace(latin1()["mapRoles"], "\xe9", "\xe8", 1))
-	wantRefused(t, update(t.Context(), inProtobuf(t, operator), other), lost...)
+	wantRefused(t, update(t.Context(), c, other), lost...)
 	eks := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
 	wantAdmitted(t, eks, patch(t.Context(), eks, types.MergePatchType, labels, nil), lost...)
+	untilCached(t)
 	wantRefused(t, update(t.Context(), c, base().with("mapRoles", "# André's role\n"+admin)), "node-role-removed")
+	c.Take()
 	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", "# André's role\n"+admin+node)))
 }
 
