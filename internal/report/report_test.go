@@ -286,6 +286,10 @@ func TestRuleMarkdown(t *testing.T) {
 	if want := "\n\nIt never refuses a change. In a GuardConfig `off` does not look:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
 		t.Errorf("a rule that never denies:\n%s", never)
 	}
+	always := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
+	if want := "; in an update, also a fault that stood in the old one.\n"; !strings.Contains(always, want) {
+		t.Errorf("a rule whose faults are always new:\n%s", always)
+	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
 		for severity, old := range map[validate.Severity]string{validate.Deny: "warns only", validate.Warn: "is left out"} {
 			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})

@@ -62,6 +62,8 @@ func looksAt(r *validate.Rule) string {
 	switch {
 	case r.Scope != validate.OfDocument:
 		return meaning
+	case r.AlwaysNew:
+		return meaning + "; in an update, also a fault that stood in the old one"
 	case r.Severity == validate.Warn:
 		return meaning + "; in an update, a fault that stood in the old one is left out"
 	}

@@ -21,6 +21,7 @@ type Finding struct {
 	scope    Scope
 	identity identity
 	grants   bool // see Grantf
+	isNew    bool // see Rule.AlwaysNew
 }
 
 // identity tells whether a fault of the new object stood in the old one: the rule, the key, and

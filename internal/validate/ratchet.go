@@ -32,8 +32,7 @@ func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding 
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for i := range findings {
-				// A byte that is not UTF-8 may be new where U+FFFD stood before.
-				if f := &findings[i]; !stood[i] && f.Rule != replacementCharacter.ID && applies(f) {
+				if f := &findings[i]; !stood[i] && !f.isNew && applies(f) {
 					stood[i] = holds(f)
 				}
 			}

@@ -45,6 +45,8 @@ type Rule struct {
 	Check    func(*Pass)
 	// NeverDenies: its findings warn, whatever severity it is given.
 	NeverDenies bool
+	// AlwaysNew: nobody can tell whether a fault stood in the old object, and so it never counts as one that did.
+	AlwaysNew bool
 }
 
 // Pass is one run of one rule.
@@ -131,6 +133,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 		Hint:     shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,
 		identity: identify(at),
+		isNew:    p.rule.AlwaysNew,
 	})
 }
 

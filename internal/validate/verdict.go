@@ -71,6 +71,7 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     there is left out. So does a fault of an element that was edited to have fewer, and one that
 //     the old object's text held where the authenticator could not read it: a broken map can be
 //     repaired step by step. What an element gives somebody is old only where they had it before.
+//     Faults of a rule that is [Rule.AlwaysNew] are never old.
 //   - Where somebody who may do so breaks the glass, every denial becomes a warning.
 //   - A requester of EKS itself is never refused, and in mode warn nobody is.
 //
