@@ -1,0 +1,19 @@
+package history_test
+
+import (
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+)
+
+// The webhook is shown U+FFFD for a byte that is not UTF-8, and the watch reads the byte: both mean one content.
+func TestHashOfBytes(t *testing.T) {
+	t.Parallel()
+	hash := func(text string) string { return history.Hash(map[string]string{"mapRoles": text}, nil) }
+	if hash("# Andr\xe9") != hash("# Andr\ufffd") {
+		t.Error("a byte and U+FFFD in its place are two contents")
+	}
+	if hash("# Andr\xe9") == hash("# André") {
+		t.Error("a byte and the letter are one content")
+	}
+}
