@@ -45,6 +45,7 @@ type Watch[T any] struct {
 	version string // of the object that was delivered last; empty: none
 	listed  string // the version that a list showed after the watch had been interrupted, if it is another one
 	lost    time.Time
+	cause   error // the last one; nil where nothing is lost
 	failing Throttle
 }
 
@@ -62,7 +63,7 @@ func NewWatch[T any](lw cache.ListerWatcher, resource string, handle func(Change
 		return nil, errors.New("watching " + resource + ": the type is none of the API")
 	}
 	w.informer = cache.NewSharedIndexInformerWithOptions(w.observe(lw), example, cache.SharedIndexInformerOptions{})
-	if err := w.informer.SetWatchErrorHandlerWithContext(w.failed); err != nil {
+	if err := w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) { w.failed(ctx, err) }); err != nil {
 		return nil, err
 	}
 	var err error
@@ -129,22 +130,26 @@ func (w *Watch[T]) observe(lw cache.ListerWatcher) cache.ListerWatcher {
 // result takes in how a list, or the begin of a watch, has ended.
 func (w *Watch[T]) result(ctx context.Context, err error) {
 	if err != nil {
-		w.failed(ctx, nil, err)
+		w.failed(ctx, err)
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lost = time.Time{}
+	w.lost, w.cause = time.Time{}, nil
 	w.failing.Failed(w.now(), nil)
 }
 
-// failed takes in an error of the watch. That a watch ends, or must begin with a list again, is none.
-func (w *Watch[T]) failed(ctx context.Context, _ *cache.Reflector, err error) {
+// failed takes in an error of a list or a watch. That a watch ends, or must begin with a list again, is none.
+func (w *Watch[T]) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.cause != nil && errors.Is(err, w.cause) {
+		return // the informer repeats it in its own words
+	}
+	w.cause = err
 	level := slog.LevelWarn
 	if w.lost.IsZero() {
 		w.lost, level = w.now(), slog.LevelInfo // an API server that restarts ends every watch
@@ -193,6 +198,10 @@ func (w *Watch[T]) deleted(object any) {
 // deliver calls the handler.
 func (w *Watch[T]) deliver(c Change[T]) {
 	w.mu.Lock()
+	if w.begun && c.Object != nil && c.Version == w.version {
+		w.mu.Unlock()
+		return // a list has shown it again
+	}
 	c.Gap = c.Gap || !w.begun || c.Object != nil && c.Version == w.listed
 	w.begun, w.version = true, c.Version
 	if c.Object == nil {
