@@ -58,13 +58,13 @@ type Options struct {
 	// Directory is asked for the principals that a change adds, where the policy wants it. Without one
 	// nothing is known of them.
 	Directory Directory
-	// Journal is told of changes. The default keeps nothing.
-	Journal Journal
+	// Notifier is told of changes. The default does nothing.
+	Notifier Notifier
 	// Self is the user that the guard is to the API server, empty where it is not known. A deletion that it
 	// asks for as a dry run is its own test: it is answered like any other and not counted.
 	Self func() string
-	// Restores reports whether the guard may put back what was lost. Then what it writes itself is judged as in
-	// mode warn: against what is stored, the faults of the version before are new ones. The default is that it does not.
+	// Restores reports whether the guard may restore a version. Then its own request is evaluated as in mode warn:
+	// compared with the stored version, the faults of the restored one are new. The default is that it may not.
 	Restores func() bool
 	// Replaced returns the versions that were stored a short time ago, the newest first. The default is that
 	// none are known.
@@ -84,7 +84,7 @@ type Handler struct {
 	large    chan struct{} // for every large body that is read or held
 	readers  chan struct{} // for every body that is read
 
-	journal   Journal
+	notifier  Notifier
 	self      func() string
 	restores  func() bool
 	replaced  func(time.Time) []*awsauth.Object
@@ -95,9 +95,9 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, journal: o.Journal, self: o.Self, restores: o.Restores, replaced: o.Replaced}
-	if h.journal == nil {
-		h.journal = forgetful{}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, notifier: o.Notifier, self: o.Self, restores: o.Restores, replaced: o.Replaced}
+	if h.notifier == nil {
+		h.notifier = silentNotifier{}
 	}
 	if h.self == nil {
 		h.self = func() string { return "" }

@@ -11,8 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/admission"
-	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -74,24 +72,6 @@ func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 		}
 	}
 }
-
-// The journal is told of the update that deletes as of a deletion: nothing is stored afterwards.
-func TestUpdateThatDeletesIsJournalized(t *testing.T) {
-	t.Parallel()
-	var told admissions
-	h := admission.New(admission.Options{Journal: &told})
-	if r := h.Review(t.Context(), request(admissionv1.Update, deleting("", "a"), deleting(""))); !r.Allowed {
-		t.Fatalf("refused: %+v", r.Result)
-	}
-	if want := history.Hash(map[string]string{"mapRoles": ""}, nil); len(told) != 1 || told[0].Old != want || told[0].New != "" {
-		t.Errorf("it was told of %+v", told)
-	}
-}
-
-type admissions []history.Admission
-
-func (j *admissions) Admitted(a history.Admission, _ []string) { *j = append(*j, a) }
-func (j *admissions) Refused(a history.Admission, _ []string)  { *j = append(*j, a) }
 
 // A new object with U+FFFD is judged also where nothing else has changed, and counts as one that nobody is
 // mapped by; an old one counts as loaded.

@@ -48,7 +48,7 @@ func (h *Handler) review(ctx context.Context, t *turn, req *admissionv1.Admissio
 	if observe {
 		o.observe()
 	}
-	h.journalize(req, &o, start)
+	h.notify(req, &o, start)
 	h.record(ctx, req, &o, h.now().Sub(start))
 	o.response.UID = req.UID
 	return o.response
@@ -93,7 +93,7 @@ func (h *Handler) decide(ctx context.Context, t *turn, req *admissionv1.Admissio
 	inUse := policy()
 	if change.CompletesDeletion() {
 		after = nil
-	} else if h.putsBack(req) {
+	} else if h.isRestore(req) {
 		inUse.Mode = validate.WarnMode
 	}
 	reading := validate.Read(change, inUse)

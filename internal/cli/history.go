@@ -51,10 +51,11 @@ func (a *app) historyCommand() *cobra.Command {
 		Short: "List the versions of aws-auth that awsauth-guard has kept, or show one",
 		Long: `List the versions of aws-auth that awsauth-guard has kept, or show one.
 
-The newest stands last. HOW is admitted, overridden (against the rules, by an annotation), observed (by
-somebody who is never refused), bypassed (no webhook has seen it), restored (by the guard itself), found
-(it was there when the guard began to look) or pending. VERDICT is what the rules said of the version by
-itself. ADMINS and NODES count the principals that get an admin group and that log in as nodes.
+The newest stands last. HOW is changed (the rules admit the change), overridden (with a new break-glass
+annotation), bypassed (the rules refuse the change, so the guard was not asked), restored (by the guard
+itself) or found (it was there when the guard began to watch, or after a gap). MANAGER is the field manager
+that made the change. VERDICT is what the rules said of the version by itself. ADMINS and NODES count the
+principals that get an admin group and that log in as nodes.
 
 Exit status: 0 done, 2 could not work.`,
 		Example: a.example(
@@ -103,7 +104,7 @@ func (a *app) history(ctx context.Context, o *historyOptions, form *format) erro
 // versionTable writes a line for each version, the newest last, as kubectl rollout history does.
 func versionTable(w io.Writer, versions []history.Version) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tREQUESTER\tVERDICT\tADMINS\tNODES\tENTRIES")
+	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tMANAGER\tVERDICT\tADMINS\tNODES\tENTRIES")
 	for i := range versions {
 		v := &versions[i]
 		verdict, entries := string(v.Verdict), strconv.Itoa(v.Summary.Entries())
@@ -111,7 +112,7 @@ func versionTable(w io.Writer, versions []history.Version) error {
 			verdict, entries = "", "deleted"
 		}
 		cells := []string{
-			strconv.Itoa(v.Number), seen(v), string(v.How), v.Requester, verdict,
+			strconv.Itoa(v.Number), seen(v), string(v.How), v.Manager, verdict,
 			strconv.Itoa(v.Summary.Admins), strconv.Itoa(v.Summary.Nodes), entries,
 		}
 		for i, cell := range cells {
@@ -199,6 +200,8 @@ func (h storedHistory) version(number int) (history.Version, error) {
 			return v, fmt.Errorf("version %d is a deletion, it has no content", number)
 		case v.Truncated:
 			return v, fmt.Errorf("version %d was too large to be kept with its content", number)
+		case !isText(&v):
+			return v, fmt.Errorf("version %d holds bytes that are not UTF-8, which a manifest can't hold", number)
 		default:
 			return v, nil
 		}
@@ -209,6 +212,16 @@ func (h storedHistory) version(number int) (history.Version, error) {
 		}
 	}
 	return history.Version{}, fmt.Errorf("there is no version %d in %s, which has %d to %d", number, h, versions[0].Number, versions[len(versions)-1].Number)
+}
+
+// isText reports whether JSON can hold the content of a version.
+func isText(v *history.Version) bool {
+	for _, text := range v.Data {
+		if !utf8.ValidString(text) {
+			return false
+		}
+	}
+	return true
 }
 
 // completeVersion completes a version's number.
@@ -229,7 +242,7 @@ func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, type
 	var list []cobra.Completion
 	for _, v := range h.log.Versions() {
 		if n := strconv.Itoa(v.Number); v.Restorable() && strings.HasPrefix(n, typed) {
-			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", seen(&v), v.How, v.Requester)))))
+			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", seen(&v), v.How, v.Manager)))))
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder

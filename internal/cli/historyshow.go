@@ -70,8 +70,8 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, form *format, 
 func facts(v *history.Version) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version %d, seen %s, %s", v.Number, seen(v), v.How)
-	if v.Requester != "" {
-		fmt.Fprintf(&b, ", requested by %s", v.Requester)
+	if len(v.Lost) > 0 {
+		fmt.Fprintf(&b, ", refused by [%s]", strings.Join(v.Lost, " "))
 	}
 	if v.Manager != "" {
 		fmt.Fprintf(&b, ", written with %s", v.Manager)

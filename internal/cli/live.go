@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/apiclient"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // liveTimeout is for one small GET; an API server that has not answered by then does not.
@@ -126,7 +126,7 @@ func (c *connection) client() (*rest.RESTClient, string, error) {
 		return nil, "", fmt.Errorf("making a client: %w", err)
 	}
 	config = rest.CopyConfig(config)
-	apiclient.ReadProtobuf(config)
+	kube.ReadProtobuf(config)
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.WarningHandler = rest.NoWarnings{}

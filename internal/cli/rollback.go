@@ -36,8 +36,8 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Short: "Put a version of aws-auth back that awsauth-guard has kept",
 		Long: `Put a version of aws-auth back that awsauth-guard has kept.
 
-Without --to that is the newest version with another content than the live object that did not bypass
-the guard. Who gains and who loses what is shown first, and what the rules say of it as an edit of the
+Without --to that is the newest good version with another content than the live object: one whose change
+did not bypass the guard, and with which nothing was lost. Who gains and who loses what is shown first, and what the rules say of it as an edit of the
 live object. What they deny is not sent, unless --force gives a reason: it is set as the annotation
 awsauth-guard.io/break-glass, which the webhook honours from a member of overrides.groups. Then the edit
 goes through the API server and the webhook like any other; nothing is sent if somebody has changed
@@ -64,7 +64,7 @@ Exit status: 0 done, or there is nothing to do; 1 denied, or not confirmed; 2 co
 		}),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rollback(cmd.Context(), o) },
 	}
-	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version; without it the newest that differs from the live object and did not bypass the guard")
+	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version; without it the newest good one that differs from the live object")
 	cmd.Flags().Var(&o.dryRun, "dry-run", "server sends the edit as a dry run, which changes nothing; none does not")
 	cmd.Flags().Lookup("dry-run").NoOptDefVal = string(dryRunServer)
 	cmd.Flags().StringVar(&o.force, "force", "", "`REASON` for which the guard is overruled")
@@ -134,18 +134,18 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	return r.send(ctx)
 }
 
-// rollbackTo is the version that is asked for, or the newest that is not what is stored and did not bypass the guard.
+// rollbackTo returns the version that is asked for, or the newest good one that differs from the live object.
 func (h storedHistory) rollbackTo(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
 		return h.version(number)
 	}
 	versions := h.log.Versions()
 	for i := len(versions) - 1; i >= 0; i-- {
-		if v := &versions[i]; v.Restorable() && v.How != history.Bypassed && (live == nil || !sameContent(live, v)) {
+		if v := &versions[i]; v.Good() && isText(v) && (live == nil || !sameContent(live, v)) {
 			return *v, nil
 		}
 	}
-	return history.Version{}, fmt.Errorf("there is no version in %s to go back to: none that did not bypass the guard differs from the live object; name one by --to", h)
+	return history.Version{}, fmt.Errorf("no version in %s to roll back to: no good version differs from the live object; choose one with --to", h)
 }
 
 func sameContent(live *corev1.ConfigMap, v *history.Version) bool {

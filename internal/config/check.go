@@ -34,6 +34,9 @@ func (d *decoder) check(c *Config) {
 	d.checkIAM(&c.IAM)
 	d.checkNumber("history.versions", c.History.Versions, maxVersions)
 	d.checkNumber("restore.maxPerHour", c.Restore.MaxPerHour, maxMaxPerHour)
+	if line, ok := d.lines["restore.enabled"]; ok && c.Restore.Enabled && c.Mode == validate.WarnMode {
+		d.report(line, "restore.enabled", "is true, and a restore needs mode enforce; write false, or mode: enforce")
+	}
 }
 
 // checkNumber reports a number that is not from one to the most that there may be.

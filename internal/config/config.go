@@ -63,7 +63,7 @@ type Config struct {
 	// History says what is kept of the versions of aws-auth that were stored.
 	History History `yaml:"history,omitempty"`
 
-	// Restore says whether the guard puts a version back that was lost on a way around it.
+	// Restore says whether the guard restores the last good version after a change that bypassed it.
 	Restore Restore `yaml:"restore,omitempty"`
 }
 
@@ -121,11 +121,11 @@ type History struct {
 	Versions int `yaml:"versions,omitempty"`
 }
 
-// Restore says whether the guard puts a version back that was lost on a way around it.
+// Restore says whether the guard restores the last good version after a change that bypassed it.
 type Restore struct {
-	// Enabled puts the last good version back when a protected principal, every administrator or every
-	// role of nodes has been lost and no webhook has seen the change. It needs the right to update aws-auth,
-	// which is as much as to be a cluster administrator.
+	// Enabled restores the last good version when a stored change is one that the guard refuses because it takes
+	// away a protected principal, every administrator, every node role or everything. It needs mode enforce, and the
+	// right to update aws-auth, which is as much as to be a cluster administrator.
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// MaxPerHour is how often it does so at most, from 1 to 60; the default is 3.

@@ -121,6 +121,7 @@ guard.yaml:7: restore.maxPerHour: is the number 99999999999999999999; write a nu
 guard.yaml:3: history.versions: is 101; write a number from 1 to 100
 guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"a rule that never refuses", head + "rules:\n  principal-unverified: deny\n", `guard.yaml:4: rules.principal-unverified: is "deny", and this rule never refuses; write warn or off`},
+		{"a restore in mode warn", head + "mode: warn\nrestore: {enabled: true}\n", `guard.yaml:4: restore.enabled: is true, and a restore needs mode enforce; write false, or mode: enforce`},
 		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
 		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},

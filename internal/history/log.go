@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (l *Log) Newest() (Version, bool) {
 // that of the version, or 0 where it is gone. Who appends several appends them in the order in which
 // they were stored.
 func (l *Log) Append(v Version) (number int, added bool) {
-	v.Requester, v.Manager, v.ResourceVersion = cut(v.Requester), cut(v.Manager), cut(v.ResourceVersion)
+	v.Manager, v.ResourceVersion = cut(v.Manager), cut(v.ResourceVersion)
 	id := identity(&v)
 	if newest, ok := l.Newest(); id == "" && ok && newest.Absent == v.Absent && newest.Hash == v.Hash {
 		return newest.Number, false
@@ -85,18 +86,28 @@ func (l *Log) Append(v Version) (number int, added bool) {
 	return v.Number, true
 }
 
-// Complete says of a pending version how it came about and, where an admission is known, by whom. It
-// reports false for a version that is not there or not pending, and then changes nothing.
-func (l *Log) Complete(number int, how How, requester string) bool {
-	i, ok := l.find(number)
-	if !ok || !l.entries[i].ok || l.entries[i].How != Pending {
-		return false
+// NewestGood returns the newest version that could be read and is [Version.Good].
+func (l *Log) NewestGood() (Version, bool) {
+	for i := range slices.Backward(l.entries) {
+		if e := &l.entries[i]; e.ok && e.Good() {
+			return e.Version, true
+		}
 	}
-	e := &l.entries[i]
-	e.How, e.Requester, e.raw = how, cut(requester), nil
-	return true
+	return Version{}, false
 }
 
-func (l *Log) find(number int) (int, bool) {
-	return slices.BinarySearchFunc(l.entries, number, func(e entry, n int) int { return e.Number - n })
+// Has reports whether a version was appended before, also where it has been dropped since.
+func (l *Log) Has(v *Version) bool {
+	id := identity(v)
+	return id != "" && slices.Contains(l.seen, id)
+}
+
+// maxText bounds a text that a client has chosen, in bytes.
+const maxText = 512
+
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -109,6 +110,13 @@ func readVersion(raw []byte, v *Version, limit int) (size int, err error) {
 	if size, err = decode(raw, v, limit); err != nil {
 		return size, err
 	}
+	for key, value := range v.RawData {
+		if v.Data == nil {
+			v.Data = make(map[string]string)
+		}
+		v.Data[key] = string(value)
+	}
+	v.RawData = nil
 	switch {
 	case v.Truncated:
 		v.Data, v.BinaryData = nil, nil
@@ -149,8 +157,9 @@ func (l *Log) readData(data map[string]string) {
 }
 
 // Write makes the log the content of a ConfigMap: at most so many versions, and not more bytes than it may
-// have. The oldest are dropped first; a version that is too large by itself is kept without its content.
-// The same log gives the same bytes.
+// have. The oldest are dropped first, but the newest good version is kept in addition where all newer ones are bad:
+// bad writes alone must not leave a rollback without a version. A version that is too large by itself is kept
+// without its content. The same log gives the same bytes.
 func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	data, size, err := l.writeData()
 	if err != nil {
@@ -158,19 +167,39 @@ func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	}
 	binaryData := make(map[string][]byte)
 	room, unfolded := maxBytes-size, maxTotal
-	first := len(l.entries) // that is kept
-	for first > 0 && len(l.entries)-first < max(versions, 1) {
-		e := &l.entries[first-1]
+	put := func(e *entry) (ok bool, err error) {
 		if err := e.encode(maxBytes - size); err != nil {
-			return fmt.Errorf("writing version %d: %w", e.Number, err)
+			return false, fmt.Errorf("writing version %d: %w", e.Number, err)
 		}
 		if room, unfolded = room-len(e.raw), unfolded-e.size; room < 0 || unfolded < 0 {
-			break
+			room, unfolded = room+len(e.raw), unfolded+e.size
+			return false, nil
 		}
 		binaryData[keyOf(e.Number)] = e.raw
+		return true, nil
+	}
+	good := -1 // the newest good version
+	for i := range slices.Backward(l.entries) {
+		if e := &l.entries[i]; e.ok && e.Good() {
+			good = i
+			if _, err := put(e); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	first := len(l.entries) // of the newest versions
+	for first > 0 && len(l.entries)-first < max(versions, 1) {
+		if first-1 != good {
+			if ok, err := put(&l.entries[first-1]); err != nil {
+				return err
+			} else if !ok {
+				break
+			}
+		}
 		first--
 	}
-	l.entries = slices.Delete(l.entries, 0, first)
+	l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return binaryData[keyOf(e.Number)] == nil })
 	cm.Data, cm.BinaryData = data, binaryData
 	return nil
 }
@@ -183,12 +212,29 @@ func (e *entry) encode(limit int) (err error) {
 	if e.Number > maxNumber {
 		return errors.New("there is no number left; empty the ConfigMap of the history (data and binaryData) to begin anew")
 	}
-	if e.raw, e.size, err = encode(&e.Version); err != nil || len(e.raw) <= limit && e.size <= maxDecoded {
+	if e.raw, e.size, err = encode(storedForm(&e.Version)); err != nil || len(e.raw) <= limit && e.size <= maxDecoded {
 		return err
 	}
 	e.Data, e.BinaryData, e.Truncated = nil, nil, true
 	e.raw, e.size, err = encode(&e.Version)
 	return err
+}
+
+// storedForm moves the values that are not UTF-8 to where JSON keeps them.
+func storedForm(v *Version) *Version {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(v.Data)), func(text string) bool { return !utf8.ValidString(text) }) {
+		return v
+	}
+	form := *v
+	form.Data, form.RawData = make(map[string]string), make(map[string][]byte)
+	for key, text := range v.Data {
+		if utf8.ValidString(text) {
+			form.Data[key] = text
+		} else {
+			form.RawData[key] = []byte(text)
+		}
+	}
+	return &form
 }
 
 // writeData writes what stands under data, and how large it is.

@@ -10,26 +10,21 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // Label is set, with the value true, on the ConfigMap that holds a history.
 const Label = "awsauth-guard.io/history"
 
-// RecordSuffix is put behind the name of the ConfigMap with the history for that of the replicas' record.
-const RecordSuffix = "-record"
-
 // fieldManager is who writes, as managedFields name it.
 const fieldManager = "awsauth-guard"
 
-// ConfigMaps are those of one namespace. It is the part of client-go's ConfigMapInterface that the stores
-// need: whoever only reads a ConfigMap need not link that package, which knows every type of every group.
+// ConfigMaps are those of one namespace. It is the part of client-go's ConfigMapInterface that a Store needs: the
+// command line reads a ConfigMap without that package, which knows every type of every group.
 type ConfigMaps interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*corev1.ConfigMap, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error)
 	Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error)
-	Patch(ctx context.Context, name string, kind types.PatchType, patch []byte, o metav1.PatchOptions, subresources ...string) (*corev1.ConfigMap, error)
 }
 
 // Store is a Log in a ConfigMap of the API server.

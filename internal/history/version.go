@@ -1,8 +1,7 @@
-// Package history is what the guard remembers of aws-auth: the versions that were stored, and what each
-// replica of the webhook has admitted. Both are kept in ConfigMaps of the guard's own namespace.
+// Package history keeps the versions of aws-auth that were stored, in a ConfigMap of the guard's own namespace.
 //
-// The package decides nothing: it holds, bounds, encodes and finds. What it reads may have been written
-// by somebody else, so that each part is read within bounds, and a damaged part does not hide the others.
+// The package decides nothing: it holds, bounds and encodes. Another program may have written what it reads, so
+// that it reads each part within bounds, and a damaged part doesn't hide the others.
 package history
 
 import (
@@ -18,27 +17,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// How says how a version came to be stored.
+// How says how a version came to be stored, as far as the leader could tell.
 type How string
 
-// The ways. Admitted, Overridden and Observed are what a webhook has said: overridden are changes that
-// were admitted because of an annotation, observed those by somebody who is never refused.
+// The ways.
 const (
-	Found      How = "found"      // it was there when somebody began to watch, or after a gap in the watch
-	Pending    How = "pending"    // nobody has said yet that it was admitted
-	Admitted   How = "admitted"   // by the rules
-	Overridden How = "overridden" // against the rules
-	Observed   How = "observed"   // by the webhook that refuses nothing
-	Bypassed   How = "bypassed"   // no webhook has seen it
-	Restored   How = "restored"   // by the guard itself
-	Refused    How = "refused"    // of an admission only: a webhook has refused what is stored all the same
+	Found      How = "found"      // it was stored when the guard began to watch, or after a gap in the watch
+	Changed    How = "changed"    // the guard observed the change, and the rules admit it
+	Overridden How = "overridden" // the change set the break-glass annotation
+	Bypassed   How = "bypassed"   // the rules refuse the change: the guard was not asked
+	Restored   How = "restored"   // the guard restored it
 )
 
 // Version is one content of aws-auth that was stored.
 type Version struct {
 	// Number counts from 1. A number is never used again.
 	Number int `json:"number"`
-	// Time is when it was seen; it may have been stored earlier.
+	// Time is when it was observed; it may have been stored earlier.
 	Time            time.Time `json:"time"`
 	ResourceVersion string    `json:"resourceVersion"`
 	// Hash is that of the content, see [Hash]; empty where Absent.
@@ -46,11 +41,12 @@ type Version struct {
 	// Absent: aws-auth was deleted.
 	Absent bool `json:"absent,omitempty"`
 	How    How  `json:"how"`
-	// Requester is the user's name as the webhook was told it; empty where it is not known.
-	Requester string `json:"requester,omitempty"`
-	// Manager is the field manager that has written the data last, as managedFields name it.
+	// Manager is the field manager that made the change, as managedFields name it.
 	Manager string `json:"manager,omitempty"`
-	// Verdict is what the rules said of this version by itself when it was seen, and Rules are those
+	// Lost are the rules that refuse the change from the last good version to this one because it locks people or
+	// all nodes out.
+	Lost []string `json:"lost,omitempty"`
+	// Verdict is what the rules said of this version by itself when it was observed, and Rules are those
 	// that had findings.
 	Verdict validate.Action `json:"verdict"`
 	Rules   []string        `json:"rules,omitempty"`
@@ -59,6 +55,8 @@ type Version struct {
 	Data       map[string]string `json:"data,omitempty"`
 	BinaryData map[string][]byte `json:"binaryData,omitempty"`
 	Immutable  bool              `json:"immutable,omitempty"`
+	// RawData holds, in the stored form alone, the values of Data that are not UTF-8: JSON would change them.
+	RawData map[string][]byte `json:"rawData,omitempty"`
 	// Truncated: the content was too large to keep.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -89,6 +87,10 @@ func (v *Version) Object() *awsauth.Object {
 
 // Restorable reports whether the version has a content that can be put back.
 func (v *Version) Restorable() bool { return !v.Absent && !v.Truncated }
+
+// Good reports whether a rollback may choose the version by itself: it has a content, its change did not bypass the
+// guard, and nothing was lost with it.
+func (v *Version) Good() bool { return v.Restorable() && v.How != Bypassed && len(v.Lost) == 0 }
 
 // Hash identifies the content of a ConfigMap: SHA-256 over its keys in their order and their values, in
 // hexadecimal. Lengths are hashed with them, so that no two contents are written alike; that there is

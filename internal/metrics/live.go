@@ -19,7 +19,7 @@ var (
 type liveMetrics struct {
 	findings, entries, principals                        *prometheus.GaugeVec
 	admins, missing, present, breakGlass, enforced, last *prometheus.GaugeVec
-	leader                                               *prometheus.GaugeVec
+	leader, restoreReady                                 *prometheus.GaugeVec
 	bypassed, historyErrors                              prometheus.Counter
 	restores                                             *prometheus.CounterVec
 	build                                                *prometheus.GaugeVec
@@ -43,11 +43,12 @@ func newLiveMetrics() liveMetrics {
 		last:          gauge("last_admitted_timestamp_seconds", "When this process has last admitted a change of aws-auth that was no dry run."),
 		principals:    gauge("live_principals", "Principals of the stored aws-auth by what IAM knows of them: exists, missing, recreated (another one of the same name) or unknown; only on the leader and only with IAM on.", "iam"),
 		build:         gauge("build_info", "1, with the version of this program and of Go.", "version", "go_version"),
-		leader:        gauge("leader", "1 on the replica that keeps the history, looks for bypasses and puts versions back, 0 on the others."),
-		bypassed:      prometheus.NewCounter(counter("bypassed_changes_total", "Changes of aws-auth that were stored and that no replica has admitted; counted by the leader 30 s after it has seen them.")),
-		historyErrors: prometheus.NewCounter(counter("history_errors_total", "Failures to read or write the history or the replicas' record of admissions.")),
+		leader:        gauge("leader", "1 on the replica that keeps the history, counts bypasses and restores versions, 0 on the others."),
+		restoreReady:  gauge("restore_ready", "1 if this replica would restore the last good aws-auth now, 0 if not; /readyz?verbose says why. Only with restore.enabled."),
+		bypassed:      prometheus.NewCounter(counter("bypassed_changes_total", "Stored changes of aws-auth that the guard would have refused; counted by the leader.")),
+		historyErrors: prometheus.NewCounter(counter("history_errors_total", "Failures to read or write the history.")),
 		restores: prometheus.NewCounterVec(counter("restores_total",
-			"Versions of aws-auth that the leader has put back, by result: restored, limited (too many within the hour) or failed."), []string{"result"}),
+			"Losses in aws-auth that the leader tried to undo, by result: restored, limited (too many within the hour) or failed."), []string{"result"}),
 	}
 	for _, result := range restores {
 		m.restores.WithLabelValues(result)
@@ -58,7 +59,7 @@ func newLiveMetrics() liveMetrics {
 func (m *liveMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.findings, m.entries, m.principals, m.admins, m.missing, m.present, m.breakGlass, m.enforced, m.last,
-		m.leader, m.bypassed, m.historyErrors, m.restores, m.build,
+		m.leader, m.restoreReady, m.bypassed, m.historyErrors, m.restores, m.build,
 	}
 }
 
@@ -133,13 +134,19 @@ func (r *Recorder) LastAdmitted(at time.Time) {
 // Leads says whether this process is the leader.
 func (r *Recorder) Leads(is bool) { r.live.leader.WithLabelValues().Set(flag(is)) }
 
-// Bypassed counts a change that nobody has admitted.
+// RestoreReady says whether this process would restore a version now.
+func (r *Recorder) RestoreReady(is bool) { r.live.restoreReady.WithLabelValues().Set(flag(is)) }
+
+// RestoreOff says that restores are off.
+func (r *Recorder) RestoreOff() { r.live.restoreReady.Reset() }
+
+// Bypassed counts a stored change that the guard would have refused.
 func (r *Recorder) Bypassed() { r.live.bypassed.Inc() }
 
-// HistoryFailed counts a failure to read or write what is remembered.
+// HistoryFailed counts a failure to read or write the history.
 func (r *Recorder) HistoryFailed() { r.live.historyErrors.Inc() }
 
-// Restored counts a version that was put back, or not: restored, limited or failed.
+// Restored counts the result of a restore: restored, limited or failed.
 func (r *Recorder) Restored(result string) {
 	r.live.restores.WithLabelValues(known(restores, result, "failed")).Inc()
 }

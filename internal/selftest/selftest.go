@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/apiclient"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // Exit statuses.
@@ -107,7 +107,7 @@ Flags:
 // run tries until the guard does what it should or the time is over: a registration takes the API
 // server a moment, and pods may not be ready yet. It returns what the guard said.
 func run(ctx context.Context, o *options) (string, error) {
-	config, err := apiclient.Config(o.kubeconfig, "awsauth-guard-selftest")
+	config, err := kube.Config(o.kubeconfig, "awsauth-guard-selftest")
 	if err != nil {
 		return "", err
 	}

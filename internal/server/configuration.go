@@ -19,7 +19,7 @@ type configuration struct {
 	// bypassGroup is the group whose members the API server does not ask the webhook about.
 	bypassGroup string
 
-	used    func() // is called when another configuration is in use; may be nil
+	used    []func() // are called when another configuration is in use
 	inUse   atomic.Pointer[generation]
 	refused atomic.Bool // the newest file is not in use
 }
@@ -54,6 +54,9 @@ func (c *configuration) use(number int, cfg *config.Config) {
 	c.recorder.ConfigInUse(number)
 }
 
+// onUse has a function called whenever another configuration is in use. It is called before the file is watched.
+func (c *configuration) onUse(used func()) { c.used = append(c.used, used) }
+
 // policy is what a review is judged by.
 func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy }
 
@@ -66,6 +69,7 @@ func (c *configuration) attrs() []any {
 	return []any{
 		"generation", g.number, "mode", string(g.config.Mode), "protected", len(g.config.Protected), "admin_groups", g.config.AdminGroups,
 		"access_entries", len(g.config.AccessEntries), "override_groups", g.config.Overrides.Groups, "rules", g.config.Rules, "iam_mode", string(g.config.IAM.Mode),
+		"self_test", g.config.SelfTest.Enabled, "restore", g.config.Restore.Enabled, "restore_max_per_hour", g.config.Restore.MaxPerHour,
 	}
 }
 
@@ -90,8 +94,8 @@ func (c *configuration) changed(cfg *config.Config, err error) {
 		return
 	}
 	c.use(number+1, cfg)
-	if c.used != nil {
-		c.used()
+	for _, used := range c.used {
+		used()
 	}
 	c.log.Info("the configuration is reloaded", c.attrs()...)
 }

@@ -16,8 +16,7 @@ type readiness struct {
 	leaving atomic.Bool // the process ends soon
 	webhook healthz.Checker
 	certs   servingcert.Source
-	config  *configuration
-	stored  *stored // nil where what is stored is not watched
+	lines   []fmt.Stringer // that ?verbose adds
 }
 
 func (r *readiness) stays(*http.Request) error {
@@ -34,9 +33,8 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	checks := &healthz.Handler{Checks: map[string]healthz.Checker{"webhook": r.webhook, "certificate": r.certs.Ready, "shutdown": r.stays}}
 	checks.ServeHTTP(w, req)
 	if _, verbose := req.URL.Query()["verbose"]; verbose {
-		fmt.Fprintln(w, r.config)
-		if r.stored != nil {
-			fmt.Fprintln(w, r.stored)
+		for _, line := range r.lines {
+			fmt.Fprintln(w, line)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
-	"github.com/awsauth-guard/awsauth-guard/internal/live"
+	"github.com/awsauth-guard/awsauth-guard/internal/enforcement"
+	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -30,8 +31,8 @@ type Options struct {
 	// CertSecret, instead of CertDir, is NAMESPACE/NAME of the Secret with the CA that the webhook
 	// keeps for itself; see package servingcert.
 	CertSecret string
-	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package live. Empty is
-	// that what is stored is not watched.
+	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package history. Where it
+	// is empty, the stored aws-auth is not watched.
 	State string
 	// WebhookConfiguration is the ValidatingWebhookConfiguration that leads here. With CertSecret its
 	// caBundles are kept, and with State it is watched. The options below belong to either.
@@ -44,12 +45,12 @@ type Options struct {
 	Kubeconfig string
 	// CertTiming is no flag: nobody needs another one than the default but tests.
 	CertTiming servingcert.Timing
-	// ElectionTiming and LiveTiming are no flags either, nor are Replica, which stands for the host's name, and
-	// ServicePort, which is 443 where it is 0.
-	ElectionTiming election.Timing
-	LiveTiming     live.Timing
-	Replica        string
-	ServicePort    int32
+	// ElectionTiming, EnforcementTiming and MonitorTiming are no flags either, nor is ServicePort, which is 443 where it
+	// is 0.
+	ElectionTiming    election.Timing
+	EnforcementTiming enforcement.Timing
+	MonitorTiming     monitor.Timing
+	ServicePort       int32
 	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
 	// it is every address; port 0 takes one that is free.
 	WebhookAddress string
@@ -97,6 +98,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 // DefaultOptions returns the options of a command line without flags.
 func DefaultOptions() *Options {
 	return &Options{ //nolint:gosec // a group is no credential
+		EnforcementTiming: enforcement.DefaultTiming(), MonitorTiming: monitor.DefaultTiming(),
 		BypassGroup:    validate.DefaultBypassGroup,
 		WebhookAddress: ":9443",
 		MetricsAddress: ":8080",

@@ -3,7 +3,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +12,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
-	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
@@ -95,38 +92,22 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	api, err := connect(o, log)
-	if err != nil {
-		return err
-	}
 	principals := newDirectory(cfg.current, recorder, log)
-	reviewing := admission.Options{Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals}
-	var certs servingcert.Source
-	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.GetCertificate(hello) }
 	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTelling()
-	watched, err := newStored(telling, o, api, cfg, principals, certificate, recorder, log)
+	parts, err := assemble(telling, o, cfg, principals, recorder, log)
 	if err != nil {
 		return err
 	}
-	cfg.used = principals.prepare
-	var show func(*admissionregistrationv1.ValidatingWebhookConfiguration)
-	beside := []func(context.Context) error{cfg.watch, principals.announce}
-	if watched != nil {
-		reviewing.Journal, reviewing.Self, show = watched, watched.Self, watched.Configured
-		reviewing.Restores = func() bool { return cfg.current().Restore.Enabled }
-		cfg.used = func() { principals.prepare(); watched.Reconfigured() }
-		beside = append(beside, watched.run...)
-	}
-	if certs, err = newCertificate(o, api, show, recorder, log); err != nil {
-		return err
-	}
-	if beside = append(beside, certs.Run); api != nil {
-		beside = append(beside, api.election.Run)
-	}
+	cfg.onUse(principals.prepare)
+	cfg.onUse(parts.stored.reconfigured)
 	principals.prepare()
-	handler := admission.New(reviewing)
-	webhook, err := newReviews(ctx, o, certs, handler, log)
+	beside := append([]func(context.Context) error{cfg.watch, principals.announce}, parts.run...)
+	handler := admission.New(admission.Options{
+		Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self,
+		Restores: func() bool { return cfg.current().Restore.Enabled },
+	})
+	webhook, err := newReviews(ctx, o, parts.certs, handler, log)
 	if err != nil {
 		return err
 	}
@@ -134,7 +115,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: certs, config: cfg, stored: watched}
+	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: parts.certs, lines: append([]fmt.Stringer{cfg}, parts.stored.lines...)}
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())

@@ -5,35 +5,39 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	typedadmissionregistrationv1 "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // cluster is the Secret and the configuration in the API server: watched, read and written.
 type cluster struct {
-	secrets        typedcorev1.SecretInterface
-	configs        typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
-	secret, config *watched
+	secrets typedcorev1.SecretInterface
+	configs typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
+	secret  *watched[corev1.Secret]
+	config  *watched[admissionregistrationv1.ValidatingWebhookConfiguration]
 }
 
 // watched is one object, as the watch has seen it last.
-type watched struct {
-	store      cache.Store
-	controller cache.Controller
+type watched[T any] struct {
+	*kube.Watch[T]
+
+	object atomic.Pointer[T] // nil: there is none, or none has been seen yet
+	seen   atomic.Bool       // the watch has shown whether there is one
 }
 
-func newCluster(o *Options, changed func()) (*cluster, error) {
+func newCluster(o *Options, changed func(), now func() time.Time) (*cluster, error) {
 	core, err := typedcorev1.NewForConfig(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the Secret: %w", err)
@@ -42,38 +46,23 @@ func newCluster(o *Options, changed func()) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the webhook configuration: %w", err)
 	}
-	return &cluster{
-		secrets: core.Secrets(o.Secret.Namespace),
-		configs: registration.ValidatingWebhookConfigurations(),
-		secret:  watch(core.RESTClient(), "secrets", o.Secret, &corev1.Secret{}, changed),
-		config: watch(registration.RESTClient(), "validatingwebhookconfigurations", Name{Name: o.WebhookConfiguration},
-			&admissionregistrationv1.ValidatingWebhookConfiguration{}, changed),
-	}, nil
-}
-
-// watch returns an informer of one object, for which RBAC can allow list and watch by name.
-func watch(client rest.Interface, resource string, name Name, object runtime.Object, changed func()) *watched {
-	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, name.Name)
-	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(client, resource, name.Namespace, selector),
-		ObjectType:    object,
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(any) { changed() },
-			UpdateFunc: func(any, any) { changed() },
-			DeleteFunc: func(any) { changed() },
-		},
-	})
-	return &watched{store, controller}
-}
-
-// object is nil where there is none, or none has been seen yet.
-func object[T any](w *watched) *T {
-	for _, o := range w.store.List() {
-		if typed, ok := o.(*T); ok {
-			return typed
-		}
+	c := &cluster{secrets: core.Secrets(o.Secret.Namespace), configs: registration.ValidatingWebhookConfigurations()}
+	if c.secret, err = watch[corev1.Secret](kube.ListWatch(core.RESTClient(), "secrets", o.Secret.Namespace, o.Secret.Name), "secrets", changed, o.Logger, now); err != nil {
+		return nil, err
 	}
-	return nil
+	const configs = "validatingwebhookconfigurations"
+	c.config, err = watch[admissionregistrationv1.ValidatingWebhookConfiguration](kube.ListWatch(registration.RESTClient(), configs, "", o.WebhookConfiguration), configs, changed, o.Logger, now)
+	return c, err
+}
+
+func watch[T any](lw cache.ListerWatcher, resource string, changed func(), log *slog.Logger, now func() time.Time) (w *watched[T], err error) {
+	w = new(watched[T])
+	w.Watch, err = kube.NewWatch(lw, resource, func(c kube.Change[T]) {
+		w.object.Store(c.Object)
+		w.seen.Store(true)
+		changed()
+	}, log, now)
+	return w, err
 }
 
 // readSecret returns nil where there is none.

@@ -20,19 +20,8 @@ func (a *Authority) Again(change func(*x509.Certificate)) (*Authority, error) {
 
 // Look looks once, after the watch has shown these objects.
 func (m *SelfManaged) Look(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
-	var secrets, configs []any
-	if secret != nil {
-		secrets = append(secrets, secret)
-	}
-	if config != nil {
-		configs = append(configs, config)
-	}
-	if err := m.cluster.secret.store.Replace(secrets, ""); err != nil {
-		return err
-	}
-	if err := m.cluster.config.store.Replace(configs, ""); err != nil {
-		return err
-	}
+	m.cluster.secret.object.Store(secret)
+	m.cluster.config.object.Store(config)
 	m.look(ctx)
 	return nil
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 )
 
 // SelfManaged is a certificate signed by a CA of the webhook's own.
@@ -48,8 +47,11 @@ func New(o Options) (*SelfManaged, error) {
 	}
 	m := &SelfManaged{o: o, log: o.Logger, now: o.Now, names: dnsNames(o.Service), wake: make(chan struct{}, 1)}
 	m.decoder.names = m.names
+	if o.Configuration == nil {
+		m.o.Configuration = func(*admissionregistrationv1.ValidatingWebhookConfiguration, time.Time) {}
+	}
 	var err error
-	if m.cluster, err = newCluster(&o, m.changed); err != nil {
+	if m.cluster, err = newCluster(&o, m.changed, m.now); err != nil {
 		return nil, err
 	}
 	o.Election.OnWon(m.won)
@@ -103,8 +105,8 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 	ctx = logr.NewContext(ctx, logr.FromSlogHandler(m.log.Handler()))
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { m.cluster.secret.controller.RunWithContext(ctx) })
-	running.Go(func() { m.cluster.config.controller.RunWithContext(ctx) })
+	running.Go(func() { _ = m.cluster.secret.Run(ctx) }) // has no error
+	running.Go(func() { _ = m.cluster.config.Run(ctx) })
 	tick := time.NewTicker(m.o.Timing.Resync)
 	defer tick.Stop()
 	for {
@@ -120,12 +122,9 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 
 // look does what is to be done now.
 func (m *SelfManaged) look(ctx context.Context) {
-	o := objects{
-		object[corev1.Secret](m.cluster.secret),
-		object[admissionregistrationv1.ValidatingWebhookConfiguration](m.cluster.config),
-	}
-	if m.o.Configuration != nil && m.cluster.config.controller.HasSynced() {
-		m.o.Configuration(o.config)
+	o := objects{m.cluster.secret.object.Load(), m.cluster.config.object.Load()}
+	if m.cluster.config.seen.Load() {
+		m.o.Configuration(o.config, m.cluster.config.Lost())
 	}
 	isLeader := m.o.Election.IsLeader()
 	if isLeader {

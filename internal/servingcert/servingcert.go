@@ -85,9 +85,9 @@ type Options struct {
 	Service Name
 	// Election tells whether this process writes. It is run by whoever gives it.
 	Election Election
-	// Configuration is shown the configuration as the watch has seen it last, nil where there is none:
-	// whenever something has changed, and every Resync. It must not block.
-	Configuration func(*admissionregistrationv1.ValidatingWebhookConfiguration)
+	// Configuration is told of the configuration as the watch has seen it last, nil where there is none, and since
+	// when it cannot be watched (zero: it can): after every change, and every Resync. It must not block.
+	Configuration func(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time)
 	// Logger is told each step. No key is ever logged.
 	Logger *slog.Logger
 	// Recorder is told how it stands.

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/live"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
@@ -55,9 +55,9 @@ func (g *guarded) files(t *testing.T) (bundle []byte) {
 func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	begun := time.Now()
-	want, event, line := 0.0, live.NotEnforced, "guard: not enforced: "
+	want, event, line := 0.0, kube.NotEnforced, "guard: not enforced: "
 	if reason == "" {
-		want, event, line = 1, live.Enforced, "guard: enforced"
+		want, event, line = 1, kube.Enforced, "guard: enforced"
 	}
 	r.wantMetric(t, "awsauth_guard_enforced", want, 10*time.Second)
 	t.Logf("%v after %s: %s", want, time.Since(begun).Round(time.Millisecond), reason)

@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
@@ -58,7 +56,7 @@ func createEmpty(t *testing.T, maps typedcorev1.ConfigMapInterface, name string)
 func newVersion(resourceVersion int, d data) guardhistory.Version {
 	return guardhistory.Version{
 		ResourceVersion: fmt.Sprint(resourceVersion), Time: time.Date(2026, 3, 1, 12, 0, resourceVersion, 0, time.UTC),
-		Hash: guardhistory.Hash(d, nil), Data: d, How: guardhistory.Admitted, Requester: "alice", Verdict: "allow",
+		Hash: guardhistory.Hash(d, nil), Data: d, How: guardhistory.Changed, Manager: "kubectl-edit", Verdict: "allow",
 		Summary: guardhistory.Summary{Admins: 2, Nodes: 1, Roles: 2, Users: 1},
 	}
 }
@@ -160,16 +158,11 @@ func TestHistoryStore(t *testing.T) {
 	}
 }
 
-// busyMaps are ConfigMaps to which somebody else writes before each patch or update of ours.
+// busyMaps are ConfigMaps to which somebody else writes before each update of ours.
 type busyMaps struct {
 	typedcorev1.ConfigMapInterface
 
 	before func()
-}
-
-func (m busyMaps) Patch(ctx context.Context, name string, kind types.PatchType, patch []byte, o metav1.PatchOptions, sub ...string) (*corev1.ConfigMap, error) {
-	m.before()
-	return m.ConfigMapInterface.Patch(ctx, name, kind, patch, o, sub...)
 }
 
 func (m busyMaps) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
@@ -193,100 +186,3 @@ func TestHistoryConflict(t *testing.T) {
 		t.Errorf("after %d: %v", n, err)
 	}
 }
-
-// TestRecordStore: each replica has its own key; one that is stale goes, and one that is renewed at that
-// moment stays.
-func TestRecordStore(t *testing.T) {
-	maps := guardConfigMaps(t)
-	createEmpty(t, maps, "record")
-	store := &guardhistory.RecordStore{Client: maps, Name: "record"}
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	replica := func(renewed time.Time) *guardhistory.Replica {
-		r := &guardhistory.Replica{Started: at, Watching: at, Renewed: renewed}
-		r.Add(guardhistory.Admission{Time: at, Old: "a", New: "b", Requester: "alice", How: guardhistory.Admitted, Verdict: "allow"})
-		return r
-	}
-	write := func(name string, renewed time.Time) {
-		if err := store.Write(t.Context(), name, replica(renewed)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func() guardhistory.Record {
-		record, err := store.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return record
-	}
-	names := []string{"guard-0", "guard-1", "guard-2"}
-	var writers sync.WaitGroup
-	for _, name := range names {
-		writers.Go(func() { write(name, at) })
-	}
-	writers.Wait()
-	want := guardhistory.Record{Replicas: map[string]guardhistory.Replica{"guard-0": *replica(at), "guard-1": *replica(at), "guard-2": *replica(at)}}
-	if diff := cmp.Diff(want, read(), cmpopts.IgnoreTypes(&guardhistory.EntryError{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if err := errors.Join(store.Remove(t.Context(), "guard-0"), store.Remove(t.Context(), "guard-0"), store.Remove(t.Context(), "nobody")); err != nil {
-		t.Error(err)
-	}
-	if _, err := maps.Patch(t.Context(), "record", types.MergePatchType, []byte(`{"binaryData": {"broken": "AAAA"}}`), metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if record := read(); len(record.Replicas) != 2 || len(record.Damaged) != 1 || record.Damaged[0].Key != "broken" {
-		t.Errorf("%+v", record)
-	}
-	renewed := false
-	busy := &guardhistory.RecordStore{Name: "record", Client: busyMaps{maps, func() {
-		if !renewed {
-			renewed = true
-			write("guard-1", at.Add(time.Hour))
-		}
-	}}}
-	dropped, err := busy.DropStale(t.Context(), at.Add(time.Minute))
-	if diff := cmp.Diff([]string{"broken", "guard-2"}, dropped); diff != "" || err != nil {
-		t.Errorf("dropped: %v %s", err, diff)
-	}
-	if record := read(); len(record.Replicas) != 1 || len(record.Damaged) != 0 || !record.Replicas["guard-1"].Renewed.Equal(at.Add(time.Hour)) {
-		t.Errorf("%+v", record)
-	}
-	if dropped, err = busy.DropStale(t.Context(), at.Add(time.Minute)); len(dropped) > 0 || err != nil {
-		t.Errorf("%v, %v", dropped, err)
-	}
-}
-
-// TestRecordStoreFull: six replicas that are as busy as can be have room in one ConfigMap, and each keeps
-// its newest admissions.
-func TestRecordStoreFull(t *testing.T) {
-	maps := guardConfigMaps(t)
-	createEmpty(t, maps, "record")
-	store := &guardhistory.RecordStore{Client: maps, Name: "record"}
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for n := range 6 {
-		r := &guardhistory.Replica{Renewed: at}
-		for i := range 2000 {
-			r.Add(guardhistory.Admission{
-				Time: at.Add(time.Duration(i) * time.Millisecond), Old: hashOf(n, i), New: hashOf(n, i+1),
-				Requester: fmt.Sprintf("arn:aws:sts::111122223333:assumed-role/Admin/%x", i*7919), How: guardhistory.Admitted, Verdict: "allow",
-			})
-		}
-		if err := store.Write(t.Context(), fmt.Sprintf("awsauth-guard-6d5f9c7b8d-abcd%d", n), r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	record, err := store.Read(t.Context())
-	if err != nil || len(record.Replicas) != 6 || len(record.Damaged) > 0 {
-		t.Fatalf("%v, %d replicas, damaged %v", err, len(record.Replicas), record.Damaged)
-	}
-	for name, r := range record.Replicas {
-		if n := len(r.Admissions); n < 1500 || !r.Admissions[n-1].Time.Equal(at.Add(1999*time.Millisecond)) || n < 2000 && r.Lost.IsZero() {
-			t.Errorf("%s: %d admissions, lost %v", name, n, r.Lost)
-		}
-	}
-	if a, ok := guardhistory.Match(record.Replicas, hashOf(3, 1998), hashOf(3, 1999), false, time.Time{}); !ok {
-		t.Errorf("%+v", a)
-	}
-}
-
-func hashOf(n, i int) string { return guardhistory.Hash(data{"n": fmt.Sprint(n, i)}, nil) }

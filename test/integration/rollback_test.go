@@ -45,10 +45,10 @@ func TestRollback(t *testing.T) {
 	if err := os.WriteFile(lenient, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const history = `NUMBER   TIME                   HOW        REQUESTER   VERDICT   ADMINS   NODES   ENTRIES
-1        2026-03-01T12:00:01Z   admitted   alice       allow     2        1       3
-2        2026-03-01T12:00:02Z   admitted   alice       allow     2        1       3
-3        2026-03-01T12:00:03Z   admitted   alice       allow     2        1       3
+	const history = `NUMBER   TIME                   HOW       MANAGER        VERDICT   ADMINS   NODES   ENTRIES
+1        2026-03-01T12:00:01Z   changed   kubectl-edit   allow     2        1       3
+2        2026-03-01T12:00:02Z   changed   kubectl-edit   allow     2        1       3
+3        2026-03-01T12:00:03Z   changed   kubectl-edit   allow     2        1       3
 `
 	const gone = `- arn:aws:iam::111122223333:role/CI
     username: ci
@@ -68,8 +68,8 @@ func TestRollback(t *testing.T) {
 		reason         string
 	}{
 		{"history", 0, history, "", base().with("mapRoles", admin+node+ci), ""},
-		{"rollback --dry-run", 0, gone + "configmap/aws-auth rolled back to version 2 (server dry run)\n", "verdict allow\n", base().with("mapRoles", admin+node+ci), ""},
-		{"rollback --yes", 0, gone + "configmap/aws-auth rolled back to version 2\n", "verdict allow\n", base(), ""},
+		{"rollback --dry-run", 0, gone + "configmap/aws-auth rolled back to version 2 (server dry run)\n", "written with kubectl-edit, verdict allow\n", base().with("mapRoles", admin+node+ci), ""},
+		{"rollback --yes", 0, gone + "configmap/aws-auth rolled back to version 2\n", "written with kubectl-edit, verdict allow\n", base(), ""},
 		{"rollback --to 1 --yes", 1, hinted, "overrule the rules by --force REASON\n", base(), ""},
 		{
 			"rollback --to 1 --yes --guard-namespace guard --config " + lenient, 1, losesAdmin,

@@ -1,0 +1,89 @@
+package enforcement
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+// Configuration is the ValidatingWebhookConfiguration as the watch that maintains the caBundle, or one of its own, shows
+// it.
+type Configuration struct {
+	changed chan struct{}
+
+	mu     sync.Mutex
+	seen   bool
+	config *admissionregistrationv1.ValidatingWebhookConfiguration
+	lost   time.Time
+}
+
+// NewConfiguration returns a Configuration of which nothing is known.
+func NewConfiguration() *Configuration { return &Configuration{changed: make(chan struct{}, 1)} }
+
+// Set takes in the configuration, nil where there is none, and since when it cannot be read; zero: it can.
+func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time) {
+	c.mu.Lock()
+	before := c.config
+	same := c.seen && (config == nil) == (before == nil) && (config == nil || config.ResourceVersion == before.ResourceVersion && config.UID == before.UID)
+	c.seen, c.config, c.lost = true, config, lost
+	c.mu.Unlock()
+	if !same {
+		poke(c.changed)
+	}
+}
+
+func (c *Configuration) get() (config *admissionregistrationv1.ValidatingWebhookConfiguration, seen bool, lost time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.config, c.seen, c.lost
+}
+
+// version identifies the configuration; empty: there is none.
+func (c *Configuration) version() string {
+	config, _, _ := c.get()
+	if config == nil {
+		return ""
+	}
+	return string(config.UID) + "/" + config.ResourceVersion
+}
+
+// WatchConfiguration has a Configuration follow the ValidatingWebhookConfiguration that a ListerWatcher shows, until the
+// context ends.
+func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logger, now func() time.Time) (run func(context.Context) error, err error) {
+	watch, err := kube.NewWatch(lw, "validatingwebhookconfigurations", func(change kube.Change[admissionregistrationv1.ValidatingWebhookConfiguration]) {
+		c.Set(change.Object, time.Time{})
+	}, log, now)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		var running sync.WaitGroup
+		defer running.Wait()
+		running.Go(func() { _ = watch.Run(ctx) }) // has no error
+		tick := time.NewTicker(lostEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.setLost(watch.Lost())
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}, nil
+}
+
+// lostEvery is how often it is looked at whether the configuration can be watched.
+const lostEvery = 10 * time.Second
+
+func (c *Configuration) setLost(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = since
+}

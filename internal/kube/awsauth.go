@@ -1,0 +1,84 @@
+package kube
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// The object that the guard protects.
+const (
+	AWSAuthNamespace = metav1.NamespaceSystem
+	AWSAuthName      = "aws-auth"
+)
+
+// FieldManager is the guard's name in managedFields.
+const FieldManager = "awsauth-guard"
+
+// Object returns a ConfigMap as the rules see it. Nil stays nil.
+func Object(cm *corev1.ConfigMap) *awsauth.Object {
+	if cm == nil {
+		return nil
+	}
+	return &awsauth.Object{
+		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
+		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: GuardAnnotations(cm),
+	}
+}
+
+// GuardAnnotations returns the annotations by which a request overrules the guard.
+func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {
+	annotations := make(map[string]string)
+	for key, value := range cm.Annotations {
+		if strings.HasPrefix(key, validate.AnnotationPrefix) {
+			annotations[key] = value
+		}
+	}
+	return annotations
+}
+
+// IsEKSManager reports whether a field manager is one of EKS's own. EKS writes aws-auth as vpcLambda (objects
+// that people have published since 2020), and everything else as eks (EKS user guide, "Determine fields you can
+// customize for Amazon EKS add-ons") or eks-internal. Every client can name itself so.
+func IsEKSManager(manager string) bool {
+	return manager == "vpcLambda" || manager == "eks" || manager == "eks-internal" || strings.HasPrefix(manager, "eks:")
+}
+
+// Manager returns the field manager that made the difference between two versions of an object. Where
+// managedFields don't tell, as after an edit that only removed a key, it returns the manager that wrote last.
+// It returns an empty text for a deletion.
+func Manager(before, after *corev1.ConfigMap) string {
+	if after == nil {
+		return ""
+	}
+	var old []metav1.ManagedFieldsEntry
+	if before != nil && before.UID == after.UID {
+		old = before.ManagedFields
+	}
+	changed := newestManager(after.ManagedFields, func(e *metav1.ManagedFieldsEntry) bool {
+		return !slices.ContainsFunc(old, func(o metav1.ManagedFieldsEntry) bool {
+			return o.Manager == e.Manager && o.Operation == e.Operation && o.Time.Equal(e.Time)
+		})
+	})
+	if changed != "" {
+		return changed
+	}
+	return newestManager(after.ManagedFields, func(*metav1.ManagedFieldsEntry) bool { return true })
+}
+
+func newestManager(entries []metav1.ManagedFieldsEntry, wanted func(*metav1.ManagedFieldsEntry) bool) string {
+	name, at := "", time.Time{}
+	for i := range entries {
+		if e := &entries[i]; wanted(e) && e.Time != nil && !e.Time.Time.Before(at) {
+			name, at = e.Manager, e.Time.Time
+		}
+	}
+	return name
+}

@@ -1,0 +1,27 @@
+package kube
+
+import (
+	"context"
+	"sync"
+)
+
+// Warnings collects the warnings that the API server sends. It implements [rest.WarningHandlerWithContext].
+type Warnings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// HandleWarningHeaderWithContext keeps a warning.
+func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, text)
+}
+
+// Take returns the warnings since the last call.
+func (w *Warnings) Take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer func() { w.list = nil }()
+	return w.list
+}

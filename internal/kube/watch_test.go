@@ -1,0 +1,200 @@
+package kube_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+// api shows one ConfigMap.
+type api struct {
+	mu      sync.Mutex
+	version string // of the stored object; empty: none
+	err     error
+	expired bool // a watch must begin with a list
+	watch   *apiwatch.RaceFreeFakeWatcher
+}
+
+func (a *api) change(do func()) {
+	a.mu.Lock()
+	do()
+	a.mu.Unlock()
+	synctest.Wait()
+}
+
+func configMap(version string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth", ResourceVersion: version}}
+}
+
+func (a *api) list(context.Context, metav1.ListOptions) (runtime.Object, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return nil, a.err
+	}
+	a.expired = false
+	list := &corev1.ConfigMapList{ListMeta: metav1.ListMeta{ResourceVersion: "1000"}}
+	if a.version != "" {
+		list.Items = append(list.Items, *configMap(a.version))
+	}
+	return list, nil
+}
+
+func (a *api) begin(ctx context.Context, _ metav1.ListOptions) (apiwatch.Interface, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.err != nil:
+		return nil, a.err
+	case a.expired:
+		return nil, apierrors.NewResourceExpired("too old")
+	}
+	a.watch = apiwatch.NewRaceFreeFake()
+	context.AfterFunc(ctx, a.watch.Stop)
+	return a.watch, nil
+}
+
+// watched runs a Watch in a bubble, and returns what it showed since the last call.
+func watched(t *testing.T, a *api, test func(w *kube.Watch[corev1.ConfigMap], shown func() []string)) (log string) {
+	t.Helper()
+	var text strings.Builder
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var list []string
+		w, err := kube.NewWatch(&cache.ListWatch{ListWithContextFunc: a.list, WatchFuncWithContext: a.begin}, "configmaps", func(c kube.Change[corev1.ConfigMap]) {
+			mu.Lock()
+			defer mu.Unlock()
+			entry := fmt.Sprintf("%s %t", c.Version, c.Object != nil)
+			if c.Gap {
+				entry += " gap"
+			}
+			list = append(list, entry)
+		}, slog.New(slog.NewTextHandler(&text, nil)), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		test(w, func() (shown []string) {
+			mu.Lock()
+			defer mu.Unlock()
+			shown, list = list, nil
+			return shown
+		})
+		cancel()
+		running.Wait()
+	})
+	return text.String()
+}
+
+func want(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// The handler is told of every version in order, and whether others may have been missed.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	a := &api{version: "1"}
+	watched(t, a, func(_ *kube.Watch[corev1.ConfigMap], shown func() []string) {
+		want(t, "at first", shown(), []string{"1 true gap"})
+		a.change(func() {
+			a.version = "4"
+			for _, version := range []string{"2", "3", "4"} {
+				a.watch.Modify(configMap(version))
+			}
+		})
+		want(t, "three changes", shown(), []string{"2 true", "3 true", "4 true"})
+		a.change(func() { a.version = ""; a.watch.Delete(configMap("5")) })
+		want(t, "a deletion", shown(), []string{"5 false"})
+		a.change(func() { a.version = "6"; a.watch.Add(configMap("6")) })
+		want(t, "a creation", shown(), []string{"6 true"})
+		a.change(func() { a.watch.Stop() })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		a.change(func() { a.version = "7"; a.watch.Modify(configMap("7")) })
+		want(t, "after a watch that was continued", shown(), []string{"7 true"})
+		a.change(func() { a.version, a.expired = "9", true; a.watch.Stop() })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want(t, "after a new list", shown(), []string{"9 true gap"})
+		a.change(func() { a.expired = true; a.watch.Stop() })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		a.change(func() { a.version = "10"; a.watch.Modify(configMap("10")) })
+		want(t, "after a list that showed nothing new", shown(), []string{"10 true"})
+		a.change(func() { a.version, a.expired = "", true; a.watch.Stop() })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want(t, "after a list without it", shown(), []string{" false gap"})
+	})
+}
+
+// Where there is no object at first, the handler is told so.
+func TestWatchNothing(t *testing.T) {
+	t.Parallel()
+	a := &api{}
+	watched(t, a, func(_ *kube.Watch[corev1.ConfigMap], shown func() []string) {
+		want(t, "at first", shown(), []string{" false gap"})
+		a.change(func() { a.version = "2"; a.watch.Add(configMap("2")) })
+		want(t, "a creation", shown(), []string{"2 true"})
+	})
+}
+
+// Since when the object cannot be watched is known, whichever call fails, and the log says why.
+func TestWatchIsLost(t *testing.T) {
+	t.Parallel()
+	for name, expired := range map[string]bool{"the watch": false, "the list": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &api{version: "1"}
+			log := watched(t, a, func(w *kube.Watch[corev1.ConfigMap], _ func() []string) {
+				time.Sleep(time.Hour)
+				if !w.Lost().IsZero() {
+					t.Error("it is lost at first")
+				}
+				begun := time.Now()
+				a.change(func() {
+					a.err, a.expired = apierrors.NewForbidden(corev1.Resource("configmaps"), "aws-auth", nil), expired
+					a.watch.Stop()
+				})
+				time.Sleep(10 * time.Minute)
+				if lost := w.Lost().Sub(begun); w.Lost().IsZero() || lost > time.Minute {
+					t.Errorf("it is lost after %s", lost)
+				}
+				a.change(func() { a.err = nil })
+				time.Sleep(time.Minute)
+				if !w.Lost().IsZero() {
+					t.Error("it is still lost")
+				}
+			})
+			if n := strings.Count(log, `msg="the watch is interrupted" resource=configmaps`); n < 1 || n > 3 || !strings.Contains(log, "forbidden") {
+				t.Errorf("%d lines in the log:\n%s", n, log)
+			}
+		})
+	}
+}

@@ -1,0 +1,282 @@
+package monitor_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// The stored version is evaluated when it changes, and when the configuration does.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node+ci), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+		state := func() []float64 {
+			return []float64{r.value("present"), r.value("mapRoles"), r.value("mapUsers"), r.value("admins"), r.value("missing"), r.value("protected-principal/deny"), r.value("break-glass")}
+		}
+		want(t, "at first", state(), []float64{1, 3, 0, 1, 0, 0, 0})
+		w.write("x", map[string]string{"mapRoles": node, "mapUsers": "- userarn: arn:aws:iam::111122223333:user/a\n  username: a\n"})
+		after(time.Second)
+		want(t, "without the admin", state(), []float64{1, 1, 1, 0, 1, 1, 0})
+		r.reload(func() { r.policy.AccessEntries = []string{adminARN} })
+		want(t, "with an access entry", state(), []float64{1, 1, 1, 1, 0, 0, 0})
+		r.reload(func() { r.policy.Mode, r.policy.AccessEntries = validate.WarnMode, nil })
+		want(t, "in mode warn", state(), []float64{1, 1, 1, 0, 1, 1, 0})
+		w.write("x", roles(admin), validate.BreakGlassAnnotation, "incident")
+		after(time.Second)
+		want(t, "with break-glass", state(), []float64{1, 1, 0, 1, 0, 0, 1})
+		w.write("x", nil)
+		after(time.Second)
+		want(t, "deleted", state(), []float64{0, 0, 0, 0, 1, 0, 0})
+	})
+}
+
+// Where there is no aws-auth at first, that is known, and a new one is evaluated.
+func TestAbsentAtFirst(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin), func(w *world) {
+		w.write("x", nil)
+		r := w.start()
+		after(time.Second)
+		want(t, "present", r.value("present"), 0.0)
+		want(t, "history", w.versions(), nil)
+		w.write("eksctl", roles(admin+node))
+		after(time.Second)
+		want(t, "present", r.value("present"), 1.0)
+		want(t, "history", w.versions(), []string{"1 changed"})
+	})
+}
+
+// An Event tells of a protected principal that is lost, also where another one comes with the same change.
+func TestProtectedPrincipalLost(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) {
+			r.settings.Enabled = false
+			r.policy.Protected = append(r.policy.Protected, validate.Protected{ARN: iamPrefix + "role/CI", Groups: []string{"deployers"}})
+		})
+		lost := func() int { after(time.Second); return r.event(kube.ProtectedPrincipalLost, "") }
+		want(t, "at first", lost(), 0)
+		w.write("x", roles(node+ci))
+		want(t, "another comes", lost(), 1)
+		w.write("x", roles(node+ci+"\n"))
+		want(t, "nothing new", lost(), 1)
+		w.write("x", roles(node+admin+ci))
+		want(t, "both are there", lost(), 1)
+		w.interrupt(true, false)
+		w.write("x", roles(node+admin))
+		w.interrupt(false, true)
+		after(time.Minute)
+		want(t, "after a gap", lost(), 2)
+	})
+}
+
+// A panic at the stored version ends nothing. The gauges are gone until it is known, and the history goes on.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		panics := 0
+		r := w.start(func(r *replica, o *monitor.Options) {
+			o.Policy = func() validate.Policy {
+				if panics > 0 {
+					panic(adminARN)
+				}
+				return r.inUse()
+			}
+		})
+		after(time.Second)
+		want(t, "at first", r.value("present"), 1.0)
+		panics = 1
+		w.write("kubectl", roles(admin+node+ci))
+		after(5 * time.Second)
+		want(t, "present and panics", []bool{r.value("present") == -1, r.count("panic internal-error") > 0}, []bool{true, true})
+		want(t, "history", w.versions(), []string{"1 found", "2 found"})
+		if strings.Contains(r.logged.String(), adminARN) {
+			t.Error("the log holds the text of the panic")
+		}
+		panics = 0
+		r.Reconfigured()
+		want(t, "again", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 3})
+	})
+}
+
+// What the watch has not shown for ten minutes is not known.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		w.interrupt(true, false)
+		after(9 * time.Minute)
+		want(t, "after 9 minutes", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 2})
+		after(2 * time.Minute)
+		want(t, "after 11 minutes", []float64{r.value("present"), r.value("mapRoles")}, []float64{-1, -1})
+		w.interrupt(false, false)
+		after(time.Minute)
+		want(t, "when it is shown again", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 2})
+		for range 30 { // many short interruptions are no long one
+			after(2 * time.Minute)
+			w.interrupt(false, false)
+		}
+		want(t, "after short ones", r.value("present"), 1.0)
+	})
+}
+
+// The leader says how each version came to be stored, and counts the changes that the guard would have refused.
+func TestHow(t *testing.T) {
+	t.Parallel()
+	unread := "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n"
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+		w.start()
+		for _, step := range []struct {
+			what        string
+			data        map[string]string
+			manager     string
+			annotations []string
+			version     string // empty: none
+			bypassed    int
+		}{
+			{"a change", roles(admin + node + ci), "kubectl", nil, "2 changed", 0},
+			{"a label", roles(admin + node + ci), "kubectl", nil, "", 0},
+			{"a fault", roles(admin + node + ci + unread), "kubectl", nil, "3 bypassed", 1},
+			{"a change beside the fault", roles(admin + node + unread), "kubectl", nil, "4 changed", 1},
+			{"a fault by EKS", roles(admin + unread), "eks", nil, "5 changed", 1},
+			{"break-glass", roles(node), "kubectl", []string{validate.BreakGlassAnnotation, "incident"}, "6 overridden", 1},
+			{"with the annotation of before", roles(ci), "kubectl", []string{validate.BreakGlassAnnotation, "incident"}, "7 bypassed node-role-removed", 2},
+			{"a repair", roles(admin + node), "kubectl", nil, "8 changed", 2},
+			{"a deletion", nil, "", nil, "9 bypassed absent deleted,last-admin,node-role-removed,protected-principal", 3},
+		} {
+			w.write(step.manager, step.data, step.annotations...)
+			before := len(w.versions())
+			after(2 * time.Second)
+			got, want := w.versions(), step.version
+			if newest := got[len(got)-1]; len(got) == before && want != "" || len(got) > before && newest != want {
+				t.Errorf("%s: %v, want %q", step.what, got, want)
+			}
+			if n := r.count("bypassed"); n != step.bypassed || r.event(kube.Bypassed, "") != n {
+				t.Errorf("%s: %d bypasses, want %d", step.what, n, step.bypassed)
+			}
+		}
+		want(t, "those that the other replica counts", w.replicas[1].count("bypassed"), 0)
+	})
+}
+
+// A guard in mode warn would have refused nothing; what is lost is noted nevertheless.
+func TestHowInModeWarn(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.policy.Mode = validate.WarnMode })
+		w.write("kubectl", roles(admin))
+		after(20 * time.Second)
+		want(t, "history", w.versions(), []string{"1 found", "2 changed node-role-removed"})
+		want(t, "bypasses", r.count("bypassed"), 0)
+	})
+}
+
+// The next leader enters what none has entered, and counts the bypasses that none has counted.
+func TestNextLeader(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.start(), w.start()
+		for _, r := range w.replicas {
+			r.change(func() { r.settings.Enabled = false })
+		}
+		w.write("kubectl", roles(admin))
+		after(time.Second)
+		first.stop()
+		w.write("kubectl", roles(admin+ci))
+		w.write("kubectl", roles(ci))
+		after(30 * time.Second)
+		second.lead()
+		after(time.Second)
+		want(t, "history", w.versions(), []string{
+			"1 found", "2 bypassed node-role-removed", "3 changed node-role-removed", "4 bypassed last-admin,node-role-removed,protected-principal",
+		})
+		want(t, "bypasses", []int{first.count("bypassed"), second.count("bypassed")}, []int{1, 1})
+	})
+}
+
+// A process that starts learns from the API server what was stored since the newest good version of the history.
+// Where the API server has forgotten it, it begins with what is stored.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		forget bool
+		want   []string
+	}{
+		"remembered": {false, []string{"1 found", "2 changed", "3 bypassed node-role-removed"}},
+		"forgotten":  {true, []string{"1 found", "2 found"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				w.start().stop()
+				w.write("kubectl", roles(admin+node+ci))
+				w.write("kubectl", roles(admin+ci))
+				if tt.forget {
+					w.change(func() { w.compacted = w.version })
+				}
+				r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+				r.lead()
+				after(15 * time.Second)
+				want(t, "history", w.versions(), tt.want)
+				want(t, "mapRoles", r.value("mapRoles"), 2.0)
+			})
+		})
+	}
+}
+
+// A bypass counts also where the history can't be read or written. The versions are entered when it can be again.
+func TestWithoutHistory(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+		w.change(func() { w.noHistory = apierrors.NewServiceUnavailable("down") })
+		w.write("kubectl", roles(admin))
+		after(time.Minute)
+		want(t, "bypasses", []int{r.count("bypassed"), r.event(kube.Bypassed, "kubectl")}, []int{1, 1})
+		if n := r.count("errors"); n < 3 || n > 20 {
+			t.Errorf("%d errors", n)
+		}
+		w.change(func() { w.noHistory = nil })
+		after(20 * time.Second)
+		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed"})
+	})
+}
+
+// Nothing is written where nothing changes.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.start()
+		after(time.Minute)
+		before := w.writes
+		after(time.Hour)
+		want(t, "writes of the history", w.writes, before)
+	})
+}
+
+// Many versions need few writes.
+func TestManyVersions(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+		after(time.Second)
+		before := w.writes
+		for i := range 500 {
+			w.write("kubectl", roles(admin+node+strings.Repeat("\n", i+1)))
+			after(10 * time.Millisecond)
+		}
+		after(10 * time.Second)
+		if n := w.writes - before; n > 25 {
+			t.Errorf("%d writes within 5 s", n)
+		}
+		want(t, "the newest", w.versions()[9], "501 changed")
+	})
+}

@@ -1,0 +1,206 @@
+package monitor_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
+	"github.com/awsauth-guard/awsauth-guard/internal/restore"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// replica is one process, and all that it records.
+type replica struct {
+	*monitor.Monitor
+	*restore.Restorer
+
+	world      *world
+	stop       func()
+	principals bool
+	ids        map[string]string // of principals; empty is that IAM has none
+	later      map[string]string // the same, once IAM has said that it has none; ? is not known
+	instead    map[string]string // of principals that IAM has none of
+	asked      []time.Time       // IAM
+	logged     bytes.Buffer
+
+	mu       sync.Mutex
+	policy   validate.Policy
+	settings restore.Settings
+	kept     int
+	leads    bool
+	won      []func()
+	events   []string
+	gauges   map[string]float64
+	counters map[string]int
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// change changes the replica's configuration.
+func (r *replica) change(do func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do()
+}
+
+// reload is change, as a new GuardConfig brings it about.
+func (r *replica) reload(do func()) {
+	r.change(do)
+	r.Reconfigured()
+	r.Wake()
+	synctest.Wait()
+}
+
+func (r *replica) inUse() validate.Policy {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.policy
+}
+
+func (r *replica) restores() restore.Settings {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settings
+}
+
+// String is that of the restorer.
+func (r *replica) String() string { return r.Restorer.String() }
+
+// Observe and Wrote are the restorer's; Stored is what an enforcement would be told.
+func (r *replica) Stored(*corev1.ConfigMap) {}
+
+// lead makes it the leader in the place of the others.
+func (r *replica) lead() {
+	for _, other := range r.world.replicas {
+		other.change(func() { other.leads = other == r })
+	}
+	for _, call := range r.won {
+		call()
+	}
+	synctest.Wait()
+}
+
+func (r *replica) IsLeader() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leads
+}
+
+func (r *replica) OnWon(call func()) { r.won = append(r.won, call) }
+
+// event counts the Events with a reason whose message holds a text.
+func (r *replica) event(reason kube.Reason, text string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if strings.HasPrefix(e, string(reason)+":") && strings.Contains(e, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// value is a gauge; -1 is that it has no series.
+func (r *replica) value(name string) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v, ok := r.gauges[name]; ok {
+		return v
+	}
+	return -1
+}
+
+func (r *replica) count(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counters[name]
+}
+
+func (r *replica) add(name string) { r.change(func() { r.counters[name]++ }) }
+
+func (r *replica) set(name string, v float64) { r.change(func() { r.gauges[name] = v }) }
+
+func flag(v bool) float64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func (r *replica) Warn(reason kube.Reason, message string) {
+	r.change(func() { r.events = append(r.events, string(reason)+": "+message) })
+}
+func (r *replica) SetUID(types.UID) {}
+
+func (r *replica) Leads(is bool)          { r.set("leads", flag(is)) }
+func (r *replica) Bypassed()              { r.add("bypassed") }
+func (r *replica) HistoryFailed()         { r.add("errors") }
+func (r *replica) Restored(result string) { r.add(result) }
+func (r *replica) RestoreReady(is bool)   { r.set("ready", flag(is)) }
+func (r *replica) RestoreOff()            { r.change(func() { delete(r.gauges, "ready") }) }
+func (r *replica) Panicked(rule string)   { r.add("panic " + rule) }
+
+// UniqueID implements [monitor.Directory].
+func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate.Existence, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, time.Now())
+	id, ok := r.ids[arn.Name()]
+	switch {
+	case !ok:
+		return "", validate.Unknown, apierrors.NewUnauthorized("no")
+	case id == "":
+		switch later, ok := r.later[arn.Name()]; {
+		case ok && later == "?":
+			delete(r.ids, arn.Name())
+		case ok:
+			r.ids[arn.Name()] = later
+		}
+		return "", validate.Missing, nil
+	}
+	return id, validate.Exists, nil
+}
+
+// Instead implements [monitor.Directory].
+func (r *replica) Instead(_ context.Context, arn awsauth.ARN) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, time.Now())
+	return r.instead[arn.Name()]
+}
+
+// calls are the times at which IAM was asked.
+func (r *replica) calls() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
+}
+
+// spaced fails where two calls were less than a second apart.
+func (r *replica) spaced(t *testing.T) {
+	t.Helper()
+	calls := r.calls()
+	for i := 1; i < len(calls); i++ {
+		if pause := calls[i].Sub(calls[i-1]); pause < time.Second {
+			t.Errorf("only %s between two calls", pause)
+		}
+	}
+}

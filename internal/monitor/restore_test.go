@@ -1,0 +1,328 @@
+package monitor_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const restored = "restored"
+
+// wantStored checks the content of aws-auth; empty is that there is none.
+func (w *world) wantStored(t *testing.T, what, text string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := ""
+	if cm := w.stored(); cm != nil {
+		got = cm.Data["mapRoles"]
+	}
+	want(t, what, got, text)
+}
+
+// A loss is restored within fifteen seconds, and nothing else is.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	const good = admin + node
+	for name, tt := range map[string]struct {
+		do   func(w *world)
+		want string
+	}{
+		"a loss":   {func(w *world) { w.write("kubectl", roles(admin)) }, good},
+		"deletion": {func(w *world) { w.write("kubectl", nil) }, good},
+		"deleted, and made anew": {func(w *world) {
+			w.write("kubectl", nil)
+			after(time.Second)
+			w.write("kubectl", roles(ci))
+		}, good},
+		"a change that loses nothing": {func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
+		"a loss after a change that loses nothing": {func(w *world) {
+			w.write("kubectl", roles(good+ci))
+			w.write("kubectl", roles(ci))
+		}, good + ci},
+		"a loss that is repaired": {func(w *world) {
+			w.write("kubectl", roles(admin))
+			after(2 * time.Second)
+			w.write("kubectl", roles(good+ci))
+		}, good + ci},
+		"a loss that grows": {func(w *world) {
+			w.write("kubectl", roles(admin))
+			after(2 * time.Second)
+			w.write("kubectl", roles(ci))
+		}, good},
+		"a loss that is repaired in part": {func(w *world) {
+			w.write("kubectl", roles(ci))
+			after(2 * time.Second)
+			w.write("kubectl", roles(admin))
+		}, good},
+		"a loss by EKS":           {func(w *world) { w.write("eks", roles(admin)) }, admin},
+		"a loss with break-glass": {func(w *world) { w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident") }, admin},
+		"break-glass in the next change": {func(w *world) {
+			w.write("kubectl", roles(admin))
+			after(2 * time.Second)
+			w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident")
+		}, admin},
+		"break-glass before, and a loss": {func(w *world) {
+			w.write("kubectl", roles(good), validate.BreakGlassAnnotation, "incident")
+			w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident")
+		}, good},
+		"a loss that was meant, and another one": {func(w *world) {
+			w.write("kubectl", roles(admin+ci), validate.BreakGlassAnnotation, "incident")
+			w.write("kubectl", roles(ci))
+		}, admin + ci},
+		"a loss without a leader": {func(w *world) {
+			w.replicas[0].stop()
+			w.write("kubectl", roles(admin))
+			after(30 * time.Second)
+			w.replicas[1].lead()
+		}, good},
+		"a loss after a gap": {func(w *world) {
+			w.interrupt(true, false)
+			w.write("kubectl", roles(admin))
+			w.interrupt(false, true)
+			after(time.Minute)
+		}, admin},
+		"a loss during a short interruption": {func(w *world) {
+			w.interrupt(true, false)
+			w.write("kubectl", roles(admin))
+			w.interrupt(false, false)
+			after(time.Minute)
+		}, good},
+		"a loss, and a gap": {func(w *world) {
+			w.write("kubectl", roles(admin))
+			w.interrupt(true, false)
+			w.write("kubectl", roles(admin+ci))
+			w.interrupt(false, true)
+			after(time.Minute)
+		}, admin + ci},
+		"in mode warn": {func(w *world) {
+			for _, r := range w.replicas {
+				r.reload(func() { r.policy.Mode = validate.WarnMode })
+			}
+			w.write("kubectl", roles(admin))
+		}, admin},
+		"in mode warn, and then enforced": {func(w *world) {
+			for _, r := range w.replicas {
+				r.reload(func() { r.policy.Mode = validate.WarnMode })
+			}
+			w.write("kubectl", roles(admin))
+			after(time.Minute)
+			for _, r := range w.replicas {
+				r.reload(func() { r.policy.Mode = validate.Enforce })
+			}
+			after(time.Minute)
+		}, admin},
+		"while restores are off, and then on": {func(w *world) {
+			for _, r := range w.replicas {
+				r.reload(func() { r.settings.Enabled = false })
+			}
+			w.write("kubectl", roles(admin))
+			after(time.Minute)
+			for _, r := range w.replicas {
+				r.reload(func() { r.settings.Enabled = true })
+			}
+			after(time.Minute)
+		}, admin},
+		"with a rule that is off": {func(w *world) {
+			for _, r := range w.replicas {
+				r.reload(func() { r.policy.Rules = map[string]validate.Severity{"node-role-removed": validate.Off} })
+			}
+			w.write("kubectl", roles(admin))
+		}, admin},
+		"without a history": {func(w *world) {
+			w.change(func() { w.noHistory = apierrors.NewServiceUnavailable("down") })
+			w.write("kubectl", roles(admin))
+		}, good},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(good), func(w *world) {
+				w.start()
+				w.start()
+				after(time.Minute)
+				tt.do(w)
+				after(15 * time.Second)
+				w.wantStored(t, "stored", tt.want)
+			})
+		})
+	}
+}
+
+// Writes that never end don't hold a restore back, however fast they are, and it is one restore.
+func TestRestoreDuringWrites(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.MaxPerHour = 1 })
+		begun := time.Now()
+		for i := range 500 {
+			w.write("mallory", roles(ci+strings.Repeat("\n", i)))
+			after(29 * time.Millisecond)
+			if r.count(restored) > 0 {
+				break
+			}
+		}
+		after(time.Second)
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		w.wantStored(t, "stored", admin+node)
+		want(t, "restores", r.count(restored), 1)
+		versions := w.versions()
+		if newest := versions[len(versions)-1]; !strings.HasSuffix(newest, " restored") {
+			t.Errorf("the newest version is %q", newest)
+		}
+	})
+}
+
+// What is restored is in the history as that, once, and is no bypass. Metric, Event and log tell of it.
+func TestRestoreIsReported(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		w.start()
+		want(t, "ready", []float64{r.value("ready"), w.replicas[1].value("ready")}, []float64{1, 0})
+		w.write("kubectl", roles(admin))
+		after(15 * time.Second)
+		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed", "3 restored"})
+		want(t, "restores and bypasses", []int{r.count(restored), r.count("bypassed"), r.event(kube.Restored, "node-role-removed")}, []int{1, 1, 1})
+		if !strings.Contains(r.logged.String(), `msg="aws-auth is restored" lost=[node-role-removed]`) {
+			t.Errorf("the log has\n%s", &r.logged)
+		}
+		want(t, "those of the other replica", []int{w.replicas[1].count(restored), w.replicas[1].count("bypassed")}, []int{0, 0})
+	})
+}
+
+// So many versions are restored within the hour and no more, also by the next leader. Then the last loss is restored,
+// unless it has stood for too long.
+func TestRestoreIsLimited(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		first, second := w.start(), w.start()
+		for range 2 {
+			w.write("kubectl", roles(admin))
+			after(15 * time.Second)
+		}
+		first.stop()
+		second.lead()
+		for range 2 {
+			w.write("kubectl", roles(admin))
+			after(15 * time.Second)
+		}
+		want(t, "restores", []int{first.count(restored), second.count(restored), second.count("limited"), second.event(kube.NotRestored, "limit")}, []int{2, 1, 1, 1})
+		w.wantStored(t, "stored", admin)
+		want(t, "ready", second.value("ready"), 0.0)
+		want(t, "the reason", second.String(), "restore: not ready: the limit of 3 restores an hour is reached")
+		after(time.Hour)
+		w.wantStored(t, "after an hour", admin+node)
+		want(t, "results", []int{second.count(restored), second.count("limited")}, []int{2, 1})
+	})
+}
+
+// A loss that the API server doesn't let the guard restore is reported once, and tried again every minute.
+func TestRestoreIsRefused(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		w.change(func() {
+			w.refuse = apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "aws-auth", nil)
+		})
+		w.write("kubectl", roles(admin))
+		after(5 * time.Minute)
+		want(t, "results", []int{r.count(restored), r.count("failed"), r.event(kube.NotRestored, "forbidden")}, []int{0, 1, 1})
+		w.change(func() { w.refuse = nil })
+		after(time.Minute)
+		w.wantStored(t, "when it may", admin+node)
+	})
+}
+
+// A restart of the only replica between the good version and the loss: the API server tells both. What the history
+// says the content was is never restored.
+func TestRestoreAfterRestart(t *testing.T) {
+	t.Parallel()
+	const good = admin + node
+	evil := roles(good + strings.ReplaceAll(ci, "deployers", "system:masters"))
+	for name, tt := range map[string]struct {
+		do   func(w *world)
+		want string
+	}{
+		"the loss alone": {func(w *world) { w.write("kubectl", roles(admin)) }, good},
+		"a change and the loss": {func(w *world) {
+			w.write("kubectl", roles(good+ci))
+			w.write("kubectl", roles(admin+ci))
+		}, good + ci},
+		"a deletion": {func(w *world) { w.write("kubectl", nil) }, good},
+		"a loss that was meant, and its annotation taken away": {func(w *world) {
+			w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident")
+			w.write("kubectl", roles(admin))
+		}, admin},
+		"the API server has forgotten": {func(w *world) {
+			w.write("kubectl", roles(admin))
+			w.change(func() { w.compacted = w.version })
+		}, admin},
+		"the history is forged": {func(w *world) {
+			w.forge(history.Version{ResourceVersion: w.stored().ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.write("kubectl", roles(admin))
+		}, good},
+		"the history names an earlier version": {func(w *world) {
+			old := w.stored()
+			w.write("kubectl", roles(good+ci))
+			w.forge(history.Version{ResourceVersion: old.ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.write("kubectl", roles(admin))
+		}, good + ci},
+		"the history is lost": {func(w *world) {
+			w.change(func() { w.history.Data, w.history.BinaryData = nil, nil })
+			w.write("kubectl", roles(admin))
+		}, admin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(good), func(w *world) {
+				r := w.start()
+				after(time.Minute)
+				r.stop()
+				tt.do(w)
+				w.start().lead()
+				after(15 * time.Second)
+				w.wantStored(t, "stored", tt.want)
+			})
+		})
+	}
+}
+
+// The leader restarts after it has entered the loss into the history, and before it has restored it.
+func TestRestoreAfterRestartInTheWait(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		after(time.Minute)
+		w.write("kubectl", roles(admin))
+		after(2 * time.Second)
+		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed"})
+		r.stop()
+		w.start().lead()
+		after(15 * time.Second)
+		w.wantStored(t, "stored", admin+node)
+		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed", "3 restored"})
+	})
+}
+
+// forge appends a version that the guard has not written.
+func (w *world) forge(v history.Version) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	log := history.Read(w.history)
+	log.Append(v)
+	w.writes++
+	w.history = w.history.DeepCopy()
+	if err := log.Write(w.history, 10); err != nil {
+		w.t.Error(err)
+	}
+}

@@ -1,0 +1,329 @@
+package monitor_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
+	"github.com/awsauth-guard/awsauth-guard/internal/restore"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const (
+	iamPrefix = "arn:aws:iam::111122223333:"
+	adminARN  = iamPrefix + "role/Admin"
+	admin     = "- rolearn: " + adminARN + "\n  username: admin\n  groups: [system:masters]\n"
+	node      = "- rolearn: " + iamPrefix + "role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n"
+	ci        = "- rolearn: " + iamPrefix + "role/CI\n  username: ci\n  groups: [deployers]\n"
+)
+
+func roles(text string) map[string]string { return map[string]string{"mapRoles": text} }
+
+// world is an API server with aws-auth and a history. Its time is that of the test's bubble.
+type world struct {
+	t  *testing.T
+	mu sync.Mutex
+
+	version   int
+	states    []state // every version of aws-auth, oldest first
+	compacted int     // versions before it are forgotten
+	watches   []*apiwatch.RaceFreeFakeWatcher
+	down      bool // lists and watches fail
+	history   *corev1.ConfigMap
+	writes    int   // of the history
+	noHistory error // reads and writes of the history fail
+	refuse    error // writes of aws-auth fail
+
+	replicas []*replica
+}
+
+// state is aws-auth at a version; a nil object is none.
+type state struct {
+	version int
+	object  *corev1.ConfigMap
+	gone    *corev1.ConfigMap // the last object, where it was deleted
+}
+
+// run makes a world in a bubble, with an aws-auth.
+func run(t *testing.T, data map[string]string, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, version: 100, history: &corev1.ConfigMap{}}
+		w.write("eksctl", data)
+		test(w)
+		for _, r := range w.replicas {
+			r.stop()
+		}
+	})
+}
+
+// after lets time pass.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// change changes the world.
+func (w *world) change(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+// write stores a content as a field manager; nil deletes. Annotations are keys and values.
+func (w *world) write(manager string, data map[string]string, annotations ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make(map[string]string)
+	for i := 0; i < len(annotations); i += 2 {
+		all[annotations[i]] = annotations[i+1]
+	}
+	w.put(manager, data, all)
+}
+
+func (w *world) stored() *corev1.ConfigMap {
+	if len(w.states) == 0 {
+		return nil
+	}
+	return w.states[len(w.states)-1].object
+}
+
+func (w *world) put(manager string, data, annotations map[string]string) {
+	before := w.stored()
+	w.version++
+	s := state{version: w.version}
+	if data == nil {
+		s.gone = before.DeepCopy()
+		s.gone.ResourceVersion = strconv.Itoa(w.version)
+	} else {
+		s.object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "kube-system", Name: "aws-auth", UID: "u", Annotations: annotations, ResourceVersion: strconv.Itoa(w.version),
+		}, Data: data}
+		if before != nil {
+			s.object.ManagedFields = slices.DeleteFunc(slices.Clone(before.ManagedFields), func(e metav1.ManagedFieldsEntry) bool { return e.Manager == manager })
+		}
+		s.object.ManagedFields = append(s.object.ManagedFields, metav1.ManagedFieldsEntry{Manager: manager, Operation: "Update", Time: &metav1.Time{Time: time.Now()}})
+	}
+	w.states = append(w.states, s)
+	for _, watch := range w.watches {
+		if !watch.IsStopped() {
+			s.show(watch, before == nil)
+		}
+	}
+}
+
+func (s *state) show(watch *apiwatch.RaceFreeFakeWatcher, added bool) {
+	switch {
+	case s.object == nil:
+		watch.Delete(s.gone.DeepCopy())
+	case added:
+		watch.Add(s.object.DeepCopy())
+	default:
+		watch.Modify(s.object.DeepCopy())
+	}
+}
+
+// List implements the clients of aws-auth.
+func (w *world) List(_ context.Context, o metav1.ListOptions) (*corev1.ConfigMapList, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		return nil, apierrors.NewServiceUnavailable("down")
+	}
+	at := w.version
+	if o.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
+		at, _ = strconv.Atoi(o.ResourceVersion)
+		if at < w.compacted {
+			return nil, apierrors.NewResourceExpired("compacted")
+		}
+	}
+	list := &corev1.ConfigMapList{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(at)}}
+	for _, s := range slices.Backward(w.states) {
+		if s.version <= at {
+			if s.object != nil {
+				list.Items = append(list.Items, *s.object.DeepCopy())
+			}
+			break
+		}
+	}
+	return list, nil
+}
+
+// Watch implements the clients of aws-auth.
+func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, _ := strconv.Atoi(o.ResourceVersion)
+	switch {
+	case w.down:
+		return nil, apierrors.NewServiceUnavailable("down")
+	case since < w.compacted:
+		return nil, apierrors.NewResourceExpired("compacted")
+	}
+	watch := apiwatch.NewRaceFreeFake()
+	context.AfterFunc(ctx, watch.Stop)
+	for _, s := range w.states {
+		if s.version > since {
+			s.show(watch, false)
+		}
+	}
+	w.watches = append(w.watches, watch)
+	return watch, nil
+}
+
+// interrupt ends every watch, and fails new ones while it lasts. With forget the API server shows no earlier version.
+func (w *world) interrupt(down, forget bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
+	if forget {
+		w.compacted = w.version
+	}
+	for _, watch := range w.watches {
+		watch.Stop()
+	}
+	w.watches = nil
+}
+
+func (w *world) Create(_ context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.refuse != nil:
+		return nil, w.refuse
+	case w.stored() != nil:
+		return nil, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "configmaps"}, "aws-auth")
+	}
+	w.put(o.FieldManager, cm.Data, nil)
+	return w.stored(), nil
+}
+
+func (w *world) Update(_ context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stored := w.stored()
+	switch {
+	case w.refuse != nil:
+		return nil, w.refuse
+	case stored == nil:
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "configmaps"}, "aws-auth")
+	case cm.ResourceVersion != stored.ResourceVersion:
+		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "aws-auth", nil)
+	}
+	w.put(o.FieldManager, cm.Data, cm.Annotations)
+	return w.stored(), nil
+}
+
+// historyMap is the ConfigMap of the history.
+type historyMap struct {
+	history.ConfigMaps
+
+	world *world
+}
+
+func (h historyMap) Get(context.Context, string, metav1.GetOptions) (*corev1.ConfigMap, error) {
+	h.world.mu.Lock()
+	defer h.world.mu.Unlock()
+	return h.world.history.DeepCopy(), h.world.noHistory
+}
+
+func (h historyMap) Update(_ context.Context, cm *corev1.ConfigMap, _ metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	h.world.mu.Lock()
+	defer h.world.mu.Unlock()
+	switch {
+	case h.world.noHistory != nil:
+		return nil, h.world.noHistory
+	case cm.ResourceVersion != h.world.history.ResourceVersion:
+		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "history", nil)
+	}
+	h.world.writes++
+	h.world.history = cm.DeepCopy()
+	h.world.history.ResourceVersion = strconv.Itoa(h.world.writes)
+	return h.world.history, nil
+}
+
+// versions returns the history, each version as its number, how it was stored and what was lost.
+func (w *world) versions() (list []string) {
+	w.t.Helper()
+	log, err := (&history.Store{Client: historyMap{world: w}}).Read(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, v := range log.Versions() {
+		text := fmt.Sprintf("%d %s", v.Number, v.How)
+		if v.Absent {
+			text += " absent"
+		}
+		if len(v.Lost) > 0 {
+			text += " " + strings.Join(v.Lost, ",")
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// start starts a replica; the first one leads.
+func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
+	w.t.Helper()
+	r := &replica{
+		world: w, leads: !slices.ContainsFunc(w.replicas, func(r *replica) bool { return r.leads }),
+		gauges: make(map[string]float64), counters: make(map[string]int),
+		policy:   validate.Policy{Mode: validate.Enforce, Protected: []validate.Protected{{ARN: adminARN, Groups: []string{"system:masters"}}}},
+		settings: restore.Settings{Enabled: true, MaxPerHour: 3}, kept: 10,
+	}
+	log := slog.New(slog.NewTextHandler(&r.logged, nil))
+	store := &history.Store{Client: historyMap{world: w}, Name: "history", Versions: func() int { return r.kept }}
+	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: r, Recorder: r, Logger: log, Now: time.Now})
+	r.Restorer = restore.New(restore.Options{
+		Writer: w, History: store, Election: r, Events: r, Policy: r.inUse, Settings: r.restores, Recorder: r, Logger: log, Now: time.Now,
+	})
+	o := monitor.Options{
+		ListerWatcher: &cache.ListWatch{
+			ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return w.List(ctx, o) },
+			WatchFuncWithContext: w.Watch,
+		},
+		Past: w, History: store, Versions: keeper, Restorer: r.Restorer, Enforcement: r, Events: r, Election: r, Directory: r,
+		Policy: r.inUse, Principals: func() bool { return r.principals }, Recorder: recorder{r}, Logger: log, Timing: monitor.DefaultTiming(), Now: time.Now,
+	}
+	for _, c := range change {
+		c(r, &o)
+	}
+	var err error
+	if r.Monitor, err = monitor.New(o); err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var running sync.WaitGroup
+	for _, part := range []func(context.Context) error{r.Monitor.Run, keeper.Run, r.Restorer.Run} {
+		running.Go(func() {
+			if err := part(ctx); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	r.stop = func() {
+		r.change(func() { r.leads = false })
+		cancel()
+		running.Wait()
+	}
+	w.replicas = append(w.replicas, r)
+	after(time.Second)
+	return r
+}

@@ -1,0 +1,97 @@
+package restore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/restore"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// Each condition of a restore, in both directions. The loss was observed at the epoch and has stood for four seconds.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) time.Time { return epoch.Add(d) }
+	restored := restore.Decision{Action: restore.Restore, Lost: []string{"node-role-removed"}}
+	wait := func(d time.Duration) restore.Decision { return restore.Decision{Action: restore.Wait, After: d} }
+	limited := restore.Decision{Action: restore.Decline, Limited: true, Reason: "3 versions were restored within the hour, which is the limit"}
+	for name, tt := range map[string]struct {
+		change func(*restore.Situation)
+		want   restore.Decision
+	}{
+		"all holds":        {func(*restore.Situation) {}, restored},
+		"nothing is lost":  {func(s *restore.Situation) { s.Loss = nil }, restore.Decision{}},
+		"not the leader":   {func(s *restore.Situation) { s.Leader = false }, restore.Decision{}},
+		"off":              {func(s *restore.Situation) { s.Settings.Enabled = false }, restore.Decision{}},
+		"mode warn":        {func(s *restore.Situation) { s.Policy.Mode = validate.WarnMode }, restore.Decision{}},
+		"mode warn before": {func(s *restore.Situation) { s.Loss.Enforced = false }, restore.Decision{}},
+		"the rule is off by now": {func(s *restore.Situation) {
+			s.Policy.Rules = map[string]validate.Severity{"node-role-removed": validate.Off}
+		}, restore.Decision{}},
+		"an access entry by now": {func(s *restore.Situation) { s.Policy.AccessEntries = []string{nodeARN} }, restore.Decision{}},
+		"EKS": {func(s *restore.Situation) { s.Loss.Manager = "eks" }, restore.Decision{
+			Action: restore.Decline, Reason: "EKS wrote it, with the field manager eks",
+		}},
+		"just now":                  {func(s *restore.Situation) { s.Now = at(0) }, wait(3 * time.Second)},
+		"a moment too early":        {func(s *restore.Situation) { s.Now = at(2999 * time.Millisecond) }, wait(time.Millisecond)},
+		"written again just now":    {func(s *restore.Situation) { s.Loss.Changed = s.Now }, wait(3 * time.Second)},
+		"written again and again":   {func(s *restore.Situation) { s.Now = at(7 * time.Second); s.Loss.Changed = s.Now }, wait(time.Second)},
+		"written for eight seconds": {func(s *restore.Situation) { s.Now = at(8 * time.Second); s.Loss.Changed = s.Now }, restored},
+		"three within the hour": {func(s *restore.Situation) {
+			s.Restores = []time.Time{at(-time.Minute), at(-2 * time.Minute), at(-59 * time.Minute)}
+		}, limited},
+		"two, and one before": {func(s *restore.Situation) {
+			s.Restores = []time.Time{at(-time.Minute), at(-2 * time.Minute), at(-time.Hour)}
+		}, restored},
+		"times of the future": {func(s *restore.Situation) {
+			s.Restores = []time.Time{at(time.Hour), at(2 * time.Hour), at(3 * time.Hour)}
+		}, restored},
+		"by a clock that goes before": {func(s *restore.Situation) {
+			s.Restores = []time.Time{at(6 * time.Second), at(7 * time.Second), at(8 * time.Second)}
+		}, limited},
+		"stored already":       {func(s *restore.Situation) { s.AttemptDone = true }, restore.Decision{}},
+		"refused a moment ago": {func(s *restore.Situation) { s.Attempted = s.Now }, wait(time.Minute)},
+		"refused a minute ago": {func(s *restore.Situation) { s.Attempted, s.Now = at(0), at(time.Minute) }, restored},
+		"an hour old":          {func(s *restore.Situation) { s.Now = at(75 * time.Minute) }, restored},
+		"older":                {func(s *restore.Situation) { s.Now = at(75*time.Minute + 1) }, restore.Decision{}},
+		"deleted": {func(s *restore.Situation) { s.Loss.Stored = nil }, restore.Decision{
+			Action: restore.Restore, Lost: []string{"deleted", "last-admin", "node-role-removed", "protected-principal"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := restore.Situation{
+				Now: at(4 * time.Second), Settings: restore.Settings{Enabled: true, MaxPerHour: 3}, Policy: policy(), Leader: true,
+				Loss: &restore.Loss{Good: object(admin + node), Stored: object(admin), Version: "8", Manager: "kubectl-edit", Since: epoch, Changed: epoch, Enforced: true},
+			}
+			tt.change(&s)
+			if diff := cmp.Diff(tt.want, restore.Decide(s)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Before anything is lost it shows whether it would be restored, and why not.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	ready := restore.Situation{Now: epoch, Settings: restore.Settings{Enabled: true, MaxPerHour: 1}, Policy: policy(), Leader: true}
+	for want, change := range map[string]func(*restore.Situation){
+		"":                         func(*restore.Situation) {},
+		"restore.enabled is false": func(s *restore.Situation) { s.Settings.Enabled = false },
+		"restore needs mode enforce, and the mode is warn": func(s *restore.Situation) { s.Policy.Mode = validate.WarnMode },
+		"another replica is the leader":                    func(s *restore.Situation) { s.Leader = false },
+		"the limit of 1 restores an hour is reached":       func(s *restore.Situation) { s.Restores = []time.Time{epoch} },
+	} {
+		s := ready
+		change(&s)
+		if got := restore.NotReady(s, true); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := restore.NotReady(ready, false); got != "aws-auth has not been observed yet" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,392 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
+
+	guardhistory "github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+const (
+	restoring    = guardConfig + "restore: {enabled: true}\n"
+	restoredOnes = `awsauth_guard_restores_total{result="restored"}`
+	limitedOnes  = `awsauth_guard_restores_total{result="limited"}`
+	// restoredWithin is the promise.
+	restoredWithin = 15 * time.Second
+	otherNode      = "- rolearn: arn:aws:iam::111122223333:role/OtherNode\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
+)
+
+// wantStored waits until d is stored.
+func wantStored(t *testing.T, d data, within time.Duration) {
+	t.Helper()
+	begun := time.Now()
+	until(t, "the last good version is stored", within, func(context.Context) error {
+		return missing(!maps.Equal(stored(t).Data, d), "it is not")
+	})
+	t.Logf("stored after %s", time.Since(begun).Round(time.Millisecond))
+}
+
+// wantUntouched waits for longer than a restore takes, and checks that nothing was restored.
+func wantUntouched(t *testing.T, replicas []*replica, d data) {
+	t.Helper()
+	begun := time.Now()
+	until(t, "a restore would have been made", restoredWithin, func(context.Context) error {
+		return missing(time.Since(begun) < 10*time.Second, "not yet")
+	})
+	if got := stored(t).Data; !maps.Equal(got, d) {
+		t.Errorf("stored is %v", got)
+	}
+	if got := sum(t.Context(), replicas, restoredOnes); got != 0 {
+		t.Errorf("%v versions were restored", got)
+	}
+}
+
+// wantReadyToRestore waits until a replica would restore.
+func wantReadyToRestore(t *testing.T, replicas []*replica) {
+	t.Helper()
+	until(t, "a replica is ready to restore", 15*time.Second, func(ctx context.Context) error {
+		return missing(sum(ctx, replicas, "awsauth_guard_restore_ready") != 1, "none is")
+	})
+}
+
+// Each kind of loss that the guard was not asked about is restored, so many times an hour.
+func TestRestore(t *testing.T) {
+	g := newGuarded(t, base(), restoring+"  # four losses\n", quick())
+	replicas := g.run(t, 2)
+	good := roles(admin + node + ci)
+	if err := update(t.Context(), as(t, operator), good); err != nil {
+		t.Fatal(err)
+	}
+	g.wantNewest(t, 5*time.Second, guardhistory.Changed, "", good)
+	if err := patchLabels(t, "keep"); err != nil {
+		t.Fatal(err)
+	}
+	wantReadyToRestore(t, replicas)
+	for i, lost := range []data{roles(node), roles(admin), nil} {
+		begun := time.Now()
+		if lost == nil {
+			remove(t)
+		} else {
+			g.around(t, lost, "kubectl-edit")
+		}
+		wantStored(t, good, restoredWithin)
+		wantEvent(t, g, begun, kube.Restored, "is stored again")
+		g.wantNewest(t, 5*time.Second, guardhistory.Restored, "awsauth-guard", good)
+		if lost != nil && stored(t).Labels["keep"] != "keep" {
+			t.Error("its labels are gone")
+		}
+		if got := sum(t.Context(), replicas, restoredOnes); got != float64(i+1) {
+			t.Errorf("%v versions were restored, want %d", got, i+1)
+		}
+	}
+	g.write(t, data{"mapRoles": "[]\n"}, "kubectl-edit")
+	until(t, "the limit holds", restoredWithin, func(ctx context.Context) error {
+		return missing(sum(ctx, replicas, limitedOnes) != 1, "it does not")
+	})
+	if got := stored(t).Data; !maps.Equal(got, data{"mapRoles": "[]\n"}) {
+		t.Errorf("it is restored: %v", got)
+	}
+	if got := sum(t.Context(), replicas, bypassed); got != 4 {
+		t.Errorf("%v changes have bypassed the guard, want 4", got)
+	}
+	leads, _ := lead(t, replicas)
+	leads.wantMetric(t, "awsauth_guard_restore_ready", 0, 15*time.Second)
+	body, err := webhook.Get(t.Context(), "http://"+leads.address("health")+"/readyz?verbose")
+	if err != nil || !strings.Contains(body, "restore: not ready: the limit of 3 restores an hour is reached") {
+		t.Errorf("/readyz?verbose says %s, %v", body, err)
+	}
+}
+
+// The good version has a fault that is new compared with the lost one: the guard doesn't refuse its own request, and
+// refuses the same from others.
+func TestRestoreIsNotRefused(t *testing.T) {
+	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
+	g := newGuarded(t, faulty, restoring, quick())
+	configure(t, guardConfig+"mode: warn\n") // the webhook of the other tests, which doesn't know this guard's user
+	g.run(t, 2)
+	g.around(t, roles(node), "kubectl-edit")
+	g.registerChart(t, nil)
+	g.asked(t)
+	wantRefused(t, update(t.Context(), as(t, operator), faulty), "assumed-role-arn")
+	wantStored(t, faulty, restoredWithin)
+	g.wantNewest(t, 5*time.Second, guardhistory.Restored, "awsauth-guard", faulty)
+}
+
+func patchLabels(t *testing.T, label string) error {
+	t.Helper()
+	cm := stored(t)
+	cm.Labels = map[string]string{label: label}
+	_, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{})
+	return err
+}
+
+// unasked stores an object without the guard.
+func (g *guarded) unasked(t *testing.T, cm *corev1.ConfigMap, manager string) {
+	t.Helper()
+	g.unregister(t)
+	g.notAsked(t)
+	if _, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A stored change that isn't a loss, or may be meant, stays.
+func TestNotRestored(t *testing.T) {
+	before := roles(admin + node + otherNode)
+	for _, test := range []struct {
+		name, config string
+		do           func(t *testing.T, g *guarded) data
+	}{
+		{"EKS wrote it", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(admin), "vpcLambda")
+			return roles(admin)
+		}},
+		{"a new break-glass annotation", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.unasked(t, annotated(roles(node), breakGlass, "incident 4711"), "kubectl-edit")
+			return roles(node)
+		}},
+		{"break-glass in the next edit", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(node), "kubectl-edit")
+			g.unasked(t, annotated(roles(node), breakGlass, "incident 4711"), "kubectl-edit")
+			return roles(node)
+		}},
+		{"the removal of a node role is allowed", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.unasked(t, annotated(roles(admin), allowRemoval, nodeARN), "kubectl-edit")
+			return roles(admin)
+		}},
+		{"one of two node roles", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(admin+node), "kubectl-edit")
+			return roles(admin + node)
+		}},
+		{"a fault that locks nobody out", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			faulty := roles(admin + node + otherNode + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
+			g.around(t, faulty, "kubectl-edit")
+			return faulty
+		}},
+		{"restores are off", guardConfig, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(node), "kubectl-edit")
+			return roles(node)
+		}},
+		{"the rule is off", restoring + "rules: {protected-principal: \"off\", last-admin: \"off\"}\n", func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(node+otherNode), "kubectl-edit")
+			return roles(node + otherNode)
+		}},
+		{"somebody repairs it at once", restoring, func(t *testing.T, g *guarded) data {
+			t.Helper()
+			g.around(t, roles(node), "kubectl-edit")
+			g.write(t, roles(admin+otherNode), "kubectl-edit")
+			return roles(admin + otherNode)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newGuarded(t, before, test.config, quick())
+			replicas := g.run(t, 2)
+			wantUntouched(t, replicas, test.do(t, g))
+		})
+	}
+}
+
+// The guard goes on where a replica was killed, also the leader at the very moment of the loss.
+func TestRestoreAfterKill(t *testing.T) {
+	g := newGuarded(t, base(), restoring, quick())
+	replicas := g.run(t, 3)
+	leads, _ := lead(t, replicas[:2])
+	if leads == nil {
+		leads = replicas[2]
+	}
+	g.unregister(t)
+	g.notAsked(t)
+	leads.kill()
+	g.write(t, roles(node), "kubectl-edit")
+	wantStored(t, base(), restoredWithin) // with the Lease of a test, which is short
+}
+
+// The leader restarts between the good version and the loss, and finds both at the API server.
+func TestRestoreAfterRestart(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		meanwhile []*corev1.ConfigMap
+		want      data // nil: the last of them
+	}{
+		{"the loss alone", []*corev1.ConfigMap{roles(node).configMap()}, base()},
+		{"another version before it", []*corev1.ConfigMap{roles(admin + node + ci).configMap(), roles(ci).configMap()}, roles(admin + node + ci)},
+		{"a loss that was meant, and its annotation taken away", []*corev1.ConfigMap{annotated(roles(node), breakGlass, "incident 4711"), roles(node).configMap()}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newGuarded(t, base(), restoring, quick())
+			g.run(t, 1)[0].stop()
+			for _, cm := range test.meanwhile {
+				g.unasked(t, cm, "kubectl-edit")
+			}
+			r := g.start(t)
+			if test.want != nil {
+				wantStored(t, test.want, restoredWithin)
+				return
+			}
+			r.wantMetric(t, "awsauth_guard_leader", 1, 10*time.Second)
+			wantUntouched(t, []*replica{r}, test.meanwhile[len(test.meanwhile)-1].Data)
+		})
+	}
+}
+
+// Writes that go on don't hold a restore back, nor do they drive out the version that is restored.
+func TestRestoreDuringWrites(t *testing.T) {
+	g := newGuarded(t, base(), restoring, quick())
+	replicas := g.run(t, 2)
+	wantReadyToRestore(t, replicas)
+	g.unregister(t)
+	g.notAsked(t)
+	begun := time.Now()
+	c := fixture(t)
+	for i := 0; ; i++ {
+		cm, err := c.Get(t.Context(), "aws-auth", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if maps.Equal(cm.Data, base()) && i > 0 {
+			t.Logf("restored after %d writes in %s", i, time.Since(begun).Round(time.Millisecond))
+			break
+		}
+		if time.Since(begun) > restoredWithin {
+			t.Fatalf("not restored after %d writes", i)
+		}
+		cm.Data = roles(strings.Replace(ci, "role/CI", "role/CI-"+strconv.Itoa(i), 1))
+		if _, err := c.Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: "mallory"}); err != nil && i == 0 {
+			t.Fatal(err)
+		}
+	}
+}
+
+// 500 quick writes after a loss: the good version is still the one that is restored, and a rollback finds it.
+func TestRestoreAfterManyWrites(t *testing.T) {
+	g := newGuarded(t, base(), guardConfig+"restore: {enabled: true, maxPerHour: 60}\n", quick())
+	replicas := g.run(t, 2)
+	wantReadyToRestore(t, replicas)
+	g.unregister(t)
+	g.notAsked(t)
+	c := fixture(t)
+	for i := range 500 {
+		lost := roles(strings.Replace(ci, "role/CI", "role/CI-"+strconv.Itoa(i), 1)).configMap()
+		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // a restore may come between
+			_, err := c.Update(t.Context(), lost, metav1.UpdateOptions{FieldManager: "mallory"})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStored(t, base(), restoredWithin)
+	g.until(t, "the history keeps a good version", 5*time.Second, func(log *guardhistory.Log) error {
+		v, ok := log.NewestGood()
+		return missing(!ok || !maps.Equal(v.Data, base()), "it does not")
+	})
+}
+
+// A forged history chooses nothing: the content comes from the API server.
+func TestForgedHistory(t *testing.T) {
+	evil := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
+	forge := func(t *testing.T, g *guarded, version string) {
+		t.Helper()
+		store := &guardhistory.Store{Client: g.client.CoreV1().ConfigMaps(g.namespace), Name: "history", Versions: keep(10)}
+		if _, err := store.Change(t.Context(), func(log *guardhistory.Log) error {
+			log.Append(guardhistory.Version{
+				ResourceVersion: version, Hash: guardhistory.Hash(evil, nil), Data: evil, How: guardhistory.Changed, Time: time.Now(),
+			})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("while the leader runs", func(t *testing.T) {
+		g := newGuarded(t, base(), restoring, quick())
+		wantReadyToRestore(t, g.run(t, 1))
+		forge(t, g, stored(t).ResourceVersion)
+		g.around(t, roles(node), "kubectl-edit")
+		wantStored(t, base(), restoredWithin)
+	})
+	t.Run("before the leader starts", func(t *testing.T) {
+		g := newGuarded(t, base(), restoring, quick())
+		g.run(t, 1)[0].stop()
+		forge(t, g, stored(t).ResourceVersion)
+		g.around(t, roles(node), "kubectl-edit")
+		g.start(t)
+		wantStored(t, base(), restoredWithin)
+	})
+	t.Run("an earlier version is named as the newest", func(t *testing.T) {
+		old := roles(admin + node + strings.ReplaceAll(ci, "role/CI", "role/Leaver"))
+		g := newGuarded(t, old, restoring, quick())
+		version := stored(t).ResourceVersion
+		g.run(t, 1)[0].stop()
+		g.around(t, base(), "kubectl-edit")
+		forge(t, g, version)
+		g.write(t, roles(node), "kubectl-edit")
+		g.start(t)
+		wantStored(t, base(), restoredWithin)
+	})
+}
+
+// Bytes that are not UTF-8 come back as they were.
+func TestRestoreKeepsBytes(t *testing.T) {
+	g := newGuarded(t, base(), restoring, quick())
+	config := rest.CopyConfig(kube.Protobuf(cluster.Admin))
+	config.Impersonate = rest.ImpersonationConfig{UserName: "fixture"}
+	core, err := typedcorev1.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := core.ConfigMaps(metav1.NamespaceSystem)
+	good := base().with("mapUsers", alice+"# \xff\n")
+	if _, err := c.Update(t.Context(), good.configMap(), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantReadyToRestore(t, g.run(t, 1))
+	g.around(t, roles(node), "kubectl-edit")
+	until(t, "the bytes are stored again", restoredWithin, func(ctx context.Context) error {
+		cm, err := c.Get(ctx, "aws-auth", metav1.GetOptions{})
+		return missing(err != nil || !maps.Equal(cm.Data, good), fmt.Sprint(err))
+	})
+	g.until(t, "the history holds them", 5*time.Second, func(log *guardhistory.Log) error {
+		v, ok := log.NewestGood()
+		return missing(!ok || !maps.Equal(v.Data, good) || len(log.Damaged()) > 0, "it does not")
+	})
+}
+
+// A refused restore is counted, and tried again.
+func TestRestoreFails(t *testing.T) {
+	g := newGuarded(t, base(), restoring, quick())
+	replicas := g.run(t, 1)
+	wantReadyToRestore(t, replicas)
+	if err := g.client.RbacV1().RoleBindings(metav1.NamespaceSystem).Delete(t.Context(), "live-"+g.namespace, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	g.around(t, roles(node), "kubectl-edit")
+	replicas[0].wantMetric(t, `awsauth_guard_restores_total{result="failed"}`, 1, restoredWithin)
+	until(t, "the log says why", time.Second, func(context.Context) error {
+		for _, line := range replicas[0].lines("aws-auth is not restored") {
+			if strings.Contains(fmt.Sprint(line["reason"]), "forbidden") {
+				return nil
+			}
+		}
+		return errors.New("it does not")
+	})
+}

@@ -1,0 +1,338 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/enforcement"
+	guardhistory "github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/server"
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
+)
+
+// quick is a tenth of the default where a test waits.
+func quick() enforcement.Timing {
+	t := enforcement.DefaultTiming()
+	t.Look, t.Grace = time.Second, 2*time.Second
+	t.SelfTest, t.Settle = 3*time.Second, 300*time.Millisecond
+	return t
+}
+
+// guarded is what the chart installs with --state, beside a webhook configuration with its conditions.
+type guarded struct {
+	*selfManaged
+
+	timing  enforcement.Timing
+	change  func(*server.Options) // of each replica before it starts
+}
+
+// newGuarded installs everything but the webhook configuration. What is stored is d.
+func newGuarded(t *testing.T, d data, config string, timing enforcement.Timing) *guarded {
+	t.Helper()
+	store(t, d)
+	g := &guarded{selfManaged: newSelfManaged(t, hasty()), timing: timing}
+	ctx := t.Context()
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "history"}} // without the label by which the command line finds one
+	if _, err := g.client.CoreV1().ConfigMaps(g.namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	g.grant(t, g.namespace, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"history"}, Verbs: []string{"get", "update"}},
+		rbacv1.PolicyRule{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create", "get", "update"}})
+	g.grant(t, metav1.NamespaceSystem, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"aws-auth"}, Verbs: []string{"list", "watch", "update", "delete"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}})
+	g.identify(t)
+	file := filepath.Join(t.TempDir(), "guardconfig.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.adjust = func(o *server.Options) {
+		o.ConfigFile, o.State, o.EnforcementTiming = file, g.namespace+"/history", g.timing
+		o.ShutdownDelay = 100 * time.Millisecond
+		if g.change != nil {
+			g.change(o)
+		}
+	}
+	return g
+}
+
+func (g *guarded) grant(t *testing.T, namespace string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	named := metav1.ObjectMeta{Name: "live-" + g.namespace}
+	if _, err := g.client.RbacV1().Roles(namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: rules}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.client.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: named, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "system:anonymous"}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// identify lets the replicas ask who they are, as everybody may who is authenticated.
+func (g *guarded) identify(t *testing.T) {
+	t.Helper()
+	named := metav1.ObjectMeta{Name: "live-" + g.namespace}
+	if _, err := g.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:basic-user"},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "system:anonymous"}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// link is a way to the API server that can be interrupted.
+type link struct {
+	outer *proxy
+	inner atomic.Pointer[proxy]
+}
+
+func newLink(t *testing.T) *link {
+	t.Helper()
+	l := &link{}
+	l.resume(t)
+	l.outer = newProxy(t, func() string { return l.inner.Load().address() })
+	return l
+}
+
+func (l *link) interrupt() { l.inner.Load().cut() }
+
+func (l *link) resume(t *testing.T) {
+	t.Helper()
+	l.inner.Store(newProxy(t, func() string { return strings.TrimPrefix(cluster.Admin.Host, "https://") }))
+}
+
+// kubeconfig leads over the link, as whoever the user is.
+func (l *link) kubeconfig(t *testing.T, user *clientcmdapi.AuthInfo) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["x"] = &clientcmdapi.Cluster{Server: "https://" + l.outer.address(), CertificateAuthorityData: cluster.Admin.CAData}
+	config.AuthInfos["x"] = user
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "x", AuthInfo: "x"}
+	config.CurrentContext = "x"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// registerChart makes the API server ask as the chart has it ask.
+func (g *guarded) registerChart(t *testing.T, bundle []byte) {
+	t.Helper()
+	const isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
+	const isEKS = `(has(request.userInfo.username) && request.userInfo.username.startsWith("eks:"))`
+	const isBypass = `(has(request.userInfo.groups) && "awsauth-guard:bypass" in request.userInfo.groups)`
+	hook := func(name, path string, policy admissionregistrationv1.FailurePolicyType, conditions ...string) admissionregistrationv1.ValidatingWebhook {
+		h := admissionregistrationv1.ValidatingWebhook{
+			Name: name + ".awsauth-guard.io",
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: bundle, Service: &admissionregistrationv1.ServiceReference{
+				Namespace: g.namespace, Name: guard, Path: &path, Port: new(g.balancer.port()),
+			}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
+			}},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: metav1.NamespaceSystem}},
+			FailurePolicy:     &policy, SideEffects: new(admissionregistrationv1.SideEffectClassNoneOnDryRun),
+			TimeoutSeconds: new(int32(5)), AdmissionReviewVersions: []string{"v1"},
+		}
+		for i, condition := range conditions {
+			h.MatchConditions = append(h.MatchConditions, admissionregistrationv1.MatchCondition{Name: "condition-" + strconv.Itoa(i), Expression: condition})
+		}
+		return h
+	}
+	config := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: g.config()},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{
+			hook("live", "/validate-aws-auth", admissionregistrationv1.Fail, isAWSAuth, "!"+isEKS, "!"+isBypass),
+			hook("observe", "/observe-aws-auth", admissionregistrationv1.Ignore, isAWSAuth, isEKS+" || "+isBypass),
+		},
+	}
+	if bundle == nil {
+		config.Annotations = map[string]string{servingcert.CAAnnotation: g.namespace + "/" + guard}
+	}
+	if _, err := g.configs().Create(t.Context(), config, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.unregister(t) })
+}
+
+// run starts replicas and waits until the API server asks them.
+func (g *guarded) run(t *testing.T, n int) (list []*replica) {
+	t.Helper()
+	g.registerChart(t, nil)
+	for range n {
+		r := g.start(t)
+		r.wantReady(t, 10*time.Second)
+		list = append(list, r)
+	}
+	g.asked(t)
+	for _, r := range list {
+		r.wantMetric(t, "awsauth_guard_enforced", 1, 10*time.Second)
+	}
+	g.until(t, "the history begins", 20*time.Second, func(log *guardhistory.Log) error {
+		_, ok := log.Newest()
+		return missing(!ok, "it has not")
+	})
+	return list
+}
+
+// asked waits until the API server asks the replicas: what is faulty is refused, and not by the webhook of the other tests.
+func (g *guarded) asked(t *testing.T) {
+	t.Helper()
+	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
+	until(t, "the API server asks", 10*time.Second, func(ctx context.Context) error {
+		_, err := c.Update(ctx, roles("[").configMap(), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return missing(err == nil || !strings.Contains(err.Error(), `admission webhook "live.awsauth-guard.io" denied`), fmt.Sprint(err))
+	})
+}
+
+// notAsked waits until it does not.
+func (g *guarded) notAsked(t *testing.T) {
+	t.Helper()
+	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
+	until(t, "the API server does not ask", 10*time.Second, func(ctx context.Context) error {
+		_, err := c.Update(ctx, roles("[").configMap(), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	})
+}
+
+// around makes d what is stored on a way around the webhooks, whose configuration is gone then.
+func (g *guarded) around(t *testing.T, d data, manager string) {
+	t.Helper()
+	g.unregister(t)
+	g.notAsked(t)
+	g.write(t, d, manager)
+}
+
+func (g *guarded) write(t *testing.T, d data, manager string) {
+	t.Helper()
+	cm := stored(t)
+	cm.Data = d
+	if _, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (g *guarded) log(ctx context.Context) (*guardhistory.Log, error) {
+	return (&guardhistory.Store{Client: g.client.CoreV1().ConfigMaps(g.namespace), Name: "history"}).Read(ctx)
+}
+
+func (g *guarded) until(t *testing.T, what string, within time.Duration, check func(*guardhistory.Log) error) {
+	t.Helper()
+	until(t, what, within, func(ctx context.Context) error {
+		log, err := g.log(ctx)
+		if err != nil {
+			return err
+		}
+		if err := check(log); err != nil {
+			return fmt.Errorf("%w: %s", err, summary(log))
+		}
+		return nil
+	})
+}
+
+func summary(log *guardhistory.Log) string {
+	var list []string
+	for _, v := range log.Versions() {
+		list = append(list, fmt.Sprintf("%d %s %s %s", v.Number, v.How, v.Manager, v.ResourceVersion))
+	}
+	return strings.Join(list, "; ")
+}
+
+// wantNewest waits until the newest version has come about in a way, and has this content.
+func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.How, manager string, d data) {
+	t.Helper()
+	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
+		v, ok := log.Newest()
+		return missing(!ok || v.How != how || manager != "" && v.Manager != manager || !maps.Equal(v.Data, d), "it is not")
+	})
+}
+
+// value is what a replica exposes under the name of a series; ok is whether it does.
+func (r *replica) value(ctx context.Context, series string) (value float64, ok bool) {
+	body, err := webhook.Get(ctx, "http://"+r.address("metrics")+"/metrics")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(body) {
+		if text, found := strings.CutPrefix(line, series+" "); found {
+			value, err = strconv.ParseFloat(strings.TrimSpace(text), 64)
+			return value, err == nil
+		}
+	}
+	return 0, false
+}
+
+func (r *replica) wantMetric(t *testing.T, series string, want float64, within time.Duration) {
+	t.Helper()
+	until(t, fmt.Sprintf("%s is %v", series, want), within, func(ctx context.Context) error {
+		got, ok := r.value(ctx, series)
+		return missing(!ok || got != want, fmt.Sprintf("it is %v (%v)", got, ok))
+	})
+}
+
+// sum adds up what the replicas expose.
+func sum(ctx context.Context, replicas []*replica, series string) (total float64) {
+	for _, r := range replicas {
+		value, _ := r.value(ctx, series)
+		total += value
+	}
+	return total
+}
+
+// wantEvent waits for an Event on aws-auth with a reason, whose message holds a text.
+func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, text string) {
+	t.Helper()
+	until(t, "the Event "+string(reason), 10*time.Second, func(ctx context.Context) error {
+		list, err := g.client.CoreV1().Events(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{
+			FieldSelector: fields.Set{"involvedObject.name": "aws-auth", "reason": string(reason)}.String(),
+		})
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if e := &list.Items[i]; !e.LastTimestamp.Time.Before(since.Truncate(time.Second)) && strings.Contains(e.Message, text) {
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %d others", len(list.Items))
+	})
+}
+
+// lead waits until one of two leads.
+func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
+	t.Helper()
+	until(t, "one of them leads", 10*time.Second, func(ctx context.Context) error {
+		leads, follows = nil, nil
+		for _, r := range replicas {
+			if value, _ := r.value(ctx, "awsauth_guard_leader"); value == 1 {
+				leads = r
+			} else {
+				follows = r
+			}
+		}
+		return missing(leads == nil || follows == nil, "none does")
+	})
+	return leads, follows
+}
