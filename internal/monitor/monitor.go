@@ -78,6 +78,11 @@ type Enforcement interface {
 	Stored(cm *corev1.ConfigMap)
 }
 
+// ReplacedVersions remembers the versions that were stored a short time ago.
+type ReplacedVersions interface {
+	Observe(stored *awsauth.Object, now time.Time)
+}
+
 // Options are what [New] needs.
 type Options struct {
 	// ListerWatcher shows aws-auth alone.
@@ -88,6 +93,7 @@ type Options struct {
 	Versions    Versions
 	Restorer    Restorer
 	Enforcement Enforcement
+	Replaced    ReplacedVersions
 	Events      Events
 	Election    Election
 	Directory   Directory
@@ -230,6 +236,7 @@ func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	})
 	m.o.Restorer.Observe(o)
 	m.o.Enforcement.Stored(c.Object)
+	m.o.Replaced.Observe(kube.Object(c.Object), now)
 	if !same {
 		m.enter(c, before, &o)
 	}

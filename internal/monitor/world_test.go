@@ -20,6 +20,7 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 	"github.com/awsauth-guard/awsauth-guard/internal/restore"
@@ -299,7 +300,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 			ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return w.List(ctx, o) },
 			WatchFuncWithContext: w.Watch,
 		},
-		Past: w, History: store, Versions: keeper, Restorer: r.Restorer, Enforcement: r, Events: r, Election: r, Directory: r,
+		Past: w, History: store, Versions: keeper, Restorer: r.Restorer, Enforcement: r, Replaced: unused{}, Events: r, Election: r, Directory: r,
 		Policy: r.inUse, Principals: func() bool { return r.principals }, Recorder: recorder{r}, Logger: log, Timing: monitor.DefaultTiming(), Now: time.Now,
 	}
 	for _, c := range change {
@@ -327,3 +328,8 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	after(time.Second)
 	return r
 }
+
+// unused takes in the replaced versions, which admission alone asks for.
+type unused struct{}
+
+func (unused) Observe(*awsauth.Object, time.Time) {}

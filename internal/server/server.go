@@ -104,7 +104,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	principals.prepare()
 	beside := append([]func(context.Context) error{cfg.watch, principals.announce}, parts.run...)
 	handler := admission.New(admission.Options{
-		Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self,
+		Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self, Replaced: parts.stored.replaced,
 		Restores: func() bool { return cfg.current().Restore.Enabled },
 	})
 	webhook, err := newReviews(ctx, o, parts.certs, handler, log)

@@ -27,8 +27,10 @@ import (
 
 // stored is all that depends on the stored aws-auth, as the rest of the process sees it.
 type stored struct {
-	notifier     admission.Notifier
-	self         func() string // the user that this process is to the API server; empty where it is not known
+	notifier admission.Notifier
+	self     func() string // the user that this process is to the API server; empty where it is not known
+	// replaced returns the versions that were stored a short time ago.
+	replaced     func(time.Time) []*awsauth.Object
 	reconfigured func()
 	lines        []fmt.Stringer // of /readyz?verbose
 	run          []func(context.Context) error
@@ -68,7 +70,7 @@ func newClients(config *rest.Config) (c *clients, err error) {
 
 // unwatched is stored where the options don't ask for a watch.
 func unwatched() *stored {
-	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, reconfigured: func() {}}
+	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}}
 }
 
 // newStored returns all that depends on the stored aws-auth. Its Events end with the context.
@@ -97,9 +99,10 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 		Prober: client.prober, Identity: identity, Policy: cfg.policy, Election: api.election, Events: events,
 		Recorder: recorder, Logger: log, Timing: o.EnforcementTiming, Now: now,
 	})
+	replaced := new(admission.ReplacedVersions)
 	watched, err := monitor.New(monitor.Options{
 		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", kube.AWSAuthNamespace, kube.AWSAuthName),
-		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Events: events, Election: api.election,
+		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
 		Directory: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
 	})
@@ -107,7 +110,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 		return nil, err
 	}
 	s := &stored{
-		notifier: &notifier{events, recorder}, self: identity.Name, lines: []fmt.Stringer{enforced, restorer},
+		notifier: &notifier{events, recorder}, self: identity.Name, replaced: replaced.Recent, lines: []fmt.Stringer{enforced, restorer},
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},
 	}
