@@ -257,6 +257,9 @@ func AccountOf(arn string) string {
 	return parts[4]
 }
 
+// Fold maps ARNs that the authenticator holds equal, and only those, to one text.
+func Fold(arn string) string { return fold(arn) }
+
 // fold maps texts that strings.EqualFold holds equal, and only those, to one text:
 // lower-case letters for ASCII and what folds to it, otherwise the smallest rune of the orbit.
 func fold(s string) string {

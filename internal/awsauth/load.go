@@ -51,7 +51,7 @@ type Entry struct {
 	// Dropped says why the authenticator does not load the element; empty when it does.
 	Dropped string
 
-	kept         bool // by the authenticator's map
+	shadowedBy   *Entry // what the authenticator stores under the entry's key instead
 	principal    ARN
 	notPrincipal error    // why ARN is no principal's
 	set          []string // see groupSet

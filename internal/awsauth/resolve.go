@@ -11,46 +11,39 @@ import (
 type index map[string][]*Entry
 
 // newIndex stores the entries as the authenticator's saveMap does: of entries with equal keys
-// the last one stays. Entries that stay are marked.
+// the last one stays. Those that stay are found as its Matches does, by strings.EqualFold. The keys
+// of mapRoles are in lower case, which is not the same: strings.ToLower makes an i of U+0130, which
+// strings.EqualFold holds equal to itself alone. An entry that stays may so match no caller.
 func newIndex(entries []Entry) index {
-	kept := make(index, len(entries))
-	positions := make(map[string]int) // of keys, where several keys fold to the same text
-	single := make([]*Entry, 0, len(entries))
+	stays := make(map[string]*Entry, len(entries)) // by key
+	keys := make([]string, len(entries))
+	for i := range entries {
+		if e := &entries[i]; e.Dropped == "" {
+			keys[i] = e.key()
+			stays[keys[i]] = e
+		}
+	}
+	kept := make(index, len(stays))
+	single := make([]*Entry, 0, len(stays)) // most ARNs stand once: one allocation for all
 	for i := range entries {
 		e := &entries[i]
 		if e.Dropped != "" {
 			continue
 		}
-		arn := e.ARN
-		if arn == "" {
-			arn = e.key() // an sso element never matches, but takes the place of an entry with its key
-		}
-		arn = fold(arn)
-		same := kept[arn]
-		if len(same) == 0 { // most ARNs stand once: one allocation for all
-			single = append(single, e)
-			kept[arn] = single[len(single)-1 : len(single) : len(single)]
+		if other := stays[keys[i]]; other != e {
+			e.shadowedBy = other
 			continue
 		}
-		if len(same) == 1 {
-			positions[same[0].key()] = 0
+		if e.ARN == "" {
+			continue // an sso element never matches, but takes the place of an entry with its key
 		}
-		key := e.key()
-		if at, ok := positions[key]; ok {
-			same[at] = e
+		arn := fold(e.ARN)
+		if same := kept[arn]; len(same) > 0 {
+			kept[arn] = append(same, e)
 			continue
 		}
-		positions[key] = len(same)
-		kept[arn] = append(same, e)
-	}
-	for arn, same := range kept {
-		sso := func(e *Entry) bool { return e.ARN == "" } // never matches
-		if slices.ContainsFunc(same, sso) {
-			kept[arn] = slices.DeleteFunc(slices.Clone(same), sso)
-		}
-		for _, e := range kept[arn] {
-			e.kept = true
-		}
+		single = append(single, e)
+		kept[arn] = single[len(single)-1 : len(single) : len(single)]
 	}
 	return kept
 }
@@ -136,7 +129,11 @@ func groupSet(groups []string) []string {
 
 // Shadowed reports whether an entry that is loaded is never asked, because another one of its
 // section has taken its place.
-func (e *Entry) Shadowed() bool { return e.Dropped == "" && e.ARN != "" && !e.kept }
+func (e *Entry) Shadowed() bool { return e.ARN != "" && e.shadowedBy != nil }
+
+// ShadowedBy returns the entry that has taken the entry's place, or nil. It need not match the same
+// callers, see [Map.MatchesOf].
+func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
 // Principal is a caller that entries of mapRoles or mapUsers let in.
 type Principal struct {
@@ -169,7 +166,8 @@ func (m *Map) listPrincipals() []Principal {
 }
 
 // MatchesOf returns the entries that the authenticator may answer with for a caller whose
-// canonical ARN is this one but for case. It is Resolve for an ARN that an entry holds.
+// canonical ARN is this one but for case, as strings.EqualFold compares. It is Resolve for an ARN
+// that an entry holds.
 func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
 
 // matches asks mapRoles first, then mapUsers; key is a folded ARN.

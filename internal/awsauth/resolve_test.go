@@ -1,6 +1,7 @@
 package awsauth_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,5 +113,36 @@ func TestLoadIgnoresOtherKeys(t *testing.T) {
 	o := &awsauth.Object{Data: map[string]string{"maproles": entry, "MapRoles": entry, "map_roles": entry}, BinaryData: []string{"mapRoles"}}
 	if got := o.Load().Principals(); len(got) > 0 {
 		t.Errorf("principals from keys that are not read: %+v", got)
+	}
+}
+
+// TestKeysOfRoles: entries of mapRoles take each other's place by strings.ToLower, and match by strings.EqualFold.
+// For U+0130, the capital I with a dot, the two differ.
+func TestKeysOfRoles(t *testing.T) {
+	const good, dotted = `{rolearn: "` + account + `role/Admin", username: good}`, `{rolearn: "` + account + `role/ADMİN", username: dotted}`
+	for _, test := range []struct {
+		about, roles, users, want string
+		shadowed                  []bool
+	}{
+		{"the dotted entry behind takes the place and matches no caller", "[" + good + ", " + dotted + "]", "", "", []bool{true, false}},
+		{"the dotted entry before loses its place", "[" + dotted + ", " + good + "]", "", "good", []bool{true, false}},
+		{"the last of three takes the place", "[" + good + ", " + dotted + ", " + good + "]", "", "good", []bool{true, true, false}},
+		{"keys of mapUsers keep their case", "", "[" + strings.ReplaceAll(good+", "+dotted, "rolearn", "userarn") + "]", "good", []bool{false, false}},
+	} {
+		m := object(test.roles, test.users, "").Load()
+		for _, caller := range []string{account + "role/Admin", account + "role/ADMIN", "arn:aws:sts::111122223333:assumed-role/admin/x"} {
+			if got := m.Resolve(caller).Username; got != test.want {
+				t.Errorf("%s: %s is %q, want %q", test.about, caller, got, test.want)
+			}
+		}
+		var shadowed []bool
+		for _, list := range [][]awsauth.Entry{m.Roles, m.Users} {
+			for i := range list {
+				shadowed = append(shadowed, list[i].Shadowed())
+			}
+		}
+		if diff := cmp.Diff(test.shadowed, shadowed); diff != "" {
+			t.Errorf("%s: shadowed (-want +got):\n%s", test.about, diff)
+		}
 	}
 }

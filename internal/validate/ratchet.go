@@ -121,7 +121,7 @@ func (v *version) entries() [][]awsauth.Entry {
 
 func keyOf(e *awsauth.Entry) elementKey {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q", strings.ToLower(e.ARN), e.Username, e.Groups, e.UserID, e.Dropped)
+	fmt.Fprintf(h, "%q %q %q %q %q", awsauth.Fold(e.ARN), e.Username, e.Groups, e.UserID, e.Dropped)
 	if e.SSO != nil {
 		fmt.Fprintf(h, " %q", *e.SSO)
 	}

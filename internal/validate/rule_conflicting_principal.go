@@ -10,7 +10,8 @@ var conflictingPrincipal = &Rule{
 Of entries of mapRoles with the same ARN, in any case, the last one counts: groups are not merged,
 and a later entry with fewer groups takes the others away. mapRoles is asked before mapUsers. Of
 entries of mapUsers whose ARNs differ in case only, the authenticator picks one at random for each
-request.
+request. An entry of mapRoles can also take the place of another one and match no caller: the capital
+İ with a dot becomes an i in the key, but is not an i when ARNs are compared.
 
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",
@@ -22,11 +23,15 @@ func checkConflictingPrincipal(p *Pass) {
 		if m.Entry.Dropped != "" || m.Entry.ARN == "" {
 			continue
 		}
+		const hint = "keep one entry for the ARN, with all its groups"
 		matches := p.Doc.Map.MatchesOf(m.Entry.ARN)
 		if len(matches) == 0 {
+			_, err := m.Entry.Principal()
+			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
+				p.Reportf(m.ARN, hint, "%q is to the authenticator also the ARN of %s, which takes the place of this entry and matches no caller", m.ARN.Value, other.Path())
+			}
 			continue
 		}
-		const hint = "keep one entry for the ARN, with all its groups"
 		switch other := conflictOf(m.Entry, matches); {
 		case other == nil:
 		case atRandom(m.Entry, matches):
