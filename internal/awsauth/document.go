@@ -121,6 +121,9 @@ type Text struct {
 	Syntax, NotAList *Fault
 	// Trailing: the authenticator reads the text only up to here.
 	Trailing *Fault
+	// Stop is the element of mapAccounts that cannot be decoded: the authenticator reads no element
+	// behind it.
+	Stop *Fault
 	// Disagreement: the node tree is not what the authenticator decodes, so that no place is
 	// certain. It is a fault of the text: programs that read it do not agree on what it says.
 	Disagreement *Fault
@@ -132,6 +135,7 @@ type Text struct {
 	lines  lineIndex
 	root   *yaml.Node // a sequence, or nil
 	json   []byte     // what the elements were decoded from, if a value has a wrong type
+	stop   error      // see section
 }
 
 // tree is the node tree of a text's first YAML document, and the decoder that stands behind it.
@@ -165,6 +169,7 @@ func newText(o *Object, s Section, raw string, d section, read *tree) *Text {
 	if d.typ != nil {
 		t.json = d.json
 	}
+	t.stop = d.stop
 	if d.lost != nil && !errors.Is(d.lost, errNotAList) {
 		t.Syntax = t.explainSyntax(d.lost)
 		return t
@@ -259,7 +264,8 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 	return list
 }
 
-// accounts joins the kept accounts with their nodes. Elements that are no scalar were left out.
+// accounts joins the kept accounts with their nodes, up to the element that cannot be decoded.
+// Elements that are no scalar were left out.
 func (t *Text) accounts(values []string) (kept, bad []Field) {
 	next := 0
 	if t.root != nil {
@@ -269,6 +275,10 @@ func (t *Text) accounts(values []string) (kept, bad []Field) {
 				bad = append(bad, f)
 				continue
 			}
+			if t.stop != nil && (next+1 == len(values) || values[next] == "" && !isEmpty(resolveAlias(n))) {
+				t.stopAt(f.At())
+				return kept, bad
+			}
 			if next < len(values) {
 				f.Value = values[next]
 				kept = append(kept, f)
@@ -276,10 +286,29 @@ func (t *Text) accounts(values []string) (kept, bad []Field) {
 			next++
 		}
 	}
+	if t.stop != nil {
+		t.stopAt(Place{Path: t.Section.Path()})
+		return kept, bad
+	}
 	if next != len(values) {
 		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
 	}
 	return kept, bad
+}
+
+func (t *Text) stopAt(at Place) {
+	t.Stop = &Fault{Place: at, Problem: bareYAMLError(t.stop), Hint: "write the 12 digits of the account in quotes, without a tag"}
+}
+
+// isEmpty reports whether a scalar is an empty text to yaml.v2.
+func isEmpty(n *yaml.Node) bool {
+	switch n.Value {
+	case "":
+		return true
+	case "~", "null", "Null", "NULL":
+		return n.Tag == "!!null"
+	}
+	return false
 }
 
 // place translates a line within the text. YAML errors in the first line name no line.

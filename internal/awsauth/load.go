@@ -19,7 +19,8 @@ type Map struct {
 	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text,
 	// those that the authenticator drops included, see [Entry.Dropped].
 	Roles, Users []Entry
-	// Accounts holds the elements of mapAccounts that were kept.
+	// Accounts holds the elements of mapAccounts that were kept; those behind an element that
+	// cannot be decoded are kept as empty texts.
 	Accounts []string
 
 	sections   map[Section]section
@@ -31,6 +32,7 @@ type section struct {
 	text string
 	json []byte // what the elements were read from; nil for mapAccounts and lost sections
 	lost error  // the whole section is lost; the authenticator loads nothing from it
+	stop error  // the section is read up to the element that this error is about; mapAccounts only
 	typ  error  // values of a wrong type were passed over
 
 	entries  []Entry
@@ -255,20 +257,24 @@ func decodeList[T any](text string) ([]T, section) {
 }
 
 // decodeAccounts decodes mapAccounts, which the authenticator reads with yaml.v2 straight into
-// a list of strings: elements of another kind are left out, any other error loses the section.
+// a list of strings: elements of another kind are left out. An element that cannot be decoded, such
+// as !!int x, ends the work: the authenticator keeps what is decoded before it, and the elements
+// behind are empty. A text that does not parse loses the section.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
-	var typeError *yamlv2.TypeError
+	typeError, ok := errors.AsType[*yamlv2.TypeError](err)
 	switch {
 	case err == nil:
 		return section{accounts: accounts}
-	case !errors.As(err, &typeError):
-		return section{lost: err}
+	case accounts == nil && ok:
+		return section{lost: fmt.Errorf("%w: %w", errNotAList, typeError)}
 	case accounts == nil:
-		return section{lost: fmt.Errorf("%w: %w", errNotAList, err)}
+		return section{lost: err}
+	case !ok:
+		return section{accounts: accounts, stop: err}
 	}
-	return section{accounts: accounts, typ: err}
+	return section{accounts: accounts, typ: typeError}
 }
 
 var ssoPermissionSet = regexp.MustCompile(`^[\w+=,.@-]{1,32}$`)

@@ -1,9 +1,11 @@
 package awsauth_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -49,4 +51,53 @@ func TestPanicReachesWhoeverWaits(t *testing.T) {
 		}
 	}()
 	wait()
+}
+
+// TestAccountsUpToTheOneThatFails: the authenticator keeps the elements of mapAccounts that yaml.v2 has decoded when it
+// gives up (configmap.go, ParseMap), and empty texts for the others. Only a text that does not parse loses them all.
+func TestAccountsUpToTheOneThatFails(t *testing.T) {
+	for _, test := range []struct {
+		about, text           string
+		kept, placed, ignored []string
+		stops                 string // the path of the element that fails
+		lost                  bool
+	}{
+		{about: "an integer that is none", text: "- \"111122223333\"\n- !!int x\n- \"444455556666\"\n",
+			kept: []string{"111122223333", "", ""}, placed: []string{"111122223333"}, stops: "data.mapAccounts[1]"},
+		{about: "a broken binary first", text: "- !!binary x\n- \"444455556666\"\n",
+			kept: []string{"", ""}, stops: "data.mapAccounts[0]"},
+		{about: "elements that are left out before", text: "- {a: b}\n- \"111122223333\"\n- [c]\n- ~\n- !!float x\n- {d: e}\n",
+			kept: []string{"111122223333", "", "", "", "", ""}, placed: []string{"111122223333", ""}, ignored: []string{"data.mapAccounts[0]", "data.mapAccounts[2]"}, stops: "data.mapAccounts[4]"},
+		{about: "elements that are left out", text: "- \"111122223333\"\n- {a: b}\n- \"444455556666\"\n",
+			kept: []string{"111122223333", "444455556666"}, placed: []string{"111122223333", "444455556666"}, ignored: []string{"data.mapAccounts[1]"}},
+		{about: "by an alias", text: "- &a !!str 111122223333\n- *a\n- !!bool 1\n",
+			kept: []string{"111122223333", "111122223333", ""}, placed: []string{"111122223333", "111122223333"}, stops: "data.mapAccounts[2]"},
+		{about: "an unknown alias does not parse", text: "- \"111122223333\"\n- *a\n", lost: true},
+		{about: "one value that fails", text: "!!int x\n", lost: true},
+	} {
+		d := object("", "", test.text).Parse()
+		if diff := cmp.Diff(test.kept, d.Map.Accounts, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: kept (-want +got):\n%s", test.about, diff)
+		}
+		var placed, ignored []string
+		for _, f := range d.Accounts {
+			placed = append(placed, f.Value)
+		}
+		for _, f := range d.BadAccounts {
+			ignored = append(ignored, f.At().Path)
+		}
+		if diff := cmp.Diff([][]string{test.placed, test.ignored}, [][]string{placed, ignored}); diff != "" {
+			t.Errorf("%s: placed and ignored (-want +got):\n%s", test.about, diff)
+		}
+		stops := ""
+		if f := d.Texts[0].Stop; f != nil {
+			stops = f.Path
+		}
+		if lost := d.Map.Lost(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
+			t.Errorf("%s: stops at %q, lost is %t, syntax is %v, disagreement is %v", test.about, stops, lost, d.Texts[0].Syntax, d.Texts[0].Disagreement)
+		}
+		if got := d.Map.Resolve("arn:aws:iam::111122223333:user/x").Mapped; got != slices.Contains(test.kept, "111122223333") {
+			t.Errorf("%s: a user of the account is mapped: %t", test.about, got)
+		}
+	}
 }

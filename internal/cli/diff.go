@@ -83,6 +83,8 @@ func (a *app) noteUnloaded(name string, o object) {
 			a.note("%s of %s does not parse: nothing is loaded from it; kubectl awsauth lint shows where", t.Section, name)
 		case t.NotAList != nil:
 			a.note("%s of %s is not a list: nothing is loaded from it; kubectl awsauth lint shows where", t.Section, name)
+		case t.Stop != nil:
+			a.note("%s of %s is loaded only up to %s: %s", t.Section, name, t.Stop.Path, t.Stop.Problem)
 		}
 	}
 }
