@@ -117,6 +117,8 @@ type Fault struct {
 // Text is one section's text.
 type Text struct {
 	Section Section
+	// TooExpensive: the text is not decoded, and it is not known what the authenticator loads.
+	TooExpensive *Fault
 	// Syntax, NotAList: the authenticator loads nothing from the section.
 	Syntax, NotAList *Fault
 	// Trailing: the authenticator reads the text only up to here.
@@ -151,12 +153,12 @@ func newTree(text string) *tree {
 	return t
 }
 
-// newTrees reads the trees of the sections, but for those about which boundText may have to say
-// more than a count.
+// newTrees reads the trees of the sections, but for those that are too expensive. A tree does not
+// unfold aliases.
 func (o *Object) newTrees() map[Section]*tree {
 	trees := make(map[Section]*tree, 3)
 	for _, s := range Sections() {
-		if text := o.text(s); text != "" && tokens(text) <= maxTokens && !mayHoldAliases(text) {
+		if text := o.text(s); text != "" && checkLimits(text) == nil {
 			trees[s] = newTree(text)
 		}
 	}
@@ -170,6 +172,10 @@ func newText(o *Object, s Section, raw string, d section, read *tree) *Text {
 		t.json = d.json
 	}
 	t.stop = d.stop
+	if errors.Is(d.lost, errExpensive) {
+		t.TooExpensive = &Fault{Place: t.place(1), Problem: d.lost.Error(), Hint: "remove what is not in use, and write the list without directives and with few aliases"}
+		return t
+	}
 	if d.lost != nil && !errors.Is(d.lost, errNotAList) {
 		t.Syntax = t.explainSyntax(d.lost)
 		return t

@@ -175,7 +175,11 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes a text that is not empty to the authenticator.
 func loadSection(s Section, text string) section {
-	if err := boundText(text); err != nil {
+	err := checkLimits(text)
+	if err == nil && s != MapAccounts { // decoded into a list of strings, in which an alias is one text
+		err = checkUnfolded(text)
+	}
+	if err != nil {
 		return section{text: text, lost: err}
 	}
 	var loaded section
@@ -213,8 +217,18 @@ func loadSection(s Section, text string) section {
 	return loaded
 }
 
-// Lost returns the error for which the authenticator loads nothing from the section, or nil.
+// Lost returns the error for which nothing is loaded from the section, or nil. It is the
+// authenticator's, or that of Unknown.
 func (m *Map) Lost(s Section) error { return m.sections[s].lost }
+
+// Unknown returns the error for which it is not known what the authenticator loads from the
+// section, or nil: the text is too expensive to evaluate. The Map holds nothing of the section.
+func (m *Map) Unknown(s Section) error {
+	if err := m.sections[s].lost; errors.Is(err, errExpensive) {
+		return err
+	}
+	return nil
+}
 
 // skippable texts are empty to the authenticator (configmap.go, isSkippable).
 func skippable(text string) bool {

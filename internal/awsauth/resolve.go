@@ -68,6 +68,9 @@ type Resolution struct {
 	Groups   []string
 	// Reason says why the caller is not mapped, or what makes the answer ambiguous.
 	Reason string
+	// Unknown is why the answer is not certain: a section that is asked before the answer, or before
+	// there is none, is too expensive to evaluate. The rest is the answer without that section.
+	Unknown string
 }
 
 // Resolve answers whom the caller with this ARN maps to, as the authenticator does: mapRoles
@@ -79,6 +82,19 @@ func (m *Map) Resolve(arn string) Resolution {
 	if err != nil {
 		return Resolution{Reason: "the authenticator refuses the ARN: " + err.Error()}
 	}
+	r := m.resolveCanonical(canonical)
+	for _, s := range Sections() {
+		if err := m.Unknown(s); err != nil {
+			r.Unknown = fmt.Sprintf("%s: %v", s, err)
+		}
+		if r.Unknown != "" || r.Mapped && s == r.Source {
+			break
+		}
+	}
+	return r
+}
+
+func (m *Map) resolveCanonical(canonical string) Resolution {
 	if matches := m.matches(fold(strings.ToLower(canonical))); len(matches) > 0 {
 		return resolved(canonical, matches)
 	}

@@ -56,12 +56,6 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows what JSON cannot say
 		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
-	switch {
-	case errors.Is(err, errAliases):
-		return 0, problem, "write the values out instead of aliases"
-	case errors.Is(err, errTokens):
-		return 0, problem, "remove the entries that are not in use"
-	}
 	line := errorLine(err)
 	if line == 0 {
 		if i := unreadableAt(text); i >= 0 {

@@ -68,7 +68,13 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	}
 	a.noteUnloaded(from.name, before)
 	a.noteUnloaded(to.name, after)
-	changes := awsauth.DiffAccess(before.Load(), after.Load())
+	old, now := before.Load(), after.Load()
+	for _, s := range awsauth.Sections() {
+		if err := errors.Join(old.Unknown(s), now.Unknown(s)); err != nil && before.Data[string(s)] != after.Data[string(s)] {
+			return fmt.Errorf("it is not known who gains and who loses what by %s: %w", s, err)
+		}
+	}
+	changes := awsauth.DiffAccess(old, now)
 	if len(changes) > 0 {
 		a.status = statusDenied
 	}
@@ -79,6 +85,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 func (a *app) noteUnloaded(name string, o object) {
 	for _, t := range o.Parse().Texts {
 		switch {
+		case t.TooExpensive != nil:
+			a.note("it is not known what is loaded from %s of %s: %s", t.Section, name, t.TooExpensive.Problem)
 		case t.Syntax != nil:
 			a.note("%s of %s does not parse: nothing is loaded from it; kubectl awsauth lint shows where", t.Section, name)
 		case t.NotAList != nil:

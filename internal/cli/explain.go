@@ -86,6 +86,9 @@ func (a *app) answer(in input, arn string) (report.Explanation, error) {
 	}
 	c := newCaller(arn)
 	resolution := m.Object.Load().Resolve(c.arn)
+	if resolution.Unknown != "" {
+		return report.Explanation{}, fmt.Errorf("it is not known whom %s maps to: %s", arn, resolution.Unknown)
+	}
 	document := m.Parse()
 	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), passedOver(document, resolution)...))
 	switch at := document.EntryAt(resolution); {

@@ -34,6 +34,7 @@ func Rules() []*Rule {
 		usernameCase,
 		nodeShape,
 		groupTypo,
+		tooExpensive,
 		deleted,
 		emptied,
 		protectedPrincipal,

@@ -1,0 +1,67 @@
+package awsauth_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// TestLimits: a text that could cost too much is not decoded, and it is not taken for one that maps nobody. A text that
+// only looks as if is decoded.
+func TestLimits(t *testing.T) {
+	const entry = "- {rolearn: \"" + account + "role/a\", username: a}\n"
+	const caller = account + "role/a"
+	for _, test := range []struct {
+		about, text string
+		known       bool
+	}{
+		{"TAG directives", strings.Repeat("%TAG !a! x\n", 17) + "---\n" + entry, false},
+		{"TAG directives behind carriage returns", strings.Repeat("%TAG !a! x\r", 17) + "---\r" + entry, false},
+		{"TAG directives behind next lines", strings.Repeat("%TAG !a! x\u0085", 17) + "---\n" + entry, false},
+		{"TAG directives behind the document", entry + "...\n" + strings.Repeat("%TAG !a! x\u2028", 17) + "---\n", false},
+		{"TAG directives behind a byte order mark", "\ufeff" + strings.Repeat("%TAG !a! x\n", 17) + "---\n" + entry, false},
+		{"TAG directives in UTF-16", "\xff\xfe" + strings.Repeat("%\x00T\x00A\x00G\x00 \x00!\x00a\x00!\x00 \x00x\x00\n\x00", 17), false},
+		{"a few directives", "%YAML 1.1\n%TAG !a! x\n---\n" + entry, true},
+		{"percent signs within lines", "# %%%%%%%%%%%%%%%%%%%%\n" + entry + strings.Repeat("# %\n", 20), true},
+		{"elements", entry + strings.Repeat("-\n", 66_000), false},
+		{"commas", entry + "- [" + strings.Repeat("a,", 66_000) + "]\n", false},
+		{"commas behind a line of a quoted scalar that begins with a number sign", entry + "- ['\n  #', " + strings.Repeat("a,", 66_000) + "]\n", false},
+		{"keys of brackets", entry + "- {" + strings.Repeat("[]:[],", 22_000) + "}\n", false},
+		{"commas in comments", entry + strings.Repeat("# "+strings.Repeat(",", 100)+"\n", 1000), true},
+		{"commas in an indented comment", "  # " + strings.Repeat(",", 66_000) + "\n" + entry, true},
+		{"aliases of a long text", entry + "- &a " + strings.Repeat("x", 10_000) + "\n" + strings.Repeat("- *a\n", 500), false},
+		{"aliases of many nodes", entry + "- &a [" + strings.Repeat("x,", 200) + "]\n" + strings.Repeat("- *a\n", 345), false},
+		{"aliases", entry + "- &a [" + strings.Repeat("x,", 500) + "]\n" + strings.Repeat("- *a\n", 20), true},
+		{"an ampersand, a star, and a tail that yaml.v3 cannot scan", "# & *\n" + entry + "...\n@\n", true},
+	} {
+		m := object(test.text, "", "").Load()
+		r := m.Resolve(caller)
+		known := m.Unknown(awsauth.MapRoles) == nil && r.Unknown == ""
+		if known != test.known || r.Mapped != test.known {
+			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.Lost(awsauth.MapRoles))
+		}
+	}
+}
+
+// TestUnknownAnswers: an answer is certain only where every section that is asked before it is known.
+func TestUnknownAnswers(t *testing.T) {
+	expensive := strings.Repeat("%TAG !a! x\n", 17)
+	roles, users := "- {rolearn: \""+account+"role/a\", username: role}\n", "- {userarn: \""+account+"user/b\", username: user}\n"
+	for _, test := range []struct {
+		about, caller string
+		o             *awsauth.Object
+		username      string
+		known         bool
+	}{
+		{"a role before unknown users", account + "role/a", object(roles, expensive, expensive), "role", true},
+		{"a user behind unknown roles", account + "user/b", object(expensive, users, ""), "user", false},
+		{"nobody, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
+		{"nobody", account + "user/c", object(roles, users, ""), "", true},
+	} {
+		r := test.o.Load().Resolve(test.caller)
+		if known := r.Unknown == ""; known != test.known || r.Username != test.username {
+			t.Errorf("%s: %+v", test.about, r)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var tooExpensive = &Rule{
+	ID:       "too-expensive",
+	Severity: Deny,
+	Scope:    OfChange,
+	Title:    "a key's text is too expensive to evaluate",
+	Doc: `
+The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. A key may have
+65,536 elements and keys, 16 lines that begin with a percent sign, and aliases that stand for 4 MiB: more than any
+list of entries in a ConfigMap of 1 MiB has. Past a limit the webhook does not know what the authenticator
+loads, and refuses the text.
+
+Where the stored text is past a limit, the webhook does not know whose access a change takes away. It
+refuses every change of this key, and the deletion of aws-auth. Let a person who may override the
+webhook replace the text with the annotation awsauth-guard.io/break-glass.`,
+	Source: "go.yaml.in/yaml/v2, whose decoder has no limit of time and memory; kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize",
+	Check:  checkTooExpensive,
+}
+
+func checkTooExpensive(p *Pass) {
+	for _, s := range awsauth.Sections() {
+		before, after := p.Old.Unknown(s), p.New.Unknown(s)
+		switch {
+		case before == nil && after == nil:
+		case p.Change.leaves(s):
+			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "it is not known what the authenticator loads from %s%s: %v", string(s), storedBefore, after)
+		case after != nil:
+			p.Reportf(sectionPlace(s), "remove what is not in use, and write the list without directives and with few aliases", "it is not known what the authenticator would load from %s: %v", string(s), after)
+		default:
+			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "it is not known whose access this change of %s takes away: of the stored text, %v", string(s), before)
+		}
+	}
+}
+
+// leaves reports whether the change leaves the text of a section as it was.
+func (c Change) leaves(s awsauth.Section) bool {
+	return c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
+}
