@@ -121,6 +121,10 @@ oracle: ## hold COUNT generated changes against the released authenticator; anot
 bench: ## measure a review beside the authenticator's own parsing
 	cd test/bench && go run .
 
+.PHONY: cost
+cost: ## look for texts that are expensive to evaluate, of 1 MiB, old and new; ONLY is a regular expression of names
+	go run ./test/cost -only '$(ONLY)'
+
 .PHONY: efficacy
 efficacy: ## rewrite docs/efficacy.md: what the guard, the authenticator and Rego say of public reports
 	cd test/bench && UPDATE_GOLDEN=1 go test -count=1 ./efficacy
