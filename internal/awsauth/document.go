@@ -155,10 +155,10 @@ func newTree(text string) *tree {
 
 // newTrees reads the trees of the sections, but for those that are too expensive. A tree does not
 // unfold aliases.
-func (o *Object) newTrees() map[Section]*tree {
+func (o *Object) newTrees(expensive map[Section]error) map[Section]*tree {
 	trees := make(map[Section]*tree, 3)
 	for _, s := range Sections() {
-		if text := o.text(s); text != "" && checkLimits(text) == nil {
+		if text := o.text(s); text != "" && expensive[s] == nil {
 			trees[s] = newTree(text)
 		}
 	}

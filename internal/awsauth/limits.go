@@ -9,8 +9,8 @@ import (
 	yamlv2 "go.yaml.in/yaml/v2"
 )
 
-// maxTokens limits the elements, keys and flow values of a section, as they are written and with
-// the aliases unfolded. A review of a text with many more has taken seconds and most of a gigabyte,
+// maxTokens limits the elements, keys and flow values of an object's sections together, as they are
+// written, and of each with its aliases unfolded. A review of a text with many more has taken seconds and most of a gigabyte,
 // because each costs a node in several trees. An entry of aws-auth has some seven on 150 bytes, so
 // that a full ConfigMap of entries has fewer: 1 MiB holds 50,000.
 const maxTokens = 1 << 16
@@ -20,24 +20,37 @@ const maxTokens = 1 << 16
 // number of nodes but not their size: 127 KiB of text have become 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
-// maxDirectives limits the lines that begin with a percent sign. YAML has two directives, and
+// maxDirectives limits the lines of a section that begin with a percent sign. YAML has two directives, and
 // aws-auth needs none. Both readers compare each %TAG with all before it: 76,000 took 21 s.
 const maxDirectives = 16
 
 // errExpensive is wrapped by the loss of a section that is not decoded because of what it could cost.
 var errExpensive = errors.New("it is too expensive to evaluate")
 
-// checkLimits refuses a text that could cost more to decode than any aws-auth that people write. A
-// decoder cannot be stopped, so it looks at the text alone.
-func checkLimits(text string) error {
-	directives, tokens := countCosts(text)
-	switch {
-	case directives > maxDirectives:
-		return fmt.Errorf("%w: %d of its lines begin with a percent sign, and the limit is %d", errExpensive, directives, maxDirectives)
-	case tokens > maxTokens:
-		return fmt.Errorf("%w: it has %d elements and keys, and the limit is %d", errExpensive, tokens, maxTokens)
+// checkLimits returns the sections that are not decoded because they could cost more than any
+// aws-auth that people write, and why. A decoder cannot be stopped, so it looks at the texts alone. Of
+// the tokens each section has what those before it leave over.
+func (o *Object) checkLimits() map[Section]error {
+	var expensive map[Section]error
+	left := maxTokens
+	for _, s := range Sections() {
+		directives, tokens := countCosts(o.text(s))
+		var err error
+		switch {
+		case directives > maxDirectives:
+			err = fmt.Errorf("%w: %d of its lines begin with a percent sign, and the limit is %d", errExpensive, directives, maxDirectives)
+		case tokens > left:
+			err = fmt.Errorf("%w: it has %d elements and keys, and of %d for all keys %d are left for it", errExpensive, tokens, maxTokens, left)
+		default:
+			left -= tokens
+			continue
+		}
+		if expensive == nil {
+			expensive = make(map[Section]error)
+		}
+		expensive[s] = err
 	}
-	return nil
+	return expensive
 }
 
 // countCosts counts the lines that can be directives, and dashes, colons and question marks that
@@ -90,7 +103,8 @@ func checkUnfolded(text string) error {
 		return nil //nolint:nilerr // decoding the section meets it again, and says so
 	}
 	var u unfolding
-	if u.add(value); u.nodes > maxTokens || u.bytes > maxUnfolded {
+	u.add(value)
+	if u.nodes > maxTokens || u.bytes > maxUnfolded {
 		return fmt.Errorf("%w: its aliases stand for more than %d elements and keys or %d MiB", errExpensive, maxTokens, maxUnfolded>>20)
 	}
 	return nil

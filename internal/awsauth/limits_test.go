@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -62,6 +64,36 @@ func TestUnknownAnswers(t *testing.T) {
 		r := test.o.Load().Resolve(test.caller)
 		if known := r.Unknown == ""; known != test.known || r.Username != test.username {
 			t.Errorf("%s: %+v", test.about, r)
+		}
+	}
+}
+
+// TestLimitOfAllSections: the sections share one limit, in the order of their look-up, and an object is one thing whatever
+// it is compared with.
+func TestLimitOfAllSections(t *testing.T) {
+	many := strings.Repeat("-\n", 40_000)
+	full, half := object(many, many, "- \"111122223333\"\n"), object("", many, "- \"111122223333\"\n")
+	unknown := func(m *awsauth.Map) (list []awsauth.Section) {
+		for _, s := range awsauth.Sections() {
+			if m.Unknown(s) != nil {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	before, after := awsauth.ParseChange(half, full)
+	for _, test := range []struct {
+		about string
+		m     *awsauth.Map
+		want  []awsauth.Section
+	}{
+		{"loaded", full.Load(), []awsauth.Section{awsauth.MapUsers}},
+		{"half", half.Load(), nil},
+		{"half as the old version", before, nil},
+		{"as the new version", after.Map, []awsauth.Section{awsauth.MapUsers}},
+	} {
+		if diff := cmp.Diff(test.want, unknown(test.m)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.about, diff)
 		}
 	}
 }

@@ -103,24 +103,28 @@ type userElement struct {
 
 // Load decodes the object as the authenticator does. It never fails: what the authenticator
 // cannot read is missing from the Map, as it is missing from the authenticator.
-func (o *Object) Load() *Map { return newMap(o.loadSections(nil)) }
+func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
 // ParseChange parses an object and loads the version that it replaces. Sections with the same text
 // are decoded once. Decoding is most of a review, so that what the authenticator loads from the new
 // version is decoded at the same time as the rest: the old version, and the tree of the new one.
 func ParseChange(before, after *Object) (*Map, *Document) {
 	var trees map[Section]*tree
+	expensive, tooExpensive := before.checkLimits(), after.checkLimits()
+	same := func(s Section) bool {
+		return after.text(s) == before.text(s) && (expensive[s] == nil) == (tooExpensive[s] == nil)
+	}
 	wait := concurrently(func() map[Section]section {
 		if after != nil {
-			trees = after.newTrees()
+			trees = after.newTrees(tooExpensive)
 		}
-		return before.loadSections(func(s Section, text string) bool { return after.text(s) == text })
+		return before.loadSections(expensive, same)
 	})
-	m := after.Load()
+	m := newMap(after.loadSections(tooExpensive, nil))
 	sections := wait()
 	d := after.document(m, trees)
 	for _, s := range Sections() {
-		if text := before.text(s); text != "" && text == after.text(s) {
+		if before.text(s) != "" && same(s) {
 			sections[s] = d.Map.sections[s]
 		}
 	}
@@ -155,10 +159,14 @@ func (o *Object) text(s Section) string {
 	return o.Data[string(s)]
 }
 
-func (o *Object) loadSections(skip func(Section, string) bool) map[Section]section {
+func (o *Object) loadSections(expensive map[Section]error, skip func(Section) bool) map[Section]section {
 	loaded := make(map[Section]section, 3)
 	for _, s := range Sections() {
-		if text := o.text(s); text != "" && (skip == nil || !skip(s, text)) {
+		switch text := o.text(s); {
+		case text == "" || skip != nil && skip(s):
+		case expensive[s] != nil:
+			loaded[s] = section{text: text, lost: expensive[s]}
+		default:
 			loaded[s] = loadSection(s, text)
 		}
 	}
@@ -175,12 +183,10 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes a text that is not empty to the authenticator.
 func loadSection(s Section, text string) section {
-	err := checkLimits(text)
-	if err == nil && s != MapAccounts { // decoded into a list of strings, in which an alias is one text
-		err = checkUnfolded(text)
-	}
-	if err != nil {
-		return section{text: text, lost: err}
+	if s != MapAccounts { // decoded into a list of strings, in which an alias is one text
+		if err := checkUnfolded(text); err != nil {
+			return section{text: text, lost: err}
+		}
 	}
 	var loaded section
 	switch s {

@@ -62,16 +62,26 @@ func TestAccountsUpToTheOneThatFails(t *testing.T) {
 		stops                 string // the path of the element that fails
 		lost                  bool
 	}{
-		{about: "an integer that is none", text: "- \"111122223333\"\n- !!int x\n- \"444455556666\"\n",
-			kept: []string{"111122223333", "", ""}, placed: []string{"111122223333"}, stops: "data.mapAccounts[1]"},
-		{about: "a broken binary first", text: "- !!binary x\n- \"444455556666\"\n",
-			kept: []string{"", ""}, stops: "data.mapAccounts[0]"},
-		{about: "elements that are left out before", text: "- {a: b}\n- \"111122223333\"\n- [c]\n- ~\n- !!float x\n- {d: e}\n",
-			kept: []string{"111122223333", "", "", "", "", ""}, placed: []string{"111122223333", ""}, ignored: []string{"data.mapAccounts[0]", "data.mapAccounts[2]"}, stops: "data.mapAccounts[4]"},
-		{about: "elements that are left out", text: "- \"111122223333\"\n- {a: b}\n- \"444455556666\"\n",
-			kept: []string{"111122223333", "444455556666"}, placed: []string{"111122223333", "444455556666"}, ignored: []string{"data.mapAccounts[1]"}},
-		{about: "by an alias", text: "- &a !!str 111122223333\n- *a\n- !!bool 1\n",
-			kept: []string{"111122223333", "111122223333", ""}, placed: []string{"111122223333", "111122223333"}, stops: "data.mapAccounts[2]"},
+		{
+			about: "an integer that is none", text: "- \"111122223333\"\n- !!int x\n- \"444455556666\"\n",
+			kept: []string{"111122223333", "", ""}, placed: []string{"111122223333"}, stops: "data.mapAccounts[1]",
+		},
+		{
+			about: "a broken binary first", text: "- !!binary x\n- \"444455556666\"\n",
+			kept: []string{"", ""}, stops: "data.mapAccounts[0]",
+		},
+		{
+			about: "elements that are left out before", text: "- {a: b}\n- \"111122223333\"\n- [c]\n- ~\n- !!float x\n- {d: e}\n",
+			kept: []string{"111122223333", "", "", "", "", ""}, placed: []string{"111122223333", ""}, ignored: []string{"data.mapAccounts[0]", "data.mapAccounts[2]"}, stops: "data.mapAccounts[4]",
+		},
+		{
+			about: "elements that are left out", text: "- \"111122223333\"\n- {a: b}\n- \"444455556666\"\n",
+			kept: []string{"111122223333", "444455556666"}, placed: []string{"111122223333", "444455556666"}, ignored: []string{"data.mapAccounts[1]"},
+		},
+		{
+			about: "by an alias", text: "- &a !!str 111122223333\n- *a\n- !!bool 1\n",
+			kept: []string{"111122223333", "111122223333", ""}, placed: []string{"111122223333", "111122223333"}, stops: "data.mapAccounts[2]",
+		},
 		{about: "an unknown alias does not parse", text: "- \"111122223333\"\n- *a\n", lost: true},
 		{about: "one value that fails", text: "!!int x\n", lost: true},
 	} {

@@ -39,12 +39,6 @@ func nested(name, begin, opening, middle, closing string) construct {
 	}}
 }
 
-// lines repeats a line of a width, made of a filler, between a beginning and an end.
-func lines(name, begin, head, filler, tail, end string, width int) construct {
-	line := head + strings.Repeat(filler, max(0, (width-len(head)-len(tail))/len(filler))) + tail
-	return repeat(name, begin, line, end)
-}
-
 // stairs indents each unit deeper than the one before, down to a depth, again and again.
 func stairs(name, unit string, depth int) construct {
 	return construct{name, func(size int) string {
