@@ -39,7 +39,7 @@ const (
 	maxGrowth  = 3
 	minGrowing = 100 * time.Millisecond
 	// patience ends a process that is not coming back.
-	patience = 15 * time.Second
+	patience = time.Minute
 )
 
 // run is one evaluation: a construct, where its text stands and in which versions.
