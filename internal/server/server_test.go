@@ -59,7 +59,7 @@ func TestServe(t *testing.T) {
 	for _, want := range []string{
 		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="deny"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="DELETE",rule="deleted"} 1`,
-		`awsauth_guard_would_deny_total{rule="deleted"} 1`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="deleted"} 1`,
 		`awsauth_guard_review_duration_seconds_count 2`,
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {
