@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -14,6 +15,16 @@ func (d *directory) Announce() func(context.Context) error { return d.announce }
 
 // Prepare is prepare.
 func (d *directory) Prepare() { d.prepare() }
+
+// Readiness answers /readyz by one check, with one detail.
+func Readiness(name string, run func() error, detail fmt.Stringer) http.Handler {
+	return healthMux(newReadiness([]check{{name, run}}, detail))
+}
+
+// Throttle is throttle; MaxConnections is what a plain port holds at most.
+var Throttle = throttle
+
+const MaxConnections = maxConnections
 
 // NewContact is a contact that goes on to next, and since when it is lost.
 func NewContact(next http.RoundTripper) (http.RoundTripper, func() time.Time) {

@@ -134,7 +134,11 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: certs, config: cfg, stored: watched}
+	details := []fmt.Stringer{cfg}
+	if watched != nil {
+		details = append(details, watched)
+	}
+	ready := newReadiness([]check{{"certificate", func() error { return certs.Ready(nil) }}, {"webhook", webhook.answers}}, details...)
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())
