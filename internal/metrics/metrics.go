@@ -88,7 +88,7 @@ func New(rules []string) *Recorder {
 	r.registry.MustRegister(
 		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
 		r.config.generation, r.config.reloads, r.config.successful,
-		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted,
+		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted, r.certificate.caStored,
 		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -21,6 +21,7 @@ func TestLint(t *testing.T) {
 	r := metrics.New([]string{"role-path"})
 	r.ServingCertificate(time.Unix(1, 0))
 	r.ServingTrust(time.Unix(1, 0), true)
+	r.ServingCAStored(true)
 	stored(r)
 	families, err := r.Gatherer().Gather()
 	if err != nil {

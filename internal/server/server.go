@@ -138,6 +138,9 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if watched != nil {
 		details = append(details, watched)
 	}
+	if described, ok := certs.(fmt.Stringer); ok {
+		details = append(details, described)
+	}
 	ready := newReadiness([]check{{"certificate", func() error { return certs.Ready(nil) }}, {"webhook", webhook.answers}}, details...)
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {

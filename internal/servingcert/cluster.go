@@ -31,6 +31,7 @@ type cluster struct {
 type watched struct {
 	store      cache.Store
 	controller cache.Controller
+	synced     func() bool // whether it has been read once
 }
 
 func newCluster(o *Options, changed func()) (*cluster, error) {
@@ -63,7 +64,7 @@ func watch(client rest.Interface, resource string, name Name, object runtime.Obj
 			DeleteFunc: func(any) { changed() },
 		},
 	})
-	return &watched{store, controller}
+	return &watched{store, controller, controller.HasSynced}
 }
 
 // object is nil where there is none, or none has been seen yet.
@@ -123,6 +124,28 @@ func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data m
 		return secret, fmt.Errorf("writing the Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	return written, nil
+}
+
+// createSecret makes the Secret where there is none. It applies on the server: only that, and no POST, can be allowed for
+// one name. If the Secret exists by now with other data, the error is a conflict.
+func (c *cluster) createSecret(ctx context.Context, name Name, lost *corev1.Secret) (*corev1.Secret, error) {
+	secret := corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name},
+		Type:       corev1.SecretTypeOpaque,
+	}
+	if lost != nil {
+		secret.Labels, secret.Annotations, secret.Type, secret.Data = lost.Labels, lost.Annotations, lost.Type, lost.Data
+	}
+	body, err := json.Marshal(secret)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the Secret %s: %w", name, err)
+	}
+	created, err := c.secrets.Patch(ctx, name.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("creating the Secret %s, which does not exist: %w", name, err)
+	}
+	return created, nil
 }
 
 // writeBundles makes text the caBundle of every webhook of a configuration that has not changed

@@ -33,6 +33,7 @@ func (m *SelfManaged) Look(ctx context.Context, secret *corev1.Secret, config *a
 	if err := m.cluster.config.store.Replace(configs, ""); err != nil {
 		return err
 	}
+	m.cluster.secret.synced = func() bool { return true }
 	m.look(ctx)
 	return nil
 }

@@ -30,6 +30,7 @@ func recorded() *metrics.Recorder {
 	r.BuildInfo("v1.2.3")
 	r.ServingCertificate(at)
 	r.ServingTrust(at, true)
+	r.ServingCAStored(true)
 	r.ConfigInUse(1)
 	r.Stored(true, false, 1, 0)
 	for _, section := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
