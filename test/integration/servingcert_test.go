@@ -352,7 +352,7 @@ func TestDeletedSecretIsCreated(t *testing.T) {
 	s := newSelfManaged(t, hasty())
 	s.register(t)
 	s.start(t).wantReady(t, 10*time.Second)
-	until(t, "the CA is stored", 10*time.Second, func(context.Context) error { return missing(s.state(t).Current != nil, "it is not") })
+	until(t, "the CA is stored", 10*time.Second, func(context.Context) error { return missing(s.state(t).Current == nil, "it is not") })
 	before := s.state(t).Current.Cert
 	if err := s.client.CoreV1().Secrets(s.namespace).Delete(t.Context(), guard, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
