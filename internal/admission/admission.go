@@ -35,9 +35,9 @@ type Recorder interface {
 	// Rejected counts, for a refused review, one rule that refused it.
 	Rejected(rule, operation string, dryRun bool)
 	// WouldDeny counts a rule that would have refused the review to anybody else, or in another mode.
-	WouldDeny(rule string)
+	WouldDeny(rule string, dryRun bool)
 	// Overridden counts a request that overrules the guard. The kind is break-glass or allow-removal.
-	Overridden(kind string)
+	Overridden(kind string, dryRun bool)
 	// Panicked counts a rule that panicked.
 	Panicked(rule string)
 	// Unasked counts principals that are unknown because the [Directory] was not asked, or panicked.
@@ -135,7 +135,7 @@ type silent struct{}
 
 func (silent) Reviewed(string, string, bool, time.Duration) {}
 func (silent) Rejected(string, string, bool)                {}
-func (silent) WouldDeny(string)                             {}
-func (silent) Overridden(string)                            {}
+func (silent) WouldDeny(string, bool)                       {}
+func (silent) Overridden(string, bool)                      {}
 func (silent) Panicked(string)                              {}
 func (silent) Unasked(int)                                  {}

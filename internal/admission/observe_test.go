@@ -50,6 +50,12 @@ func TestObserve(t *testing.T) {
 			map[string]string{"verdict": "warn", "rules": "role-path", "would-deny": "role-path"},
 			[]string{"reviewed UPDATE warn dry=false 2ms", "would deny role-path"},
 		}},
+		{
+			"a fault in a dry run", request("UPDATE", configMap(admin+node), configMap(admin+node+path), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }), []string{"[role-path]"}, whole{
+				map[string]string{"verdict": "warn", "rules": "role-path", "would-deny": "role-path"},
+				[]string{"reviewed UPDATE warn dry=true 2ms", "would deny role-path in a dry run"},
+			},
+		},
 		{"a deletion", request("DELETE", configMap(team), none), []string{"[deleted]"}, whole{
 			map[string]string{"verdict": "warn", "rules": "deleted", "would-deny": "deleted"},
 			[]string{"reviewed DELETE warn dry=false 2ms", "would deny deleted"},

@@ -36,6 +36,10 @@ func TestBreakGlass(t *testing.T) {
 	if diff := cmp.Diff([]string{"reviewed UPDATE warn dry=false 2ms", "overridden break-glass"}, got.events); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
+	change.DryRun = new(true)
+	if diff := cmp.Diff([]string{"reviewed UPDATE warn dry=true 2ms", "overridden break-glass in a dry run"}, review(t, validate.Policy{}, change).events); diff != "" {
+		t.Errorf("metrics of a dry run (-want +got):\n%s", diff)
+	}
 	if list, _ := got.log["overrides"].([]any); len(list) != 1 || got.log["level"] != "WARN" {
 		t.Errorf("log: %v", got.log)
 	}

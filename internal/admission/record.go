@@ -78,10 +78,10 @@ func (h *Handler) count(req *admissionv1.AdmissionRequest, o *outcome, took time
 		h.recorder.Rejected(rule, operation, dryRun)
 	}
 	for _, rule := range o.wouldDeny {
-		h.recorder.WouldDeny(rule)
+		h.recorder.WouldDeny(rule, dryRun)
 	}
 	for _, kind := range overrideKinds(o.overrides) {
-		h.recorder.Overridden(kind)
+		h.recorder.Overridden(kind, dryRun)
 	}
 	for _, f := range o.failures {
 		h.recorder.Panicked(f.Rule)

@@ -82,9 +82,22 @@ func (c *counts) Rejected(rule, operation string, dryRun bool) {
 	c.events = append(c.events, fmt.Sprintf("rejected %s %s dry=%t", rule, operation, dryRun))
 }
 
-func (c *counts) WouldDeny(rule string)  { c.events = append(c.events, "would deny "+rule) }
-func (c *counts) Overridden(kind string) { c.events = append(c.events, "overridden "+kind) }
-func (c *counts) Panicked(rule string)   { c.events = append(c.events, "panicked "+rule) }
+func (c *counts) WouldDeny(rule string, dryRun bool) {
+	c.events = append(c.events, "would deny "+rule+inDryRun(dryRun))
+}
+
+func (c *counts) Overridden(kind string, dryRun bool) {
+	c.events = append(c.events, "overridden "+kind+inDryRun(dryRun))
+}
+
+func (c *counts) Panicked(rule string) { c.events = append(c.events, "panicked "+rule) }
+
+func inDryRun(dryRun bool) string {
+	if dryRun {
+		return " in a dry run"
+	}
+	return ""
+}
 
 func (c *counts) Unasked(principals int) {
 	c.events = append(c.events, fmt.Sprintf("unasked %d", principals))

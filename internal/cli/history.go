@@ -31,11 +31,11 @@ const completionTimeout = 3 * time.Second
 // historyOptions say where the history is.
 type historyOptions struct {
 	connection connection
-	namespace  string // empty: whichever has one
+	namespace  string // empty: that of the guard's Service
 }
 
 func (o *historyOptions) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.namespace, "guard-namespace", "", "`NAMESPACE` of awsauth-guard; without it all are looked through")
+	cmd.Flags().StringVar(&o.namespace, "guard-namespace", "", "`NAMESPACE` of awsauth-guard; without it that of the Service in its ValidatingWebhookConfiguration")
 	cmd.Flags().StringVar(&o.connection.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`")
 	cmd.Flags().StringVar(&o.connection.context, "context", "", "`NAME` of the kubeconfig's context")
 	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -47,6 +48,7 @@ type clusterState struct {
 		Versions        []history.Version
 		Damaged         []string // keys
 	}
+	Guards    *[]string      // namespaces of their Services; without it the first history's
 	Forbidden []string       // such as "list /api/v1/configmaps"
 	Answer    *metav1.Status // to a write
 	Warnings  []string       // of a write
@@ -63,17 +65,48 @@ type fakeCluster struct {
 
 const liveURL = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 
+const webhooksURL = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+
+// webhooks answers with another program's webhook and a ValidatingWebhookConfiguration for each guard.
+func (c *fakeCluster) webhooks(w http.ResponseWriter) {
+	type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
+	hook := func(name, namespace string) configuration {
+		service := &admissionregistrationv1.ServiceReference{Namespace: namespace, Name: "guard"}
+		return configuration{
+			ObjectMeta: metav1.ObjectMeta{Name: namespace},
+			Webhooks:   []admissionregistrationv1.ValidatingWebhook{{Name: name, ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: service}}},
+		}
+	}
+	var namespaces []string
+	switch {
+	case c.Guards != nil:
+		namespaces = *c.Guards
+	case len(c.Objects) > 0:
+		namespaces = []string{c.Objects[len(c.Objects)-1].Namespace}
+	}
+	list := admissionregistrationv1.ValidatingWebhookConfigurationList{
+		TypeMeta: metav1.TypeMeta{Kind: "ValidatingWebhookConfigurationList", APIVersion: "admissionregistration.k8s.io/v1"},
+		Items:    []configuration{hook("aws-auth.example.com", "other")},
+	}
+	for _, namespace := range namespaces {
+		list.Items = append(list.Items, hook("aws-auth.awsauth-guard.io", namespace), hook("observe.awsauth-guard.io", namespace))
+	}
+	answerJSON(w, http.StatusOK, list)
+}
+
 func (c *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	verb := map[string]string{http.MethodGet: "get", http.MethodPut: "update", http.MethodPost: "create"}[r.Method]
-	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/configmaps") {
+	if r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/configmaps") || r.URL.Path == webhooksURL) {
 		verb = "list"
 	}
 	switch {
 	case slices.Contains(c.Forbidden, verb+" "+r.URL.Path):
 		fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, `configmaps is forbidden: User "alice" cannot `+verb+" it")
+	case r.URL.Path == webhooksURL:
+		c.webhooks(w)
 	case verb == "list":
 		c.list(w, r)
 	case verb == "get":

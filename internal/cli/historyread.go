@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
@@ -35,25 +37,58 @@ type storedHistory struct {
 
 func (h storedHistory) String() string { return h.namespace + "/" + h.name }
 
-// history finds the history in a namespace, or in all of them.
+// webhook is the name of the guard's webhook in its ValidatingWebhookConfiguration
+// (charts/awsauth-guard/templates/webhook.yaml).
+const webhook = "aws-auth.awsauth-guard.io"
+
+// guardNamespace returns the namespace of the Service by which the API server calls the guard. Only who may write a
+// ValidatingWebhookConfiguration can change that; a ConfigMap with the history's label can be made by many.
+func (c *cluster) guardNamespace(ctx context.Context) (string, error) {
+	doing := "looking for the namespace of awsauth-guard in the context " + c.name
+	var list admissionregistrationv1.ValidatingWebhookConfigurationList
+	err := answer(c.client.Get().AbsPath("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations").Do(ctx), &list)
+	switch {
+	case apierrors.IsForbidden(err):
+		return "", fmt.Errorf("%s: you may not list validatingwebhookconfigurations; name the namespace by --guard-namespace (%w)", doing, err)
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	var namespaces []string
+	for i := range list.Items {
+		for _, w := range list.Items[i].Webhooks {
+			if service := w.ClientConfig.Service; w.Name == webhook && service != nil && !slices.Contains(namespaces, service.Namespace) {
+				namespaces = append(namespaces, service.Namespace)
+			}
+		}
+	}
+	switch len(namespaces) {
+	case 1:
+		return namespaces[0], nil
+	case 0:
+		return "", fmt.Errorf("%s: no ValidatingWebhookConfiguration has the webhook %s with a Service; name the namespace by --guard-namespace", doing, webhook)
+	}
+	return "", fmt.Errorf("%s: the webhooks %s lead to the namespaces %s; choose one by --guard-namespace", doing, webhook, strings.Join(namespaces, " and "))
+}
+
+// history finds the history in a namespace; an empty one is that of the guard.
 func (c *cluster) history(ctx context.Context, namespace string) (storedHistory, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	request := c.client.Get().Resource("configmaps").Param("labelSelector", history.Label+"=true")
-	where := "the context " + c.name
-	if namespace != "" {
-		request, where = request.Namespace(namespace), "the namespace "+namespace+" of "+where
-	}
-	var list corev1.ConfigMapList
-	if err := answer(request.Do(ctx), &list); err != nil {
-		switch doing := "looking for the history in " + where; {
-		case apierrors.IsForbidden(err) && namespace == "":
-			return storedHistory{}, fmt.Errorf("%s: you may not list the configmaps of all namespaces; name that of awsauth-guard by --guard-namespace (%w)", doing, err)
-		case apierrors.IsForbidden(err):
-			return storedHistory{}, fmt.Errorf("%s: you need the verb list on configmaps there (%w)", doing, err)
-		default:
-			return storedHistory{}, fmt.Errorf("%s: %w", doing, err)
+	if namespace == "" {
+		var err error
+		if namespace, err = c.guardNamespace(ctx); err != nil {
+			return storedHistory{}, err
 		}
+	}
+	where := "the namespace " + namespace + " of the context " + c.name
+	var list corev1.ConfigMapList
+	request := c.client.Get().Namespace(namespace).Resource("configmaps").Param("labelSelector", history.Label+"=true")
+	if err := answer(request.Do(ctx), &list); err != nil {
+		doing := "looking for the history in " + where
+		if apierrors.IsForbidden(err) {
+			return storedHistory{}, fmt.Errorf("%s: you need the verb list on configmaps there (%w)", doing, err)
+		}
+		return storedHistory{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	switch len(list.Items) {
 	case 1:
@@ -63,14 +98,9 @@ func (c *cluster) history(ctx context.Context, namespace string) (storedHistory,
 		return storedHistory{}, fmt.Errorf("there is no history in %s: no ConfigMap has the label %s=true, with which awsauth-guard is installed", where, history.Label)
 	}
 	var names []string
-	several := false // namespaces
 	for i := range list.Items {
 		names = append(names, list.Items[i].Namespace+"/"+list.Items[i].Name)
-		several = several || list.Items[i].Namespace != list.Items[0].Namespace
 	}
-	remedy := "take the label " + history.Label + " from all but the one that awsauth-guard writes"
-	if several {
-		remedy = "say by --guard-namespace which one is meant"
-	}
-	return storedHistory{}, fmt.Errorf("there are %d histories in %s, %s; %s", len(names), where, strings.Join(names, " and "), remedy)
+	return storedHistory{}, fmt.Errorf("there are %d histories in %s, %s; take the label %s from all but the one that awsauth-guard writes",
+		len(names), where, strings.Join(names, " and "), history.Label)
 }

@@ -62,14 +62,14 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, form *format, 
 	if err != nil {
 		return err
 	}
-	a.note("%s", facts(&v))
+	a.note("%s", facts(h, &v))
 	return written(writeManifest(a.stdout, form.value, &v))
 }
 
 // facts are what is known of a version besides its content.
-func facts(v *history.Version) string {
+func facts(h storedHistory, v *history.Version) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version %d, seen %s, %s", v.Number, seen(v), v.How)
+	fmt.Fprintf(&b, "version %d of %s, seen %s, %s", v.Number, h, seen(v), v.How)
 	if len(v.Lost) > 0 {
 		fmt.Fprintf(&b, ", refused by [%s]", strings.Join(v.Lost, " "))
 	}

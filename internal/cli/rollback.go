@@ -113,7 +113,7 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	if err != nil {
 		return err
 	}
-	r := &rollback{app: a, cluster: cluster, live: live, options: o}
+	r := &rollback{app: a, cluster: cluster, history: h, live: live, options: o}
 	if r.version, err = h.rollbackTo(live, o.to); err != nil {
 		return err
 	}
@@ -156,6 +156,7 @@ func sameContent(live *corev1.ConfigMap, v *history.Version) bool {
 type rollback struct {
 	app     *app
 	cluster *cluster
+	history storedHistory
 	options *rollbackOptions
 	live    *corev1.ConfigMap // nil where there is none
 	version history.Version
@@ -176,7 +177,7 @@ func (r *rollback) show(policy validate.Policy) (bool, error) {
 		from += " (absent)"
 	}
 	a.noteUnloaded(r.name(), after)
-	a.note("%s", facts(&r.version))
+	a.note("%s", facts(r.history, &r.version))
 	verdict := validate.Judge(asReviewed(change), policy)
 	file := report.File{Name: r.name(), Access: []report.Access{{Old: from, New: r.name(), Changes: verdict.Access}}}
 	for _, f := range verdict.Findings {
@@ -202,7 +203,7 @@ func (r *rollback) confirmed() (bool, error) {
 	if f, ok := a.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return false, errors.New("there is no terminal to ask on, and nothing was sent; give --yes, or look first by --dry-run")
 	}
-	fmt.Fprintf(a.stderr, "Make %s the live object in the context %s? [y/N] ", r.name(), report.OneLine(r.cluster.name))
+	fmt.Fprintf(a.stderr, "Make %s of %s the live object in the context %s? [y/N] ", r.name(), r.history, report.OneLine(r.cluster.name))
 	line, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("reading the answer: %w", err)

@@ -69,11 +69,11 @@ func New(rules []string) *Recorder {
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
 			Help: "Reviews that were allowed only because of who asked (EKS itself, or whoever is only observed) or because the mode is warn, by the rule that would have refused them.",
-		}, []string{"rule"}),
+		}, []string{"rule", "dry_run"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",
 			Help: "Reviews in which an annotation overruled the guard, by kind: break-glass or allow-removal.",
-		}, []string{"kind"}),
+		}, []string{"kind", "dry_run"}),
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rule_panics_total",
 			Help: "Panics of a rule, each of which refused the review. The rule internal-error stands for the guard outside of its rules.",
@@ -88,7 +88,7 @@ func New(rules []string) *Recorder {
 	r.registry.MustRegister(
 		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
 		r.config.generation, r.config.reloads, r.config.successful,
-		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted,
+		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted, r.certificate.caStored,
 		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -111,11 +111,11 @@ func (r *Recorder) initialise() {
 	}
 	r.reviews.WithLabelValues(other, failure, "false") // what is no review at all
 	for _, rule := range r.rules {
-		r.wouldDeny.WithLabelValues(rule)
+		r.wouldDeny.WithLabelValues(rule, "false")
 		r.panics.WithLabelValues(rule)
 	}
 	for _, kind := range kinds {
-		r.overrides.WithLabelValues(kind)
+		r.overrides.WithLabelValues(kind, "false")
 	}
 }
 
@@ -131,13 +131,13 @@ func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
 }
 
 // WouldDeny counts a review that the rule would have refused to anybody else, or in another mode.
-func (r *Recorder) WouldDeny(rule string) {
-	r.wouldDeny.WithLabelValues(known(r.rules, rule, internalError)).Inc()
+func (r *Recorder) WouldDeny(rule string, dryRun bool) {
+	r.wouldDeny.WithLabelValues(known(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }
 
 // Overridden counts a review in which an annotation overruled the guard.
-func (r *Recorder) Overridden(kind string) {
-	r.overrides.WithLabelValues(known(kinds, kind, other)).Inc()
+func (r *Recorder) Overridden(kind string, dryRun bool) {
+	r.overrides.WithLabelValues(known(kinds, kind, other), strconv.FormatBool(dryRun)).Inc()
 }
 
 // Panicked counts a panic of a rule.

@@ -21,6 +21,7 @@ func TestLint(t *testing.T) {
 	r := metrics.New([]string{"role-path"})
 	r.ServingCertificate(time.Unix(1, 0))
 	r.ServingTrust(time.Unix(1, 0), true)
+	r.ServingCAStored(true)
 	stored(r)
 	families, err := r.Gatherer().Gather()
 	if err != nil {
@@ -57,10 +58,10 @@ func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 0`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="CREATE",rule="internal-error"} 0`,
 		`awsauth_guard_reviews_total{dry_run="false",operation="other",verdict="error"} 0`,
-		`awsauth_guard_would_deny_total{rule="role-path"} 0`,
-		`awsauth_guard_would_deny_total{rule="internal-error"} 0`,
-		`awsauth_guard_overrides_total{kind="break-glass"} 0`,
-		`awsauth_guard_overrides_total{kind="allow-removal"} 0`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="role-path"} 0`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="internal-error"} 0`,
+		`awsauth_guard_overrides_total{dry_run="false",kind="break-glass"} 0`,
+		`awsauth_guard_overrides_total{dry_run="false",kind="allow-removal"} 0`,
 		`awsauth_guard_rule_panics_total{rule="role-path"} 0`,
 		`awsauth_guard_rule_panics_total{rule="internal-error"} 0`,
 		`awsauth_guard_config_reloads_total{result="success"} 0`,
@@ -87,15 +88,17 @@ func TestRecorder(t *testing.T) {
 	r.Rejected("role-path", "UPDATE", false)
 	r.Rejected("emptied", "UPDATE", false)
 	r.Reviewed("DELETE", "warn", true, 20*time.Second)
-	r.WouldDeny("emptied")
-	r.Overridden("break-glass")
+	r.WouldDeny("emptied", false)
+	r.WouldDeny("emptied", true)
+	r.Overridden("break-glass", false)
+	r.Overridden("break-glass", true)
 	r.Panicked("emptied")
-	r.Overridden("arn:aws:iam::111122223333:role/a")
+	r.Overridden("arn:aws:iam::111122223333:role/a", false)
 	r.Panicked("arn:aws:iam::111122223333:role/a")
 	// What does not belong to the closed sets never becomes a label.
 	r.Reviewed("CONNECT", "maybe", false, 0)
 	r.Rejected("arn:aws:iam::111122223333:role/a", "PATCH", true)
-	r.WouldDeny("arn:aws:iam::111122223333:role/a")
+	r.WouldDeny("arn:aws:iam::111122223333:role/a", false)
 
 	var changed []string
 	for _, line := range ours(t, r) {
@@ -104,8 +107,9 @@ func TestRecorder(t *testing.T) {
 		}
 	}
 	want := []string{
-		`awsauth_guard_overrides_total{kind="break-glass"} 1`,
-		`awsauth_guard_overrides_total{kind="other"} 1`,
+		`awsauth_guard_overrides_total{dry_run="false",kind="break-glass"} 1`,
+		`awsauth_guard_overrides_total{dry_run="false",kind="other"} 1`,
+		`awsauth_guard_overrides_total{dry_run="true",kind="break-glass"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="emptied"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 1`,
 		`awsauth_guard_rejections_total{dry_run="true",operation="other",rule="internal-error"} 1`,
@@ -133,8 +137,9 @@ func TestRecorder(t *testing.T) {
 		`awsauth_guard_reviews_total{dry_run="true",operation="DELETE",verdict="warn"} 1`,
 		`awsauth_guard_rule_panics_total{rule="emptied"} 1`,
 		`awsauth_guard_rule_panics_total{rule="internal-error"} 1`,
-		`awsauth_guard_would_deny_total{rule="emptied"} 1`,
-		`awsauth_guard_would_deny_total{rule="internal-error"} 1`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="emptied"} 1`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="internal-error"} 1`,
+		`awsauth_guard_would_deny_total{dry_run="true",rule="emptied"} 1`,
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("changed series (-want +got):\n%s", diff)

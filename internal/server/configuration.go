@@ -100,8 +100,7 @@ func (c *configuration) changed(cfg *config.Config, err error) {
 	c.log.Info("the configuration is reloaded", c.attrs()...)
 }
 
-// String is the configuration as /readyz?verbose shows it to everybody; what is wrong with a file
-// is said in the log.
+// String is the configuration as /readyz?verbose shows it; the log says what is wrong with a file.
 func (c *configuration) String() string {
 	text := "configuration: generation " + strconv.Itoa(c.inUse.Load().number) + " in use"
 	if c.refused.Load() {

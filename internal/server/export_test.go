@@ -1,6 +1,10 @@
 package server
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
 
 // NewDirectory and its Announce and Prepare are what asks IAM.
 var NewDirectory = newDirectory
@@ -10,3 +14,13 @@ func (d *directory) Announce() func(context.Context) error { return d.announce }
 
 // Prepare is prepare.
 func (d *directory) Prepare() { d.prepare() }
+
+// Readiness answers /readyz by one check, with one detail.
+func Readiness(name string, run func() error, detail fmt.Stringer) http.Handler {
+	return healthMux(newReadiness([]check{{name, run}}, detail))
+}
+
+// Throttle is throttle; MaxConnections is what a plain port holds at most.
+var Throttle = throttle
+
+const MaxConnections = maxConnections

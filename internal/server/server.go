@@ -115,7 +115,11 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: parts.certs, lines: append([]fmt.Stringer{cfg}, parts.stored.lines...)}
+	details := append([]fmt.Stringer{cfg}, parts.stored.lines...)
+	if described, ok := parts.certs.(fmt.Stringer); ok {
+		details = append(details, described)
+	}
+	ready := newReadiness([]check{{"certificate", func() error { return parts.certs.Ready(nil) }}, {"webhook", webhook.answers}}, details...)
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())

@@ -59,7 +59,7 @@ func TestServe(t *testing.T) {
 	for _, want := range []string{
 		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="deny"} 1`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="DELETE",rule="deleted"} 1`,
-		`awsauth_guard_would_deny_total{rule="deleted"} 1`,
+		`awsauth_guard_would_deny_total{dry_run="false",rule="deleted"} 1`,
 		`awsauth_guard_review_duration_seconds_count 2`,
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {
@@ -70,7 +70,7 @@ func TestServe(t *testing.T) {
 
 	for path, want := range map[string]string{
 		"/healthz": "ok", "/readyz": "ok",
-		"/readyz?verbose": "[+]certificate ok\n[+]shutdown ok\n[+]webhook ok\nhealthz check passed\nconfiguration: generation 1 in use\n",
+		"/readyz?verbose": "[+]certificate ok\n[+]webhook ok\n[+]shutdown ok\nok\nconfiguration: generation 1 in use\n",
 	} {
 		if code, body := get(t, "http://"+p.health+path); code != http.StatusOK || body != want {
 			t.Errorf("%s: got %d and %q, want %q", path, code, body, want)

@@ -122,14 +122,21 @@ func (r *reviews) serve(ctx context.Context) error {
 	return nil
 }
 
-// logStart logs the address as soon as it is served. Without a certificate it does not try: each
-// attempt would be a failed handshake, and a line in the log.
+// answers reports whether the port answers, by a TLS handshake. Without a certificate it does not try: each attempt would
+// be a failed handshake and a line in the log.
+func (r *reviews) answers() error {
+	if _, err := r.certs.GetCertificate(nil); err != nil {
+		return err
+	}
+	return r.server.StartedChecker()(nil)
+}
+
+// logStart logs the address as soon as it is served.
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	started := r.server.StartedChecker()
 	for {
-		if cert, err := r.certs.GetCertificate(nil); err == nil && cert != nil && started(nil) == nil {
+		if r.answers() == nil {
 			break
 		}
 		select {

@@ -33,6 +33,7 @@ type apiServer struct {
 	secret        *corev1.Secret
 	config        *webhookConfig
 	secretFails   bool   // reading it does
+	createFails   bool   // creating the Secret is forbidden
 	beforePatch   func() // what somebody else does meanwhile
 	reads, writes int
 }
@@ -55,13 +56,24 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.reads++
 	}
-	if r.Method == http.MethodPatch && s.beforePatch != nil {
+	if r.Method == http.MethodPatch && !strings.HasSuffix(r.URL.Path, "/secrets/ca") && s.beforePatch != nil {
 		s.beforePatch()
 	}
 	isSecret := strings.HasSuffix(r.URL.Path, "/secrets/ca")
 	switch {
 	case isSecret && s.secretFails:
 		answer(w, http.StatusInternalServerError, status(http.StatusInternalServerError, metav1.StatusReasonInternalError))
+	case isSecret && s.secret == nil && r.Method != http.MethodPatch:
+		answer(w, http.StatusNotFound, status(http.StatusNotFound, metav1.StatusReasonNotFound))
+	case isSecret && r.Method == http.MethodPatch && s.createFails:
+		answer(w, http.StatusForbidden, status(http.StatusForbidden, metav1.StatusReasonForbidden))
+	case isSecret && r.Method == http.MethodPatch:
+		s.secret = new(corev1.Secret)
+		if err := json.Unmarshal(body, s.secret); err != nil {
+			s.t.Error(err)
+		}
+		s.secret.ResourceVersion = "1000"
+		answer(w, http.StatusOK, s.secret)
 	case isSecret && r.Method == http.MethodGet:
 		answer(w, http.StatusOK, s.secret)
 	case isSecret && sent.Metadata.ResourceVersion == s.secret.ResourceVersion:
@@ -120,6 +132,7 @@ type single struct {
 	clock    time.Time
 	log      bytes.Buffer
 	recorded []any // what the recorder was told last
+	stored   bool  // the same of the CA
 	leads    bool
 	won      func()
 }
@@ -136,6 +149,8 @@ func (s *single) IsLeader() bool { return s.leads }
 func (s *single) OnWon(call func()) { s.won = call }
 
 func (s *single) ServingCertificate(time.Time) {}
+
+func (s *single) ServingCAStored(stored bool) { s.stored = stored }
 
 func (s *single) ServingTrust(caEnds time.Time, trusted bool) { s.recorded = []any{caEnds, trusted} }
 

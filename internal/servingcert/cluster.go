@@ -114,6 +114,28 @@ func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data m
 	return written, nil
 }
 
+// createSecret makes the Secret where there is none. It applies on the server: only that, and no POST, can be allowed for
+// one name. If the Secret exists by now with other data, the error is a conflict.
+func (c *cluster) createSecret(ctx context.Context, name Name, lost *corev1.Secret) (*corev1.Secret, error) {
+	secret := corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name},
+		Type:       corev1.SecretTypeOpaque,
+	}
+	if lost != nil {
+		secret.Labels, secret.Annotations, secret.Type, secret.Data = lost.Labels, lost.Annotations, lost.Type, lost.Data
+	}
+	body, err := json.Marshal(secret)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the Secret %s: %w", name, err)
+	}
+	created, err := c.secrets.Patch(ctx, name.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("creating the Secret %s, which does not exist: %w", name, err)
+	}
+	return created, nil
+}
+
 // writeBundles makes text the caBundle of every webhook of a configuration that has not changed
 // since it was read. A patch leaves fields alone that this version of the API does not know.
 func (c *cluster) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {

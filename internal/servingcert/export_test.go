@@ -22,6 +22,7 @@ func (a *Authority) Again(change func(*x509.Certificate)) (*Authority, error) {
 func (m *SelfManaged) Look(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
 	m.cluster.secret.object.Store(secret)
 	m.cluster.config.object.Store(config)
+	m.cluster.secret.seen.Store(true)
 	m.look(ctx)
 	return nil
 }

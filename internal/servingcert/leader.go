@@ -76,9 +76,11 @@ func (m *SelfManaged) keep(ctx context.Context, seen objects) (objects, error) {
 	// caBundle to whoever has emptied it.
 	switch {
 	case secretErr != nil:
+	case secret == nil && (config == nil || !m.owns(config)):
+		// As while the release is removed: the Secret would be left behind.
+		secretErr = fmt.Errorf("the Secret %s does not exist, and is not created because no ValidatingWebhookConfiguration %s names it", m.o.Secret, m.o.WebhookConfiguration)
 	case secret == nil:
-		secretErr = fmt.Errorf("there is no Secret %s to keep the CA in: create an empty one with kubectl -n %s create secret generic %s",
-			m.o.Secret, m.o.Secret.Namespace, m.o.Secret.Name)
+		stored.secret, secretErr = m.createSecret(ctx)
 	default:
 		stored.secret, secretErr = m.keepSecret(ctx, now, secret)
 	}
@@ -148,6 +150,18 @@ func (m *SelfManaged) keepSecret(ctx context.Context, now time.Time, secret *cor
 		m.logStep(p)
 	}
 	m.memory.Know(now, p.state)
+	return secret, nil
+}
+
+// createSecret makes the Secret that was deleted: with its last content where this process knows one, so that no CA
+// changes; otherwise empty, and the next look makes a new CA.
+func (m *SelfManaged) createSecret(ctx context.Context) (*corev1.Secret, error) {
+	secret, err := m.cluster.createSecret(ctx, m.o.Secret, m.last)
+	if err != nil {
+		return nil, err
+	}
+	m.log.Warn("the Secret with the serving CA was missing and is created again", "secret", m.o.Secret.String(), "with_ca", m.last != nil)
+	m.changed()
 	return secret, nil
 }
 

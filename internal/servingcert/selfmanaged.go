@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // SelfManaged is a certificate signed by a CA of the webhook's own.
@@ -27,12 +28,15 @@ type SelfManaged struct {
 
 	leaf    atomic.Pointer[Leaf]
 	bundles atomic.Pointer[[][]*x509.Certificate] // the live ones
+	// unstored is what is wrong with the Secret; nil where it holds a CA.
+	unstored atomic.Pointer[error]
 
 	// Used by Run alone.
 	memory  Memory
 	decoder decoder
 	leader  leader
-	trusted bool // it has been
+	last    *corev1.Secret // the last one that was seen with a usable CA
+	trusted bool           // it has been
 	// What was logged last about keeping Secret and caBundle, signing, and why the leaf is not trusted.
 	keeping, signing, distrust told
 }
@@ -85,7 +89,32 @@ func (m *SelfManaged) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 	if leaf := m.leaf.Load(); leaf != nil {
 		return &leaf.Certificate, nil
 	}
-	return nil, errNoLeaf
+	return nil, m.noLeaf()
+}
+
+// noLeaf says that there is no leaf, and why.
+func (m *SelfManaged) noLeaf() error {
+	if err := m.secretProblem(); err != nil {
+		return fmt.Errorf("%w: %w", errNoLeaf, err)
+	}
+	return errNoLeaf
+}
+
+// secretProblem is what is wrong with the Secret; nil where it holds a CA.
+func (m *SelfManaged) secretProblem() error {
+	if err := m.unstored.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// String says whether the CA is stored, for /readyz?verbose: a process that has a certificate is ready without it, and one
+// that starts is not.
+func (m *SelfManaged) String() string {
+	if err := m.secretProblem(); err != nil {
+		return fmt.Sprintf("serving CA: %v; pods that start now do not become ready", err)
+	}
+	return fmt.Sprintf("serving CA: stored in the Secret %s", m.o.Secret)
 }
 
 // Ready reports whether API servers accept the leaf, by the caBundles as they were seen last: while
@@ -96,7 +125,11 @@ func (m *SelfManaged) Ready(*http.Request) error {
 	if b := m.bundles.Load(); b != nil {
 		live = *b
 	}
-	return Chains(m.now(), m.leaf.Load(), m.names[0], live)
+	leaf := m.leaf.Load()
+	if leaf == nil {
+		return m.noLeaf()
+	}
+	return Chains(m.now(), leaf, m.names[0], live)
 }
 
 // Run keeps leaf, Secret and caBundles as they should be until the context ends.
@@ -140,6 +173,7 @@ func (m *SelfManaged) look(ctx context.Context) {
 		m.memory.Follow(now, state)
 	}
 	m.bundles.Store(&live)
+	m.checkStored(now, o.secret, state)
 	if a := Choose(now, state, &m.memory, m.leaf.Load(), m.o.Timing); a != nil {
 		if err := m.sign(now, a, live); m.signing.failed(now, err) {
 			m.log.Warn("the serving certificate cannot be replaced", "err", err.Error())
@@ -148,10 +182,34 @@ func (m *SelfManaged) look(ctx context.Context) {
 	m.tellTrust(ctx, now)
 }
 
+// checkStored records whether the Secret holds a usable CA.
+func (m *SelfManaged) checkStored(now time.Time, secret *corev1.Secret, state State) {
+	var err error
+	switch {
+	case !m.cluster.secret.seen.Load():
+		err = fmt.Errorf("the Secret %s has not been read yet", m.o.Secret)
+	case secret == nil:
+		err = fmt.Errorf("the Secret %s does not exist", m.o.Secret)
+	case len(state.usable(now).authorities()) == 0:
+		err = fmt.Errorf("the Secret %s holds no usable CA", m.o.Secret)
+	}
+	if err == nil {
+		m.unstored.Store(nil)
+	} else {
+		m.unstored.Store(&err)
+	}
+	if m.cluster.secret.seen.Load() {
+		m.o.Recorder.ServingCAStored(err == nil)
+	}
+}
+
 // observe takes in what is stored.
 func (m *SelfManaged) observe(now time.Time, o objects) (state State, live [][]*x509.Certificate) {
 	if o.secret != nil {
 		state, _ = m.decoder.decode(o.secret.Data) // the leader says what is wrong with it
+		if len(state.usable(now).authorities()) > 0 {
+			m.last = o.secret
+		}
 	}
 	live = bundlesOf(o.config)
 	m.memory.Observe(now, state, live)
@@ -175,6 +233,9 @@ func (m *SelfManaged) sign(now time.Time, a *Authority, live [][]*x509.Certifica
 // tellTrust logs when API servers begin or cease to accept the leaf, and records how it stands.
 func (m *SelfManaged) tellTrust(ctx context.Context, now time.Time) {
 	err := m.Ready(nil)
+	if m.leaf.Load() == nil && !m.cluster.secret.seen.Load() {
+		return // it has only just started
+	}
 	if leaf := m.leaf.Load(); leaf != nil {
 		m.o.Recorder.ServingCertificate(leaf.Leaf.NotAfter)
 		m.o.Recorder.ServingTrust(leaf.CA.NotAfter, err == nil)

@@ -56,6 +56,9 @@ type Recorder interface {
 	// ServingTrust says when the CA ends that signed it, and whether every caBundle vouches for it.
 	// It is not called where this process cannot know.
 	ServingTrust(caEnds time.Time, trusted bool)
+	// ServingCAStored says whether the Secret holds a usable CA, which a process that starts needs. It is not called
+	// before the Secret was read.
+	ServingCAStored(stored bool)
 }
 
 // Election tells which replica writes.
@@ -76,8 +79,8 @@ func (n Name) String() string { return n.Namespace + "/" + n.Name }
 type Options struct {
 	// Config is how the API server is reached.
 	Config *rest.Config
-	// Secret holds the CAs. It must exist and may be empty: the right to create Secrets cannot be
-	// given for one name.
+	// Secret holds the CAs. The leader creates it where it does not exist, by applying on the server, for which the right
+	// to create can be given for one name.
 	Secret Name
 	// WebhookConfiguration is the ValidatingWebhookConfiguration whose caBundles are written.
 	WebhookConfiguration string

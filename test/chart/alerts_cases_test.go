@@ -54,6 +54,14 @@ var alertCases = []alertCase{
 		`awsauth_guard_live_present{job="guard",instance="a"}`: "_x9 0x80",
 	}, quiet: []string{"3m", "20m"}},
 
+	{alert: "AwsAuthGuardCANotStored", series: map[string]string{
+		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x40",
+		`awsauth_guard_serving_ca_stored{instance="b"}`: "1x4 0x20",
+	}, quiet: []string{"2m", "4m"}, fires: []string{"5m"}},
+	{alert: "AwsAuthGuardCANotStored", series: map[string]string{ // the leader makes it again
+		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x4 0x1 1x40",
+	}, quiet: []string{"2m30s", "4m", "10m"}},
+
 	{alert: "AwsAuthGuardNoLeader", series: map[string]string{
 		`awsauth_guard_leader{instance="a"}`: "0x40",
 		`awsauth_guard_leader{instance="b"}`: "0x40",

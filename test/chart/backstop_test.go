@@ -99,6 +99,9 @@ func TestBackstop(t *testing.T) {
 	full := func(changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 		return awsAuth(adminEntry+nodeEntry+movedEntry, append([]func(*corev1.ConfigMap){withUsers(aliceEntry)}, changes...)...)
 	}
+	roles := func(text string) *corev1.ConfigMap {
+		return full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = text })
+	}
 	moved := func(format string) *corev1.ConfigMap {
 		return awsAuth(fmt.Sprintf(format, "arn:aws:iam::111122223333"))
 	}
@@ -144,6 +147,27 @@ func TestBackstop(t *testing.T) {
 		{"mapRoles blank", operator, full(), full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = " \n" }), false, "[emptied]"},
 		{"mapRoles absent", operator, full(), full(withoutRoles), false, "[emptied]"},
 		{"no data", operator, full(), full(func(cm *corev1.ConfigMap) { cm.Data = nil }), false, "[emptied]"},
+		{"mapRoles an empty list", operator, full(), roles("[]"), false, "[emptied]"},
+		{"mapRoles an empty list of two lines", operator, full(), roles("[\n]\n"), false, "[emptied]"},
+		{"mapRoles null", operator, full(), roles("null"), false, "[emptied]"},
+		{"mapRoles a tilde", operator, full(), roles(" ~ \n"), false, "[emptied]"},
+		{"mapRoles an empty mapping", operator, full(), roles("{}"), false, "[emptied]"},
+		{"mapRoles an empty document", operator, full(), roles("---\n"), false, "[emptied]"},
+		{"mapRoles a list of nothing", operator, full(), roles("-\n-\n"), false, "[emptied]"},
+		{"mapRoles a text", operator, full(), roles("none"), false, "[emptied]"},
+		{"mapRoles a comment", operator, full(), roles("# " + strings.ReplaceAll(adminEntry, "\n", "\n# ")), false, "[emptied]"},
+		{"mapRoles an indented comment", operator, full(), roles("[]\n  #" + strings.ReplaceAll(adminEntry, "\n", "\n\t#")), false, "[emptied]"},
+		{"mapRoles a list and a comment", operator, full(), roles("[] # - rolearn: arn:aws:iam::111122223333:role/Admin"), false, "[emptied]"},
+		{"mapRoles null by EKS", eks, full(), roles("null"), false, admitted},
+		{"mapRoles null, the glass broken", masters, full(), full(func(cm *corev1.ConfigMap) { cm.Data["mapRoles"] = "null" }, withReason("why")), false, admitted},
+		{"mapRoles null, and everybody moved", operator, awsAuth(movedEntry), awsAuth("null"), false, admitted},
+		{"mapRoles in JSON", operator, full(), roles(`[{"rolearn" : "arn:aws:iam::111122223333:role/Admin"}]`), false, admitted},
+		{"mapRoles behind comments", operator, full(), roles("# the team\n---\n\n" + adminEntry + "# the end"), false, admitted},
+		{"mapRoles with a comment in the line", operator, full(), roles("- rolearn: arn:aws:iam::111122223333:role/Admin # the team\n"), false, admitted},
+		{"mapRoles in large letters", operator, full(), roles(strings.ToUpper(adminEntry)), false, admitted},
+		{"mapRoles with sso alone", operator, awsAuth(nodeEntry), awsAuth("- sso:\n    permissionSetName: Admins\n    accountID: \"111122223333\"\n"), false, admitted},
+		{"mapRoles null before", operator, awsAuth("null"), awsAuth("", withoutRoles), false, admitted},
+		{"mapRoles a comment before", operator, awsAuth("# " + strings.ReplaceAll(nodeEntry, "\n", "\n# ")), awsAuth("[]"), false, admitted},
 		{"mapRoles absent before", operator, full(withoutRoles), full(withoutRoles), false, admitted},
 		{"mapRoles an empty list before", operator, awsAuth("[]\n"), awsAuth("", withoutRoles), false, admitted},
 		{"mapRoles empty, and everybody moved", operator, awsAuth(movedEntry), awsAuth(""), false, admitted},
@@ -277,6 +301,9 @@ func TestBackstopBound(t *testing.T) {
 		{"all are lost in another form", strings.ReplaceAll(all, "\n  username", ",username"), none, "[protected-principal]"},
 		{"not all are moved", list(moved, entries-1) + nodeEntry, "", "[emptied]"},
 		{"all are moved", list(moved, entries), "", admitted},
+		{"all are commented out", none, "# " + strings.ReplaceAll(none, "\n", "\n# "), "[emptied]"},
+		{"one is left behind comments", none, "# " + strings.ReplaceAll(none, "\n", "\n# ") + "\n" + nodeEntry, admitted},
+		{"all were commented out", "# " + strings.ReplaceAll(none, "\n", "\n# "), "[]", admitted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			store(t, awsAuth(tt.old))

@@ -30,6 +30,7 @@ func recorded() *metrics.Recorder {
 	r.BuildInfo("v1.2.3")
 	r.ServingCertificate(at)
 	r.ServingTrust(at, true)
+	r.ServingCAStored(true)
 	r.ConfigInUse(1)
 	r.Stored(true, false, 1, 0)
 	for _, section := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
@@ -82,6 +83,7 @@ var ofAPIServer = regexp.MustCompile(`^apiserver_`)
 func parsed(t *testing.T, query string) parser.Expr {
 	t.Helper()
 	query = regexp.MustCompile(`\$__(rate_interval|range)`).ReplaceAllString(query, "5m")
+	query = strings.ReplaceAll(query, "$cluster", ".*")
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
 	if err != nil {
 		t.Fatalf("%v in %s", err, query)
@@ -241,8 +243,14 @@ func TestPrometheusRule(t *testing.T) {
 
 // dashboard is what the tests read of one of Grafana's.
 type dashboard struct {
-	UID    string `json:"uid"`
-	Title  string `json:"title"`
+	UID        string `json:"uid"`
+	Title      string `json:"title"`
+	Templating struct {
+		List []struct {
+			Name     string `json:"name"`
+			AllValue string `json:"allValue"`
+		} `json:"list"`
+	} `json:"templating"`
 	Panels []struct {
 		ID      int    `json:"id"`
 		Type    string `json:"type"`
@@ -253,8 +261,15 @@ type dashboard struct {
 			X int `json:"x"`
 			Y int `json:"y"`
 		} `json:"gridPos"`
+		FieldConfig struct {
+			Defaults struct {
+				Decimals *int   `json:"decimals"`
+				NoValue  string `json:"noValue"`
+			} `json:"defaults"`
+		} `json:"fieldConfig"`
 		Targets []struct {
 			Expr         string `json:"expr"`
+			Instant      bool   `json:"instant"`
 			LegendFormat string `json:"legendFormat"`
 		} `json:"targets"`
 	} `json:"panels"`
@@ -305,6 +320,37 @@ func TestDashboard(t *testing.T) {
 					t.Errorf("%s has no label %s", target.Expr, match[1])
 				}
 			}
+		}
+	}
+}
+
+// TestDashboardStats: a number is that of now, and whole; where no pod answers there is none. Each query is for the clusters
+// that are chosen, and all of them are also those without the label.
+func TestDashboardStats(t *testing.T) {
+	t.Parallel()
+	dashboard := readDashboard(t, named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard"))
+	all := ""
+	for _, variable := range dashboard.Templating.List {
+		if variable.Name == "cluster" {
+			all = variable.AllValue
+		}
+	}
+	if all != ".*" {
+		t.Errorf("all clusters are %q", all)
+	}
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			if (panel.Type == "stat") != target.Instant {
+				t.Errorf("%q is a %s, and its query is instant: %t", panel.Title, panel.Type, target.Instant)
+			}
+			for _, s := range selectors(parsed(t, target.Expr)) {
+				if !slices.ContainsFunc(s.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == "cluster" }) {
+					t.Errorf("%q asks for %s of every cluster", panel.Title, s)
+				}
+			}
+		}
+		if defaults := panel.FieldConfig.Defaults; panel.Type == "stat" && (defaults.NoValue == "" || defaults.Decimals == nil || *defaults.Decimals != 0) {
+			t.Errorf("%q has the value %q where there is none, and decimals", panel.Title, defaults.NoValue)
 		}
 	}
 }

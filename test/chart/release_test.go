@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,7 +49,8 @@ func TestRelease(t *testing.T) {
 			r.wantNoBackstop()
 			r.settledRefusing()
 			// It replaces every object, which no field of theirs may forbid.
-			r.run(append([]string{"upgrade", release, chart}, r.force...)...)
+			r.forceEmptiesData()
+			r.deletedSecretStaysHelms()
 			r.uninstall()
 		})
 	}
@@ -195,6 +197,79 @@ func (r installed) wantNoBackstop() {
 	policies := admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	if _, err := policies.Get(r.Context(), release+"-backstop", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		r.Errorf("the backstop stays with failurePolicy Fail: %v", err)
+	}
+}
+
+// forceEmptiesData replaces every object, as docs/history.md and docs/certificates.md say. An upgrade without it leaves the
+// history alone.
+func (r installed) forceEmptiesData() {
+	r.Helper()
+	const name = release + "-history"
+	configMaps := admin.CoreV1().ConfigMaps(namespace)
+	kept := func() int {
+		r.Helper()
+		cm, err := configMaps.Get(r.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			r.Fatal(err)
+		}
+		return len(cm.BinaryData)
+	}
+	r.writeCAs(cluster.Admin.CAData)
+	if _, err := configMaps.Patch(r.Context(), name, types.MergePatchType, []byte(`{"binaryData":{"v000000000001":"eA=="}}`), metav1.PatchOptions{FieldManager: "awsauth-guard"}); err != nil {
+		r.Fatal(err)
+	}
+	r.run("upgrade", release, chart, "--set", "replicaCount=3")
+	if kept() != 1 {
+		r.Error("an upgrade empties the history")
+	}
+	r.run(append([]string{"upgrade", release, chart}, r.force...)...)
+	secret, err := admin.CoreV1().Secrets(namespace).Get(r.Context(), caName, metav1.GetOptions{})
+	if err != nil {
+		r.Fatal(err)
+	}
+	if kept() != 0 || len(secret.Data) > 0 {
+		r.Errorf("%v leaves %d versions and %d keys: the pages say otherwise", r.force, kept(), len(secret.Data))
+	}
+	for _, page := range []string{"history", "certificates"} {
+		text, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil {
+			r.Fatal(err)
+		}
+		if !strings.Contains(string(text), "`helm upgrade --force` (Helm 4: `--force-replace`)") {
+			r.Errorf("docs/%s.md does not say what it costs", page)
+		}
+	}
+}
+
+// deletedSecretStaysHelms deletes the Secret and creates it again as the leader does (internal/servingcert): the next upgrade
+// takes it and leaves the CAs alone.
+func (r installed) deletedSecretStaysHelms() {
+	r.Helper()
+	secrets := admin.CoreV1().Secrets(namespace)
+	r.writeCAs(cluster.Admin.CAData)
+	secret, err1 := secrets.Get(r.Context(), caName, metav1.GetOptions{})
+	err2 := secrets.Delete(r.Context(), caName, metav1.DeleteOptions{})
+	if err := errors.Join(err1, err2); err != nil {
+		r.Fatal(err)
+	}
+	body, err := json.Marshal(corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: caName, Namespace: namespace, Labels: secret.Labels, Annotations: secret.Annotations},
+		Type:       secret.Type, Data: secret.Data,
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	if _, err := secrets.Patch(r.Context(), caName, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: "awsauth-guard"}); err != nil {
+		r.Fatal(err)
+	}
+	r.run("upgrade", release, chart, "--set", "replicaCount=3,commonLabels.team=security")
+	after, err := secrets.Get(r.Context(), caName, metav1.GetOptions{})
+	if err != nil {
+		r.Fatal(err)
+	}
+	if string(after.Data["ca.crt"]) != "x" || after.Labels["team"] != "security" {
+		r.Errorf("it has the labels %v and %d keys", after.Labels, len(after.Data))
 	}
 }
 

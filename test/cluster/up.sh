@@ -91,8 +91,11 @@ start() { # NAME COMMAND...
 	local name=$1
 	shift
 	alive "$name" && return
-	inside setsid "$@" >"$STATE/log/$name.log" 2>&1 </dev/null &
-	echo $! >"$STATE/pid/$name"
+	# The inner shell writes its own pid and becomes the program. $! would be the pid of a subshell: who ends that leaves the
+	# program running.
+	nsenter --net="/run/netns/$NETNS" setsid --fork bash -c 'echo $$ >"$1" && shift && exec "$@"' start "$STATE/pid/$name" "$@" \
+		>"$STATE/log/$name.log" 2>&1 </dev/null
+	try 5 alive "$name" || give_up "$name" "it does not start"
 }
 give_up() { # NAME WHAT
 	say "$2; the end of $STATE/log/$1.log:"

@@ -99,7 +99,7 @@ func TestSelfLockout(t *testing.T) {
 // TestEKS lets EKS itself do what is refused to everybody else, and counts it.
 func TestEKS(t *testing.T) {
 	c := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
-	const series = `awsauth_guard_would_deny_total{rule="node-role-removed"}`
+	const series = `awsauth_guard_would_deny_total{dry_run="false",rule="node-role-removed"}`
 
 	store(t, base())
 	count := metric(t, series)

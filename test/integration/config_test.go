@@ -116,7 +116,9 @@ func TestAccessEntries(t *testing.T) {
 // TestModeWarn refuses nothing, and counts what it would have refused.
 func TestModeWarn(t *testing.T) {
 	configure(t, guardConfig+"mode: warn\n")
-	would := func(rule string) string { return fmt.Sprintf("awsauth_guard_would_deny_total{rule=%q}", rule) }
+	would := func(rule string) string {
+		return fmt.Sprintf("awsauth_guard_would_deny_total{dry_run=\"false\",rule=%q}", rule)
+	}
 	const rejected = `awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="node-role-removed"}`
 	before, refusedBefore := metric(t, would("node-role-removed")), metric(t, rejected)
 	user := developer(t)

@@ -203,7 +203,7 @@ func TestSelfTest(t *testing.T) {
 					t.Errorf("%s is %v", series, value)
 				}
 			}
-			if value, _ := r.value(t.Context(), `awsauth_guard_would_deny_total{rule="deleted"}`); value != 0 {
+			if value, _ := r.value(t.Context(), `awsauth_guard_would_deny_total{dry_run="false",rule="deleted"}`); value != 0 {
 				t.Errorf("it counts as would-deny: %v", value)
 			}
 		})

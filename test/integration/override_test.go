@@ -53,7 +53,7 @@ var robot = rest.ImpersonationConfig{
 // overridden returns how often the glass was broken and removals were allowed.
 func overridden(t *testing.T) [2]float64 {
 	t.Helper()
-	return [2]float64{metric(t, `awsauth_guard_overrides_total{kind="break-glass"}`), metric(t, `awsauth_guard_overrides_total{kind="allow-removal"}`)}
+	return [2]float64{metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="break-glass"}`), metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="allow-removal"}`)}
 }
 
 // wantOverridden checks how much the counts have risen, and sets before to what they are.

@@ -1,14 +1,17 @@
 package integration_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	guardhistory "github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -22,6 +25,7 @@ func keepVersions(t *testing.T, versions ...data) {
 	if _, err := maps.Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	registerService(t)
 	createEmpty(t, maps, "guard-history")
 	l, err := (&guardhistory.Store{Client: maps, Name: "guard-history", Versions: keep(10)}).Change(t.Context(), func(l *guardhistory.Log) error {
 		for i, d := range versions {
@@ -32,6 +36,32 @@ func keepVersions(t *testing.T, versions ...data) {
 	if err != nil || len(l.Versions()) != len(versions) {
 		t.Fatalf("%v, %+v", err, l)
 	}
+}
+
+// registerService registers a webhook of the guard by its Service, which no request matches: the one that the tests call
+// is registered by its address.
+func registerService(t *testing.T) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(cluster.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configurations, none := client.AdmissionregistrationV1().ValidatingWebhookConfigurations(), admissionregistrationv1.SideEffectClassNone
+	configuration, err := configurations.Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "by-service-"},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name: "aws-auth.awsauth-guard.io", SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Namespace: guardNamespace, Name: "guard"}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := configurations.Delete(context.WithoutCancel(t.Context()), configuration.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestRollback: a version comes back through the API server and the webhook like any edit. What the guard's
@@ -121,7 +151,7 @@ func TestRollbackDeleted(t *testing.T) {
 func TestHistoryForbidden(t *testing.T) {
 	p := newPlugin(t).with(t, "")
 	for args, want := range map[string]string{
-		"history":                          "you may not list the configmaps of all namespaces; name that of awsauth-guard by --guard-namespace (configmaps is forbidden: ",
+		"history":                          "you may not list validatingwebhookconfigurations; name the namespace by --guard-namespace (validatingwebhookconfigurations.admissionregistration.k8s.io is forbidden: ",
 		"rollback --guard-namespace guard": "looking for the history in the namespace guard of the context awsauth-guard: you need the verb list on configmaps there (configmaps is forbidden: ",
 	} {
 		status, stdout, stderr := p.run(t.Context(), t, "", append([]string{"awsauth"}, strings.Fields(args)...)...)

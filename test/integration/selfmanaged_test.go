@@ -67,7 +67,7 @@ func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	}}, metav1.CreateOptions{})
 	create("Service", err)
 	_, err = s.client.RbacV1().Roles(s.namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{guard}, Verbs: []string{"get", "list", "watch", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{guard}, Verbs: []string{"get", "list", "watch", "update", "create", "patch"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{guard}, Verbs: []string{"get", "update"}},
 	}}, metav1.CreateOptions{})
 	create("Role", err)

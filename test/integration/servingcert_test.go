@@ -12,6 +12,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
@@ -340,4 +343,26 @@ func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 		}
 		return err
 	})
+}
+
+// TestDeletedSecretIsCreated: the replica creates the Secret with the same CA, by a right for its name alone, and a new
+// replica becomes ready by it.
+func TestDeletedSecretIsCreated(t *testing.T) {
+	store(t, base())
+	s := newSelfManaged(t, hasty())
+	s.register(t)
+	s.start(t).wantReady(t, 10*time.Second)
+	until(t, "the CA is stored", 10*time.Second, func(context.Context) error { return missing(s.state(t).Current == nil, "it is not") })
+	before := s.state(t).Current.Cert
+	if err := s.client.CoreV1().Secrets(s.namespace).Delete(t.Context(), guard, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the Secret is there again", 10*time.Second, func(ctx context.Context) error {
+		_, err := s.client.CoreV1().Secrets(s.namespace).Get(ctx, guard, metav1.GetOptions{})
+		return err
+	})
+	if after := s.state(t).Current; after == nil || !after.Cert.Equal(before) {
+		t.Error("it has another CA")
+	}
+	s.start(t).wantReady(t, 10*time.Second)
 }

@@ -1,0 +1,136 @@
+package servingcert_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
+)
+
+// deleteSecret deletes the Secret as another client does, and returns what it was.
+func (s *single) deleteSecret() *corev1.Secret {
+	deleted := s.secret
+	s.secret = nil
+	return deleted
+}
+
+func TestDeletedSecretComesBackWithItsCA(t *testing.T) {
+	t.Parallel()
+	s := started(t)
+	s.secret.Labels = map[string]string{"app.kubernetes.io/managed-by": "Helm"}
+	s.look(t, time.Second)
+	deleted, bundle := s.deleteSecret(), s.bundle()
+	s.look(t, time.Second)
+	if s.secret == nil {
+		t.Fatalf("it is not created:\n%s", &s.log)
+	}
+	if diff := cmp.Diff([]any{deleted.Data, deleted.Labels, deleted.Type}, []any{s.secret.Data, s.secret.Labels, corev1.SecretType("")}); diff != "" {
+		t.Errorf("(-deleted +created):\n%s", diff)
+	}
+	for range 20 {
+		s.look(t, time.Minute)
+		if err := s.Ready(nil); err != nil || s.bundle() != bundle {
+			t.Fatalf("the CA changes: %v\n%s", err, &s.log)
+		}
+	}
+	if n := s.logged("the Secret with the serving CA was missing and is created again"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+	if !s.stored {
+		t.Error("recorded as not stored")
+	}
+}
+
+// A leader that has not seen the CA, as after a restart of all replicas, begins anew, step by step.
+func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
+	t.Parallel()
+	s := newSingle(t)
+	before := servingcert.EncodeCertificates(newCA(t, time.Hour).Cert)
+	s.setBundles(before)
+	s.deleteSecret()
+	for range 5 {
+		s.look(t, time.Second)
+	}
+	if s.secret == nil || len(s.secret.Data["next.crt"]) == 0 {
+		t.Fatalf("no new CA is stored:\n%s", &s.log)
+	}
+	if !strings.Contains(s.bundle(), string(before)) {
+		t.Error("the CA with which other replicas may serve is not trusted any more")
+	}
+	if err := s.Ready(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// While the release is removed the configuration goes first; what is created after that would be left behind.
+func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
+	t.Parallel()
+	s := started(t)
+	s.deleteSecret()
+	s.config.Annotations = nil
+	next(&s.config.ObjectMeta)
+	for range 20 {
+		s.look(t, time.Second)
+	}
+	if s.secret != nil {
+		t.Error("it is created")
+	}
+}
+
+// Where the Secret cannot be created, metric, log and /readyz?verbose name it. Who serves goes on.
+func TestMissingSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	const missing = "the Secret guard/ca does not exist"
+	s := started(t)
+	if want := "serving CA: stored in the Secret guard/ca"; s.String() != want || !s.stored {
+		t.Errorf("%q, recorded as stored: %t", s.String(), s.stored)
+	}
+	s.createFails = true
+	s.deleteSecret()
+	for range 20 {
+		s.look(t, 30*time.Second)
+	}
+	if want := "serving CA: " + missing + "; pods that start now do not become ready"; s.String() != want || s.stored {
+		t.Errorf("%q, recorded as stored: %t", s.String(), s.stored)
+	}
+	if err := s.Ready(nil); err != nil {
+		t.Errorf("it is not ready with the certificate that it has: %v", err)
+	}
+	if n := s.logged("creating the Secret guard/ca, which does not exist"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, &s.log)
+	}
+
+	fresh := newSingle(t)
+	fresh.Elect(false)
+	fresh.deleteSecret()
+	fresh.look(t, time.Second)
+	_, err := fresh.GetCertificate(nil)
+	for _, err := range []error{err, fresh.Ready(nil)} {
+		if want := "no serving certificate is signed yet: " + missing; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if n := fresh.logged(missing); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, &fresh.log)
+	}
+}
+
+// One that is emptied, as by helm upgrade --force, gets a new CA; nobody ceases to trust a certificate meanwhile.
+func TestEmptiedSecretIsFilled(t *testing.T) {
+	t.Parallel()
+	s := started(t)
+	s.secret.Data = nil
+	next(&s.secret.ObjectMeta)
+	s.setBundles(nil)
+	s.look(t, time.Second)
+	for range 20 {
+		s.look(t, 30*time.Second)
+		if err := s.Ready(nil); err != nil || !s.stored {
+			t.Fatalf("stored %t, %v\n%s", s.stored, err, &s.log)
+		}
+	}
+}
