@@ -34,6 +34,8 @@ const (
 	reasonForeign       = "another partition"
 	reasonChanged       = "the credentials are of another account than before"
 	reasonPanicked      = "the guard failed while it asked" // as package admission says it
+	reasonTooMany       = "the change has too many principals to ask for"
+	reasonTooOften      = "too many principals were asked for within a minute"
 )
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
@@ -187,7 +189,7 @@ func (p *problem) attrs() []slog.Attr {
 
 // logProblem says what goes wrong in an account, now and then.
 func (c *Client) logProblem(ctx context.Context, account string, p *problem) {
-	if !c.said.problem(p.reason + " " + account) {
+	if !c.problems.Allow(p.reason + " " + account) {
 		return
 	}
 	attrs := p.attrs()
