@@ -47,7 +47,7 @@ var (
 )
 
 func command(b *strings.Builder, level, file string, line, column int, title, message string) {
-	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(propertyEscapes.Replace(file)))
+	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(printable(propertyEscapes.Replace(file))))
 	if line > 0 {
 		fmt.Fprintf(b, ",line=%d,col=%d", line, column)
 	}

@@ -107,6 +107,15 @@ type Access struct {
 // of GitHub: it takes ##[ for a command anywhere in a line, and :: at its beginning (actions/runner at
 // 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
 func OneLine(s string) string {
+	line := brokenMark(printable(s))
+	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
+		line = line[:len(line)-len(rest)] + `\x3a` + rest[1:]
+	}
+	return line
+}
+
+// printable writes control characters and invisible ones as escapes.
+func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if unicode.IsPrint(r) {
@@ -116,11 +125,7 @@ func OneLine(s string) string {
 		quoted := strconv.QuoteRune(r)
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
-	line := brokenMark(b.String())
-	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
-		line = line[:len(line)-len(rest)] + `\x3a` + rest[1:]
-	}
-	return line
+	return b.String()
 }
 
 func brokenMark(line string) string { return strings.ReplaceAll(line, "##[", `#\x23[`) }
