@@ -16,7 +16,8 @@ func TestHangs(t *testing.T) {
 	for name, action := range map[string]string{"IAM": "GetRole", "STS": "GetCallerIdentity"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T, w *world) {
+			synctest.Test(t, func(t *testing.T) {
+				w := inProcess(t)
 				if action == "GetRole" {
 					if _, err := w.Identity(t.Context()); err != nil {
 						t.Fatal(err)
@@ -48,7 +49,8 @@ func TestHangs(t *testing.T) {
 // TestHangsInTheMiddle has an answer that begins and does not end.
 func TestHangsInTheMiddle(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Answer("GetRole", w.aws.HalfAnswer())
 		for range 20 {
 			is(t, w.lookup(t, 30*time.Millisecond, role), unknown("no answer in time"))
@@ -59,7 +61,8 @@ func TestHangsInTheMiddle(t *testing.T) {
 // TestManyHang has more principals than are in work at a time.
 func TestManyHang(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Answer("GetRole", w.aws.Hang())
 		known := w.lookupAll(t, 100*time.Millisecond, manyRoles(5000)...)
 		if len(known.Principals) != 5000 {
@@ -74,7 +77,8 @@ func TestManyHang(t *testing.T) {
 // TestHungCallIsNotJoined has AWS hang once: who asks after a caller has given up gets an answer.
 func TestHungCallIsNotJoined(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Add(role)
 		w.aws.Answer("GetRole", w.aws.Hang(), nil)
 		is(t, w.lookup(t, time.Second, role), unknown("no answer in time"))
@@ -85,7 +89,8 @@ func TestHungCallIsNotJoined(t *testing.T) {
 // TestGivingUpDoesNotCancelOthers has a caller with little time that starts the call which another joins.
 func TestGivingUpDoesNotCancelOthers(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Add(role)
 		if _, err := w.Identity(t.Context()); err != nil {
 			t.Fatal(err)

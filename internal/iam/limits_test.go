@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
@@ -25,7 +26,8 @@ func count(known validate.IAM, answer validate.Lookup) (n int) {
 // TestLookupsAreLimited has a forged review of 2,000 roles.
 func TestLookupsAreLimited(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.limits = iam.WebhookLimits })
 		w.aws.Add(manyRoles(2000)...)
 		known := w.lookupAll(t, ample, manyRoles(2000)...)
 		if n := w.aws.Count("GetRole"); n != 64 || count(known, exists) != 64 || count(known, unknown(tooMany)) != 1936 {
@@ -41,13 +43,14 @@ func TestLookupsAreLimited(t *testing.T) {
 			t.Errorf("%d exist", count(known, exists))
 		}
 		w.counts(t, 64, map[string]int{"exists": 128})
-	}, func(w *world) { w.limits = iam.WebhookLimits })
+	})
 }
 
 // TestLookupRateIsLimited has a forged review of eight other roles in every second.
 func TestLookupRateIsLimited(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.limits = iam.WebhookLimits })
 		arns := manyRoles(60 * 8)
 		w.aws.Add(arns...)
 		for second := range 60 {
@@ -62,13 +65,14 @@ func TestLookupRateIsLimited(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		is(t, w.lookup(t, ample, arns[len(arns)-1]), exists)
-	}, func(w *world) { w.limits = iam.WebhookLimits })
+	})
 }
 
 // TestNoLimits asks for all principals of a file.
 func TestNoLimits(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Add(manyRoles(300)...)
 		if known := w.lookupAll(t, ample, manyRoles(300)...); count(known, exists) != 300 {
 			t.Errorf("%d exist", count(known, exists))

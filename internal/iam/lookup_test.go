@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,7 +63,8 @@ func TestExactCase(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.delay = iam.SecondLook })
 		start := time.Now()
 		is(t, w.lookup(t, 2*time.Second, role), missing)
 		took := time.Since(start)
@@ -81,7 +83,7 @@ func TestMissing(t *testing.T) {
 		// Another kind, and another account's role of this name, are not the principal.
 		w.aws.Add("arn:aws:iam::111122223333:user/team2", "arn:aws:iam::444455556666:role/team2")
 		is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/team2"), missing)
-	}, func(w *world) { w.delay = iam.SecondLook })
+	})
 }
 
 func TestMadeBetweenTheLooks(t *testing.T) {
@@ -113,7 +115,8 @@ func TestNoTimeForASecondLook(t *testing.T) {
 		delay   = 10 * time.Second
 		tooLong = 5 * time.Second
 	)
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.delay = delay })
 		start := time.Now()
 		is(t, w.lookup(t, tooLong, role), unknown(once))
 		if took := time.Since(start); took != 2*iamtest.Latency {
@@ -133,12 +136,13 @@ func TestNoTimeForASecondLook(t *testing.T) {
 		w.pass(delay)
 		w.aws.Add(role)
 		is(t, w.lookup(t, tooLong, role), exists)
-	}, func(w *world) { w.delay = delay })
+	})
 }
 
 func TestSecondLookHangs(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Answer("GetRole", nil, w.aws.Hang())
 		is(t, w.lookup(t, 2*time.Second, role), unknown("no answer in time"))
 		if n := w.aws.Count("GetRole"); n != 2 {
@@ -202,7 +206,8 @@ func TestPermissionSet(t *testing.T) {
 	})
 	t.Run("hung", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, func(t *testing.T, w *world) {
+		synctest.Test(t, func(t *testing.T) {
+			w := inProcess(t)
 			w.aws.Answer("ListRoles", w.aws.Hang())
 			start := time.Now()
 			is(t, w.lookup(t, ample, gone), missing)

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -177,24 +176,16 @@ func (w *world) options() iam.Options {
 	}
 }
 
-// inBubble runs a test with a fake clock: waiting takes no time, and every duration is exact. Its AWS is in the
-// process, because a network has no part in a fake clock. It fails where a call outlives [iam.SharedTimeout].
-func inBubble(t *testing.T, test func(t *testing.T, w *world), options ...func(*world)) {
+// inProcess is newWorld in a bubble of synctest, where waiting takes no time and every duration is exact. Its AWS is in
+// the process, because a network has no part in a fake clock. The test fails where a call outlives [iam.SharedTimeout].
+func inProcess(t *testing.T, options ...func(*world)) *world {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		test(t, newWorld(t, append(slices.Clone(options), func(w *world) {
-			change := w.change
-			w.aws = iamtest.NewInProcess()
-			w.endpoint = "http://aws.invalid"
-			w.change = func(cfg *aws.Config) {
-				cfg.HTTPClient = w.aws
-				if change != nil {
-					change(cfg)
-				}
-			}
-		})...))
-		time.Sleep(iam.SharedTimeout) // synctest fails where a goroutine is left then
-	})
+	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails where a goroutine is left then
+	return newWorld(t, append(slices.Clone(options), func(w *world) {
+		w.aws = iamtest.NewInProcess()
+		w.endpoint = "http://aws.invalid"
+		w.change = func(cfg *aws.Config) { cfg.HTTPClient = w.aws }
+	})...)
 }
 
 // pass sets the Client's clock forward.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,7 +29,8 @@ func together(t *testing.T, w *world, n int, want validate.Lookup) {
 
 func TestCallsAreShared(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Add(role)
 		together(t, w, 50, exists)
 		if n := w.aws.Count("GetRole"); n != 1 {
@@ -42,7 +44,8 @@ func TestCallsAreShared(t *testing.T) {
 
 func TestSecondLooksAreShared(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		together(t, w, 50, missing)
 		if n := w.aws.Count("GetRole"); n != 2 {
 			t.Errorf("%d calls", n)
@@ -54,7 +57,8 @@ func TestSecondLooksAreShared(t *testing.T) {
 // under way. It does not find the role, which is made a moment later.
 func TestSecondLookIsNotAnothersFirst(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		w.aws.Answer("ListRoles", iamtest.AccessDenied())
 		noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
 		w.aws.Answer("GetRole", noSuchEntity, func(hw http.ResponseWriter, r *http.Request) {
@@ -161,7 +165,8 @@ func contains(list []string, s string) bool {
 // TestOneOfThousand has a review of many known principals and a new one.
 func TestOneOfThousand(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
 		arns := manyRoles(999)
 		w.aws.Add(arns...)
 		w.lookupAll(t, ample, arns...)

@@ -1,7 +1,6 @@
 package iamtest
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -31,7 +30,10 @@ func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	if status := w.written(); status != 0 {
 		return &http.Response{StatusCode: status, Header: w.header, Body: reader, Request: r, ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1}, nil
 	}
-	return nil, cmp.Or(r.Context().Err(), error(io.ErrUnexpectedEOF))
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return nil, io.ErrUnexpectedEOF
 }
 
 // response passes on what a handler writes.
