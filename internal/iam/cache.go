@@ -26,7 +26,7 @@ type clock func() time.Time
 // Now makes a clock that of an LRUExpireCache.
 func (c clock) Now() time.Time { return c() }
 
-// cache holds what IAM said of principals. The keys are those of keyOf.
+// cache holds what IAM said of principals. The keys are those of awsauth.PrincipalKey.
 type cache struct {
 	answers *lru.LRUExpireCache // a validate.Lookup that is certain
 

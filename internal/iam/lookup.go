@@ -3,7 +3,6 @@ package iam
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +26,7 @@ func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
 		if p.Service == "iam" {
-			l.principals = append(l.principals, named{p, keyOf(p)})
+			l.principals = append(l.principals, named{p, awsauth.PrincipalKey(p.String())})
 		}
 	}
 	if len(l.principals) > 0 {
@@ -43,7 +42,7 @@ func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.
 	return known
 }
 
-// named is a principal with its keyOf.
+// named is a principal with its awsauth.PrincipalKey.
 type named struct {
 	awsauth.ARN
 
@@ -278,15 +277,3 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 	}
 	return s
 }
-
-// keyOf names what is the same to the authenticator: it compares without case, and a role by its name.
-func keyOf(p awsauth.ARN) string {
-	if role, ok := p.WithoutPath(); ok {
-		p = role
-	}
-	return fold(p.String())
-}
-
-// fold writes letters small. The Kelvin sign and the long s are k and s to the authenticator, which
-// compares by strings.EqualFold; to IAM they are no letters.
-func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "ſ", "s") }

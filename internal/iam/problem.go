@@ -11,12 +11,13 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // The reasons why a principal is Unknown. With noAccess they are all that there are.
@@ -104,10 +105,10 @@ func problemOf(err error) *problem {
 	p := &problem{detail: detailOf(err), host: hostOf(err)}
 	status := statusOf(err)
 	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		p.requestID = shorten(e.ServiceRequestID())
+		p.requestID = textutil.Shorten(e.ServiceRequestID(), maxForeign)
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		p.code = shorten(api.ErrorCode())
+		p.code = textutil.Shorten(api.ErrorCode(), maxForeign)
 	}
 	_, noCredentials := errors.AsType[*credentialsError](err)
 	_, throttled := retry.DefaultThrottleErrorCodes[p.code]
@@ -171,8 +172,8 @@ func detailOf(err error) string {
 	return ""
 }
 
-// shorten bounds what whoever answers may write into the log.
-func shorten(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "") }
+// maxForeign limits the bytes of a text in the log that AWS, or what answers in its place, has chosen.
+const maxForeign = 64
 
 func (p *problem) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("reason", p.reason)}

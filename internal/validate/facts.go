@@ -130,13 +130,17 @@ type Protected struct {
 	Groups []string
 }
 
+// Masters is the group whose members Kubernetes lets do everything, also where authorization fails. Where a policy
+// names no admin or override groups, they are this one.
+const Masters = "system:masters"
+
 func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
 
 func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
 
 func orMasters(groups []string) []string {
 	if len(groups) == 0 {
-		return []string{"system:masters"}
+		return []string{Masters}
 	}
 	return groups
 }
