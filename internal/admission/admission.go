@@ -9,13 +9,14 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // The one object that is judged.
 const (
-	namespace  = "kube-system"
-	name       = "aws-auth"
+	namespace  = awsauth.Namespace
+	name       = awsauth.Name
 	resource   = "configmaps"
 	kind       = "ConfigMap"
 	apiVersion = "v1"

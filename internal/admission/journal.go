@@ -7,6 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // Journal is told of every review of a change that is no dry run, before it is answered, so that what is
@@ -31,7 +32,7 @@ func (h *Handler) journalize(req *admissionv1.AdmissionRequest, o *outcome, at t
 		return
 	}
 	a := history.Admission{
-		Time: at, Old: o.before.hash(), New: o.after.hash(), Requester: shorten(req.UserInfo.Username, maxLogged),
+		Time: at, Old: o.before.hash(), New: o.after.hash(), Requester: textutil.Shorten(req.UserInfo.Username, maxLogged),
 		How: history.Admitted, Verdict: o.verdict,
 	}
 	overrides := overrideKinds(o.overrides)
