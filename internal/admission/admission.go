@@ -15,8 +15,8 @@ import (
 
 // The one object that is judged.
 const (
-	namespace  = "kube-system"
-	name       = "aws-auth"
+	namespace  = awsauth.Namespace
+	name       = awsauth.Name
 	resource   = "configmaps"
 	kind       = "ConfigMap"
 	apiVersion = "v1"

@@ -6,8 +6,6 @@ import "github.com/awsauth-guard/awsauth-guard/internal/validate"
 var (
 	Message   = message
 	Causes    = causes
-	Shorten   = shorten
-	Printable = printable
 	Unchanged = unchanged
 )
 

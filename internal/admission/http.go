@@ -16,6 +16,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 const (
@@ -112,10 +114,10 @@ func take(ctx context.Context, slots chan struct{}) (release func(), err error) 
 // answer reads a review, waits for one of the slots and judges it.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge judge) ([]byte, error) {
 	if r.Method != http.MethodPost {
-		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", shorten(r.Method, maxLogged))
+		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
 	}
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return nil, httpErrorf(http.StatusUnsupportedMediaType, "the content type is %q, not application/json", shorten(r.Header.Get("Content-Type"), maxLogged))
+		return nil, httpErrorf(http.StatusUnsupportedMediaType, "the content type is %q, not application/json", textutil.Shorten(r.Header.Get("Content-Type"), maxLogged))
 	}
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge
@@ -200,7 +202,7 @@ func checkVersion(t *metav1.TypeMeta) error {
 		*t = metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}
 	}
 	if t.Kind != "AdmissionReview" || t.APIVersion != "admission.k8s.io/v1" && t.APIVersion != "admission.k8s.io/v1beta1" {
-		return httpErrorf(http.StatusBadRequest, "the body is a %q of %q, not an AdmissionReview of admission.k8s.io/v1", shorten(t.Kind, maxLogged), shorten(t.APIVersion, maxLogged))
+		return httpErrorf(http.StatusBadRequest, "the body is a %q of %q, not an AdmissionReview of admission.k8s.io/v1", textutil.Shorten(t.Kind, maxLogged), textutil.Shorten(t.APIVersion, maxLogged))
 	}
 	return nil
 }
@@ -219,7 +221,7 @@ func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) 
 	h.recorder.Reviewed("", outcomeError, false, took)
 	h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
 		slog.Int("code", e.code),
-		slog.String("err", shorten(e.Error(), maxLogged)),
+		slog.String("err", textutil.Shorten(e.Error(), maxLogged)),
 		slog.Float64("duration_seconds", took.Seconds()),
 	)
 	response := errored("", e)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -48,7 +49,7 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 	defer func() {
 		if p := recover(); p != nil { // no reason to refuse what has nothing to do with IAM
 			h.recorder.Panicked(validate.InternalError)
-			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
+			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", textutil.Shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
 			known = h.unasked(principals, "the guard failed while it asked")
 		}
 	}()

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // Notifier is told of every review that is no dry run and changes something. It must not block. Its methods are called
@@ -28,7 +30,7 @@ func (h *Handler) notify(req *admissionv1.AdmissionRequest, o *outcome, at time.
 	if isDryRun(req) || o.verdict == outcomeSkipped {
 		return
 	}
-	requester := shorten(req.UserInfo.Username, maxLogged)
+	requester := textutil.Shorten(req.UserInfo.Username, maxLogged)
 	if !o.response.Allowed {
 		h.notifier.Refused(requester, o.denied)
 		return

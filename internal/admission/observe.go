@@ -6,6 +6,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -38,7 +39,7 @@ func (o *outcome) observe() {
 	o.wouldDeny, o.denied = o.denied, nil
 	text := "awsauth-guard admits this request without having judged it [" + validate.InternalError + "]"
 	if o.err != nil {
-		text = shorten("awsauth-guard could not judge this request and admits it: "+printable(o.err.Error()), maxWarning-len(validate.InternalError)-3) + " [" + validate.InternalError + "]"
+		text = textutil.Shorten("awsauth-guard could not judge this request and admits it: "+textutil.Printable(o.err.Error()), maxWarning-len(validate.InternalError)-3) + " [" + validate.InternalError + "]"
 	}
 	o.response = allowed(o.verdict, o.rules, append(o.response.Warnings, text))
 	o.response.AuditAnnotations[auditWouldDeny] = strings.Join(o.wouldDeny, ",")

@@ -10,6 +10,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -29,14 +30,14 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 		h.log.LogAttrs(ctx, slog.LevelError, "a rule panicked",
 			slog.String("uid", string(req.UID)),
 			slog.String("rule", f.Rule),
-			slog.String("panic", shorten(fmt.Sprint(f.Panic), maxLogged)),
+			slog.String("panic", textutil.Shorten(fmt.Sprint(f.Panic), maxLogged)),
 			slog.String("stack", string(f.Stack)),
 		)
 	}
 	attrs := []slog.Attr{
 		slog.String("uid", string(req.UID)),
-		slog.String("operation", shorten(string(req.Operation), maxLogged)),
-		slog.String("requester", shorten(req.UserInfo.Username, maxLogged)),
+		slog.String("operation", textutil.Shorten(string(req.Operation), maxLogged)),
+		slog.String("requester", textutil.Shorten(req.UserInfo.Username, maxLogged)),
 		slog.Bool("dry_run", isDryRun(req)),
 		slog.String("verdict", o.verdict),
 		slog.Any("rules", append([]string{}, o.rules...)),
@@ -56,14 +57,14 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 	}
 	attrs = append(attrs, accessAttrs(o.access)...)
 	if o.verdict == outcomeSkipped {
-		attrs = append(attrs, slog.String("object", shorten(describe(req), maxLogged)))
+		attrs = append(attrs, slog.String("object", textutil.Shorten(describe(req), maxLogged)))
 	}
 	if len(o.overrides) > 0 || len(o.failures) > 0 {
 		level = slog.LevelWarn
 	}
 	if o.err != nil {
 		level = slog.LevelError
-		attrs = append(attrs, slog.String("err", shorten(o.err.Error(), maxLogged)))
+		attrs = append(attrs, slog.String("err", textutil.Shorten(o.err.Error(), maxLogged)))
 	}
 	if o.stack != nil {
 		attrs = append(attrs, slog.String("stack", string(o.stack)))
@@ -110,13 +111,13 @@ func (l *accessList) add(arn string, groups []string) {
 		l.more++
 		return
 	}
-	line := accessLine{Principal: shorten(arn, maxLogged), Groups: []string{}}
+	line := accessLine{Principal: textutil.Shorten(arn, maxLogged), Groups: []string{}}
 	for i, group := range groups {
 		if i == maxListed {
 			line.Groups = append(line.Groups, fmt.Sprintf("%d more", len(groups)-maxListed))
 			break
 		}
-		line.Groups = append(line.Groups, shorten(group, maxLogged))
+		line.Groups = append(line.Groups, textutil.Shorten(group, maxLogged))
 	}
 	l.lines = append(l.lines, line)
 }

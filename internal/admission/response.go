@@ -7,6 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -57,9 +58,9 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 // errored refuses a request that the guard could not judge.
 func errored(uid string, err error) *admissionv1.AdmissionResponse {
 	text := "awsauth-guard could not judge this request, and refuses what it cannot judge: " +
-		printable(err.Error()) + " [" + validate.InternalError + "]"
+		textutil.Printable(err.Error()) + " [" + validate.InternalError + "]"
 	if uid != "" {
-		text += "; the log of awsauth-guard has more under the uid " + printable(uid)
+		text += "; the log of awsauth-guard has more under the uid " + textutil.Printable(uid)
 	}
 	return &admissionv1.AdmissionResponse{
 		AuditAnnotations: audit(outcomeError, []string{validate.InternalError}),
@@ -67,7 +68,7 @@ func errored(uid string, err error) *admissionv1.AdmissionResponse {
 			Status:  metav1.StatusFailure,
 			Code:    http.StatusForbidden,
 			Reason:  metav1.StatusReasonForbidden,
-			Message: shorten(text, maxMessage),
+			Message: textutil.Shorten(text, maxMessage),
 			Details: &metav1.StatusDetails{Name: name, Kind: kind},
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -125,7 +126,7 @@ func judged(req *admissionv1.AdmissionRequest, v validate.Verdict) outcome {
 		return failed(req, fmt.Errorf("the verdict %q is unknown", v.Action))
 	}
 	if len(v.Overrides) > 0 {
-		o.response.AuditAnnotations[auditOverrides] = shorten(strings.Join(overrideList(v.Overrides), "; "), maxMessage)
+		o.response.AuditAnnotations[auditOverrides] = textutil.Shorten(strings.Join(overrideList(v.Overrides), "; "), maxMessage)
 	}
 	if len(o.wouldDeny) > 0 {
 		o.response.AuditAnnotations[auditWouldDeny] = strings.Join(o.wouldDeny, ",")

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -59,7 +59,9 @@ func causes(denials []validate.Finding) []metav1.StatusCause {
 
 // message gives the denials as one text of limited size, which counts those that found no room.
 func message(denials []validate.Finding) string {
-	line := func(f validate.Finding) string { return shorten(field(f, maxPath)+": "+explain(f), maxMessage/2) }
+	line := func(f validate.Finding) string {
+		return textutil.Shorten(field(f, maxPath)+": "+explain(f), maxMessage/2)
+	}
 	if len(denials) == 1 {
 		return line(denials[0])
 	}
@@ -159,7 +161,7 @@ func warning(f validate.Finding, size int) string {
 			}
 		}
 	}
-	return head + shorten(text, max(size-len(head)-len(tail), minValue)) + tail
+	return head + textutil.Shorten(text, max(size-len(head)-len(tail), minValue)) + tail
 }
 
 // sentence is what a finding says; a finding without words is still a finding.
@@ -181,7 +183,7 @@ func field(f validate.Finding, limit int) string {
 // clean makes a text printable and at most limit bytes long. It is shortened before as well,
 // because escapes only make it longer, and a text may be a megabyte.
 func clean(text string, limit int) string {
-	return shorten(printable(shorten(text, limit)), limit)
+	return textutil.Shorten(textutil.Printable(textutil.Shorten(text, limit)), limit)
 }
 
 // values finds quoted values and other long runs of characters without a space.
@@ -189,50 +191,5 @@ var values = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\S+`)
 
 // shortenValues shortens every value in a sentence to the limit.
 func shortenValues(text string, limit int) string {
-	return values.ReplaceAllStringFunc(text, func(v string) string { return shorten(v, limit) })
-}
-
-const ellipsis = "…"
-
-// shorten takes so much out of the middle of a text that at most limit bytes are left.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	keep := limit - len(ellipsis)
-	head, tail := (keep+1)/2, len(text)-keep/2
-	for head > 0 && !utf8.RuneStart(text[head]) {
-		head--
-	}
-	for tail < len(text) && !utf8.RuneStart(text[tail]) {
-		tail++
-	}
-	return text[:head] + ellipsis + text[tail:]
-}
-
-// printable writes every character that cannot be seen as an escape. The API server drops a
-// warning that holds a control character, without a word.
-func printable(text string) string {
-	clean := true
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return text
-	}
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if r == utf8.RuneError && size == 1 || !strconv.IsPrint(r) {
-			quoted := strconv.Quote(text[i : i+size])
-			b.WriteString(quoted[1 : len(quoted)-1])
-		} else {
-			b.WriteString(text[i : i+size])
-		}
-		i += size
-	}
-	return b.String()
+	return values.ReplaceAllStringFunc(text, func(v string) string { return textutil.Shorten(v, limit) })
 }

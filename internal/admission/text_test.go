@@ -13,6 +13,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -212,7 +213,7 @@ func FuzzText(f *testing.F) {
 	f.Add("", "\x00\xff\u202e\n", "", 24)
 	f.Fuzz(func(t *testing.T, path, message, hint string, limit int) {
 		limit = 24 + max(limit, -limit)%1000
-		if got := admission.Shorten(admission.Printable(message), limit); len(got) > limit || !utf8.ValidString(got) {
+		if got := textutil.Shorten(textutil.Printable(message), limit); len(got) > limit || !utf8.ValidString(got) {
 			t.Errorf("shortened to %d bytes of %d: %q", len(got), limit, got)
 		}
 		f := finding(path, 1, message, hint)

@@ -27,9 +27,8 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 			return
 		}
 		s := ScalarText{Node: n, Start: scalarOffset(text, &lines, n)}
-		var segments []segment
-		segments, s.Matched = scalarSegments(text, &lines, n)
-		if s.Matched {
+		segments := scalarSegments(text, &lines, n)
+		if s.Matched = segments != nil; s.Matched {
 			s.Locate = func(offset int) int { return locateIn(segments, offset) }
 		}
 		list = append(list, s)

@@ -107,7 +107,7 @@ func (r *manifestReader) read(c chunk) {
 		return
 	}
 	found := findAWSAuth(object, nil)
-	if len(found) == 0 && !strings.Contains(c.text, "aws-auth") {
+	if len(found) == 0 && !strings.Contains(c.text, Name) {
 		return
 	}
 	p, root := r.tree(c)
@@ -171,7 +171,7 @@ func isNamedAWSAuth(object map[string]any) bool {
 	}
 	kind, _ := object["kind"].(string)
 	namespace, _ := metadata["namespace"].(string)
-	return metadata["name"] == "aws-auth" && (namespace == "" || namespace == "kube-system") && (kind == "" || kind == "ConfigMap")
+	return metadata["name"] == Name && (namespace == "" || namespace == Namespace) && (kind == "" || kind == "ConfigMap")
 }
 
 // objectFields are the fields of a ConfigMap. The API server knows no other case of them.

@@ -47,6 +47,13 @@ type Scalar struct {
 	Place
 }
 
+// Namespace and Name are those of the one ConfigMap that the authenticator reads (aws-iam-authenticator v0.7.18,
+// pkg/mapper/configmap/configmap.go).
+const (
+	Namespace = "kube-system"
+	Name      = "aws-auth"
+)
+
 // Object is the aws-auth ConfigMap as it is stored or as a manifest writes it.
 // The zero Object is an empty ConfigMap.
 type Object struct {

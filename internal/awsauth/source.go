@@ -102,11 +102,9 @@ func newKeySource(p *part, f pair, value string) keySource {
 	if value != f.value.Value {
 		return k
 	}
-	if segments, ok := scalarSegments(p.text, &p.lines, f.value); ok {
-		for i := range segments {
-			segments[i].raw += p.offset
-		}
-		k.segments = segments
+	k.segments = scalarSegments(p.text, &p.lines, f.value)
+	for i := range k.segments {
+		k.segments[i].raw += p.offset
 	}
 	return k
 }

@@ -125,37 +125,8 @@ func TestManifestStyles(t *testing.T) {
    - rolearn: arn:aws:iam::111122223333:role/a
      username: it's "a"
      groups: [g, h]`,
-		"folded, more indented lines": `data:
-  mapRoles: >
-    - rolearn: arn:aws:iam::111122223333:role/a
-      username: it's "a"
-
-      groups: [g, h]
-`,
-		"folded, empty lines": `data:
-  mapRoles: >-
-
-    [{rolearn: "arn:aws:iam::111122223333:role/a",
-
-    username: it's "a",
-    groups: [g, h]}]
-`,
 		"one escaped line": `data:
   mapRoles: "- rolearn: arn:aws:iam::111122223333:role/a\n  username: it's \"a\"\n  groups: [g, \x68]\n"
-`,
-		"escaped line breaks": `data:
-  mapRoles: "\
-    - rolearn: arn:aws:iam::111122223333:role/a\n\
-    \  username: it's \"a\"\n\
-
-    \  groups: [g,
-    h]\n"
-`,
-		"single quotes": `data:
-  mapRoles: '[{rolearn: "arn:aws:iam::111122223333:role/a",
-
-    username: "it''s \"a\"",
-    groups: [g, h]}]'
 `,
 		"flow": `data: {"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/a\n  username: it's \"a\"\n  groups: [g, h]"}
 `,
@@ -208,6 +179,53 @@ data:
 					text := strings.NewReplacer(`\\\"`, `"`, `\"`, `"`, "'", "", `\x68`, "h").Replace(from(file, v.Place))
 					if !strings.HasPrefix(text, v.Value) {
 						t.Errorf("%s: %s: at %d:%d stands %.30q, want %q", kind, v.Path, v.Line, v.Column, text, v.Value)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestStylesWithoutPlaces has styles in which a text is written over several lines that are folded, or with escapes.
+// Every value in it has the place of the text.
+func TestStylesWithoutPlaces(t *testing.T) {
+	for name, test := range map[string]struct{ want, data string }{
+		"folded, more indented lines": {`- rolearn: arn`, `data:
+  mapRoles: >
+    - rolearn: arn:aws:iam::111122223333:role/a
+      username: it's "a"
+
+      groups: [g, h]
+`},
+		"folded, empty lines": {`[{rolearn: "arn`, `data:
+  mapRoles: >-
+
+    [{rolearn: "arn:aws:iam::111122223333:role/a",
+
+    username: it's "a",
+    groups: [g, h]}]
+`},
+		"escaped line breaks": {"\\\n", `data:
+  mapRoles: "\
+    - rolearn: arn:aws:iam::111122223333:role/a\n\
+    \  username: it's \"a\"\n\
+
+    \  groups: [g,
+    h]\n"
+`},
+		"single quotes": {`[{rolearn: "arn`, `data:
+  mapRoles: '[{rolearn: "arn:aws:iam::111122223333:role/a",
+
+    username: "it''s \"a\"",
+    groups: [g, h]}]'
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for kind, file := range map[string]string{"LF": header + test.data, "BOM": "\ufeff" + header + test.data, "later": "# é\n---\na: é\n--- # b\n" + header + test.data} {
+				role := parseOne(t, file).Parse().Roles[0]
+				for _, at := range []awsauth.Place{role.ARN.At(), role.Username.At(), role.Groups[1].At()} {
+					if got := from(file, at); !strings.HasPrefix(got, test.want) {
+						t.Errorf("%s: at %d:%d stands %.30q, want %q", kind, at.Line, at.Column, got, test.want)
 					}
 				}
 			}

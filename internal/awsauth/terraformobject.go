@@ -64,12 +64,12 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
 	var text, name string
 	if values.decode("yaml_body", &text) != nil {
-		if values.decode("name", &name) == nil && name == "aws-auth" {
+		if values.decode("name", &name) == nil && name == Name {
 			return []*Object{{}}
 		}
 		return nil
 	}
-	if !strings.Contains(text, "aws-auth") {
+	if !strings.Contains(text, Name) {
 		return nil
 	}
 	manifests, errs := ParseManifests([]byte(text))

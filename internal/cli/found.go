@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
@@ -54,7 +55,7 @@ var nameLine = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 // cannotName reports whether a text cannot be that of an aws-auth whatever it is: the name does not
 // stand there, and without an escape or a tag it cannot be written in another way.
 func cannotName(src []byte) bool {
-	return !bytes.Contains(src, []byte("aws-auth")) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
+	return !bytes.Contains(src, []byte(awsauth.Name)) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
 }
 
 // namesAWSAuth looks for the name of an aws-auth in a file of any size.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
@@ -105,7 +106,7 @@ type manifestName struct {
 func writeManifest(w io.Writer, form string, v *history.Version) error {
 	m := manifest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		Metadata: manifestName{liveName, metav1.NamespaceSystem}, Immutable: v.Immutable, Data: v.Data, BinaryData: v.BinaryData,
+		Metadata: manifestName{awsauth.Name, awsauth.Namespace}, Immutable: v.Immutable, Data: v.Data, BinaryData: v.BinaryData,
 	}
 	if form == formatYAML {
 		var back manifest

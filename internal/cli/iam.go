@@ -84,4 +84,5 @@ func (a *app) askMFAToken() (string, error) {
 type uncounted struct{}
 
 func (uncounted) LookedUp(string, time.Duration) {}
+func (uncounted) Unasked(int)                    {}
 func (uncounted) CacheHit()                      {}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
@@ -62,28 +59,15 @@ func (a *app) live(ctx context.Context, c *connection) (input, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	if err := answer(client.Get().Namespace(metav1.NamespaceSystem).Resource("configmaps").Name(liveName).Do(ctx), &cm); err != nil {
+	if err := answer(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
 		return input{}, liveError(name, err)
 	}
-	return input{name: liveLabel(name), objects: []object{{Object: liveObject(&cm), inText: true}}}, nil
+	return input{name: liveLabel(name), objects: []object{{Object: kube.Object(&cm), inText: true}}}, nil
 }
 
-// liveName is the name of the live object, and liveLabel what the output calls that of a context.
-const liveName = "aws-auth"
-
-func liveLabel(contextName string) string { return contextName + "/kube-system/aws-auth" }
-
-// liveObject is a stored ConfigMap as the rules see it.
-func liveObject(cm *corev1.ConfigMap) *awsauth.Object {
-	o := &awsauth.Object{
-		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
-		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: cm.Annotations,
-		Finalizers: cm.Finalizers, Deleting: cm.DeletionTimestamp != nil,
-	}
-	for _, owner := range cm.OwnerReferences {
-		o.Owners = append(o.Owners, awsauth.OwnerReference(owner.Kind, owner.Name, string(owner.UID)))
-	}
-	return o
+// liveLabel is what the output calls the live object of a context.
+func liveLabel(contextName string) string {
+	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
 // answer reads an API server's answer, and says so where it is a web page.

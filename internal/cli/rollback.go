@@ -14,7 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -169,7 +171,7 @@ func (r *rollback) show(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
 	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveLabel(r.cluster.name)
 	if r.live != nil {
-		change.Operation, change.Old = validate.Update, liveObject(r.live)
+		change.Operation, change.Old = validate.Update, kube.Object(r.live)
 		after.Annotations, after.Immutable = change.Old.Annotations, change.Old.Immutable // these stay
 		after.Finalizers, after.Owners, after.Deleting = change.Old.Finalizers, change.Old.Owners, change.Old.Deleting
 		a.noteUnloaded(from, object{Object: change.Old})
@@ -218,7 +220,7 @@ func (r *rollback) confirmed() (bool, error) {
 
 // changed is the live object with the version's content.
 func (r *rollback) changed() (*corev1.ConfigMap, error) {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: liveName, Namespace: metav1.NamespaceSystem}}
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
 	if r.live != nil {
 		cm = r.live.DeepCopy()
 	}

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -24,7 +25,7 @@ const (
 
 // liveOrNone reads aws-auth; nil is none.
 func (c *cluster) liveOrNone(ctx context.Context) (*corev1.ConfigMap, error) {
-	cm, err := c.configMap(ctx, metav1.NamespaceSystem, liveName)
+	cm, err := c.configMap(ctx, awsauth.Namespace, awsauth.Name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // none
 	}

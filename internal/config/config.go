@@ -148,16 +148,13 @@ const defaultBudget = 2 * time.Second
 // (admissionregistration.k8s.io/v1, timeoutSeconds).
 const maxBudget = 15 * time.Second
 
-// masters is the group that Kubernetes lets do everything, also where authorization is broken.
-const masters = "system:masters"
-
 // setDefaults fills what a file may leave out.
 func (c *Config) setDefaults() {
 	if c.Mode == "" {
 		c.Mode = validate.Enforce
 	}
 	if c.AdminGroups == nil {
-		c.AdminGroups = []string{masters}
+		c.AdminGroups = []string{validate.Masters}
 	}
 	if c.IAM.Mode == "" {
 		c.IAM.Mode = validate.Off
@@ -168,7 +165,7 @@ func (c *Config) setDefaults() {
 	c.History.Versions = cmp.Or(c.History.Versions, defaultVersions)
 	c.Restore.MaxPerHour = cmp.Or(c.Restore.MaxPerHour, defaultMaxPerHour)
 	if c.Overrides.Groups == nil {
-		c.Overrides.Groups = []string{masters}
+		c.Overrides.Groups = []string{validate.Masters}
 	}
 }
 

@@ -40,9 +40,10 @@ func (e *FieldError) Error() string {
 }
 
 // Parse reads the text of a file; name is what its errors call it. A value must be of its
-// field's kind, a field must exist and stand once: yaml.v3 alone would turn 5 into text, drop a
-// null and let an alias repeat what stands elsewhere. The error joins every problem of the file in
-// the order of its lines, each a [*FieldError].
+// field's kind, a field must exist and stand once. The decoder of yaml.v3 with KnownFields is too
+// lenient for that: it accepts an empty "protected:", which protects no principal, turns 5 into
+// text, and its errors name Go types instead of fields. The error joins every problem of the file
+// in the order of its lines, each a [*FieldError].
 func Parse(name string, src []byte) (*Config, error) {
 	d := &decoder{file: name, lines: map[string]int{}}
 	c := &Config{}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // nearest says which field may have been meant.
@@ -89,30 +91,9 @@ func nearestOf(names []string, key string) (name string, ok bool) {
 		if len(key) > 2*len(n) {
 			continue
 		}
-		if d := distance(strings.ToLower(n), strings.ToLower(key)); d <= len(n)/3 && (!ok || d < best) {
+		if d := textutil.Distance(strings.ToLower(n), strings.ToLower(key)); d <= len(n)/3 && (!ok || d < best) {
 			name, best, ok = n, d, true
 		}
 	}
 	return name, ok
-}
-
-// distance is the number of letters to insert, remove or replace (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,9 +10,10 @@ import (
 
 // What the tests hold the code to.
 const (
-	MaxCalls   = maxCalls
-	MaxPages   = maxPages
-	SecondLook = secondLook
+	MaxCalls      = maxCalls
+	MaxPages      = maxPages
+	SecondLook    = secondLook
+	SharedTimeout = sharedTimeout
 )
 
 // NewFrom is New with the second look after another delay, and with options of the SDK that stand for
@@ -33,34 +33,12 @@ func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*a
 	return c, err
 }
 
-// SetMemory bounds the memory, which holds no more than thousands of principals otherwise.
-func (c *Client) SetMemory(size int) { c.memory.size = size }
+// SetCacheSize replaces the cache by an empty one for fewer principals.
+func (c *Client) SetCacheSize(size int) { c.cache = newCache(c.now, size) }
 
-// Remembered returns how many principals the memory holds.
-func (c *Client) Remembered() int {
-	c.memory.mu.Lock()
-	defer c.memory.mu.Unlock()
-	return len(c.memory.entries)
-}
-
-// Said returns how many things were logged that are not to be logged again and again.
-func (c *Client) Said() int {
-	c.said.mu.Lock()
-	defer c.said.mu.Unlock()
-	return len(c.said.problems) + len(c.said.accounts)
-}
-
-// Waiting returns how many wait for a call about what has this in its key.
-func (c *Client) Waiting(part string) int {
-	c.looks.mu.Lock()
-	defer c.looks.mu.Unlock()
-	n := 0
-	for key, f := range c.looks.now {
-		if strings.Contains(key, part) {
-			n += f.waiting
-		}
-	}
-	return n
+// Cached returns how many answers and absences the cache holds.
+func (c *Client) Cached() (answers, absences int) {
+	return len(c.cache.answers.Keys()), len(c.cache.absences.Keys())
 }
 
 // SetAnnounceAgain sets the time before Announce tries again.
@@ -70,6 +48,6 @@ func (c *Client) SetAnnounceAgain(d time.Duration) { c.again = d }
 func Reasons() []string {
 	return []string{
 		reasonDenied, reasonThrottled, reasonTimeout, reasonUnreachable, reasonNoCredentials, reasonCredentials,
-		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, reasonChanged, reasonPanicked, noAccess("…"),
+		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, reasonChanged, reasonPanicked, reasonTooMany, reasonTooOften, noAccess("…"),
 	}
 }

@@ -46,7 +46,9 @@ func (s sighting) is(p awsauth.ARN) bool {
 }
 
 // same compares as the authenticator does, without case.
-func same(a, b awsauth.ARN) bool { return keyOf(a) == keyOf(b) }
+func same(a, b awsauth.ARN) bool {
+	return awsauth.PrincipalKey(a.String()) == awsauth.PrincipalKey(b.String())
+}
 
 // find asks IAM once for what has the principal's name.
 func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN) sighting {

@@ -18,7 +18,10 @@ import (
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"golang.org/x/time/rate"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -31,23 +34,51 @@ const (
 	// "Changes that I make are not always immediately visible").
 	secondLook = time.Second
 
+	// problemAgain and accountAgain are the times after which the log repeats a problem, and that an account can't
+	// be asked in.
+	problemAgain = 5 * time.Minute
+	accountAgain = 24 * time.Hour
+
 	sessionName = "awsauth-guard"
 )
 
 // Account says how to ask in another account: with the credentials of a role there.
 type Account struct{ RoleARN, ExternalID string }
 
+// Limits bound what reviews, which anybody who reaches the webhook's port can send, ask of AWS. The zero Limits
+// bound nothing.
+type Limits struct {
+	PerLookup int        // principals that one Lookup asks AWS for
+	PerSecond rate.Limit // principals that all Lookups together ask AWS for
+	Burst     int        // principals that may be asked for at once, before PerSecond counts
+}
+
+// WebhookLimits are those of the webhook. A change adds some entries; 64 are asked for in a second or two, within the
+// budget. Two a second leave an account most of the calls that IAM allows it, and make at most 248 principals in a
+// minute.
+var WebhookLimits = Limits{PerLookup: 64, PerSecond: 2, Burst: 128}
+
+func (l Limits) limiter() *rate.Limiter {
+	if l.PerSecond == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(l.PerSecond, l.Burst)
+}
+
 // Recorder counts. Its methods are called concurrently.
 type Recorder interface {
 	// LookedUp counts a principal that AWS was asked for: exists, missing or unknown.
 	LookedUp(result string, took time.Duration)
-	// CacheHit counts one that was answered from memory.
+	// Unasked counts principals that AWS was not asked for because of the Limits.
+	Unasked(principals int)
+	// CacheHit counts one that was answered from the cache.
 	CacheHit()
 }
 
 // Options is what a [Client] needs.
 type Options struct {
 	Accounts map[string]Account // by account id
+	Limits   Limits
 	Recorder Recorder
 	Logger   *slog.Logger
 	Now      func() time.Time // nil is the real clock
@@ -70,11 +101,14 @@ type Client struct {
 
 	self       atomic.Pointer[identified] // the last answer
 	slots      chan struct{}
-	identities flights[identified]
-	looks      flights[sighting]
-	lists      flights[[]awsauth.ARN]
-	memory     memory
-	said       said
+	identities shared[identified]
+	looks      shared[sighting]
+	lists      shared[[]awsauth.ARN]
+	cache      *cache
+	limits     Limits
+	limiter    *rate.Limiter
+	// problems and accounts limit the log lines about problems, and about accounts without access.
+	problems, accounts *kube.KeyThrottle
 }
 
 // New loads the SDK's default configuration, environment and profile included. It calls nobody.
@@ -107,9 +141,12 @@ func newClient(cfg aws.Config, o Options) (*Client, error) {
 		own:      awsiam.NewFromConfig(cfg),
 		others:   make(map[string]*awsiam.Client, len(o.Accounts)),
 		slots:    make(chan struct{}, maxCalls),
+		cache:    newCache(o.Now, maxCached),
+		limits:   o.Limits,
+		limiter:  o.Limits.limiter(),
+		problems: kube.NewKeyThrottle(problemAgain, o.Now),
+		accounts: kube.NewKeyThrottle(accountAgain, o.Now),
 	}
-	c.memory.now, c.memory.size = o.Now, maxMemory
-	c.said.now = o.Now
 	for _, id := range slices.Sorted(maps.Keys(o.Accounts)) {
 		account := o.Accounts[id]
 		role, err := awsauth.ParseARN(account.RoleARN)
@@ -161,7 +198,7 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	return f(ctx)
 }
 
-// UniqueID asks once, past the memory, for the unique id of a role or user, such as AROA… or AIDA….
+// UniqueID asks once, past the cache, for the unique id of a role or user, such as AROA… or AIDA….
 // A principal that was made a moment ago may be Missing here. The error says why it is Unknown.
 func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
 	self, err := c.Identity(ctx)

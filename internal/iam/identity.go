@@ -118,7 +118,7 @@ func (c *Client) getCallerIdentity(ctx context.Context) identified {
 	}
 	got := identified{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
 	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
-		c.memory.forget() // what is not there may be so because the wrong account was asked
+		c.cache.clear() // what is not there may be so because the wrong account was asked
 		c.log.LogAttrs(ctx, slog.LevelWarn, "AWS is asked with credentials of another account than before",
 			slog.String("identity", got.ARN), slog.String("account", got.Account), slog.String("partition", got.Partition))
 	}

@@ -22,8 +22,8 @@ const (
 	defaultRegion = "us-east-1"
 
 	// The SDK waits 30 s for a connection and up to 20 s between attempts, and neither fits into a
-	// budget of 2 s. requestTimeout also ends the one thing that outlives a budget: the SDK fetches
-	// credentials in the background, one call at a time, for whoever comes next.
+	// budget of 2 s. requestTimeout also ends what outlives a budget: calls that later reviews share, and
+	// the SDK's own for credentials, which it fetches in the background, one call at a time.
 	connectTimeout = 3 * time.Second
 	requestTimeout = 5 * time.Second
 	maxAttempts    = 3

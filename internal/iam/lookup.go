@@ -3,7 +3,6 @@ package iam
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,13 +19,14 @@ const (
 )
 
 // Lookup says of roles and users whether they exist. The context's deadline is the whole budget: what
-// is not known by then is Unknown. It does not fail, and leaves no call behind but for the SDK's own for
-// credentials. STS sessions and federated users are not in the answer: nothing can be asked about them.
+// is not known by then is Unknown, and so are principals beyond the Limits. It does not fail. Its calls end within
+// 15 s, also when it has returned. STS sessions and federated users are not in the answer: nothing can be asked
+// about them.
 func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
 		if p.Service == "iam" {
-			l.principals = append(l.principals, named{p, keyOf(p)})
+			l.principals = append(l.principals, named{p, awsauth.PrincipalKey(p.String())})
 		}
 	}
 	if len(l.principals) > 0 {
@@ -42,7 +42,7 @@ func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.
 	return known
 }
 
-// named is a principal with its keyOf.
+// named is a principal with its awsauth.PrincipalKey.
 type named struct {
 	awsauth.ARN
 
@@ -80,7 +80,28 @@ func (l *lookup) run(ctx context.Context) {
 			l.answers[p.key] = answer
 		}
 	}
-	l.ask(ctx, self, ask)
+	l.ask(ctx, self, l.limit(ask))
+}
+
+// limit returns the principals that the limits allow to ask for, and answers Unknown for the others.
+func (l *lookup) limit(principals []named) (allowed []named) {
+	limits, unasked := l.client.limits, 0
+	for i, p := range principals {
+		switch {
+		case limits.PerLookup > 0 && i >= limits.PerLookup:
+			l.set(p, unknown(reasonTooMany))
+			unasked++
+		case !l.client.limiter.AllowN(l.client.now(), 1):
+			l.set(p, unknown(reasonTooOften))
+			unasked++
+		default:
+			allowed = append(allowed, p)
+		}
+	}
+	if unasked > 0 {
+		l.client.recorder.Unasked(unasked)
+	}
+	return allowed
 }
 
 // settle answers what needs no call. self is what it is known to be.
@@ -94,12 +115,12 @@ func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool)
 	case !known:
 		return validate.Lookup{}, false
 	case c.service(self, p.Account) == nil:
-		if c.said.account(p.Account) {
+		if c.accounts.Allow(p.Account) {
 			c.log.LogAttrs(ctx, slog.LevelInfo, "an account cannot be asked for its principals: iam.accounts has no role for it", slog.String("account", p.Account))
 		}
 		return unknown(noAccess(p.Account)), true
 	}
-	answer, ok := c.memory.answer(p.key)
+	answer, ok := c.cache.answer(p.key)
 	if ok {
 		c.recorder.CacheHit()
 	}
@@ -162,13 +183,13 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+secondCall {
 		// An earlier review may have looked first.
-		if before, _ := c.memory.absent(key); before.IsZero() || first.began.Sub(before) < c.delay {
+		if before := c.cache.absence(key).firstAnswered; before.IsZero() || first.began.Sub(before) < c.delay {
 			return unknown(reasonOnce)
 		}
 		if problem := c.confirm(ctx, self, p.ARN, first.began); problem != nil {
 			return c.unknown(ctx, p, problem)
 		}
-		return c.missing(key, first.arn)
+		return c.cache.keepMissing(key, first.arn)
 	}
 	between, cancel := context.WithTimeout(ctx, c.delay)
 	defer cancel()
@@ -177,7 +198,7 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 	}
 	same, instead := c.searchList(between, self, p.ARN, first)
 	if same {
-		return c.exists(key)
+		return c.cache.keepExisting(key)
 	}
 	<-between.Done()
 	if ctx.Err() != nil {
@@ -190,7 +211,7 @@ func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Looku
 	if second.arn != "" {
 		instead = second.arn
 	}
-	return c.missing(key, instead)
+	return c.cache.keepMissing(key, instead)
 }
 
 // judge answers what one look is enough for.
@@ -204,21 +225,9 @@ func (c *Client) judge(ctx context.Context, self Identity, p named, s sighting) 
 	case s.problem != nil:
 		return c.unknown(ctx, p, s.problem), true
 	case s.is(p.ARN):
-		return c.exists(p.key), true
+		return c.cache.keepExisting(p.key), true
 	}
 	return validate.Lookup{}, false
-}
-
-func (c *Client) exists(key string) validate.Lookup {
-	answer := validate.Lookup{Existence: validate.Exists}
-	c.memory.keep(key, answer)
-	return answer
-}
-
-func (c *Client) missing(key, instead string) validate.Lookup {
-	answer := validate.Lookup{Existence: validate.Missing, Instead: instead}
-	c.memory.keep(key, answer)
-	return answer
 }
 
 func (c *Client) unknown(ctx context.Context, p named, problem *problem) validate.Lookup {
@@ -235,14 +244,14 @@ func unknown(reason string) validate.Lookup {
 func (c *Client) look(ctx context.Context, self Identity, p named, notBefore time.Time) sighting {
 	key := p.key
 	remembered := func() (sighting, bool) {
-		if answer, ok := c.memory.answer(key); ok && answer.Existence == validate.Exists {
+		if answer, ok := c.cache.answer(key); ok && answer.Existence == validate.Exists {
 			return sighting{arn: p.String()}, true
 		}
-		_, last := c.memory.absent(key)
+		last := c.cache.absence(key).lastBegan
 		return sighting{began: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
 	}
 	fetch := func(ctx context.Context) sighting {
-		// Somebody else's call may have ended between asking the memory and coming here.
+		// Another caller's call may have ended since this one read the cache.
 		if s, ok := remembered(); ok {
 			return s
 		}
@@ -250,9 +259,9 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 		switch {
 		case s.problem != nil:
 		case s.is(p.ARN):
-			c.exists(key)
+			c.cache.keepExisting(key)
 		default:
-			c.memory.keepAbsent(key, s.began, s.ended)
+			c.cache.keepAbsent(key, s.began, s.ended)
 		}
 		return s
 	}
@@ -268,15 +277,3 @@ func (c *Client) look(ctx context.Context, self Identity, p named, notBefore tim
 	}
 	return s
 }
-
-// keyOf names what is the same to the authenticator: it compares without case, and a role by its name.
-func keyOf(p awsauth.ARN) string {
-	if role, ok := p.WithoutPath(); ok {
-		p = role
-	}
-	return fold(p.String())
-}
-
-// fold writes letters small. The Kelvin sign and the long s are k and s to the authenticator, which
-// compares by strings.EqualFold; to IAM they are no letters.
-func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "ſ", "s") }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,35 +63,27 @@ func TestExactCase(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	start := time.Now()
-	is(t, w.lookup(t, ample, role), missing)
-	took := time.Since(start)
-	if took < delay {
-		t.Errorf("after %v", took)
-	}
-	if counted := w.recorder.slowest(); counted < delay || counted > took {
-		t.Errorf("counted as %v, and it took %v", counted, took)
-	}
-	if n := w.aws.Count("GetRole"); n != 2 {
-		t.Errorf("%d calls", n)
-	}
-	w.counts(t, 0, map[string]int{"missing": 1})
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.delay = iam.SecondLook })
+		start := time.Now()
+		is(t, w.lookup(t, 2*time.Second, role), missing)
+		took := time.Since(start)
+		// The question who asks, the first call, a second, and the second call.
+		if took != iam.SecondLook+3*iamtest.Latency {
+			t.Errorf("after %v", took)
+		}
+		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first question who asks
+			t.Errorf("counted as %v, and it took %v", counted, took)
+		}
+		if n := w.aws.Count("GetRole"); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+		w.counts(t, 0, map[string]int{"missing": 1})
 
-	// Another kind, and another account's role of this name, are not the principal.
-	w.aws.Add("arn:aws:iam::111122223333:user/team2", "arn:aws:iam::444455556666:role/team2")
-	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/team2"), missing)
-}
-
-// TestSecond waits as long as the guard does.
-func TestSecond(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(w *world) { w.delay = iam.SecondLook })
-	start := time.Now()
-	is(t, w.lookup(t, 2*time.Second, role), missing)
-	if took := time.Since(start); took < time.Second {
-		t.Errorf("after %v", took)
-	}
+		// Another kind, and another account's role of this name, are not the principal.
+		w.aws.Add("arn:aws:iam::111122223333:user/team2", "arn:aws:iam::444455556666:role/team2")
+		is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/team2"), missing)
+	})
 }
 
 func TestMadeBetweenTheLooks(t *testing.T) {
@@ -122,36 +115,40 @@ func TestNoTimeForASecondLook(t *testing.T) {
 		delay   = 10 * time.Second
 		tooLong = 5 * time.Second
 	)
-	w := newWorld(t, func(w *world) { w.delay = delay })
-	start := time.Now()
-	is(t, w.lookup(t, tooLong, role), unknown(once))
-	if took := time.Since(start); took > tooLong/2 {
-		t.Errorf("waits for nothing, %v", took)
-	}
-	is(t, w.lookup(t, tooLong, role), unknown(once)) // too early
-	w.pass(delay)
-	is(t, w.lookup(t, tooLong, role), missing) // the second look, of another review
-	if n := w.aws.Count("GetRole"); n != 3 {
-		t.Errorf("%d calls", n)
-	}
-	w.counts(t, 0, map[string]int{"missing": 1, "unknown": 2})
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t, func(w *world) { w.delay = delay })
+		start := time.Now()
+		is(t, w.lookup(t, tooLong, role), unknown(once))
+		if took := time.Since(start); took != 2*iamtest.Latency {
+			t.Errorf("waits for nothing, %v", took)
+		}
+		is(t, w.lookup(t, tooLong, role), unknown(once)) // too early
+		w.pass(delay)
+		is(t, w.lookup(t, tooLong, role), missing) // the second look, of another review
+		if n := w.aws.Count("GetRole"); n != 3 {
+			t.Errorf("%d calls", n)
+		}
+		w.counts(t, 0, map[string]int{"missing": 1, "unknown": 2})
 
-	// What was found missing long ago may have been made meanwhile.
-	w.pass(2 * time.Minute)
-	is(t, w.lookup(t, tooLong, role), unknown(once))
-	w.pass(delay)
-	w.aws.Add(role)
-	is(t, w.lookup(t, tooLong, role), exists)
+		// What was found missing long ago may have been made meanwhile.
+		w.pass(2 * time.Minute)
+		is(t, w.lookup(t, tooLong, role), unknown(once))
+		w.pass(delay)
+		w.aws.Add(role)
+		is(t, w.lookup(t, tooLong, role), exists)
+	})
 }
 
 func TestSecondLookHangs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.aws.Answer("GetRole", nil, w.aws.Hang())
-	is(t, w.lookup(t, 2*time.Second, role), unknown("no answer in time"))
-	if n := w.aws.Count("GetRole"); n != 2 {
-		t.Errorf("%d calls", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		w.aws.Answer("GetRole", nil, w.aws.Hang())
+		is(t, w.lookup(t, 2*time.Second, role), unknown("no answer in time"))
+		if n := w.aws.Count("GetRole"); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
 }
 
 func TestUserUnderAnotherPath(t *testing.T) {
@@ -209,13 +206,15 @@ func TestPermissionSet(t *testing.T) {
 	})
 	t.Run("hung", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		w.aws.Answer("ListRoles", w.aws.Hang())
-		start := time.Now()
-		is(t, w.lookup(t, ample, gone), missing)
-		if took := time.Since(start); took > 5*delay {
-			t.Errorf("took %v", took)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			w := inProcess(t)
+			w.aws.Answer("ListRoles", w.aws.Hang())
+			start := time.Now()
+			is(t, w.lookup(t, ample, gone), missing)
+			if took := time.Since(start); took != delay+3*iamtest.Latency {
+				t.Errorf("took %v", took)
+			}
+		})
 	})
 }
 

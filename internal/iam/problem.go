@@ -11,12 +11,13 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // The reasons why a principal is Unknown. With noAccess they are all that there are.
@@ -34,6 +35,8 @@ const (
 	reasonForeign       = "another partition"
 	reasonChanged       = "the credentials are of another account than before"
 	reasonPanicked      = "the guard failed while it asked" // as package admission says it
+	reasonTooMany       = "the change has too many principals to ask for"
+	reasonTooOften      = "too many principals were asked for within a minute"
 )
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
@@ -102,10 +105,10 @@ func problemOf(err error) *problem {
 	p := &problem{detail: detailOf(err), host: hostOf(err)}
 	status := statusOf(err)
 	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		p.requestID = shorten(e.ServiceRequestID())
+		p.requestID = textutil.Shorten(e.ServiceRequestID(), maxForeign)
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		p.code = shorten(api.ErrorCode())
+		p.code = textutil.Shorten(api.ErrorCode(), maxForeign)
 	}
 	_, noCredentials := errors.AsType[*credentialsError](err)
 	_, throttled := retry.DefaultThrottleErrorCodes[p.code]
@@ -169,8 +172,8 @@ func detailOf(err error) string {
 	return ""
 }
 
-// shorten bounds what whoever answers may write into the log.
-func shorten(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "") }
+// maxForeign limits the bytes of a text in the log that AWS, or what answers in its place, has chosen.
+const maxForeign = 64
 
 func (p *problem) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("reason", p.reason)}
@@ -187,7 +190,7 @@ func (p *problem) attrs() []slog.Attr {
 
 // logProblem says what goes wrong in an account, now and then.
 func (c *Client) logProblem(ctx context.Context, account string, p *problem) {
-	if !c.said.problem(p.reason + " " + account) {
+	if !c.problems.Allow(p.reason + " " + account) {
 		return
 	}
 	attrs := p.attrs()

@@ -1,13 +1,13 @@
 package iam_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,84 +29,52 @@ func together(t *testing.T, w *world, n int, want validate.Lookup) {
 
 func TestCallsAreShared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.aws.Add(role)
-	w.aws.Answer("GetRole", w.aws.Slow(delay))
-	w.aws.Answer("GetCallerIdentity", w.aws.Slow(delay))
-	together(t, w, 50, exists)
-	if n := w.aws.Count("GetRole"); n != 1 {
-		t.Errorf("%d calls", n)
-	}
-	if n := w.aws.Count("GetCallerIdentity"); n != 1 {
-		t.Errorf("%d calls for the identity", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		w.aws.Add(role)
+		together(t, w, 50, exists)
+		if n := w.aws.Count("GetRole"); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		if n := w.aws.Count("GetCallerIdentity"); n != 1 {
+			t.Errorf("%d calls for the identity", n)
+		}
+	})
 }
 
 func TestSecondLooksAreShared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	if _, err := w.Identity(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.aws.Answer("GetRole", w.aws.Slow(delay), nil)
-	together(t, w, 50, missing)
-	if n := w.aws.Count("GetRole"); n != 2 {
-		t.Errorf("%d calls", n)
-	}
-}
-
-// TestDeadlinesAreNotShared has somebody who joins a call of somebody with less time.
-func TestDeadlinesAreNotShared(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.aws.Add(role)
-	if _, err := w.Identity(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.aws.Answer("GetRole", w.aws.Slow(2*delay))
-	var patient sync.WaitGroup
-	hasty, cancel := context.WithCancel(t.Context())
-	var early validate.IAM
-	patient.Go(func() { early = w.Lookup(hasty, parse(t, role)) })
-	for w.aws.Count("GetRole") == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	patient.Go(func() { is(t, w.lookup(t, ample, role), exists) })
-	for w.Waiting("role") < 2 {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	patient.Wait()
-	is(t, early.Principals[role], unknown("no answer in time"))
-	if n := w.aws.Count("GetRole"); n != 1 {
-		t.Errorf("%d calls", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		together(t, w, 50, missing)
+		if n := w.aws.Count("GetRole"); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
 }
 
 // TestSecondLookIsNotAnothersFirst has A, whose second look is due while B's first, which began before, is
 // under way. It does not find the role, which is made a moment later.
 func TestSecondLookIsNotAnothersFirst(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.delay = 2 * time.Second })
-	w.aws.Answer("ListRoles", iamtest.AccessDenied())
-	noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
-	w.aws.Answer("GetRole", noSuchEntity, func(hw http.ResponseWriter, r *http.Request) {
-		for w.Waiting("role") < 2 && r.Context().Err() == nil {
-			time.Sleep(time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		w.aws.Answer("ListRoles", iamtest.AccessDenied())
+		noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
+		w.aws.Answer("GetRole", noSuchEntity, func(hw http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second) // until A has joined
+			noSuchEntity(hw, r)
+			w.aws.Add(role)
+		}, nil)
+		var both sync.WaitGroup
+		both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // A
+		time.Sleep(w.delay / 2)
+		both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // B
+		both.Wait()
+		if n := w.aws.Count("GetRole"); n != 3 {
+			t.Errorf("%d calls", n)
 		}
-		noSuchEntity(hw, r)
-		w.aws.Add(role)
-	}, nil)
-	var both sync.WaitGroup
-	both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // A
-	for w.aws.Count("GetRole") == 0 || w.Waiting("role") > 0 {
-		time.Sleep(time.Millisecond)
-	}
-	both.Go(func() { is(t, w.lookup(t, ample, role), exists) }) // B
-	both.Wait()
-	if n := w.aws.Count("GetRole"); n != 3 {
-		t.Errorf("%d calls", n)
-	}
+	})
 }
 
 // TestLooksAreApart has a first look that waits long for its turn, or for IAM's answer. What counts is how long
@@ -197,23 +165,21 @@ func contains(list []string, s string) bool {
 // TestOneOfThousand has a review of many known principals and a new one.
 func TestOneOfThousand(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	var arns []string
-	for i := range 999 {
-		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
-	}
-	w.aws.Add(arns...)
-	const budget = 10 * ample
-	w.lookupAll(t, budget, arns...)
-	before := w.aws.Count("GetRole")
-	known := w.lookupAll(t, budget, append(arns, role)...)
-	if n := w.aws.Count("GetRole") - before; n > 2 {
-		t.Errorf("%d calls", n)
-	}
-	if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at first, and before role is missing
-		t.Errorf("%d calls to STS", n)
-	}
-	is(t, known.Principals[role], missing)
-	is(t, known.Principals[arns[500]], exists)
-	w.counts(t, 999, map[string]int{"exists": 999, "missing": 1})
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		arns := manyRoles(999)
+		w.aws.Add(arns...)
+		w.lookupAll(t, ample, arns...)
+		before := w.aws.Count("GetRole")
+		known := w.lookupAll(t, ample, append(arns, role)...)
+		if n := w.aws.Count("GetRole") - before; n > 2 {
+			t.Errorf("%d calls", n)
+		}
+		if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at first, and before role is missing
+			t.Errorf("%d calls to STS", n)
+		}
+		is(t, known.Principals[role], missing)
+		is(t, known.Principals[arns[500]], exists)
+		w.counts(t, 999, map[string]int{"exists": 999, "missing": 1})
+	})
 }

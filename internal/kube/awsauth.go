@@ -22,15 +22,20 @@ const (
 // FieldManager is the guard's name in managedFields.
 const FieldManager = "awsauth-guard"
 
-// Object returns a ConfigMap as the rules see it. Nil stays nil.
+// Object returns a ConfigMap as the rules see it. It shares the data of the ConfigMap. Nil stays nil.
 func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	if cm == nil {
 		return nil
 	}
-	return &awsauth.Object{
+	o := &awsauth.Object{
 		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
 		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: GuardAnnotations(cm),
+		Finalizers: cm.Finalizers, Deleting: cm.DeletionTimestamp != nil,
 	}
+	for _, owner := range cm.OwnerReferences {
+		o.Owners = append(o.Owners, awsauth.OwnerReference(owner.Kind, owner.Name, string(owner.UID)))
+	}
+	return o
 }
 
 // GuardAnnotations returns the annotations by which a request overrules the guard.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -47,7 +48,7 @@ var (
 )
 
 func command(b *strings.Builder, level, file string, line, column int, title, message string) {
-	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(propertyEscapes.Replace(file)))
+	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(textutil.Printable(propertyEscapes.Replace(file))))
 	if line > 0 {
 		fmt.Fprintf(b, ",line=%d,col=%d", line, column)
 	}

@@ -17,7 +17,7 @@ type JSON struct {
 	begun    bool
 	findings jsonList
 	access   jsonList
-	kept     spool // the text of access
+	changes  strings.Builder // the text of access
 	errors   []jsonProblem
 }
 
@@ -48,7 +48,7 @@ type jsonProblem struct {
 
 // Add writes the findings of a file.
 func (j *JSON) Add(f File) error {
-	var b, access strings.Builder
+	var b strings.Builder
 	j.begin(&b)
 	for _, f := range f.Findings {
 		if err := j.findings.add(&b, jsonFinding{f.Rule, f.Severity, f.Path, f.File, f.Resource, f.Line, f.Column, f.Message, f.Hint}); err != nil {
@@ -57,16 +57,13 @@ func (j *JSON) Add(f File) error {
 	}
 	for _, a := range f.Access {
 		for _, change := range a.json(f.Name) {
-			if err := j.access.add(&access, change); err != nil {
+			if err := j.access.add(&j.changes, change); err != nil {
 				return err
 			}
 		}
 	}
 	for _, p := range f.Problems {
 		j.errors = append(j.errors, jsonProblem(p))
-	}
-	if err := flush(&j.kept, &access); err != nil {
-		return err
 	}
 	return flush(j.w, &b)
 }
@@ -84,14 +81,7 @@ func (j *JSON) End(t Total) error {
 	j.begin(&b)
 	j.findings.end(&b)
 	if j.edits {
-		b.WriteString(",\n  \"access\": [")
-		if err := flush(j.w, &b); err != nil {
-			return err
-		}
-		b.Reset()
-		if err := j.kept.drain(j.w); err != nil {
-			return err
-		}
+		b.WriteString(",\n  \"access\": [" + j.changes.String())
 		j.access.end(&b)
 	}
 	for _, field := range []struct {

@@ -232,6 +232,23 @@ func TestGitHub(t *testing.T) {
 	}
 }
 
+// TestFileNames: a file's name sends no control character to a terminal or a log.
+func TestFileNames(t *testing.T) {
+	const name = "a\x1b[2J\x9b\u202e.yaml"
+	f := report.File{
+		Name: name, Objects: 1, Problems: []report.Problem{{File: name, Line: 1, Column: 1, Message: "m"}},
+		Findings: []report.Finding{{File: name, Finding: validate.Finding{Rule: "r", Severity: validate.Deny, Message: "m"}}},
+	}
+	for form, writer := range map[string]func(io.Writer) lint{
+		"text": func(w io.Writer) lint { return report.NewText(w, false) }, "github": func(w io.Writer) lint { return report.NewGitHub(w) },
+		"junit": func(w io.Writer) lint { return report.NewJUnit(w) }, "sarif": sarif,
+	} {
+		if got := write(t, writer, f); strings.ContainsAny(got, "\x1b\u009b\u202e") {
+			t.Errorf("%s: %q", form, got)
+		}
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	want := `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites>

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
@@ -49,7 +50,7 @@ const (
 // unreadable is an aws-auth of which the authenticator would load nothing: a tab indents a line.
 func unreadable() *corev1.ConfigMap {
 	return &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"},
+		ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name},
 		Data:       map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/awsauth-guard-selftest\n\tusername: selftest\n"},
 	}
 }

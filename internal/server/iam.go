@@ -58,7 +58,7 @@ func (d *directory) get(ctx context.Context, accounts map[string]config.Account)
 	}
 	d.tried, d.accounts = true, accounts
 	var err error
-	if d.client, err = iam.New(context.WithoutCancel(ctx), iam.Options{Accounts: accountsOf(accounts), Recorder: d.recorder, Logger: d.log}); err != nil {
+	if d.client, err = iam.New(context.WithoutCancel(ctx), iam.Options{Accounts: accountsOf(accounts), Limits: iam.WebhookLimits, Recorder: d.recorder, Logger: d.log}); err != nil {
 		d.log.LogAttrs(ctx, slog.LevelError, "AWS cannot be asked", slog.String("err", err.Error()))
 		return nil
 	}

@@ -92,14 +92,14 @@ func onLoopback(certDir string) []string {
 	}
 }
 
-func startMain(t *testing.T, run func(ctx context.Context, args []string, out, log io.Writer) int, args ...string) *process {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+func startMain(tb testing.TB, run func(ctx context.Context, args []string, out, log io.Writer) int, args ...string) *process {
+	tb.Helper()
+	ctx, stop := context.WithCancel(tb.Context())
 	status := make(chan int, 1)
 	p := &process{log: newOutput(), stop: stop, status: status}
 	var running sync.WaitGroup
 	running.Go(func() { status <- run(ctx, args, io.Discard, p.log) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		stop()
 		running.Wait()
 	})
@@ -108,9 +108,9 @@ func startMain(t *testing.T, run func(ctx context.Context, args []string, out, l
 		select {
 		case <-p.log.more:
 		case s := <-status:
-			t.Fatalf("ended with the status %d:\n%s", s, p.log)
+			tb.Fatalf("ended with the status %d:\n%s", s, p.log)
 		case <-deadline:
-			t.Fatalf("does not serve its three ports:\n%s", p.log)
+			tb.Fatalf("does not serve its three ports:\n%s", p.log)
 		}
 	}
 	for _, line := range p.log.lines("serving") {
@@ -124,42 +124,34 @@ func startMain(t *testing.T, run func(ctx context.Context, args []string, out, l
 			p.health = address
 		}
 	}
-	eventually(t, "the process is ready", func() bool {
-		code, _ := get(t, "http://"+p.health+"/readyz")
+	eventually(tb, "the process is ready", func() bool {
+		code, _ := get(tb, "http://"+p.health+"/readyz")
 		return code == http.StatusOK
 	})
 	return p
 }
 
-// With its certificate in files the program is ready a second after its start. The limit is twice that, and the best
-// of three starts counts, as the machine does much else; -v shows how long they took.
-func TestReadyAfterStart(t *testing.T) {
-	t.Parallel()
-	program := filepath.Join(t.TempDir(), "webhook")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/webhook").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
+// BenchmarkStart measures the time from the program's start until it is ready, with its certificate in files.
+func BenchmarkStart(b *testing.B) {
+	program := filepath.Join(b.TempDir(), "webhook")
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, "../../cmd/webhook").CombinedOutput(); err != nil {
+		b.Fatalf("building the program: %v\n%s", err, out)
 	}
-	args := onLoopback(newCertDir(t))
-	best := patience
-	for range 3 {
-		started := time.Now()
-		p := startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
+	args := onLoopback(newCertDir(b))
+	for b.Loop() {
+		p := startMain(b, func(ctx context.Context, args []string, out, log io.Writer) int {
 			cmd := exec.CommandContext(ctx, program, args...)
 			cmd.Stdout, cmd.Stderr = out, log
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 			_ = cmd.Run() // its status tells
 			return cmd.ProcessState.ExitCode()
 		}, args...)
-		took := time.Since(started)
-		t.Logf("ready %.2f s after its start", took.Seconds())
-		best = min(best, took)
+		b.StopTimer()
 		p.stop()
 		if status := <-p.status; status != 0 {
-			t.Errorf("stopped with the status %d:\n%s", status, p.log)
+			b.Errorf("stopped with the status %d:\n%s", status, p.log)
 		}
-	}
-	if best > 2*time.Second {
-		t.Errorf("it was ready after %s at best", best)
+		b.StartTimer()
 	}
 }
 
@@ -199,43 +191,43 @@ func (p *process) send(ctx context.Context, client *http.Client, path string, bo
 }
 
 // eventually waits until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(patience); !holds(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %s: %s", patience, what)
+			tb.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }
 
-func get(t *testing.T, url string) (code int, body string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+func get(tb testing.TB, url string) (code int, body string) {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return response.StatusCode, string(text)
 }
 
 // certificate writes a certificate for 127.0.0.1 and its key into a folder.
-func certificate(t *testing.T, folder string, serial int64) {
-	t.Helper()
+func certificate(tb testing.TB, folder string, serial int64) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial),
@@ -246,30 +238,30 @@ func certificate(t *testing.T, folder string, serial int64) {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for name, block := range map[string]*pem.Block{
 		"tls.crt": {Type: "CERTIFICATE", Bytes: cert},
 		"tls.key": {Type: "PRIVATE KEY", Bytes: private},
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
 // newCertDir returns a folder with a certificate.
-func newCertDir(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
-	certificate(t, folder, 1)
+func newCertDir(tb testing.TB) string {
+	tb.Helper()
+	folder := tb.TempDir()
+	certificate(tb, folder, 1)
 	return folder
 }
 

@@ -159,6 +159,10 @@ type Protected struct {
 	Groups []string
 }
 
+// Masters is the group whose members Kubernetes lets do everything, also where authorization fails. Where a policy
+// names no admin or override groups, they are this one.
+const Masters = "system:masters"
+
 func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
 
 func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
@@ -170,7 +174,7 @@ func (p Policy) bypassGroup() string { return cmp.Or(p.BypassGroup, DefaultBypas
 
 func orMasters(groups []string) []string {
 	if len(groups) == 0 {
-		return []string{"system:masters"}
+		return []string{Masters}
 	}
 	return groups
 }

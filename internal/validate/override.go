@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // Annotations by which a request overrules the guard. They count only where the request itself
@@ -97,7 +98,7 @@ func (c Change) mayNotOverride(policy Policy) string {
 	case strings.HasPrefix(r.Username, "system:serviceaccount:") || slices.Contains(r.Groups, "system:serviceaccounts"):
 		return "a service account may not break the glass"
 	case !slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }):
-		return fmt.Sprintf("%q is in none of the groups that may break the glass", shorten(r.Username, maxValue))
+		return fmt.Sprintf("%q is in none of the groups that may break the glass", textutil.Shorten(r.Username, maxValue))
 	}
 	return ""
 }

@@ -6,9 +6,9 @@ package validate
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // Severity is what a finding of a rule does to a change.
@@ -122,7 +122,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	}
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {
-			args[i] = shorten(s, maxValue)
+			args[i] = textutil.Shorten(s, maxValue)
 		}
 	}
 	p.findings = append(p.findings, Finding{
@@ -130,7 +130,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 		Severity: severity,
 		Place:    p.Doc.Locate(at.At()),
 		Message:  fmt.Sprintf(format, args...),
-		Hint:     shorten(hint, 2*maxValue),
+		Hint:     textutil.Shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,
 		identity: identify(at),
 		isNew:    p.rule.AlwaysNew,
@@ -154,18 +154,3 @@ func (p *Pass) countRest() {
 // maxValue bounds a value within a message, in bytes. The longest ARN of a role with a path and
 // of most users' is shorter: a path has at most 512 characters, seldom more than 50.
 const maxValue = 300
-
-// shorten cuts the middle out of a text longer than limit bytes.
-func shorten(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	head, tail := limit*2/3, len(s)-limit/3
-	for head > 0 && !utf8.RuneStart(s[head]) {
-		head--
-	}
-	for tail < len(s) && !utf8.RuneStart(s[tail]) {
-		tail++
-	}
-	return s[:head] + "…" + s[tail:]
-}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 var groupTypo = &Rule{
@@ -56,7 +58,7 @@ func nearGroup(group string) (string, bool) {
 		return "", false
 	}
 	for _, known := range knownGroups {
-		if distance(group, known) <= 1 {
+		if textutil.Distance(group, known) <= 1 {
 			return known, true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 var misspeltKey = &Rule{
@@ -59,7 +60,7 @@ func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	}
 	own := []string{m.Entry.ARNKey(), "username", "groups"}
 	for _, right := range own {
-		if near(key, right) && (!m.HasKey(right) || distance(bare(key), right) <= 1) {
+		if near(key, right) && (!m.HasKey(right) || textutil.Distance(bare(key), right) <= 1) {
 			return right, true
 		}
 	}

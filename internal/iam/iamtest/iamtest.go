@@ -70,9 +70,20 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
+// NewInProcess returns a server without a network, whose requests go through [Server.Do]. Tests with a fake clock
+// (testing/synctest) need it.
+func NewInProcess() *Server { return newServer("") }
+
 // Start starts a server, for which dir is empty and stays so. It has the role of [Identity] and no other
 // principal.
 func Start(dir string) *Server {
+	s := newServer(dir)
+	s.server = httptest.NewServer(s)
+	s.URL = s.server.URL
+	return s
+}
+
+func newServer(dir string) *Server {
 	s := &Server{
 		dir:      dir,
 		done:     make(chan struct{}),
@@ -84,8 +95,6 @@ func Start(dir string) *Server {
 		answers:  make(map[string][]Answer),
 	}
 	s.Add("arn:aws:iam::" + Account + ":role/awsauth-guard")
-	s.server = httptest.NewServer(s)
-	s.URL = s.server.URL
 	return s
 }
 

@@ -16,9 +16,9 @@ import (
 // CredentialsPath is where EKS Pod Identity's agent gives credentials.
 const CredentialsPath = "/v1/credentials"
 
-// faraway is the least time for an answer. None of AWS is faster, and smithy-go v1.28.8 breaks a
+// Latency is the least time for an answer. None of AWS is faster, and smithy-go v1.28.8 breaks a
 // connection on which the answer comes before its request is put away: the call is made twice then.
-const faraway = 2 * time.Millisecond
+const Latency = 2 * time.Millisecond
 
 var credential = regexp.MustCompile(`Credential=([^/]+)/[^/]+/[^/]+/(iam|sts)/aws4_request`)
 
@@ -34,7 +34,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := s.begin(r)
-	time.Sleep(faraway)
+	time.Sleep(Latency)
 	answer(w, r)
 }
 

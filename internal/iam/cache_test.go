@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-func TestMemory(t *testing.T) {
+func TestCache(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const gone = "arn:aws:iam::111122223333:role/gone"
@@ -59,11 +59,11 @@ func TestFoundMissingAgain(t *testing.T) {
 	is(t, w.lookup(t, ample, role), exists)
 }
 
-func TestMemoryIsBounded(t *testing.T) {
+func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.delay = time.Hour }) // so that nobody waits for a second look
 	const size = 50
-	w.SetMemory(size)
+	w.SetCacheSize(size)
 	w.aws.Add(role)
 	is(t, w.lookup(t, ample, role), exists)
 	var arns []string
@@ -71,22 +71,22 @@ func TestMemoryIsBounded(t *testing.T) {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
 	}
 	known := w.lookupAll(t, ample, arns...)
-	if n := w.Remembered(); n != size || len(known.Principals) != len(arns) {
-		t.Errorf("%d in memory, %d answers", n, len(known.Principals))
+	if answers, absences := w.Cached(); answers > size || absences != size || len(known.Principals) != len(arns) {
+		t.Errorf("%d and %d in the cache, %d answers", answers, absences, len(known.Principals))
 	}
-	w.pass(time.Hour) // everything has become useless
+	w.pass(time.Hour) // everything has expired
 	w.aws.Add("arn:aws:iam::111122223333:role/new")
 	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/new"), exists)
-	if n := w.Remembered(); n != 1 {
-		t.Errorf("%d in memory", n)
+	if answers, absences := w.Cached(); answers != 1 || absences != 0 {
+		t.Errorf("%d and %d in the cache", answers, absences)
 	}
 	arns = arns[:0]
 	for i := range 1000 {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::%012d:role/r", i))
 	}
 	w.lookupAll(t, ample, arns...)
-	if n := w.Said(); n != 256 {
-		t.Errorf("%d things said", n)
+	if n := strings.Count(w.log.read(t), "an account cannot be asked"); n != 256 {
+		t.Errorf("%d accounts are logged", n)
 	}
 	// Accounts take no place away from problems.
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
@@ -122,9 +122,6 @@ func TestProblemsAreBounded(t *testing.T) {
 	w.pass(5 * time.Minute)
 	w.lookup(t, ample, role)
 	logged(257)
-	if n := w.Said(); n != 1 {
-		t.Errorf("%d things are remembered", n)
-	}
 	w.lookup(t, ample, role)
 	logged(257)
 }

@@ -1,0 +1,42 @@
+package kube
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/cache"
+)
+
+// maxThrottled limits the keys of a [KeyThrottle]. Requests choose some of the keys, such as account ids, and must
+// fill neither the memory nor the log.
+const maxThrottled = 256
+
+// KeyThrottle limits how often a message is logged.
+type KeyThrottle struct {
+	interval time.Duration
+
+	mu   sync.Mutex
+	seen *cache.LRUExpireCache
+}
+
+// NewKeyThrottle returns a KeyThrottle that allows each key once in an interval, by the clock now.
+func NewKeyThrottle(interval time.Duration, now func() time.Time) *KeyThrottle {
+	return &KeyThrottle{interval: interval, seen: cache.NewLRUExpireCacheWithClock(maxThrottled, clock(now))}
+}
+
+// Allow reports whether the message with this key may be logged now. It allows at most 256 different keys in an
+// interval.
+func (t *KeyThrottle) Allow(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen := t.seen.Keys()
+	if _, ok := t.seen.Get(key); ok || len(seen) >= maxThrottled {
+		return false
+	}
+	t.seen.Add(key, nil, t.interval)
+	return true
+}
+
+type clock func() time.Time
+
+func (c clock) Now() time.Time { return c() }

@@ -1,0 +1,81 @@
+// Package textutil holds what several packages do to texts that they show: shorten them, make them printable, and
+// find out how far one is from another.
+package textutil
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const ellipsis = "…"
+
+// Shorten takes so much out of the middle of a text that at most limit bytes are left, and writes … there. It cuts no
+// character in two. The limit is at least the 3 bytes of the ellipsis.
+func Shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	keep := limit - len(ellipsis)
+	head, tail := (keep+1)/2, len(text)-keep/2
+	for head > 0 && !utf8.RuneStart(text[head]) {
+		head--
+	}
+	for tail < len(text) && !utf8.RuneStart(text[tail]) {
+		tail++
+	}
+	return text[:head] + ellipsis + text[tail:]
+}
+
+// Printable writes control characters, invisible characters and bytes that are not UTF-8 as escapes of Go.
+func Printable(text string) string {
+	clean := true
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if r == utf8.RuneError && size == 1 || !strconv.IsPrint(r) {
+			quoted := strconv.Quote(text[i : i+size])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteString(text[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// Distance returns how many letters to insert, remove, replace or swap with their neighbour make one text of the other
+// (optimal string alignment). It takes time in proportion to the product of their lengths.
+func Distance(left, right string) int {
+	a, b := []rune(left), []rune(right)
+	before := make([]int, len(b)+1)
+	previous := make([]int, len(b)+1)
+	current := make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		current[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				current[j] = min(current[j], before[j-2]+1)
+			}
+		}
+		before, previous, current = previous, current, before
+	}
+	return previous[len(b)]
+}
