@@ -281,7 +281,7 @@ func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
 		r.mu.Lock()
 		r.restores, r.done = append(r.restores, s.Now), err == nil
 		r.mu.Unlock()
-		r.note(ctx, s.Now)
+		defer r.note(ctx, s.Now)
 	}
 	switch {
 	case err == nil:
