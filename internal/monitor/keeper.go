@@ -113,13 +113,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 	for {
 		pause := leaderEvery
 		err := k.write(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			err = nil
+		case err != nil:
 			k.o.Recorder.HistoryFailed()
 			pause = k.backoff.Next()
-		} else {
+		default:
 			k.backoff.Reset()
 		}
 		if k.failing.Failed(k.o.Now(), err) {

@@ -13,7 +13,7 @@ import (
 // Each condition of a restore, in both directions. The loss was observed at the epoch and has stood for four seconds.
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	at := func(d time.Duration) time.Time { return epoch.Add(d) }
+	at := epoch.Add
 	restored := restore.Decision{Action: restore.Restore, Lost: []string{"node-role-removed"}}
 	wait := func(d time.Duration) restore.Decision { return restore.Decision{Action: restore.Wait, After: d} }
 	limited := restore.Decision{Action: restore.Decline, Limited: true, Reason: "3 versions were restored within the hour, which is the limit"}

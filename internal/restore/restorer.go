@@ -256,11 +256,11 @@ func (r *Restorer) readRestores(ctx context.Context) {
 
 // reportDeclined reports why a loss stands, once for each version and reason.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
-	if key := l.Version + " " + reason; key == r.reported {
+	key := l.Version + " " + reason
+	if key == r.reported {
 		return
-	} else {
-		r.reported = key
 	}
+	r.reported = key
 	if result != "" {
 		r.o.Recorder.Restored(result)
 	}
@@ -281,7 +281,7 @@ func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
 		r.mu.Lock()
 		r.restores, r.done = append(r.restores, s.Now), err == nil
 		r.mu.Unlock()
-		r.note(ctx, s.Now)
+		defer r.note(ctx, s.Now)
 	}
 	switch {
 	case err == nil:

@@ -97,7 +97,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 // DefaultOptions returns the options of a command line without flags.
 func DefaultOptions() *Options {
-	return &Options{ //nolint:gosec // a group is no credential
+	return &Options{
 		EnforcementTiming: enforcement.DefaultTiming(), MonitorTiming: monitor.DefaultTiming(),
 		BypassGroup:    validate.DefaultBypassGroup,
 		WebhookAddress: ":9443",

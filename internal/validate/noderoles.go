@@ -23,7 +23,9 @@ func RemovesEveryNodeRole(c Change, policy Policy) bool {
 		}
 		found = true
 		sameNode := func(e *awsauth.Entry) bool {
-			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool { return was.Username == e.Username })
+			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool {
+				return was.Username == e.Username && (was.OnlyInstances() || !e.OnlyInstances())
+			})
 		}
 		if _, acknowledged := allowed[awsauth.PrincipalKey(principal.ARN)]; acknowledged || certaintyOf(after.MatchesOf(principal.ARN), sameNode) >= had {
 			return false

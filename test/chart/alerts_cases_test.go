@@ -211,9 +211,18 @@ var alertCases = []alertCase{
 			`awsauth_guard_restores_total{result="limited"}`: "0x4 1x80",
 			`awsauth_guard_restores_total{result="failed"}`:  "0x80",
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"result": "limited"},
-		says: "It is limited: limited is that somebody takes it away again and again, failed that the API server has refused, or that there is no version to put back. First: kubectl awsauth rollback --dry-run.",
+		says: "It is limited: limited means that the same is lost again and again, failed that the API server refused. First: kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardNotRestored", series: map[string]string{`awsauth_guard_restores_total{result="restored"}`: "0x4 1x80"}, quiet: []string{"3m"}},
+
+	{alert: "AwsAuthGuardRestoreNotReady", series: map[string]string{
+		`awsauth_guard_restore_ready{instance="a"}`: "0x40",
+		`awsauth_guard_restore_ready{instance="b"}`: "0x40",
+	}, quiet: []string{"4m"}, fires: []string{"6m"}},
+	{alert: "AwsAuthGuardRestoreNotReady", series: map[string]string{ // another replica leads
+		`awsauth_guard_restore_ready{instance="a"}`: "1x40",
+		`awsauth_guard_restore_ready{instance="b"}`: "0x40",
+	}, quiet: []string{"6m", "30m"}},
 
 	{
 		alert: "AwsAuthGuardRejections", series: map[string]string{

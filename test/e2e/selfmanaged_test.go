@@ -119,7 +119,50 @@ func everything(t *testing.T) {
 	e.finishWithout("everything on")
 	memory(t)
 	update(good())
+	restores(t)
 	upgrade(t)
+}
+
+// restores takes everything out of aws-auth through the bypass. The guard restores it within 15 s, unless the same edit
+// breaks the glass.
+func restores(t *testing.T) {
+	empty := func(annotations string) {
+		kubectl(t, "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge",
+			"--patch", `{"metadata":{"annotations":`+annotations+`},"data":{"mapRoles":"[]"}}`,
+			"--as=me", "--as-group=system:masters", "--as-group=awsauth-guard:bypass")
+	}
+	roles := func(ctx context.Context) (string, error) {
+		cm, err := awsAuth().Get(ctx, "aws-auth", metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		return cm.Data["mapRoles"], nil
+	}
+	empty("{}")
+	emptied := time.Now()
+	eventually(t, 15*time.Second, "the last good aws-auth is stored again", func(ctx context.Context) error {
+		text, err := roles(ctx)
+		if err == nil && text != good().Data["mapRoles"] {
+			err = errors.New("it is not")
+		}
+		return err
+	})
+	figure("%-34s %.1f s", "a loss is restored after", time.Since(emptied).Seconds())
+	empty(`{"awsauth-guard.io/break-glass":"e2e"}`)
+	emptied = time.Now()
+	eventually(t, soon, "a restore would have been made", func(ctx context.Context) error {
+		if text, err := roles(ctx); err != nil || text != "[]" {
+			t.Fatalf("stored is %q, %v", text, err)
+		}
+		if time.Since(emptied) < 12*time.Second {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "awsauth-guard.io/break-glass-")
+	if _, err := awsAuth().Update(t.Context(), good(), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // killOne kills a process without a word to anybody, and then the other: the API server has its

@@ -174,11 +174,11 @@ func TestSelfTest(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g := newGuarded(t, base(), test.config, quick())
 			bundle := g.files(t)
-			files, l := g.change, newLink(t)
+			files := g.change
 			user := "system:serviceaccount:" + g.namespace + ":guard"
 			g.change = func(o *server.Options) {
 				files(o)
-				o.Kubeconfig = l.kubeconfig(t, &clientcmdapi.AuthInfo{
+				o.Kubeconfig = kubeconfigOf(t, &clientcmdapi.AuthInfo{
 					ClientCertificateData: cluster.Admin.CertData, ClientKeyData: cluster.Admin.KeyData,
 					Impersonate: user, ImpersonateGroups: append(test.groups, "system:authenticated"),
 				})

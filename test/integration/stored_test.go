@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,8 +39,8 @@ func quick() enforcement.Timing {
 type guarded struct {
 	*selfManaged
 
-	timing  enforcement.Timing
-	change  func(*server.Options) // of each replica before it starts
+	timing enforcement.Timing
+	change func(*server.Options) // of each replica before it starts
 }
 
 // newGuarded installs everything but the webhook configuration. What is stored is d.
@@ -100,32 +99,11 @@ func (g *guarded) identify(t *testing.T) {
 	}
 }
 
-// link is a way to the API server that can be interrupted.
-type link struct {
-	outer *proxy
-	inner atomic.Pointer[proxy]
-}
-
-func newLink(t *testing.T) *link {
-	t.Helper()
-	l := &link{}
-	l.resume(t)
-	l.outer = newProxy(t, func() string { return l.inner.Load().address() })
-	return l
-}
-
-func (l *link) interrupt() { l.inner.Load().cut() }
-
-func (l *link) resume(t *testing.T) {
-	t.Helper()
-	l.inner.Store(newProxy(t, func() string { return strings.TrimPrefix(cluster.Admin.Host, "https://") }))
-}
-
-// kubeconfig leads over the link, as whoever the user is.
-func (l *link) kubeconfig(t *testing.T, user *clientcmdapi.AuthInfo) string {
+// kubeconfigOf leads to the API server as a user.
+func kubeconfigOf(t *testing.T, user *clientcmdapi.AuthInfo) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
-	config.Clusters["x"] = &clientcmdapi.Cluster{Server: "https://" + l.outer.address(), CertificateAuthorityData: cluster.Admin.CAData}
+	config.Clusters["x"] = &clientcmdapi.Cluster{Server: cluster.Admin.Host, CertificateAuthorityData: cluster.Admin.CAData}
 	config.AuthInfos["x"] = user
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "x", AuthInfo: "x"}
 	config.CurrentContext = "x"
@@ -218,11 +196,11 @@ func (g *guarded) notAsked(t *testing.T) {
 }
 
 // around makes d what is stored on a way around the webhooks, whose configuration is gone then.
-func (g *guarded) around(t *testing.T, d data, manager string) {
+func (g *guarded) around(t *testing.T, d data) {
 	t.Helper()
 	g.unregister(t)
 	g.notAsked(t)
-	g.write(t, d, manager)
+	g.write(t, d, "kubectl-edit")
 }
 
 func (g *guarded) write(t *testing.T, d data, manager string) {
