@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -51,7 +52,7 @@ func checkSelfLockout(p *Pass) {
 	for _, group := range p.Policy.adminGroups() {
 		gives := func(e *awsauth.Entry) bool { return e.Admits(caller) && e.GivesTo(caller, group) }
 		// Where the answer was random before, it may stay so.
-		if had := min(certaintyOf(used, gives), certaintyOf(stored.Matches, gives)); certaintyOf(after.Matches, gives) < had {
+		if had := min(access.CertaintyOf(used, gives), access.CertaintyOf(stored.Matches, gives)); access.CertaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
 		}
 	}
@@ -93,11 +94,11 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 }
 
 // admission says how certainly the authenticator lets a caller in, given its answer for them.
-func admission(answer awsauth.Resolution, caller awsauth.Caller) certainty {
+func admission(answer awsauth.Resolution, caller awsauth.Caller) access.Certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
-		return always // by mapAccounts, which has no templates
+		return access.Always // by mapAccounts, which has no templates
 	}
-	return certaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	return access.CertaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
 }
 
 // maxLogins bounds the logins of the stored version that a next login is compared with. There is more than

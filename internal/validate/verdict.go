@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -125,10 +126,7 @@ func (j *judgement) run(r *Reading) {
 	if !r.decoded {
 		return
 	}
-	pass.entries = make(map[string]bool, len(j.policy.AccessEntries))
-	for _, arn := range j.policy.AccessEntries {
-		pass.entries[awsauth.PrincipalKey(arn)] = true
-	}
+	pass.entries = access.NewEntries(j.policy.AccessEntries)
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
@@ -183,15 +181,7 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 
 // hasAccessEntry reports whether the operator has declared that an access entry lets the
 // principal in.
-func (p *Pass) hasAccessEntry(arn string) bool {
-	if len(p.entries) == 0 {
-		return false
-	}
-	if canonical, err := awsauth.Canonicalize(arn); err == nil {
-		arn = canonical
-	}
-	return p.entries[awsauth.PrincipalKey(arn)]
-}
+func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
 // override records that the request overruled what the rule would have reported.
 func (p *Pass) override(kind, detail string) {

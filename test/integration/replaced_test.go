@@ -13,7 +13,7 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 	replicas := g.run(t, 2)
 	g.asked(t)
 	c := as(t, loggedIn("Me", "me", "system:masters"))
-	renamed := base().with("mapRoles", admin+node+entry("Me", "you", "system:masters") + ci)
+	renamed := base().with("mapRoles", admin+node+entry("Me", "you", "system:masters")+ci)
 	wantAdmitted(t, c, update(t.Context(), c, renamed), "self-lockout")
 	for _, r := range replicas {
 		r.wantMetric(t, `awsauth_guard_live_entries{section="mapRoles"}`, 4, 10*time.Second)
