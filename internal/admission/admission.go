@@ -80,9 +80,9 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	slots    chan struct{} // holds an element for every review that is judged
-	large    chan struct{} // for every large body that is read or held
-	readers  chan struct{} // for every body that is read
+	small    *limiter // bytes of the requests with a small body
+	large    *limiter // bytes of the requests with a large body
+	places   *limiter // reviews that are evaluated
 
 	notifier  Notifier
 	self      func() string
@@ -123,9 +123,8 @@ func New(o Options) *Handler {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency()
 	}
-	h.slots = make(chan struct{}, o.Concurrency)
-	h.large = make(chan struct{}, o.Concurrency)
-	h.readers = make(chan struct{}, maxReaders)
+	h.small, h.large = newLimiter(smallMemory, smallShare), newLimiter(largeMemory, largeShare)
+	h.places = newLimiter(int64(o.Concurrency), int64(o.Concurrency))
 	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }
