@@ -115,7 +115,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ready := &readiness{webhook: webhook.server.StartedChecker(), certs: parts.certs, lines: append([]fmt.Stringer{cfg}, parts.stored.lines...)}
+	ready := &readiness{webhook: webhook.started, certs: parts.certs, lines: append([]fmt.Stringer{cfg}, parts.stored.lines...)}
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
 		return errors.Join(err, measured.close())
