@@ -236,14 +236,17 @@ func timeoutOf(r *http.Request) time.Duration {
 	return min(timeout, maxTimeout)
 }
 
-// refuse counts and logs a request that came to no review, and answers it.
+// refuse counts and logs a request that came to no review, and answers it. The log has the first few, and later one a
+// second: any caller can send such requests, at any rate.
 func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
 	h.recorder.Reviewed("", outcomeError, false, took)
-	h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
-		slog.Int("code", e.code),
-		slog.String("err", shorten(e.Error(), maxLogged)),
-		slog.Float64("duration_seconds", took.Seconds()),
-	)
+	h.refusals.Do(func() {
+		h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
+			slog.Int("code", e.code),
+			slog.String("err", shorten(e.Error(), maxLogged)),
+			slog.Float64("duration_seconds", took.Seconds()),
+		)
+	})
 	response := errored("", e)
 	response.Result.Code = int32(e.code) //nolint:gosec // a status of HTTP
 	return encode(metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, response)

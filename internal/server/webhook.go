@@ -71,6 +71,12 @@ type reviews struct {
 
 // newReviews binds the port for admission reviews, so that one that is taken is an error at the start.
 func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate}
+	if o.ClientCAFile != "" {
+		if err := verifyClients(config, o.ClientCAFile, o.ClientName); err != nil {
+			return nil, err
+		}
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
 		return nil, fmt.Errorf("serving webhook: %w", err)
@@ -81,7 +87,7 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	mux.Handle(observePath, parted(handler.Observer(), &r.parting))
 	r.server = &http.Server{
 		Handler:           mux,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate},
+		TLSConfig:         config,
 		ConnState:         r.listener.note,
 		ReadHeaderTimeout: handshakeTimeout,
 		WriteTimeout:      requestTimeout,
@@ -109,6 +115,9 @@ func (e *connectionErrors) Write(line []byte) (int, error) {
 	e.sometimes.Do(func() { e.log.Warn("connection failed", "err", strings.TrimSpace(string(line))) })
 	return len(line), nil
 }
+
+// close gives up a port that is not served.
+func (r *reviews) close() error { return r.listener.Close() }
 
 // started reports an error while the port is not served. It opens no connection: a probe costs nothing, and needs no
 // place among the connections.
