@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -80,9 +82,10 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	slots    chan struct{} // holds an element for every review that is judged
-	large    chan struct{} // for every large body that is read or held
-	readers  chan struct{} // for every body that is read
+	small    *limiter       // bytes of the requests with a small body
+	large    *limiter       // bytes of the requests with a large body
+	places   *limiter       // reviews that are evaluated
+	refusals rate.Sometimes // throttles the log of requests that are no review
 
 	notifier  Notifier
 	self      func() string
@@ -123,9 +126,9 @@ func New(o Options) *Handler {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency()
 	}
-	h.slots = make(chan struct{}, o.Concurrency)
-	h.large = make(chan struct{}, o.Concurrency)
-	h.readers = make(chan struct{}, maxReaders)
+	h.small, h.large = newLimiter(smallMemory, smallShare), newLimiter(largeMemory, largeShare)
+	h.refusals = rate.Sometimes{First: 10, Interval: time.Second}
+	h.places = newLimiter(int64(o.Concurrency), int64(o.Concurrency))
 	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }

@@ -1,0 +1,287 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// memoryLimit is the chart's limit for the container (values.yaml, resources.limits.memory).
+	memoryLimit = 256 << 20
+	// apiTimeout is how long the API server waits for a review (values.yaml, timeoutSeconds). A review without an
+	// answer by then is lost.
+	apiTimeout = 10 * time.Second
+	// legitimate is the number of reviews that each of two clients sends during a flood, one in each reviewEvery.
+	legitimate  = 10
+	reviewEvery = 200 * time.Millisecond
+	// dialEvery bounds how many connections a flood opens in a second, as the attacker runs on the same processors.
+	dialEvery = 4 * time.Millisecond
+)
+
+// flood holds as many connections open as the webhook lets it, and opens a new one for each that the webhook closes.
+type flood struct {
+	address string
+	dials   <-chan time.Time
+	settled atomic.Int64 // connections that the webhook closed, or that have sent all they send
+}
+
+// run opens connections from n source addresses until the context ends. Each sends what attack writes.
+func (f *flood) run(ctx context.Context, sources, connections int, attack func(*flood, net.Conn) error) {
+	var running sync.WaitGroup
+	for source := range sources {
+		for range connections {
+			running.Go(func() {
+				for ctx.Err() == nil {
+					select {
+					case <-f.dials:
+						f.once(ctx, net.IPv4(127, 1, byte(source>>8), byte(source)), attack)
+						f.settled.Add(1)
+					case <-ctx.Done():
+					}
+				}
+			})
+		}
+	}
+	running.Wait()
+}
+
+func (f *flood) once(ctx context.Context, source net.IP, attack func(*flood, net.Conn) error) {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: source}, Timeout: apiTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", f.address)
+	if err != nil {
+		return
+	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()
+	if attack(f, conn) == nil {
+		f.settled.Add(1)
+		_, _ = io.Copy(io.Discard, conn) // until the webhook closes it
+	}
+}
+
+// silent sends nothing.
+func silent(*flood, net.Conn) error { return nil }
+
+// idle finishes the handshakes of TLS and HTTP/2 and asks nothing.
+func idle(_ *flood, conn net.Conn) error {
+	_, _, err := openHTTP2(conn)
+	return err
+}
+
+// headers opens 200 streams that announce a body and never send it.
+func headers(_ *flood, conn net.Conn) error {
+	_, framer, err := openHTTP2(conn)
+	for stream := uint32(1); err == nil && stream < 400; stream += 2 {
+		err = openStream(framer, stream, 1<<10, "application/json")
+	}
+	return err
+}
+
+// largeHeaders opens 50 streams with headers of 60 KiB.
+func largeHeaders(_ *flood, conn net.Conn) error {
+	_, framer, err := openHTTP2(conn)
+	for stream := uint32(1); err == nil && stream < 100; stream += 2 {
+		err = openStream(framer, stream, 1<<10, "application/json;"+strings.Repeat("x", 60<<10))
+	}
+	return err
+}
+
+// halfBodies opens 200 streams that announce 7 MiB and sends as much of them as the webhook takes.
+func halfBodies(f *flood, conn net.Conn) error {
+	c, framer, err := openHTTP2(conn)
+	for stream := uint32(1); err == nil && stream < 400; stream += 2 {
+		err = openStream(framer, stream, 7<<20, "application/json")
+	}
+	f.settled.Add(1)
+	if err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	piece := bytes.Repeat([]byte(" "), 16<<10)
+	for round := 0; err == nil && round < 32; round++ {
+		for stream := uint32(1); err == nil && stream < 400; stream += 2 {
+			err = framer.WriteData(stream, false, piece)
+		}
+	}
+	return err
+}
+
+// openHTTP2 makes the handshakes of TLS and HTTP/2.
+func openHTTP2(conn net.Conn) (*tls.Conn, *http2.Framer, error) {
+	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	_ = conn.SetDeadline(time.Now().Add(apiTimeout))
+	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+		return nil, nil, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	framer := http2.NewFramer(c, c)
+	return c, framer, errors.Join(framer.WriteSettings(), framer.WriteSettingsAck())
+}
+
+func openStream(framer *http2.Framer, stream uint32, length int, contentType string) error {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "https"},
+		{":authority", "x"},
+		{":path", "/validate-aws-auth?timeout=30s"},
+		{"content-type", contentType},
+		{"content-length", strconv.Itoa(length)},
+	} {
+		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1], Sensitive: true}); err != nil {
+			return err
+		}
+	}
+	text := block.Bytes()
+	part := text[:min(len(text), 16<<10)]
+	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: part, EndHeaders: len(part) == len(text)})
+	for text = text[len(part):]; err == nil && len(text) > 0; text = text[len(part):] {
+		part = text[:min(len(text), 16<<10)]
+		err = framer.WriteContinuation(stream, len(part) == len(text), part)
+	}
+	return err
+}
+
+// build builds the program.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "webhook")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/webhook").CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	return program
+}
+
+// startProgram runs the program as a process of its own, so that its memory can be measured.
+func startProgram(t *testing.T, program string) (p *process, pid int) {
+	t.Helper()
+	started := make(chan int, 1)
+	p = startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", memoryLimit/10*9)) // as automemlimit sets it in the pod
+		cmd.Stdout, cmd.Stderr = out, log
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		if err := cmd.Start(); err != nil {
+			return 1
+		}
+		started <- cmd.Process.Pid
+		_ = cmd.Wait() // its status tells
+		return cmd.ProcessState.ExitCode()
+	}, onLoopback(newCertDir(t))...)
+	return p, <-started
+}
+
+// peakMemory returns the most bytes of memory that a process has ever held (proc(5), VmHWM).
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n << 10
+		}
+	}
+	t.Fatalf("no VmHWM in\n%s", text)
+	return 0
+}
+
+// While the port is flooded, each review from another source address is answered within the API server's timeout, on
+// a new connection and on one that is kept, and the memory stays below the chart's limit.
+func TestFlood(t *testing.T) {
+	program := build(t)
+	for _, tt := range []struct {
+		name                 string
+		sources, connections int
+		attack               func(*flood, net.Conn) error
+	}{
+		{"connections without a handshake", 1, 1000, silent},
+		{"idle connections", 1, 500, idle},
+		{"streams without a body", 1, 50, headers},
+		{"streams without a body from many sources", 40, 5, headers},
+		{"large headers", 1, 20, largeHeaders},
+		{"half bodies", 1, 50, halfBodies},
+		{"half bodies from many sources", 40, 5, halfBodies},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, pid := startProgram(t, program)
+			before := peakMemory(t, pid)
+			dials := time.NewTicker(dialEvery)
+			defer dials.Stop()
+			f := &flood{address: p.webhook, dials: dials.C}
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			defer running.Wait()
+			defer stop()
+			running.Go(func() { f.run(ctx, tt.sources, tt.connections, tt.attack) })
+			eventually(t, "the flood is at its height", func() bool { return f.settled.Load() >= int64(tt.sources*tt.connections) })
+
+			kept := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+			defer kept.CloseIdleConnections()
+			var lost, slowest atomic.Int64
+			review := func(name string, send func(context.Context) error) {
+				tick := time.NewTicker(reviewEvery)
+				defer tick.Stop()
+				for range legitimate {
+					<-tick.C
+					started := time.Now()
+					ctx, cancel := context.WithTimeout(t.Context(), apiTimeout)
+					if err := send(ctx); err != nil {
+						lost.Add(1)
+						t.Logf("%s: %v", name, err)
+					}
+					cancel()
+					slowest.Store(max(slowest.Load(), int64(time.Since(started))))
+				}
+			}
+			var clients sync.WaitGroup
+			clients.Go(func() {
+				review("new connection", func(ctx context.Context) error {
+					_, err := p.post(ctx, "/validate-aws-auth?timeout=10s")
+					return err
+				})
+			})
+			clients.Go(func() {
+				review("kept connection", func(ctx context.Context) error {
+					_, err := p.send(ctx, kept, "/validate-aws-auth?timeout=10s", strings.NewReader(deletion))
+					return err
+				})
+			})
+			clients.Wait()
+			peak := peakMemory(t, pid)
+			t.Logf("%d of %d reviews lost, slowest %s, peak memory %d MiB (%d MiB before), %d connections of the flood",
+				lost.Load(), 2*legitimate, time.Duration(slowest.Load()).Round(time.Millisecond), peak>>20, before>>20, f.settled.Load())
+			if lost.Load() > 0 {
+				t.Errorf("%d of %d reviews were lost", lost.Load(), 2*legitimate)
+			}
+			if peak >= memoryLimit {
+				t.Errorf("the process held %d MiB, the limit is %d MiB", peak>>20, memoryLimit>>20)
+			}
+		})
+	}
+}
