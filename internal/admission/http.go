@@ -88,23 +88,20 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 // A request passes three limits, each shared out by source address (see [limiter]): the memory for its body, the time
 // in which the body arrives, and its place among the reviews that are evaluated. A body that has not arrived holds no
 // place.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.enforce) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, false) }
 
 // Observer answers as [Handler.Observe] does, within the same bounds of memory and concurrency:
 // it is the same Handler on another path.
 func (h *Handler) Observer() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.observe) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, true) })
 }
 
-// judge is one of the two ways to answer a review.
-type judge func(context.Context, *turn, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
-
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	start := h.now()
 	// The context ends when the caller gives up; then the request waits no longer.
 	ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r)*4/5)
 	defer cancel()
-	answer, err := h.answer(ctx, w, r, judge)
+	answer, err := h.answer(ctx, w, r, observed)
 	code := http.StatusOK
 	if err != nil {
 		var e *httpError
@@ -137,7 +134,7 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (*gran
 }
 
 // answer reads a review, waits for its place and evaluates it.
-func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge judge) ([]byte, error) {
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
 	}
@@ -182,7 +179,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := judge(ctx, &turn{place, len(body) > smallBody}, review.Request)
+	response := h.review(ctx, &turn{place, len(body) > smallBody}, h.newRequest(review.Request, observed))
 	return encode(review.TypeMeta, response), nil
 }
 

@@ -39,10 +39,10 @@ func (t *turn) pause(ctx context.Context, wait func()) {
 	_ = t.place.pause(ctx, wait)
 }
 
-// ask looks up the principals that a change adds or gives more: in at most half of the time that is left, so
-// that the answer still arrives. EKS is not kept waiting, and the guard, which puts back what was lost, is not stopped.
-func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, policy validate.Policy, r validate.Requester) (known validate.IAM) {
-	if h.directory == nil || policy.IAMMode == "" || policy.IAMMode == validate.Off || r.IsEKS() || r.Username != "" && r.Username == h.self() {
+// lookUp asks the Directory about the principals that a change adds or gives more: in at most half of the time that is
+// left, so that the answer still arrives.
+func (h *Handler) lookUp(ctx context.Context, t *turn, reading *validate.Reading) (known validate.IAM) {
+	if h.directory == nil || !reading.AsksIAM() {
 		return validate.IAM{}
 	}
 	principals := reading.ChangedPrincipals()

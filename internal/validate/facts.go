@@ -32,6 +32,10 @@ type Change struct {
 	Now time.Time
 	// IAM is what IAM knows of the changed principals; see [Reading].
 	IAM IAM
+	// Observed: the API server asks on the path that never refuses.
+	Observed bool
+	// Restore: the guard itself restores a version.
+	Restore bool
 	// Replaced are versions that the old one has recently replaced, the newest first. The API server caches
 	// token reviews, so that a requester may still be logged in by an entry of one of them.
 	Replaced []*awsauth.Object

@@ -58,13 +58,19 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
+// AsksIAM reports whether IAM is asked about the change.
+func (r *Reading) AsksIAM() bool {
+	c, policy := r.judgement.change, r.judgement.policy
+	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
+}
+
 // ChangedPrincipals returns the roles and users that the change lets in and that the old version does not
 // hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get a
 // group or a username that they had not. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
 // does not ask IAM.
 func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.judgement.change, r.judgement.policy
-	if policy.IAMMode == "" || policy.IAMMode == Off || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
+	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
 	held := holder{old: c.Old}
