@@ -92,6 +92,7 @@ type Handler struct {
 	restores  func() bool
 	replaced  func(time.Time) []*awsauth.Object
 	directory Directory
+	decoded   awsauth.Cache
 	// They hold an element for every review that waits for the directory.
 	waiting, waitingLarge chan struct{}
 }

@@ -73,7 +73,7 @@ func (h *Handler) evaluate(ctx context.Context, t *turn, r *request) (o outcome)
 	if err != nil {
 		return failed(r, err)
 	}
-	change.Replaced = h.replaced(r.time)
+	change.Replaced, change.Cache = h.replaced(r.time), &h.decoded
 	reading := validate.Read(change, h.policy())
 	return respond(r, reading.Judge(h.lookUp(ctx, t, reading)))
 }

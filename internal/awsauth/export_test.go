@@ -37,5 +37,3 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	return list, nil
 }
 
-// Concurrently runs a function beside the caller.
-func Concurrently(run func() int) (wait func() int) { return concurrently(run) }

@@ -81,7 +81,7 @@ func TestLimitOfAllSections(t *testing.T) {
 		}
 		return list
 	}
-	before, after := awsauth.ParseChange(half, full)
+	before, after := new(awsauth.Cache).ParseChange(half, full)
 	for _, test := range []struct {
 		about string
 		m     *awsauth.Map

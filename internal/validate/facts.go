@@ -32,6 +32,8 @@ type Change struct {
 	Now time.Time
 	// IAM is what IAM knows of the changed principals; see [Reading].
 	IAM IAM
+	// Cache holds sections that were decoded for earlier changes; nil for none.
+	Cache *awsauth.Cache
 	// Observed: the API server asks on the path that never refuses.
 	Observed bool
 	// Restore: the guard itself restores a version.

@@ -30,7 +30,11 @@ func Read(c Change, policy Policy) *Reading {
 		return r
 	}
 	r.decoded = j.guard(InternalError, func() {
-		before, after := awsauth.ParseChange(c.Old, next)
+		cache := c.Cache
+		if cache == nil {
+			cache = new(awsauth.Cache) // a section that stays as it was is decoded once
+		}
+		before, after := cache.ParseChange(c.Old, next)
 		r.pass.Doc, r.pass.Old, r.pass.New = after, before, next.AtWorst(after.Map)
 		j.access = diffAccess(before, after.Map, r.pass.New)
 		r.pass.Access = j.access
