@@ -39,10 +39,6 @@ const (
 	// maxRead bounds the time in which a body arrives. The API server sends it in one go: 7 MiB in
 	// 2 s are 30 Mbit/s.
 	maxRead = 2 * time.Second
-	// maxPause bounds the time in which each piece of a body arrives, so that a caller who sends nothing holds its
-	// memory for a short time only.
-	maxPause = time.Second
-	piece    = 512 << 10
 	// maxWrite bounds the time in which the caller takes the answer.
 	maxWrite = 5 * time.Second
 
@@ -189,30 +185,22 @@ var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larg
 // readBody reads the body within the limits of size and time.
 func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
-	end := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
+	deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
-	for {
-		next := time.Now().Add(maxPause) //nolint:forbidigo // as above
-		if end.Before(next) {
-			next = end
-		}
-		_ = control.SetReadDeadline(next) // fails for a test's recorder, which is no connection
-		more, err := io.ReadAll(io.LimitReader(r.Body, piece))
-		body = append(body, more...)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
-		case err != nil:
-			return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
-		case len(body) > maxBody:
-			return nil, errTooLarge
-		case len(more) < piece:
-			_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
-			return body, nil
-		}
+	_ = control.SetReadDeadline(deadline) // fails for a test's recorder, which is no connection
+	body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
+	case err != nil:
+		return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
+	case len(body) > maxBody:
+		return nil, errTooLarge
 	}
+	_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
+	return body, nil
 }
 
 // checkVersion reports what claims to be something else than a review. v1beta1 has the same

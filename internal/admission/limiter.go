@@ -63,7 +63,8 @@ func (l *limiter) acquire(ctx context.Context, address string, weight int64) (*g
 func (g *grant) forget() {
 	g.limiter.mu.Lock()
 	defer g.limiter.mu.Unlock()
-	if g.source.requests--; g.source.requests == 0 {
+	g.source.requests--
+	if g.source.requests == 0 {
 		delete(g.limiter.sources, g.address)
 	}
 }
