@@ -47,7 +47,7 @@ const (
 	// minBody is what any request costs beside its body: a goroutine and its headers.
 	minBody = 8 << 10
 	// Bytes of the requests that are read, wait or are evaluated, in all and of one source address. Small bodies have
-	// memory of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
+	// memory and places of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
 	// size, or 64 of the usual one; and for two of the largest bodies.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
@@ -145,13 +145,13 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if size < 0 { // not announced; the API server always announces it
 		size = maxBody
 	}
-	memory := h.small
+	class := h.small
 	if size > smallBody {
-		memory = h.large
+		class = h.large
 	}
 	queue, cancel := context.WithTimeout(ctx, maxQueue)
 	defer cancel()
-	held, err := wait(queue, memory, r, max(size, minBody))
+	held, err := wait(queue, class.memory, r, max(size, minBody))
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	place, err := wait(queue, h.places, r, 1)
+	place, err := wait(queue, class.places, r, 1)
 	if err != nil {
 		return nil, err
 	}

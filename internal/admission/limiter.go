@@ -93,3 +93,13 @@ func (g *grant) pause(ctx context.Context, wait func()) (err error) {
 	wait()
 	return nil
 }
+
+// class has the limits of reviews of a kind.
+type class struct {
+	memory *limiter // bytes of their bodies
+	places *limiter // those that are evaluated; a source leaves half of them to others
+}
+
+func newClass(memory, share, places int64) class {
+	return class{newLimiter(memory, share), newLimiter(places, max(1, places/2))}
+}

@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,6 +131,41 @@ var errAnswered = errors.New("the webhook has answered")
 // streamID is the number of a client's stream (RFC 9113, section 5.1.1).
 func streamID(i int) uint32 { return uint32(2*i + 1) }
 
+// largeReview is a review of an update to a mapRoles of half a mebibyte.
+var largeReview = sync.OnceValue(func() string {
+	var roles strings.Builder
+	for i := range 4000 {
+		fmt.Fprintf(&roles, `- rolearn: arn:aws:iam::111122223333:role/team-%d\n  username: team-%d\n  groups: [team, dev, ops, all, people, of, that, team]\n`, i, i)
+	}
+	return strings.TrimSuffix(strings.Replace(deletion, `"DELETE"`, `"UPDATE"`, 1), "}}") +
+		`,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},"data":{"mapRoles":"` + roles.String() + `"}}}}`
+})
+
+// largeReviews sends complete reviews, each after the answer to the one before, by HTTP/1.
+func largeReviews(f *flood, conn net.Conn) error {
+	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	answers := bufio.NewReader(c)
+	for {
+		r, err := http.NewRequest(http.MethodPost, "https://x/validate-aws-auth?timeout=30s", strings.NewReader(largeReview())) //nolint:noctx // the flood closes the connection
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if err := r.Write(c); err != nil {
+			return err
+		}
+		f.settled.Add(1)
+		response, err := http.ReadResponse(answers, r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			return err
+		}
+	}
+}
+
 // openHTTP2 makes the handshakes of TLS and HTTP/2.
 func openHTTP2(conn net.Conn) (*http2.Framer, error) {
 	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -219,6 +256,9 @@ func peakMemory(t *testing.T, pid int) int {
 // a new connection and on one that is kept, and the memory stays below the chart's limit.
 func TestFlood(t *testing.T) {
 	program := build(t)
+	if !json.Valid([]byte(largeReview())) {
+		t.Fatal("the large review is no JSON")
+	}
 	for _, tt := range []struct {
 		name                 string
 		sources, connections int
@@ -229,6 +269,8 @@ func TestFlood(t *testing.T) {
 		{"streams without a body", 1, 50, headers},
 		{"streams without a body from many sources", 40, 3, headers},
 		{"large headers", 1, 20, largeHeaders},
+		{"large reviews", 1, 32, largeReviews},
+		{"large reviews from many sources", 10, 2, largeReviews},
 		{"half bodies", 1, 50, halfBodies},
 		{"half bodies from many sources", 40, 3, halfBodies},
 	} {
