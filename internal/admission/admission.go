@@ -82,9 +82,8 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	small    *limiter       // bytes of the requests with a small body
-	large    *limiter       // bytes of the requests with a large body
-	places   *limiter       // reviews that are evaluated
+	small    class          // reviews with a small body
+	large    class          // reviews with a large body
 	refusals rate.Sometimes // throttles the log of requests that are no review
 
 	notifier  Notifier
@@ -127,9 +126,10 @@ func New(o Options) *Handler {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency()
 	}
-	h.small, h.large = newLimiter(smallMemory, smallShare), newLimiter(largeMemory, largeShare)
+	half := max(1, int64(o.Concurrency)/2)
+	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half))
+	h.large = newClass(largeMemory, largeShare, half)
 	h.refusals = rate.Sometimes{First: 10, Interval: time.Second}
-	h.places = newLimiter(int64(o.Concurrency), int64(o.Concurrency))
 	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }

@@ -41,10 +41,6 @@ const (
 	// maxRead bounds the time in which a body arrives. The API server sends it in one go: 7 MiB in
 	// 2 s are 30 Mbit/s.
 	maxRead = 2 * time.Second
-	// maxPause bounds the time in which each piece of a body arrives, so that a caller who sends nothing holds its
-	// memory for a short time only.
-	maxPause = time.Second
-	piece    = 512 << 10
 	// maxWrite bounds the time in which the caller takes the answer.
 	maxWrite = 5 * time.Second
 
@@ -53,7 +49,7 @@ const (
 	// minBody is what any request costs beside its body: a goroutine and its headers.
 	minBody = 8 << 10
 	// Bytes of the requests that are read, wait or are evaluated, in all and of one source address. Small bodies have
-	// memory of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
+	// memory and places of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
 	// size, or 64 of the usual one; and for two of the largest bodies.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
@@ -148,13 +144,13 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if size < 0 { // not announced; the API server always announces it
 		size = maxBody
 	}
-	memory := h.small
+	class := h.small
 	if size > smallBody {
-		memory = h.large
+		class = h.large
 	}
 	queue, cancel := context.WithTimeout(ctx, maxQueue)
 	defer cancel()
-	held, err := wait(queue, memory, r, max(size, minBody))
+	held, err := wait(queue, class.memory, r, max(size, minBody))
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +159,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	place, err := wait(queue, h.places, r, 1)
+	place, err := wait(queue, class.places, r, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -188,30 +184,22 @@ var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larg
 // readBody reads the body within the limits of size and time.
 func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
-	end := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
+	deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
-	for {
-		next := time.Now().Add(maxPause) //nolint:forbidigo // as above
-		if end.Before(next) {
-			next = end
-		}
-		_ = control.SetReadDeadline(next) // fails for a test's recorder, which is no connection
-		more, err := io.ReadAll(io.LimitReader(r.Body, piece))
-		body = append(body, more...)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
-		case err != nil:
-			return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
-		case len(body) > maxBody:
-			return nil, errTooLarge
-		case len(more) < piece:
-			_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
-			return body, nil
-		}
+	_ = control.SetReadDeadline(deadline) // fails for a test's recorder, which is no connection
+	body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
+	case err != nil:
+		return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
+	case len(body) > maxBody:
+		return nil, errTooLarge
 	}
+	_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
+	return body, nil
 }
 
 // checkVersion reports what claims to be something else than a review. v1beta1 has the same

@@ -63,7 +63,8 @@ func (l *limiter) acquire(ctx context.Context, address string, weight int64) (*g
 func (g *grant) forget() {
 	g.limiter.mu.Lock()
 	defer g.limiter.mu.Unlock()
-	if g.source.requests--; g.source.requests == 0 {
+	g.source.requests--
+	if g.source.requests == 0 {
 		delete(g.limiter.sources, g.address)
 	}
 }
@@ -91,4 +92,14 @@ func (g *grant) pause(ctx context.Context, wait func()) (err error) {
 	}()
 	wait()
 	return nil
+}
+
+// class has the limits of reviews of a kind.
+type class struct {
+	memory *limiter // bytes of their bodies
+	places *limiter // those that are evaluated; a source leaves half of them to others
+}
+
+func newClass(memory, share, places int64) class {
+	return class{newLimiter(memory, share), newLimiter(places, max(1, places/2))}
 }

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 // A source with its share waits for itself, and keeps no other source waiting.
@@ -146,4 +148,35 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One source leaves half of the places for small reviews, which are half of all, to others.
+func TestSourceLeavesPlacesToOthers(t *testing.T) {
+	t.Parallel()
+	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	synctest.Test(t, func(t *testing.T) {
+		evaluating := make(chan struct{})
+		var reviews atomic.Int32
+		h := admission.New(admission.Options{Concurrency: 4, Policy: func() validate.Policy {
+			if reviews.Add(1) == 1 {
+				<-evaluating
+			}
+			return validate.Policy{}
+		}})
+		done := make(chan int)
+		for range 10 {
+			go func() { done <- sendFrom(t.Context(), h, "192.0.2.1", strings.NewReader(good), 0) }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(good), 0); status != http.StatusOK || time.Since(start) != 0 {
+			t.Errorf("another source: got the status %d after %s", status, time.Since(start))
+		}
+		close(evaluating)
+		for range 10 {
+			if status := <-done; status != http.StatusOK {
+				t.Errorf("the first source: got the status %d", status)
+			}
+		}
+	})
 }

@@ -124,7 +124,8 @@ func (l *connections) remove(c *connection) {
 		return
 	}
 	delete(l.open, c)
-	if l.sources[c.source]--; l.sources[c.source] == 0 {
+	l.sources[c.source]--
+	if l.sources[c.source] == 0 {
 		delete(l.sources, c.source)
 	}
 }

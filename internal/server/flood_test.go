@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +36,7 @@ const (
 	legitimate  = 10
 	reviewEvery = 200 * time.Millisecond
 	// dialEvery bounds how many connections a flood opens in a second, as the attacker runs on the same processors.
-	dialEvery = 4 * time.Millisecond
+	dialEvery = 5 * time.Millisecond
 )
 
 // flood holds as many connections open as the webhook lets it, and opens a new one for each that the webhook closes.
@@ -83,58 +85,97 @@ func silent(*flood, net.Conn) error { return nil }
 
 // idle finishes the handshakes of TLS and HTTP/2 and asks nothing.
 func idle(_ *flood, conn net.Conn) error {
-	_, _, err := openHTTP2(conn)
+	_, err := openHTTP2(conn)
 	return err
 }
 
 // headers opens 200 streams that announce a body and never send it.
-func headers(_ *flood, conn net.Conn) error {
-	_, framer, err := openHTTP2(conn)
-	for stream := uint32(1); err == nil && stream < 400; stream += 2 {
-		err = openStream(framer, stream, 1<<10, "application/json")
-	}
-	return err
+func headers(f *flood, conn net.Conn) error {
+	return f.streams(conn, 200, 1<<10, "application/json", 0)
 }
 
 // largeHeaders opens 50 streams with headers of 60 KiB.
-func largeHeaders(_ *flood, conn net.Conn) error {
-	_, framer, err := openHTTP2(conn)
-	for stream := uint32(1); err == nil && stream < 100; stream += 2 {
-		err = openStream(framer, stream, 1<<10, "application/json;"+strings.Repeat("x", 60<<10))
-	}
-	return err
+func largeHeaders(f *flood, conn net.Conn) error {
+	return f.streams(conn, 50, 1<<10, "application/json;"+strings.Repeat("x", 60<<10), 0)
 }
 
-// halfBodies opens 200 streams that announce 7 MiB and sends as much of them as the webhook takes.
+// halfBodies opens as many streams as a connection may have, announces 7 MiB on each, and sends as much of them as a
+// client may send before the webhook asks for more.
 func halfBodies(f *flood, conn net.Conn) error {
-	c, framer, err := openHTTP2(conn)
-	for stream := uint32(1); err == nil && stream < 400; stream += 2 {
-		err = openStream(framer, stream, 7<<20, "application/json")
+	return f.streams(conn, 8, 7<<20, "application/json", 60<<10)
+}
+
+// streams opens n streams, sends a part of their bodies and waits for the first answer.
+func (f *flood) streams(conn net.Conn, n, length int, contentType string, part int) error {
+	framer, err := openHTTP2(conn)
+	for i := 0; err == nil && i < n; i++ {
+		err = openStream(framer, streamID(i), length, contentType)
+	}
+	for sent := 0; err == nil && sent < part; sent += 10 << 10 {
+		for i := 0; err == nil && i < n; i++ {
+			err = framer.WriteData(streamID(i), false, bytes.Repeat([]byte(" "), 10<<10))
+		}
 	}
 	f.settled.Add(1)
-	if err != nil {
-		return err
-	}
-	go func() { _, _ = io.Copy(io.Discard, c) }()
-	piece := bytes.Repeat([]byte(" "), 16<<10)
-	for round := 0; err == nil && round < 32; round++ {
-		for stream := uint32(1); err == nil && stream < 400; stream += 2 {
-			err = framer.WriteData(stream, false, piece)
+	for err == nil {
+		var frame http2.Frame
+		if frame, err = framer.ReadFrame(); err == nil && frame.Header().Type == http2.FrameHeaders {
+			return errAnswered
 		}
 	}
 	return err
 }
 
+var errAnswered = errors.New("the webhook has answered")
+
+// streamID is the number of a client's stream (RFC 9113, section 5.1.1).
+func streamID(i int) uint32 { return uint32(2*i + 1) }
+
+// largeReview is a review of an update to a mapRoles of half a mebibyte.
+var largeReview = sync.OnceValue(func() string {
+	var roles strings.Builder
+	for i := range 4000 {
+		fmt.Fprintf(&roles, `- rolearn: arn:aws:iam::111122223333:role/team-%d\n  username: team-%d\n  groups: [team, dev, ops, all, people, of, that, team]\n`, i, i)
+	}
+	return strings.TrimSuffix(strings.Replace(deletion, `"DELETE"`, `"UPDATE"`, 1), "}}") +
+		`,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},"data":{"mapRoles":"` + roles.String() + `"}}}}`
+})
+
+// largeReviews sends complete reviews, each after the answer to the one before, by HTTP/1.
+func largeReviews(f *flood, conn net.Conn) error {
+	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	answers := bufio.NewReader(c)
+	for {
+		r, err := http.NewRequest(http.MethodPost, "https://x/validate-aws-auth?timeout=30s", strings.NewReader(largeReview())) //nolint:noctx // the flood closes the connection
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if err := r.Write(c); err != nil {
+			return err
+		}
+		f.settled.Add(1)
+		response, err := http.ReadResponse(answers, r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			return err
+		}
+	}
+}
+
 // openHTTP2 makes the handshakes of TLS and HTTP/2.
-func openHTTP2(conn net.Conn) (*tls.Conn, *http2.Framer, error) {
+func openHTTP2(conn net.Conn) (*http2.Framer, error) {
 	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	_ = conn.SetDeadline(time.Now().Add(apiTimeout))
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
 	framer := http2.NewFramer(c, c)
-	return c, framer, errors.Join(framer.WriteSettings(), framer.WriteSettingsAck())
+	return framer, errors.Join(framer.WriteSettings(), framer.WriteSettingsAck())
 }
 
 func openStream(framer *http2.Framer, stream uint32, length int, contentType string) error {
@@ -215,18 +256,23 @@ func peakMemory(t *testing.T, pid int) int {
 // a new connection and on one that is kept, and the memory stays below the chart's limit.
 func TestFlood(t *testing.T) {
 	program := build(t)
+	if !json.Valid([]byte(largeReview())) {
+		t.Fatal("the large review is no JSON")
+	}
 	for _, tt := range []struct {
 		name                 string
 		sources, connections int
 		attack               func(*flood, net.Conn) error
 	}{
-		{"connections without a handshake", 1, 1000, silent},
-		{"idle connections", 1, 500, idle},
+		{"connections without a handshake", 1, 600, silent},
+		{"idle connections", 1, 300, idle},
 		{"streams without a body", 1, 50, headers},
-		{"streams without a body from many sources", 40, 5, headers},
+		{"streams without a body from many sources", 40, 3, headers},
 		{"large headers", 1, 20, largeHeaders},
+		{"large reviews", 1, 32, largeReviews},
+		{"large reviews from many sources", 10, 2, largeReviews},
 		{"half bodies", 1, 50, halfBodies},
-		{"half bodies from many sources", 40, 5, halfBodies},
+		{"half bodies from many sources", 40, 3, halfBodies},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, pid := startProgram(t, program)
