@@ -135,10 +135,7 @@ func (r *reviews) answers() error {
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if r.answers() == nil {
-			break
-		}
+	for r.answers() != nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -168,7 +168,7 @@ func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
 func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
 
 // DefaultBypassGroup is the bypass group of the chart.
-const DefaultBypassGroup = "awsauth-guard:bypass"
+const DefaultBypassGroup = "awsauth-guard:bypass" //nolint:gosec // a group's name is no secret
 
 func (p Policy) bypassGroup() string { return cmp.Or(p.BypassGroup, DefaultBypassGroup) }
 
