@@ -77,6 +77,9 @@ func isNode(e *awsauth.Entry) bool {
 }
 
 func (a *access) summary() (s history.Summary) {
+	if slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return a.loaded.Unknown(s) != nil }) {
+		return history.Summary{Unknown: true}
+	}
 	inForce := func(entries []awsauth.Entry) (n int) {
 		for i := range entries {
 			if e := &entries[i]; e.Dropped == "" && !e.Shadowed() {
