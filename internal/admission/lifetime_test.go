@@ -1,7 +1,9 @@
 package admission_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,9 +19,7 @@ import (
 // with adds fields to the metadata.
 func with(fields map[string]any) func(map[string]any) {
 	return func(object map[string]any) {
-		for key, value := range fields {
-			object["metadata"].(map[string]any)[key] = value
-		}
+		maps.Copy(object["metadata"].(map[string]any), fields)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestReplacedBytes(t *testing.T) {
 	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}
 	replaced, good := configMap("# Andr\ufffd\n"+admin), configMap("# André\n"+admin)
 	escaped := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", `\ufffd`))}
-	if !json.Valid(escaped.Raw) || string(escaped.Raw) == string(replaced.Raw) {
+	if !json.Valid(escaped.Raw) || bytes.Equal(escaped.Raw, replaced.Raw) {
 		t.Fatal("nothing is escaped")
 	}
 	raw := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", "\xe9"))}

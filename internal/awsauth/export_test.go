@@ -36,4 +36,3 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	visit(&root)
 	return list, nil
 }
-

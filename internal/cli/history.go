@@ -107,14 +107,15 @@ func versionTable(w io.Writer, versions []history.Version) error {
 	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tMANAGER\tVERDICT\tADMINS\tNODES\tENTRIES")
 	for i := range versions {
 		v := &versions[i]
-		verdict, entries := string(v.Verdict), strconv.Itoa(v.Summary.Entries())
-		if v.Absent {
+		verdict, s := string(v.Verdict), &v.Summary
+		admins, nodes, entries := strconv.Itoa(s.Admins), strconv.Itoa(s.Nodes), strconv.Itoa(s.Entries())
+		switch {
+		case v.Absent:
 			verdict, entries = "", "deleted"
+		case s.Unknown:
+			admins, nodes, entries = "unknown", "unknown", "unknown"
 		}
-		cells := []string{
-			strconv.Itoa(v.Number), seen(v), string(v.How), v.Manager, verdict,
-			strconv.Itoa(v.Summary.Admins), strconv.Itoa(v.Summary.Nodes), entries,
-		}
+		cells := []string{strconv.Itoa(v.Number), seen(v), string(v.How), v.Manager, verdict, admins, nodes, entries}
 		for i, cell := range cells {
 			if cells[i] = report.OneLine(cell); cells[i] == "" {
 				cells[i] = "-"

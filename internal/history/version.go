@@ -63,6 +63,8 @@ type Version struct {
 
 // Summary is what a version comes to, by what the authenticator loads from it.
 type Summary struct {
+	// Unknown: a section is past a limit of evaluation, so that the numbers are not known and are all 0.
+	Unknown bool `json:"unknown,omitempty"`
 	// Admins is how many principals get an admin group, and Nodes how many log in as nodes.
 	Admins int `json:"admins"`
 	Nodes  int `json:"nodes"`

@@ -75,20 +75,29 @@ func (r *Recorder) BuildInfo(version string) {
 	r.live.build.WithLabelValues(version, runtime.Version()).Set(1)
 }
 
-// Stored says whether aws-auth is stored, whether it has the annotation that breaks the glass, how many
-// principals are admins and how many protected ones do not get their groups.
-func (r *Recorder) Stored(present, breakGlass bool, admins, protectedMissing int) {
+// Stored says whether aws-auth is stored, and whether it has the annotation that breaks the glass.
+func (r *Recorder) Stored(present, breakGlass bool) {
 	r.live.present.WithLabelValues().Set(flag(present))
 	r.live.breakGlass.WithLabelValues().Set(flag(breakGlass))
+}
+
+// StoredAccess says how many principals are admins and how many protected ones do not get their groups.
+func (r *Recorder) StoredAccess(admins, protectedMissing int) {
 	r.live.admins.WithLabelValues().Set(float64(admins))
 	r.live.missing.WithLabelValues().Set(float64(protectedMissing))
 }
 
 // StoredUnknown says that it is not known any more what is stored.
 func (r *Recorder) StoredUnknown() {
-	for _, gauge := range []*prometheus.GaugeVec{
-		r.live.present, r.live.breakGlass, r.live.admins, r.live.missing, r.live.entries, r.live.findings,
-	} {
+	for _, gauge := range []*prometheus.GaugeVec{r.live.present, r.live.breakGlass, r.live.findings} {
+		gauge.Reset()
+	}
+	r.StoredAccessUnknown()
+}
+
+// StoredAccessUnknown says that it is not known who has access by what is stored.
+func (r *Recorder) StoredAccessUnknown() {
+	for _, gauge := range []*prometheus.GaugeVec{r.live.admins, r.live.missing, r.live.entries} {
 		gauge.Reset()
 	}
 }

@@ -14,7 +14,8 @@ import (
 // stored tells everything that is known of what is stored.
 func stored(r *metrics.Recorder) {
 	r.BuildInfo("v1")
-	r.Stored(true, false, 2, 1)
+	r.Stored(true, false)
+	r.StoredAccess(2, 1)
 	r.StoredEntries("mapRoles", 3)
 	r.StoredFindings(func(rule, severity string) int {
 		if rule == "role-path" && severity == "warn" {
@@ -84,6 +85,17 @@ func TestLive(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("changed series (-want +got):\n%s", diff)
+	}
+	r.StoredAccessUnknown()
+	for _, line := range ours(t, r) {
+		for _, name := range []string{"admins", "protected_missing", "entries"} {
+			if strings.HasPrefix(line, "awsauth_guard_live_"+name) {
+				t.Errorf("%s is still there", line)
+			}
+		}
+	}
+	if !slices.Contains(ours(t, r), "awsauth_guard_live_present 1") {
+		t.Error("whether aws-auth is stored is forgotten with the access")
 	}
 	r.StoredPrincipals(nil)
 	r.StoredUnknown()

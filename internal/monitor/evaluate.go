@@ -59,6 +59,9 @@ func newAccess(o *awsauth.Object, policy validate.Policy) accessOf {
 }
 
 func (a *accessOf) summary() (s history.Summary) {
+	if slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return a.loaded.Unknown(s) != nil }) {
+		return history.Summary{Unknown: true}
+	}
 	inForce := func(entries []awsauth.Entry) (n int) {
 		for i := range entries {
 			if e := &entries[i]; e.Dropped == "" && !e.Shadowed() {

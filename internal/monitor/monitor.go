@@ -38,8 +38,11 @@ const (
 
 // Recorder counts. Its methods are called concurrently.
 type Recorder interface {
-	Stored(present, breakGlass bool, admins, protectedMissing int)
+	Stored(present, breakGlass bool)
+	StoredAccess(admins, protectedMissing int)
 	StoredEntries(section string, n int)
+	// StoredAccessUnknown forgets who has access by what is stored.
+	StoredAccessUnknown()
 	StoredFindings(count func(rule, severity string) int)
 	StoredPrincipals(counts map[string]int)
 	// StoredUnknown forgets what is stored.
@@ -369,11 +372,16 @@ func (m *Monitor) record(changed bool) {
 
 func (m *Monitor) recordMetrics(e evaluation, changed bool) {
 	r := m.o.Recorder
-	r.Stored(m.stored != nil, hasBreakGlass(m.stored), e.summary.Admins+e.otherAdmins, e.summary.ProtectedMissing)
+	r.Stored(m.stored != nil, hasBreakGlass(m.stored))
+	r.StoredFindings(e.count)
+	if e.summary.Unknown {
+		r.StoredAccessUnknown()
+		return
+	}
+	r.StoredAccess(e.summary.Admins+e.otherAdmins, e.summary.ProtectedMissing)
 	r.StoredEntries(string(awsauth.MapRoles), e.summary.Roles)
 	r.StoredEntries(string(awsauth.MapUsers), e.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), e.summary.Accounts)
-	r.StoredFindings(e.count)
 	lost := slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(m.missing, arn) })
 	if changed && lost && m.o.Election.IsLeader() {
 		m.o.Events.Warn(kube.ProtectedPrincipalLost, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from the stored aws-auth")

@@ -128,6 +128,26 @@ func TestUnknown(t *testing.T) {
 	})
 }
 
+// TestAccessPastLimitIsUnknown: a stored text past a limit of evaluation is no loss of admins or protected principals.
+func TestAccessPastLimitIsUnknown(t *testing.T) {
+	t.Parallel()
+	expensive := strings.Repeat("%TAG ! !\n", 17) + "---\n" + admin + node
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
+		access := func() []float64 {
+			after(time.Second)
+			return []float64{r.value("admins"), r.value("missing"), r.value("mapRoles"), r.value("too-expensive/deny"), r.value("present")}
+		}
+		want(t, "before", access(), []float64{1, 0, 2, 0, 1})
+		w.write("x", roles(expensive))
+		want(t, "past a limit", access(), []float64{-1, -1, -1, 1, 1})
+		want(t, "the Event of a loss", r.event(kube.ProtectedPrincipalLost, ""), 0)
+		w.write("x", roles(node))
+		want(t, "a loss", access(), []float64{0, 1, 1, 0, 1})
+		want(t, "the Event of a loss", r.event(kube.ProtectedPrincipalLost, ""), 1)
+	})
+}
+
 // The leader says how each version came to be stored, and counts the changes that the guard would have refused.
 func TestHow(t *testing.T) {
 	t.Parallel()

@@ -3,9 +3,12 @@ package monitor_test
 // recorder is what a monitor records; a replica has a Stored of its own for the enforcement.
 type recorder struct{ *replica }
 
-func (r recorder) Stored(present, breakGlass bool, admins, protectedMissing int) {
+func (r recorder) Stored(present, breakGlass bool) {
 	r.set("present", flag(present))
 	r.set("break-glass", flag(breakGlass))
+}
+
+func (r recorder) StoredAccess(admins, protectedMissing int) {
 	r.set("admins", float64(admins))
 	r.set("missing", float64(protectedMissing))
 }
@@ -13,7 +16,9 @@ func (r recorder) Stored(present, breakGlass bool, admins, protectedMissing int)
 func (r recorder) StoredEntries(section string, n int) { r.set(section, float64(n)) }
 
 func (r recorder) StoredFindings(count func(rule, severity string) int) {
-	r.set("protected-principal/deny", float64(count("protected-principal", "deny")))
+	for _, rule := range []string{"protected-principal", "too-expensive"} {
+		r.set(rule+"/deny", float64(count(rule, "deny")))
+	}
 }
 
 func (r recorder) StoredPrincipals(counts map[string]int) {
@@ -27,8 +32,17 @@ func (r recorder) StoredPrincipals(counts map[string]int) {
 }
 
 func (r recorder) StoredUnknown() {
+	r.forget("present", "break-glass", "protected-principal/deny", "too-expensive/deny")
+	r.StoredAccessUnknown()
+}
+
+func (r recorder) StoredAccessUnknown() {
+	r.forget("admins", "missing", "mapRoles", "mapUsers", "mapAccounts")
+}
+
+func (r recorder) forget(names ...string) {
 	r.change(func() {
-		for _, name := range []string{"present", "break-glass", "admins", "missing", "mapRoles", "mapUsers", "mapAccounts", "protected-principal/deny"} {
+		for _, name := range names {
 			delete(r.gauges, name)
 		}
 	})

@@ -106,7 +106,7 @@ func TestHeldConnectionsKeepNobodyOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close()
+			t.Cleanup(func() { conn.Close() })
 			if i%2 == 0 { // half of them begin a request
 				if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n")); err != nil {
 					t.Fatal(err)

@@ -165,6 +165,6 @@ func (p Policy) adminGroups() []string { return access.OrMasters(p.AdminGroups) 
 func (p Policy) overrideGroups() []string { return access.OrMasters(p.OverrideGroups) }
 
 // DefaultBypassGroup is the bypass group of the chart.
-const DefaultBypassGroup = "awsauth-guard:bypass"
+const DefaultBypassGroup = "awsauth-guard:bypass" //nolint:gosec // a group's name is no secret
 
 func (p Policy) bypassGroup() string { return cmp.Or(p.BypassGroup, DefaultBypassGroup) }

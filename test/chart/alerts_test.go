@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,13 +27,30 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// runPromtool runs promtool, which must succeed, and returns what it says. It is built without the discoveries
-// of clouds, which take most of the time, and kept in Go's cache; go tool takes no tags.
-func runPromtool(t *testing.T, stdin io.Reader, args ...string) (said string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{
+// promtool is the command of promtool with arguments. It is built without the discoveries of clouds, which take most of the
+// time, and kept in Go's cache; go tool takes no tags.
+func promtool(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "go", append([]string{
 		"run", "-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool",
 	}, args...)...)
+}
+
+// buildPromtool puts promtool into Go's cache. Without it tests that run at once would each compile it.
+var buildPromtool = sync.OnceValue(func() error {
+	out, err := promtool(context.Background(), "--version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("promtool --version: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// runPromtool runs promtool, which must succeed, and returns what it says.
+func runPromtool(t *testing.T, stdin io.Reader, args ...string) (said string) {
+	t.Helper()
+	if err := buildPromtool(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := promtool(t.Context(), args...)
 	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -32,7 +32,8 @@ func recorded() *metrics.Recorder {
 	r.ServingTrust(at, true)
 	r.ServingCAStored(true)
 	r.ConfigInUse(1)
-	r.Stored(true, false, 1, 0)
+	r.Stored(true, false)
+	r.StoredAccess(1, 0)
 	for _, section := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
 		r.StoredEntries(section, 1)
 	}

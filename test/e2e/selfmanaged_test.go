@@ -126,6 +126,7 @@ func everything(t *testing.T) {
 // restores takes everything out of aws-auth through the bypass. The guard restores it within 15 s, unless the same edit
 // breaks the glass.
 func restores(t *testing.T) {
+	t.Helper()
 	empty := func(annotations string) {
 		kubectl(t, "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge",
 			"--patch", `{"metadata":{"annotations":`+annotations+`},"data":{"mapRoles":"[]"}}`,

@@ -7,15 +7,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// loggedIn is a user as the authenticator describes them after a login by a role. The API server adds
+// loggedIn is a user as the authenticator describes them after a login by the role Me. The API server adds
 // system:authenticated itself, and writes the keys of extra in lower case under impersonation.
-func loggedIn(role, username string, groups ...string) rest.ImpersonationConfig {
+func loggedIn(username string, groups ...string) rest.ImpersonationConfig {
 	return rest.ImpersonationConfig{
 		UserName: username,
 		Groups:   append(groups, "system:authenticated"),
 		Extra: map[string][]string{
-			"arn":          {"arn:aws:sts::111122223333:assumed-role/" + role + "/alice"},
-			"canonicalArn": {"arn:aws:iam::111122223333:role/" + role},
+			"arn":          {"arn:aws:sts::111122223333:assumed-role/Me/alice"},
+			"canonicalArn": {"arn:aws:iam::111122223333:role/Me"},
 			"sessionName":  {"alice"},
 			"accessKeyId":  {"ASIA0123456789ABCDEF"},
 		},
@@ -37,9 +37,9 @@ func TestLockoutsAreRefused(t *testing.T) {
 		start, end string // mapRoles behind the admin and the node
 		rules      string
 	}{
-		{"requester's entry lists system:authenticated", loggedIn("Me", "me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
-		{"requester's group is a template", loggedIn("Me", "me", "system:masters", "key-ASIA0123456789ABCDEF"), me("system:masters", "key-{{AccessKeyID}}"), "", "self-lockout"},
-		{"requester's new group needs an instance", loggedIn("Me", "me", "system:masters"), me("system:masters"), me("system:masters", "on-{{EC2PrivateDNSName}}"), "self-lockout"},
+		{"requester's entry lists system:authenticated", loggedIn("me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
+		{"requester's group is a template", loggedIn("me", "system:masters", "key-ASIA0123456789ABCDEF"), me("system:masters", "key-{{AccessKeyID}}"), "", "self-lockout"},
+		{"requester's new group needs an instance", loggedIn("me", "system:masters"), me("system:masters"), me("system:masters", "on-{{EC2PrivateDNSName}}"), "self-lockout"},
 		{"Fargate role gains a group that needs an instance", operator, fargate, strings.Replace(fargate, "]", `, "on-{{EC2PrivateDNSName}}"]`, 1), "node-role-removed"},
 		{"only Windows role loses the group of kube-proxy", operator, windows, strings.Replace(windows, `, "eks:kube-proxy-windows"`, "", 1), "node-role-removed"},
 		{"only Fargate role loses the group of kube-proxy", operator, fargate, strings.Replace(fargate, `, "system:node-proxier"`, "", 1), "node-role-removed"},
@@ -71,7 +71,7 @@ func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
 }
 
 func TestRequesterIsToldThatTheNextLoginDiffers(t *testing.T) {
-	c := as(t, loggedIn("Me", "me", "system:masters", "editors"))
+	c := as(t, loggedIn("me", "system:masters", "editors"))
 	mine := entry("Me", "me", "system:masters", "editors")
 	for _, end := range []string{entry("Me", "you", "system:masters", "editors"), entry("Me", "me", "system:masters")} {
 		store(t, base().with("mapRoles", admin+node+mine))

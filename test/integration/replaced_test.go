@@ -12,7 +12,7 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 	g := newGuarded(t, base().with("mapRoles", admin+node+mine), guardConfig, quick())
 	replicas := g.run(t, 2)
 	g.asked(t)
-	c := as(t, loggedIn("Me", "me", "system:masters"))
+	c := as(t, loggedIn("me", "system:masters"))
 	renamed := base().with("mapRoles", admin+node+entry("Me", "you", "system:masters")+ci)
 	wantAdmitted(t, c, update(t.Context(), c, renamed), "self-lockout")
 	for _, r := range replicas {
@@ -20,6 +20,6 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 	}
 	wantRefused(t, update(t.Context(), c, base().with("mapRoles", admin+node)), "self-lockout")
 	// Another requester whose login no version explains, such as the cluster's creator, may remove it.
-	creator := as(t, loggedIn("Me", "creator", "system:masters"))
+	creator := as(t, loggedIn("creator", "system:masters"))
 	wantAdmitted(t, creator, update(t.Context(), creator, base().with("mapRoles", admin+node)))
 }
