@@ -111,12 +111,17 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 	return used, len(used) > 0
 }
 
-// admission says how certainly the authenticator lets a caller in, given its answer for them.
+// admission says how certainly the authenticator lets a caller in, given its answer for them. A session whose
+// name is not known may be that of an EC2 instance, so that an entry for instances alone lets it in sometimes.
 func admission(answer awsauth.Resolution, caller awsauth.Caller) access.Certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return access.Always // by mapAccounts, which has no templates
 	}
-	return access.CertaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	certainty := access.CertaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	if caller.SessionUnknown && slices.ContainsFunc(answer.Matches, (*awsauth.Entry).OnlyInstances) {
+		certainty = min(certainty, access.Sometimes)
+	}
+	return certainty
 }
 
 // maxLogins bounds the logins of the stored version that a next login is compared with. There is more than
