@@ -110,14 +110,24 @@ func (p Protected) IsNode() bool { return slices.Contains(p.Groups, NodesGroup) 
 
 // Gets says how often the authenticator's answer gives the principal a group. An entry for EC2
 // instances gives a person nothing; it counts for a principal that is protected as a node. The group
-// system:authenticated stands for being able to log in.
+// system:authenticated stands for being able to log in, and there an entry that makes nodes counts, too.
 func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
-	if group == awsauth.AuthenticatedGroup && r.Mapped && len(r.Matches) == 0 {
+	login := group == awsauth.AuthenticatedGroup
+	if login && r.Mapped && len(r.Matches) == 0 {
 		return Always // by mapAccounts, which has no templates
 	}
 	return CertaintyOf(r.Matches, func(e *awsauth.Entry) bool {
-		return (p.IsNode() || !e.OnlyInstances()) && e.Gives(group)
+		return (!e.OnlyInstances() || p.IsNode() || login && IsNode(e)) && e.Gives(group)
 	})
+}
+
+// LosesSessions reports whether the principal's sessions could log in by the answer before, and by the answer after
+// those of EC2 instances alone. A principal that is protected as a node loses nothing by it.
+func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
+	admitsAll := func(r awsauth.Resolution) bool {
+		return r.Mapped && (len(r.Matches) == 0 || slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return !e.OnlyInstances() }))
+	}
+	return !p.IsNode() && after.Mapped && admitsAll(before) && !admitsAll(after)
 }
 
 // GetsAll reports whether the principal certainly gets all its groups.

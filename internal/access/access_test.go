@@ -68,6 +68,8 @@ func TestProtectedPrincipalGetsAllItsGroups(t *testing.T) {
 		{account + "role/absent", []string{"ops"}, false},
 		{account + "role/admin", []string{"system:authenticated"}, true},
 		{account + "role/instances", []string{"system:authenticated"}, false},
+		{account + "role/node", []string{"system:authenticated"}, true},
+		{account + "role/node", []string{"ops"}, false},
 		{account + "role/absent", []string{"system:authenticated"}, false},
 		{"arn:aws:iam::444455556666:user/bob", []string{"system:authenticated"}, true},
 		{"arn:aws:iam::444455556666:user/bob", []string{"ops"}, false},

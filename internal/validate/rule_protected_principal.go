@@ -21,7 +21,7 @@ entry that is removed, commented out, shadowed by a later one, moved behind ---,
 or groups are written so that they are not read gives nothing.
 
 The group system:authenticated, which every login has, stands for being able to log in at all. An account
-in mapAccounts is enough for it.
+in mapAccounts is enough for it, and for a node role an entry that makes nodes of EC2 instances.
 
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
@@ -38,7 +38,7 @@ func checkProtectedPrincipal(p *Pass) {
 		for _, group := range protected.Groups {
 			had, has := protected.Gets(before, group), protected.Gets(after, group)
 			switch {
-			case has < had:
+			case has < had, group == awsauth.AuthenticatedGroup && protected.LosesSessions(before, after):
 				lost = append(lost, group)
 			case has < access.Always:
 				missing = append(missing, group)

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -36,8 +37,11 @@ func checkSelfLockout(p *Pass) {
 		return // not logged in through the authenticator, or able to log in without aws-auth
 	}
 	stored, after := p.Old.Resolve(arn), p.New.Resolve(arn)
+	if !stored.Mapped {
+		return // logged in another way, and has no entry to lose
+	}
 	used, ok := p.entriesUsed(arn, stored)
-	if !stored.Mapped || !ok {
+	if !ok {
 		return // logged in another way: by an access entry, or as the cluster's creator
 	}
 	hint := "keep your own entry, or let another admin make this change"
@@ -61,6 +65,10 @@ func checkSelfLockout(p *Pass) {
 	}
 }
 
+// maxReplacedText limits the bytes of the replaced versions that are decoded for one change. Five versions of 300
+// entries have fewer, and decoding five of 1 MiB takes seconds.
+const maxReplacedText = 256 << 10
+
 // entriesUsed returns the entries by which the requester can have logged in, given the answer for them
 // in the stored version. It answers false where they logged in another way. A requester may be logged in by
 // an entry of a version that has been replaced since; mapAccounts has no entries.
@@ -69,7 +77,17 @@ func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsau
 	if used, ok = requester.loggedInBy(stored); ok {
 		return used, true
 	}
+	left := maxReplacedText
 	for _, replaced := range p.Change.Replaced {
+		if p.Change.Old != nil && maps.Equal(replaced.Data, p.Change.Old.Data) {
+			continue // the stored version, whose answer is known
+		}
+		for _, s := range awsauth.Sections() {
+			left -= len(replaced.Data[string(s)])
+		}
+		if left < 0 {
+			break
+		}
 		if used, ok = requester.loggedInBy(replaced.Load().Resolve(arn)); ok {
 			return used, true
 		}
@@ -93,12 +111,17 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 	return used, len(used) > 0
 }
 
-// admission says how certainly the authenticator lets a caller in, given its answer for them.
+// admission says how certainly the authenticator lets a caller in, given its answer for them. A session whose
+// name is not known may be that of an EC2 instance, so that an entry for instances alone lets it in sometimes.
 func admission(answer awsauth.Resolution, caller awsauth.Caller) access.Certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return access.Always // by mapAccounts, which has no templates
 	}
-	return access.CertaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	certainty := access.CertaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	if caller.SessionUnknown && slices.ContainsFunc(answer.Matches, (*awsauth.Entry).OnlyInstances) {
+		certainty = min(certainty, access.Sometimes)
+	}
+	return certainty
 }
 
 // maxLogins bounds the logins of the stored version that a next login is compared with. There is more than

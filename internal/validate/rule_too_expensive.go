@@ -38,7 +38,8 @@ func checkTooExpensive(p *Pass) {
 	}
 }
 
-// leaves reports whether the change leaves the text of a section as it was.
+// leaves reports whether the change leaves the text of a section as it was. A deletion leaves nothing, also
+// where an update completes it.
 func (c Change) leaves(s awsauth.Section) bool {
-	return c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
+	return c.Operation != Delete && c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
 }
