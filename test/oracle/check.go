@@ -30,6 +30,10 @@ const (
 	checkFault    = "fault"    // a faultless document is not refused
 	checkLockout  = "lockout"  // a change that locks somebody out is refused
 	checkWolf     = "wolf"     // a change that takes nothing away and has no new fault is not refused
+	checkFresh    = "fresh"    // a change with new faults is refused
+	checkClaim    = "claim"    // a change draws the finding that it must
+	checkSequence = "sequence" // a request of a sequence that locks a principal out is refused
+	checkBytes    = "bytes"    // a text that the guard does not see as it is stored is refused where that matters
 	checkManifest = "manifest" // a manifest is read as the API server reads it
 )
 
@@ -39,6 +43,7 @@ type Checker struct {
 	forms    forms
 	Stats    Stats
 	failures []Failure
+	grants   bool // the change that is checked grants a group whose members are not checked
 }
 
 // NewChecker starts an authenticator.
@@ -55,7 +60,7 @@ func (k *Checker) Close() { k.a.Close() }
 
 // Check returns the disagreements on a change.
 func (k *Checker) Check(c *generate.Change) (failures []Failure) {
-	k.failures = nil
+	k.failures, k.grants = nil, false
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			k.fail("panic", fmt.Sprint(panicked), "%s", debug.Stack())
@@ -66,6 +71,9 @@ func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 		k.Stats.add(done)
 	}
 	object, now := k.object(c), newVersion(c.New)
+	if !valid(c.New) || !valid(c.Old) {
+		k.Stats.add("changes with bytes that are not UTF-8")
+	}
 	if c.Old != nil || slices.Contains(c.Done, "edit create") {
 		k.checkChange(c, now, object)
 	} else {
@@ -86,9 +94,9 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	if c.New == nil {
 		return nil
 	}
-	live := &awsauth.Object{Data: c.New}
+	live := &awsauth.Object{Data: shown(c.New)}
 	text, ok := c.ManifestText()
-	if !ok {
+	if !ok || !valid(c.New) {
 		return live
 	}
 	k.Stats.add("shown " + c.Manifest)
@@ -106,9 +114,14 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 
 // checkDocument compares what is said of one version, which is loaded.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
+	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
+	if !valid(c.New) { // live commands and monitoring read the object as it is stored
+		k.checkResolve(now, (&awsauth.Object{Data: c.New}).Load())
+		k.checkBytes(now, object, verdict)
+		return
+	}
 	k.checkResolve(now, object.Load())
 	k.checkModel(c)
-	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
 	k.checkFindings(now, verdict)
 	if c.Model == nil {
 		return
