@@ -20,6 +20,7 @@ var (
 	kinds = flag.String("kinds", "", "write the kinds of disagreements to this file")
 	known = flag.String("known", "", "leave out the kinds of disagreements that this file lists")
 	first = flag.Bool("first", false, "stop at the first disagreement, and show nothing but its kind")
+	found = flag.Bool("as-found", false, "show the changes as they were generated, which is faster than to look for smaller ones")
 	only  = flag.Int("only", -1, "check the change of this index alone")
 )
 
@@ -37,7 +38,7 @@ func TestOracle(t *testing.T) {
 		return
 	}
 	start := time.Now()
-	report, err := oracle.Run(source, *count, runtime.GOMAXPROCS(0), oracle.Options{Known: knownKinds(t), First: *first})
+	report, err := oracle.Run(source, *count, runtime.GOMAXPROCS(0), oracle.Options{Known: knownKinds(t), First: *first, AsFound: *found || *kinds != ""})
 	if err != nil {
 		t.Fatal(err)
 	}

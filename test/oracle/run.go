@@ -141,6 +141,8 @@ type Options struct {
 	Known map[string]bool
 	// First stops at the first disagreement of another kind, and does not look for a smaller change that shows it.
 	First bool
+	// AsFound does not look for smaller changes that show the disagreements.
+	AsFound bool
 }
 
 // Kinds returns the kinds of the disagreements, sorted.
@@ -194,7 +196,7 @@ func Run(s *Source, count, workers int, options Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	if options.First {
+	if options.First || options.AsFound {
 		for _, kind := range slices.Sorted(maps.Keys(first)) {
 			report.Failures = append(report.Failures, first[kind])
 		}

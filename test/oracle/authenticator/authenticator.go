@@ -33,8 +33,11 @@ type Authenticator struct {
 	stored *Stored // worked out when it is asked for
 }
 
-// quiet silences the authenticator, which logs every object that it reads.
-var quiet = sync.OnceFunc(func() { logrus.SetOutput(io.Discard) })
+// quiet silences the authenticator, which logs every object that it reads. A level that is off is not formatted either.
+var quiet = sync.OnceFunc(func() {
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(logrus.PanicLevel)
+})
 
 // New starts a backend that has read nothing yet.
 func New() (*Authenticator, error) {
