@@ -2,6 +2,8 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -43,7 +45,8 @@ type Checker struct {
 	forms    forms
 	Stats    Stats
 	failures []Failure
-	grants   bool // the change that is checked grants a group whose members are not checked
+	cause    string // see causeOf
+	grants   bool   // the change that is checked grants a group whose members are not checked
 }
 
 // NewChecker starts an authenticator.
@@ -60,7 +63,7 @@ func (k *Checker) Close() { k.a.Close() }
 
 // Check returns the disagreements on a change.
 func (k *Checker) Check(c *generate.Change) (failures []Failure) {
-	k.failures, k.grants = nil, false
+	k.failures, k.grants, k.cause = nil, false, causeOf(c)
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			k.fail("panic", fmt.Sprint(panicked), "%s", debug.Stack())
@@ -86,7 +89,28 @@ func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 }
 
 func (k *Checker) fail(check, class, format string, args ...any) {
+	class += k.cause
 	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
+}
+
+// special are parts of what has been done to a change that tell disagreements of one kind apart.
+var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
+
+// causeOf is a word on what is special about a change, for the class of its disagreements.
+func causeOf(c *generate.Change) string {
+	for _, done := range c.Done {
+		what, name, _ := strings.Cut(done, " ")
+		if found := special.FindString(name); found != "" && what != "form" {
+			return ", with " + strings.Trim(found, "-")
+		}
+	}
+	if slices.ContainsFunc(slices.Collect(maps.Values(c.Protected)), func(groups []string) bool { return slices.Equal(groups, []string{loggedIn}) }) {
+		return ", protected to log in"
+	}
+	if c.Form != generate.FullExtra {
+		return ", extra " + c.Form
+	}
+	return ""
 }
 
 // object is the new version as the guard is shown it.

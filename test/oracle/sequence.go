@@ -28,7 +28,7 @@ type stored struct {
 
 // CheckSequence sends the requests of a sequence to the guard's handler and does what the API server does with them.
 func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
-	k.failures = nil
+	k.failures, k.cause = nil, ""
 	for _, done := range s.Done {
 		k.Stats.add(done)
 	}

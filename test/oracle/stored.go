@@ -13,7 +13,7 @@ func CheckerOf(a *authenticator.Authenticator) *Checker {
 // CheckStored compares what the guard reads from an object with what the backend has loaded: for every caller whose ARN
 // stands in the object or was given.
 func (k *Checker) CheckStored(data map[string]string, arns []string) (asked []string, failures []Failure) {
-	k.failures = nil
+	k.failures, k.cause = nil, ""
 	v := newVersion(data)
 	asked, v.arns = v.arns, append(v.arns, arns...)
 	k.checkResolve(v, (&awsauth.Object{Data: data}).Load())
