@@ -34,7 +34,7 @@ func checkSelfLockout(p *Pass) {
 	if arn == "" || p.hasAccessEntry(arn) {
 		return // not logged in through the authenticator, or able to log in without aws-auth
 	}
-	stored, after := p.Old.Resolve(arn), p.New.Resolve(arn)
+	stored, after := p.answerBefore(arn), p.New.Resolve(arn)
 	used, ok := p.entriesUsed(arn, stored)
 	if !stored.Mapped || !ok {
 		return // logged in another way: by an access entry, or as the cluster's creator
@@ -58,6 +58,23 @@ func checkSelfLockout(p *Pass) {
 	if len(p.findings) == 0 {
 		p.warnOfNextLogin(stored, after, caller)
 	}
+}
+
+// answerBefore returns the answer for the requester in the stored version. Where the stored text may hide a byte that
+// loses a section, it is the one of the two possible answers that explains the requester's login.
+func (p *Pass) answerBefore(arn string) awsauth.Resolution {
+	stored := p.Old.Resolve(arn)
+	worst := p.Change.Old.AtWorst(p.Old)
+	if worst == p.Old {
+		return stored
+	}
+	if _, ok := p.Change.Requester.loggedInBy(stored); ok {
+		return stored
+	}
+	if other := worst.Resolve(arn); other.Mapped {
+		return other
+	}
+	return stored
 }
 
 // entriesUsed returns the entries by which the requester can have logged in, given the answer for them
