@@ -166,6 +166,9 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 		got, want := m.Resolve(caller), k.a.Possible(caller)
 		k.Stats.add("callers asked")
 		switch {
+		case got.Unknown != "": // the guard does not decode the text, and says so; too-expensive refuses it
+			k.Stats.add("callers unknown")
+			continue
 		case got.CanonicalARN != want[0].Canonical || got.Mapped != want[0].Mapped:
 			k.fail(checkResolve, "mapped", "%q: %+v, the authenticator: %+v", caller, got, want)
 			return

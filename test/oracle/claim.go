@@ -91,7 +91,12 @@ func requesterClaims(c *generate.Change, before, after *access) []claim {
 // grantsBypass reports whether a caller gets a group whose members the guard does not check, and did not have it.
 // A person who may assume a role chooses the name of the session.
 func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
-	groups := append([]string{generate.Bypass}, c.OverrideGroups...)
+	groups := []string{generate.Bypass}
+	for _, group := range overrideGroups(c) {
+		if !slices.Contains(adminGroups(c), group) { // of admins admin-grant warns
+			groups = append(groups, group)
+		}
+	}
 	had := func(l login) bool { return l.hasAny(groups) }
 	may := func(group string) bool { return strings.Contains(group, "{{") || slices.Contains(groups, group) }
 	for _, caller := range after.callers {

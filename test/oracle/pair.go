@@ -30,9 +30,14 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	callers := k.forms.of(old.arns, now.arns, []string{c.Requester}, slices.Collect(maps.Keys(c.Protected)))
 	before := accessOf(k.a, c.Old, callers)
 	after := accessOf(k.a, c.New, callers) // stays loaded
+	if object != nil {                     // a request is reviewed, also where the text is read from a manifest
+		reviewed := *object
+		reviewed.Reviewed = true
+		object = &reviewed
+	}
 	change := validate.Change{Operation: operation(c), New: object, Requester: requester(c.Requester, c.Form, loginOf(c.Requester, before))}
 	if c.Old != nil {
-		change.Old = &awsauth.Object{Data: shown(c.Old)}
+		change.Old = &awsauth.Object{Data: shown(c.Old), Reviewed: true}
 	}
 	policy := validate.Policy{AdminGroups: c.AdminGroups, OverrideGroups: c.OverrideGroups}
 	for _, arn := range slices.Sorted(maps.Keys(c.Protected)) {
@@ -261,6 +266,13 @@ func placeOf(caller string) string {
 func adminGroups(c *generate.Change) []string {
 	if len(c.AdminGroups) > 0 {
 		return c.AdminGroups
+	}
+	return []string{"system:masters"}
+}
+
+func overrideGroups(c *generate.Change) []string {
+	if len(c.OverrideGroups) > 0 {
+		return c.OverrideGroups
 	}
 	return []string{"system:masters"}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -16,14 +17,29 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
 // stored is the object as the API server stores it between the requests of a sequence.
 type stored struct {
-	object  *corev1.ConfigMap // nil where there is none
-	history []*access         // of every version, the newest last
+	object   *corev1.ConfigMap // nil where there is none
+	history  []*access         // of every version, the newest last
+	replaced admission.ReplacedVersions
+}
+
+// clock is the time of every request.
+var clock = time.Unix(1_700_000_000, 0)
+
+// store stores a version, which the guard's watch then sees as it is, in protobuf.
+func (s *stored) store(object *corev1.ConfigMap, access *access) {
+	s.object, s.history = object, append(s.history, access)
+	if object == nil {
+		s.replaced.Observe(nil, clock)
+		return
+	}
+	s.replaced.Observe(&awsauth.Object{Data: object.Data}, clock)
 }
 
 // CheckSequence sends the requests of a sequence to the guard's handler and does what the API server does with them.
@@ -41,13 +57,15 @@ func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	for _, arn := range slices.Sorted(maps.Keys(s.Protected)) {
 		policy.Protected = append(policy.Protected, validate.Protected{ARN: arn, Groups: s.Protected[arn]})
 	}
-	guard := admission.New(admission.Options{Policy: func() validate.Policy { return policy }})
-	now := stored{object: &corev1.ConfigMap{
+	var now stored
+	guard := admission.New(admission.Options{
+		Policy: func() validate.Policy { return policy }, Now: func() time.Time { return clock }, Replaced: now.replaced.Recent,
+	})
+	now.store(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: "kube-system", Finalizers: s.Finalizers},
 		Data:       s.Data,
-	}}
-	now.history = append(now.history, accessOf(k.a, s.Data, callers))
+	}, accessOf(k.a, s.Data, callers))
 	for i, step := range s.Steps {
 		if now.object == nil {
 			break
@@ -78,10 +96,18 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 	if step.Requester == "" && !step.Masters {
 		user.Groups = []string{"operators", loggedIn}
 	}
+	if step.EKS {
+		user = validate.Requester{Username: "eks:node-manager", Groups: []string{loggedIn}}
+	}
 	response := guard.Review(context.Background(), request(step, now.object, user))
 	k.Stats.add("steps")
 	breaks := step.BreakGlass != "" && now.object.Annotations[validate.BreakGlassAnnotation] != step.BreakGlass && !step.Delete
 	switch {
+	case step.EKS: // EKS must always be able to write aws-auth
+		k.Stats.add("steps of EKS")
+		if !response.Allowed {
+			k.fail(checkSequence, "EKS refused", "%s: %s", name, response.Result.Message)
+		}
 	case breaks && slices.Contains(user.Groups, "system:masters"):
 		k.Stats.add("steps that break the glass")
 		if !response.Allowed {
@@ -96,8 +122,28 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 		k.checkStepLockouts(s, name, step, before, after, held, byEntry, response)
 	}
 	if response.Allowed {
-		now.object = next
-		now.history = append(now.history, after)
+		k.checkAdded(name, now.object, next, response)
+		now.store(next, after)
+	}
+}
+
+// checkAdded: an admitted request that adds a finalizer or an owner is warned of.
+func (k *Checker) checkAdded(name string, before, after *corev1.ConfigMap, response *admissionv1.AdmissionResponse) {
+	if after == nil {
+		return
+	}
+	added := map[string]bool{
+		"finalizer-added": len(after.Finalizers) > len(before.Finalizers),
+		"owner-added":     len(after.OwnerReferences) > len(before.OwnerReferences),
+	}
+	for rule, is := range added {
+		warned := slices.ContainsFunc(response.Warnings, func(w string) bool { return strings.Contains(w, rule) })
+		if is {
+			k.Stats.add("steps with " + rule)
+		}
+		if is != warned {
+			k.fail(checkSequence, rule, "%s: %q", name, response.Warnings)
+		}
 	}
 }
 
@@ -132,7 +178,7 @@ func apply(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 		if len(object.Finalizers) == 0 {
 			return nil
 		}
-		at := metav1.Unix(1_700_000_000, 0)
+		at := metav1.NewTime(clock)
 		next.DeletionTimestamp = &at
 		return next
 	}
@@ -147,7 +193,10 @@ func apply(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 func updatedObject(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 	next := object.DeepCopy()
 	next.Data, next.Finalizers = step.Data, step.Finalizers
-	next.Annotations = nil
+	next.Annotations, next.OwnerReferences = nil, nil
+	if step.Owner != "" {
+		next.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "owner", UID: types.UID(step.Owner)}}
+	}
 	if step.BreakGlass != "" {
 		next.Annotations = map[string]string{validate.BreakGlassAnnotation: step.BreakGlass}
 	}
@@ -194,7 +243,7 @@ func describe(s *generate.Sequence) string {
 
 // Plans returns the kinds of lockouts of sequences that a run must meet.
 func Plans() []string {
-	names := []string{"steps that break the glass", "steps of strangers that break the glass", "sequence lockout requester-earlier-login"}
+	names := []string{"steps of EKS", "steps with finalizer-added", "steps with owner-added", "steps that break the glass", "steps of strangers that break the glass", "sequence lockout requester-earlier-login"}
 	for _, plan := range generate.Plans() {
 		names = append(names, "sequence "+plan)
 	}

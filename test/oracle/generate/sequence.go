@@ -29,6 +29,10 @@ type Step struct {
 	// may be late. One that has an AccessEntry logs in by it.
 	Age         int
 	AccessEntry bool
+	// Owner is the UID of the owner that an update writes; empty for none.
+	Owner string
+	// EKS tells that a user of EKS itself is the sender.
+	EKS bool
 	// Masters tells whether a sender without IAM is in system:masters.
 	Masters bool
 	Name    string
@@ -39,7 +43,7 @@ const Finalizer = "example.com/cleanup"
 
 // Plans returns the kinds of sequences.
 func Plans() []string {
-	return []string{"edits", "own-entry", "finalizer", "break-glass", "stale-break-glass", "stranger-breaks-glass"}
+	return []string{"edits", "own-entry", "finalizer", "break-glass", "stale-break-glass", "stranger-breaks-glass", "owned", "eks"}
 }
 
 // NewSequence makes a sequence of three requests.
@@ -105,6 +109,18 @@ func NewSequence(r *rand.Rand) *Sequence {
 		s.Finalizers = nil
 		update(Step{Masters: r.IntN(2) == 0, Requester: by.Requester}, "remove-finalizer", maps.Clone(full))
 		s.Finalizers = []string{Finalizer}
+	case "owned": // a tool that writes a finalizer and an owner reference
+		s.Finalizers = []string{Finalizer}
+		update(outsider, "add-finalizer", s.Data)
+		outsider.Owner = "3c9ac0d1-0000-4000-8000-000000000001"
+		update(outsider, "add-owner", edited())
+		update(outsider, "edit", edited())
+		s.Finalizers = nil
+	case "eks":
+		by := Step{EKS: true}
+		update(by, "edit", edited())
+		update(by, "empty", map[string]string{"mapRoles": "[]\n"})
+		s.Steps = append(s.Steps, Step{EKS: true, Delete: true, Name: "delete"})
 	case "break-glass", "stale-break-glass", "stranger-breaks-glass":
 		by := Step{Masters: plan != "stranger-breaks-glass", BreakGlass: "the controller wrote a broken map"}
 		update(by, "break-glass", edited())
