@@ -39,8 +39,12 @@ func checkSelfLockout(p *Pass) {
 	if !stored.Mapped || !ok {
 		return // logged in another way: by an access entry, or as the cluster's creator
 	}
+	admits := func(e *awsauth.Entry) bool { return e.Admits(caller) }
+	if caller.SessionUnknown && !slices.ContainsFunc(used, (*awsauth.Entry).OnlyInstances) {
+		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be no instance
+	}
 	hint := "keep your own entry, or let another admin make this change"
-	if admission(after, caller) < admission(stored, caller) {
+	if admission(after, admits) < admission(stored, admits) {
 		_, why := p.explain(after, caller.IsInstance())
 		if !after.Mapped && p.Change.Operation != Delete {
 			hint = p.remedy(hint, stored.Source, stored.CanonicalARN)
@@ -49,7 +53,7 @@ func checkSelfLockout(p *Pass) {
 		return
 	}
 	for _, group := range p.Policy.adminGroups() {
-		gives := func(e *awsauth.Entry) bool { return e.Admits(caller) && e.GivesTo(caller, group) }
+		gives := func(e *awsauth.Entry) bool { return admits(e) && e.GivesTo(caller, group) }
 		// Where the answer was random before, it may stay so.
 		if had := min(certaintyOf(used, gives), certaintyOf(stored.Matches, gives)); certaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
@@ -109,12 +113,13 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 	return used, len(used) > 0
 }
 
-// admission says how certainly the authenticator lets a caller in, given its answer for them.
-func admission(answer awsauth.Resolution, caller awsauth.Caller) certainty {
+// admission says how certainly the authenticator lets a caller in, given its answer for them and the entries
+// that admit them.
+func admission(answer awsauth.Resolution, admits func(*awsauth.Entry) bool) certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return always // by mapAccounts, which has no templates
 	}
-	return certaintyOf(answer.Matches, func(e *awsauth.Entry) bool { return e.Admits(caller) })
+	return certaintyOf(answer.Matches, admits)
 }
 
 // maxLogins bounds the logins of the stored version that a next login is compared with. There is more than
