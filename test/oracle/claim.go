@@ -24,17 +24,28 @@ const (
 	claimRequesterGroup    = "requester-group"    // the requester's next login lacks a group
 	claimRequesterUsername = "requester-username" // the requester's next login has another username
 	claimNodeGroup         = "node-group"         // nodes lose a group that nodes of their kind need
+	claimLastOfKind        = "last-of-its-kind"   // the last nodes with a group of kube-proxy lose it
 	claimBypass            = "bypass-grant"       // a caller gets a group whose members are not checked
 )
 
 // Claimed returns the kinds of claims that a run must meet.
 func Claimed() []string {
-	return []string{claimRequesterGroup, claimRequesterUsername, claimNodeGroup, claimBypass}
+	return []string{claimRequesterGroup, claimRequesterUsername, claimNodeGroup, claimLastOfKind, claimBypass}
 }
 
 // nodeNeeds are the groups that nodes need beside system:nodes, by what binds them: eks:node-bootstrapper and
 // system:node-proxier for kube-proxy (EKS user guide, "Enable Windows support" and "Get started with Fargate").
 var nodeNeeds = []string{"system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
+
+// proxyGroups are those of nodeNeeds without which a kind of nodes has no network.
+var proxyGroups = nodeNeeds[1:]
+
+// hasNodes reports whether nodes certainly get a group.
+func (v *access) hasNodes(group string) bool {
+	return slices.ContainsFunc(v.callers, func(caller string) bool {
+		return shareOf(v.logins[caller], func(l login) bool { return l.node() && l.has(group) }) == all
+	})
+}
 
 // checkClaims compares what a change must draw with the verdict.
 func (k *Checker) checkClaims(c *generate.Change, before, after *access, verdict validate.Verdict) {
@@ -61,7 +72,11 @@ func (k *Checker) claims(c *generate.Change, before, after *access) []claim {
 		for _, group := range nodeNeeds {
 			if was[0].has(group) && !is[0].has(group) && !lost[group] {
 				lost[group] = true
-				claims = append(claims, claim{claimNodeGroup, false, func(f validate.Finding) bool { return strings.Contains(f.Message, group) }})
+				about := func(f validate.Finding) bool { return strings.Contains(f.Message, group) }
+				claims = append(claims, claim{claimNodeGroup, false, about})
+				if slices.Contains(proxyGroups, group) && !after.hasNodes(group) {
+					claims = append(claims, claim{claimLastOfKind, true, about})
+				}
 			}
 		}
 	}

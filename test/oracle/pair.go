@@ -137,6 +137,10 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 		return
 	}
 	k.Stats.add("superset refused")
+	if pastLimit(change.Old) || pastLimit(change.New) { // the guard does not know what the text means
+		k.Stats.add("superset past a limit")
+		return
+	}
 	policy.Protected = nil
 	if k.grants {
 		k.Stats.add("superset that grants the bypass group")
@@ -155,6 +159,15 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 		}
 	}
 	k.fail(checkWolf, strings.Join(verdict.Denied(), ","), "nothing is taken away and no fault is new%s", findings(verdict))
+}
+
+// pastLimit reports whether the guard does not decode a section because of what it could cost.
+func pastLimit(o *awsauth.Object) bool {
+	if o == nil {
+		return false
+	}
+	m := o.Load()
+	return slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
 }
 
 func operation(c *generate.Change) validate.Operation {

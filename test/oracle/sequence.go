@@ -218,7 +218,11 @@ func request(step generate.Step, object *corev1.ConfigMap, user validate.Request
 		}
 	}
 	if !step.Delete {
-		r.Operation, r.Object = admissionv1.Update, raw(updatedObject(step, object))
+		updated := updatedObject(step, object)
+		if step.Masters { // a client that builds the object anew leaves the time out; the API server keeps it
+			updated.DeletionTimestamp = nil
+		}
+		r.Operation, r.Object = admissionv1.Update, raw(updated)
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -57,6 +58,13 @@ func Breaks() []Break {
 		{"directive-version", func(r *rand.Rand, text string) string {
 			return "%YAML 1." + one(r, []string{"0", "1", "2", "3"}) + "\n---\n" + text
 		}},
+		{"directives-past-limit", whole(func(text string) string {
+			var b strings.Builder
+			for i := range 17 {
+				fmt.Fprintf(&b, "%%TAG !%d! x\n", i)
+			}
+			return b.String() + "---\n" + text
+		})},
 		{"directive-unknown", whole(func(text string) string { return "%FOO bar\n---\n" + text })},
 		{"tail", func(r *rand.Rand, text string) string { return text + one(r, tails) }},
 		{"comment-with-signs", whole(func(text string) string { return "# R&D *\n" + text })},

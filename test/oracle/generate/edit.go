@@ -84,7 +84,7 @@ func Edits() []Edit {
 		})},
 		{"instance-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "dns:{{EC2PrivateDNSName}}") })},
 		{"bypass-group", onEntry(func(r *rand.Rand, e *Entry) {
-			e.Groups = append(e.Groups, one(r, []string{Bypass, "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
+			e.Groups = append(e.Groups, one(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
 		})},
 		{"other-partition", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, "arn:aws:", "arn:aws-cn:", 1) })},
 		{"folded-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = foldable(r, e.ARN) })},

@@ -141,7 +141,7 @@ func (m mutant) text(root string) (string, error) {
 // build builds the oracle's test, and returns the compiler's words where it cannot.
 func build(output string, flags ...string) error {
 	var words bytes.Buffer
-	build := exec.Command("go", append(append([]string{"test", "-c", "-vet=off", "-o", output}, flags...), ".")...) //nolint:gosec // our own arguments
+	build := exec.Command("go", append(append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", output}, flags...), ".")...) //nolint:gosec // our own arguments
 	build.Stderr = &words
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("%w\n%s", err, words.String())
