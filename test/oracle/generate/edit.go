@@ -109,6 +109,10 @@ func Edits() []Edit {
 				m.Accounts = nil
 			}
 		}},
+		{"sso-key", func(r *rand.Rand, m *Model) { // an ARN that is the key under which an sso element is stored
+			m.Roles = insert(r, m.Roles, Entry{ARN: role("AWSReservedSSO_ReadOnly_*"), Username: "sso", Groups: []string{"readers"}}, true)
+			m.Roles = append(m.Roles, Entry{ARN: accountA, PermissionSet: "ReadOnly", Username: "sso", Groups: []string{"readers"}})
+		}},
 		{"broken-account", func(r *rand.Rand, m *Model) {
 			m.Accounts = append(m.Accounts, one(r, []string{"1111-2222-3333", "*", "12345678901", "arn:aws:iam::111122223333:root"}))
 		}},
