@@ -52,14 +52,14 @@ func couldGive(e *awsauth.Entry, group string) bool {
 	return ok
 }
 
-// sessionGiving returns the name of a session that makes a group of the entry this one.
+// sessionGiving returns the name of a session that the entry lets in and that makes a group of the entry this one.
 func sessionGiving(e *awsauth.Entry, group string) (session string, ok bool) {
 	arn, err := e.Principal()
 	if err != nil || !arn.IsRole() {
 		return "", false
 	}
 	for _, g := range e.Groups {
-		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok {
+		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok && e.Admits(awsauth.Caller{SessionName: session}) {
 			return session, true
 		}
 	}
