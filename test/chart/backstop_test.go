@@ -13,6 +13,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -57,9 +58,15 @@ func install(t *testing.T, values string, args ...string) {
 		if err := errors.Join(err1, err2); err != nil {
 			t.Error(err)
 		}
+		// The API server asks policies only where there is an object. Only an admitted deletion without a warning shows that
+		// this policy is gone, and that the next test can't take it for its own.
+		_, err := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system").Create(ctx, awsAuth(adminEntry+nodeEntry), metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Error(err)
+		}
 		if err := controlplane.Poll(ctx, func(ctx context.Context) error {
-			if held, err := deletion(ctx, "settler"); held {
-				return fmt.Errorf("the policy is still at work: %w", err)
+			if held, err := deletion(ctx, "settler"); held || err != nil {
+				return fmt.Errorf("the policy is still at work (%t): %w", held, err)
 			}
 			return nil
 		}); err != nil {
@@ -254,6 +261,58 @@ func TestBackstop(t *testing.T) {
 	})
 }
 
+// TestBackstopRefusesLastFinalizer: the update that removes the last finalizer of a deleted aws-auth is its deletion.
+func TestBackstopRefusesLastFinalizer(t *testing.T) {
+	install(t, "ignore")
+	finalizers := func(names ...string) func(*corev1.ConfigMap) {
+		return func(cm *corev1.ConfigMap) { cm.Finalizers = names }
+	}
+	fixture := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system")
+	t.Cleanup(func() {
+		_, err := fixture.Update(context.Background(), awsAuth(adminEntry+nodeEntry), metav1.UpdateOptions{})
+		if notFoundIsFine(err) != nil {
+			t.Error(err)
+		}
+	})
+	update := func(who *client, cm *corev1.ConfigMap) error {
+		_, err := who.CoreV1().ConfigMaps("kube-system").Update(t.Context(), cm, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	all := adminEntry + nodeEntry
+	operator, masters := as(t, "operator"), as(t, "operator", "system:masters")
+
+	store(t, awsAuth(all, finalizers("example.com/a", "example.com/b")))
+	if err := update(operator, awsAuth(all)); err != nil {
+		t.Errorf("nothing is deleted, and the finalizers are removed: %v", err)
+	}
+	if err := fixture.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		who  *client
+		cm   *corev1.ConfigMap
+		want string // what the refusal says
+	}{
+		"one of two finalizers":        {operator, awsAuth(all, finalizers("example.com/b")), ""},
+		"the last":                     {operator, awsAuth(all), "[deleted]"},
+		"the last, by admins":          {masters, awsAuth(all), "[deleted]"},
+		"the last, break-glass":        {masters, awsAuth(all, withReason("incident 4711")), ""},
+		"the last, by EKS":             {as(t, "eks:node-manager"), awsAuth(all), ""},
+		"the last, by the bypass":      {as(t, "operator", "awsauth-guard:bypass"), awsAuth(all), ""},
+		"both stay and a label is set": {operator, awsAuth(all, finalizers("example.com/a", "example.com/b"), func(cm *corev1.ConfigMap) { cm.Labels = map[string]string{"a": "b"} }), ""},
+	} {
+		err := update(tt.who, tt.cm)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.want != "" && err == nil:
+			t.Errorf("%s: admitted", name)
+		case err != nil:
+			wantSays(t, err.Error(), tt.want, "ValidatingAdmissionPolicy 'awsauth-guard-backstop'")
+		}
+	}
+}
+
 // TestBackstopBound has the largest that docs/install.md promises: the API server gives up on what costs too
 // much, and the policy then admits. An entry has about 200 characters.
 func TestBackstopBound(t *testing.T) {
@@ -391,8 +450,8 @@ func TestBackstopIsRendered(t *testing.T) {
 		want int // validations
 	}{
 		{"webhook.failurePolicy=Fail", 0},
-		{"webhook.failurePolicy=Ignore", 3}, // nobody is protected
-		{"backstop.enabled=true", 3},
+		{"webhook.failurePolicy=Ignore", 4}, // nobody is protected
+		{"backstop.enabled=true", 4},
 		{"webhook.failurePolicy=Ignore,backstop.enabled=false", 0},
 		{"backstop.enabled=true,guardConfig.rules.deleted=warn,guardConfig.rules.immutable=off", 1},
 		{"backstop.enabled=true,guardConfig.rules.deleted=false,guardConfig.rules.immutable=off,guardConfig.rules.emptied=warn,guardConfig.rules.protected-principal=off", 0},

@@ -40,6 +40,7 @@ func recorded() *metrics.Recorder {
 	r.StoredFindings(func(string, string) int { return 0 })
 	r.StoredPrincipals(map[string]int{})
 	r.Leads(true)
+	r.RestoreReady(true)
 	r.Enforced(true)
 	r.LastAdmitted(at)
 	return r

@@ -140,7 +140,7 @@ func TestEnforcedSelfManaged(t *testing.T) {
 	}
 }
 
-// alone takes the webhook of the other tests away, which would refuse what the self-test asks for, too.
+// alone takes the webhook of the other tests away, which would refuse what a replica under test asks for.
 func alone(t *testing.T) {
 	t.Helper()
 	g := &selfManaged{client: kubernetes.NewForConfigOrDie(cluster.Admin)}
