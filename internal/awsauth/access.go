@@ -15,8 +15,9 @@ type AccessChange struct {
 	// Gained and Lost are the groups that the principal gets more or less often than before,
 	// sorted. A principal that is new or gone has its groups there, if it has any.
 	Gained, Lost []string
-	// New and Gone: the principal could not log in before, or can no longer.
-	New, Gone bool
+	// New and Gone: the principal had no entry before, or has none any more. It could not log in then, or can
+	// no longer, unless ByAccount: an account in mapAccounts lets it in without an entry.
+	New, Gone, ByAccount bool
 	// InstancesOnly: the principal's callers could log in before, and now the authenticator can render the
 	// entries for EC2 instances only.
 	InstancesOnly bool
@@ -28,26 +29,36 @@ func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
 		if c, differs := compareAccess(p.ARN, p.Matches, after.MatchesOf(p.ARN)); differs {
+			c.ByAccount = c.Gone && after.allowsAccountOf(p.ARN)
 			changes = append(changes, c)
 		}
 	}
 	for _, p := range after.Principals() {
 		if len(before.MatchesOf(p.ARN)) == 0 {
 			c, _ := compareAccess(p.ARN, nil, p.Matches)
+			c.ByAccount = before.allowsAccountOf(p.ARN)
 			changes = append(changes, c)
 		}
 	}
 	for _, account := range before.AllowedAccounts() {
-		if _, ok := after.sections[MapAccounts].ids[account]; !ok {
+		if !after.allows(account) {
 			changes = append(changes, AccessChange{ARN: account, Gone: true})
 		}
 	}
 	for _, account := range after.AllowedAccounts() {
-		if _, ok := before.sections[MapAccounts].ids[account]; !ok {
+		if !before.allows(account) {
 			changes = append(changes, AccessChange{ARN: account, New: true})
 		}
 	}
 	return changes
+}
+
+// allowsAccountOf reports whether mapAccounts lets in the principals of an ARN's account.
+func (m *Map) allowsAccountOf(arn string) bool { return m.allows(AccountOf(arn)) }
+
+func (m *Map) allows(account string) bool {
+	_, ok := m.sections[MapAccounts].ids[account]
+	return ok
 }
 
 func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs bool) {
