@@ -1,6 +1,7 @@
 package awsauth
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -67,16 +68,14 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 	if len(before) == 1 && len(after) == 1 && before[0].SameAccess(after[0]) {
 		return c, false
 	}
-	var groups []string
-	for _, e := range slices.Concat(before, after) {
-		groups = append(groups, e.Groups...)
-	}
-	slices.Sort(groups)
-	for _, group := range slices.Compact(groups) {
-		switch had, has := share(before, group), share(after, group); {
-		case has > had:
+	had, has := shares(before), shares(after)
+	groups := maps.Clone(had)
+	maps.Copy(groups, has)
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		switch {
+		case has[group] > had[group]:
 			c.Gained = append(c.Gained, group)
-		case has < had:
+		case has[group] < had[group]:
 			c.Lost = append(c.Lost, group)
 		}
 	}
@@ -86,18 +85,19 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 
 func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
-// share is the part of the entries that give a group, from 0 to 1.
-func share(entries []*Entry, group string) float64 {
-	if len(entries) == 0 {
-		return 0
-	}
-	n := 0
+// shares are the parts of the entries that give each group, above 0 and up to 1.
+func shares(entries []*Entry) map[string]float64 {
+	counts := make(map[string]int)
 	for _, e := range entries {
-		if _, ok := slices.BinarySearch(e.groupSet(), group); ok {
-			n++
+		for _, group := range e.groupSet() {
+			counts[group]++
 		}
 	}
-	return float64(n) / float64(len(entries))
+	parts := make(map[string]float64, len(counts))
+	for group, n := range counts {
+		parts[group] = float64(n) / float64(len(entries))
+	}
+	return parts
 }
 
 // PrincipalKey maps the ARNs of one principal to one text: ARNs are compared without case, and a
