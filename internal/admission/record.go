@@ -132,10 +132,10 @@ func (l *accessList) attrs(key string) (attrs []slog.Attr) {
 func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	var gains, losses accessList
 	for _, c := range changes {
-		if c.New || len(c.Gained) > 0 {
+		if c.New && !c.ByAccount || len(c.Gained) > 0 {
 			gains.add(c.ARN, c.Gained)
 		}
-		if c.Gone || len(c.Lost) > 0 {
+		if c.Gone && !c.ByAccount || c.InstancesOnly || len(c.Lost) > 0 {
 			losses.add(c.ARN, c.Lost)
 		}
 	}

@@ -189,6 +189,9 @@ func loadSection(s Section, text string) section {
 		}
 	}
 	loaded.keys = newIndex(loaded.entries)
+	if err := checkAtRandom(loaded.keys); err != nil {
+		return section{text: text, lost: err}
+	}
 	loaded.text = text
 	return loaded
 }
