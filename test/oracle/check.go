@@ -168,6 +168,10 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 		switch {
 		case got.Unknown != "": // the guard does not decode the text, and says so; too-expensive refuses it
 			k.Stats.add("callers unknown")
+			if !costly(v.data) {
+				k.fail(checkResolve, "unknown", "%q: %s", caller, got.Unknown)
+				return
+			}
 			continue
 		case got.CanonicalARN != want[0].Canonical || got.Mapped != want[0].Mapped:
 			k.fail(checkResolve, "mapped", "%q: %+v, the authenticator: %+v", caller, got, want)

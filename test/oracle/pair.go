@@ -162,13 +162,33 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 	k.fail(checkWolf, strings.Join(verdict.Denied(), ","), "nothing is taken away and no fault is new%s", findings(verdict))
 }
 
+// costly reports whether the texts may be past a limit: more than 16 directives, aliases that could unfold to much, or
+// very many elements and keys. Comments cost nothing.
+func costly(data map[string]string) bool {
+	directives, tokens, aliases := 0, 0, false
+	for _, text := range data {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.HasPrefix(line, "#"):
+			case strings.HasPrefix(line, "%"):
+				directives++
+			default:
+				tokens += strings.Count(line, ",") + strings.Count(line, ":") + strings.Count(line, "-") + strings.Count(line, "[") + strings.Count(line, "{")
+			}
+		}
+		aliases = aliases || len(text) > 1<<12 && strings.Contains(text, "&") && strings.Contains(text, "*")
+	}
+	return directives > 16 || tokens > 1<<16 || aliases
+}
+
 // pastLimit reports whether the guard does not decode a section because of what it could cost.
 func pastLimit(o *awsauth.Object) bool {
 	if o == nil {
 		return false
 	}
 	m := o.Load()
-	return slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
+	return costly(o.Data) && slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
 }
 
 func operation(c *generate.Change) validate.Operation {

@@ -41,10 +41,10 @@ func (instances) StartEc2DescribeBatchProcessing(context.Context) {}
 // a TLS listener. The link is by name; a release that renames one of them does not link.
 //
 //go:linkname renderTemplates sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).renderTemplates
-func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config.IdentityMapping, identity *token.Identity) (string, []string, error)
+func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config.IdentityMapping, identity *token.Identity) (string, []string, error) //nolint:revive // the receiver comes first
 
 //go:linkname authenticateEndpoint sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).authenticateEndpoint
-func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.ResponseWriter, req *http.Request)
+func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.ResponseWriter, req *http.Request) //nolint:revive // as above
 
 // newHandler makes the handler of the webhook as server.getHandler does, with stubs of STS and of the EC2 API.
 // Its type is not exported; it is found as the type of a field.

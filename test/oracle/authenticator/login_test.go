@@ -65,7 +65,7 @@ func ask(t *testing.T, a *authenticator.Authenticator, caller string) authentica
 		t.Fatal(err)
 	}
 	recorder := httptest.NewRecorder()
-	a.Authenticate(recorder, httptest.NewRequest(http.MethodPost, "/authenticate", bytes.NewReader(body)))
+	a.Authenticate(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/authenticate", bytes.NewReader(body)))
 	var review authenticationv1beta1.TokenReview
 	if err := json.Unmarshal(recorder.Body.Bytes(), &review); err != nil {
 		t.Fatalf("%s: %v: %q", caller, err, recorder.Body)

@@ -34,7 +34,7 @@ func Watch(kubeconfig string) (*Watching, error) {
 	if !field.IsValid() {
 		return nil, fmt.Errorf("the authenticator's MapStore has no field configMap")
 	}
-	client, ok := reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Interface().(typedcorev1.ConfigMapInterface) //nolint:gosec // see set
+	client, ok := reflect.TypeAssert[typedcorev1.ConfigMapInterface](reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem()) //nolint:gosec // see set
 	if !ok {
 		return nil, fmt.Errorf("the authenticator's client is a %s now", field.Type())
 	}

@@ -44,7 +44,7 @@ const (
 	// Operators is an admin group of its own, which some policies name instead of system:masters.
 	Operators = "platform:operators"
 	// Bypass is the group whose members the API server does not send to the guard.
-	Bypass = "awsauth-guard:bypass"
+	Bypass = "awsauth-guard:bypass" //nolint:gosec // the name of a group
 	// BreakGlass is an override group of its own, which some policies name instead of system:masters.
 	BreakGlass = "platform:break-glass"
 	// authenticated is the group that kube-apiserver gives everybody who logs in; an entry may list it, too.

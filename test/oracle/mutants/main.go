@@ -7,10 +7,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,13 +29,13 @@ func main() {
 	seed := flag.Uint64("seed", 1, "of what is generated")
 	only := flag.String("only", "", "make only the mutants whose name contains this text")
 	flag.Parse()
-	survived, err := run(*root, *count, *seed, *only)
+	survived, err := run(context.Background(), os.Stdout, *root, *count, *seed, *only)
 	if err != nil {
 		fmt.Fprintln(log, "error:", err)
-		os.Exit(2)
+		os.Exit(2) //nolint:forbidigo // this is main
 	}
 	if survived > 0 {
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // as above
 	}
 }
 
@@ -42,7 +44,7 @@ type mutant struct {
 	name, file, before, after string
 }
 
-func run(root string, count int, seed uint64, only string) (survived int, err error) {
+func run(ctx context.Context, out io.Writer, root string, count int, seed uint64, only string) (survived int, err error) {
 	root, err = filepath.Abs(root)
 	if err != nil {
 		return 0, err
@@ -67,7 +69,7 @@ func run(root string, count int, seed uint64, only string) (survived int, err er
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	known := filepath.Join(dir, "known")
-	if err := baseline(dir, known, count, seed); err != nil {
+	if err := baseline(ctx, out, dir, known, count, seed); err != nil {
 		return 0, err
 	}
 	next := make(chan mutant)
@@ -78,18 +80,18 @@ func run(root string, count int, seed uint64, only string) (survived int, err er
 	for worker := range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for m := range next {
-				start := time.Now()
-				killed, how, err := m.try(root, filepath.Join(dir, fmt.Sprint(worker)), known, count, seed)
+				start := time.Now() //nolint:forbidigo // it is the clock that is asked
+				killed, how, err := m.try(ctx, root, filepath.Join(dir, fmt.Sprint(worker)), known, count, seed)
 				mu.Lock()
 				made++
 				switch {
 				case err != nil:
 					failed = append(failed, err)
 				case killed:
-					fmt.Printf("killed    %s (%s): %s\n", m.name, time.Since(start).Round(time.Second), how)
+					fmt.Fprintf(out, "killed    %s (%s): %s\n", m.name, time.Since(start).Round(time.Second), how)
 				default:
 					survived++
-					fmt.Printf("SURVIVED  %s: %s\n", m.name, m.file)
+					fmt.Fprintf(out, "SURVIVED  %s: %s\n", m.name, m.file)
 				}
 				mu.Unlock()
 			}
@@ -102,13 +104,13 @@ func run(root string, count int, seed uint64, only string) (survived int, err er
 	}
 	close(next)
 	wait.Wait()
-	fmt.Printf("%d mutants made, %d killed, %d survived\n", made, made-survived-len(failed), survived)
+	fmt.Fprintf(out, "%d mutants made, %d killed, %d survived\n", made, made-survived-len(failed), survived)
 	return survived, errors.Join(failed...)
 }
 
 // read reads mutants.txt: blocks that begin with "== NAME FILE" and hold a text, a line "=>" and its replacement.
 func read(file string) ([]mutant, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // a constant
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +141,9 @@ func (m mutant) text(root string) (string, error) {
 }
 
 // build builds the oracle's test, and returns the compiler's words where it cannot.
-func build(output string, flags ...string) error {
+func build(ctx context.Context, output string, flags ...string) error {
 	var words bytes.Buffer
-	build := exec.Command("go", append(append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", output}, flags...), ".")...) //nolint:gosec // our own arguments
+	build := exec.CommandContext(ctx, "go", append(append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", output}, flags...), ".")...) //nolint:gosec // our own arguments
 	build.Stderr = &words
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("%w\n%s", err, words.String())
@@ -150,28 +152,28 @@ func build(output string, flags ...string) error {
 }
 
 // baseline runs the oracle on the source as it is, and writes the kinds of its disagreements.
-func baseline(dir, known string, count int, seed uint64) error {
+func baseline(ctx context.Context, out io.Writer, dir, known string, count int, seed uint64) error {
 	program := filepath.Join(dir, "baseline")
-	if err := build(program); err != nil {
+	if err := build(ctx, program); err != nil {
 		return fmt.Errorf("building the oracle: %w", err)
 	}
-	start := time.Now()
-	test := exec.Command(program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-kinds="+known) //nolint:gosec // our own arguments
+	start := time.Now()                                                                                                                            //nolint:forbidigo // it is the clock that is asked
+	test := exec.CommandContext(ctx, program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-kinds="+known) //nolint:gosec // our own arguments
 	words, err := test.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return err
 	}
-	kinds, err := os.ReadFile(known) //nolint:gosec // our own file
+	kinds, err := os.ReadFile(known)
 	if err != nil {
 		return fmt.Errorf("the oracle: %w\n%s", err, words)
 	}
-	fmt.Printf("baseline  %d kinds of disagreements (%s)\n", bytes.Count(kinds, []byte("\n")), time.Since(start).Round(time.Second))
+	fmt.Fprintf(out, "baseline  %d kinds of disagreements (%s)\n", bytes.Count(kinds, []byte("\n")), time.Since(start).Round(time.Second))
 	return nil
 }
 
 // try makes a mutant and runs the oracle until it disagrees in a way that is not known.
-func (m mutant) try(root, dir, known string, count int, seed uint64) (killed bool, how string, err error) {
+func (m mutant) try(ctx context.Context, root, dir, known string, count int, seed uint64) (killed bool, how string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, "", err
 	}
@@ -187,10 +189,10 @@ func (m mutant) try(root, dir, known string, count int, seed uint64) (killed boo
 	if err := errors.Join(os.WriteFile(file, []byte(source), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return false, "", err
 	}
-	if err := build(program, "-overlay="+overlay); err != nil {
+	if err := build(ctx, program, "-overlay="+overlay); err != nil {
 		return false, "", fmt.Errorf("%s does not compile: %w", m.name, err)
 	}
-	test := exec.Command(program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-known="+known, "-first") //nolint:gosec // our own arguments
+	test := exec.CommandContext(ctx, program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-known="+known, "-first") //nolint:gosec // our own arguments
 	words, err := test.CombinedOutput()
 	if err == nil {
 		return false, "", nil
