@@ -38,18 +38,18 @@ func TestUpdateThatDeletes(t *testing.T) {
 	const full = admin + node
 	for name, tt := range map[string]struct {
 		before, after runtime.RawExtension
-		want          string // rules; none: admitted without a warning
+		want          string // rules; none: admitted without a warning; being-deleted: admitted with one
 	}{
 		"the last finalizer":                  {deleting(full, "a"), deleting(full), "deleted,last-admin,node-role-removed"},
 		"the timestamp in the old one only":   {deleting(full, "a"), configMap(full), "deleted,last-admin,node-role-removed"},
 		"and the data with it":                {deleting(full, "a"), deleting("[]"), "deleted,last-admin,node-role-removed"},
 		"two at once":                         {deleting(full, "a", "b"), deleting(full), "deleted,last-admin,node-role-removed"},
 		"of an empty one":                     {deleting("", "a"), deleting(""), ""},
-		"of an empty one that is filled then": {deleting("", "a"), deleting(full), ""},
+		"of an empty one that is filled then": {deleting("", "a"), deleting(full), "being-deleted"},
 		"no deletion":                         {configMap(full, with(map[string]any{"finalizers": []string{"a"}})), configMap(full), ""},
 	} {
 		a := review(t, validate.Policy{}, request(admissionv1.Update, tt.before, tt.after))
-		if got := a.AuditAnnotations["rules"]; got != tt.want || a.Allowed != (tt.want == "") {
+		if got := a.AuditAnnotations["rules"]; got != tt.want || a.Allowed != (tt.want == "" || tt.want == "being-deleted") {
 			t.Errorf("%s: allowed %t, rules %q, want %q", name, a.Allowed, got, tt.want)
 		}
 		if !a.Allowed && (a.Result.Code != http.StatusUnprocessableEntity || a.Result.Reason != metav1.StatusReasonInvalid || len(a.Result.Details.Causes) == 0) {
