@@ -115,7 +115,12 @@ verify-race: ## run every test of the root module under the race detector
 .PHONY: oracle
 oracle: export GOGC := 400
 oracle: ## hold COUNT generated changes against the released authenticator; another SEED makes others
-	cd test/oracle && go test -count=1 -timeout 3h -v . -args -cases=$(or $(COUNT),100000) -seed=$(or $(SEED),1)
+	$(WITH_CONTROL_PLANE) && cd test/oracle && go test -count=1 -timeout 3h -v . -args -cases=$(or $(COUNT),100000) -seed=$(or $(SEED),1) -edits=1000
+
+.PHONY: mutants
+mutants: export GOGC := 400
+mutants: ## make small mistakes in the engine, one at a time, and report which of them the oracle sees
+	cd test/oracle && go run ./mutants -cases $(or $(COUNT),12000) -seed $(or $(SEED),1)
 
 .PHONY: bench
 bench: ## measure a review beside the authenticator's own parsing

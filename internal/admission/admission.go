@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -80,15 +82,16 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	slots    chan struct{} // holds an element for every review that is judged
-	large    chan struct{} // for every large body that is read or held
-	readers  chan struct{} // for every body that is read
+	small    class          // reviews with a small body
+	large    class          // reviews with a large body
+	refusals rate.Sometimes // throttles the log of requests that are no review
 
 	notifier  Notifier
 	self      func() string
 	restores  func() bool
 	replaced  func(time.Time) []*awsauth.Object
 	directory Directory
+	decoded   awsauth.Cache
 	// They hold an element for every review that waits for the directory.
 	waiting, waitingLarge chan struct{}
 }
@@ -123,9 +126,10 @@ func New(o Options) *Handler {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency()
 	}
-	h.slots = make(chan struct{}, o.Concurrency)
-	h.large = make(chan struct{}, o.Concurrency)
-	h.readers = make(chan struct{}, maxReaders)
+	half := max(1, int64(o.Concurrency)/2)
+	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half))
+	h.large = newClass(largeMemory, largeShare, half)
+	h.refusals = rate.Sometimes{First: 10, Interval: time.Second}
 	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }

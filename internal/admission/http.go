@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -33,13 +34,25 @@ const (
 	// maxTimeout is the longest that the API server allows a webhook.
 	maxTimeout = 30 * time.Second
 
+	// maxQueue bounds how long a request waits for memory, for its body and for its place among the reviews that are
+	// evaluated. It is shorter than the API server's default timeout by the time that an evaluation and IAM take. The
+	// timeout that the caller names can only shorten it.
+	maxQueue = 5 * time.Second
 	// maxRead bounds the time in which a body arrives. The API server sends it in one go: 7 MiB in
 	// 2 s are 30 Mbit/s.
 	maxRead = 2 * time.Second
-	// smallBody is more than a review of some hundred entries before and after. maxReaders of them
-	// are read at a time, in 32 MiB.
-	smallBody  = 128 << 10
-	maxReaders = 256
+	// maxWrite bounds the time in which the caller takes the answer.
+	maxWrite = 5 * time.Second
+
+	// smallBody is more than a review of some hundred entries before and after.
+	smallBody = 128 << 10
+	// minBody is what any request costs beside its body: a goroutine and its headers.
+	minBody = 8 << 10
+	// Bytes of the requests that are read, wait or are evaluated, in all and of one source address. Small bodies have
+	// memory and places of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
+	// size, or 64 of the usual one; and for two of the largest bodies.
+	smallMemory, smallShare = 16 << 20, 512 << 10
+	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
 
 // DefaultConcurrency is how many reviews are judged at a time: two for each processor, and at most 8.
@@ -63,28 +76,28 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 
 // ServeHTTP answers one review. What is no review gets a status of 4xx and a review that refuses.
 //
-// The request's own time, which the API server sends with it, bounds how long it waits for its
-// turn and how long its body may take to arrive; a fifth is kept back for judging and for the way
-// of the answer. After that time the API server would no longer listen, and where the webhook's
-// failurePolicy is Ignore it would let the change pass.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.enforce) }
+// The request's own timeout, which the API server sends with it, bounds the whole review; a fifth is kept back for
+// the way of the answer. After that time the API server would no longer listen, and where the webhook's
+// failurePolicy is Ignore it would let the change pass. How long a request waits for others is bounded by [maxQueue]
+// too, because the caller chooses its timeout.
+//
+// A request passes three limits, each shared out by source address (see [limiter]): the memory for its body, the time
+// in which the body arrives, and its place among the reviews that are evaluated. A body that has not arrived holds no
+// place.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, false) }
 
 // Observer answers as [Handler.Observe] does, within the same bounds of memory and concurrency:
 // it is the same Handler on another path.
 func (h *Handler) Observer() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, h.observe) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, true) })
 }
 
-// judge is one of the two ways to answer a review.
-type judge func(context.Context, *turn, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
-
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	start := h.now()
-	// controller-runtime ends the context of every request when its server is told to stop; a
-	// review in flight is finished all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeoutOf(r)*4/5)
+	// The context ends when the caller gives up; then the request waits no longer.
+	ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r)*4/5)
 	defer cancel()
-	answer, err := h.answer(ctx, w, r, judge)
+	answer, err := h.answer(ctx, w, r, observed)
 	code := http.StatusOK
 	if err != nil {
 		var e *httpError
@@ -94,6 +107,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
 		code = e.code
 		answer = h.refuse(r.Context(), e, h.now().Sub(start))
 	}
+	// The limit fails for a test's recorder, which is no connection.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWrite)) //nolint:forbidigo // a deadline of a connection is in real time
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	if _, err := w.Write(answer); err != nil { //nolint:gosec // it is JSON, and said to be
@@ -101,18 +116,21 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, judge judge) {
 	}
 }
 
-// take waits for one of the slots, and returns how to give it back.
-func take(ctx context.Context, slots chan struct{}) (release func(), err error) {
-	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }, nil
-	case <-ctx.Done():
-		return func() {}, httpErrorf(http.StatusTooManyRequests, "%d requests were in work until the time for this one was over: %w", cap(slots), context.Cause(ctx))
+// wait acquires a weight for the source address of a request.
+func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (*grant, error) {
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		address = r.RemoteAddr
 	}
+	g, err := l.acquire(ctx, address, weight)
+	if err != nil {
+		return nil, httpErrorf(http.StatusTooManyRequests, "other requests were in work until the time for this one was over: %w", context.Cause(ctx))
+	}
+	return g, nil
 }
 
-// answer reads a review, waits for one of the slots and judges it.
-func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge judge) ([]byte, error) {
+// answer reads a review, waits for its place and evaluates it.
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
 	}
@@ -122,16 +140,30 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge
 	}
-	body, release, err := h.readBody(ctx, w, r)
-	defer release()
+	size := r.ContentLength
+	if size < 0 { // not announced; the API server always announces it
+		size = maxBody
+	}
+	class := h.small
+	if size > smallBody {
+		class = h.large
+	}
+	queue, cancel := context.WithTimeout(ctx, maxQueue)
+	defer cancel()
+	held, err := wait(queue, class.memory, r, max(size, minBody))
 	if err != nil {
 		return nil, err
 	}
-	done, err := take(ctx, h.slots)
-	defer done()
+	defer held.release()
+	body, err := readBody(queue, w, r)
 	if err != nil {
 		return nil, err
 	}
+	place, err := wait(queue, class.places, r, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer place.release()
 	review := admissionv1.AdmissionReview{}
 	// This is the API server's own decoder: keys are matched with their case.
 	if err := utiljson.Unmarshal(body, &review); err != nil {
@@ -143,56 +175,31 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := judge(ctx, &turn{h.slots, len(body) > smallBody}, review.Request)
+	response := h.review(ctx, &turn{place, len(body) > smallBody}, h.newRequest(review.Request, observed))
 	return encode(review.TypeMeta, response), nil
 }
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 
-// readBody reads the body within the bounds of size and time. A small one is read without waiting
-// for others, so that whoever sends slowly keeps nobody waiting; a large one needs one of the few
-// slots for such, which release gives back when the body is no longer used.
-func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
-	leave, err := take(ctx, h.readers)
-	if err != nil {
-		return nil, leave, err
-	}
-	defer leave()
+// readBody reads the body within the limits of size and time.
+func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
-	defer func() {
-		if err == nil { // what did not arrive in time must not arrive later
-			_ = control.SetReadDeadline(time.Time{})
-		}
-	}()
-	read := func(limit int64) error {
-		deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
-		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-			deadline = d
-		}
-		_ = control.SetReadDeadline(deadline) // fails for what is no connection, such as a test's recorder
-		more, err := io.ReadAll(io.LimitReader(r.Body, limit-int64(len(body))))
-		body = append(body, more...)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
-		case err != nil:
-			return httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
-		}
-		return nil
+	deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
-	if err := read(smallBody + 1); err != nil || len(body) <= smallBody {
-		return body, func() {}, err
+	_ = control.SetReadDeadline(deadline) // fails for a test's recorder, which is no connection
+	body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, httpErrorf(http.StatusRequestTimeout, "the body did not arrive in time: %w", err)
+	case err != nil:
+		return nil, httpErrorf(http.StatusBadRequest, "the body did not arrive: %w", err)
+	case len(body) > maxBody:
+		return nil, errTooLarge
 	}
-	if release, err = take(ctx, h.large); err != nil {
-		return nil, release, err
-	}
-	if err := read(maxBody + 1); err != nil {
-		return nil, release, err
-	}
-	if len(body) > maxBody {
-		return nil, release, errTooLarge
-	}
-	return body, release, nil
+	_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
+	return body, nil
 }
 
 // checkVersion reports what claims to be something else than a review. v1beta1 has the same
@@ -216,14 +223,17 @@ func timeoutOf(r *http.Request) time.Duration {
 	return min(timeout, maxTimeout)
 }
 
-// refuse counts and logs a request that came to no review, and answers it.
+// refuse counts and logs a request that came to no review, and answers it. The log has the first few, and later one a
+// second: any caller can send such requests, at any rate.
 func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
 	h.recorder.Reviewed("", outcomeError, false, took)
-	h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
-		slog.Int("code", e.code),
-		slog.String("err", textutil.Shorten(e.Error(), maxLogged)),
-		slog.Float64("duration_seconds", took.Seconds()),
-	)
+	h.refusals.Do(func() {
+		h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
+			slog.Int("code", e.code),
+			slog.String("err", textutil.Shorten(e.Error(), maxLogged)),
+			slog.Float64("duration_seconds", took.Seconds()),
+		)
+	})
 	response := errored("", e)
 	response.Result.Code = int32(e.code) //nolint:gosec // a status of HTTP
 	return encode(metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, response)

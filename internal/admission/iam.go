@@ -23,26 +23,26 @@ type Directory interface {
 // does not wait. Of those with a large body one fewer waits than can be read at a time.
 const maxWaiting = 16
 
-// turn is a review's place among those that are judged. A nil turn is none.
+// turn is a review's place among those that are evaluated. A nil turn is none.
 type turn struct {
-	slots chan struct{}
-	large bool // its body keeps one of the few places for such
+	place *grant
+	large bool // its body takes of the memory for large ones
 }
 
-// pause gives the place to others while a function waits, so that a Directory that hangs delays
-// nobody whom it has nothing to say about.
-func (t *turn) pause(wait func()) {
-	if t != nil {
-		<-t.slots
-		defer func() { t.slots <- struct{}{} }()
+// pause gives the place to others while a function waits, so that a Directory that hangs delays only reviews that
+// need it. When the context ends before the place is free again, the review goes on without: its caller has left.
+func (t *turn) pause(ctx context.Context, wait func()) {
+	if t == nil {
+		wait()
+		return
 	}
-	wait()
+	_ = t.place.pause(ctx, wait)
 }
 
-// ask looks up the principals that a change adds or gives more: in at most half of the time that is left, so
-// that the answer still arrives. EKS is not kept waiting, and the guard, which puts back what was lost, is not stopped.
-func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, policy validate.Policy, r validate.Requester) (known validate.IAM) {
-	if h.directory == nil || policy.IAMMode == "" || policy.IAMMode == validate.Off || r.IsEKS() || r.Username != "" && r.Username == h.self() {
+// lookUp asks the Directory about the principals that a change adds or gives more: in at most half of the time that is
+// left, so that the answer still arrives.
+func (h *Handler) lookUp(ctx context.Context, t *turn, reading *validate.Reading) (known validate.IAM) {
+	if h.directory == nil || !reading.AsksIAM() {
 		return validate.IAM{}
 	}
 	principals := reading.ChangedPrincipals()
@@ -66,12 +66,13 @@ func (h *Handler) ask(ctx context.Context, t *turn, reading *validate.Reading, p
 	default:
 		return h.unasked(principals, "too many reviews wait for IAM")
 	}
+	lookup := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		lookup, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	t.pause(func() { known = h.directory.Lookup(ctx, principals) })
+	t.pause(ctx, func() { known = h.directory.Lookup(lookup, principals) })
 	return known
 }
 

@@ -68,14 +68,14 @@ func TestDirectory(t *testing.T) {
 		{"off", validate.Off, validate.Missing, adds, false, true, "", nil},
 		{"nothing said is off", "", validate.Missing, adds, false, true, "", nil},
 		{"an entry goes", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
-		{"the guard puts back", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "guard" }), false, true, "", nil},
+		{"the guard restores a version", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "guard" }), false, true, "", nil},
 		{"EKS does not wait", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), eks), false, true, "", nil},
 		{"who is only observed does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := &directory{existence: tt.exists}
-			h := admission.New(admission.Options{Directory: d, Self: func() string { return "guard" }, Policy: func() validate.Policy { return validate.Policy{IAMMode: tt.mode} }})
+			h := admission.New(admission.Options{Directory: d, Self: func() string { return "guard" }, Restores: func() bool { return true }, Policy: func() validate.Policy { return validate.Policy{IAMMode: tt.mode} }})
 			answer := h.Review
 			if tt.observe {
 				answer = h.Observe

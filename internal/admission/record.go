@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	admissionv1 "k8s.io/api/admission/v1"
-
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -19,9 +17,9 @@ const maxListed = 20
 
 // record counts and logs a review. Nothing of the objects is logged but the name of one that is
 // not aws-auth, and of aws-auth who gains and loses which groups.
-func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest, o *outcome, took time.Duration) {
-	level, selfTest := slog.LevelInfo, h.isSelfTest(req)
-	if selfTest {
+func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
+	level, took := slog.LevelInfo, h.now().Sub(req.time)
+	if req.selfTest {
 		level = slog.LevelDebug
 	} else {
 		h.count(req, o, took)
@@ -38,15 +36,15 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 		slog.String("uid", string(req.UID)),
 		slog.String("operation", textutil.Shorten(string(req.Operation), maxLogged)),
 		slog.String("requester", textutil.Shorten(req.UserInfo.Username, maxLogged)),
-		slog.Bool("dry_run", isDryRun(req)),
+		slog.Bool("dry_run", req.dryRun),
 		slog.String("verdict", o.verdict),
 		slog.Any("rules", append([]string{}, o.rules...)),
 		slog.Float64("duration_seconds", took.Seconds()),
 	}
-	if selfTest {
+	if req.selfTest {
 		attrs = append(attrs, slog.Bool("self_test", true))
 	}
-	if o.observed {
+	if req.observed {
 		attrs = append(attrs, slog.Bool("observed", true))
 	}
 	if len(o.wouldDeny) > 0 {
@@ -57,7 +55,7 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 	}
 	attrs = append(attrs, accessAttrs(o.access)...)
 	if o.verdict == outcomeSkipped {
-		attrs = append(attrs, slog.String("object", textutil.Shorten(describe(req), maxLogged)))
+		attrs = append(attrs, slog.String("object", textutil.Shorten(req.String(), maxLogged)))
 	}
 	if len(o.overrides) > 0 || len(o.failures) > 0 {
 		level = slog.LevelWarn
@@ -72,8 +70,8 @@ func (h *Handler) record(ctx context.Context, req *admissionv1.AdmissionRequest,
 	h.log.LogAttrs(ctx, level, "review", attrs...)
 }
 
-func (h *Handler) count(req *admissionv1.AdmissionRequest, o *outcome, took time.Duration) {
-	operation, dryRun := string(req.Operation), isDryRun(req)
+func (h *Handler) count(req *request, o *outcome, took time.Duration) {
+	operation, dryRun := string(req.Operation), req.dryRun
 	h.recorder.Reviewed(operation, o.verdict, dryRun, took)
 	for _, rule := range o.denied {
 		h.recorder.Rejected(rule, operation, dryRun)
@@ -88,8 +86,6 @@ func (h *Handler) count(req *admissionv1.AdmissionRequest, o *outcome, took time
 		h.recorder.Panicked(f.Rule)
 	}
 }
-
-func isDryRun(req *admissionv1.AdmissionRequest) bool { return req.DryRun != nil && *req.DryRun }
 
 // accessLine is one principal in a log line.
 type accessLine struct {
@@ -136,10 +132,10 @@ func (l *accessList) attrs(key string) (attrs []slog.Attr) {
 func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	var gains, losses accessList
 	for _, c := range changes {
-		if c.New || len(c.Gained) > 0 {
+		if c.New && !c.ByAccount || len(c.Gained) > 0 {
 			gains.add(c.ARN, c.Gained)
 		}
-		if c.Gone || len(c.Lost) > 0 {
+		if c.Gone && !c.ByAccount || c.InstancesOnly || len(c.Lost) > 0 {
 			losses.add(c.ARN, c.Lost)
 		}
 	}

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ type replacedVersion struct {
 func (v *ReplacedVersions) Observe(stored *awsauth.Object, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.current != nil && !v.current.SameContent(stored) {
+	if v.current != nil && (stored == nil || !maps.Equal(v.current.Data, stored.Data)) {
 		v.replaced = slices.Insert(v.replaced, 0, replacedVersion{v.current, now})
 		v.replaced = v.replaced[:min(len(v.replaced), maxReplaced)]
 	}

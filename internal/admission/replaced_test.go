@@ -45,3 +45,24 @@ func TestReplacedVersionsAreKeptAsLongAsALoginMayLast(t *testing.T) {
 		t.Errorf("after a hundred changes %d versions are kept", n)
 	}
 }
+
+// TestReplacedVersionsIgnoreUpdatesOfMetadata: updates that leave the data as it was, as of an object that is
+// being deleted, do not displace a replaced version.
+func TestReplacedVersionsIgnoreUpdatesOfMetadata(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	object := func(text string) *awsauth.Object {
+		return &awsauth.Object{Data: map[string]string{"mapRoles": text}, Deleting: true}
+	}
+	var versions admission.ReplacedVersions
+	versions.Observe(object("a"), now)
+	for range 10 {
+		versions.Observe(object("b"), now)
+	}
+	var got []string
+	for _, o := range versions.Recent(now) {
+		got = append(got, o.Data["mapRoles"])
+	}
+	if diff := cmp.Diff([]string{"b", "a"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

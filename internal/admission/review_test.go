@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -188,7 +189,7 @@ func TestReview(t *testing.T) {
 		}
 	}
 	masters := strings.Replace(team, "dev", "system:masters", 1)
-	protect := validate.Policy{Protected: []validate.Protected{{ARN: "arn:aws:iam::111122223333:role/Admin", Groups: []string{"system:masters"}}}}
+	protect := validate.Policy{Protected: []access.Protected{{ARN: "arn:aws:iam::111122223333:role/Admin", Groups: []string{"system:masters"}}}}
 	tests := []struct {
 		name     string
 		policy   validate.Policy

@@ -34,13 +34,13 @@ func (s *shared) Reviewed(operation, verdict string, dryRun bool, took time.Dura
 	s.counts.Reviewed(operation, verdict, dryRun, took)
 }
 
-// A review for which there is no slot waits, and is refused when its own time is over; a fifth of
-// it is kept back.
+// A review for which there is no place waits, and is refused when four fifths of its own timeout are over, and after 5 s at
+// the latest: the caller chooses its timeout, and must not choose how long it waits.
 func TestWaitingForASlot(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[string]time.Duration{
-		"timeout=5s": 4 * time.Second, "timeout=0s": 8 * time.Second, "timeout=x": 8 * time.Second, "": 8 * time.Second,
-		"timeout=-1s": 8 * time.Second, "timeout=1h": 24 * time.Second,
+		"timeout=5s": 4 * time.Second, "timeout=0s": 5 * time.Second, "timeout=x": 5 * time.Second, "": 5 * time.Second,
+		"timeout=-1s": 5 * time.Second, "timeout=1h": 5 * time.Second,
 	} {
 		t.Run(timeout, func(t *testing.T) {
 			t.Parallel()

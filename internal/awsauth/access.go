@@ -1,6 +1,7 @@
 package awsauth
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,8 +16,9 @@ type AccessChange struct {
 	// Gained and Lost are the groups that the principal gets more or less often than before,
 	// sorted. A principal that is new or gone has its groups there, if it has any.
 	Gained, Lost []string
-	// New and Gone: the principal could not log in before, or can no longer.
-	New, Gone bool
+	// New and Gone: the principal had no entry before, or has none any more. It could not log in then, or can
+	// no longer, unless ByAccount: an account in mapAccounts lets it in without an entry.
+	New, Gone, ByAccount bool
 	// InstancesOnly: the principal's callers could log in before, and now the authenticator can render the
 	// entries for EC2 instances only.
 	InstancesOnly bool
@@ -28,26 +30,36 @@ func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
 		if c, differs := compareAccess(p.ARN, p.Matches, after.MatchesOf(p.ARN)); differs {
+			c.ByAccount = c.Gone && after.allowsAccountOf(p.ARN)
 			changes = append(changes, c)
 		}
 	}
 	for _, p := range after.Principals() {
 		if len(before.MatchesOf(p.ARN)) == 0 {
 			c, _ := compareAccess(p.ARN, nil, p.Matches)
+			c.ByAccount = before.allowsAccountOf(p.ARN)
 			changes = append(changes, c)
 		}
 	}
 	for _, account := range before.AllowedAccounts() {
-		if _, ok := after.sections[MapAccounts].ids[account]; !ok {
+		if !after.allows(account) {
 			changes = append(changes, AccessChange{ARN: account, Gone: true})
 		}
 	}
 	for _, account := range after.AllowedAccounts() {
-		if _, ok := before.sections[MapAccounts].ids[account]; !ok {
+		if !before.allows(account) {
 			changes = append(changes, AccessChange{ARN: account, New: true})
 		}
 	}
 	return changes
+}
+
+// allowsAccountOf reports whether mapAccounts lets in the principals of an ARN's account.
+func (m *Map) allowsAccountOf(arn string) bool { return m.allows(AccountOf(arn)) }
+
+func (m *Map) allows(account string) bool {
+	_, ok := m.sections[MapAccounts].ids[account]
+	return ok
 }
 
 func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs bool) {
@@ -56,16 +68,14 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 	if len(before) == 1 && len(after) == 1 && before[0].SameAccess(after[0]) {
 		return c, false
 	}
-	var groups []string
-	for _, e := range slices.Concat(before, after) {
-		groups = append(groups, e.Groups...)
-	}
-	slices.Sort(groups)
-	for _, group := range slices.Compact(groups) {
-		switch had, has := share(before, group), share(after, group); {
-		case has > had:
+	had, has := shares(before), shares(after)
+	groups := maps.Clone(had)
+	maps.Copy(groups, has)
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		switch {
+		case has[group] > had[group]:
 			c.Gained = append(c.Gained, group)
-		case has < had:
+		case has[group] < had[group]:
 			c.Lost = append(c.Lost, group)
 		}
 	}
@@ -75,18 +85,19 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 
 func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
-// share is the part of the entries that give a group, from 0 to 1.
-func share(entries []*Entry, group string) float64 {
-	if len(entries) == 0 {
-		return 0
-	}
-	n := 0
+// shares are the parts of the entries that give each group, above 0 and up to 1.
+func shares(entries []*Entry) map[string]float64 {
+	counts := make(map[string]int)
 	for _, e := range entries {
-		if _, ok := slices.BinarySearch(e.groupSet(), group); ok {
-			n++
+		for _, group := range e.groupSet() {
+			counts[group]++
 		}
 	}
-	return float64(n) / float64(len(entries))
+	parts := make(map[string]float64, len(counts))
+	for group, n := range counts {
+		parts[group] = float64(n) / float64(len(entries))
+	}
+	return parts
 }
 
 // PrincipalKey maps the ARNs of one principal to one text: ARNs are compared without case, and a

@@ -53,11 +53,8 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 // Parse reads the object for its rules. Like Load it never fails.
 func (o *Object) Parse() *Document { return o.ParseLoaded(o.Load()) }
 
-// ParseLoaded is Parse for an object that has been loaded already.
-func (o *Object) ParseLoaded(m *Map) *Document { return o.document(m, nil) }
-
-// document joins what is loaded from the object with its places. Trees may be missing.
-func (o *Object) document(m *Map, trees map[Section]*tree) *Document {
+// ParseLoaded is Parse for an object that has been loaded already: it joins what is loaded with its places.
+func (o *Object) ParseLoaded(m *Map) *Document {
 	d := &Document{Map: m, object: o}
 	if o == nil {
 		return d
@@ -69,7 +66,7 @@ func (o *Object) document(m *Map, trees map[Section]*tree) *Document {
 		if raw == "" {
 			continue
 		}
-		t := newText(o, s, raw, d.Map.sections[s], trees[s])
+		t := newText(o, s, raw, d.Map.sections[s])
 		d.Texts = append(d.Texts, t)
 		switch s {
 		case MapRoles:
@@ -153,20 +150,8 @@ func newTree(text string) *tree {
 	return t
 }
 
-// newTrees reads the trees of the sections, but for those that are too expensive. A tree does not
-// unfold aliases.
-func (o *Object) newTrees(expensive map[Section]error) map[Section]*tree {
-	trees := make(map[Section]*tree, 3)
-	for _, s := range Sections() {
-		if text := o.text(s); text != "" && expensive[s] == nil {
-			trees[s] = newTree(text)
-		}
-	}
-	return trees
-}
-
-// newText reads the tree where it has not been read before.
-func newText(o *Object, s Section, raw string, d section, read *tree) *Text {
+// newText joins a section with the node tree of its text.
+func newText(o *Object, s Section, raw string, d section) *Text {
 	t := &Text{Section: s, raw: raw, object: o, lines: newLineIndex(raw)}
 	if d.typ != nil {
 		t.json = d.json
@@ -180,9 +165,7 @@ func newText(o *Object, s Section, raw string, d section, read *tree) *Text {
 		t.Syntax = t.explainSyntax(d.lost)
 		return t
 	}
-	if read == nil {
-		read = newTree(raw)
-	}
+	read := newTree(raw)
 	switch err := read.err; {
 	case errors.Is(err, io.EOF): // comments only
 		return t

@@ -36,6 +36,3 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	visit(&root)
 	return list, nil
 }
-
-// Concurrently runs a function beside the caller.
-func Concurrently(run func() int) (wait func() int) { return concurrently(run) }

@@ -24,6 +24,11 @@ const maxUnfolded = 4 << 20
 // aws-auth needs none. Both readers compare each %TAG with all before it: 76,000 took 21 s.
 const maxDirectives = 16
 
+// maxAtRandom limits the entries that match one caller, of which the authenticator picks one at random: their ARNs
+// differ in case only. Two are a mistake. Rules compare each of them before a change with each after it,
+// and 4,500 took 9 s.
+const maxAtRandom = 64
+
 // errExpensive is wrapped by the loss of a section that is not decoded because of what it could cost.
 var errExpensive = errors.New("it is too expensive to evaluate")
 
@@ -89,6 +94,16 @@ func countCosts(text string) (directives, tokens int) {
 		line = line && (text[i] == ' ' || text[i] == '\t' || text[i] == 0)
 	}
 	return directives, tokens
+}
+
+// checkAtRandom refuses a section in which many entries match one caller.
+func checkAtRandom(keys index) error {
+	for _, entries := range keys {
+		if len(entries) > maxAtRandom {
+			return fmt.Errorf("%w: it has more than %d entries whose ARNs differ in case only", errExpensive, maxAtRandom)
+		}
+	}
+	return nil
 }
 
 // checkUnfolded refuses a text whose aliases unfold to too much. yaml.v2 decodes it first: it stops

@@ -35,6 +35,8 @@ func TestLimits(t *testing.T) {
 		{"aliases of a long text", entry + "- &a " + strings.Repeat("x", 10_000) + "\n" + strings.Repeat("- *a\n", 500), false},
 		{"aliases of many nodes", entry + "- &a [" + strings.Repeat("x,", 50) + "]\n" + strings.Repeat("- *a\n", 1400), false},
 		{"aliases", entry + "- &a [" + strings.Repeat("x,", 500) + "]\n" + strings.Repeat("- *a\n", 20), true},
+		{"ARNs that differ in case only", entry + inEveryCase(65), false},
+		{"a few ARNs that differ in case only", entry + inEveryCase(64), true},
 		{"an ampersand, a star, and a tail that yaml.v3 cannot scan", "# & *\n" + entry + "...\n@\n", true},
 	} {
 		m := object(test.text, "", "").Load()
@@ -44,6 +46,20 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.Lost(awsauth.MapRoles))
 		}
 	}
+}
+
+// inEveryCase returns a number of entries for one principal. A role's key has no case, but the long s is a letter s
+// to the comparison of ARNs and another letter to the key.
+func inEveryCase(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("- {rolearn: \"" + account + "role/")
+		for bit := range 7 {
+			b.WriteString([]string{"s", "\u017f"}[i>>bit&1])
+		}
+		b.WriteString("\", username: a}\n")
+	}
+	return b.String()
 }
 
 // TestUnknownAnswers: an answer is certain only where every section that is asked before it is known.
@@ -81,7 +97,7 @@ func TestLimitOfAllSections(t *testing.T) {
 		}
 		return list
 	}
-	before, after := awsauth.ParseChange(half, full)
+	before, after := new(awsauth.Cache).ParseChange(half, full)
 	for _, test := range []struct {
 		about string
 		m     *awsauth.Map

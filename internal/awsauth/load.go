@@ -105,50 +105,18 @@ type userElement struct {
 // cannot read is missing from the Map, as it is missing from the authenticator.
 func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
-// ParseChange parses an object and loads the version that it replaces. Sections with the same text
-// are decoded once. Decoding is most of a review, so that what the authenticator loads from the new
-// version is decoded at the same time as the rest: the old version, and the tree of the new one.
-func ParseChange(before, after *Object) (*Map, *Document) {
-	var trees map[Section]*tree
-	expensive, tooExpensive := before.checkLimits(), after.checkLimits()
-	same := func(s Section) bool {
-		return after.text(s) == before.text(s) && (expensive[s] == nil) == (tooExpensive[s] == nil)
-	}
-	wait := concurrently(func() map[Section]section {
-		if after != nil {
-			trees = after.newTrees(tooExpensive)
-		}
-		return before.loadSections(expensive, same)
-	})
-	m := newMap(after.loadSections(tooExpensive, nil))
-	sections := wait()
-	d := after.document(m, trees)
-	for _, s := range Sections() {
-		if before.text(s) != "" && same(s) {
-			sections[s] = d.Map.sections[s]
+// ParseChange parses an object and loads the version that it replaces. Sections that the cache holds are
+// not decoded again.
+func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
+	sections := before.loadSections(before.checkLimits(), c)
+	m := newMap(after.loadSections(after.checkLimits(), c))
+	for s, loaded := range sections {
+		// The sections before it may have used up the tokens of one of the two versions only.
+		if now, ok := m.sections[s]; ok && now.text == loaded.text && (now.lost == nil) == (loaded.lost == nil) {
+			sections[s] = now
 		}
 	}
-	return newMap(sections), d
-}
-
-// concurrently runs a function and returns one that waits for its result. A panic goes on in
-// whoever waits.
-func concurrently[T any](run func() T) (wait func() T) {
-	var result T
-	var panicked any
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { panicked = recover() }()
-		result = run()
-	}()
-	return func() T {
-		<-done
-		if panicked != nil {
-			panic(panicked)
-		}
-		return result
-	}
+	return newMap(sections), after.ParseLoaded(m)
 }
 
 // text is the text of a section, or empty if the authenticator takes it for empty.
@@ -159,15 +127,15 @@ func (o *Object) text(s Section) string {
 	return o.Data[string(s)]
 }
 
-func (o *Object) loadSections(expensive map[Section]error, skip func(Section) bool) map[Section]section {
+func (o *Object) loadSections(expensive map[Section]error, c *Cache) map[Section]section {
 	loaded := make(map[Section]section, 3)
 	for _, s := range Sections() {
 		switch text := o.text(s); {
-		case text == "" || skip != nil && skip(s):
+		case text == "":
 		case expensive[s] != nil:
 			loaded[s] = section{text: text, lost: expensive[s]}
 		default:
-			loaded[s] = loadSection(s, text)
+			loaded[s] = c.load(s, text)
 		}
 	}
 	return loaded
@@ -214,11 +182,16 @@ func loadSection(s Section, text string) section {
 		}
 	}
 	for i := range loaded.entries {
-		if e := &loaded.entries[i]; e.ARN != "" {
+		e := &loaded.entries[i]
+		e.set = groupSet(e.Groups) // a decoded section is shared by reviews, and never changes
+		if e.ARN != "" {
 			e.principal, e.notPrincipal = ParseARN(e.ARN)
 		}
 	}
 	loaded.keys = newIndex(loaded.entries)
+	if err := checkAtRandom(loaded.keys); err != nil {
+		return section{text: text, lost: err}
+	}
 	loaded.text = text
 	return loaded
 }

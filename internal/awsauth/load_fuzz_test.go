@@ -49,7 +49,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, roles, users, accounts string) {
 		o := object(roles, users, accounts)
 		m, d := o.Load(), o.Parse()
-		before, after := awsauth.ParseChange(object(roles, users, accounts), o)
+		before, after := new(awsauth.Cache).ParseChange(object(roles, users, accounts), o)
 		for name, other := range map[string]*awsauth.Map{"parsed": d.Map, "before": before, "after": after.Map} {
 			if diff := cmp.Diff(m, other, cmpopts.IgnoreUnexported(awsauth.Map{}, awsauth.Entry{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("loaded and %s (-loaded +%s):\n%s", name, name, diff)

@@ -1,7 +1,9 @@
 package awsauth_test
 
 import (
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,7 +26,7 @@ func TestParseChange(t *testing.T) {
 		"deleted":             nil,
 	} {
 		for _, versions := range [][2]*awsauth.Object{{before, after}, {after, before}} {
-			m, d := awsauth.ParseChange(versions[0], versions[1])
+			m, d := new(awsauth.Cache).ParseChange(versions[0], versions[1])
 			for _, pair := range [][2]*awsauth.Map{{m, versions[0].Load()}, {d.Map, versions[1].Load()}} {
 				got, want := pair[0], pair[1]
 				if diff := cmp.Diff(describe(want), describe(got)); diff != "" {
@@ -43,14 +45,27 @@ func describe(m *awsauth.Map) []string {
 	return list
 }
 
-func TestPanicReachesWhoeverWaits(t *testing.T) {
-	wait := awsauth.Concurrently(func() int { panic("broken") })
-	defer func() {
-		if got := recover(); got != "broken" {
-			t.Errorf("recovered %v", got)
-		}
-	}()
-	wait()
+func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
+	var cache awsauth.Cache
+	version := func(i int) *awsauth.Object {
+		return object(fmt.Sprintf(`[{rolearn: "%srole/r%d", username: r, groups: [b, a, b]}]`, account, i%13), fmt.Sprintf(`[{userarn: "%suser/u%d", username: u}]`, account, i%3), "")
+	}
+	var running sync.WaitGroup
+	for range 4 { // requests share a cache
+		running.Go(func() {
+			for i := range 200 {
+				before, after := cache.ParseChange(version(i), version(i+1))
+				alone, _ := new(awsauth.Cache).ParseChange(version(i), version(i+1))
+				if diff := cmp.Diff(describe(alone), describe(before)); diff != "" {
+					t.Errorf("old version %d (-alone +cached):\n%s", i, diff)
+				}
+				if changes := awsauth.DiffAccess(before, after.Map); i%13 == 12 && len(changes) == 0 {
+					t.Errorf("version %d: no principal changes", i)
+				}
+			}
+		})
+	}
+	running.Wait()
 }
 
 // TestAccountsUpToTheOneThatFails: the authenticator keeps the elements of mapAccounts that yaml.v2 has decoded when it

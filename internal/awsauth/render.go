@@ -144,7 +144,7 @@ func (e *Entry) GivesLogin(c Caller, username string, groups []string) bool {
 
 // withoutAuthenticated returns the groups as a sorted set without system:authenticated.
 func withoutAuthenticated(groups []string) []string {
-	return slices.DeleteFunc(groupSet(groups), func(g string) bool { return g == AuthenticatedGroup })
+	return slices.DeleteFunc(slices.Clone(groupSet(groups)), func(g string) bool { return g == AuthenticatedGroup })
 }
 
 // unknownTemplates split a rendered template at the templates whose value is not known.

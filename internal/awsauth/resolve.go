@@ -129,18 +129,22 @@ func (e *Entry) SameAccess(other *Entry) bool {
 		(slices.Equal(e.Groups, other.Groups) || slices.Equal(e.groupSet(), other.groupSet()))
 }
 
-// groupSet returns the groups sorted, each once. They are sorted when they are first asked for: one
-// entry may be compared with thousands.
+// groupSet returns the groups sorted, each once. Those of a decoded entry are known.
 func (e *Entry) groupSet() []string {
 	if e.set == nil {
-		e.set = groupSet(e.Groups)
+		return groupSet(e.Groups)
 	}
 	return e.set
 }
 
-// groupSet returns the groups sorted, each once; the input stays as it is.
+// groupSet returns the groups sorted, each once. The result may be the input, which stays as it is.
 func groupSet(groups []string) []string {
-	return slices.Compact(slices.Sorted(slices.Values(groups)))
+	for i := 1; i < len(groups); i++ {
+		if groups[i-1] >= groups[i] {
+			return slices.Compact(slices.Sorted(slices.Values(groups)))
+		}
+	}
+	return groups
 }
 
 // Shadowed reports whether an entry that is loaded is never asked, because another one of its

@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -154,7 +155,7 @@ func (c *Config) setDefaults() {
 		c.Mode = validate.Enforce
 	}
 	if c.AdminGroups == nil {
-		c.AdminGroups = []string{validate.Masters}
+		c.AdminGroups = []string{access.Masters}
 	}
 	if c.IAM.Mode == "" {
 		c.IAM.Mode = validate.Off
@@ -165,7 +166,7 @@ func (c *Config) setDefaults() {
 	c.History.Versions = cmp.Or(c.History.Versions, defaultVersions)
 	c.Restore.MaxPerHour = cmp.Or(c.Restore.MaxPerHour, defaultMaxPerHour)
 	if c.Overrides.Groups == nil {
-		c.Overrides.Groups = []string{validate.Masters}
+		c.Overrides.Groups = []string{access.Masters}
 	}
 }
 
@@ -211,7 +212,7 @@ func (c *Config) Policy() validate.Policy {
 		IAMMode:        c.IAM.Mode,
 	}
 	for _, principal := range c.Protected {
-		p.Protected = append(p.Protected, validate.Protected{ARN: principal.ARN, Groups: principal.Groups})
+		p.Protected = append(p.Protected, access.Protected{ARN: principal.ARN, Groups: principal.Groups})
 	}
 	return p
 }

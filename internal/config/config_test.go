@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -151,7 +152,7 @@ iam: {mode: deny}
 	want := validate.Policy{
 		Mode:           validate.WarnMode,
 		Rules:          map[string]validate.Severity{"role-path": validate.Off},
-		Protected:      []validate.Protected{{ARN: "arn:aws:iam::111122223333:role/a", Groups: []string{"b"}}},
+		Protected:      []access.Protected{{ARN: "arn:aws:iam::111122223333:role/a", Groups: []string{"b"}}},
 		AdminGroups:    []string{"system:masters"},
 		AccessEntries:  []string{"arn:aws:iam::111122223333:role/c"},
 		OverrideGroups: []string{"breakers"},

@@ -3,8 +3,8 @@ package monitor
 import (
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -24,8 +24,8 @@ type evaluation struct {
 // evaluate evaluates a version by itself, as in mode enforce. Nil is that there is no object, which has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
-	access := accessOf(o, policy)
-	e := evaluation{summary: access.summary(), otherAdmins: access.otherAdmins(), missing: access.missing(), verdict: validate.Allow}
+	effective := newAccess(o, policy)
+	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), verdict: validate.Allow}
 	if o == nil {
 		return e
 	}
@@ -44,39 +44,21 @@ func (e *evaluation) count(rule, severity string) (n int) {
 	return n
 }
 
-// access is the effective access of a version.
-type access struct {
+// accessOf is the effective access of a version.
+type accessOf struct {
 	loaded  *awsauth.Map
 	policy  validate.Policy
-	entries map[string]bool // principals with a declared access entry
+	entries access.Entries // principals with a declared access entry
 }
 
-func accessOf(o *awsauth.Object, policy validate.Policy) access {
+func newAccess(o *awsauth.Object, policy validate.Policy) accessOf {
 	if o == nil {
 		o = new(awsauth.Object)
 	}
-	a := access{loaded: o.Load(), policy: policy, entries: make(map[string]bool, len(policy.AccessEntries))}
-	if len(policy.AdminGroups) == 0 {
-		a.policy.AdminGroups = []string{"system:masters"}
-	}
-	for _, arn := range policy.AccessEntries {
-		a.entries[awsauth.PrincipalKey(arn)] = true
-	}
-	return a
+	return accessOf{o.Load(), policy, access.NewEntries(policy.AccessEntries)}
 }
 
-// isAdmin reports whether an entry lets a person in with an admin group; see package validate.
-func (a *access) isAdmin(e *awsauth.Entry) bool {
-	return !e.OnlyInstances() && slices.ContainsFunc(a.policy.AdminGroups, e.Gives)
-}
-
-// isNode reports whether an entry makes nodes; see package validate.
-func isNode(e *awsauth.Entry) bool {
-	name, ok := strings.CutPrefix(e.Username, "system:node:")
-	return ok && name != "" && slices.Contains(e.Groups, "system:nodes") && !awsauth.HasUnknownTemplate(name)
-}
-
-func (a *access) summary() (s history.Summary) {
+func (a *accessOf) summary() (s history.Summary) {
 	if slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return a.loaded.Unknown(s) != nil }) {
 		return history.Summary{Unknown: true}
 	}
@@ -89,47 +71,28 @@ func (a *access) summary() (s history.Summary) {
 		return n
 	}
 	s.Roles, s.Users, s.Accounts = inForce(a.loaded.Roles), inForce(a.loaded.Users), len(a.loaded.AllowedAccounts())
-	for _, p := range a.loaded.Principals() {
-		if slices.ContainsFunc(p.Matches, a.isAdmin) {
-			s.Admins++
-		}
-		if slices.ContainsFunc(p.Matches, isNode) {
-			s.Nodes++
-		}
-	}
-	s.ProtectedMissing = len(a.missing())
+	admins, _ := access.Admins(a.loaded.Principals(), a.policy.AdminGroups)
+	s.Admins, s.Nodes, s.ProtectedMissing = len(admins), len(access.Nodes(a.loaded)), len(a.missing())
 	return s
 }
 
 // missing are the protected principals that do not certainly get all their groups.
-func (a *access) missing() (arns []string) {
-	for i := range a.policy.Protected {
-		if p := &a.policy.Protected[i]; a.misses(p) {
+func (a *accessOf) missing() (arns []string) {
+	for _, p := range a.policy.Protected {
+		if !a.entries.Has(p.ARN) && !p.GetsAll(a.loaded) {
 			arns = append(arns, p.ARN)
 		}
 	}
 	return arns
 }
 
-// misses reports whether a protected principal does not certainly get all its groups.
-func (a *access) misses(p *validate.Protected) bool {
-	if a.declares(p.ARN) {
-		return false
-	}
-	node := slices.Contains(p.Groups, "system:nodes")
-	matches := a.loaded.Resolve(p.ARN).Matches
-	return len(matches) == 0 || slices.ContainsFunc(matches, func(e *awsauth.Entry) bool {
-		return !node && e.OnlyInstances() || slices.ContainsFunc(p.Groups, func(g string) bool { return !e.Gives(g) })
-	})
-}
-
 // otherAdmins counts the access entries that aws-auth does not count as admins and that are not known as
-// nodes': what an access entry gives is not known, and who declares it takes its principal for present.
-func (a *access) otherAdmins() int {
+// nodes': the guard does not know what an access entry gives, and an operator who declares one takes its principal for
+// present.
+func (a *accessOf) otherAdmins() int {
 	other := maps.Clone(a.entries)
-	for i := range a.policy.Protected {
-		p := &a.policy.Protected[i]
-		if !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(a.policy.AdminGroups, g) }) {
+	for _, p := range a.policy.Protected {
+		if !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(access.OrMasters(a.policy.AdminGroups), g) }) {
 			delete(other, awsauth.PrincipalKey(p.ARN))
 		}
 	}
@@ -138,6 +101,3 @@ func (a *access) otherAdmins() int {
 	}
 	return len(other)
 }
-
-// declares reports whether a principal has a declared access entry, and so gets in whatever the content.
-func (a *access) declares(arn string) bool { return a.entries[awsauth.PrincipalKey(arn)] }

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -59,7 +60,7 @@ func TestProtectedPrincipalLost(t *testing.T) {
 	run(t, roles(admin+node), func(w *world) {
 		r := w.start(func(r *replica, _ *monitor.Options) {
 			r.settings.Enabled = false
-			r.policy.Protected = append(r.policy.Protected, validate.Protected{ARN: iamPrefix + "role/CI", Groups: []string{"deployers"}})
+			r.policy.Protected = append(r.policy.Protected, access.Protected{ARN: iamPrefix + "role/CI", Groups: []string{"deployers"}})
 		})
 		lost := func() int { after(time.Second); return r.event(kube.ProtectedPrincipalLost, "") }
 		want(t, "at first", lost(), 0)

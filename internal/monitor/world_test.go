@@ -20,6 +20,7 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
@@ -286,7 +287,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	r := &replica{
 		world: w, leads: !slices.ContainsFunc(w.replicas, func(r *replica) bool { return r.leads }),
 		gauges: make(map[string]float64), counters: make(map[string]int),
-		policy:   validate.Policy{Mode: validate.Enforce, Protected: []validate.Protected{{ARN: adminARN, Groups: []string{"system:masters"}}}},
+		policy:   validate.Policy{Mode: validate.Enforce, Protected: []access.Protected{{ARN: adminARN, Groups: []string{"system:masters"}}}},
 		settings: restore.Settings{Enabled: true, MaxPerHour: 3}, kept: 10,
 	}
 	log := slog.New(slog.NewTextHandler(&r.logged, nil))

@@ -42,6 +42,9 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	}
 	fmt.Fprintf(b, "%s %s\n", signs[changeOf(c)], OneLine(c.ARN))
 	usernames := func(entries []*awsauth.Entry) string {
+		if len(entries) == 0 { // mapAccounts lets it in
+			return OneLine(c.ARN)
+		}
 		return alternatives(entries, func(e *awsauth.Entry) string { return e.Username })
 	}
 	groups := func(entries []*awsauth.Entry) string {
@@ -69,9 +72,9 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
 	before, after := value(c.Before), value(c.After)
 	switch {
-	case c.New, !c.Gone && before == after:
+	case changeOf(c) == gained, before == after:
 		return after
-	case c.Gone:
+	case changeOf(c) == lost:
 		return before
 	}
 	return before + " → " + after
@@ -79,6 +82,9 @@ func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) st
 
 // alternatives writes the values of entries of which the authenticator picks one at random.
 func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
+	if len(entries) == 0 {
+		return "none"
+	}
 	var list []string
 	for _, e := range entries {
 		text := OneLine(value(e))
@@ -101,9 +107,9 @@ func groupsOf(e *awsauth.Entry) []string {
 
 func changeOf(c awsauth.AccessChange) string {
 	switch {
-	case c.New:
+	case c.New && !c.ByAccount:
 		return gained
-	case c.Gone:
+	case c.Gone && !c.ByAccount:
 		return lost
 	}
 	return changed
@@ -113,7 +119,8 @@ func changeOf(c awsauth.AccessChange) string {
 func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
 
 // jsonAccess is one principal's change. Before and after have several elements where the
-// authenticator picks one at random, and none where the principal cannot log in and for accounts.
+// authenticator picks one at random, and none where the principal cannot log in and for accounts. A principal that
+// logs in by its account alone has its ARN as username.
 type jsonAccess struct {
 	File      string      `json:"file,omitempty"` // the new version; for lint
 	Principal string      `json:"principal"`      // an ARN, or an account's id
@@ -136,9 +143,17 @@ func (a Access) json(file string) []jsonAccess {
 			File: file, Principal: c.ARN, Change: changeOf(c), Before: logins(c.Before), After: logins(c.After),
 			Gained: append([]string{}, c.Gained...), Lost: append([]string{}, c.Lost...),
 		}
+		if c.ByAccount && c.New {
+			list[i].Before = byAccount(c.ARN)
+		} else if c.ByAccount {
+			list[i].After = byAccount(c.ARN)
+		}
 	}
 	return list
 }
+
+// byAccount is the login of a principal that mapAccounts lets in.
+func byAccount(arn string) []jsonLogin { return []jsonLogin{{arn, []string{}}} }
 
 func logins(entries []*awsauth.Entry) []jsonLogin {
 	list := make([]jsonLogin, len(entries))

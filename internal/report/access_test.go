@@ -28,7 +28,7 @@ func TestAccess(t *testing.T) {
 - {rolearn: ` + role + `name, username: old, groups: [a]}
 `,
 		"mapUsers":    "- {userarn: " + user + "random, username: one, groups: [a]}",
-		"mapAccounts": `["111122223333"]`,
+		"mapAccounts": `["777788889999"]`,
 	}, map[string]string{
 		"mapRoles": `
 - {rolearn: ` + role + `same, username: same, groups: [a, b]}
@@ -58,7 +58,7 @@ func TestAccess(t *testing.T) {
 + arn:aws:iam::111122223333:role/new
     username: new
     groups:   none
-- everybody in the account 111122223333
+- everybody in the account 777788889999
     username: their own ARN
     groups:   none
 + everybody in the account 444455556666
@@ -80,11 +80,43 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestAccessByAccount: a principal whose account is in mapAccounts logs in without an entry, and neither gains nor
+// loses its login when an entry comes or goes.
+func TestAccessByAccount(t *testing.T) {
+	const role = "arn:aws:iam::111122223333:role/"
+	a := access(
+		map[string]string{"mapRoles": "- {rolearn: " + role + "gone, username: gone, groups: [a]}", "mapAccounts": `["111122223333"]`},
+		map[string]string{"mapRoles": "- {rolearn: " + role + "new, username: new, groups: [b]}", "mapAccounts": `["111122223333"]`},
+	)
+	var text, json bytes.Buffer
+	if err := a.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(`access: old → new
+~ `+role+`gone
+    username: gone → `+role+`gone
+    groups:   a → none
+    loses:    a
+~ `+role+`new
+    username: `+role+`new → new
+    groups:   none → b
+    gains:    b
+`, text.String()); diff != "" {
+		t.Error(diff)
+	}
+	if err := a.JSON(&json); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(json.Bytes(), []byte(`"change": "changed"`)); n != 2 {
+		t.Errorf("%d of 2 changes are marked changed:\n%s", n, json.String())
+	}
+}
+
 func TestAccessJSON(t *testing.T) {
 	var got, nothing bytes.Buffer
 	a := access(
 		map[string]string{"mapRoles": "- {rolearn: arn:aws:iam::111122223333:role/a, username: a, groups: [v, u]}"},
-		map[string]string{"mapAccounts": `["111122223333"]`},
+		map[string]string{"mapAccounts": `["777788889999"]`},
 	)
 	if err := a.JSON(&got); err != nil {
 		t.Fatal(err)
@@ -111,7 +143,7 @@ func TestAccessJSON(t *testing.T) {
       ]
     },
     {
-      "principal": "111122223333",
+      "principal": "777788889999",
       "change": "gained",
       "before": [],
       "after": [],

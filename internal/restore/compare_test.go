@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/restore"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -40,7 +41,7 @@ func object(roles string, annotations ...string) *corev1.ConfigMap {
 }
 
 func policy(change ...func(*validate.Policy)) validate.Policy {
-	p := validate.Policy{Mode: validate.Enforce, Protected: []validate.Protected{{ARN: adminARN, Groups: []string{"system:masters"}}}}
+	p := validate.Policy{Mode: validate.Enforce, Protected: []access.Protected{{ARN: adminARN, Groups: []string{"system:masters"}}}}
 	for _, c := range change {
 		c(&p)
 	}

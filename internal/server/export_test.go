@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 )
 
@@ -23,4 +24,13 @@ func Readiness(name string, run func() error, detail fmt.Stringer) http.Handler 
 // Throttle is throttle; MaxConnections is what a plain port holds at most.
 var Throttle = throttle
 
-const MaxConnections = maxConnections
+const MaxConnections = maxPlainConnections
+
+// Connections is the listener that bounds connections.
+type Connections = connections
+
+// LimitConnections is limitConnections.
+var LimitConnections = limitConnections
+
+// Note is note.
+func (l *connections) Note(conn net.Conn, state http.ConnState) { l.note(conn, state) }

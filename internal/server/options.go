@@ -54,6 +54,12 @@ type Options struct {
 	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
 	// it is every address; port 0 takes one that is free.
 	WebhookAddress string
+	// ClientCAFile has the CAs, in PEM, of which one must have signed a caller's certificate. Empty means that callers
+	// need none. It is read at the start.
+	ClientCAFile string
+	// ClientName, with ClientCAFile, is the common name or a DNS name that a caller's certificate must have. Empty means
+	// any.
+	ClientName string
 	// MetricsAddress is where /metrics is served over plain HTTP.
 	MetricsAddress string
 	// HealthAddress is where /healthz and /readyz are served over plain HTTP.
@@ -87,6 +93,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members change aws-auth without the webhook: the one that a matchCondition of the webhook may leave out, and that bypass-grant lets no entry give")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: `file` that says how to reach the API server; without it, as a pod does")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
+	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "`file` with the CAs of which one must have signed the certificate of a caller of --webhook-bind-address; without it callers need none")
+	fs.StringVar(&o.ClientName, "client-name", o.ClientName, "with --client-ca-file: the `name` that a caller's certificate must have as its common name or as a DNS name; without it any")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay", o.ShutdownDelay, "`time` after SIGTERM in which reviews are still accepted while /readyz fails")
@@ -120,6 +128,9 @@ func (o *Options) Complete() error {
 	errs = append(errs, err)
 	_, _, err = splitAddress("--health-probe-bind-address", o.HealthAddress)
 	errs = append(errs, err)
+	if o.ClientName != "" && o.ClientCAFile == "" {
+		errs = append(errs, errors.New("--client-name belongs to --client-ca-file: name the file with the CA of the callers, too"))
+	}
 	if o.ShutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-delay is %s: write 0s or more", o.ShutdownDelay))
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
-// maxConnections is how many connections to a plain port are open at a time. A probe takes a millisecond and a scrape a
+// maxPlainConnections is how many connections to a plain port are open at a time. A probe takes a millisecond and a scrape a
 // few; each connection takes about 16 KiB, so that a port takes at most 2 MiB.
-const maxConnections = 128
+const maxPlainConnections = 128
 
 // port is a plain HTTP server on a listener of its own.
 type port struct {
@@ -32,7 +32,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 		return nil, fmt.Errorf("serving %s: %w", name, err)
 	}
 	log.Info("serving", "port", name, "address", listener.Addr().String())
-	return &port{name: name, listener: &boundedListener{Listener: listener, most: maxConnections}, server: &http.Server{
+	return &port{name: name, listener: &boundedListener{Listener: listener, most: maxPlainConnections}, server: &http.Server{
 		Handler: handler,
 		// Probes and scrapes are small and quick; these bounds keep a stuck client from holding on.
 		ReadHeaderTimeout: 5 * time.Second,

@@ -113,16 +113,16 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	measured, err := listen(ctx, "metrics", o.MetricsAddress, metricsMux(recorder, log), log)
 	if err != nil {
-		return err
+		return errors.Join(err, webhook.close())
 	}
 	details := append([]fmt.Stringer{cfg}, parts.stored.lines...)
 	if described, ok := parts.certs.(fmt.Stringer); ok {
 		details = append(details, described)
 	}
-	ready := newReadiness([]check{{"certificate", func() error { return parts.certs.Ready(nil) }}, {"webhook", webhook.answers}}, details...)
+	ready := newReadiness([]check{{"certificate", func() error { return parts.certs.Ready(nil) }}, {"webhook", func() error { return webhook.started(nil) }}}, details...)
 	health, err := listen(ctx, "health", o.HealthAddress, healthMux(ready), log)
 	if err != nil {
-		return errors.Join(err, measured.close())
+		return errors.Join(err, webhook.close(), measured.close())
 	}
 	webhook.leave = func() {
 		ready.leaving.Store(true)
@@ -175,8 +175,7 @@ func split(err error) []error {
 // routeOnce keeps Main from writing controller-runtime's logger twice: that is a data race.
 var routeOnce sync.Once
 
-// setDefaultLoggers sends what others log to our log: controller-runtime, and by package log the
-// HTTP server that it runs, which reports failed TLS handshakes there.
+// setDefaultLoggers sends what libraries log to our log: controller-runtime, and those that use package log.
 func setDefaultLoggers(log *slog.Logger) {
 	routeOnce.Do(func() {
 		crlog.SetLogger(logr.FromSlogHandler(log.Handler()))

@@ -117,6 +117,7 @@ func TestVersionAndHelp(t *testing.T) {
 	status, out, _ := run(t, "--help")
 	for _, flag := range []string{
 		"--config file", "--cert-dir folder", "--cert-secret namespace/name", "--state namespace/name", "--webhook-configuration name", "--service namespace/name", "--bypass-group group", `(default "awsauth-guard:bypass")`, "--kubeconfig file", `--webhook-bind-address host:port`, `(default ":9443")`,
+		"--client-ca-file file", "--client-name name",
 		"--metrics-bind-address host:port", `(default ":8080")`, "--health-probe-bind-address host:port", `(default ":8081")`,
 		"--shutdown-delay time", "(default 10s)", "--log-level level", "--log-format format", "--version",
 	} {

@@ -3,16 +3,18 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/webhook"
+	"golang.org/x/time/rate"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
@@ -25,38 +27,105 @@ const (
 	observePath = "/observe-aws-auth"
 )
 
-// reviews is the port on which the API server asks, served by controller-runtime.
+// Limits of the port, beside those on the number of connections and those of package admission on bodies and reviews.
+// With maxConnections connections the receive buffers take at most 64 MiB and the headers of open streams 8 MiB.
+const (
+	// maxStreams bounds the requests at a time on a connection of HTTP/2. A client with more opens another connection.
+	maxStreams = 8
+	// streamBuffer bounds what the process holds of a body that no review has asked for. It is the window that HTTP/2
+	// begins with (RFC 9113, section 6.9.2): a client may send as much before it knows a smaller one. As each stream
+	// has room in the connection's buffer, none that waits keeps the body of another one back.
+	streamBuffer     = 64 << 10
+	connectionBuffer = maxStreams * streamBuffer
+	// maxHeader bounds the headers of a request. Those of an API server take less than 1 KiB, and a bearer token in its
+	// AdmissionConfiguration some more.
+	maxHeader = 8 << 10
+	// handshakeTimeout bounds the handshake of TLS, and the headers of a request of HTTP/1.
+	handshakeTimeout = 5 * time.Second
+	// idleTimeout is after how long the process parts from an idle connection. An API server closes it after 90 s itself.
+	idleTimeout = 2 * time.Minute
+	// requestTimeout is longer than any review: the API server waits for one at most 30 s.
+	requestTimeout = 40 * time.Second
+	// writeTimeout bounds how long a client of HTTP/2 takes nothing of what is sent to it.
+	writeTimeout = 5 * time.Second
+	// stopTimeout bounds how long the process finishes reviews at its end.
+	stopTimeout = time.Minute
+)
+
+// reviews is the port on which the API server asks.
+//
+// It is no webhook.Server of controller-runtime, as that has no hook for the limits: it makes its listener and its
+// http.Server itself, with 100 streams and 1 MiB of receive buffer for each connection and 1 MiB of headers for each
+// stream, and bounds neither the connections nor the time of a handshake (32 s) or an answer. So a pod that reaches the port
+// could take all of the memory.
 type reviews struct {
-	server  webhook.Server
-	address string
-	delay   time.Duration // how long it goes on after it was told to stop
-	leave   func()        // says that it will stop
-	parting *atomic.Bool  // whether connections are ended after their next answer
-	certs   servingcert.Source
-	log     *slog.Logger
+	server   *http.Server
+	listener *connections
+	serving  atomic.Bool   // whether connections are accepted
+	delay    time.Duration // how long it goes on after it was told to stop
+	leave    func()        // says that it will stop
+	parting  atomic.Bool   // whether connections are ended after their next answer
+	certs    servingcert.Source
+	log      *slog.Logger
 }
 
-// newReviews returns the server of admission reviews. It listens when it is started.
+// newReviews binds the port for admission reviews, so that one that is taken is an error at the start.
 func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
-	number := o.port
-	if number == 0 { // which controller-runtime takes for its own default
-		var err error
-		if number, err = freePort(ctx, o.host); err != nil {
-			return nil, fmt.Errorf("serving webhook: %w", err)
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate}
+	if o.ClientCAFile != "" {
+		if err := verifyClients(config, o.ClientCAFile, o.ClientName); err != nil {
+			return nil, err
 		}
 	}
-	server := webhook.NewServer(webhook.Options{
-		Host: o.host,
-		Port: number,
-		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-			c.MinVersion = tls.VersionTLS13
-			c.GetCertificate = certs.GetCertificate
-		}},
-	})
-	parting := new(atomic.Bool)
-	server.Register(webhookPath, parted(handler, parting))
-	server.Register(observePath, parted(handler.Observer(), parting))
-	return &reviews{server: server, parting: parting, address: net.JoinHostPort(o.host, strconv.Itoa(number)), delay: o.ShutdownDelay, certs: certs, log: log}, nil
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
+	if err != nil {
+		return nil, fmt.Errorf("serving webhook: %w", err)
+	}
+	r := &reviews{listener: limitConnections(listener, maxConnections, maxPerSource), delay: o.ShutdownDelay, certs: certs, log: log}
+	mux := http.NewServeMux()
+	mux.Handle(webhookPath, parted(handler, &r.parting))
+	mux.Handle(observePath, parted(handler.Observer(), &r.parting))
+	r.server = &http.Server{
+		Handler:           mux,
+		TLSConfig:         config,
+		ConnState:         r.listener.note,
+		ReadHeaderTimeout: handshakeTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     streamBuffer,
+			MaxReceiveBufferPerConnection: connectionBuffer,
+			WriteByteTimeout:              writeTimeout,
+		},
+		ErrorLog: stdlog.New(&connectionErrors{log: log, sometimes: rate.Sometimes{First: 10, Interval: 10 * time.Second}}, "", 0),
+	}
+	return r, nil
+}
+
+// connectionErrors logs failed connections: the first few, and later one in each interval, as a caller can cause any
+// number of them.
+type connectionErrors struct {
+	log       *slog.Logger
+	sometimes rate.Sometimes
+}
+
+func (e *connectionErrors) Write(line []byte) (int, error) {
+	e.sometimes.Do(func() { e.log.Warn("connection failed", "err", strings.TrimSpace(string(line))) })
+	return len(line), nil
+}
+
+// close gives up a port that is not served.
+func (r *reviews) close() error { return r.listener.Close() }
+
+// started reports an error while the port is not served. It opens no connection: a probe costs nothing, and needs no
+// place among the connections.
+func (r *reviews) started(*http.Request) error {
+	if !r.serving.Load() {
+		return errors.New("the webhook's port is not served")
+	}
+	return nil
 }
 
 // parted sends callers to another connection, and so to another replica, while the process leaves. At
@@ -69,25 +138,6 @@ func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
 		}
 		handler.ServeHTTP(w, r)
 	})
-}
-
-// Ports among which freePort looks, below those that Linux gives to outgoing connections (ip(7),
-// ip_local_port_range: 32768 and above): none of them is taken so before it is listened on.
-const (
-	firstPort = 20_000
-	ports     = 32_768 - firstPort
-)
-
-// freePort finds a port on which nobody listens at the moment.
-func freePort(ctx context.Context, host string) (number int, err error) {
-	for range 100 {
-		number = firstPort + rand.N(ports) //nolint:gosec // no secret
-		var l net.Listener
-		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(number))); err == nil {
-			return number, l.Close()
-		}
-	}
-	return 0, err
 }
 
 // serve answers until the context ends, says then that it leaves, and goes on to answer for the
@@ -116,31 +166,38 @@ func (r *reviews) serve(ctx context.Context) error {
 		closing()
 	}()
 	go r.logStart(open)
-	if err := r.server.Start(open); err != nil {
+	stopped := make(chan error, 1)
+	go func() {
+		<-open.Done()
+		r.serving.Store(false)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		stopped <- r.server.Shutdown(grace)
+	}()
+	r.serving.Store(true)
+	if err := r.server.ServeTLS(r.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		r.serving.Store(false)
 		return fmt.Errorf("serving webhook: %w", err)
+	}
+	if err := <-stopped; err != nil {
+		return fmt.Errorf("closing the port for webhook: %w", err)
 	}
 	return nil
 }
 
-// answers reports whether the port answers, by a TLS handshake. Without a certificate it does not try: each attempt would
-// be a failed handshake and a line in the log.
-func (r *reviews) answers() error {
-	if _, err := r.certs.GetCertificate(nil); err != nil {
-		return err
-	}
-	return r.server.StartedChecker()(nil)
-}
-
-// logStart logs the address as soon as it is served.
+// logStart logs the address as soon as it is served, which needs a certificate.
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for r.answers() != nil {
+	for {
+		if cert, err := r.certs.GetCertificate(nil); err == nil && cert != nil {
+			break
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
-	r.log.Info("serving", "port", "webhook", "address", r.address, "paths", []string{webhookPath, observePath})
+	r.log.Info("serving", "port", "webhook", "address", r.listener.Addr().String(), "paths", []string{webhookPath, observePath})
 }

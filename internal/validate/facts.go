@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -31,6 +32,12 @@ type Change struct {
 	Now time.Time
 	// IAM is what IAM knows of the changed principals; see [Reading].
 	IAM IAM
+	// Cache holds sections that were decoded for earlier changes; nil for none.
+	Cache *awsauth.Cache
+	// Observed: the API server asks on the path that never refuses.
+	Observed bool
+	// Restore: the guard itself restores a version.
+	Restore bool
 	// Replaced are versions that the old one has recently replaced, the newest first. The API server caches
 	// token reviews, so that a requester may still be logged in by an entry of one of them.
 	Replaced []*awsauth.Object
@@ -117,7 +124,7 @@ func (r Requester) caller() awsauth.Caller {
 // enforces every rule at its own severity.
 type Policy struct {
 	Mode      Mode
-	Protected []Protected
+	Protected []access.Protected
 	// AdminGroups are the groups whose members can repair aws-auth; none means system:masters.
 	AdminGroups []string
 	// Rules gives rules, by id, another severity than their own.
@@ -153,68 +160,11 @@ func (p Policy) severity(r *Rule) Severity {
 	return r.Severity
 }
 
-// Protected is a principal that must keep its groups.
-type Protected struct {
-	ARN    string
-	Groups []string
-}
+func (p Policy) adminGroups() []string { return access.OrMasters(p.AdminGroups) }
 
-// Masters is the group whose members Kubernetes lets do everything, also where authorization fails. Where a policy
-// names no admin or override groups, they are this one.
-const Masters = "system:masters"
-
-func (p Policy) adminGroups() []string { return orMasters(p.AdminGroups) }
-
-func (p Policy) overrideGroups() []string { return orMasters(p.OverrideGroups) }
+func (p Policy) overrideGroups() []string { return access.OrMasters(p.OverrideGroups) }
 
 // DefaultBypassGroup is the bypass group of the chart.
 const DefaultBypassGroup = "awsauth-guard:bypass" //nolint:gosec // a group's name is no secret
 
 func (p Policy) bypassGroup() string { return cmp.Or(p.BypassGroup, DefaultBypassGroup) }
-
-func orMasters(groups []string) []string {
-	if len(groups) == 0 {
-		return []string{Masters}
-	}
-	return groups
-}
-
-// certainty says how often the authenticator's answer gives something.
-type certainty int
-
-// sometimes: entries match of which the authenticator picks one at random, and not all give it.
-const (
-	never certainty = iota
-	sometimes
-	always
-)
-
-// certaintyOf says for how many of the entries that may answer a condition holds.
-func certaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) certainty {
-	n := 0
-	for _, e := range matches {
-		if holds(e) {
-			n++
-		}
-	}
-	switch n {
-	case 0:
-		return never
-	case len(matches):
-		return always
-	}
-	return sometimes
-}
-
-// isAdmin reports whether an entry lets a person in with an admin group.
-func (p Policy) isAdmin(e *awsauth.Entry) bool {
-	return !e.OnlyInstances() && slices.ContainsFunc(p.adminGroups(), e.Gives)
-}
-
-// isNode reports whether an entry has the shape that node authorization asks for: the group
-// system:nodes and a username system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). A
-// template that the authenticator does not know stays in the name, and no node is called that.
-func isNode(e *awsauth.Entry) bool {
-	name, ok := strings.CutPrefix(e.Username, "system:node:")
-	return ok && name != "" && slices.Contains(e.Groups, "system:nodes") && !awsauth.HasUnknownTemplate(name)
-}

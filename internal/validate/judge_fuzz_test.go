@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
@@ -33,7 +34,7 @@ func FuzzJudge(f *testing.F) {
 		old := &awsauth.Object{Data: map[string]string{"mapRoles": oldRoles, "mapUsers": oldUsers, "mapAccounts": accounts}}
 		now := &awsauth.Object{Data: map[string]string{"mapRoles": newRoles, "mapUsers": newUsers, "mapAccounts": accounts}}
 		who := validate.Requester{Username: "admin", Groups: []string{"system:masters"}, Extra: map[string][]string{"canonicalArn": {requester}}}
-		policy := validate.Policy{Protected: []validate.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
+		policy := validate.Policy{Protected: []access.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
 		judge := func(c validate.Change, p validate.Policy) validate.Verdict {
 			v := validate.Judge(c, p)
 			checkVerdict(t, c, v)

@@ -1,8 +1,7 @@
 package validate
 
 import (
-	"slices"
-
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -11,27 +10,22 @@ import (
 // false where there was no node role, or where the change acknowledges the removal of one.
 func RemovesEveryNodeRole(c Change, policy Policy) bool {
 	before, after := load(c.Old), load(c.New)
-	p := Pass{entries: make(map[string]bool, len(policy.AccessEntries))}
-	for _, arn := range policy.AccessEntries {
-		p.entries[awsauth.PrincipalKey(arn)] = true
-	}
-	allowed, found := c.allowedRemovals(), false
-	for _, principal := range before.Principals() {
-		had := certaintyOf(principal.Matches, isNode)
-		if had == never || p.hasAccessEntry(principal.ARN) {
+	entries, allowed, found := access.NewEntries(policy.AccessEntries), c.allowedRemovals(), false
+	for _, role := range before.Principals() {
+		if access.CertaintyOf(role.Matches, access.IsNode) == access.Never || entries.Has(role.ARN) {
 			continue
 		}
 		found = true
-		sameNode := func(e *awsauth.Entry) bool {
-			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool {
-				return was.Username == e.Username && (was.OnlyInstances() || !e.OnlyInstances())
-			})
-		}
-		if _, acknowledged := allowed[awsauth.PrincipalKey(principal.ARN)]; acknowledged || certaintyOf(after.MatchesOf(principal.ARN), sameNode) >= had {
+		if _, acknowledged := allowed[awsauth.PrincipalKey(role.ARN)]; acknowledged || keepsNodes(role, after) {
 			return false
 		}
 	}
 	return found
+}
+
+// keepsNodes reports whether a node role makes the same nodes after a change, as certainly as before.
+func keepsNodes(role awsauth.Principal, after *awsauth.Map) bool {
+	return access.CertaintyOf(after.MatchesOf(role.ARN), access.SameNodes(role.Matches)) >= access.CertaintyOf(role.Matches, access.IsNode)
 }
 
 func load(o *awsauth.Object) *awsauth.Map {

@@ -30,7 +30,11 @@ func Read(c Change, policy Policy) *Reading {
 		return r
 	}
 	r.decoded = j.guard(InternalError, func() {
-		before, after := awsauth.ParseChange(c.Old, next)
+		cache := c.Cache
+		if cache == nil {
+			cache = new(awsauth.Cache) // a section that stays as it was is decoded once
+		}
+		before, after := cache.ParseChange(c.Old, next)
 		r.pass.Doc, r.pass.Old, r.pass.New = after, before, next.AtWorst(after.Map)
 		j.access = diffAccess(before, after.Map, r.pass.New)
 		r.pass.Access = j.access
@@ -58,13 +62,19 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
+// AsksIAM reports whether IAM is asked about the change.
+func (r *Reading) AsksIAM() bool {
+	c, policy := r.judgement.change, r.judgement.policy
+	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
+}
+
 // ChangedPrincipals returns the roles and users that the change lets in and that the old version does not
 // hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get a
 // group or a username that they had not. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
 // does not ask IAM.
 func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.judgement.change, r.judgement.policy
-	if policy.IAMMode == "" || policy.IAMMode == Off || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
+	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
 	held := holder{old: c.Old}

@@ -7,6 +7,7 @@ package validate
 import (
 	"fmt"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
@@ -61,7 +62,7 @@ type Pass struct {
 	Change Change
 	Policy Policy
 
-	entries   map[string]bool // keys of the principals in Policy.AccessEntries
+	entries   access.Entries // those of Policy.AccessEntries
 	rule      *Rule
 	severity  Severity
 	findings  []Finding

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -32,7 +33,7 @@ func checkAdminGrant(p *Pass) {
 			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
-			case certaintyOf(c.After, gives) > certaintyOf(c.Before, gives):
+			case access.CertaintyOf(c.After, gives) > access.CertaintyOf(c.Before, gives):
 				p.Reportf(p.entryPlace(c.After[0]), "remove the group if that is not meant", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions whose name makes it", c.ARN, group)
@@ -51,14 +52,14 @@ func couldGive(e *awsauth.Entry, group string) bool {
 	return ok
 }
 
-// sessionGiving returns the name of a session that makes a group of the entry this one.
+// sessionGiving returns the name of a session that the entry lets in and that makes a group of the entry this one.
 func sessionGiving(e *awsauth.Entry, group string) (session string, ok bool) {
 	arn, err := e.Principal()
 	if err != nil || !arn.IsRole() {
 		return "", false
 	}
 	for _, g := range e.Groups {
-		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok {
+		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok && e.Admits(awsauth.Caller{SessionName: session}) {
 			return session, true
 		}
 	}

@@ -20,8 +20,13 @@ creates aws-auth again at once.`,
 }
 
 func checkBeingDeleted(p *Pass) {
-	if p.Change.Operation == Update && p.Change.New.Deleting {
-		p.Reportf(awsauth.Place{Path: "metadata.deletionTimestamp"}, "remove the finalizers first, and create aws-auth again with its entries",
-			"aws-auth is being deleted, and goes with all its entries when its last finalizer is removed")
+	c, at := p.Change, awsauth.Place{Path: "metadata.deletionTimestamp"}
+	const hint = "remove the finalizers first, and create aws-auth again with its entries"
+	switch {
+	case c.New == nil || !c.New.Deleting:
+	case c.Operation == Update:
+		p.Reportf(at, hint, "aws-auth is being deleted, and goes with all its entries when its last finalizer is removed")
+	case c.Operation == Delete && len(p.Old.Principals()) == 0 && len(load(c.New).Principals()) > 0: // else deleted reports it
+		p.Reportf(at, hint, "aws-auth is being deleted, and goes with the entries that this update adds, because the update removes its last finalizer")
 	}
 }

@@ -3,6 +3,7 @@ package validate
 import (
 	"slices"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -60,7 +61,7 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 	}
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	switch {
-	case certaintyOf(after, gives) > certaintyOf(before, gives):
+	case access.CertaintyOf(after, gives) > access.CertaintyOf(before, gives):
 		p.Reportf(p.entryPlace(after[0]), "remove the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
 	case slices.ContainsFunc(before, gives):
 	default:

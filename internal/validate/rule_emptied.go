@@ -3,6 +3,7 @@ package validate
 import (
 	"fmt"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -61,7 +62,7 @@ func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 		_, named := allowed[awsauth.PrincipalKey(principal.ARN)]
 		switch {
 		case p.hasAccessEntry(principal.ARN):
-		case named && certaintyOf(principal.Matches, isNode) > never:
+		case named && access.CertaintyOf(principal.Matches, access.IsNode) > access.Never:
 			meant = append(meant, principal.ARN)
 		default:
 			n++

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -36,13 +37,13 @@ func checkLastAdmin(p *Pass) {
 	if is >= was || slices.ContainsFunc(before, p.hasAccessEntry) {
 		return
 	}
-	if foreign, _ := p.admins(after); is == never && len(foreign) > 0 {
+	if foreign, _ := p.admins(after); is == access.Never && len(foreign) > 0 {
 		p.Reportf(p.entryPlace(p.New.MatchesOf(foreign[0])[0]), "correct the ARN, or add the entry in one change and remove the old admin in a later one",
 			"%q would be the only admin, and every stored entry is of %s; before it was %s", foreign[0], home, listed(before))
 		return
 	}
 	how := ""
-	if is == sometimes {
+	if is == access.Sometimes {
 		how = " for certain"
 	}
 	hint := "keep an entry with the group " + p.Policy.adminGroups()[0]
@@ -98,16 +99,9 @@ func (h home) String() string {
 	return "the partition " + h.partition + " and the account " + h.account
 }
 
-// admins returns the ARNs of those of the principals that get an admin group, if only at random, and how
-// certain that is for the most certain of them.
-func (p *Pass) admins(principals []awsauth.Principal) (arns []string, most certainty) {
-	for _, principal := range principals {
-		if c := certaintyOf(principal.Matches, p.Policy.isAdmin); c > never {
-			arns = append(arns, principal.ARN)
-			most = max(most, c)
-		}
-	}
-	return arns, most
+// admins is [access.Admins] for the policy's admin groups.
+func (p *Pass) admins(principals []awsauth.Principal) (arns []string, most access.Certainty) {
+	return access.Admins(principals, p.Policy.AdminGroups)
 }
 
 // listed names the first few of a list and counts the rest.

@@ -23,7 +23,7 @@ func checkLostSection(p *Pass) {
 	lost := make(map[awsauth.Section]int)
 	for _, c := range p.Access {
 		switch {
-		case !c.Gone, p.hasAccessEntry(c.ARN), p.New.Resolve(c.ARN).Mapped: // by its account
+		case !c.Gone, c.ByAccount, p.hasAccessEntry(c.ARN):
 		case len(c.Before) == 0:
 			lost[awsauth.MapAccounts]++
 		default:

@@ -28,7 +28,7 @@ func checkMassRemoval(p *Pass) {
 	allowed := p.Change.allowedRemovals()
 	gone := 0
 	for _, c := range p.Access {
-		if _, meant := allowed[awsauth.PrincipalKey(c.ARN)]; (c.Gone || c.InstancesOnly) && !meant && !p.hasAccessEntry(c.ARN) {
+		if _, meant := allowed[awsauth.PrincipalKey(c.ARN)]; (c.Gone && !c.ByAccount || c.InstancesOnly) && !meant && !p.hasAccessEntry(c.ARN) {
 			gone++
 		}
 	}

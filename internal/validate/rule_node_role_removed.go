@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -36,20 +37,11 @@ func checkNodeRoleRemoved(p *Pass) {
 	allowed, used := p.Change.allowedRemovals(), make(map[string]bool)
 	given := nodeGroups(p.New)
 	for _, principal := range p.Old.Principals() {
-		before := certaintyOf(principal.Matches, isNode)
-		sameNode := func(e *awsauth.Entry) bool {
-			return isNode(e) && slices.ContainsFunc(principal.Matches, func(was *awsauth.Entry) bool {
-				return was.Username == e.Username && (was.OnlyInstances() || !e.OnlyInstances())
-			})
-		}
-		if p.hasAccessEntry(principal.ARN) {
+		if access.CertaintyOf(principal.Matches, access.IsNode) == access.Never || p.hasAccessEntry(principal.ARN) {
 			continue
 		}
 		matches := p.New.MatchesOf(principal.ARN)
-		if before == never {
-			continue
-		}
-		if certaintyOf(matches, sameNode) >= before {
+		if keepsNodes(principal, p.New) {
 			p.checkNodeKind(principal, matches, given, allowed, used)
 			continue
 		}
@@ -101,7 +93,7 @@ func nodeGroups(m *awsauth.Map) map[string]bool {
 	given := make(map[string]bool)
 	for _, role := range m.Principals() {
 		for _, group := range kindGroups {
-			if !given[group.name] && certaintyOf(role.Matches, givesNodes(group.name)) == always {
+			if !given[group.name] && access.CertaintyOf(role.Matches, givesNodes(group.name)) == access.Always {
 				given[group.name] = true
 			}
 		}
@@ -110,7 +102,7 @@ func nodeGroups(m *awsauth.Map) map[string]bool {
 }
 
 func givesNodes(group string) func(*awsauth.Entry) bool {
-	return func(e *awsauth.Entry) bool { return isNode(e) && e.Gives(group) }
+	return func(e *awsauth.Entry) bool { return access.IsNode(e) && e.Gives(group) }
 }
 
 // checkNodeKind reports that a node role, which stays one, loses a group that nodes of its kind need. Given are
@@ -118,7 +110,7 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
 	for _, group := range kindGroups {
 		gives := givesNodes(group.name)
-		if certaintyOf(matches, gives) >= certaintyOf(role.Matches, gives) {
+		if access.CertaintyOf(matches, gives) >= access.CertaintyOf(role.Matches, gives) {
 			continue
 		}
 		key := awsauth.PrincipalKey(role.ARN)
@@ -146,7 +138,7 @@ func (p *Pass) warnOfPathsRemoved() {
 		e := &p.Old.Roles[i]
 		arn, err := e.Principal()
 		role, path := arn.WithoutPath()
-		if err != nil || !path || e.Dropped != "" || !isNode(e) || p.hasAccessEntry(e.ARN) {
+		if err != nil || !path || e.Dropped != "" || !access.IsNode(e) || p.hasAccessEntry(e.ARN) {
 			continue
 		}
 		kept := len(p.New.MatchesOf(e.ARN)) > 0

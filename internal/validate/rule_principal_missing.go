@@ -3,6 +3,7 @@ package validate
 import (
 	"slices"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -63,18 +64,12 @@ func (p *Pass) repairs() bool {
 	}
 	_, was := p.admins(p.Old.Principals())
 	_, is := p.admins(p.New.Principals())
-	if was == never && is > never || !hasNodes(p.Old) && hasNodes(p.New) {
+	if was == access.Never && is > access.Never || len(access.Nodes(p.Old)) == 0 && len(access.Nodes(p.New)) > 0 {
 		return true
 	}
-	return slices.ContainsFunc(p.Policy.Protected, func(protected Protected) bool {
+	return slices.ContainsFunc(p.Policy.Protected, func(protected access.Protected) bool {
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
-		return slices.ContainsFunc(protected.Groups, func(group string) bool { return protected.gets(after, group) > protected.gets(before, group) })
-	})
-}
-
-func hasNodes(m *awsauth.Map) bool {
-	return slices.ContainsFunc(m.Principals(), func(principal awsauth.Principal) bool {
-		return slices.ContainsFunc(principal.Matches, isNode)
+		return slices.ContainsFunc(protected.Groups, func(group string) bool { return protected.Gets(after, group) > protected.Gets(before, group) })
 	})
 }
 

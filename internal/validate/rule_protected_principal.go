@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -20,7 +21,7 @@ entry that is removed, commented out, shadowed by a later one, moved behind ---,
 or groups are written so that they are not read gives nothing.
 
 The group system:authenticated, which every login has, stands for being able to log in at all. An account
-in mapAccounts is enough for it.
+in mapAccounts is enough for it, and for a node role an entry that makes nodes of EC2 instances.
 
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
@@ -35,15 +36,15 @@ func checkProtectedPrincipal(p *Pass) {
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
 		var lost, missing []string
 		for _, group := range protected.Groups {
-			had, has := protected.gets(before, group), protected.gets(after, group)
+			had, has := protected.Gets(before, group), protected.Gets(after, group)
 			switch {
-			case has < had:
+			case has < had, group == awsauth.AuthenticatedGroup && protected.LosesSessions(before, after):
 				lost = append(lost, group)
-			case has < always:
+			case has < access.Always:
 				missing = append(missing, group)
 			}
 		}
-		at, why := p.explain(after, protected.isNode())
+		at, why := p.explain(after, protected.IsNode())
 		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
 		if !slices.ContainsFunc(protected.Groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
 			hint = "keep an entry for " + protected.ARN
@@ -67,20 +68,6 @@ func checkProtectedPrincipal(p *Pass) {
 		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, groupList(missing), why)
 	}
 }
-
-// gets says how often the authenticator's answer gives the principal a group. An entry for EC2
-// instances gives a person nothing; it counts for a principal that is protected as a node.
-func (pr Protected) gets(r awsauth.Resolution, group string) certainty {
-	if group == awsauth.AuthenticatedGroup && r.Mapped && len(r.Matches) == 0 {
-		return always // by mapAccounts, which has no templates
-	}
-	return certaintyOf(r.Matches, func(e *awsauth.Entry) bool {
-		return (pr.isNode() || !e.OnlyInstances()) && e.Gives(group)
-	})
-}
-
-// isNode reports whether the principal is protected as a node.
-func (pr Protected) isNode() bool { return slices.Contains(pr.Groups, "system:nodes") }
 
 // explain says where the answer for a principal, a node or a person, comes from.
 func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string) {

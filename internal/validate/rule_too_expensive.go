@@ -9,9 +9,9 @@ var tooExpensive = &Rule{
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
 The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. Together they may
-have 65,536 elements and keys, and each 16 lines that begin with a percent sign, and aliases that stand for 4 MiB: more than any
-list of entries in a ConfigMap of 1 MiB has. Past a limit the webhook does not know what the authenticator
-loads, and refuses the text.
+have 65,536 elements and keys, and each 16 lines that begin with a percent sign, aliases that stand for 4 MiB,
+and 64 entries for one ARN that differ in its case: more than any list of entries in a ConfigMap of 1 MiB has.
+Past a limit the webhook does not know what the authenticator loads, and refuses the text.
 
 Where the stored text is past a limit, the webhook does not know whose access a change takes away. It
 refuses every change of this key, and the deletion of aws-auth. Let a person who may override the
@@ -38,7 +38,8 @@ func checkTooExpensive(p *Pass) {
 	}
 }
 
-// leaves reports whether the change leaves the text of a section as it was.
+// leaves reports whether the change leaves the text of a section as it was. A deletion leaves nothing, also
+// where an update completes it.
 func (c Change) leaves(s awsauth.Section) bool {
-	return c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
+	return c.Operation != Delete && c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
 }

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -31,6 +32,8 @@ type Verdict struct {
 	// WouldDeny holds the rules whose denials became warnings because of who asks or because of
 	// mode warn, sorted.
 	WouldDeny []string
+	// Changed reports whether the authenticator may load something else after the change.
+	Changed bool
 	// Overrides are what the request overruled.
 	Overrides []Override
 	// Access is who gains and loses what.
@@ -72,8 +75,8 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     the old object's text held where the authenticator could not read it: a broken map can be
 //     repaired step by step. What an element gives somebody is old only where they had it before.
 //     Faults of a rule that is [Rule.AlwaysNew] are never old.
-//   - Where somebody who may do so breaks the glass, every denial becomes a warning.
-//   - A requester of EKS itself is never refused, and in mode warn nobody is.
+//   - A denial becomes a warning where the requester may break the glass and does, where EKS or the guard itself
+//     asks, on the path that only observes, and in mode warn.
 //
 // A panic in a rule is a denial by that rule.
 func Judge(c Change, policy Policy) Verdict { return Read(c, policy).Judge(c.IAM) }
@@ -90,33 +93,16 @@ type judgement struct {
 
 func (j *judgement) judge(r *Reading) Verdict {
 	j.run(r)
-	c, policy := j.change, j.policy
-	v := Verdict{Findings: j.findings, Overrides: j.overrides, Access: j.access, Failed: j.failed}
-	if reason := c.breakGlass(policy).reason; reason != "" {
-		v.Overrides = append(v.Overrides, Override{BreakGlass, reason})
-		soften(v.Findings)
+	c := circumstancesOf(j.change, j.policy)
+	d := decide(c, j.findings, len(j.overrides) > 0)
+	v := Verdict{Action: d.action, Findings: j.findings, WouldDeny: d.wouldDeny, Changed: r.decoded, Access: j.access, Failed: j.failed}
+	if v.Action != Refuse { // otherwise the request overruled nothing after all
+		v.Overrides = j.overrides
 	}
-	if c.Requester.IsEKS() || policy.Mode == WarnMode {
-		v.WouldDeny = v.Denied()
-		soften(v.Findings)
-	}
-	sortFindings(v.Findings)
-	switch {
-	case len(v.Denied()) > 0:
-		v.Action, v.Overrides = Refuse, nil // nothing was overruled after all
-	case len(v.Findings) > 0 || len(v.Overrides) > 0:
-		v.Action = WarnOnly
-	default:
-		v.Action = Allow
+	if d.brokeGlass {
+		v.Overrides = append(v.Overrides, Override{BreakGlass, c.breakGlass})
 	}
 	return v
-}
-
-// soften turns denials into warnings.
-func soften(findings []Finding) {
-	for i := range findings {
-		findings[i].Severity = Warn
-	}
 }
 
 func (j *judgement) run(r *Reading) {
@@ -125,10 +111,7 @@ func (j *judgement) run(r *Reading) {
 	if !r.decoded {
 		return
 	}
-	pass.entries = make(map[string]bool, len(j.policy.AccessEntries))
-	for _, arn := range j.policy.AccessEntries {
-		pass.entries[awsauth.PrincipalKey(arn)] = true
-	}
+	pass.entries = access.NewEntries(j.policy.AccessEntries)
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
@@ -183,15 +166,7 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 
 // hasAccessEntry reports whether the operator has declared that an access entry lets the
 // principal in.
-func (p *Pass) hasAccessEntry(arn string) bool {
-	if len(p.entries) == 0 {
-		return false
-	}
-	if canonical, err := awsauth.Canonicalize(arn); err == nil {
-		arn = canonical
-	}
-	return p.entries[awsauth.PrincipalKey(arn)]
-}
+func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
 // override records that the request overruled what the rule would have reported.
 func (p *Pass) override(kind, detail string) {

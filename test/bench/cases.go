@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -32,7 +33,7 @@ type reviewCase struct {
 }
 
 // protected is what both the guard and the policy in Rego protect.
-var protected = []validate.Protected{{ARN: adminRole, Groups: []string{admins}}}
+var protected = []access.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
 	handler := newHandler(nil)

@@ -372,6 +372,17 @@ func entryConstructs() []construct {
 		repeat("short roles", "", "- rolearn: x%d\n", ""),
 		repeat("roles of one ARN", "", "- rolearn: "+role+"a\n  username: a%d\n", ""),
 		repeat("roles of one ARN, random case", "", "- userarn: "+role+"a\n  rolearn: "+role+"A\n  username: a%d\n", ""),
+		{"roles of one ARN, in every case", func(size int) string {
+			var b strings.Builder
+			for i := 0; b.Len() < size-100; i++ {
+				b.WriteString("- rolearn: " + role)
+				for bit := range 16 { // the long s is an s to the comparison, and another letter to the key
+					b.WriteString([]string{"s", "\u017f"}[i>>bit&1])
+				}
+				fmt.Fprintf(&b, "\n  username: a%d\n", i)
+			}
+			return b.String()
+		}},
 		repeat("short roles in flow maps", "", "- {rolearn: a}\n", ""),
 		repeat("roles with faults", "", "- rolearn: "+role+"p/a%d\n  usernam: a\n  groups: system:masters\n", ""),
 		repeat("roles of wrong types", "", "- rolearn: 1\n  username: 2\n  groups: 3\n", ""),

@@ -154,8 +154,10 @@ func callersOf(arn string) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// plainASCII replaces the letters outside of ASCII that the authenticator takes for one of ASCII.
-func plainASCII(s string) string { return strings.NewReplacer("\u212a", "K", "\u017f", "s").Replace(s) }
+var asciiLetters = strings.NewReplacer("\u212a", "K", "\u017f", "s", "\u0130", "I", "\u0131", "i")
+
+// plainASCII replaces the letters outside of ASCII that some way of comparing texts takes for one of ASCII.
+func plainASCII(s string) string { return asciiLetters.Replace(s) }
 
 var (
 	arnInText     = regexp.MustCompile(`(?i)arn:[^\s"',{}\[\]#]*`)

@@ -2,6 +2,8 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -30,6 +32,10 @@ const (
 	checkFault    = "fault"    // a faultless document is not refused
 	checkLockout  = "lockout"  // a change that locks somebody out is refused
 	checkWolf     = "wolf"     // a change that takes nothing away and has no new fault is not refused
+	checkFresh    = "fresh"    // a change with new faults is refused
+	checkClaim    = "claim"    // a change draws the finding that it must
+	checkSequence = "sequence" // a request of a sequence that locks a principal out is refused
+	checkBytes    = "bytes"    // a text that the guard does not see as it is stored is refused where that matters
 	checkManifest = "manifest" // a manifest is read as the API server reads it
 )
 
@@ -39,6 +45,8 @@ type Checker struct {
 	forms    forms
 	Stats    Stats
 	failures []Failure
+	cause    string // see causeOf
+	grants   bool   // the change that is checked grants a group whose members are not checked
 }
 
 // NewChecker starts an authenticator.
@@ -55,7 +63,7 @@ func (k *Checker) Close() { k.a.Close() }
 
 // Check returns the disagreements on a change.
 func (k *Checker) Check(c *generate.Change) (failures []Failure) {
-	k.failures = nil
+	k.failures, k.grants, k.cause = nil, false, causeOf(c)
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			k.fail("panic", fmt.Sprint(panicked), "%s", debug.Stack())
@@ -66,6 +74,9 @@ func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 		k.Stats.add(done)
 	}
 	object, now := k.object(c), newVersion(c.New)
+	if !valid(c.New) || !valid(c.Old) {
+		k.Stats.add("changes with bytes that are not UTF-8")
+	}
 	if c.Old != nil || slices.Contains(c.Done, "edit create") {
 		k.checkChange(c, now, object)
 	} else {
@@ -78,7 +89,28 @@ func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 }
 
 func (k *Checker) fail(check, class, format string, args ...any) {
+	class += k.cause
 	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
+}
+
+// special are parts of what has been done to a change that tell disagreements of one kind apart.
+var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
+
+// causeOf is a word on what is special about a change, for the class of its disagreements.
+func causeOf(c *generate.Change) string {
+	for _, done := range c.Done {
+		what, name, _ := strings.Cut(done, " ")
+		if found := special.FindString(name); found != "" && what != "form" {
+			return ", with " + strings.Trim(found, "-")
+		}
+	}
+	if slices.ContainsFunc(slices.Collect(maps.Values(c.Protected)), func(groups []string) bool { return slices.Equal(groups, []string{loggedIn}) }) {
+		return ", protected to log in"
+	}
+	if c.Form != generate.FullExtra {
+		return ", extra " + c.Form
+	}
+	return ""
 }
 
 // object is the new version as the guard is shown it.
@@ -86,9 +118,9 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	if c.New == nil {
 		return nil
 	}
-	live := &awsauth.Object{Data: c.New}
+	live := &awsauth.Object{Data: shown(c.New)}
 	text, ok := c.ManifestText()
-	if !ok {
+	if !ok || !valid(c.New) {
 		return live
 	}
 	k.Stats.add("shown " + c.Manifest)
@@ -106,9 +138,14 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 
 // checkDocument compares what is said of one version, which is loaded.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
+	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
+	if !valid(c.New) { // live commands and monitoring read the object as it is stored
+		k.checkResolve(now, (&awsauth.Object{Data: c.New}).Load())
+		k.checkBytes(now, object, verdict)
+		return
+	}
 	k.checkResolve(now, object.Load())
 	k.checkModel(c)
-	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
 	k.checkFindings(now, verdict)
 	if c.Model == nil {
 		return
@@ -129,6 +166,13 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 		got, want := m.Resolve(caller), k.a.Possible(caller)
 		k.Stats.add("callers asked")
 		switch {
+		case got.Unknown != "": // the guard does not decode the text, and says so; too-expensive refuses it
+			k.Stats.add("callers unknown")
+			if !costly(v.data) {
+				k.fail(checkResolve, "unknown", "%q: %s", caller, got.Unknown)
+				return
+			}
+			continue
 		case got.CanonicalARN != want[0].Canonical || got.Mapped != want[0].Mapped:
 			k.fail(checkResolve, "mapped", "%q: %+v, the authenticator: %+v", caller, got, want)
 			return

@@ -30,7 +30,10 @@ var neverRules = map[string]string{
 // calls not certain is no such finding.
 var lostRules = []string{"yaml-syntax", "not-a-list"}
 
-const notCertain = "is not certain"
+const (
+	notCertain = "is not certain"
+	notAll     = "only up to this element" // what stands before it is loaded
+)
 
 var elementPath = regexp.MustCompile(`^data\.(map(?:Roles|Users|Accounts))\[\d+\]`)
 
@@ -39,7 +42,7 @@ var elementPath = regexp.MustCompile(`^data\.(map(?:Roles|Users|Accounts))\[\d+\
 func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 	for _, f := range verdict.Findings {
 		k.Stats.add("finding " + f.Rule)
-		if slices.Contains(lostRules, f.Rule) && !strings.Contains(f.Message, notCertain) {
+		if slices.Contains(lostRules, f.Rule) && !strings.Contains(f.Message, notCertain) && !strings.Contains(f.Message, notAll) {
 			k.checkLost(f)
 		}
 	}

@@ -7,56 +7,27 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// login is a caller's answer with its templates rendered: what kube-apiserver gets to know.
+// login is what the authenticator tells kube-apiserver about a caller, as its own code renders it.
 type login struct {
 	ok       bool
 	username string
 	groups   []string
 }
 
-// privateDNSName is what EC2 says of every instance here.
-const privateDNSName = "ip-10-0-0-1.ec2.internal"
-
-// render renders an answer as pkg/server/server.go does for a caller: the private name is for
-// sessions that are called like an instance.
-func render(caller string, a authenticator.Answer) login {
-	if !a.Mapped {
-		return login{}
-	}
-	session := sessionOf(caller)
-	l := login{ok: true}
-	one := func(template string) string {
-		const private = "{{EC2PrivateDNSName}}"
-		if strings.Contains(template, private) {
-			l.ok = l.ok && session == instance
-			template = strings.ReplaceAll(template, private, privateDNSName)
-		}
-		template = strings.ReplaceAll(template, "{{AccountID}}", strings.Split(caller, ":")[4])
-		template = strings.ReplaceAll(template, "{{SessionName}}", strings.ReplaceAll(session, "@", "-"))
-		template = strings.ReplaceAll(template, "{{SessionNameRaw}}", session)
-		return strings.ReplaceAll(template, "{{AccessKeyID}}", accessKey)
-	}
-	l.username = one(a.Username)
-	for _, g := range a.Groups {
-		l.groups = append(l.groups, one(g))
-	}
-	if !l.ok {
-		return login{}
-	}
-	return l
+func render(a *authenticator.Authenticator, caller string, answer authenticator.Answer) login {
+	l := a.Render(caller, answer)
+	return login{l.OK, l.Username, l.Groups}
 }
 
-const accessKey = "ASIA0123456789ABCDEF"
+func sessionOf(caller string) string { return authenticator.SessionOf(caller) }
 
-func sessionOf(caller string) string {
-	_, rest, ok := strings.Cut(caller, ":assumed-role/")
-	if !ok {
-		return ""
-	}
-	return rest[strings.LastIndexByte(rest, '/')+1:]
+// loggedIn is the group that kube-apiserver gives every caller that logs in.
+const loggedIn = "system:authenticated"
+
+// has reports whether the caller logs in and is in a group.
+func (l login) has(group string) bool {
+	return l.ok && (group == loggedIn || slices.Contains(l.groups, group))
 }
-
-func (l login) has(group string) bool { return l.ok && slices.Contains(l.groups, group) }
 
 func (l login) hasAny(groups []string) bool { return slices.ContainsFunc(groups, l.has) }
 
@@ -110,7 +81,7 @@ func accessOf(a *authenticator.Authenticator, data map[string]string, callers []
 	for _, caller := range callers {
 		v.answers[caller] = a.Possible(caller)
 		for _, answer := range v.answers[caller] {
-			v.logins[caller] = append(v.logins[caller], render(caller, answer))
+			v.logins[caller] = append(v.logins[caller], render(a, caller, answer))
 		}
 	}
 	return v

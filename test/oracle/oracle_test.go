@@ -3,7 +3,10 @@ package oracle_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +17,10 @@ import (
 var (
 	count = flag.Int("cases", 2000, "changes to generate and check")
 	seed  = flag.Uint64("seed", 1, "of what is generated")
+	kinds = flag.String("kinds", "", "write the kinds of disagreements to this file")
+	known = flag.String("known", "", "leave out the kinds of disagreements that this file lists")
+	first = flag.Bool("first", false, "stop at the first disagreement, and show nothing but its kind")
+	found = flag.Bool("as-found", false, "show the changes as they were generated, which is faster than to look for smaller ones")
 	only  = flag.Int("only", -1, "check the change of this index alone")
 )
 
@@ -31,9 +38,24 @@ func TestOracle(t *testing.T) {
 		return
 	}
 	start := time.Now()
-	report, err := oracle.Run(source, *count, runtime.GOMAXPROCS(0))
+	report, err := oracle.Run(source, *count, runtime.GOMAXPROCS(0), oracle.Options{Known: knownKinds(t), First: *first, AsFound: *found || *kinds != ""})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if *first {
+		for _, f := range report.Failures {
+			t.Errorf("first disagreement: %s: %s", f.Check, f.Class)
+		}
+		return
+	}
+	if *kinds != "" {
+		var text strings.Builder
+		for _, kind := range report.Kinds() {
+			text.WriteString(kind + "\n")
+		}
+		if err := os.WriteFile(*kinds, []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	took := time.Since(start)
 	out := t.Output()
@@ -52,6 +74,23 @@ func TestOracle(t *testing.T) {
 	}
 }
 
+// knownKinds reads the file that -known names.
+func knownKinds(t *testing.T) map[string]bool {
+	t.Helper()
+	set := make(map[string]bool)
+	if *known == "" {
+		return set
+	}
+	text, err := os.ReadFile(*known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		set[strings.TrimSuffix(line, "\n")] = true
+	}
+	return set
+}
+
 // checkOne shows one change and what is wrong with it.
 func checkOne(t *testing.T, source *oracle.Source) {
 	t.Helper()
@@ -63,6 +102,9 @@ func checkOne(t *testing.T, source *oracle.Source) {
 	change := source.Change(*only)
 	failures := checker.Check(change)
 	fmt.Fprintln(t.Output(), oracle.Found{Index: *only, Change: change})
+	if sequence := source.Sequence(*only); sequence != nil {
+		failures = slices.Concat(failures, checker.CheckSequence(sequence))
+	}
 	for _, f := range failures {
 		t.Errorf("%s: %s: %s", f.Check, f.Class, f.Detail)
 	}
@@ -88,5 +130,13 @@ func required() []string {
 	for _, kind := range oracle.Lockouts() {
 		names = append(names, "lockout "+kind)
 	}
+	for _, kind := range oracle.Claimed() {
+		names = append(names, "claim "+kind)
+	}
+	for _, form := range generate.Forms()[1:] {
+		names = append(names, "form "+form)
+	}
+	names = append(names, oracle.Plans()...)
+	names = append(names, "changes harmless", "changes with bytes that are not UTF-8")
 	return append(names, oracle.Claims()...)
 }

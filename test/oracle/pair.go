@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	guardaccess "github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
@@ -18,6 +19,7 @@ const (
 	lockedRequester = "requester"
 	lockedGroup     = "requester-admin-group"
 	lockedLastAdmin = "last-admin"
+	lockedForeign   = "last-admin-foreign" // the last administrator is of a partition or an account that no other ARN is of
 	lockedNode      = "node-ec2"
 	lockedFargate   = "node-fargate"
 	lockedAll       = "everybody"
@@ -29,19 +31,26 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	callers := k.forms.of(old.arns, now.arns, []string{c.Requester}, slices.Collect(maps.Keys(c.Protected)))
 	before := accessOf(k.a, c.Old, callers)
 	after := accessOf(k.a, c.New, callers) // stays loaded
-	change := validate.Change{Operation: operation(c), New: object, Requester: requester(c, before)}
-	if c.Old != nil {
-		change.Old = &awsauth.Object{Data: c.Old}
+	if object != nil {                     // a request is reviewed, also where the text is read from a manifest
+		reviewed := *object
+		reviewed.Reviewed = true
+		object = &reviewed
 	}
-	policy := validate.Policy{AdminGroups: c.AdminGroups}
+	change := validate.Change{Operation: operation(c), New: object, Requester: requester(c.Requester, c.Form, loginOf(c.Requester, before))}
+	if c.Old != nil {
+		change.Old = &awsauth.Object{Data: shown(c.Old), Reviewed: true}
+	}
+	policy := validate.Policy{AdminGroups: c.AdminGroups, OverrideGroups: c.OverrideGroups}
 	for _, arn := range slices.Sorted(maps.Keys(c.Protected)) {
-		policy.Protected = append(policy.Protected, validate.Protected{ARN: arn, Groups: c.Protected[arn]})
+		policy.Protected = append(policy.Protected, guardaccess.Protected{ARN: arn, Groups: c.Protected[arn]})
 	}
 	verdict := validate.Judge(change, policy)
 	k.Stats.add("changes judged")
 	k.Stats.add("changes " + string(verdict.Action))
 	lockouts := k.lockouts(c, before, after)
 	k.checkLockouts(lockouts, change, policy, verdict)
+	k.checkClaims(c, before, after, verdict)
+	k.checkFresh(change, policy, verdict, old, now)
 	if after.covers(before) {
 		k.checkWolf(change, policy, verdict, len(lockouts) > 0, old, now)
 	}
@@ -72,6 +81,46 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 	}
 }
 
+// storedBefore is how the message of a finding ends that the old version had, too.
+const storedBefore = "already so before this change"
+
+// checkFresh: a rule that finds more faults in the new version than in the old one refuses the change. It may excuse a
+// fault only where the old version has it, or has it in a text that the authenticator does not read.
+func (k *Checker) checkFresh(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
+	excused := func(f validate.Finding) bool { return strings.Contains(f.Message, storedBefore) }
+	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, excused) || k.unread(change.Old) {
+		return
+	}
+	k.Stats.add("changes with faults of the old version")
+	// What an element gives is old for every element of the same principal that gives it.
+	grants := []string{"node-shape", "reserved-username"}
+	byRule := func(faults map[string]int) map[string]int {
+		count := make(map[string]int)
+		for fault, n := range faults {
+			rule, _, _ := strings.Cut(fault, " ")
+			if slices.Contains(grants, rule) {
+				n = 1
+			}
+			count[rule] += n
+		}
+		return count
+	}
+	policy.Protected = nil
+	was, is := byRule(faults(change.Old, old, policy)), byRule(faults(change.New, now, policy))
+	for _, rule := range slices.Sorted(maps.Keys(is)) {
+		if is[rule] > was[rule] {
+			k.fail(checkFresh, rule, "the old version has %d faults, the new one %d, and the verdict is %s%s", was[rule], is[rule], verdict.Action, findings(verdict))
+		}
+	}
+}
+
+// unread reports whether an object may hold text that the authenticator does not read: a section that is lost, one
+// that goes on behind its end, or one below another key.
+func (k *Checker) unread(o *awsauth.Object) bool {
+	unread := []string{"yaml-syntax", "not-a-list", "trailing-content", "misspelt-data-key", "unknown-data-key"}
+	return slices.ContainsFunc(validate.Judge(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
+}
+
 // checkWolf: what takes nothing away and brings no new fault is not refused.
 func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
@@ -80,11 +129,24 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 		return
 	}
 	if verdict.Action != validate.Refuse {
+		k.Stats.add("changes harmless")
 		k.Stats.add("superset let through")
 		return
 	}
+	if undecidable(change.New) || change.Old != nil && undecidable(change.Old) {
+		k.Stats.add("superset with a replacement character")
+		return
+	}
 	k.Stats.add("superset refused")
+	if pastLimit(change.Old) || pastLimit(change.New) { // the guard does not know what the text means
+		k.Stats.add("superset past a limit")
+		return
+	}
 	policy.Protected = nil
+	if k.grants {
+		k.Stats.add("superset that grants the bypass group")
+		return
+	}
 	fresh := faults(change.New, now, policy)
 	if change.Old != nil {
 		for fault, n := range faults(change.Old, old, policy) {
@@ -100,6 +162,35 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 	k.fail(checkWolf, strings.Join(verdict.Denied(), ","), "nothing is taken away and no fault is new%s", findings(verdict))
 }
 
+// costly reports whether the texts may be past a limit: more than 16 directives, aliases that could unfold to much, or
+// very many elements and keys. Comments cost nothing.
+func costly(data map[string]string) bool {
+	directives, tokens, aliases := 0, 0, false
+	for _, text := range data {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.HasPrefix(line, "#"):
+			case strings.HasPrefix(line, "%"):
+				directives++
+			default:
+				tokens += strings.Count(line, ",") + strings.Count(line, ":") + strings.Count(line, "-") + strings.Count(line, "[") + strings.Count(line, "{")
+			}
+		}
+		aliases = aliases || len(text) > 1<<12 && strings.Contains(text, "&") && strings.Contains(text, "*")
+	}
+	return directives > 16 || tokens > 1<<16 || aliases
+}
+
+// pastLimit reports whether the guard does not decode a section because of what it could cost.
+func pastLimit(o *awsauth.Object) bool {
+	if o == nil {
+		return false
+	}
+	m := o.Load()
+	return costly(o.Data) && slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
+}
+
 func operation(c *generate.Change) validate.Operation {
 	switch {
 	case c.New == nil:
@@ -108,35 +199,6 @@ func operation(c *generate.Change) validate.Operation {
 		return validate.Create
 	}
 	return validate.Update
-}
-
-// requester is who makes the change, as kube-apiserver hands it on: with the name and the groups of
-// their login if the old version lets them in, and otherwise logged in by other means.
-func requester(c *generate.Change, before *access) validate.Requester {
-	if !callerARN.MatchString(c.Requester) {
-		return validate.Requester{Username: "kubernetes-admin", Groups: []string{"system:masters", "system:authenticated"}}
-	}
-	r := validate.Requester{
-		Username: "by-access-entry", Groups: []string{"system:authenticated"},
-		Extra: map[string][]string{
-			"arn": {c.Requester}, "canonicalArn": {canonical(c.Requester)},
-			"sessionName": {sessionOf(c.Requester)}, "accessKeyId": {accessKey},
-		},
-	}
-	if l := loginOf(c, before); l.ok {
-		r.Username, r.Groups = l.username, append(slices.Clone(l.groups), "system:authenticated")
-	}
-	return r
-}
-
-// loginOf is how the requester is logged in: by one of the answers that are possible.
-func loginOf(c *generate.Change, before *access) login {
-	for _, l := range before.logins[c.Requester] {
-		if l.ok {
-			return l
-		}
-	}
-	return login{}
 }
 
 // lockouts are the kinds of lockouts that a change brings about.
@@ -161,7 +223,8 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 			add(lockedProtected, shareOf(before.logins[caller], had), shareOf(after.logins[caller], had))
 		}
 	}
-	if l := loginOf(c, before); l.ok && len(before.logins[c.Requester]) == 1 {
+	// A requester without extra fields is known by the username alone, which several entries may give.
+	if l := loginOf(c.Requester, before); l.ok && len(before.logins[c.Requester]) == 1 && c.Form != generate.NoExtra {
 		ok := func(l login) bool { return l.ok }
 		add(lockedRequester, all, shareOf(after.logins[c.Requester], ok))
 		for _, group := range adminGroups(c) {
@@ -169,6 +232,9 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 				add(lockedGroup, all, shareOf(after.logins[c.Requester], func(l login) bool { return l.has(group) }))
 			}
 		}
+	}
+	if foreignAdmin(before, after, adminGroups(c)) {
+		add(lockedForeign, all, none)
 	}
 	add(lockedLastAdmin, before.adminShare(adminGroups(c)), after.adminShare(adminGroups(c)))
 	addNodes(add, before, after)
@@ -194,9 +260,53 @@ func addNodes(add func(kind string, was, is share), before, after *access) {
 	}
 }
 
+// foreignAdmin reports whether every administrator after the change is of a partition or an account of which no ARN
+// was before, while all other principals are of one partition and account, before and after.
+func foreignAdmin(before, after *access, groups []string) bool {
+	if before.adminShare(groups) == none || after.adminShare(groups) == none {
+		return false
+	}
+	home := ""
+	for _, caller := range before.callers {
+		if !before.answers[caller][0].Mapped {
+			continue
+		}
+		if home != "" && placeOf(caller) != home {
+			return false
+		}
+		home = placeOf(caller)
+	}
+	others, foreign := false, false
+	for _, caller := range after.callers {
+		if !after.answers[caller][0].Mapped {
+			continue
+		}
+		admin := slices.ContainsFunc(after.logins[caller], func(l login) bool { return l.hasAny(groups) })
+		atHome := placeOf(caller) == home
+		if admin == atHome {
+			return false
+		}
+		others, foreign = others || atHome, foreign || !atHome
+	}
+	return others && foreign
+}
+
+// placeOf is the partition and the account of a caller.
+func placeOf(caller string) string {
+	parts := strings.SplitN(caller, ":", 6)
+	return parts[1] + ":" + parts[4]
+}
+
 func adminGroups(c *generate.Change) []string {
 	if len(c.AdminGroups) > 0 {
 		return c.AdminGroups
+	}
+	return []string{"system:masters"}
+}
+
+func overrideGroups(c *generate.Change) []string {
+	if len(c.OverrideGroups) > 0 {
+		return c.OverrideGroups
 	}
 	return []string{"system:masters"}
 }
@@ -241,5 +351,5 @@ var indexes = regexp.MustCompile(`\[\d+\]`)
 
 // Lockouts returns the kinds of lockouts that a run must meet, and refuse.
 func Lockouts() []string {
-	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedNode, lockedFargate, lockedAll, "at random"}
+	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedForeign, lockedNode, lockedFargate, lockedAll, "at random"}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
@@ -106,6 +107,17 @@ func (s *Source) Change(index int) *generate.Change {
 	return generate.NewChange(r)
 }
 
+// sequenceEvery is how many changes are generated for each sequence.
+const sequenceEvery = 8
+
+// Sequence makes the sequence that belongs to an index, or nil where there is none.
+func (s *Source) Sequence(index int) *generate.Sequence {
+	if index < len(s.cases) || index%sequenceEvery != 0 {
+		return nil
+	}
+	return generate.NewSequence(rand.New(rand.NewPCG(s.Seed, uint64(index)|1<<63))) //nolint:gosec // it is to be the same in every run
+}
+
 // Report is the outcome of a run.
 type Report struct {
 	Stats Stats
@@ -118,14 +130,29 @@ type Report struct {
 // Found is a failure and where to find it again.
 type Found struct {
 	Failure
-	Index  int
-	Change *generate.Change
+	Index    int
+	Change   *generate.Change
+	Sequence *generate.Sequence
 }
+
+// Options tell [Run] what to do with disagreements.
+type Options struct {
+	// Known are kinds of disagreements that do not count.
+	Known map[string]bool
+	// First stops at the first disagreement of another kind, and does not look for a smaller change that shows it.
+	First bool
+	// AsFound does not look for smaller changes that show the disagreements.
+	AsFound bool
+}
+
+// Kinds returns the kinds of the disagreements, sorted.
+func (r *Report) Kinds() []string { return slices.Sorted(maps.Keys(r.Counts)) }
 
 // Run checks the cases and count more changes, on several authenticators at a time. Whatever the number
 // of workers, the same changes are checked.
-func Run(s *Source, count, workers int) (*Report, error) {
+func Run(s *Source, count, workers int, options Options) (*Report, error) {
 	report := &Report{Stats: make(Stats), Counts: make(map[string]int)}
+	var stop atomic.Bool
 	first := make(map[string]Found)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -138,13 +165,22 @@ func Run(s *Source, count, workers int) (*Report, error) {
 				return
 			}
 			defer checker.Close()
-			for index := worker; index < s.Cases()+count; index += workers {
+			for index := worker; index < s.Cases()+count && !stop.Load(); index += workers {
 				c := s.Change(index)
-				for _, f := range checker.Check(c) {
+				failures := checker.Check(c)
+				sequence := s.Sequence(index)
+				if sequence != nil {
+					failures = slices.Concat(failures, checker.CheckSequence(sequence))
+				}
+				for _, f := range failures {
+					if options.Known[f.kind()] {
+						continue
+					}
+					stop.Store(options.First)
 					mu.Lock()
 					report.Counts[f.kind()]++
 					if known, ok := first[f.kind()]; !ok || index < known.Index {
-						first[f.kind()] = Found{f, index, c}
+						first[f.kind()] = Found{f, index, c, sequence}
 					}
 					mu.Unlock()
 				}
@@ -159,6 +195,12 @@ func Run(s *Source, count, workers int) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if options.First || options.AsFound {
+		for _, kind := range slices.Sorted(maps.Keys(first)) {
+			report.Failures = append(report.Failures, first[kind])
+		}
+		return report, nil
 	}
 	if err := report.shrink(first); err != nil {
 		return nil, err

@@ -27,6 +27,9 @@ func (k *Checker) smallest(f Found) Found {
 		}
 		return Failure{}, false
 	}
+	if f.Check == checkSequence {
+		return f
+	}
 	if f.Change.Model != nil && (f.Check == checkStyle || f.Check == checkFault) {
 		return f // the text and the model would not be one another's any more
 	}
@@ -49,6 +52,8 @@ func (k *Checker) smallest(f Found) Found {
 	try(func(c *generate.Change) { c.Protected = nil })
 	try(func(c *generate.Change) { c.Requester = "" })
 	try(func(c *generate.Change) { c.AdminGroups = nil })
+	try(func(c *generate.Change) { c.OverrideGroups = nil })
+	try(func(c *generate.Change) { c.Form = generate.FullExtra })
 	for _, section := range slices.Sorted(maps.Keys(best.Old)) {
 		if !try(func(c *generate.Change) { delete(c.Old, section) }) {
 			shorten(best.Old[section], func(text string) bool { return try(func(c *generate.Change) { c.Old[section] = text }) })
@@ -88,6 +93,9 @@ func shorten(text string, accepted func(string) bool) {
 func (f Found) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", f.kind(), f.Detail)
+	if f.Check == checkSequence {
+		return b.String() + describe(f.Sequence)
+	}
 	c := f.Change
 	show := func(name string, data map[string]string) {
 		if data == nil {
@@ -104,6 +112,12 @@ func (f Found) String() string {
 	}
 	if c.Requester != "" {
 		fmt.Fprintf(&b, "requester: %s\n", c.Requester)
+	}
+	if c.Form != generate.FullExtra {
+		fmt.Fprintf(&b, "extra fields: %s\n", c.Form)
+	}
+	if c.OverrideGroups != nil {
+		fmt.Fprintf(&b, "override groups: %q\n", c.OverrideGroups)
 	}
 	if c.AdminGroups != nil {
 		fmt.Fprintf(&b, "admin groups: %q\n", c.AdminGroups)

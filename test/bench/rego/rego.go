@@ -14,6 +14,7 @@ import (
 	opa "github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -26,7 +27,7 @@ type Policy struct {
 }
 
 // New compiles the policy. The protected principals are the guard's own, so that both know the same.
-func New(ctx context.Context, protected []validate.Protected) (*Policy, error) {
+func New(ctx context.Context, protected []access.Protected) (*Policy, error) {
 	list := make([]any, 0, len(protected))
 	for _, p := range protected {
 		groups := make([]any, 0, len(p.Groups))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/test/bench/rego"
 )
@@ -49,7 +50,7 @@ func TestPolicy(t *testing.T) {
 		{"twice", map[string]string{"mapRoles": good + good}, []string{"duplicates: arn:aws:iam::111122223333:role/admin stands more than once"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			policy, err := rego.New(t.Context(), []validate.Protected{{ARN: admin, Groups: []string{"system:masters"}}})
+			policy, err := rego.New(t.Context(), []access.Protected{{ARN: admin, Groups: []string{"system:masters"}}})
 			if err != nil {
 				t.Fatal(err)
 			}

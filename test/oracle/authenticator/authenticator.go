@@ -18,24 +18,26 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"sigs.k8s.io/aws-iam-authenticator/pkg/arn"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/config"
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
-	"sigs.k8s.io/aws-iam-authenticator/pkg/token"
 )
 
 // Authenticator is one running backend. It serves one goroutine at a time.
 type Authenticator struct {
-	mapper *configmap.ConfigMapMapper
-	events *watch.FakeWatcher
-	stop   chan struct{}
+	mapper  *configmap.ConfigMapMapper
+	handler unsafe.Pointer // see newHandler
+	events  *watch.FakeWatcher
+	stop    chan struct{}
 
 	data   map[string]string
 	stored *Stored // worked out when it is asked for
 }
 
-// quiet silences the authenticator, which logs every object that it reads.
-var quiet = sync.OnceFunc(func() { logrus.SetOutput(io.Discard) })
+// quiet silences the authenticator, which logs every object that it reads. A level that is off is not formatted either.
+var quiet = sync.OnceFunc(func() {
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(logrus.PanicLevel)
+})
 
 // New starts a backend that has read nothing yet.
 func New() (*Authenticator, error) {
@@ -48,13 +50,14 @@ func New() (*Authenticator, error) {
 	client := fake.NewClientset()
 	client.PrependWatchReactor("configmaps", clienttesting.DefaultWatchReactor(events, nil))
 	// The client is made from a URL and kept in a field that is not exported.
-	field := reflect.ValueOf(mapper.MapStore).Elem().FieldByName("configMap")
-	if !field.IsValid() {
-		return nil, fmt.Errorf("the authenticator's MapStore has no field configMap")
+	if err := set(reflect.ValueOf(mapper.MapStore).Elem(), "configMap", client.CoreV1().ConfigMaps("kube-system")); err != nil {
+		return nil, err
 	}
-	field = reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem() //nolint:gosec // see above
-	field.Set(reflect.ValueOf(client.CoreV1().ConfigMaps("kube-system")))
-	a := &Authenticator{mapper: mapper, events: events, stop: make(chan struct{})}
+	handler, err := newHandler(mapper, verifier{})
+	if err != nil {
+		return nil, err
+	}
+	a := &Authenticator{mapper: mapper, handler: handler, events: events, stop: make(chan struct{})}
 	if err := mapper.Start(a.stop); err != nil {
 		return nil, fmt.Errorf("start the authenticator's backend: %w", err)
 	}
@@ -104,17 +107,28 @@ func (a Answer) Equal(other Answer) bool {
 // Resolve asks for a caller as pkg/server does: Canonicalize, Map, IsAccountAllowed. Where entries
 // differ only in the case of their ARNs, every call answers anew with any of them.
 func (a *Authenticator) Resolve(callerARN string) Answer {
-	_, canonical, err := arn.Canonicalize(callerARN)
+	identity, err := identityOf(callerARN)
 	if err != nil {
 		return Answer{}
 	}
-	account := strings.SplitN(canonical, ":", 6)[4] // STS gives it beside the ARN
-	identity := &token.Identity{ARN: callerARN, CanonicalARN: canonical, AccountID: account}
+	canonical := identity.CanonicalARN
 	if mapping, err := a.mapper.Map(identity); err == nil {
 		return Answer{canonical, true, mapping.Username, mapping.Groups}
 	}
-	if a.mapper.IsAccountAllowed(account) {
+	if a.mapper.IsAccountAllowed(identity.AccountID) {
 		return Answer{canonical, true, canonical, []string{}}
 	}
 	return Answer{Canonical: canonical}
 }
+
+// SessionOf returns the name of a role's session, or nothing for another ARN.
+func SessionOf(callerARN string) string {
+	_, rest, ok := strings.Cut(callerARN, ":assumed-role/")
+	if !ok {
+		return ""
+	}
+	return rest[strings.LastIndexByte(rest, '/')+1:]
+}
+
+// field returns the field of an ARN with an index.
+func field(arn string, index int) string { return strings.SplitN(arn, ":", 6)[index] }

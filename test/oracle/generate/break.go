@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -46,8 +47,43 @@ func Breaks() []Break {
 		{"element-text", whole(func(text string) string { return text + "\n- x\n" })},
 		{"element-null", whole(func(text string) string { return text + "\n-\n" })},
 		{"twice", whole(func(text string) string { return text + text })},
+		{"account-fails-to-decode", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return s + "\n- !!int \"x\"" })},
+		{"account-bad-binary", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return s + "\n- !!binary \"%\"" })},
+		{"account-mapping", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return "- {a: b}\n" + s })},
+		{"account-tags", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return "- !!str " + s[len("- "):] + "\n- !!int 444455556666" })},
+		{"account-alias", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return "- &one " + s[len("- "):] + "\n- *one\n- !!float 1.5" })},
+		{"field-int", onLine(`username"?: .*`, func(s string) string { return "username: !!int \"7\"" })},
+		{"field-fails-to-decode", onLine(`username: .*`, func(s string) string { return "username: !!int \"x\"" })},
+		{"directive-tag", whole(func(text string) string { return "%TAG ! tag:example.com,2000:\n---\n" + text })},
+		{"directive-version", func(r *rand.Rand, text string) string {
+			return "%YAML 1." + one(r, []string{"0", "1", "2", "3"}) + "\n---\n" + text
+		}},
+		{"directives-past-limit", whole(func(text string) string {
+			var b strings.Builder
+			for i := range 17 {
+				fmt.Fprintf(&b, "%%TAG !%d! x\n", i)
+			}
+			return b.String() + "---\n" + text
+		})},
+		{"directive-unknown", whole(func(text string) string { return "%FOO bar\n---\n" + text })},
+		{"tail", func(r *rand.Rand, text string) string { return text + one(r, tails) }},
+		{"comment-with-signs", whole(func(text string) string { return "# R&D *\n" + text })},
+		{"comment-with-signs-and-tail", func(r *rand.Rand, text string) string { return "# R&D *\n" + text + one(r, tails) }},
+		{"commas-in-comment", whole(func(text string) string { return "# " + strings.Repeat(",", 1<<16) + "\n" + text })},
+		{"raw-comment", whole(func(text string) string { return "# caf\xe9\n" + text })},
+		{"raw-end", whole(func(text string) string { return text + "# cut \xe2\x82\n" })},
+		{"raw-value", onLine(`username: .*`, func(s string) string { return s + "\xff" })},
+		{"raw-tail", whole(func(text string) string { return text + "---\n\xff\n" })},
+		{"replacement-character", whole(func(text string) string { return "# caf\ufffd\n" + text })},
 		{"bytes", Mutate},
 	}
+}
+
+// tails stand behind what the authenticator reads: its YAML reader stops at the end of the document. Some readers
+// look further ahead.
+var tails = []string{
+	"---\n\t- x\n", "---\n@\n", "...\n@\n", "...\n%\n", "---\n%\n", "---\n\"\n", "...\n'\n", "---\n- [\n", "...\n\t\n", "---\n`\n",
+	"---\n*a\n", "---\n!<\n", "...\n!<x\n", "---\n\x01\n", "...\n\x01\n", "...\n%YAML 9.9\n---\n", "...\n%TAG x\n", "--- &\n", "--- >9x\n", "... \x07\n",
 }
 
 func one2(key string, words ...string) string {
@@ -97,7 +133,13 @@ func breakData(r *rand.Rand, data map[string]string) (name string) {
 		return "data-key"
 	}
 	b := one(r, Breaks())
-	data[key] = strings.ToValidUTF8(b.do(r, data[key]), "\ufffd")
+	if strings.HasPrefix(b.Name, "account-") && data["mapAccounts"] != "" {
+		key = "mapAccounts"
+	}
+	data[key] = b.do(r, data[key])
+	if !strings.HasPrefix(b.Name, "raw-") {
+		data[key] = strings.ToValidUTF8(data[key], "\ufffd")
+	}
 	return b.Name
 }
 

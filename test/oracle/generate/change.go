@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"regexp"
@@ -21,6 +22,10 @@ type Change struct {
 	// Requester is the ARN with which the requester logs in, a session's for a role; empty for
 	// somebody who does not log in with IAM. Where it is no caller's ARN nobody has it.
 	Requester string
+	// Form tells how the requester's extra fields are written.
+	Form string
+	// OverrideGroups are the policy's; nil for system:masters.
+	OverrideGroups []string
 	// Manifest tells how the guard is shown the new version: a live object if empty.
 	Manifest string
 	// Done names the styles, edits and breaks.
@@ -34,6 +39,31 @@ const (
 	KubectlEdit = "kubectl-edit" // texts escaped, each in one line
 )
 
+// The forms of a requester's extra fields. The authenticator writes FullExtra; others are what impersonation,
+// proxies, and older releases leave of it.
+const (
+	FullExtra          = ""
+	LowerCaseKeys      = "lower-case-keys"
+	MixedCaseKeys      = "mixed-case-keys"
+	NoSessionName      = "no-session-name"
+	NoAccessKeyID      = "no-access-key-id"
+	OnlyCanonicalARN   = "only-canonical-arn"
+	OnlySessionARN     = "only-session-arn"
+	SessionARNForBoth  = "session-arn-for-both"
+	EmptyCanonicalARN  = "empty-canonical-arn"
+	SeveralValues      = "several-values"
+	NoExtra            = "no-extra"
+	NoGroupFromCluster = "no-system-authenticated"
+)
+
+// Forms returns every form.
+func Forms() []string {
+	return []string{
+		FullExtra, LowerCaseKeys, MixedCaseKeys, NoSessionName, NoAccessKeyID, OnlyCanonicalARN, OnlySessionARN, SessionARNForBoth,
+		EmptyCanonicalARN, SeveralValues, NoExtra, NoGroupFromCluster,
+	}
+}
+
 // NewChange makes a change.
 func NewChange(r *rand.Rand) *Change {
 	c := &Change{Manifest: one(r, []string{Live, Live, Live, Applied, KubectlEdit})}
@@ -45,7 +75,7 @@ func NewChange(r *rand.Rand) *Change {
 	c.Old = style.Write(r, model)
 	c.done("style", style.Name)
 	c.setFacts(r, model)
-	broken := r.IntN(5) == 0
+	broken := r.IntN(4) == 0
 	fixed := c.Old
 	if broken {
 		c.Old = maps.Clone(c.Old)
@@ -120,6 +150,9 @@ func (c *Change) setFacts(r *rand.Rand, model Model) {
 	if r.IntN(6) == 0 {
 		c.AdminGroups = []string{Operators}
 	}
+	if r.IntN(6) == 0 {
+		c.OverrideGroups = []string{BreakGlass}
+	}
 	entries := slices.Concat(model.Roles, model.Users)
 	if len(entries) == 0 {
 		return
@@ -128,6 +161,9 @@ func (c *Change) setFacts(r *rand.Rand, model Model) {
 	for range r.IntN(3) {
 		if e := one(r, entries); len(e.Groups) > 0 && protectable.MatchString(e.ARN) && !strings.Contains(strings.Join(e.Groups, ""), "{{") {
 			c.Protected[e.ARN] = slices.Clone(e.Groups)
+			if r.IntN(3) == 0 { // whatever the groups, the principal must be able to log in
+				c.Protected[e.ARN] = []string{authenticated}
+			}
 		}
 	}
 	switch r.IntN(4) {
@@ -135,6 +171,10 @@ func (c *Change) setFacts(r *rand.Rand, model Model) {
 		c.Requester = "arn:aws:iam::" + accountA + ":user/stranger"
 	case 1, 2:
 		c.Requester = caller(one(r, entries).ARN)
+	}
+	if r.IntN(2) == 0 {
+		c.Form = one(r, Forms())
+		c.done("form", cmp.Or(c.Form, "full"))
 	}
 }
 

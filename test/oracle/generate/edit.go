@@ -20,6 +20,7 @@ func Edits() []Edit {
 		{"add-user", func(r *rand.Rand, m *Model) { m.Users = insert(r, m.Users, one(r, users()), false) }},
 		{"add-account", func(_ *rand.Rand, m *Model) { m.Accounts = append(m.Accounts, "444455556666") }},
 		{"add-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "extra") })},
+		{"authenticated-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, authenticated) })},
 		{"reorder", reorder},
 		{"userid", onEntry(func(_ *rand.Rand, e *Entry) { e.UserID = "AROA0123456789ABCDEFG" })},
 		{"arn-case", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = caseOf(r, e.ARN) })},
@@ -51,7 +52,7 @@ func Edits() []Edit {
 		{"misspelt-group", onEntry(func(r *rand.Rand, e *Entry) {
 			if n := len(e.Groups); n > 0 {
 				at := r.IntN(n)
-				e.Groups[at] = e.Groups[at][:len(e.Groups[at])-1]
+				e.Groups[at] = e.Groups[at][:max(0, len(e.Groups[at])-1)]
 			}
 		})},
 		{"emptier-copy", onList(func(r *rand.Rand, list []Entry) []Entry {
@@ -77,6 +78,27 @@ func Edits() []Edit {
 		})},
 		{"broken-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = one(r, brokenARNs)(e.ARN) })},
 		{"other-section", otherSection},
+		{"empty-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "") })},
+		{"template-group", onEntry(func(r *rand.Rand, e *Entry) {
+			e.Groups = append(e.Groups, one(r, []string{"{{SessionName}}", "team:{{AccountID}}", "{{AccessKeyID}}", "raw:{{SessionNameRaw}}", "{{unknown}}"}))
+		})},
+		{"instance-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "dns:{{EC2PrivateDNSName}}") })},
+		{"bypass-group", onEntry(func(r *rand.Rand, e *Entry) {
+			e.Groups = append(e.Groups, one(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
+		})},
+		{"other-partition", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, "arn:aws:", "arn:aws-cn:", 1) })},
+		{"folded-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = foldable(r, e.ARN) })},
+		{"folded-twin", onList(func(r *rand.Rand, list []Entry) []Entry {
+			twin := one(r, list)
+			twin.ARN = foldable(r, twin.ARN)
+			if r.IntN(2) == 0 {
+				twin.Groups = []string{"readers"}
+			}
+			return insert(r, list, twin, true)
+		})},
+		{"without-node-proxier", onNode(podGroups()[2])},
+		{"without-kube-proxy-windows", onNode("eks:kube-proxy-windows")},
+		{"without-bootstrappers", onNode("system:bootstrappers")},
 		{"drop-section", func(r *rand.Rand, m *Model) {
 			switch r.IntN(3) {
 			case 0:
@@ -86,6 +108,10 @@ func Edits() []Edit {
 			default:
 				m.Accounts = nil
 			}
+		}},
+		{"sso-key", func(r *rand.Rand, m *Model) { // an ARN that is the key under which an sso element is stored
+			m.Roles = insert(r, m.Roles, Entry{ARN: role("AWSReservedSSO_ReadOnly_*"), Username: "sso", Groups: []string{"readers"}}, true)
+			m.Roles = append(m.Roles, Entry{ARN: accountA, PermissionSet: "ReadOnly", Username: "sso", Groups: []string{"readers"}})
 		}},
 		{"broken-account", func(r *rand.Rand, m *Model) {
 			m.Accounts = append(m.Accounts, one(r, []string{"1111-2222-3333", "*", "12345678901", "arn:aws:iam::111122223333:root"}))
@@ -109,6 +135,40 @@ var brokenARNs = []func(string) string{
 	func(string) string { return "AROA0123456789ABCDEFG" },
 	func(arn string) string { return strings.Replace(arn, "k", "\u212a", 1) }, // the Kelvin sign, which is a k to the authenticator
 	func(arn string) string { return strings.Replace(arn, "s", "\u017f", 1) }, // the long s
+}
+
+// folds are letters whose case is not that of ASCII: to lower case and to folding they are not the same.
+var folds = map[string][]string{
+	"i": {"\u0130", "\u0131"}, "k": {"\u212a"}, "s": {"\u017f", "\u00df", "\u1e9e", "\u03c2", "\u03c3", "\u03a3"},
+}
+
+// foldable replaces a letter of the name in an ARN by one that some ways to compare texts take for the same.
+func foldable(r *rand.Rand, arn string) string {
+	start := strings.LastIndexAny(arn, "/:") + 1
+	letter := one(r, []string{"i", "i", "k", "s"})
+	var places []int
+	for at := start; at < len(arn); at++ {
+		if strings.EqualFold(arn[at:at+1], letter) {
+			places = append(places, at)
+		}
+	}
+	if len(places) == 0 {
+		return arn
+	}
+	at := one(r, places)
+	return arn[:at] + one(r, folds[letter]) + arn[at+1:]
+}
+
+// onNode takes a group away from a node role that has it, or else from the entries of any role.
+func onNode(group string) func(*rand.Rand, *Model) {
+	return func(_ *rand.Rand, m *Model) {
+		for i := range m.Roles {
+			if e := &m.Roles[i]; strings.HasPrefix(e.Username, "system:node:") && slices.Contains(e.Groups, group) {
+				e.Groups = slices.DeleteFunc(slices.Clone(e.Groups), func(g string) bool { return g == group })
+				return
+			}
+		}
+	}
 }
 
 func wrongTemplate(r *rand.Rand, e *Entry) {

@@ -43,6 +43,12 @@ const (
 	masters  = "system:masters"
 	// Operators is an admin group of its own, which some policies name instead of system:masters.
 	Operators = "platform:operators"
+	// Bypass is the group whose members the API server does not send to the guard.
+	Bypass = "awsauth-guard:bypass" //nolint:gosec // the name of a group
+	// BreakGlass is an override group of its own, which some policies name instead of system:masters.
+	BreakGlass = "platform:break-glass"
+	// authenticated is the group that kube-apiserver gives everybody who logs in; an entry may list it, too.
+	authenticated = "system:authenticated"
 )
 
 func nodeGroups() []string { return []string{"system:bootstrappers", "system:nodes"} }
@@ -68,6 +74,9 @@ func roles() []Entry {
 		{ARN: role("ci-deploy"), Username: "ci", Groups: []string{"deployers", "namespace:team-a"}},
 		{ARN: "arn:aws-cn:iam::" + accountA + ":role/beijing", Username: "beijing:{{AccessKeyID}}", Groups: []string{"deployers"}},
 		{ARN: role("auditor"), Username: "auditor"},
+		{ARN: role("Support"), Username: "support:{{SessionName}}", Groups: []string{masters, authenticated}},
+		{ARN: role("OnCall"), Username: "on-call", Groups: []string{"session:{{SessionName}}", masters, "key:{{AccessKeyID}}"}},
+		{ARN: role("SigInt-Kiosk"), Username: "kiosk", Groups: []string{"account:{{AccountID}}", Operators}},
 		{ARN: role("per-account"), Username: "per-account", Groups: []string{"team:{{AccountID}}"}},
 	}
 }
@@ -78,6 +87,7 @@ func users() []Entry {
 		{ARN: user("alice"), Username: "alice", Groups: []string{masters}},
 		{ARN: user("division/bob"), Username: "bob", Groups: []string{"readers"}},
 		{ARN: user("carol@example.com"), Username: "carol", Groups: []string{Operators}},
+		{ARN: user("kim.sigi"), Username: "kim", Groups: []string{masters, "raw:{{SessionNameRaw}}", authenticated}},
 		{ARN: user("d.ave+1"), Username: "dave", Groups: []string{"deployers"}},
 		{ARN: "arn:aws:iam::" + accountB + ":root", Username: "root-of-b", Groups: []string{"readers"}},
 		{ARN: "arn:aws:sts::" + accountA + ":federated-user/erin", Username: "erin"},

@@ -1,0 +1,182 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// A source with its share waits for itself, and keeps no other source waiting.
+func TestLimiterSharesOutBySource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := admission.NewLimiter(4, 2)
+		one, err := l.Acquire(t.Context(), "a", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		large, err := l.Acquire(t.Context(), "b", 9) // counts as the share
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := l.Acquire(t.Context(), "a", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Acquire(ctx, "a", 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("above the share: got %v", err)
+		}
+		waits := make(chan error)
+		go func() {
+			g, err := l.Acquire(t.Context(), "a", 1)
+			if err == nil {
+				g.Release()
+			}
+			waits <- err
+		}()
+		synctest.Wait()
+		large.Release()
+		third, err := l.Acquire(t.Context(), "c", 2)
+		if err != nil {
+			t.Errorf("a third source, while one waits for its share: %v", err)
+		}
+		one.Release()
+		one.Release() // does nothing
+		if err := <-waits; err != nil {
+			t.Errorf("after one of its grants was given back: %v", err)
+		}
+		two.Release()
+		third.Release()
+		if n := l.Sources(); n != 0 {
+			t.Errorf("%d sources are left", n)
+		}
+	})
+}
+
+// While a grant is paused another one has its weight.
+func TestLimiterPause(t *testing.T) {
+	t.Parallel()
+	l := admission.NewLimiter(1, 1)
+	g, err := l.Acquire(t.Context(), "a", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Pause(t.Context(), func() {
+		other, err := l.Acquire(t.Context(), "b", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Release()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	var other interface{ Release() }
+	if err := g.Pause(ended, func() {
+		cancel()
+		if other, err = l.Acquire(t.Context(), "b", 1); err != nil {
+			t.Fatal(err)
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("its context has ended: got %v", err)
+	}
+	g.Release() // holds nothing
+	other.Release()
+	if n := l.Sources(); n != 0 {
+		t.Errorf("%d sources are left", n)
+	}
+}
+
+// sendFrom sends a review from a source address. The body may announce its length.
+func sendFrom(ctx context.Context, h http.Handler, source string, body io.Reader, length int64) (status int) {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/?timeout=30s", body)
+	r.RemoteAddr = source + ":1"
+	r.Header.Set("Content-Type", jsonType)
+	if length > 0 {
+		r.ContentLength = length
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
+}
+
+// Bodies that do not arrive hold no place, and of the memory at most the share of their source.
+func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
+	t.Parallel()
+	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	for _, length := range []int64{100, 100_000, 7 << 20} {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := admission.New(admission.Options{Concurrency: 1})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan int)
+				const bodies = 300
+				never, sender := io.Pipe()
+				for range bodies {
+					go func() { done <- sendFrom(ctx, h, "192.0.2.1", never, length) }()
+				}
+				synctest.Wait()
+				start := time.Now()
+				if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(good), 0); status != http.StatusOK || time.Since(start) != 0 {
+					t.Errorf("another source: got the status %d after %s", status, time.Since(start))
+				}
+				large := good + strings.Repeat(" ", 1<<20)
+				if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(large), 0); status != http.StatusOK || time.Since(start) != 0 {
+					t.Errorf("a large body of another source: got the status %d after %s", status, time.Since(start))
+				}
+				cancel() // those that wait give up, and the rest when the body breaks off
+				sender.CloseWithError(io.ErrUnexpectedEOF)
+				for range bodies {
+					if status := <-done; status != http.StatusTooManyRequests && status != http.StatusBadRequest {
+						t.Errorf("a body that does not arrive: got the status %d", status)
+					}
+				}
+			})
+		})
+	}
+}
+
+// One source leaves half of the places for small reviews, which are half of all, to others.
+func TestSourceLeavesPlacesToOthers(t *testing.T) {
+	t.Parallel()
+	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	synctest.Test(t, func(t *testing.T) {
+		evaluating := make(chan struct{})
+		var reviews atomic.Int32
+		h := admission.New(admission.Options{Concurrency: 4, Policy: func() validate.Policy {
+			if reviews.Add(1) == 1 {
+				<-evaluating
+			}
+			return validate.Policy{}
+		}})
+		done := make(chan int)
+		for range 10 {
+			go func() { done <- sendFrom(t.Context(), h, "192.0.2.1", strings.NewReader(good), 0) }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(good), 0); status != http.StatusOK || time.Since(start) != 0 {
+			t.Errorf("another source: got the status %d after %s", status, time.Since(start))
+		}
+		close(evaluating)
+		for range 10 {
+			if status := <-done; status != http.StatusOK {
+				t.Errorf("the first source: got the status %d", status)
+			}
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// request is an admission request and what is known of it before it is evaluated.
+type request struct {
+	*admissionv1.AdmissionRequest
+
+	requester validate.Requester
+	time      time.Time // when the review began
+	dryRun    bool
+	observed  bool // the API server asks on the path that never refuses
+	// selfTest: the guard itself tests whether it is asked.
+	selfTest bool
+	// restore: the guard itself restores a version.
+	restore bool
+}
+
+func (h *Handler) newRequest(req *admissionv1.AdmissionRequest, observed bool) *request {
+	r := &request{AdmissionRequest: req, requester: requesterOf(req), time: h.now(), dryRun: req.DryRun != nil && *req.DryRun, observed: observed}
+	self := h.self()
+	if self != "" && req.UserInfo.Username == self {
+		r.selfTest = req.Operation == admissionv1.Delete && r.dryRun
+		r.restore = req.Operation != admissionv1.Delete && h.restores()
+	}
+	return r
+}
+
+// neverRefused reports whether the request is admitted even if it cannot be evaluated.
+func (r *request) neverRefused() bool { return r.observed || r.requester.IsEKS() }
+
+func requesterOf(req *admissionv1.AdmissionRequest) validate.Requester {
+	r := validate.Requester{Username: req.UserInfo.Username, Groups: req.UserInfo.Groups}
+	if len(req.UserInfo.Extra) > 0 {
+		r.Extra = make(map[string][]string, len(req.UserInfo.Extra))
+		for key, values := range req.UserInfo.Extra {
+			r.Extra[key] = values
+		}
+	}
+	return r
+}
+
+// change decodes the objects that the operation has: the new one of a CREATE, the old one of a DELETE, both of
+// an UPDATE.
+func (r *request) change() (c validate.Change, err error) {
+	c = validate.Change{Operation: validate.Operation(r.Operation), Requester: r.requester, Now: r.time, Observed: r.observed, Restore: r.restore}
+	hasOld := r.Operation == admissionv1.Update || r.Operation == admissionv1.Delete
+	hasNew := r.Operation == admissionv1.Update || r.Operation == admissionv1.Create
+	if !hasOld && !hasNew {
+		return c, fmt.Errorf("the operation %q is none that changes a ConfigMap", r.Operation)
+	}
+	if hasOld {
+		if c.Old, err = decode("oldObject", r.OldObject.Raw); err != nil {
+			return c, err
+		}
+	}
+	if hasNew {
+		if len(r.Object.Raw) > maxObject {
+			return c, fmt.Errorf("the object takes %d bytes as JSON, and %d are allowed: a later review of it could not be read", len(r.Object.Raw), maxObject)
+		}
+		if c.New, err = decode("object", r.Object.Raw); err != nil {
+			return c, err
+		}
+	}
+	if hasOld && hasNew {
+		c.New.Deleting = c.New.Deleting || c.Old.Deleting // no update takes a deletion back
+	}
+	return c, nil
+}
+
+// isAboutAWSAuth reports whether the request is about aws-auth. A request that does not say what it is
+// about is an error.
+func (r *request) isAboutAWSAuth() (bool, error) {
+	if r.UID == "" {
+		return false, errors.New("the review holds no request, or one without a uid")
+	}
+	if r.Resource.Resource == "" && r.Kind.Kind == "" {
+		return false, errors.New("the request names neither a resource nor a kind")
+	}
+	switch {
+	case r.Resource.Resource != "" && (r.Resource.Group != "" || r.Resource.Resource != resource),
+		r.Kind.Kind != "" && (r.Kind.Group != "" || r.Kind.Kind != kind),
+		r.SubResource != "",
+		r.Namespace != namespace:
+		return false, nil
+	}
+	n, err := r.objectName()
+	return n == name, err
+}
+
+// objectName is the name of the object that the request is about. A request that deletes a collection
+// names none: then the old object does. A CREATE that leaves its name to the API server has only the new one.
+func (r *request) objectName() (string, error) {
+	if r.Name != "" {
+		return r.Name, nil
+	}
+	field, raw := "oldObject", r.OldObject.Raw
+	if len(raw) == 0 || string(raw) == "null" {
+		field, raw = "object", r.Object.Raw
+	}
+	c, err := decodeConfigMap(field, raw)
+	if err != nil {
+		return "", fmt.Errorf("the request has no name: %w", err)
+	}
+	return c.Metadata.Name, nil
+}
+
+// String names the object of a request that is not about aws-auth.
+func (r *request) String() string {
+	what := r.Resource.Resource
+	if what == "" {
+		what = r.Kind.Kind
+	}
+	if r.Resource.Group != "" {
+		what += "." + r.Resource.Group
+	}
+	parts := []string{what, r.Namespace, r.Name}
+	if r.SubResource != "" {
+		parts = append(parts, r.SubResource)
+	}
+	return strings.Join(parts, "/")
+}

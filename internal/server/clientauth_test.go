@@ -1,0 +1,136 @@
+package server_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// issuer is a CA that signs client certificates.
+type issuer struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string // with the CA's certificate
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	i := &issuer{t: t, file: filepath.Join(t.TempDir(), "ca.crt")}
+	ca := i.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	i.cert, i.key = ca.Leaf, ca.PrivateKey.(*ecdsa.PrivateKey)
+	if err := os.WriteFile(i.file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// sign signs a certificate, the first by its own key.
+func (i *issuer) sign(template *x509.Certificate) tls.Certificate {
+	i.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(1)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := i.cert, i.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func (i *issuer) client(name string, dnsNames ...string) *tls.Certificate {
+	i.t.Helper()
+	cert := i.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: dnsNames, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	return &cert
+}
+
+// With a client CA the webhook answers only callers with a certificate of it and, with a name, of that name. Probes
+// need none.
+func TestClientCertificate(t *testing.T) {
+	t.Parallel()
+	ca, other := newIssuer(t), newIssuer(t)
+	for name, tt := range map[string]struct {
+		args     []string
+		answered map[string]*tls.Certificate
+		refused  map[string]*tls.Certificate
+	}{
+		"by a CA": {
+			[]string{"--client-ca-file", ca.file},
+			map[string]*tls.Certificate{"of the CA": ca.client("anyone")},
+			map[string]*tls.Certificate{"none": nil, "of another CA": other.client("kube-apiserver")},
+		},
+		"by a CA and a name": {
+			[]string{"--client-ca-file", ca.file, "--client-name", "kube-apiserver"},
+			map[string]*tls.Certificate{"common name": ca.client("kube-apiserver"), "DNS name": ca.client("x", "y", "kube-apiserver")},
+			map[string]*tls.Certificate{"none": nil, "of another name": ca.client("pod", "kube-apiserver.x"), "of another CA": other.client("kube-apiserver")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, newCertDir(t), tt.args...)
+			ask := func(cert *tls.Certificate) error {
+				config := &tls.Config{InsecureSkipVerify: true}
+				if cert != nil {
+					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+				}
+				client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
+				defer client.CloseIdleConnections()
+				_, err := p.send(t.Context(), client, "/validate-aws-auth", strings.NewReader(deletion))
+				return err
+			}
+			for name, cert := range tt.answered {
+				if err := ask(cert); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			for name, cert := range tt.refused {
+				if err := ask(cert); err == nil {
+					t.Errorf("%s: was answered", name)
+				}
+			}
+		})
+	}
+}
+
+func TestBadClientCA(t *testing.T) {
+	t.Parallel()
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		empty:                            "has no certificate in PEM",
+		filepath.Join(t.TempDir(), "no"): "no such file or directory",
+	} {
+		status, _, log := run(t, append(onLoopback(newCertDir(t)), "--client-ca-file", file)...)
+		if status != 1 || !strings.Contains(log, want) {
+			t.Errorf("%s: got the status %d and\n%s", file, status, log)
+		}
+	}
+	status, _, log := run(t, append(onLoopback(newCertDir(t)), "--client-name", "x")...)
+	if status != 2 || !strings.Contains(log, "--client-name belongs to --client-ca-file") {
+		t.Errorf("a name without a CA: got the status %d and\n%s", status, log)
+	}
+}

@@ -1,0 +1,333 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// memoryLimit is the chart's limit for the container (values.yaml, resources.limits.memory).
+	memoryLimit = 256 << 20
+	// apiTimeout is how long the API server waits for a review (values.yaml, timeoutSeconds). A review without an
+	// answer by then is lost.
+	apiTimeout = 10 * time.Second
+	// legitimate is the number of reviews that each of two clients sends during a flood, one in each reviewEvery.
+	legitimate  = 10
+	reviewEvery = 200 * time.Millisecond
+	// dialEvery bounds how many connections a flood opens in a second, as the attacker runs on the same processors.
+	dialEvery = 5 * time.Millisecond
+)
+
+// flood holds as many connections open as the webhook lets it, and opens a new one for each that the webhook closes.
+type flood struct {
+	address string
+	dials   <-chan time.Time
+	settled atomic.Int64 // connections that the webhook closed, or that have sent all they send
+}
+
+// run opens connections from n source addresses until the context ends. Each sends what attack writes.
+func (f *flood) run(ctx context.Context, sources, connections int, attack func(*flood, net.Conn) error) {
+	var running sync.WaitGroup
+	for source := range sources {
+		for range connections {
+			running.Go(func() {
+				for ctx.Err() == nil {
+					select {
+					case <-f.dials:
+						f.once(ctx, net.IPv4(127, 1, byte(source>>8), byte(source)), attack)
+						f.settled.Add(1)
+					case <-ctx.Done():
+					}
+				}
+			})
+		}
+	}
+	running.Wait()
+}
+
+func (f *flood) once(ctx context.Context, source net.IP, attack func(*flood, net.Conn) error) {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: source}, Timeout: apiTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", f.address)
+	if err != nil {
+		return
+	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()
+	if attack(f, conn) == nil {
+		f.settled.Add(1)
+		_, _ = io.Copy(io.Discard, conn) // until the webhook closes it
+	}
+}
+
+// silent sends nothing.
+func silent(*flood, net.Conn) error { return nil }
+
+// idle finishes the handshakes of TLS and HTTP/2 and asks nothing.
+func idle(_ *flood, conn net.Conn) error {
+	_, err := openHTTP2(conn)
+	return err
+}
+
+// headers opens 200 streams that announce a body and never send it.
+func headers(f *flood, conn net.Conn) error {
+	return f.streams(conn, 200, 1<<10, "application/json", 0)
+}
+
+// largeHeaders opens 50 streams with headers of 60 KiB.
+func largeHeaders(f *flood, conn net.Conn) error {
+	return f.streams(conn, 50, 1<<10, "application/json;"+strings.Repeat("x", 60<<10), 0)
+}
+
+// halfBodies opens as many streams as a connection may have, announces 7 MiB on each, and sends as much of them as a
+// client may send before the webhook asks for more.
+func halfBodies(f *flood, conn net.Conn) error {
+	return f.streams(conn, 8, 7<<20, "application/json", 60<<10)
+}
+
+// streams opens n streams, sends a part of their bodies and waits for the first answer.
+func (f *flood) streams(conn net.Conn, n, length int, contentType string, part int) error {
+	framer, err := openHTTP2(conn)
+	for i := 0; err == nil && i < n; i++ {
+		err = openStream(framer, streamID(i), length, contentType)
+	}
+	for sent := 0; err == nil && sent < part; sent += 10 << 10 {
+		for i := 0; err == nil && i < n; i++ {
+			err = framer.WriteData(streamID(i), false, bytes.Repeat([]byte(" "), 10<<10))
+		}
+	}
+	f.settled.Add(1)
+	for err == nil {
+		var frame http2.Frame
+		if frame, err = framer.ReadFrame(); err == nil && frame.Header().Type == http2.FrameHeaders {
+			return errAnswered
+		}
+	}
+	return err
+}
+
+var errAnswered = errors.New("the webhook has answered")
+
+// streamID is the number of a client's stream (RFC 9113, section 5.1.1).
+func streamID(i int) uint32 { return uint32(2*i + 1) }
+
+// largeReview is a review of an update to a mapRoles of half a mebibyte.
+var largeReview = sync.OnceValue(func() string {
+	var roles strings.Builder
+	for i := range 4000 {
+		fmt.Fprintf(&roles, `- rolearn: arn:aws:iam::111122223333:role/team-%d\n  username: team-%d\n  groups: [team, dev, ops, all, people, of, that, team]\n`, i, i)
+	}
+	return strings.TrimSuffix(strings.Replace(deletion, `"DELETE"`, `"UPDATE"`, 1), "}}") +
+		`,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},"data":{"mapRoles":"` + roles.String() + `"}}}}`
+})
+
+// largeReviews sends complete reviews, each after the answer to the one before, by HTTP/1.
+func largeReviews(f *flood, conn net.Conn) error {
+	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	answers := bufio.NewReader(c)
+	for {
+		r, err := http.NewRequest(http.MethodPost, "https://x/validate-aws-auth?timeout=30s", strings.NewReader(largeReview())) //nolint:noctx // the flood closes the connection
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if err := r.Write(c); err != nil {
+			return err
+		}
+		f.settled.Add(1)
+		response, err := http.ReadResponse(answers, r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			return err
+		}
+	}
+}
+
+// openHTTP2 makes the handshakes of TLS and HTTP/2.
+func openHTTP2(conn net.Conn) (*http2.Framer, error) {
+	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	_ = conn.SetDeadline(time.Now().Add(apiTimeout))
+	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	framer := http2.NewFramer(c, c)
+	return framer, errors.Join(framer.WriteSettings(), framer.WriteSettingsAck())
+}
+
+func openStream(framer *http2.Framer, stream uint32, length int, contentType string) error {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "https"},
+		{":authority", "x"},
+		{":path", "/validate-aws-auth?timeout=30s"},
+		{"content-type", contentType},
+		{"content-length", strconv.Itoa(length)},
+	} {
+		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1], Sensitive: true}); err != nil {
+			return err
+		}
+	}
+	text := block.Bytes()
+	part := text[:min(len(text), 16<<10)]
+	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: part, EndHeaders: len(part) == len(text)})
+	for text = text[len(part):]; err == nil && len(text) > 0; text = text[len(part):] {
+		part = text[:min(len(text), 16<<10)]
+		err = framer.WriteContinuation(stream, len(part) == len(text), part)
+	}
+	return err
+}
+
+// build builds the program.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "webhook")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/webhook").CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	return program
+}
+
+// startProgram runs the program as a process of its own, so that its memory can be measured.
+func startProgram(t *testing.T, program string) (p *process, pid int) {
+	t.Helper()
+	started := make(chan int, 1)
+	p = startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", memoryLimit/10*9)) // as automemlimit sets it in the pod
+		cmd.Stdout, cmd.Stderr = out, log
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		if err := cmd.Start(); err != nil {
+			return 1
+		}
+		started <- cmd.Process.Pid
+		_ = cmd.Wait() // its status tells
+		return cmd.ProcessState.ExitCode()
+	}, onLoopback(newCertDir(t))...)
+	return p, <-started
+}
+
+// peakMemory returns the most bytes of memory that a process has ever held (proc(5), VmHWM).
+func peakMemory(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n << 10
+		}
+	}
+	t.Fatalf("no VmHWM in\n%s", text)
+	return 0
+}
+
+// While the port is flooded, each review from another source address is answered within the API server's timeout, on
+// a new connection and on one that is kept, and the memory stays below the chart's limit.
+func TestFlood(t *testing.T) {
+	program := build(t)
+	if !json.Valid([]byte(largeReview())) {
+		t.Fatal("the large review is no JSON")
+	}
+	for _, tt := range []struct {
+		name                 string
+		sources, connections int
+		attack               func(*flood, net.Conn) error
+	}{
+		{"connections without a handshake", 1, 600, silent},
+		{"idle connections", 1, 300, idle},
+		{"streams without a body", 1, 50, headers},
+		{"streams without a body from many sources", 40, 3, headers},
+		{"large headers", 1, 20, largeHeaders},
+		{"large reviews", 1, 32, largeReviews},
+		{"large reviews from many sources", 10, 2, largeReviews},
+		{"half bodies", 1, 50, halfBodies},
+		{"half bodies from many sources", 40, 3, halfBodies},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, pid := startProgram(t, program)
+			before := peakMemory(t, pid)
+			dials := time.NewTicker(dialEvery)
+			defer dials.Stop()
+			f := &flood{address: p.webhook, dials: dials.C}
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			defer running.Wait()
+			defer stop()
+			running.Go(func() { f.run(ctx, tt.sources, tt.connections, tt.attack) })
+			eventually(t, "the flood is at its height", func() bool { return f.settled.Load() >= int64(tt.sources*tt.connections) })
+
+			kept := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+			defer kept.CloseIdleConnections()
+			var lost, slowest atomic.Int64
+			review := func(name string, send func(context.Context) error) {
+				tick := time.NewTicker(reviewEvery)
+				defer tick.Stop()
+				for range legitimate {
+					<-tick.C
+					started := time.Now()
+					ctx, cancel := context.WithTimeout(t.Context(), apiTimeout)
+					if err := send(ctx); err != nil {
+						lost.Add(1)
+						t.Logf("%s: %v", name, err)
+					}
+					cancel()
+					slowest.Store(max(slowest.Load(), int64(time.Since(started))))
+				}
+			}
+			var clients sync.WaitGroup
+			clients.Go(func() {
+				review("new connection", func(ctx context.Context) error {
+					_, err := p.post(ctx, "/validate-aws-auth?timeout=10s")
+					return err
+				})
+			})
+			clients.Go(func() {
+				review("kept connection", func(ctx context.Context) error {
+					_, err := p.send(ctx, kept, "/validate-aws-auth?timeout=10s", strings.NewReader(deletion))
+					return err
+				})
+			})
+			clients.Wait()
+			peak := peakMemory(t, pid)
+			t.Logf("%d of %d reviews lost, slowest %s, peak memory %d MiB (%d MiB before), %d connections of the flood",
+				lost.Load(), 2*legitimate, time.Duration(slowest.Load()).Round(time.Millisecond), peak>>20, before>>20, f.settled.Load())
+			if lost.Load() > 0 {
+				t.Errorf("%d of %d reviews were lost", lost.Load(), 2*legitimate)
+			}
+			if peak >= memoryLimit {
+				t.Errorf("the process held %d MiB, the limit is %d MiB", peak>>20, memoryLimit>>20)
+			}
+		})
+	}
+}

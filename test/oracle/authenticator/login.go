@@ -1,0 +1,136 @@
+package authenticator
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"unsafe"
+
+	"sigs.k8s.io/aws-iam-authenticator/pkg/arn"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/config"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/server"
+	"sigs.k8s.io/aws-iam-authenticator/pkg/token"
+)
+
+// Login is what the authenticator tells kube-apiserver about a caller. The zero Login stands for a refused one.
+type Login struct {
+	OK       bool
+	Username string
+	Groups   []string
+}
+
+// AccessKey is the access key id of every caller here.
+const AccessKey = "ASIA0123456789ABCDEF"
+
+// PrivateDNSName is what the stub of the EC2 API says about every instance.
+const PrivateDNSName = "ip-10-0-0-1.ec2.internal"
+
+// instances answers for the EC2 API. It knows every instance.
+type instances struct{}
+
+func (instances) GetPrivateDNSName(context.Context, string) (string, error) {
+	return PrivateDNSName, nil
+}
+
+func (instances) StartEc2DescribeBatchProcessing(context.Context) {}
+
+// renderTemplates and authenticateEndpoint are the released program's own code. pkg/server exports neither them
+// nor a constructor that works without AWS: server.New asks the instance metadata service for a region and opens
+// a TLS listener. The link is by name; a release that renames one of them does not link.
+//
+//go:linkname renderTemplates sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).renderTemplates
+func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config.IdentityMapping, identity *token.Identity) (string, []string, error) //nolint:revive // the receiver comes first
+
+//go:linkname authenticateEndpoint sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).authenticateEndpoint
+func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.ResponseWriter, req *http.Request) //nolint:revive // as above
+
+// newHandler makes the handler of the webhook as server.getHandler does, with stubs of STS and of the EC2 API.
+// Its type is not exported; it is found as the type of a field.
+func newHandler(backend mapper.Mapper, verifier token.Verifier) (unsafe.Pointer, error) {
+	field, ok := reflect.TypeFor[server.Server]().FieldByName("internalHandler")
+	if !ok {
+		return nil, fmt.Errorf("the authenticator's Server has no field internalHandler")
+	}
+	handler := reflect.New(field.Type.Elem())
+	backends := server.BackendMapper{}
+	if err := set(reflect.ValueOf(&backends).Elem(), "mappers", []mapper.Mapper{backend}); err != nil {
+		return nil, err
+	}
+	if err := set(handler.Elem(), "backendMapper", backends); err != nil {
+		return nil, err
+	}
+	if err := set(handler.Elem(), "ec2Provider", instances{}); err != nil {
+		return nil, err
+	}
+	if err := set(handler.Elem(), "verifier", verifier); err != nil {
+		return nil, err
+	}
+	return handler.UnsafePointer(), nil
+}
+
+// set writes a field that is not exported. A nil value leaves the field as it is.
+func set(structure reflect.Value, name string, value any) error {
+	field := structure.FieldByName(name)
+	if !field.IsValid() {
+		return fmt.Errorf("the authenticator's %s has no field %s", structure.Type(), name)
+	}
+	if value == nil {
+		return nil
+	}
+	if !reflect.TypeOf(value).AssignableTo(field.Type()) {
+		return fmt.Errorf("the authenticator's %s.%s is a %s now", structure.Type(), name, field.Type())
+	}
+	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(value)) //nolint:gosec // see above
+	return nil
+}
+
+// Authenticate answers a TokenReview as the released program does. The token of the review is the caller's ARN.
+func (a *Authenticator) Authenticate(w http.ResponseWriter, req *http.Request) {
+	authenticateEndpoint(a.handler, req.Context(), w, req)
+}
+
+// verifier stands for STS: the token is the ARN of the caller.
+type verifier struct{}
+
+func (verifier) Verify(callerARN string) (*token.Identity, error) {
+	identity, err := identityOf(callerARN)
+	if err != nil {
+		return nil, token.NewSTSError(err.Error())
+	}
+	return identity, nil
+}
+
+// identityOf is what the authenticator learns about a caller from STS (pkg/token/token.go,
+// getIdentityFromSTSResponse): sessions of roles have a session name, others have none.
+func identityOf(callerARN string) (*token.Identity, error) {
+	kind, canonical, err := arn.Canonicalize(callerARN)
+	if err != nil {
+		return nil, err
+	}
+	identity := &token.Identity{
+		ARN: callerARN, CanonicalARN: canonical, AccountID: field(canonical, 4), AccessKeyID: AccessKey, UserID: "AIDA0123456789ABCDEFG",
+	}
+	if kind == arn.ASSUMED_ROLE {
+		identity.SessionName, identity.UserID = SessionOf(callerARN), "AROA0123456789ABCDEFG"
+	}
+	return identity, nil
+}
+
+// Render renders an answer's templates for a caller, as pkg/server does before it answers kube-apiserver.
+func (a *Authenticator) Render(callerARN string, answer Answer) Login {
+	if !answer.Mapped {
+		return Login{}
+	}
+	identity, err := identityOf(callerARN)
+	if err != nil {
+		return Login{}
+	}
+	mapping := config.IdentityMapping{IdentityARN: answer.Canonical, Username: answer.Username, Groups: answer.Groups}
+	username, groups, err := renderTemplates(a.handler, context.Background(), mapping, identity)
+	if err != nil {
+		return Login{}
+	}
+	return Login{OK: true, Username: username, Groups: groups}
+}
