@@ -56,4 +56,5 @@ func newDirectory() (directory, error) {
 type uncounted struct{}
 
 func (uncounted) LookedUp(string, time.Duration) {}
+func (uncounted) Unasked(int)                    {}
 func (uncounted) CacheHit()                      {}

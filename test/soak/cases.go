@@ -156,12 +156,18 @@ func refusals(base *object, edited func(string) *object) []refusal {
 		{"node-role-removed", base, edited(adminEntry)},
 		{"last-admin", awsAuth(nodeEntry, aliceEntry), awsAuth(nodeEntry, "")},
 		{"emptied", base, awsAuth("", "")},
+		{"bypass-grant", base, edited(head + strings.Replace(ciEntry, "deployers", validate.DefaultBypassGroup, 1))},
+		{"replacement-character", base, edited(head + "# Andr\ufffd\n")},
+		{"too-expensive", base, edited(strings.Repeat("%TAG ! !\n", 17) + "---\n" + head)},
 	}
 }
 
 // warnings returns for each rule that only warns an edit that draws it.
 func warnings(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
+	finalizers := []string{"example.com/cleanup"}
+	deleted := map[string]any{"deletionTimestamp": "2026-03-01T11:00:00Z", "finalizers": finalizers}
+	owners := []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "0f3c5d9e-6a1b-4c57-8a0e-5d2f1b9c7e60"}}
 	return []refusal{
 		{"unknown-data-key", base, base.and("note", "x")},
 		{"unknown-key", base, edited(head + ciEntry + "  description: x\n")},
@@ -174,6 +180,9 @@ func warnings(base *object, edited func(string) *object) []refusal {
 		{"mass-removal", edited(head + teams(10)), base},
 		{"lost-section", base.and("mapAccounts", "- '111122223333'"), base},
 		{"admin-grant", base, edited(head + strings.Replace(ciEntry, "deployers", "system:masters", 1))},
+		{"finalizer-added", base, base.withMetadata(map[string]any{"finalizers": finalizers})},
+		{"owner-added", base, base.withMetadata(map[string]any{"ownerReferences": owners})},
+		{"being-deleted", base.withMetadata(deleted), edited(head + ciEntry).withMetadata(deleted)},
 	}
 }
 

@@ -42,6 +42,7 @@ type object struct {
 	name, namespace string
 	annotations     map[string]string
 	data            map[string]string
+	metadata        map[string]any // fields of metadata beside these
 	others          map[string]any // fields beside these
 }
 
@@ -61,17 +62,16 @@ func (o *object) raw() runtime.RawExtension {
 	if o == nil {
 		return runtime.RawExtension{}
 	}
-	fields := map[string]any{
-		"apiVersion": "v1", "kind": "ConfigMap", "data": o.data,
-		"metadata": map[string]any{
-			"name": o.name, "namespace": o.namespace, "annotations": o.annotations,
-			"uid": "4be2f5c1-6f2e-4d3c-9a54-2f0c3d1b7a90", "creationTimestamp": "2024-05-02T09:14:07Z",
-			"managedFields": []any{map[string]any{
-				"apiVersion": "v1", "fieldsType": "FieldsV1", "manager": "kubectl-edit", "operation": "Update",
-				"fieldsV1": map[string]any{"f:data": map[string]any{".": map[string]any{}, "f:mapRoles": map[string]any{}}},
-			}},
-		},
+	metadata := map[string]any{
+		"name": o.name, "namespace": o.namespace, "annotations": o.annotations,
+		"uid": "4be2f5c1-6f2e-4d3c-9a54-2f0c3d1b7a90", "creationTimestamp": "2024-05-02T09:14:07Z",
+		"managedFields": []any{map[string]any{
+			"apiVersion": "v1", "fieldsType": "FieldsV1", "manager": "kubectl-edit", "operation": "Update",
+			"fieldsV1": map[string]any{"f:data": map[string]any{".": map[string]any{}, "f:mapRoles": map[string]any{}}},
+		}},
 	}
+	maps.Copy(metadata, o.metadata)
+	fields := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": o.data, "metadata": metadata}
 	maps.Copy(fields, o.others)
 	return runtime.RawExtension{Raw: mustJSON(fields)}
 }
@@ -80,6 +80,13 @@ func (o *object) raw() runtime.RawExtension {
 func (o *object) with(field string, value any) *object {
 	c := *o
 	c.others = map[string]any{field: value}
+	return &c
+}
+
+// withMetadata returns a copy with these fields of metadata more.
+func (o *object) withMetadata(fields map[string]any) *object {
+	c := *o
+	c.metadata = fields
 	return &c
 }
 

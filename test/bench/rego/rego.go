@@ -15,7 +15,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
-	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 //go:embed awsauth.rego
