@@ -86,6 +86,14 @@ func Edits() []Edit {
 		{"bypass-group", onEntry(func(r *rand.Rand, e *Entry) {
 			e.Groups = append(e.Groups, one(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
 		})},
+		{"instances-bypass", func(_ *rand.Rand, m *Model) { // no instance's session is called that
+			for i := range m.Roles {
+				if e := &m.Roles[i]; e.Username == nodeName {
+					e.Groups = append(slices.Clone(e.Groups), "awsauth-guard:{{SessionName}}")
+					return
+				}
+			}
+		}},
 		{"other-partition", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, "arn:aws:", "arn:aws-cn:", 1) })},
 		{"folded-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = foldable(r, e.ARN) })},
 		{"folded-twin", onList(func(r *rand.Rand, list []Entry) []Entry {
