@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -169,7 +170,7 @@ func costly(data map[string]string) bool {
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
 			switch {
-			case strings.HasPrefix(line, "#"):
+			case strings.HasPrefix(line, "#") && utf8.ValidString(text) && !strings.ContainsAny(line, `"'`): // else it may be no comment
 			case strings.HasPrefix(line, "%"):
 				directives++
 			default:
