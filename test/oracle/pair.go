@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	guardaccess "github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -170,7 +171,7 @@ func costly(data map[string]string) bool {
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
 			switch {
-			case strings.HasPrefix(line, "#"):
+			case strings.HasPrefix(line, "#") && utf8.ValidString(text) && !strings.ContainsAny(line, `"'`): // else it may be no comment
 			case strings.HasPrefix(line, "%"):
 				directives++
 			default:
