@@ -134,16 +134,16 @@ func TestAccessPastLimitIsUnknown(t *testing.T) {
 	expensive := strings.Repeat("%TAG ! !\n", 17) + "---\n" + admin + node
 	run(t, roles(admin+node), func(w *world) {
 		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
-		access := func() []float64 {
+		shown := func() []float64 {
 			after(time.Second)
 			return []float64{r.value("admins"), r.value("missing"), r.value("mapRoles"), r.value("too-expensive/deny"), r.value("present")}
 		}
-		want(t, "before", access(), []float64{1, 0, 2, 0, 1})
+		want(t, "before", shown(), []float64{1, 0, 2, 0, 1})
 		w.write("x", roles(expensive))
-		want(t, "past a limit", access(), []float64{-1, -1, -1, 1, 1})
+		want(t, "past a limit", shown(), []float64{-1, -1, -1, 1, 1})
 		want(t, "the Event of a loss", r.event(kube.ProtectedPrincipalLost, ""), 0)
 		w.write("x", roles(node))
-		want(t, "a loss", access(), []float64{0, 1, 1, 0, 1})
+		want(t, "a loss", shown(), []float64{0, 1, 1, 0, 1})
 		want(t, "the Event of a loss", r.event(kube.ProtectedPrincipalLost, ""), 1)
 	})
 }

@@ -160,7 +160,7 @@ func largeReviews(f *flood, conn net.Conn) error {
 			return err
 		}
 		_, err = io.Copy(io.Discard, response.Body)
-		if err = errors.Join(err, response.Body.Close()); err != nil {
+		if err := errors.Join(err, response.Body.Close()); err != nil {
 			return err
 		}
 	}
