@@ -37,6 +37,14 @@ func checkProtectedPrincipal(p *Pass) {
 		var lost, missing []string
 		for _, group := range protected.Groups {
 			had, has := protected.Gets(before, group), protected.Gets(after, group)
+			for _, m := range p.oldReadings() {
+				had = max(had, protected.Gets(m.Resolve(protected.ARN), group))
+			}
+			for _, m := range p.newReadings() {
+				if r := m.Resolve(protected.ARN); protected.Gets(r, group) < has {
+					has, after = protected.Gets(r, group), r
+				}
+			}
 			switch {
 			case has < had, group == awsauth.AuthenticatedGroup && protected.LosesSessions(before, after):
 				lost = append(lost, group)

@@ -48,6 +48,11 @@ func checkSelfLockout(p *Pass) {
 	if caller.SessionUnknown && !slices.ContainsFunc(used, (*awsauth.Entry).OnlyInstances) {
 		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be no instance
 	}
+	for _, m := range p.newReadings() {
+		if r := m.Resolve(arn); admission(r, admits) < admission(after, admits) {
+			after = r
+		}
+	}
 	hint := "keep your own entry, or let another admin make this change"
 	if admission(after, admits) < admission(stored, admits) {
 		_, why := p.explain(after, caller.IsInstance())
