@@ -221,6 +221,9 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 		caller := callerFor(arn, slices.Contains(groups, "system:nodes"))
 		for _, group := range groups {
 			had := func(l login) bool { return l.has(group) }
+			if group == loggedIn && repairsNodes(c, arn, after) {
+				continue
+			}
 			add(lockedProtected, shareOf(before.logins[caller], had), shareOf(after.logins[caller], had))
 		}
 	}
@@ -353,4 +356,11 @@ var indexes = regexp.MustCompile(`\[\d+\]`)
 // Lockouts returns the kinds of lockouts that a run must meet, and refuse.
 func Lockouts() []string {
 	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedForeign, lockedNode, lockedFargate, lockedAll, "at random"}
+}
+
+// repairsNodes reports whether a change repairs a byte that is not UTF-8, and with it an entry by which a role
+// makes nodes again. People who logged in by the role's account meanwhile can't any more: a repair comes first.
+func repairsNodes(c *generate.Change, arn string, after *access) bool {
+	return c.Old != nil && HasInvalidUTF8(c.Old) && c.New != nil && valid(c.New) &&
+		slices.ContainsFunc(after.logins[callerFor(arn, true)], login.node)
 }
