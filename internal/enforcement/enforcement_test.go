@@ -75,7 +75,7 @@ type replica struct {
 	tests    int
 	enforced float64 // -1: there is no series
 	events   []string
-	logged   strings.Builder
+	logged   textLog
 }
 
 const admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
@@ -368,4 +368,22 @@ func TestConfigurationIsLost(t *testing.T) {
 		after(time.Minute)
 		r.want(t, "right when it is read again", 1, "NotEnforced", "Enforced")
 	})
+}
+
+// textLog is a log that is read while others write it.
+type textLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *textLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *textLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
