@@ -14,6 +14,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -42,14 +43,14 @@ func NewProber(config *rest.Config) (Prober, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the self-test: %w", err)
 	}
-	p.client = client.ConfigMaps(kube.AWSAuthNamespace)
+	p.client = client.ConfigMaps(awsauth.Namespace)
 	return p, nil
 }
 
 // Delete implements [Prober].
 func (p *prober) Delete(ctx context.Context) (warnings []string, err error) {
 	p.warnings.Take()
-	err = p.client.Delete(ctx, kube.AWSAuthName, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+	err = p.client.Delete(ctx, awsauth.Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 	return p.warnings.Take(), err
 }
 

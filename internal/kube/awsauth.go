@@ -13,12 +13,6 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The object that the guard protects.
-const (
-	AWSAuthNamespace = metav1.NamespaceSystem
-	AWSAuthName      = "aws-auth"
-)
-
 // FieldManager is the guard's name in managedFields.
 const FieldManager = "awsauth-guard"
 

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
 // Reason is the reason of an Event on aws-auth.
@@ -53,7 +55,7 @@ func NewEvents(ctx context.Context, client typedcorev1.EventsGetter, host string
 		BurstSize: eventBurst, QPS: eventRate,
 		SpamKeyFunc: func(e *corev1.Event) string { return e.Type + "/" + e.Reason },
 	}))
-	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.Events(AWSAuthNamespace)})
+	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.Events(awsauth.Namespace)})
 	return &Events{recorder: b.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: FieldManager, Host: host})}
 }
 
@@ -71,7 +73,7 @@ func (e *Events) Normal(reason Reason, message string) {
 }
 
 func (e *Events) event(kind string, reason Reason, message string) {
-	object := corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: AWSAuthNamespace, Name: AWSAuthName}
+	object := corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: awsauth.Namespace, Name: awsauth.Name}
 	if uid := e.uid.Load(); uid != nil {
 		object.UID = *uid
 	}

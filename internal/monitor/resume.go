@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
@@ -98,7 +99,7 @@ func (m *Monitor) list(ctx context.Context, version string, match metav1.Resourc
 		return nil, fmt.Errorf("reading aws-auth at the version %q: %w", version, err)
 	}
 	for i := range list.Items {
-		if list.Items[i].Name == kube.AWSAuthName {
+		if list.Items[i].Name == awsauth.Name {
 			return &list.Items[i], nil
 		}
 	}
@@ -107,7 +108,7 @@ func (m *Monitor) list(ctx context.Context, version string, match metav1.Resourc
 
 func only(version string, match metav1.ResourceVersionMatch) metav1.ListOptions {
 	return metav1.ListOptions{
-		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, kube.AWSAuthName).String(),
+		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, awsauth.Name).String(),
 		ResourceVersion: version, ResourceVersionMatch: match,
 	}
 }

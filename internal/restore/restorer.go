@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -324,7 +325,7 @@ func refused(err error) bool {
 func (r *Restorer) write(ctx context.Context, l *Loss) error {
 	if l.Stored == nil {
 		cm := &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: kube.AWSAuthNamespace, Name: kube.AWSAuthName},
+			ObjectMeta: metav1.ObjectMeta{Namespace: awsauth.Namespace, Name: awsauth.Name},
 			Data:       l.Good.Data, BinaryData: l.Good.BinaryData,
 		}
 		if _, err := r.o.Writer.Create(ctx, cm, metav1.CreateOptions{FieldManager: kube.FieldManager}); err != nil {

@@ -87,7 +87,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	events := kube.NewEvents(ctx, client.core, replica)
 	identity := kube.NewIdentity(client.authentication)
 	store := &history.Store{Client: client.core.ConfigMaps(o.state.Namespace), Name: o.state.Name, Versions: func() int { return cfg.current().History.Versions }}
-	awsAuth := client.core.ConfigMaps(kube.AWSAuthNamespace)
+	awsAuth := client.core.ConfigMaps(awsauth.Namespace)
 	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: api.election, Recorder: recorder, Logger: log, Now: now})
 	restorer := restore.New(restore.Options{
 		Writer: awsAuth, History: store, Election: api.election, Events: events, Policy: cfg.policy, Settings: cfg.restore,
@@ -101,7 +101,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	})
 	replaced := new(admission.ReplacedVersions)
 	watched, err := monitor.New(monitor.Options{
-		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", kube.AWSAuthNamespace, kube.AWSAuthName),
+		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", awsauth.Namespace, awsauth.Name),
 		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
 		Directory: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
