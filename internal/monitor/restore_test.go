@@ -182,6 +182,37 @@ func TestRestoreDuringWrites(t *testing.T) {
 	})
 }
 
+// A version that is stored between the last decision and the write is read from the API server, not awaited from the
+// watch, and replaced only if something is lost in it as well.
+func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
+	t.Parallel()
+	const good = admin + node
+	for name, tt := range map[string]struct {
+		do   func(w *world)
+		want string
+	}{
+		"another loss":         {func(w *world) { w.write("kubectl", roles(ci)) }, good},
+		"a deletion":           {func(w *world) { w.write("kubectl", nil) }, good},
+		"a repair":             {func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
+		"a loss that is meant": {func(w *world) { w.write("kubectl", roles(ci), validate.BreakGlassAnnotation, "incident 4711") }, ci},
+		"a loss by EKS":        {func(w *world) { w.write("eks", roles(ci)) }, ci},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(good), func(w *world) {
+				r := w.start()
+				w.write("kubectl", roles(admin))
+				after(2 * time.Second)
+				w.change(func() { w.unshown = true })
+				tt.do(w)
+				after(2 * time.Second)
+				w.wantStored(t, "stored", tt.want)
+				want(t, "failed", r.count("failed"), 0)
+			})
+		})
+	}
+}
+
 // What is restored is in the history as that, once, and is no bypass. Metric, Event and log tell of it.
 func TestRestoreIsReported(t *testing.T) {
 	t.Parallel()

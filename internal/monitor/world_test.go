@@ -48,6 +48,7 @@ type world struct {
 	compacted int     // versions before it are forgotten
 	watches   []*apiwatch.RaceFreeFakeWatcher
 	down      bool // lists and watches fail
+	unshown   bool // the watches show no version any more
 	history   *corev1.ConfigMap
 	writes    int   // of the history
 	noHistory error // reads and writes of the history fail
@@ -124,6 +125,9 @@ func (w *world) put(manager string, data, annotations map[string]string) {
 		s.object.ManagedFields = append(s.object.ManagedFields, metav1.ManagedFieldsEntry{Manager: manager, Operation: "Update", Time: &metav1.Time{Time: time.Now()}})
 	}
 	w.states = append(w.states, s)
+	if w.unshown {
+		return
+	}
 	for _, watch := range w.watches {
 		if !watch.IsStopped() {
 			s.show(watch, before == nil)
@@ -294,7 +298,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	store := &history.Store{Client: historyMap{world: w}, Name: "history", Versions: func() int { return r.kept }}
 	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: r, Recorder: r, Logger: log, Now: time.Now})
 	r.Restorer = restore.New(restore.Options{
-		Writer: w, History: store, Election: r, Events: r, Policy: r.inUse, Settings: r.restores, Recorder: r, Logger: log, Now: time.Now,
+		ConfigMaps: w, History: store, Election: r, Events: r, Policy: r.inUse, Settings: r.restores, Recorder: r, Logger: log, Now: time.Now,
 	})
 	o := monitor.Options{
 		ListerWatcher: &cache.ListWatch{

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -32,10 +33,13 @@ const (
 	idle = 10 * time.Second
 	// callTimeout bounds a call of the API server.
 	callTimeout = 5 * time.Second
+	// maxAttempts is how often a restore tries to write where other clients write at the same time.
+	maxAttempts = 20
 )
 
-// Writer changes the ConfigMaps of kube-system.
-type Writer interface {
+// ConfigMaps reads and writes the ConfigMaps of kube-system.
+type ConfigMaps interface {
+	List(ctx context.Context, options metav1.ListOptions) (*corev1.ConfigMapList, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, options metav1.CreateOptions) (*corev1.ConfigMap, error)
 	Update(ctx context.Context, cm *corev1.ConfigMap, options metav1.UpdateOptions) (*corev1.ConfigMap, error)
 }
@@ -69,15 +73,15 @@ type Recorder interface {
 
 // Options are what [New] needs.
 type Options struct {
-	Writer   Writer
-	History  History
-	Election Election
-	Events   Events
-	Policy   func() validate.Policy
-	Settings func() Settings
-	Recorder Recorder
-	Logger   *slog.Logger
-	Now      func() time.Time
+	ConfigMaps ConfigMaps
+	History    History
+	Election   Election
+	Events     Events
+	Policy     func() validate.Policy
+	Settings   func() Settings
+	Recorder   Recorder
+	Logger     *slog.Logger
+	Now        func() time.Time
 }
 
 // Observation is a version of aws-auth that this process has observed, in order.
@@ -286,8 +290,7 @@ func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
 	}
 	switch {
 	case err == nil:
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
-		// The watch shows what was written meanwhile.
+	case changedMeanwhile(err), errors.Is(err, errNothingLost): // the watch shows what was written meanwhile
 		r.o.Logger.Info("aws-auth was changed before it could be restored", "err", err.Error())
 		return
 	default:
@@ -317,26 +320,68 @@ func (r *Restorer) note(ctx context.Context, at time.Time) {
 
 // refused reports whether the API server has certainly stored nothing.
 func refused(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || changedMeanwhile(err) || errors.Is(err, errNothingLost)
 }
 
-// write stores the content of the last good version, and leaves labels, annotations and everything else alone. It
-// fails where another version than the lost one is stored by now.
+// changedMeanwhile reports whether the API server refused to write because another version is stored.
+func changedMeanwhile(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}
+
+// errNothingLost says that a version was stored during the restore that isn't to be replaced.
+var errNothingLost = errors.New("nothing is lost any more, or the loss is intended")
+
+// write stores the content of the last good version. Where another version was stored meanwhile, it reads that version
+// and replaces it if the loss is still there: a client that writes all the time must not hold the restore back.
 func (r *Restorer) write(ctx context.Context, l *Loss) error {
+	for attempt := 1; ; attempt++ {
+		err := r.writeOnce(ctx, l)
+		if !changedMeanwhile(err) || attempt == maxAttempts {
+			return err
+		}
+		if err := r.readAgain(ctx, l); err != nil {
+			return err
+		}
+	}
+}
+
+// writeOnce fails where another version than the lost one is stored. It leaves labels, annotations and everything else
+// alone.
+func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	if l.Stored == nil {
 		cm := &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: awsauth.Namespace, Name: awsauth.Name},
 			Data:       l.Good.Data, BinaryData: l.Good.BinaryData,
 		}
-		if _, err := r.o.Writer.Create(ctx, cm, metav1.CreateOptions{FieldManager: kube.FieldManager}); err != nil {
+		if _, err := r.o.ConfigMaps.Create(ctx, cm, metav1.CreateOptions{FieldManager: kube.FieldManager}); err != nil {
 			return fmt.Errorf("creating aws-auth: %w", err)
 		}
 		return nil
 	}
 	cm := l.Stored.DeepCopy() // with its resourceVersion
 	cm.Data, cm.BinaryData = maps.Clone(l.Good.Data), maps.Clone(l.Good.BinaryData)
-	if _, err := r.o.Writer.Update(ctx, cm, metav1.UpdateOptions{FieldManager: kube.FieldManager}); err != nil {
+	if _, err := r.o.ConfigMaps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: kube.FieldManager}); err != nil {
 		return fmt.Errorf("updating aws-auth: %w", err)
+	}
+	return nil
+}
+
+// readAgain replaces the stored version of a loss by the one that is stored now. It fails with errNothingLost where
+// that one isn't to be replaced.
+func (r *Restorer) readAgain(ctx context.Context, l *Loss) error {
+	list, err := r.o.ConfigMaps.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + awsauth.Name})
+	if err != nil {
+		return fmt.Errorf("reading aws-auth: %w", err)
+	}
+	before := l.Stored
+	l.Stored, l.Version = nil, list.ResourceVersion
+	if len(list.Items) > 0 {
+		l.Stored = &list.Items[0]
+		l.Version = l.Stored.ResourceVersion
+	}
+	l.Manager = kube.Manager(before, l.Stored)
+	if !Compare(l.Good, l.Stored, l.Manager, r.o.Policy(), r.o.Now()).Unintended() {
+		return errNothingLost
 	}
 	return nil
 }

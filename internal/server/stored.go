@@ -90,7 +90,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	awsAuth := client.core.ConfigMaps(awsauth.Namespace)
 	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: api.election, Recorder: recorder, Logger: log, Now: now})
 	restorer := restore.New(restore.Options{
-		Writer: awsAuth, History: store, Election: api.election, Events: events, Policy: cfg.policy, Settings: cfg.restore,
+		ConfigMaps: awsAuth, History: store, Election: api.election, Events: events, Policy: cfg.policy, Settings: cfg.restore,
 		Recorder: recorder, Logger: log, Now: now,
 	})
 	enforced := enforcement.New(enforcement.Options{

@@ -225,7 +225,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// Writes that go on don't hold a restore back, nor do they drive out the version that is restored.
+// Writes that go on, five in a second, don't hold a restore back, nor do they drive out the version that is restored.
 func TestRestoreDuringWrites(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -235,6 +235,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 	begun := time.Now()
 	c := fixture(t)
 	for i := 0; ; i++ {
+		time.Sleep(200 * time.Millisecond)
 		cm, err := c.Get(t.Context(), "aws-auth", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
