@@ -29,8 +29,9 @@ import (
 const (
 	// largest is what the values of a ConfigMap may add up to (kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize).
 	largest = 1 << 20
-	// maxCPU is the target of one evaluation, in CPU time: two cores are at work for a part of it.
-	maxCPU = time.Second
+	// maxAnswer is the target of an evaluation of one such text, old or new, on two cores that nothing else uses. Where
+	// both are such texts and neither is known from an earlier review, it may take twice as long.
+	maxAnswer = time.Second
 	// maxMemory is the target of the process's resident memory. The garbage collector is told of memoryLimit, as the
 	// webhook tells it of the limit of its container, and may not need more.
 	maxMemory   = 192 << 20
@@ -53,7 +54,8 @@ type run struct {
 // measured is what a run took.
 type measured struct {
 	run
-	CPU      time.Duration   `json:"cpu"`
+	Answer   time.Duration   `json:"answer"` // from the question to the answer
+	CPU      time.Duration   `json:"cpu"`    // of all cores, with the garbage collector's
 	Resident int64           `json:"resident"` // bytes
 	Action   validate.Action `json:"action"`
 	failure  string
@@ -106,7 +108,7 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measured, error) {
 			r.Construct = i
 			m := measure(ctx, program, r)
 			if !m.held() {
-				fmt.Fprintf(os.Stderr, "past a target: %s, %s, %s, %d KiB: %d ms, %d MiB %s\n", c.name, r.Sections, r.Change, r.Size>>10, m.CPU.Milliseconds(), m.Resident>>20, m.failure)
+				fmt.Fprintf(os.Stderr, "past a target: %s, %s, %s, %d KiB: %d ms, %d ms of CPU time, %d MiB %s\n", c.name, r.Sections, r.Change, r.Size>>10, m.Answer.Milliseconds(), m.CPU.Milliseconds(), m.Resident>>20, m.failure)
 			}
 			results = append(results, m)
 		}
@@ -115,7 +117,13 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measured, error) {
 }
 
 // held says whether the run reaches the targets.
-func (m measured) held() bool { return m.failure == "" && m.CPU <= maxCPU && m.Resident <= maxMemory }
+func (m measured) held() bool {
+	target := maxAnswer
+	if m.Change == "both" {
+		target *= 2
+	}
+	return m.failure == "" && m.Answer <= target && m.Resident <= maxMemory
+}
 
 // measure evaluates in a process of its own, which can be ended and whose memory is known.
 func measure(ctx context.Context, program string, r run) measured {
@@ -156,7 +164,9 @@ func evaluate(argument string) error {
 	if err != nil {
 		return err
 	}
+	asked := time.Now()
 	m.Action = validate.Judge(change, validate.Policy{}).Action
+	m.Answer = time.Since(asked)
 	end, err := cpuTime()
 	if err != nil {
 		return err
@@ -214,13 +224,13 @@ func printResults(out io.Writer, results []measured, show int) bool {
 		fmt.Fprintf(out, "\n%s\n", title)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, m := range rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d KiB\t%d ms\t%d MiB\t%s\t%s\n", all[m.Construct].name, m.Sections, m.Change,
-				m.Size>>10, m.CPU.Milliseconds(), m.Resident>>20, m.Action, m.failure)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d KiB\t%d ms\t%d ms CPU\t%d MiB\t%s\t%s\n", all[m.Construct].name, m.Sections, m.Change,
+				m.Size>>10, m.Answer.Milliseconds(), m.CPU.Milliseconds(), m.Resident>>20, m.Action, m.failure)
 		}
 		_ = w.Flush()
 	}
-	byCPU := slices.SortedFunc(slices.Values(results), func(a, b measured) int { return int(b.CPU - a.CPU) })
-	table("slowest, in CPU time", byCPU[:min(show, len(byCPU))])
+	slowest := slices.SortedFunc(slices.Values(results), func(a, b measured) int { return int(b.Answer - a.Answer) })
+	table("slowest", slowest[:min(show, len(slowest))])
 	byMemory := slices.SortedFunc(slices.Values(results), func(a, b measured) int { return int(b.Resident - a.Resident) })
 	table("biggest, in resident memory of the process", byMemory[:min(show, len(byMemory))])
 	var growing []measured
@@ -238,10 +248,10 @@ func printResults(out io.Writer, results []measured, show int) bool {
 	for _, m := range results {
 		held = held && m.held()
 	}
-	if held {
-		fmt.Fprintf(out, "%d evaluations, each within %s of CPU time and %d MiB\n", len(results), maxCPU, maxMemory>>20)
-	} else {
-		fmt.Fprintf(out, "%d evaluations, and not each within %s of CPU time and %d MiB\n", len(results), maxCPU, maxMemory>>20)
+	not := ""
+	if !held {
+		not = "and not "
 	}
+	fmt.Fprintf(out, "%d evaluations, %seach within %s (%s where both texts are expensive) and %d MiB\n", len(results), not, maxAnswer, 2*maxAnswer, maxMemory>>20)
 	return held
 }
