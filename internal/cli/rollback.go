@@ -45,6 +45,11 @@ awsauth-guard.io/break-glass, which the webhook honours from a member of overrid
 goes through the API server and the webhook like any other; nothing is sent if somebody has changed
 aws-auth meanwhile. Only data and binaryData are put back.
 
+rollback does not impersonate. Through the bypass a version is written by:
+
+  kubectl awsauth history show NUMBER |
+    kubectl replace -f - --as=rescue --as-group=system:masters --as-group=awsauth-guard:bypass
+
 The rules are those of --config, else of the guard's own configuration, if you may read it.
 
 Exit status: 0 done, or there is nothing to do; 1 denied, or not confirmed; 2 could not work.`,
@@ -234,6 +239,16 @@ func (r *rollback) changed() (*corev1.ConfigMap, error) {
 	return cm, nil
 }
 
+// bypassHint names the commands that write the version through the bypass: rollback does not impersonate groups.
+func (r *rollback) bypassHint() string {
+	verb := "replace"
+	if r.live == nil {
+		verb = "create"
+	}
+	return fmt.Sprintf("to write it without asking the webhook: kubectl awsauth history show %d | kubectl %s -f - --as=rescue --as-group=system:masters --as-group=%s (the group is the chart's value bypass.group)",
+		r.version.Number, verb, validate.DefaultBypassGroup)
+}
+
 // send sends the edit.
 func (r *rollback) send(ctx context.Context) error {
 	a := r.app
@@ -248,9 +263,13 @@ func (r *rollback) send(ctx context.Context) error {
 	if refusal := (*refusedError)(nil); errors.As(err, &refusal) {
 		a.status = statusDenied
 		a.printErrors(err)
+		a.note("%s", r.bypassHint())
 		return nil
 	}
 	if err != nil {
+		if strings.Contains(err.Error(), "failed calling webhook") {
+			a.note("%s", r.bypassHint())
+		}
 		return err
 	}
 	dry := ""

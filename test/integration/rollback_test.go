@@ -103,7 +103,9 @@ func TestRollback(t *testing.T) {
 		{"rollback --to 1 --yes", 1, hinted, "overrule the rules by --force REASON\n", base(), ""},
 		{
 			"rollback --to 1 --yes --guard-namespace guard --config " + lenient, 1, losesAdmin,
-			"[protected-principal]; keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n", base(), "",
+			"[protected-principal]; keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n" +
+				"note: to write it without asking the webhook: kubectl awsauth history show 1 | kubectl replace -f - --as=rescue" +
+				" --as-group=system:masters --as-group=awsauth-guard:bypass (the group is the chart's value bypass.group)\n", base(), "",
 		},
 		{
 			"rollback --to 1 --yes --force incident-4711", 0, hinted + "configmap/aws-auth rolled back to version 1\n",
