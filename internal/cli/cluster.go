@@ -20,71 +20,72 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// liveTimeout is for one small GET; an API server that has not answered by then does not.
-const liveTimeout = 30 * time.Second
+// requestTimeout limits one operation on the API server, which is one or two small requests.
+const requestTimeout = 30 * time.Second
 
-// connection says which cluster's aws-auth is read where no file is named.
-type connection struct {
+// clusterFlags are the flags that choose the cluster.
+type clusterFlags struct {
 	kubeconfig string
 	context    string
 }
 
-func (c *connection) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`, for reading the live object")
-	cmd.Flags().StringVar(&c.context, "context", "", "`NAME` of the kubeconfig's context, for reading the live object")
+func (c *clusterFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` for reading the live object")
+	cmd.Flags().StringVar(&c.context, "context", "", "`NAME` of the kubeconfig context for reading the live object")
 	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
 		panic(err) // the flag does not exist
 	}
 }
 
-// unused refuses the flags where a file is named by an argument: the cluster would not be asked.
-func (*connection) unused(cmd *cobra.Command, argument string) error {
+// rejectFlags fails if the user sets one of the flags. Call it if the command reads a file, named by the argument, and
+// not the live object.
+func (*clusterFlags) rejectFlags(cmd *cobra.Command, argument string) error {
 	for _, flag := range []string{"context", "kubeconfig"} {
 		if cmd.Flags().Changed(flag) {
-			return fmt.Errorf("--%s is for reading the live object, which is read only without %s", flag, argument)
+			return fmt.Errorf("--%s selects the live object, which is read only without %s", flag, argument)
 		}
 	}
 	return nil
 }
 
-// live reads the aws-auth of the current context, and nothing else of the cluster.
-func (a *app) live(ctx context.Context, c *connection) (input, error) {
-	client, name, err := c.client()
+// readLive reads the aws-auth of the current context. It reads no other object.
+func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
+	client, name, err := c.restClient()
 	if errors.Is(err, errNoContext) {
-		return input{}, fmt.Errorf("no FILE is named, and %w to read the live aws-auth from; name a file, or give --kubeconfig or --context", err)
+		return input{}, fmt.Errorf("no FILE given, and %w to read the live aws-auth; name a file, or set --kubeconfig or --context", err)
 	}
 	if err != nil {
 		return input{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	if err := answer(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
-		return input{}, liveError(name, err)
+	if err := decodeResponse(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
+		return input{}, explainAPIError(name, err)
 	}
-	return input{name: liveLabel(name), objects: []object{{Object: kube.Object(&cm), inText: true}}}, nil
+	return input{name: liveName(name), objects: []object{{Object: kube.Object(&cm), inText: true}}}, nil
 }
 
-// liveLabel is what the output calls the live object of a context.
-func liveLabel(contextName string) string {
+// liveName returns the name of a context's live object in the output.
+func liveName(contextName string) string {
 	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
-// answer reads an API server's answer, and says so where it is a web page.
-func answer(result rest.Result, into runtime.Object) error {
+// decodeResponse decodes the response of an API server. The error says so if the response is an HTML page.
+func decodeResponse(result rest.Result, into runtime.Object) error {
 	var kind string
 	err := result.ContentType(&kind).Into(into)
 	if err != nil && (strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html")) {
-		return fmt.Errorf("a page of HTML came instead, as from a proxy or a login; is the server in the kubeconfig the API server? (%w)", err)
+		return fmt.Errorf("the response is an HTML page, as from a proxy or a login page; is the server in the kubeconfig an API server? (%w)", err)
 	}
 	return err
 }
 
-// errNoContext is a kubeconfig that leads nowhere.
+// errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// client returns a client and the name of its context.
-func (c *connection) client() (*rest.RESTClient, string, error) {
+// restClient returns a client and the name of its context.
+func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
@@ -122,16 +123,17 @@ func (c *connection) client() (*rest.RESTClient, string, error) {
 	return client, name, nil
 }
 
-// liveError says what to do about an API server's answer.
-func liveError(name string, err error) error {
+// explainAPIError adds the likely cause and the next step to an error of reading the live object. name is the
+// context.
+func explainAPIError(name string, err error) error {
 	doing := "reading kube-system/aws-auth in the context " + name
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%s: there is none; EKS has none in authentication mode API, and before the first node group of a cluster (%w)", doing, err)
+		return fmt.Errorf("%s: it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (%w)", doing, err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%s: you need the verb get on configmaps with the name aws-auth in the namespace kube-system (%w)", doing, err)
+		return fmt.Errorf("%s: you need the verb get on the configmap aws-auth in the namespace kube-system (%w)", doing, err)
 	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("%s: the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (%w)", doing, err)
+		return fmt.Errorf("%s: the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (%w)", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -13,36 +13,37 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// foundFile judges a file that nobody has named, and that may be anything.
-func (l *linter) foundFile(label string, src []byte) outcome {
-	nothing := outcome{File: report.File{Name: label}}
-	text := narrow(src)
-	if cannotName(text) {
+// lintDiscovered checks a file that the user did not name. A file that doesn't parse is an error only if it looks like
+// an aws-auth.
+func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
+	nothing := fileResult{File: report.File{Name: label}}
+	text := withoutNULs(src)
+	if cannotContainName(text) {
 		return nothing
 	}
-	named := nameLine.Match(text)
-	if chart := chartOf(label); chart != "" && bytes.Contains(text, []byte("{{")) {
+	named := namePattern.Match(text)
+	if chart := enclosingChart(label); chart != "" && bytes.Contains(text, []byte("{{")) {
 		if named {
-			nothing.unread = true
-			nothing.notes = []string{fmt.Sprintf("%s: not read, a template of a chart; render it: helm template %s | kubectl awsauth lint -", label, chart)}
+			nothing.skipped = true
+			nothing.notes = []string{fmt.Sprintf("%s: skipped: it is a chart template; render it first: helm template %s | kubectl awsauth lint -", label, chart)}
 		}
 		return nothing
 	}
-	in, err := parse(label, src)
+	in, err := parseInput(label, src)
 	switch {
 	case named || len(in.objects) > 0:
-	case err != nil || in.foreign:
+	case err != nil || in.notKubernetes:
 		return nothing
 	case len(in.problems) > 0:
-		nothing.unread = true
-		nothing.notes = []string{in.problems[0].Place() + ": not read, and does not look like an aws-auth: " + in.problems[0].Message}
+		nothing.skipped = true
+		nothing.notes = []string{in.problems[0].Place() + ": skipped: it does not look like an aws-auth and cannot be parsed: " + in.problems[0].Message}
 		return nothing
 	}
-	return l.parsed(in, err)
+	return l.lintParsed(in, err)
 }
 
-// narrow is a text in which ASCII can be looked for, also where it is UTF-16 or UTF-32.
-func narrow(src []byte) []byte {
+// withoutNULs removes the NUL bytes of a text, so that ASCII can be searched for in UTF-16 and UTF-32 as well.
+func withoutNULs(src []byte) []byte {
 	if bytes.IndexByte(src, 0) < 0 {
 		return src
 	}
@@ -50,28 +51,28 @@ func narrow(src []byte) []byte {
 }
 
 // nameLine matches the name of an aws-auth in YAML or JSON.
-var nameLine = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
+var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 
-// cannotName reports whether a text cannot be that of an aws-auth whatever it is: the name does not
-// stand there, and without an escape or a tag it cannot be written in another way.
-func cannotName(src []byte) bool {
+// cannotContainName reports whether a text can't hold an aws-auth in any format. It doesn't contain the name, and it has
+// no backslash and no exclamation mark, with which an escape or a YAML tag could encode the name.
+func cannotContainName(src []byte) bool {
 	return !bytes.Contains(src, []byte(awsauth.Name)) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
 }
 
-// namesAWSAuth looks for the name of an aws-auth in a file of any size.
-func namesAWSAuth(name string) (bool, error) {
+// fileNamesAWSAuth reports whether a file of any size has a line with the name of an aws-auth. It reads 1 MiB at a time.
+func fileNamesAWSAuth(name string) (bool, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	const keep = 1 << 10 // more than the name with all that stands around it
+	const keep = 1 << 10 // overlap of two blocks, larger than a match of namePattern
 	buffer := make([]byte, 1<<20)
 	kept := 0
 	for {
 		n, err := io.ReadFull(f, buffer[kept:])
 		text := buffer[:kept+n]
-		if nameLine.Match(narrow(text)) {
+		if namePattern.Match(withoutNULs(text)) {
 			return true, nil
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -84,8 +85,8 @@ func namesAWSAuth(name string) (bool, error) {
 	}
 }
 
-// chartOf is the chart that a file is a template of, or nothing.
-func chartOf(name string) string {
+// enclosingChart returns the folder of the Helm chart that has the file as a template; empty if there is none.
+func enclosingChart(name string) string {
 	for dir := filepath.Dir(name); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if filepath.Base(dir) != "templates" {
 			continue

@@ -14,49 +14,49 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// linter is one run of lint.
-type linter struct {
+// lintRun is one run of the lint command.
+type lintRun struct {
 	app     *app
 	policy  validate.Policy
-	change  validate.Change // that every aws-auth is judged as; its New is missing
+	change  validate.Change // the change to evaluate for every aws-auth, without its New
 	oldName string
 	out     lintReport
-	// directory is nil where IAM is not asked.
-	directory directory
-	quiet     bool // the output tells what could not be read
-	total     report.Total
+	// lookup looks principals up in IAM; nil without --iam.
+	lookup principalLookup
+	quiet  bool // the output format reports files that cannot be read, so that standard error needn't
+	total  report.Total
 }
 
-// outcome is what became of one file.
-type outcome struct {
+// fileResult is the result of one file.
+type fileResult struct {
 	report.File
 
 	denied, warned int
 	notes          []string
-	unread         bool  // it does not parse and does not look like an aws-auth, or must be rendered
-	err            error // why it could not be read
+	skipped        bool  // it does not parse and does not look like an aws-auth, or is a template to render first
+	err            error // the reason why it could not be read
 }
 
-// live judges the object of a cluster.
-func (l *linter) live(in input) error {
-	if err := l.add(l.judge(in)); err != nil {
+// lintLive checks the live object of a cluster.
+func (l *lintRun) lintLive(in input) error {
+	if err := l.addResult(l.lintInput(in)); err != nil {
 		return err
 	}
-	return l.end()
+	return l.finish()
 }
 
-// files judges files, several at a time, and reports them in their order. Only so many of them are
-// in memory as are worked on, and as many more that wait for an earlier one.
-func (l *linter) files(args []string) error {
-	sources := expand(args)
-	outcomes, stop := l.start(sources)
+// lintFiles checks files in parallel, one for each CPU, and reports them in the order of the arguments. A finished
+// file waits for the files before it; startWorkers limits how many can wait, and so how many are in memory.
+func (l *lintRun) lintFiles(args []string) error {
+	sources := expandArgs(args)
+	results, stop := l.startWorkers(sources)
 	defer stop()
 	progress := newProgress(l.app.stderr, len(sources))
-	tick := time.NewTicker(100 * time.Millisecond) // as often as an eye can follow
+	tick := time.NewTicker(100 * time.Millisecond) // fast enough to look continuous
 	defer tick.Stop()
 	done := 0
-	for next := range outcomes {
-		var o outcome
+	for next := range results {
+		var o fileResult
 		for waiting := true; waiting; {
 			select {
 			case o = <-next:
@@ -66,43 +66,43 @@ func (l *linter) files(args []string) error {
 			}
 		}
 		done++
-		if !o.silent() {
+		if !o.printsNothing() {
 			progress.clear()
 		}
-		if err := l.add(o); err != nil {
+		if err := l.addResult(o); err != nil {
 			return err
 		}
 	}
 	progress.clear()
 	if l.total.Objects == 0 && l.total.Problems == 0 {
-		l.app.note("no aws-auth in %s", listed(args, len(sources)))
+		l.app.note("no aws-auth in %s", describeArgs(args, len(sources)))
 	} else if len(sources) > 1 {
 		defer func() { fmt.Fprintln(l.app.stderr, l.total) }()
 	}
-	return l.end()
+	return l.finish()
 }
 
-// listed names what was looked at.
-func listed(args []string, files int) string {
+// describeArgs names the files and folders that were read; more than 10 arguments become a count of files.
+func describeArgs(args []string, files int) string {
 	if len(args) > 10 {
 		return fmt.Sprintf("%d files", files)
 	}
 	return strings.Join(args, ", ")
 }
 
-// start works on the files. What it returns yields an outcome for each, in their order; stop ends
-// the work early.
-func (l *linter) start(sources []source) (outcomes <-chan chan outcome, stop func()) {
+// startWorkers checks the files in the background. The channel yields a channel with the result of each file, in the
+// order of the files. stop ends the work early.
+func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
 	type job struct {
 		source
-		done chan outcome
+		done chan fileResult
 	}
 	workers := min(runtime.GOMAXPROCS(0), max(len(sources), 1))
-	jobs, ordered, quit := make(chan job), make(chan chan outcome, 2*workers), make(chan struct{})
+	jobs, ordered, quit := make(chan job), make(chan chan fileResult, 2*workers), make(chan struct{})
 	for range workers {
 		go func() {
 			for j := range jobs {
-				j.done <- l.file(j.source)
+				j.done <- l.lintFile(j.source)
 			}
 		}()
 	}
@@ -110,7 +110,7 @@ func (l *linter) start(sources []source) (outcomes <-chan chan outcome, stop fun
 		defer close(ordered)
 		defer close(jobs)
 		for _, s := range sources {
-			j := job{s, make(chan outcome, 1)}
+			j := job{s, make(chan fileResult, 1)}
 			select {
 			case jobs <- j:
 			case <-quit:
@@ -126,8 +126,8 @@ func (l *linter) start(sources []source) (outcomes <-chan chan outcome, stop fun
 	return ordered, sync.OnceFunc(func() { close(quit) })
 }
 
-// add reports and counts an outcome.
-func (l *linter) add(o outcome) error {
+// addResult reports a file's result and adds it to the total.
+func (l *lintRun) addResult(o fileResult) error {
 	for _, note := range o.notes {
 		l.app.note("%s", note)
 	}
@@ -136,7 +136,7 @@ func (l *linter) add(o outcome) error {
 	t.Objects += o.Objects
 	t.Denied += o.denied
 	t.Warned += o.warned
-	if o.unread {
+	if o.skipped {
 		t.Unread++
 	}
 	if o.err != nil {
@@ -150,19 +150,19 @@ func (l *linter) add(o outcome) error {
 			l.app.reportProblems(o.Problems)
 		}
 	}
-	return written(l.out.Add(o.File))
+	return outputError(l.out.Add(o.File))
 }
 
-// silent reports whether nothing is printed of an outcome before the end.
-func (o *outcome) silent() bool {
+// printsNothing reports whether addResult prints no line for the result.
+func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.notes) == 0
 }
 
-// end decides on the exit status and ends the output.
-func (l *linter) end() error {
+// finish sets the exit status and ends the output. A file that could not be read counts more than any verdict.
+func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
-		t.Verdict = report.Failed // what could not be read has not been found good
+		t.Verdict = report.Failed
 		l.app.status = statusFailed
 	case t.Denied > 0:
 		t.Verdict = validate.Refuse
@@ -172,46 +172,46 @@ func (l *linter) end() error {
 	default:
 		t.Verdict = validate.Allow
 	}
-	return written(l.out.End(l.total))
+	return outputError(l.out.End(l.total))
 }
 
-// file reads and judges a file.
-func (l *linter) file(s source) outcome {
+// lintFile reads and checks a file. A discovered file that is too large is an error only if it names aws-auth.
+func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
-		return unreadFile(s.name, s.err)
+		return failedFile(s.name, s.err)
 	}
 	label, src, err := l.app.readFile(s.name)
-	if large := (*tooLargeError)(nil); s.found && errors.As(err, &large) {
-		if named, e := namesAWSAuth(s.name); e == nil && !named {
-			return outcome{File: report.File{Name: label}}
+	if large := (*tooLargeError)(nil); s.discovered && errors.As(err, &large) {
+		if named, e := fileNamesAWSAuth(s.name); e == nil && !named {
+			return fileResult{File: report.File{Name: label}}
 		}
 	}
 	if err != nil {
-		return unreadFile(label, fmt.Errorf("reading manifests: %w", err))
+		return failedFile(label, fmt.Errorf("reading manifests: %w", err))
 	}
-	if !s.found {
-		return l.parsed(parse(label, src))
+	if !s.discovered {
+		return l.lintParsed(parseInput(label, src))
 	}
-	return l.foundFile(label, src)
+	return l.lintDiscovered(label, src)
 }
 
-// parsed judges what was read, if it could be.
-func (l *linter) parsed(in input, err error) outcome {
+// lintParsed checks a parsed input; err is the error of parsing it.
+func (l *lintRun) lintParsed(in input, err error) fileResult {
 	if err != nil {
-		return unreadFile(in.name, err)
+		return failedFile(in.name, err)
 	}
-	return l.judge(in)
+	return l.lintInput(in)
 }
 
-func unreadFile(name string, err error) outcome {
-	return outcome{err: err, File: report.File{Name: name, Problems: []report.Problem{{File: name, Message: err.Error()}}}}
+func failedFile(name string, err error) fileResult {
+	return fileResult{err: err, File: report.File{Name: name, Problems: []report.Problem{{File: name, Message: err.Error()}}}}
 }
 
-// judge judges every aws-auth of an input.
-func (l *linter) judge(in input) outcome {
-	o := outcome{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects)}}
+// lintInput evaluates every aws-auth of an input.
+func (l *lintRun) lintInput(in input) fileResult {
+	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects)}}
 	for _, object := range in.objects {
-		v := l.verdict(object)
+		v := l.evaluateObject(object)
 		for _, f := range v.Findings {
 			o.Findings = append(o.Findings, report.Finding{File: in.name, Resource: object.resource, InText: object.inText, Finding: f})
 		}
@@ -229,40 +229,42 @@ func (l *linter) judge(in input) outcome {
 	return o
 }
 
-// verdict judges the change to an aws-auth. One that a Terraform plan replaces is deleted, and is also
-// changed from what it was to what it will be: of the two verdicts the severer one counts.
-func (l *linter) verdict(o object) validate.Verdict {
-	v := l.verdictOf(l.changeTo(o))
+// evaluateObject evaluates the change to an aws-auth. Where a Terraform plan replaces the object, it evaluates two
+// changes, the deletion and the edit from the old to the new object, and returns the findings of both with the severer
+// action.
+func (l *lintRun) evaluateObject(o object) validate.Verdict {
+	v := l.evaluateChange(l.changeOf(o))
 	if !o.replaced {
 		return v
 	}
-	gone := l.verdictOf(l.changeTo(object{Object: o.left, before: o.before}))
-	for _, f := range gone.Findings {
-		said := func(other validate.Finding) bool {
+	deletion := l.evaluateChange(l.changeOf(object{Object: o.afterDelete, before: o.before}))
+	for _, f := range deletion.Findings {
+		same := func(other validate.Finding) bool {
 			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
 		}
-		if i := slices.IndexFunc(v.Findings, said); i < 0 {
+		if i := slices.IndexFunc(v.Findings, same); i < 0 {
 			v.Findings = append(v.Findings, f)
 		} else if f.Severity == validate.Deny {
 			v.Findings[i].Severity = f.Severity
 		}
 	}
-	if v.Action == validate.Allow || gone.Action == validate.Refuse {
-		v.Action = gone.Action
+	if v.Action == validate.Allow || deletion.Action == validate.Refuse {
+		v.Action = deletion.Action
 	}
 	return v
 }
 
-func (l *linter) verdictOf(c validate.Change) validate.Verdict {
+// evaluateChange evaluates a change, with IAM if --iam is given.
+func (l *lintRun) evaluateChange(c validate.Change) validate.Verdict {
 	c = asReviewed(c)
 	reading := validate.Read(c, l.policy)
-	if l.directory == nil {
+	if l.lookup == nil {
 		return reading.Judge(validate.IAM{})
 	}
-	return reading.Judge(l.directory(reading.ChangedPrincipals()))
+	return reading.Judge(l.lookup(reading.ChangedPrincipals()))
 }
 
-// asReviewed is a change as the webhook would be shown it.
+// asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
@@ -270,9 +272,10 @@ func asReviewed(c validate.Change) validate.Change {
 	return c
 }
 
-// changeTo is the change to an aws-auth: an edit of the version in --old, else of what a Terraform
-// plan changes or deletes, else none.
-func (l *linter) changeTo(o object) validate.Change {
+// changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
+// deletion of the object in the Terraform plan, or else a document by itself. The break-glass annotation is removed,
+// because a file doesn't say which user will set it.
+func (l *lintRun) changeOf(o object) validate.Change {
 	c := l.change
 	c.New = o.Object
 	if o.before != nil && c.Old == nil {
@@ -282,10 +285,10 @@ func (l *linter) changeTo(o object) validate.Change {
 		c.Operation = validate.Delete
 	}
 	if c.New != nil && c.New.Annotations[validate.BreakGlassAnnotation] != "" {
-		judged := *c.New // a file does not say who will set it
-		judged.Annotations = maps.Clone(c.New.Annotations)
-		delete(judged.Annotations, validate.BreakGlassAnnotation)
-		c.New = &judged
+		without := *c.New
+		without.Annotations = maps.Clone(c.New.Annotations)
+		delete(without.Annotations, validate.BreakGlassAnnotation)
+		c.New = &without
 	}
 	return c
 }
