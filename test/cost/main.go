@@ -165,7 +165,7 @@ func evaluate(argument string) error {
 	if err != nil {
 		return err
 	}
-	started := time.Now()
+	started := time.Now() //nolint:forbidigo // measures the duration to report
 	m.Action = validate.Judge(change, validate.Policy{}).Action
 	m.Answer = time.Since(started)
 	end, err := cpuTime()
