@@ -52,6 +52,9 @@ func run(ctx context.Context, w io.Writer) error {
 	if err := compareCPU(w, cases); err != nil {
 		return err
 	}
+	if err := compareHTTPS(ctx, w, cases); err != nil {
+		return err
+	}
 	return measureLint(ctx, w)
 }
 
