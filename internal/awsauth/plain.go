@@ -29,7 +29,7 @@ func plainElements(s Section, text string) (elements int) {
 		switch {
 		case dash && n == 0:
 			elements++
-			seen, list = [8]bool{}, false
+			seen = [8]bool{}
 		case dash && n >= 2 && list && (indent == 0 || indent == n):
 			indent = n
 			if !isPlainValue(rest) {
