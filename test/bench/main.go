@@ -11,7 +11,8 @@
 // run in turns in one process. At the end the command line lints many files.
 //
 // Of the CPU time of a review of 1,000 entries half is the decoding of the new text by the authenticator's own YAML
-// decoder, a fifth are the rules and an eighth is the decoding of the two objects from JSON. A webhook that allows
+// decoder, a fifth are the rules and an eighth is the decoding of the two objects from JSON. At 10 entries it is two
+// fifths, a quarter and an eighth, so that what each review costs whatever its size counts more. A webhook that allows
 // everything does none of this: the new text alone takes some three times as long as its answer at 1,000 entries, and so
 // the targets over HTTPS leave little for the rest.
 //
