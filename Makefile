@@ -123,7 +123,7 @@ mutants: ## make small mistakes in the engine, one at a time, and report which o
 	cd test/oracle && go run ./mutants -cases $(or $(COUNT),12000) -seed $(or $(SEED),1)
 
 .PHONY: bench
-bench: ## measure a review beside the authenticator's own parsing
+bench: ## measure a review beside the authenticator's own parsing, and over HTTPS beside a webhook that allows everything
 	cd test/bench && go run .
 
 .PHONY: cost
