@@ -30,14 +30,17 @@ import (
 // promtool returns the path of promtool in Go's cache, and builds it when it is missing there. It has no service discovery
 // of clouds, which takes most of the time to compile. `go tool -n` takes no tags; `go run` starts "echo" with the path.
 var promtool = sync.OnceValues(func() (path string, err error) {
-	cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
-		"-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
-	cmd.Stderr = new(bytes.Buffer)
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("building promtool: %w\n%s", err, cmd.Stderr)
+	for range 2 { // the path that go run has just linked is gone when it ends, that in the cache isn't
+		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
+			"-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
+		cmd.Stderr = new(bytes.Buffer)
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("building promtool: %w\n%s", err, cmd.Stderr)
+		}
+		path = strings.TrimSpace(string(out))
 	}
-	return strings.TrimSpace(string(out)), nil
+	return path, nil
 })
 
 // runPromtool runs promtool, which must succeed, and returns what it says.
