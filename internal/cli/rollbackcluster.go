@@ -11,6 +11,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -78,7 +79,7 @@ func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
 // write creates or updates aws-auth, and returns what the API server has warned of.
-func (c *cluster) write(ctx context.Context, cm *corev1.ConfigMap, dry bool) (warnings, error) {
+func (c *cluster) write(ctx context.Context, cm *corev1.ConfigMap, dry bool) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	verb, request := "update", c.client.Put().Name(cm.Name)
@@ -88,33 +89,21 @@ func (c *cluster) write(ctx context.Context, cm *corev1.ConfigMap, dry bool) (wa
 	if dry {
 		request = request.Param("dryRun", metav1.DryRunAll)
 	}
-	var said warnings
+	var warnings kube.Warnings
 	result := request.Namespace(cm.Namespace).Resource("configmaps").Param("fieldManager", writer).
-		Body(cm).WarningHandlerWithContext(&said).Do(ctx)
+		Body(cm).WarningHandlerWithContext(&warnings).Do(ctx)
 	err := answer(result, new(corev1.ConfigMap))
+	warned := warnings.Take()
 	switch doing := "writing kube-system/aws-auth in the context " + c.name; {
 	case err == nil:
-		return said, nil
+		return warned, nil
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied the request"):
-		return said, &refusedError{err}
+		return warned, &refusedError{err}
 	case apierrors.IsForbidden(err):
-		return said, fmt.Errorf("%s: you need the verb %s on configmaps with the name aws-auth in the namespace kube-system (%w)", doing, verb, err)
+		return warned, fmt.Errorf("%s: you need the verb %s on configmaps with the name aws-auth in the namespace kube-system (%w)", doing, verb, err)
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-		return said, fmt.Errorf("%s: somebody else has changed it meanwhile; look again (%w)", doing, err)
+		return warned, fmt.Errorf("%s: somebody else has changed it meanwhile; look again (%w)", doing, err)
 	default:
-		return said, fmt.Errorf("%s: %w", doing, err)
+		return warned, fmt.Errorf("%s: %w", doing, err)
 	}
 }
-
-// warnings are what the API server has warned of.
-type warnings []string
-
-// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext. 299 is the code of all
-// warnings that Kubernetes sends.
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code == warningCode {
-		*w = append(*w, text)
-	}
-}
-
-const warningCode = 299
