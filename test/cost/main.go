@@ -54,8 +54,8 @@ type run struct {
 // measured is what a run took.
 type measured struct {
 	run
-	Answer   time.Duration   `json:"answer"` // from the question to the answer
-	CPU      time.Duration   `json:"cpu"`    // of all cores, with the garbage collector's
+	Answer   time.Duration   `json:"answer"`   // from the question to the answer
+	CPU      time.Duration   `json:"cpu"`      // of all cores, with the garbage collector's
 	Resident int64           `json:"resident"` // bytes
 	Action   validate.Action `json:"action"`
 	failure  string
