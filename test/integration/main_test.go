@@ -24,10 +24,10 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	// The webhook is a process that the test builds. With its packages imported here, a change of
 	// them makes the cached result of the test out of date.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
-	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
