@@ -72,7 +72,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 		}
 		wait = e.o.Timing.SelfTest
 		if err := e.identify(ctx); err != nil {
-			if ctx.Err() == nil && failing.Failed(e.o.Now(), err) {
+			if ctx.Err() == nil && failing.ShouldLog(e.o.Now(), err) {
 				e.log.Warn("cannot find out who this process is", "err", err.Error())
 			}
 			continue
@@ -86,7 +86,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if failing.Failed(e.o.Now(), err) {
+		if failing.ShouldLog(e.o.Now(), err) {
 			e.log.Warn("the self-test has no result", "err", err.Error())
 		}
 		switch now := e.o.Now(); {

@@ -122,7 +122,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		default:
 			k.backoff.Reset()
 		}
-		if k.failing.Failed(k.o.Now(), err) {
+		if k.failing.ShouldLog(k.o.Now(), err) {
 			k.o.Logger.Error("cannot write the history of aws-auth", "err", err.Error())
 		}
 		wake := k.wake
@@ -181,7 +181,7 @@ func (k *Keeper) write(ctx context.Context) error {
 	last := list[len(list)-1].number
 	k.queue = slices.DeleteFunc(k.queue, func(q queued) bool { return q.number <= last })
 	k.mu.Unlock()
-	if err := errors.Join(asErrors(damaged)...); k.damaged.Failed(k.o.Now(), err) {
+	if err := errors.Join(asErrors(damaged)...); k.damaged.ShouldLog(k.o.Now(), err) {
 		k.o.Logger.Warn("cannot read a part of the history of aws-auth", "err", err.Error())
 	}
 	return nil

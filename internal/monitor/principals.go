@@ -49,7 +49,7 @@ func (m *Monitor) lookUp(ctx context.Context) {
 			continue
 		}
 		last = m.o.Now()
-		if err := m.survive("principals", func() error { return m.lookUpAll(ctx) }); failing.Failed(m.o.Now(), err) {
+		if err := m.survive("principals", func() error { return m.lookUpAll(ctx) }); failing.ShouldLog(m.o.Now(), err) {
 			m.log.Warn("what IAM knows of the stored principals cannot be kept", "err", err.Error())
 		}
 	}

@@ -28,7 +28,7 @@ func (m *Monitor) survive(name string, work func() error) (err error) {
 			throttle = new(kube.Throttle)
 			m.faults[name] = throttle
 		}
-		if throttle.Failed(m.o.Now(), err) {
+		if throttle.ShouldLog(m.o.Now(), err) {
 			m.log.Error("cannot evaluate the stored aws-auth", "work", name, "stack", string(debug.Stack()))
 		}
 	}()

@@ -243,7 +243,7 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	log, err := r.o.History.Read(ctx)
-	if r.reading.Failed(r.o.Now(), err) {
+	if r.reading.ShouldLog(r.o.Now(), err) {
 		r.o.Logger.Warn("cannot read earlier restores", "err", err.Error())
 	}
 	if err != nil {
@@ -313,7 +313,7 @@ func (r *Restorer) note(ctx context.Context, at time.Time) {
 	if err != nil {
 		r.o.Recorder.HistoryFailed()
 	}
-	if r.reading.Failed(r.o.Now(), err) {
+	if r.reading.ShouldLog(r.o.Now(), err) {
 		r.o.Logger.Warn("cannot note a restore in the history", "err", err.Error())
 	}
 }
