@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
 )
 
-// leases is an API server that holds one Lease, and refuses what is not written to its present version.
+// leases is an API server with one Lease. It refuses a write that is not based on the present version.
 type leases struct {
 	mu      sync.Mutex
 	lease   *coordinationv1.Lease
@@ -71,7 +71,7 @@ func (l *leases) writes() int {
 	return l.version
 }
 
-// candidate is one process.
+// candidate is one process that takes part in the election.
 type candidate struct {
 	*election.Election
 
@@ -92,7 +92,7 @@ func join(t *testing.T, url string) *candidate {
 	c := &candidate{Election: e, won: make(chan struct{}, 10)}
 	e.OnWon(func() { c.won <- struct{}{} })
 	if e.IsLeader() {
-		t.Error("it leads before it runs")
+		t.Error("the process leads before it runs")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -106,7 +106,7 @@ func join(t *testing.T, url string) *candidate {
 	return c
 }
 
-func TestOneLeads(t *testing.T) {
+func TestExactlyOneReplicaLeads(t *testing.T) {
 	t.Parallel()
 	server := &leases{}
 	listener := httptest.NewServer(server)
@@ -115,25 +115,25 @@ func TestOneLeads(t *testing.T) {
 	<-first.won
 	second := join(t, listener.URL)
 	if !first.IsLeader() || second.IsLeader() {
-		t.Fatal("the first one does not lead alone")
+		t.Fatal("the first process is not the only leader")
 	}
 	holder := server.holder()
 	first.stop()
 	if first.IsLeader() {
-		t.Error("it leads after it has ended")
+		t.Error("the first process leads after it has stopped")
 	}
 	begun := time.Now()
 	<-second.won
 	if !second.IsLeader() || server.holder() == holder {
-		t.Error("the second one does not lead under a name of its own")
+		t.Error("the second process does not lead under its own name")
 	}
 	if took := time.Since(begun); took > 2500*time.Millisecond {
-		t.Errorf("the Lease was not handed over: it took %s", took)
+		t.Errorf("the Lease was not released: the takeover took %s", took)
 	}
 }
 
-// The leader writes the Lease as often as it should, and keeps its term between.
-func TestRenewsRarely(t *testing.T) {
+// The leader writes the Lease once in RenewEvery, and stays the leader between the writes.
+func TestLeaderRenewsEveryRenewEvery(t *testing.T) {
 	t.Parallel()
 	server := &leases{}
 	listener := httptest.NewServer(server)
@@ -144,7 +144,7 @@ func TestRenewsRarely(t *testing.T) {
 	begun := time.Now()
 	for server.writes() < 4 { // the first two are to acquire it
 		if !first.IsLeader() || second.IsLeader() {
-			t.Fatal("the first one does not lead alone")
+			t.Fatal("the first process is not the only leader")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -153,14 +153,14 @@ func TestRenewsRarely(t *testing.T) {
 	}
 }
 
-func TestWrongTiming(t *testing.T) {
+func TestNewRefusesInvalidTiming(t *testing.T) {
 	t.Parallel()
 	late, often := election.DefaultTiming(), election.DefaultTiming()
 	late.RenewEvery = late.LeaseDuration - late.RenewDeadline
 	often.RetryPeriod = often.RenewDeadline
 	for _, wrong := range []election.Timing{late, often} {
 		_, err := election.New(election.Options{Config: &rest.Config{}, Timing: wrong, Logger: slog.New(slog.DiscardHandler)})
-		if err == nil || !strings.Contains(err.Error(), "leader's election") {
+		if err == nil || !strings.Contains(err.Error(), "leader election") {
 			t.Errorf("%+v: got %v", wrong, err)
 		}
 	}
