@@ -11,7 +11,7 @@ type Warnings struct {
 	list []string
 }
 
-// HandleWarningHeaderWithContext keeps a warning.
+// HandleWarningHeaderWithContext stores a warning.
 func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
