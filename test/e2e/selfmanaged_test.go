@@ -70,7 +70,7 @@ func otherConfigMaps(t *testing.T) {
 
 func helmTest(t *testing.T) {
 	out := helm(t, "test", release, "--timeout", "2m")
-	if want := "ok: an aws-auth that cannot be read is refused"; !strings.Contains(out, want) {
+	if want := "ok: the guard refused an unparsable aws-auth"; !strings.Contains(out, want) {
 		t.Errorf("helm test says\n%s\nwant %q", out, want)
 	}
 	left := kubectl(t, "get", "pods,roles,rolebindings,serviceaccounts", "--all-namespaces", "--selector", "app.kubernetes.io/component=test", "--ignore-not-found", "--output", "name")
