@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// root is the folder of the repository.
+// root is the root folder of the repository.
 const root = "../.."
 
-// action is the part of action.yml that does something.
+// action is the part of action.yml that this test uses.
 type action struct {
 	Inputs map[string]struct{ Default string }
 	Runs   struct {
@@ -39,8 +39,7 @@ func read(t *testing.T, name string, into any) string {
 	return string(text)
 }
 
-// TestActionIsPinned: other actions are named by digest, and no script holds an expression, whose
-// value would be part of the script.
+// Every other action is pinned by digest. No script contains an expression, because its value would become part of the script.
 func TestActionIsPinned(t *testing.T) {
 	var a action
 	text := read(t, "action.yml", &a)
@@ -55,7 +54,7 @@ func TestActionIsPinned(t *testing.T) {
 	}
 }
 
-// TestAction runs the scripts of the action as a runner does, with inputs that try to be more.
+// The scripts of the action run as on a runner. Inputs can't inject commands or flags.
 func TestAction(t *testing.T) {
 	var a action
 	read(t, "action.yml", &a)
@@ -85,7 +84,7 @@ func TestAction(t *testing.T) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", run)
 		cmd.Dir = workspace
-		// What a job may have set for its own code and its own cluster.
+		// A job may have set these for its own code and its own cluster.
 		cmd.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+source, "RUNNER_TEMP="+temp,
 			"GOFLAGS=-tags=integration -mod=vendor", "GOOS=plan9", "GOARCH=arm", "GOWORK="+filepath.Join(workspace, "go.work"), "KUBECONFIG="+kubeconfig)
 		for name, value := range build.Env {
@@ -143,7 +142,7 @@ func TestAction(t *testing.T) {
 	}
 }
 
-// TestPreCommitHook: the hook runs a program of this repository, on files that may be an aws-auth.
+// The pre-commit hook runs a program of this repository, and only on files that may contain aws-auth.
 func TestPreCommitHook(t *testing.T) {
 	var hooks []struct{ ID, Name, Entry, Language, Files, Exclude string }
 	read(t, ".pre-commit-hooks.yaml", &hooks)
