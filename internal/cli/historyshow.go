@@ -70,7 +70,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, form *format, 
 // facts are what is known of a version besides its content.
 func facts(h storedHistory, v *history.Version) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version %d of %s, seen %s, %s", v.Number, h, seen(v), v.How)
+	fmt.Fprintf(&b, "version %d of %s, seen %s, %s", v.Number, h, seen(v), v.Origin)
 	if len(v.Lost) > 0 {
 		fmt.Fprintf(&b, ", refused by [%s]", strings.Join(v.Lost, " "))
 	}
