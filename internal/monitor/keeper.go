@@ -200,10 +200,10 @@ func known(v *history.Version, log *history.Log) bool {
 	newest, ok := log.Newest()
 	switch {
 	case !ok:
-		return v.Absent // a history doesn't begin with nothing
-	case v.How != history.Found:
+		return v.Deleted // a history doesn't begin with nothing
+	case v.Origin != history.Found:
 		return false
-	case newest.Hash == v.Hash && newest.Absent == v.Absent:
+	case newest.Hash == v.Hash && newest.Deleted == v.Deleted:
 		return true
 	case !older(v.ResourceVersion, newest.ResourceVersion):
 		return false

@@ -265,8 +265,8 @@ func (m *Monitor) compare(o *restore.Observation, gap bool) {
 // enter adds a version with another content to the history, and reports a bypass.
 func (m *Monitor) enter(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
 	v := history.Version{
-		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Absent: c.Object == nil, Manager: o.Manager,
-		Lost: o.Comparison.Lost, How: history.Found,
+		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Deleted: c.Object == nil, Manager: o.Manager,
+		Lost: o.Comparison.Lost, Origin: history.Found,
 	}
 	if c.Object != nil {
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
@@ -281,12 +281,12 @@ func (m *Monitor) enter(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMa
 	var refused []string
 	if !c.Gap {
 		_ = m.survive("change", func() error {
-			v.How, refused = m.how(before, o)
+			v.Origin, refused = m.how(before, o)
 			return nil
 		})
 	}
 	m.o.Versions.Add(v)
-	if v.How != history.Bypassed {
+	if v.Origin != history.Bypassed {
 		return
 	}
 	b := bypass{v, refused}
@@ -300,7 +300,7 @@ func (m *Monitor) enter(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMa
 }
 
 // how says how a change came to be stored. A change that the guard would have refused has bypassed it.
-func (m *Monitor) how(before *corev1.ConfigMap, o *restore.Observation) (how history.How, refused []string) {
+func (m *Monitor) how(before *corev1.ConfigMap, o *restore.Observation) (how history.Origin, refused []string) {
 	policy := m.o.Policy()
 	policy.IAMMode = validate.Off
 	change := restore.ChangeOf(kube.Object(before), kube.Object(o.Stored), o.Time)

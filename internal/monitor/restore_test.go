@@ -224,7 +224,7 @@ func TestRestoreIsReported(t *testing.T) {
 		after(15 * time.Second)
 		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed", "3 restored"})
 		want(t, "restores and bypasses", []int{r.count(restored), r.count("bypassed"), r.event(kube.Restored, "node-role-removed")}, []int{1, 1, 1})
-		if !strings.Contains(r.logged.String(), `msg="aws-auth is restored" lost=[node-role-removed]`) {
+		if !strings.Contains(r.logged.String(), `msg="restored aws-auth" lost=[node-role-removed]`) {
 			t.Errorf("the log has\n%s", &r.logged)
 		}
 		want(t, "those of the other replica", []int{w.replicas[1].count(restored), w.replicas[1].count("bypassed")}, []int{0, 0})
@@ -299,13 +299,13 @@ func TestRestoreAfterRestart(t *testing.T) {
 			w.change(func() { w.compacted = w.version })
 		}, admin},
 		"the history is forged": {func(w *world) {
-			w.forge(history.Version{ResourceVersion: w.stored().ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.forge(history.Version{ResourceVersion: w.stored().ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), Origin: history.Changed})
 			w.write("kubectl", roles(admin))
 		}, good},
 		"the history names an earlier version": {func(w *world) {
 			old := w.stored()
 			w.write("kubectl", roles(good+ci))
-			w.forge(history.Version{ResourceVersion: old.ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.forge(history.Version{ResourceVersion: old.ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), Origin: history.Changed})
 			w.write("kubectl", roles(admin))
 		}, good + ci},
 		"the history is lost": {func(w *world) {

@@ -273,8 +273,8 @@ func (w *world) versions() (list []string) {
 		w.t.Fatal(err)
 	}
 	for _, v := range log.Versions() {
-		text := fmt.Sprintf("%d %s", v.Number, v.How)
-		if v.Absent {
+		text := fmt.Sprintf("%d %s", v.Number, v.Origin)
+		if v.Deleted {
 			text += " absent"
 		}
 		if len(v.Lost) > 0 {

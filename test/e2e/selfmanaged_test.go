@@ -141,7 +141,7 @@ func restores(t *testing.T) {
 	}
 	empty("{}")
 	emptied := time.Now()
-	eventually(t, 15*time.Second, "the last good aws-auth is stored again", func(ctx context.Context) error {
+	eventually(t, 15*time.Second, "the last good aws-auth is restored", func(ctx context.Context) error {
 		text, err := roles(ctx)
 		if err == nil && text != good().Data["mapRoles"] {
 			err = errors.New("it is not")
