@@ -12,7 +12,7 @@ import (
 const (
 	MaxCalls      = maxCalls
 	MaxPages      = maxPages
-	SecondLook    = secondLook
+	SecondLook    = secondCallDelay
 	SharedTimeout = sharedTimeout
 )
 
@@ -37,17 +37,17 @@ func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*a
 func (c *Client) SetCacheSize(size int) { c.cache = newCache(c.now, size) }
 
 // Cached returns how many answers and absences the cache holds.
-func (c *Client) Cached() (answers, absences int) {
-	return len(c.cache.answers.Keys()), len(c.cache.absences.Keys())
+func (c *Client) Cached() (answers, notFounds int) {
+	return len(c.cache.answers.Keys()), len(c.cache.notFounds.Keys())
 }
 
 // SetAnnounceAgain sets the time before Announce tries again.
-func (c *Client) SetAnnounceAgain(d time.Duration) { c.again = d }
+func (c *Client) SetLogIdentityRetry(d time.Duration) { c.retryDelay = d }
 
 // Reasons returns every reason for Unknown.
 func Reasons() []string {
 	return []string{
 		reasonDenied, reasonThrottled, reasonTimeout, reasonUnreachable, reasonNoCredentials, reasonCredentials,
-		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, reasonChanged, reasonPanicked, reasonTooMany, reasonTooOften, noAccess("…"),
+		reasonFailed, reasonInvalidResponse, reasonRefused, reasonNotFoundOnce, reasonOtherPartition, reasonAccountChanged, reasonPanicked, reasonTooMany, reasonRateLimited, noAccess("…"),
 	}
 }

@@ -41,7 +41,7 @@ func TestExists(t *testing.T) {
 	}
 }
 
-// TestExactCase has an IAM whose GetRole and GetUser tell cases apart.
+// A case-sensitive IAM still finds a principal in another case, through the list.
 func TestExactCase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -68,7 +68,7 @@ func TestMissing(t *testing.T) {
 		start := time.Now()
 		is(t, w.lookup(t, 2*time.Second, role), missing)
 		took := time.Since(start)
-		// The question who asks, the first call, a second, and the second call.
+		// GetCallerIdentity, the first call, GetCallerIdentity again, and the second call.
 		if took != iam.SecondLook+3*iamtest.Latency {
 			t.Errorf("after %v", took)
 		}
@@ -86,7 +86,7 @@ func TestMissing(t *testing.T) {
 	})
 }
 
-func TestMadeBetweenTheLooks(t *testing.T) {
+func TestPrincipalCreatedBetweenCallsExists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.aws.Answer("GetRole", iamtest.Error(http.StatusNotFound, "NoSuchEntity", ""), nil)
@@ -99,8 +99,8 @@ func TestMadeBetweenTheLooks(t *testing.T) {
 	}
 }
 
-// TestListed is a role that the list has and GetRole does not find yet.
-func TestListed(t *testing.T) {
+// A role that the list has exists, even if GetRole does not find it yet.
+func TestListedPrincipalExists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.aws.Answer("GetRole", iamtest.Error(http.StatusNotFound, "NoSuchEntity", ""))
@@ -108,10 +108,10 @@ func TestListed(t *testing.T) {
 	is(t, w.lookup(t, ample, role), exists)
 }
 
-func TestNoTimeForASecondLook(t *testing.T) {
+func TestShortBudgetAllowsOneCall(t *testing.T) {
 	t.Parallel()
 	const (
-		once    = "not found once, and no time was left to look again"
+		once    = "not found once, and no time was left for a second call"
 		delay   = 10 * time.Second
 		tooLong = 5 * time.Second
 	)
@@ -139,7 +139,7 @@ func TestNoTimeForASecondLook(t *testing.T) {
 	})
 }
 
-func TestSecondLookHangs(t *testing.T) {
+func TestSecondCallHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -218,7 +218,7 @@ func TestPermissionSet(t *testing.T) {
 	})
 }
 
-func TestListEnds(t *testing.T) {
+func TestListIsLimited(t *testing.T) {
 	t.Parallel()
 	for more, want := range []validate.Lookup{exists, missing} {
 		t.Run(string(want.Existence), func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestListEnds(t *testing.T) {
 	}
 }
 
-// TestNotAsked has what AWS is not called for.
-func TestNotAsked(t *testing.T) {
+// AWS is not called for these principals.
+func TestPrincipalsAnsweredWithoutCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	known := w.lookupAll(t, ample, "arn:aws:sts::111122223333:assumed-role/team/x", "arn:aws:sts::111122223333:federated-user/ann")

@@ -171,5 +171,5 @@ func (u uniqueIDs) Instead(ctx context.Context, missing awsauth.ARN) string {
 	if client == nil {
 		return ""
 	}
-	return client.Instead(ctx, missing)
+	return client.Replacement(ctx, missing)
 }

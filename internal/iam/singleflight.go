@@ -6,23 +6,23 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// sharedTimeout ends a shared call, because callers that give up don't end it: the time that the SDK needs at
-// most for all of its attempts.
+// sharedTimeout limits a shared call, because callers that give up don't cancel it. It is the maximum time that the SDK needs for all
+// attempts.
 const sharedTimeout = maxAttempts * requestTimeout
 
-// shared lets concurrent callers with the same key share one call. The zero value is ready for use.
-type shared[T any] struct{ group singleflight.Group }
+// singleFlight shares one call between concurrent callers with the same key. The zero value is ready for use.
+type singleFlight[T any] struct{ group singleflight.Group }
 
 // do joins the call in progress for key, or starts it. It returns when the call or ctx ends, whichever is first.
 // A caller that gives up doesn't cancel the call for the others. The problem says that ctx ended or that the call
 // panicked.
-func (s *shared[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *problem) {
+func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *lookupError) {
 	results := s.group.DoChan(key, func() (value any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)
 		defer cancel()
-		defer func() { // singleflight would end the process
+		defer func() { // a panic in singleflight would end the process
 			if v := recover(); v != nil {
-				err = panicked(v)
+				err = panicError(v)
 			}
 		}()
 		return call(ctx), nil
@@ -32,11 +32,11 @@ func (s *shared[T]) do(ctx context.Context, key string, call func(context.Contex
 	case result := <-results:
 		value, ok := result.Val.(T)
 		if result.Err != nil || !ok {
-			return none, problemOf(result.Err)
+			return none, newLookupError(result.Err)
 		}
 		return value, nil
 	case <-ctx.Done():
-		s.group.Forget(key) // the next caller asks anew instead of joining a call that may hang
-		return none, &problem{reason: reasonTimeout}
+		s.group.Forget(key) // the next caller starts a new call instead of joining one that may hang
+		return none, &lookupError{reason: reasonTimeout}
 	}
 }
