@@ -9,24 +9,24 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// errFault is a panic. Its own text may hold a part of aws-auth, and is never logged.
-var errFault = errors.New("the guard failed; its log has the stack")
+// errPanicked stands for a panic. The panic's own text may contain a part of aws-auth and is never logged.
+var errPanicked = errors.New("the guard failed; its log has the stack")
 
-// survive runs a work on the stored object, and returns an error where it panics. Every replica sees the same object,
-// so that a fault would end all of them.
-func (m *Monitor) survive(name string, work func() error) (err error) {
+// recoverPanic runs a task on the stored object and returns an error if it panics. Every replica processes the same object, so a panic
+// would end all of them.
+func (m *Monitor) recoverPanic(name string, work func() error) (err error) {
 	defer func() {
 		if recover() == nil {
 			return
 		}
-		err = errFault
+		err = errPanicked
 		m.o.Recorder.Panicked(validate.InternalError)
-		m.faultsMu.Lock()
-		defer m.faultsMu.Unlock()
-		throttle := m.faults[name]
+		m.panicLogsMu.Lock()
+		defer m.panicLogsMu.Unlock()
+		throttle := m.panicLogs[name]
 		if throttle == nil {
 			throttle = new(kube.Throttle)
-			m.faults[name] = throttle
+			m.panicLogs[name] = throttle
 		}
 		if throttle.ShouldLog(m.o.Now(), err) {
 			m.log.Error("cannot evaluate the stored aws-auth", "work", name, "stack", string(debug.Stack()))
