@@ -52,7 +52,7 @@ func TestPrincipalsMadeJustNow(t *testing.T) {
 		if said := r.logged.String(); strings.Contains(said, "role/Admin") || strings.Count(said, "a stored principal does not exist in IAM") != 1 {
 			t.Errorf("the log has\n%s", said)
 		}
-			// A principal with only one answer is not missing.
+		// A principal with only one answer is not missing.
 		r.change(func() { r.ids["Admin"], r.later = "AROA1", map[string]string{"Node": "?"} })
 		after(time.Hour)
 		want(t, "an hour later", []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam unknown")}, []float64{1, 0, 1})

@@ -29,10 +29,10 @@ type replica struct {
 	world      *world
 	stop       func()
 	principals bool
-	ids         map[string]string // unique ids of principals; empty: not found
-	later       map[string]string // ids from the second call on, if the first one finds nothing; ?: unknown
-	instead     map[string]string // replacements of missing principals
-	asked       []time.Time       // times of the calls to IAM
+	ids        map[string]string // unique ids of principals; empty: not found
+	later      map[string]string // ids from the second call on, if the first one finds nothing; ?: unknown
+	instead    map[string]string // replacements of missing principals
+	asked      []time.Time       // times of the calls to IAM
 	logged     textLog
 
 	mu       sync.Mutex

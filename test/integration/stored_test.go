@@ -30,7 +30,7 @@ import (
 // quick is a tenth of the default where a test waits.
 func quick() enforcement.Timing {
 	t := enforcement.DefaultTiming()
-	t.Look, t.Grace = time.Second, 2*time.Second
+	t.Check, t.Grace = time.Second, 2*time.Second
 	t.SelfTest, t.Settle = 3*time.Second, 300*time.Millisecond
 	return t
 }
