@@ -27,7 +27,7 @@ Compared is what each principal gets from the authenticator, not lines: + can lo
 longer, ~ logs in with another username or other groups. OLD and NEW are files with one aws-auth, or
 - for standard input. Without OLD the live object of the current context is compared with NEW.
 
-Exit status: 0 nobody gains or loses anything, 1 somebody does, 2 could not work.`,
+Exit status: 0 no principal gains or loses access, 1 somebody does, 2 could not work.`,
 		Example: a.example(
 			"kubectl-awsauth diff old.yaml new.yaml",
 			"# what would change in the cluster:",
