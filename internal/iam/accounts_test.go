@@ -33,7 +33,7 @@ func TestOtherAccount(t *testing.T) {
 	is(t, w.lookup(t, ample, "arn:aws:iam::444455556666:role/gone"), missing)
 
 	assumed := w.aws.Calls("AssumeRole")
-	if len(assumed) != 1 { // the credentials are kept
+	if len(assumed) != 1 { // the credentials are cached
 		t.Fatalf("%d roles assumed", len(assumed))
 	}
 	form := assumed[0].Form

@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 	asked(1)
 	w.pass(9 * time.Minute)
 	is(t, w.lookup(t, ample, role), exists)
-	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same to the authenticator
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the authenticator's key is the same
 	asked(1)
 	w.counts(t, 2, map[string]int{"exists": 1})
 	w.pass(time.Minute)
@@ -87,7 +87,7 @@ func TestCacheIsLimited(t *testing.T) {
 	if n := strings.Count(w.log.read(t), "cannot look up principals of an account"); n != 256 {
 		t.Errorf("%d accounts are logged", n)
 	}
-	// Accounts take no place away from problems.
+	// Accounts and problems have separate limits.
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
 	w.lookup(t, ample, role)
 	if log := w.log.read(t); strings.Count(log, "cannot determine whether") != 1 {

@@ -20,7 +20,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last two are those of packages server and admission.
+	// The last two reasons come from packages server and admission.
 	for _, reason := range append(iam.Reasons(), "the AWS configuration of the guard cannot be used", "too many reviews wait for IAM") {
 		if !strings.Contains(string(page), "`"+reason+"`") {
 			t.Errorf("%q is not documented", reason)

@@ -216,12 +216,12 @@ func TestLogIdentity(t *testing.T) {
 			if strings.Count(log, "\n") != 1 {
 				t.Errorf("not one line: %s", log)
 			}
-			w.counts(t, 0, map[string]int{}) // it is no lookup
+			w.counts(t, 0, map[string]int{}) // the probe is not counted as a lookup
 		})
 	}
 }
 
-// TestAnnounceAgain has a check that fails: it warns, and does not end anything.
+// A failing check logs a warning and is repeated. It ends nothing.
 func TestLogIdentityRetries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

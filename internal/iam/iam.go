@@ -235,6 +235,6 @@ func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	if err != nil || missing.Partition != self.Partition || c.service(self, missing.Account) == nil {
 		return ""
 	}
-	_, instead := c.searchList(ctx, self, missing, getResult{})
-	return instead
+	_, replacement := c.searchList(ctx, self, missing, getResult{})
+	return replacement
 }

@@ -46,7 +46,7 @@ func TestIdentityChanges(t *testing.T) {
 	is(t, w.lookup(t, ample, role), exists)
 	is(t, w.lookup(t, ample, foreign), unknown("no access to account 444455556666 is configured"))
 	move()
-	is(t, w.lookup(t, ample, role), exists) // it was
+	is(t, w.lookup(t, ample, role), exists) // from the cache
 	is(t, w.lookup(t, ample, other), unknown(changed))
 	if log := w.log.read(t); !strings.Contains(log, "identity=arn:aws:sts::444455556666:assumed-role/guard/pod account=444455556666 partition=aws") {
 		t.Errorf("log: %s", log)
@@ -85,7 +85,7 @@ func TestMissingIsNotReportedAfterAccountChange(t *testing.T) {
 	w.pass(5 * time.Minute)
 	is(t, w.lookup(t, ample, foreign), exists)
 	before := w.aws.Count("GetRole")
-	is(t, w.lookup(t, ample, role), exists) // asked anew: with the change the memory is gone
+	is(t, w.lookup(t, ample, role), exists) // a new call: the change of account has cleared the cache
 	if n := w.aws.Count("GetRole"); n != before+1 {
 		t.Errorf("%d calls, %d before", n, before)
 	}

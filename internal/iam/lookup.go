@@ -63,7 +63,7 @@ func (l *lookup) run(ctx context.Context) {
 	if problem != nil {
 		c.logProblem(ctx, "", problem)
 	}
-	var ask []keyedPrincipal
+	var remaining []keyedPrincipal
 	for _, p := range l.principals {
 		if _, ok := l.answers[p.key]; ok {
 			continue
@@ -74,12 +74,12 @@ func (l *lookup) run(ctx context.Context) {
 			l.answer(p, unknown(problem.publicReason()), start)
 		case !ok:
 			l.answers[p.key] = answer // so that a duplicate is not looked up again
-			ask = append(ask, p)
+			remaining = append(remaining, p)
 		default:
 			l.answers[p.key] = answer
 		}
 	}
-	l.ask(ctx, self, l.limit(ask))
+	l.lookUpAll(ctx, self, l.limit(remaining))
 }
 
 // limit returns the principals that the limits allow, and sets the others to Unknown.
@@ -126,8 +126,8 @@ func (l *lookup) answerWithoutCall(ctx context.Context, p keyedPrincipal, self I
 	return answer, ok
 }
 
-// ask looks up the principals, at most maxWaiting at a time.
-func (l *lookup) ask(ctx context.Context, self Identity, principals []keyedPrincipal) {
+// lookUpAll looks up the principals, at most maxWaiting at a time.
+func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keyedPrincipal) {
 	start := l.client.now()
 	next := make(chan keyedPrincipal)
 	var workers sync.WaitGroup
@@ -159,7 +159,7 @@ func (l *lookup) lookUpOne(ctx context.Context, self Identity, p keyedPrincipal)
 		}
 	}()
 	start := l.client.now()
-	l.answer(p, l.client.ask(ctx, self, p), start)
+	l.answer(p, l.client.lookUp(ctx, self, p), start)
 }
 
 func (l *lookup) answer(p keyedPrincipal, answer validate.Lookup, start time.Time) {
@@ -173,8 +173,8 @@ func (l *lookup) set(p keyedPrincipal, answer validate.Lookup) {
 	l.answers[p.key] = answer
 }
 
-// ask looks up a principal. A principal is Missing only after two calls that did not find it.
-func (c *Client) ask(ctx context.Context, self Identity, p keyedPrincipal) validate.Lookup {
+// lookUp looks up a principal. A principal is Missing only after two calls that did not find it.
+func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) validate.Lookup {
 	key := p.key
 	first := c.getShared(ctx, self, p, time.Time{})
 	if answer, ok := c.firstAnswer(ctx, self, p, first); ok {
@@ -195,8 +195,8 @@ func (c *Client) ask(ctx context.Context, self Identity, p keyedPrincipal) valid
 	if problem := c.confirmAccount(ctx, self, p.ARN, first.began); problem != nil {
 		return c.unknown(ctx, p, problem)
 	}
-	same, instead := c.searchList(between, self, p.ARN, first)
-	if same {
+	exists, replacement := c.searchList(between, self, p.ARN, first)
+	if exists {
 		return c.cache.storeExists(key)
 	}
 	<-between.Done()
@@ -208,9 +208,9 @@ func (c *Client) ask(ctx context.Context, self Identity, p keyedPrincipal) valid
 		return answer
 	}
 	if second.arn != "" {
-		instead = second.arn
+		replacement = second.arn
 	}
-	return c.cache.storeMissing(key, instead)
+	return c.cache.storeMissing(key, replacement)
 }
 
 // firstAnswer returns the answer if one call is enough for it.

@@ -72,7 +72,7 @@ func TestMissing(t *testing.T) {
 		if took != iam.SecondLook+3*iamtest.Latency {
 			t.Errorf("after %v", took)
 		}
-		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first question who asks
+		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first GetCallerIdentity
 			t.Errorf("counted as %v, and it took %v", counted, took)
 		}
 		if n := w.aws.Count("GetRole"); n != 2 {
@@ -80,7 +80,7 @@ func TestMissing(t *testing.T) {
 		}
 		w.counts(t, 0, map[string]int{"missing": 1})
 
-		// Another kind, and another account's role of this name, are not the principal.
+		// A user of this name, and a role of this name in another account, are not the principal.
 		w.aws.Add("arn:aws:iam::111122223333:user/team2", "arn:aws:iam::444455556666:role/team2")
 		is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/team2"), missing)
 	})
@@ -124,13 +124,13 @@ func TestShortBudgetAllowsOneCall(t *testing.T) {
 		}
 		is(t, w.lookup(t, tooLong, role), unknown(once)) // too early
 		w.pass(delay)
-		is(t, w.lookup(t, tooLong, role), missing) // the second look, of another review
+		is(t, w.lookup(t, tooLong, role), missing) // the second call, by another review
 		if n := w.aws.Count("GetRole"); n != 3 {
 			t.Errorf("%d calls", n)
 		}
 		w.counts(t, 0, map[string]int{"missing": 1, "unknown": 2})
 
-		// What was found missing long ago may have been made meanwhile.
+		// A principal that was missing long ago may exist now.
 		w.pass(2 * time.Minute)
 		is(t, w.lookup(t, tooLong, role), unknown(once))
 		w.pass(delay)
@@ -159,7 +159,7 @@ func TestUserUnderAnotherPath(t *testing.T) {
 	if n := w.aws.Count("ListUsers"); n != 0 {
 		t.Errorf("%d lists", n)
 	}
-	// Moved between the looks.
+	// The user's path changes between the calls.
 	w.aws.Add("arn:aws:iam::111122223333:user/old/bob")
 	w.aws.Answer("GetUser", nil, func(hw http.ResponseWriter, r *http.Request) {
 		w.aws.Remove("arn:aws:iam::111122223333:user/old/bob")

@@ -176,11 +176,11 @@ func (w *world) options() iam.Options {
 	}
 }
 
-// inProcess is newWorld in a bubble of synctest, where waiting takes no time and every duration is exact. Its AWS is in
-// the process, because a network has no part in a fake clock. The test fails where a call outlives [iam.SharedTimeout].
+// inProcess is like newWorld with a fake clock (testing/synctest), so waiting takes no time and every duration is exact. Its AWS runs in
+// the process, because a fake clock can't wait for a network. The test fails if a call outlives [iam.SharedTimeout].
 func inProcess(t *testing.T, options ...func(*world)) *world {
 	t.Helper()
-	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails where a goroutine is left then
+	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails if a goroutine is left afterwards
 	return newWorld(t, append(slices.Clone(options), func(w *world) {
 		w.aws = iamtest.NewInProcess()
 		w.endpoint = "http://aws.invalid"

@@ -13,9 +13,8 @@ const sharedTimeout = maxAttempts * requestTimeout
 // singleFlight shares one call between concurrent callers with the same key. The zero value is ready for use.
 type singleFlight[T any] struct{ group singleflight.Group }
 
-// do joins the call in progress for key, or starts it. It returns when the call or ctx ends, whichever is first.
-// A caller that gives up doesn't cancel the call for the others. The problem says that ctx ended or that the call
-// panicked.
+// do joins the running call for key, or starts one. It returns when the call or ctx ends. A caller that gives up doesn't cancel the call
+// for the others. The returned error says that ctx ended or that the call panicked.
 func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *lookupError) {
 	results := s.group.DoChan(key, func() (value any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)

@@ -173,7 +173,7 @@ func TestOneNewPrincipalOfThousand(t *testing.T) {
 		if n := w.aws.Count("GetRole") - before; n > 2 {
 			t.Errorf("%d calls", n)
 		}
-		if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at first, and before role is missing
+		if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at the start, and before role is reported as missing
 			t.Errorf("%d calls to STS", n)
 		}
 		is(t, known.Principals[role], missing)
