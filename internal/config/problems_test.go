@@ -125,9 +125,9 @@ guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
 		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},
-		{"nobody may override", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
+		{"no override group", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{
-			"anybody may override", head + `overrides:
+			"override groups with every user", head + `overrides:
   groups:
   - system:serviceaccounts
   - system:serviceaccounts:kube-system

@@ -358,7 +358,7 @@ func TestUnreadableConfigurationMakesResultUnknown(t *testing.T) {
 		after(2 * time.Minute)
 		r.want(t, "after 11 minutes", -1)
 		if text := r.String(); !strings.Contains(text, "unknown") {
-			t.Errorf("it says %q", text)
+			t.Errorf("String returns %q", text)
 		}
 		r.config.Set(config, time.Time{})
 		after(time.Minute)

@@ -36,7 +36,7 @@ func TestSelfTestFailsOnUnexpectedAnswer(t *testing.T) {
 		{"not answered", validate.Enforce, admin, nil, errors.New(`Internal error occurred: failed calling webhook "aws-auth.awsauth-guard.io": failed to call webhook: Post "https://x": EOF`), 0},
 		{"another one is not answered", validate.Enforce, admin, nil, errors.New(`Internal error occurred: failed calling webhook "other": failed to call webhook: Post "https://x": EOF`), 1},
 		{"not found", validate.Enforce, admin, nil, apierrors.NewNotFound(schema.GroupResource{}, "aws-auth"), 1},
-		{"nobody is mapped", validate.Enforce, "[]", nil, nil, 1},
+		{"no principal is mapped", validate.Enforce, "[]", nil, nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -65,7 +65,7 @@ func TestSelfTestFailsOnUnexpectedAnswer(t *testing.T) {
 				r.change(func() { r.answer = func() ([]string, error) { return nil, errRefused } })
 				after(40 * time.Second)
 				if got := state(); got[1] != 1 {
-					t.Error("it is not enforced again")
+					t.Error("the guard is not enforced again")
 				}
 				r.change(func() { r.selfTest = false })
 				tests := state()[0]

@@ -235,7 +235,7 @@ func TestLogAcceptsResourceVersionsAgainAfterEtcdRestore(t *testing.T) {
 	l := new(history.Log)
 	l.Append(versionWithText("7", "before"))
 	if _, added := l.Append(versionWithText("7", "after")); !added {
-		t.Error("another content with the same resource version is another version")
+		t.Error("another content with the same resource version is not appended")
 	}
 	if _, added := l.Append(history.Version{ResourceVersion: "7", Deleted: true}); !added {
 		t.Error("so is none")
@@ -377,7 +377,7 @@ func TestObjectHasWhatTheAuthenticatorReads(t *testing.T) {
 		t.Error(diff)
 	}
 	if gone := (&history.Version{Deleted: true}); gone.Object() != nil || gone.Restorable() {
-		t.Error("nothing is something")
+		t.Error("a missing object has a content")
 	}
 }
 

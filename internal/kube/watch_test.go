@@ -175,7 +175,7 @@ func TestWatchReportsSinceWhenItFails(t *testing.T) {
 			log := watched(t, a, func(w *kube.Watch[corev1.ConfigMap], _ func() []string) {
 				time.Sleep(time.Hour)
 				if !w.Lost().IsZero() {
-					t.Error("it is lost at first")
+					t.Error("Lost returns a time before the failure")
 				}
 				delivered := time.Now()
 				a.change(func() {
@@ -184,12 +184,12 @@ func TestWatchReportsSinceWhenItFails(t *testing.T) {
 				})
 				time.Sleep(10 * time.Minute)
 				if lost := w.Lost().Sub(delivered); w.Lost().IsZero() || lost > time.Minute {
-					t.Errorf("it is lost after %s", lost)
+					t.Errorf("Lost returns a time %s after the failure", lost)
 				}
 				a.change(func() { a.err = nil })
 				time.Sleep(time.Minute)
 				if !w.Lost().IsZero() {
-					t.Error("it is still lost")
+					t.Error("Lost returns a time after the recovery")
 				}
 			})
 			if n := strings.Count(log, `msg="the watch is interrupted" resource=configmaps`); n < 1 || n > 3 || !strings.Contains(log, "forbidden") {

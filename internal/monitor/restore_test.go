@@ -171,7 +171,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 		}
 		after(time.Second)
 		if took := time.Since(begun); took > 10*time.Second {
-			t.Errorf("it took %s", took)
+			t.Errorf("the restore took %s", took)
 		}
 		w.wantStored(t, "stored", admin+node)
 		want(t, "restores", r.count(restored), 1)

@@ -68,7 +68,7 @@ func TestCompareFindsLockouts(t *testing.T) {
 		"the same":                       {object(all), object(all), "", policy(), nil, ""},
 		"more":                           {object(admin + node), object(all), "", policy(), nil, ""},
 		"another entry":                  {object(all + ci), object(all), "", policy(), nil, ""},
-		"a fault that locks nobody out":  {object(all), object(all + unread), "", policy(), nil, ""},
+		"a fault without a lockout":      {object(all), object(all + unread), "", policy(), nil, ""},
 		"a protected principal":          {object(all), object(node + otherAdmin + otherNode), "", policy(), []string{"protected-principal"}, ""},
 		"another admin":                  {object(all), object(admin + node + otherNode), "", policy(), nil, ""},
 		"the last admin":                 {object(all), object(node + otherNode), "", policy(func(p *validate.Policy) { p.Protected = nil }), []string{"last-admin"}, ""},

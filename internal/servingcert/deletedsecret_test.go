@@ -26,7 +26,7 @@ func TestDeletedSecretComesBackWithItsCA(t *testing.T) {
 	deleted, bundle := s.deleteSecret(), s.bundle()
 	s.reconcile(t, time.Second)
 	if s.secret == nil {
-		t.Fatalf("it is not created:\n%s", &s.log)
+		t.Fatalf("the Secret is not created:\n%s", &s.log)
 	}
 	if diff := cmp.Diff([]any{deleted.Data, deleted.Labels, deleted.Type}, []any{s.secret.Data, s.secret.Labels, corev1.SecretType("")}); diff != "" {
 		t.Errorf("(-deleted +created):\n%s", diff)
@@ -77,7 +77,7 @@ func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 		s.reconcile(t, time.Second)
 	}
 	if s.secret != nil {
-		t.Error("it is created")
+		t.Error("the Secret is created")
 	}
 }
 
@@ -98,7 +98,7 @@ func TestMissingSecretIsReported(t *testing.T) {
 		t.Errorf("%q, recorded as stored: %t", s.String(), s.stored)
 	}
 	if err := s.Ready(nil); err != nil {
-		t.Errorf("it is not ready with the certificate that it has: %v", err)
+		t.Errorf("the replica is not ready although it has a certificate: %v", err)
 	}
 	if n := s.logged("creating the missing Secret guard/ca"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, &s.log)

@@ -125,7 +125,7 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 	t.Parallel()
 	a := newCA(t, year-time.Hour)
 	if leaf := sign(t, a, 0); !leaf.Leaf.NotAfter.Equal(a.Cert.NotAfter) {
-		t.Errorf("it ends %s, its CA %s", leaf.Leaf.NotAfter, a.Cert.NotAfter)
+		t.Errorf("the certificate ends %s, its CA %s", leaf.Leaf.NotAfter, a.Cert.NotAfter)
 	}
 }
 

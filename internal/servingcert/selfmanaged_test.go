@@ -27,10 +27,10 @@ func TestForeignCABundleIsKept(t *testing.T) {
 				s.reconcile(t, time.Minute)
 			}
 			if s.bundle() != string(theirs) {
-				t.Error("it is overwritten")
+				t.Error("the caBundle is overwritten")
 			}
 			if s.Ready(nil) == nil {
-				t.Error("it is Ready with a certificate that is not trusted")
+				t.Error("the replica is ready with an untrusted certificate")
 			}
 			if n := s.logged("not writing the caBundle"); n != 1 {
 				t.Errorf("logged %d times within an hour", n)
@@ -49,7 +49,7 @@ func TestForeignCABundleIsKept(t *testing.T) {
 			s.reconcile(t, time.Minute)
 		}
 		if s.bundle() != string(theirs) {
-			t.Error("it is overwritten")
+			t.Error("the caBundle is overwritten")
 		}
 	})
 }
@@ -65,7 +65,7 @@ func TestReadyWhileCABundleTrustsLeaf(t *testing.T) {
 		t.Error(err)
 	}
 	if s.logged("not writing the caBundle") != 1 {
-		t.Error("nothing is logged")
+		t.Error("the log has no warning")
 	}
 }
 
@@ -78,7 +78,7 @@ func TestCABundleIsRestoredWithoutSecret(t *testing.T) {
 	s.setBundles(nil)
 	s.reconcile(t, time.Second)
 	if s.bundle() != want {
-		t.Error("it is not restored")
+		t.Error("the caBundle is not restored")
 	}
 	// The next leader knows the CA, but has not reconciled in its term yet.
 	s.Elect(false)
@@ -145,7 +145,7 @@ func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 		longest = max(longest, lost)
 	}
 	if longest >= 3*time.Second {
-		t.Errorf("it was not restored for %s", longest)
+		t.Errorf("the caBundle was not restored for %s", longest)
 	}
 	if n := s.writes - before; n < 20 || n > 27 {
 		t.Errorf("%d writes in a minute", n)
@@ -157,7 +157,7 @@ func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 	s.reconcile(t, 3*time.Second)
 	s.reconcile(t, 3*time.Second)
 	if s.bundle() == "" {
-		t.Error("it is not restored")
+		t.Error("the caBundle is not restored")
 	}
 }
 
@@ -197,10 +197,10 @@ func TestSingleReplicaRotatesInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.clock.Sub(begun) > 7*time.Minute {
-			t.Fatalf("it is not over:\n%s", &s.log)
+			t.Fatalf("the rotation is not complete:\n%s", &s.log)
 		}
 	}
-	t.Logf("over after %s, %d reads, %d writes", s.clock.Sub(begun), s.reads, s.writes)
+	t.Logf("the rotation took %s, %d reads, %d writes", s.clock.Sub(begun), s.reads, s.writes)
 }
 
 // The leader replaces a CA in the Secret that can't sign for this Service.
@@ -225,7 +225,7 @@ func TestUnusableCAIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := servingcert.DecodeState(data, []string{host}); err == nil || got.Current != nil {
-				t.Errorf("it is taken: %v", err)
+				t.Errorf("an unusable CA is accepted: %v", err)
 			}
 			s := started(t)
 			s.secret.Data = data
