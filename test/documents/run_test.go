@@ -1,0 +1,229 @@
+package documents_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// command is a command of a console block: the lines after "$ " and its continuations, and the lines of its output.
+type command struct {
+	input  []string
+	output []string
+}
+
+// anyText is a line of a page that stands for any number of lines of output.
+const anyText = "…"
+
+var hereDocument = regexp.MustCompile(`<<'?([A-Z]+)'?`)
+
+// commands reads a console block. A line that ends with a backslash, and a here document, continue a command.
+func (b *block) commands(t *testing.T) (list []command) {
+	t.Helper()
+	end, more := "", false
+	for _, line := range b.lines {
+		input, prompt := strings.CutPrefix(line, "$ ")
+		switch {
+		case prompt && end == "" && !more:
+			list = append(list, command{input: []string{input}})
+		case len(list) == 0:
+			t.Fatalf("the block begins with %q, want a line that begins with $", line)
+		case end != "" || more:
+			c := &list[len(list)-1]
+			c.input = append(c.input, line)
+			input = line
+			if line == end {
+				end = ""
+			}
+		default:
+			c := &list[len(list)-1]
+			c.output = append(c.output, line)
+			continue
+		}
+		if match := hereDocument.FindStringSubmatch(input); match != nil && end == "" && prompt {
+			end = match[1]
+		}
+		more = end == "" && strings.HasSuffix(input, `\`)
+	}
+	return list
+}
+
+// shell is where the commands of a page run: an empty environment but for PATH, HOME and these variables.
+type shell struct {
+	dir       string
+	path      string
+	variables []string
+	// replace is applied to the commands, such as the path of a kubeconfig that differs from one run to the next.
+	replace *strings.Replacer
+}
+
+// run executes commands one after the other in one bash, and returns what each printed, stdout and stderr together.
+func (s *shell) run(t *testing.T, list []command) (outputs []string) {
+	t.Helper()
+	results := t.TempDir()
+	var script strings.Builder
+	for i, c := range list {
+		input := strings.Join(c.input, "\n")
+		if s.replace != nil {
+			input = s.replace.Replace(input)
+		}
+		fmt.Fprintf(&script, "{\n%s\n} >%s/%d 2>&1 </dev/null\n", input, results, i)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-s")
+	cmd.Dir = s.dir
+	cmd.Stdin = strings.NewReader(script.String())
+	// Without USER and other variables of a login: the commands of an emergency must work in any shell.
+	cmd.Env = append([]string{"PATH=" + s.path, "HOME=" + t.TempDir()}, s.variables...)
+	if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState == nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i := range list {
+		text, err := os.ReadFile(filepath.Join(results, fmt.Sprint(i)))
+		if err != nil {
+			t.Fatalf("the command %q did not run: %v", list[i].input, err)
+		}
+		outputs = append(outputs, string(text))
+	}
+	return outputs
+}
+
+// differs returns where an output differs from the lines of the page, or "".
+func differs(want []string, got string) string {
+	pattern := "^"
+	for _, line := range want {
+		if line == anyText {
+			pattern += `(?s:.*\n)?`
+			continue
+		}
+		pattern += variable.ReplaceAllString(regexp.QuoteMeta(line), `[^\n]*`) + `\n`
+	}
+	if got != "" && !strings.HasSuffix(got, "\n") {
+		got += "\n"
+	}
+	if regexp.MustCompile(pattern + "$").MatchString(got) {
+		return ""
+	}
+	return fmt.Sprintf("the page has\n%s\nthe program prints\n%s", strings.Join(want, "\n"), got)
+}
+
+// variable is a part of an output that differs from one run to the next: a time, or a part that the page leaves out.
+var variable = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|…`)
+
+// tools is the PATH of the commands: kubectl, its plugin, and the programs of the system.
+func tools(t *testing.T, kubectl string) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "kubectl-awsauth"), "../../cmd/kubectl-awsauth")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.Join([]string{dir, filepath.Dir(kubectl), "/usr/bin", "/bin"}, string(os.PathListSeparator))
+}
+
+// copyExamples makes the folder that the commands run in: a repository with the folder examples only.
+func copyExamples(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS(filepath.Join(root, "examples"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// hold runs the blocks of a page that have a marker, in order, and compares the outputs. With UPDATE_GOLDEN it writes them.
+func hold(t *testing.T, p *page, mark string, s *shell) {
+	t.Helper()
+	type at struct{ block, command int }
+	blocks := p.blocks(t)
+	var list []command
+	var places []at
+	parsed := make([][]command, len(blocks))
+	for i := range blocks {
+		if blocks[i].marker != mark {
+			continue
+		}
+		parsed[i] = blocks[i].commands(t)
+		for j := range parsed[i] {
+			list, places = append(list, parsed[i][j]), append(places, at{i, j})
+		}
+	}
+	for n, got := range s.run(t, list) {
+		problem := differs(list[n].output, got)
+		if problem == "" {
+			continue
+		}
+		place := places[n]
+		if !updating() || slices.Contains(list[n].output, anyText) {
+			t.Errorf("%s:%d: $ %s\n%s", p.name, blocks[place.block].first+1, strings.Join(list[n].input, "\n"), problem)
+			continue
+		}
+		parsed[place.block][place.command].output = strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+		if got == "" {
+			parsed[place.block][place.command].output = nil
+		}
+	}
+	if !updating() {
+		return
+	}
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if parsed[i] == nil {
+			continue
+		}
+		var lines []string
+		for _, c := range parsed[i] {
+			lines = append(lines, "$ "+c.input[0])
+			lines = append(append(lines, c.input[1:]...), c.output...)
+		}
+		p.lines = slices.Concat(p.lines[:blocks[i].first], lines, p.lines[blocks[i].last:])
+	}
+	p.write(t)
+}
+
+// marked returns the pages with a block that has a marker.
+func marked(t *testing.T, mark string) (list []*page) {
+	t.Helper()
+	for _, p := range pages(t) {
+		if slices.ContainsFunc(p.blocks(t), func(b block) bool { return b.marker == mark }) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// TestEveryBlockIsHeld: a console block is run by this package, is held by a test that it names, or says why it is not run.
+func TestEveryBlockIsHeld(t *testing.T) {
+	t.Parallel()
+	var goFiles bytes.Buffer
+	for _, name := range files(t, func(name string) bool { return strings.HasSuffix(name, "_test.go") }) {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		goFiles.Write(text)
+	}
+	for _, p := range pages(t) {
+		if strings.HasPrefix(p.name, "docs/rules/") {
+			continue // generated, with the output of the rules
+		}
+		for _, b := range p.blocks(t) {
+			if b.language != "console" && b.marker == "" {
+				continue
+			}
+			kind, rest, _ := strings.Cut(b.marker, " ")
+			switch {
+			case b.marker == runLocal, b.marker == runCluster, b.marker == runDemo:
+			case kind == "held" && strings.HasPrefix(rest, "by Test") && bytes.Contains(goFiles.Bytes(), []byte("func "+strings.TrimPrefix(rest, "by ")+"(")):
+			case kind == "not" && strings.HasPrefix(rest, "run: "):
+			default:
+				t.Errorf("%s:%d: the block has the marker %q, want <!-- %s -->, <!-- %s -->, <!-- %s -->, <!-- held by TestX --> or <!-- not run: REASON -->",
+					p.name, b.first, b.marker, runLocal, runCluster, runDemo)
+			}
+		}
+	}
+}
