@@ -3,6 +3,7 @@ package documents_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
@@ -109,25 +111,9 @@ func startDemo(t *testing.T, program string) (kubeconfig string) {
 	return ""
 }
 
-// TestInCluster runs the commands that need a cluster with the guard.
+// TestInCluster runs the commands that need a cluster with the guard. Each page begins with the same objects.
 func TestInCluster(t *testing.T) {
-	for _, p := range marked(t, runCluster) {
-		t.Run(p.name, func(t *testing.T) {
-			cluster := startCluster(t)
-			hold(t, p, runCluster, &shell{
-				dir: copyExamples(t), path: tools(t, cluster.Kubectl()),
-				variables: []string{"KUBECONFIG=" + cluster.Kubeconfig},
-			})
-		})
-	}
-}
-
-// startCluster starts a cluster with the guard as the chart installs it with examples/guard.yaml, but for pods: the
-// webhook is a process beside the API server. aws-auth is examples/aws-auth.yaml, and the history has two versions.
-func startCluster(t *testing.T) *controlplane.ControlPlane {
-	t.Helper()
-	ctx := t.Context()
-	cluster, err := controlplane.Start(ctx)
+	cluster, err := controlplane.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,8 +126,46 @@ func startCluster(t *testing.T) *controlplane.ControlPlane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	webhook, err := cluster.StartWebhook(ctx, string(guardConfig), "--shutdown-delay=0s")
+	webhook, err := cluster.StartWebhook(t.Context(), string(guardConfig), "--shutdown-delay=0s")
 	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(cluster.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	path := tools(t, cluster.Kubectl())
+	for _, p := range marked(t, runCluster) {
+		t.Run(p.name, func(t *testing.T) {
+			install(t, client, cluster, webhook, string(guardConfig))
+			hold(t, p, runCluster, &shell{dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=" + cluster.Kubeconfig}})
+		})
+	}
+}
+
+// install makes the cluster as the chart leaves it with examples/guard.yaml, but for pods: the webhook is a process beside
+// the API server. aws-auth is examples/aws-auth.yaml, and the history has two versions. Objects of an earlier page go.
+func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.ControlPlane, webhook *controlplane.Webhook, guardConfig string) {
+	t.Helper()
+	ctx := t.Context()
+	configMaps := client.CoreV1().ConfigMaps(namespace)
+	if err := errors.Join(
+		client.AdmissionregistrationV1().ValidatingWebhookConfigurations().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+		configMaps.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	// The API server asks the webhook for about a second after its configuration is gone.
+	if err := controlplane.Poll(ctx, func(ctx context.Context) error {
+		err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Delete(ctx, "aws-auth", metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := cluster.Register(ctx, webhook, admissionregistrationv1.MatchCondition{
@@ -149,14 +173,8 @@ func startCluster(t *testing.T) *controlplane.ControlPlane {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kubernetes.NewForConfig(cluster.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	create(t, client, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-	configMaps := client.CoreV1().ConfigMaps(namespace)
 	for _, cm := range []*corev1.ConfigMap{
-		{ObjectMeta: metav1.ObjectMeta{Name: "awsauth-guard"}, Data: map[string]string{"guardconfig.yaml": string(guardConfig)}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "awsauth-guard"}, Data: map[string]string{"guardconfig.yaml": guardConfig}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "awsauth-guard-history", Labels: map[string]string{history.Label: "true"}}},
 	} {
 		if _, err := configMaps.Create(ctx, cm, metav1.CreateOptions{}); err != nil {
@@ -164,20 +182,12 @@ func startCluster(t *testing.T) *controlplane.ControlPlane {
 		}
 	}
 	observeByService(t, client)
-	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml"))
+	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml")) //nolint:gosec // a file of this repository
 	apply.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
 	if out, err := apply.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	keepVersions(t, client)
-	return cluster
-}
-
-func create(t *testing.T, client kubernetes.Interface, ns *corev1.Namespace) {
-	t.Helper()
-	if _, err := client.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // observeByService registers a webhook by the guard's Service that no request matches. The command line finds the
