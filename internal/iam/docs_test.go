@@ -13,10 +13,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// TestReasonsAreDocumented: docs/iam.md says of every reason what to do.
+// TestReasonsAreDocumented: docs/reference/iam-results.md says of every reason what to do.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/iam.md")
+	page, err := os.ReadFile("../../docs/reference/iam-results.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 // TestPolicies: the files in docs/iam are JSON, and linked.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/iam.md")
+	page, err := os.ReadFile("../../docs/how-to/give-the-guard-iam.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestPolicies(t *testing.T) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%s: not JSON, %v", file, err)
 		}
-		if !strings.Contains(string(page), "(iam/"+filepath.Base(file)+")") {
+		if !strings.Contains(string(page), "(../iam/"+filepath.Base(file)+")") {
 			t.Errorf("%s is not linked", file)
 		}
 		if !strings.Contains(string(page), "file://docs/iam/"+filepath.Base(file)) {

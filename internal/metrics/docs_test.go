@@ -10,7 +10,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
-	"github.com/awsauth-guard/awsauth-guard/test/region"
+	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
 // TestReference writes the table of docs/reference/metrics.md.
@@ -39,7 +39,7 @@ func TestReference(t *testing.T) {
 		}
 		slices.Sort(labels)
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.GetName(), strings.ToLower(dto.MetricType_name[int32(family.GetType())]),
-			strings.Join(slices.Compact(labels), ", "), region.Cell(family.GetHelp()))
+			strings.Join(slices.Compact(labels), ", "), markdown.Cell(family.GetHelp()))
 	}
-	region.Hold(t, "../../docs/reference/metrics.md", "metrics", b.String())
+	markdown.Hold(t, "../../docs/reference/metrics.md", "metrics", b.String())
 }

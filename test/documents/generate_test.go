@@ -16,7 +16,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
-	"github.com/awsauth-guard/awsauth-guard/test/region"
+	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
 // TestFlags writes the flags of the webhook into docs/reference/webhook.md.
@@ -36,9 +36,9 @@ func TestFlags(t *testing.T) {
 		if f.DefValue != "" && f.DefValue != "false" {
 			def = "`" + f.DefValue + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, def, region.Cell(usage))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, def, markdown.Cell(usage))
 	})
-	region.Hold(t, filepath.Join(root, "docs/reference/webhook.md"), "flags", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs/reference/webhook.md"), "flags", b.String())
 }
 
 // TestCommands writes the help of every command into docs/reference/commands.md.
@@ -53,7 +53,7 @@ func TestCommands(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "## %s\n\n```text\n%s```\n\n", strings.TrimSpace("kubectl awsauth "+command), &stdout)
 	}
-	region.Hold(t, filepath.Join(root, "docs/reference/commands.md"), "commands", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs/reference/commands.md"), "commands", b.String())
 }
 
 // node is a part of a JSON schema.
@@ -85,7 +85,7 @@ func TestGuardConfig(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| field | values | default | meaning |\n|---|---|---|---|\n")
 	writeFields(&b, "", &schema)
-	region.Hold(t, filepath.Join(root, "docs/reference/guardconfig.md"), "fields", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs/reference/guardconfig.md"), "fields", b.String())
 }
 
 // writeFields writes a row for each field below a node. The rules, of which each is a field, have one row.
@@ -101,7 +101,7 @@ func writeFields(b *strings.Builder, path string, n *node) {
 			}
 			def = "`" + strings.Trim(string(text), `"`) + "`"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", field, values(field, of), def, region.Cell(of.Description))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", field, values(field, of), def, markdown.Cell(of.Description))
 		switch {
 		case field == "rules":
 		case of.Items != nil && len(of.Items.Properties) > 0:
@@ -167,7 +167,7 @@ func TestRBAC(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "### %s\n\n```yaml\n%s\n```\n\n", title, strings.TrimRight(rules, "\n"))
 		}
-		region.Hold(t, page, golden, b.String())
+		markdown.Hold(t, page, golden, b.String())
 	}
 }
 

@@ -11,12 +11,12 @@ import (
 func TestJapanese(t *testing.T) {
 	t.Parallel()
 	for japanese, english := range map[string]string{
-		"README.ja.md":                      "README.md",
-		"docs/ja/when-nobody-can-log-in.md": "docs/how-to/when-nobody-can-log-in.md",
+		"README.ja.md":                       "README.md",
+		"docs/ja/when-you-are-locked-out.md": "docs/how-to/when-you-are-locked-out.md",
 	} {
 		code := func(name string) (list []string) {
 			for _, b := range readPage(t, name).blocks(t) {
-				list = append(list, b.language+"\n"+strings.Join(b.lines, "\n"))
+				list = append(list, b.Language+"\n"+strings.Join(b.Lines, "\n"))
 			}
 			return list
 		}

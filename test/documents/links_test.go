@@ -19,7 +19,7 @@ var (
 	// published is the address of a file of the repository.
 	published = regexp.MustCompile(`https://github\.com/awsauth-guard/awsauth-guard/blob/main/([^\s"'` + "`" + `)>#,]+)(#[a-z0-9-]+)?`)
 	// mentioned is a page named in code, such as docs/reference/flags.md.
-	mentioned = regexp.MustCompile(`\bdocs/[a-z0-9/-]+\.(?:md|json)\b`)
+	mentioned = regexp.MustCompile(`(?:^|[^a-z0-9/-])(?:\.\./)*(docs/[a-z0-9/-]+\.(?:md|json))\b`)
 )
 
 // anchor turns a heading into the fragment that GitHub gives it.
@@ -41,7 +41,7 @@ func anchor(title string) string {
 func anchors(p *page) (list []string) {
 	inCode := false
 	for _, line := range p.lines {
-		if fence.MatchString(line) || strings.HasPrefix(line, "```") {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
 			inCode = !inCode
 		}
 		match := heading.FindStringSubmatch(line)
@@ -117,9 +117,9 @@ func TestLinksInCode(t *testing.T) {
 				}
 			}
 		}
-		for _, target := range mentioned.FindAllString(string(text), -1) {
-			if !exists(target) {
-				t.Errorf("%s names %s, which does not exist", name, target)
+		for _, match := range mentioned.FindAllStringSubmatch(string(text), -1) {
+			if !exists(match[1]) {
+				t.Errorf("%s names %s, which does not exist", name, match[1])
 			}
 		}
 	}

@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
 // root is the folder of the repository.
@@ -21,15 +22,6 @@ const root = "../.."
 type page struct {
 	name  string // relative to root, with slashes
 	lines []string
-}
-
-// block is a fenced code block.
-type block struct {
-	language string
-	marker   string // the HTML comment in the line above the fence, without <!-- and -->
-	first    int    // index of the first line between the fences
-	last     int    // index of the closing fence
-	lines    []string
 }
 
 // readPage reads a page; name is relative to root.
@@ -83,33 +75,12 @@ func files(t *testing.T, match func(name string) bool) (list []string) {
 	return list
 }
 
-var (
-	fence  = regexp.MustCompile("^( *)```([a-z]*)$")
-	marker = regexp.MustCompile(`^ *<!-- (.*) -->$`)
-)
-
 // blocks returns the fenced code blocks of a page.
-func (p *page) blocks(t *testing.T) (list []block) {
+func (p *page) blocks(t *testing.T) []markdown.Block {
 	t.Helper()
-	var open *block
-	for i, line := range p.lines {
-		match := fence.FindStringSubmatch(line)
-		switch {
-		case match == nil:
-		case open == nil:
-			open = &block{language: match[2], first: i + 1}
-			if i > 0 {
-				if m := marker.FindStringSubmatch(p.lines[i-1]); m != nil {
-					open.marker = m[1]
-				}
-			}
-		default:
-			open.last, open.lines = i, p.lines[open.first:i]
-			list, open = append(list, *open), nil
-		}
-	}
-	if open != nil {
-		t.Fatalf("%s:%d: the code block has no end", p.name, open.first)
+	list, err := markdown.Blocks(p.lines)
+	if err != nil {
+		t.Fatalf("%s: %v", p.name, err)
 	}
 	return list
 }

@@ -10,46 +10,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-// command is a command of a console block: the lines after "$ " and its continuations, and the lines of its output.
-type command struct {
-	input  []string
-	output []string
-}
+	"github.com/awsauth-guard/awsauth-guard/test/markdown"
+)
 
 // anyText is a line of a page that stands for any number of lines of output.
 const anyText = "…"
 
-var hereDocument = regexp.MustCompile(`<<'?([A-Z]+)'?`)
-
-// commands reads a console block. A line that ends with a backslash, and a here document, continue a command.
-func (b *block) commands(t *testing.T) (list []command) {
+// commands reads a console block of a page.
+func commands(t *testing.T, p *page, b *markdown.Block) []markdown.Command {
 	t.Helper()
-	end, more := "", false
-	for _, line := range b.lines {
-		input, prompt := strings.CutPrefix(line, "$ ")
-		switch {
-		case prompt && end == "" && !more:
-			list = append(list, command{input: []string{input}})
-		case len(list) == 0:
-			t.Fatalf("the block begins with %q, want a line that begins with $", line)
-		case end != "" || more:
-			c := &list[len(list)-1]
-			c.input = append(c.input, line)
-			input = line
-			if line == end {
-				end = ""
-			}
-		default:
-			c := &list[len(list)-1]
-			c.output = append(c.output, line)
-			continue
-		}
-		if match := hereDocument.FindStringSubmatch(input); match != nil && end == "" && prompt {
-			end = match[1]
-		}
-		more = end == "" && strings.HasSuffix(input, `\`)
+	list, err := b.Commands()
+	if err != nil {
+		t.Fatalf("%s:%d: %v", p.name, b.First, err)
 	}
 	return list
 }
@@ -64,12 +37,12 @@ type shell struct {
 }
 
 // run executes commands one after the other in one bash, and returns what each printed, stdout and stderr together.
-func (s *shell) run(t *testing.T, list []command) (outputs []string) {
+func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	t.Helper()
 	results := t.TempDir()
 	var script strings.Builder
 	for i, c := range list {
-		input := strings.Join(c.input, "\n")
+		input := strings.Join(c.Input, "\n")
 		if s.replace != nil {
 			input = s.replace.Replace(input)
 		}
@@ -86,7 +59,7 @@ func (s *shell) run(t *testing.T, list []command) (outputs []string) {
 	for i := range list {
 		text, err := os.ReadFile(filepath.Join(results, fmt.Sprint(i)))
 		if err != nil {
-			t.Fatalf("the command %q did not run: %v", list[i].input, err)
+			t.Fatalf("the command %q did not run: %v", list[i].Input, err)
 		}
 		outputs = append(outputs, string(text))
 	}
@@ -141,31 +114,31 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 	t.Helper()
 	type at struct{ block, command int }
 	blocks := p.blocks(t)
-	var list []command
+	var list []markdown.Command
 	var places []at
-	parsed := make([][]command, len(blocks))
+	parsed := make([][]markdown.Command, len(blocks))
 	for i := range blocks {
-		if blocks[i].marker != mark {
+		if blocks[i].Marker != mark {
 			continue
 		}
-		parsed[i] = blocks[i].commands(t)
+		parsed[i] = commands(t, p, &blocks[i])
 		for j := range parsed[i] {
 			list, places = append(list, parsed[i][j]), append(places, at{i, j})
 		}
 	}
 	for n, got := range s.run(t, list) {
-		problem := differs(list[n].output, got)
+		problem := differs(list[n].Output, got)
 		if problem == "" {
 			continue
 		}
 		place := places[n]
-		if !updating() || slices.Contains(list[n].output, anyText) {
-			t.Errorf("%s:%d: $ %s\n%s", p.name, blocks[place.block].first+1, strings.Join(list[n].input, "\n"), problem)
+		if !updating() || slices.Contains(list[n].Output, anyText) {
+			t.Errorf("%s:%d: $ %s\n%s", p.name, blocks[place.block].First+1, strings.Join(list[n].Input, "\n"), problem)
 			continue
 		}
-		parsed[place.block][place.command].output = strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+		parsed[place.block][place.command].Output = strings.Split(strings.TrimSuffix(got, "\n"), "\n")
 		if got == "" {
-			parsed[place.block][place.command].output = nil
+			parsed[place.block][place.command].Output = nil
 		}
 	}
 	if !updating() {
@@ -177,10 +150,10 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 		}
 		var lines []string
 		for _, c := range parsed[i] {
-			lines = append(lines, "$ "+c.input[0])
-			lines = append(append(lines, c.input[1:]...), c.output...)
+			lines = append(lines, "$ "+c.Input[0])
+			lines = append(append(lines, c.Input[1:]...), c.Output...)
 		}
-		p.lines = slices.Concat(p.lines[:blocks[i].first], lines, p.lines[blocks[i].last:])
+		p.lines = slices.Concat(p.lines[:blocks[i].First], lines, p.lines[blocks[i].Last:])
 	}
 	p.write(t)
 }
@@ -189,7 +162,7 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 func marked(t *testing.T, mark string) (list []*page) {
 	t.Helper()
 	for _, p := range pages(t) {
-		if slices.ContainsFunc(p.blocks(t), func(b block) bool { return b.marker == mark }) {
+		if slices.ContainsFunc(p.blocks(t), func(b markdown.Block) bool { return b.Marker == mark }) {
 			list = append(list, p)
 		}
 	}
@@ -212,17 +185,19 @@ func TestEveryBlockIsHeld(t *testing.T) {
 			continue // generated, with the output of the rules
 		}
 		for _, b := range p.blocks(t) {
-			if b.language != "console" && b.marker == "" {
+			if b.Language != "console" && b.Marker == "" {
 				continue
 			}
-			kind, rest, _ := strings.Cut(b.marker, " ")
+			kind, rest, _ := strings.Cut(b.Marker, " ")
 			switch {
-			case b.marker == runLocal, b.marker == runCluster, b.marker == runDemo:
+			case b.Marker == "values" && b.Language == "yaml":
+				// TestValuesOnPages in test/chart renders the chart with them.
+			case b.Marker == runLocal, b.Marker == runCluster, b.Marker == runDemo:
 			case kind == "held" && strings.HasPrefix(rest, "by Test") && bytes.Contains(goFiles.Bytes(), []byte("func "+strings.TrimPrefix(rest, "by ")+"(")):
 			case kind == "not" && strings.HasPrefix(rest, "run: "):
 			default:
 				t.Errorf("%s:%d: the block has the marker %q, want <!-- %s -->, <!-- %s -->, <!-- %s -->, <!-- held by TestX --> or <!-- not run: REASON -->",
-					p.name, b.first, b.marker, runLocal, runCluster, runDemo)
+					p.name, b.First, b.Marker, runLocal, runCluster, runDemo)
 			}
 		}
 	}

@@ -1,5 +1,5 @@
-// Package region holds parts of a page equal to texts that tests generate.
-package region
+// Package markdown reads the code blocks of Markdown pages, and holds parts of a page equal to texts that tests generate.
+package markdown
 
 import (
 	"os"
