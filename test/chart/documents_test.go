@@ -111,8 +111,9 @@ func TestValuesOnPages(t *testing.T) {
 const rollOut = "docs/how-to/roll-out.md"
 
 // runMarked runs the commands of a page that have a marker on the API server of the tests, with the chart of this repository
-// in place of the published one. There are no pods: nothing waits for them.
-func runMarked(t *testing.T, dir, page, marker string) {
+// in place of the published one, and a namespace of its own, because the others' exists already. There are no pods: nothing
+// waits for them.
+func runMarked(t *testing.T, dir, into, page, marker string) {
 	t.Helper()
 	path, err := helm3()
 	if err != nil {
@@ -138,8 +139,8 @@ func runMarked(t *testing.T, dir, page, marker string) {
 			}
 			text = strings.NewReplacer(
 				"oci://ghcr.io/awsauth-guard/charts/awsauth-guard", folder, " --wait", "",
-				"--namespace "+namespace, "--namespace "+pagesNamespace, "-n "+namespace, "-n "+pagesNamespace,
-				"create namespace "+namespace, "create namespace "+pagesNamespace, "delete namespace "+namespace, "delete --wait=false namespace "+pagesNamespace,
+				"--namespace "+namespace, "--namespace "+into, "-n "+namespace, "-n "+into,
+				"create namespace "+namespace, "create namespace "+into, "delete namespace "+namespace, "delete --wait=false namespace "+into,
 			).Replace(text)
 			cmd := exec.CommandContext(t.Context(), "bash", "-euc", text)
 			cmd.Dir = dir
@@ -154,18 +155,17 @@ func runMarked(t *testing.T, dir, page, marker string) {
 	}
 }
 
-// pagesNamespace is that of the installations that follow the pages: the others' namespace exists already.
-const pagesNamespace = "by-the-pages"
-
 // TestInstallCommands installs, upgrades and uninstalls the chart as the pages say.
 func TestInstallCommands(t *testing.T) {
 	const marker = "held by TestInstallCommands"
 	dir := t.TempDir()
 	valuesFile(t, dir, marked(t, rollOut, "values")[0])
-	runMarked(t, dir, "README.md", marker)
-	runMarked(t, dir, "docs/how-to/uninstall.md", marker)
-	for _, page := range []string{rollOut, "docs/how-to/upgrade.md", "docs/how-to/when-nothing-answers.md", "docs/how-to/uninstall.md"} {
-		runMarked(t, dir, page, marker)
+	const uninstall = "docs/how-to/uninstall.md"
+	for _, page := range []string{
+		"README.md", uninstall, "charts/awsauth-guard/README.md", uninstall,
+		rollOut, "docs/how-to/upgrade.md", "docs/how-to/when-nothing-answers.md", uninstall,
+	} {
+		runMarked(t, dir, "installed-by-the-pages", page, marker)
 	}
 }
 
@@ -174,13 +174,14 @@ func TestInstallCommands(t *testing.T) {
 func TestWithoutHelm(t *testing.T) {
 	dir := t.TempDir()
 	valuesFile(t, dir, marked(t, rollOut, "values")[0])
-	runMarked(t, dir, "docs/how-to/install-without-helm.md", "held by TestWithoutHelm")
+	const into = "without-helm"
+	runMarked(t, dir, into, "docs/how-to/install-without-helm.md", "held by TestWithoutHelm")
 	text, err := os.ReadFile(filepath.Join(dir, "guard.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	objects := decode(t, string(text))
-	if pods := one[appsv1.Deployment](t, objects); pods.Namespace != pagesNamespace {
+	if pods := one[appsv1.Deployment](t, objects); pods.Namespace != into {
 		t.Errorf("the pods are in the namespace %q", pods.Namespace)
 	}
 	for i := range objects {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,9 +142,23 @@ func TestInCluster(t *testing.T) {
 	for _, p := range marked(t, runCluster) {
 		t.Run(p.name, func(t *testing.T) {
 			install(t, client, cluster, webhook, string(guardConfig))
-			hold(t, p, runCluster, &shell{dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=" + cluster.Kubeconfig}})
+			hold(t, p, runCluster, &shell{
+				dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=" + cluster.Kubeconfig},
+				// As through kubectl port-forward.
+				replace: strings.NewReplacer("localhost:8080", address(t, webhook.Metrics), "localhost:8081", address(t, webhook.Ready)),
+			})
 		})
 	}
+}
+
+// address is the host and port of a URL.
+func address(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
 }
 
 // install makes the cluster as the chart leaves it with examples/guard.yaml, but for pods: the webhook is a process beside

@@ -18,7 +18,7 @@ var (
 	inlineCode = regexp.MustCompile("`[^`]*`")
 	// published is the address of a file of the repository.
 	published = regexp.MustCompile(`https://github\.com/awsauth-guard/awsauth-guard/blob/main/([^\s"'` + "`" + `)>#,]+)(#[a-z0-9-]+)?`)
-	// mentioned is a page named in code, such as docs/reference/flags.md.
+	// mentioned is a page named in code, such as docs/tutorial.md.
 	mentioned = regexp.MustCompile(`(?:^|[^a-z0-9/-])(?:\.\./)*(docs/[a-z0-9/-]+\.(?:md|json))\b`)
 )
 
