@@ -15,7 +15,7 @@ import (
 // root is the folder of the repository.
 const root = "../.."
 
-// action is the part of action.yml that does something.
+// action holds the inputs and steps of action.yml.
 type action struct {
 	Inputs map[string]struct{ Default string }
 	Runs   struct {
@@ -27,7 +27,8 @@ type action struct {
 	}
 }
 
-func read(t *testing.T, name string, into any) string {
+// readYAML reads a YAML file of the repository into a value, and returns its text.
+func readYAML(t *testing.T, name string, into any) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
@@ -39,11 +40,11 @@ func read(t *testing.T, name string, into any) string {
 	return string(text)
 }
 
-// TestActionIsPinned: other actions are named by digest, and no script holds an expression, whose
-// value would be part of the script.
-func TestActionIsPinned(t *testing.T) {
+// TestActionPinsItsActions: the action names other actions by digest. Its scripts hold no expressions, because a runner
+// would insert their values into the script.
+func TestActionPinsItsActions(t *testing.T) {
 	var a action
-	text := read(t, "action.yml", &a)
+	text := readYAML(t, "action.yml", &a)
 	pinned := regexp.MustCompile(`^[a-z-]+/[a-z-]+@[0-9a-f]{40}$`)
 	for _, step := range a.Runs.Steps {
 		if step.Uses != "" && (!pinned.MatchString(step.Uses) || !regexp.MustCompile(regexp.QuoteMeta(step.Uses)+` # v\d+\.\d+\.\d+\n`).MatchString(text)) {
@@ -55,10 +56,11 @@ func TestActionIsPinned(t *testing.T) {
 	}
 }
 
-// TestAction runs the scripts of the action as a runner does, with inputs that try to be more.
-func TestAction(t *testing.T) {
+// TestActionLintsItsInputs runs the scripts of the action as a runner does. Inputs that look like flags or shell commands
+// are file names.
+func TestActionLintsItsInputs(t *testing.T) {
 	var a action
-	read(t, "action.yml", &a)
+	readYAML(t, "action.yml", &a)
 	source, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +87,7 @@ func TestAction(t *testing.T) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", run)
 		cmd.Dir = workspace
-		// What a job may have set for its own code and its own cluster.
+		// A job may set these variables for its own code and its own cluster. The action must ignore them.
 		cmd.Env = append(os.Environ(), "GITHUB_ACTION_PATH="+source, "RUNNER_TEMP="+temp,
 			"GOFLAGS=-tags=integration -mod=vendor", "GOOS=plan9", "GOARCH=arm", "GOWORK="+filepath.Join(workspace, "go.work"), "KUBECONFIG="+kubeconfig)
 		for name, value := range build.Env {
@@ -118,13 +120,13 @@ func TestAction(t *testing.T) {
 	if out, status := script(build.Run, nil); status != 0 {
 		t.Fatal(out)
 	}
-	const found = "::error file=aws-auth.yaml,line=6,col=16,title=role-path::"
+	const wantError = "::error file=aws-auth.yaml,line=6,col=16,title=role-path::"
 	for _, test := range []struct {
 		inputs map[string]string
 		status int
 		want   string
 	}{
-		{nil, 1, found},
+		{nil, 1, wantError},
 		{map[string]string{"paths": "aws-auth.yaml\na b\n", "args": "--rule=role-path=warn\n"}, 0, "::warning file=aws-auth.yaml,line=6"},
 		{map[string]string{"paths": "a b"}, 0, "note: no aws-auth in a b"},
 		{map[string]string{"paths": "$(touch pwned)\n`touch pwned`\n; touch pwned"}, 2, "touch pwned"},
@@ -139,14 +141,14 @@ func TestAction(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(workspace, "pwned")); err == nil {
-		t.Error("an input was run")
+		t.Error("the action ran an input as a command")
 	}
 }
 
-// TestPreCommitHook: the hook runs a program of this repository, on files that may be an aws-auth.
-func TestPreCommitHook(t *testing.T) {
+// TestPreCommitHookMatchesAWSAuthFiles: the hook runs a program of this repository, on files that may be an aws-auth.
+func TestPreCommitHookMatchesAWSAuthFiles(t *testing.T) {
 	var hooks []struct{ ID, Name, Entry, Language, Files, Exclude string }
-	read(t, ".pre-commit-hooks.yaml", &hooks)
+	readYAML(t, ".pre-commit-hooks.yaml", &hooks)
 	for _, hook := range hooks {
 		program, _, _ := strings.Cut(hook.Entry, " ")
 		if _, err := os.Stat(filepath.Join(root, "cmd", program, "main.go")); err != nil || hook.ID == "" || hook.Name == "" || hook.Language != "golang" {
@@ -159,8 +161,8 @@ func TestPreCommitHook(t *testing.T) {
 			"deployment.yaml": false, "aws-auth.md": false, "aws-auth/README.md": false, "awsauth-guard/charts/values.yaml": false,
 			"chart/templates/aws-auth.yaml": false, "templates/sub/aws-auth.yaml": false,
 		} {
-			if seen := files.MatchString(name) && !exclude.MatchString(name); seen != want {
-				t.Errorf("%s: the hook sees it: %t", name, !want)
+			if matches := files.MatchString(name) && !exclude.MatchString(name); matches != want {
+				t.Errorf("%s: the hook runs on it: %t, want %t", name, !want, want)
 			}
 		}
 	}

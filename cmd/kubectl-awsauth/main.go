@@ -1,5 +1,5 @@
-// Command kubectl-awsauth judges and explains aws-auth manifests. In a folder of the PATH it is
-// also the kubectl plugin kubectl awsauth.
+// Command kubectl-awsauth checks and explains aws-auth, and restores earlier versions. If it is in the PATH, kubectl runs
+// it as the plugin kubectl awsauth.
 package main
 
 import (
@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	// It makes at most one write, so that a signal may end it anywhere.
+	// A signal may stop the program at any point, because it makes at most one write.
 	os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

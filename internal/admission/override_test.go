@@ -112,6 +112,9 @@ func TestModeWarn(t *testing.T) {
 	if diff := cmp.Diff([]string{"reviewed UPDATE warn dry=false 2ms", "would deny node-role-removed"}, got.events); diff != "" || !got.Allowed {
 		t.Errorf("allowed is %t, metrics (-want +got):\n%s", got.Allowed, diff)
 	}
+	if len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "mode warn: would be refused: data.mapRoles: ") {
+		t.Errorf("got the warnings %q", got.Warnings)
+	}
 }
 
 // The log says who gains and loses what, and nothing else of the objects.

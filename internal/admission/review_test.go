@@ -216,19 +216,19 @@ func TestReview(t *testing.T) {
 		{
 			name: "a fault", request: request("UPDATE", configMap(admin+node), configMap(admin+node+path)),
 			code:   422,
-			causes: []string{"data.mapRoles[2].rolearn: line 7: "}, rules: "role-path",
+			causes: []string{"data.mapRoles[2].rolearn: line 7 of mapRoles: "}, rules: "role-path",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected role-path UPDATE dry=false"},
 		},
 		{
 			name: "a fault in a creation", request: request("CREATE", none, configMap(node+path), dry),
 			code:   422,
-			causes: []string{"data.mapRoles[1].rolearn: line 4: "}, rules: "role-path",
+			causes: []string{"data.mapRoles[1].rolearn: line 4 of mapRoles: "}, rules: "role-path",
 			events: []string{"reviewed CREATE deny dry=true 2ms", "rejected role-path CREATE dry=true"},
 		},
 		{
 			name: "a fault beside an old one", request: request("UPDATE", configMap(admin+path), configMap(admin+path+strings.ReplaceAll(path, "dev", "ops"))),
 			code:     422,
-			causes:   []string{"data.mapRoles[2].rolearn: line 7: "},
+			causes:   []string{"data.mapRoles[2].rolearn: line 7 of mapRoles: "},
 			warnings: []string{"data.mapRoles[1].rolearn: "}, rules: "role-path",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected role-path UPDATE dry=false"},
 		},

@@ -137,7 +137,7 @@ func andMore(n int) string {
 func explain(f validate.Finding) string {
 	text := sentence(f, maxDenialText) + " [" + f.Rule + "]"
 	if f.Line > 0 {
-		text = "line " + strconv.Itoa(f.Line) + ": " + text
+		text = "line " + strconv.Itoa(f.Line) + " of " + dataKey(f) + ": " + text
 	}
 	if f.Hint != "" {
 		text += "; " + clean(f.Hint, maxHint)
@@ -149,6 +149,9 @@ func explain(f validate.Finding) string {
 // the sentence go first and then the hint, which is of no use in part.
 func warning(f validate.Finding, size int) string {
 	head, tail := field(f, maxWarnedPath)+": ", " ["+f.Rule+"]"
+	if f.Exempt != "" {
+		head = clean(f.Exempt, maxWarnedPath) + ": would be refused: " + head
+	}
 	text, hint := sentence(f, maxDenialText), ""
 	if f.Hint != "" {
 		hint = "; " + clean(f.Hint, maxHint)
@@ -178,6 +181,16 @@ func field(f validate.Finding, limit int) string {
 		return "data"
 	}
 	return clean(f.Path, limit)
+}
+
+// dataKey is the key of the ConfigMap in which a finding's line is counted: mapRoles for data.mapRoles[0].rolearn.
+func dataKey(f validate.Finding) string {
+	path := field(f, maxPath)
+	for _, prefix := range []string{"data.", "binaryData."} {
+		path = strings.TrimPrefix(path, prefix)
+	}
+	key, _, _ := strings.Cut(path, "[")
+	return key
 }
 
 // clean makes a text printable and at most limit bytes long. It is shortened before as well,

@@ -45,10 +45,10 @@ func TestCauses(t *testing.T) {
 		return metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: field, Message: message}
 	}
 	want := []metav1.StatusCause{
-		cause("data.mapRoles[1].rolearn", `line 8: "arn:aws:iam::111122223333:role/x/a" has a path [role-path]; write arn:aws:iam::111122223333:role/a`),
+		cause("data.mapRoles[1].rolearn", `line 8 of mapRoles: "arn:aws:iam::111122223333:role/x/a" has a path [role-path]; write arn:aws:iam::111122223333:role/a`),
 		cause("data", "everybody goes [role-path]"),
 		cause("data", "no reason was given [role-path]"),
-		cause("data.mapRoles", `line 2: two\nlines\tand\x00more\xff [role-path]; no\r\nescape`),
+		cause("data.mapRoles", `line 2 of mapRoles: two\nlines\tand\x00more\xff [role-path]; no\r\nescape`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("causes (-want +got):\n%s", diff)
@@ -61,9 +61,9 @@ func TestCausesAreBounded(t *testing.T) {
 		findings, causes int
 		last             string
 	}{
-		{1, 1, "line 1: x [role-path]; write it otherwise"},
-		{99, 99, "line 295: x [role-path]; write it otherwise"},
-		{100, 100, "line 298: x [role-path]; write it otherwise"},
+		{1, 1, "line 1 of mapRoles: x [role-path]; write it otherwise"},
+		{99, 99, "line 295 of mapRoles: x [role-path]; write it otherwise"},
+		{100, 100, "line 298 of mapRoles: x [role-path]; write it otherwise"},
 		{101, 100, "2 more findings are not shown"},
 		{5000, 100, "4901 more findings are not shown"},
 	} {
@@ -76,7 +76,7 @@ func TestCausesAreBounded(t *testing.T) {
 		}
 	}
 	long := admission.Causes([]validate.Finding{finding(strings.Repeat("p", 1<<20), 1, strings.Repeat("é", 1<<20), strings.Repeat("h", 1<<20))})[0]
-	if n := len(long.Field) + len(long.Message); n > 2400 || !utf8.ValidString(long.Message) {
+	if n := len(long.Field) + len(long.Message); n > 2800 || !utf8.ValidString(long.Message) {
 		t.Errorf("a cause of a finding of 4 MiB has %d bytes, valid UTF-8: %t", n, utf8.ValidString(long.Message))
 	}
 }
@@ -87,8 +87,8 @@ func TestMessage(t *testing.T) {
 		findings int
 		want     string
 	}{
-		{1, "data.mapRoles[0].rolearn: line 1: x [role-path]; write it otherwise"},
-		{2, "2 reasons:\n* data.mapRoles[0].rolearn: line 1: x [role-path]; write it otherwise\n* data.mapRoles[1].rolearn: line 4: x [role-path]; write it otherwise"},
+		{1, "data.mapRoles[0].rolearn: line 1 of mapRoles: x [role-path]; write it otherwise"},
+		{2, "2 reasons:\n* data.mapRoles[0].rolearn: line 1 of mapRoles: x [role-path]; write it otherwise\n* data.mapRoles[1].rolearn: line 4 of mapRoles: x [role-path]; write it otherwise"},
 	} {
 		if diff := cmp.Diff(tt.want, admission.Message(findings(tt.findings, "x"))); diff != "" {
 			t.Errorf("%d findings (-want +got):\n%s", tt.findings, diff)

@@ -9,16 +9,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// caller is who an ARN on the command line stands for.
+// caller is the AWS caller that an ARN on the command line stands for.
 type caller struct {
-	arn     string // as the authenticator would be given it
+	arn     string // the ARN that STS sends to the authenticator
 	account string
-	session string // of an STS session of a role
-	note    string // what was taken for what, if anything
+	session string // name of a role's STS session; empty for other callers
+	note    string // how arn differs from the ARN on the command line; empty if it does not
 }
 
-// newCaller reads an ARN as that of a caller. An IAM role is not a caller itself: its sessions
-// are, and STS leaves the role's path out of their ARNs.
+// newCaller returns the caller for an ARN. An IAM role itself never calls. Its sessions do, and STS omits the role's path
+// from their ARNs, so newCaller removes the path.
 func newCaller(arn string) caller {
 	c := caller{arn: arn}
 	parsed, err := awsauth.ParseARN(arn)
@@ -34,13 +34,14 @@ func newCaller(arn string) caller {
 	}
 	if role, ok := parsed.WithoutPath(); ok {
 		c.arn = role.String()
-		c.note = "callers arrive without the role's path, as " + c.arn
+		c.note = "STS omits the role's path: callers have the ARN " + c.arn
 	}
 	return c
 }
 
-// requester is who the API server would see if the caller logged in through the object.
-func requester(old *awsauth.Object, arn string) (validate.Requester, error) {
+// requesterFor returns the username, groups and extra fields that the API server sees if the caller logs in with this
+// version of aws-auth. It fails if the caller can't log in.
+func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
 	r := old.Load().Resolve(c.arn)
 	if !r.Mapped {
@@ -51,7 +52,7 @@ func requester(old *awsauth.Object, arn string) (validate.Requester, error) {
 		e := r.Matches[0]
 		var ok bool
 		if q.Username, q.Groups, ok = e.Render(awsauth.Caller{AccountID: c.account, SessionName: c.session}); !ok {
-			return validate.Requester{}, fmt.Errorf("%s lets in EC2 instances only, because of {{EC2PrivateDNSName}}", e.Path())
+			return validate.Requester{}, fmt.Errorf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", e.Path())
 		}
 	}
 	q.Extra = map[string][]string{
@@ -60,7 +61,8 @@ func requester(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// reasons explains the answer for the caller, beyond what its fields say.
+// reasons returns explanations for the user that the fields of the resolution don't hold: a removed path, a refused ARN,
+// entries that nearly match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	var list []string
 	add := func(reason string) {
@@ -73,14 +75,14 @@ func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	switch {
 	case r.CanonicalARN == "":
 		if parsed, err := awsauth.ParseARN(strings.TrimSpace(c.arn)); err == nil && parsed.String() != c.arn {
-			add("STS writes it " + parsed.String())
+			add("STS writes this ARN as " + parsed.String())
 		}
 	case !r.Mapped || r.Source == awsauth.MapAccounts:
 		for _, miss := range o.NearMisses(r.CanonicalARN) {
 			add(miss.String())
 		}
 	case !r.Matches[0].Admits(awsauth.Caller{SessionName: c.session}):
-		add(fmt.Sprintf("%s renders {{EC2PrivateDNSName}}, so that the authenticator refuses everybody but EC2 instances", r.Matches[0].Path()))
+		add(fmt.Sprintf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", r.Matches[0].Path()))
 	}
 	return list
 }

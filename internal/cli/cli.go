@@ -1,4 +1,4 @@
-// Package cli is the command line: its commands, their options and exit statuses.
+// Package cli implements the commands of kubectl-awsauth: their flags, output and exit statuses.
 package cli
 
 import (
@@ -15,7 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// The exit statuses. Not mapped is the explain command's denial.
+// The exit statuses. statusDenied also means: explain found no mapping, diff found a difference, config check found
+// a fault, or the user did not confirm a rollback.
 const (
 	statusOK     = 0
 	statusDenied = 1
@@ -24,7 +25,7 @@ const (
 
 // app is one run of the program.
 type app struct {
-	name           string // as the user calls the program
+	name           string // the command that the user types: kubectl awsauth or kubectl-awsauth
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	status         int
@@ -44,8 +45,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return a.status
 }
 
-// programName is how the user calls the program. kubectl runs its plugins by their absolute path;
-// a shell passes on what the user has typed.
+// programName returns the command that the user types. kubectl runs its plugins by their absolute path; a shell
+// passes the typed name, which is rarely absolute.
 func programName(arg0 string) string {
 	if filepath.IsAbs(arg0) {
 		return "kubectl awsauth"
@@ -53,12 +54,12 @@ func programName(arg0 string) string {
 	return "kubectl-awsauth"
 }
 
-// fail prints an error, which may have several lines, and makes the run one that could not work.
+// fail prints an error, which may have several lines, and sets the exit status to statusFailed.
 func (a *app) fail(err error) {
 	a.status = statusFailed
 	a.printErrors(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
-		fmt.Fprintf(a.stderr, "Run '%s --help' for the usage.\n", usage.command)
+		fmt.Fprintf(a.stderr, "Run '%s --help' for usage.\n", usage.command)
 	}
 }
 
@@ -69,12 +70,12 @@ func (a *app) printErrors(err error) {
 	}
 }
 
-// note prints what somebody should know and what is no error.
+// note prints information for the user that is not an error.
 func (a *app) note(format string, args ...any) {
 	fmt.Fprintf(a.stderr, "note: %s\n", report.OneLine(fmt.Sprintf(format, args...)))
 }
 
-// usageError is a command line that cannot be meant.
+// usageError is an error in the command line's flags or arguments.
 type usageError struct {
 	command string
 	err     error
@@ -87,13 +88,14 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:         "kubectl-awsauth",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.name},
-		Short:       "Judge and explain aws-auth, the ConfigMap that decides who may log in to an EKS cluster",
-		Long: `Judge and explain aws-auth, the ConfigMap that decides who may log in to an EKS cluster.
+		Short:       "Check and explain aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster",
+		Long: `Check and explain aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster.
 
-It reads manifests as kubectl and aws-iam-authenticator read them, and judges them by the rules of
-the admission webhook awsauth-guard. It needs no AWS account, and a cluster only where no file is
-named: then it reads the live object of the current context. What the webhook has kept of earlier
-versions is in the cluster, too: history shows it, and rollback puts it back.`,
+The commands read manifests as kubectl and aws-iam-authenticator do, and check them with the rules of
+the admission webhook awsauth-guard. They need no AWS account.
+
+If you name no file, lint, explain and diff read the live object from the cluster of the current context.
+history and rollback always need a cluster: they read the versions of aws-auth that the webhook stored.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
 			"kubectl-awsauth diff old.yaml new.yaml",
@@ -112,7 +114,7 @@ versions is in the cluster, too: history shows it, and rollback puts it back.`,
 	return root
 }
 
-// usage makes the error of an argument check one of usage.
+// usage wraps an argument check so that it returns a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -122,7 +124,7 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// example is a help text's examples, each a line that can be run.
+// example formats the examples of a help text, one command a line, with the program's name as the user types it.
 func (a *app) example(lines ...string) string {
 	return strings.ReplaceAll("  "+strings.Join(lines, "\n  "), "kubectl-awsauth", a.name)
 }

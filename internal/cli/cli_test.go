@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the program as a user does. UPDATE_GOLDEN=1 rewrites the expected output.
+// TestScripts runs the scripts that need no cluster. UPDATE_GOLDEN=1 rewrites their expected output.
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs a program like exec and checks its exact exit status, which is the first argument.
+// exits runs a program like the command exec, and checks that its exit status is the first argument.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits STATUS PROGRAM ARGUMENT…")
@@ -65,7 +65,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// utf16File writes a file in UTF-16: FROM TO le|be [bom].
+// utf16File converts a file to UTF-16, with a byte order mark if the last argument is bom.
 func utf16File(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: utf16 FROM TO le|be [bom]")
@@ -85,7 +85,7 @@ func utf16File(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
 }
 
-// startIAM makes the programs of a script ask a stand-in for IAM that has these principals.
+// startIAM starts a fake IAM that has the principals in args. The programs of the script use it.
 func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: iam ARN…")
@@ -99,9 +99,8 @@ func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// TestPluginName: kubectl runs a plugin by its absolute path, and the help text shows what can be
-// typed.
-func TestPluginName(t *testing.T) {
+// TestHelpShowsCommandAsTyped: kubectl runs a plugin by its absolute path, and the help text must show kubectl awsauth.
+func TestHelpShowsCommandAsTyped(t *testing.T) {
 	for name, want := range map[string]string{
 		"/usr/local/bin/kubectl-awsauth": "  kubectl awsauth lint [FILE…] [flags]\n",
 		"kubectl-awsauth":                "  kubectl-awsauth lint [FILE…] [flags]\n",
@@ -115,13 +114,13 @@ func TestPluginName(t *testing.T) {
 	}
 }
 
-// failingWriter is an output that cannot be written, such as a full disk.
+// failingWriter is an output that fails, such as a full disk.
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-// TestUnwrittenOutput: an answer that does not reach its reader is no success.
-func TestUnwrittenOutput(t *testing.T) {
+// TestOutputErrorIsFailure: a command whose output cannot be written fails.
+func TestOutputErrorIsFailure(t *testing.T) {
 	for _, args := range []string{
 		"lint -o json ../../examples/aws-auth.yaml",
 		"lint ../../examples/broken.yaml",

@@ -8,18 +8,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// complete makes a shell complete a flag's value to one of these.
-func complete(cmd *cobra.Command, flag string, values ...string) {
-	completeBy(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+// completeFlag makes a shell complete the value of a flag to one of values, and never to a file name.
+func completeFlag(cmd *cobra.Command, flag string, values ...string) {
+	completeFlagWith(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func completeBy(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
+// completeFlagWith sets the function that completes the value of a flag.
+func completeFlagWith(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, by); err != nil {
-		panic(err) // the flag does not exist, or has one already
+		panic(err) // the flag does not exist, or has a completion function already
 	}
 }
 
-// completeRule completes the first argument to a rule's id.
+// completeRule completes the first argument to the id of a rule.
 func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -33,8 +34,8 @@ func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Comple
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeSetting completes ID=SEVERITY, the id first.
-func completeSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeRuleSetting completes ID=SEVERITY, first the id and then the severity.
+func completeRuleSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	id, _, ok := strings.Cut(typed, "=")
 	var list []cobra.Completion
 	if !ok {

@@ -22,20 +22,20 @@ func (a *app) configCommand() *cobra.Command {
 func (a *app) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
-		Short: "Check a GuardConfig file and print what is in force with it",
-		Long: `Check a GuardConfig file and print what is in force with it.
+		Short: "Check a GuardConfig file and print the effective configuration",
+		Long: `Check a GuardConfig file and print the effective configuration.
 
-FILE is the webhook's configuration, or - for standard input. What is printed is a GuardConfig too,
-with the defaults filled in and what every rule does.
+FILE is the webhook's configuration, or a dash (-) for standard input. The output is a GuardConfig with
+all defaults and the severity of every rule.
 
-Exit status: 0 nothing is wrong with the file, 1 something is, 2 could not work.`,
+Exit status: 0 the file is valid, 1 it is invalid, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth config check guard.yaml",
 			`kubectl get configmap -n awsauth-guard awsauth-guard -o jsonpath='{.data.guardconfig\.yaml}' | kubectl-awsauth config check -`,
 		),
 		Args: usage(func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("%d arguments, but config check takes one FILE", len(args))
+				return fmt.Errorf("config check takes exactly one FILE, got %d arguments", len(args))
 			}
 			return nil
 		}),

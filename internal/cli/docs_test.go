@@ -21,9 +21,9 @@ import (
 // docsDir holds a page for each rule, and their index.
 const docsDir = "../../docs/rules"
 
-// TestRuleDocs: docs/rules is what the rules and their cases say, no page less and none more.
-// UPDATE_GOLDEN=1 writes it.
-func TestRuleDocs(t *testing.T) {
+// TestRuleDocsAreGenerated: docs/rules has exactly the pages that are generated from the rules and their cases.
+// UPDATE_GOLDEN=1 writes them.
+func TestRuleDocsAreGenerated(t *testing.T) {
 	pages := map[string]string{"README.md": index(t)}
 	for _, rule := range validate.Rules() {
 		pages[rule.ID+".md"] = report.RuleMarkdown(rule) + example(t, rule)
@@ -60,7 +60,7 @@ func TestRuleDocs(t *testing.T) {
 	}
 }
 
-// writeDoc writes a file that everybody may read.
+// writeDoc writes a file with read permission for all users.
 func writeDoc(t *testing.T, name, text string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
@@ -74,15 +74,15 @@ func index(t *testing.T) string {
 	if table == "" {
 		t.Fatal(stderr)
 	}
-	return table + "\nA rule that looks at the document judges one version of the object by itself; one that looks at the\n" +
-		"change compares who could get in before and after. `kubectl awsauth rules ID` prints a page without its\n" +
-		"example. These pages are generated from the rules and their cases by `make generate`.\n"
+	return table + "\nA rule of the document checks one version of the object by itself. A rule of the change compares effective\n" +
+		"access before and after. `kubectl awsauth rules ID` prints a page without its example. `make generate`\n" +
+		"generates these pages from the rules and their cases.\n"
 }
 
-// placeholders are written in cases for what nobody can see.
+// placeholders stand for invisible characters in cases.
 var placeholders = []string{"<TAB>", "<NBSP>", "<CR>", "<BOM>", "<ZWSP>"}
 
-// example is the first bad case of a rule, with what the guard says to it.
+// example returns the first bad case of a rule, with its findings.
 func example(t *testing.T, rule *validate.Rule) string {
 	t.Helper()
 	files, err := filepath.Glob("../validate/testdata/rules/" + rule.ID + "/bad-*.txtar")
@@ -98,7 +98,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 	for _, part := range []struct{ section, title, language string }{
 		{"old.yaml", "Before:", "yaml"},
 		{"aws-auth.yaml", "The object:", "yaml"},
-		{"facts", "Who does it, and under which policy:", "yaml"},
+		{"facts", "The user and the policy:", "yaml"},
 	} {
 		i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == part.section })
 		if i < 0 {
@@ -116,8 +116,8 @@ func example(t *testing.T, rule *validate.Rule) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.WriteString("\nWhat the guard says, each finding with its line and column, path and severity:\n\n```text\n")
-	for _, f := range validate.Judge(c.Change, c.Policy).Findings { // what make generate writes into the case
+	b.WriteString("\nThe findings, each with its line and column, path and severity:\n\n```text\n")
+	for _, f := range validate.Judge(c.Change, c.Policy).Findings { // make generate writes the same findings into the case
 		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
 		if f.Hint != "" {
 			fmt.Fprintf(&b, "    hint: %s\n", f.Hint)
@@ -127,8 +127,8 @@ func example(t *testing.T, rule *validate.Rule) string {
 	return b.String()
 }
 
-// TestMarkdownIsThePage: what the command prints of a rule is the beginning of its page.
-func TestMarkdownIsThePage(t *testing.T) {
+// TestRulesCommandPrintsStartOfPage: the output of kubectl awsauth rules ID is the start of the rule's page.
+func TestRulesCommandPrintsStartOfPage(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		_, text, stderr := run(t.Context(), t, "", "rules", rule.ID, "-o", "markdown")
 		page, err := os.ReadFile(filepath.Join(docsDir, rule.ID+".md"))

@@ -11,23 +11,24 @@ import (
 )
 
 type explainOptions struct {
-	file       string
-	connection connection
-	format     format
+	file    string
+	cluster clusterFlags
+	format  outputFormat
 }
 
 func (a *app) explainCommand() *cobra.Command {
 	o := &explainOptions{}
 	cmd := &cobra.Command{
 		Use:   "explain ARN",
-		Short: "Say whom a caller's ARN maps to, or why to nobody",
-		Long: `Say whom a caller's ARN maps to, or why to nobody.
+		Short: "Show the username and groups that aws-auth gives to an ARN",
+		Long: `Show the username and groups that aws-auth gives to an ARN.
 
-ARN is the caller's, as aws sts get-caller-identity prints it. The answer is the authenticator's:
-the entry, its username and groups with their templates as they are written, or what keeps an entry
-from matching. Without -f it is looked up in the live object of the current context.
+ARN is the caller's ARN, as printed by aws sts get-caller-identity. explain finds the entry that
+aws-iam-authenticator would use, and shows its username and groups with their templates unrendered.
+If no entry matches, explain shows the reason and entries that nearly match. Without -f it reads the
+live object of the current context.
 
-Exit status: 0 mapped, 1 not mapped, 2 could not work.`,
+Exit status: 0 the ARN is mapped, 1 it is not mapped, 2 an error.`,
 		Example: a.example(
 			`kubectl-awsauth explain "$(aws sts get-caller-identity --query Arn --output text)"`,
 			"kubectl-awsauth explain arn:aws:sts::111122223333:assumed-role/admin/alice -f aws-auth.yaml",
@@ -36,8 +37,8 @@ Exit status: 0 mapped, 1 not mapped, 2 could not work.`,
 		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(cmd.Context(), o, args[0]) },
 	}
-	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or - for standard input")
-	o.connection.addTo(cmd)
+	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or a dash (-) for standard input")
+	o.cluster.addTo(cmd)
 	o.format.addTo(cmd)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd
@@ -48,7 +49,7 @@ func (o *explainOptions) check(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%d arguments, but explain takes one ARN", len(args))
 	}
 	if o.file != "" {
-		return o.connection.unused(cmd, "-f")
+		return o.cluster.rejectFlags(cmd, "-f")
 	}
 	return nil
 }
@@ -57,40 +58,40 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 	var in input
 	var err error
 	if o.file == "" {
-		in, err = a.live(ctx, &o.connection)
+		in, err = a.readLive(ctx, &o.cluster)
 	} else {
-		in, err = a.read(o.file)
+		in, err = a.readInput(o.file)
 	}
 	if err != nil {
 		return err
 	}
-	e, err := a.answer(in, arn)
+	e, err := a.explainARN(in, arn)
 	if err != nil {
 		return err
 	}
 	if a.status == statusOK && !e.Mapped {
 		a.status = statusDenied
 	}
-	return a.write(e, &o.format)
+	return a.print(e, &o.format)
 }
 
-// answer looks the ARN up in the file's aws-auth.
-func (a *app) answer(in input, arn string) (report.Explanation, error) {
+// explainARN looks the ARN up in the aws-auth of an input, which must have exactly one.
+func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	if len(in.objects) == 0 && len(in.problems) > 0 {
-		return unreadable(arn, in), nil
+		return unreadableExplanation(arn, in), nil
 	}
 	a.reportProblems(in.problems)
-	m, err := in.only()
+	m, err := in.single()
 	if err != nil {
 		return report.Explanation{}, err
 	}
 	c := newCaller(arn)
 	resolution := m.Object.Load().Resolve(c.arn)
 	if resolution.Unknown != "" {
-		return report.Explanation{}, fmt.Errorf("it is not known whom %s maps to: %s", arn, resolution.Unknown)
+		return report.Explanation{}, fmt.Errorf("cannot determine the mapping of %s: %s", arn, resolution.Unknown)
 	}
 	document := m.Parse()
-	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), passedOver(document, resolution)...))
+	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), ignoredFields(document, resolution)...))
 	switch at := document.EntryAt(resolution); {
 	case at.Line == 0:
 	case m.inText:
@@ -101,8 +102,8 @@ func (a *app) answer(in input, arn string) (report.Explanation, error) {
 	return e, nil
 }
 
-// passedOver names the values of the entry that answers which the authenticator does not read.
-func passedOver(d *awsauth.Document, r awsauth.Resolution) []string {
+// ignoredFields lists the fields of the matching entry that the authenticator ignores because of their type.
+func ignoredFields(d *awsauth.Document, r awsauth.Resolution) []string {
 	list := d.Roles
 	if r.Source == awsauth.MapUsers {
 		list = d.Users
@@ -112,13 +113,13 @@ func passedOver(d *awsauth.Document, r awsauth.Resolution) []string {
 	}
 	var reasons []string
 	for _, w := range list[r.Index].WrongTypes() {
-		reasons = append(reasons, fmt.Sprintf("%s is %s, not %s, and is passed over", w.At().Path, w.Got, w.Want))
+		reasons = append(reasons, fmt.Sprintf("%s is %s, not %s, so the authenticator ignores it", w.At().Path, w.Got, w.Want))
 	}
 	return reasons
 }
 
-// unreadable is the answer from a file that kubectl would not apply: nobody is mapped by it.
-func unreadable(arn string, in input) report.Explanation {
+// unreadableExplanation is the explanation for a file that kubectl can't apply: it maps no ARN.
+func unreadableExplanation(arn string, in input) report.Explanation {
 	var reasons []string
 	for _, p := range in.problems {
 		reasons = append(reasons, p.Place()+": "+p.Message)

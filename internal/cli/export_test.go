@@ -12,5 +12,5 @@ func ShowProgress(w io.Writer, total int, done ...int) {
 	p.clear()
 }
 
-// MaxFile is the bound of a file.
+// MaxFile is the limit on the size of a file, in bytes.
 const MaxFile = maxFile

@@ -12,22 +12,22 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// source is a file that is to be read.
+// source is a file to read.
 type source struct {
 	name string
-	// found: nobody has named the file. It was found in a folder or by a pattern, and most such files
-	// have nothing to do with aws-auth.
-	found bool
-	err   error // what keeps it from being read
+	// discovered: the file was found in a folder or by a pattern. The user did not name it, and it may have nothing to do
+	// with aws-auth.
+	discovered bool
+	err        error // the reason why it can't be read
 }
 
-// manifestExtensions are those of the files that are read in a folder.
+// manifestExtensions are the extensions of the files that are read in a folder.
 var manifestExtensions = []string{".yaml", ".yml", ".json"}
 
-// expand returns the files that arguments stand for, in their order: a file is itself, a folder
-// the manifests below it, and a pattern that the shell has left as it is what it matches. The list
-// takes some hundred bytes a file, and is all that grows with their number.
-func expand(args []string) []source {
+// expandArgs returns the files to read, in the order of the arguments. A folder stands for the manifests below it, and a
+// pattern that the shell did not expand for the files that it matches. The list takes some hundred bytes a file; no
+// other memory grows with the number of files.
+func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -35,9 +35,9 @@ func expand(args []string) []source {
 		case arg == stdinName:
 			list.add(source{name: arg})
 		case err == nil && info.IsDir():
-			list.add(folder(arg)...)
+			list.add(listFolder(arg)...)
 		case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?[{"):
-			list.add(matches(arg)...)
+			list.add(matchPattern(arg)...)
 		default:
 			list.add(source{name: arg})
 		}
@@ -45,12 +45,13 @@ func expand(args []string) []source {
 	return list.list
 }
 
-// sources are files, each once.
+// sources is a list of files without duplicates.
 type sources struct {
 	list []source
-	at   map[string]int // in list, by what the name leads to
+	at   map[string]int // absolute path to index in list
 }
 
+// add appends files that are not in the list. A file that the user names is no longer a discovered one.
 func (s *sources) add(more ...source) {
 	for _, m := range more {
 		key := filepath.Clean(m.name)
@@ -58,7 +59,7 @@ func (s *sources) add(more ...source) {
 			key = absolute
 		}
 		if i, ok := s.at[key]; ok {
-			s.list[i].found = s.list[i].found && m.found
+			s.list[i].discovered = s.list[i].discovered && m.discovered
 			continue
 		}
 		if s.at == nil {
@@ -69,10 +70,9 @@ func (s *sources) add(more ...source) {
 	}
 }
 
-// folder lists the manifests below a folder, in the order of their names. Hidden folders and
-// node_modules are left out, and links to folders are not followed, so that they cannot go round;
-// but for the folder itself, which may be a link.
-func folder(root string) []source {
+// listFolder lists the manifests below a folder, sorted by name. It skips hidden folders and node_modules. It follows no
+// links to folders, which may form a cycle, except root itself.
+func listFolder(root string) []source {
 	var list []source
 	target, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -87,24 +87,26 @@ func folder(root string) []source {
 		case err != nil:
 			list = append(list, source{name: name, err: err})
 		case entry.IsDir():
-			if !top && skipped(entry.Name()) {
+			if !top && isSkippedFolder(entry.Name()) {
 				return fs.SkipDir
 			}
 		case slices.Contains(manifestExtensions, strings.ToLower(filepath.Ext(name))) && isFile(name, entry):
-			list = append(list, source{name: name, found: true})
+			list = append(list, source{name: name, discovered: true})
 		}
 		return nil
 	})
-	if err != nil { // the function above returns none
+	if err != nil { // can't happen: the function above returns only nil and SkipDir
 		list = append(list, source{name: root, err: err})
 	}
 	return list
 }
 
-func skipped(folder string) bool { return strings.HasPrefix(folder, ".") || folder == "node_modules" }
+func isSkippedFolder(folder string) bool {
+	return strings.HasPrefix(folder, ".") || folder == "node_modules"
+}
 
-// isFile reports whether an entry of a folder is a file or a link to one. A link that leads nowhere
-// counts: reading it is an error that somebody should see.
+// isFile reports whether an entry of a folder is a file or a link to one. A dangling link counts as a file, so that the
+// user gets an error.
 func isFile(name string, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
@@ -113,9 +115,9 @@ func isFile(name string, entry fs.DirEntry) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// matches lists the files that a pattern matches; ** stands for any number of folders, those
-// left out that a folder leaves out.
-func matches(pattern string) []source {
+// matchPattern lists the files that a pattern matches, sorted by name. ** stands for any number of folders, except those
+// that listFolder skips.
+func matchPattern(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {
 		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a link to a folder, or a device
@@ -132,7 +134,7 @@ func matches(pattern string) []source {
 	slices.Sort(names)
 	list := make([]source, len(names))
 	for i, name := range names {
-		list[i] = source{name: name, found: true}
+		list[i] = source{name: name, discovered: true}
 	}
 	return list
 }

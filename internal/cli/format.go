@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The forms of output. Every command that judges has text and JSON.
+// The output formats.
 const (
 	formatText     = "text"
 	formatJSON     = "json"
@@ -20,50 +20,50 @@ const (
 	formatMarkdown = "markdown"
 )
 
-// format is the form of the output, an option of every command.
-type format struct {
+// outputFormat is the flag --output, a pflag.Value.
+type outputFormat struct {
 	value   string
 	allowed []string
 }
 
-// String, Set and Type make it a flag's value.
-func (f *format) String() string { return f.value }
+// String returns the value.
+func (f *outputFormat) String() string { return f.value }
 
-// Set checks and takes the value.
-func (f *format) Set(s string) error {
+// Set sets the value. It fails unless the command has this format.
+func (f *outputFormat) Set(s string) error {
 	if !slices.Contains(f.allowed, s) {
-		return errors.New("it is " + f.list())
+		return errors.New("must be " + f.choices())
 	}
 	f.value = s
 	return nil
 }
 
-// Type is what the help text shows for the value.
-func (*format) Type() string { return "FORMAT" }
+// Type returns the placeholder of the value in the help text.
+func (*outputFormat) Type() string { return "FORMAT" }
 
-func (f *format) list() string {
+func (f *outputFormat) choices() string {
 	last := len(f.allowed) - 1
 	return strings.Join(f.allowed[:last], ", ") + " or " + f.allowed[last]
 }
 
-// addTo adds the flag with the forms that the command has besides text and JSON.
-func (f *format) addTo(cmd *cobra.Command, more ...string) {
+// addTo adds the flag with text, which is the default, JSON and the formats in more.
+func (f *outputFormat) addTo(cmd *cobra.Command, more ...string) {
 	f.value, f.allowed = formatText, append([]string{formatText, formatJSON}, more...)
 	f.addFlag(cmd)
 }
 
-func (f *format) addFlag(cmd *cobra.Command) {
-	cmd.Flags().VarP(f, "output", "o", "form of the output: "+f.list())
-	complete(cmd, "output", f.allowed...)
+func (f *outputFormat) addFlag(cmd *cobra.Command) {
+	cmd.Flags().VarP(f, "output", "o", "output format: "+f.choices())
+	completeFlag(cmd, "output", f.allowed...)
 }
 
-// document is an outcome that can be written in every form.
-type document interface {
+// printable is a result that every output format of its command can show.
+type printable interface {
 	Text(io.Writer) error
 	JSON(io.Writer) error
 }
 
-func (a *app) write(d document, f *format) error {
+func (a *app) print(d printable, f *outputFormat) error {
 	write := d.Text
 	switch f.value {
 	case formatJSON:
@@ -73,11 +73,11 @@ func (a *app) write(d document, f *format) error {
 			write = m.Markdown
 		}
 	}
-	return written(write(a.stdout))
+	return outputError(write(a.stdout))
 }
 
-// written is the error of a write to standard output.
-func written(err error) error {
+// outputError wraps the error of writing to standard output; nil for nil.
+func outputError(err error) error {
 	if err != nil {
 		return fmt.Errorf("writing the output: %w", err)
 	}

@@ -25,59 +25,65 @@ const (
 	formatYAML  = "yaml"
 )
 
-// completionTimeout is how long somebody waits who has typed a tab.
+// completionTimeout limits a completion, because the user waits for it in the shell.
 const completionTimeout = 3 * time.Second
 
-// historyOptions say where the history is.
+// historyOptions are the flags that select the history.
 type historyOptions struct {
-	connection connection
-	namespace  string // empty: that of the guard's Service
+	cluster   clusterFlags
+	namespace string // empty: the namespace of the guard's Service
 }
 
 func (o *historyOptions) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.namespace, "guard-namespace", "", "`NAMESPACE` of awsauth-guard; without it that of the Service in its ValidatingWebhookConfiguration")
-	cmd.Flags().StringVar(&o.connection.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`")
-	cmd.Flags().StringVar(&o.connection.context, "context", "", "`NAME` of the kubeconfig's context")
+	cmd.Flags().StringVar(&o.namespace, "guard-namespace", "", "`NAMESPACE` of awsauth-guard (default: the namespace of the Service in its ValidatingWebhookConfiguration)")
+	cmd.Flags().StringVar(&o.cluster.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`")
+	cmd.Flags().StringVar(&o.cluster.context, "context", "", "`NAME` of the kubeconfig context")
 	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
 		panic(err) // the flag does not exist
 	}
-	complete(cmd, "guard-namespace")
+	completeFlag(cmd, "guard-namespace")
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	o, form := &historyOptions{}, &format{value: formatTable, allowed: []string{formatTable, formatJSON, formatYAML}}
+	o, format := &historyOptions{}, &outputFormat{value: formatTable, allowed: []string{formatTable, formatJSON, formatYAML}}
 	cmd := &cobra.Command{
 		Use:   "history",
-		Short: "List the versions of aws-auth that awsauth-guard has kept, or show one",
-		Long: `List the versions of aws-auth that awsauth-guard has kept, or show one.
+		Short: "List the versions of aws-auth that awsauth-guard stored, or show one",
+		Long: `List the versions of aws-auth that awsauth-guard stored, or show one.
 
-The newest stands last. HOW is changed (the rules admit the change), overridden (with a new break-glass
-annotation), bypassed (the rules refuse the change, so the guard was not asked), restored (by the guard
-itself) or found (it was there when the guard began to watch, or after a gap). MANAGER is the field manager
-that made the change. VERDICT is what the rules said of the version by itself. ADMINS and NODES count the
-principals that get an admin group and that log in as nodes.
+The newest version is last. The columns are:
+  HOW      changed     the rules admit the change
+           overridden  the change set a new break-glass annotation
+           bypassed    the rules deny the change, so it did not go through the webhook
+           restored    awsauth-guard restored the version
+           found       the version existed when awsauth-guard started to watch, or after a gap
+  MANAGER  the field manager of the change
+  VERDICT  the verdict of the rules for the version by itself
+  ADMINS   the number of principals that get an admin group
+  NODES    the number of principals that log in as nodes
+  ENTRIES  the number of entries
 
-Exit status: 0 done, 2 could not work.`,
+Exit status: 0 success, 2 an error, such as a damaged history.`,
 		Example: a.example(
 			"kubectl-awsauth history",
 			"kubectl-awsauth history show 7",
 			"kubectl-awsauth history --guard-namespace awsauth-guard -o json",
 		),
 		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.history(cmd.Context(), o, form) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.listHistory(cmd.Context(), o, format) },
 	}
 	o.addTo(cmd)
-	form.addFlag(cmd)
+	format.addFlag(cmd)
 	cmd.AddCommand(a.historyShowCommand())
 	return cmd
 }
 
-func (a *app) history(ctx context.Context, o *historyOptions, form *format) error {
-	cluster, err := o.connection.cluster()
+func (a *app) listHistory(ctx context.Context, o *historyOptions, format *outputFormat) error {
+	cluster, err := o.cluster.connect()
 	if err != nil {
 		return err
 	}
-	h, err := cluster.history(ctx, o.namespace)
+	h, err := cluster.findHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}
@@ -87,21 +93,21 @@ func (a *app) history(ctx context.Context, o *historyOptions, form *format) erro
 	versions := h.log.Versions()
 	for i := range versions {
 		if versions[i].Truncated {
-			a.note("version %d was too large to be kept with its content", versions[i].Number)
+			a.note("version %d was too large: its content was not stored", versions[i].Number)
 		}
 	}
-	switch form.value {
+	switch format.value {
 	case formatJSON, formatYAML:
-		return written(writeObject(a.stdout, form.value, newVersionList(h, versions)))
+		return outputError(writeObject(a.stdout, format.value, newVersionList(h, versions)))
 	}
 	if len(versions) == 0 {
-		a.note("there is no version in %s yet; awsauth-guard adds one when it has seen an aws-auth", h)
+		a.note("%s has no versions yet; awsauth-guard stores one as soon as it observes an aws-auth", h)
 		return nil
 	}
-	return written(versionTable(a.stdout, versions))
+	return outputError(versionTable(a.stdout, versions))
 }
 
-// versionTable writes a line for each version, the newest last, as kubectl rollout history does.
+// versionTable writes one line for each version, the newest last, like kubectl rollout history.
 func versionTable(w io.Writer, versions []history.Version) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tMANAGER\tVERDICT\tADMINS\tNODES\tENTRIES")
@@ -115,7 +121,7 @@ func versionTable(w io.Writer, versions []history.Version) error {
 		case s.Unknown:
 			admins, nodes, entries = "unknown", "unknown", "unknown"
 		}
-		cells := []string{strconv.Itoa(v.Number), seen(v), string(v.How), v.Manager, verdict, admins, nodes, entries}
+		cells := []string{strconv.Itoa(v.Number), observedAt(v), string(v.How), v.Manager, verdict, admins, nodes, entries}
 		for i, cell := range cells {
 			if cells[i] = report.OneLine(cell); cells[i] == "" {
 				cells[i] = "-"
@@ -126,10 +132,10 @@ func versionTable(w io.Writer, versions []history.Version) error {
 	return t.Flush()
 }
 
-// seen is when a version was seen, to the second.
-func seen(v *history.Version) string { return v.Time.UTC().Format(time.RFC3339) }
+// observedAt returns the time at which a version was observed, to the second.
+func observedAt(v *history.Version) string { return v.Time.UTC().Format(time.RFC3339) }
 
-// versionList is the history in a form for programs, without the contents.
+// versionList is the output of history as JSON and YAML. The versions have no content.
 type versionList struct {
 	Namespace string            `json:"namespace"`
 	Name      string            `json:"name"`
@@ -146,7 +152,7 @@ func newVersionList(h storedHistory, versions []history.Version) versionList {
 }
 
 // writeObject writes a value as JSON or as YAML.
-func writeObject(w io.Writer, form string, v any) error {
+func writeObject(w io.Writer, format string, v any) error {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -154,8 +160,8 @@ func writeObject(w io.Writer, form string, v any) error {
 	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	text := escaped(b.Bytes())
-	if form == formatYAML {
+	text := escapeUnprintable(b.Bytes())
+	if format == formatYAML {
 		var err error
 		if text, err = yaml.JSONToYAML(text); err != nil {
 			return err
@@ -165,9 +171,9 @@ func writeObject(w io.Writer, form string, v any) error {
 	return err
 }
 
-// escaped writes what cannot be seen as JSON's escapes: YAML readers refuse some of these characters, and
-// take others for the end of a line. They know no surrogates, and take what needs those as it is.
-func escaped(text []byte) []byte {
+// escapeUnprintable replaces unprintable characters in JSON by \u escapes: YAML parsers reject some of them and take others
+// for a line break. Characters above U+FFFF stay as they are, because YAML parsers don't combine surrogate pairs.
+func escapeUnprintable(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {
 		if unicode.IsPrint(r) || r == '\n' || r > 0xffff {
@@ -179,30 +185,30 @@ func escaped(text []byte) []byte {
 	return b
 }
 
-// number reads the number of a version.
-func number(text string) (int, error) {
+// parseVersionNumber parses the number of a version, which is at least 1.
+func parseVersionNumber(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is no number of a version; kubectl awsauth history lists them", text)
+		return 0, fmt.Errorf("%q is not a version number; kubectl awsauth history lists the versions", text)
 	}
 	return n, nil
 }
 
-// version finds a version whose content can be shown or put back.
-func (h storedHistory) version(number int) (history.Version, error) {
+// versionWithContent returns a version by number. It fails if the version has no content that a manifest can hold.
+func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	versions := h.log.Versions()
 	if len(versions) == 0 {
-		return history.Version{}, fmt.Errorf("there is no version in %s", h)
+		return history.Version{}, fmt.Errorf("%s has no versions", h)
 	}
 	for _, v := range versions {
 		switch {
 		case v.Number != number:
 		case v.Absent:
-			return v, fmt.Errorf("version %d is a deletion, it has no content", number)
+			return v, fmt.Errorf("version %d is a deletion and has no content", number)
 		case v.Truncated:
-			return v, fmt.Errorf("version %d was too large to be kept with its content", number)
-		case !isText(&v):
-			return v, fmt.Errorf("version %d holds bytes that are not UTF-8, which a manifest can't hold", number)
+			return v, fmt.Errorf("version %d was too large: its content was not stored", number)
+		case !isUTF8(&v):
+			return v, fmt.Errorf("version %d contains bytes that are not UTF-8, which a manifest can't contain", number)
 		default:
 			return v, nil
 		}
@@ -212,11 +218,11 @@ func (h storedHistory) version(number int) (history.Version, error) {
 			return history.Version{}, fmt.Errorf("%s: %w", h, damaged)
 		}
 	}
-	return history.Version{}, fmt.Errorf("there is no version %d in %s, which has %d to %d", number, h, versions[0].Number, versions[len(versions)-1].Number)
+	return history.Version{}, fmt.Errorf("there is no version %d in %s, which has versions %d to %d", number, h, versions[0].Number, versions[len(versions)-1].Number)
 }
 
-// isText reports whether JSON can hold the content of a version.
-func isText(v *history.Version) bool {
+// isUTF8 reports whether the data of a version is UTF-8, as JSON requires.
+func isUTF8(v *history.Version) bool {
 	for _, text := range v.Data {
 		if !utf8.ValidString(text) {
 			return false
@@ -225,25 +231,25 @@ func isText(v *history.Version) bool {
 	return true
 }
 
-// completeVersion completes a version's number.
+// completeVersion completes the number of a version. It completes nothing if the history can't be read.
 func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
-	cluster, err := o.connection.cluster()
+	cluster, err := o.cluster.connect()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	h, err := cluster.history(ctx, o.namespace)
+	h, err := cluster.findHistory(ctx, o.namespace)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var list []cobra.Completion
 	for _, v := range h.log.Versions() {
 		if n := strconv.Itoa(v.Number); v.Restorable() && strings.HasPrefix(n, typed) {
-			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", seen(&v), v.How, v.Manager)))))
+			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", observedAt(&v), v.How, v.Manager)))))
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder

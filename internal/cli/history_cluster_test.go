@@ -25,8 +25,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestHistoryScripts runs the commands that need a cluster. Scripts have two more commands: "cluster FILE"
-// starts one that is as the file says, and "stored FILE" writes what it holds as aws-auth now.
+// TestHistoryScripts runs the scripts that need a cluster. They have two more commands: "cluster FILE" starts a fake
+// cluster in the state that the file describes, and "stored FILE" writes its current aws-auth to a file.
 func TestHistoryScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "history"),
@@ -39,7 +39,7 @@ func TestHistoryScripts(t *testing.T) {
 	})
 }
 
-// clusterState is a cluster in a file of a script.
+// clusterState is the state of a fake cluster, as a script describes it.
 type clusterState struct {
 	Live      *corev1.ConfigMap
 	Objects   []corev1.ConfigMap
@@ -48,26 +48,26 @@ type clusterState struct {
 		Versions        []history.Version
 		Damaged         []string // keys
 	}
-	Guards    *[]string      // namespaces of their Services; without it the first history's
+	Guards    *[]string      // namespaces of the guards' Services; by default the namespace of the last object
 	Forbidden []string       // such as "list /api/v1/configmaps"
-	Answer    *metav1.Status // to a write
+	Answer    *metav1.Status // the response to a write
 	Warnings  []string       // of a write
-	Meanwhile bool           // somebody else writes before
+	Meanwhile bool           // another client writes just before the program's write
 }
 
-// fakeCluster is as much of an API server as the commands need.
+// fakeCluster is an API server with only the endpoints that the commands need.
 type fakeCluster struct {
 	clusterState
 
 	mu     sync.Mutex
-	writes []string // their query
+	writes []string // the query of each write
 }
 
 const liveURL = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 
 const webhooksURL = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
-// webhooks answers with another program's webhook and a ValidatingWebhookConfiguration for each guard.
+// webhooks responds with another program's webhook and a ValidatingWebhookConfiguration for each guard.
 func (c *fakeCluster) webhooks(w http.ResponseWriter) {
 	type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
 	hook := func(name, namespace string) configuration {
@@ -179,7 +179,7 @@ func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// running are the clusters of the scripts, by their folder.
+// running holds the clusters of the scripts, by the script's folder.
 var running sync.Map
 
 func startCluster(ts *testscript.TestScript, neg bool, args []string) {
@@ -222,7 +222,7 @@ func startCluster(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KUBECONFIG", filepath.Join(work, "kubeconfig"))
 }
 
-// storedObject writes the queries of the writes there were, and what is stored.
+// storedObject writes the query of each write and the stored aws-auth to a file.
 func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stored FILE")
@@ -239,8 +239,8 @@ func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(append(c.writes, string(text)), "\n")), 0o600))
 }
 
-// showCase is a cluster whose history has one version with this content.
-func showCase(t *testing.T, v history.Version) (kubeconfig string) {
+// clusterWithVersion starts a cluster whose history has only the version v.
+func clusterWithVersion(t *testing.T, v history.Version) (kubeconfig string) {
 	t.Helper()
 	cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "guard", Name: "guard-history", Labels: map[string]string{history.Label: "true"}}}
 	log := new(history.Log)

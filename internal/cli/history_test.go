@@ -14,9 +14,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// TestHistoryShowRoundTrip: whatever the text of a version, what is printed is a manifest that holds it,
-// to the API server and to lint.
-func TestHistoryShowRoundTrip(t *testing.T) {
+// TestHistoryShowKeepsEveryText: history show prints a manifest from which the API server and lint read exactly the text of
+// the version.
+func TestHistoryShowKeepsEveryText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "\n", "\n\n", " ", "a", "a\n", "a\n\n\n", "  a\nb\n", "\ta\n", "\n  a\n", "a \nb\n", "a\r\nb\r\n", "a\rb", "\u0085", "\u009b31m", "a\u2028b\n", "\U000e0041", "\ufeffa\n",
@@ -27,7 +27,7 @@ func TestHistoryShowRoundTrip(t *testing.T) {
 		if text != "" {
 			data["mapUsers"] = text + text
 		}
-		kubeconfig := showCase(t, history.Version{Data: data})
+		kubeconfig := clusterWithVersion(t, history.Version{Data: data})
 		for _, form := range []string{"yaml", "json"} {
 			status, stdout, stderr := run(t.Context(), t, "", "history", "show", "1", "-o", form, "--kubeconfig", kubeconfig)
 			var cm struct {
@@ -45,10 +45,10 @@ func TestHistoryShowRoundTrip(t *testing.T) {
 	}
 }
 
-// TestHistoryUnwritten: an answer that does not reach its reader is no success.
-func TestHistoryUnwritten(t *testing.T) {
+// TestHistoryOutputErrorIsFailure: a history command whose output cannot be written fails.
+func TestHistoryOutputErrorIsFailure(t *testing.T) {
 	t.Parallel()
-	kubeconfig := showCase(t, history.Version{Data: map[string]string{"mapRoles": "[]"}})
+	kubeconfig := clusterWithVersion(t, history.Version{Data: map[string]string{"mapRoles": "[]"}})
 	for _, args := range []string{"history", "history -o json", "history -o yaml", "history show 1", "history show 1 -o json", "rollback --yes"} {
 		var stderr bytes.Buffer
 		status := cli.Main(t.Context(), slices.Concat([]string{"kubectl-awsauth"}, strings.Fields(args), []string{"--kubeconfig", kubeconfig}), strings.NewReader(""), failingWriter{}, &stderr)

@@ -16,63 +16,63 @@ import (
 )
 
 func (a *app) historyShowCommand() *cobra.Command {
-	o, form := &historyOptions{}, &format{value: formatYAML, allowed: []string{formatYAML, formatJSON}}
+	o, format := &historyOptions{}, &outputFormat{value: formatYAML, allowed: []string{formatYAML, formatJSON}}
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Print a version of aws-auth as a manifest",
 		Long: `Print a version of aws-auth as a manifest.
 
-The manifest holds the content as it was stored, and can be applied, compared and judged. What is known of
-the version besides goes to standard error.
+The manifest has the content as it was stored. You can apply it, or pass it to diff and lint. Other facts
+about the version, such as its time and verdict, go to standard error.
 
-Exit status: 0 done, 2 could not work.`,
+Exit status: 0 success, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth history show 7",
-			"# what would change:",
+			"# Compare a version with the live object",
 			"kubectl-awsauth history show 7 | kubectl-awsauth diff -",
 		),
 		Args: usage(func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("%d arguments, but history show takes one NUMBER", len(args))
+				return fmt.Errorf("history show takes exactly one NUMBER, got %d arguments", len(args))
 			}
-			_, err := number(args[0])
+			_, err := parseVersionNumber(args[0])
 			return err
 		}),
 		ValidArgsFunction: o.completeVersion,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.historyShow(cmd.Context(), o, form, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.historyShow(cmd.Context(), o, format, args[0]) },
 	}
 	o.addTo(cmd)
-	form.addFlag(cmd)
+	format.addFlag(cmd)
 	return cmd
 }
 
-func (a *app) historyShow(ctx context.Context, o *historyOptions, form *format, text string) error {
-	n, err := number(text)
+func (a *app) historyShow(ctx context.Context, o *historyOptions, format *outputFormat, text string) error {
+	n, err := parseVersionNumber(text)
 	if err != nil {
 		return err
 	}
-	cluster, err := o.connection.cluster()
+	cluster, err := o.cluster.connect()
 	if err != nil {
 		return err
 	}
-	h, err := cluster.history(ctx, o.namespace)
+	h, err := cluster.findHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}
-	v, err := h.version(n)
+	v, err := h.versionWithContent(n)
 	if err != nil {
 		return err
 	}
-	a.note("%s", facts(h, &v))
-	return written(writeManifest(a.stdout, form.value, &v))
+	a.note("%s", describeVersion(h, &v))
+	return outputError(writeManifest(a.stdout, format.value, &v))
 }
 
-// facts are what is known of a version besides its content.
-func facts(h storedHistory, v *history.Version) string {
+// describeVersion returns one line with everything that the history records about a version, except its content.
+func describeVersion(h storedHistory, v *history.Version) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version %d of %s, seen %s, %s", v.Number, h, seen(v), v.How)
+	fmt.Fprintf(&b, "version %d of %s, observed %s, %s", v.Number, h, observedAt(v), v.How)
 	if len(v.Lost) > 0 {
-		fmt.Fprintf(&b, ", refused by [%s]", strings.Join(v.Lost, " "))
+		fmt.Fprintf(&b, ", denied by [%s]", strings.Join(v.Lost, " "))
 	}
 	if v.Manager != "" {
 		fmt.Fprintf(&b, ", written with %s", v.Manager)
@@ -86,7 +86,7 @@ func facts(h storedHistory, v *history.Version) string {
 	return b.String()
 }
 
-// manifest is an aws-auth as kubectl applies it.
+// manifest is the fields of aws-auth that the history stores, as kubectl applies them.
 type manifest struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -101,14 +101,14 @@ type manifestName struct {
 	Namespace string `json:"namespace"`
 }
 
-// writeManifest writes a version as a manifest. JSON is YAML, too, and takes its place where the text of
-// a value does not come back from YAML as it was.
-func writeManifest(w io.Writer, form string, v *history.Version) error {
+// writeManifest writes a version as a manifest. If YAML doesn't round-trip the text of a value, it writes JSON, which is
+// valid YAML too.
+func writeManifest(w io.Writer, format string, v *history.Version) error {
 	m := manifest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		Metadata: manifestName{awsauth.Name, awsauth.Namespace}, Immutable: v.Immutable, Data: v.Data, BinaryData: v.BinaryData,
 	}
-	if form == formatYAML {
+	if format == formatYAML {
 		var back manifest
 		text, err := yaml.Marshal(m)
 		if err == nil && yaml.Unmarshal(text, &back) == nil && maps.Equal(back.Data, m.Data) {

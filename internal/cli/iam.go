@@ -17,30 +17,31 @@ import (
 )
 
 const (
-	// identityTimeout is for the first question, who asks: an answer that takes longer will not come.
+	// identityTimeout limits the first call, which asks STS for the caller's identity. It normally takes under a second.
 	identityTimeout = 15 * time.Second
-	// iamTimeout is how long a file waits for IAM: at eight questions at a time and some 50 ms each, long
-	// enough for thousands of principals.
+	// iamTimeout limits the IAM lookups of one file. With eight calls at a time of about 50 ms each, a minute is enough
+	// for thousands of principals.
 	iamTimeout = time.Minute
 )
 
-// directory asks IAM about the principals of a file.
-type directory func([]awsauth.ARN) validate.IAM
+// principalLookup looks up in IAM whether the principals of a file exist.
+type principalLookup func([]awsauth.ARN) validate.IAM
 
-// openDirectory makes sure that AWS can be asked, with the caller's own credentials, and says as whom.
-func (a *app) openDirectory(ctx context.Context, c config.IAM) (directory, error) {
+// newPrincipalLookup returns a lookup with the AWS credentials of the environment. It checks the credentials first, and
+// notes the identity that they belong to.
+func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLookup, error) {
 	accounts := make(map[string]iam.Account, len(c.Accounts))
 	for id, account := range c.Accounts {
 		accounts[id] = iam.Account(account)
 	}
-	asking, cancel := context.WithCancel(ctx)
+	callCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	late := time.AfterFunc(identityTimeout, cancel)
 	defer late.Stop()
-	o := iam.Options{Accounts: accounts, Recorder: uncounted{}, Logger: slog.New(slog.DiscardHandler)}
+	o := iam.Options{Accounts: accounts, Recorder: noopRecorder{}, Logger: slog.New(slog.DiscardHandler)}
 	if f, ok := a.stdin.(*os.File); ok && isTerminal(f) {
 		o.MFAToken = func() (string, error) {
-			late.Stop() // somebody looks for the device
+			late.Stop() // the user needs time to read the code
 			defer late.Reset(identityTimeout)
 			return a.askMFAToken()
 		}
@@ -48,23 +49,24 @@ func (a *app) openDirectory(ctx context.Context, c config.IAM) (directory, error
 	client, err := iam.New(ctx, o)
 	switch {
 	case errors.Is(err, iam.ErrNeedsMFA):
-		return nil, errors.Join(fmt.Errorf("--iam: %w", err), errors.New(`run it from a terminal, or first eval "$(aws configure export-credentials --format env)"`))
+		return nil, errors.Join(fmt.Errorf("--iam: %w", err), errors.New(`run the command in a terminal, or first run eval "$(aws configure export-credentials --format env)"`))
 	case err != nil:
 		return nil, fmt.Errorf("--iam: %w", err)
 	}
-	self, err := client.Identity(asking)
+	self, err := client.Identity(callCtx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("--iam: asking AWS who you are: %w", err), errors.New("set AWS_PROFILE or log in, so that aws sts get-caller-identity works, or leave --iam out"))
+		return nil, errors.Join(fmt.Errorf("--iam: getting your identity from AWS: %w", err), errors.New("set AWS_PROFILE or log in, so that aws sts get-caller-identity works, or omit --iam"))
 	}
-	a.note("IAM is asked as %s", self.ARN)
+	a.note("looking principals up in IAM as %s", self.ARN)
 	return func(principals []awsauth.ARN) validate.IAM {
-		asking, cancel := context.WithTimeout(ctx, iamTimeout)
+		callCtx, cancel := context.WithTimeout(ctx, iamTimeout)
 		defer cancel()
-		return client.Lookup(asking, principals)
+		return client.Lookup(callCtx, principals)
 	}, nil
 }
 
-// askMFAToken reads a line, and no byte more: the rest may be the input.
+// askMFAToken asks for the code of the MFA device and reads one line. It reads byte by byte, because the rest of standard
+// input may hold the manifests.
 func (a *app) askMFAToken() (string, error) {
 	fmt.Fprint(a.stderr, "Code of your MFA device: ")
 	var line []byte
@@ -80,9 +82,9 @@ func (a *app) askMFAToken() (string, error) {
 	}
 }
 
-// uncounted is the Recorder of a program that nobody scrapes.
-type uncounted struct{}
+// noopRecorder is an iam.Recorder that drops all metrics.
+type noopRecorder struct{}
 
-func (uncounted) LookedUp(string, time.Duration) {}
-func (uncounted) Unasked(int)                    {}
-func (uncounted) CacheHit()                      {}
+func (noopRecorder) LookedUp(string, time.Duration) {}
+func (noopRecorder) Unasked(int)                    {}
+func (noopRecorder) CacheHit()                      {}

@@ -12,51 +12,51 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// stdinName stands for standard input on the command line, stdinLabel in the output.
+// stdinName is the argument for standard input, stdinLabel its name in the output.
 const (
 	stdinName  = "-"
 	stdinLabel = "<stdin>"
 )
 
 const (
-	// maxFile bounds a file as the webhook bounds an object. The API server stores 1 MiB.
+	// maxFile limits a file to the size, in bytes, to which the webhook limits an object. The API server accepts 1 MiB.
 	maxFile = 3 << 20
-	// maxStdin bounds standard input: a rendered chart or a plan holds much besides aws-auth.
+	// maxStdin limits standard input, in bytes. A rendered chart or a plan holds many other objects.
 	maxStdin = 64 << 20
 )
 
-// object is an aws-auth of an input.
+// object is one aws-auth of an input.
 type object struct {
 	*awsauth.Object // nil where a Terraform plan deletes the object
 
-	before   *awsauth.Object // what a Terraform plan changes or takes away; else nil
-	replaced bool            // the plan deletes before, which leaves left, and then creates the object
-	left     *awsauth.Object
-	line     int    // where it begins; 0 where inText
-	resource string // its address in Terraform
-	inText   bool   // places count within the text of a key
+	before      *awsauth.Object // the object that a Terraform plan changes or deletes; else nil
+	replaced    bool            // the plan deletes before, and then creates the object
+	afterDelete *awsauth.Object // the object between the two steps if replaced; nil for none
+	line        int             // first line in the file; 0 if inText
+	resource    string          // the address of its Terraform resource
+	inText      bool            // positions count from the start of a key's text
 }
 
-// input is what was read: a file, standard input, or the object of a cluster.
+// input is a parsed source: a file, standard input, or the live object of a cluster.
 type input struct {
 	name     string // in the output
 	objects  []object
 	problems []report.Problem
-	// foreign: all problems are documents that parse and are no Kubernetes objects, such as playbooks.
-	foreign bool
+	// notKubernetes: each problem is a document that parses but is no Kubernetes object, such as an Ansible playbook.
+	notKubernetes bool
 }
 
-// read reads a file, or standard input, and finds its aws-auth.
-func (a *app) read(name string) (input, error) {
+// readInput reads and parses a file, or standard input.
+func (a *app) readInput(name string) (input, error) {
 	label, src, err := a.readFile(name)
 	if err != nil {
 		return input{}, fmt.Errorf("reading manifests: %w", err)
 	}
-	return parse(label, src)
+	return parseInput(label, src)
 }
 
-// parse finds the aws-auth in manifests, or in what terraform show -json has written.
-func parse(label string, src []byte) (input, error) {
+// parseInput finds the aws-auth objects in manifests, or in the output of terraform show -json.
+func parseInput(label string, src []byte) (input, error) {
 	in := input{name: label}
 	if err := awsauth.NotShown(src); err != nil {
 		return in, fmt.Errorf("%s: %w", label, err)
@@ -66,7 +66,7 @@ func parse(label string, src []byte) (input, error) {
 		var resources []awsauth.Resource
 		resources, errs = awsauth.ParseTerraform(src)
 		for _, r := range resources {
-			in.objects = append(in.objects, object{Object: r.After, before: r.Before, replaced: r.Replaced, left: r.Left, resource: r.Address, inText: true})
+			in.objects = append(in.objects, object{Object: r.After, before: r.Before, replaced: r.Replaced, afterDelete: r.Left, resource: r.Address, inText: true})
 		}
 	} else {
 		var manifests []awsauth.Manifest
@@ -75,9 +75,9 @@ func parse(label string, src []byte) (input, error) {
 			in.objects = append(in.objects, object{Object: m.Object, line: m.Line})
 		}
 	}
-	in.foreign = len(errs) > 0
+	in.notKubernetes = len(errs) > 0
 	for _, err := range errs {
-		in.foreign = in.foreign && errors.Is(err, awsauth.ErrNotObject)
+		in.notKubernetes = in.notKubernetes && errors.Is(err, awsauth.ErrNotObject)
 		p := report.Problem{File: label, Message: err.Error()}
 		if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
 			p.Line, p.Column, p.Message = place.Line, place.Column, place.Err.Error()
@@ -95,10 +95,10 @@ func (a *app) readFile(name string) (label string, src []byte, err error) {
 	if name == stdinName {
 		src, err = io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
 		if err == nil && len(src) > maxStdin {
-			err = fmt.Errorf("standard input has more than the %d MiB that are read; keep what holds aws-auth", maxStdin>>20)
+			err = fmt.Errorf("standard input has more than %d MiB; keep only the part that holds aws-auth", maxStdin>>20)
 		}
 		if err == nil && len(bytes.TrimSpace(src)) == 0 {
-			err = errors.New("nothing came on standard input; did the command before it fail?")
+			err = errors.New("standard input is empty; did the command before it fail?")
 		}
 		return stdinLabel, src, err
 	}
@@ -117,15 +117,15 @@ func (a *app) readFile(name string) (label string, src []byte, err error) {
 	return name, src, err
 }
 
-// tooLargeError is a file with more bytes than any aws-auth.
+// tooLargeError is a file with more than maxFile bytes.
 type tooLargeError struct{ name string }
 
 func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("%s has more than the %d MiB that a file may have; cut it into several, or pass it on standard input, which may have %d MiB",
+	return fmt.Sprintf("%s is larger than the limit of %d MiB for a file; split it, or pass it on standard input (limit %d MiB)",
 		e.name, maxFile>>20, maxStdin>>20)
 }
 
-// reportProblems prints what could not be read.
+// reportProblems prints the documents that could not be read, and sets the exit status to statusFailed.
 func (a *app) reportProblems(problems []report.Problem) {
 	for _, p := range problems {
 		a.status = statusFailed
@@ -133,8 +133,8 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
-// only returns the one aws-auth of an input that must have exactly one.
-func (in input) only() (object, error) {
+// single returns the aws-auth of an input. It fails unless the input has exactly one.
+func (in input) single() (object, error) {
 	var places []string
 	var found object
 	for _, o := range in.objects {
@@ -152,22 +152,22 @@ func (in input) only() (object, error) {
 	case 1:
 		return found, nil
 	case 0:
-		return object{}, fmt.Errorf("%s holds no aws-auth: no ConfigMap with this name in the namespace kube-system or without one", in.name)
+		return object{}, fmt.Errorf("%s holds no aws-auth: no ConfigMap with this name in the namespace kube-system or without a namespace", in.name)
 	}
-	return object{}, fmt.Errorf("%s holds %d aws-auth, at %s; name a file with one", in.name, len(places), strings.Join(places, " and "))
+	return object{}, fmt.Errorf("%s holds %d aws-auth objects, at %s; name a file with only one", in.name, len(places), strings.Join(places, " and "))
 }
 
-// one reads an input that must have exactly one aws-auth and nothing that cannot be read; what says
-// what it is for.
-func (a *app) one(name, what string) (input, object, error) {
-	in, err := a.read(name)
+// readSingle reads an input that must have exactly one aws-auth. It fails if any document can't be read. Errors name the
+// input by description, such as "the old version".
+func (a *app) readSingle(name, description string) (input, object, error) {
+	in, err := a.readInput(name)
 	if err != nil {
 		return in, object{}, err
 	}
 	if len(in.problems) > 0 {
 		a.reportProblems(in.problems)
-		return in, object{}, fmt.Errorf("%s, %s, cannot be read", what, in.name)
+		return in, object{}, fmt.Errorf("cannot read %s, %s", description, in.name)
 	}
-	o, err := in.only()
+	o, err := in.single()
 	return in, o, err
 }

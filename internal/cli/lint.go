@@ -16,90 +16,95 @@ import (
 )
 
 type lintOptions struct {
-	old        string
-	asARN      string
-	config     string
-	rules      []string
-	iam        bool
-	connection connection
-	format     format
+	old     string
+	asARN   string
+	config  string
+	rules   []string
+	iam     bool
+	cluster clusterFlags
+	format  outputFormat
 }
 
 func (a *app) lintCommand() *cobra.Command {
 	o := &lintOptions{}
 	cmd := &cobra.Command{
 		Use:   "lint [FILE…]",
-		Short: "Judge aws-auth manifests, or the live object, as the webhook would",
-		Long: `Judge aws-auth manifests, or the live object, as the webhook would.
+		Short: "Check aws-auth manifests, or the live object, with the rules of the webhook",
+		Long: `Check aws-auth manifests, or the live object, with the rules of the webhook.
 
-Each FILE is YAML or JSON with any number of manifests, what terraform show -json prints of a plan or
-a state, - for standard input, a folder, or a pattern, in which ** stands for any folders. In a folder
-*.yaml, *.yml and *.json are read, but for hidden folders and node_modules. Only aws-auth is judged;
-other files of a folder are passed over, also those that do not parse, and of a Helm chart's templates
-only those that need no rendering are judged. Without FILE the live object of the current context is
-judged.
+FILE can be:
+  - a YAML or JSON file with any number of manifests
+  - the output of terraform show -json, of a plan or a state
+  - a folder: lint reads the *.yaml, *.yml and *.json files below it, except in hidden folders and
+    node_modules
+  - a quoted pattern such as 'envs/**/*.yaml', where ** matches any number of folders
+  - a dash (-) for standard input
 
-Without --old every version is judged by itself. With --old it is judged as an edit of that version:
-who would lose access counts, faults that stood before are warnings, warnings that stood before are
-left out, and the findings of a file end with who gains and who loses what. So is what a Terraform plan
-changes, as an edit of what it was; what the plan replaces is judged as deleted, too. Who applies the
-plan is not known.
+Without FILE, lint checks the live object of the current context. It ignores all objects except
+aws-auth. In a folder it skips unrelated files even if they do not parse, and templates of a Helm chart
+that must be rendered first.
 
-With mode warn in the config nothing is denied, whatever --rule says.
+Without --old, the rules check each manifest by itself. With --old, they check it as an edit of that
+version: losing access can be denied, a fault that the old version has too becomes a warning, and
+a warning that the old version has too is dropped. The output then ends with the access that each
+principal gains or loses. In a Terraform plan, lint checks a changed object as an edit of the old one,
+and a replaced object also as a deletion. The user who applies the plan is unknown to the rules.
 
-With --iam the principals are looked up in IAM. What cannot be found out is a warning.
+If the config sets mode to warn, lint denies nothing, even with --rule.
 
-A live object and Terraform have no lines to show: there LINE:COLUMN count within the text of the key.
+With --iam, lint looks the principals up in IAM. If IAM gives no answer for a principal, lint warns.
 
-Exit status: 0 nothing to deny, 1 denied, 2 could not work.`,
+For a live object and for Terraform, LINE:COLUMN count from the start of the key's text.
+
+Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such as an unreadable file.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
-			"# what is wrong in the cluster already:",
+			"# Check the live object of a cluster",
 			"kubectl-awsauth lint --context prod",
-			"# an edit of what the cluster has, made by alice:",
+			"# Check an edit of the live object, made by alice",
 			"kubectl get configmap -n kube-system aws-auth -o yaml > old.yaml",
 			"kubectl-awsauth lint aws-auth.yaml --old old.yaml --as-arn arn:aws:sts::111122223333:assumed-role/admin/alice",
-			"# what a chart or a plan brings:",
+			"# Check the output of Helm and Terraform",
 			"helm template . | kubectl-awsauth lint - --config guard.yaml -o json",
 			"terraform show -json plan | kubectl-awsauth lint -",
-			"# is there still a role for every entry?",
+			"# Check that IAM has a principal for every entry",
 			"AWS_PROFILE=prod kubectl-awsauth lint --context prod --iam",
-			"# a repository, for GitHub code scanning:",
+			"# Check a repository for GitHub code scanning",
 			"kubectl-awsauth lint clusters 'envs/**/aws-auth*.yaml' --rule role-path=warn -o sarif",
 		),
 		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, files []string) error { return a.lint(cmd, o, files) },
 	}
-	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the version that is replaced")
-	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of who makes the edit, as aws sts get-caller-identity prints it; needs --old")
-	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE`: protected principals, severities and more")
-	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` makes a rule deny, warn or off, in place of rules in the config; may stand several times")
-	cmd.Flags().BoolVar(&o.iam, "iam", false, "ask IAM whether the principals exist, with the AWS credentials and profile of your environment: all of them, or with --old the new ones; denied, or with iam.mode warn in the config a warning, is one that IAM does not have")
-	o.connection.addTo(cmd)
+	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the current version; the manifests are checked as an edit of it")
+	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of the user who makes the edit, as printed by aws sts get-caller-identity; needs --old")
+	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` with protected principals, severities and other settings")
+	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` sets a rule to deny, warn or off and overrides rules in the config; can be repeated")
+	cmd.Flags().BoolVar(&o.iam, "iam", false, "look up in IAM whether the principals exist (with --old only the new ones), with the AWS credentials of your environment; a missing principal is denied, or only a warning if iam.mode in the config is warn")
+	o.cluster.addTo(cmd)
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
-	completeBy(cmd, "rule", completeSetting)
-	complete(cmd, "as-arn")
+	completeFlagWith(cmd, "rule", completeRuleSetting)
+	completeFlag(cmd, "as-arn")
 	return cmd
 }
 
 func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
 	switch {
 	case len(files) == 0 && o.old != "":
-		return errors.New("--old needs a FILE: the version that replaces it")
+		return errors.New("--old needs a FILE with the new version")
 	case o.asARN != "" && o.old == "":
-		return errors.New("--as-arn needs --old: who asks is known from the version that is replaced")
+		return errors.New("--as-arn needs --old: the old version maps the ARN to a username and groups")
 	}
 	if i := slices.Index(files, stdinName); i >= 0 && (o.old == stdinName || slices.Contains(files[i+1:], stdinName)) {
 		return errOneStdin
 	}
 	if len(files) > 0 {
-		return o.connection.unused(cmd, "FILE")
+		return o.cluster.rejectFlags(cmd, "FILE")
 	}
 	return nil
 }
 
 func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
-	cfg, err := o.policy()
+	cfg, err := o.guardConfig()
 	if err != nil {
 		if bad := (*ruleError)(nil); errors.As(err, &bad) {
 			return &usageError{cmd.CommandPath(), err}
@@ -111,14 +116,14 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 	} else if cfg.IAM.Mode == validate.Off {
 		cfg.IAM.Mode = validate.Deny
 	}
-	l := &linter{app: a, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
+	l := &lintRun{app: a, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
 	if o.old != "" {
-		if err := l.edit(o); err != nil {
+		if err := l.setOldVersion(o); err != nil {
 			return err
 		}
 	}
 	if o.iam {
-		if l.directory, err = a.openDirectory(cmd.Context(), cfg.IAM); err != nil {
+		if l.lookup, err = a.newPrincipalLookup(cmd.Context(), cfg.IAM); err != nil {
 			return err
 		}
 	}
@@ -126,16 +131,16 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		in, err := a.live(cmd.Context(), &o.connection)
+		in, err := a.readLive(cmd.Context(), &o.cluster)
 		if err != nil {
 			return err
 		}
-		return l.live(in)
+		return l.lintLive(in)
 	}
-	return l.files(args)
+	return l.lintFiles(args)
 }
 
-// ruleError is a --rule that cannot be meant.
+// ruleError is an invalid value of --rule.
 type ruleError struct {
 	setting string
 	err     error
@@ -144,8 +149,8 @@ type ruleError struct {
 func (e *ruleError) Error() string { return "--rule " + e.setting + ": " + e.err.Error() }
 func (e *ruleError) Unwrap() error { return e.err }
 
-// policy is the configuration with the severities of the command line.
-func (o *lintOptions) policy() (*config.Config, error) {
+// guardConfig returns the configuration of --config, or else the default one, with the severities of --rule.
+func (o *lintOptions) guardConfig() (*config.Config, error) {
 	cfg := config.Default()
 	if o.config != "" {
 		var err error
@@ -156,7 +161,7 @@ func (o *lintOptions) policy() (*config.Config, error) {
 	for _, setting := range o.rules {
 		id, severity, ok := strings.Cut(setting, "=")
 		if !ok {
-			return nil, &ruleError{setting, errors.New("write ID=SEVERITY, such as role-path=warn")}
+			return nil, &ruleError{setting, errors.New("must be ID=SEVERITY, such as role-path=warn")}
 		}
 		if err := cfg.SetRule(id, severity); err != nil {
 			return nil, &ruleError{setting, err}
@@ -165,9 +170,9 @@ func (o *lintOptions) policy() (*config.Config, error) {
 	return cfg, nil
 }
 
-// lintReport is a form of lint's output.
+// lintReport writes the output of lint in one format.
 type lintReport interface {
-	// Add is called for each file, in their order, and End after the last.
+	// Add is called for each file in order, End after the last file.
 	Add(report.File) error
 	End(report.Total) error
 }
@@ -180,7 +185,7 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 	case formatSARIF:
 		base, err := os.Getwd()
 		if err != nil {
-			return nil, fmt.Errorf("looking for the current folder: %w", err)
+			return nil, fmt.Errorf("finding the current folder: %w", err)
 		}
 		return report.NewSARIF(w, version.String(), base), nil
 	case formatGitHub:
@@ -188,19 +193,19 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 	case formatJUnit:
 		return report.NewJUnit(w), nil
 	}
-	return report.NewText(w, colours(w)), nil
+	return report.NewText(w, useColours(w)), nil
 }
 
-// edit makes the change an edit of the version in --old, by --as-arn.
-func (l *linter) edit(o *lintOptions) error {
-	in, old, err := l.app.one(o.old, "the version that is replaced")
+// setOldVersion makes each change an edit of the version in --old, by the user in --as-arn.
+func (l *lintRun) setOldVersion(o *lintOptions) error {
+	in, old, err := l.app.readSingle(o.old, "the old version")
 	if err != nil {
 		return err
 	}
 	l.change.Operation, l.change.Old, l.oldName = validate.Update, old.Object, in.name
 	if o.asARN != "" {
-		if l.change.Requester, err = requester(old.Object, o.asARN); err != nil {
-			return fmt.Errorf("--as-arn: %s cannot log in through %s: %w", o.asARN, in.name, err)
+		if l.change.Requester, err = requesterFor(old.Object, o.asARN); err != nil {
+			return fmt.Errorf("--as-arn: %s cannot log in with %s: %w", o.asARN, in.name, err)
 		}
 	}
 	return nil

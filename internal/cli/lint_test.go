@@ -28,7 +28,7 @@ func writeFile(tb testing.TB, name, text string) {
 	}
 }
 
-func TestProgress(t *testing.T) {
+func TestProgressOverwritesItsLine(t *testing.T) {
 	var b bytes.Buffer
 	cli.ShowProgress(&b, 300, 7, 120)
 	if want := "\r7/300 files\r120/300 files\r\x1b[K"; b.String() != want {
@@ -36,8 +36,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestOrder: many files are judged at the same time, and reported in their order.
-func TestOrder(t *testing.T) {
+// TestLintReportsFilesInOrder: lint checks files in parallel, and reports them in order.
+func TestLintReportsFilesInOrder(t *testing.T) {
 	dir := t.TempDir()
 	var want strings.Builder
 	for i := range 200 {
@@ -57,7 +57,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// manifest is an aws-auth with a fault in its first entry, and so many more entries.
+// manifest returns an aws-auth with a fault in its first entry, followed by more entries.
 func manifest(entries int) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\ndata:\n  mapRoles: |\n    - rolearn: arn:aws:iam::111122223333:role/team/a\n      username: a\n")
@@ -67,14 +67,14 @@ func manifest(entries int) string {
 	return b.String()
 }
 
-// TestTooLarge: a file is bounded as an object is; in a folder one that is not about aws-auth may have any size.
-func TestTooLarge(t *testing.T) {
+// TestLintLimitsFileSize: a file above the limit is an error, except one in a folder that doesn't name aws-auth.
+func TestLintLimitsFileSize(t *testing.T) {
 	dir := t.TempDir()
 	large, other := filepath.Join(dir, "large.yaml"), filepath.Join(dir, "sub", "other.yaml")
 	padding := "# " + strings.Repeat("x", cli.MaxFile) + "\n"
 	writeFile(t, large, padding+manifest(0))
 	writeFile(t, other, padding+"kind: Secret # of aws-auth\n")
-	message := large + " has more than the 3 MiB that a file may have; cut it into several, or pass it on standard input, which may have 64 MiB\n"
+	message := large + " is larger than the limit of 3 MiB for a file; split it, or pass it on standard input (limit 64 MiB)\n"
 	for _, args := range [][]string{{"lint", large}, {"lint", dir}} {
 		if status, stdout, stderr := run(t.Context(), t, "", args...); status != 2 || stdout != "" || !strings.HasPrefix(stderr, "error: reading manifests: "+message) {
 			t.Errorf("%v: status %d, %s%s", args, status, stdout, stderr)
@@ -91,8 +91,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestUnreadableFolder: what cannot be looked at has not been found good.
-func TestUnreadableFolder(t *testing.T) {
+// TestLintFailsOnDanglingLink: a file of a folder that can't be read is an error.
+func TestLintFailsOnDanglingLink(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "link.yaml")); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestUnreadableFolder(t *testing.T) {
 	}
 }
 
-// BenchmarkLintFolder judges a folder of files with 20 entries each; ns/op is for one file.
+// BenchmarkLintFolder lints a folder of 100 files with 20 entries each. It reports the time for one file in µs.
 func BenchmarkLintFolder(b *testing.B) {
 	const files = 100
 	dir := b.TempDir()

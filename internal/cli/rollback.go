@@ -35,19 +35,29 @@ func (a *app) rollbackCommand() *cobra.Command {
 	o := &rollbackOptions{}
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "Put a version of aws-auth back that awsauth-guard has kept",
-		Long: `Put a version of aws-auth back that awsauth-guard has kept.
+		Short: "Restore a version of aws-auth that awsauth-guard stored",
+		Long: `Restore a version of aws-auth that awsauth-guard stored.
 
-Without --to that is the newest good version with another content than the live object: one whose change
-did not bypass the guard, and with which nothing was lost. Who gains and who loses what is shown first, and what the rules say of it as an edit of the
-live object. What they deny is not sent, unless --force gives a reason: it is set as the annotation
-awsauth-guard.io/break-glass, which the webhook honours from a member of overrides.groups. Then the edit
-goes through the API server and the webhook like any other; nothing is sent if somebody has changed
-aws-auth meanwhile. Only data and binaryData are put back.
+Without --to, rollback chooses the newest good version whose content differs from the live object.
+A version is good if its change did not bypass the guard and did not lock out people or all nodes.
 
-The rules are those of --config, else of the guard's own configuration, if you may read it.
+rollback works in these steps:
+  1. It shows the access that each principal gains or loses, and the findings of the rules for the edit.
+     The rules are configured by --config, or else by the guard's own configuration if you can read it.
+  2. If the rules deny the edit, it stops, unless --force gives a reason.
+  3. It asks you to confirm.
+  4. It sends the edit to the API server, which calls the webhook as for any edit. The edit fails if
+     aws-auth changed in the meantime. Only data and binaryData are restored.
 
-Exit status: 0 done, or there is nothing to do; 1 denied, or not confirmed; 2 could not work.`,
+--force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
+annotation only from members of overrides.groups.
+
+rollback does not impersonate. To write a version through the bypass, run:
+
+  kubectl awsauth history show NUMBER |
+    kubectl replace -f - --as=rescue --as-group=system:masters --as-group=awsauth-guard:bypass
+
+Exit status: 0 success or nothing to restore, 1 denied or not confirmed, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth rollback --dry-run",
 			"kubectl-awsauth rollback --to 7",
@@ -56,30 +66,31 @@ Exit status: 0 done, or there is nothing to do; 1 denied, or not confirmed; 2 co
 		Args: usage(func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0:
-				return fmt.Errorf("%d arguments, but rollback takes none; name the version by --to", len(args))
+				return fmt.Errorf("rollback takes no arguments, got %d; choose the version with --to", len(args))
 			case cmd.Flags().Changed("to") && o.to < 1:
-				return errors.New("--to takes the number of a version; kubectl awsauth history lists them")
+				return errors.New("--to must be a version number; kubectl awsauth history lists the versions")
 			case cmd.Flags().Changed("force") && strings.TrimSpace(o.force) == "":
-				return errors.New("--force takes the reason, which is kept in the annotation and in logs")
+				return errors.New("--force needs a reason, which is recorded in the annotation and in logs")
 			}
 			return nil
 		}),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rollback(cmd.Context(), o) },
 	}
-	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version; without it the newest good one that differs from the live object")
-	cmd.Flags().Var(&o.dryRun, "dry-run", "server sends the edit as a dry run, which changes nothing; none does not")
+	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version (default: the newest good version that differs from the live object)")
+	cmd.Flags().Var(&o.dryRun, "dry-run", "server sends the edit as a dry run, which changes nothing; none sends the real edit")
 	cmd.Flags().Lookup("dry-run").NoOptDefVal = string(dryRunServer)
-	cmd.Flags().StringVar(&o.force, "force", "", "`REASON` for which the guard is overruled")
-	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
-	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE`, in place of the guard's own")
+	cmd.Flags().StringVar(&o.force, "force", "", "`REASON` to override the rules; it is set as the break-glass annotation")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
+	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` (default: the guard's own configuration)")
 	o.addTo(cmd)
-	complete(cmd, "dry-run", string(dryRunNone), string(dryRunServer))
-	complete(cmd, "force")
-	completeBy(cmd, "to", o.completeVersion)
+	completeFlag(cmd, "dry-run", string(dryRunNone), string(dryRunServer))
+	completeFlag(cmd, "force")
+	completeFlagWith(cmd, "to", o.completeVersion)
 	return cmd
 }
 
-// dryRun is kubectl's option, but for its client: the webhook is always to be asked.
+// dryRun is the flag --dry-run, a pflag.Value. Unlike kubectl's it has no value client, because a dry run on the client
+// doesn't call the webhook.
 type dryRun string
 
 const (
@@ -87,63 +98,63 @@ const (
 	dryRunServer dryRun = "server"
 )
 
-// String, Set and Type make it a flag's value.
+// String returns the value.
 func (d *dryRun) String() string { return string(*d) }
 
-// Set checks and takes the value.
+// Set sets the value. It fails unless the value is none or server.
 func (d *dryRun) Set(s string) error {
 	if s != string(dryRunNone) && s != string(dryRunServer) {
-		return errors.New("it is none or server")
+		return errors.New("must be none or server")
 	}
 	*d = dryRun(s)
 	return nil
 }
 
-// Type is what the help text shows for the value.
+// Type returns the placeholder of the value in the help text.
 func (*dryRun) Type() string { return "none|server" }
 
 func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
-	cluster, err := o.connection.cluster()
+	cluster, err := o.cluster.connect()
 	if err != nil {
 		return err
 	}
-	h, err := cluster.history(ctx, o.namespace)
+	h, err := cluster.findHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}
-	live, err := cluster.liveOrNone(ctx)
+	live, err := cluster.liveConfigMap(ctx)
 	if err != nil {
 		return err
 	}
 	r := &rollback{app: a, cluster: cluster, history: h, live: live, options: o}
-	if r.version, err = h.rollbackTo(live, o.to); err != nil {
+	if r.version, err = h.chooseVersion(live, o.to); err != nil {
 		return err
 	}
 	if live != nil && sameContent(live, &r.version) {
-		_, err := fmt.Fprintf(a.stdout, "configmap/aws-auth has the content of version %d already\n", r.version.Number)
-		return written(err)
+		_, err := fmt.Fprintf(a.stdout, "configmap/aws-auth already has the content of version %d\n", r.version.Number)
+		return outputError(err)
 	}
-	policy, err := a.guardPolicy(ctx, cluster, h, o.config)
+	policy, err := a.rollbackPolicy(ctx, cluster, h, o.config)
 	if err != nil {
 		return err
 	}
-	if ok, err := r.show(policy); !ok || err != nil {
+	if ok, err := r.showChange(policy); !ok || err != nil {
 		return err
 	}
-	if ok, err := r.confirmed(); !ok || err != nil {
+	if ok, err := r.confirm(); !ok || err != nil {
 		return err
 	}
-	return r.send(ctx)
+	return r.sendEdit(ctx)
 }
 
-// rollbackTo returns the version that is asked for, or the newest good one that differs from the live object.
-func (h storedHistory) rollbackTo(live *corev1.ConfigMap, number int) (history.Version, error) {
+// chooseVersion returns the version with a number; 0 means the newest good version that differs from the live object.
+func (h storedHistory) chooseVersion(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
-		return h.version(number)
+		return h.versionWithContent(number)
 	}
 	versions := h.log.Versions()
 	for i := len(versions) - 1; i >= 0; i-- {
-		if v := &versions[i]; v.Good() && isText(v) && (live == nil || !sameContent(live, v)) {
+		if v := &versions[i]; v.Good() && isUTF8(v) && (live == nil || !sameContent(live, v)) {
 			return *v, nil
 		}
 	}
@@ -160,52 +171,53 @@ type rollback struct {
 	cluster *cluster
 	history storedHistory
 	options *rollbackOptions
-	live    *corev1.ConfigMap // nil where there is none
+	live    *corev1.ConfigMap // nil if it does not exist
 	version history.Version
 }
 
-func (r *rollback) name() string { return fmt.Sprintf("version %d", r.version.Number) }
+func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
 
-// show writes who gains and loses what and what the rules say, and reports whether it may be sent.
-func (r *rollback) show(policy validate.Policy) (bool, error) {
+// showChange evaluates the edit, and writes the changes of access and the findings. It returns false if the rules deny
+// the edit and --force is not set.
+func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
-	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveLabel(r.cluster.name)
+	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveName(r.cluster.name)
 	if r.live != nil {
 		change.Operation, change.Old = validate.Update, kube.Object(r.live)
-		after.Annotations, after.Immutable = change.Old.Annotations, change.Old.Immutable // these stay
+		after.Annotations, after.Immutable = change.Old.Annotations, change.Old.Immutable // a rollback keeps these fields
 		after.Finalizers, after.Owners, after.Deleting = change.Old.Finalizers, change.Old.Owners, change.Old.Deleting
-		a.noteUnloaded(from, object{Object: change.Old})
+		a.noteUnloadedSections(from, object{Object: change.Old})
 	} else {
 		from += " (absent)"
 	}
-	a.noteUnloaded(r.name(), after)
-	a.note("%s", facts(r.history, &r.version))
+	a.noteUnloadedSections(r.versionName(), after)
+	a.note("%s", describeVersion(r.history, &r.version))
 	verdict := validate.Judge(asReviewed(change), policy)
-	file := report.File{Name: r.name(), Access: []report.Access{{Old: from, New: r.name(), Changes: verdict.Access}}}
+	file := report.File{Name: r.versionName(), Access: []report.Access{{Old: from, New: r.versionName(), Changes: verdict.Access}}}
 	for _, f := range verdict.Findings {
-		file.Findings = append(file.Findings, report.Finding{File: r.name(), InText: true, Finding: f})
+		file.Findings = append(file.Findings, report.Finding{File: r.versionName(), InText: true, Finding: f})
 	}
-	if err := written(report.NewText(a.stdout, colours(a.stdout)).Add(file)); err != nil {
+	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(file)); err != nil {
 		return false, err
 	}
 	if verdict.Action == validate.Refuse && r.options.force == "" {
 		a.status = statusDenied
-		a.printErrors(fmt.Errorf("%s is denied by the rules, and nothing was sent; choose another version by --to, or overrule the rules by --force REASON", r.name()))
+		a.printErrors(fmt.Errorf("the rules deny %s, and nothing was sent; choose another version with --to, or override the rules with --force REASON", r.versionName()))
 		return false, nil
 	}
 	return true, nil
 }
 
-// confirmed asks whoever sits at the terminal.
-func (r *rollback) confirmed() (bool, error) {
+// confirm asks the user at the terminal, and returns true for yes. It doesn't ask with --yes and in a dry run.
+func (r *rollback) confirm() (bool, error) {
 	a := r.app
 	if r.options.yes || r.options.dryRun == dryRunServer {
 		return true, nil
 	}
 	if f, ok := a.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return false, errors.New("there is no terminal to ask on, and nothing was sent; give --yes, or look first by --dry-run")
+		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was sent; set --yes, or preview with --dry-run")
 	}
-	fmt.Fprintf(a.stderr, "Make %s of %s the live object in the context %s? [y/N] ", r.name(), r.history, report.OneLine(r.cluster.name))
+	fmt.Fprintf(a.stderr, "Restore %s of %s in the context %s? [y/N] ", r.versionName(), r.history, report.OneLine(r.cluster.name))
 	line, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("reading the answer: %w", err)
@@ -218,8 +230,9 @@ func (r *rollback) confirmed() (bool, error) {
 	return true, nil
 }
 
-// changed is the live object with the version's content.
-func (r *rollback) changed() (*corev1.ConfigMap, error) {
+// newConfigMap returns the live object with the content of the version, and with the annotation of --force. It fails if the
+// live object has the annotation with the same reason.
+func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
 	if r.live != nil {
 		cm = r.live.DeepCopy()
@@ -227,39 +240,53 @@ func (r *rollback) changed() (*corev1.ConfigMap, error) {
 	cm.Data, cm.BinaryData = r.version.Data, r.version.BinaryData
 	if reason := strings.TrimSpace(r.options.force); reason != "" {
 		if strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) == reason {
-			return nil, fmt.Errorf("--force: the live object has this reason in the annotation %s already, and only another one overrules the guard", validate.BreakGlassAnnotation)
+			return nil, fmt.Errorf("--force: the annotation %s of the live object already has this reason, and only a new reason overrides the guard", validate.BreakGlassAnnotation)
 		}
 		metav1.SetMetaDataAnnotation(&cm.ObjectMeta, validate.BreakGlassAnnotation, reason)
 	}
 	return cm, nil
 }
 
-// send sends the edit.
-func (r *rollback) send(ctx context.Context) error {
+// bypassHint returns the command that writes the version through the bypass, because rollback does not impersonate groups.
+func (r *rollback) bypassHint() string {
+	verb := "replace"
+	if r.live == nil {
+		verb = "create"
+	}
+	return fmt.Sprintf("to write it without the webhook: kubectl awsauth history show %d | kubectl %s -f - --as=rescue --as-group=system:masters --as-group=%s (the group is the chart's value bypass.group)",
+		r.version.Number, verb, validate.DefaultBypassGroup)
+}
+
+// sendEdit sends the edit to the API server and prints the result.
+func (r *rollback) sendEdit(ctx context.Context) error {
 	a := r.app
-	cm, err := r.changed()
+	cm, err := r.newConfigMap()
 	if err != nil {
 		return err
 	}
-	warnings, err := r.cluster.write(ctx, cm, r.options.dryRun == dryRunServer)
+	warnings, err := r.cluster.writeAWSAuth(ctx, cm, r.options.dryRun == dryRunServer)
 	for _, warning := range warnings {
 		fmt.Fprintf(a.stderr, "Warning: %s\n", report.OneLine(warning))
 	}
-	if refusal := (*refusedError)(nil); errors.As(err, &refusal) {
+	if refusal := (*deniedError)(nil); errors.As(err, &refusal) {
 		a.status = statusDenied
 		a.printErrors(err)
+		a.note("%s", r.bypassHint())
 		return nil
 	}
 	if err != nil {
+		if strings.Contains(err.Error(), "failed calling webhook") {
+			a.note("%s", r.bypassHint())
+		}
 		return err
 	}
 	dry := ""
 	if r.options.dryRun == dryRunServer {
 		dry = " (server dry run)"
 	}
-	_, err = fmt.Fprintf(a.stdout, "configmap/aws-auth rolled back to %s%s\n", r.name(), dry)
+	_, err = fmt.Fprintf(a.stdout, "configmap/aws-auth rolled back to %s%s\n", r.versionName(), dry)
 	if r.options.force != "" && dry == "" {
-		a.note("the annotation stays; take it away: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
+		a.note("the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
 	}
-	return written(err)
+	return outputError(err)
 }

@@ -15,39 +15,40 @@ import (
 )
 
 const (
-	// writer is the field manager of what the program writes.
-	writer = "kubectl-awsauth"
-	// configKey is the key of the guard's configuration in its ConfigMap, which has the name of the
-	// history's without this ending (charts/awsauth-guard/templates/guardconfig.yaml).
+	// fieldManager is the field manager of the objects that the program writes.
+	fieldManager = "kubectl-awsauth"
+	// configKey is the key of the guard's configuration in its ConfigMap. This ConfigMap has the name of the history
+	// without historySuffix (charts/awsauth-guard/templates/guardconfig.yaml).
 	configKey     = "guardconfig.yaml"
-	historyEnding = "-history"
+	historySuffix = "-history"
 )
 
-// liveOrNone reads aws-auth; nil is none.
-func (c *cluster) liveOrNone(ctx context.Context) (*corev1.ConfigMap, error) {
+// liveConfigMap reads aws-auth. It returns nil if aws-auth does not exist.
+func (c *cluster) liveConfigMap(ctx context.Context) (*corev1.ConfigMap, error) {
 	cm, err := c.configMap(ctx, awsauth.Namespace, awsauth.Name)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // none
+		return nil, nil //nolint:nilnil // documented
 	}
 	if err != nil {
-		return nil, liveError(c.name, err)
+		return nil, explainAPIError(c.name, err)
 	}
 	return cm, nil
 }
 
 func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	cm := new(corev1.ConfigMap)
-	if err := answer(c.client.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx), cm); err != nil {
+	if err := decodeResponse(c.client.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx), cm); err != nil {
 		return nil, err
 	}
 	return cm, nil
 }
 
-// guardPolicy is that of a file, else of the guard that writes the history. A configuration that cannot
-// be read is no reason not to repair aws-auth: the webhook knows it.
-func (a *app) guardPolicy(ctx context.Context, c *cluster, h storedHistory, file string) (validate.Policy, error) {
+// rollbackPolicy returns the policy of a file, or else of the guard that writes the history. If the guard's configuration
+// can't be read, it notes that and returns the default policy: the rollback may be urgent, and the webhook evaluates the
+// edit with the right policy anyway.
+func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, file string) (validate.Policy, error) {
 	if file != "" {
 		cfg, err := config.Load(file)
 		if err != nil {
@@ -55,7 +56,7 @@ func (a *app) guardPolicy(ctx context.Context, c *cluster, h storedHistory, file
 		}
 		return cfg.Policy(), nil
 	}
-	name := strings.TrimSuffix(h.name, historyEnding)
+	name := strings.TrimSuffix(h.name, historySuffix)
 	cm, err := c.configMap(ctx, h.namespace, name)
 	if err == nil {
 		text, ok := cm.Data[configKey]
@@ -67,19 +68,19 @@ func (a *app) guardPolicy(ctx context.Context, c *cluster, h storedHistory, file
 			err = e
 		}
 	}
-	a.note("the guard's configuration %s/%s cannot be read, and the rules are those without one; name a file by --config (%v)", h.namespace, name, err)
+	a.note("cannot read the guard's configuration %s/%s, so the rules have their defaults; set --config to use a file (%v)", h.namespace, name, err)
 	return config.Default().Policy(), nil
 }
 
-// refusedError is a change that was judged and refused.
-type refusedError struct{ err error }
+// deniedError means that the API server, a webhook or a policy denied the change.
+type deniedError struct{ err error }
 
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
+func (e *deniedError) Error() string { return e.err.Error() }
+func (e *deniedError) Unwrap() error { return e.err }
 
-// write creates or updates aws-auth, and returns what the API server has warned of.
-func (c *cluster) write(ctx context.Context, cm *corev1.ConfigMap, dry bool) (warnings, error) {
-	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+// writeAWSAuth creates aws-auth, or updates it if cm has a resource version. It returns the warnings of the API server.
+func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) (warnings, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	verb, request := "update", c.client.Put().Name(cm.Name)
 	if cm.ResourceVersion == "" {
@@ -88,25 +89,25 @@ func (c *cluster) write(ctx context.Context, cm *corev1.ConfigMap, dry bool) (wa
 	if dry {
 		request = request.Param("dryRun", metav1.DryRunAll)
 	}
-	var said warnings
-	result := request.Namespace(cm.Namespace).Resource("configmaps").Param("fieldManager", writer).
-		Body(cm).WarningHandlerWithContext(&said).Do(ctx)
-	err := answer(result, new(corev1.ConfigMap))
+	var received warnings
+	result := request.Namespace(cm.Namespace).Resource("configmaps").Param("fieldManager", fieldManager).
+		Body(cm).WarningHandlerWithContext(&received).Do(ctx)
+	err := decodeResponse(result, new(corev1.ConfigMap))
 	switch doing := "writing kube-system/aws-auth in the context " + c.name; {
 	case err == nil:
-		return said, nil
+		return received, nil
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied the request"):
-		return said, &refusedError{err}
+		return received, &deniedError{err}
 	case apierrors.IsForbidden(err):
-		return said, fmt.Errorf("%s: you need the verb %s on configmaps with the name aws-auth in the namespace kube-system (%w)", doing, verb, err)
+		return received, fmt.Errorf("%s: you need the verb %s on the configmap aws-auth in the namespace kube-system (%w)", doing, verb, err)
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-		return said, fmt.Errorf("%s: somebody else has changed it meanwhile; look again (%w)", doing, err)
+		return received, fmt.Errorf("%s: it changed in the meantime; run the command again (%w)", doing, err)
 	default:
-		return said, fmt.Errorf("%s: %w", doing, err)
+		return received, fmt.Errorf("%s: %w", doing, err)
 	}
 }
 
-// warnings are what the API server has warned of.
+// warnings collects the warnings of the API server.
 type warnings []string
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext. 299 is the code of all

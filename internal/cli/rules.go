@@ -11,15 +11,15 @@ import (
 )
 
 func (a *app) rulesCommand() *cobra.Command {
-	o := &format{}
+	o := &outputFormat{}
 	cmd := &cobra.Command{
 		Use:   "rules [ID]",
-		Short: "List the rules, or show one rule's document",
-		Long: `List the rules, or show one rule's document.
+		Short: "List the rules, or show the documentation of one rule",
+		Long: `List the rules, or show the documentation of one rule.
 
-The list has a line for each rule: its id, what it does by itself, and its title.
+The list has one line for each rule, with its id, default severity and title.
 
-Exit status: 0 done, 2 could not work.`,
+Exit status: 0 success, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth rules",
 			"kubectl-awsauth rules role-path",
@@ -27,20 +27,20 @@ Exit status: 0 done, 2 could not work.`,
 		),
 		Args: usage(func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fmt.Errorf("%d arguments, but rules takes one ID at most", len(args))
+				return fmt.Errorf("rules takes at most one ID, got %d arguments", len(args))
 			}
 			return nil
 		}),
 		ValidArgsFunction: completeRule,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.write(report.Rules(validate.Rules()), o)
+				return a.print(report.Rules(validate.Rules()), o)
 			}
 			rule, err := config.Rule(args[0])
 			if err != nil {
 				return &usageError{cmd.CommandPath(), err}
 			}
-			return a.write(report.Rule{Rule: rule}, o)
+			return a.print(report.Rule{Rule: rule}, o)
 		},
 	}
 	o.addTo(cmd, formatMarkdown)

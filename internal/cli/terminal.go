@@ -8,25 +8,26 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal reports whether somebody looks at what is written.
+// isTerminal reports whether an output is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colours reports whether an output gets colours (https://no-color.org).
-func colours(w io.Writer) bool {
+// useColours reports whether to colour an output. It honours NO_COLOR (https://no-color.org).
+func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
 
-// progress is a line that tells how far a run is, and that whatever is printed takes the place of.
-// The zero progress shows nothing.
+// progress shows a line with the number of finished files. Call clear before you print anything else. The zero value
+// shows nothing.
 type progress struct {
 	w     io.Writer
 	total int
 	shown bool
 }
 
+// newProgress returns a progress for total files. It shows nothing unless w is a terminal and there are several files.
 func newProgress(w io.Writer, total int) *progress {
 	if total < 2 || !isTerminal(w) {
 		return &progress{}

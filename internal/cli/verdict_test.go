@@ -23,22 +23,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// Why the two are not compared, or not with the case's requester.
+// The reasons why lint and the webhook are not compared on a case, or not with the requester of the case.
 const (
-	deletion     = "a deletion, which no file stands for"
+	deletion     = "a deletion, which lint cannot express"
 	overrides    = "sets an override annotation"
-	manifestOnly = "has a fault that only a manifest can have, and kubectl or the API server refuses"
+	manifestOnly = "has a fault that only a manifest can have, and that kubectl or the API server refuses"
 	noConfig     = "has a policy that no configuration file can hold"
 	eks          = "the requester is EKS itself"
-	otherLogin   = "the requester does not log in through the old version, or not as it says"
+	otherLogin   = "the requester's username and groups do not come from the old version"
 )
 
-// empty is the old object of the cases that have none: they are compared as the edit that writes them.
+// empty is the old object for cases without one, so that they are compared as an edit.
 const empty = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n"
 
-// TestVerdictIsTheWebhooks: for every case, as an update without override annotations, lint and the
-// webhook give the same verdict, for the same rules, with the same old object, configuration and requester.
-func TestVerdictIsTheWebhooks(t *testing.T) {
+// TestLintAndWebhookAgree: for every case, as an update without override annotations, lint and the webhook give the same
+// verdict for the same rules, if they get the same old object, configuration and requester.
+func TestLintAndWebhookAgree(t *testing.T) {
 	left := map[string][]string{}
 	compared, withRequester := 0, 0
 	for _, c := range allCases(t) {
@@ -56,14 +56,14 @@ func TestVerdictIsTheWebhooks(t *testing.T) {
 			continue
 		}
 		dir := t.TempDir()
-		p := pair{c, filepath.Join(dir, "old.yaml"), filepath.Join(dir, "new.yaml"), filepath.Join(dir, "guard.yaml")}
+		p := comparison{c, filepath.Join(dir, "old.yaml"), filepath.Join(dir, "new.yaml"), filepath.Join(dir, "guard.yaml")}
 		writeFile(t, p.old, before)
 		writeFile(t, p.new, string(c.Manifest(false)))
 		writeFile(t, p.config, guard)
 		t.Run(name, func(t *testing.T) {
 			compared++
 			p.compare(t, validate.Requester{}, "")
-			arn, reason := expressible(c)
+			arn, reason := asARN(c)
 			if reason != "" {
 				left[reason] = append(left[reason], name)
 				return
@@ -94,7 +94,7 @@ func allCases(t *testing.T) []*rulecase.Case {
 	return cases
 }
 
-// incomparable says why a case is none that lint and the webhook both see.
+// incomparable returns the reason why lint or the webhook can't evaluate a case; empty if both can.
 func incomparable(c *rulecase.Case) string {
 	change := c.Change
 	if change.New == nil {
@@ -113,7 +113,7 @@ func incomparable(c *rulecase.Case) string {
 	return ""
 }
 
-// configOf writes a case's policy as a configuration.
+// configOf returns the policy of a case as the text of a GuardConfig, or the reason why no GuardConfig can express it.
 func configOf(c *rulecase.Case) (text, reason string) {
 	p := c.Policy
 	guard := config.Config{
@@ -133,9 +133,9 @@ func configOf(c *rulecase.Case) (text, reason string) {
 	return string(yaml), ""
 }
 
-// expressible returns what --as-arn is for the requester of a case; empty for one without an ARN, whom
-// lint's nobody stands for.
-func expressible(c *rulecase.Case) (arn, reason string) {
+// asARN returns the value of --as-arn for the requester of a case, or the reason why there is none. The value is empty
+// for a requester without an ARN, because lint without --as-arn assumes such a requester.
+func asARN(c *rulecase.Case) (arn, reason string) {
 	r := c.Change.Requester
 	if r.IsEKS() {
 		return "", eks
@@ -171,33 +171,33 @@ func expressible(c *rulecase.Case) (arn, reason string) {
 	return arn, ""
 }
 
-// loginGroups are the groups that a login gives, as a set; the API server adds one.
+// loginGroups returns the groups of a login as a sorted set, without the group that the API server adds.
 func loginGroups(groups []string) []string {
 	set := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
 	slices.Sort(set)
 	return slices.Compact(set)
 }
 
-// pair is a case for both sides.
-type pair struct {
+// comparison is a case with the files for lint.
+type comparison struct {
 	*rulecase.Case
 	old, new, config string // files
 }
 
-// outcome is what both sides are asked for.
+// outcome is the part of the result on which lint and the webhook must agree.
 type outcome struct {
 	Verdict string
 	Rules   []string
 }
 
-func (p pair) compare(t *testing.T, requester validate.Requester, arn string) {
+func (p comparison) compare(t *testing.T, requester validate.Requester, arn string) {
 	t.Helper()
 	if diff := cmp.Diff(p.review(t, requester), p.lint(t, arn)); diff != "" {
 		t.Errorf("as %q (-webhook +lint):\n%s", requester.Username, diff)
 	}
 }
 
-func (p pair) lint(t *testing.T, arn string) (o outcome) {
+func (p comparison) lint(t *testing.T, arn string) (o outcome) {
 	t.Helper()
 	status, stdout, stderr := run(t.Context(), t, "", "lint", p.new, "--old", p.old, "--config", p.config, "--as-arn", arn, "-o", "json")
 	var result struct {
@@ -221,7 +221,7 @@ func (p pair) lint(t *testing.T, arn string) (o outcome) {
 	return o
 }
 
-func (p pair) review(t *testing.T, requester validate.Requester) outcome {
+func (p comparison) review(t *testing.T, requester validate.Requester) outcome {
 	t.Helper()
 	cfg, err := config.Load(p.config)
 	if err != nil {
@@ -232,7 +232,7 @@ func (p pair) review(t *testing.T, requester validate.Requester) outcome {
 		UID: "1", Operation: admissionv1.Update, Namespace: "kube-system", Name: "aws-auth",
 		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
 		Resource:  metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
-		OldObject: raw(t, p.Change.Old), Object: raw(t, p.Change.New),
+		OldObject: rawObject(t, p.Change.Old), Object: rawObject(t, p.Change.New),
 		UserInfo: authenticationv1.UserInfo{Username: requester.Username, Groups: requester.Groups, Extra: map[string]authenticationv1.ExtraValue{}},
 	}
 	for key, values := range requester.Extra {
@@ -249,8 +249,8 @@ func (p pair) review(t *testing.T, requester validate.Requester) outcome {
 	return o
 }
 
-// raw is an object as the API server sends it.
-func raw(t *testing.T, o *awsauth.Object) runtime.RawExtension {
+// rawObject returns an object in the JSON that the API server sends.
+func rawObject(t *testing.T, o *awsauth.Object) runtime.RawExtension {
 	t.Helper()
 	cm := corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},

@@ -27,11 +27,11 @@ type answer struct {
 var (
 	refused = answer{
 		code: http.StatusUnprocessableEntity, reason: metav1.StatusReasonInvalid,
-		message: `admission webhook "aws-auth.awsauth-guard.io" denied the request: data.mapRoles: line 2: mapRoles does not parse [yaml-syntax]`,
+		message: `admission webhook "aws-auth.awsauth-guard.io" denied the request: data.mapRoles: line 2 of mapRoles: mapRoles does not parse [yaml-syntax]`,
 	}
 	warned = answer{
 		code: http.StatusConflict, reason: metav1.StatusReasonAlreadyExists, message: `configmaps "aws-auth" already exists`,
-		warning: "data.mapRoles: line 2: mapRoles does not parse [yaml-syntax]",
+		warning: "data.mapRoles: line 2 of mapRoles: mapRoles does not parse [yaml-syntax]",
 	}
 	admitted = answer{code: http.StatusCreated, message: "created"}
 	off      = answer{code: http.StatusConflict, reason: metav1.StatusReasonAlreadyExists, message: `configmaps "aws-auth" already exists`}

@@ -1,5 +1,4 @@
-// Package textutil holds what several packages do to texts that they show: shorten them, make them printable, and
-// find out how far one is from another.
+// Package textutil shortens texts, makes them printable, and computes the edit distance of two texts.
 package textutil
 
 import (
@@ -10,8 +9,8 @@ import (
 
 const ellipsis = "…"
 
-// Shorten takes so much out of the middle of a text that at most limit bytes are left, and writes … there. It cuts no
-// character in two. The limit is at least the 3 bytes of the ellipsis.
+// Shorten returns text in at most limit bytes. It replaces the middle of a longer text by an ellipsis (…) and never cuts
+// a UTF-8 sequence. limit must be at least 3, the size of the ellipsis.
 func Shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -27,7 +26,8 @@ func Shorten(text string, limit int) string {
 	return text[:head] + ellipsis + text[tail:]
 }
 
-// Printable writes control characters, invisible characters and bytes that are not UTF-8 as escapes of Go.
+// Printable returns text with Go escapes instead of control characters, invisible characters and bytes that are not
+// UTF-8.
 func Printable(text string) string {
 	clean := true
 	for i := range len(text) {
@@ -53,8 +53,8 @@ func Printable(text string) string {
 	return b.String()
 }
 
-// Distance returns how many letters to insert, remove, replace or swap with their neighbour make one text of the other
-// (optimal string alignment). It takes time in proportion to the product of their lengths.
+// Distance returns the edit distance of two texts (optimal string alignment): the minimum number of characters to insert,
+// delete, replace or swap with a neighbour. It takes time in proportion to the product of their lengths.
 func Distance(left, right string) int {
 	a, b := []rune(left), []rune(right)
 	before := make([]int, len(b)+1)

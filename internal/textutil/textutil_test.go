@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-func TestShorten(t *testing.T) {
+func TestShortenKeepsLimitAndUTF8(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		text  string
@@ -26,7 +26,7 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
+func TestPrintableEscapesInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"plain":           "plain",
@@ -41,7 +41,7 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
+func TestDistanceIsSymmetric(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		a, b string

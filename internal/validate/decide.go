@@ -24,8 +24,21 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 }
 
 // exempt reports whether the change is never refused, whatever its findings and whatever fails.
-func (c circumstances) exempt() bool {
-	return c.eks || c.observed || c.restore || c.mode == WarnMode
+func (c circumstances) exempt() bool { return c.exemption() != "" }
+
+// exemption says why the change is never refused. It is empty where the change can be refused.
+func (c circumstances) exemption() string {
+	switch {
+	case c.eks:
+		return "a request of EKS"
+	case c.observed:
+		return "a request that is only observed"
+	case c.restore:
+		return "a restore by the guard"
+	case c.mode == WarnMode:
+		return "mode warn"
+	}
+	return ""
 }
 
 // asksIAM reports whether IAM is asked about the principals of the change. It would only delay a change that is
@@ -51,10 +64,10 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	denied := Verdict{Findings: findings}.Denied()
 	switch {
 	case d.brokeGlass:
-		soften(findings)
+		soften(findings, "")
 	case c.exempt():
 		d.wouldDeny = denied
-		soften(findings)
+		soften(findings, c.exemption())
 	}
 	sortFindings(findings)
 	switch {
@@ -68,9 +81,11 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	return d
 }
 
-// soften turns denials into warnings.
-func soften(findings []Finding) {
+// soften turns denials into warnings, which say why the change is exempt.
+func soften(findings []Finding, exemption string) {
 	for i := range findings {
-		findings[i].Severity = Warn
+		if f := &findings[i]; f.Severity == Deny {
+			f.Severity, f.Exempt = Warn, exemption
+		}
 	}
 }

@@ -17,6 +17,8 @@ type Finding struct {
 	Message string
 	// Hint says what to write instead; it may be empty.
 	Hint string
+	// Exempt says why a denial is only a warning: "mode warn", for example. It is empty for every other finding.
+	Exempt string
 
 	scope    Scope
 	identity identity

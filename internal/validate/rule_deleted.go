@@ -27,9 +27,9 @@ func checkDeleted(p *Pass) {
 	switch {
 	case n == 0:
 	case p.Change.New != nil: // an update that completes a deletion
-		p.Reportf(wholeObject, "keep a finalizer until everybody has an access entry, or break the glass and create aws-auth again at once",
+		p.Reportf(wholeObject, p.deletionHint(),
 			"aws-auth is being deleted, and without its last finalizer it goes and takes away the access of %s", counted(n))
 	default:
-		p.Reportf(wholeObject, "change the object instead of deleting it", "deleting aws-auth takes away the access of %s", counted(n))
+		p.Reportf(wholeObject, p.deletionHint(), "deleting aws-auth takes away the access of %s", counted(n))
 	}
 }

@@ -46,10 +46,7 @@ func checkLastAdmin(p *Pass) {
 	if is == access.Sometimes {
 		how = " for certain"
 	}
-	hint := "keep an entry with the group " + p.Policy.adminGroups()[0]
-	if p.Change.Operation != Delete {
-		hint = p.remedy(hint, "", before...)
-	}
+	hint := p.remedy("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
 	p.Reportf(wholeObject, hint,
 		"nobody would have an admin group%s any more (%s); before it was %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))

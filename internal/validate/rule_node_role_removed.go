@@ -52,12 +52,9 @@ func checkNodeRoleRemoved(p *Pass) {
 		}
 		if len(matches) == 0 {
 			section := principal.Matches[0].Section
-			hint := "keep the entry of " + principal.ARN
-			if p.Change.Operation != Delete {
-				hint = p.remedy(hint, section, principal.ARN)
-				if !p.newlyLost(section) {
-					hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
-				}
+			hint := p.remedy("keep the entry of "+principal.ARN, section, principal.ARN)
+			if p.Change.Operation != Delete && !p.newlyLost(section) {
+				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
 			}
 			p.Reportf(sectionPlace(section), hint,
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)

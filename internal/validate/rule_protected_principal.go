@@ -57,7 +57,7 @@ func checkProtectedPrincipal(p *Pass) {
 		if !slices.ContainsFunc(protected.Groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
 			hint = "keep an entry for " + protected.ARN
 		}
-		if len(lost) > 0 && !after.Mapped && p.Change.Operation != Delete {
+		if len(lost) > 0 && !after.Mapped {
 			hint = p.remedy(hint, before.Source, protected.ARN)
 		}
 		if len(lost) > 0 {

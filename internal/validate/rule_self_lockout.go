@@ -56,7 +56,7 @@ func checkSelfLockout(p *Pass) {
 	hint := "keep your own entry, or let another admin make this change"
 	if admission(after, admits) < admission(stored, admits) {
 		_, why := p.explain(after, caller.IsInstance())
-		if !after.Mapped && p.Change.Operation != Delete {
+		if !after.Mapped {
 			hint = p.remedy(hint, stored.Source, stored.CanonicalARN)
 		}
 		p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and could not log in again: %s", stored.CanonicalARN, why)

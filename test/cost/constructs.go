@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// construct makes a text of about a size from one construct.
+// construct makes a text of approximately a given size by repeating one construct.
 type construct struct {
 	name string
 	text func(size int) string
 }
 
-// repeat puts a unit between a beginning and an end. The unit may hold %d or %[1]d for its number.
+// repeat repeats a unit between a beginning and an end. In the unit, %d or %[1]d stands for the number of the repetition.
 func repeat(name, begin, unit, end string) construct {
 	return construct{name, func(size int) string {
 		var b strings.Builder
@@ -31,7 +31,7 @@ func repeat(name, begin, unit, end string) construct {
 	}}
 }
 
-// nested opens and closes as many collections.
+// nested opens collections and closes the same number of them.
 func nested(name, begin, opening, middle, closing string) construct {
 	return construct{name, func(size int) string {
 		n := (size - len(begin) - len(middle)) / (len(opening) + len(closing))
@@ -39,7 +39,7 @@ func nested(name, begin, opening, middle, closing string) construct {
 	}}
 }
 
-// stairs indents each unit deeper than the one before, down to a depth, again and again.
+// stairs indents each unit deeper than the one before, up to a depth, and then starts again.
 func stairs(name, unit string, depth int) construct {
 	return construct{name, func(size int) string {
 		var b strings.Builder
@@ -55,7 +55,7 @@ func stairs(name, unit string, depth int) construct {
 
 const role = "arn:aws:iam::111122223333:role/"
 
-// constructs lists every kind of text.
+// constructs returns all constructs.
 func constructs() []construct {
 	var all []construct
 	for _, group := range [][]construct{
@@ -376,7 +376,7 @@ func entryConstructs() []construct {
 			var b strings.Builder
 			for i := 0; b.Len() < size-100; i++ {
 				b.WriteString("- rolearn: " + role)
-				for bit := range 16 { // the long s is an s to the comparison, and another letter to the key
+				for bit := range 16 { // a case-insensitive comparison treats the long s as an s, but as a key it differs
 					b.WriteString([]string{"s", "\u017f"}[i>>bit&1])
 				}
 				fmt.Fprintf(&b, "\n  username: a%d\n", i)

@@ -1,7 +1,7 @@
-// Command cost looks for texts that are expensive to evaluate. It repeats every construct of YAML and JSON, and
-// mistakes in them, until the text has the size of the largest ConfigMap, and judges the text as the new object, as
-// the old object and as both, each in a process of its own. It prints the slowest and the biggest of them, and the
-// constructs whose cost more than doubles with the size, and fails where a target is missed.
+// Command cost finds texts that are expensive to evaluate. It repeats every construct of YAML and JSON, and mistakes in
+// them, until the text has the size of the largest ConfigMap. It evaluates a change with the text as the new object, as the
+// old object and as both, each in its own process. It prints the slowest evaluations, those with the most memory, and the
+// constructs whose cost grows faster than their size. It fails if a target is missed.
 package main
 
 import (
@@ -27,23 +27,24 @@ import (
 )
 
 const (
-	// largest is what the values of a ConfigMap may add up to (kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize).
+	// largest is the maximum total size of the values of a ConfigMap in bytes (kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize).
 	largest = 1 << 20
-	// maxAnswer is the target of an evaluation of one such text, old or new, on two cores that nothing else uses. Where
-	// both are such texts and neither is known from an earlier review, it may take twice as long.
+	// maxAnswer is the target for evaluating one such text, old or new, on two idle cores. If both versions are such texts,
+	// and neither is cached from an earlier review, the target is twice as long.
 	maxAnswer = time.Second
-	// maxMemory is the target of the process's resident memory. The garbage collector is told of memoryLimit, as the
-	// webhook tells it of the limit of its container, and may not need more.
+	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the garbage collector's soft
+	// limit, which the webhook derives from the limit of its container.
 	maxMemory   = 192 << 20
-	memoryLimit = maxMemory - 24<<20 // less what is not on the heap
-	// maxGrowth is what an evaluation may cost in times of one of half the size; noise is left out below minGrowing.
+	memoryLimit = maxMemory - 24<<20 // 24 MiB are for memory outside of the heap
+	// maxGrowth is the maximum factor by which the CPU time may grow if the size doubles. An evaluation below minGrowing is
+	// not checked, because its time is mostly noise.
 	maxGrowth  = 3
 	minGrowing = 100 * time.Millisecond
-	// patience ends a process that is not coming back.
-	patience = time.Minute
+	// runTimeout limits the time of one process.
+	runTimeout = time.Minute
 )
 
-// run is one evaluation: a construct, where its text stands and in which versions.
+// run is one evaluation: a construct, the sections and the versions that contain its text.
 type run struct {
 	Construct int    `json:"construct"`
 	Sections  string `json:"sections"` // roles, accounts, or all: a third of the text in each section
@@ -51,11 +52,11 @@ type run struct {
 	Size      int    `json:"size"`     // bytes of the text
 }
 
-// measured is what a run took.
-type measured struct {
+// measurement is the cost of a run.
+type measurement struct {
 	run
-	Answer   time.Duration   `json:"answer"` // from the question to the answer
-	CPU      time.Duration   `json:"cpu"`    // of all cores, with the garbage collector's
+	Answer   time.Duration   `json:"answer"`   // wall-clock time of the evaluation
+	CPU      time.Duration   `json:"cpu"`      // on all cores, including garbage collection
 	Resident int64           `json:"resident"` // bytes
 	Action   validate.Action `json:"action"`
 	failure  string
@@ -63,9 +64,9 @@ type measured struct {
 
 func main() {
 	log.SetFlags(0)
-	child := flag.String("run", "", "evaluate one text, in JSON, and print what it took; for the command itself")
-	only := flag.String("only", "", "measure the constructs alone whose name this regular expression matches")
-	show := flag.Int("show", 15, "how many of the slowest and the biggest are printed")
+	child := flag.String("run", "", "evaluate one run, given in JSON, and print its cost; used by the command itself")
+	only := flag.String("only", "", "measure only the constructs whose name this regular expression matches")
+	show := flag.Int("show", 15, "number of the slowest and of the largest evaluations to print")
 	flag.Parse()
 	if *child != "" {
 		if err := evaluate(*child); err != nil {
@@ -86,13 +87,13 @@ func main() {
 	}
 }
 
-func measureAll(ctx context.Context, name *regexp.Regexp) ([]measured, error) {
+func measureAll(ctx context.Context, name *regexp.Regexp) ([]measurement, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	var results []measured
-	for _, r := range []run{ // the most telling first
+	var results []measurement
+	for _, r := range []run{ // the most expensive first
 		{0, "roles", "both", largest},
 		{0, "accounts", "both", largest},
 		{0, "all", "both", largest},
@@ -107,8 +108,8 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measured, error) {
 			}
 			r.Construct = i
 			m := measure(ctx, program, r)
-			if !m.held() {
-				fmt.Fprintf(os.Stderr, "past a target: %s, %s, %s, %d KiB: %d ms, %d ms of CPU time, %d MiB %s\n", c.name, r.Sections, r.Change, r.Size>>10, m.Answer.Milliseconds(), m.CPU.Milliseconds(), m.Resident>>20, m.failure)
+			if !m.meetsTargets() {
+				fmt.Fprintf(os.Stderr, "target missed: %s, %s, %s, %d KiB: %d ms, %d ms of CPU time, %d MiB %s\n", c.name, r.Sections, r.Change, r.Size>>10, m.Answer.Milliseconds(), m.CPU.Milliseconds(), m.Resident>>20, m.failure)
 			}
 			results = append(results, m)
 		}
@@ -116,8 +117,8 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measured, error) {
 	return results, nil
 }
 
-// held says whether the run reaches the targets.
-func (m measured) held() bool {
+// meetsTargets reports whether the run meets the targets of time and memory.
+func (m measurement) meetsTargets() bool {
 	target := maxAnswer
 	if m.Change == "both" {
 		target *= 2
@@ -125,15 +126,15 @@ func (m measured) held() bool {
 	return m.failure == "" && m.Answer <= target && m.Resident <= maxMemory
 }
 
-// measure evaluates in a process of its own, which can be ended and whose memory is known.
-func measure(ctx context.Context, program string, r run) measured {
-	m := measured{run: r}
+// measure evaluates a run in its own process, so that it can be killed and its memory measured.
+func measure(ctx context.Context, program string, r run) measurement {
+	m := measurement{run: r}
 	argument, err := json.Marshal(r)
 	if err != nil {
 		m.failure = err.Error()
 		return m
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-run", string(argument)) //nolint:gosec // this program
 	var stderr bytes.Buffer
@@ -152,21 +153,21 @@ func measure(ctx context.Context, program string, r run) measured {
 	return m
 }
 
-// evaluate is what the process does. The CPU time of making the text is not counted.
+// evaluate evaluates a run in this process and prints the measurement. It doesn't count the CPU time of making the text.
 func evaluate(argument string) error {
-	var m measured
+	var m measurement
 	if err := json.Unmarshal([]byte(argument), &m.run); err != nil {
 		return err
 	}
 	debug.SetMemoryLimit(memoryLimit)
-	change := m.change()
+	change := m.makeChange()
 	begin, err := cpuTime()
 	if err != nil {
 		return err
 	}
-	asked := time.Now()
+	started := time.Now() //nolint:forbidigo // measures the duration to report
 	m.Action = validate.Judge(change, validate.Policy{}).Action
-	m.Answer = time.Since(asked)
+	m.Answer = time.Since(started)
 	end, err := cpuTime()
 	if err != nil {
 		return err
@@ -186,21 +187,21 @@ func cpuTime() (time.Duration, error) {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
 }
 
-// change puts the text into the versions. An old text differs from the new one in its last line, so that both are
-// evaluated.
-func (r run) change() validate.Change {
+// makeChange returns the change with the text in the versions of the run. The old and the new text differ in the last line,
+// so that both are evaluated.
+func (r run) makeChange() validate.Change {
 	good := &awsauth.Object{Data: map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/a\n  username: a\n"}}
 	before, after := good, good
 	if r.Change != "new" {
-		before = r.object("#\n")
+		before = r.makeObject("#\n")
 	}
 	if r.Change != "old" {
-		after = r.object("##\n")
+		after = r.makeObject("##\n")
 	}
 	return validate.Change{Operation: validate.Update, Old: before, New: after}
 }
 
-func (r run) object(end string) *awsauth.Object {
+func (r run) makeObject(end string) *awsauth.Object {
 	data := make(map[string]string)
 	sections := map[string][]awsauth.Section{
 		"roles": {awsauth.MapRoles}, "accounts": {awsauth.MapAccounts}, "all": awsauth.Sections(),
@@ -216,11 +217,11 @@ func (r run) object(end string) *awsauth.Object {
 	return &awsauth.Object{Data: data}
 }
 
-// printResults says whether every target is reached.
-func printResults(out io.Writer, results []measured, show int) bool {
+// printResults prints the tables, and reports whether every run meets the targets.
+func printResults(out io.Writer, results []measurement, show int) bool {
 	all := constructs()
 	held := true
-	table := func(title string, rows []measured) {
+	table := func(title string, rows []measurement) {
 		fmt.Fprintf(out, "\n%s\n", title)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, m := range rows {
@@ -229,12 +230,12 @@ func printResults(out io.Writer, results []measured, show int) bool {
 		}
 		_ = w.Flush()
 	}
-	slowest := slices.SortedFunc(slices.Values(results), func(a, b measured) int { return int(b.Answer - a.Answer) })
+	slowest := slices.SortedFunc(slices.Values(results), func(a, b measurement) int { return int(b.Answer - a.Answer) })
 	table("slowest", slowest[:min(show, len(slowest))])
-	byMemory := slices.SortedFunc(slices.Values(results), func(a, b measured) int { return int(b.Resident - a.Resident) })
-	table("biggest, in resident memory of the process", byMemory[:min(show, len(byMemory))])
-	var growing []measured
-	half := make(map[run]measured)
+	byMemory := slices.SortedFunc(slices.Values(results), func(a, b measurement) int { return int(b.Resident - a.Resident) })
+	table("largest resident memory of the process", byMemory[:min(show, len(byMemory))])
+	var growing []measurement
+	half := make(map[run]measurement)
 	for _, m := range results {
 		half[m.run] = m
 		before := m.run
@@ -246,12 +247,12 @@ func printResults(out io.Writer, results []measured, show int) bool {
 	table(fmt.Sprintf("more than %d times the CPU time of half the size", maxGrowth), growing)
 	fmt.Fprintln(out)
 	for _, m := range results {
-		held = held && m.held()
+		held = held && m.meetsTargets()
 	}
-	not := ""
+	outcome := "all met"
 	if !held {
-		not = "and not "
+		outcome = "MISSED"
 	}
-	fmt.Fprintf(out, "%d evaluations, %seach within %s (%s where both texts are expensive) and %d MiB\n", len(results), not, maxAnswer, 2*maxAnswer, maxMemory>>20)
+	fmt.Fprintf(out, "%d evaluations, targets %s: %s each (%s if both texts are expensive) and %d MiB\n", len(results), outcome, maxAnswer, 2*maxAnswer, maxMemory>>20)
 	return held
 }

@@ -1,8 +1,8 @@
-// Command demo shows the guard at work: it starts a Kubernetes API server and the webhook on
-// loopback ports, edits aws-auth with kubectl as a person would, well and badly, and prints each
-// request and the API server's own answer. It fails when an answer is not the expected one.
+// Command demo demonstrates the guard. It starts a Kubernetes API server and the webhook on loopback ports, and makes good
+// and bad edits of aws-auth with kubectl. It prints each request and the API server's response, and fails if a response is
+// not the expected one.
 //
-// With KEEP=1 everything is left running until Ctrl-C.
+// With KEEP=1 it leaves everything running until Ctrl-C.
 package main
 
 import (
@@ -25,13 +25,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// limit is for the whole demo: ten times what two cores need when nothing has been compiled yet.
-// The control plane itself was compiled before, by tools/controlplane.sh.
-const limit = 10 * time.Minute
+// timeout limits the whole demo. It is ten times the duration on two cores with an empty build cache. The duration doesn't
+// include the control plane, which tools/controlplane.sh compiles before.
+const timeout = 10 * time.Minute
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, &terminal{Writer: os.Stdout, colour: coloured(os.Stdout)}, kept())
+	err := run(ctx, &terminal{Writer: os.Stdout, colour: useColours(os.Stdout)}, keepRunning())
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -42,16 +42,16 @@ func main() {
 func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(limit, func() { cancel(fmt.Errorf("stopped after %s", limit)) })
+	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("stopped after %s", timeout)) })
 	defer timer.Stop()
 
 	out.line("%s", out.bold("awsauth-guard: a real API server, a real webhook, and eight edits of aws-auth"))
-	out.line("%s\n", out.dim("It takes about ten seconds, and a minute more when the webhook has not been compiled yet."))
+	out.line("%s\n", out.dim("It takes about ten seconds, plus a minute if the webhook must be compiled first."))
 	d := &demo{out: out}
 	started := out.stopwatch()
 	cluster, err := controlplane.Start(ctx)
 	if err != nil {
-		return interrupted(ctx, err)
+		return causeOf(ctx, err)
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
 	d.cluster = cluster
@@ -62,55 +62,55 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	d.configMaps = core.ConfigMaps(metav1.NamespaceSystem)
 	started("etcd and kube-apiserver run on %s", cluster.Admin.Host)
 	if d.webhook, err = cluster.StartWebhook(ctx, guardConfig); err != nil {
-		return interrupted(ctx, err)
+		return causeOf(ctx, err)
 	}
 	started("the webhook is built and ready")
 	if err := cluster.Register(ctx, d.webhook); err != nil {
-		return interrupted(ctx, err)
+		return causeOf(ctx, err)
 	}
-	started("the API server asks it about every write of kube-system/aws-auth")
+	started("the API server calls the webhook for every write of kube-system/aws-auth")
 
-	out.line("\nThe webhook's configuration names a principal that must never lose its access:\n")
+	out.line("\nThe webhook's configuration protects a principal from losing access:\n")
 	out.indented(4, guardConfig)
 	for i, s := range steps() {
-		if err := d.do(ctx, i+1, s); err != nil {
-			return interrupted(ctx, err)
+		if err := d.runStep(ctx, i+1, s); err != nil {
+			return causeOf(ctx, err)
 		}
 	}
-	if err := d.metrics(ctx); err != nil {
-		return interrupted(ctx, err)
+	if err := d.printMetrics(ctx); err != nil {
+		return causeOf(ctx, err)
 	}
 	summary := d.summary()
 	if keep {
 		timer.Stop()
-		d.hint()
+		d.printHint()
 		<-ctx.Done()
 		out.line("\nstopping")
 	}
 	return summary
 }
 
-// interrupted names Ctrl-C or the limit instead of what they broke.
-func interrupted(ctx context.Context, err error) error {
+// causeOf returns the cause of the cancellation, such as Ctrl-C or the timeout, if ctx is cancelled, or else err.
+func causeOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-// demo is a demo under way.
+// demo is the state of a running demo.
 type demo struct {
-	out               *terminal
-	cluster           *controlplane.ControlPlane
-	webhook           *controlplane.Webhook
-	configMaps        typedcorev1.ConfigMapInterface
-	manifest          string // the aws-auth.yaml that was admitted last
-	admitted, refused int
-	unexpected        []string
+	out              *terminal
+	cluster          *controlplane.ControlPlane
+	webhook          *controlplane.Webhook
+	configMaps       typedcorev1.ConfigMapInterface
+	manifest         string // the aws-auth.yaml that was admitted last
+	admitted, denied int
+	unexpected       []string
 }
 
-// do makes the step's request and compares the answer with the expected one.
-func (d *demo) do(ctx context.Context, number int, s step) error {
+// runStep makes the request of a step and compares the response with the expected one.
+func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	d.out.line("\n%s\n", d.out.bold(fmt.Sprintf("%d  %s", number, s.title)))
 	manifest := d.manifest
 	if s.edit != nil {
@@ -143,7 +143,7 @@ func (d *demo) do(ctx context.Context, number int, s step) error {
 		d.manifest = manifest
 		d.out.line("   %s", d.out.green(d.out.bold("✔ ADMITTED")))
 	} else {
-		d.refused++
+		d.denied++
 		d.out.line("   %s", d.out.red(d.out.bold("✘ REFUSED")))
 	}
 	for _, problem := range s.problems(ok, answer, before != after) {
@@ -153,7 +153,7 @@ func (d *demo) do(ctx context.Context, number int, s step) error {
 	return nil
 }
 
-// kubectl returns what kubectl printed, and whether it had its way.
+// kubectl runs kubectl. It returns the output, and whether the exit status was 0.
 func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok bool, err error) {
 	cmd := exec.CommandContext(ctx, d.cluster.Kubectl(), args...) //nolint:gosec // arguments of our own
 	cmd.Dir = filepath.Dir(d.cluster.Kubeconfig)
@@ -165,7 +165,7 @@ func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok b
 	return string(b), err == nil, err
 }
 
-// stored identifies the version that the API server holds; it is empty when there is none.
+// stored returns the resource version of the stored aws-auth; empty if it does not exist.
 func (d *demo) stored(ctx context.Context) (string, error) {
 	cm, err := d.configMaps.Get(ctx, "aws-auth", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -177,43 +177,43 @@ func (d *demo) stored(ctx context.Context) (string, error) {
 	return cm.ResourceVersion, nil
 }
 
-// counted finds the counters that have counted something.
-var counted = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))[{ ].*[1-9]`)
+// nonZeroCounter matches the counters of reviews that are not 0.
+var nonZeroCounter = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))[{ ].*[1-9]`)
 
-// metrics prints what the webhook has counted.
-func (d *demo) metrics(ctx context.Context) error {
+// printMetrics prints the counters of the webhook.
+func (d *demo) printMetrics(ctx context.Context) error {
 	body, err := d.webhook.Get(ctx, d.webhook.Metrics)
 	if err != nil {
 		return err
 	}
-	d.out.line("\n%s\n", d.out.bold("What the webhook has counted ("+d.webhook.Metrics+")"))
+	d.out.line("\n%s\n", d.out.bold("The counters of the webhook ("+d.webhook.Metrics+")"))
 	for line := range strings.Lines(body) {
-		if counted.MatchString(line) {
+		if nonZeroCounter.MatchString(line) {
 			d.out.indented(3, line)
 		}
 	}
-	d.out.line("   %s", d.out.dim(`dry_run="true" is how the demo found out that the API server asks the webhook`))
+	d.out.line("   %s", d.out.dim(`dry_run="true" counts the requests by which the demo checked that the API server calls the webhook`))
 	return nil
 }
 
-// summary says how the demo went; its error is that it went otherwise than expected.
+// summary prints the numbers of admitted and refused requests. It returns an error if a response was not the expected one.
 func (d *demo) summary() error {
 	if len(d.unexpected) > 0 {
 		return fmt.Errorf("not expected:\n  %s\nthe webhook's log ends\n%s", strings.Join(d.unexpected, "\n  "), d.webhook.LogEnd())
 	}
-	d.out.line("\n%s", d.out.green(fmt.Sprintf("✔ %d requests admitted, %d refused, all as expected", d.admitted, d.refused)))
+	d.out.line("\n%s", d.out.green(fmt.Sprintf("✔ %d requests admitted, %d refused, all as expected", d.admitted, d.denied)))
 	return nil
 }
 
-// hint says how to go on by hand.
-func (d *demo) hint() {
-	d.out.line("\n%s\n", d.out.bold("All of it is left running; Ctrl-C stops and removes it."))
+// printHint prints the commands to continue by hand.
+func (d *demo) printHint() {
+	d.out.line("\n%s\n", d.out.bold("The demo keeps running; Ctrl-C stops and removes it."))
 	d.out.line("   export KUBECONFIG=%s", d.cluster.Kubeconfig)
 	d.out.line("   %s edit configmap aws-auth -n kube-system", d.cluster.Kubectl())
 }
 
-// kept reports whether KEEP asks for it; KEEP=0 and KEEP=false do not.
-func kept() bool {
+// keepRunning reports whether the environment variable KEEP is set to another value than 0 and false.
+func keepRunning() bool {
 	switch os.Getenv("KEEP") {
 	case "", "0", "false":
 		return false

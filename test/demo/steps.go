@@ -39,12 +39,12 @@ const users = `  mapUsers: |
         - system:masters
 `
 
-// step is one request and what is expected of its answer.
+// step is one request and the expected response.
 type step struct {
 	title   string
-	edit    func(manifest string) string // makes the new aws-auth.yaml; nil leaves it
+	edit    func(manifest string) string // returns the new aws-auth.yaml; nil keeps the old one
 	kubectl []string
-	refused []string // the rules that refuse it; none means that it is admitted
+	denied  []string // the rules that deny the request; empty if it is admitted
 }
 
 func steps() []step {
@@ -69,7 +69,7 @@ func steps() []step {
 		title:   "A tab in the YAML: the authenticator would lose every role, the nodes included",
 		edit:    replace("      username: ci\n", "    \tusername: ci\n"),
 		kubectl: apply,
-		refused: []string{"yaml-syntax", "protected-principal", "node-role-removed"},
+		denied:  []string{"yaml-syntax", "protected-principal", "node-role-removed"},
 	}, {
 		title: "An SSO role with its path, as the IAM console shows it: it would never match",
 		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Developer_0123456789abcdef
@@ -78,7 +78,7 @@ func steps() []step {
         - developers
 `),
 		kubectl: apply,
-		refused: []string{"role-path"},
+		denied:  []string{"role-path"},
 	}, {
 		title: "A second entry for the admin's role: the later one wins, so the admin would only view",
 		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/admin
@@ -87,21 +87,21 @@ func steps() []step {
         - viewers
 `),
 		kubectl: apply,
-		refused: []string{"conflicting-principal", "protected-principal"},
+		denied:  []string{"conflicting-principal", "protected-principal"},
 	}, {
 		title:   "The node role removed: every node would become NotReady",
 		edit:    replace(nodes, ""),
 		kubectl: apply,
-		refused: []string{"node-role-removed"},
+		denied:  []string{"node-role-removed"},
 	}, {
 		title:   "The whole map deleted",
 		kubectl: []string{"delete", "configmap", "aws-auth", "-n", "kube-system"},
-		refused: []string{"deleted"},
+		denied:  []string{"deleted"},
 	}, {
 		title:   "Alice, who is an admin through aws-auth, about to lock herself out",
 		edit:    replace("username: alice\n      groups:\n        - system:masters", "username: alice\n      groups:\n        - developers"),
 		kubectl: append(asAlice, apply...),
-		refused: []string{"self-lockout"},
+		denied:  []string{"self-lockout"},
 	}}
 }
 
@@ -111,18 +111,18 @@ func replace(old, replacement string) func(string) string {
 
 func beforeUsers(entry string) func(string) string { return replace(users, entry+users) }
 
-// problems says in what the answer differs from the expected one.
+// problems returns the differences of the response from the expected one.
 func (s step) problems(ok bool, answer string, changed bool) []string {
 	var problems []string
-	if ok != (len(s.refused) == 0) {
+	if ok != (len(s.denied) == 0) {
 		problems = append(problems, map[bool]string{true: "it is admitted", false: "it is refused"}[ok])
 	}
 	if ok != changed {
 		problems = append(problems, fmt.Sprintf("admitted: %t, stored object changed: %t", ok, changed))
 	}
-	for _, rule := range s.refused {
+	for _, rule := range s.denied {
 		if !strings.Contains(answer, "["+rule+"]") {
-			problems = append(problems, "the answer does not name the rule "+rule)
+			problems = append(problems, "the response does not name the rule "+rule)
 		}
 	}
 	return problems

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// terminal prints for a person.
+// terminal prints text with colours, if they are enabled.
 type terminal struct {
 	io.Writer
 	colour bool
 }
 
-// coloured follows no-color.org, and keeps control sequences out of files and pipes.
-func coloured(f *os.File) bool {
+// useColours reports whether to colour the output: f is a terminal, and NO_COLOR is not set (https://no-color.org).
+func useColours(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
@@ -32,7 +32,7 @@ func (t *terminal) dim(text string) string   { return t.style("2", text) }
 func (t *terminal) red(text string) string   { return t.style("31", text) }
 func (t *terminal) green(text string) string { return t.style("32", text) }
 
-// line prints one line. A terminal that cannot be written to leaves nobody to tell.
+// line prints one line. It ignores write errors, because it has no other output to report them.
 func (t *terminal) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
 
 // indented prints text with spaces before each line.
@@ -42,9 +42,9 @@ func (t *terminal) indented(spaces int, text string) {
 	}
 }
 
-// stopwatch returns a function that prints what is done and how long it took.
+// stopwatch returns a function that prints a completed action and its duration since the last call.
 func (t *terminal) stopwatch() func(format string, args ...any) {
-	last := time.Now() //nolint:forbidigo // it is printed and decides nothing
+	last := time.Now() //nolint:forbidigo // measures a duration to print
 	return func(format string, args ...any) {
 		took := time.Since(last)
 		last = last.Add(took)
@@ -52,7 +52,7 @@ func (t *terminal) stopwatch() func(format string, args ...any) {
 	}
 }
 
-// diff prints the lines that were removed and added. They stand together: an edit here is one change.
+// diff prints the removed and the added lines. It assumes that they are adjacent.
 func (t *terminal) diff(before, after string) {
 	a, b := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
@@ -70,7 +70,7 @@ func (t *terminal) diff(before, after string) {
 	t.line("")
 }
 
-// visible makes a tab one that can be told from spaces.
+// visible returns a line with an arrow for each tab.
 func visible(line string) string {
 	return strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "→   ")
 }

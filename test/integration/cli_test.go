@@ -117,9 +117,9 @@ func TestPluginErrors(t *testing.T) {
 		p    plugin
 		want string
 	}{
-		"none":         {p, `there is none; EKS has none in authentication mode API, and before the first node group of a cluster (configmaps "aws-auth" not found)`},
-		"forbidden":    {p.with(t, ""), `you need the verb get on configmaps with the name aws-auth in the namespace kube-system (configmaps "aws-auth" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in the namespace "kube-system")`},
-		"unauthorized": {p.with(t, "unknown"), "the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (Unauthorized)"},
+		"none":         {p, `it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (configmaps "aws-auth" not found)`},
+		"forbidden":    {p.with(t, ""), `you need the verb get on the configmap aws-auth in the namespace kube-system (configmaps "aws-auth" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in the namespace "kube-system")`},
+		"unauthorized": {p.with(t, "unknown"), "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := test.p.run(t.Context(), t, "", "awsauth", "lint")

@@ -163,7 +163,7 @@ func TestKubectl(t *testing.T) {
 	}{
 		{[]string{"apply", "-f", "-"}, bad, []string{
 			`The ConfigMap "aws-auth" is invalid`,
-			"data.mapRoles[2].rolearn: line 10: ", "[role-path]", "write arn:aws:iam::111122223333:role/CI",
+			"data.mapRoles[2].rolearn: line 10 of mapRoles: ", "[role-path]", "write arn:aws:iam::111122223333:role/CI",
 		}},
 		{[]string{"apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"}, bad, []string{"[role-path]"}},
 		{[]string{"replace", "-f", "-"}, bad, []string{"[role-path]"}},

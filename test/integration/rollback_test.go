@@ -64,9 +64,9 @@ func registerService(t *testing.T) {
 	})
 }
 
-// TestRollback: a version comes back through the API server and the webhook like any edit. What the guard's
-// own configuration denies is not sent, what the webhook denies is said on, and both can be forced.
-func TestRollback(t *testing.T) {
+// TestRollbackGoesThroughWebhook: rollback sends a version as an ordinary edit. It doesn't send an edit that the guard's
+// own configuration denies, it prints a denial of the webhook, and --force overrides both.
+func TestRollbackGoesThroughWebhook(t *testing.T) {
 	p := newPlugin(t)
 	without := data{"mapRoles": node, "mapUsers": alice} // the protected principal
 	keepVersions(t, without, base(), base().with("mapRoles", admin+node+ci))
@@ -93,21 +93,23 @@ func TestRollback(t *testing.T) {
 	for _, test := range []struct {
 		args           string
 		status         int
-		stdout, stderr string // what they end with
+		stdout, stderr string // the wanted ends of the outputs
 		after          data
 		reason         string
 	}{
 		{"history", 0, history, "", base().with("mapRoles", admin+node+ci), ""},
 		{"rollback --dry-run", 0, gone + "configmap/aws-auth rolled back to version 2 (server dry run)\n", "written with kubectl-edit, verdict allow\n", base().with("mapRoles", admin+node+ci), ""},
 		{"rollback --yes", 0, gone + "configmap/aws-auth rolled back to version 2\n", "written with kubectl-edit, verdict allow\n", base(), ""},
-		{"rollback --to 1 --yes", 1, hinted, "overrule the rules by --force REASON\n", base(), ""},
+		{"rollback --to 1 --yes", 1, hinted, "override the rules with --force REASON\n", base(), ""},
 		{
 			"rollback --to 1 --yes --guard-namespace guard --config " + lenient, 1, losesAdmin,
-			"[protected-principal]; keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n", base(), "",
+			"[protected-principal]; keep an entry for arn:aws:iam::111122223333:role/Admin with the groups [system:masters]\n" +
+				"note: to write it without the webhook: kubectl awsauth history show 1 | kubectl replace -f - --as=rescue" +
+				" --as-group=system:masters --as-group=awsauth-guard:bypass (the group is the chart's value bypass.group)\n", base(), "",
 		},
 		{
 			"rollback --to 1 --yes --force incident-4711", 0, hinted + "configmap/aws-auth rolled back to version 1\n",
-			"note: the annotation stays; take it away: kubectl annotate configmap aws-auth -n kube-system awsauth-guard.io/break-glass-\n", without, "incident-4711",
+			"note: the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system awsauth-guard.io/break-glass-\n", without, "incident-4711",
 		},
 	} {
 		status, stdout, stderr := p.run(t.Context(), t, "", append([]string{"awsauth"}, strings.Fields(test.args)...)...)
@@ -124,8 +126,9 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// TestRollbackDeleted: what was deleted is created, also where EKS or somebody else has not made it anew.
-func TestRollbackDeleted(t *testing.T) {
+// TestRollbackCreatesDeletedObject: rollback creates aws-auth if it was deleted, and kubectl can apply the output of
+// history show.
+func TestRollbackCreatesDeletedObject(t *testing.T) {
 	p := newPlugin(t)
 	keepVersions(t, base())
 	remove(t)
@@ -136,7 +139,6 @@ func TestRollbackDeleted(t *testing.T) {
 	if diff := cmp.Diff(map[string]string(base()), stored(t).Data); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// What is printed can be applied.
 	remove(t)
 	_, manifest, _ := p.run(t.Context(), t, "", "awsauth", "history", "show", "1")
 	if status, _, stderr = p.run(t.Context(), t, manifest, "apply", "--server-side", "-f", "-"); status != 0 {
@@ -147,12 +149,12 @@ func TestRollbackDeleted(t *testing.T) {
 	}
 }
 
-// TestHistoryForbidden: who may not look everywhere is told to say where to look.
-func TestHistoryForbidden(t *testing.T) {
+// TestHistoryForbiddenNamesVerb: without permission, history and rollback name the missing verb.
+func TestHistoryForbiddenNamesVerb(t *testing.T) {
 	p := newPlugin(t).with(t, "")
 	for args, want := range map[string]string{
-		"history":                          "you may not list validatingwebhookconfigurations; name the namespace by --guard-namespace (validatingwebhookconfigurations.admissionregistration.k8s.io is forbidden: ",
-		"rollback --guard-namespace guard": "looking for the history in the namespace guard of the context awsauth-guard: you need the verb list on configmaps there (configmaps is forbidden: ",
+		"history":                          "you need the verb list on validatingwebhookconfigurations; or set --guard-namespace (validatingwebhookconfigurations.admissionregistration.k8s.io is forbidden: ",
+		"rollback --guard-namespace guard": "finding the history in the namespace guard of the context awsauth-guard: you need the verb list on configmaps in this namespace (configmaps is forbidden: ",
 	} {
 		status, stdout, stderr := p.run(t.Context(), t, "", append([]string{"awsauth"}, strings.Fields(args)...)...)
 		if status != 2 || stdout != "" || !strings.Contains(stderr, want) {

@@ -90,7 +90,7 @@ func TestEveryVerb(t *testing.T) {
 
 				err := verb.do(t.Context(), c, bad, dryRun)
 				wantRefused(t, err, "role-path")
-				want := []string{`data.mapRoles[2].rolearn: line 10: "arn:aws:iam::111122223333:role/team/CI" has a path`}
+				want := []string{`data.mapRoles[2].rolearn: line 10 of mapRoles: "arn:aws:iam::111122223333:role/team/CI" has a path`}
 				got := causes(err)
 				if len(got) != 1 || !strings.HasPrefix(got[0], want[0]) || !strings.Contains(got[0], "write arn:aws:iam::111122223333:role/CI") {
 					t.Errorf("causes: %q, want one that begins %q and says what to write", got, want)

@@ -1,5 +1,5 @@
-// Package oracle holds the guard and the released aws-iam-authenticator side by side. What a change
-// does to people and nodes is worked out from the authenticator's answers alone.
+// Package oracle compares the guard with the released aws-iam-authenticator. It derives the effect of a change on people
+// and nodes only from the authenticator's answers.
 package oracle
 
 import (
@@ -13,7 +13,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// callerARN is what STS GetCallerIdentity answers with: sessions for roles, never a role itself (IAM
+// callerARN matches the ARNs that STS GetCallerIdentity returns: sessions of roles, never a role itself (IAM
 // API reference, CreateRole and CreateUser; STS API reference, AssumeRole, GetFederationToken).
 var callerARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov|aws-iso|aws-iso-b|aws-iso-e|aws-iso-f|aws-eusc):(` +
 	`iam::[0-9]{12}:root|` +
@@ -21,7 +21,7 @@ var callerARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov|aws-iso|aws-iso-
 	`sts::[0-9]{12}:assumed-role/[A-Za-z0-9_+=,.@-]{1,64}/[A-Za-z0-9_+=,.@-]{2,64}|` +
 	`sts::[0-9]{12}:federated-user/[A-Za-z0-9_+=,.@-]{1,32})$`)
 
-// Sessions of people, of instances and of pods on Fargate.
+// The session names of a person, an instance and a pod on Fargate.
 const (
 	person   = "alice@example.com"
 	instance = "i-0123456789abcdef0"
@@ -36,11 +36,11 @@ type element struct {
 	arn     string
 }
 
-// path is the element's place as the guard's findings name it.
+// path returns the position of the element as findings name it.
 func (e element) path() string { return fmt.Sprintf("data.%s[%d]", e.section, e.index) }
 
-// elementsOf reads a section as far as it is a list. It decodes to raw JSON, where the authenticator
-// decodes to mappings.
+// elementsOf returns the elements of a section; nil if it is no list. It decodes them to raw JSON, whereas the
+// authenticator decodes them to mappings.
 func elementsOf(section, text string) []element {
 	data, err := utilyaml.ToJSON([]byte(text))
 	var raw []json.RawMessage
@@ -54,25 +54,26 @@ func elementsOf(section, text string) []element {
 	return list
 }
 
-// arnIn reads the ARN as the authenticator does: its key in any case, texts only.
+// arnIn returns the ARN that the authenticator reads from an element: it matches the key in any case, and ignores values
+// that are no strings.
 func arnIn(section string, raw json.RawMessage) string {
 	var fields struct {
 		RoleARN string `json:"rolearn"`
 		UserARN string `json:"userarn"`
 	}
-	_ = json.Unmarshal(raw, &fields) // values of a wrong type are passed over
+	_ = json.Unmarshal(raw, &fields) // json ignores values of a wrong type
 	if section == "mapUsers" {
 		return fields.UserARN
 	}
 	return fields.RoleARN
 }
 
-// version is one version of an object and whom it names.
+// version is one version of an object and the ARNs in it.
 type version struct {
 	data     map[string]string
 	elements []element // of mapRoles and mapUsers
 	accounts []element
-	arns     []string // of the elements, and all that stand in the text, also where nothing reads them
+	arns     []string // of the elements, and any others in the text, such as in comments
 }
 
 func newVersion(data map[string]string) *version {
@@ -97,10 +98,10 @@ func newVersion(data map[string]string) *version {
 	return v
 }
 
-// forms remembers the callers of an ARN: most ARNs are met again and again.
+// forms caches the callers for an ARN, because most ARNs occur often.
 type forms map[string][]string
 
-// of returns the ARNs with which anybody for whom one of the texts was meant can call, sorted.
+// of returns the ARNs of the callers for which one of the texts may have been meant, sorted.
 func (f forms) of(arns ...[]string) []string {
 	if len(f) > 1<<15 {
 		clear(f)
@@ -119,8 +120,8 @@ func (f forms) of(arns ...[]string) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// callersOf returns the callers for whom an ARN may have been meant: as it stands, as ASCII, in lower
-// case, without what surrounds it, without a path; for roles sessions of a person, an instance and Fargate.
+// callersOf returns the callers for which an ARN may have been meant: unchanged, as ASCII, in lower case, without
+// surrounding characters, and without a path. For a role it returns sessions of a person, an instance and a pod on Fargate.
 func callersOf(arn string) []string {
 	set := make(map[string]bool)
 	add := func(form string) {
@@ -156,7 +157,7 @@ func callersOf(arn string) []string {
 
 var asciiLetters = strings.NewReplacer("\u212a", "K", "\u017f", "s", "\u0130", "I", "\u0131", "i")
 
-// plainASCII replaces the letters outside of ASCII that some way of comparing texts takes for one of ASCII.
+// plainASCII replaces letters outside of ASCII that some case-insensitive comparison treats as an ASCII letter.
 func plainASCII(s string) string { return asciiLetters.Replace(s) }
 
 var (

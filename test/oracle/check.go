@@ -16,37 +16,37 @@ import (
 
 // Failure is a disagreement between the guard and the authenticator.
 type Failure struct {
-	// Check is the promise that is broken, Class what tells failures of one check apart.
+	// Check is the broken promise. Class distinguishes failures of one check.
 	Check, Class string
 	Detail       string
 }
 
 func (f Failure) kind() string { return f.Check + ": " + f.Class }
 
-// The checks.
+// The checks, and the promise that each of them tests.
 const (
-	checkResolve  = "resolve"  // Resolve is the authenticator's answer
-	checkNever    = "never"    // an entry that is said never to match is never returned
-	checkClean    = "clean"    // a document without findings loses nothing
-	checkStyle    = "style"    // what the generator writes means what it says
-	checkFault    = "fault"    // a faultless document is not refused
-	checkLockout  = "lockout"  // a change that locks somebody out is refused
-	checkWolf     = "wolf"     // a change that takes nothing away and has no new fault is not refused
-	checkFresh    = "fresh"    // a change with new faults is refused
-	checkClaim    = "claim"    // a change draws the finding that it must
-	checkSequence = "sequence" // a request of a sequence that locks a principal out is refused
-	checkBytes    = "bytes"    // a text that the guard does not see as it is stored is refused where that matters
-	checkManifest = "manifest" // a manifest is read as the API server reads it
+	checkResolve   = "resolve"    // Resolve gives the authenticator's answer
+	checkNever     = "never"      // the authenticator never returns an entry if a finding says that it never matches
+	checkClean     = "clean"      // the authenticator loads a document without findings completely
+	checkStyle     = "style"      // the authenticator reads the generator's text as its model
+	checkFault     = "fault"      // a document without faults is not denied
+	checkLockout   = "lockout"    // a change that locks a principal out is denied
+	checkHarmless  = "harmless"   // a change that takes no access away and has no new fault is not denied
+	checkNewFaults = "new faults" // a change with new faults is denied
+	checkRequired  = "required"   // a change has the required finding
+	checkSequence  = "sequence"   // a request of a sequence that locks a principal out is denied
+	checkBytes     = "bytes"      // a text whose bytes change its mappings between storage and review is denied
+	checkManifest  = "manifest"   // the guard reads a manifest as the API server does
 )
 
-// Checker compares one change after the other. It serves one goroutine at a time.
+// Checker checks one change after the other. It serves one goroutine at a time.
 type Checker struct {
 	a        *authenticator.Authenticator
 	forms    forms
 	Stats    Stats
 	failures []Failure
 	cause    string // see causeOf
-	grants   bool   // the change that is checked grants a group whose members are not checked
+	grants   bool   // the current change grants a group whose members bypass the guard
 }
 
 // NewChecker starts an authenticator.
@@ -70,14 +70,14 @@ func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 			failures = k.failures
 		}
 	}()
-	for _, done := range c.Done {
+	for _, done := range c.Origin {
 		k.Stats.add(done)
 	}
 	object, now := k.object(c), newVersion(c.New)
-	if !valid(c.New) || !valid(c.Old) {
+	if !validUTF8(c.New) || !validUTF8(c.Old) {
 		k.Stats.add("changes with bytes that are not UTF-8")
 	}
-	if c.Old != nil || slices.Contains(c.Done, "edit create") {
+	if c.Old != nil || slices.Contains(c.Origin, "edit create") {
 		k.checkChange(c, now, object)
 	} else {
 		k.a.Load(c.New)
@@ -93,12 +93,12 @@ func (k *Checker) fail(check, class, format string, args ...any) {
 	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
 }
 
-// special are parts of what has been done to a change that tell disagreements of one kind apart.
+// special matches parts of a change's origin that distinguish disagreements of one kind.
 var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
 
-// causeOf is a word on what is special about a change, for the class of its disagreements.
+// causeOf returns a suffix for the class of a change's disagreements that names its special origin; empty if there is none.
 func causeOf(c *generate.Change) string {
-	for _, done := range c.Done {
+	for _, done := range c.Origin {
 		what, name, _ := strings.Cut(done, " ")
 		if found := special.FindString(name); found != "" && what != "form" {
 			return ", with " + strings.Trim(found, "-")
@@ -113,14 +113,14 @@ func causeOf(c *generate.Change) string {
 	return ""
 }
 
-// object is the new version as the guard is shown it.
+// object returns the new version as the guard reads it.
 func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	if c.New == nil {
 		return nil
 	}
-	live := &awsauth.Object{Data: shown(c.New)}
+	live := &awsauth.Object{Data: replaceInvalidUTF8(c.New)}
 	text, ok := c.ManifestText()
-	if !ok || !valid(c.New) {
+	if !ok || !validUTF8(c.New) {
 		return live
 	}
 	k.Stats.add("shown " + c.Manifest)
@@ -136,10 +136,10 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	return manifests[0].Object
 }
 
-// checkDocument compares what is said of one version, which is loaded.
+// checkDocument checks the evaluation of the new version, which the authenticator has loaded.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
 	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
-	if !valid(c.New) { // live commands and monitoring read the object as it is stored
+	if !validUTF8(c.New) { // the commands on live objects and the monitor read the object as it is stored
 		k.checkResolve(now, (&awsauth.Object{Data: c.New}).Load())
 		k.checkBytes(now, object, verdict)
 		return
@@ -152,11 +152,11 @@ func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsaut
 	}
 	k.Stats.add("document faultless")
 	if verdict.Action == validate.Refuse {
-		k.fail(checkFault, strings.Join(verdict.Denied(), ","), "a faultless document is refused: %s", findings(verdict))
+		k.fail(checkFault, strings.Join(verdict.Denied(), ","), "a document without faults is denied: %s", findings(verdict))
 	}
 }
 
-// checkResolve asks both for every ARN in the text, in other cases and as a session, and for absent ones.
+// checkResolve resolves every ARN in the text with both programs, also in other cases and as sessions, and absent ARNs.
 func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:role/absent", "arn:aws:iam::111122223333:user/absent", "")
 	for _, arn := range v.arns {
@@ -166,9 +166,9 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 		got, want := m.Resolve(caller), k.a.Possible(caller)
 		k.Stats.add("callers asked")
 		switch {
-		case got.Unknown != "": // the guard does not decode the text, and says so; too-expensive refuses it
+		case got.Unknown != "": // the guard does not decode the text; the rule too-expensive denies it
 			k.Stats.add("callers unknown")
-			if !costly(v.data) {
+			if !mayPassLimit(v.data) {
 				k.fail(checkResolve, "unknown", "%q: %s", caller, got.Unknown)
 				return
 			}
@@ -195,7 +195,7 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	}
 }
 
-// answersOf are the answers that the guard holds possible, each once.
+// answersOf returns the possible answers according to the guard, without duplicates.
 func answersOf(r awsauth.Resolution) []authenticator.Answer {
 	if len(r.Matches) == 0 {
 		return []authenticator.Answer{{Canonical: r.CanonicalARN, Mapped: true, Username: r.Username, Groups: r.Groups}}
@@ -214,7 +214,7 @@ func sameAccess(a, b authenticator.Answer) bool {
 	return a.Username == b.Username && subset(a.Groups, b.Groups) && subset(b.Groups, a.Groups)
 }
 
-// checkModel compares the authenticator's answers with what the generator meant to write.
+// checkModel compares the authenticator's answers with the generator's model.
 func (k *Checker) checkModel(c *generate.Change) {
 	if c.Model == nil {
 		return
@@ -225,13 +225,13 @@ func (k *Checker) checkModel(c *generate.Change) {
 				continue
 			}
 			if got := k.a.Resolve(caller); !got.Mapped || got.Username != e.Username || !slices.Equal(got.Groups, e.Groups) {
-				k.fail(checkStyle, fmt.Sprint(c.Done), "%q is %+v, and should be %+v", caller, got, e)
+				k.fail(checkStyle, fmt.Sprint(c.Origin), "%q is %+v, and should be %+v", caller, got, e)
 			}
 		}
 	}
 }
 
-// canonical is the role behind a session.
+// canonical returns the ARN of the role of a session; another ARN unchanged.
 func canonical(caller string) string {
 	head, rest, ok := strings.Cut(caller, ":assumed-role/")
 	if !ok {

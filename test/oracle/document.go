@@ -11,13 +11,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// neverRules are the rules whose findings say that an element of mapRoles, mapUsers or mapAccounts
-// never lets anybody in. The value says of which findings it holds, by the value that they stand at;
-// empty for all.
-var neverRules = map[string]string{
+// neverMatchRules are the rules whose findings say that an element of mapRoles, mapUsers or mapAccounts never matches a
+// caller. The value is a pattern for the path of these findings; empty for all findings of the rule.
+var neverMatchRules = map[string]string{
 	"assumed-role-arn":    "",
 	"fargate-profile-arn": "",
-	"leftover-template":   `\.(rolearn|userarn)$|mapAccounts\[\d+\]$`, // in usernames and groups it has other effects
+	"leftover-template":   `\.(rolearn|userarn)$|mapAccounts\[\d+\]$`, // a template in a username or a group has other effects
 	"malformed-account":   "",
 	"malformed-arn":       "",
 	"missing-arn":         "",
@@ -26,32 +25,32 @@ var neverRules = map[string]string{
 	"sso-entry":           "",
 }
 
-// lostRules are the rules whose findings say that nothing is loaded from a section. What yaml-syntax
-// calls not certain is no such finding.
-var lostRules = []string{"yaml-syntax", "not-a-list"}
+// lostSectionRules are the rules whose findings say that the authenticator loads nothing from a section. A finding that
+// contains notCertain or notAll does not say so.
+var lostSectionRules = []string{"yaml-syntax", "not-a-list"}
 
 const (
 	notCertain = "is not certain"
-	notAll     = "only up to this element" // what stands before it is loaded
+	notAll     = "only up to this element" // the elements before it are loaded
 )
 
 var elementPath = regexp.MustCompile(`^data\.(map(?:Roles|Users|Accounts))\[\d+\]`)
 
-// checkFindings asks the authenticator whether what the findings of a document say is true, and
-// whether there is nothing to find where there are none.
+// checkFindings checks with the authenticator that the findings of a document are true, and that a document without
+// findings has no fault.
 func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 	for _, f := range verdict.Findings {
 		k.Stats.add("finding " + f.Rule)
-		if slices.Contains(lostRules, f.Rule) && !strings.Contains(f.Message, notCertain) && !strings.Contains(f.Message, notAll) {
-			k.checkLost(f)
+		if slices.Contains(lostSectionRules, f.Rule) && !strings.Contains(f.Message, notCertain) && !strings.Contains(f.Message, notAll) {
+			k.checkLostSection(f)
 		}
 	}
 	if len(verdict.Failed) > 0 {
 		k.fail(checkClean, "panic", "%+v\n%s", verdict.Failed[0].Panic, verdict.Failed[0].Stack)
 	}
 	clean := len(verdict.Findings) == 0
-	said := slices.ContainsFunc(verdict.Findings, func(f validate.Finding) bool { return f.Rule == "conflicting-principal" || saysNever(f) })
-	if !clean && !said {
+	claimsNever := slices.ContainsFunc(verdict.Findings, func(f validate.Finding) bool { return f.Rule == "conflicting-principal" || saysNeverMatches(f) })
+	if !clean && !claimsNever {
 		return
 	}
 	if clean {
@@ -71,34 +70,34 @@ func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 	}
 }
 
-func saysNever(f validate.Finding) bool {
-	at, ok := neverRules[f.Rule]
+// saysNeverMatches reports whether a finding says that an element never matches a caller.
+func saysNeverMatches(f validate.Finding) bool {
+	at, ok := neverMatchRules[f.Rule]
 	return ok && regexp.MustCompile(at).MatchString(f.Path)
 }
 
-// checkLost holds a finding on a section as a whole against what is loaded.
-func (k *Checker) checkLost(f validate.Finding) {
+// checkLostSection checks that the authenticator loads nothing from the section of a finding.
+func (k *Checker) checkLostSection(f validate.Finding) {
 	k.Stats.add("lost by " + f.Rule)
 	stored := k.a.Stored()
 	n := map[string]int{"data.mapRoles": len(stored.Roles), "data.mapUsers": len(stored.Users), "data.mapAccounts": len(stored.Accounts)}[f.Path]
-	if _, err := k.a.Read(); n > 0 || err == nil {
+	if _, err := k.a.ParseLoaded(); n > 0 || err == nil {
 		k.fail(checkNever, f.Rule, "%s: %s, but the authenticator loads %d elements, error %v", f.Path, f.Message, n, err)
 	}
 }
 
-// answering says which callers' answers come from which elements, by path.
-type answering struct {
-	by       map[string][]string // caller to the elements that may answer
-	of       map[string]int      // element to the callers that it may answer
-	accounts []bool              // whether an element of mapAccounts is anybody's account
+// answerIndex maps callers to the elements that may answer them. Elements are identified by their path.
+type answerIndex struct {
+	by       map[string][]string // caller to the elements that may answer it
+	of       map[string]int      // element to the number of callers that it may answer
+	accounts []bool              // for each element of mapAccounts, whether it is an account id
 }
 
-// elementAnswers finds out which element answers whom: each is given a username that names it, and
-// what has been loaded is replaced. It answers false where the elements, written down again, are not what
-// they were.
-func (k *Checker) elementAnswers(v *version) (*answering, bool) {
+// elementAnswers finds the elements that may answer each caller. It replaces the loaded object by one in which the
+// username of each element is its path. It returns false if the authenticator doesn't load the same elements from it.
+func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 	marked := make(map[string]string)
-	r := &answering{by: make(map[string][]string), of: make(map[string]int)}
+	r := &answerIndex{by: make(map[string][]string), of: make(map[string]int)}
 	for _, section := range []string{"mapRoles", "mapUsers"} {
 		var list []json.RawMessage
 		for _, e := range v.elements {
@@ -115,7 +114,7 @@ func (k *Checker) elementAnswers(v *version) (*answering, bool) {
 		}
 	}
 	before := k.a.Stored()
-	accounts, _ := k.a.Read() // what could not be read is checkClean's and checkLost's
+	accounts, _ := k.a.ParseLoaded() // checkClean and checkLostSection check the error
 	k.a.Load(marked)
 	if after := k.a.Stored(); len(after.Roles) != len(before.Roles) || len(after.Users) != len(before.Users) {
 		return nil, false
@@ -134,7 +133,7 @@ func (k *Checker) elementAnswers(v *version) (*answering, bool) {
 	return r, true
 }
 
-// marked is the element with its path as username.
+// marked returns the element with its path as the username.
 func (e element) marked() json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(e.raw, &fields) != nil || fields == nil {
@@ -153,8 +152,8 @@ func (e element) marked() json.RawMessage {
 	return raw
 }
 
-// checkNever: whom a finding calls lost is.
-func (k *Checker) checkNever(f validate.Finding, r *answering) {
+// checkNever checks a finding which says that an element never matches a caller, or not always.
+func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 	match := elementPath.FindStringSubmatch(f.Path)
 	if match == nil {
 		return
@@ -170,8 +169,8 @@ func (k *Checker) checkNever(f validate.Finding, r *answering) {
 		if r.of[path] > 0 && !random {
 			k.fail(checkNever, f.Rule, "%s: %s, but the authenticator always answers with it", f.Path, f.Message)
 		}
-	case !saysNever(f):
-	case match[1] == "mapAccounts": // see checkAccounts
+	case !saysNeverMatches(f):
+	case match[1] == "mapAccounts": // checkAccounts checks these
 	default:
 		k.Stats.add("never " + f.Rule)
 		if r.of[path] > 0 {
@@ -180,11 +179,11 @@ func (k *Checker) checkNever(f validate.Finding, r *answering) {
 	}
 }
 
-// checkAccounts: of the elements that the authenticator keeps, findings name those that are no accounts.
-func (k *Checker) checkAccounts(verdict validate.Verdict, r *answering) {
+// checkAccounts checks that findings name no more elements of mapAccounts than those that are no account ids.
+func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	named := make(map[string]bool)
 	for _, f := range verdict.Findings {
-		if strings.HasPrefix(f.Path, "data.mapAccounts[") && f.Rule != "not-a-mapping" && saysNever(f) {
+		if strings.HasPrefix(f.Path, "data.mapAccounts[") && f.Rule != "not-a-mapping" && saysNeverMatches(f) {
 			k.Stats.add("never " + f.Rule)
 			named[f.Path] = true
 		}
@@ -196,67 +195,67 @@ func (k *Checker) checkAccounts(verdict validate.Verdict, r *answering) {
 		}
 	}
 	if len(named) > useless {
-		k.fail(checkNever, "accounts", "%d elements of mapAccounts are said to match nobody, and %d do", len(named), useless)
+		k.fail(checkNever, "accounts", "findings say that %d elements of mapAccounts never match, but %d are no account ids", len(named), useless)
 	}
 }
 
-// checkClean: the authenticator reads everything in a document without findings.
+// checkClean checks that the authenticator reads a document without findings completely.
 func (k *Checker) checkClean(data map[string]string) {
 	k.Stats.add("document clean")
-	if _, err := k.a.Read(); err != nil {
-		k.fail(checkClean, "error", "there is no finding, and the authenticator says: %v", err)
+	if _, err := k.a.ParseLoaded(); err != nil {
+		k.fail(checkClean, "error", "there is no finding, but the authenticator reports: %v", err)
 	}
 	for key := range data {
 		if !slices.Contains(awsauth.Sections(), awsauth.Section(key)) {
-			k.fail(checkClean, "data key", "there is no finding, and nothing reads %q", key)
+			k.fail(checkClean, "data key", "there is no finding, but the authenticator does not read the key %q", key)
 		}
 	}
 }
 
-// written finds the ARNs of elements in a text: behind their key at the beginning of a line, without escapes.
-var written = regexp.MustCompile(`(?im)^\s*(?:-\s+)?["']?(?:role|user)arn["']?\s*:\s*["']?(arn:[^\s"'#,}\]\\]+)(?:[\s"'#,}\]]|$)`)
+// arnLine matches the ARN of an element in a text if its key begins the line and the ARN has no escapes.
+var arnLine = regexp.MustCompile(`(?im)^\s*(?:-\s+)?["']?(?:role|user)arn["']?\s*:\s*["']?(arn:[^\s"'#,}\]\\]+)(?:[\s"'#,}\]]|$)`)
 
-// checkCleanElements: in a document without findings every element lets somebody in, and nobody's
-// answer is random.
-func (k *Checker) checkCleanElements(v *version, r *answering) {
+// checkCleanElements checks that in a document without findings every element answers a caller, and no caller gets a
+// random answer.
+func (k *Checker) checkCleanElements(v *version, r *answerIndex) {
 	for _, e := range v.elements {
 		k.Stats.add("element clean")
 		if r.of[e.path()] == 0 {
-			k.fail(checkClean, "unused "+kindOf(e.arn), "there is no finding, and the authenticator never answers with %s: %s", e.path(), e.raw)
+			k.fail(checkClean, "unused "+kindOf(e.arn), "there is no finding, but the authenticator never answers with %s: %s", e.path(), e.raw)
 		}
 	}
 	for caller, by := range r.by {
 		if len(by) > 1 {
-			k.fail(checkClean, "random", "there is no finding, and %s gets one of %v", caller, by)
+			k.fail(checkClean, "random", "there is no finding, but %s gets a random one of %v", caller, by)
 		}
 	}
 	if slices.Contains(r.accounts, false) {
-		k.fail(checkClean, "account", "there is no finding, and in mapAccounts stands what is no account")
+		k.fail(checkClean, "account", "there is no finding, but an element of mapAccounts is no account id")
 	}
 	for section, text := range v.data {
-		if quotesOverLines(text) {
+		if hasMultilineQuotes(text) {
 			continue
 		}
-		for _, found := range written.FindAllStringSubmatch(text, -1) {
-			if !slices.ContainsFunc(v.elements, func(e element) bool { return begins(e.arn, found[1]) }) {
-				k.fail(checkClean, "unread", "there is no finding, and %s in %s is no element's", found[1], section)
+		for _, found := range arnLine.FindAllStringSubmatch(text, -1) {
+			if !slices.ContainsFunc(v.elements, func(e element) bool { return startsWithARN(e.arn, found[1]) }) {
+				k.fail(checkClean, "unread", "there is no finding, but no element has the ARN %s in %s", found[1], section)
 			}
 		}
 	}
 }
 
-// begins reports whether an ARN is the one that was found in a text, or goes on with what ends it in
-// some styles: in a block a name may hold a comma.
-func begins(arn, found string) bool {
+// startsWithARN reports whether an ARN is the one found in a text, or continues with a character that ends it in some
+// styles: in a block scalar, a name can contain a comma.
+func startsWithARN(arn, found string) bool {
 	if len(arn) < len(found) || !strings.EqualFold(arn[:len(found)], found) {
 		return false
 	}
 	return len(arn) == len(found) || strings.IndexByte("\"'#,}]\\", arn[len(found)]) >= 0
 }
 
-// quotesOverLines reports whether a text in quotes may go on in the next line, where what looks like a
-// key is none.
-func quotesOverLines(text string) bool {
+// hasMultilineQuotes reports whether a quoted text may continue on the next line, where a text that looks like a key is
+// none.
+func hasMultilineQuotes(text string) bool {
 	for line := range strings.Lines(text) {
 		if strings.Count(line, `"`)%2+strings.Count(line, "'")%2 > 0 {
 			return true
@@ -265,20 +264,20 @@ func quotesOverLines(text string) bool {
 	return false
 }
 
-// kindOf is what an ARN names: role, user, and so on.
+// kindOf returns the kind of principal that an ARN names, such as role or user.
 func kindOf(arn string) string {
 	parts := strings.SplitN(arn, ":", 6)
 	kind, _, _ := strings.Cut(parts[len(parts)-1], "/")
 	return kind
 }
 
-// Claims names, as [Stats] counts them, the findings that a run must have held against the authenticator.
-func Claims() []string {
+// CheckedFindings returns the names in [Stats] of the findings that every run must check with the authenticator.
+func CheckedFindings() []string {
 	names := []string{"never conflicting-principal"}
-	for _, rule := range slices.Sorted(maps.Keys(neverRules)) {
+	for _, rule := range slices.Sorted(maps.Keys(neverMatchRules)) {
 		names = append(names, "never "+rule)
 	}
-	for _, rule := range lostRules {
+	for _, rule := range lostSectionRules {
 		names = append(names, "lost by "+rule)
 	}
 	return names

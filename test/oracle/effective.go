@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// login is what the authenticator tells kube-apiserver about a caller, as its own code renders it.
+// login is the username and groups that the authenticator returns to kube-apiserver for a caller.
 type login struct {
 	ok       bool
 	username string
@@ -21,7 +21,7 @@ func render(a *authenticator.Authenticator, caller string, answer authenticator.
 
 func sessionOf(caller string) string { return authenticator.SessionOf(caller) }
 
-// loggedIn is the group that kube-apiserver gives every caller that logs in.
+// loggedIn is the group that kube-apiserver adds to every login.
 const loggedIn = "system:authenticated"
 
 // has reports whether the caller logs in and is in a group.
@@ -31,14 +31,14 @@ func (l login) has(group string) bool {
 
 func (l login) hasAny(groups []string) bool { return slices.ContainsFunc(groups, l.has) }
 
-// node reports whether the login is that of a node: a name and the group that node authorization asks for.
-func (l login) node() bool {
+// isNode reports whether a login has the username and the group that node authorization requires.
+func (l login) isNode() bool {
 	name, ok := strings.CutPrefix(l.username, "system:node:")
 	return ok && name != "" && !strings.Contains(name, "{{") && l.has("system:nodes")
 }
 
-// share says how many of a caller's possible logins are as asked: none, some, which the
-// authenticator picks at random, or all.
+// share is the share of a caller's possible logins that have a property: none, some or all. A caller has several possible
+// logins if the authenticator picks an entry at random.
 type share int
 
 const (
@@ -63,14 +63,14 @@ func shareOf(logins []login, holds func(login) bool) share {
 	return some
 }
 
-// access is what the authenticator answers to callers about one version of an object.
+// access holds the authenticator's answers to callers for one version of an object.
 type access struct {
 	callers []string
 	answers map[string][]authenticator.Answer
 	logins  map[string][]login
 }
 
-// accessOf asks for every caller. The object is loaded, or nil for none.
+// accessOf loads an object into the authenticator, or deletes it if data is nil, and resolves every caller.
 func accessOf(a *authenticator.Authenticator, data map[string]string, callers []string) *access {
 	if data == nil {
 		a.Delete()
@@ -87,8 +87,8 @@ func accessOf(a *authenticator.Authenticator, data map[string]string, callers []
 	return v
 }
 
-// adminShare is the share of the most certain of those callers who get an admin group. Instances
-// are no administrators: nobody can sit down at one and repair aws-auth.
+// adminShare returns the largest share of admin logins that any caller has. Instances and pods are left out, because no
+// person can use them to repair aws-auth.
 func (v *access) adminShare(groups []string) share {
 	most := none
 	for _, caller := range v.callers {
@@ -100,7 +100,7 @@ func (v *access) adminShare(groups []string) share {
 	return most
 }
 
-// mapped counts the callers who may log in.
+// mapped returns the number of callers who are mapped.
 func (v *access) mapped() int {
 	n := 0
 	for _, answers := range v.answers {
@@ -111,8 +111,8 @@ func (v *access) mapped() int {
 	return n
 }
 
-// covers reports whether every caller's answer in the other version is theirs here too, with at least
-// the same groups. What is random in either must be the same in both.
+// covers reports whether every caller who is mapped in the other version has the same username here, and at least the same
+// groups. Callers with a random answer must have the same possible answers in both versions.
 func (v *access) covers(other *access) bool {
 	for _, caller := range other.callers {
 		was, is := other.answers[caller], v.answers[caller]

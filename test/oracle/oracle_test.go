@@ -16,18 +16,18 @@ import (
 
 var (
 	count = flag.Int("cases", 2000, "changes to generate and check")
-	seed  = flag.Uint64("seed", 1, "of what is generated")
+	seed  = flag.Uint64("seed", 1, "seed of the generated changes")
 	kinds = flag.String("kinds", "", "write the kinds of disagreements to this file")
-	known = flag.String("known", "", "leave out the kinds of disagreements that this file lists")
-	first = flag.Bool("first", false, "stop at the first disagreement, and show nothing but its kind")
-	found = flag.Bool("as-found", false, "show the changes as they were generated, which is faster than to look for smaller ones")
-	only  = flag.Int("only", -1, "check the change of this index alone")
+	known = flag.String("known", "", "ignore the kinds of disagreements that this file lists")
+	first = flag.Bool("first", false, "stop at the first disagreement, and print only its kind")
+	found = flag.Bool("as-found", false, "print the changes as generated, which is faster than minimizing them")
+	only  = flag.Int("only", -1, "check only the change with this index")
 )
 
-// cases are those of the rules, of the verdict and of deletions.
+// cases are the patterns of the cases of the rules, the verdict and deletions.
 var cases = []string{"../../internal/validate/testdata/*/*.txtar", "../../internal/validate/testdata/*/*/*.txtar"}
 
-// TestOracle holds the guard and the released authenticator side by side.
+// TestOracle: the guard and the released authenticator agree on all cases and generated changes.
 func TestOracle(t *testing.T) {
 	source, err := oracle.NewSource(*seed, cases...)
 	if err != nil {
@@ -61,7 +61,7 @@ func TestOracle(t *testing.T) {
 	out := t.Output()
 	fmt.Fprintf(out, "%d changes and the rules' %d cases, seed %d, in %s\n\n%s\n", *count, source.Cases(), *seed, took.Round(time.Millisecond), report.Stats)
 	for _, e := range oracle.Exceptions() {
-		fmt.Fprintf(out, "agreed exception: %s: %s\n", e.File, e.Reason)
+		fmt.Fprintf(out, "exception: %s: %s\n", e.File, e.Reason)
 	}
 	fmt.Fprintf(out, "disagreements: %d kinds\n", len(report.Failures))
 	for _, f := range report.Failures {
@@ -69,7 +69,7 @@ func TestOracle(t *testing.T) {
 	}
 	for _, name := range required() {
 		if report.Stats[name] == 0 {
-			t.Errorf("nothing of the run was %q: what is said of it is not checked", name)
+			t.Errorf("the run had no %q, so that its check is empty", name)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func knownKinds(t *testing.T) map[string]bool {
 	return set
 }
 
-// checkOne shows one change and what is wrong with it.
+// checkOne prints the change with the index of -only, and checks it.
 func checkOne(t *testing.T, source *oracle.Source) {
 	t.Helper()
 	checker, err := oracle.NewChecker()
@@ -101,7 +101,7 @@ func checkOne(t *testing.T, source *oracle.Source) {
 	defer checker.Close()
 	change := source.Change(*only)
 	failures := checker.Check(change)
-	fmt.Fprintln(t.Output(), oracle.Found{Index: *only, Change: change})
+	fmt.Fprintln(t.Output(), oracle.FoundFailure{Index: *only, Change: change})
 	if sequence := source.Sequence(*only); sequence != nil {
 		failures = slices.Concat(failures, checker.CheckSequence(sequence))
 	}
@@ -110,8 +110,8 @@ func checkOne(t *testing.T, source *oracle.Source) {
 	}
 }
 
-// required is what every run must have met: each style and edit, each kind of lockout, supersets, each
-// rule whose findings are held against the authenticator.
+// required returns the names in the statistics that every run must contain: each style and edit, each kind of lockout,
+// supersets, and each rule whose findings are checked with the authenticator.
 func required() []string {
 	names := []string{
 		"callers answered", "callers answered at random", "document clean", "document faultless", "element clean",
@@ -130,13 +130,13 @@ func required() []string {
 	for _, kind := range oracle.Lockouts() {
 		names = append(names, "lockout "+kind)
 	}
-	for _, kind := range oracle.Claimed() {
-		names = append(names, "claim "+kind)
+	for _, kind := range oracle.RequiredFindings() {
+		names = append(names, "required "+kind)
 	}
 	for _, form := range generate.Forms()[1:] {
 		names = append(names, "form "+form)
 	}
-	names = append(names, oracle.Plans()...)
+	names = append(names, oracle.SequenceStats()...)
 	names = append(names, "changes harmless", "changes with bytes that are not UTF-8")
-	return append(names, oracle.Claims()...)
+	return append(names, oracle.CheckedFindings()...)
 }

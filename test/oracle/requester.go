@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// requester is the sender of a change as kube-apiserver describes it: with the username and groups of a login.
-// One that did not log in through aws-auth is a user with an access entry, or has a client certificate.
+// requester returns the sender of a change as kube-apiserver describes it, with the username and groups of a login. A
+// sender who did not log in through aws-auth has an access entry or a client certificate.
 func requester(arn, form string, l login) validate.Requester {
 	if !callerARN.MatchString(arn) {
 		return validate.Requester{Username: "kubernetes-admin", Groups: []string{"system:masters", loggedIn}}
@@ -26,8 +26,8 @@ func requester(arn, form string, l login) validate.Requester {
 	return r
 }
 
-// extra are the fields that the authenticator adds to a login (pkg/server/server.go, authenticateEndpoint), in one
-// of the forms in which a request may hold them.
+// extra returns the fields that the authenticator adds to a login (pkg/server/server.go, authenticateEndpoint), in one of
+// the forms that a request can have.
 func extra(arn, form string) map[string][]string {
 	fields := map[string][]string{
 		"arn": {arn}, "canonicalArn": {canonical(arn)}, "sessionName": {sessionOf(arn)}, "accessKeyId": {authenticator.AccessKey},
@@ -66,7 +66,7 @@ func extra(arn, form string) map[string][]string {
 	return fields
 }
 
-// loginOf is how the requester is logged in: by one of the answers that are possible.
+// loginOf returns the first possible login of a requester; the zero login if there is none.
 func loginOf(arn string, v *access) login {
 	for _, l := range v.logins[arn] {
 		if l.ok {

@@ -13,22 +13,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// Exception is a case on which the guard and the authenticator are agreed to differ.
+// Exception is a case in which the guard differs from the authenticator on purpose.
 type Exception struct {
-	// File is the name of the case among those of the rules.
+	// File is the name of the rule's case.
 	File   string
 	Reason string
 }
 
-// Exceptions returns every agreed exception. Nothing else is left out of the comparison.
+// Exceptions returns all exceptions. The comparison includes every other case.
 func Exceptions() []Exception {
 	return []Exception{{
 		File:   "bad-alias-size.txtar",
-		Reason: "the guard does not decode a section whose aliases unfold past a bound; the authenticator spends its memory on it",
+		Reason: "the guard does not decode a section whose aliases expand past a limit; the authenticator uses up its memory for it",
 	}}
 }
 
-// Stats counts what has been met, so that one sees that the checks have something to check.
+// Stats counts the checked changes and answers by kind. It shows that no check is empty.
 type Stats map[string]int
 
 func (s Stats) add(name string) { s[name]++ }
@@ -39,7 +39,7 @@ func (s Stats) merge(other Stats) {
 	}
 }
 
-// String lists the counts by name, those of one kind in a paragraph.
+// String returns the counts sorted by name, one line for each first word.
 func (s Stats) String() string {
 	var b strings.Builder
 	last := ""
@@ -65,7 +65,7 @@ type Source struct {
 	cases []*generate.Change
 }
 
-// NewSource reads the cases of the rules, to start from beside what is generated.
+// NewSource reads the cases of the rules. A run checks them, and also derives generated changes from them.
 func NewSource(seed uint64, patterns ...string) (*Source, error) {
 	s := &Source{Seed: seed}
 	for _, pattern := range patterns {
@@ -77,7 +77,7 @@ func NewSource(seed uint64, patterns ...string) (*Source, error) {
 			if slices.ContainsFunc(Exceptions(), func(e Exception) bool { return strings.HasSuffix(c.File, "/"+e.File) }) {
 				continue
 			}
-			change := &generate.Change{Done: []string{"style case"}}
+			change := &generate.Change{Origin: []string{"style case"}}
 			if old := c.Change.Old; old != nil {
 				change.Old = old.Data
 				s.seeds = append(s.seeds, old.Data)
@@ -92,68 +92,68 @@ func NewSource(seed uint64, patterns ...string) (*Source, error) {
 	return s, nil
 }
 
-// Cases is the number of changes that are cases of the rules. They have the indexes below it.
+// Cases returns the number of changes that are cases of the rules. They have the indexes from 0.
 func (s *Source) Cases() int { return len(s.cases) }
 
-// Change makes the change of an index: a case, then documents and pairs in turn.
+// Change makes the change of an index: first the cases, then documents and changes alternately.
 func (s *Source) Change(index int) *generate.Change {
 	if index < len(s.cases) {
 		return s.cases[index]
 	}
-	r := rand.New(rand.NewPCG(s.Seed, uint64(index))) //nolint:gosec // it is to be the same in every run
+	r := rand.New(rand.NewPCG(s.Seed, uint64(index))) //nolint:gosec // every run must be the same
 	if index%2 == 0 {
 		return generate.NewDocument(r, s.seeds)
 	}
 	return generate.NewChange(r)
 }
 
-// sequenceEvery is how many changes are generated for each sequence.
+// sequenceEvery is the number of changes for each sequence.
 const sequenceEvery = 8
 
-// Sequence makes the sequence that belongs to an index, or nil where there is none.
+// Sequence makes the sequence of an index; nil if it has none.
 func (s *Source) Sequence(index int) *generate.Sequence {
 	if index < len(s.cases) || index%sequenceEvery != 0 {
 		return nil
 	}
-	return generate.NewSequence(rand.New(rand.NewPCG(s.Seed, uint64(index)|1<<63))) //nolint:gosec // it is to be the same in every run
+	return generate.NewSequence(rand.New(rand.NewPCG(s.Seed, uint64(index)|1<<63))) //nolint:gosec // every run must be the same
 }
 
-// Report is the outcome of a run.
+// Report is the result of a run.
 type Report struct {
 	Stats Stats
-	// Failures holds the first of each kind, with the smallest change that shows it.
-	Failures []Found
-	// Counts are the failures of each kind.
+	// Failures holds the first failure of each kind, with a minimal change that shows it.
+	Failures []FoundFailure
+	// Counts is the number of failures of each kind.
 	Counts map[string]int
 }
 
-// Found is a failure and where to find it again.
-type Found struct {
+// FoundFailure is a failure with the index and the change that reproduce it.
+type FoundFailure struct {
 	Failure
 	Index    int
 	Change   *generate.Change
 	Sequence *generate.Sequence
 }
 
-// Options tell [Run] what to do with disagreements.
+// Options tell [Run] how to handle disagreements.
 type Options struct {
-	// Known are kinds of disagreements that do not count.
+	// Known are kinds of disagreements to ignore.
 	Known map[string]bool
-	// First stops at the first disagreement of another kind, and does not look for a smaller change that shows it.
+	// First stops at the first disagreement that is not known, and doesn't minimize its change.
 	First bool
-	// AsFound does not look for smaller changes that show the disagreements.
+	// AsFound reports changes as generated, without minimizing them.
 	AsFound bool
 }
 
 // Kinds returns the kinds of the disagreements, sorted.
 func (r *Report) Kinds() []string { return slices.Sorted(maps.Keys(r.Counts)) }
 
-// Run checks the cases and count more changes, on several authenticators at a time. Whatever the number
-// of workers, the same changes are checked.
+// Run checks the cases and count more changes, with one authenticator for each worker. The number of workers doesn't affect
+// which changes it checks.
 func Run(s *Source, count, workers int, options Options) (*Report, error) {
 	report := &Report{Stats: make(Stats), Counts: make(map[string]int)}
 	var stop atomic.Bool
-	first := make(map[string]Found)
+	first := make(map[string]FoundFailure)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	errs := make([]error, workers)
@@ -180,7 +180,7 @@ func Run(s *Source, count, workers int, options Options) (*Report, error) {
 					mu.Lock()
 					report.Counts[f.kind()]++
 					if known, ok := first[f.kind()]; !ok || index < known.Index {
-						first[f.kind()] = Found{f, index, c, sequence}
+						first[f.kind()] = FoundFailure{f, index, c, sequence}
 					}
 					mu.Unlock()
 				}
@@ -208,14 +208,14 @@ func Run(s *Source, count, workers int, options Options) (*Report, error) {
 	return report, nil
 }
 
-func (r *Report) shrink(first map[string]Found) error {
+func (r *Report) shrink(first map[string]FoundFailure) error {
 	checker, err := NewChecker()
 	if err != nil {
 		return err
 	}
 	defer checker.Close()
 	for _, kind := range slices.Sorted(maps.Keys(first)) {
-		r.Failures = append(r.Failures, checker.smallest(first[kind]))
+		r.Failures = append(r.Failures, checker.minimize(first[kind]))
 	}
 	return nil
 }

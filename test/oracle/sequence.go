@@ -23,18 +23,18 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// stored is the object as the API server stores it between the requests of a sequence.
-type stored struct {
-	object   *corev1.ConfigMap // nil where there is none
-	history  []*access         // of every version, the newest last
+// storedState is the state of the API server between the requests of a sequence.
+type storedState struct {
+	object   *corev1.ConfigMap // nil if it does not exist
+	history  []*access         // the access of every version, the newest last
 	replaced admission.ReplacedVersions
 }
 
 // clock is the time of every request.
 var clock = time.Unix(1_700_000_000, 0)
 
-// store stores a version, which the guard's watch then sees as it is, in protobuf.
-func (s *stored) store(object *corev1.ConfigMap, access *access) {
+// store stores a version. The guard's watch, which uses protobuf, observes it with its original bytes.
+func (s *storedState) store(object *corev1.ConfigMap, access *access) {
 	s.object, s.history = object, append(s.history, access)
 	if object == nil {
 		s.replaced.Observe(nil, clock)
@@ -43,10 +43,11 @@ func (s *stored) store(object *corev1.ConfigMap, access *access) {
 	s.replaced.Observe(&awsauth.Object{Data: object.Data}, clock)
 }
 
-// CheckSequence sends the requests of a sequence to the guard's handler and does what the API server does with them.
+// CheckSequence sends the requests of a sequence to the guard's handler, and applies those that it admits as the API server
+// does.
 func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	k.failures, k.cause = nil, ""
-	for _, done := range s.Done {
+	for _, done := range s.Origin {
 		k.Stats.add(done)
 	}
 	arns := newVersion(s.Data).arns
@@ -58,7 +59,7 @@ func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	for _, arn := range slices.Sorted(maps.Keys(s.Protected)) {
 		policy.Protected = append(policy.Protected, guardaccess.Protected{ARN: arn, Groups: s.Protected[arn]})
 	}
-	var now stored
+	var now storedState
 	guard := admission.New(admission.Options{
 		Policy: func() validate.Policy { return policy }, Now: func() time.Time { return clock }, Replaced: now.replaced.Recent,
 	})
@@ -76,10 +77,10 @@ func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	return k.failures
 }
 
-// checkStep sends one request and stores what it leaves if it is admitted.
-func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Step, guard *admission.Handler, now *stored, callers []string) {
+// checkStep sends one request, checks the response, and stores the new object if the guard admits the request.
+func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Step, guard *admission.Handler, now *storedState, callers []string) {
 	before := now.history[len(now.history)-1]
-	next := apply(step, now.object)
+	next := applyStep(step, now.object)
 	data := map[string]string(nil)
 	if next != nil {
 		data = next.Data
@@ -88,9 +89,9 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 		}
 	}
 	after := accessOf(k.a, data, callers)
-	held := now.history[max(0, len(now.history)-1-step.Age)]
-	user := requester(step.Requester, generate.FullExtra, loginOf(step.Requester, held))
-	byEntry := step.AccessEntry || !loginOf(step.Requester, held).ok
+	loginAccess := now.history[max(0, len(now.history)-1-step.Age)]
+	user := requester(step.Requester, generate.FullExtra, loginOf(step.Requester, loginAccess))
+	byEntry := step.AccessEntry || !loginOf(step.Requester, loginAccess).ok
 	if byEntry && step.Requester != "" {
 		user = requester(step.Requester, generate.FullExtra, login{})
 	}
@@ -100,27 +101,27 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 	if step.EKS {
 		user = validate.Requester{Username: "eks:node-manager", Groups: []string{loggedIn}}
 	}
-	response := guard.Review(context.Background(), request(step, now.object, user))
+	response := guard.Review(context.Background(), admissionRequest(step, now.object, user))
 	k.Stats.add("steps")
-	breaks := step.BreakGlass != "" && now.object.Annotations[validate.BreakGlassAnnotation] != step.BreakGlass && !step.Delete
+	breaksGlass := step.BreakGlass != "" && now.object.Annotations[validate.BreakGlassAnnotation] != step.BreakGlass && !step.Delete
 	switch {
 	case step.EKS: // EKS must always be able to write aws-auth
 		k.Stats.add("steps of EKS")
 		if !response.Allowed {
 			k.fail(checkSequence, "EKS refused", "%s: %s", name, response.Result.Message)
 		}
-	case breaks && slices.Contains(user.Groups, "system:masters"):
+	case breaksGlass && slices.Contains(user.Groups, "system:masters"):
 		k.Stats.add("steps that break the glass")
 		if !response.Allowed {
 			k.fail(checkSequence, "break-glass refused", "%s: %s", name, response.Result.Message)
 		}
-	case breaks:
-		k.Stats.add("steps of strangers that break the glass")
+	case breaksGlass:
+		k.Stats.add("steps of users without permission that break the glass")
 		if response.Allowed {
-			k.fail(checkSequence, "break-glass by a stranger", "%s is admitted", name)
+			k.fail(checkSequence, "break-glass without permission", "%s is admitted", name)
 		}
 	default:
-		k.checkStepLockouts(s, name, step, before, after, held, byEntry, response)
+		k.checkStepLockouts(s, name, step, before, after, loginAccess, byEntry, response)
 	}
 	if response.Allowed {
 		k.checkAdded(name, now.object, next, response)
@@ -128,7 +129,7 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 	}
 }
 
-// checkAdded: an admitted request that adds a finalizer or an owner is warned of.
+// checkAdded checks that the guard warns of an admitted request that adds a finalizer or an owner, and of no other.
 func (k *Checker) checkAdded(name string, before, after *corev1.ConfigMap, response *admissionv1.AdmissionResponse) {
 	if after == nil {
 		return
@@ -148,14 +149,14 @@ func (k *Checker) checkAdded(name string, before, after *corev1.ConfigMap, respo
 	}
 }
 
-// checkStepLockouts: a step that locks a principal out is refused.
-func (k *Checker) checkStepLockouts(s *generate.Sequence, name string, step generate.Step, before, after, held *access, byEntry bool, response *admissionv1.AdmissionResponse) {
+// checkStepLockouts checks that a step that locks a principal out is denied.
+func (k *Checker) checkStepLockouts(s *generate.Sequence, name string, step generate.Step, before, after, loginAccess *access, byEntry bool, response *admissionv1.AdmissionResponse) {
 	c := &generate.Change{Protected: s.Protected, Requester: step.Requester, Form: generate.NoExtra}
-	if !byEntry && held == before {
+	if !byEntry && loginAccess == before {
 		c.Form = generate.FullExtra
 	}
 	kinds := k.lockouts(c, before, after)
-	if stale := loginOf(step.Requester, held); !byEntry && held != before && stale.ok && len(held.logins[step.Requester]) == 1 {
+	if stale := loginOf(step.Requester, loginAccess); !byEntry && loginAccess != before && stale.ok && len(loginAccess.logins[step.Requester]) == 1 {
 		was, is := before.logins[step.Requester], after.logins[step.Requester]
 		ok := func(l login) bool { return l.ok }
 		admin := func(l login) bool { return l.has("system:masters") }
@@ -171,9 +172,9 @@ func (k *Checker) checkStepLockouts(s *generate.Sequence, name string, step gene
 	}
 }
 
-// apply returns what the API server stores if the request is admitted, and nil where the object is gone (kubernetes
+// applyStep returns the object that the API server stores if the request is admitted; nil if it is deleted (kubernetes
 // v1.36.3, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go, Delete and deleteWithoutFinalizers).
-func apply(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
+func applyStep(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 	next := object.DeepCopy()
 	if step.Delete {
 		if len(object.Finalizers) == 0 {
@@ -190,7 +191,7 @@ func apply(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 	return updated
 }
 
-// updatedObject is the object of an update's request.
+// updatedObject returns the new object in the request of an update.
 func updatedObject(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 	next := object.DeepCopy()
 	next.Data, next.Finalizers = step.Data, step.Finalizers
@@ -204,13 +205,13 @@ func updatedObject(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigM
 	return next
 }
 
-// request is the step as an AdmissionRequest.
-func request(step generate.Step, object *corev1.ConfigMap, user validate.Requester) *admissionv1.AdmissionRequest {
+// admissionRequest returns a step as an AdmissionRequest.
+func admissionRequest(step generate.Step, object *corev1.ConfigMap, user validate.Requester) *admissionv1.AdmissionRequest {
 	r := &admissionv1.AdmissionRequest{
 		UID: types.UID("1"), Kind: metav1.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
 		Resource: metav1.GroupVersionResource{Version: "v1", Resource: "configmaps"},
 		Name:     "aws-auth", Namespace: "kube-system", Operation: admissionv1.Delete,
-		OldObject: raw(object), UserInfo: authenticationv1.UserInfo{Username: user.Username, Groups: user.Groups},
+		OldObject: rawJSON(object), UserInfo: authenticationv1.UserInfo{Username: user.Username, Groups: user.Groups},
 	}
 	if len(user.Extra) > 0 {
 		r.UserInfo.Extra = make(map[string]authenticationv1.ExtraValue)
@@ -220,15 +221,15 @@ func request(step generate.Step, object *corev1.ConfigMap, user validate.Request
 	}
 	if !step.Delete {
 		updated := updatedObject(step, object)
-		if step.Masters { // a client that builds the object anew leaves the time out; the API server keeps it
+		if step.Masters { // a client that builds a new object omits the time; the API server keeps it
 			updated.DeletionTimestamp = nil
 		}
-		r.Operation, r.Object = admissionv1.Update, raw(updated)
+		r.Operation, r.Object = admissionv1.Update, rawJSON(updated)
 	}
 	return r
 }
 
-func raw(object *corev1.ConfigMap) runtime.RawExtension {
+func rawJSON(object *corev1.ConfigMap) runtime.RawExtension {
 	text, err := json.Marshal(object)
 	if err != nil {
 		panic(err) // texts only
@@ -236,19 +237,19 @@ func raw(object *corev1.ConfigMap) runtime.RawExtension {
 	return runtime.RawExtension{Raw: text}
 }
 
-// describe shows a sequence.
-func describe(s *generate.Sequence) string {
+// describeSequence returns a sequence in a readable form.
+func describeSequence(s *generate.Sequence) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "made by: %s\nobject: %q, finalizers %q\nprotected: %q\n", strings.Join(s.Done, ", "), s.Data, s.Finalizers, s.Protected)
+	fmt.Fprintf(&b, "made by: %s\nobject: %q, finalizers %q\nprotected: %q\n", strings.Join(s.Origin, ", "), s.Data, s.Finalizers, s.Protected)
 	for i, step := range s.Steps {
 		fmt.Fprintf(&b, "step %d: %+v\n", i+1, step)
 	}
 	return b.String()
 }
 
-// Plans returns the kinds of lockouts of sequences that a run must meet.
-func Plans() []string {
-	names := []string{"steps of EKS", "steps with finalizer-added", "steps with owner-added", "steps that break the glass", "steps of strangers that break the glass", "sequence lockout requester-earlier-login"}
+// SequenceStats returns the names in [Stats] of the steps and sequences that every run must contain.
+func SequenceStats() []string {
+	names := []string{"steps of EKS", "steps with finalizer-added", "steps with owner-added", "steps that break the glass", "steps of users without permission that break the glass", "sequence lockout requester-earlier-login"}
 	for _, plan := range generate.Plans() {
 		names = append(names, "sequence "+plan)
 	}

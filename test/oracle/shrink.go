@@ -9,12 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// maxShrinking bounds the changes that are tried to make one smaller: a second or two.
-const maxShrinking = 3000
+// maxMinimizeTries limits the changes that minimize checks for one failure, which take a second or two.
+const maxMinimizeTries = 3000
 
-// smallest takes away whatever a failure does not need.
-func (k *Checker) smallest(f Found) Found {
-	tries := maxShrinking
+// minimize removes the parts of a change without which the failure stays the same.
+func (k *Checker) minimize(f FoundFailure) FoundFailure {
+	tries := maxMinimizeTries
 	still := func(c *generate.Change) (Failure, bool) {
 		tries--
 		if tries < 0 {
@@ -31,7 +31,7 @@ func (k *Checker) smallest(f Found) Found {
 		return f
 	}
 	if f.Change.Model != nil && (f.Check == checkStyle || f.Check == checkFault) {
-		return f // the text and the model would not be one another's any more
+		return f // a smaller text would no longer match the model
 	}
 	best := *f.Change
 	best.Model = nil
@@ -68,7 +68,7 @@ func (k *Checker) smallest(f Found) Found {
 	return f
 }
 
-// shorten takes lines, and then characters, out of a text as long as it stays accepted.
+// shorten removes lines, and then characters, from a text as long as accepted returns true.
 func shorten(text string, accepted func(string) bool) {
 	for _, separator := range []string{"\n", ""} {
 		parts := strings.SplitAfter(text, separator)
@@ -89,12 +89,12 @@ func shorten(text string, accepted func(string) bool) {
 	}
 }
 
-// String is the failure with all that is needed to see it again.
-func (f Found) String() string {
+// String returns the failure with everything that is needed to reproduce it.
+func (f FoundFailure) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", f.kind(), f.Detail)
 	if f.Check == checkSequence {
-		return b.String() + describe(f.Sequence)
+		return b.String() + describeSequence(f.Sequence)
 	}
 	c := f.Change
 	show := func(name string, data map[string]string) {
@@ -122,6 +122,6 @@ func (f Found) String() string {
 	if c.AdminGroups != nil {
 		fmt.Fprintf(&b, "admin groups: %q\n", c.AdminGroups)
 	}
-	fmt.Fprintf(&b, "made by: %s\n", strings.Join(c.Done, ", "))
+	fmt.Fprintf(&b, "made by: %s\n", strings.Join(c.Origin, ", "))
 	return b.String()
 }

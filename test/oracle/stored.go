@@ -5,13 +5,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// CheckerOf compares with a backend that has its objects from elsewhere. It is for [Checker.CheckStored] alone.
-func CheckerOf(a *authenticator.Authenticator) *Checker {
+// NewCheckerFor returns a checker for a backend that gets its objects from an API server. Only [Checker.CheckStored] works
+// with it.
+func NewCheckerFor(a *authenticator.Authenticator) *Checker {
 	return &Checker{a: a, forms: make(forms), Stats: make(Stats)}
 }
 
-// CheckStored compares what the guard reads from an object with what the backend has loaded: for every caller whose ARN
-// stands in the object or was given.
+// CheckStored compares the mappings that the guard reads from an object with those that the backend has loaded, for every
+// caller with an ARN in the object or in arns. It returns the ARNs of the object.
 func (k *Checker) CheckStored(data map[string]string, arns []string) (asked []string, failures []Failure) {
 	k.failures, k.cause = nil, ""
 	v := newVersion(data)

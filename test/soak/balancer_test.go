@@ -13,11 +13,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// probeEvery is how often a balancer asks whether its backends are ready.
-const probeEvery = 100 * time.Millisecond
+// probeInterval is the time between two readiness probes of a backend.
+const probeInterval = 100 * time.Millisecond
 
-// balancer is a plain TCP balancer, such as a Service: a new connection goes to a backend that was
-// ready when it was asked last. One that is open stays where it is, and nothing is tried again.
+// balancer is a TCP load balancer such as a Service. It forwards a new connection to a backend that was ready at its last
+// probe. An open connection stays with its backend, and the balancer makes no retries.
 type balancer struct {
 	listener net.Listener
 
@@ -31,7 +31,7 @@ type balancer struct {
 type backend struct {
 	webhook *controlplane.Webhook
 	ready   bool
-	served  int // connections
+	served  int // number of connections
 }
 
 // newBalancer returns a balancer that runs until the test ends.
@@ -53,7 +53,7 @@ func newBalancer(t *testing.T) *balancer {
 	return b
 }
 
-// add adds a backend, which gets connections once it has been found ready.
+// add adds a backend. It gets connections after its first successful probe.
 func (b *balancer) add(w *controlplane.Webhook) *backend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +62,7 @@ func (b *balancer) add(w *controlplane.Webhook) *backend {
 	return added
 }
 
-// remove forgets a backend that has ended.
+// remove removes a terminated backend.
 func (b *balancer) remove(gone *backend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +85,7 @@ func (b *balancer) ready() int {
 func (b *balancer) probe(ctx context.Context) {
 	client := &http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
-	tick := time.NewTicker(probeEvery)
+	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		b.mu.Lock()
@@ -142,7 +142,7 @@ func (b *balancer) pick() *backend {
 	return nil
 }
 
-// forward carries a connection to a backend; where none is ready it ends it.
+// forward forwards a connection to a ready backend, or closes it if there is none.
 func (b *balancer) forward(ctx context.Context, client net.Conn) {
 	to := b.pick()
 	if to == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The two good configurations. To the second an entry without a username is no reason to refuse.
+// The two valid configurations. configB only warns of an entry without a username.
 const (
 	configCommon = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
@@ -26,16 +26,16 @@ protected:
 	configB = configCommon + "rules: {empty-username: warn}\n"
 )
 
-// badConfigs are refused, each for another reason.
+// badConfigs are invalid configurations, each with another fault.
 var badConfigs = []string{
 	"", "\t", "[]", configA + "protekted: []\n", strings.Replace(configA, "GuardConfig", "ConfigMap", 1),
 	strings.Replace(configA, adminARN, "Admin", 1), configA[:len(configA)/2],
 }
 
-// answer is what is expected of a review. The verdict is that of the audit annotation.
+// answer is the expected response to a review. The verdict is the value of the audit annotation.
 type answer struct {
 	verdict string
-	rule    string // among the rules that are named; empty: none is named
+	rule    string // a rule that the response names; empty if it must name none
 }
 
 var (
@@ -46,16 +46,16 @@ var (
 func denied(rule string) answer { return answer{"deny", rule} }
 func warned(rule string) answer { return answer{"warn", rule} }
 
-// reviewCase is a review that is sent again and again.
+// reviewCase is a review that the load sends repeatedly.
 type reviewCase struct {
 	name   string
 	weight int
 	body   body
 	want   answer
-	wantB  answer // with configB, where it differs
+	wantB  answer // with configB, if it differs
 }
 
-// expected is the answer with a configuration.
+// expected returns the expected answer with a configuration.
 func (c *reviewCase) expected(config int32) answer {
 	if config == usesB && c.wantB != (answer{}) {
 		return c.wantB
@@ -63,18 +63,18 @@ func (c *reviewCase) expected(config int32) answer {
 	return c.want
 }
 
-// brokenCase is a body that is no review.
+// brokenCase is a request body that is no valid review.
 type brokenCase struct {
 	name   string
 	weight int
 	body   []byte
 }
 
-// newCases returns the reviews of the mix: every rule refuses or warns in one, its harmless neighbours beside.
+// newCases returns the reviews of the mixed load: harmless edits, and at least one edit with a finding of each rule.
 func newCases() ([]*reviewCase, error) {
 	const update = 4 // the weight of an ordinary case
 	base := awsAuth(adminEntry+nodeEntry, aliceEntry)
-	hundred := teams(100)
+	hundredTeams := teams(100)
 	edited := func(mapRoles string) *object { return awsAuth(mapRoles, aliceEntry) }
 	var cases []*reviewCase
 	add := func(name string, weight int, want answer, user authenticationv1.UserInfo, before, after *object) {
@@ -85,7 +85,7 @@ func newCases() ([]*reviewCase, error) {
 	}
 
 	add("an entry more", 40, allow, operator, base, edited(adminEntry+nodeEntry+ciEntry))
-	add("an entry more among 100", 30, allow, operator, edited(adminEntry+nodeEntry+hundred), edited(adminEntry+nodeEntry+hundred+ciEntry))
+	add("an entry more among 100", 30, allow, operator, edited(adminEntry+nodeEntry+hundredTeams), edited(adminEntry+nodeEntry+hundredTeams+ciEntry))
 	add("an entry less", update, allow, operator, edited(adminEntry+nodeEntry+ciEntry), base)
 	add("created", update, warned("protected-principal"), operator, nil, awsAuth(nodeEntry, ""))
 	add("nothing", 20, allow, operator, base, base)
@@ -110,14 +110,14 @@ func newCases() ([]*reviewCase, error) {
 	add("refused: self-lockout", update, denied("self-lockout"), alice, base, awsAuth(adminEntry+nodeEntry, ""))
 	add("refused: deleted", update, denied("deleted"), operator, base, nil)
 	add("refused: break-glass-denied", update, denied("break-glass-denied"), operator, base, base.annotated(validate.BreakGlassAnnotation, "please"))
-	add("refused: among 100", update, denied("yaml-syntax"), operator, edited(adminEntry+nodeEntry+hundred), edited(adminEntry+nodeEntry+hundred+"\t- x\n"))
+	add("refused: among 100", update, denied("yaml-syntax"), operator, edited(adminEntry+nodeEntry+hundredTeams), edited(adminEntry+nodeEntry+hundredTeams+"\t- x\n"))
 
 	for _, c := range cases {
 		if c.want == denied("empty-username") {
 			c.weight, c.wantB = 5*c.weight, warned("empty-username")
 		}
 	}
-	return cases, complete(cases)
+	return cases, checkComplete(cases)
 }
 
 const pathEntry = "- rolearn: " + account + "role/team/Build\n  username: build\n  groups:\n  - builders\n"
@@ -127,7 +127,7 @@ type refusal struct {
 	before, after *object
 }
 
-// refusals returns for the rules about text and access an edit that each of them refuses.
+// refusals returns, for each rule of text or access that denies, an edit that it denies.
 func refusals(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
 	return []refusal{
@@ -162,7 +162,7 @@ func refusals(base *object, edited func(string) *object) []refusal {
 	}
 }
 
-// warnings returns for each rule that only warns an edit that draws it.
+// warnings returns, for each rule that only warns, an edit with its warning.
 func warnings(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
 	finalizers := []string{"example.com/cleanup"}
@@ -186,14 +186,14 @@ func warnings(base *object, edited func(string) *object) []refusal {
 	}
 }
 
-// ofIAM are the rules that run only where IAM is asked, which the webhook of the soak does not.
-var ofIAM = []string{"foreign-partition", "principal-missing", "principal-unverified"}
+// iamRules are the rules that need IAM lookups, which the webhook of the soak doesn't make.
+var iamRules = []string{"foreign-partition", "principal-missing", "principal-unverified"}
 
-// complete makes sure that no rule is forgotten.
-func complete(cases []*reviewCase) error {
+// checkComplete fails if a rule has no case.
+func checkComplete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
-		if !slices.Contains(ofIAM, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
-			return fmt.Errorf("no case draws the rule %s, which is to %s", rule.ID, rule.Severity)
+		if !slices.Contains(iamRules, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
+			return fmt.Errorf("no case has a finding of the rule %s with severity %s", rule.ID, rule.Severity)
 		}
 	}
 	return nil
@@ -206,10 +206,10 @@ func renamed(o *object, name, namespace string) *object {
 	return &c
 }
 
-// bodyLimit is controller-runtime's, for one body.
+// bodyLimit is controller-runtime's limit for a request body, in bytes.
 const bodyLimit = 7 << 20
 
-// newBroken returns the bodies that are no reviews.
+// newBroken returns request bodies that are no valid reviews.
 func newBroken() []brokenCase {
 	good := newBody(operator, awsAuth(adminEntry, ""), awsAuth(adminEntry+ciEntry, ""))
 	text := slices.Concat(good.before, []byte("broken"), good.after)
@@ -229,22 +229,22 @@ func newBroken() []brokenCase {
 	}
 }
 
-// scheduled is one of the mix: a review or a broken body.
+// scheduled is an item of the schedule: a review or a broken body.
 type scheduled struct {
 	review *reviewCase
 	broken *brokenCase
 }
 
-// newSchedule spreads all cases evenly, each as often as its weight says.
+// newSchedule spreads all cases evenly. Each case occurs as often as its weight.
 func newSchedule(cases []*reviewCase, broken []brokenCase) []scheduled {
 	type slot struct {
 		at   float64
-		what scheduled
+		item scheduled
 	}
 	var slots []slot
-	add := func(weight int, what scheduled) {
+	add := func(weight int, item scheduled) {
 		for i := range weight {
-			slots = append(slots, slot{(float64(i) + .5) / float64(weight), what})
+			slots = append(slots, slot{(float64(i) + .5) / float64(weight), item})
 		}
 	}
 	for _, c := range cases {
@@ -256,7 +256,7 @@ func newSchedule(cases []*reviewCase, broken []brokenCase) []scheduled {
 	slices.SortStableFunc(slots, func(a, b slot) int { return cmp.Compare(a.at, b.at) })
 	schedule := make([]scheduled, len(slots))
 	for i, s := range slots {
-		schedule[i] = s.what
+		schedule[i] = s.item
 	}
 	return schedule
 }

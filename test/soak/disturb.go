@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// noticed is how long the webhook may take to see a file that has changed: the watch of the
-	// certificate looks every 10 s where it misses an event.
-	noticed = 30 * time.Second
-	// pause is between two disturbances of a kind.
-	pause = time.Second
+	// changeTimeout limits the time until the webhook uses a changed file. If it misses an event, it reads the certificate
+	// after at most 10 s.
+	changeTimeout = 30 * time.Second
+	// disturbInterval is the time between two disturbances of a kind.
+	disturbInterval = time.Second
 )
 
-// disturber changes things under the webhook while it works.
+// disturber changes the certificate and the configuration of a webhook under load, and cuts connections to it.
 type disturber struct {
 	webhook *controlplane.Webhook
 	load    *load
@@ -29,12 +29,12 @@ type disturber struct {
 	now     func() time.Time
 
 	swaps, reloads, refused, cuts atomic.Int64
-	slowest                       atomic.Int64 // longest that a change took to hold, in nanoseconds
+	slowest                       atomic.Int64 // the longest time that a change took to be in use, in nanoseconds
 }
 
 // repeat calls step until stop is closed.
 func (d *disturber) repeat(ctx context.Context, stop <-chan struct{}, step func(context.Context, int) error) error {
-	tick := time.NewTicker(pause)
+	tick := time.NewTicker(disturbInterval)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		if err := step(ctx, n); err != nil {
@@ -50,13 +50,13 @@ func (d *disturber) repeat(ctx context.Context, stop <-chan struct{}, step func(
 	}
 }
 
-// eventually waits until something has changed, and remembers how long that took.
-func (d *disturber) eventually(ctx context.Context, what string, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, noticed)
+// waitForChange waits until check succeeds, and records the longest wait. action begins the error.
+func (d *disturber) waitForChange(ctx context.Context, action string, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	started := d.now()
 	if err := controlplane.Poll(ctx, check); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", action, err)
 	}
 	took := int64(d.now().Sub(started))
 	for old := d.slowest.Load(); took > old && !d.slowest.CompareAndSwap(old, took); old = d.slowest.Load() {
@@ -64,27 +64,27 @@ func (d *disturber) eventually(ctx context.Context, what string, check func(cont
 	return nil
 }
 
-// swap gives the webhook a new certificate and waits until it is served.
+// swap gives the webhook a new certificate and waits until the webhook serves it.
 func (d *disturber) swap(ctx context.Context, _ int) error {
 	cert, err := d.webhook.SwapCertificate()
 	if err != nil {
 		return err
 	}
 	d.swaps.Add(1)
-	return d.eventually(ctx, "waiting for the new certificate", func(ctx context.Context) error {
+	return d.waitForChange(ctx, "waiting for the new certificate", func(ctx context.Context) error {
 		conn, err := (&tls.Dialer{Config: d.tls}).DialContext(ctx, "tcp", d.webhook.Address)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
 		if secure, ok := conn.(*tls.Conn); !ok || !secure.ConnectionState().PeerCertificates[0].Equal(cert) {
-			return errors.New("the old one is served")
+			return errors.New("the old certificate is served")
 		}
 		return nil
 	})
 }
 
-// reload gives the webhook the other of the two good configurations, then a bad one.
+// reload gives the webhook the other one of the two valid configurations, then an invalid one.
 func (d *disturber) reload(ctx context.Context, n int) error {
 	text, uses := configB, usesB
 	if n%2 == 1 {
@@ -94,12 +94,12 @@ func (d *disturber) reload(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	d.load.settle(changing)
+	d.load.setConfig(usesAOrB)
 	if err := d.webhook.Configure(text); err != nil {
 		return err
 	}
 	d.reloads.Add(1)
-	err = d.eventually(ctx, "waiting for the new configuration", func(ctx context.Context) error {
+	err = d.waitForChange(ctx, "waiting for the new configuration", func(ctx context.Context) error {
 		now, err := scrape(ctx, d.webhook)
 		if err == nil && now.generation == before.generation {
 			err = fmt.Errorf("generation %v is in use", now.generation)
@@ -109,7 +109,7 @@ func (d *disturber) reload(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	d.load.settle(uses)
+	d.load.setConfig(uses)
 	return d.badReload(ctx, badConfigs[n%len(badConfigs)])
 }
 
@@ -122,7 +122,7 @@ func (d *disturber) badReload(ctx context.Context, text string) error {
 		return err
 	}
 	d.refused.Add(1)
-	return d.eventually(ctx, "waiting for the refusal of a bad configuration", func(ctx context.Context) error {
+	return d.waitForChange(ctx, "waiting for the refusal of a bad configuration", func(ctx context.Context) error {
 		now, err := scrape(ctx, d.webhook)
 		switch {
 		case err != nil:
@@ -130,14 +130,14 @@ func (d *disturber) badReload(ctx context.Context, text string) error {
 		case now.generation != before.generation:
 			return fmt.Errorf("a bad configuration is in use: %q", text)
 		case now.reloads == before.reloads:
-			return fmt.Errorf("it is not counted: %q", text)
+			return fmt.Errorf("the metric does not count the reload of %q", text)
 		}
 		return nil
 	})
 }
 
-// cutOff opens connections that end in the middle of something.
-func (d *disturber) cutOff(ctx context.Context, n int) error {
+// cutConnection opens a connection and closes it before or in the middle of the handshake, or in the middle of a request.
+func (d *disturber) cutConnection(ctx context.Context, n int) error {
 	plain, err := new(net.Dialer).DialContext(ctx, "tcp", d.webhook.Address)
 	if err != nil {
 		return err

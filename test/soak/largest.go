@@ -10,9 +10,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// largest measures what reviews of the largest possible objects take, in fresh processes: one, and
-// as many at once as are judged at a time.
-func (s *soak) largest(ctx context.Context) error {
+// measureLargest measures the peak memory of reviews of the largest possible objects. It uses a new process for each
+// measurement, with one review and with as many concurrent reviews as the webhook evaluates at a time.
+func (s *soak) measureLargest(ctx context.Context) error {
 	for _, d := range s.largestDocuments() {
 		for _, n := range []int{1, admission.DefaultConcurrency()} {
 			if err := s.atOnce(ctx, d, n); err != nil {
@@ -23,22 +23,22 @@ func (s *soak) largest(ctx context.Context) error {
 	return nil
 }
 
-// document is a ConfigMap of 1 MiB, and an entry more.
+// document is an edit that adds an entry, with an object of 1 MiB after it.
 type document struct {
 	name          string
 	before, after *object
 	want          answer
 }
 
-// mebibyte is what the values of a ConfigMap may add up to (kubernetes v1.36.3,
-// pkg/apis/core/validation, MaxSecretSize). The metadata needs no part of it.
+// mebibyte is the maximum total size of the values of a ConfigMap (kubernetes v1.36.3, pkg/apis/core/validation,
+// MaxSecretSize). The metadata doesn't count.
 const mebibyte = 1 << 20
 
 func (s *soak) largestDocuments() []document {
 	entries := adminEntry + nodeEntry + teams(8000)
 	entries = entries[:strings.LastIndex(entries[:mebibyte-len(ciEntry)], "- groups:")]
 	documents := []document{{"entries", awsAuth(entries, ""), awsAuth(entries+ciEntry, ""), allow}}
-	if s.hostile {
+	if s.denseDocuments {
 		dense := adminEntry + nodeEntry + ciEntry
 		dense = strings.Repeat("- a\n", (mebibyte-len(dense))/len("- a\n")) + dense
 		documents = append(documents, document{
@@ -59,13 +59,13 @@ func (s *soak) atOnce(ctx context.Context, d document, n int) (err error) {
 		return err
 	}
 	l := s.newLoad(w, []scheduled{{review: &reviewCase{name: d.name, body: newBody(operator, d.before, d.after), want: d.want}}})
-	l.settle(usesA)
-	l.once(ctx, n)
+	l.setConfig(usesA)
+	l.sendAtOnce(ctx, n)
 	after, err := readMemory(w.PID())
 	if err != nil {
 		return err
 	}
 	s.row(fmt.Sprintf("peak, %d at once of 1 MiB, %s", n, d.name), "%s; %s before; slowest %s", mib(after.peak), mib(before.peak), l.percentile(1).Round(time.Millisecond))
-	s.result(l)
+	s.addFailures(l)
 	return nil
 }

@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// reviewTimeout is the longest that an API server waits for a webhook.
+	// reviewTimeout is the maximum timeoutSeconds of a webhook.
 	reviewTimeout = 30 * time.Second
-	// renewAfter is how many requests a connection is used for: so few that every certificate and
-	// every moment of a change meets new connections.
-	renewAfter = 200
-	// maxExamples bounds how many failures are kept word for word.
+	// maxConnectionUses is the number of requests on a connection. It is low, so that there are new connections at any time
+	// during a change and with every certificate.
+	maxConnectionUses = 200
+	// maxExamples limits the number of failures that are reported in full.
 	maxExamples = 10
 )
 
-// Configurations that may hold while a review is judged.
+// The configurations that may be in use while a review is evaluated.
 const (
-	changing int32 = iota // one or the other
+	usesAOrB int32 = iota // a change is under way
 	usesA
 	usesB
 )
 
-// tally counts what comes back.
-type tally struct {
-	done atomic.Int64 // reviews and broken bodies that were sent
+// results counts the responses.
+type results struct {
+	done atomic.Int64 // number of completed reviews and broken bodies
 
 	mu          sync.Mutex
 	reviews     int
@@ -45,7 +45,7 @@ type tally struct {
 	latencies   []time.Duration
 }
 
-func (t *tally) failed(counter *int, format string, args ...any) {
+func (t *results) failed(counter *int, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	*counter++
@@ -54,15 +54,15 @@ func (t *tally) failed(counter *int, format string, args ...any) {
 	}
 }
 
-func (t *tally) answered(took time.Duration) {
+func (t *results) answered(took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reviews++
 	t.latencies = append(t.latencies, took)
 }
 
-// percentile is the latency that a share of the reviews kept within.
-func (t *tally) percentile(share float64) time.Duration {
+// percentile returns the latency that the given share of the reviews did not exceed.
+func (t *results) percentile(share float64) time.Duration {
 	if len(t.latencies) == 0 {
 		return 0
 	}
@@ -70,26 +70,26 @@ func (t *tally) percentile(share float64) time.Duration {
 	return t.latencies[int(share*float64(len(t.latencies)-1))]
 }
 
-// load sends a schedule again and again.
+// load sends the requests of a schedule repeatedly.
 type load struct {
 	url       string
 	newClient func() *http.Client
 	schedule  []scheduled
 	now       func() time.Time
-	// config is the configuration in use, and above the two lowest bits how often it has changed.
+	// config holds the configuration in use in the two lowest bits, and the number of changes above them.
 	config atomic.Int32
 	next   atomic.Int64
-	// every is after how many requests sample is called.
+	// every is the number of requests between two calls of sample.
 	every  int64
 	sample func()
-	tally
+	results
 }
 
-// settle says which configuration is in use from now on.
-func (l *load) settle(config int32) { l.config.Store(l.config.Load()&^3 + 4 + config) }
+// setConfig records the configuration that is in use from now on.
+func (l *load) setConfig(config int32) { l.config.Store(l.config.Load()&^3 + 4 + config) }
 
-// run sends from connections times streams clients at once until stop is closed, and finishes what
-// has begun. Requests end with ctx.
+// run sends requests on several connections, with several concurrent streams each, until stop is closed. It waits for the
+// requests under way. Cancelling ctx cancels them.
 func (l *load) run(ctx context.Context, connections, streams int, stop <-chan struct{}) {
 	var running sync.WaitGroup
 	open := make([]*connection, connections)
@@ -117,8 +117,8 @@ func (l *load) run(ctx context.Context, connections, streams int, stop <-chan st
 	}
 }
 
-// once sends n requests at once.
-func (l *load) once(ctx context.Context, n int) {
+// sendAtOnce sends n concurrent requests.
+func (l *load) sendAtOnce(ctx context.Context, n int) {
 	c := &connection{newClient: l.newClient}
 	defer c.close()
 	var running sync.WaitGroup
@@ -128,15 +128,15 @@ func (l *load) once(ctx context.Context, n int) {
 	running.Wait()
 }
 
-// send sends the next of the schedule.
+// send sends the next request of the schedule.
 func (l *load) send(ctx context.Context, c *connection) {
 	n := l.next.Add(1)
-	what := l.schedule[int(n)%len(l.schedule)]
+	next := l.schedule[int(n)%len(l.schedule)]
 	client := c.acquire()
-	if what.review != nil {
-		l.sendReview(ctx, client, what.review, fmt.Sprintf("%0*d", uidLength, n))
+	if next.review != nil {
+		l.sendReview(ctx, client, next.review, fmt.Sprintf("%0*d", uidLength, n))
 	} else {
-		l.sendBroken(ctx, client, what.broken)
+		l.sendBroken(ctx, client, next.broken)
 	}
 	c.release(client)
 	if done := l.done.Add(1); l.every > 0 && done%l.every == 0 {
@@ -157,7 +157,7 @@ func (l *load) sendReview(ctx context.Context, client *http.Client, c *reviewCas
 	}
 	l.answered(took)
 	problem := check(reply, uid, c.expected(before&3))
-	if unsettled := before&3 == changing || l.config.Load() != before; problem != "" && unsettled {
+	if unsettled := before&3 == usesAOrB || l.config.Load() != before; problem != "" && unsettled {
 		if check(reply, uid, c.expected(usesA)) == "" || check(reply, uid, c.expected(usesB)) == "" {
 			problem = ""
 		}
@@ -167,7 +167,7 @@ func (l *load) sendReview(ctx context.Context, client *http.Client, c *reviewCas
 	}
 }
 
-// sendBroken expects a 4xx or a review that is refused.
+// sendBroken sends a broken body. It expects a status 4xx or a response that denies the request with a message.
 func (l *load) sendBroken(ctx context.Context, client *http.Client, c *brokenCase) {
 	status, reply, err := post(ctx, client, l.url, int64(len(c.body)), func() io.Reader { return bytes.NewReader(c.body) })
 	if err != nil {
@@ -185,11 +185,11 @@ func (l *load) sendBroken(ctx context.Context, client *http.Client, c *brokenCas
 	var review admissionv1.AdmissionReview
 	err = json.Unmarshal(reply, &review)
 	if err != nil || status != http.StatusOK || review.Response == nil || review.Response.Allowed || review.Response.Result == nil || review.Response.Result.Message == "" {
-		l.failed(&l.wrong, "wrong: the body %q is answered with status %d and %s", c.name, status, cut(reply))
+		l.failed(&l.wrong, "wrong: the response to the body %q has status %d and the body %s", c.name, status, shorten(reply))
 	}
 }
 
-// post sends a body as the API server does: what net/http may send again can be read again.
+// post sends a body as the API server does. It sets GetBody, so that net/http can repeat the request.
 func post(ctx context.Context, client *http.Client, url string, length int64, body func() io.Reader) (status int, reply []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
@@ -209,11 +209,11 @@ func post(ctx context.Context, client *http.Client, url string, length int64, bo
 	return response.StatusCode, reply, err
 }
 
-// check says in what a reply differs from the expected one.
+// check returns how a reply differs from the expected answer; empty if it does not.
 func check(reply []byte, uid string, want answer) string {
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(reply, &review); err != nil || review.Response == nil {
-		return fmt.Sprintf("no review: %v, %s", err, cut(reply))
+		return fmt.Sprintf("no review: %v, %s", err, shorten(reply))
 	}
 	r := review.Response
 	got := fmt.Sprintf("verdict %q and rules %q", r.AuditAnnotations["verdict"], r.AuditAnnotations["rules"])
@@ -232,10 +232,10 @@ func check(reply []byte, uid string, want answer) string {
 	return ""
 }
 
-// cut is the beginning of a reply.
-func cut(reply []byte) string { return fmt.Sprintf("%.300q", reply) }
+// shorten returns the start of a reply.
+func shorten(reply []byte) string { return fmt.Sprintf("%.300q", reply) }
 
-// connection is an HTTP/2 connection that is renewed now and then.
+// connection is an HTTP/2 connection that is replaced after maxConnectionUses requests.
 type connection struct {
 	newClient func() *http.Client
 
@@ -252,7 +252,7 @@ func (c *connection) acquire() *http.Client {
 	if c.users == nil {
 		c.users = make(map[*http.Client]int)
 	}
-	if c.client == nil || c.sent >= renewAfter {
+	if c.client == nil || c.sent >= maxConnectionUses {
 		c.client, c.sent = c.newClient(), 0
 	}
 	c.sent++
@@ -260,12 +260,12 @@ func (c *connection) acquire() *http.Client {
 	return c.client
 }
 
-// release closes a client's connection when it has been replaced and is not in use.
+// release closes a client's connection if it is used up and no longer in use.
 func (c *connection) release(client *http.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users[client]--
-	if c.users[client] == 0 && (client != c.client || c.sent >= renewAfter) {
+	if c.users[client] == 0 && (client != c.client || c.sent >= maxConnectionUses) {
 		client.CloseIdleConnections()
 		delete(c.users, client)
 	}

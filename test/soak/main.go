@@ -1,9 +1,8 @@
-// Command soak keeps the real webhook busy: reviews of every kind at full load, while its
-// certificate and its configuration change and clients send what is no review. It needs no API
-// server. It prints what it counted, and fails when a review was lost or judged wrongly, or when
-// the process holds on to memory or goroutines.
+// Command soak runs the real webhook under full load. It sends reviews of every kind and broken bodies, while the
+// certificate and the configuration change. It needs no API server. It prints its counts, and fails if a review is lost,
+// if a verdict is wrong, or if the process leaks memory or goroutines.
 //
-// Its tests are a short form of the same, and a rolling restart.
+// The tests run a short soak and a rolling restart.
 package main
 
 import (
@@ -18,11 +17,11 @@ import (
 
 func main() {
 	o := options{
-		reviews: 10_000, // what the memory target is stated for
-		hostile: true,
-		now:     time.Now, //nolint:forbidigo // the clock itself
+		reviews:        10_000, // the memory target is defined for this number
+		denseDocuments: true,
+		now:            time.Now, //nolint:forbidigo // the clock itself
 	}
-	flag.DurationVar(&o.duration, "duration", 5*time.Minute, "how long the load lasts")
+	flag.DurationVar(&o.duration, "duration", 5*time.Minute, "duration of the load")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	failures, err := run(ctx, o, os.Stdout)

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// gauges are what the webhook says of itself.
+// gauges holds metrics of the webhook.
 type gauges struct {
 	goroutines, generation, reloads float64
 }
@@ -46,7 +46,7 @@ func scrape(ctx context.Context, w *controlplane.Webhook) (gauges, error) {
 	return g, nil
 }
 
-// memory is what the kernel says of a process, in bytes.
+// memory is the memory of a process according to the kernel, in bytes.
 type memory struct{ resident, peak int64 }
 
 func readMemory(pid int) (memory, error) {
@@ -82,7 +82,7 @@ type sample struct {
 	goroutines float64
 }
 
-// mean is the resident memory of a part of the samples.
+// mean returns the mean resident memory of samples, in bytes; 0 for none.
 func mean(samples []sample) int64 {
 	if len(samples) == 0 {
 		return 0

@@ -24,11 +24,11 @@ const (
 	nodeEntry  = "- rolearn: " + nodeARN + "\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
 	aliceEntry = "- userarn: " + account + "user/alice\n  username: alice\n  groups:\n  - system:masters\n"
 	ciEntry    = "- rolearn: " + account + "role/CI\n  username: ci\n  groups:\n  - deployers\n"
-	// movedEntry is declared to have an access entry.
+	// movedEntry is for a role that the configuration lists in accessEntries.
 	movedEntry = "- rolearn: " + account + "role/Moved\n  username: moved\n  groups:\n  - system:masters\n"
 )
 
-// teams returns n entries of mapRoles that nobody protects.
+// teams returns n entries of mapRoles for unprotected principals.
 func teams(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -37,21 +37,21 @@ func teams(n int) string {
 	return b.String()
 }
 
-// object is what a review holds of a ConfigMap; nil is none.
+// object is a ConfigMap in a review; nil if it does not exist.
 type object struct {
 	name, namespace string
 	annotations     map[string]string
 	data            map[string]string
-	metadata        map[string]any // fields of metadata beside these
-	others          map[string]any // fields beside these
+	metadata        map[string]any // additional fields of metadata
+	others          map[string]any // additional fields of the object
 }
 
-// awsAuth is the object that is guarded, with these texts.
+// awsAuth returns an aws-auth with these texts.
 func awsAuth(mapRoles, mapUsers string) *object {
 	return &object{name: "aws-auth", namespace: metav1.NamespaceSystem, data: map[string]string{"mapRoles": mapRoles, "mapUsers": mapUsers}}
 }
 
-// annotated returns a copy with an annotation more.
+// annotated returns a copy with one annotation.
 func (o *object) annotated(key, value string) *object {
 	c := *o
 	c.annotations = map[string]string{key: value}
@@ -76,21 +76,21 @@ func (o *object) raw() runtime.RawExtension {
 	return runtime.RawExtension{Raw: mustJSON(fields)}
 }
 
-// with returns a copy with a field more.
+// with returns a copy with an additional field.
 func (o *object) with(field string, value any) *object {
 	c := *o
 	c.others = map[string]any{field: value}
 	return &c
 }
 
-// withMetadata returns a copy with these fields of metadata more.
+// withMetadata returns a copy with additional fields of metadata.
 func (o *object) withMetadata(fields map[string]any) *object {
 	c := *o
 	c.metadata = fields
 	return &c
 }
 
-// and returns a copy with a key under data more.
+// and returns a copy with an additional key in data.
 func (o *object) and(key, text string) *object {
 	c := *o
 	c.data = maps.Clone(o.data)
@@ -98,7 +98,7 @@ func (o *object) and(key, text string) *object {
 	return &c
 }
 
-// mustJSON is for values that are made here, and can be written.
+// mustJSON encodes a value that is always valid.
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -118,13 +118,13 @@ var (
 	eks = authenticationv1.UserInfo{Username: "eks:node-manager", Groups: []string{"system:authenticated"}}
 )
 
-// uidLength is that of the uids that reviews are sent with.
+// uidLength is the length of the uid of a review, in bytes.
 const uidLength = 12
 
-// body is an AdmissionReview whose uid is written when it is sent.
+// body is an AdmissionReview without its uid, which is inserted when the review is sent.
 type body struct{ before, after []byte }
 
-// newBody makes a review. The operation follows from which objects there are.
+// newBody makes a review. Its operation is CREATE without an old object, DELETE without a new one, or else UPDATE.
 func newBody(user authenticationv1.UserInfo, before, after *object) body {
 	request := &admissionv1.AdmissionRequest{
 		UID:      "UID",
@@ -156,10 +156,11 @@ func split(review []byte) body {
 	return body{append(bytes.Clone(before), `"uid":"`...), append([]byte{'"'}, after...)}
 }
 
-// length is how many bytes are sent.
+// length returns the size of the body with its uid, in bytes.
 func (b body) length() int64 { return int64(len(b.before) + uidLength + len(b.after)) }
 
-// reader returns what is sent, without a copy: many of the largest are under way at once.
+// reader returns a reader of the body with its uid. It makes no copy, because many of the largest bodies are sent at
+// once.
 func (b body) reader(uid string) io.Reader {
 	return io.MultiReader(bytes.NewReader(b.before), strings.NewReader(uid), bytes.NewReader(b.after))
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// TestRollingRestart replaces two webhooks behind a balancer one after the other, as a Deployment
-// does, while clients with connections like the API server's send reviews all the time.
-func TestRollingRestart(t *testing.T) {
+// TestRollingRestartLosesNoReview replaces two webhooks behind a load balancer one after the other, as a Deployment does.
+// Meanwhile clients with connections like the API server's send reviews.
+func TestRollingRestartLosesNoReview(t *testing.T) {
 	host := newHost(t)
 	b := newBalancer(t)
 	start := func() *backend {
 		t.Helper()
-		// It outlasts ten probes of the balancer; on a cluster 10 s outlast the kubelet's and the
-		// time that a change of endpoints takes to reach every node.
+		// 1 s is longer than ten probes of the balancer. On a cluster the delay is 10 s, which is longer than the kubelet's
+		// probes and the propagation of endpoints to every node.
 		w, err := host.StartWebhook(t.Context(), configA, "--shutdown-delay=1s")
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func TestRollingRestart(t *testing.T) {
 		return b.add(w)
 	}
 	old := []*backend{start(), start()}
-	waitFor(t, b, 2)
+	waitForReady(t, b, 2)
 
 	cases, err := newCases()
 	if err != nil {
@@ -37,7 +37,7 @@ func TestRollingRestart(t *testing.T) {
 		url:       "https://" + b.listener.Addr().String() + "/validate-aws-auth?timeout=" + reviewTimeout.String(),
 		newClient: func() *http.Client { return host.Client(90 * time.Second) }, schedule: newSchedule(cases, nil), now: time.Now,
 	}
-	l.settle(usesA)
+	l.setConfig(usesA)
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -47,8 +47,8 @@ func TestRollingRestart(t *testing.T) {
 
 	var fresh []*backend
 	for _, x := range old {
-		fresh = append(fresh, start()) // a surge, as Deployments do by default
-		waitFor(t, b, 3)
+		fresh = append(fresh, start()) // maxSurge, as Deployments have by default
+		waitForReady(t, b, 3)
 		restart(t, x)
 		b.remove(x)
 	}
@@ -70,27 +70,27 @@ func TestRollingRestart(t *testing.T) {
 	}
 }
 
-// restart ends a webhook as the kubelet does.
+// restart terminates a webhook as the kubelet does.
 func restart(t *testing.T, x *backend) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if err := x.webhook.Terminate(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-// patience is for what takes a second or two on a machine that has nothing else to do.
-const patience = 30 * time.Second
+// waitTimeout limits waits that take a second or two on an idle machine.
+const waitTimeout = 30 * time.Second
 
-func waitFor(t *testing.T, b *balancer, ready int) {
+func waitForReady(t *testing.T, b *balancer, ready int) {
 	t.Helper()
 	waitUntil(t, func() bool { return b.ready() == ready })
 }
 
 func waitUntil(t *testing.T, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if err := controlplane.Poll(ctx, func(context.Context) error {
 		if !holds() {

@@ -14,37 +14,37 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// Figures of the load. Four connections with four reviews at a time each are more than two cores
-// can judge at once, so that reviews wait for each other.
+// The parameters of the load. Four connections with four concurrent reviews each are more than two cores can evaluate at
+// once, so that reviews must wait.
 const (
 	connections = 4
 	streams     = 4
-	// warmUp is not measured: the heap grows to its working size.
+	// warmUp is the number of requests before the measurement, during which the heap grows to its working size.
 	warmUp = 1000
-	// samples is about how many are taken; their distance is fixed after the warm-up.
+	// samples is the approximate number of samples. Their distance in requests is set after the warm-up.
 	samples = 60
-	// settling is how long the process has to end what the load has begun.
-	settling = 30 * time.Second
+	// shutdownTimeout limits the time that the process needs to finish its work after the load.
+	shutdownTimeout = 30 * time.Second
 )
 
-// What memory may do: the last third of the samples may lie this much above the second, which is
-// what the garbage collector's pace varies by from one third to the next.
+// The mean memory in the last third of the samples may exceed the mean in the second third by this much, because the
+// garbage collector's pace varies.
 const (
 	flatShare = 0.10
 	flatBytes = 4 << 20
 )
 
-// target is the resident memory after options.reviews reviews of 100 entries.
-const target = 64 << 20
+// memoryTarget limits the resident memory after options.reviews reviews of 100 entries, in bytes.
+const memoryTarget = 64 << 20
 
 type options struct {
-	duration time.Duration
-	reviews  int  // of 100 entries, before the memory is read
-	hostile  bool // with the memory that texts take which nobody writes in earnest
-	now      func() time.Time
+	duration       time.Duration
+	reviews        int  // number of reviews of 100 entries before the memory is read
+	denseDocuments bool // also measure the memory for documents with extremely many values
+	now            func() time.Time
 }
 
-// soak is one run.
+// soak is one run of the command.
 type soak struct {
 	options
 	host *controlplane.Host
@@ -52,7 +52,7 @@ type soak struct {
 	table
 }
 
-// failures are what is not as it must be.
+// failures lists the unmet expectations.
 type failures []string
 
 func (f *failures) expect(ok bool, format string, args ...any) {
@@ -61,7 +61,7 @@ func (f *failures) expect(ok bool, format string, args ...any) {
 	}
 }
 
-// run does all of it, prints the figures, and returns what is not as it must be.
+// run runs all measurements, prints the figures, and returns the unmet expectations.
 func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) {
 	host, err := controlplane.NewHost(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) 
 	defer func() { err = errors.Join(err, host.Stop()) }()
 	s := &soak{options: o, host: host}
 	defer func() { err = errors.Join(err, s.print(out)) }()
-	steps := []func(context.Context) error{s.hundred, s.largest, s.mixed}
+	steps := []func(context.Context) error{s.measureHundredEntries, s.measureLargest, s.measureMixedLoad}
 	if controlplane.Race() {
 		steps = steps[2:] // the race detector's own memory is many times the webhook's
 	}
@@ -82,14 +82,14 @@ func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) 
 	return s.failures, nil
 }
 
-// start starts a webhook, and returns what ends it.
+// start starts a webhook. It returns a function that terminates it.
 func (s *soak) start(ctx context.Context, config string) (*controlplane.Webhook, func() error, error) {
 	w, err := s.host.StartWebhook(ctx, config, "--shutdown-delay=0s")
 	if err != nil {
 		return nil, nil, err
 	}
 	return w, func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		return w.Terminate(ctx)
 	}, nil
@@ -99,8 +99,8 @@ func (s *soak) newLoad(w *controlplane.Webhook, schedule []scheduled) *load {
 	return &load{url: w.URL + "?timeout=" + reviewTimeout.String(), newClient: func() *http.Client { return s.host.Client(time.Second) }, schedule: schedule, now: s.now}
 }
 
-// hundred measures what is resident after many reviews of 100 entries.
-func (s *soak) hundred(ctx context.Context) (err error) {
+// measureHundredEntries measures the resident memory after many reviews of 100 entries.
+func (s *soak) measureHundredEntries(ctx context.Context) (err error) {
 	w, end, err := s.start(ctx, configA)
 	if err != nil {
 		return err
@@ -110,24 +110,24 @@ func (s *soak) hundred(ctx context.Context) (err error) {
 	l := s.newLoad(w, []scheduled{{review: &reviewCase{
 		name: "100 entries", want: allow, body: newBody(operator, awsAuth(text, ""), awsAuth(text+ciEntry, "")),
 	}}})
-	l.settle(usesA)
+	l.setConfig(usesA)
 	l.sendAll(ctx, s.reviews)
 	m, err := readMemory(w.PID())
 	if err != nil {
 		return err
 	}
 	met := "met"
-	if m.resident > target {
+	if m.resident > memoryTarget {
 		met = "MISSED"
 	}
-	s.row(fmt.Sprintf("resident after %d reviews of 100 entries", s.reviews), "%s (target %s: %s), peak %s", mib(m.resident), mib(target), met, mib(m.peak))
-	s.result(l)
-	s.expect(m.resident <= target, "%s are resident after %d reviews of 100 entries", mib(m.resident), s.reviews)
+	s.row(fmt.Sprintf("resident after %d reviews of 100 entries", s.reviews), "%s (target %s: %s), peak %s", mib(m.resident), mib(memoryTarget), met, mib(m.peak))
+	s.addFailures(l)
+	s.expect(m.resident <= memoryTarget, "%s are resident after %d reviews of 100 entries", mib(m.resident), s.reviews)
 	return nil
 }
 
-// mixed is the load itself.
-func (s *soak) mixed(ctx context.Context) (err error) {
+// measureMixedLoad runs the mixed load with disturbances and measures memory and goroutines.
+func (s *soak) measureMixedLoad(ctx context.Context) (err error) {
 	w, end, err := s.start(ctx, configA)
 	if err != nil {
 		return err
@@ -139,18 +139,18 @@ func (s *soak) mixed(ctx context.Context) (err error) {
 	}
 	schedule := newSchedule(cases, newBroken())
 	warm := s.newLoad(w, schedule)
-	warm.settle(usesA)
-	baseline, err := idle(ctx, w)
+	warm.setConfig(usesA)
+	baseline, err := goroutinesAtRest(ctx, w)
 	if err != nil {
 		return err
 	}
 	warmStarted := s.now()
 	warm.sendAll(ctx, warmUp)
 	perSecond := warmUp / s.now().Sub(warmStarted).Seconds()
-	s.result(warm)
+	s.addFailures(warm)
 
 	l := s.newLoad(w, schedule)
-	l.settle(usesA)
+	l.setConfig(usesA)
 	l.every = max(1, int64(perSecond*s.duration.Seconds()/samples))
 	var taken []sample
 	var sampling sync.Mutex
@@ -166,16 +166,16 @@ func (s *soak) mixed(ctx context.Context) (err error) {
 		taken = append(taken, sample{l.done.Load(), m.resident, g.goroutines})
 	}
 	d := &disturber{webhook: w, load: l, tls: s.host.TLS(), now: s.now}
-	took, err := s.disturbed(ctx, l, d)
+	took, err := s.runDisturbed(ctx, l, d)
 	if err != nil {
 		return err
 	}
 	s.report(l, d, taken, took)
-	return s.after(ctx, w, baseline)
+	return s.checkAtRest(ctx, w, baseline)
 }
 
-// disturbed runs the load for its time, and the disturbances beside it.
-func (s *soak) disturbed(ctx context.Context, l *load, d *disturber) (time.Duration, error) {
+// runDisturbed runs the load and the disturbances concurrently for the duration of the options.
+func (s *soak) runDisturbed(ctx context.Context, l *load, d *disturber) (time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := make(chan struct{})
@@ -183,7 +183,7 @@ func (s *soak) disturbed(ctx context.Context, l *load, d *disturber) (time.Durat
 	defer timer.Stop()
 	var running sync.WaitGroup
 	var errs [3]error
-	for i, step := range []func(context.Context, int) error{d.swap, d.reload, d.cutOff} {
+	for i, step := range []func(context.Context, int) error{d.swap, d.reload, d.cutConnection} {
 		running.Go(func() {
 			if errs[i] = d.repeat(ctx, stop, step); errs[i] != nil {
 				cancel(errs[i])
@@ -214,8 +214,8 @@ func (s *soak) report(l *load, d *disturber, taken []sample, took time.Duration)
 	s.row("certificate swaps", "%d", d.swaps.Load())
 	s.row("configurations", "%d good, %d bad", d.reloads.Load(), d.refused.Load())
 	s.row("connections cut", "%d", d.cuts.Load())
-	s.row("slowest change to be noticed", "%s", time.Duration(d.slowest.Load()).Round(time.Millisecond))
-	s.result(l)
+	s.row("slowest detection of a change", "%s", time.Duration(d.slowest.Load()).Round(time.Millisecond))
+	s.addFailures(l)
 	s.row("lost", "%d", l.lost)
 	s.row("wrong verdicts", "%d", l.wrong)
 
@@ -232,22 +232,22 @@ func (s *soak) report(l *load, d *disturber, taken []sample, took time.Duration)
 	s.row("goroutines under load", "at most %.0f", most)
 }
 
-// result makes the failures of a load those of the run.
-func (s *soak) result(l *load) {
+// addFailures adds the failures of a load to those of the run.
+func (s *soak) addFailures(l *load) {
 	s.expect(l.lost == 0, "%d requests were lost", l.lost)
 	s.expect(l.wrong == 0, "%d verdicts are wrong", l.wrong)
 	s.failures = append(s.failures, l.examples...)
 }
 
-// idle returns the goroutines of a process that has nothing to do.
-func idle(ctx context.Context, w *controlplane.Webhook) (float64, error) {
+// goroutinesAtRest returns the number of goroutines of a process without load.
+func goroutinesAtRest(ctx context.Context, w *controlplane.Webhook) (float64, error) {
 	g, err := scrape(ctx, w)
 	return g.goroutines, err
 }
 
-// after waits until the process has come to rest, and looks at what is left.
-func (s *soak) after(ctx context.Context, w *controlplane.Webhook, baseline float64) error {
-	ctx, cancel := context.WithTimeout(ctx, settling)
+// checkAtRest waits until the goroutines of the load have ended, and checks goroutines, memory and log.
+func (s *soak) checkAtRest(ctx context.Context, w *controlplane.Webhook, baseline float64) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	var left float64
 	err := controlplane.Poll(ctx, func(ctx context.Context) error {
@@ -272,11 +272,11 @@ func (s *soak) after(ctx context.Context, w *controlplane.Webhook, baseline floa
 		return fmt.Errorf("reading the log: %w", err)
 	}
 	s.row("log", "%s", mib(int64(len(log))))
-	s.expect(!bytes.Contains(log, []byte("panic")), "the log tells of a panic")
+	s.expect(!bytes.Contains(log, []byte("panic")), "the log contains a panic")
 	return nil
 }
 
-// table is what is printed at the end.
+// table holds the figures that are printed at the end.
 type table struct{ rows [][2]string }
 
 func (t *table) row(name, format string, args ...any) {

@@ -1,5 +1,5 @@
-// Package authenticator runs the released aws-iam-authenticator's ConfigMap backend: objects are
-// fed into its watch, and everything behind the watch is the program itself.
+// Package authenticator runs the ConfigMap backend of the released aws-iam-authenticator. It feeds objects into the
+// backend's watch; all other code is the released program.
 package authenticator
 
 import (
@@ -30,18 +30,18 @@ type Authenticator struct {
 	stop    chan struct{}
 
 	data   map[string]string
-	stored *Stored // worked out when it is asked for
+	stored *Stored // computed by the first call of Stored
 }
 
-// quiet silences the authenticator, which logs every object that it reads. A level that is off is not formatted either.
-var quiet = sync.OnceFunc(func() {
+// silenceLogs turns off the authenticator's log of every object. Raising the level also saves the formatting.
+var silenceLogs = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
 })
 
 // New starts a backend that has read nothing yet.
 func New() (*Authenticator, error) {
-	quiet()
+	silenceLogs()
 	mapper, err := configmap.NewConfigMapMapper(config.Config{Master: "https://127.0.0.1:1"})
 	if err != nil {
 		return nil, fmt.Errorf("make the authenticator's backend: %w", err)
@@ -49,7 +49,7 @@ func New() (*Authenticator, error) {
 	events := watch.NewFake()
 	client := fake.NewClientset()
 	client.PrependWatchReactor("configmaps", clienttesting.DefaultWatchReactor(events, nil))
-	// The client is made from a URL and kept in a field that is not exported.
+	// NewConfigMapMapper made a client from the URL and stored it in an unexported field.
 	if err := set(reflect.ValueOf(mapper.MapStore).Elem(), "configMap", client.CoreV1().ConfigMaps("kube-system")); err != nil {
 		return nil, err
 	}
@@ -70,14 +70,14 @@ func (a *Authenticator) Close() {
 	a.events.Stop()
 }
 
-// Load hands an object to the authenticator and returns when it has been read: the channel has no
-// buffer, so that the second event, which is ignored, is taken only after the first.
+// Load sends an object to the authenticator and returns when the authenticator has read it. The channel has no buffer, so
+// that the authenticator takes the second event, which it ignores, only after it has read the first.
 func (a *Authenticator) Load(data map[string]string) {
 	a.send(watch.Modified, data)
 	a.data, a.stored = data, nil
 }
 
-// Delete tells the authenticator that the object is gone.
+// Delete sends the deletion of the object to the authenticator.
 func (a *Authenticator) Delete() {
 	a.send(watch.Deleted, nil)
 	a.data, a.stored = nil, nil
@@ -88,9 +88,9 @@ func (a *Authenticator) send(event watch.EventType, data map[string]string) {
 	a.events.Action(watch.Bookmark, &corev1.ConfigMap{})
 }
 
-// Answer is what the authenticator says of a caller.
+// Answer is the authenticator's mapping of a caller.
 type Answer struct {
-	// Canonical is what the entries are searched for; empty where the ARN is refused.
+	// Canonical is the ARN that the authenticator looks up in the entries; empty if it refuses the caller's ARN.
 	Canonical string
 	Mapped    bool
 	// Username and Groups have their templates unrendered.
@@ -104,8 +104,8 @@ func (a Answer) Equal(other Answer) bool {
 		a.Username == other.Username && slices.Equal(a.Groups, other.Groups)
 }
 
-// Resolve asks for a caller as pkg/server does: Canonicalize, Map, IsAccountAllowed. Where entries
-// differ only in the case of their ARNs, every call answers anew with any of them.
+// Resolve maps a caller as pkg/server does: Canonicalize, Map, IsAccountAllowed. If several entries match because their
+// ARNs differ only in case, each call returns a random one.
 func (a *Authenticator) Resolve(callerARN string) Answer {
 	identity, err := identityOf(callerARN)
 	if err != nil {
@@ -121,7 +121,7 @@ func (a *Authenticator) Resolve(callerARN string) Answer {
 	return Answer{Canonical: canonical}
 }
 
-// SessionOf returns the name of a role's session, or nothing for another ARN.
+// SessionOf returns the name of a role's session; empty for another ARN.
 func SessionOf(callerARN string) string {
 	_, rest, ok := strings.Cut(callerARN, ":assumed-role/")
 	if !ok {
@@ -130,5 +130,5 @@ func SessionOf(callerARN string) string {
 	return rest[strings.LastIndexByte(rest, '/')+1:]
 }
 
-// field returns the field of an ARN with an index.
-func field(arn string, index int) string { return strings.SplitN(arn, ":", 6)[index] }
+// arnField returns a field of an ARN by its index.
+func arnField(arn string, index int) string { return strings.SplitN(arn, ":", 6)[index] }

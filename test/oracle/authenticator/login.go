@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/token"
 )
 
-// Login is what the authenticator tells kube-apiserver about a caller. The zero Login stands for a refused one.
+// Login is the user that the authenticator returns to kube-apiserver for a caller. The zero Login is a refusal.
 type Login struct {
 	OK       bool
 	Username string
@@ -24,17 +24,17 @@ type Login struct {
 // AccessKey is the access key id of every caller here.
 const AccessKey = "ASIA0123456789ABCDEF"
 
-// PrivateDNSName is what the stub of the EC2 API says about every instance.
+// PrivateDNSName is the private DNS name of every instance in the fake EC2 API.
 const PrivateDNSName = "ip-10-0-0-1.ec2.internal"
 
-// instances answers for the EC2 API. It knows every instance.
-type instances struct{}
+// fakeEC2 is an EC2 API in which every instance exists.
+type fakeEC2 struct{}
 
-func (instances) GetPrivateDNSName(context.Context, string) (string, error) {
+func (fakeEC2) GetPrivateDNSName(context.Context, string) (string, error) {
 	return PrivateDNSName, nil
 }
 
-func (instances) StartEc2DescribeBatchProcessing(context.Context) {}
+func (fakeEC2) StartEc2DescribeBatchProcessing(context.Context) {}
 
 // renderTemplates and authenticateEndpoint are the released program's own code. pkg/server exports neither them
 // nor a constructor that works without AWS: server.New asks the instance metadata service for a region and opens
@@ -46,8 +46,8 @@ func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config
 //go:linkname authenticateEndpoint sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).authenticateEndpoint
 func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.ResponseWriter, req *http.Request) //nolint:revive // as above
 
-// newHandler makes the handler of the webhook as server.getHandler does, with stubs of STS and of the EC2 API.
-// Its type is not exported; it is found as the type of a field.
+// newHandler makes the handler of the webhook as server.getHandler does, with a fake STS and a fake EC2 API. It takes the
+// handler's unexported type from a field of that type.
 func newHandler(backend mapper.Mapper, verifier token.Verifier) (unsafe.Pointer, error) {
 	field, ok := reflect.TypeFor[server.Server]().FieldByName("internalHandler")
 	if !ok {
@@ -61,7 +61,7 @@ func newHandler(backend mapper.Mapper, verifier token.Verifier) (unsafe.Pointer,
 	if err := set(handler.Elem(), "backendMapper", backends); err != nil {
 		return nil, err
 	}
-	if err := set(handler.Elem(), "ec2Provider", instances{}); err != nil {
+	if err := set(handler.Elem(), "ec2Provider", fakeEC2{}); err != nil {
 		return nil, err
 	}
 	if err := set(handler.Elem(), "verifier", verifier); err != nil {
@@ -70,7 +70,7 @@ func newHandler(backend mapper.Mapper, verifier token.Verifier) (unsafe.Pointer,
 	return handler.UnsafePointer(), nil
 }
 
-// set writes a field that is not exported. A nil value leaves the field as it is.
+// set sets an unexported field. A nil value keeps the field.
 func set(structure reflect.Value, name string, value any) error {
 	field := structure.FieldByName(name)
 	if !field.IsValid() {
@@ -91,7 +91,7 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, req *http.Request) {
 	authenticateEndpoint(a.handler, req.Context(), w, req)
 }
 
-// verifier stands for STS: the token is the ARN of the caller.
+// verifier is a fake STS: the token is the ARN of the caller.
 type verifier struct{}
 
 func (verifier) Verify(callerARN string) (*token.Identity, error) {
@@ -102,15 +102,15 @@ func (verifier) Verify(callerARN string) (*token.Identity, error) {
 	return identity, nil
 }
 
-// identityOf is what the authenticator learns about a caller from STS (pkg/token/token.go,
-// getIdentityFromSTSResponse): sessions of roles have a session name, others have none.
+// identityOf returns the identity that the authenticator gets from STS for a caller (pkg/token/token.go,
+// getIdentityFromSTSResponse). Only sessions of roles have a session name.
 func identityOf(callerARN string) (*token.Identity, error) {
 	kind, canonical, err := arn.Canonicalize(callerARN)
 	if err != nil {
 		return nil, err
 	}
 	identity := &token.Identity{
-		ARN: callerARN, CanonicalARN: canonical, AccountID: field(canonical, 4), AccessKeyID: AccessKey, UserID: "AIDA0123456789ABCDEFG",
+		ARN: callerARN, CanonicalARN: canonical, AccountID: arnField(canonical, 4), AccessKeyID: AccessKey, UserID: "AIDA0123456789ABCDEFG",
 	}
 	if kind == arn.ASSUMED_ROLE {
 		identity.SessionName, identity.UserID = SessionOf(callerARN), "AROA0123456789ABCDEFG"

@@ -16,9 +16,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// TestRenderIsWhatTheEndpointAnswers sends TokenReviews through the released program's endpoint and compares them with
-// what Resolve and Render answer, which the oracle uses because they are faster.
-func TestRenderIsWhatTheEndpointAnswers(t *testing.T) {
+// TestRenderAgreesWithEndpoint sends TokenReviews to the released program's endpoint and compares the responses with
+// Resolve and Render, which the oracle uses because they are faster.
+func TestRenderAgreesWithEndpoint(t *testing.T) {
 	metrics.InitMetrics(prometheus.NewRegistry())
 	a, err := authenticator.New()
 	if err != nil {
@@ -44,7 +44,7 @@ func TestRenderIsWhatTheEndpointAnswers(t *testing.T) {
 		"arn:aws:iam::111122223333:user/absent",
 		"arn:aws:s3:::bucket",
 	} {
-		want := ask(t, a, caller)
+		want := authenticate(t, a, caller)
 		if got := a.Render(caller, a.Resolve(caller)); !cmp.Equal(got, want) {
 			t.Errorf("%s: %s", caller, cmp.Diff(want, got))
 		}
@@ -57,8 +57,8 @@ func TestRenderIsWhatTheEndpointAnswers(t *testing.T) {
 	}
 }
 
-// ask sends a TokenReview to the endpoint.
-func ask(t *testing.T, a *authenticator.Authenticator, caller string) authenticator.Login {
+// authenticate sends a TokenReview to the endpoint and returns the login in the response.
+func authenticate(t *testing.T, a *authenticator.Authenticator, caller string) authenticator.Login {
 	t.Helper()
 	body, err := json.Marshal(authenticationv1beta1.TokenReview{Spec: authenticationv1beta1.TokenReviewSpec{Token: caller}})
 	if err != nil {

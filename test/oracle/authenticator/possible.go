@@ -8,10 +8,11 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 )
 
-// Stored holds the keys of the authenticator's tables: of roles in lower case, of users as they are written.
+// Stored holds the keys of the authenticator's tables. Roles are in lower case; users are unchanged.
 type Stored struct{ Roles, Users, Accounts []string }
 
-// Stored returns the keys of what the authenticator has in memory. Its tables are not exported.
+// Stored returns the keys of the authenticator's tables in memory. It reads them by reflection, because the tables are not
+// exported.
 func (a *Authenticator) Stored() Stored {
 	if a.stored == nil {
 		store := reflect.ValueOf(a.mapper.MapStore).Elem()
@@ -27,21 +28,21 @@ func (a *Authenticator) Stored() Stored {
 	return *a.stored
 }
 
-// Read returns the elements of mapAccounts as they have been read, and what the authenticator logs about
-// the object that is loaded: that something in it could not be read.
-func (a *Authenticator) Read() (accounts []string, err error) {
+// ParseLoaded parses the loaded object with the authenticator's code. It returns the elements of mapAccounts, and the error
+// that the authenticator logs if it can't read a part of the object.
+func (a *Authenticator) ParseLoaded() (accounts []string, err error) {
 	_, _, accounts, err = configmap.ParseMap(a.data)
 	return accounts, err
 }
 
-// Possible returns every answer that the authenticator may give to a caller, in no order. It asks
-// once, and many times where mappings differ in nothing but the case of their ARNs.
+// Possible returns every answer that the authenticator can give to a caller, in random order. It resolves the caller many
+// times if several mappings match because their ARNs differ only in case.
 func (a *Authenticator) Possible(callerARN string) []Answer {
 	answers := []Answer{a.Resolve(callerARN)}
-	if !answers[0].Mapped || !a.random(answers[0].Canonical) {
+	if !answers[0].Mapped || !a.ambiguous(answers[0].Canonical) {
 		return answers
 	}
-	for range a.asked() {
+	for range a.tries() {
 		answer := a.Resolve(callerARN)
 		if !slices.ContainsFunc(answers, answer.Equal) {
 			answers = append(answers, answer)
@@ -50,16 +51,16 @@ func (a *Authenticator) Possible(callerARN string) []Answer {
 	return answers
 }
 
-// asked is how often a caller is asked for whose answer is picked at random. The authenticator goes
-// through a Go map from a random slot on, and a map has at most two slots for an element, and at least
-// eight. An answer's share is at least one slot, so that asking 24 times for each misses one in e^24.
-func (a *Authenticator) asked() int {
+// tries returns how often to resolve a caller with a random answer. The authenticator iterates over a Go map from a random
+// slot. A map has at most two slots for an element, and at least eight in all. Each answer has at least one slot, so that
+// 24 tries for each slot miss an answer with a probability of e^-24.
+func (a *Authenticator) tries() int {
 	stored := a.Stored()
 	return 24 * max(8, 2*len(stored.Users), 2*len(stored.Roles))
 }
 
-// random reports whether more than one mapping that is stored matches a canonical ARN.
-func (a *Authenticator) random(canonical string) bool {
+// ambiguous reports whether more than one stored mapping matches a canonical ARN.
+func (a *Authenticator) ambiguous(canonical string) bool {
 	matches := func(keys []string) int {
 		n := 0
 		for _, key := range keys {
@@ -69,7 +70,7 @@ func (a *Authenticator) random(canonical string) bool {
 		}
 		return n
 	}
-	if n := matches(a.Stored().Roles); n > 0 { // mapRoles is asked first
+	if n := matches(a.Stored().Roles); n > 0 { // the authenticator looks in mapRoles first
 		return n > 1
 	}
 	return matches(a.Stored().Users) > 1

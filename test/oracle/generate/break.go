@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Break is a slip in a text. It answers with the text as it is where it does not apply.
+// Break is a mistake in the text of a section. It returns a text to which it doesn't apply unchanged.
 type Break struct {
-	Name string
-	do   func(r *rand.Rand, text string) string
+	Name  string
+	apply func(r *rand.Rand, text string) string
 }
 
 // Breaks returns every break.
@@ -33,20 +33,20 @@ func Breaks() []Break {
 		{"username-number", onLine(`username: .*`, func(string) string { return "username: 0123" })},
 		{"username-yes", onLine(`username: .*`, func(string) string { return "username: yes" })},
 		{"username-template", onLine(`username: .*`, func(string) string { return "username: {{SessionName}}" })},
-		{"misspelt-key", onLine(`(role|user)arn`, func(s string) string { return one2(s, "roleam", "rolearns", "role_arn", "userarm") })},
+		{"misspelt-key", onLine(`(role|user)arn`, func(s string) string { return similarKey(s, "roleam", "rolearns", "role_arn", "userarm") })},
 		{"misspelt-groups", onLine(`groups`, func(string) string { return "group" })},
 		{"value-block", onLine(`arn: .*`, func(s string) string { return "arn: |\n    " + strings.TrimPrefix(s, "arn: ") })},
-		{"in-a-list", whole(func(text string) string {
+		{"in-a-list", onText(func(text string) string {
 			return "- " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
 		})},
-		{"in-a-mapping", whole(func(text string) string { return "mapRoles:\n" + text })},
-		{"in-quotes", whole(func(text string) string { return double(nil, text, "") })},
-		{"as-block", whole(func(text string) string { return "|\n  " + strings.ReplaceAll(text, "\n", "\n  ") })},
+		{"in-a-mapping", onText(func(text string) string { return "mapRoles:\n" + text })},
+		{"in-quotes", onText(func(text string) string { return doubleQuoted(nil, text, "") })},
+		{"as-block", onText(func(text string) string { return "|\n  " + strings.ReplaceAll(text, "\n", "\n  ") })},
 		{"cut-off", func(r *rand.Rand, text string) string { return text[:r.IntN(len(text)+1)] }},
-		{"garbage-behind", whole(func(text string) string { return text + "system:masters\n" })},
-		{"element-text", whole(func(text string) string { return text + "\n- x\n" })},
-		{"element-null", whole(func(text string) string { return text + "\n-\n" })},
-		{"twice", whole(func(text string) string { return text + text })},
+		{"garbage-behind", onText(func(text string) string { return text + "system:masters\n" })},
+		{"element-text", onText(func(text string) string { return text + "\n- x\n" })},
+		{"element-null", onText(func(text string) string { return text + "\n-\n" })},
+		{"twice", onText(func(text string) string { return text + text })},
 		{"account-fails-to-decode", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return s + "\n- !!int \"x\"" })},
 		{"account-bad-binary", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return s + "\n- !!binary \"%\"" })},
 		{"account-mapping", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return "- {a: b}\n" + s })},
@@ -54,39 +54,40 @@ func Breaks() []Break {
 		{"account-alias", onLine(`^- ["']?[0-9]{12}["']?$`, func(s string) string { return "- &one " + s[len("- "):] + "\n- *one\n- !!float 1.5" })},
 		{"field-int", onLine(`username"?: .*`, func(s string) string { return "username: !!int \"7\"" })},
 		{"field-fails-to-decode", onLine(`username: .*`, func(s string) string { return "username: !!int \"x\"" })},
-		{"directive-tag", whole(func(text string) string { return "%TAG ! tag:example.com,2000:\n---\n" + text })},
+		{"directive-tag", onText(func(text string) string { return "%TAG ! tag:example.com,2000:\n---\n" + text })},
 		{"directive-version", func(r *rand.Rand, text string) string {
-			return "%YAML 1." + one(r, []string{"0", "1", "2", "3"}) + "\n---\n" + text
+			return "%YAML 1." + pick(r, []string{"0", "1", "2", "3"}) + "\n---\n" + text
 		}},
-		{"directives-past-limit", whole(func(text string) string {
+		{"directives-past-limit", onText(func(text string) string {
 			var b strings.Builder
 			for i := range 17 {
 				fmt.Fprintf(&b, "%%TAG !%d! x\n", i)
 			}
 			return b.String() + "---\n" + text
 		})},
-		{"directive-unknown", whole(func(text string) string { return "%FOO bar\n---\n" + text })},
-		{"tail", func(r *rand.Rand, text string) string { return text + one(r, tails) }},
-		{"comment-with-signs", whole(func(text string) string { return "# R&D *\n" + text })},
-		{"comment-with-signs-and-tail", func(r *rand.Rand, text string) string { return "# R&D *\n" + text + one(r, tails) }},
-		{"commas-in-comment", whole(func(text string) string { return "# " + strings.Repeat(",", 1<<16) + "\n" + text })},
-		{"raw-comment", whole(func(text string) string { return "# caf\xe9\n" + text })},
-		{"raw-end", whole(func(text string) string { return text + "# cut \xe2\x82\n" })},
+		{"directive-unknown", onText(func(text string) string { return "%FOO bar\n---\n" + text })},
+		{"tail", func(r *rand.Rand, text string) string { return text + pick(r, tails) }},
+		{"comment-with-signs", onText(func(text string) string { return "# R&D *\n" + text })},
+		{"comment-with-signs-and-tail", func(r *rand.Rand, text string) string { return "# R&D *\n" + text + pick(r, tails) }},
+		{"commas-in-comment", onText(func(text string) string { return "# " + strings.Repeat(",", 1<<16) + "\n" + text })},
+		{"raw-comment", onText(func(text string) string { return "# caf\xe9\n" + text })},
+		{"raw-end", onText(func(text string) string { return text + "# cut \xe2\x82\n" })},
 		{"raw-value", onLine(`username: .*`, func(s string) string { return s + "\xff" })},
-		{"raw-tail", whole(func(text string) string { return text + "---\n\xff\n" })},
-		{"replacement-character", whole(func(text string) string { return "# caf\ufffd\n" + text })},
+		{"raw-tail", onText(func(text string) string { return text + "---\n\xff\n" })},
+		{"replacement-character", onText(func(text string) string { return "# caf\ufffd\n" + text })},
 		{"bytes", Mutate},
 	}
 }
 
-// tails stand behind what the authenticator reads: its YAML reader stops at the end of the document. Some readers
-// look further ahead.
+// tails are texts after the end of the YAML document, where the authenticator's YAML reader stops. Some readers look
+// further ahead.
 var tails = []string{
 	"---\n\t- x\n", "---\n@\n", "...\n@\n", "...\n%\n", "---\n%\n", "---\n\"\n", "...\n'\n", "---\n- [\n", "...\n\t\n", "---\n`\n",
 	"---\n*a\n", "---\n!<\n", "...\n!<x\n", "---\n\x01\n", "...\n\x01\n", "...\n%YAML 9.9\n---\n", "...\n%TAG x\n", "--- &\n", "--- >9x\n", "... \x07\n",
 }
 
-func one2(key string, words ...string) string {
+// similarKey returns the word that starts like key, or else key without its last letter.
+func similarKey(key string, words ...string) string {
 	for _, w := range words {
 		if w[:4] == key[:4] {
 			return w
@@ -95,11 +96,11 @@ func one2(key string, words ...string) string {
 	return key[:len(key)-1]
 }
 
-func whole(change func(string) string) func(*rand.Rand, string) string {
+func onText(change func(string) string) func(*rand.Rand, string) string {
 	return func(_ *rand.Rand, text string) string { return change(text) }
 }
 
-// onLine changes what a pattern finds in one line.
+// onLine changes one random match of a pattern, which matches within a line.
 func onLine(pattern string, change func(string) string) func(*rand.Rand, string) string {
 	re := regexp.MustCompile(`(?m)` + pattern)
 	return func(r *rand.Rand, text string) string {
@@ -107,12 +108,12 @@ func onLine(pattern string, change func(string) string) func(*rand.Rand, string)
 		if len(found) == 0 {
 			return text
 		}
-		at := one(r, found)
+		at := pick(r, found)
 		return text[:at[0]] + change(text[at[0]:at[1]]) + text[at[1]:]
 	}
 }
 
-// breakData breaks one section, or the key above it.
+// breakData applies a random break to one section, or misspells its key. It returns the name of the break.
 func breakData(r *rand.Rand, data map[string]string) (name string) {
 	keys := make([]string, 0, len(data))
 	for _, key := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
@@ -125,46 +126,46 @@ func breakData(r *rand.Rand, data map[string]string) (name string) {
 	}
 	key := keys[0]
 	if r.IntN(3) == 0 {
-		key = one(r, keys)
+		key = pick(r, keys)
 	}
 	if r.IntN(12) == 0 {
-		data[one(r, []string{"maproles", "map_roles", "mapRole", "mapUser", "MapUsers", "mapsAccounts"})] = data[key]
+		data[pick(r, []string{"maproles", "map_roles", "mapRole", "mapUser", "MapUsers", "mapsAccounts"})] = data[key]
 		delete(data, key)
 		return "data-key"
 	}
-	b := one(r, Breaks())
+	b := pick(r, Breaks())
 	if strings.HasPrefix(b.Name, "account-") && data["mapAccounts"] != "" {
 		key = "mapAccounts"
 	}
-	data[key] = b.do(r, data[key])
+	data[key] = b.apply(r, data[key])
 	if !strings.HasPrefix(b.Name, "raw-") {
 		data[key] = strings.ToValidUTF8(data[key], "\ufffd")
 	}
 	return b.Name
 }
 
-// fragments are put into texts at random places.
+// fragments are inserted into texts at random positions.
 var fragments = []string{
 	"\t", " ", "\n", "- ", "---\n", "...\n", "\"", "'", "{", "}", "[", "]", "#", ":", ": ", "&a ", "*a", "<<: *a\n", "!!str ", "!!binary ",
 	"\u00a0", "\u200b", "\ufeff", "\r\n", "|\n", ">-\n", "y", "yes", "~", "null", "0123", "1e3", "arn:aws:iam::111122223333:role/Admin",
 	"  groups: [system:masters]\n", "  username: {{SessionName}}\n", "{{EC2PrivateDNSName}}", "\\x41", "\\u00e9", "K", "ſ", "%", "@", "`", "-", "?", ",", "\x00", "\xff",
 }
 
-// Mutate changes a few bytes of a text.
+// Mutate makes up to three random changes of a few bytes each. The result is UTF-8.
 func Mutate(r *rand.Rand, text string) string {
 	b := []byte(text)
 	for range 1 + r.IntN(3) {
 		at := r.IntN(len(b) + 1)
 		switch r.IntN(4) {
 		case 0:
-			b = slices.Insert(b, at, []byte(one(r, fragments))...)
+			b = slices.Insert(b, at, []byte(pick(r, fragments))...)
 		case 1:
 			b = slices.Delete(b, at, min(len(b), at+1+r.IntN(3)))
 		case 2:
 			if at < len(b) {
 				b[at] ^= 0x20
 			}
-		case 3: // a line again
+		case 3: // repeat the start of a line
 			start := strings.LastIndexByte(string(b[:at]), '\n') + 1
 			b = slices.Insert(b, start, b[start:at]...)
 		}

@@ -6,32 +6,32 @@ import (
 	"strings"
 )
 
-// Edit is a change of what an object says, good or bad.
+// Edit changes the content of a model. The edit can be harmless or harmful.
 type Edit struct {
-	Name string
-	do   func(r *rand.Rand, m *Model)
+	Name  string
+	apply func(r *rand.Rand, m *Model)
 }
 
 // Edits returns every edit.
 func Edits() []Edit {
 	return []Edit{
-		// No harm to anybody who was mapped.
-		{"add-role", func(r *rand.Rand, m *Model) { m.Roles = insert(r, m.Roles, one(r, roles()), false) }},
-		{"add-user", func(r *rand.Rand, m *Model) { m.Users = insert(r, m.Users, one(r, users()), false) }},
+		// These edits take no access away.
+		{"add-role", func(r *rand.Rand, m *Model) { m.Roles = insert(r, m.Roles, pick(r, roles()), false) }},
+		{"add-user", func(r *rand.Rand, m *Model) { m.Users = insert(r, m.Users, pick(r, users()), false) }},
 		{"add-account", func(_ *rand.Rand, m *Model) { m.Accounts = append(m.Accounts, "444455556666") }},
 		{"add-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "extra") })},
 		{"authenticated-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, authenticated) })},
 		{"reorder", reorder},
 		{"userid", onEntry(func(_ *rand.Rand, e *Entry) { e.UserID = "AROA0123456789ABCDEFG" })},
-		{"arn-case", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = caseOf(r, e.ARN) })},
-		{"copy", onList(func(r *rand.Rand, list []Entry) []Entry { return insert(r, list, one(r, list), true) })},
+		{"arn-case", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = changeCase(r, e.ARN) })},
+		{"copy", onList(func(r *rand.Rand, list []Entry) []Entry { return insert(r, list, pick(r, list), true) })},
 		{"add-sso", func(r *rand.Rand, m *Model) {
-			m.Roles = insert(r, m.Roles, Entry{ARN: accountA, PermissionSet: one(r, []string{"AdministratorAccess", "ReadOnly"}), Username: "sso", Groups: []string{"readers"}}, true)
+			m.Roles = insert(r, m.Roles, Entry{ARN: accountA, PermissionSet: pick(r, []string{"AdministratorAccess", "ReadOnly"}), Username: "sso", Groups: []string{"readers"}}, true)
 		}},
 		{"add-special-username", func(r *rand.Rand, m *Model) {
-			m.Users = insert(r, m.Users, Entry{ARN: "arn:aws:iam::" + accountA + ":user/service", Username: one(r, []string{"y", "on", "0123", "1e3", "0x10", "~", "12:30:45", "2019-01-01", ".inf"}), Groups: []string{"readers"}}, true)
+			m.Users = insert(r, m.Users, Entry{ARN: "arn:aws:iam::" + accountA + ":user/service", Username: pick(r, []string{"y", "on", "0123", "1e3", "0x10", "~", "12:30:45", "2019-01-01", ".inf"}), Groups: []string{"readers"}}, true)
 		}},
-		// These take access away, or may.
+		// These edits can take access away.
 		{"remove", onList(func(r *rand.Rand, list []Entry) []Entry {
 			at := r.IntN(len(list))
 			return slices.Delete(list, at, at+1)
@@ -56,37 +56,37 @@ func Edits() []Edit {
 			}
 		})},
 		{"emptier-copy", onList(func(r *rand.Rand, list []Entry) []Entry {
-			again := one(r, list)
-			again.Groups = nil
+			duplicate := pick(r, list)
+			duplicate.Groups = nil
 			if r.IntN(2) == 0 {
-				again.ARN = caseOf(r, again.ARN)
+				duplicate.ARN = changeCase(r, duplicate.ARN)
 			}
-			return insert(r, list, again, true)
+			return insert(r, list, duplicate, true)
 		})},
-		{"case-twin", func(r *rand.Rand, m *Model) { // of users both stay, and the answer is random
+		{"case-twin", func(r *rand.Rand, m *Model) { // the authenticator keeps both users, and picks one at random
 			if len(m.Users) > 0 {
-				twin := one(r, m.Users)
-				twin.ARN, twin.Groups = caseOf(r, twin.ARN), one(r, [][]string{nil, twin.Groups, {masters}, {"readers"}})
+				twin := pick(r, m.Users)
+				twin.ARN, twin.Groups = changeCase(r, twin.ARN), pick(r, [][]string{nil, twin.Groups, {masters}, {"readers"}})
 				m.Users = insert(r, m.Users, twin, true)
 			}
 		}},
 		{"role-path", onEntry(func(r *rand.Rand, e *Entry) {
-			e.ARN = strings.Replace(e.ARN, ":role/", one(r, []string{":role/path/", ":role/aws-reserved/sso.amazonaws.com/eu-west-1/", ":role//"}), 1)
+			e.ARN = strings.Replace(e.ARN, ":role/", pick(r, []string{":role/path/", ":role/aws-reserved/sso.amazonaws.com/eu-west-1/", ":role//"}), 1)
 		})},
 		{"session-arn", onEntry(func(r *rand.Rand, e *Entry) {
-			e.ARN = strings.Replace(strings.Replace(e.ARN, ":iam:", ":sts:", 1), ":role/", ":assumed-role/", 1) + one(r, []string{"", "/alice", "/i-0123456789abcdef0"})
+			e.ARN = strings.Replace(strings.Replace(e.ARN, ":iam:", ":sts:", 1), ":role/", ":assumed-role/", 1) + pick(r, []string{"", "/alice", "/i-0123456789abcdef0"})
 		})},
-		{"broken-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = one(r, brokenARNs)(e.ARN) })},
+		{"broken-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = pick(r, brokenARNs)(e.ARN) })},
 		{"other-section", otherSection},
 		{"empty-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "") })},
 		{"template-group", onEntry(func(r *rand.Rand, e *Entry) {
-			e.Groups = append(e.Groups, one(r, []string{"{{SessionName}}", "team:{{AccountID}}", "{{AccessKeyID}}", "raw:{{SessionNameRaw}}", "{{unknown}}"}))
+			e.Groups = append(e.Groups, pick(r, []string{"{{SessionName}}", "team:{{AccountID}}", "{{AccessKeyID}}", "raw:{{SessionNameRaw}}", "{{unknown}}"}))
 		})},
 		{"instance-group", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = append(e.Groups, "dns:{{EC2PrivateDNSName}}") })},
 		{"bypass-group", onEntry(func(r *rand.Rand, e *Entry) {
-			e.Groups = append(e.Groups, one(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
+			e.Groups = append(e.Groups, pick(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
 		})},
-		{"instances-bypass", func(_ *rand.Rand, m *Model) { // no instance's session is called that
+		{"instances-bypass", func(_ *rand.Rand, m *Model) { // no instance's session is named bypass
 			for i := range m.Roles {
 				if e := &m.Roles[i]; e.Username == nodeName {
 					e.Groups = append(slices.Clone(e.Groups), "awsauth-guard:{{SessionName}}")
@@ -97,7 +97,7 @@ func Edits() []Edit {
 		{"other-partition", onEntry(func(_ *rand.Rand, e *Entry) { e.ARN = strings.Replace(e.ARN, "arn:aws:", "arn:aws-cn:", 1) })},
 		{"folded-arn", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = foldable(r, e.ARN) })},
 		{"folded-twin", onList(func(r *rand.Rand, list []Entry) []Entry {
-			twin := one(r, list)
+			twin := pick(r, list)
 			twin.ARN = foldable(r, twin.ARN)
 			if r.IntN(2) == 0 {
 				twin.Groups = []string{"readers"}
@@ -117,12 +117,12 @@ func Edits() []Edit {
 				m.Accounts = nil
 			}
 		}},
-		{"sso-key", func(r *rand.Rand, m *Model) { // an ARN that is the key under which an sso element is stored
+		{"sso-key", func(r *rand.Rand, m *Model) { // the authenticator stores an sso element under this ARN
 			m.Roles = insert(r, m.Roles, Entry{ARN: role("AWSReservedSSO_ReadOnly_*"), Username: "sso", Groups: []string{"readers"}}, true)
 			m.Roles = append(m.Roles, Entry{ARN: accountA, PermissionSet: "ReadOnly", Username: "sso", Groups: []string{"readers"}})
 		}},
 		{"broken-account", func(r *rand.Rand, m *Model) {
-			m.Accounts = append(m.Accounts, one(r, []string{"1111-2222-3333", "*", "12345678901", "arn:aws:iam::111122223333:root"}))
+			m.Accounts = append(m.Accounts, pick(r, []string{"1111-2222-3333", "*", "12345678901", "arn:aws:iam::111122223333:root"}))
 		}},
 		{"empty", func(_ *rand.Rand, m *Model) { *m = Model{} }},
 	}
@@ -141,19 +141,19 @@ var brokenARNs = []func(string) string{
 	func(arn string) string { return strings.Replace(arn, "arn:aws:", "arn:aws-eu:", 1) },
 	func(string) string { return "arn:aws:eks:eu-west-1:111122223333:fargateprofile/demo/pods/0abc" },
 	func(string) string { return "AROA0123456789ABCDEFG" },
-	func(arn string) string { return strings.Replace(arn, "k", "\u212a", 1) }, // the Kelvin sign, which is a k to the authenticator
+	func(arn string) string { return strings.Replace(arn, "k", "\u212a", 1) }, // the Kelvin sign, which the authenticator compares as a k
 	func(arn string) string { return strings.Replace(arn, "s", "\u017f", 1) }, // the long s
 }
 
-// folds are letters whose case is not that of ASCII: to lower case and to folding they are not the same.
+// folds maps an ASCII letter to other letters that some, but not all, case-insensitive comparisons treat as equal to it.
 var folds = map[string][]string{
 	"i": {"\u0130", "\u0131"}, "k": {"\u212a"}, "s": {"\u017f", "\u00df", "\u1e9e", "\u03c2", "\u03c3", "\u03a3"},
 }
 
-// foldable replaces a letter of the name in an ARN by one that some ways to compare texts take for the same.
+// foldable replaces a letter of the name in an ARN by one of folds.
 func foldable(r *rand.Rand, arn string) string {
 	start := strings.LastIndexAny(arn, "/:") + 1
-	letter := one(r, []string{"i", "i", "k", "s"})
+	letter := pick(r, []string{"i", "i", "k", "s"})
 	var places []int
 	for at := start; at < len(arn); at++ {
 		if strings.EqualFold(arn[at:at+1], letter) {
@@ -163,11 +163,11 @@ func foldable(r *rand.Rand, arn string) string {
 	if len(places) == 0 {
 		return arn
 	}
-	at := one(r, places)
-	return arn[:at] + one(r, folds[letter]) + arn[at+1:]
+	at := pick(r, places)
+	return arn[:at] + pick(r, folds[letter]) + arn[at+1:]
 }
 
-// onNode takes a group away from a node role that has it, or else from the entries of any role.
+// onNode removes a group from the first node role that has it.
 func onNode(group string) func(*rand.Rand, *Model) {
 	return func(_ *rand.Rand, m *Model) {
 		for i := range m.Roles {
@@ -180,22 +180,22 @@ func onNode(group string) func(*rand.Rand, *Model) {
 }
 
 func wrongTemplate(r *rand.Rand, e *Entry) {
-	e.Username = one(r, []string{
+	e.Username = pick(r, []string{
 		"system:node:{{EC2PrivateDnsName}}", "system:node:{{ EC2PrivateDNSName }}", "<system:node:{{EC2PrivateDNSName}}>",
 		"system:node:{{SessionName}}", "{{EC2PrivateDNSName}}", "system:node:", "{{SessionName}}", "{{SessionNameRaw}}", "system:node:${name}",
 	})
 }
 
-// insert puts an entry anywhere, unless its ARN is there and again is not meant.
-func insert(r *rand.Rand, list []Entry, e Entry, again bool) []Entry {
-	if !again && slices.ContainsFunc(list, func(o Entry) bool { return strings.EqualFold(o.ARN, e.ARN) }) {
+// insert adds an entry at a random index. Without allowDuplicate, it adds no entry whose ARN is in the list.
+func insert(r *rand.Rand, list []Entry, e Entry, allowDuplicate bool) []Entry {
+	if !allowDuplicate && slices.ContainsFunc(list, func(o Entry) bool { return strings.EqualFold(o.ARN, e.ARN) }) {
 		return list
 	}
 	e.Groups = slices.Clone(e.Groups)
 	return slices.Insert(list, r.IntN(len(list)+1), e)
 }
 
-// onList edits mapRoles or mapUsers, whichever has elements.
+// onList edits mapRoles or mapUsers, if they have entries.
 func onList(edit func(*rand.Rand, []Entry) []Entry) func(*rand.Rand, *Model) {
 	return func(r *rand.Rand, m *Model) {
 		list := &m.Roles
@@ -208,6 +208,7 @@ func onList(edit func(*rand.Rand, []Entry) []Entry) func(*rand.Rand, *Model) {
 	}
 }
 
+// onEntry edits a random entry of mapRoles or mapUsers.
 func onEntry(edit func(*rand.Rand, *Entry)) func(*rand.Rand, *Model) {
 	return onList(func(r *rand.Rand, list []Entry) []Entry {
 		edit(r, &list[r.IntN(len(list))])
@@ -233,8 +234,8 @@ func otherSection(_ *rand.Rand, m *Model) {
 	}
 }
 
-// caseOf writes an ARN in another case.
-func caseOf(r *rand.Rand, arn string) string {
+// changeCase returns an ARN in lower or upper case, or with only its name changed.
+func changeCase(r *rand.Rand, arn string) string {
 	switch r.IntN(4) {
 	case 0:
 		return strings.ToLower(arn)

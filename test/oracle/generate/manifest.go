@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ManifestText is the new version in a file, where it is shown as one.
+// ManifestText returns the new version as a manifest; false if Manifest is Live or the manifest cannot be written.
 func (c *Change) ManifestText() ([]byte, bool) {
 	metadata := map[string]any{"name": "aws-auth", "namespace": "kube-system"}
 	switch c.Manifest {
@@ -28,11 +28,11 @@ func (c *Change) ManifestText() ([]byte, bool) {
 	return nil, false
 }
 
-// oneLine writes a text in quotes and with escapes, as YAML encoders do with what they take for binary.
-// Characters outside of ASCII are escaped: not all of them may stand in YAML.
+// oneLine returns a text in one line with quotes and escapes, as YAML encoders write text that they take for binary. It
+// escapes characters outside of ASCII, because YAML doesn't allow all of them.
 func oneLine(text string) string {
 	var b strings.Builder
-	for _, c := range double(nil, text, "") {
+	for _, c := range doubleQuoted(nil, text, "") {
 		switch {
 		case c < 0x7f:
 			b.WriteRune(c)

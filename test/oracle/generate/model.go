@@ -1,5 +1,5 @@
-// Package generate makes aws-auth objects, and changes of them, as people and tools write them. What it
-// makes depends on nothing but the random source that it is handed.
+// Package generate makes aws-auth objects, and changes of them, as people and tools write them. The same random source
+// makes the same objects.
 package generate
 
 import (
@@ -8,22 +8,22 @@ import (
 	"slices"
 )
 
-// Entry is an element of mapRoles or mapUsers before it is written down.
+// Entry is an entry of mapRoles or mapUsers.
 type Entry struct {
 	ARN, Username string
 	Groups        []string
 	UserID        string
-	// PermissionSet makes it an sso element of this permission set; ARN is then an account id.
+	// PermissionSet makes it an sso entry for this permission set; ARN is then an account id.
 	PermissionSet string
 }
 
-// Model is the content of an object, whatever its style.
+// Model is the content of an object, independent of its style.
 type Model struct {
 	Roles, Users []Entry
 	Accounts     []string
 }
 
-// Clone returns a copy that shares nothing but texts.
+// Clone returns a deep copy.
 func (m Model) Clone() Model {
 	entries := func(list []Entry) []Entry {
 		list = slices.Clone(list)
@@ -37,17 +37,17 @@ func (m Model) Clone() Model {
 
 const (
 	accountA = "111122223333"
-	accountB = "012345678901" // a leading zero, and digits that are no octal number
+	accountB = "012345678901" // begins with 0, but is no octal number
 	nodeName = "system:node:{{EC2PrivateDNSName}}"
 	podsName = "system:node:{{SessionName}}"
 	masters  = "system:masters"
-	// Operators is an admin group of its own, which some policies name instead of system:masters.
+	// Operators is the admin group of some policies, instead of system:masters.
 	Operators = "platform:operators"
 	// Bypass is the group whose members the API server does not send to the guard.
 	Bypass = "awsauth-guard:bypass" //nolint:gosec // the name of a group
-	// BreakGlass is an override group of its own, which some policies name instead of system:masters.
+	// BreakGlass is the override group of some policies, instead of system:masters.
 	BreakGlass = "platform:break-glass"
-	// authenticated is the group that kube-apiserver gives everybody who logs in; an entry may list it, too.
+	// authenticated is the group that kube-apiserver adds to every login. An entry may list it, too.
 	authenticated = "system:authenticated"
 )
 
@@ -59,7 +59,7 @@ func podGroups() []string {
 
 func role(name string) string { return "arn:aws:iam::" + accountA + ":role/" + name }
 
-// roles are what the roles of clusters look like.
+// roles returns entries that are typical of mapRoles.
 func roles() []Entry {
 	return []Entry{
 		{ARN: role("Admin"), Username: "admin", Groups: []string{masters}},
@@ -94,10 +94,9 @@ func users() []Entry {
 	}
 }
 
-// NewModel picks principals for a cluster: mostly administrators, nodes and a few more. None of
-// them is at fault.
+// NewModel picks principals for a cluster: mostly administrators and nodes. The entries have no faults.
 func NewModel(r *rand.Rand) Model {
-	m := Model{Roles: pick(r, roles(), 1+r.IntN(6)), Users: pick(r, users(), r.IntN(4))}
+	m := Model{Roles: sample(r, roles(), 1+r.IntN(6)), Users: sample(r, users(), r.IntN(4))}
 	if r.IntN(8) == 0 {
 		m.Roles = nil
 	}
@@ -107,7 +106,7 @@ func NewModel(r *rand.Rand) Model {
 		}
 	}
 	if r.IntN(6) == 0 {
-		m.Accounts = pick(r, []string{accountA, accountB, "999988887777"}, 1+r.IntN(3))
+		m.Accounts = sample(r, []string{accountA, accountB, "999988887777"}, 1+r.IntN(3))
 	}
 	for i := range m.Users {
 		if r.IntN(10) == 0 {
@@ -117,10 +116,11 @@ func NewModel(r *rand.Rand) Model {
 	return m
 }
 
-// pick returns n of a list in any order.
-func pick[T any](r *rand.Rand, list []T, n int) []T {
+// sample returns n elements of a list in random order. It shuffles the list.
+func sample[T any](r *rand.Rand, list []T, n int) []T {
 	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list[:min(n, len(list))]
 }
 
-func one[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+// pick returns a random element of a list.
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }

@@ -6,39 +6,39 @@ import (
 	"slices"
 )
 
-// Sequence is an object and the requests that follow one another: each sees what the ones before it left.
+// Sequence is an object and a list of requests. Each request sees the object as the requests before it left it.
 type Sequence struct {
 	Data       map[string]string
 	Finalizers []string
 	Protected  map[string][]string
 	Steps      []Step
-	Done       []string
+	Origin     []string
 }
 
 // Step is a request to update or to delete the object.
 type Step struct {
 	Delete bool
-	// Data and Finalizers are what an update writes.
+	// Data and Finalizers are the content that an update writes.
 	Data       map[string]string
 	Finalizers []string
-	// BreakGlass is the value of the annotation break-glass that an update writes, perhaps again.
+	// BreakGlass is the value of the break-glass annotation that an update writes. It can be the old value again.
 	BreakGlass string
-	// Requester is the ARN of the sender; empty for one that does not log in with IAM.
+	// Requester is the ARN of the sender; empty if the sender doesn't log in with IAM.
 	Requester string
-	// Age is how many versions ago the sender logged in: kube-apiserver caches tokens, and the authenticator's watch
-	// may be late. One that has an AccessEntry logs in by it.
+	// Age is the number of versions since the sender logged in: kube-apiserver caches tokens, and the authenticator's
+	// watch can be late. A sender with an AccessEntry logs in with that.
 	Age         int
 	AccessEntry bool
 	// Owner is the UID of the owner that an update writes; empty for none.
 	Owner string
-	// EKS tells that a user of EKS itself is the sender.
+	// EKS: the sender is a user of EKS itself.
 	EKS bool
-	// Masters tells whether a sender without IAM is in system:masters.
+	// Masters: a sender without IAM is in system:masters.
 	Masters bool
 	Name    string
 }
 
-// Finalizer is what some tools put on every object that they own.
+// Finalizer is a finalizer of the kind that some tools add to every object that they own.
 const Finalizer = "example.com/cleanup"
 
 // Plans returns the kinds of sequences.
@@ -49,20 +49,20 @@ func Plans() []string {
 // NewSequence makes a sequence of three requests.
 func NewSequence(r *rand.Rand) *Sequence {
 	model := NewModel(r)
-	style := one(r, Styles())
+	style := pick(r, Styles())
 	c := &Change{}
-	c.setFacts(r, model)
+	c.setPolicyAndRequester(r, model)
 	s := &Sequence{Data: style.Write(r, model), Protected: c.Protected}
-	plan := one(r, Plans())
-	s.Done = []string{"sequence " + plan}
+	plan := pick(r, Plans())
+	s.Origin = []string{"sequence " + plan}
 	edited := func() map[string]string {
 		model = model.Clone()
-		one(r, Edits()).do(r, &model)
+		pick(r, Edits()).apply(r, &model)
 		return style.Write(r, model)
 	}
 	sender := func(age int) Step {
 		if all := slices.Concat(model.Roles, model.Users); len(all) > 0 {
-			return Step{Requester: caller(one(r, all).ARN), Age: age}
+			return Step{Requester: callerARN(pick(r, all).ARN), Age: age}
 		}
 		return Step{Masters: true}
 	}
@@ -78,13 +78,13 @@ func NewSequence(r *rand.Rand) *Sequence {
 			by.AccessEntry = r.IntN(3) == 0
 			update(by, "edit", edited())
 		}
-	case "own-entry": // the requester edits their entry, and goes on as who they were
+	case "own-entry": // the requester edits their own entry, and continues with the old login
 		own := r.IntN(max(1, len(model.Roles)))
 		if len(model.Roles) == 0 {
 			update(outsider, "edit", edited())
 			break
 		}
-		by := Step{Requester: caller(model.Roles[own].ARN)}
+		by := Step{Requester: callerARN(model.Roles[own].ARN)}
 		model = model.Clone()
 		if r.IntN(2) == 0 {
 			model.Roles[own].Username = "renamed"
@@ -97,7 +97,7 @@ func NewSequence(r *rand.Rand) *Sequence {
 		model.Roles = slices.Delete(slices.Clone(model.Roles), own, own+1)
 		update(by, "remove-own", style.Write(r, model))
 		update(outsider, "edit", edited())
-	case "finalizer": // a deletion that waits for its finalizer
+	case "finalizer": // a deletion that waits until its finalizer is removed
 		s.Finalizers = []string{Finalizer}
 		full := s.Data
 		if r.IntN(2) == 0 {
@@ -109,7 +109,7 @@ func NewSequence(r *rand.Rand) *Sequence {
 		s.Finalizers = nil
 		update(Step{Masters: r.IntN(2) == 0, Requester: by.Requester}, "remove-finalizer", maps.Clone(full))
 		s.Finalizers = []string{Finalizer}
-	case "owned": // a tool that writes a finalizer and an owner reference
+	case "owned": // a tool adds a finalizer and an owner reference
 		s.Finalizers = []string{Finalizer}
 		update(outsider, "add-finalizer", s.Data)
 		outsider.Owner = "3c9ac0d1-0000-4000-8000-000000000001"

@@ -13,11 +13,11 @@ type Style struct {
 	Name string
 	// list writes elements; key is rolearn or userarn.
 	list func(r *rand.Rand, key string, entries []Entry) string
-	// finish is done to the text of any section.
+	// finish changes the text of mapRoles, mapUsers and mapAccounts; nil keeps it.
 	finish func(r *rand.Rand, text string) string
 }
 
-// Styles returns every style. All of them mean to the authenticator what the model says.
+// Styles returns every style. The authenticator reads the same model from all of them.
 func Styles() []Style {
 	block := writer{order: []string{arnField, "username", "groups"}}
 	with := func(change func(*writer)) func(*rand.Rand, string, []Entry) string {
@@ -27,17 +27,17 @@ func Styles() []Style {
 	}
 	return []Style{
 		{Name: "block", list: block.list},
-		{Name: "block-indented", list: with(func(w *writer) { w.margin, w.deeper = "    ", "  " })},
+		{Name: "block-indented", list: with(func(w *writer) { w.margin, w.groupIndent = "    ", "  " })},
 		{Name: "eksctl", list: marshalled},
 		{Name: "terraform", list: with(func(w *writer) {
 			w.order = []string{"groups", arnField, "username"}
-			w.key, w.value, w.deeper = double, double, "  "
+			w.key, w.value, w.groupIndent = doubleQuoted, doubleQuoted, "  "
 		})},
 		{Name: "cdk-json-line", list: jsonLine},
 		{Name: "json-pretty", list: jsonPretty},
 		{Name: "flow", list: with(func(w *writer) { w.flow = true })},
 		{Name: "flow-list", list: flowList},
-		{Name: "single-quotes", list: with(func(w *writer) { w.value = single })},
+		{Name: "single-quotes", list: with(func(w *writer) { w.value = singleQuoted })},
 		{Name: "escapes", list: with(func(w *writer) { w.value = escaped })},
 		{Name: "key-case", list: with(func(w *writer) { w.key = otherCase })},
 		{Name: "folded", list: with(func(w *writer) { w.value = folded })},
@@ -54,14 +54,14 @@ func Styles() []Style {
 	}
 }
 
-// Write writes a model in a style. Sections without elements are left out, or empty in one of the
-// ways that mean nothing to the authenticator.
+// Write writes a model in a style. It omits a section without entries, or writes one of the texts that the authenticator
+// reads as empty.
 func (s Style) Write(r *rand.Rand, m Model) map[string]string {
 	data := make(map[string]string)
 	put := func(section, text string, n int) {
 		switch {
 		case n == 0 && r.IntN(3) == 0:
-			data[section] = one(r, []string{"", "[]", "''", `""`, "``", " \n", "null\n", "# none\n"})
+			data[section] = pick(r, []string{"", "[]", "''", `""`, "``", " \n", "null\n", "# none\n"})
 		case n == 0:
 		case s.finish != nil:
 			data[section] = s.finish(r, text)
@@ -76,14 +76,14 @@ func (s Style) Write(r *rand.Rand, m Model) map[string]string {
 }
 
 func accountsText(r *rand.Rand, accounts []string) string {
-	quote := one(r, []string{`"`, "'", ""})
+	quote := pick(r, []string{`"`, "'", ""})
 	if r.IntN(2) == 0 {
 		return "[" + quote + strings.Join(accounts, quote+", "+quote) + quote + "]\n"
 	}
 	return "- " + quote + strings.Join(accounts, quote+"\n- "+quote) + quote + "\n"
 }
 
-// fields is an element as encoders take it.
+// fields returns the entry as a value for encoders. key is rolearn or userarn.
 func (e Entry) fields(key string) map[string]any {
 	f := map[string]any{"username": e.Username}
 	if e.PermissionSet != "" {
@@ -100,7 +100,7 @@ func (e Entry) fields(key string) map[string]any {
 	return f
 }
 
-func all(key string, entries []Entry) []map[string]any {
+func encodable(key string, entries []Entry) []map[string]any {
 	list := make([]map[string]any, len(entries))
 	for i, e := range entries {
 		list[i] = e.fields(key)
@@ -108,23 +108,23 @@ func all(key string, entries []Entry) []map[string]any {
 	return list
 }
 
-// marshalled is what eksctl and EKS itself write: sorted keys, so that groups come first.
+// marshalled writes like eksctl and EKS itself: with sorted keys, so that groups come first.
 func marshalled(_ *rand.Rand, key string, entries []Entry) string {
-	text, err := yaml.Marshal(all(key, entries))
-	return must(text, err)
+	text, err := yaml.Marshal(encodable(key, entries))
+	return mustText(text, err)
 }
 
 func jsonLine(_ *rand.Rand, key string, entries []Entry) string {
-	text, err := json.Marshal(all(key, entries))
-	return must(text, err)
+	text, err := json.Marshal(encodable(key, entries))
+	return mustText(text, err)
 }
 
 func jsonPretty(r *rand.Rand, key string, entries []Entry) string {
-	text, err := json.MarshalIndent(all(key, entries), "", one(r, []string{"  ", "    ", "\t"}))
-	return must(text, err)
+	text, err := json.MarshalIndent(encodable(key, entries), "", pick(r, []string{"  ", "    ", "\t"}))
+	return mustText(text, err)
 }
 
-func must(text []byte, err error) string {
+func mustText(text []byte, err error) string {
 	if err != nil {
 		panic(err) // texts and lists of texts only
 	}
@@ -140,7 +140,7 @@ func flowList(r *rand.Rand, key string, entries []Entry) string {
 	return "[\n" + strings.Join(lines, ",\n") + "\n]\n"
 }
 
-// mergeKeys shares what several elements have through an anchored first one.
+// mergeKeys anchors the first entry and merges it into the others.
 func mergeKeys(r *rand.Rand, key string, entries []Entry) string {
 	var b strings.Builder
 	w := writer{order: []string{arnField, "username", "groups"}}
@@ -173,14 +173,14 @@ func emptyLines(r *rand.Rand, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		if r.IntN(3) == 0 {
-			b.WriteString(one(r, []string{"\n", "  \n", "\n\n"}))
+			b.WriteString(pick(r, []string{"\n", "  \n", "\n\n"}))
 		}
 		b.WriteString(line)
 	}
 	return b.String()
 }
 
-// comments puts comments where they change nothing, whole commented-out elements among them.
+// comments inserts comments that change nothing, including commented-out entries.
 func comments(r *rand.Rand, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// arnField stands for the key of the ARN, which differs between sections.
+// arnField stands in for the key of the ARN, which is rolearn or userarn.
 const arnField = "arn"
 
-// writer writes elements by hand, as people and templates do.
+// writer writes entries in block or flow style, as people and templates do.
 type writer struct {
-	order    []string
-	margin   string // before every dash
-	deeper   string // before the dashes of groups, beyond the keys
-	flow     bool   // elements in braces
-	explicit bool   // keys with a question mark
-	anchors  bool   // lists of groups that come again are aliases
-	// key and value write scalars; plain where they are safe, if nil.
+	order       []string
+	margin      string // before every dash
+	groupIndent string // before the dashes of groups, beyond the keys
+	flow        bool   // elements in braces
+	explicit    bool   // keys with a question mark
+	anchors     bool   // repeated lists of groups are aliases
+	// key and value write scalars; nil means plain if that is safe, or else quoted.
 	key, value func(r *rand.Rand, text, indent string) string
 }
 
@@ -42,7 +42,7 @@ func (w writer) list(r *rand.Rand, key string, entries []Entry) string {
 	return b.String()
 }
 
-// pairs writes the keys of an element with their values.
+// pairs returns the keys of an entry with their values.
 func (w writer) pairs(r *rand.Rand, key string, e Entry, anchors map[string]string) []string {
 	var pairs []string
 	order := w.order
@@ -74,7 +74,7 @@ func (w writer) pair(r *rand.Rand, key, value string) string {
 	return w.name(r, key) + " " + w.scalar(r, value, w.margin+"    ")
 }
 
-// name writes a key with its colon.
+// name returns a key with its colon.
 func (w writer) name(r *rand.Rand, key string) string {
 	if w.key != nil {
 		key = w.key(r, key, "")
@@ -111,12 +111,12 @@ func (w writer) groups(r *rand.Rand, groups []string, anchors map[string]string)
 	}
 	lines := []string{anchor}
 	for _, g := range groups {
-		lines = append(lines, w.margin+"  "+w.deeper+"- "+w.scalar(r, g, w.margin+w.deeper+"      "))
+		lines = append(lines, w.margin+"  "+w.groupIndent+"- "+w.scalar(r, g, w.margin+w.groupIndent+"      "))
 	}
 	return strings.Join(lines, "\n")
 }
 
-// plain writes a text without quotes where YAML 1.1 reads it as that text.
+// plain returns a text without quotes if YAML 1.1 reads it as the same string, or else in double quotes.
 func plain(_ *rand.Rand, text, _ string) string {
 	lower := strings.ToLower(text)
 	words := []string{"", "y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"}
@@ -126,24 +126,24 @@ func plain(_ *rand.Rand, text, _ string) string {
 		strings.Contains(text, ": ") || strings.HasSuffix(text, ":"),
 		strings.TrimSpace(text) != text,
 		strings.ContainsAny(text[:1], "-?:=<.+~0123456789"):
-		return double(nil, text, "")
+		return doubleQuoted(nil, text, "")
 	}
 	return text
 }
 
-func double(_ *rand.Rand, text, _ string) string {
+func doubleQuoted(_ *rand.Rand, text, _ string) string {
 	quoted, err := json.Marshal(text)
-	return must(quoted, err)
+	return mustText(quoted, err)
 }
 
-func single(_ *rand.Rand, text, _ string) string {
+func singleQuoted(_ *rand.Rand, text, _ string) string {
 	if strings.ContainsAny(text, "\n\r\t") {
-		return double(nil, text, "")
+		return doubleQuoted(nil, text, "")
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
-// escaped writes some letters as escapes.
+// escaped returns a text in double quotes with random characters as escapes.
 func escaped(r *rand.Rand, text, _ string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -165,7 +165,7 @@ func escaped(r *rand.Rand, text, _ string) string {
 	return b.String()
 }
 
-// otherCase writes keys as the authenticator's documentation once did.
+// otherCase returns a key with other capitals, such as roleARN in old documentation of the authenticator.
 func otherCase(r *rand.Rand, key, _ string) string {
 	switch r.IntN(4) {
 	case 0:
@@ -178,24 +178,24 @@ func otherCase(r *rand.Rand, key, _ string) string {
 	return key
 }
 
-// folded writes block scalars without a line break at their end.
+// folded returns a text as a block scalar without a final line break.
 func folded(r *rand.Rand, text, indent string) string {
 	if text == "" || strings.TrimSpace(text) != text || strings.ContainsAny(text, "\n\r\t") {
-		return double(nil, text, "")
+		return doubleQuoted(nil, text, "")
 	}
-	return one(r, []string{">-", "|-"}) + "\n" + indent + text
+	return pick(r, []string{">-", "|-"}) + "\n" + indent + text
 }
 
-// tagged writes tags that leave a text what it is: those of YAML, and those of CloudFormation, which the
-// authenticator does not know.
+// tagged returns a text with a tag that doesn't change its value: a tag of YAML, or one of CloudFormation, which the
+// authenticator ignores.
 func tagged(r *rand.Rand, text, _ string) string {
 	switch r.IntN(4) {
 	case 0:
 		return "!!binary " + base64.StdEncoding.EncodeToString([]byte(text))
 	case 1:
-		return "!!str " + double(nil, text, "")
+		return "!!str " + doubleQuoted(nil, text, "")
 	case 2:
-		return "!Sub " + double(nil, text, "")
+		return "!Sub " + doubleQuoted(nil, text, "")
 	}
-	return double(nil, text, "")
+	return doubleQuoted(nil, text, "")
 }

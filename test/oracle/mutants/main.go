@@ -1,8 +1,8 @@
-// Command mutants measures the oracle: it makes one small mistake after the other in a copy of the engine's source,
-// and reports whether the oracle sees it. A mutant that survives is a hole in the oracle.
+// Command mutants measures the oracle. It makes small mistakes in the engine's source, one at a time, and reports whether
+// the oracle finds each of them. A mutant that survives is a gap in the oracle.
 //
-// The mutants are hand-made, in mutants.txt. The source is not changed: go build gets the mistakes as an overlay. The
-// kinds of disagreements that the unchanged engine has, of which there should be none, do not count.
+// The mutants are written by hand, in mutants.txt. The command doesn't change the source, but passes the mistakes to go
+// build as an overlay. It ignores the kinds of disagreements that the unchanged engine has; there should be none.
 package main
 
 import (
@@ -26,7 +26,7 @@ func main() {
 	log := os.Stderr
 	root := flag.String("root", "../..", "the root module")
 	count := flag.Int("cases", 12000, "changes to generate for each mutant; the oracle stops at the first disagreement")
-	seed := flag.Uint64("seed", 1, "of what is generated")
+	seed := flag.Uint64("seed", 1, "seed of the generated changes")
 	only := flag.String("only", "", "make only the mutants whose name contains this text")
 	flag.Parse()
 	survived, err := run(context.Background(), os.Stdout, *root, *count, *seed, *only)
@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// mutant is a text of a file that is replaced by another one.
+// mutant is a replacement of one text in a file by another one.
 type mutant struct {
 	name, file, before, after string
 }
@@ -49,14 +49,14 @@ func run(ctx context.Context, out io.Writer, root string, count int, seed uint64
 	if err != nil {
 		return 0, err
 	}
-	list, err := read("mutants/mutants.txt")
+	list, err := readMutants("mutants/mutants.txt")
 	if err != nil {
 		return 0, err
 	}
-	// Every mutant must apply before the first one is made: engine code moves, and its mutants move with it.
+	// Check first that all mutants apply, because a change of the engine may require a change of its mutants.
 	var bad []error
 	for _, m := range list {
-		if _, err := m.text(root); err != nil {
+		if _, err := m.mutatedSource(root); err != nil {
 			bad = append(bad, err)
 		}
 	}
@@ -80,15 +80,15 @@ func run(ctx context.Context, out io.Writer, root string, count int, seed uint64
 	for worker := range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for m := range next {
-				start := time.Now() //nolint:forbidigo // it is the clock that is asked
-				killed, how, err := m.try(ctx, root, filepath.Join(dir, fmt.Sprint(worker)), known, count, seed)
+				start := time.Now() //nolint:forbidigo // measures a duration to print
+				killed, kind, err := m.test(ctx, root, filepath.Join(dir, fmt.Sprint(worker)), known, count, seed)
 				mu.Lock()
 				made++
 				switch {
 				case err != nil:
 					failed = append(failed, err)
 				case killed:
-					fmt.Fprintf(out, "killed    %s (%s): %s\n", m.name, time.Since(start).Round(time.Second), how)
+					fmt.Fprintf(out, "killed    %s (%s): %s\n", m.name, time.Since(start).Round(time.Second), kind)
 				default:
 					survived++
 					fmt.Fprintf(out, "SURVIVED  %s: %s\n", m.name, m.file)
@@ -108,8 +108,9 @@ func run(ctx context.Context, out io.Writer, root string, count int, seed uint64
 	return survived, errors.Join(failed...)
 }
 
-// read reads mutants.txt: blocks that begin with "== NAME FILE" and hold a text, a line "=>" and its replacement.
-func read(file string) ([]mutant, error) {
+// readMutants reads mutants.txt. It has blocks that begin with "== NAME FILE" and hold a text, a line "=>" and the
+// replacement of the text.
+func readMutants(file string) ([]mutant, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -121,63 +122,63 @@ func read(file string) ([]mutant, error) {
 		name, path, ok := strings.Cut(head, " ")
 		before, after, arrow := strings.Cut(body, "\n=>\n")
 		if !ok || !arrow {
-			return nil, fmt.Errorf("%s: the block %q has no file, or no line =>", file, head)
+			return nil, fmt.Errorf("%s: the block %q has no file or no line =>", file, head)
 		}
 		list = append(list, mutant{name, path, before, strings.TrimRight(after, "\n")})
 	}
 	return list, nil
 }
 
-// text is the file with the mistake in it.
-func (m mutant) text(root string) (string, error) {
+// mutatedSource returns the content of the file with the mistake.
+func (m mutant) mutatedSource(root string) (string, error) {
 	source, err := os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", m.name, err)
 	}
 	if n := strings.Count(string(source), m.before); n != 1 {
-		return "", fmt.Errorf("%s: %s holds its text %d times, not once:\n%s", m.name, m.file, n, m.before)
+		return "", fmt.Errorf("%s: %s contains its text %d times, not once:\n%s", m.name, m.file, n, m.before)
 	}
 	return strings.Replace(string(source), m.before, m.after, 1), nil
 }
 
-// build builds the oracle's test, and returns the compiler's words where it cannot.
+// build builds the oracle's test. Its error contains the compiler's messages.
 func build(ctx context.Context, output string, flags ...string) error {
-	var words bytes.Buffer
+	var stderr bytes.Buffer
 	build := exec.CommandContext(ctx, "go", append(append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", output}, flags...), ".")...) //nolint:gosec // our own arguments
-	build.Stderr = &words
+	build.Stderr = &stderr
 	if err := build.Run(); err != nil {
-		return fmt.Errorf("%w\n%s", err, words.String())
+		return fmt.Errorf("%w\n%s", err, stderr.String())
 	}
 	return nil
 }
 
-// baseline runs the oracle on the source as it is, and writes the kinds of its disagreements.
+// baseline runs the oracle on the unchanged source, and writes the kinds of its disagreements to the file known.
 func baseline(ctx context.Context, out io.Writer, dir, known string, count int, seed uint64) error {
 	program := filepath.Join(dir, "baseline")
 	if err := build(ctx, program); err != nil {
 		return fmt.Errorf("building the oracle: %w", err)
 	}
-	start := time.Now()                                                                                                                            //nolint:forbidigo // it is the clock that is asked
+	start := time.Now()                                                                                                                            //nolint:forbidigo // measures a duration to print
 	test := exec.CommandContext(ctx, program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-kinds="+known) //nolint:gosec // our own arguments
-	words, err := test.CombinedOutput()
+	output, err := test.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return err
 	}
 	kinds, err := os.ReadFile(known)
 	if err != nil {
-		return fmt.Errorf("the oracle: %w\n%s", err, words)
+		return fmt.Errorf("the oracle: %w\n%s", err, output)
 	}
 	fmt.Fprintf(out, "baseline  %d kinds of disagreements (%s)\n", bytes.Count(kinds, []byte("\n")), time.Since(start).Round(time.Second))
 	return nil
 }
 
-// try makes a mutant and runs the oracle until it disagrees in a way that is not known.
-func (m mutant) try(ctx context.Context, root, dir, known string, count int, seed uint64) (killed bool, how string, err error) {
+// test builds the oracle with a mutant and runs it. It returns the kind of the first disagreement that is not known.
+func (m mutant) test(ctx context.Context, root, dir, known string, count int, seed uint64) (killed bool, kind string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, "", err
 	}
-	source, err := m.text(root)
+	source, err := m.mutatedSource(root)
 	if err != nil {
 		return false, "", err
 	}
@@ -193,14 +194,14 @@ func (m mutant) try(ctx context.Context, root, dir, known string, count int, see
 		return false, "", fmt.Errorf("%s does not compile: %w", m.name, err)
 	}
 	test := exec.CommandContext(ctx, program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-known="+known, "-first") //nolint:gosec // our own arguments
-	words, err := test.CombinedOutput()
+	output, err := test.CombinedOutput()
 	if err == nil {
 		return false, "", nil
 	}
-	for line := range strings.Lines(string(words)) {
+	for line := range strings.Lines(string(output)) {
 		if _, kind, ok := strings.Cut(line, "first disagreement: "); ok {
 			return true, strings.TrimSpace(kind), nil
 		}
 	}
-	return false, "", fmt.Errorf("%s: the oracle failed without a disagreement: %w\n%s", m.name, err, words)
+	return false, "", fmt.Errorf("%s: the oracle failed without a disagreement: %w\n%s", m.name, err, output)
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// replacement is the character that stands in JSON for every byte that is not UTF-8.
+// replacement is the character that JSON encoders write for every byte that is not UTF-8.
 const replacement = "\ufffd"
 
-// valid reports whether all texts are UTF-8.
-func valid(data map[string]string) bool {
+// validUTF8 reports whether all texts are UTF-8.
+func validUTF8(data map[string]string) bool {
 	for _, text := range data {
 		if !utf8.ValidString(text) {
 			return false
@@ -22,12 +22,12 @@ func valid(data map[string]string) bool {
 }
 
 // HasInvalidUTF8 reports whether a text holds bytes that are not UTF-8.
-func HasInvalidUTF8(data map[string]string) bool { return !valid(data) }
+func HasInvalidUTF8(data map[string]string) bool { return !validUTF8(data) }
 
-// shown is what an AdmissionReview holds of an object: encoding/json writes U+FFFD for every byte that is not UTF-8.
-// The authenticator watches in protobuf and gets the bytes as they are.
-func shown(data map[string]string) map[string]string {
-	if data == nil || valid(data) {
+// replaceInvalidUTF8 returns data as an AdmissionReview holds it: encoding/json writes U+FFFD for every byte that is not
+// UTF-8. The authenticator watches in protobuf and gets the original bytes.
+func replaceInvalidUTF8(data map[string]string) map[string]string {
+	if data == nil || validUTF8(data) {
 		return data
 	}
 	texts := make(map[string]string, len(data))
@@ -37,9 +37,9 @@ func shown(data map[string]string) map[string]string {
 	return texts
 }
 
-// undecidable reports whether a section holds U+FFFD: the guard cannot tell whether it stands for a byte that loses the
-// section.
-func undecidable(o *awsauth.Object) bool {
+// hasReplacementCharacter reports whether a section holds U+FFFD. The guard can't know whether it replaces a byte that
+// makes the section unreadable.
+func hasReplacementCharacter(o *awsauth.Object) bool {
 	for _, section := range awsauth.Sections() {
 		if strings.Contains(o.Data[string(section)], replacement) {
 			return true
@@ -48,7 +48,7 @@ func undecidable(o *awsauth.Object) bool {
 	return false
 }
 
-// checkBytes: where the text that the guard is shown means something else than the stored one, the document is refused.
+// checkBytes checks that the guard denies a document if the text in the review has other mappings than the stored text.
 func (k *Checker) checkBytes(v *version, object *awsauth.Object, verdict validate.Verdict) {
 	failures := len(k.failures)
 	k.checkResolve(v, object.Load())

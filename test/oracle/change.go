@@ -13,52 +13,52 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// The kinds of lockouts. Kinds that end with -random are those in which an answer that was certain is
-// given at random after the change, or one that was random is not given any more.
+// The kinds of lockouts. The suffix -random is added if a certain answer becomes random with the change, or a random answer
+// disappears.
 const (
 	lockedProtected = "protected"
 	lockedRequester = "requester"
 	lockedGroup     = "requester-admin-group"
 	lockedLastAdmin = "last-admin"
-	lockedForeign   = "last-admin-foreign" // the last administrator is of a partition or an account that no other ARN is of
+	lockedForeign   = "last-admin-foreign" // no other ARN is in the partition and account of the last administrator
 	lockedNode      = "node-ec2"
 	lockedFargate   = "node-fargate"
 	lockedAll       = "everybody"
 )
 
-// checkChange asks the authenticator what a change does, and compares that with the verdict.
+// checkChange derives the effect of a change from the authenticator's answers, and compares it with the verdict.
 func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.Object) {
 	old := newVersion(c.Old)
 	callers := k.forms.of(old.arns, now.arns, []string{c.Requester}, slices.Collect(maps.Keys(c.Protected)))
 	before := accessOf(k.a, c.Old, callers)
 	after := accessOf(k.a, c.New, callers) // stays loaded
-	if object != nil {                     // a request is reviewed, also where the text is read from a manifest
+	if object != nil {                     // the webhook reviews the change, even if the text comes from a manifest
 		reviewed := *object
 		reviewed.Reviewed = true
 		object = &reviewed
 	}
 	change := validate.Change{Operation: operation(c), New: object, Requester: requester(c.Requester, c.Form, loginOf(c.Requester, before))}
 	if c.Old != nil {
-		change.Old = &awsauth.Object{Data: shown(c.Old), Reviewed: true}
+		change.Old = &awsauth.Object{Data: replaceInvalidUTF8(c.Old), Reviewed: true}
 	}
 	policy := validate.Policy{AdminGroups: c.AdminGroups, OverrideGroups: c.OverrideGroups}
 	for _, arn := range slices.Sorted(maps.Keys(c.Protected)) {
 		policy.Protected = append(policy.Protected, guardaccess.Protected{ARN: arn, Groups: c.Protected[arn]})
 	}
 	verdict := validate.Judge(change, policy)
-	k.Stats.add("changes judged")
+	k.Stats.add("changes evaluated")
 	k.Stats.add("changes " + string(verdict.Action))
 	lockouts := k.lockouts(c, before, after)
 	k.checkLockouts(lockouts, change, policy, verdict)
-	k.checkClaims(c, before, after, verdict)
-	k.checkFresh(change, policy, verdict, old, now)
+	k.checkRequired(c, before, after, verdict)
+	k.checkNewFaults(change, policy, verdict, old, now)
 	if after.covers(before) {
-		k.checkWolf(change, policy, verdict, len(lockouts) > 0, old, now)
+		k.checkHarmless(change, policy, verdict, len(lockouts) > 0, old, now)
 	}
 }
 
-// checkLockouts: what locks somebody out is refused, and would be if no rule of the document had
-// something against it: those are lenient on faults that are not new, and can be turned off.
+// checkLockouts checks that a change that locks a principal out is denied, even with all rules of the document turned off.
+// These rules can be turned off, and only warn of pre-existing faults.
 func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	if len(kinds) == 0 {
 		return
@@ -82,18 +82,19 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 	}
 }
 
-// storedBefore is how the message of a finding ends that the old version had, too.
-const storedBefore = "already so before this change"
+// preexistingNote is the end of the message of a pre-existing finding.
+const preexistingNote = "already so before this change"
 
-// checkFresh: a rule that finds more faults in the new version than in the old one refuses the change. It may excuse a
-// fault only where the old version has it, or has it in a text that the authenticator does not read.
-func (k *Checker) checkFresh(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
-	excused := func(f validate.Finding) bool { return strings.Contains(f.Message, storedBefore) }
-	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, excused) || k.unread(change.Old) {
+// checkNewFaults checks that a rule denies a change if it finds more faults in the new version than in the old one. The
+// rule may only warn of a fault that the old version has, even in a text that the authenticator does not read.
+func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
+	preexisting := func(f validate.Finding) bool { return strings.Contains(f.Message, preexistingNote) }
+	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// What an element gives is old for every element of the same principal that gives it.
+	// A fault of these rules is pre-existing for every element that gives the principal the same access, so the faults of a
+	// principal count once.
 	grants := []string{"node-shape", "reserved-username"}
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
@@ -110,22 +111,22 @@ func (k *Checker) checkFresh(change validate.Change, policy validate.Policy, ver
 	was, is := byRule(faults(change.Old, old, policy)), byRule(faults(change.New, now, policy))
 	for _, rule := range slices.Sorted(maps.Keys(is)) {
 		if is[rule] > was[rule] {
-			k.fail(checkFresh, rule, "the old version has %d faults, the new one %d, and the verdict is %s%s", was[rule], is[rule], verdict.Action, findings(verdict))
+			k.fail(checkNewFaults, rule, "the old version has %d faults, the new one %d, and the verdict is %s%s", was[rule], is[rule], verdict.Action, findings(verdict))
 		}
 	}
 }
 
-// unread reports whether an object may hold text that the authenticator does not read: a section that is lost, one
-// that goes on behind its end, or one below another key.
-func (k *Checker) unread(o *awsauth.Object) bool {
+// hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after
+// the end of a section, or a section under another key.
+func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 	unread := []string{"yaml-syntax", "not-a-list", "trailing-content", "misspelt-data-key", "unknown-data-key"}
 	return slices.ContainsFunc(validate.Judge(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
 }
 
-// checkWolf: what takes nothing away and brings no new fault is not refused.
-func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
+// checkHarmless checks that a change is not denied if it takes no access away and adds no fault.
+func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
-	if change.New == nil || locked { // a random answer can be covered and, for a requester, be lost
+	if change.New == nil || locked { // covers accepts a random answer, which for a requester is a lockout
 		k.Stats.add("superset without object, or random")
 		return
 	}
@@ -134,12 +135,12 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 		k.Stats.add("superset let through")
 		return
 	}
-	if undecidable(change.New) || change.Old != nil && undecidable(change.Old) {
+	if hasReplacementCharacter(change.New) || change.Old != nil && hasReplacementCharacter(change.Old) {
 		k.Stats.add("superset with a replacement character")
 		return
 	}
 	k.Stats.add("superset refused")
-	if pastLimit(change.Old) || pastLimit(change.New) { // the guard does not know what the text means
+	if pastLimit(change.Old) || pastLimit(change.New) { // the guard does not evaluate the text
 		k.Stats.add("superset past a limit")
 		return
 	}
@@ -160,18 +161,18 @@ func (k *Checker) checkWolf(change validate.Change, policy validate.Policy, verd
 			return
 		}
 	}
-	k.fail(checkWolf, strings.Join(verdict.Denied(), ","), "nothing is taken away and no fault is new%s", findings(verdict))
+	k.fail(checkHarmless, strings.Join(verdict.Denied(), ","), "no access is lost and no fault is new%s", findings(verdict))
 }
 
-// costly reports whether the texts may be past a limit: more than 16 directives, aliases that could unfold to much, or
-// very many elements and keys. Comments cost nothing.
-func costly(data map[string]string) bool {
+// mayPassLimit reports whether the texts may be past a limit: more than 16 directives, aliases that could expand to a large
+// document, or very many elements and keys. Comments don't count.
+func mayPassLimit(data map[string]string) bool {
 	directives, tokens, aliases := 0, 0, false
 	for _, text := range data {
 		for line := range strings.Lines(text) {
 			line = strings.TrimSpace(line)
 			switch {
-			case strings.HasPrefix(line, "#") && utf8.ValidString(text) && !strings.ContainsAny(line, `"'`): // else it may be no comment
+			case strings.HasPrefix(line, "#") && utf8.ValidString(text) && !strings.ContainsAny(line, `"'`): // otherwise the line may be part of a quoted text
 			case strings.HasPrefix(line, "%"):
 				directives++
 			default:
@@ -183,13 +184,13 @@ func costly(data map[string]string) bool {
 	return directives > 16 || tokens > 1<<16 || aliases
 }
 
-// pastLimit reports whether the guard does not decode a section because of what it could cost.
+// pastLimit reports whether the guard does not decode a section because it is past a limit.
 func pastLimit(o *awsauth.Object) bool {
 	if o == nil {
 		return false
 	}
 	m := o.Load()
-	return costly(o.Data) && slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
+	return mayPassLimit(o.Data) && slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
 }
 
 func operation(c *generate.Change) validate.Operation {
@@ -202,7 +203,7 @@ func operation(c *generate.Change) validate.Operation {
 	return validate.Update
 }
 
-// lockouts are the kinds of lockouts that a change brings about.
+// lockouts returns the kinds of lockouts that a change causes.
 func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 	var kinds []string
 	add := func(kind string, was, is share) {
@@ -227,7 +228,7 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 			add(lockedProtected, shareOf(before.logins[caller], had), shareOf(after.logins[caller], had))
 		}
 	}
-	// A requester without extra fields is known by the username alone, which several entries may give.
+	// A requester without extra fields is identified only by the username, which several entries can give.
 	if l := loginOf(c.Requester, before); l.ok && len(before.logins[c.Requester]) == 1 && c.Form != generate.NoExtra {
 		ok := func(l login) bool { return l.ok }
 		add(lockedRequester, all, shareOf(after.logins[c.Requester], ok))
@@ -249,23 +250,23 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 	return kinds
 }
 
-// addNodes adds the node roles whose callers do not become the same nodes any more.
+// addNodes adds a lockout for each node role whose callers no longer log in as the same nodes.
 func addNodes(add func(kind string, was, is share), before, after *access) {
 	for _, caller := range before.callers {
 		was := before.logins[caller]
 		same := func(l login) bool {
-			return l.node() && slices.ContainsFunc(was, func(w login) bool { return w.username == l.username })
+			return l.isNode() && slices.ContainsFunc(was, func(w login) bool { return w.username == l.username })
 		}
 		kind := lockedFargate
 		if sessionOf(caller) == instance {
 			kind = lockedNode
 		}
-		add(kind, shareOf(was, login.node), shareOf(after.logins[caller], same))
+		add(kind, shareOf(was, login.isNode), shareOf(after.logins[caller], same))
 	}
 }
 
-// foreignAdmin reports whether every administrator after the change is of a partition or an account of which no ARN
-// was before, while all other principals are of one partition and account, before and after.
+// foreignAdmin reports whether every administrator after the change is in a partition or an account that is new, while all
+// other principals are in one partition and account before and after the change.
 func foreignAdmin(before, after *access, groups []string) bool {
 	if before.adminShare(groups) == none || after.adminShare(groups) == none {
 		return false
@@ -275,10 +276,10 @@ func foreignAdmin(before, after *access, groups []string) bool {
 		if !before.answers[caller][0].Mapped {
 			continue
 		}
-		if home != "" && placeOf(caller) != home {
+		if home != "" && partitionAndAccount(caller) != home {
 			return false
 		}
-		home = placeOf(caller)
+		home = partitionAndAccount(caller)
 	}
 	others, foreign := false, false
 	for _, caller := range after.callers {
@@ -286,7 +287,7 @@ func foreignAdmin(before, after *access, groups []string) bool {
 			continue
 		}
 		admin := slices.ContainsFunc(after.logins[caller], func(l login) bool { return l.hasAny(groups) })
-		atHome := placeOf(caller) == home
+		atHome := partitionAndAccount(caller) == home
 		if admin == atHome {
 			return false
 		}
@@ -295,8 +296,8 @@ func foreignAdmin(before, after *access, groups []string) bool {
 	return others && foreign
 }
 
-// placeOf is the partition and the account of a caller.
-func placeOf(caller string) string {
+// partitionAndAccount returns the partition and the account of a caller.
+func partitionAndAccount(caller string) string {
 	parts := strings.SplitN(caller, ":", 6)
 	return parts[1] + ":" + parts[4]
 }
@@ -315,7 +316,7 @@ func overrideGroups(c *generate.Change) []string {
 	return []string{"system:masters"}
 }
 
-// callerFor is the session with which a person or a node that is protected by its ARN calls.
+// callerFor returns the caller for a protected ARN: for a role, the session of a person or a node.
 func callerFor(arn string, node bool) string {
 	session := person
 	if node {
@@ -329,8 +330,8 @@ func callerFor(arn string, node bool) string {
 	return ""
 }
 
-// faults counts what the rules of the document refuse in one version, by rule, element and the
-// value that it is about. An element is told by its JSON, wherever it stands.
+// faults counts the denied findings in one version, by rule, element and field. An element is identified by its JSON, not
+// by its index.
 func faults(object *awsauth.Object, v *version, policy validate.Policy) map[string]int {
 	elements := make(map[string]element)
 	for _, e := range slices.Concat(v.elements, v.accounts) {
@@ -353,14 +354,14 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 
 var indexes = regexp.MustCompile(`\[\d+\]`)
 
-// Lockouts returns the kinds of lockouts that a run must meet, and refuse.
+// Lockouts returns the kinds of lockouts that every run must contain.
 func Lockouts() []string {
 	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedForeign, lockedNode, lockedFargate, lockedAll, "at random"}
 }
 
-// repairsNodes reports whether a change repairs a byte that is not UTF-8, and with it an entry by which a role
-// makes nodes again. People who logged in by the role's account meanwhile can't any more: a repair comes first.
+// repairsNodes reports whether a change repairs a byte that is not UTF-8, so that an entry of a role maps nodes again. Until
+// then, people could log in with the role through mapAccounts; the repair may take that away.
 func repairsNodes(c *generate.Change, arn string, after *access) bool {
-	return c.Old != nil && HasInvalidUTF8(c.Old) && c.New != nil && valid(c.New) &&
-		slices.ContainsFunc(after.logins[callerFor(arn, true)], login.node)
+	return c.Old != nil && HasInvalidUTF8(c.Old) && c.New != nil && validUTF8(c.New) &&
+		slices.ContainsFunc(after.logins[callerFor(arn, true)], login.isNode)
 }

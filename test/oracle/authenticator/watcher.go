@@ -15,16 +15,15 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 )
 
-// Watching is a backend that watches an API server with the client that the released program makes for itself, which
-// speaks protobuf.
-type Watching struct {
+// Watcher is a backend that watches an API server with the released program's own client, which uses protobuf.
+type Watcher struct {
 	*Authenticator
 	loaded chan *corev1.ConfigMap
 }
 
 // Watch starts a backend that watches the API server of a kubeconfig.
-func Watch(kubeconfig string) (*Watching, error) {
-	quiet()
+func Watch(kubeconfig string) (*Watcher, error) {
+	silenceLogs()
 	mapper, err := configmap.NewConfigMapMapper(config.Config{Kubeconfig: kubeconfig})
 	if err != nil {
 		return nil, fmt.Errorf("make the authenticator's backend: %w", err)
@@ -42,11 +41,11 @@ func Watch(kubeconfig string) (*Watching, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Watching{
+	w := &Watcher{
 		Authenticator: &Authenticator{mapper: mapper, handler: handler, events: watch.NewFake(), stop: make(chan struct{})},
 		loaded:        make(chan *corev1.ConfigMap),
 	}
-	if err := set(store, "configMap", tapped{client, w.loaded, w.stop}); err != nil {
+	if err := set(store, "configMap", notifyingClient{client, w.loaded, w.stop}); err != nil {
 		return nil, err
 	}
 	if err := mapper.Start(w.stop); err != nil {
@@ -56,8 +55,8 @@ func Watch(kubeconfig string) (*Watching, error) {
 }
 
 // Next waits until the authenticator has read the next version of the object. It returns the resource version and the
-// data, which is nil where the object has been deleted.
-func (w *Watching) Next(ctx context.Context) (resourceVersion string, data map[string]string, err error) {
+// data, which is nil if the object was deleted.
+func (w *Watcher) Next(ctx context.Context) (resourceVersion string, data map[string]string, err error) {
 	select {
 	case <-ctx.Done():
 		return "", nil, fmt.Errorf("wait for the authenticator's watch: %w", context.Cause(ctx))
@@ -67,14 +66,14 @@ func (w *Watching) Next(ctx context.Context) (resourceVersion string, data map[s
 	}
 }
 
-// tapped tells when the authenticator has read an event of its watch.
-type tapped struct {
+// notifyingClient is a client whose watch sends each object to loaded as soon as the authenticator has read it.
+type notifyingClient struct {
 	typedcorev1.ConfigMapInterface
 	loaded chan<- *corev1.ConfigMap
 	stop   <-chan struct{}
 }
 
-func (t tapped) Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+func (t notifyingClient) Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	source, err := t.ConfigMapInterface.Watch(ctx, options)
 	if err != nil {
 		return nil, err
@@ -92,7 +91,7 @@ func (t tapped) Watch(ctx context.Context, options metav1.ListOptions) (watch.In
 					return
 				}
 				events.Action(event.Type, event.Object)
-				events.Action(watch.Bookmark, &corev1.ConfigMap{}) // is taken, and ignored, only after the event has been read
+				events.Action(watch.Bookmark, &corev1.ConfigMap{}) // the authenticator takes and ignores it only after it has read the event
 				object, ok := event.Object.(*corev1.ConfigMap)
 				if !ok {
 					continue

@@ -17,11 +17,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-var edits = flag.Int("edits", 50, "edits on a real API server after which the authenticator and explain are compared")
+var edits = flag.Int("edits", 50, "edits on a real API server; after each, the authenticator and explain are compared")
 
-// TestAuthenticatorAndExplainAgreeOnAPIServer edits aws-auth on a real API server with a client that writes JSON and
-// one that writes protobuf. After each edit the released authenticator, which watches in protobuf with the client that
-// it makes for itself, and what explain reads with a protobuf client answer alike for all callers.
+// TestAuthenticatorAndExplainAgreeOnAPIServer: after edits of aws-auth on a real API server, in JSON and in protobuf, the
+// released authenticator and explain agree on all callers. Both read protobuf, the authenticator with its own client.
 func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	ctx := t.Context()
 	plane, err := controlplane.Start(ctx)
@@ -43,7 +42,7 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checker := oracle.CheckerOf(watching.Authenticator)
+	checker := oracle.NewCheckerFor(watching.Authenticator)
 	r := rand.New(rand.NewPCG(*seed, 2))
 	var callers []string
 	exists, invalid, written := false, 0, ""
@@ -66,10 +65,10 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 			exists = true
 		}
 		if err != nil {
-			t.Fatalf("edit %d, %v: %v", edit, change.Done, err)
+			t.Fatalf("edit %d, %v: %v", edit, change.Origin, err)
 		}
 		if stored != nil && stored.ResourceVersion == written {
-			continue // the API server stores nothing where nothing changes
+			continue // the API server stores no new version if nothing changed
 		}
 		version, loaded, err := watching.Next(ctx)
 		if err != nil {
@@ -82,7 +81,7 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			if written = read.ResourceVersion; version != written {
-				t.Fatalf("edit %d: the authenticator has read version %s, and %s is stored", edit, version, written)
+				t.Fatalf("edit %d: the authenticator has read version %s, but version %s is stored", edit, version, written)
 			}
 			data = read.Data
 			if oracle.HasInvalidUTF8(data) {
@@ -93,17 +92,17 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 		}
 		asked, failures := checker.CheckStored(data, callers)
 		for _, f := range failures {
-			t.Errorf("edit %d: %s: %s: %s\nmade by: %v\nstored: %q", edit, f.Check, f.Class, f.Detail, change.Done, data)
+			t.Errorf("edit %d: %s: %s: %s\nmade by: %v\nstored: %q", edit, f.Check, f.Class, f.Detail, change.Origin, data)
 		}
 		callers = asked
 	}
 	fmt.Fprintf(t.Output(), "%d edits, %d callers asked, %d with an answer, %d versions with bytes that are not UTF-8\n", *edits, checker.Stats["callers asked"], checker.Stats["callers answered"], invalid)
 	if *edits >= 50 && (invalid == 0 || checker.Stats["callers answered"] == 0) {
-		t.Error("no version had bytes that are not UTF-8, or no caller had an answer: nothing is compared")
+		t.Error("no version had bytes that are not UTF-8, or no caller was mapped, so that the comparison is empty")
 	}
 }
 
-// configMaps is a client for ConfigMaps of kube-system that writes and reads one content type.
+// configMaps returns a client for the ConfigMaps of kube-system that writes and reads one content type.
 func configMaps(t *testing.T, admin *rest.Config, contentType string) typedcorev1.ConfigMapInterface {
 	t.Helper()
 	config := rest.CopyConfig(admin)

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// apiServer is a cluster that knows one answer; the kubeconfig's current context is prod.
+// apiServer starts an API server that gives one response to reads of aws-auth. The kubeconfig's current context is prod.
 func apiServer(t *testing.T, status int, body string) (kubeconfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,9 +54,9 @@ data:
       username: c
 `
 
-// TestLive: without a file the commands read the live object. It has no lines, so that places
-// count within the text of a key.
-func TestLive(t *testing.T) {
+// TestCommandsReadLiveObject: without a file, commands read the live object. Positions count from the start of a key's
+// text.
+func TestCommandsReadLiveObject(t *testing.T) {
 	kubeconfig := apiServer(t, http.StatusOK, liveObject)
 	for _, test := range []struct {
 		args   string
@@ -85,8 +85,8 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestLiveErrors: what the API server says becomes what to do about it.
-func TestLiveErrors(t *testing.T) {
+// TestLiveErrorsNameNextStep: an error of the API server names the likely cause and the next step.
+func TestLiveErrorsNameNextStep(t *testing.T) {
 	status := func(code int, reason, message string) string {
 		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, message, reason, code)
 	}
@@ -97,15 +97,15 @@ func TestLiveErrors(t *testing.T) {
 	}{
 		{
 			http.StatusNotFound, "NotFound", `configmaps "aws-auth" not found`,
-			`there is none; EKS has none in authentication mode API, and before the first node group of a cluster (configmaps "aws-auth" not found)`,
+			`it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (configmaps "aws-auth" not found)`,
 		},
 		{
 			http.StatusForbidden, "Forbidden", "no access",
-			"you need the verb get on configmaps with the name aws-auth in the namespace kube-system (no access)",
+			"you need the verb get on the configmap aws-auth in the namespace kube-system (no access)",
 		},
 		{
 			http.StatusUnauthorized, "Unauthorized", "Unauthorized",
-			"the API server does not know you, which is also how a broken aws-auth looks; log in as the IAM principal that has made the cluster, or give yourself an access entry, and see aws sts get-caller-identity (Unauthorized)",
+			"the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)",
 		},
 		{http.StatusInternalServerError, "InternalError", "etcd is gone", "etcd is gone"},
 	} {
@@ -118,8 +118,8 @@ func TestLiveErrors(t *testing.T) {
 	}
 }
 
-// TestLiveHTML: a proxy that asks to log in does not look like a missing serializer.
-func TestLiveHTML(t *testing.T) {
+// TestHTMLResponseIsExplained: the login page of a proxy is reported as an HTML page, not as a missing serializer.
+func TestHTMLResponseIsExplained(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -130,14 +130,14 @@ func TestLiveHTML(t *testing.T) {
 		writeFile(t, kubeconfig, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":%q}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`, server.URL))
 		code, _, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig)
 		server.Close()
-		if code != 2 || !strings.HasPrefix(stderr, "error: reading kube-system/aws-auth in the context prod: a page of HTML came instead, as from a proxy or a login; ") {
+		if code != 2 || !strings.HasPrefix(stderr, "error: reading kube-system/aws-auth in the context prod: the response is an HTML page, as from a proxy or a login page; ") {
 			t.Errorf("%d: status %d, %s", status, code, stderr)
 		}
 	}
 }
 
-// TestLiveUnreachable: a cluster that is not there is an error with its name.
-func TestLiveUnreachable(t *testing.T) {
+// TestUnreachableClusterIsNamed: the error of an unreachable cluster names its context.
+func TestUnreachableClusterIsNamed(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	writeFile(t, kubeconfig, `{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`)
 	code, _, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig)

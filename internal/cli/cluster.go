@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+// requestTimeout limits one operation on the API server, which is one or two small requests.
+const requestTimeout = 30 * time.Second
+
+// clusterFlags are the flags that choose the cluster.
+type clusterFlags struct {
+	kubeconfig string
+	context    string
+}
+
+func (c *clusterFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` for reading the live object")
+	cmd.Flags().StringVar(&c.context, "context", "", "`NAME` of the kubeconfig context for reading the live object")
+	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
+		panic(err) // the flag does not exist
+	}
+}
+
+// rejectFlags fails if the user sets one of the flags. Call it if the command reads a file, named by the argument, and
+// not the live object.
+func (*clusterFlags) rejectFlags(cmd *cobra.Command, argument string) error {
+	for _, flag := range []string{"context", "kubeconfig"} {
+		if cmd.Flags().Changed(flag) {
+			return fmt.Errorf("--%s selects the live object, which is read only without %s", flag, argument)
+		}
+	}
+	return nil
+}
+
+// readLive reads the aws-auth of the current context. It reads no other object.
+func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
+	client, name, err := c.restClient()
+	if errors.Is(err, errNoContext) {
+		return input{}, fmt.Errorf("no FILE given, and %w to read the live aws-auth; name a file, or set --kubeconfig or --context", err)
+	}
+	if err != nil {
+		return input{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var cm corev1.ConfigMap
+	if err := decodeResponse(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
+		return input{}, explainAPIError(name, err)
+	}
+	return input{name: liveName(name), objects: []object{{Object: kube.Object(&cm), inText: true}}}, nil
+}
+
+// liveName returns the name of a context's live object in the output.
+func liveName(contextName string) string {
+	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
+}
+
+// decodeResponse decodes the response of an API server. The error says so if the response is an HTML page.
+func decodeResponse(result rest.Result, into runtime.Object) error {
+	var kind string
+	err := result.ContentType(&kind).Into(into)
+	if err != nil && (strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html")) {
+		return fmt.Errorf("the response is an HTML page, as from a proxy or a login page; is the server in the kubeconfig an API server? (%w)", err)
+	}
+	return err
+}
+
+// errNoContext means that no cluster is configured.
+var errNoContext = errors.New("no kubeconfig has a current context")
+
+// restClient returns a client and the name of its context.
+func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = c.kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	name := c.context
+	if name == "" {
+		name = raw.CurrentContext
+	}
+	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errNoContext
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if name == "" {
+		name = "in-cluster"
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme)); err != nil {
+		return nil, "", fmt.Errorf("making a client: %w", err)
+	}
+	config = rest.CopyConfig(config)
+	kube.ReadProtobuf(config)
+	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, "", fmt.Errorf("making a client for the context %s: %w", name, err)
+	}
+	return client, name, nil
+}
+
+// explainAPIError adds the likely cause and the next step to an error of reading the live object. name is the
+// context.
+func explainAPIError(name string, err error) error {
+	doing := "reading kube-system/aws-auth in the context " + name
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%s: it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (%w)", doing, err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%s: you need the verb get on the configmap aws-auth in the namespace kube-system (%w)", doing, err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("%s: the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (%w)", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+// lintDiscovered checks a file that the user did not name. A file that doesn't parse is an error only if it looks like
+// an aws-auth.
+func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
+	nothing := fileResult{File: report.File{Name: label}}
+	text := withoutNULs(src)
+	if cannotContainName(text) {
+		return nothing
+	}
+	named := namePattern.Match(text)
+	if chart := enclosingChart(label); chart != "" && bytes.Contains(text, []byte("{{")) {
+		if named {
+			nothing.skipped = true
+			nothing.notes = []string{fmt.Sprintf("%s: skipped: it is a chart template; render it first: helm template %s | kubectl awsauth lint -", label, chart)}
+		}
+		return nothing
+	}
+	in, err := parseInput(label, src)
+	switch {
+	case named || len(in.objects) > 0:
+	case err != nil || in.notKubernetes:
+		return nothing
+	case len(in.problems) > 0:
+		nothing.skipped = true
+		nothing.notes = []string{in.problems[0].Place() + ": skipped: it does not look like an aws-auth and cannot be parsed: " + in.problems[0].Message}
+		return nothing
+	}
+	return l.lintParsed(in, err)
+}
+
+// withoutNULs removes the NUL bytes of a text, so that ASCII can be searched for in UTF-16 and UTF-32 as well.
+func withoutNULs(src []byte) []byte {
+	if bytes.IndexByte(src, 0) < 0 {
+		return src
+	}
+	return bytes.ReplaceAll(src, []byte{0}, nil)
+}
+
+// nameLine matches the name of an aws-auth in YAML or JSON.
+var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
+
+// cannotContainName reports whether a text can't hold an aws-auth in any format. It doesn't contain the name, and it has
+// no backslash and no exclamation mark, with which an escape or a YAML tag could encode the name.
+func cannotContainName(src []byte) bool {
+	return !bytes.Contains(src, []byte(awsauth.Name)) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
+}
+
+// fileNamesAWSAuth reports whether a file of any size has a line with the name of an aws-auth. It reads 1 MiB at a time.
+func fileNamesAWSAuth(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	const keep = 1 << 10 // overlap of two blocks, larger than a match of namePattern
+	buffer := make([]byte, 1<<20)
+	kept := 0
+	for {
+		n, err := io.ReadFull(f, buffer[kept:])
+		text := buffer[:kept+n]
+		if namePattern.Match(withoutNULs(text)) {
+			return true, nil
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		kept = copy(buffer, text[len(text)-keep:])
+	}
+}
+
+// enclosingChart returns the folder of the Helm chart that has the file as a template; empty if there is none.
+func enclosingChart(name string) string {
+	for dir := filepath.Dir(name); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if filepath.Base(dir) != "templates" {
+			continue
+		}
+		chart := filepath.Dir(dir)
+		if _, err := os.Stat(filepath.Join(chart, "Chart.yaml")); err == nil {
+			return chart
+		}
+	}
+	return ""
+}

@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// lintRun is one run of the lint command.
+type lintRun struct {
+	app     *app
+	policy  validate.Policy
+	change  validate.Change // the change to evaluate for every aws-auth, without its New
+	oldName string
+	out     lintReport
+	// lookup looks principals up in IAM; nil without --iam.
+	lookup principalLookup
+	quiet  bool // the output format reports files that cannot be read, so that standard error needn't
+	total  report.Total
+}
+
+// fileResult is the result of one file.
+type fileResult struct {
+	report.File
+
+	denied, warned int
+	notes          []string
+	skipped        bool  // it does not parse and does not look like an aws-auth, or is a template to render first
+	err            error // the reason why it could not be read
+}
+
+// lintLive checks the live object of a cluster.
+func (l *lintRun) lintLive(in input) error {
+	if err := l.addResult(l.lintInput(in)); err != nil {
+		return err
+	}
+	return l.finish()
+}
+
+// lintFiles checks files in parallel, one for each CPU, and reports them in the order of the arguments. A finished
+// file waits for the files before it; startWorkers limits how many can wait, and so how many are in memory.
+func (l *lintRun) lintFiles(args []string) error {
+	sources := expandArgs(args)
+	results, stop := l.startWorkers(sources)
+	defer stop()
+	progress := newProgress(l.app.stderr, len(sources))
+	tick := time.NewTicker(100 * time.Millisecond) // fast enough to look continuous
+	defer tick.Stop()
+	done := 0
+	for next := range results {
+		var o fileResult
+		for waiting := true; waiting; {
+			select {
+			case o = <-next:
+				waiting = false
+			case <-tick.C:
+				progress.show(done)
+			}
+		}
+		done++
+		if !o.printsNothing() {
+			progress.clear()
+		}
+		if err := l.addResult(o); err != nil {
+			return err
+		}
+	}
+	progress.clear()
+	if l.total.Objects == 0 && l.total.Problems == 0 {
+		l.app.note("no aws-auth in %s", describeArgs(args, len(sources)))
+	} else if len(sources) > 1 {
+		defer func() { fmt.Fprintln(l.app.stderr, l.total) }()
+	}
+	return l.finish()
+}
+
+// describeArgs names the files and folders that were read; more than 10 arguments become a count of files.
+func describeArgs(args []string, files int) string {
+	if len(args) > 10 {
+		return fmt.Sprintf("%d files", files)
+	}
+	return strings.Join(args, ", ")
+}
+
+// startWorkers checks the files in the background. The channel yields a channel with the result of each file, in the
+// order of the files. stop ends the work early.
+func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
+	type job struct {
+		source
+		done chan fileResult
+	}
+	workers := min(runtime.GOMAXPROCS(0), max(len(sources), 1))
+	jobs, ordered, quit := make(chan job), make(chan chan fileResult, 2*workers), make(chan struct{})
+	for range workers {
+		go func() {
+			for j := range jobs {
+				j.done <- l.lintFile(j.source)
+			}
+		}()
+	}
+	go func() {
+		defer close(ordered)
+		defer close(jobs)
+		for _, s := range sources {
+			j := job{s, make(chan fileResult, 1)}
+			select {
+			case jobs <- j:
+			case <-quit:
+				return
+			}
+			select {
+			case ordered <- j.done:
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return ordered, sync.OnceFunc(func() { close(quit) })
+}
+
+// addResult reports a file's result and adds it to the total.
+func (l *lintRun) addResult(o fileResult) error {
+	for _, note := range o.notes {
+		l.app.note("%s", note)
+	}
+	t := &l.total
+	t.Files++
+	t.Objects += o.Objects
+	t.Denied += o.denied
+	t.Warned += o.warned
+	if o.skipped {
+		t.Unread++
+	}
+	if o.err != nil {
+		t.Problems++
+		if !l.quiet {
+			l.app.fail(o.err)
+		}
+	} else if len(o.Problems) > 0 {
+		t.Problems++
+		if !l.quiet {
+			l.app.reportProblems(o.Problems)
+		}
+	}
+	return outputError(l.out.Add(o.File))
+}
+
+// printsNothing reports whether addResult prints no line for the result.
+func (o *fileResult) printsNothing() bool {
+	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.notes) == 0
+}
+
+// finish sets the exit status and ends the output. A file that could not be read counts more than any verdict.
+func (l *lintRun) finish() error {
+	switch t := &l.total; {
+	case t.Problems > 0:
+		t.Verdict = report.Failed
+		l.app.status = statusFailed
+	case t.Denied > 0:
+		t.Verdict = validate.Refuse
+		l.app.status = statusDenied
+	case t.Warned > 0:
+		t.Verdict = validate.WarnOnly
+	default:
+		t.Verdict = validate.Allow
+	}
+	return outputError(l.out.End(l.total))
+}
+
+// lintFile reads and checks a file. A discovered file that is too large is an error only if it names aws-auth.
+func (l *lintRun) lintFile(s source) fileResult {
+	if s.err != nil {
+		return failedFile(s.name, s.err)
+	}
+	label, src, err := l.app.readFile(s.name)
+	if large := (*tooLargeError)(nil); s.discovered && errors.As(err, &large) {
+		if named, e := fileNamesAWSAuth(s.name); e == nil && !named {
+			return fileResult{File: report.File{Name: label}}
+		}
+	}
+	if err != nil {
+		return failedFile(label, fmt.Errorf("reading manifests: %w", err))
+	}
+	if !s.discovered {
+		return l.lintParsed(parseInput(label, src))
+	}
+	return l.lintDiscovered(label, src)
+}
+
+// lintParsed checks a parsed input; err is the error of parsing it.
+func (l *lintRun) lintParsed(in input, err error) fileResult {
+	if err != nil {
+		return failedFile(in.name, err)
+	}
+	return l.lintInput(in)
+}
+
+func failedFile(name string, err error) fileResult {
+	return fileResult{err: err, File: report.File{Name: name, Problems: []report.Problem{{File: name, Message: err.Error()}}}}
+}
+
+// lintInput evaluates every aws-auth of an input.
+func (l *lintRun) lintInput(in input) fileResult {
+	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects)}}
+	for _, object := range in.objects {
+		v := l.evaluateObject(object)
+		for _, f := range v.Findings {
+			o.Findings = append(o.Findings, report.Finding{File: in.name, Resource: object.resource, InText: object.inText, Finding: f})
+		}
+		if l.oldName != "" {
+			o.Access = append(o.Access, report.Access{Old: l.oldName, New: in.name, Changes: v.Access})
+		}
+		switch v.Action {
+		case validate.Refuse:
+			o.denied++
+		case validate.WarnOnly:
+			o.warned++
+		case validate.Allow:
+		}
+	}
+	return o
+}
+
+// evaluateObject evaluates the change to an aws-auth. Where a Terraform plan replaces the object, it evaluates two
+// changes, the deletion and the edit from the old to the new object, and returns the findings of both with the severer
+// action.
+func (l *lintRun) evaluateObject(o object) validate.Verdict {
+	v := l.evaluateChange(l.changeOf(o))
+	if !o.replaced {
+		return v
+	}
+	deletion := l.evaluateChange(l.changeOf(object{Object: o.afterDelete, before: o.before}))
+	for _, f := range deletion.Findings {
+		same := func(other validate.Finding) bool {
+			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
+		}
+		if i := slices.IndexFunc(v.Findings, same); i < 0 {
+			v.Findings = append(v.Findings, f)
+		} else if f.Severity == validate.Deny {
+			v.Findings[i].Severity = f.Severity
+		}
+	}
+	if v.Action == validate.Allow || deletion.Action == validate.Refuse {
+		v.Action = deletion.Action
+	}
+	return v
+}
+
+// evaluateChange evaluates a change, with IAM if --iam is given.
+func (l *lintRun) evaluateChange(c validate.Change) validate.Verdict {
+	c = asReviewed(c)
+	reading := validate.Read(c, l.policy)
+	if l.lookup == nil {
+		return reading.Judge(validate.IAM{})
+	}
+	return reading.Judge(l.lookup(reading.ChangedPrincipals()))
+}
+
+// asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.
+func asReviewed(c validate.Change) validate.Change {
+	if c.Operation != validate.Document {
+		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
+	}
+	return c
+}
+
+// changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
+// deletion of the object in the Terraform plan, or else a document by itself. The break-glass annotation is removed,
+// because a file doesn't say which user will set it.
+func (l *lintRun) changeOf(o object) validate.Change {
+	c := l.change
+	c.New = o.Object
+	if o.before != nil && c.Old == nil {
+		c.Old, c.Operation = o.before, validate.Update
+	}
+	if o.Object == nil {
+		c.Operation = validate.Delete
+	}
+	if c.New != nil && c.New.Annotations[validate.BreakGlassAnnotation] != "" {
+		without := *c.New
+		without.Annotations = maps.Clone(c.New.Annotations)
+		delete(without.Annotations, validate.BreakGlassAnnotation)
+		c.New = &without
+	}
+	return c
+}

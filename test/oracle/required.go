@@ -1,0 +1,160 @@
+package oracle
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
+)
+
+// requiredFinding is a finding that a change must have, besides those of lockouts. It is derived from the authenticator's
+// answers.
+type requiredFinding struct {
+	kind string
+	// deny: the verdict must be deny.
+	deny bool
+	// meets reports whether a finding is the required one.
+	matches func(validate.Finding) bool
+}
+
+// The kinds of required findings.
+const (
+	requiredRequesterGroup    = "requester-group"    // the requester's next login lacks a group
+	requiredRequesterUsername = "requester-username" // the requester's next login has another username
+	requiredNodeGroup         = "node-group"         // nodes lose a group that nodes of their kind need
+	requiredLastOfKind        = "last-of-its-kind"   // the last nodes with a group of kube-proxy lose it
+	requiredBypass            = "bypass-grant"       // a caller gets a group whose members bypass the guard
+)
+
+// RequiredFindings returns the kinds of required findings that every run must contain.
+func RequiredFindings() []string {
+	return []string{requiredRequesterGroup, requiredRequesterUsername, requiredNodeGroup, requiredLastOfKind, requiredBypass}
+}
+
+// nodeNeeds are the groups that nodes need besides system:nodes, because roles are bound to them: eks:node-bootstrapper and
+// system:node-proxier for kube-proxy (EKS user guide, "Enable Windows support" and "Get started with Fargate").
+var nodeNeeds = []string{"system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
+
+// proxyGroups are the groups of nodeNeeds without which a kind of nodes has no network.
+var proxyGroups = nodeNeeds[1:]
+
+// hasNodes reports whether some nodes get a group with certainty.
+func (v *access) hasNodes(group string) bool {
+	return slices.ContainsFunc(v.callers, func(caller string) bool {
+		return shareOf(v.logins[caller], func(l login) bool { return l.isNode() && l.has(group) }) == all
+	})
+}
+
+// checkRequired checks that the verdict has the required findings of a change.
+func (k *Checker) checkRequired(c *generate.Change, before, after *access, verdict validate.Verdict) {
+	for _, requiredFinding := range k.requiredFindings(c, before, after) {
+		k.Stats.add("required " + requiredFinding.kind)
+		if requiredFinding.deny && verdict.Action != validate.Refuse || !requiredFinding.deny && verdict.Action == validate.Allow {
+			k.fail(checkRequired, requiredFinding.kind, "the verdict is %s%s", verdict.Action, findings(verdict))
+			continue
+		}
+		if verdict.Action != validate.Refuse && !slices.ContainsFunc(verdict.Findings, requiredFinding.matches) {
+			k.fail(checkRequired, requiredFinding.kind+", by another finding", "the verdict is %s%s", verdict.Action, findings(verdict))
+		}
+	}
+}
+
+func (k *Checker) requiredFindings(c *generate.Change, before, after *access) []requiredFinding {
+	requiredFindings := requiredForRequester(c, before, after)
+	lost := make(map[string]bool)
+	for _, caller := range before.callers {
+		was, is := before.logins[caller], after.logins[caller]
+		if len(was) != 1 || len(is) != 1 || !was[0].isNode() || !is[0].isNode() {
+			continue
+		}
+		for _, group := range nodeNeeds {
+			if was[0].has(group) && !is[0].has(group) && !lost[group] {
+				lost[group] = true
+				about := func(f validate.Finding) bool { return strings.Contains(f.Message, group) }
+				requiredFindings = append(requiredFindings, requiredFinding{requiredNodeGroup, false, about})
+				if slices.Contains(proxyGroups, group) && !after.hasNodes(group) {
+					requiredFindings = append(requiredFindings, requiredFinding{requiredLastOfKind, true, about})
+				}
+			}
+		}
+	}
+	if k.grants = k.grantsBypass(c, before, after); k.grants {
+		requiredFindings = append(requiredFindings, requiredFinding{requiredBypass, true, func(f validate.Finding) bool { return f.Rule == "bypass-grant" }})
+	}
+	return requiredFindings
+}
+
+// requiredForRequester returns the required findings for a requester who keeps access, but with another username or fewer
+// groups.
+func requiredForRequester(c *generate.Change, before, after *access) []requiredFinding {
+	was, is := before.logins[c.Requester], after.logins[c.Requester]
+	if len(was) != 1 || !was[0].ok || len(is) != 1 || !is[0].ok || c.Form == generate.NoExtra {
+		return nil
+	}
+	about := func(f validate.Finding) bool { return f.Rule == "self-lockout" }
+	var requiredFindings []requiredFinding
+	if !subset(was[0].groups, append(slices.Clone(is[0].groups), loggedIn)) {
+		requiredFindings = append(requiredFindings, requiredFinding{requiredRequesterGroup, false, about})
+	}
+	if was[0].username != is[0].username {
+		requiredFindings = append(requiredFindings, requiredFinding{requiredRequesterUsername, false, about})
+	}
+	return requiredFindings
+}
+
+// grantsBypass reports whether a caller newly gets a group whose members bypass the guard. A person who assumes a role can
+// choose the name of the session, so templates can grant such a group. If the old version has invalid bytes, the result is
+// false, because repairing a byte is no grant.
+func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
+	if !validUTF8(c.Old) {
+		return false
+	}
+	groups := []string{generate.Bypass}
+	for _, group := range overrideGroups(c) {
+		if !slices.Contains(adminGroups(c), group) { // the rule admin-grant warns of admin groups
+			groups = append(groups, group)
+		}
+	}
+	had := func(l login) bool { return l.hasAny(groups) }
+	may := func(group string) bool { return strings.Contains(group, "{{") || slices.Contains(groups, group) }
+	for _, caller := range after.callers {
+		if !slices.ContainsFunc(after.answers[caller], func(a authenticator.Answer) bool { return slices.ContainsFunc(a.Groups, may) }) {
+			continue
+		}
+		for _, form := range chosen(caller, groups) {
+			var is, was []login
+			for _, answer := range after.answers[caller] {
+				is = append(is, render(k.a, form, answer))
+			}
+			if !slices.ContainsFunc(is, had) {
+				continue
+			}
+			for _, answer := range before.answers[caller] {
+				was = append(was, render(k.a, form, answer))
+			}
+			if !slices.ContainsFunc(was, had) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chosen returns a caller and, for a person's session of a role, also the sessions whose name is the part of a group before
+// or after a colon.
+func chosen(caller string, groups []string) []string {
+	if sessionOf(caller) != person {
+		return []string{caller}
+	}
+	forms := []string{caller}
+	role := strings.TrimSuffix(caller, person)
+	for _, group := range groups {
+		head, tail, ok := strings.Cut(group, ":")
+		if ok {
+			forms = append(forms, role+head, role+tail)
+		}
+	}
+	return forms
+}
