@@ -197,7 +197,7 @@ func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.Co
 		}
 	}
 	observeByService(t, client)
-	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml")) //nolint:gosec // a file of this repository
+	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml"))
 	apply.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
 	if out, err := apply.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -38,7 +38,7 @@ func TestFlags(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, def, markdown.Cell(usage))
 	})
-	markdown.Hold(t, filepath.Join(root, "docs/reference/webhook.md"), "flags", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs", "reference", "webhook.md"), "flags", b.String())
 }
 
 // TestCommands writes the help of every command into docs/reference/commands.md.
@@ -53,7 +53,7 @@ func TestCommands(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "## %s\n\n```text\n%s```\n\n", strings.TrimSpace("kubectl awsauth "+command), &stdout)
 	}
-	markdown.Hold(t, filepath.Join(root, "docs/reference/commands.md"), "commands", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs", "reference", "commands.md"), "commands", b.String())
 }
 
 // node is a part of a JSON schema.
@@ -85,7 +85,7 @@ func TestGuardConfig(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| field | values | default | meaning |\n|---|---|---|---|\n")
 	writeFields(&b, "", &schema)
-	markdown.Hold(t, filepath.Join(root, "docs/reference/guardconfig.md"), "fields", b.String())
+	markdown.Hold(t, filepath.Join(root, "docs", "reference", "guardconfig.md"), "fields", b.String())
 }
 
 // writeFields writes a row for each field below a node. The rules, of which each is a field, have one row.
@@ -148,9 +148,9 @@ var document = regexp.MustCompile(`(?m)^---$\n`)
 // docs/reference/rbac.md, from the golden files of the chart.
 func TestRBAC(t *testing.T) {
 	t.Parallel()
-	page := filepath.Join(root, "docs/reference/rbac.md")
+	page := filepath.Join(root, "docs", "reference", "rbac.md")
 	for _, golden := range []string{"default", "everything"} {
-		text, err := os.ReadFile(filepath.Join(root, "test/chart/testdata/golden", golden+".yaml"))
+		text, err := os.ReadFile(filepath.Join(root, "test", "chart", "testdata", "golden", golden+".yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}

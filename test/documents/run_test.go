@@ -144,7 +144,7 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 	if !updating() {
 		return
 	}
-	for i := len(blocks) - 1; i >= 0; i-- {
+	for i, b := range slices.Backward(blocks) {
 		if parsed[i] == nil {
 			continue
 		}
@@ -153,7 +153,7 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 			lines = append(lines, "$ "+c.Input[0])
 			lines = append(append(lines, c.Input[1:]...), c.Output...)
 		}
-		p.lines = slices.Concat(p.lines[:blocks[i].First], lines, p.lines[blocks[i].Last:])
+		p.lines = slices.Concat(p.lines[:b.First], lines, p.lines[b.Last:])
 	}
 	p.write(t)
 }

@@ -44,7 +44,7 @@ func Page(root string, rows []Row) []byte {
 }
 
 const head = `<!-- Written by make efficacy. Do not edit. -->
-# What the guard catches
+# Efficacy: public reports, and the guard's answers
 
 Public reports of accidents with aws-auth. Each is evaluated three times: by the guard, by aws-iam-authenticator v0.7.18 without
 the guard, and by a policy of four rules in Rego.
