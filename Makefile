@@ -163,6 +163,7 @@ generate: ## rewrite goldens and generated documents from what the code says; re
 	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
 	$(WITH_CONTROL_PLANE) && cd test/chart && UPDATE_GOLDEN=1 go test -count=1 -run '^(TestGolden|TestSchemaOfGuardConfig)$$' .
 	$(HELM_DOCS) --log-level warning --chart-search-root charts
+	$(WITH_CONTROL_PLANE) && UPDATE_GOLDEN=1 go test -count=1 ./test/documents
 
 .PHONY: clean
 clean: ## remove what was built here; the control plane stays in its cache folder

@@ -176,7 +176,7 @@ func TestWithoutHelm(t *testing.T) {
 	valuesFile(t, dir, marked(t, rollOut, "values")[0])
 	const into = "without-helm"
 	runMarked(t, dir, into, "docs/how-to/install-without-helm.md", "held by TestWithoutHelm")
-	text, err := os.ReadFile(filepath.Join(dir, "guard.yaml"))
+	text, err := os.ReadFile(filepath.Join(dir, "awsauth-guard.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
