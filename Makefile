@@ -75,9 +75,21 @@ dist: ## build what a release has beside the image into dist/release: programs, 
 	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' tools/dist.sh
 
 ##@ Check
+# Most tests of a control plane wait, so that those of other packages run beside them.
 .PHONY: test
 test: ## run every test that needs no root
-	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./...
+	$(WITH_CONTROL_PLANE) && $(MAKE) --jobs test-unit test-integration test-modules
+
+.PHONY: test-unit
+test-unit: ## run the tests of the root module that need no control plane
+	go test -timeout 20m $$(go list ./... | grep -vE '/test/(documents|integration)$$')
+
+.PHONY: test-integration
+test-integration: ## run the webhook's tests beside a real API server, and the commands of the documents
+	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./test/integration ./test/documents
+
+.PHONY: test-modules
+test-modules: ## run the tests of the other modules, with those of the chart
 	# -count=1: Go's cache of results does not see what a test reads outside of its module, such as the chart.
 	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 -timeout 20m ./...); done
 
@@ -123,7 +135,7 @@ mutants: ## make small mistakes in the engine, one at a time, and report which o
 	cd test/oracle && go run ./mutants -cases $(or $(COUNT),12000) -seed $(or $(SEED),1)
 
 .PHONY: bench
-bench: ## measure a review beside the authenticator's own parsing
+bench: ## measure a review beside the authenticator's own parsing, and over HTTPS beside a webhook that allows everything
 	cd test/bench && go run .
 
 .PHONY: cost

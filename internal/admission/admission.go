@@ -92,8 +92,6 @@ type Handler struct {
 	replaced  func(time.Time) []*awsauth.Object
 	directory Directory
 	decoded   awsauth.Cache
-	// They hold an element for every review that waits for the directory.
-	waiting, waitingLarge chan struct{}
 }
 
 // New returns a Handler.
@@ -127,10 +125,9 @@ func New(o Options) *Handler {
 		o.Concurrency = DefaultConcurrency()
 	}
 	half := max(1, int64(o.Concurrency)/2)
-	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half))
-	h.large = newClass(largeMemory, largeShare, half)
+	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half), maxWaiting)
+	h.large = newClass(largeMemory, largeShare, half, min(int64(o.Concurrency)-1, maxWaiting))
 	h.refusals = rate.Sometimes{First: 10, Interval: time.Second}
-	h.waiting, h.waitingLarge = make(chan struct{}, maxWaiting), make(chan struct{}, min(o.Concurrency-1, maxWaiting))
 	return h
 }
 

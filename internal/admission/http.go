@@ -175,7 +175,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err := checkVersion(&review.TypeMeta); err != nil {
 		return nil, err
 	}
-	response := h.review(ctx, &turn{place, len(body) > smallBody}, h.newRequest(review.Request, observed))
+	response := h.review(ctx, &turn{place, class.asking}, h.newRequest(review.Request, observed))
 	return encode(review.TypeMeta, response), nil
 }
 

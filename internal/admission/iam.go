@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -25,8 +27,8 @@ const maxWaiting = 16
 
 // turn is a review's place among those that are evaluated. A nil turn is none.
 type turn struct {
-	place *grant
-	large bool // its body takes of the memory for large ones
+	place  *grant
+	asking *semaphore.Weighted // limits the reviews of its class that wait for the Directory
 }
 
 // pause gives the place to others while a function waits, so that a Directory that hangs delays only reviews that
@@ -56,16 +58,14 @@ func (h *Handler) lookUp(ctx context.Context, t *turn, reading *validate.Reading
 	if len(principals) == 0 {
 		return h.directory.Lookup(ctx, nil)
 	}
-	waiting := h.waiting
-	if t != nil && t.large {
-		waiting = h.waitingLarge
+	asking := h.small.asking
+	if t != nil {
+		asking = t.asking
 	}
-	select {
-	case waiting <- struct{}{}:
-		defer func() { <-waiting }()
-	default:
+	if !asking.TryAcquire(1) {
 		return h.unasked(principals, "too many reviews wait for IAM")
 	}
+	defer asking.Release(1)
 	lookup := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

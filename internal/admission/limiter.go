@@ -98,8 +98,10 @@ func (g *grant) pause(ctx context.Context, wait func()) (err error) {
 type class struct {
 	memory *limiter // bytes of their bodies
 	places *limiter // those that are evaluated; a source leaves half of them to others
+	// asking limits those that wait for the Directory.
+	asking *semaphore.Weighted
 }
 
-func newClass(memory, share, places int64) class {
-	return class{newLimiter(memory, share), newLimiter(places, max(1, places/2))}
+func newClass(memory, share, places, asking int64) class {
+	return class{newLimiter(memory, share), newLimiter(places, max(1, places/2)), semaphore.NewWeighted(asking)}
 }

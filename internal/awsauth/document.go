@@ -131,10 +131,24 @@ type Text struct {
 	end    int // where Trailing begins
 	places map[*yaml.Node]int
 	object *Object
-	lines  lineIndex
+	lines  *lineIndex // see index
 	root   *yaml.Node // a sequence, or nil
 	json   []byte     // what the elements were decoded from, if a value has a wrong type
 	stop   error      // see section
+
+	// The text is of the plain form: its tree is built when a position is asked for.
+	plain   bool
+	entries []Entry   // of a plain text
+	located []Mapping // the same with nodes, once they are built
+}
+
+// index returns the line index, which is built when it is first asked for.
+func (t *Text) index() *lineIndex {
+	if t.lines == nil {
+		lines := newLineIndex(t.raw)
+		t.lines = &lines
+	}
+	return t.lines
 }
 
 // tree is the node tree of a text's first YAML document, and the decoder that stands behind it.
@@ -152,7 +166,7 @@ func newTree(text string) *tree {
 
 // newText joins a section with the node tree of its text.
 func newText(o *Object, s Section, raw string, d section) *Text {
-	t := &Text{Section: s, raw: raw, object: o, lines: newLineIndex(raw)}
+	t := &Text{Section: s, raw: raw, object: o, plain: d.plain}
 	if d.typ != nil {
 		t.json = d.json
 	}
@@ -165,17 +179,25 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 		t.Syntax = t.explainSyntax(d.lost)
 		return t
 	}
-	read := newTree(raw)
+	if !t.plain {
+		t.readTree(d.lost != nil)
+	}
+	return t
+}
+
+// readTree builds the node tree of a text that the authenticator reads, as a list unless it is said to be none.
+func (t *Text) readTree(notAList bool) {
+	read := newTree(t.raw)
 	switch err := read.err; {
 	case errors.Is(err, io.EOF): // comments only
-		return t
+		return
 	case err != nil:
 		t.disagree(t.place(max(errorLine(err), 1)), "a second YAML reader refuses the text: "+bareYAMLError(err))
-		return t
+		return
 	}
 	root := resolveAlias(read.document.Content[0])
 	switch {
-	case d.lost != nil:
+	case notAList:
 		t.NotAList = &Fault{Place: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
 	case root.Kind == yaml.SequenceNode:
 		t.root = root
@@ -183,7 +205,6 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 		t.disagree(t.nodePlace(t.Section.Path(), root), "two YAML readers disagree on whether it is a list")
 	}
 	t.findTrailing(read.decoder)
-	return t
 }
 
 // findTrailing looks for content behind the first YAML document, where the authenticator stops.
@@ -196,7 +217,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 		case errors.Is(err, io.EOF):
 			return
 		case err != nil:
-			t.end = t.lines.offset(t.raw, max(errorLine(err), 1), 1)
+			t.end = t.index().offset(t.raw, max(errorLine(err), 1), 1)
 			t.Trailing = &Fault{
 				Place:   t.place(max(errorLine(err), 1)),
 				Problem: "the list ends before this line",
@@ -204,7 +225,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
-			t.end = t.lines.offset(t.raw, next.Content[0].Line, 1)
+			t.end = t.index().offset(t.raw, next.Content[0].Line, 1)
 			t.Trailing = &Fault{
 				Place:   t.nodePlace(t.Section.Path(), next.Content[0]),
 				Problem: "a second YAML document begins before this line",
@@ -221,8 +242,30 @@ func (t *Text) disagree(at Place, problem string) {
 	}
 }
 
-// mappings joins the decoded elements with the nodes of the tree.
+// mappings returns the decoded elements, joined with the nodes of the tree if there is one yet.
 func (t *Text) mappings(entries []Entry) []Mapping {
+	if !t.plain {
+		return t.join(entries)
+	}
+	t.entries = entries
+	list := make([]Mapping, len(entries))
+	for i := range entries {
+		list[i] = Mapping{Entry: &entries[i], text: t}.withFields(nil)
+	}
+	return list
+}
+
+// withNodes returns the elements of a plain text with their nodes.
+func (t *Text) withNodes() []Mapping {
+	if t.located == nil {
+		t.readTree(false)
+		t.located = t.join(t.entries)
+	}
+	return t.located
+}
+
+// join joins the decoded elements with the nodes of the tree.
+func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)
 	if !located && len(entries) > 0 {
@@ -238,7 +281,7 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 			m.written, m.node = t.root.Content[i], resolveAlias(t.root.Content[i])
 			m.next = len(t.raw)
 			if i+1 < len(entries) {
-				m.next = t.lines.offset(t.raw, t.root.Content[i+1].Line, t.root.Content[i+1].Column)
+				m.next = t.index().offset(t.raw, t.root.Content[i+1].Line, t.root.Content[i+1].Column)
 			} else if t.Trailing != nil {
 				m.next = t.end
 			}
@@ -246,7 +289,7 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 		if i < len(elements) {
 			m.json = elements[i]
 		}
-		m = m.located()
+		m = m.withFields(pairs(m.node, 0))
 		m.wrong = m.wrongTypes()
 		list[i] = m.withOtherKeys()
 	}
@@ -302,14 +345,14 @@ func isEmpty(n *yaml.Node) bool {
 
 // place translates a line within the text. YAML errors in the first line name no line.
 func (t *Text) place(line int) Place {
-	return t.offsetPlace(t.Section.Path(), t.lines.offset(t.raw, line, 1))
+	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
 
 // nodePlace is where the text of a node begins.
 func (t *Text) nodePlace(path string, n *yaml.Node) Place {
 	offset, ok := t.places[n]
 	if !ok {
-		offset = scalarOffset(t.raw, &t.lines, n)
+		offset = scalarOffset(t.raw, t.index(), n)
 		if t.places == nil {
 			t.places = make(map[*yaml.Node]int)
 		}
@@ -323,7 +366,7 @@ func (t *Text) offsetPlace(path string, offset int) Place {
 	if t.object.source != nil {
 		p.Line, p.Column = t.object.source.place(string(t.Section), offset)
 	} else {
-		p.Line, p.Column = t.lines.position(t.raw, offset)
+		p.Line, p.Column = t.index().position(t.raw, offset)
 	}
 	return p
 }

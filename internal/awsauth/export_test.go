@@ -36,3 +36,14 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	visit(&root)
 	return list, nil
 }
+
+// ParseWithTree is Parse with the node tree of every text. Plain reports whether a text would do without.
+func (o *Object) ParseWithTree() (d *Document, plain bool) {
+	sections := o.loadSections(o.checkLimits(), nil)
+	for name, s := range sections {
+		plain = plain || s.plain
+		s.plain = false
+		sections[name] = s
+	}
+	return o.ParseLoaded(newMap(sections)), plain
+}

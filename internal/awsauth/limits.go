@@ -13,7 +13,7 @@ import (
 // written, and of each with its aliases unfolded. A review of a text with many more has taken seconds and
 // most of a gigabyte, because each costs a node in several trees. An entry of aws-auth has some seven
 // in 150 bytes, so that a ConfigMap that is full of entries has fewer: 1 MiB holds 50,000.
-const maxTokens = 56 << 10
+const maxTokens = 1 << 16
 
 // maxUnfolded limits the bytes of text that a section has with its aliases unfolded. A ConfigMap
 // holds 1 MiB, and people use aliases to write less, not four times as much. yaml.v2 limits the

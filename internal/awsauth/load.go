@@ -35,6 +35,7 @@ type section struct {
 	stop error  // the section is read up to the element that this error is about; mapAccounts only
 	typ  error  // values of a wrong type were passed over
 
+	plain    bool // see plainElements
 	entries  []Entry
 	keys     index
 	accounts []string
@@ -193,6 +194,7 @@ func loadSection(s Section, text string) section {
 		return section{text: text, lost: err}
 	}
 	loaded.text = text
+	loaded.plain = loaded.typ == nil && len(loaded.entries) > 0 && plainElements(s, text) == len(loaded.entries)
 	return loaded
 }
 

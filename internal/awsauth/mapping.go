@@ -18,7 +18,7 @@ type Mapping struct {
 	Groups   []Field
 
 	text    *Text
-	written *yaml.Node // the element where it stands, an alias perhaps; nil where the trees disagree
+	written *yaml.Node // the element where it stands, an alias perhaps; nil where the trees disagree; see withNodes
 	node    *yaml.Node // what it is
 	next    int        // offset of the next element
 	json    json.RawMessage
@@ -47,10 +47,35 @@ func (f Field) At() Place {
 	if f.nth > 0 {
 		path += fmt.Sprintf("[%d]", f.nth-1)
 	}
-	if f.node == nil {
+	n := f.node
+	if n == nil && f.text.plain {
+		n = f.text.withNodes()[f.index].nodeOf(f)
+	}
+	if n == nil {
 		return Place{Path: path}
 	}
-	return f.text.nodePlace(path, f.node)
+	return f.text.nodePlace(path, n)
+}
+
+// nodeOf returns the node of a field of the element that was made without one.
+func (m Mapping) nodeOf(f Field) *yaml.Node {
+	switch {
+	case f.name == m.ARN.name:
+		return m.ARN.node
+	case f.name == m.Username.name:
+		return m.Username.node
+	case f.nth > 0:
+		return m.Groups[f.nth-1].node
+	}
+	return m.written
+}
+
+// withNodes returns the element with its nodes. Those of a plain text are known only once they are asked for.
+func (m Mapping) withNodes() Mapping {
+	if !m.text.plain {
+		return m
+	}
+	return m.text.withNodes()[m.Entry.Index]
 }
 
 // At makes a Place its own place, so that it can be reported at like a Field or a Scalar.
@@ -61,10 +86,11 @@ func (m Mapping) At() Place { return m.field("", m.written).At() }
 
 // Block is the element as it is written, up to the next one, without white space.
 func (m Mapping) Block() string {
+	m = m.withNodes()
 	if m.written == nil {
 		return ""
 	}
-	start := m.text.lines.offset(m.text.raw, m.written.Line, m.written.Column)
+	start := m.text.index().offset(m.text.raw, m.written.Line, m.written.Column)
 	if start > m.next {
 		return ""
 	}
@@ -124,10 +150,9 @@ func pairs(n *yaml.Node, depth int) []pair {
 	return list
 }
 
-// located finds the nodes of the values that the authenticator has decoded.
-func (m Mapping) located() Mapping {
+// withFields finds the nodes of the values that the authenticator has decoded, among all keys of the element.
+func (m Mapping) withFields(all []pair) Mapping {
 	e := m.Entry
-	all := pairs(m.node, 0)
 	m.ARN = m.scalar(all, e.ARNKey(), e.ARN)
 	m.Username = m.scalar(all, "username", e.Username)
 	node := m.find(all, "groups", func(n *yaml.Node) bool { return m.holds(n, e.Groups) })
@@ -203,7 +228,7 @@ func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 // mappings included.
 func (m Mapping) Keys() []Field {
 	var keys []Field
-	for _, p := range pairs(m.node, 0) {
+	for _, p := range pairs(m.withNodes().node, 0) {
 		key := resolveAlias(p.key)
 		f := m.field(key.Value, p.key)
 		f.Value = key.Value
@@ -246,6 +271,7 @@ func (m Mapping) withOtherKeys() Mapping {
 
 // HasKey reports whether the element has rolearn, userarn, username or groups, in any case.
 func (m Mapping) HasKey(name string) bool {
+	m = m.withNodes()
 	if m.others == nil && m.node != nil && m.node.Kind == yaml.MappingNode {
 		for i := 0; i < len(m.node.Content); i += 2 {
 			if m.node.Content[i].Value == name {

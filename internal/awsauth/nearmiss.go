@@ -114,6 +114,7 @@ func (s *search) entry(m Mapping) {
 
 // dropped looks for the caller's ARN among the values of an element that is not loaded.
 func (s *search) dropped(m Mapping) (at Field, why string) {
+	m = m.withNodes()
 	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {
 		return m.field("", m.node), "is the ARN alone; write an element with " + m.Entry.ARNKey() + ", username and groups"
 	}

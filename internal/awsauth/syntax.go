@@ -45,7 +45,7 @@ func (t *Text) explainSyntax(err error) *Fault {
 			Hint:    "write a YAML list, each element with a dash",
 		}
 	}
-	offset, problem, hint := explainYAMLError(t.raw, &t.lines, err)
+	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
 	return &Fault{Place: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
 }
 

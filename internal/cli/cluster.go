@@ -111,8 +111,7 @@ func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 	if err := errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme)); err != nil {
 		return nil, "", fmt.Errorf("making a client: %w", err)
 	}
-	config = rest.CopyConfig(config)
-	kube.ReadProtobuf(config)
+	config = kube.Protobuf(config)
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.WarningHandler = rest.NoWarnings{}

@@ -19,6 +19,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
@@ -161,7 +163,7 @@ func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	sent := new(corev1.ConfigMap)
 	if err == nil {
-		err = json.Unmarshal(body, sent)
+		err = runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), body, sent)
 	}
 	existing := r.Method == http.MethodPut
 	switch {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -79,7 +80,7 @@ func (e *deniedError) Error() string { return e.err.Error() }
 func (e *deniedError) Unwrap() error { return e.err }
 
 // writeAWSAuth creates aws-auth, or updates it if cm has a resource version. It returns the warnings of the API server.
-func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) (warnings, error) {
+func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	verb, request := "update", c.client.Put().Name(cm.Name)
@@ -89,33 +90,21 @@ func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bo
 	if dry {
 		request = request.Param("dryRun", metav1.DryRunAll)
 	}
-	var received warnings
+	var collected kube.Warnings
 	result := request.Namespace(cm.Namespace).Resource("configmaps").Param("fieldManager", fieldManager).
-		Body(cm).WarningHandlerWithContext(&received).Do(ctx)
+		Body(cm).WarningHandlerWithContext(&collected).Do(ctx)
 	err := decodeResponse(result, new(corev1.ConfigMap))
+	warnings := collected.Take()
 	switch doing := "writing kube-system/aws-auth in the context " + c.name; {
 	case err == nil:
-		return received, nil
+		return warnings, nil
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied the request"):
-		return received, &deniedError{err}
+		return warnings, &deniedError{err}
 	case apierrors.IsForbidden(err):
-		return received, fmt.Errorf("%s: you need the verb %s on the configmap aws-auth in the namespace kube-system (%w)", doing, verb, err)
+		return warnings, fmt.Errorf("%s: you need the verb %s on the configmap aws-auth in the namespace kube-system (%w)", doing, verb, err)
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-		return received, fmt.Errorf("%s: it changed in the meantime; run the command again (%w)", doing, err)
+		return warnings, fmt.Errorf("%s: it changed in the meantime; run the command again (%w)", doing, err)
 	default:
-		return received, fmt.Errorf("%s: %w", doing, err)
+		return warnings, fmt.Errorf("%s: %w", doing, err)
 	}
 }
-
-// warnings collects the warnings of the API server.
-type warnings []string
-
-// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext. 299 is the code of all
-// warnings that Kubernetes sends.
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code == warningCode {
-		*w = append(*w, text)
-	}
-}
-
-const warningCode = 299

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -24,6 +25,13 @@ type leases struct {
 	mu      sync.Mutex
 	lease   *coordinationv1.Lease
 	version int
+}
+
+// RoundTrip answers a request without a network, which would stop the clock of a test.
+func (l *leases) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	l.ServeHTTP(w, r)
+	return w.Result(), nil
 }
 
 func (l *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -79,12 +87,11 @@ type candidate struct {
 	stop func()
 }
 
-func join(t *testing.T, url string) *candidate {
+func join(t *testing.T, server *leases) *candidate {
 	t.Helper()
 	e, err := election.New(election.Options{
-		Config:    &rest.Config{Host: url, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}},
+		Config:    &rest.Config{Host: "http://server", Transport: server, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}},
 		Namespace: "guard", Name: "lease", Logger: slog.New(slog.DiscardHandler),
-		Timing: election.Timing{LeaseDuration: 4 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 50 * time.Millisecond, RenewEvery: time.Second},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,51 +113,57 @@ func join(t *testing.T, url string) *candidate {
 	return c
 }
 
+// One of two replicas leads. When it ends, the other one leads within the time that DefaultTiming says.
 func TestOneLeads(t *testing.T) {
 	t.Parallel()
-	server := &leases{}
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	first := join(t, listener.URL)
-	<-first.won
-	second := join(t, listener.URL)
-	if !first.IsLeader() || second.IsLeader() {
-		t.Fatal("the first one does not lead alone")
-	}
-	holder := server.holder()
-	first.stop()
-	if first.IsLeader() {
-		t.Error("it leads after it has ended")
-	}
-	begun := time.Now()
-	<-second.won
-	if !second.IsLeader() || server.holder() == holder {
-		t.Error("the second one does not lead under a name of its own")
-	}
-	if took := time.Since(begun); took > 2500*time.Millisecond {
-		t.Errorf("the Lease was not handed over: it took %s", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := &leases{}
+		first := join(t, server)
+		<-first.won
+		second := join(t, server)
+		synctest.Wait()
+		if !first.IsLeader() || second.IsLeader() {
+			t.Fatal("the first one does not lead alone")
+		}
+		holder := server.holder()
+		first.stop()
+		if first.IsLeader() {
+			t.Error("it leads after it has ended")
+		}
+		begun := time.Now()
+		<-second.won
+		if !second.IsLeader() || server.holder() == holder {
+			t.Error("the second one does not lead under a name of its own")
+		}
+		if took := time.Since(begun); took > 9*time.Second {
+			t.Errorf("the Lease was not handed over: it took %s", took)
+		}
+	})
 }
 
 // The leader writes the Lease as often as it should, and keeps its term between.
 func TestRenewsRarely(t *testing.T) {
 	t.Parallel()
-	server := &leases{}
-	listener := httptest.NewServer(server)
-	t.Cleanup(listener.Close)
-	first := join(t, listener.URL)
-	<-first.won
-	second := join(t, listener.URL)
-	begun := time.Now()
-	for server.writes() < 4 { // the first two are to acquire it
-		if !first.IsLeader() || second.IsLeader() {
-			t.Fatal("the first one does not lead alone")
+	synctest.Test(t, func(t *testing.T) {
+		server := &leases{}
+		first := join(t, server)
+		<-first.won
+		second := join(t, server)
+		acquired := server.writes()
+		const minutes = 10
+		for range minutes * 60 {
+			time.Sleep(time.Second)
+			if !first.IsLeader() || second.IsLeader() {
+				t.Fatal("the first one does not lead alone")
+			}
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if took := time.Since(begun); took < 1800*time.Millisecond {
-		t.Errorf("renewed twice in %s, want every second", took)
-	}
+		// It looks every RetryPeriod whether RenewEvery has passed.
+		timing := election.DefaultTiming()
+		most, least := int(minutes*time.Minute/timing.RenewEvery), int(minutes*time.Minute/(timing.RenewEvery+timing.RetryPeriod))
+		if renewed := server.writes() - acquired; renewed < least || renewed > most {
+			t.Errorf("renewed %d times in %d minutes, want %d to %d", renewed, minutes, least, most)
+		}
+	})
 }
 
 func TestWrongTiming(t *testing.T) {

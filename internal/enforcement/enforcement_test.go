@@ -19,6 +19,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/enforcement"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -75,7 +76,7 @@ type replica struct {
 	tests    int
 	enforced float64 // -1: there is no series
 	events   []string
-	logged   textLog
+	logged   logtest.Log
 }
 
 const admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
@@ -368,22 +369,4 @@ func TestConfigurationIsLost(t *testing.T) {
 		after(time.Minute)
 		r.want(t, "right when it is read again", 1, "NotEnforced", "Enforced")
 	})
-}
-
-// textLog is a log that is read while others write it.
-type textLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *textLog) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *textLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -235,18 +236,25 @@ func TestAnnounceAgain(t *testing.T) {
 		!strings.Contains(lines[1], "code=ServiceFailure") || !strings.Contains(lines[2], "get_role_allowed=true") {
 		t.Errorf("log: %s", log)
 	}
+}
 
-	w = newWorld(t)
-	w.aws.Answer("GetCallerIdentity", iamtest.Expired())
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.Announce(ctx)
-	}()
-	for !strings.Contains(w.log.read(t), "ExpiredToken") {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	<-done
+// The end of the process ends the attempts, too.
+func TestAnnounceEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := inProcess(t)
+		w.aws.Answer("GetCallerIdentity", iamtest.Expired())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.Announce(ctx)
+		}()
+		time.Sleep(time.Hour)
+		if log := w.log.read(t); !strings.Contains(log, "ExpiredToken") {
+			t.Errorf("log: %s", log)
+		}
+		cancel()
+		<-done
+	})
 }

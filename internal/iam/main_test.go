@@ -1,7 +1,6 @@
 package iam_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -24,6 +23,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -98,16 +98,7 @@ func (r *recorder) slowest() time.Duration {
 }
 
 // journal is a log.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
+type journal struct{ logtest.Log }
 
 // secrets are what no log may ever hold.
 var secrets = []string{iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToken, "AKIA", "ASIA", "Authorization", "Signature="}
@@ -115,14 +106,13 @@ var secrets = []string{iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToke
 // read returns the log, and fails where it holds a secret.
 func (j *journal) read(t *testing.T) string {
 	t.Helper()
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	text := j.String()
 	for _, secret := range secrets {
-		if strings.Contains(j.text.String(), secret) {
-			t.Errorf("the log has %q:\n%s", secret, j.text.String())
+		if strings.Contains(text, secret) {
+			t.Errorf("the log has %q:\n%s", secret, text)
 		}
 	}
-	return j.text.String()
+	return text
 }
 
 // world is a Client with its AWS.

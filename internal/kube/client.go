@@ -12,13 +12,6 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// ReadProtobuf has the clients of a configuration read protobuf, as the authenticator does: in JSON the API
-// server shows U+FFFD in place of a stored byte that is not UTF-8. What they write stays JSON, which
-// stores no such byte.
-func ReadProtobuf(config *rest.Config) {
-	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-}
-
 // Config reads a kubeconfig file, or without one the pod's own ServiceAccount. The program is named
 // in the API server's audit log.
 func Config(kubeconfig, program string) (config *rest.Config, err error) {

@@ -32,6 +32,9 @@ func (t *Throttle) Failed(now time.Time, err error) bool {
 	return true
 }
 
+// Failing reports whether the condition of the last call of Failed lasts and was logged.
+func (t *Throttle) Failing() bool { return t.text != "" }
+
 const (
 	firstPause = 500 * time.Millisecond
 	maxPause   = 15 * time.Second

@@ -11,8 +11,14 @@ type Warnings struct {
 	list []string
 }
 
+// warningCode is the code of every warning that Kubernetes sends.
+const warningCode = 299
+
 // HandleWarningHeaderWithContext keeps a warning.
-func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
+func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
+	if code != warningCode {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list = append(w.list, text)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 	"github.com/awsauth-guard/awsauth-guard/internal/restore"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -33,7 +34,7 @@ type replica struct {
 	later      map[string]string // the same, once IAM has said that it has none; ? is not known
 	instead    map[string]string // of principals that IAM has none of
 	asked      []time.Time       // IAM
-	logged     textLog
+	logged     logtest.Log
 
 	mu       sync.Mutex
 	policy   validate.Policy
@@ -202,22 +203,4 @@ func (r *replica) spaced(t *testing.T) {
 			t.Errorf("only %s between two calls", pause)
 		}
 	}
-}
-
-// textLog is a log that is read while others write it.
-type textLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *textLog) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *textLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -112,7 +111,7 @@ func run(ctx context.Context, o *options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	heard := new(warnings)
+	heard := new(kube.Warnings)
 	config.WarningHandlerWithContext = heard
 	config.QPS = -1 // every is the limit
 	core, err := typedcorev1.NewForConfig(config)
@@ -142,9 +141,9 @@ func run(ctx context.Context, o *options) (string, error) {
 
 // try asks once. Admission comes before the question whether the object exists already, so that
 // creating it is refused in any case, and needs less of a right than to change or delete it.
-func try(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, heard *warnings, mode string) (string, error) {
+func try(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, heard *kube.Warnings, mode string) (string, error) {
 	_, err := configMaps.Create(ctx, unreadable(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	warned := heard.take()
+	warned := heard.Take()
 	admitted := err == nil || apierrors.IsAlreadyExists(err)
 	switch {
 	case !admitted && strings.Contains(err.Error(), refusal) && strings.Contains(err.Error(), rule):
@@ -163,24 +162,4 @@ func try(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, heard *
 		return "", fmt.Errorf("an aws-auth that cannot be read is admitted with a warning, and should be refused: %s", warned[i])
 	}
 	return "ok: an aws-auth that cannot be read is admitted with a warning, as mode warn has it: " + warned[i], nil
-}
-
-// warnings keeps those of one request.
-type warnings struct {
-	mu   sync.Mutex
-	list []string
-}
-
-// HandleWarningHeaderWithContext implements [rest.WarningHandlerWithContext].
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.list = append(w.list, text)
-}
-
-func (w *warnings) take() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() { w.list = nil }()
-	return w.list
 }

@@ -90,27 +90,63 @@ func TestClientCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, newCertDir(t), tt.args...)
-			ask := func(cert *tls.Certificate) error {
-				config := &tls.Config{InsecureSkipVerify: true}
-				if cert != nil {
-					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
-				}
-				client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
-				defer client.CloseIdleConnections()
-				_, err := p.send(t.Context(), client, "/validate-aws-auth", strings.NewReader(deletion))
-				return err
-			}
 			for name, cert := range tt.answered {
-				if err := ask(cert); err != nil {
+				if err := p.askAs(t, cert); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
 			for name, cert := range tt.refused {
-				if err := ask(cert); err == nil {
+				if err := p.askAs(t, cert); err == nil {
 					t.Errorf("%s: was answered", name)
 				}
 			}
 		})
+	}
+}
+
+// askAs sends a review with a client certificate, or without one.
+func (p *process) askAs(t *testing.T, cert *tls.Certificate) error {
+	t.Helper()
+	config := &tls.Config{InsecureSkipVerify: true}
+	if cert != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	_, err := p.send(t.Context(), client, "/validate-aws-auth", strings.NewReader(deletion))
+	return err
+}
+
+// The CAs of the file can be replaced while the webhook runs. A file without any leaves the last ones in force.
+func TestClientCAIsReloaded(t *testing.T) {
+	t.Parallel()
+	ca, other := newIssuer(t), newIssuer(t)
+	p := start(t, newCertDir(t), "--client-ca-file", ca.file)
+	want := func(step string, answered, refused *issuer) {
+		t.Helper()
+		if err := p.askAs(t, answered.client("kube-apiserver")); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
+		if err := p.askAs(t, refused.client("kube-apiserver")); err == nil {
+			t.Errorf("%s: a caller with a certificate of another CA was answered", step)
+		}
+	}
+	want("at the start", ca, other)
+	text, err := os.ReadFile(other.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name string
+		text []byte
+	}{{"another CA", text}, {"no CA", nil}} {
+		if err := os.WriteFile(ca.file, step.text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want(step.name, other, ca)
+	}
+	if n := len(p.log.lines("cannot read the client CAs again; those that were read last stay in force")); n != 1 {
+		t.Errorf("the log tells %d times that the file has no CA:\n%s", n, p.log)
 	}
 }
 

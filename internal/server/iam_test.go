@@ -1,14 +1,12 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -48,24 +47,6 @@ func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 	}
 	r.Resource.Version, r.Resource.Resource = "v1", "configmaps"
 	return r
-}
-
-// buffer is a log that several goroutines write.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // A review waits for a hung IAM within the budget of the configuration: it is answered while IAM's answer is
@@ -132,7 +113,7 @@ func TestDirectoryReloads(t *testing.T) {
 	aws.Add(other+"Reader", other+"there")
 	aws.Trust(other+"Reader", "")
 	cfg := config.Default()
-	var log buffer
+	var log logtest.Log
 	d := server.NewDirectory(func() *config.Config { return cfg }, metrics.New(nil), slog.New(slog.NewTextHandler(&log, nil)))
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)

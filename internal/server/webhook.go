@@ -73,7 +73,7 @@ type reviews struct {
 func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate}
 	if o.ClientCAFile != "" {
-		if err := verifyClients(config, o.ClientCAFile, o.ClientName); err != nil {
+		if err := verifyClients(config, o.ClientCAFile, o.ClientName, log); err != nil {
 			return nil, err
 		}
 	}

@@ -173,7 +173,7 @@ func (m *SelfManaged) slow(now time.Time, p *pace, kind string, object *metav1.O
 		return false
 	}
 	time.AfterFunc(wait, m.changed)
-	if other := otherManager(object.ManagedFields); p.fight.tell(now, other) {
+	if other := otherManager(object.ManagedFields); p.fight.Failed(now, fmt.Errorf("%s changes it, too", other)) {
 		m.log.Warn("somebody else changes the same again and again", "kind", kind, "name", object.Name, "manager", other)
 	}
 	return true

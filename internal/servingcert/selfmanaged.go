@@ -15,6 +15,8 @@ import (
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // SelfManaged is a certificate signed by a CA of the webhook's own.
@@ -38,7 +40,7 @@ type SelfManaged struct {
 	last    *corev1.Secret // the last one that was seen with a usable CA
 	trusted bool           // it has been
 	// What was logged last about keeping Secret and caBundle, signing, and why the leaf is not trusted.
-	keeping, signing, distrust told
+	keeping, signing, distrust kube.Throttle
 }
 
 // New returns a SelfManaged, which has no certificate before it runs.
@@ -162,7 +164,7 @@ func (m *SelfManaged) look(ctx context.Context) {
 	isLeader := m.o.Election.IsLeader()
 	if isLeader {
 		var err error
-		if o, err = m.keep(ctx, o); ctx.Err() == nil && m.keeping.failed(m.now(), err) {
+		if o, err = m.keep(ctx, o); ctx.Err() == nil && m.keeping.Failed(m.now(), err) {
 			m.log.Warn("the serving certificate cannot be looked after", "err", err.Error())
 		}
 	}
@@ -175,7 +177,7 @@ func (m *SelfManaged) look(ctx context.Context) {
 	m.bundles.Store(&live)
 	m.checkStored(now, o.secret, state)
 	if a := Choose(now, state, &m.memory, m.leaf.Load(), m.o.Timing); a != nil {
-		if err := m.sign(now, a, live); m.signing.failed(now, err) {
+		if err := m.sign(now, a, live); m.signing.Failed(now, err) {
 			m.log.Warn("the serving certificate cannot be replaced", "err", err.Error())
 		}
 	}
@@ -241,17 +243,17 @@ func (m *SelfManaged) tellTrust(ctx context.Context, now time.Time) {
 		m.o.Recorder.ServingTrust(leaf.CA.NotAfter, err == nil)
 	}
 	if err == nil {
-		if !m.trusted || m.distrust.text != "" {
+		if !m.trusted || m.distrust.Failing() {
 			m.log.Info("the serving certificate is trusted", "webhook_configuration", m.o.WebhookConfiguration)
 		}
-		m.trusted, m.distrust = true, told{}
+		m.trusted, m.distrust = true, kube.Throttle{}
 		return
 	}
 	level := slog.LevelWarn
-	if !m.trusted && m.distrust.text == "" {
+	if !m.trusted && !m.distrust.Failing() {
 		level = slog.LevelInfo // it has only just started
 	}
-	if m.distrust.tell(now, err.Error()) {
+	if m.distrust.Failed(now, err) {
 		m.log.Log(ctx, level, "the serving certificate is not trusted", "err", err.Error(), "webhook_configuration", m.o.WebhookConfiguration)
 	}
 }

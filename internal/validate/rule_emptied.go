@@ -52,14 +52,13 @@ func (p *Pass) leftToEmptied() bool { return p.nobodyLeft() && p.runs(emptied) }
 // nobodyLeft reports whether nobody is mapped after the change.
 func (p *Pass) nobodyLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
-// effective counts the principals and accounts of the old version that can lose access without
-// anybody meaning it: not those that access entries let in, and not node roles whose removal the
-// request acknowledges.
+// effective counts the principals and accounts of the old version that can lose access unintentionally: not
+// those that access entries let in, and not node roles whose removal the request acknowledges.
 func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 	n = len(m.AllowedAccounts())
 	allowed := p.Change.allowedRemovals()
 	for _, principal := range m.Principals() {
-		_, named := allowed[awsauth.PrincipalKey(principal.ARN)]
+		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // almost always there are none
 		switch {
 		case p.hasAccessEntry(principal.ARN):
 		case named && access.CertaintyOf(principal.Matches, access.IsNode) > access.Never:

@@ -52,6 +52,12 @@ func checkProtectedPrincipal(p *Pass) {
 				missing = append(missing, group)
 			}
 		}
+		if p.Change.Operation == Delete {
+			missing = nil // without an object no principal has a group that it lacked before
+		}
+		if len(lost)+len(missing) == 0 {
+			continue
+		}
 		at, why := p.explain(after, protected.IsNode())
 		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
 		if !slices.ContainsFunc(protected.Groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
@@ -63,8 +69,8 @@ func checkProtectedPrincipal(p *Pass) {
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
 		}
-		if len(missing) == 0 || p.Change.Operation == Delete {
-			continue // without an object nobody expects a group that was not there before
+		if len(missing) == 0 {
+			continue
 		}
 		// Judged alone a document must hold every protected principal. A change is not at
 		// fault for what was not there before, and the first node group creates aws-auth

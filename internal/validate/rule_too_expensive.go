@@ -9,7 +9,7 @@ var tooExpensive = &Rule{
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
 The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. Together they may
-have 57,344 elements and keys, and each 16 lines that begin with a percent sign, aliases that stand for 4 MiB,
+have 65,536 elements and keys, and each 16 lines that begin with a percent sign, aliases that stand for 4 MiB,
 and 64 entries for one ARN that differ in its case: more than any list of entries in a ConfigMap of 1 MiB has.
 Past a limit the webhook does not know what the authenticator loads, and refuses the text.
 

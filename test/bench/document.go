@@ -48,20 +48,21 @@ func entryAt(i int) entry {
 		}
 	default:
 		return entry{
-			"rolearn", fmt.Sprintf("arn:aws:iam::%s:role/team-%d-developer", account, i),
+			"rolearn", fmt.Sprintf("arn:aws:iam::%s:role/team-%d-application-developer", account, i),
 			fmt.Sprintf("team-%d:{{SessionName}}", i),
 			[2]string{fmt.Sprintf("team-%d:developers", i), "developers"},
 		}
 	}
 }
 
-// edit is an update of aws-auth: the new document adds a role and changes the groups of another one.
+// edit is an update of aws-auth: the new document adds a role and changes the groups of another one. Its variants
+// add different roles to the same old document.
 type edit struct {
 	entries  int // in the new document
 	old, new map[string]string
 }
 
-func newEdit(entries int) edit {
+func newEdit(entries, variant int) edit {
 	var before, after sections
 	for i := range entries - 1 {
 		e := entryAt(i)
@@ -71,8 +72,13 @@ func newEdit(entries int) edit {
 		}
 		after.add(e)
 	}
-	after.add(entry{"rolearn", "arn:aws:iam::" + account + ":role/auditor", "auditor:{{SessionName}}", [2]string{"auditors", "viewers"}})
+	after.add(entry{"rolearn", auditor(variant), "auditor:{{SessionName}}", [2]string{"auditors", "viewers"}})
 	return edit{entries: entries, old: before.data(), new: after.data()}
+}
+
+// auditor is the role that a variant of an edit adds.
+func auditor(variant int) string {
+	return fmt.Sprintf("arn:aws:iam::%s:role/auditor-%02d", account, variant)
 }
 
 // sections are the texts of mapRoles and mapUsers.
@@ -107,7 +113,7 @@ func largestEdit() edit {
 		entries++
 	}
 	for {
-		if e := newEdit(entries); size(e.new) <= configMapLimit {
+		if e := newEdit(entries, 0); size(e.new) <= configMapLimit {
 			return e
 		}
 		entries--

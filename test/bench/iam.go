@@ -24,7 +24,7 @@ func (d directory) Lookup(ctx context.Context, principals []awsauth.ARN) validat
 	return d.client.Lookup(ctx, principals)
 }
 
-// startAWS starts the stand-in, which has the role that every edit adds, until the process ends.
+// startAWS starts the stand-in, which has the roles that the edits add, until the process ends.
 var startAWS = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {
@@ -32,7 +32,9 @@ var startAWS = sync.OnceValue(func() error {
 	}
 	defer os.RemoveAll(dir) // nothing is ever written to it
 	server := iamtest.Start(dir)
-	server.Add("arn:aws:iam::" + account + ":role/auditor")
+	for i := range variants {
+		server.Add(auditor(i))
+	}
 	for i := range 10000 { // more than a ConfigMap holds; an edit gives one of them another group
 		server.Add(entryAt(i).arn)
 	}

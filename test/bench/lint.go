@@ -109,7 +109,7 @@ func writeManifests(folder string, n int) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	manifest, err := configMap(newEdit(lintEntries).new)
+	manifest, err := configMap(newEdit(lintEntries, 0).new)
 	if err != nil {
 		return err
 	}

@@ -27,30 +27,30 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// promtool is the command of promtool with arguments. It is built without the discoveries of clouds, which take most of the
-// time, and kept in Go's cache; go tool takes no tags.
-func promtool(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "go", append([]string{
-		"run", "-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool",
-	}, args...)...)
-}
-
-// buildPromtool puts promtool into Go's cache. Without it tests that run at once would each compile it.
-var buildPromtool = sync.OnceValue(func() error {
-	out, err := promtool(context.Background(), "--version").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("promtool --version: %w\n%s", err, out)
+// promtool returns the path of promtool in Go's cache, and builds it when it is missing there. It has no service discovery
+// of clouds, which takes most of the time to compile. `go tool -n` takes no tags; `go run` starts "echo" with the path.
+var promtool = sync.OnceValues(func() (path string, err error) {
+	for range 2 { // the path that go run has just linked is gone when it ends, that in the cache isn't
+		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
+			"-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
+		cmd.Stderr = new(bytes.Buffer)
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("building promtool: %w\n%s", err, cmd.Stderr)
+		}
+		path = strings.TrimSpace(string(out))
 	}
-	return nil
+	return path, nil
 })
 
 // runPromtool runs promtool, which must succeed, and returns what it says.
 func runPromtool(t *testing.T, stdin io.Reader, args ...string) (said string) {
 	t.Helper()
-	if err := buildPromtool(); err != nil {
+	path, err := promtool()
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := promtool(t.Context(), args...)
+	cmd := exec.CommandContext(t.Context(), path, args...)
 	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
 	if err != nil {

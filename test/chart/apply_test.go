@@ -17,13 +17,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
-	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // TestServerSideDryRun has the API server check and default every object of every value set. A
 // field that it does not know and a warning of any kind are errors.
 func TestServerSideDryRun(t *testing.T) {
-	heard := new(controlplane.Warnings)
+	heard := new(kube.Warnings)
 	config := rest.CopyConfig(cluster.Admin)
 	config.WarningHandlerWithContext = heard
 	client, err := dynamic.NewForConfig(config)

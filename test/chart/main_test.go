@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
@@ -77,13 +78,13 @@ func run(m *testing.M) (code int, err error) {
 // client is a user's, with the warnings that the user has been given.
 type client struct {
 	*kubernetes.Clientset
-	*controlplane.Warnings
+	*kube.Warnings
 }
 
 // as returns a client of an impersonated user.
 func as(t *testing.T, name string, groups ...string) *client {
 	t.Helper()
-	c := &client{Warnings: new(controlplane.Warnings)}
+	c := &client{Warnings: new(kube.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
 	config.WarningHandlerWithContext = c.Warnings

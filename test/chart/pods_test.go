@@ -57,6 +57,43 @@ func wantPods(t *testing.T, objects []object) {
 	}
 }
 
+// TestClientAuth: callers need no certificate unless there are CAs, and of those no other key is mounted.
+func TestClientAuth(t *testing.T) {
+	t.Parallel()
+	items := []corev1.KeyToPath{{Key: "tls.crt", Path: "ca.crt"}}
+	for set, want := range map[string]struct {
+		file, name string
+		volume     corev1.VolumeSource
+	}{
+		"log.level=info": {},
+		"clientAuth.configMap=cas,clientAuth.key=tls.crt": {"/etc/awsauth-guard-client-ca/ca.crt", "", corev1.VolumeSource{
+			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "cas"}, Items: items},
+		}},
+		"clientAuth.secret=cas,clientAuth.key=tls.crt,clientAuth.name=api": {"/etc/awsauth-guard-client-ca/ca.crt", "api", corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: "cas", Items: items},
+		}},
+		"clientAuth=null": {}, // as --reuse-values has it after an older chart
+	} {
+		pod := one[appsv1.Deployment](t, render(t, "default", "--set", set)).Spec.Template.Spec
+		options := wantFlags(t, pod.Containers[0].Args)
+		if options.ClientCAFile != want.file || options.ClientName != want.name {
+			t.Errorf("%s: the CAs are in %q and the name is %q, want %q and %q", set, options.ClientCAFile, options.ClientName, want.file, want.name)
+		}
+		var volume corev1.VolumeSource
+		for i := range pod.Volumes {
+			if pod.Volumes[i].Name == "client-ca" {
+				volume = pod.Volumes[i].VolumeSource
+			}
+		}
+		mounted := slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == "client-ca" && m.MountPath == "/etc/awsauth-guard-client-ca" && m.ReadOnly
+		})
+		if diff := cmp.Diff(want.volume, volume); diff != "" || mounted != (want.file != "") {
+			t.Errorf("%s: mounted %t, the volume (-want +got):\n%s", set, mounted, diff)
+		}
+	}
+}
+
 // wantPorts: who reaches the pods through the Service, a probe or the NetworkPolicy reaches what the process listens on.
 func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *server.Options) {
 	t.Helper()

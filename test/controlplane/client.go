@@ -4,34 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
-
-// Warnings are what the API server has warned of. It is a handler of a client's configuration.
-type Warnings struct {
-	mu   sync.Mutex
-	list []string
-}
-
-// HandleWarningHeaderWithContext implements [k8s.io/client-go/rest.WarningHandlerWithContext].
-func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.list = append(w.list, text)
-}
-
-// Take returns the warnings since it was called last.
-func (w *Warnings) Take() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() { w.list = nil }()
-	return w.list
-}
 
 // AdmitEverybody gives every user all rights, for tests of what comes after authorization, and waits
 // until the API server knows.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -11,24 +12,26 @@ type construct struct {
 	text func(size int) string
 }
 
-// repeat repeats a unit between a beginning and an end. In the unit, %d or %[1]d stands for the number of the repetition.
-func repeat(name, begin, unit, end string) construct {
+// filled puts pieces, which may differ by their number, between a beginning and an end until no other one fits.
+func filled(name, begin string, piece func(i int) string, end string) construct {
 	return construct{name, func(size int) string {
 		var b strings.Builder
 		b.WriteString(begin)
 		for i := 0; ; i++ {
-			piece := unit
-			if strings.Contains(unit, "%") {
-				piece = strings.ReplaceAll(unit, "%[1]d", "%d")
-				piece = strings.ReplaceAll(piece, "%d", fmt.Sprint(i))
-			}
-			if b.Len()+len(piece)+len(end) > size {
+			next := piece(i)
+			if b.Len()+len(next)+len(end) > size {
 				b.WriteString(end)
 				return b.String()
 			}
-			b.WriteString(piece)
+			b.WriteString(next)
 		}
 	}}
+}
+
+// repeat puts a unit between a beginning and an end. In the unit, %d or %[1]d stands for the number of the repetition.
+func repeat(name, begin, unit, end string) construct {
+	unit = strings.ReplaceAll(unit, "%[1]d", "%d")
+	return filled(name, begin, func(i int) string { return strings.ReplaceAll(unit, "%d", strconv.Itoa(i)) }, end)
 }
 
 // nested opens collections and closes the same number of them.
@@ -41,16 +44,7 @@ func nested(name, begin, opening, middle, closing string) construct {
 
 // stairs indents each unit deeper than the one before, up to a depth, and then starts again.
 func stairs(name, unit string, depth int) construct {
-	return construct{name, func(size int) string {
-		var b strings.Builder
-		for i := 0; ; i++ {
-			piece := strings.Repeat(" ", i%depth) + unit
-			if b.Len()+len(piece) > size {
-				return b.String()
-			}
-			b.WriteString(piece)
-		}
-	}}
+	return filled(name, "", func(i int) string { return strings.Repeat(" ", i%depth) + unit }, "")
 }
 
 const role = "arn:aws:iam::111122223333:role/"
@@ -372,17 +366,13 @@ func entryConstructs() []construct {
 		repeat("short roles", "", "- rolearn: x%d\n", ""),
 		repeat("roles of one ARN", "", "- rolearn: "+role+"a\n  username: a%d\n", ""),
 		repeat("roles of one ARN, random case", "", "- userarn: "+role+"a\n  rolearn: "+role+"A\n  username: a%d\n", ""),
-		{"roles of one ARN, in every case", func(size int) string {
-			var b strings.Builder
-			for i := 0; b.Len() < size-100; i++ {
-				b.WriteString("- rolearn: " + role)
-				for bit := range 16 { // a case-insensitive comparison treats the long s as an s, but as a key it differs
-					b.WriteString([]string{"s", "\u017f"}[i>>bit&1])
-				}
-				fmt.Fprintf(&b, "\n  username: a%d\n", i)
+		filled("roles of one ARN, in every case", "", func(i int) string {
+			var name strings.Builder
+			for bit := range 16 { // a case-insensitive comparison treats the long s as an s, but as a key it differs
+				name.WriteString([]string{"s", "\u017f"}[i>>bit&1])
 			}
-			return b.String()
-		}},
+			return fmt.Sprintf("- rolearn: %s%s\n  username: a%d\n", role, &name, i)
+		}, ""),
 		repeat("short roles in flow maps", "", "- {rolearn: a}\n", ""),
 		repeat("roles with faults", "", "- rolearn: "+role+"p/a%d\n  usernam: a\n  groups: system:masters\n", ""),
 		repeat("roles of wrong types", "", "- rolearn: 1\n  username: 2\n  groups: 3\n", ""),

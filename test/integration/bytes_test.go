@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
 // comment has a letter in Latin-1.
@@ -29,7 +29,7 @@ func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers":
 // nobody says otherwise, reads and writes protobuf.
 func inJSON(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
-	c := &client{Warnings: new(controlplane.Warnings)}
+	c := &client{Warnings: new(kube.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
 	config.Impersonate, config.WarningHandlerWithContext = user, c.Warnings
 	config.ContentType = runtime.ContentTypeJSON

@@ -24,7 +24,7 @@ type plugin struct {
 func newPlugin(t *testing.T) plugin {
 	t.Helper()
 	p := plugin{dir: t.TempDir(), kubeconfig: cluster.Kubeconfig}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(p.dir, "kubectl-awsauth"), "../../cmd/kubectl-awsauth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-w", "-o", filepath.Join(p.dir, "kubectl-awsauth"), "../../cmd/kubectl-awsauth")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	// The webhook is a process that the test builds. With its packages imported here, a change of
 	// them makes the cached result of the test out of date.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
@@ -120,13 +121,13 @@ func (d data) configMap() *corev1.ConfigMap {
 // client is a user's, with the warnings that the user has been given.
 type client struct {
 	typedcorev1.ConfigMapInterface
-	*controlplane.Warnings
+	*kube.Warnings
 }
 
 // as returns a client of an impersonated user for the ConfigMaps of kube-system.
 func as(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
-	c := &client{Warnings: new(controlplane.Warnings)}
+	c := &client{Warnings: new(kube.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
 	config.Impersonate = user
 	config.WarningHandlerWithContext = c.Warnings

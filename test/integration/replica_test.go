@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
@@ -33,7 +33,7 @@ type replica struct {
 	webhook atomic.Pointer[string] // nil before it is served
 	ready   atomic.Bool
 	severed atomic.Bool
-	log     *logBuffer
+	log     *logtest.Log
 	api     *proxy
 	stop    func() // as by SIGTERM; waits until it has ended
 	s       *selfManaged
@@ -42,7 +42,7 @@ type replica struct {
 // start starts a replica, which the balancer uses once it is ready.
 func (s *selfManaged) start(t *testing.T) *replica {
 	t.Helper()
-	r := &replica{log: &logBuffer{}, s: s}
+	r := &replica{log: new(logtest.Log), s: s}
 	apiServer, err := url.Parse(cluster.Admin.Host)
 	if err != nil {
 		t.Fatal(err)
@@ -204,28 +204,13 @@ func (r *replica) leaf(ctx context.Context) (*x509.Certificate, error) {
 
 func (r *replica) lines(message string) (list []map[string]any) {
 	for line := range strings.Lines(r.log.String()) {
+		if !strings.Contains(line, message) {
+			continue // most lines of a log, which is read twenty times a second
+		}
 		var attrs map[string]any
 		if json.Unmarshal([]byte(line), &attrs) == nil && attrs["msg"] == message {
 			list = append(list, attrs)
 		}
 	}
 	return list
-}
-
-// logBuffer is what a replica has logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -52,6 +52,7 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	k.checkLockouts(lockouts, change, policy, verdict)
 	k.checkRequired(c, before, after, verdict)
 	k.checkNewFaults(change, policy, verdict, old, now)
+	k.checkNewlyFaultyElements(change, policy, verdict, old, now)
 	if after.covers(before) {
 		k.checkHarmless(change, policy, verdict, len(lockouts) > 0, old, now)
 	}
@@ -95,12 +96,11 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 	k.Stats.add("changes with faults of the old version")
 	// A fault of these rules is pre-existing for every element that gives the principal the same access, so the faults of a
 	// principal count once.
-	grants := []string{"node-shape", "reserved-username"}
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
 			rule, _, _ := strings.Cut(fault, " ")
-			if slices.Contains(grants, rule) {
+			if slices.Contains(accessRules, rule) {
 				n = 1
 			}
 			count[rule] += n
@@ -115,6 +115,77 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 		}
 	}
 }
+
+// checkNewlyFaultyElements checks that a change is denied if an element has a fault now and had none when the authenticator
+// read it before, or is new. A fault that moves from one element to another one is new, although the number of faults stays
+// the same.
+func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
+	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil {
+		return
+	}
+	policy.Protected = nil
+	was, is := rulesOfElements(change.Old, old, policy), rulesOfElements(change.New, now, policy)
+	corrected := false // a faulty element may have another ARN now
+	for arn, before := range was {
+		corrected = corrected || len(before.rules) > 0 && is[arn].count < before.count
+	}
+	for arn, after := range is {
+		before := was[arn]
+		if after.count > 1 || before.count > 1 {
+			continue
+		}
+		if before.count == 0 && (corrected || names(change.Old, arn)) { // the authenticator may not have read the element
+			continue
+		}
+		for _, rule := range after.rules {
+			if !slices.Contains(before.rules, rule) {
+				k.Stats.add("changes with a newly faulty element")
+				k.fail(checkNewFaults, rule+" of an element", "%s had the faults %q, has %q, and the verdict is %s%s", arn, before.rules, after.rules, verdict.Action, findings(verdict))
+				return
+			}
+		}
+	}
+}
+
+// names reports whether an object's data contain an ARN in any case. White space makes no difference, as where the guard
+// compares an element with text that the authenticator did not read.
+func names(o *awsauth.Object, arn string) bool {
+	for _, text := range o.Data {
+		if strings.Contains(strings.ToLower(awsauth.Squeeze(text)), awsauth.Squeeze(arn)) {
+			return true
+		}
+	}
+	return false
+}
+
+// elementRules are the rules that deny the elements with one ARN, each for itself.
+type elementRules struct {
+	count int // elements with this ARN
+	rules []string
+}
+
+// rulesOfElements returns the rules for each ARN of mapRoles and mapUsers, in lower case.
+func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy) map[string]elementRules {
+	byPath, elements := make(map[string]string), make(map[string]elementRules)
+	for _, e := range v.elements {
+		if arn := strings.ToLower(e.arn); arn != "" {
+			byPath[e.path()] = arn
+			elements[arn] = elementRules{count: elements[arn].count + 1}
+		}
+	}
+	for _, f := range validate.Judge(validate.Change{New: object}, policy).Findings {
+		arn := byPath[elementPath.FindString(f.Path)]
+		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !slices.Contains(accessRules, f.Rule) && !slices.Contains(e.rules, f.Rule) {
+			e.rules = append(e.rules, f.Rule)
+			elements[arn] = e
+		}
+	}
+	return elements
+}
+
+// accessRules are about the access that an element gives. It is pre-existing if another element for the same principal gave
+// the same access.
+var accessRules = []string{"node-shape", "reserved-username"}
 
 // hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after
 // the end of a section, or a section under another key.

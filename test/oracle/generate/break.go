@@ -144,6 +144,17 @@ func breakData(r *rand.Rand, data map[string]string) (name string) {
 	return b.Name
 }
 
+// breakAgain applies the named break to a random place, or else a random break. It returns the name of the break.
+func breakAgain(r *rand.Rand, data map[string]string, name string) string {
+	for _, b := range Breaks() {
+		if key := pick(r, []string{"mapRoles", "mapRoles", "mapUsers"}); b.Name == name && data[key] != "" && !strings.HasPrefix(name, "raw-") {
+			data[key] = strings.ToValidUTF8(b.apply(r, data[key]), "\ufffd")
+			return name
+		}
+	}
+	return breakData(r, data)
+}
+
 // fragments are inserted into texts at random positions.
 var fragments = []string{
 	"\t", " ", "\n", "- ", "---\n", "...\n", "\"", "'", "{", "}", "[", "]", "#", ":", ": ", "&a ", "*a", "<<: *a\n", "!!str ", "!!binary ",

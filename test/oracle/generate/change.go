@@ -79,7 +79,9 @@ func NewChange(r *rand.Rand) *Change {
 	fixed := c.Old
 	if broken {
 		c.Old = maps.Clone(c.Old)
-		c.record("old-break", breakData(r, c.Old))
+		for range pick(r, []int{1, 1, 1, 2, 3}) {
+			c.record("old-break", breakData(r, c.Old))
+		}
 	}
 	switch n := r.IntN(40); {
 	case n == 0:
@@ -91,6 +93,11 @@ func NewChange(r *rand.Rand) *Change {
 	case n < 6 && broken:
 		c.New = fixed
 		c.record("edit", "repair")
+		return c
+	case n < 9 && broken: // the new version has a break in another place instead
+		c.New = maps.Clone(fixed)
+		last := strings.TrimPrefix(c.Origin[len(c.Origin)-1], "old-break ")
+		c.record("break", breakAgain(r, c.New, last))
 		return c
 	case n < 10: // the new version keeps the broken text, and gets another break
 		c.New = maps.Clone(c.Old)

@@ -1,0 +1,87 @@
+package awsauth
+
+import (
+	"slices"
+	"strings"
+)
+
+// plainElements returns the number of elements of mapRoles or mapUsers in a text of the plain form, in which kubectl,
+// eksctl and Terraform write it; -1 for a text of another form. In the plain form both YAML readers read the same,
+// every element is a mapping of known keys, each written once, and nothing stands behind the list. So there is nothing
+// about the text to report, and its node tree is needed for positions only. The form is:
+//
+//   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists
+//     a group with a dash below groups. There are no comments, and no spaces at the end of a line.
+//   - A value is a text on one line, see isPlainValue.
+//
+// A value that YAML reads as another type, such as true, is left to the decoder.
+func plainElements(s Section, text string) (elements int) {
+	keys := ElementKeys(s)
+	var seen [8]bool // of keys, in the present element
+	list := false    // whether groups is the last key
+	indent := 0      // of its elements; 0 before the first one
+	for line := range strings.SplitSeq(text, "\n") {
+		if line == "" {
+			continue
+		}
+		n := spaces(line, 0)
+		rest, dash := strings.CutPrefix(line[n:], "- ")
+		switch {
+		case dash && n == 0:
+			elements++
+			seen = [8]bool{}
+		case dash && n >= 2 && list && (indent == 0 || indent == n):
+			indent = n
+			if !isPlainValue(rest) {
+				return -1
+			}
+			continue
+		case dash || n != 2 || elements == 0:
+			return -1
+		}
+		key, value, _ := strings.Cut(rest, ":")
+		if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
+			key = key[1 : len(key)-1]
+		}
+		i := slices.Index(keys, key)
+		if i < 0 || seen[i] || key == "sso" {
+			return -1
+		}
+		seen[i], list, indent = true, key == "groups", 0
+		if list && value == "" {
+			continue
+		}
+		if value, ok := strings.CutPrefix(value, " "); list || !ok || !isPlainValue(value) {
+			return -1
+		}
+	}
+	return elements
+}
+
+// isPlainValue reports whether a text is a scalar in quotes without escapes, or one without quotes that begins with a
+// letter and holds nothing but letters, digits and :/_.+=@{},- not ending in a colon.
+func isPlainValue(value string) bool {
+	if value == "" {
+		return false
+	}
+	quote := value[0]
+	if quote == '"' || quote == '\'' {
+		if len(value) < 2 || value[len(value)-1] != quote {
+			return false
+		}
+		for _, c := range []byte(value[1 : len(value)-1]) {
+			if c < ' ' || c > '~' || c == quote || c == '\\' {
+				return false
+			}
+		}
+		return true
+	}
+	for _, c := range []byte(value) {
+		if !isLetter(c) && (c < '0' || c > '9') && strings.IndexByte(":/_.+=@{},-", c) < 0 {
+			return false
+		}
+	}
+	return isLetter(quote) && value[len(value)-1] != ':'
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// clients send reviews at the same time, each on a connection of its own.
+	clients = 8
+	// busyFor is how long they do so in each round.
+	busyFor = time.Second
+	// minRate is the target of the reviews of 10 entries in a second.
+	minRate = 3000
+	// latencyFor is how long a client asks each side in each round.
+	latencyFor = 500 * time.Millisecond
+)
+
+// maxOverNoOp are the targets of the time of a review by the number of entries, in times of a webhook that allows
+// everything.
+var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
+
+// side is a webhook that is asked over HTTPS.
+type side struct {
+	url   string
+	roots *x509.CertPool
+}
+
+// compareHTTPS prints the time of reviews over HTTPS, and how many are answered in a second.
+func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err error) {
+	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	roots, err := writeCertificate(folder)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	guardAddress, noOpAddress, err := freeAddresses()
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	for _, serve := range []func() error{
+		func() error { return serveGuard(ctx, folder, guardAddress) },
+		func() error { return serveNoOp(ctx, folder, noOpAddress) },
+	} {
+		running.Go(func() { failed <- serve() })
+	}
+	guard := side{"https://" + guardAddress.String() + "/validate-aws-auth?timeout=10s", roots}
+	noOp := side{"https://" + noOpAddress.String() + "/validate?timeout=10s", roots}
+	for _, s := range []side{guard, noOp} {
+		if err := s.await(failed); err != nil {
+			return err
+		}
+	}
+	if err := compareLatency(ctx, w, guard, noOp, cases); err != nil {
+		return err
+	}
+	return compareRate(ctx, w, guard, noOp, cases)
+}
+
+// compareLatency lets one client ask both sides in turns.
+func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "HTTPS\tentries\tguard p50 µs\tno-op p50 µs\tratio\ttarget\t\t")
+	for _, c := range cases {
+		most, measured := maxOverNoOp[c.entries]
+		if c.noOp || !measured {
+			continue
+		}
+		bodies, err := c.bodies()
+		if err != nil {
+			return err
+		}
+		sides := []*client{guard.client(0), noOp.client(0)}
+		took := make([][]time.Duration, len(sides))
+		for range rounds {
+			for i, client := range sides {
+				for begin := time.Now(); time.Since(begin) < latencyFor; { //nolint:forbidigo // it is the clock that is asked
+					one := time.Now() //nolint:forbidigo // as above
+					if err := client.ask(ctx, bodies[len(took[i])%variants]); err != nil {
+						return err
+					}
+					took[i] = append(took[i], time.Since(one))
+				}
+			}
+		}
+		ratio := best(median(took[0])).over(best(median(took[1])))
+		fmt.Fprintf(tab, "%s\t%d\t%.0f\t%.0f\t%.2f\tat most %.1f\t%s\t\n", c.name, c.entries,
+			best(median(took[0])).micros(), best(median(took[1])).micros(), ratio, most, met(ratio <= most))
+	}
+	return tab.Flush()
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// compareRate lets several clients ask one side at a time, as fast as they can.
+func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
+	c := cases[slices.IndexFunc(cases, func(c *reviewCase) bool { return !c.noOp && c.entries == 10 })]
+	bodies, err := c.bodies()
+	if err != nil {
+		return err
+	}
+	var one, several, most float64
+	for range rounds {
+		for _, side := range []struct {
+			side
+			addresses int
+			most      *float64
+		}{{guard, 1, &one}, {guard, clients, &several}, {noOp, 1, &most}} {
+			rate, err := side.rate(ctx, bodies, side.addresses)
+			if err != nil {
+				return err
+			}
+			*side.most = max(*side.most, rate)
+		}
+	}
+	_, err = fmt.Fprintf(w, "reviews/s of %d entries with %d clients: guard %.0f from one address (target %d: %s), %.0f from %d addresses; no-op %.0f\n\n",
+		c.entries, clients, one, minRate, met(one >= minRate), several, clients, most)
+	return err
+}
+
+// rate returns the number of reviews in a second. The clients share a number of source addresses: one API server has
+// one.
+func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
+	var answered atomic.Int64
+	var running sync.WaitGroup
+	errs := make(chan error, clients)
+	begin := time.Now() //nolint:forbidigo // it is the clock that is asked
+	for n := range clients {
+		running.Go(func() {
+			client := s.client(n % addresses)
+			for i := n; time.Since(begin) < busyFor; i++ {
+				if err := client.ask(ctx, bodies[i%variants]); err != nil {
+					errs <- err
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	running.Wait()
+	took := time.Since(begin)
+	select {
+	case err := <-errs:
+		return 0, err
+	default:
+		return float64(answered.Load()) / took.Seconds(), nil
+	}
+}
+
+// bodies returns the reviews as an API server sends them.
+func (c *reviewCase) bodies() ([][]byte, error) {
+	bodies := make([][]byte, variants)
+	for i, request := range c.requests {
+		review := admissionv1.AdmissionReview{TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: request}
+		var err error
+		if bodies[i], err = json.Marshal(review); err != nil {
+			return nil, err
+		}
+	}
+	return bodies, nil
+}
+
+// client asks one side on one connection of HTTP/2, which it keeps.
+type client struct {
+	http.Client
+	url string
+}
+
+// client returns a client from the n-th of the source addresses.
+func (s side) client(n int) *client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}}
+	return &client{http.Client{Transport: &http.Transport{
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS13},
+	}}, s.url}
+}
+
+// ask sends a review. An answer that does not admit it is an error.
+func (c *client) ask(ctx context.Context, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return err
+	case response.ProtoMajor != 2 || !bytes.Contains(answer, []byte(`"allowed":true`)):
+		return fmt.Errorf("%s: %s %s: %.300s", c.url, response.Proto, response.Status, answer)
+	}
+	return nil
+}
+
+// await waits until the side accepts connections, or one of the servers has failed.
+func (s side) await(failed <-chan error) error {
+	client := s.client(0)
+	for {
+		response, err := client.Get(s.url)
+		if err == nil {
+			return response.Body.Close()
+		}
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
