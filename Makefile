@@ -82,11 +82,11 @@ test: ## run every test that needs no root
 
 .PHONY: test-unit
 test-unit: ## run the tests of the root module that need no control plane
-	go test -timeout 20m $$(go list ./... | grep -v /test/integration$$)
+	go test -timeout 20m $$(go list ./... | grep -vE '/test/(documents|integration)$$')
 
 .PHONY: test-integration
-test-integration: ## run the webhook's tests beside a real API server
-	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./test/integration
+test-integration: ## run the webhook's tests beside a real API server, and the commands of the documents
+	$(WITH_CONTROL_PLANE) && go test -timeout 20m ./test/integration ./test/documents
 
 .PHONY: test-modules
 test-modules: ## run the tests of the other modules, with those of the chart
@@ -175,6 +175,7 @@ generate: ## rewrite goldens and generated documents from what the code says; re
 	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
 	$(WITH_CONTROL_PLANE) && cd test/chart && UPDATE_GOLDEN=1 go test -count=1 -run '^(TestGolden|TestSchemaOfGuardConfig)$$' .
 	$(HELM_DOCS) --log-level warning --chart-search-root charts
+	$(WITH_CONTROL_PLANE) && UPDATE_GOLDEN=1 go test -count=1 ./test/documents
 
 .PHONY: clean
 clean: ## remove what was built here; the control plane stays in its cache folder

@@ -13,10 +13,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// docs/iam.md explains every reason.
+// docs/reference/iam-results.md explains every reason.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/iam.md")
+	page, err := os.ReadFile("../../docs/reference/iam-results.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 // The policy files in docs/iam are valid JSON, and the page links them.
 func TestPolicyFilesAreLinkedJSON(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/iam.md")
+	page, err := os.ReadFile("../../docs/how-to/give-the-guard-iam.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestPolicyFilesAreLinkedJSON(t *testing.T) {
 		if err != nil || !json.Valid(text) {
 			t.Errorf("%s: not JSON, %v", file, err)
 		}
-		if !strings.Contains(string(page), "(iam/"+filepath.Base(file)+")") {
+		if !strings.Contains(string(page), "(../iam/"+filepath.Base(file)+")") {
 			t.Errorf("%s is not linked", file)
 		}
 		if !strings.Contains(string(page), "file://docs/iam/"+filepath.Base(file)) {

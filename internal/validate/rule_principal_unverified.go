@@ -13,7 +13,7 @@ not answer in time, or nothing is configured for their account. That is no reaso
 never does, whatever severity it is given. The rule runs only where iam.mode asks IAM, and says each reason once.
 
 Make sure of the ARN yourself, with aws iam get-role or get-user. If it is said again and again, see
-docs/iam.md for the permission that the guard needs.`,
+docs/how-to/give-the-guard-iam.md for the permission that the guard needs.`,
 	Source: "IAM API reference, GetRole and GetUser, Errors",
 	Check:  checkPrincipalUnverified,
 

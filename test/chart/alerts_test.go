@@ -175,7 +175,7 @@ func TestAlerts(t *testing.T) {
 // TestRunbook holds alerts and the runbook together, in both directions, in the order of the alerts.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/runbook.md")
+	text, err := os.ReadFile("../../docs/how-to/runbook.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestRunbook(t *testing.T) {
 		want = append(want, alert.Alert)
 	}
 	if diff := cmp.Diff(want, sections); diff != "" {
-		t.Errorf("sections of docs/runbook.md (-alerts +sections):\n%s", diff)
+		t.Errorf("sections of docs/how-to/runbook.md (-alerts +sections):\n%s", diff)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestPodsOnTheHost(t *testing.T) {
 		}
 		wantSays(t, err.Error(), "host namespaces", "hostPort")
 	}
-	for _, name := range []string{"docs/install.md", "charts/awsauth-guard/values.yaml"} {
+	for _, name := range []string{"docs/how-to/prepare-eks.md", "charts/awsauth-guard/values.yaml"} {
 		text, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -313,7 +313,7 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	}
 }
 
-// TestBackstopBound has the largest that docs/install.md promises: the API server gives up on what costs too
+// TestBackstopBound has the largest that docs/reference/limits.md promises: the API server gives up on what costs too
 // much, and the policy then admits. An entry has about 200 characters.
 func TestBackstopBound(t *testing.T) {
 	const protected, entries = 20, 1000

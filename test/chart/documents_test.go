@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
 // TestCertManagerManifests compares what is there for installations without Helm with the chart.
@@ -55,50 +57,141 @@ func TestDevCA(t *testing.T) {
 	}
 }
 
-// TestInstallValues renders the values that docs/install.md begins with.
-func TestInstallValues(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../docs/install.md")
+// marked returns the code blocks of a page that have a marker.
+func marked(t *testing.T, page, marker string) (list []markdown.Block) {
+	t.Helper()
+	text, err := os.ReadFile("../../" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	match := regexp.MustCompile(`(?s)\$ cat > guard\.yaml\n(.*?)\$ `).FindSubmatch(page)
-	if match == nil {
-		t.Fatal("the page has no guard.yaml")
+	blocks, err := markdown.Blocks(strings.Split(string(text), "\n"))
+	if err != nil {
+		t.Fatalf("%s: %v", page, err)
 	}
-	file := filepath.Join(t.TempDir(), "guard.yaml")
-	if err := os.WriteFile(file, match[1], 0o600); err != nil {
+	for _, b := range blocks {
+		if b.Marker == marker {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// valuesFile writes values of a page into a file.
+func valuesFile(t *testing.T, dir string, values markdown.Block) string {
+	t.Helper()
+	file := filepath.Join(dir, "values.yaml")
+	if err := os.WriteFile(file, []byte(strings.Join(values.Lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := template(t, "--values", file); err != nil {
-		t.Error(err)
+	return file
+}
+
+// TestValuesOnPages renders the chart with the values that the how-to guides show.
+func TestValuesOnPages(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/how-to/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, page := range pages {
+		for _, values := range marked(t, strings.TrimPrefix(page, "../../"), "values") {
+			count++
+			if _, err := template(t, "--values", valuesFile(t, t.TempDir(), values)); err != nil {
+				t.Errorf("%s:%d: %v", page, values.First, err)
+			}
+		}
+	}
+	if count < 8 {
+		t.Errorf("found only %d values", count)
 	}
 }
 
-// TestWithoutHelm renders the chart as docs/install.md says for kubectl, which takes what is there for helm test for
-// objects like any other, and would leave the right to create ConfigMaps in kube-system.
+// rollOut is the page with the values for an installation.
+const rollOut = "docs/how-to/roll-out.md"
+
+// runMarked runs the commands of a page that have a marker on the API server of the tests, with the chart of this repository
+// in place of the published one, and a namespace of its own, because the others' exists already. There are no pods: nothing
+// waits for them.
+func runMarked(t *testing.T, dir, into, page, marker string) {
+	t.Helper()
+	path, err := helm3()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := filepath.Abs(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := marked(t, page, marker)
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no block with the marker %q", page, marker)
+	}
+	for _, b := range blocks {
+		commands, err := b.Commands()
+		if err != nil {
+			t.Fatalf("%s:%d: %v", page, b.First, err)
+		}
+		for _, c := range commands {
+			text := strings.Join(c.Input, "\n")
+			if strings.HasPrefix(text, "helm test ") || strings.HasPrefix(text, "kubectl rollout ") {
+				continue
+			}
+			text = strings.NewReplacer(
+				"oci://ghcr.io/awsauth-guard/charts/awsauth-guard", folder, " --wait", "",
+				"--namespace "+namespace, "--namespace "+into, "-n "+namespace, "-n "+into,
+				"create namespace "+namespace, "create namespace "+into, "delete namespace "+namespace, "delete --wait=false namespace "+into,
+			).Replace(text)
+			cmd := exec.CommandContext(t.Context(), "bash", "-euc", text)
+			cmd.Dir = dir
+			cmd.Env = []string{
+				"HOME=" + t.TempDir(), "KUBECONFIG=" + cluster.Kubeconfig,
+				"PATH=" + strings.Join([]string{filepath.Dir(path), filepath.Dir(cluster.Kubectl()), "/usr/bin", "/bin"}, string(os.PathListSeparator)),
+			}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s:%d: %s: %v\n%s", page, b.First, text, err, out)
+			}
+		}
+	}
+}
+
+// TestInstallCommands installs, upgrades and uninstalls the chart as the pages say.
+func TestInstallCommands(t *testing.T) {
+	const marker = "held by TestInstallCommands"
+	dir := t.TempDir()
+	valuesFile(t, dir, marked(t, rollOut, "values")[0])
+	const uninstall = "docs/how-to/uninstall.md"
+	for _, page := range []string{
+		"README.md", uninstall, "charts/awsauth-guard/README.md", uninstall,
+		rollOut, "docs/how-to/upgrade.md", "docs/how-to/when-nothing-answers.md", uninstall,
+	} {
+		runMarked(t, dir, "installed-by-the-pages", page, marker)
+	}
+}
+
+// TestWithoutHelm renders the chart, applies it with kubectl and removes it as the page says. kubectl takes what is there for
+// helm test for objects like any other, and would leave the right to create ConfigMaps in kube-system.
 func TestWithoutHelm(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../docs/install.md")
+	dir := t.TempDir()
+	valuesFile(t, dir, marked(t, rollOut, "values")[0])
+	const into = "without-helm"
+	runMarked(t, dir, into, "docs/how-to/install-without-helm.md", "held by TestWithoutHelm")
+	text, err := os.ReadFile(filepath.Join(dir, "awsauth-guard.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	match := regexp.MustCompile("`helm template NAME CHART ([^`]*)`").FindSubmatch(page)
-	if match == nil {
-		t.Fatal("the page has no helm template")
-	}
-	text, err := helm(t, append([]string{"template", release, chart}, strings.Fields(string(match[1]))...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects := decode(t, text)
-	if pods := one[appsv1.Deployment](t, objects); pods.Namespace != namespace {
+	objects := decode(t, string(text))
+	if pods := one[appsv1.Deployment](t, objects); pods.Namespace != into {
 		t.Errorf("the pods are in the namespace %q", pods.Namespace)
 	}
 	for i := range objects {
 		if o := &objects[i]; o.isTest() || o.GetName() == release+"-test" {
 			t.Errorf("%s is for helm test alone", o.id())
 		}
+	}
+	left, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + release})
+	if err != nil || len(left.Items) > 0 {
+		t.Errorf("%d webhook configurations are left, %v", len(left.Items), err)
 	}
 }
 

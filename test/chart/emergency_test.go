@@ -16,10 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestEmergencyTexts compares what the API server says with what docs/emergency.md has people look
+// TestEmergencyTexts compares what the API server says with what docs/how-to/when-nothing-answers.md has people look
 // for. Of what differs between clusters, addresses and ports are made the same.
 func TestEmergencyTexts(t *testing.T) {
-	page, err := os.ReadFile("../../docs/emergency.md")
+	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +60,10 @@ func TestEmergencyTexts(t *testing.T) {
 	}
 }
 
-// TestBackstopTexts compares what kubectl says of the backstop's refusals with docs/emergency.md, and takes the ways out
+// TestBackstopTexts compares what kubectl says of the backstop's refusals with docs/how-to/when-nothing-answers.md, and takes the ways out
 // that the page names.
 func TestBackstopTexts(t *testing.T) {
-	page, err := os.ReadFile("../../docs/emergency.md")
+	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,7 @@ func alerts(t *testing.T, rule *monitoringv1.PrometheusRule) (list []monitoringv
 }
 
 // runbook is what the alerts lead to.
-const runbook = "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/runbook.md"
+const runbook = "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/how-to/runbook.md"
 
 var labelInText = regexp.MustCompile(`\$labels\.([a-z_]+)`)
 

@@ -57,7 +57,7 @@ func TestRelease(t *testing.T) {
 }
 
 // TestModes changes where certificates come from. Applying on the server, helm takes over the caBundle that the guard has
-// written only when it is told to, as docs/certificates.md says.
+// written only when it is told to, as docs/how-to/certificates.md says.
 func TestModes(t *testing.T) {
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(bundle, cluster.Admin.CAData, 0o600); err != nil {
@@ -82,7 +82,7 @@ func TestModes(t *testing.T) {
 					t.Fatal("it takes over a caBundle without being told to")
 				}
 				wantSays(t, err.Error(), ".clientConfig.caBundle")
-				wantOnPage(t, "../../docs/certificates.md", err.Error(), "Error: UPGRADE FAILED: ", `with "awsauth-guard"`)
+				wantOnPage(t, "../../docs/how-to/certificates.md", err.Error(), "Error: UPGRADE FAILED: ", `with "awsauth-guard"`)
 			}
 			r.run(append(toSecret, tt.more...)...)
 			r.wantBundles(cluster.Admin.CAData)
@@ -200,7 +200,7 @@ func (r installed) wantNoBackstop() {
 	}
 }
 
-// forceEmptiesData replaces every object, as docs/history.md and docs/certificates.md say. An upgrade without it leaves the
+// forceEmptiesData replaces every object, as docs/how-to/restore.md and docs/how-to/certificates.md say. An upgrade without it leaves the
 // history alone.
 func (r installed) forceEmptiesData() {
 	r.Helper()
@@ -230,7 +230,7 @@ func (r installed) forceEmptiesData() {
 	if kept() != 0 || len(secret.Data) > 0 {
 		r.Errorf("%v leaves %d versions and %d keys: the pages say otherwise", r.force, kept(), len(secret.Data))
 	}
-	for _, page := range []string{"history", "certificates"} {
+	for _, page := range []string{"how-to/restore", "how-to/certificates"} {
 		text, err := os.ReadFile("../../docs/" + page + ".md")
 		if err != nil {
 			r.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestModes changes certs.mode as docs/certificates.md says, from self-managed to secret and back.
+// TestModes changes certs.mode as docs/how-to/certificates.md says, from self-managed to secret and back.
 func TestModes(t *testing.T) {
 	alone(t)
 	install(t, "self-managed")

@@ -309,11 +309,11 @@ func killBoth(t *testing.T) {
 	readyPods(t)
 }
 
-// noPod is the hour for which docs/emergency.md is written.
+// noPod is the hour for which docs/how-to/when-nothing-answers.md is written.
 func noPod(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	annotate := []string{"annotate", "--overwrite", "configmap", "aws-auth", "-n", "kube-system"}
-	eventually(t, late, "kubectl says what people look for in docs/emergency.md", func(context.Context) error {
+	eventually(t, late, "kubectl says what people look for in docs/how-to/when-nothing-answers.md", func(context.Context) error {
 		return said(t, append(annotate, "e2e.test/note=harmless")...)
 	})
 	kubectlFails(t, unanswered, "delete", "configmap", "aws-auth", "-n", "kube-system")
@@ -340,10 +340,10 @@ func noPod(t *testing.T) {
 // unanswered is what the API server says where the guard should judge and does not answer.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
-// said has kubectl fail, and looks for what it says in docs/emergency.md. Addresses are made the same.
+// said has kubectl fail, and looks for what it says in docs/how-to/when-nothing-answers.md. Addresses are made the same.
 func said(t *testing.T, args ...string) error {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/emergency.md")
+	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +359,7 @@ func said(t *testing.T, args ...string) error {
 	if !strings.Contains(string(page), "\n"+line) {
 		return fmt.Errorf("the page does not have\n%s", line)
 	}
-	t.Logf("docs/emergency.md has\n%s", line)
+	t.Logf("docs/how-to/when-nothing-answers.md has\n%s", line)
 	return nil
 }
 

@@ -26,14 +26,14 @@ func Page(root string, rows []Row) []byte {
 			row(&b, root, n, r)
 		}
 	}
-	b.WriteString("\n## Reports of something harmless\n\nA finding here would be a false alarm.\n\n" + tableHead)
+	b.WriteString("\n## Reports of a harmless change\n\nA finding here would be a false alarm.\n\n" + tableHead)
 	for i := range rows {
 		if r := &rows[i]; r.Harmless {
 			n++
 			row(&b, root, n, r)
 		}
 	}
-	b.WriteString("\n## Reports in which a webhook can see nothing\n\n| | report | what went wrong | why it cannot be seen |\n|---|---|---|---|\n")
+	b.WriteString("\n## Reports that a webhook can't see\n\n| | report | what went wrong | why a webhook can't see it |\n|---|---|---|---|\n")
 	for i := range rows {
 		if r := &rows[i]; r.Unseen != "" {
 			n++
@@ -44,48 +44,43 @@ func Page(root string, rows []Row) []byte {
 }
 
 const head = `<!-- Written by make efficacy. Do not edit. -->
-# What the guard catches
+# Efficacy: public reports, and the guard's answers
 
-Public reports of accidents with aws-auth, each judged three times: by the guard, by
-aws-iam-authenticator v0.7.18 left to itself, and by a policy of four rules in Rego.
+Public reports of accidents with aws-auth. Each is evaluated three times: by the guard, by aws-iam-authenticator v0.7.18 without
+the guard, and by a policy of four rules in Rego.
 
 | | |
 |---|---|
-| the guard | refuses %d of %d, and warns of %d more |
+| the guard | refuses %d of %d, and warns about %d more |
 | the policy in Rego | refuses %d of %d |
 | the authenticator | writes an error to its log for %d of %d; it refuses nothing |
-| false alarms in %d report of something harmless | guard %d, Rego %d |
-| reports in which a webhook can see nothing | %d |
+| false alarms in %d report of a harmless change | guard %d, Rego %d |
+| reports that a webhook can't see | %d |
 
-**Configuration.** The guard's defaults, and where the map let an administrator in before the change,
-that administrator as the one protected principal. The policy in Rego is told of the same one. The
-policy, [awsauth.rego](../test/bench/rego/awsauth.rego), asks that each section parses and is a
-list (*parses*), that the protected principal is there with its groups (*admin*), that every ARN is
-that of a role without a path, of a user or of root (*shape*), and that none stands twice
-(*duplicates*).
+**Configuration.** The guard has its defaults, and if the map let an administrator in before the change, this administrator as
+the one protected principal. The policy in Rego knows the same principal. The policy,
+[awsauth.rego](../test/bench/rego/awsauth.rego), requires that each section parses and is a list (*parses*), that the
+protected principal has its groups (*admin*), that every ARN is that of a role without a path, of a user or of root
+(*shape*), and that no ARN occurs twice (*duplicates*).
 
-**The authenticator's column** is what the program itself answers, before and after the change, for
-everybody whom the old or the new text names: whether it logs an error, how much of a section it
-loads, whom it now refuses, whose ARN never matches, and who gets in without a name. A role's user
-arrives as STS shows them, without the role's path.
+**The authenticator's column** has the answers of the program itself, before and after the change, for every principal that
+the old or the new text names: whether it logs an error, how much of a section it loads, which principals it now refuses, which
+ARNs never match, and which principals log in without a name. A role's user arrives as STS shows it, without the role's path.
 
-**What this page cannot show**
+**Limits of this page**
 
-- The rules were written with these reports at hand. That each of them is caught says that the
-  guard does what it was made for, not how it fares with faults that nobody has reported.
-- Most reports show a part of the text, some none. The number of each row leads to the change that is
-  judged, rebuilt after the report and with other names.
-- EKS runs a version of the authenticator that AWS does not publish, and on newer clusters a webhook
-  of its own whose rules are unknown. Older reports are about older versions: roleARN is read today.
-- What Kubernetes makes of a username or a group is behind the authenticator: a node may get in and
-  still have no rights.
-- One harmless report is no measure of false alarms. The tests of each rule hold cases that must
-  draw nothing.
-- A refusal is not always the better answer. The guard warns where everybody gets in as the text
-  says, such as of copies that eksctl leaves behind, and where EKS itself asks: the policy's refusal
-  there keeps a node group from being created.
-- The policy in Rego is ours. It is meant to be what a platform engineer writes in an afternoon; a
-  longer one catches more, and none of the four rules looks at the object before the change.
+- The authors knew these reports when they wrote the rules. So the page shows that the guard catches known faults. It doesn't
+  show how the guard does with faults that were never reported.
+- Most reports show a part of the text, and some show no text. The number of each row links to the change that is evaluated,
+  rebuilt after the report and with other names.
+- EKS Distro publishes v0.7.18 with patches for Kubernetes 1.30 to 1.37. AWS doesn't publish the configuration that EKS uses. Newer
+  clusters also have a webhook of EKS with unknown rules. Older reports are about older versions: today's version reads roleARN.
+- Kubernetes evaluates usernames and groups after the authenticator: a node may log in and still have no rights.
+- One harmless report can't measure false alarms. The tests of each rule have cases without a finding.
+- A refusal isn't always the better answer. The guard warns if every principal logs in as the text says, for example about copies
+  that eksctl leaves behind, and if EKS itself makes the change: the policy's refusal there stops EKS from creating a node group.
+- The policy in Rego is ours. It is meant to be the afternoon's work of a platform engineer. A longer policy catches more. The
+  four rules don't look at the object before the change.
 
 `
 

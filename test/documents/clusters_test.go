@@ -1,0 +1,252 @@
+package documents_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/history"
+
+	// The webhook, the plugin and the demo are programs that the tests build. With their packages imported here, a change
+	// of them makes the cached result of a test out of date.
+	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
+	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// The markers of blocks that this package runs.
+const (
+	runLocal   = "run"             // in a folder with examples, without a cluster
+	runCluster = "run: in cluster" // the same, and a cluster as an installation leaves it, with examples/aws-auth.yaml stored
+	runDemo    = "run: after demo" // the same, and the cluster that make demo KEEP=1 leaves
+)
+
+// namespace is the guard's.
+const namespace = "awsauth-guard"
+
+// TestLocal runs the commands that need no cluster.
+func TestLocal(t *testing.T) {
+	assets, err := controlplane.Assets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := tools(t, filepath.Join(assets, "kubectl"))
+	for _, p := range marked(t, runLocal) {
+		t.Run(p.name, func(t *testing.T) {
+			hold(t, p, runLocal, &shell{dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=/dev/null"}})
+		})
+	}
+}
+
+// TestDemo runs make demo's program with KEEP=1, and the commands that follow it.
+func TestDemo(t *testing.T) {
+	assets, err := controlplane.Assets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "demo")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../demo").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	path := tools(t, filepath.Join(assets, "kubectl"))
+	for _, p := range marked(t, runDemo) {
+		t.Run(p.name, func(t *testing.T) {
+			kubeconfig := startDemo(t, program)
+			hold(t, p, runDemo, &shell{
+				dir: copyExamples(t), path: path,
+				replace: strings.NewReplacer("/tmp/awsauth-guard-123456789/kubeconfig", kubeconfig),
+			})
+		})
+	}
+}
+
+// startDemo runs the demo until the test ends, and returns the kubeconfig that it prints.
+func startDemo(t *testing.T, program string) (kubeconfig string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "KEEP=1")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 30 * time.Second
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		_, _ = cmd.Process.Wait() // a signal ends it, which is an error
+	})
+	var printed strings.Builder
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		printed.WriteString(lines.Text() + "\n")
+		if _, file, found := strings.Cut(lines.Text(), "export KUBECONFIG="); found {
+			go func() { // read on, or the demo waits for its reader
+				for lines.Scan() {
+				}
+			}()
+			return file
+		}
+	}
+	t.Fatalf("the demo names no kubeconfig:\n%s", &printed)
+	return ""
+}
+
+// TestInCluster runs the commands that need a cluster with the guard. Each page begins with the same objects.
+func TestInCluster(t *testing.T) {
+	cluster, err := controlplane.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	guardConfig, err := os.ReadFile(filepath.Join(root, "examples", "guard.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	webhook, err := cluster.StartWebhook(t.Context(), string(guardConfig), "--shutdown-delay=0s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(cluster.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	path := tools(t, cluster.Kubectl())
+	for _, p := range marked(t, runCluster) {
+		t.Run(p.name, func(t *testing.T) {
+			install(t, client, cluster, webhook, string(guardConfig))
+			hold(t, p, runCluster, &shell{
+				dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=" + cluster.Kubeconfig},
+				// As through kubectl port-forward.
+				replace: strings.NewReplacer("localhost:8080", address(t, webhook.Metrics), "localhost:8081", address(t, webhook.Ready)),
+			})
+		})
+	}
+}
+
+// address is the host and port of a URL.
+func address(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+// install makes the cluster as the chart leaves it with examples/guard.yaml, but for pods: the webhook is a process beside
+// the API server. aws-auth is examples/aws-auth.yaml, and the history has two versions. Objects of an earlier page go.
+func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.ControlPlane, webhook *controlplane.Webhook, guardConfig string) {
+	t.Helper()
+	ctx := t.Context()
+	configMaps := client.CoreV1().ConfigMaps(namespace)
+	if err := errors.Join(
+		client.AdmissionregistrationV1().ValidatingWebhookConfigurations().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+		configMaps.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	// The API server asks the webhook for about a second after its configuration is gone.
+	if err := controlplane.Poll(ctx, func(ctx context.Context) error {
+		err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Delete(ctx, "aws-auth", metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Register(ctx, webhook, admissionregistrationv1.MatchCondition{
+		Name: "not-bypass", Expression: `!("awsauth-guard:bypass" in request.userInfo.groups)`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, cm := range []*corev1.ConfigMap{
+		{ObjectMeta: metav1.ObjectMeta{Name: "awsauth-guard"}, Data: map[string]string{"guardconfig.yaml": guardConfig}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "awsauth-guard-history", Labels: map[string]string{history.Label: "true"}}},
+	} {
+		if _, err := configMaps.Create(ctx, cm, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	observeByService(t, client)
+	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml"))
+	apply.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
+	if out, err := apply.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	keepVersions(t, client)
+}
+
+// observeByService registers a webhook by the guard's Service that no request matches. The command line finds the
+// namespace of the guard by it.
+func observeByService(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	none := admissionregistrationv1.SideEffectClassNone
+	_, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "by-service"},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name: "aws-auth.awsauth-guard.io", SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Namespace: namespace, Name: "awsauth-guard"}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keepVersions writes a history as the leader does: a good version, and the stored one with a role more.
+func keepVersions(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	var stored corev1.ConfigMap
+	text, err := os.ReadFile(filepath.Join(root, "examples", "aws-auth.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &stored); err != nil {
+		t.Fatal(err)
+	}
+	earlier := map[string]string{"mapRoles": stored.Data[string(awsauth.MapRoles)]}
+	store := &history.Store{Client: client.CoreV1().ConfigMaps(namespace), Name: "awsauth-guard-history", Versions: func() int { return 10 }}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := store.Change(ctx, func(l *history.Log) error {
+		for i, data := range []map[string]string{earlier, stored.Data} {
+			l.Append(history.Version{
+				ResourceVersion: string(rune('1' + i)), Time: time.Date(2026, 3, 1, 9+2*i, 12, 44, 0, time.UTC),
+				Hash: history.Hash(data, nil), Data: data, How: history.Changed, Manager: "kubectl-edit", Verdict: "allow",
+				Summary: history.Summary{Admins: 1, Nodes: 1, Roles: 3, Users: i},
+			})
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,149 @@
+package documents_test
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var (
+	link       = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	heading    = regexp.MustCompile(`^#{1,6} +(.*?) *#*$`)
+	inlineCode = regexp.MustCompile("`[^`]*`")
+	// published is the address of a file of the repository.
+	published = regexp.MustCompile(`https://github\.com/awsauth-guard/awsauth-guard/blob/main/([^\s"'` + "`" + `)>#,]+)(#[a-z0-9-]+)?`)
+	// mentioned is a page named in code, such as docs/tutorial.md.
+	mentioned = regexp.MustCompile(`(?:^|[^a-z0-9/-])(?:\.\./)*(docs/[a-z0-9/-]+\.(?:md|json))\b`)
+)
+
+// anchor turns a heading into the fragment that GitHub gives it.
+func anchor(title string) string {
+	title = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(title, "$1")
+	var b strings.Builder
+	for _, r := range strings.ToLower(title) {
+		switch {
+		case r == ' ':
+			b.WriteByte('-')
+		case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// anchors returns the fragments of a page's headings. A second heading of the same words has the suffix -1.
+func anchors(p *page) (list []string) {
+	inCode := false
+	for _, line := range p.lines {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			inCode = !inCode
+		}
+		match := heading.FindStringSubmatch(line)
+		if inCode || match == nil {
+			continue
+		}
+		a := anchor(match[1])
+		name := a
+		for n := 1; slices.Contains(list, name); n++ {
+			name = fmt.Sprintf("%s-%d", a, n)
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// resolve returns why a link of a file leads nowhere, or "".
+func resolve(t *testing.T, from, target string) string {
+	t.Helper()
+	file, fragment, _ := strings.Cut(target, "#")
+	to := from
+	if file != "" {
+		to = path.Join(path.Dir(from), file)
+	}
+	if !exists(to) {
+		return "there is no " + to
+	}
+	if fragment != "" && strings.HasSuffix(to, ".md") && !slices.Contains(anchors(readPage(t, to)), fragment) {
+		return fmt.Sprintf("%s has no heading #%s", to, fragment)
+	}
+	return ""
+}
+
+// TestLinks follows every relative link of every page, with its fragment.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for _, p := range pages(t) {
+		inCode := false
+		for i, line := range p.lines {
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				inCode = !inCode
+			}
+			if inCode {
+				continue
+			}
+			for _, match := range link.FindAllStringSubmatch(inlineCode.ReplaceAllString(line, "x"), -1) {
+				if strings.Contains(match[1], "://") || strings.HasPrefix(match[1], "mailto:") {
+					continue
+				}
+				if problem := resolve(t, p.name, match[1]); problem != "" {
+					t.Errorf("%s:%d: the link %s: %s", p.name, i+1, match[1], problem)
+				}
+			}
+		}
+	}
+}
+
+// TestLinksInCode follows the pages that code, chart and workflows name, by address or by path.
+func TestLinksInCode(t *testing.T) {
+	t.Parallel()
+	for _, name := range files(t, func(name string) bool {
+		return slices.Contains([]string{".go", ".yaml", ".tpl", ".txt", ".gotmpl", ".json", ".md", ".sh"}, filepath.Ext(name)) || name == "Makefile"
+	}) {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range published.FindAllStringSubmatch(string(text), -1) {
+			// A template's {{ … }} and a Go string's end stand for more.
+			if target := match[1] + match[2]; !strings.ContainsAny(target, "{}%$") && !strings.HasSuffix(target, "/") {
+				if problem := resolve(t, ".", target); problem != "" {
+					t.Errorf("%s: %s: %s", name, match[0], problem)
+				}
+			}
+		}
+		for _, match := range mentioned.FindAllStringSubmatch(string(text), -1) {
+			if !exists(match[1]) {
+				t.Errorf("%s names %s, which does not exist", name, match[1])
+			}
+		}
+	}
+}
+
+// TestIndex lists in docs/README.md every page below docs, but one for each rule.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	index := strings.Join(readPage(t, "docs/README.md").lines, "\n")
+	for _, p := range pages(t) {
+		name, below := strings.CutPrefix(p.name, "docs/")
+		if !below || name == "README.md" || strings.HasPrefix(name, "rules/") && name != "rules/README.md" {
+			continue
+		}
+		if !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+}
+
+// TestReadmeIsShort keeps README.md at most 120 lines long.
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	if n := len(readPage(t, "README.md").lines) - 1; n > 120 {
+		t.Errorf("README.md has %d lines, want at most 120", n)
+	}
+}
