@@ -51,6 +51,7 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	lockouts := k.lockouts(c, before, after)
 	k.checkLockouts(lockouts, change, policy, verdict)
 	k.checkRequired(c, before, after, verdict)
+	k.checkNodeFindings(change, lockouts, verdict)
 	k.checkNewFaults(change, policy, verdict, old, now)
 	k.checkNewlyFaultyElements(change, policy, verdict, old, now)
 	if after.covers(before) {
@@ -79,6 +80,25 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 		}
 		if alone.Action != validate.Refuse {
 			k.fail(checkLockout, kind+", rules of the change alone", "the verdict is %s%s", alone.Action, findings(alone))
+		}
+	}
+}
+
+// checkNodeFindings checks that the guard reports a lost node role only if its nodes no longer log in.
+func (k *Checker) checkNodeFindings(change validate.Change, lockouts []string, verdict validate.Verdict) {
+	for _, o := range []*awsauth.Object{change.Old, change.New} {
+		if o != nil && (hasReplacementCharacter(o) || pastLimit(o)) {
+			return // the guard assumes the worst of such a text
+		}
+	}
+	lost := func(kind string) bool { return strings.HasPrefix(kind, lockedNode) || strings.HasPrefix(kind, lockedFargate) }
+	if slices.ContainsFunc(lockouts, lost) {
+		return
+	}
+	for _, f := range verdict.Findings {
+		if f.Rule == "node-role-removed" && strings.Contains(f.Message, "turn NotReady") {
+			k.fail(checkHarmless, "node role", "no node is locked out%s", findings(verdict))
+			return
 		}
 	}
 }

@@ -67,6 +67,9 @@ func Edits() []Edit {
 			if len(m.Users) > 0 {
 				twin := pick(r, m.Users)
 				twin.ARN, twin.Groups = changeCase(r, twin.ARN), pick(r, [][]string{nil, twin.Groups, {masters}, {"readers"}})
+				if r.IntN(2) == 0 {
+					twin.Username += "-twin"
+				}
 				m.Users = insert(r, m.Users, twin, true)
 			}
 		}},
