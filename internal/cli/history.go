@@ -116,12 +116,12 @@ func versionTable(w io.Writer, versions []history.Version) error {
 		verdict, s := string(v.Verdict), &v.Summary
 		admins, nodes, entries := strconv.Itoa(s.Admins), strconv.Itoa(s.Nodes), strconv.Itoa(s.Entries())
 		switch {
-		case v.Absent:
+		case v.Deleted:
 			verdict, entries = "", "deleted"
 		case s.Unknown:
 			admins, nodes, entries = "unknown", "unknown", "unknown"
 		}
-		cells := []string{strconv.Itoa(v.Number), observedAt(v), string(v.How), v.Manager, verdict, admins, nodes, entries}
+		cells := []string{strconv.Itoa(v.Number), observedAt(v), string(v.Origin), v.Manager, verdict, admins, nodes, entries}
 		for i, cell := range cells {
 			if cells[i] = report.OneLine(cell); cells[i] == "" {
 				cells[i] = "-"
@@ -203,7 +203,7 @@ func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	for _, v := range versions {
 		switch {
 		case v.Number != number:
-		case v.Absent:
+		case v.Deleted:
 			return v, fmt.Errorf("version %d is a deletion and has no content", number)
 		case v.Truncated:
 			return v, fmt.Errorf("version %d was too large: its content was not stored", number)
@@ -249,7 +249,7 @@ func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, type
 	var list []cobra.Completion
 	for _, v := range h.log.Versions() {
 		if n := strconv.Itoa(v.Number); v.Restorable() && strings.HasPrefix(n, typed) {
-			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", observedAt(&v), v.How, v.Manager)))))
+			list = append(list, cobra.CompletionWithDesc(n, report.OneLine(strings.TrimSpace(fmt.Sprintf("%s %s %s", observedAt(&v), v.Origin, v.Manager)))))
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder

@@ -194,7 +194,7 @@ func startCluster(ts *testscript.TestScript, neg bool, args []string) {
 		cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: h.Namespace, Name: h.Name, Labels: map[string]string{history.Label: "true"}}}
 		log := new(history.Log)
 		for i, v := range h.Versions {
-			if !v.Absent {
+			if !v.Deleted {
 				v.Hash = history.Hash(v.Data, v.BinaryData)
 			}
 			v.ResourceVersion, v.Time = fmt.Sprint(100+i), time.Date(2026, 3, 1, 12, i, 0, 0, time.UTC)
@@ -246,7 +246,7 @@ func clusterWithVersion(t *testing.T, v history.Version) (kubeconfig string) {
 	t.Helper()
 	cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "guard", Name: "guard-history", Labels: map[string]string{history.Label: "true"}}}
 	log := new(history.Log)
-	v.Hash, v.How, v.Verdict = history.Hash(v.Data, v.BinaryData), history.Changed, validate.Allow
+	v.Hash, v.Origin, v.Verdict = history.Hash(v.Data, v.BinaryData), history.Changed, validate.Allow
 	log.Append(v)
 	if err := log.Write(&cm, 10); err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 // describeVersion returns one line with everything that the history records about a version, except its content.
 func describeVersion(h storedHistory, v *history.Version) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version %d of %s, observed %s, %s", v.Number, h, observedAt(v), v.How)
+	fmt.Fprintf(&b, "version %d of %s, observed %s, %s", v.Number, h, observedAt(v), v.Origin)
 	if len(v.Lost) > 0 {
 		fmt.Fprintf(&b, ", denied by [%s]", strings.Join(v.Lost, " "))
 	}

@@ -10,8 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// check reports values that are well-formed and cannot be meant. Fields that already have a
-// problem are passed over.
+// check reports well-formed values that can't be correct. It skips fields that already have a problem.
 func (d *decoder) check(c *Config) {
 	if line, ok := d.lines["apiVersion"]; ok && c.APIVersion != APIVersion {
 		d.report(line, "apiVersion", "is %q; write %s", c.APIVersion, APIVersion)
@@ -35,18 +34,18 @@ func (d *decoder) check(c *Config) {
 	d.checkNumber("history.versions", c.History.Versions, maxVersions)
 	d.checkNumber("restore.maxPerHour", c.Restore.MaxPerHour, maxMaxPerHour)
 	if line, ok := d.lines["restore.enabled"]; ok && c.Restore.Enabled && c.Mode == validate.WarnMode {
-		d.report(line, "restore.enabled", "is true, and a restore needs mode enforce; write false, or mode: enforce")
+		d.report(line, "restore.enabled", "is true, but a restore needs mode enforce; write false, or set mode: enforce")
 	}
 }
 
-// checkNumber reports a number that is not from one to the most that there may be.
+// checkNumber reports a number that is not between 1 and most.
 func (d *decoder) checkNumber(path string, number, most int) {
 	if line, ok := d.lines[path]; ok && (number < 1 || number > most) {
 		d.report(line, path, "is %d; write a number from 1 to %d", number, most)
 	}
 }
 
-// checkIAM reports a budget within which nothing could be asked, and accounts that nothing can be asked in.
+// checkIAM reports a budget that leaves no time for a call, and roles that can't be assumed in their account.
 func (d *decoder) checkIAM(c *IAM) {
 	if line, ok := d.lines["iam.budget"]; ok && (c.Budget <= 0 || c.Budget > maxBudget) {
 		d.report(line, "iam.budget", "is %s; write more than 0s and at most %s", c.Budget, maxBudget)
@@ -54,58 +53,58 @@ func (d *decoder) checkIAM(c *IAM) {
 	for _, id := range slices.Sorted(maps.Keys(c.Accounts)) {
 		path := join("iam.accounts", printableKey(id))
 		if !awsauth.IsAccountID(id) {
-			d.report(d.lines[keyPath("iam.accounts", id)], path, "is no account; an account id is 12 digits, in quotes")
+			d.report(d.lines[keyPath("iam.accounts", id)], path, "is not an account id; write 12 digits in quotes")
 			continue
 		}
-		arn, ok := d.checkARN(path+".roleARN", c.Accounts[id].RoleARN, "which nobody can assume")
+		arn, ok := d.checkARN(path+".roleARN", c.Accounts[id].RoleARN, "which can't be assumed")
 		switch line := d.lines[path+".roleARN"]; {
 		case !ok:
 		case !arn.IsRole():
-			d.report(line, path+".roleARN", "%q is no role; write the ARN of the role to assume", arn)
+			d.report(line, path+".roleARN", "%q is not a role; write the ARN of the role to assume", arn)
 		case arn.Account != id:
-			d.report(line, path+".roleARN", "%q is of another account; write a role of %s", arn, id)
+			d.report(line, path+".roleARN", "%q belongs to another account; write a role of %s", arn, id)
 		}
 	}
 }
 
-// checkRules reports ids that no rule has, and severities that a rule cannot have.
+// checkRules reports unknown rule ids, and severities that a rule can't have.
 func (d *decoder) checkRules(rules map[string]validate.Severity) {
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
 		rule, err := Rule(id)
 		switch line := d.lines[keyPath("rules", id)]; {
 		case err != nil:
-			d.report(line, join("rules", printableKey(id)), "is no rule; %s", ruleHint(id))
+			d.report(line, join("rules", printableKey(id)), "is not a rule; %s", ruleHint(id))
 		case rule.NeverDenies && rules[id] == validate.Deny:
-			d.report(line, join("rules", id), "is %q, and this rule never refuses; write %s", rules[id], either(Severities(rule)))
+			d.report(line, join("rules", id), "is %q, but this rule never refuses; write %s", rules[id], oneOf(Severities(rule)))
 		}
 	}
 }
 
-// checkAccessEntries reports ARNs that no access entry can have, and those that stand twice.
+// checkAccessEntries reports ARNs that no access entry can have, and duplicates.
 func (d *decoder) checkAccessEntries(arns []string) {
 	first := map[string]int{}
 	for i, text := range arns {
 		path := fmt.Sprintf("accessEntries[%d]", i)
-		arn, ok := d.checkARN(path, text, "which no access entry is for")
+		arn, ok := d.checkARN(path, text, "which access entries don't support")
 		if !ok {
 			continue
 		}
 		line := d.lines[path]
 		if arn.Service == "sts" {
-			d.report(line, path, "%q is an STS session, which no access entry is for; write the ARN of the IAM user behind it", text)
+			d.report(line, path, "%q is an STS session, which access entries don't support; write the ARN of the IAM user behind it", text)
 			continue
 		}
 		key := awsauth.PrincipalKey(text)
 		if other, repeated := first[key]; repeated {
-			d.report(line, path, "%q stands twice, first on line %d", text, other)
+			d.report(line, path, "%q appears twice, first on line %d", text, other)
 			continue
 		}
 		first[key] = line
 	}
 }
 
-// checkOverrides reports groups that hold everybody or service accounts: break-glass is for people
-// whom somebody has chosen (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
+// checkOverrides reports groups that contain every user or service accounts: only chosen people may use break-glass
+// (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
 func (d *decoder) checkOverrides(groups []string) {
 	for i, group := range groups {
 		path := fmt.Sprintf("overrides.groups[%d]", i)
@@ -113,28 +112,28 @@ func (d *decoder) checkOverrides(groups []string) {
 		switch {
 		case !ok:
 		case group == "system:serviceaccounts" || strings.HasPrefix(group, "system:serviceaccounts:"):
-			d.report(line, path, "%q holds service accounts, which never overrule the guard; write a group of people", group)
+			d.report(line, path, "%q contains service accounts, which can't override the guard; write a group of people", group)
 		case group == "system:authenticated" || group == "system:unauthenticated":
-			d.report(line, path, "%q holds everybody; write a group of those who may overrule the guard", group)
+			d.report(line, path, "%q contains every user; write a group of the people who may override the guard", group)
 		}
 	}
 }
 
-// checkProtected reports an ARN that no entry of aws-auth can hold to any effect.
+// checkProtected reports an ARN that can't take effect in an entry of aws-auth.
 func (d *decoder) checkProtected(path, text string) bool {
 	arn, ok := d.checkARN(path, text, "which no entry matches")
 	if !ok {
 		return false
 	}
 	if role, ok := arn.WithoutPath(); ok {
-		d.report(d.lines[path], path, "%q has a path, which callers arrive without; write %s", text, role)
+		d.report(d.lines[path], path, "%q has a path, but the ARN of a caller has none; write %s", text, role)
 		return false
 	}
 	return true
 }
 
-// checkARN reports an ARN that is none, that is a role's session or that is not written as AWS
-// writes it; what is wrong with a session is the caller's to say.
+// checkARN reports a text that is not an ARN, a session of a role, and an ARN that is not in the form that AWS uses. session is
+// the part of the message that says why a session is wrong here.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {
@@ -157,7 +156,7 @@ func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool
 	return arn, true
 }
 
-// checkRepeated reports the ARN of list[i] if it stands before.
+// checkRepeated reports the ARN of list[i] if an earlier element has it.
 func (d *decoder) checkRepeated(list []Protected, i int) {
 	path := fmt.Sprintf("protected[%d].arn", i)
 	for j, other := range list[:i] {
@@ -184,9 +183,9 @@ func (d *decoder) checkGroups(path string, groups []string) {
 		case strings.TrimSpace(group) == "":
 			d.report(line, element, "is an empty name; write a group")
 		case strings.TrimSpace(group) != group:
-			d.report(line, element, "%q has white space at an end; write %s", group, strings.TrimSpace(group))
+			d.report(line, element, "%q starts or ends with white space; write %s", group, strings.TrimSpace(group))
 		case repeated:
-			d.report(line, element, "%q stands twice, first on line %d", group, other)
+			d.report(line, element, "%q appears twice, first on line %d", group, other)
 		default:
 			first[group] = line
 		}

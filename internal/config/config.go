@@ -1,5 +1,5 @@
-// Package config is the GuardConfig file: its types, its defaults and the checks that a file must
-// pass before anything is started with it.
+// Package config reads the GuardConfig file. It holds the types, the defaults, and the checks that a file must pass before it
+// is used.
 package config
 
 import (
@@ -21,8 +21,8 @@ const (
 	Kind       = "GuardConfig"
 )
 
-// Config is a GuardConfig file. A field whose tag says omitempty may be left out, any other must
-// be written. The comments of its fields are the descriptions in docs/guardconfig.schema.json.
+// Config is a GuardConfig file. A field with omitempty in its tag is optional, and every other field is required. The comments of
+// the fields become the descriptions in docs/guardconfig.schema.json.
 type Config struct {
 	// APIVersion is awsauth-guard.io/v1alpha1.
 	APIVersion string `yaml:"apiVersion"`
@@ -30,110 +30,109 @@ type Config struct {
 	// Kind is GuardConfig.
 	Kind string `yaml:"kind"`
 
-	// Mode is enforce, the default, or warn: nothing is refused, what would have been is a warning,
-	// and awsauth_guard_would_deny_total counts it.
+	// Mode is enforce, the default, or warn. In mode warn no change is refused: each refusal becomes a warning, and
+	// awsauth_guard_would_deny_total counts it.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
-	// Protected lists the principals that must keep their access: an edit after which one of them
-	// would have lost one of its groups is refused. Without it every other rule still protects.
+	// Protected lists the principals that must keep their access. An edit that takes one of these groups from one of them is
+	// refused. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
-	// AdminGroups are the groups whose members can repair aws-auth: the last entry that gives one
-	// of them cannot be removed, and nobody can take them from themselves. The default is
-	// system:masters.
+	// AdminGroups are the groups whose members can repair aws-auth. The last entry with one of these groups can't be
+	// removed, and no user can remove their own. The default is system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
-	// AccessEntries are the ARNs of principals that have an EKS access entry, and so do not need
-	// aws-auth: no rule counts them as lost. A role may be written with its path, as EKS shows it.
-	// Nothing asks EKS whether the access entry exists and gives what the mapping gave.
+	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule
+	// counts them as lost. Write a role with its path, as EKS shows it, or without. The guard does not check that the access
+	// entry exists and grants the same access as the mapping.
 	AccessEntries []string `yaml:"accessEntries,omitempty"`
 
-	// Rules says by rule id what the findings of a rule do: deny refuses the change, warn lets it
-	// pass with a warning, off does not look. A rule that is not listed does what it does by itself.
+	// Rules sets the severity of rules by their ids: deny refuses the change, warn allows it with a warning, and off
+	// disables the rule. A rule that is not listed keeps its default severity.
 	Rules map[string]validate.Severity `yaml:"rules,omitempty"`
 
-	// Overrides says who may overrule the guard.
+	// Overrides configures who may override the guard.
 	Overrides Overrides `yaml:"overrides,omitempty"`
 
-	// IAM says whether IAM is asked for the principals that a change adds.
+	// IAM configures whether new principals are looked up in IAM.
 	IAM IAM `yaml:"iam,omitempty"`
 
-	// SelfTest says whether the guard tries whether it is asked at all.
+	// SelfTest configures whether the guard tests that the API server calls it.
 	SelfTest SelfTest `yaml:"selfTest,omitempty"`
 
-	// History says what is kept of the versions of aws-auth that were stored.
+	// History configures how many stored versions of aws-auth are kept.
 	History History `yaml:"history,omitempty"`
 
-	// Restore says whether the guard restores the last good version after a change that bypassed it.
+	// Restore configures whether the guard restores the last good version after a change that bypassed it.
 	Restore Restore `yaml:"restore,omitempty"`
 }
 
 // Protected is a principal that must keep its access.
 type Protected struct {
-	// ARN is the principal's ARN as aws-auth must hold it: an IAM role without its path, an IAM
-	// user with its path, an account's root, or an STS federated user. ARNs of STS sessions are
-	// refused, because entries never match them.
+	// ARN is the principal's ARN in the form that aws-auth needs: an IAM role without its path, an IAM user with its
+	// path, an account's root, or an STS federated user. ARNs of STS sessions are refused, because entries never match
+	// them.
 	ARN string `yaml:"arn"`
 
-	// Groups are the Kubernetes groups that the principal must keep; at least one.
+	// Groups are the Kubernetes groups that the principal must keep. At least one is required.
 	Groups []string `yaml:"groups"`
 }
 
-// Overrides says who may overrule the guard.
+// Overrides configures who may override the guard.
 type Overrides struct {
-	// Groups are the Kubernetes groups whose members may use the annotation
-	// awsauth-guard.io/break-glass, service accounts never; at least one. The default is system:masters.
+	// Groups are the Kubernetes groups whose members may use the annotation awsauth-guard.io/break-glass. At least one
+	// is required, and service accounts may never use it. The default is system:masters.
 	Groups []string `yaml:"groups,omitempty"`
 }
 
-// IAM says whether and how IAM is asked whether principals exist.
+// IAM configures whether and how the guard looks up principals in IAM.
 type IAM struct {
-	// Mode is off, the default; warn: a new principal that IAM does not have is a warning; or deny: the
-	// change is refused.
+	// Mode is off, the default, warn or deny. With warn, a new principal that doesn't exist in IAM causes a warning. With
+	// deny, the change is refused.
 	Mode validate.Severity `yaml:"mode,omitempty"`
 
-	// Budget is how long a review may wait for IAM, such as 2s, the default: more than 0s and at most 15s,
-	// and never more than half of the time that the API server gives it. What is not known by then is a warning.
+	// Budget is how long a review may wait for IAM: more than 0s and at most 15s. It is also limited to half of the
+	// webhook's timeout. A principal without a result by then causes a warning. The default is 2s.
 	Budget time.Duration `yaml:"budget,omitempty"`
 
-	// Accounts says by account id how principals of other accounts are asked for.
+	// Accounts configures, by account id, how principals of other accounts are looked up.
 	Accounts map[string]Account `yaml:"accounts,omitempty"`
 }
 
-// Account is how IAM of another account is asked.
+// Account configures the lookups in another account.
 type Account struct {
-	// RoleARN is the role of that account that is assumed, with its path if it has one.
+	// RoleARN is the role in that account that the guard assumes, with its path if it has one.
 	RoleARN string `yaml:"roleARN"`
 
-	// ExternalID is sent along where the role's trust policy asks for one.
+	// ExternalID is the external id that the role's trust policy requires, if any.
 	ExternalID string `yaml:"externalID,omitempty"`
 }
 
-// SelfTest says whether the guard tries whether it is asked at all.
+// SelfTest configures whether the guard tests that the API server calls it.
 type SelfTest struct {
-	// Enabled sends a dry run of deleting aws-auth through the API server every 30 seconds, and expects it
-	// to be refused. It needs the right to delete aws-auth.
+	// Enabled makes the guard send a dry run that deletes aws-auth to the API server every 30 seconds. The guard expects
+	// a refusal. It needs the right to delete aws-auth.
 	Enabled bool `yaml:"enabled,omitempty"`
 }
 
-// History says what is kept of the versions of aws-auth that were stored.
+// History configures how many stored versions of aws-auth are kept.
 type History struct {
-	// Versions is how many are kept, from 1 to 100; the default is 10.
+	// Versions is the number of versions, from 1 to 100. The default is 10.
 	Versions int `yaml:"versions,omitempty"`
 }
 
-// Restore says whether the guard restores the last good version after a change that bypassed it.
+// Restore configures whether the guard restores the last good version after a change that bypassed it.
 type Restore struct {
-	// Enabled restores the last good version when a stored change is one that the guard refuses because it takes
-	// away a protected principal, every administrator, every node role or everything. It needs mode enforce, and the
-	// right to update aws-auth, which is as much as to be a cluster administrator.
+	// Enabled restores the last good version when a stored change removes a protected principal, every administrator,
+	// every node role or every entry, and the guard would have refused it. It needs mode enforce, and the right to update
+	// aws-auth, which is as powerful as cluster administrator.
 	Enabled bool `yaml:"enabled,omitempty"`
 
-	// MaxPerHour is how often it does so at most, from 1 to 60; the default is 3.
+	// MaxPerHour is the maximum number of restores in an hour, from 1 to 60. The default is 3.
 	MaxPerHour int `yaml:"maxPerHour,omitempty"`
 }
 
-// What the numbers are where a file does not say, and at most.
+// Defaults and maxima of the numbers.
 const (
 	defaultVersions   = 10
 	maxVersions       = 100
@@ -141,15 +140,14 @@ const (
 	maxMaxPerHour     = 60
 )
 
-// defaultBudget leaves the API server's timeout of 5 s, as the chart sets it, time enough for the rest, and
-// IAM for a second look one second after the first.
+// defaultBudget leaves IAM enough time for a second call one second after the first. It also leaves enough of the chart's
+// webhook timeout of 5 s for the rest of the review.
 const defaultBudget = 2 * time.Second
 
-// maxBudget is half of the longest time that an API server waits for a webhook
-// (admissionregistration.k8s.io/v1, timeoutSeconds).
+// maxBudget is half of the longest webhook timeout (admissionregistration.k8s.io/v1, timeoutSeconds).
 const maxBudget = 15 * time.Second
 
-// setDefaults fills what a file may leave out.
+// setDefaults sets the optional fields that the file left out.
 func (c *Config) setDefaults() {
 	if c.Mode == "" {
 		c.Mode = validate.Enforce
@@ -170,7 +168,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Default is the configuration that holds where no file is given.
+// Default returns the configuration that is used without a file.
 func Default() *Config {
 	c := &Config{APIVersion: APIVersion, Kind: Kind}
 	c.setDefaults()
@@ -187,7 +185,7 @@ func (c *Config) Effective() *Config {
 	return &e
 }
 
-// YAML writes the configuration as a file that reads back as it.
+// YAML encodes the configuration as a file that decodes to the same configuration.
 func (c *Config) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
@@ -198,10 +196,10 @@ func (c *Config) YAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Load reads the file at path. The error joins every problem of the file, each a [*FieldError].
+// Load reads and checks the file at path. The error joins all problems of the file, each of them a [*FieldError].
 func Load(path string) (*Config, error) { return (&File{Path: path}).Load() }
 
-// Policy is what the rules need of the configuration.
+// Policy returns the part of the configuration that the rules need.
 func (c *Config) Policy() validate.Policy {
 	p := validate.Policy{
 		Mode:           c.Mode,

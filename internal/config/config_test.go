@@ -169,7 +169,7 @@ iam: {mode: deny}
 	}
 }
 
-func TestDefault(t *testing.T) {
+func TestDefaultEqualsEmptyFile(t *testing.T) {
 	t.Parallel()
 	got, err := config.Parse("head", []byte(head))
 	if err != nil {
@@ -180,7 +180,7 @@ func TestDefault(t *testing.T) {
 	}
 }
 
-// readsBack checks that the effective configuration, written, is the same configuration.
+// readsBack checks that the effective configuration decodes to itself after encoding.
 func readsBack(t *testing.T, c *config.Config) {
 	t.Helper()
 	effective := c.Effective()
@@ -197,7 +197,7 @@ func readsBack(t *testing.T, c *config.Config) {
 	}
 }
 
-func TestEffective(t *testing.T) {
+func TestEffectiveHasEveryRule(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	c.Rules = map[string]validate.Severity{"role-path": validate.Off, "deleted": validate.Warn}

@@ -21,8 +21,8 @@ import (
 // FieldError is one problem of a configuration file.
 type FieldError struct {
 	File  string
-	Line  int    // from one; 0 where the file as a whole is meant
-	Field string // such as protected[1].arn; empty where no field is meant
+	Line  int    // from 1; 0 if the problem concerns the whole file
+	Field string // such as protected[1].arn; empty if the problem concerns no field
 	// Problem says what is wrong with the field and what to write instead.
 	Problem string
 }
@@ -39,15 +39,14 @@ func (e *FieldError) Error() string {
 	return b.String() + ": " + e.Problem
 }
 
-// Parse reads the text of a file; name is what its errors call it. A value must be of its
-// field's kind, a field must exist and stand once. The decoder of yaml.v3 with KnownFields is too
-// lenient for that: it accepts an empty "protected:", which protects no principal, turns 5 into
-// text, and its errors name Go types instead of fields. The error joins every problem of the file
-// in the order of its lines, each a [*FieldError].
+// Parse decodes the text of a file. Errors call the file by name. Every field must be known, must appear once, and must have a
+// value of its kind. The decoder of yaml.v3 is too lenient for that even with KnownFields: it accepts an empty "protected:",
+// which protects no principal, and it converts 5 to text. Its errors also name Go types instead of fields. The error joins all
+// problems of the file in the order of their lines, each of them a [*FieldError].
 func Parse(name string, src []byte) (*Config, error) {
 	d := &decoder{file: name, lines: map[string]int{}}
 	c := &Config{}
-	if root := d.document(src); root != nil {
+	if root := d.decodeDocument(src); root != nil {
 		d.value(root, reflect.ValueOf(c).Elem(), "")
 		d.check(c)
 	}
@@ -63,11 +62,11 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// decoder fills a value from a YAML tree. The value's type says which fields there are.
+// decoder decodes a YAML tree into a value. The value's type determines the fields.
 type decoder struct {
 	file     string
 	problems []*FieldError
-	// lines holds the line of every field that was read without a problem of its own.
+	// lines holds the line of every field that was decoded without a problem.
 	lines map[string]int
 }
 
@@ -75,11 +74,11 @@ func (d *decoder) report(line int, field, format string, args ...any) {
 	d.problems = append(d.problems, &FieldError{d.file, line, field, fmt.Sprintf(format, args...)})
 }
 
-// yamlLine finds the line in a syntax error of yaml.v3.
+// yamlLine matches the line number in a syntax error of yaml.v3.
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
 
-// document returns the root of the only document, or nil after a report.
-func (d *decoder) document(src []byte) *yaml.Node {
+// decodeDocument returns the root of the only document, or nil after it has reported a problem.
+func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var first, second yaml.Node
 	err := dec.Decode(&first)
@@ -93,7 +92,7 @@ func (d *decoder) document(src []byte) *yaml.Node {
 	case !errors.Is(err, io.EOF):
 		line, text := 0, err.Error()
 		if m := yamlLine.FindStringSubmatch(text); m != nil {
-			line, _ = strconv.Atoi(m[1]) // the expression admits digits only
+			line, _ = strconv.Atoi(m[1]) // the expression matches only digits
 			text = text[len(m[0]):]
 		}
 		d.report(line, "", "is not YAML: %s", strings.TrimPrefix(text, "yaml: "))
@@ -105,18 +104,18 @@ func (d *decoder) document(src []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// value fills v from n and reports what does not fit.
+// value decodes n into v and reports values of the wrong kind.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
-	known := len(d.problems)
+	before := len(d.problems)
 	switch kind := v.Kind(); {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		d.duration(n, v, path)
 	case kind == reflect.Struct:
-		d.mapping(n, v, path)
+		d.structMapping(n, v, path)
 	case kind == reflect.Slice:
 		d.list(n, v, path)
 	case kind == reflect.Map:
-		d.table(n, v, path)
+		d.dynamicMapping(n, v, path)
 	case kind == reflect.Bool:
 		d.scalar(n, v, path, "!!bool", "true or false")
 	case kind == reflect.Int:
@@ -126,22 +125,22 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	default:
 		panic(fmt.Sprintf("config: field %s is of the kind %s, which the decoder does not know", path, v.Kind()))
 	}
-	if len(d.problems) == known {
+	if len(d.problems) == before {
 		d.lines[path] = n.Line
 	}
 }
 
-// choices holds the values of the types that have few.
-var choices = map[reflect.Type][]string{
+// enumValues holds the permitted values of the types that are enumerations.
+var enumValues = map[reflect.Type][]string{
 	reflect.TypeFor[validate.Mode]():     {string(validate.Enforce), string(validate.WarnMode)},
 	reflect.TypeFor[validate.Severity](): {string(validate.Deny), string(validate.Warn), string(validate.Off)},
 }
 
 func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 	scalar := n.Kind == yaml.ScalarNode
-	values := choices[v.Type()]
+	values := enumValues[v.Type()]
 	switch {
-	// In YAML 1.1, which Helm writes, an unquoted off is the boolean false.
+	// Helm writes YAML 1.1, in which an unquoted off is the boolean false.
 	case scalar && n.ShortTag() == "!!bool" && strings.EqualFold(n.Value, "false") && slices.Contains(values, string(validate.Off)):
 		v.SetString(string(validate.Off))
 	case scalar && n.ShortTag() == "!!str" && (values == nil || slices.Contains(values, n.Value)):
@@ -149,13 +148,13 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 	case values == nil:
 		d.report(n.Line, path, "is %s; write text%s", describe(n), quoteHint(n))
 	case scalar && n.ShortTag() == "!!str":
-		d.report(n.Line, path, "is %q; write %s", n.Value, either(values))
+		d.report(n.Line, path, "is %q; write %s", n.Value, oneOf(values))
 	default:
-		d.report(n.Line, path, "is %s; write %s", describe(n), either(values))
+		d.report(n.Line, path, "is %s; write %s", describe(n), oneOf(values))
 	}
 }
 
-// scalar fills a boolean or a number from a scalar with this tag.
+// scalar decodes a boolean or a number from a scalar with the given tag.
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path, tag, want string) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag || n.Decode(v.Addr().Interface()) != nil {
 		d.report(n.Line, path, "is %s; write %s", describe(n), want)
@@ -171,8 +170,8 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	v.SetInt(int64(value))
 }
 
-// table fills a map from a mapping with any keys.
-func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
+// dynamicMapping decodes a mapping with arbitrary keys into a map.
+func (d *decoder) dynamicMapping(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		d.report(n.Line, path, "is %s; write a mapping", describe(n))
 		return
@@ -183,11 +182,11 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
 		key, value := n.Content[i], n.Content[i+1]
 		field := join(path, keyName(key))
 		if key.Kind != yaml.ScalarNode {
-			d.report(key.Line, field, "is no name")
+			d.report(key.Line, field, "is not a name")
 			continue
 		}
 		if seen[key.Value] > 0 {
-			d.report(key.Line, field, "stands twice, first on line %d", seen[key.Value])
+			d.report(key.Line, field, "appears twice, first on line %d", seen[key.Value])
 			continue
 		}
 		seen[key.Value] = key.Line
@@ -198,7 +197,7 @@ func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// keyPath is where the line of a key of a map is kept; no field has such a path.
+// keyPath returns the path under which the decoder stores the line of a map's key. No field has such a path.
 func keyPath(path, key string) string { return path + "{" + key + "}" }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
@@ -212,7 +211,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
+func (d *decoder) structMapping(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		d.report(n.Line, path, "is %s; write a mapping with %s", describe(n), strings.Join(fieldNames(v.Type()), ", "))
 		return
@@ -223,9 +222,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		field, ok := fieldOf(v, key.Value)
 		switch {
 		case !ok || key.Kind != yaml.ScalarNode:
-			d.report(key.Line, join(path, keyName(key)), "is no field; %s", nearest(v.Type(), key.Value))
+			d.report(key.Line, join(path, keyName(key)), "is not a field; %s", fieldHint(v.Type(), key.Value))
 		case seen[key.Value] > 0:
-			d.report(key.Line, join(path, key.Value), "stands twice, first on line %d", seen[key.Value])
+			d.report(key.Line, join(path, key.Value), "appears twice, first on line %d", seen[key.Value])
 		default:
 			seen[key.Value] = key.Line
 			d.value(value, field, join(path, key.Value))
@@ -239,7 +238,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// fieldOf returns the field of the struct v that a key names, exact in case.
+// fieldOf returns the field of the struct v whose key is key, including its case.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	i := slices.Index(fieldNames(v.Type()), key)
 	if i < 0 {
@@ -248,7 +247,7 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return v.Field(i), true
 }
 
-// fieldNames returns the keys of a struct type, in its order.
+// fieldNames returns the keys of a struct type in the order of its fields.
 func fieldNames(t reflect.Type) []string {
 	names := make([]string, t.NumField())
 	for i := range names {

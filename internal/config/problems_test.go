@@ -12,7 +12,7 @@ import (
 
 const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam, selfTest, history, restore"
 
-func TestParseProblems(t *testing.T) {
+func TestParseReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	protected := func(arn string) string {
 		return head + "protected:\n- arn: " + arn + "\n  groups: [system:masters]\n"
@@ -34,8 +34,8 @@ guard.yaml:1: kind: is missing`,
 guard.yaml:1: apiVersion: is "v1"; write awsauth-guard.io/v1alpha1
 guard.yaml:2: kind: is "ConfigMap"; write GuardConfig`,
 		},
-		{"an unknown field", head + "policy: warn\n", `guard.yaml:3: policy: is no field; the fields are ` + fields},
-		{"a misspelt field", head + "rule: {}\n", `guard.yaml:3: rule: is no field; write rules`},
+		{"an unknown field", head + "policy: warn\n", `guard.yaml:3: policy: is not a field; the fields are ` + fields},
+		{"a misspelt field", head + "rule: {}\n", `guard.yaml:3: rule: is not a field; write rules`},
 		{"another mode", head + "mode: audit\n", `guard.yaml:3: mode: is "audit"; write enforce or warn`},
 		{"a mode that is off", head + "mode: false\n", `guard.yaml:3: mode: is the boolean false; write enforce or warn`},
 		{"nothing as mode", head + "mode:\n", `guard.yaml:3: mode: is empty; write enforce or warn`},
@@ -56,17 +56,17 @@ guard.yaml:2: kind: is "ConfigMap"; write GuardConfig`,
   : deny
   "\t": deny
 `, `
-guard.yaml:4: rules.role-paths: is no rule; write role-path
-guard.yaml:5: rules.Emptied: is no rule; write emptied
-guard.yaml:6: rules.nonsense: is no rule; kubectl awsauth rules lists them
+guard.yaml:4: rules.role-paths: is not a rule; write role-path
+guard.yaml:5: rules.Emptied: is not a rule; write emptied
+guard.yaml:6: rules.nonsense: is not a rule; kubectl awsauth rules lists them
 guard.yaml:7: rules.role-path: is the boolean true; write deny, warn or off
 guard.yaml:8: rules.deleted: is "Off"; write deny, warn or off
 guard.yaml:9: rules.last-admin: is "error"; write deny, warn or off
 guard.yaml:10: rules.not-a-list: is the number 5; write deny, warn or off
 guard.yaml:11: rules.wrong-type: is empty; write deny, warn or off
-guard.yaml:13: rules.missing-arn: stands twice, first on line 12
-guard.yaml:14: rules.(a list as key): is no name
-guard.yaml:16: rules."\t": is no rule; kubectl awsauth rules lists them`,
+guard.yaml:13: rules.missing-arn: appears twice, first on line 12
+guard.yaml:14: rules.(a list as key): is not a name
+guard.yaml:16: rules."\t": is not a rule; kubectl awsauth rules lists them`,
 		},
 		{
 			"access entries that are none", head + `accessEntries:
@@ -77,9 +77,9 @@ guard.yaml:16: rules."\t": is no rule; kubectl awsauth rules lists them`,
 - Admin
 - 5
 `, `
-guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which no access entry is for; write arn:aws:iam::111122223333:role/Admin
-guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is an STS session, which no access entry is for; write the ARN of the IAM user behind it
-guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" stands twice, first on line 6
+guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which access entries don't support; write arn:aws:iam::111122223333:role/Admin
+guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is an STS session, which access entries don't support; write the ARN of the IAM user behind it
+guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" appears twice, first on line 6
 guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
 		},
@@ -97,13 +97,13 @@ guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
 `, `
 guard.yaml:4: iam.mode: is "enforce"; write deny, warn or off
 guard.yaml:5: iam.budget: is the number 2; write a time such as 2s or 500ms
-guard.yaml:7: iam.accounts.222233334444.roleARN: "arn:aws:iam::333344445555:role/a" is of another account; write a role of 222233334444
-guard.yaml:8: iam.accounts.111122223333.roleARN: "arn:aws:iam::111122223333:user/a" is no role; write the ARN of the role to assume
+guard.yaml:7: iam.accounts.222233334444.roleARN: "arn:aws:iam::333344445555:role/a" belongs to another account; write a role of 222233334444
+guard.yaml:8: iam.accounts.111122223333.roleARN: "arn:aws:iam::111122223333:user/a" is not a role; write the ARN of the role to assume
 guard.yaml:9: iam.accounts.444455556666.externalID: is the number 5; write text, "5" in quotes
 guard.yaml:9: iam.accounts.444455556666.roleARN: "Reader" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:10: iam.accounts.555566667777.roleARN: is missing
-guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which nobody can assume; write arn:aws:iam::666677778888:role/a
-guard.yaml:12: iam.accounts.production: is no account; an account id is 12 digits, in quotes`,
+guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which can't be assumed; write arn:aws:iam::666677778888:role/a
+guard.yaml:12: iam.accounts.production: is not an account id; write 12 digits in quotes`,
 		},
 		{
 			"numbers and switches", head + `selfTest: {enabled: "true"}
@@ -120,31 +120,31 @@ guard.yaml:7: restore.maxPerHour: is the number 99999999999999999999; write a nu
 		{"too many versions", head + "history: {versions: 101}\nrestore: {maxPerHour: -1}\n", `
 guard.yaml:3: history.versions: is 101; write a number from 1 to 100
 guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
-		{"a rule that never refuses", head + "rules:\n  principal-unverified: deny\n", `guard.yaml:4: rules.principal-unverified: is "deny", and this rule never refuses; write warn or off`},
-		{"a restore in mode warn", head + "mode: warn\nrestore: {enabled: true}\n", `guard.yaml:4: restore.enabled: is true, and a restore needs mode enforce; write false, or mode: enforce`},
+		{"a rule that never refuses", head + "rules:\n  principal-unverified: deny\n", `guard.yaml:4: rules.principal-unverified: is "deny", but this rule never refuses; write warn or off`},
+		{"a restore in mode warn", head + "mode: warn\nrestore: {enabled: true}\n", `guard.yaml:4: restore.enabled: is true, but a restore needs mode enforce; write false, or set mode: enforce`},
 		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
 		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},
-		{"nobody may override", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
+		{"no override group", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{
-			"anybody may override", head + `overrides:
+			"override groups with every user", head + `overrides:
   groups:
   - system:serviceaccounts
   - system:serviceaccounts:kube-system
   - system:authenticated
   - ""
 `, `
-guard.yaml:5: overrides.groups[0]: "system:serviceaccounts" holds service accounts, which never overrule the guard; write a group of people
-guard.yaml:6: overrides.groups[1]: "system:serviceaccounts:kube-system" holds service accounts, which never overrule the guard; write a group of people
-guard.yaml:7: overrides.groups[2]: "system:authenticated" holds everybody; write a group of those who may overrule the guard
+guard.yaml:5: overrides.groups[0]: "system:serviceaccounts" contains service accounts, which can't override the guard; write a group of people
+guard.yaml:6: overrides.groups[1]: "system:serviceaccounts:kube-system" contains service accounts, which can't override the guard; write a group of people
+guard.yaml:7: overrides.groups[2]: "system:authenticated" contains every user; write a group of the people who may override the guard
 guard.yaml:8: overrides.groups[3]: is an empty name; write a group`,
 		},
-		{"a field in another case", head + "admingroups: [a]\n", `guard.yaml:3: admingroups: is no field; write adminGroups`},
-		{"an unknown field of a principal", protected("arn:aws:iam::111122223333:role/a") + "  username: a\n", `guard.yaml:6: protected[0].username: is no field; the fields are arn, groups`},
-		{"a merge key", head + "<<: {adminGroups: [a]}\n", `guard.yaml:3: <<: is no field; the fields are ` + fields},
-		{"a key that is a list", head + "? [a]\n: b\n", `guard.yaml:3: (a list as key): is no field; the fields are ` + fields},
-		{"a key that cannot be seen", head + "\"\\u200b\": b\n", `guard.yaml:3: "\u200b": is no field; the fields are ` + fields},
-		{"a repeated field", head + "adminGroups: [a]\nadminGroups: [b]\n", `guard.yaml:4: adminGroups: stands twice, first on line 3`},
+		{"a field in another case", head + "admingroups: [a]\n", `guard.yaml:3: admingroups: is not a field; write adminGroups`},
+		{"an unknown field of a principal", protected("arn:aws:iam::111122223333:role/a") + "  username: a\n", `guard.yaml:6: protected[0].username: is not a field; the fields are arn, groups`},
+		{"a merge key", head + "<<: {adminGroups: [a]}\n", `guard.yaml:3: <<: is not a field; the fields are ` + fields},
+		{"a key that is a list", head + "? [a]\n: b\n", `guard.yaml:3: (a list as key): is not a field; the fields are ` + fields},
+		{"a key that cannot be seen", head + "\"\\u200b\": b\n", `guard.yaml:3: "\u200b": is not a field; the fields are ` + fields},
+		{"a repeated field", head + "adminGroups: [a]\nadminGroups: [b]\n", `guard.yaml:4: adminGroups: appears twice, first on line 3`},
 		{"text instead of a list", head + "adminGroups: system:masters\n", `guard.yaml:3: adminGroups: is text; write a list`},
 		{"nothing instead of a list", head + "adminGroups:\n", `guard.yaml:3: adminGroups: is empty; write a list`},
 		{"no admin group", head + "adminGroups: []\n", `guard.yaml:3: adminGroups: is an empty list; write at least one group`},
@@ -157,8 +157,8 @@ guard.yaml:5: adminGroups[1]: is the boolean true; write text, "true" in quotes
 guard.yaml:6: adminGroups[2]: is empty; write text
 guard.yaml:7: adminGroups[3]: is an empty name; write a group
 guard.yaml:8: adminGroups[4]: is a list; write text
-guard.yaml:9: adminGroups[5]: " a" has white space at an end; write a
-guard.yaml:11: adminGroups[7]: "b" stands twice, first on line 10
+guard.yaml:9: adminGroups[5]: " a" starts or ends with white space; write a
+guard.yaml:11: adminGroups[7]: "b" appears twice, first on line 10
 guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in quotes`,
 		},
 		{
@@ -171,7 +171,7 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 		{"an empty list of groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: []\n", `guard.yaml:5: protected[0].groups: is an empty list; write at least one group`},
 		{
 			"a role with a path", protected("arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"),
-			`guard.yaml:4: protected[0].arn: "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef" has a path, which callers arrive without; write arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef`,
+			`guard.yaml:4: protected[0].arn: "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef" has a path, but the ARN of a caller has none; write arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef`,
 		},
 		{
 			"an STS session", protected("arn:aws:sts::111122223333:assumed-role/Admin/ann"),
@@ -190,7 +190,7 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 guard.yaml:1: apiVersion: is "awsauth-guard.io/v1"; write awsauth-guard.io/v1alpha1
 guard.yaml:4: protected[0].arn: is the number 5; write text, "5" in quotes
 guard.yaml:5: protected[0].groups: is an empty list; write at least one group
-guard.yaml:6: protected[0].x: is no field; the fields are arn, groups
+guard.yaml:6: protected[0].x: is not a field; the fields are arn, groups
 guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
 		},
 	}
@@ -213,7 +213,7 @@ guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
 	}
 }
 
-// What is wrong with an ARN is awsauth's to say; that it is said, with its hint, is tested here.
+// Package awsauth describes the problem of an ARN. This test checks that Parse reports it with its hint.
 func TestParseRefusesARNs(t *testing.T) {
 	t.Parallel()
 	for _, arn := range []string{

@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestSetRule: what is set stands above the file, and what no file may hold is refused.
-func TestSetRule(t *testing.T) {
+// SetRule overrides the file, and refuses a rule or a severity that a file can't have.
+func TestSetRuleOverridesFile(t *testing.T) {
 	t.Parallel()
 	fromFile, err := config.Parse("guard.yaml", []byte(head+"rules: {role-path: off, deleted: warn}\n"))
 	if err != nil {
@@ -23,10 +23,10 @@ func TestSetRule(t *testing.T) {
 		t.Error("another rule of the file has changed")
 	}
 	for setting, want := range map[[2]string]string{
-		{"role-paths", "error"}:           `"role-paths" is no rule; write role-path`,
+		{"role-paths", "error"}:           `"role-paths" is not a rule; write role-path`,
 		{"role-path", "error"}:            `the severity of role-path is "error"; write deny, warn or off`,
 		{"principal-unverified", "error"}: `the severity of principal-unverified is "error"; write warn or off`,
-		{"principal-unverified", "deny"}:  `the severity of principal-unverified is "deny", and this rule never refuses; write warn or off`,
+		{"principal-unverified", "deny"}:  `the severity of principal-unverified is "deny", but this rule never refuses; write warn or off`,
 	} {
 		if err := config.Default().SetRule(setting[0], setting[1]); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", setting, err, want)

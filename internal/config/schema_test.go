@@ -24,10 +24,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// schemaFile is for editors: with its address in a comment, they complete and check a GuardConfig.
+// schemaFile is the JSON schema with which editors complete and check a GuardConfig.
 const schemaFile = "../../docs/guardconfig.schema.json"
 
-// node is a part of a JSON schema, of the draft that editors know best.
+// node is a part of a JSON schema, in the draft that most editors support.
 type node struct {
 	Schema               string           `json:"$schema,omitempty"`
 	Title                string           `json:"title,omitempty"`
@@ -44,10 +44,10 @@ type node struct {
 	Required             []string         `json:"required,omitempty"`
 	Properties           map[string]*node `json:"properties,omitempty"`
 	PatternProperties    map[string]*node `json:"patternProperties,omitempty"`
-	AdditionalProperties any              `json:"additionalProperties,omitempty"` // false, or what every value is
+	AdditionalProperties any              `json:"additionalProperties,omitempty"` // false, or the schema of every value
 }
 
-// schema writes the schema of a GuardConfig from its types, their comments and the rules.
+// schema generates the schema of a GuardConfig from its types, their comments and the rules.
 func schema(t *testing.T) []byte {
 	t.Helper()
 	g := generator{comments: comments(t)}
@@ -66,7 +66,7 @@ func schema(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// comments reads the doc comments of the fields in config.go, by type and field.
+// comments returns the doc comments of the fields in config.go, by type and field.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
@@ -91,10 +91,10 @@ func comments(t *testing.T) map[string]string {
 	return found
 }
 
-// generator turns types into schemas.
+// generator generates schemas of types.
 type generator struct{ comments map[string]string }
 
-// node returns the schema of a value's type. The value holds the defaults.
+// node returns the schema of a value's type. The value itself is the default.
 func (g generator) node(v reflect.Value) *node {
 	switch v.Interface().(type) {
 	case validate.Mode:
@@ -102,7 +102,7 @@ func (g generator) node(v reflect.Value) *node {
 	case validate.Severity:
 		return &node{Enum: []any{string(validate.Off), string(validate.Warn), string(validate.Deny), false}, Default: v.String()}
 	case time.Duration:
-		// One unit, and at most 15s, which is less than the program reads.
+		// The schema accepts one unit and at most 15s, which is stricter than the program.
 		return &node{Type: "string", Pattern: `^([1-9][0-9]{0,3}ms|([0-9]|1[0-4])(\.[0-9]+)?s|15s)$`, Default: v.Interface().(time.Duration).String()}
 	case map[string]validate.Severity:
 		n := &node{Type: "object", Properties: map[string]*node{}, AdditionalProperties: false}
@@ -148,7 +148,7 @@ func (g generator) node(v reflect.Value) *node {
 	}
 }
 
-// constrain adds what a field's type does not say. It is less than the program checks.
+// constrain adds constraints that the type of a field doesn't express. They are weaker than the program's checks.
 func constrain(name string, n *node) {
 	const names = `[A-Za-z0-9_+=,.@-]`
 	partitions := strings.Join(awsauth.Partitions(), "|")
@@ -171,8 +171,8 @@ func constrain(name string, n *node) {
 	}
 }
 
-// TestSchema keeps the schema current: UPDATE_GOLDEN=1 writes it.
-func TestSchema(t *testing.T) {
+// The committed schema is up to date. UPDATE_GOLDEN=1 writes it.
+func TestSchemaIsCurrent(t *testing.T) {
 	t.Parallel()
 	want := schema(t)
 	if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -195,8 +195,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestSchemaJudges: the schema accepts what the program accepts, and refuses most of what it refuses.
-func TestSchemaJudges(t *testing.T) {
+// The schema accepts every file that the program accepts, and refuses most files that the program refuses.
+func TestSchemaAcceptsWhatTheProgramAccepts(t *testing.T) {
 	t.Parallel()
 	var s spec.Schema
 	if err := json.Unmarshal(schema(t), &s); err != nil {

@@ -8,26 +8,25 @@ import (
 	"time"
 )
 
-// DefaultInterval is how often a [File] is read again. The kubelet needs up to a minute to bring a
-// new ConfigMap to a pod, beside which a second is nothing; reading a file that the kernel has in
-// memory takes microseconds.
+// DefaultInterval is the time between two reads of a [File]. The kubelet takes up to a minute to update a ConfigMap in a pod, so
+// a second more does not matter. Reading a cached file takes microseconds.
 const DefaultInterval = time.Second
 
-// File is a GuardConfig file that may change. It is read again and again instead of watched: no
-// event can be missed, and a symbolic link that is swapped, as the kubelet does, is nothing special.
+// File is a GuardConfig file that may change. It is read periodically instead of watched. So no event can be missed, and the
+// symbolic links that the kubelet swaps need no special treatment.
 type File struct {
 	// Path is the file's path.
 	Path string
-	// Interval is the time between two readings; zero means [DefaultInterval]. Tests shorten it.
+	// Interval is the time between two reads. Zero means [DefaultInterval]. Tests shorten it.
 	Interval time.Duration
 
-	used snapshot // what was reported last
+	used snapshot // the snapshot that was reported last
 }
 
-// snapshot is what one reading gave.
+// snapshot is the result of one read.
 type snapshot struct {
 	text []byte
-	err  error // why there is no text
+	err  error // the error of the read
 }
 
 func (s snapshot) equal(other snapshot) bool {
@@ -37,16 +36,16 @@ func (s snapshot) equal(other snapshot) bool {
 	return s.err == nil && other.err == nil && bytes.Equal(s.text, other.text)
 }
 
-// Load reads the file. What it holds is from then on no change to [File.Watch].
+// Load reads the file. [File.Watch] then reports only contents that differ from this one.
 func (f *File) Load() (*Config, error) {
 	f.used = f.read()
 	return f.used.parse(f.Path)
 }
 
-// Watch calls changed, in the order of time and one call after the other, once for each content
-// that the file has had for two readings in a row, with its configuration or with everything that
-// is wrong with it. A single reading may catch a file that is half written, and half a list of
-// protected principals is a list too. Watch returns when the context ends.
+// Watch calls changed for each new content of the file, with the configuration or with all problems of the file. Calls are in the
+// order of the contents and never concurrent. A content counts when two reads in a row return it: a single read may return a
+// half-written file, which can be a valid configuration with half of the protected principals. Watch returns when the context
+// ends.
 func (f *File) Watch(ctx context.Context, changed func(*Config, error)) {
 	interval := f.Interval
 	if interval == 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-// folder is where a test keeps what the kubelet mounts.
+// folder is the folder that the kubelet mounts.
 type folder struct {
 	t    *testing.T
 	path string
@@ -33,7 +33,7 @@ func (f folder) write(name, text string) {
 	}
 }
 
-// swap makes a symbolic link point elsewhere in one step.
+// swap changes the target of a symbolic link atomically.
 func (f folder) swap(link, target string) {
 	f.t.Helper()
 	tmp := filepath.Join(f.path, "tmp")
@@ -45,8 +45,8 @@ func (f folder) swap(link, target string) {
 	}
 }
 
-// watch loads and watches guard.yaml within a bubble of time. What has changed after each step is
-// the name of an admin group, or the error.
+// watch loads and watches guard.yaml with a fake clock. It returns the reported change of each step: the name of an admin group, or
+// the error.
 func watch(t *testing.T, set func(folder), steps []func(folder)) (got []string) {
 	t.Helper()
 	f := folder{t, t.TempDir()}
@@ -88,7 +88,7 @@ func watch(t *testing.T, set func(folder), steps []func(folder)) (got []string) 
 
 func groups(name string) string { return head + "adminGroups: [" + name + "]\n" }
 
-func TestWatch(t *testing.T) {
+func TestWatchReportsStableContents(t *testing.T) {
 	t.Parallel()
 	got := watch(t, func(f folder) { f.write("guard.yaml", groups("a")) }, []func(folder){
 		func(folder) {},
@@ -117,7 +117,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// The kubelet puts a new ConfigMap beside the old one and renames a symbolic link over the old link.
+// The kubelet writes a new ConfigMap beside the old one and renames a symbolic link over the old link.
 func TestWatchSymlinkSwap(t *testing.T) {
 	t.Parallel()
 	mount := func(f folder) {
@@ -143,8 +143,8 @@ func TestWatchSymlinkSwap(t *testing.T) {
 	}
 }
 
-// A file that is being written may be read in between: half of it is never used.
-func TestWatchHalfWritten(t *testing.T) {
+// A read may return a half-written file. Watch never uses it.
+func TestWatchIgnoresHalfWrittenFile(t *testing.T) {
 	t.Parallel()
 	got := watch(t, func(f folder) { f.write("guard.yaml", groups("a")) }, []func(folder){
 		func(f folder) {
@@ -158,8 +158,8 @@ func TestWatchHalfWritten(t *testing.T) {
 	}
 }
 
-// What changed between the first reading and the watch is a change, too.
-func TestWatchInterval(t *testing.T) {
+// Watch reports a change between the first read and its own start.
+func TestWatchSeesChangeBeforeItsStart(t *testing.T) {
 	t.Parallel()
 	f := folder{t, t.TempDir()}
 	f.write("guard.yaml", groups("a"))

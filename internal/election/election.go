@@ -1,5 +1,5 @@
-// Package election tells which replica is the leader. A process has one election, by one Lease, whatever
-// it does as the leader.
+// Package election elects one replica as the leader. A process takes part in one election, with one Lease, and the leader does
+// all work that only one replica may do.
 package election
 
 import (
@@ -21,36 +21,37 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// Options are what [New] needs; only Timing may be left out.
+// Options configures [New]. Timing is optional.
 type Options struct {
-	// Config is how the API server is reached.
+	// Config is the client configuration for the API server.
 	Config *rest.Config
-	// Namespace and Name are those of the Lease. It is made where it is not there.
+	// Namespace and Name are those of the Lease. It is created if it is missing.
 	Namespace, Name string
-	// Logger is told what client-go logs.
+	// Logger receives the log of client-go.
 	Logger *slog.Logger
-	// Timing is for tests; the zero Timing is [DefaultTiming].
+	// Timing is set by tests. The zero Timing means [DefaultTiming].
 	Timing Timing
 }
 
-// Timing is how long things last.
+// Timing holds the periods of the election.
 type Timing struct {
-	// LeaseDuration is how long the others wait for a leader that is silent, RenewDeadline how long a
-	// leader tries to renew before it gives up, and RetryPeriod how often the others look.
+	// LeaseDuration is how long the other replicas wait after the last renewal before one of them takes over.
+	// RenewDeadline is how long a leader tries to renew before it gives up. RetryPeriod is how often a replica tries to
+	// acquire or to renew the Lease.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
-	// RenewEvery is how often the leader writes the Lease. With RenewDeadline it is less than LeaseDuration,
-	// so that nobody else leads while the leader still tries.
+	// RenewEvery is how often the leader writes the Lease. RenewEvery and RenewDeadline together must be less than
+	// LeaseDuration, so that no other replica leads while the leader is still trying to renew.
 	RenewEvery time.Duration
 }
 
-// DefaultTiming is the Timing of a webhook in use: the leader writes the Lease every 10 s, and another replica reads
-// it 4 to 9 s after it has read it last (client-go waits up to 2.2 times the RetryPeriod). A leader that ends hands over within
-// these 9 s; one that vanishes is replaced within 34 s.
+// DefaultTiming returns the Timing for production. The leader writes the Lease every 10 s. Another replica reads it 4 to 9 s
+// after its last read, because client-go waits up to 2.2 times the RetryPeriod. A leader that stops releases the Lease and is
+// replaced within these 9 s. A leader that is killed is replaced within 34 s.
 func DefaultTiming() Timing {
 	return Timing{LeaseDuration: 25 * time.Second, RenewDeadline: 12 * time.Second, RetryPeriod: 4 * time.Second, RenewEvery: 10 * time.Second}
 }
 
-// Election tells whether this process is the leader.
+// Election reports whether this process is the leader.
 type Election struct {
 	config leaderelection.LeaderElectionConfig
 	log    *slog.Logger
@@ -62,16 +63,16 @@ type Election struct {
 
 // term is one attempt to become and to stay the leader.
 type term struct {
-	done atomic.Pointer[<-chan struct{}] // closed when it is over; nil before it has begun
+	done atomic.Pointer[<-chan struct{}] // closed when the term ends; nil until this process leads
 }
 
-// New returns an Election in which this process takes part once it runs.
+// New returns an Election. This process takes part in it while Run runs.
 func New(o Options) (*Election, error) {
 	if o.Timing == (Timing{}) {
 		o.Timing = DefaultTiming()
 	}
 	if o.Timing.RenewEvery+o.Timing.RenewDeadline >= o.Timing.LeaseDuration {
-		return nil, fmt.Errorf("preparing the leader's election: renewing every %s and for %s takes as long as the Lease lasts, %s", o.Timing.RenewEvery, o.Timing.RenewDeadline, o.Timing.LeaseDuration)
+		return nil, fmt.Errorf("preparing the leader election: RenewEvery %s and RenewDeadline %s together must be less than LeaseDuration %s", o.Timing.RenewEvery, o.Timing.RenewDeadline, o.Timing.LeaseDuration)
 	}
 	client, err := coordinationv1.NewForConfig(o.Config)
 	if err != nil {
@@ -79,33 +80,33 @@ func New(o Options) (*Election, error) {
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("naming this process for the leader's election: %w", err)
+		return nil, fmt.Errorf("naming this process for the leader election: %w", err)
 	}
-	// The name of a pod is not enough: a container that was restarted is another process.
+	// The name of a pod is not unique: a restarted container is another process.
 	suffix := make([]byte, 4)
 	_, _ = rand.Read(suffix) // never fails
 	e := &Election{log: o.Logger, config: leaderelection.LeaderElectionConfig{
-		Lock: &rarely{
+		Lock: &throttledLock{
 			Interface: &resourcelock.LeaseLock{
 				LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name},
 				Client:     client,
 				LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(suffix)},
 			},
-			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go has the real clock, too
+			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go uses the real clock too
 		},
 		LeaseDuration: o.Timing.LeaseDuration, RenewDeadline: o.Timing.RenewDeadline, RetryPeriod: o.Timing.RetryPeriod,
-		// Nothing is lost where the last write of this process comes after the first one of the next
-		// leader: both have read what they change, and the API server refuses the later one.
+		// The last write of this process may come after the first one of the next leader. That is safe: both have read
+		// the object that they change, and the API server refuses the later write.
 		ReleaseOnCancel: true,
 		Name:            o.Namespace + "/" + o.Name,
 	}}
 	if _, err := e.elector(new(term)); err != nil {
-		return nil, fmt.Errorf("preparing the leader's election: %w", err)
+		return nil, fmt.Errorf("preparing the leader election: %w", err)
 	}
 	return e, nil
 }
 
-// elector takes part in the election of one term.
+// elector returns an elector for one term.
 func (e *Election) elector(t *term) (*leaderelection.LeaderElector, error) {
 	config := e.config
 	config.Callbacks = leaderelection.LeaderCallbacks{
@@ -123,15 +124,15 @@ func (e *Election) elector(t *term) (*leaderelection.LeaderElector, error) {
 	return leaderelection.NewLeaderElector(config)
 }
 
-// OnWon has a function called whenever this process has become the leader. It must not block.
+// OnWon registers a function that is called each time this process becomes the leader. It must not block.
 func (e *Election) OnWon(call func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.won = append(e.won, call)
 }
 
-// IsLeader reports whether this process is the leader, as far as it knows. Another one may have become
-// the leader meanwhile: what a leader writes, it writes to the version that it has read.
+// IsLeader reports whether this process is the leader, as far as it knows. Another process may have become the leader
+// meanwhile. Therefore a leader writes only to the version of an object that it has read.
 func (e *Election) IsLeader() bool {
 	t := e.term.Load()
 	if t == nil {
@@ -149,7 +150,7 @@ func (e *Election) IsLeader() bool {
 	}
 }
 
-// Run takes part until the context ends, and hands over then.
+// Run takes part in the election until the context ends. Then it releases the Lease.
 func (e *Election) Run(ctx context.Context) error {
 	ctx = logr.NewContext(ctx, logr.FromSlogHandler(e.log.Handler()))
 	for ctx.Err() == nil {
@@ -157,7 +158,7 @@ func (e *Election) Run(ctx context.Context) error {
 		e.term.Store(t)
 		elector, err := e.elector(t)
 		if err != nil {
-			return fmt.Errorf("taking part in the leader's election: %w", err) // New has tried it
+			return fmt.Errorf("taking part in the leader election: %w", err) // New has checked the configuration
 		}
 		elector.Run(ctx)
 	}

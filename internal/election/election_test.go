@@ -20,7 +20,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
 )
 
-// leases is an API server that holds one Lease, and refuses what is not written to its present version.
+// leases is an API server with one Lease. It refuses a write that is not based on the present version.
 type leases struct {
 	mu      sync.Mutex
 	lease   *coordinationv1.Lease
@@ -79,7 +79,7 @@ func (l *leases) writes() int {
 	return l.version
 }
 
-// candidate is one process.
+// candidate is one process that takes part in the election.
 type candidate struct {
 	*election.Election
 
@@ -99,7 +99,7 @@ func join(t *testing.T, server *leases) *candidate {
 	c := &candidate{Election: e, won: make(chan struct{}, 10)}
 	e.OnWon(func() { c.won <- struct{}{} })
 	if e.IsLeader() {
-		t.Error("it leads before it runs")
+		t.Error("the process leads before it runs")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -113,8 +113,8 @@ func join(t *testing.T, server *leases) *candidate {
 	return c
 }
 
-// One of two replicas leads. When it ends, the other one leads within the time that DefaultTiming says.
-func TestOneLeads(t *testing.T) {
+// One of two replicas leads. After it stops, the other one leads within the time that DefaultTiming promises.
+func TestExactlyOneReplicaLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := &leases{}
@@ -123,26 +123,26 @@ func TestOneLeads(t *testing.T) {
 		second := join(t, server)
 		synctest.Wait()
 		if !first.IsLeader() || second.IsLeader() {
-			t.Fatal("the first one does not lead alone")
+			t.Fatal("the first process is not the only leader")
 		}
 		holder := server.holder()
 		first.stop()
 		if first.IsLeader() {
-			t.Error("it leads after it has ended")
+			t.Error("the first process leads after it has stopped")
 		}
 		begun := time.Now()
 		<-second.won
 		if !second.IsLeader() || server.holder() == holder {
-			t.Error("the second one does not lead under a name of its own")
+			t.Error("the second process does not lead under its own name")
 		}
 		if took := time.Since(begun); took > 9*time.Second {
-			t.Errorf("the Lease was not handed over: it took %s", took)
+			t.Errorf("the Lease was not released: the takeover took %s", took)
 		}
 	})
 }
 
-// The leader writes the Lease as often as it should, and keeps its term between.
-func TestRenewsRarely(t *testing.T) {
+// The leader writes the Lease once in RenewEvery, and stays the leader between the writes.
+func TestLeaderRenewsEveryRenewEvery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := &leases{}
@@ -154,7 +154,7 @@ func TestRenewsRarely(t *testing.T) {
 		for range minutes * 60 {
 			time.Sleep(time.Second)
 			if !first.IsLeader() || second.IsLeader() {
-				t.Fatal("the first one does not lead alone")
+				t.Fatal("the first process is not the only leader")
 			}
 		}
 		// It looks every RetryPeriod whether RenewEvery has passed.
@@ -166,14 +166,14 @@ func TestRenewsRarely(t *testing.T) {
 	})
 }
 
-func TestWrongTiming(t *testing.T) {
+func TestNewRefusesInvalidTiming(t *testing.T) {
 	t.Parallel()
 	late, often := election.DefaultTiming(), election.DefaultTiming()
 	late.RenewEvery = late.LeaseDuration - late.RenewDeadline
 	often.RetryPeriod = often.RenewDeadline
 	for _, wrong := range []election.Timing{late, often} {
 		_, err := election.New(election.Options{Config: &rest.Config{}, Timing: wrong, Logger: slog.New(slog.DiscardHandler)})
-		if err == nil || !strings.Contains(err.Error(), "leader's election") {
+		if err == nil || !strings.Contains(err.Error(), "leader election") {
 			t.Errorf("%+v: got %v", wrong, err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Configuration is the ValidatingWebhookConfiguration as the watch that maintains the caBundle, or one of its own, shows
-// it.
+// Configuration holds the ValidatingWebhookConfiguration as a watch saw it last. The watch is either the one that maintains the
+// caBundle, or that of WatchConfiguration.
 type Configuration struct {
 	changed chan struct{}
 
@@ -23,10 +23,10 @@ type Configuration struct {
 	lost   time.Time
 }
 
-// NewConfiguration returns a Configuration of which nothing is known.
+// NewConfiguration returns a Configuration that is not known yet.
 func NewConfiguration() *Configuration { return &Configuration{changed: make(chan struct{}, 1)} }
 
-// Set takes in the configuration, nil where there is none, and since when it cannot be read; zero: it can.
+// Set stores the configuration, or nil if it doesn't exist. lost is the time since which it can't be watched; zero means that it can.
 func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time) {
 	c.mu.Lock()
 	before := c.config
@@ -34,7 +34,7 @@ func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookCon
 	c.seen, c.config, c.lost = true, config, lost
 	c.mu.Unlock()
 	if !same {
-		poke(c.changed)
+		wakeUp(c.changed)
 	}
 }
 
@@ -44,7 +44,7 @@ func (c *Configuration) get() (config *admissionregistrationv1.ValidatingWebhook
 	return c.config, c.seen, c.lost
 }
 
-// version identifies the configuration; empty: there is none.
+// version identifies the configuration. It is empty if there is none.
 func (c *Configuration) version() string {
 	config, _, _ := c.get()
 	if config == nil {
@@ -53,8 +53,8 @@ func (c *Configuration) version() string {
 	return string(config.UID) + "/" + config.ResourceVersion
 }
 
-// WatchConfiguration has a Configuration follow the ValidatingWebhookConfiguration that a ListerWatcher shows, until the
-// context ends.
+// WatchConfiguration returns a function that keeps c up to date with the ValidatingWebhookConfiguration that lw shows, until the context
+// ends.
 func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logger, now func() time.Time) (run func(context.Context) error, err error) {
 	watch, err := kube.NewWatch(lw, "validatingwebhookconfigurations", func(change kube.Change[admissionregistrationv1.ValidatingWebhookConfiguration]) {
 		c.Set(change.Object, time.Time{})
@@ -65,7 +65,7 @@ func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logg
 	return func(ctx context.Context) error {
 		var running sync.WaitGroup
 		defer running.Wait()
-		running.Go(func() { _ = watch.Run(ctx) }) // has no error
+		running.Go(func() { _ = watch.Run(ctx) }) // always nil
 		tick := time.NewTicker(lostEvery)
 		defer tick.Stop()
 		for {
@@ -79,7 +79,7 @@ func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logg
 	}, nil
 }
 
-// lostEvery is how often it is looked at whether the configuration can be watched.
+// lostEvery is the period in which the state of the watch is checked.
 const lostEvery = 10 * time.Second
 
 func (c *Configuration) setLost(since time.Time) {

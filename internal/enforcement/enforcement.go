@@ -1,5 +1,5 @@
-// Package enforcement finds out whether the API server asks the guard about every change of aws-auth: by the webhook's
-// registration, and by a dry run that must be refused.
+// Package enforcement checks whether the API server calls the guard for every change of aws-auth. It checks the webhook's
+// registration, and it sends a dry run that the guard must refuse.
 package enforcement
 
 import (
@@ -19,37 +19,37 @@ import (
 // Recorder records the state. Its methods are called concurrently.
 type Recorder interface {
 	Enforced(is bool)
-	// EnforcedUnknown forgets it.
+	// EnforcedUnknown removes the metric.
 	EnforcedUnknown()
 	Panicked(rule string)
 }
 
-// Election tells which replica is the leader.
+// Election elects the replica that runs the self-test and writes Events.
 type Election interface {
 	IsLeader() bool
 	OnWon(call func())
 }
 
-// Events writes Events on aws-auth.
+// Events writes Events about aws-auth.
 type Events interface {
 	Warn(reason kube.Reason, message string)
 	Normal(reason kube.Reason, message string)
 }
 
-// Identity is the user that this process is to the API server; a [kube.Identity].
+// Identity is the user name of this process at the API server. A [kube.Identity] implements it.
 type Identity interface {
 	Name() string
 	Find(ctx context.Context) error
 }
 
-// Options are what [New] needs.
+// Options configures [New]. All fields are required.
 type Options struct {
-	// Webhook is where the API server asks, and Certificate what is served there.
+	// Webhook describes this process's webhook, and Certificate returns its serving certificate.
 	Webhook     Webhook
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Configuration is the ValidatingWebhookConfiguration that names the webhook.
+	// Configuration is the ValidatingWebhookConfiguration with the webhook.
 	Configuration *Configuration
-	// SelfTest reports whether the leader tries to delete aws-auth as a dry run.
+	// SelfTest reports whether the leader sends dry runs that delete aws-auth.
 	SelfTest func() bool
 	Prober   Prober
 	Identity Identity
@@ -62,74 +62,75 @@ type Options struct {
 	Now      func() time.Time
 }
 
-// Timing is how long things last.
+// Timing holds the periods of the checks.
 type Timing struct {
-	// Look is how often the certificate is compared with the caBundle.
-	Look time.Duration
-	// Grace is how long after the start nothing is reported: Helm creates the webhook configuration last.
+	// Check is the period in which the certificate is verified against the caBundle.
+	Check time.Duration
+	// Grace is the time after the start in which no problem is reported, because Helm creates the webhook configuration
+	// last.
 	Grace time.Duration
-	// SelfTest is how often the self-test is made, and Settle how long after a change of the configuration.
+	// SelfTest is the period of the self-test, and Settle the wait before it after a change of the configuration.
 	SelfTest, Settle time.Duration
-	// UnknownAfter is how long the configuration may not be readable before what it was counts as unknown.
+	// UnknownAfter is how long the configuration may be unreadable until the result counts as unknown.
 	UnknownAfter time.Duration
 }
 
-// DefaultTiming is the Timing of a webhook in use.
+// DefaultTiming returns the Timing for production.
 func DefaultTiming() Timing {
-	return Timing{Look: 10 * time.Second, Grace: 20 * time.Second, SelfTest: 30 * time.Second, Settle: 3 * time.Second, UnknownAfter: 10 * time.Minute}
+	return Timing{Check: 10 * time.Second, Grace: 20 * time.Second, SelfTest: 30 * time.Second, Settle: 3 * time.Second, UnknownAfter: 10 * time.Minute}
 }
 
-// Enforcement knows whether the API server asks this process.
+// Enforcement knows whether the API server calls this process.
 type Enforcement struct {
 	o       Options
 	log     *slog.Logger
 	started time.Time
-	wake    chan struct{} // for the comparison
-	test    chan struct{} // for the self-test
+	wake    chan struct{} // triggers a check of the registration
+	test    chan struct{} // triggers a self-test
 
-	mu       sync.Mutex
-	stored   *corev1.ConfigMap
-	failure  error // why the self-test says that the API server doesn't ask; nil: it doesn't say so
-	reason   error // why the API server may not ask; nil: it asks
-	known    bool  // reason was found out
-	reported bool  // a reason was logged
-	told     bool  // an Event told of a reason
+	mu           sync.Mutex
+	stored       *corev1.ConfigMap
+	selfTestErr  error // result of the self-test; nil: it did not fail
+	reason       error // why the API server may not call the guard; nil: it does
+	known        bool  // reason is valid
+	reported     bool  // a reason was logged
+	eventWritten bool  // an Event with a reason was written
 }
 
-// New returns an Enforcement, which knows nothing before it runs.
+// New returns an Enforcement. It knows nothing until it runs.
 func New(o Options) *Enforcement {
 	e := &Enforcement{o: o, log: o.Logger, started: o.Now(), wake: o.Configuration.changed, test: make(chan struct{}, 1)}
 	o.Election.OnWon(e.Wake)
 	return e
 }
 
-// Wake compares and tests again, after a change of the configuration or of the leader.
+// Wake triggers a check and a self-test, after a change of the configuration or of the leader.
 func (e *Enforcement) Wake() {
-	poke(e.wake)
-	poke(e.test)
+	wakeUp(e.wake)
+	wakeUp(e.test)
 }
 
-func poke(c chan struct{}) {
+func wakeUp(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// Stored takes in the stored aws-auth; nil is that there is none.
+// Stored sets the stored aws-auth, or nil if it doesn't exist.
 func (e *Enforcement) Stored(cm *corev1.ConfigMap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stored = cm
-	poke(e.wake)
+	wakeUp(e.wake)
 }
 
-// Run compares and tests until the context ends.
+// Run checks and tests until the context ends.
 func (e *Enforcement) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { e.selfTest(ctx) })
-	tick := time.NewTicker(e.o.Timing.Look)
+	tick := time.NewTicker(e.o.Timing.Check)
 	defer tick.Stop()
 	version := ""
 	for {
@@ -141,40 +142,40 @@ func (e *Enforcement) Run(ctx context.Context) error {
 		}
 		if v := e.o.Configuration.version(); v != version {
 			version = v
-			poke(e.test)
+			wakeUp(e.test)
 		}
-		e.look(ctx)
+		e.update(ctx)
 	}
 }
 
-// view returns all that decides now. The lock is held.
-func (e *Enforcement) view(config *admissionregistrationv1.ValidatingWebhookConfiguration) view {
+// check returns the input of a check. The caller holds the lock.
+func (e *Enforcement) check(config *admissionregistrationv1.ValidatingWebhookConfiguration) check {
 	cert, err := e.o.Certificate(nil)
 	if err != nil {
-		cert = nil // there is none yet
+		cert = nil // no certificate is served yet
 	}
-	v := view{webhook: e.o.Webhook, config: config, cert: cert, now: e.o.Now()}
+	v := check{webhook: e.o.Webhook, config: config, cert: cert, now: e.o.Now()}
 	if e.stored != nil {
 		v.present, v.labels = true, e.stored.Labels
 	}
 	return v
 }
 
-// hook returns the name of the webhook that calls this process, as far as the registration tells.
-func (e *Enforcement) hook() (name string, ok bool) {
+// webhookName returns the name of the webhook that calls this process, according to the registration.
+func (e *Enforcement) webhookName() (name string, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	config, _, _ := e.o.Configuration.get()
-	v := e.view(config)
-	hook, err := v.find()
+	v := e.check(config)
+	hook, err := v.matchingWebhook()
 	if err != nil {
 		return "", false
 	}
 	return hook.Name, true
 }
 
-// look finds out whether the API server asks, and reports a change.
-func (e *Enforcement) look(ctx context.Context) {
+// update checks whether the API server calls the guard, and reports a change of the result.
+func (e *Enforcement) update(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	config, seen, lost := e.o.Configuration.get()
@@ -182,7 +183,7 @@ func (e *Enforcement) look(ctx context.Context) {
 	switch {
 	case !lost.IsZero() && now.Sub(lost) >= e.o.Timing.UnknownAfter:
 		if e.known {
-			e.log.Log(ctx, slog.LevelError, "cannot read the webhook configuration: it is not known whether the guard is enforced", "since", lost)
+			e.log.Log(ctx, slog.LevelError, "cannot read the webhook configuration, so it is unknown whether the guard is enforced", "since", lost)
 		}
 		e.known, e.reported = false, false
 		e.o.Recorder.EnforcedUnknown()
@@ -190,52 +191,52 @@ func (e *Enforcement) look(ctx context.Context) {
 	case !seen:
 		return
 	}
-	v := e.view(config)
-	_, err := v.find()
+	v := e.check(config)
+	_, err := v.matchingWebhook()
 	if err == nil {
-		err = e.failure
+		err = e.selfTestErr
 	}
 	changed := !e.known || (err == nil) != (e.reason == nil) || err != nil && err.Error() != e.reason.Error()
 	e.reason, e.known = err, true
 	e.o.Recorder.Enforced(err == nil)
 	if err != nil && !e.reported && now.Sub(e.started) < e.o.Timing.Grace {
-		return // it has just started, and may be installed just now
+		return // Helm may be installing the configuration now
 	}
 	if changed || err != nil && !e.reported {
 		if err == nil {
-			e.log.Info("the guard is enforced: the API server asks about every change of aws-auth")
+			e.log.Info("the guard is enforced: the API server calls it for every change of aws-auth")
 		} else {
 			e.log.Log(ctx, slog.LevelError, "the guard is not enforced", "reason", err.Error())
 		}
 	}
-	again := e.reported && err == nil
+	recovered := e.reported && err == nil
 	e.reported = err != nil
-	e.tell(err, changed, again)
+	e.writeEvent(err, changed, recovered)
 }
 
-// tell writes Events. The leader alone does so, also about what it found before it became the leader. Again reports that
-// the guard was reported as not enforced, and is enforced now.
-func (e *Enforcement) tell(err error, changed, again bool) {
+// writeEvent writes Events. Only the leader writes them, and a new leader also writes one about an earlier result. recovered reports that the guard
+// was reported as not enforced, and is enforced now.
+func (e *Enforcement) writeEvent(err error, changed, recovered bool) {
 	if !e.o.Election.IsLeader() {
-		e.told = false
+		e.eventWritten = false
 		return
 	}
 	switch {
-	case err != nil && (changed || !e.told):
-		e.o.Events.Warn(kube.NotEnforced, "the API server may not ask the guard about changes of aws-auth: "+err.Error())
-	case again || err == nil && e.told:
-		e.o.Events.Normal(kube.Enforced, "the API server asks the guard about every change of aws-auth again")
+	case err != nil && (changed || !e.eventWritten):
+		e.o.Events.Warn(kube.NotEnforced, "the API server may not call the guard for changes of aws-auth: "+err.Error())
+	case recovered || err == nil && e.eventWritten:
+		e.o.Events.Normal(kube.Enforced, "the API server calls the guard for every change of aws-auth again")
 	}
-	e.told = err != nil
+	e.eventWritten = err != nil
 }
 
-// String is the line of /readyz?verbose.
+// String returns the line for /readyz?verbose.
 func (e *Enforcement) String() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case !e.known:
-		return "guard: it is not known whether the API server asks"
+		return "guard: unknown whether the API server calls it"
 	case e.reason != nil:
 		return "guard: not enforced: " + e.reason.Error()
 	}

@@ -26,7 +26,7 @@ import (
 
 type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// charts is the configuration as the chart renders it, and a certificate that it vouches for.
+// charts returns the configuration as the chart renders it, and a certificate that it trusts.
 func charts(t *testing.T) (*configuration, *tls.Certificate) {
 	t.Helper()
 	text, err := os.ReadFile("../../test/chart/testdata/golden/default.yaml")
@@ -59,7 +59,7 @@ func charts(t *testing.T) (*configuration, *tls.Certificate) {
 	return nil, nil
 }
 
-// replica is one process, and all that it records.
+// replica is one process and its recorded metrics and Events.
 type replica struct {
 	*enforcement.Enforcement
 
@@ -74,14 +74,14 @@ type replica struct {
 	answer   func() ([]string, error)
 	mode     validate.Mode
 	tests    int
-	enforced float64 // -1: there is no series
+	enforced float64 // -1: the metric has no series
 	events   []string
 	logged   logtest.Log
 }
 
 const admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
 
-// start starts a replica in a bubble, which leads and has seen this aws-auth.
+// start starts a leading replica with a fake clock, which has observed this aws-auth.
 func start(t *testing.T, roles string, change ...func(*replica)) *replica {
 	t.Helper()
 	r := &replica{config: enforcement.NewConfiguration(), leads: true, enforced: -1, mode: validate.Enforce}
@@ -113,13 +113,13 @@ type identity struct{}
 func (identity) Name() string               { return "guard" }
 func (identity) Find(context.Context) error { return nil }
 
-// after lets time pass.
+// after advances the clock.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// set shows a configuration.
+// set sets the configuration.
 func (r *replica) set(config *configuration) {
 	r.config.Set(config, time.Time{})
 	synctest.Wait()
@@ -160,7 +160,7 @@ func (r *replica) Warn(reason kube.Reason, _ string) {
 }
 func (r *replica) Normal(reason kube.Reason, message string) { r.Warn(reason, message) }
 
-// want checks the gauge and the Events.
+// want checks the metric and the Events.
 func (r *replica) want(t *testing.T, what string, enforced float64, events ...string) {
 	t.Helper()
 	r.mu.Lock()
@@ -173,84 +173,86 @@ func (r *replica) want(t *testing.T, what string, enforced float64, events ...st
 	}
 }
 
-// The configuration that the chart renders enforces, and one that may not is not taken for it.
-func TestEnforced(t *testing.T) {
+// The chart's configuration is enforced. A configuration that may not be enforced is recognised.
+func TestRegistrationIsChecked(t *testing.T) {
 	t.Parallel()
-	type hook = admissionregistrationv1.ValidatingWebhook
+	type webhook = admissionregistrationv1.ValidatingWebhook
 	for name, test := range map[string]struct {
-		change func(c *configuration, h *hook)
-		want   string // the reason; empty is that it is enforced
+		change func(c *configuration, h *webhook)
+		want   string // the reason; empty: the guard is enforced
 	}{
-		"as rendered":       {func(*configuration, *hook) {}, ""},
+		"as rendered":       {func(*configuration, *webhook) {}, ""},
 		"gone":              {nil, "there is no ValidatingWebhookConfiguration"},
-		"no webhook":        {func(c *configuration, _ *hook) { c.Webhooks = nil }, "no webhook of it calls"},
-		"observed only":     {func(c *configuration, _ *hook) { c.Webhooks = c.Webhooks[1:] }, "no webhook of it calls"},
-		"another Service":   {func(_ *configuration, h *hook) { h.ClientConfig.Service.Name = "x" }, "no webhook of it calls"},
-		"another namespace": {func(_ *configuration, h *hook) { h.ClientConfig.Service.Namespace = "x" }, "no webhook of it calls"},
-		"another path":      {func(_ *configuration, h *hook) { h.ClientConfig.Service.Path = new("/") }, "no webhook of it calls"},
-		"a URL":             {func(_ *configuration, h *hook) { h.ClientConfig.Service = nil }, "no webhook of it calls"},
-		"more webhooks":     {func(c *configuration, _ *hook) { c.Webhooks = append([]hook{{Name: "other"}}, c.Webhooks...) }, ""},
-		"failurePolicy Ignore": {func(_ *configuration, h *hook) {
+		"no webhook":        {func(c *configuration, _ *webhook) { c.Webhooks = nil }, "no webhook in it calls"},
+		"observed only":     {func(c *configuration, _ *webhook) { c.Webhooks = c.Webhooks[1:] }, "no webhook in it calls"},
+		"another Service":   {func(_ *configuration, h *webhook) { h.ClientConfig.Service.Name = "x" }, "no webhook in it calls"},
+		"another namespace": {func(_ *configuration, h *webhook) { h.ClientConfig.Service.Namespace = "x" }, "no webhook in it calls"},
+		"another path":      {func(_ *configuration, h *webhook) { h.ClientConfig.Service.Path = new("/") }, "no webhook in it calls"},
+		"a URL":             {func(_ *configuration, h *webhook) { h.ClientConfig.Service = nil }, "no webhook in it calls"},
+		"more webhooks": {func(c *configuration, _ *webhook) {
+			c.Webhooks = append([]webhook{{Name: "other"}}, c.Webhooks...)
+		}, ""},
+		"failurePolicy Ignore": {func(_ *configuration, h *webhook) {
 			h.FailurePolicy = new(admissionregistrationv1.Ignore)
 		}, ""},
-		"matchPolicy Exact": {func(_ *configuration, h *hook) { h.MatchPolicy = new(admissionregistrationv1.Exact) }, ""},
-		"no rules":          {func(_ *configuration, h *hook) { h.Rules = nil }, "do not cover CREATE"},
-		"no UPDATE":         {func(_ *configuration, h *hook) { h.Rules[0].Operations = h.Rules[0].Operations[:1] }, "do not cover UPDATE"},
-		"other resources":   {func(_ *configuration, h *hook) { h.Rules[0].Resources = []string{"secrets"} }, "do not cover CREATE"},
-		"another group":     {func(_ *configuration, h *hook) { h.Rules[0].APIGroups = []string{"apps"} }, "do not cover CREATE"},
-		"cluster's objects": {func(_ *configuration, h *hook) {
+		"matchPolicy Exact": {func(_ *configuration, h *webhook) { h.MatchPolicy = new(admissionregistrationv1.Exact) }, ""},
+		"no rules":          {func(_ *configuration, h *webhook) { h.Rules = nil }, "do not cover CREATE"},
+		"no UPDATE":         {func(_ *configuration, h *webhook) { h.Rules[0].Operations = h.Rules[0].Operations[:1] }, "do not cover UPDATE"},
+		"other resources":   {func(_ *configuration, h *webhook) { h.Rules[0].Resources = []string{"secrets"} }, "do not cover CREATE"},
+		"another group":     {func(_ *configuration, h *webhook) { h.Rules[0].APIGroups = []string{"apps"} }, "do not cover CREATE"},
+		"cluster's objects": {func(_ *configuration, h *webhook) {
 			h.Rules[0].Scope = new(admissionregistrationv1.ClusterScope)
 		}, "do not cover CREATE"},
-		"everything": {func(_ *configuration, h *hook) {
+		"everything": {func(_ *configuration, h *webhook) {
 			h.Rules = []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{"*"},
 				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{"*/*"}},
 			}}
 		}, ""},
-		"another namespace is selected": {func(_ *configuration, h *hook) {
+		"another namespace is selected": {func(_ *configuration, h *webhook) {
 			h.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] = "x"
 		}, "namespaceSelector does not select kube-system"},
-		"all namespaces": {func(_ *configuration, h *hook) { h.NamespaceSelector = &metav1.LabelSelector{} }, ""},
-		"kube-system is left out": {func(_ *configuration, h *hook) {
+		"all namespaces": {func(_ *configuration, h *webhook) { h.NamespaceSelector = &metav1.LabelSelector{} }, ""},
+		"kube-system is left out": {func(_ *configuration, h *webhook) {
 			h.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 				{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system"}},
 			}}
 		}, "namespaceSelector does not select kube-system"},
-		"a label that is not known": {func(_ *configuration, h *hook) {
+		"a label that is not known": {func(_ *configuration, h *webhook) {
 			h.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 				{Key: "control-plane", Operator: metav1.LabelSelectorOpDoesNotExist},
 			}}
-		}, "asks for the label control-plane"},
-		"some objects": {func(_ *configuration, h *hook) {
+		}, "requires the label control-plane"},
+		"some objects": {func(_ *configuration, h *webhook) {
 			h.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"guarded": "yes"}}
 		}, "objectSelector does not select aws-auth"},
-		"an unknown condition": {func(_ *configuration, h *hook) {
+		"an unknown condition": {func(_ *configuration, h *webhook) {
 			h.MatchConditions = append(h.MatchConditions, admissionregistrationv1.MatchCondition{Name: "x", Expression: `request.userInfo.username != "mallory"`})
 		}, "matchCondition x is not one of the chart's"},
-		"a changed condition": {func(_ *configuration, h *hook) {
+		"a changed condition": {func(_ *configuration, h *webhook) {
 			h.MatchConditions[0].Expression += ` && false`
 		}, "is not one of the chart's"},
-		"everybody bypasses": {func(_ *configuration, h *hook) {
+		"every user bypasses": {func(_ *configuration, h *webhook) {
 			h.MatchConditions[2].Expression = `!(has(request.userInfo.groups) && "system:authenticated" in request.userInfo.groups)`
 		}, "matchCondition not-bypass is not one of the chart's"},
-		"another group bypasses": {func(_ *configuration, h *hook) {
+		"another group bypasses": {func(_ *configuration, h *webhook) {
 			h.MatchConditions[2].Expression = `!(has(request.userInfo.groups) &&  "our:bypass" in request.userInfo.groups)`
 		}, "matchCondition not-bypass is not one of the chart's"},
-		"the group in other words": {func(_ *configuration, h *hook) {
+		"the group in other words": {func(_ *configuration, h *webhook) {
 			h.MatchConditions[2].Expression = "!(has(request.userInfo.groups) &&\n  \"awsauth-guard:bypass\" in request.userInfo.groups)"
 		}, ""},
-		"the usual port":   {func(_ *configuration, h *hook) { h.ClientConfig.Service.Port = new(int32(443)) }, ""},
-		"another port":     {func(_ *configuration, h *hook) { h.ClientConfig.Service.Port = new(int32(8443)) }, "it calls the port 8443 of the Service"},
-		"fewer conditions": {func(_ *configuration, h *hook) { h.MatchConditions = h.MatchConditions[:1] }, ""},
-		"no caBundle":      {func(_ *configuration, h *hook) { h.ClientConfig.CABundle = nil }, "caBundle is empty"},
-		"no certificate":   {func(_ *configuration, h *hook) { h.ClientConfig.CABundle = []byte("x") }, "caBundle holds no certificate"},
-		"another's caBundle": {func(_ *configuration, h *hook) {
+		"the usual port":   {func(_ *configuration, h *webhook) { h.ClientConfig.Service.Port = new(int32(443)) }, ""},
+		"another port":     {func(_ *configuration, h *webhook) { h.ClientConfig.Service.Port = new(int32(8443)) }, "it calls port 8443 of the Service"},
+		"fewer conditions": {func(_ *configuration, h *webhook) { h.MatchConditions = h.MatchConditions[:1] }, ""},
+		"no caBundle":      {func(_ *configuration, h *webhook) { h.ClientConfig.CABundle = nil }, "caBundle is empty"},
+		"no certificate":   {func(_ *configuration, h *webhook) { h.ClientConfig.CABundle = []byte("x") }, "caBundle contains no certificate"},
+		"another's caBundle": {func(_ *configuration, h *webhook) {
 			ca, err := servingcert.NewAuthority(time.Now(), time.Hour)
 			if err != nil {
 				t.Error(err)
 			}
 			h.ClientConfig.CABundle = servingcert.EncodeCertificates(ca.Cert)
-		}, "does not vouch for the certificate that is served"},
+		}, "does not trust the serving certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,9 +281,9 @@ func TestEnforced(t *testing.T) {
 	}
 }
 
-// A configuration that is created a few seconds after the start, as Helm does, is no reason for an alarm; one that stays
-// away is. The gauge is right all the time.
-func TestGrace(t *testing.T) {
+// No problem is reported if the configuration is created a few seconds after the start, as Helm does. A missing one is reported later.
+// The metric is always right.
+func TestNothingIsReportedDuringGrace(t *testing.T) {
 	t.Parallel()
 	for _, created := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -313,8 +315,8 @@ func TestGrace(t *testing.T) {
 	}
 }
 
-// The certificate may change, or end, without a change of the configuration.
-func TestEnforcedByTime(t *testing.T) {
+// The certificate can change or expire without a change of the configuration.
+func TestCertificateChangesAreNoticed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		config, cert := charts(t)
@@ -327,8 +329,8 @@ func TestEnforcedByTime(t *testing.T) {
 	})
 }
 
-// A replica tells what it found before it became the leader.
-func TestNotEnforcedBeforeItLed(t *testing.T) {
+// A new leader reports what it found before it led.
+func TestNewLeaderReportsEarlierResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, admin, func(r *replica) { r.leads = false })
@@ -343,8 +345,8 @@ func TestNotEnforcedBeforeItLed(t *testing.T) {
 	})
 }
 
-// A configuration that cannot be read for ten minutes is not known any more.
-func TestConfigurationIsLost(t *testing.T) {
+// After ten minutes without access to the configuration the result is unknown.
+func TestUnreadableConfigurationMakesResultUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		config, cert := charts(t)
@@ -356,8 +358,8 @@ func TestConfigurationIsLost(t *testing.T) {
 		r.want(t, "after 9 minutes", 1)
 		after(2 * time.Minute)
 		r.want(t, "after 11 minutes", -1)
-		if text := r.String(); !strings.Contains(text, "not known") {
-			t.Errorf("it says %q", text)
+		if text := r.String(); !strings.Contains(text, "unknown") {
+			t.Errorf("String returns %q", text)
 		}
 		r.config.Set(config, time.Time{})
 		after(time.Minute)

@@ -17,45 +17,44 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Webhook is what a ValidatingWebhookConfiguration must call for this process to be asked.
+// Webhook describes the webhook that a ValidatingWebhookConfiguration must have for this process.
 type Webhook struct {
-	// Namespace and Name are those of the Service. Where they are empty, every Service is right, and the certificate
-	// is not verified by its name.
+	// Namespace and Name are those of the Service. If they are empty, every Service is accepted, and the certificate's
+	// name is not verified.
 	Namespace, Name string
-	// Port is the Service's; 0 is 443, the port of the chart's Service.
+	// Port is the port of the Service. 0 means 443, the port of the chart's Service.
 	Port int32
-	// Path is where changes are evaluated.
+	// Path is the path on which changes are reviewed.
 	Path string
-	// BypassGroup is the group whose members the API server does not ask about. Empty is none.
+	// BypassGroup is the group for whose members the API server doesn't call the webhook. It may be empty.
 	BypassGroup string
 }
 
-// defaultPort is what the API server takes where a configuration names none (admissionregistration.k8s.io/v1,
-// ServiceReference).
+// defaultPort is the API server's default for the port of the Service (admissionregistration.k8s.io/v1, ServiceReference).
 const defaultPort = 443
 
-// view is all that decides whether the API server asks this process.
-type view struct {
+// check holds the input that decides whether the API server calls this process.
+type check struct {
 	webhook Webhook
-	config  *admissionregistrationv1.ValidatingWebhookConfiguration // nil: there is none
+	config  *admissionregistrationv1.ValidatingWebhookConfiguration // nil if it doesn't exist
 	labels  map[string]string                                       // of the stored aws-auth
-	present bool                                                    // aws-auth is stored
-	cert    *tls.Certificate                                        // that is served; nil: none yet
+	present bool                                                    // aws-auth exists
+	cert    *tls.Certificate                                        // the serving certificate; nil if there is none yet
 	now     time.Time
 }
 
-// find returns the webhook that asks this process about every change of aws-auth, or why none certainly does.
-func (v *view) find() (*admissionregistrationv1.ValidatingWebhook, error) {
+// matchingWebhook returns the webhook that calls this process for every change of aws-auth, or the reason why there may be none.
+func (v *check) matchingWebhook() (*admissionregistrationv1.ValidatingWebhook, error) {
 	if v.config == nil {
 		return nil, errors.New("there is no ValidatingWebhookConfiguration")
 	}
-	err := fmt.Errorf("no webhook of it calls the path %s of the Service %s/%s", v.webhook.Path, v.webhook.Namespace, v.webhook.Name)
+	err := fmt.Errorf("no webhook in it calls the path %s of the Service %s/%s", v.webhook.Path, v.webhook.Namespace, v.webhook.Name)
 	for i := range v.config.Webhooks {
 		hook := &v.config.Webhooks[i]
-		if !v.isOurs(&hook.ClientConfig) {
+		if !v.callsThisProcess(&hook.ClientConfig) {
 			continue
 		}
-		if err = v.check(hook); err == nil {
+		if err = v.checkWebhook(hook); err == nil {
 			return hook, nil
 		}
 		err = fmt.Errorf("the webhook %s: %w", hook.Name, err)
@@ -63,23 +62,23 @@ func (v *view) find() (*admissionregistrationv1.ValidatingWebhook, error) {
 	return nil, err
 }
 
-func (v *view) isOurs(c *admissionregistrationv1.WebhookClientConfig) bool {
+func (v *check) callsThisProcess(c *admissionregistrationv1.WebhookClientConfig) bool {
 	if c.Service == nil || c.Service.Path == nil || *c.Service.Path != v.webhook.Path {
 		return false
 	}
 	return v.webhook.Name == "" || c.Service.Name == v.webhook.Name && c.Service.Namespace == v.webhook.Namespace
 }
 
-// check says what keeps a webhook from being asked about every change, as the API server decides it
-// (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook).
-// failurePolicy and matchPolicy make no difference while this process answers.
-func (v *view) check(hook *admissionregistrationv1.ValidatingWebhook) error {
+// checkWebhook returns the reason why the API server does not call a webhook for every change. It follows the API server's logic
+// (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook). failurePolicy and matchPolicy have
+// no influence while this process answers.
+func (v *check) checkWebhook(hook *admissionregistrationv1.ValidatingWebhook) error {
 	called, port := int32(defaultPort), cmp.Or(v.webhook.Port, defaultPort)
 	if p := hook.ClientConfig.Service.Port; p != nil {
 		called = *p
 	}
 	if called != port {
-		return fmt.Errorf("it calls the port %d of the Service, which has %d", called, port)
+		return fmt.Errorf("it calls port %d of the Service, which has port %d", called, port)
 	}
 	for _, operation := range []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete} {
 		if !slices.ContainsFunc(hook.Rules, func(r admissionregistrationv1.RuleWithOperations) bool { return covers(&r, operation) }) {
@@ -109,11 +108,11 @@ func covers(r *admissionregistrationv1.RuleWithOperations, operation admissionre
 		(r.Scope == nil || *r.Scope != admissionregistrationv1.ClusterScope)
 }
 
-// checkNamespaceSelector wants kube-system to be selected whatever other labels it has: they are not known here.
+// checkNamespaceSelector requires that the selector selects kube-system independently of its other labels, which are not known here.
 func checkNamespaceSelector(s *metav1.LabelSelector) error {
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
-		return fmt.Errorf("its namespaceSelector cannot be read: %w", err)
+		return fmt.Errorf("its namespaceSelector is invalid: %w", err)
 	}
 	if s == nil {
 		return errors.New("its namespaceSelector selects nothing")
@@ -121,7 +120,7 @@ func checkNamespaceSelector(s *metav1.LabelSelector) error {
 	requirements, _ := selector.Requirements()
 	for _, r := range requirements {
 		if r.Key() != corev1.LabelMetadataName {
-			return fmt.Errorf("its namespaceSelector asks for the label %s, which kube-system may or may not have as it asks", r.Key())
+			return fmt.Errorf("its namespaceSelector requires the label %s, which kube-system may not have", r.Key())
 		}
 	}
 	if !selector.Matches(labels.Set{corev1.LabelMetadataName: metav1.NamespaceSystem}) {
@@ -130,25 +129,25 @@ func checkNamespaceSelector(s *metav1.LabelSelector) error {
 	return nil
 }
 
-func (v *view) checkObjectSelector(s *metav1.LabelSelector) error {
+func (v *check) checkObjectSelector(s *metav1.LabelSelector) error {
 	if s == nil {
 		return errors.New("its objectSelector selects nothing")
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	switch {
 	case err != nil:
-		return fmt.Errorf("its objectSelector cannot be read: %w", err)
+		return fmt.Errorf("its objectSelector is invalid: %w", err)
 	case selector.Empty():
 		return nil
 	case !v.present:
-		return errors.New("its objectSelector asks for labels, and a new aws-auth may have none")
+		return errors.New("its objectSelector requires labels, which a new aws-auth may not have")
 	case !selector.Matches(labels.Set(v.labels)):
 		return errors.New("its objectSelector does not select aws-auth")
 	}
 	return nil
 }
 
-// The conditions that the chart renders: aws-auth, not by EKS, and not by a member of the group for emergencies.
+// The match conditions that the chart renders: the object is aws-auth, and the user is neither EKS nor a member of the bypass group.
 var (
 	space     = regexp.MustCompile(`\s+`)
 	isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
@@ -156,7 +155,7 @@ var (
 	notBypass = `!(has(request.userInfo.groups) && %q in request.userInfo.groups)`
 )
 
-func (v *view) checkCondition(c *admissionregistrationv1.MatchCondition) error {
+func (v *check) checkCondition(c *admissionregistrationv1.MatchCondition) error {
 	expression := strings.TrimSpace(space.ReplaceAllString(c.Expression, " "))
 	if expression == isAWSAuth || expression == notEKS {
 		return nil
@@ -164,17 +163,17 @@ func (v *view) checkCondition(c *admissionregistrationv1.MatchCondition) error {
 	if group := v.webhook.BypassGroup; group != "" && expression == fmt.Sprintf(notBypass, group) {
 		return nil
 	}
-	return fmt.Errorf("its matchCondition %s is not one of the chart's, and may let changes pass", c.Name)
+	return fmt.Errorf("its matchCondition %s is not one of the chart's conditions and may exclude changes", c.Name)
 }
 
-// checkBundle verifies what is served as the API server does.
-func (v *view) checkBundle(bundle []byte) error {
+// checkBundle verifies the serving certificate as the API server does.
+func (v *check) checkBundle(bundle []byte) error {
 	if len(bundle) == 0 {
-		return errors.New("its caBundle is empty, and the API server's own roots are not known here")
+		return errors.New("its caBundle is empty, so the API server uses its own roots, which are not known here")
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
-		return errors.New("its caBundle holds no certificate")
+		return errors.New("its caBundle contains no certificate")
 	}
 	if v.cert == nil || v.cert.Leaf == nil {
 		return errors.New("no certificate is served yet")
@@ -190,11 +189,11 @@ func (v *view) checkBundle(bundle []byte) error {
 	}
 	_, err := v.cert.Leaf.Verify(options)
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		// Its own text holds the time, and would be another reason every time.
-		return errors.New("the certificate that is served, or its CA, has expired or is not valid yet")
+		// The error's own text contains the time, so it would be logged as a new reason each time.
+		return errors.New("the serving certificate or its CA has expired or is not valid yet")
 	}
 	if err != nil {
-		return fmt.Errorf("its caBundle does not vouch for the certificate that is served: %w", err)
+		return fmt.Errorf("its caBundle does not trust the serving certificate: %w", err)
 	}
 	return nil
 }

@@ -19,16 +19,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// callTimeout bounds a call of the API server.
+// callTimeout limits a call of the API server.
 const callTimeout = 5 * time.Second
 
-// Prober asks the API server to delete aws-auth as a dry run.
+// Prober sends the API server a dry run that deletes aws-auth.
 type Prober interface {
-	// Delete returns the API server's error and warnings.
+	// Delete returns the API server's warnings and error.
 	Delete(ctx context.Context) (warnings []string, err error)
 }
 
-// prober has a connection of its own, so that it gets no other request's warnings.
+// prober has its own connection, so that it does not receive the warnings of other requests.
 type prober struct {
 	client   typedcorev1.ConfigMapInterface
 	warnings *kube.Warnings
@@ -54,10 +54,10 @@ func (p *prober) Delete(ctx context.Context) (warnings []string, err error) {
 	return p.warnings.Take(), err
 }
 
-// selfTest finds out who this process is, and has the leader test from time to time whether the API server asks.
+// selfTest determines this process's user name. On the leader it also tests periodically whether the API server calls the guard.
 func (e *Enforcement) selfTest(ctx context.Context) {
-	var failing kube.Throttle
-	var since time.Time // when the test failed first, and has failed since; zero: it has not
+	var logThrottle kube.Throttle
+	var since time.Time // start of a series of failed tests; zero if the last test passed
 	wait := e.o.Timing.Settle
 	for {
 		timer := time.NewTimer(wait)
@@ -65,53 +65,53 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 		case <-timer.C:
 		case <-e.test:
 			timer.Stop()
-			sleep(ctx, e.o.Timing.Settle) // the API server may learn of a change later than this process
+			sleep(ctx, e.o.Timing.Settle) // the API server may see a change later than this process
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		}
 		wait = e.o.Timing.SelfTest
 		if err := e.identify(ctx); err != nil {
-			if ctx.Err() == nil && failing.Failed(e.o.Now(), err) {
-				e.log.Warn("cannot find out who this process is", "err", err.Error())
+			if ctx.Err() == nil && logThrottle.ShouldLog(e.o.Now(), err) {
+				e.log.Warn("cannot determine the user name of this process", "err", err.Error())
 			}
 			continue
 		}
 		if !e.o.SelfTest() || !e.o.Election.IsLeader() {
 			since = time.Time{}
-			e.tested(nil)
+			e.setResult(nil)
 			continue
 		}
-		failure, err := e.try(ctx)
+		selfTestErr, err := e.testOnce(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if failing.Failed(e.o.Now(), err) {
+		if logThrottle.ShouldLog(e.o.Now(), err) {
 			e.log.Warn("the self-test has no result", "err", err.Error())
 		}
 		switch now := e.o.Now(); {
 		case err != nil:
 			continue
-		case failure == nil:
+		case selfTestErr == nil:
 			since = time.Time{}
 		case since.IsZero():
 			since = now
-			continue // a new GuardConfig reaches the replicas one after the other, and may just have become stricter here
+			continue // the replicas get a new GuardConfig at different times, and this one may be stricter for a moment
 		case now.Sub(since) < e.o.Timing.SelfTest:
 			continue
 		}
-		e.tested(failure)
+		e.setResult(selfTestErr)
 	}
 }
 
-// tested takes in the result of a test: nil, or why the API server doesn't ask.
-func (e *Enforcement) tested(failure error) {
+// setResult stores the result of a test: nil, or the reason why the API server doesn't call the guard.
+func (e *Enforcement) setResult(selfTestErr error) {
 	e.mu.Lock()
-	changed := (failure == nil) != (e.failure == nil)
-	e.failure = failure
+	changed := (selfTestErr == nil) != (e.selfTestErr == nil)
+	e.selfTestErr = selfTestErr
 	e.mu.Unlock()
 	if changed {
-		poke(e.wake)
+		wakeUp(e.wake)
 	}
 }
 
@@ -121,30 +121,30 @@ func (e *Enforcement) identify(ctx context.Context) error {
 	return e.o.Identity.Find(ctx)
 }
 
-// The failures of a self-test. The API server's own error differs every time.
+// The failures of a self-test. They don't contain the API server's error, because that differs every time.
 var (
-	errAdmitted   = errors.New("the self-test: the API server admits a deletion of aws-auth that the guard would have refused")
-	errUnanswered = errors.New("the self-test: the API server calls the guard and gets no answer")
+	errAdmitted   = errors.New("self-test: the API server admits a deletion of aws-auth that the guard would have refused")
+	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// try makes one test. failure is why the API server doesn't ask; err, why the test has no result.
-func (e *Enforcement) try(ctx context.Context) (failure, err error) {
+// testOnce makes one test. failure is the reason why the API server doesn't call the guard. err is the reason why the test has no result.
+func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
-		if recover() != nil { // every replica evaluates the same object
+		if recover() != nil { // every replica processes the same object, so a panic would end all of them
 			e.o.Recorder.Panicked(validate.InternalError)
 			e.log.Error("cannot evaluate the stored aws-auth", "work", "self-test", "stack", string(debug.Stack()))
 			err = errors.New("the guard failed; its log has the stack")
 		}
 	}()
-	hook, ok := e.hook()
+	webhookName, ok := e.webhookName()
 	if !ok {
-		return nil, nil // the registration says already that it doesn't
+		return nil, nil // the check of the registration has failed already
 	}
 	e.mu.Lock()
 	stored := kube.Object(e.stored)
 	e.mu.Unlock()
 	if stored == nil {
-		return nil, nil // there is nothing to delete
+		return nil, nil // aws-auth does not exist
 	}
 	expected := validate.Judge(validate.Change{
 		Operation: validate.Delete, Old: stored, Requester: validate.Requester{Username: e.o.Identity.Name()}, Now: e.o.Now(),
@@ -152,36 +152,36 @@ func (e *Enforcement) try(ctx context.Context) (failure, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	warnings, answer := e.o.Prober.Delete(ctx)
-	return interpret(&expected, hook, warnings, answer)
+	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret says what an answer to the self-test means, where the guard itself would have answered as expected.
-func interpret(expected *validate.Verdict, hook string, warnings []string, answer error) (disproved, err error) {
+// interpret evaluates the API server's answer to the self-test. expected is the answer that the guard would give.
+func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (disproved, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):
-		return nil, nil // it has just gone
-	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("admission webhook %q denied the request", hook)):
+		return nil, nil // aws-auth was just deleted
+	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("admission webhook %q denied the request", webhookName)):
 		return nil, nil
-	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("failed calling webhook %q", hook)):
+	case answer != nil && strings.Contains(answer.Error(), fmt.Sprintf("failed calling webhook %q", webhookName)):
 		return errUnanswered, nil
 	case answer != nil:
 		return nil, fmt.Errorf("deleting aws-auth as a dry run: %w", answer)
 	case expected.Action == validate.Allow:
-		return nil, nil // the guard would have said nothing
+		return nil, nil // the guard would allow the deletion without a warning
 	case expected.Action == validate.WarnOnly && warned(warnings, expected.Rules()):
 		return nil, nil
 	}
 	return errAdmitted, nil
 }
 
-// warned reports whether one of the warnings names one of the rules.
+// warned reports whether a warning names one of the rules.
 func warned(warnings, rules []string) bool {
 	return slices.ContainsFunc(warnings, func(text string) bool {
 		return slices.ContainsFunc(rules, func(rule string) bool { return strings.Contains(text, "["+rule+"]") })
 	})
 }
 
-// sleep waits, or until the context ends.
+// sleep returns after d, or when the context ends.
 func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

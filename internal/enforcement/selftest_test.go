@@ -16,8 +16,8 @@ import (
 var errRefused = apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "aws-auth",
 	errors.New(`admission webhook "aws-auth.awsauth-guard.io" denied the request: data: … [deleted]`))
 
-// The self-test disproves the guard where another answer than the guard's own comes, twice.
-func TestSelfTest(t *testing.T) {
+// The self-test fails if two answers in a row differ from the guard's answer.
+func TestSelfTestFailsOnUnexpectedAnswer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
@@ -36,7 +36,7 @@ func TestSelfTest(t *testing.T) {
 		{"not answered", validate.Enforce, admin, nil, errors.New(`Internal error occurred: failed calling webhook "aws-auth.awsauth-guard.io": failed to call webhook: Post "https://x": EOF`), 0},
 		{"another one is not answered", validate.Enforce, admin, nil, errors.New(`Internal error occurred: failed calling webhook "other": failed to call webhook: Post "https://x": EOF`), 1},
 		{"not found", validate.Enforce, admin, nil, apierrors.NewNotFound(schema.GroupResource{}, "aws-auth"), 1},
-		{"nobody is mapped", validate.Enforce, "[]", nil, nil, 1},
+		{"no principal is mapped", validate.Enforce, "[]", nil, nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +53,7 @@ func TestSelfTest(t *testing.T) {
 				if diff := cmp.Diff([]float64{1, 1}, state()); diff != "" {
 					t.Errorf("tested once (-want +got):\n%s", diff)
 				}
-				r.Wake() // tests again, and too soon to be believed
+				r.Wake() // tests again, too soon to count
 				after(5 * time.Second)
 				if diff := cmp.Diff([]float64{2, 1}, state()); diff != "" {
 					t.Errorf("tested twice (-want +got):\n%s", diff)
@@ -65,7 +65,7 @@ func TestSelfTest(t *testing.T) {
 				r.change(func() { r.answer = func() ([]string, error) { return nil, errRefused } })
 				after(40 * time.Second)
 				if got := state(); got[1] != 1 {
-					t.Error("it is not enforced again")
+					t.Error("the guard is not enforced again")
 				}
 				r.change(func() { r.selfTest = false })
 				tests := state()[0]

@@ -6,8 +6,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// The webhook is shown U+FFFD for a byte that is not UTF-8, and the watch reads the byte: both mean one content.
-func TestHashOfBytes(t *testing.T) {
+// The webhook receives U+FFFD for a byte that is not UTF-8, and the watch reads the byte. Both have the same hash.
+func TestHashIgnoresReplacedBytes(t *testing.T) {
 	t.Parallel()
 	hash := func(text string) string { return history.Hash(map[string]string{"mapRoles": text}, nil) }
 	if hash("# Andr\xe9") != hash("# Andr\ufffd") {

@@ -7,40 +7,40 @@ import (
 	"time"
 )
 
-// Log is the history: versions with ascending numbers, the oldest first, and what else the leader has
-// to remember. The zero Log is empty.
+// Log is the history: versions with ascending numbers, the oldest first, and the other state that survives a change of the
+// leader. The zero Log is empty.
 type Log struct {
-	// Restores are the times at which the guard has put a version back, the oldest first.
+	// Restores are the times at which the guard has restored a version, the oldest first.
 	Restores []time.Time
-	// IAM holds the unique ids that IAM has for principals, by ARN.
+	// IAM holds the unique ids of principals in IAM, by ARN.
 	IAM map[string]string
 
-	entries []entry
-	next    int      // the number of the next version; 0 stands for 1
-	seen    []string // the identities of the newest versions that were ever appended, see identity
-	damaged []*EntryError
+	entries    []entry
+	next       int      // number of the next version; 0 means 1
+	identities []string // of the newest versions ever appended, see identity
+	damaged    []*EntryError
 }
 
-// EntryError is a part of a ConfigMap that cannot be read.
+// EntryError describes a part of a ConfigMap that can't be decoded.
 type EntryError struct {
-	Key string // under data or binaryData
+	Key string // a key of data or binaryData
 	Err error
 }
 
 func (e *EntryError) Error() string { return fmt.Sprintf("reading the key %s: %v", e.Key, e.Err) }
 func (e *EntryError) Unwrap() error { return e.Err }
 
-// Number is that of the version under the key, or 0 where the key is none of a version.
+// Number returns the number of the version that the key belongs to, or 0 if the key doesn't belong to a version.
 func (e *EntryError) Number() int {
-	n, _ := numberOf(e.Key)
+	n, _ := versionNumber(e.Key)
 	return n
 }
 
-// Damaged are the parts that could not be read. A version among them keeps its number and its place until
-// it is the oldest.
+// Damaged returns the parts that could not be decoded. A damaged version keeps its number and its place until it is the oldest
+// one.
 func (l *Log) Damaged() []*EntryError { return l.damaged }
 
-// Versions returns the versions that could be read, the oldest first.
+// Versions returns the versions that could be decoded, the oldest first.
 func (l *Log) Versions() []Version {
 	var list []Version
 	for i := range l.entries {
@@ -51,7 +51,7 @@ func (l *Log) Versions() []Version {
 	return list
 }
 
-// Newest returns the newest version that could be read.
+// Newest returns the newest version that could be decoded.
 func (l *Log) Newest() (Version, bool) {
 	for _, e := range slices.Backward(l.entries) {
 		if e.ok {
@@ -61,17 +61,16 @@ func (l *Log) Newest() (Version, bool) {
 	return Version{}, false
 }
 
-// Append adds a version behind the others and gives it a number. A version that was appended before, by
-// whomever, is not added again, also if it has been dropped since: then added is false, and number is
-// that of the version, or 0 where it is gone. Who appends several appends them in the order in which
-// they were stored.
+// Append adds a version as the newest and gives it a number. It doesn't add a version again that this or another process has
+// appended before, even if that version was dropped since. Then added is false, and number is the number of that version, or 0
+// if it was dropped. Callers append versions in the order in which they were stored.
 func (l *Log) Append(v Version) (number int, added bool) {
-	v.Manager, v.ResourceVersion = cut(v.Manager), cut(v.ResourceVersion)
+	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
 	id := identity(&v)
-	if newest, ok := l.Newest(); id == "" && ok && newest.Absent == v.Absent && newest.Hash == v.Hash {
+	if newest, ok := l.Newest(); id == "" && ok && newest.Deleted == v.Deleted && newest.Hash == v.Hash {
 		return newest.Number, false
 	}
-	if id != "" && slices.Contains(l.seen, id) {
+	if id != "" && slices.Contains(l.identities, id) {
 		i := slices.IndexFunc(l.entries, func(e entry) bool { return e.ok && identity(&e.Version) == id })
 		if i < 0 {
 			return 0, false
@@ -82,11 +81,11 @@ func (l *Log) Append(v Version) (number int, added bool) {
 	v.Number, v.Time = l.next, v.Time.UTC()
 	l.next++
 	l.entries = append(l.entries, entry{Version: v, ok: true})
-	l.remember(id)
+	l.addIdentity(id)
 	return v.Number, true
 }
 
-// NewestGood returns the newest version that could be read and is [Version.Good].
+// NewestGood returns the newest version that could be decoded and is [Version.Good].
 func (l *Log) NewestGood() (Version, bool) {
 	for i := range slices.Backward(l.entries) {
 		if e := &l.entries[i]; e.ok && e.Good() {
@@ -96,18 +95,18 @@ func (l *Log) NewestGood() (Version, bool) {
 	return Version{}, false
 }
 
-// Has reports whether a version was appended before, also where it has been dropped since.
+// Has reports whether a version was appended before, even if it was dropped since.
 func (l *Log) Has(v *Version) bool {
 	id := identity(v)
-	return id != "" && slices.Contains(l.seen, id)
+	return id != "" && slices.Contains(l.identities, id)
 }
 
-// maxText bounds a text that a client has chosen, in bytes.
-const maxText = 512
+// maxTextBytes limits a text that a client has chosen.
+const maxTextBytes = 512
 
-func cut(s string) string {
-	if len(s) <= maxText {
+func truncate(s string) string {
+	if len(s) <= maxTextBytes {
 		return s
 	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
+	return strings.ToValidUTF8(s[:maxTextBytes], "") + "…"
 }

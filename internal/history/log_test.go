@@ -21,24 +21,24 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// version is the n-th content of a test.
+// version returns the n-th content of a test.
 func version(n int) history.Version {
 	data := map[string]string{"mapRoles": fmt.Sprintf("- rolearn: arn:aws:iam::111122223333:role/r%d\n", n)}
 	return history.Version{
-		Time: epoch.Add(time.Duration(n) * time.Minute), ResourceVersion: fmt.Sprint(1000 + n), How: history.Changed,
+		Time: epoch.Add(time.Duration(n) * time.Minute), ResourceVersion: fmt.Sprint(1000 + n), Origin: history.Changed,
 		Hash: history.Hash(data, nil), Data: data, Verdict: validate.WarnOnly, Rules: []string{"a", "b"},
 		Manager: "kubectl-edit", Summary: history.Summary{Admins: n, Roles: 1},
 	}
 }
 
-// withText is a version with one key.
-func withText(resourceVersion, text string) history.Version {
+// versionWithText returns a version with one key.
+func versionWithText(resourceVersion, text string) history.Version {
 	data := map[string]string{"mapRoles": text}
 	return history.Version{ResourceVersion: resourceVersion, Hash: history.Hash(data, nil), Data: data}
 }
 
-// noise cannot be compressed to less than three quarters.
-func noise(n int) string {
+// incompressible returns a text that compresses to no less than three quarters.
+func incompressible(n int) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, n)
@@ -48,7 +48,7 @@ func noise(n int) string {
 	return string(b)
 }
 
-// stored writes a log and reads it back.
+// stored writes a log and reads it again.
 func stored(t *testing.T, l *history.Log, versions int) (*corev1.ConfigMap, *history.Log) {
 	t.Helper()
 	cm := new(corev1.ConfigMap)
@@ -75,7 +75,7 @@ func numbers(l *history.Log) (list []int) {
 	return list
 }
 
-// TestLogRoundTrip: what is written is read back as it was, and written again it has the same bytes.
+// A log that is written and read again is equal, and gives the same bytes when it is written again.
 func TestLogRoundTrip(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -89,8 +89,8 @@ func TestLogRoundTrip(t *testing.T) {
 			v.BinaryData, v.Immutable = map[string][]byte{"b": {0, 255}}, true
 			v.Hash = history.Hash(v.Data, v.BinaryData)
 		case 2:
-			v = history.Version{Time: v.Time, ResourceVersion: "1002", Absent: true, How: history.Bypassed}
-		case 3: // JSON alone would change it
+			v = history.Version{Time: v.Time, ResourceVersion: "1002", Deleted: true, Origin: history.Bypassed}
+		case 3: // JSON would change it
 			v.Data = map[string]string{"mapRoles": "[] # \xff", "mapUsers": "[]"}
 			v.Hash = history.Hash(v.Data, nil)
 		}
@@ -117,9 +117,9 @@ func TestLogRoundTrip(t *testing.T) {
 	}
 }
 
-// TestLogBounds: the oldest are dropped first, numbers are never used again, also where nothing is left
-// of those that had them, and what was dropped is not appended once more.
-func TestLogBounds(t *testing.T) {
+// The oldest versions are dropped first. Numbers are never reused, even after all versions were dropped. A dropped version is not
+// appended again.
+func TestLogDropsOldestAndNeverReusesNumbers(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
 	for n := range 25 {
@@ -146,14 +146,13 @@ func TestLogBounds(t *testing.T) {
 	}
 }
 
-// TestLogKeepsNewestGood: bad versions don't drive out the newest good one, which a rollback needs. Another good version
-// takes its place.
+// Bad versions never evict the newest good version, which a rollback needs. A newer good version replaces it.
 func TestLogKeepsNewestGood(t *testing.T) {
 	t.Parallel()
 	bad := map[string]func(*history.Version){
-		"bypassed": func(v *history.Version) { v.How = history.Bypassed },
+		"bypassed": func(v *history.Version) { v.Origin = history.Bypassed },
 		"lost":     func(v *history.Version) { v.Lost = []string{"last-admin"} },
-		"deleted":  func(v *history.Version) { *v = history.Version{ResourceVersion: v.ResourceVersion, Absent: true} },
+		"deleted":  func(v *history.Version) { *v = history.Version{ResourceVersion: v.ResourceVersion, Deleted: true} },
 	}
 	for name, spoil := range bad {
 		t.Run(name, func(t *testing.T) {
@@ -182,14 +181,13 @@ func TestLogKeepsNewestGood(t *testing.T) {
 	}
 }
 
-// TestLogSize: bytes are bounded, too. A version that alone is too large loses its content, and nobody
-// else theirs.
-func TestLogSize(t *testing.T) {
+// The log limits its bytes. A version that is too large loses its content, and other versions keep theirs.
+func TestLogLimitsBytes(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
-	l.Append(withText("1", "small"))
-	l.Append(withText("2", noise(1<<20-100)+noise(1<<18))) // more than a ConfigMap may have
-	l.Append(withText("3", strings.Repeat("\x01", 1<<20))) // six bytes each in JSON
+	l.Append(versionWithText("1", "small"))
+	l.Append(versionWithText("2", incompressible(1<<20-100)+incompressible(1<<18))) // more than a ConfigMap can hold
+	l.Append(versionWithText("3", strings.Repeat("\x01", 1<<20)))                   // six bytes each in JSON
 	_, l = stored(t, l, 10)
 	var got []bool
 	for _, v := range l.Versions() {
@@ -198,8 +196,8 @@ func TestLogSize(t *testing.T) {
 	if diff := cmp.Diff([]bool{false, true, true, true, false, false, true, false, false}, got); diff != "" {
 		t.Error(diff)
 	}
-	l.Append(withText("4", noise(800<<10)))
-	l.Append(withText("5", noise(500<<10)))
+	l.Append(versionWithText("4", incompressible(800<<10)))
+	l.Append(versionWithText("5", incompressible(500<<10)))
 	_, l = stored(t, l, 10)
 	if diff := cmp.Diff([]int{5}, numbers(l)); diff != "" {
 		t.Errorf("where 4 and 5 have no room together 4 goes, and what is older: %s", diff)
@@ -215,10 +213,10 @@ func TestLogSize(t *testing.T) {
 	}
 }
 
-// TestLogUnknownResourceVersion: a deletion that was found after a gap in the watch has none.
-func TestLogUnknownResourceVersion(t *testing.T) {
+// A deletion that was found after a gap in the watch has no resource version.
+func TestLogAcceptsUnknownResourceVersion(t *testing.T) {
 	t.Parallel()
-	l, gone := new(history.Log), history.Version{Absent: true}
+	l, gone := new(history.Log), history.Version{Deleted: true}
 	l.Append(version(0))
 	for _, want := range []struct {
 		v     history.Version
@@ -231,15 +229,15 @@ func TestLogUnknownResourceVersion(t *testing.T) {
 	}
 }
 
-// TestLogAfterEtcdRestore: resource versions begin again where etcd is restored from a backup.
-func TestLogAfterEtcdRestore(t *testing.T) {
+// Resource versions start again when etcd is restored from a backup.
+func TestLogAcceptsResourceVersionsAgainAfterEtcdRestore(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
-	l.Append(withText("7", "before"))
-	if _, added := l.Append(withText("7", "after")); !added {
-		t.Error("another content with the same resource version is another version")
+	l.Append(versionWithText("7", "before"))
+	if _, added := l.Append(versionWithText("7", "after")); !added {
+		t.Error("another content with the same resource version is not appended")
 	}
-	if _, added := l.Append(history.Version{ResourceVersion: "7", Absent: true}); !added {
+	if _, added := l.Append(history.Version{ResourceVersion: "7", Deleted: true}); !added {
 		t.Error("so is none")
 	}
 }
@@ -257,9 +255,8 @@ func compressed(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// TestLogDamaged: a part that cannot be read is named, hides no other, keeps its number and its bytes, and is
-// dropped when its turn comes.
-func TestLogDamaged(t *testing.T) {
+// A damaged part is reported. It hides no other part, keeps its number and its bytes, and is dropped when it is the oldest.
+func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
 	for n := range 3 {
@@ -295,7 +292,7 @@ func TestLogDamaged(t *testing.T) {
 			if err := l.Damaged()[1]; err.Number() != 2 || !strings.HasPrefix(err.Error(), "reading the key "+key+": ") || errors.Unwrap(err) == nil {
 				t.Error(err)
 			}
-			if name == "bomb" && !strings.Contains(l.Damaged()[1].Error(), "unfolds to too much") {
+			if name == "bomb" && !strings.Contains(l.Damaged()[1].Error(), "decompressed part is too large") {
 				t.Error(l.Damaged()[1])
 			}
 			if diff := cmp.Diff([]int{1, 3}, numbers(l)); diff != "" {
@@ -315,10 +312,10 @@ func TestLogDamaged(t *testing.T) {
 	}
 }
 
-// TestLogManyBombs: many parts that each unfold to what one may have do not unfold together.
-func TestLogManyBombs(t *testing.T) {
+// Many parts that decompress to the maximum size each exceed the limit of the total.
+func TestLogLimitsTotalDecompression(t *testing.T) {
 	t.Parallel()
-	big := withText("1", strings.Repeat("a", 3<<20))
+	big := versionWithText("1", strings.Repeat("a", 3<<20))
 	text, err := json.Marshal(big)
 	if err != nil {
 		t.Fatal(err)
@@ -336,8 +333,8 @@ func TestLogManyBombs(t *testing.T) {
 	}
 }
 
-// TestHash: contents have one hash exactly if they are the same.
-func TestHash(t *testing.T) {
+// Two contents have the same hash if and only if they are equal.
+func TestHashIdentifiesContent(t *testing.T) {
 	t.Parallel()
 	type content struct {
 		data       map[string]string
@@ -354,13 +351,13 @@ func TestHash(t *testing.T) {
 		{binaryData: map[string][]byte{"a": []byte("bc")}},
 		{data: map[string]string{"a": "bc"}, binaryData: map[string][]byte{"a": []byte("bc")}},
 	}
-	seen := make(map[string]int)
+	identities := make(map[string]int)
 	for i, c := range contents {
 		h := history.Hash(c.data, c.binaryData)
-		if j, ok := seen[h]; ok || len(h) != 64 {
+		if j, ok := identities[h]; ok || len(h) != 64 {
 			t.Errorf("%+v and %+v have the hash %s", contents[j], c, h)
 		}
-		seen[h] = i
+		identities[h] = i
 		if again := history.Hash(maps.Clone(c.data), maps.Clone(c.binaryData)); again != h {
 			t.Errorf("%+v has two hashes", c)
 		}
@@ -370,8 +367,8 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// TestObject: the rules see what the authenticator sees.
-func TestObject(t *testing.T) {
+// The rules evaluate the content that the authenticator reads.
+func TestObjectHasWhatTheAuthenticatorReads(t *testing.T) {
 	t.Parallel()
 	v := version(1)
 	v.BinaryData, v.Immutable = map[string][]byte{"b": nil, "a": nil}, true
@@ -379,12 +376,12 @@ func TestObject(t *testing.T) {
 	if diff := cmp.Diff(v.Data, o.Data) + cmp.Diff([]string{"a", "b"}, o.BinaryData); diff != "" || !o.Immutable {
 		t.Error(diff)
 	}
-	if gone := (&history.Version{Absent: true}); gone.Object() != nil || gone.Restorable() {
-		t.Error("nothing is something")
+	if gone := (&history.Version{Deleted: true}); gone.Object() != nil || gone.Restorable() {
+		t.Error("a missing object has a content")
 	}
 }
 
-// FuzzRead: whatever stands in the ConfigMap, reading it ends, and what is written of it can be read.
+// Read terminates for any ConfigMap, and the log that it returns can be written and read again.
 func FuzzRead(f *testing.F) {
 	l := new(history.Log)
 	l.Append(version(1))
@@ -401,9 +398,9 @@ func FuzzRead(f *testing.F) {
 	f.Add(cm.BinaryData["v000000000001"], text, cm.Data["next"], cm.Data["seen"], cm.Data["restores"], "v000000000007")
 	f.Add([]byte{}, []byte(`{"absent":true}`), "-1", `["",null]`, "null", "v999999999999")
 	f.Add([]byte{}, []byte(`{"absent":true,"time":"9999-12-31T23:59:59-01:00"}`), "1", "[]", `["9999-12-31T23:59:59-01:00","0000-01-01T00:00:00+01:00"]`, "v")
-	f.Fuzz(func(t *testing.T, raw, text []byte, next, seen, restores, key string) {
+	f.Fuzz(func(t *testing.T, raw, text []byte, next, identities, restores, key string) {
 		cm := &corev1.ConfigMap{
-			Data:       map[string]string{"next": next, "seen": seen, "restores": restores, "iam": seen},
+			Data:       map[string]string{"next": next, "seen": identities, "restores": restores, "iam": identities},
 			BinaryData: map[string][]byte{"v000000000001": raw, "v000000000002": compressed(t, text), key: raw},
 		}
 		l := history.Read(cm)

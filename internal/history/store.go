@@ -13,31 +13,31 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Label is set, with the value true, on the ConfigMap that holds a history.
+// Label is the label of the ConfigMap that holds a history. Its value is true.
 const Label = "awsauth-guard.io/history"
 
-// fieldManager is who writes, as managedFields name it.
+// fieldManager is the name of the guard's writes in managedFields.
 const fieldManager = "awsauth-guard"
 
-// ConfigMaps are those of one namespace. It is the part of client-go's ConfigMapInterface that a Store needs: the
-// command line reads a ConfigMap without that package, which knows every type of every group.
+// ConfigMaps reads and writes the ConfigMaps of one namespace. It is the part of client-go's ConfigMapInterface that a Store
+// needs. The command line doesn't use that package, because it pulls in every type of the Kubernetes API.
 type ConfigMaps interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*corev1.ConfigMap, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error)
 	Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error)
 }
 
-// Store is a Log in a ConfigMap of the API server.
+// Store stores a Log in a ConfigMap.
 type Store struct {
 	Client ConfigMaps // of the guard's namespace
 	Name   string
-	// Versions is how many versions are kept at most. It is asked before each write.
+	// Versions returns the maximum number of versions. It is called before each write.
 	Versions func() int
-	// Create makes the ConfigMap where there is none; otherwise that is an error.
+	// Create makes Change create a missing ConfigMap. Without it a missing ConfigMap is an error.
 	Create bool
 }
 
-// Read reads the log. Where there is no ConfigMap, the error is one of which apierrors.IsNotFound holds.
+// Read returns the stored log. apierrors.IsNotFound holds for the error if the ConfigMap doesn't exist.
 func (s *Store) Read(ctx context.Context) (*Log, error) {
 	cm, err := s.Client.Get(ctx, s.Name, metav1.GetOptions{})
 	if err != nil {
@@ -46,13 +46,12 @@ func (s *Store) Read(ctx context.Context) (*Log, error) {
 	return Read(cm), nil
 }
 
-// Change reads the log, lets a function change it, and writes it if that has made a difference. Where
-// somebody else has written in between it begins again, so that the function may be called several times.
-// It returns the log that is stored now. An error of the function ends it, and nothing is written.
+// Change reads the log, calls change, and writes the log if it differs. If another client has written in between, it starts
+// again, so change may be called several times. It returns the log as stored. If change returns an error, nothing is written.
 func (s *Store) Change(ctx context.Context, change func(*Log) error) (*Log, error) {
 	var log *Log
-	err := untilWritten(ctx, func(ctx context.Context) (err error) {
-		log, err = s.try(ctx, change)
+	err := retryOnConflict(ctx, func(ctx context.Context) (err error) {
+		log, err = s.changeOnce(ctx, change)
 		return err
 	})
 	if err != nil {
@@ -61,7 +60,7 @@ func (s *Store) Change(ctx context.Context, change func(*Log) error) (*Log, erro
 	return log, nil
 }
 
-func (s *Store) try(ctx context.Context, change func(*Log) error) (*Log, error) {
+func (s *Store) changeOnce(ctx context.Context, change func(*Log) error) (*Log, error) {
 	cm, err := s.Client.Get(ctx, s.Name, metav1.GetOptions{})
 	missing := apierrors.IsNotFound(err) && s.Create
 	if missing {
@@ -87,22 +86,21 @@ func (s *Store) try(ctx context.Context, change func(*Log) error) (*Log, error) 
 	return log, err
 }
 
-// patience is how often and how long is waited while others write: two seconds in all, which are dozens
-// of their writes.
-var patience = wait.Backoff{Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 1, Steps: 10}
+// conflictBackoff limits the retries after conflicts to about two seconds, which is enough for dozens of writes by other clients.
+var conflictBackoff = wait.Backoff{Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 1, Steps: 10}
 
-// untilWritten tries again for as long as somebody else was faster.
-func untilWritten(ctx context.Context, try func(context.Context) error) error {
+// retryOnConflict calls try until it returns no conflict.
+func retryOnConflict(ctx context.Context, changeOnce func(context.Context) error) error {
 	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, patience, func(ctx context.Context) (done bool, err error) {
-		last = try(ctx)
+	err := wait.ExponentialBackoffWithContext(ctx, conflictBackoff, func(ctx context.Context) (done bool, err error) {
+		last = changeOnce(ctx)
 		if apierrors.IsConflict(last) || apierrors.IsAlreadyExists(last) {
 			return false, nil
 		}
 		return true, last
 	})
 	if wait.Interrupted(err) && last != nil {
-		return last // says more than that time is up
+		return last // more helpful than the timeout
 	}
 	return err
 }

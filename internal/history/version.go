@@ -1,7 +1,7 @@
-// Package history keeps the versions of aws-auth that were stored, in a ConfigMap of the guard's own namespace.
+// Package history stores the versions of aws-auth in a ConfigMap in the guard's own namespace.
 //
-// The package decides nothing: it holds, bounds and encodes. Another program may have written what it reads, so
-// that it reads each part within bounds, and a damaged part doesn't hide the others.
+// The package makes no decisions. Other programs can write the ConfigMap. Therefore the package limits the size of each part that
+// it decodes, and a damaged part doesn't hide the others.
 package history
 
 import (
@@ -17,37 +17,37 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// How says how a version came to be stored, as far as the leader could tell.
-type How string
+// Origin says how a version came to be stored, as far as the leader knows.
+type Origin string
 
-// The ways.
+// The origins.
 const (
-	Found      How = "found"      // it was stored when the guard began to watch, or after a gap in the watch
-	Changed    How = "changed"    // the guard observed the change, and the rules admit it
-	Overridden How = "overridden" // the change set the break-glass annotation
-	Bypassed   How = "bypassed"   // the rules refuse the change: the guard was not asked
-	Restored   How = "restored"   // the guard restored it
+	Found      Origin = "found"      // it was stored when the watch began, or after a gap in the watch
+	Changed    Origin = "changed"    // the watch showed the change, and the rules admit it
+	Overridden Origin = "overridden" // the change set the break-glass annotation
+	Bypassed   Origin = "bypassed"   // the rules refuse the change, so it bypassed the guard
+	Restored   Origin = "restored"   // the guard restored it
 )
 
-// Version is one content of aws-auth that was stored.
+// Version is a stored content of aws-auth, or its deletion.
 type Version struct {
-	// Number counts from 1. A number is never used again.
+	// Number counts from 1. A number is never reused.
 	Number int `json:"number"`
-	// Time is when it was observed; it may have been stored earlier.
+	// Time is when the guard observed the version. It may have been stored earlier.
 	Time            time.Time `json:"time"`
 	ResourceVersion string    `json:"resourceVersion"`
-	// Hash is that of the content, see [Hash]; empty where Absent.
+	// Hash is the hash of the content, see [Hash]. It is empty for a deletion.
 	Hash string `json:"hash"`
-	// Absent: aws-auth was deleted.
-	Absent bool `json:"absent,omitempty"`
-	How    How  `json:"how"`
-	// Manager is the field manager that made the change, as managedFields name it.
+	// Deleted reports that aws-auth was deleted.
+	Deleted bool   `json:"absent,omitempty"`
+	Origin  Origin `json:"how"`
+	// Manager is the field manager of the change in managedFields.
 	Manager string `json:"manager,omitempty"`
-	// Lost are the rules that refuse the change from the last good version to this one because it locks people or
-	// all nodes out.
+	// Lost lists the rules that refuse the change from the last good version to this one because it locks out people or
+	// all nodes.
 	Lost []string `json:"lost,omitempty"`
-	// Verdict is what the rules said of this version by itself when it was observed, and Rules are those
-	// that had findings.
+	// Verdict is the result of evaluating this version without an older one when it was observed. Rules lists the rules
+	// with findings.
 	Verdict validate.Action `json:"verdict"`
 	Rules   []string        `json:"rules,omitempty"`
 	Summary Summary         `json:"summary"`
@@ -55,49 +55,49 @@ type Version struct {
 	Data       map[string]string `json:"data,omitempty"`
 	BinaryData map[string][]byte `json:"binaryData,omitempty"`
 	Immutable  bool              `json:"immutable,omitempty"`
-	// RawData holds, in the stored form alone, the values of Data that are not UTF-8: JSON would change them.
+	// RawData is used in the stored form only. It holds the values of Data that are not UTF-8, because JSON would change
+	// them.
 	RawData map[string][]byte `json:"rawData,omitempty"`
-	// Truncated: the content was too large to keep.
+	// Truncated reports that the content was too large to store.
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// Summary is what a version comes to, by what the authenticator loads from it.
+// Summary holds counts of a version's effective access.
 type Summary struct {
-	// Unknown: a section is past a limit of evaluation, so that the numbers are not known and are all 0.
+	// Unknown reports that a section exceeds a limit of the evaluation. Then all counts are 0.
 	Unknown bool `json:"unknown,omitempty"`
-	// Admins is how many principals get an admin group, and Nodes how many log in as nodes.
+	// Admins is the number of principals with an admin group, and Nodes the number that log in as nodes.
 	Admins int `json:"admins"`
 	Nodes  int `json:"nodes"`
 	// Roles, Users and Accounts are the entries of each section that are in force.
 	Roles    int `json:"roles"`
 	Users    int `json:"users"`
 	Accounts int `json:"accounts"`
-	// ProtectedMissing is how many protected principals do not get all their groups.
+	// ProtectedMissing is the number of protected principals that don't get all their groups.
 	ProtectedMissing int `json:"protectedMissing,omitempty"`
 }
 
-// Entries is how many entries of all sections are in force.
+// Entries returns the number of entries in force, in all sections.
 func (s Summary) Entries() int { return s.Roles + s.Users + s.Accounts }
 
-// Object is the version's content as the rules see it; nil where aws-auth was absent.
+// Object returns the content in the form that the rules evaluate, or nil for a deletion.
 func (v *Version) Object() *awsauth.Object {
-	if v.Absent {
+	if v.Deleted {
 		return nil
 	}
 	return &awsauth.Object{Data: v.Data, BinaryData: slices.Sorted(maps.Keys(v.BinaryData)), Immutable: v.Immutable}
 }
 
-// Restorable reports whether the version has a content that can be put back.
-func (v *Version) Restorable() bool { return !v.Absent && !v.Truncated }
+// Restorable reports whether the version has a content that can be restored.
+func (v *Version) Restorable() bool { return !v.Deleted && !v.Truncated }
 
-// Good reports whether a rollback may choose the version by itself: it has a content, its change did not bypass the
-// guard, and nothing was lost with it.
-func (v *Version) Good() bool { return v.Restorable() && v.How != Bypassed && len(v.Lost) == 0 }
+// Good reports whether a rollback may choose the version automatically: it has a content, its change did not bypass the guard, and
+// no access was lost with it.
+func (v *Version) Good() bool { return v.Restorable() && v.Origin != Bypassed && len(v.Lost) == 0 }
 
-// Hash identifies the content of a ConfigMap: SHA-256 over its keys in their order and their values, in
-// hexadecimal. Lengths are hashed with them, so that no two contents are written alike; that there is
-// no data and that there is no binaryData is the same as that they are empty. A byte of data that is not
-// UTF-8 is hashed as U+FFFD, which the webhook is shown in its place and the history keeps.
+// Hash identifies the content of a ConfigMap. It is the SHA-256, in hexadecimal, of the sorted keys and their values. Each part is
+// preceded by its length, so that different contents have different inputs. Missing data is hashed like empty data. A byte of
+// data that is not UTF-8 is hashed as U+FFFD: the webhook receives U+FFFD in its place, and the history stores the byte.
 func Hash(data map[string]string, binaryData map[string][]byte) string {
 	h := sha256.New()
 	hashLength(h, len(data))

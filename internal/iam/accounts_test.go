@@ -33,7 +33,7 @@ func TestOtherAccount(t *testing.T) {
 	is(t, w.lookup(t, ample, "arn:aws:iam::444455556666:role/gone"), missing)
 
 	assumed := w.aws.Calls("AssumeRole")
-	if len(assumed) != 1 { // the credentials are kept
+	if len(assumed) != 1 { // the credentials are cached
 		t.Fatalf("%d roles assumed", len(assumed))
 	}
 	form := assumed[0].Form
@@ -91,18 +91,18 @@ func TestOtherAccountUnknown(t *testing.T) {
 	})
 }
 
-func TestAccountsThatAreWrong(t *testing.T) {
+func TestNewRefusesInvalidAccounts(t *testing.T) {
 	t.Parallel()
 	for _, arn := range []string{"", "reader", role, "arn:aws:iam::444455556666:user/ann"} {
 		_, err := iam.New(t.Context(), iam.Options{Logger: slog.New(slog.DiscardHandler), Accounts: map[string]iam.Account{"444455556666": {RoleARN: arn}}})
-		if err == nil || !strings.Contains(err.Error(), "the role to ask with in account 444455556666") {
+		if err == nil || !strings.Contains(err.Error(), "the role for lookups in account 444455556666") {
 			t.Errorf("%q: %v", arn, err)
 		}
 	}
 }
 
-// TestSaidOnce has accounts that nobody can ask in.
-func TestSaidOnce(t *testing.T) {
+// An account without a configured role is logged once.
+func TestAccountWithoutAccessIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 3 {
@@ -144,7 +144,7 @@ func TestUniqueID(t *testing.T) {
 	}
 }
 
-func TestInstead(t *testing.T) {
+func TestReplacement(t *testing.T) {
 	t.Parallel()
 	const (
 		sso     = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_"
@@ -154,12 +154,12 @@ func TestInstead(t *testing.T) {
 	w.aws.Add(sso+"Admin_aaaaaaaaaaaaaaaa", sso+"Dev_aaaaaaaaaaaaaaaa", sso+"Dev_bbbbbbbbbbbbbbbb")
 	is := func(arn, want string) {
 		t.Helper()
-		if got := w.Instead(t.Context(), parse(t, arn)[0]); got != want {
+		if got := w.Replacement(t.Context(), parse(t, arn)[0]); got != want {
 			t.Errorf("instead of %s there is %q, want %q", arn, got, want)
 		}
 	}
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", present)
-	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef", "") // nobody knows which
+	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef", "") // two candidates
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Ops_0123456789abcdef", "")
 	is("arn:aws:iam::444455556666:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 	is("arn:aws-cn:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")

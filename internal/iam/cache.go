@@ -12,87 +12,87 @@ import (
 const (
 	existsFor  = 10 * time.Minute
 	missingFor = 5 * time.Second
-	// absentFor is how long the cache keeps that IAM did not find a principal, for reviews whose budget is too
-	// short for two calls.
-	absentFor = time.Minute
-	// maxCached limits the principals in each part of the cache: one takes about 400 bytes, with a long path at
-	// most 1 KiB, so that both parts stay below 8 MiB.
+	// notFoundFor is how long the cache keeps that IAM did not find a principal. Reviews whose budget is too short for two
+	// calls use it.
+	notFoundFor = time.Minute
+	// maxCached limits the principals in each part of the cache. A principal takes about 400 bytes, and at most 1 KiB with a
+	// long path, so both parts together stay below 8 MiB.
 	maxCached = 4096
 )
 
-// clock is the time that the cache goes by.
+// clock is the cache's clock.
 type clock func() time.Time
 
-// Now makes a clock that of an LRUExpireCache.
+// Now implements the clock of an LRUExpireCache.
 func (c clock) Now() time.Time { return c() }
 
-// cache holds what IAM said of principals. The keys are those of awsauth.PrincipalKey.
+// cache holds IAM's answers about principals. The keys are those of awsauth.PrincipalKey.
 type cache struct {
-	answers *lru.LRUExpireCache // a validate.Lookup that is certain
+	answers *lru.LRUExpireCache // certain answers, as validate.Lookup
 
-	mu       sync.Mutex          // held to change an absence
-	absences *lru.LRUExpireCache // an absence
+	mu        sync.Mutex          // guards changes of notFounds
+	notFounds *lru.LRUExpireCache // recent calls that found no principal, as notFound
 }
 
-// absence tells of the recent calls by which IAM did not find a principal: when the first was answered, and when
-// the last began.
-type absence struct{ firstAnswered, lastBegan, lastAnswered time.Time }
+// notFound describes the recent calls in which IAM did not find a principal: when IAM answered the first and the last of them, and
+// when the last one began.
+type notFound struct{ firstAnswered, lastBegan, lastAnswered time.Time }
 
 func newCache(now func() time.Time, size int) *cache {
 	return &cache{
-		answers:  lru.NewLRUExpireCacheWithClock(size, clock(now)),
-		absences: lru.NewLRUExpireCacheWithClock(size, clock(now)),
+		answers:   lru.NewLRUExpireCacheWithClock(size, clock(now)),
+		notFounds: lru.NewLRUExpireCacheWithClock(size, clock(now)),
 	}
 }
 
-// answer returns a principal's answer if it is certain.
+// answer returns the cached answer about a principal, if there is a certain one.
 func (c *cache) answer(key string) (validate.Lookup, bool) {
 	value, _ := c.answers.Get(key)
 	answer, ok := value.(validate.Lookup)
 	return answer, ok
 }
 
-// absence returns the zero absence where IAM has not recently been asked or found the principal.
-func (c *cache) absence(key string) absence {
-	value, _ := c.absences.Get(key)
-	a, _ := value.(absence)
+// notFound returns the recent calls that did not find the principal. It is zero if there were none.
+func (c *cache) notFound(key string) notFound {
+	value, _ := c.notFounds.Get(key)
+	a, _ := value.(notFound)
 	return a
 }
 
-func (c *cache) keepExisting(key string) validate.Lookup {
+func (c *cache) storeExists(key string) validate.Lookup {
 	answer := validate.Lookup{Existence: validate.Exists}
 	c.answers.Add(key, answer, existsFor)
-	c.absences.Remove(key)
+	c.notFounds.Remove(key)
 	return answer
 }
 
-func (c *cache) keepMissing(key, instead string) validate.Lookup {
-	answer := validate.Lookup{Existence: validate.Missing, Instead: instead}
+func (c *cache) storeMissing(key, replacement string) validate.Lookup {
+	answer := validate.Lookup{Existence: validate.Missing, Instead: replacement}
 	c.answers.Add(key, answer, missingFor)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a := c.absence(key); !a.lastAnswered.IsZero() {
-		a.firstAnswered = a.lastAnswered // two new calls must not find a principal that is created after this answer
-		c.absences.Add(key, a, absentFor)
+	if a := c.notFound(key); !a.lastAnswered.IsZero() {
+		a.firstAnswered = a.lastAnswered // a principal that is created after this answer is missing only after two new calls
+		c.notFounds.Add(key, a, notFoundFor)
 	}
 	return answer
 }
 
-// keepAbsent stores that a call did not find the principal.
-func (c *cache) keepAbsent(key string, began, answered time.Time) {
+// storeNotFound records that a call did not find the principal.
+func (c *cache) storeNotFound(key string, began, answered time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := absence{answered, began, answered}
-	if old := c.absence(key); answered.Sub(old.firstAnswered) <= absentFor {
+	a := notFound{answered, began, answered}
+	if old := c.notFound(key); answered.Sub(old.firstAnswered) <= notFoundFor {
 		a.firstAnswered = old.firstAnswered
 	}
-	c.absences.Add(key, a, absentFor)
+	c.notFounds.Add(key, a, notFoundFor)
 	c.answers.Remove(key)
 }
 
-// clear forgets all answers.
+// clear removes everything.
 func (c *cache) clear() {
 	all := func(any) bool { return true }
 	c.answers.RemoveAll(all)
-	c.absences.RemoveAll(all)
+	c.notFounds.RemoveAll(all)
 }

@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 	asked(1)
 	w.pass(9 * time.Minute)
 	is(t, w.lookup(t, ample, role), exists)
-	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same to the authenticator
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the authenticator's key is the same
 	asked(1)
 	w.counts(t, 2, map[string]int{"exists": 1})
 	w.pass(time.Minute)
@@ -46,9 +46,8 @@ func TestCache(t *testing.T) {
 	w.counts(t, 3, map[string]int{"exists": 2, "missing": 2})
 }
 
-// TestFoundMissingAgain looks twice again after a verdict has ended: what was made meanwhile may not be
-// found at once.
-func TestFoundMissingAgain(t *testing.T) {
+// After a verdict Missing has expired, two new calls are needed: a principal that was created meanwhile may not be found at once.
+func TestMissingPrincipalIsConfirmedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	is(t, w.lookup(t, ample, role), missing)
@@ -59,9 +58,9 @@ func TestFoundMissingAgain(t *testing.T) {
 	is(t, w.lookup(t, ample, role), exists)
 }
 
-func TestCacheIsBounded(t *testing.T) {
+func TestCacheIsLimited(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.delay = time.Hour }) // so that nobody waits for a second look
+	w := newWorld(t, func(w *world) { w.delay = time.Hour }) // prevents second calls
 	const size = 50
 	w.SetCacheSize(size)
 	w.aws.Add(role)
@@ -71,33 +70,33 @@ func TestCacheIsBounded(t *testing.T) {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/r%d", i))
 	}
 	known := w.lookupAll(t, ample, arns...)
-	if answers, absences := w.Cached(); answers > size || absences != size || len(known.Principals) != len(arns) {
-		t.Errorf("%d and %d in the cache, %d answers", answers, absences, len(known.Principals))
+	if answers, notFounds := w.Cached(); answers > size || notFounds != size || len(known.Principals) != len(arns) {
+		t.Errorf("%d and %d in the cache, %d answers", answers, notFounds, len(known.Principals))
 	}
 	w.pass(time.Hour) // everything has expired
 	w.aws.Add("arn:aws:iam::111122223333:role/new")
 	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/new"), exists)
-	if answers, absences := w.Cached(); answers != 1 || absences != 0 {
-		t.Errorf("%d and %d in the cache", answers, absences)
+	if answers, notFounds := w.Cached(); answers != 1 || notFounds != 0 {
+		t.Errorf("%d and %d in the cache", answers, notFounds)
 	}
 	arns = arns[:0]
 	for i := range 1000 {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::%012d:role/r", i))
 	}
 	w.lookupAll(t, ample, arns...)
-	if n := strings.Count(w.log.read(t), "an account cannot be asked"); n != 256 {
+	if n := strings.Count(w.log.read(t), "cannot look up principals of an account"); n != 256 {
 		t.Errorf("%d accounts are logged", n)
 	}
-	// Accounts take no place away from problems.
+	// Accounts and problems have separate limits.
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
 	w.lookup(t, ample, role)
-	if log := w.log.read(t); strings.Count(log, "AWS did not say") != 1 {
-		t.Errorf("%d problems are logged", strings.Count(log, "AWS did not say"))
+	if log := w.log.read(t); strings.Count(log, "cannot determine whether") != 1 {
+		t.Errorf("%d problems are logged", strings.Count(log, "cannot determine whether"))
 	}
 }
 
-// TestProblemsAreBounded has more accounts that fail than are remembered.
-func TestProblemsAreBounded(t *testing.T) {
+// The number of logged problems is limited, even if more accounts fail than are remembered.
+func TestLoggedProblemsAreLimited(t *testing.T) {
 	t.Parallel()
 	var arns []string
 	w := newWorld(t, func(w *world) {
@@ -110,11 +109,11 @@ func TestProblemsAreBounded(t *testing.T) {
 	})
 	logged := func(want int) {
 		t.Helper()
-		if n := strings.Count(w.log.read(t), "AWS did not say"); n != want {
+		if n := strings.Count(w.log.read(t), "cannot determine whether"); n != want {
 			t.Errorf("%d problems are logged, want %d", n, want)
 		}
 	}
-	w.lookupAll(t, ample, arns...) // nobody trusts the guard
+	w.lookupAll(t, ample, arns...) // every call is denied
 	logged(256)
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
 	w.lookup(t, ample, role)

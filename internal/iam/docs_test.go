@@ -13,14 +13,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// TestReasonsAreDocumented: docs/reference/iam-results.md says of every reason what to do.
+// docs/reference/iam-results.md explains every reason.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/reference/iam-results.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last two are those of packages server and admission.
+	// The last two reasons come from packages server and admission.
 	for _, reason := range append(iam.Reasons(), "the AWS configuration of the guard cannot be used", "too many reviews wait for IAM") {
 		if !strings.Contains(string(page), "`"+reason+"`") {
 			t.Errorf("%q is not documented", reason)
@@ -28,8 +28,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestPolicies: the files in docs/iam are JSON, and linked.
-func TestPolicies(t *testing.T) {
+// The policy files in docs/iam are valid JSON, and the page links them.
+func TestPolicyFilesAreLinkedJSON(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/how-to/give-the-guard-iam.md")
 	if err != nil {
@@ -58,8 +58,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestLeastPolicy: what the guard is told to be given is to look up, in one account, and no more.
-func TestLeastPolicy(t *testing.T) {
+// The documented policy grants only lookups, in one account.
+func TestPolicyGrantsOnlyLookups(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/iam/permissions.json")
 	if err != nil {

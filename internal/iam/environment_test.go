@@ -20,7 +20,7 @@ import (
 
 const guard = "arn:aws:iam::111122223333:role/guard"
 
-// fromEnvironment is a Client as the webhook makes it.
+// fromEnvironment makes a Client as the webhook does.
 func fromEnvironment(t *testing.T, w *world) {
 	t.Helper()
 	client, err := iam.New(t.Context(), w.options())
@@ -31,7 +31,7 @@ func fromEnvironment(t *testing.T, w *world) {
 	t.Cleanup(func() { w.log.read(t) })
 }
 
-// TestEnvironment has every way by which a pod or a person gets credentials.
+// A Client gets credentials from every source that a pod or a person uses.
 func TestEnvironment(t *testing.T) {
 	type variables map[string]string
 	for name, c := range map[string]struct {
@@ -77,12 +77,12 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestNewFails has files and variables that cannot be used. The errors quote none of them.
-func TestNewFails(t *testing.T) {
-	const hidden = "a variable or a profile is not valid; which one is not said here, because it may be a secret"
+// Errors about invalid files and variables don't quote them.
+func TestNewErrorsQuoteNoValues(t *testing.T) {
+	const hidden = "a variable or a profile is not valid; its name and value are not shown, because it may be a secret"
 	for name, c := range map[string]struct{ file, variable, value, want string }{
 		"no such profile":   {"", "AWS_PROFILE", "nobody", `there is no profile "nobody"`},
-		"no source":         {"[profile x]\nrole_arn = " + guard + "\nsource_profile = y", "AWS_PROFILE", "x", `the source_profile "y", or what it names itself, cannot be used`},
+		"no source":         {"[profile x]\nrole_arn = " + guard + "\nsource_profile = y", "AWS_PROFILE", "x", `the source_profile "y", or a profile that it refers to, cannot be used`},
 		"no role":           {"[profile x]\nsource_profile = x\ncredential_source = Environment", "AWS_PROFILE", "x", `the profile "x" has no role_arn`},
 		"secret in a flag":  {"", "AWS_USE_FIPS_ENDPOINT", iamtest.SecretKey, hidden},
 		"secret in a field": {"[default]\nretry_mode = " + iamtest.SecretKey, "AWS_PROFILE", "default", hidden},
@@ -113,7 +113,7 @@ func writeFile(t *testing.T, text string) string {
 	return file
 }
 
-// TestMFA has a profile that wants the code of a device, and somebody who gives it.
+// A profile that requires an MFA code works if a code is given.
 func TestMFA(t *testing.T) {
 	w := &world{aws: iamtest.New(t)}
 	w.aws.Setenv(t)
@@ -141,7 +141,7 @@ func TestMFA(t *testing.T) {
 	}
 }
 
-// TestEndpoints has whom the SDK calls for what the environment says.
+// The SDK calls the endpoint that the environment configures.
 func TestEndpoints(t *testing.T) {
 	for name, c := range map[string]struct{ region, fips, dualStack, iam, sts string }{
 		"none":               {"", "", "", "iam.amazonaws.com", "sts.us-east-1.amazonaws.com"},
@@ -189,7 +189,7 @@ func (r *redirected) Do(request *http.Request) (*http.Response, error) {
 	return http.DefaultClient.Do(there)
 }
 
-func TestAnnounce(t *testing.T) {
+func TestLogIdentity(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		identity string
@@ -207,7 +207,7 @@ func TestAnnounce(t *testing.T) {
 			w := newWorld(t)
 			w.aws.Caller(iamtest.AccessKey, c.identity)
 			w.aws.Answer("GetRole", c.answer)
-			w.Announce(t.Context())
+			w.LogIdentity(t.Context())
 			log := w.log.read(t)
 			for _, want := range c.want {
 				if !strings.Contains(log, want) {
@@ -217,19 +217,19 @@ func TestAnnounce(t *testing.T) {
 			if strings.Count(log, "\n") != 1 {
 				t.Errorf("not one line: %s", log)
 			}
-			w.counts(t, 0, map[string]int{}) // it is no lookup
+			w.counts(t, 0, map[string]int{}) // the probe is not counted as a lookup
 		})
 	}
 }
 
-// TestAnnounceAgain has a check that fails: it warns, and does not end anything.
-func TestAnnounceAgain(t *testing.T) {
+// A failing check logs a warning and is repeated. It ends nothing.
+func TestLogIdentityRetries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.aws.Answer("GetCallerIdentity", iamtest.Expired(), nil)
 	w.aws.Answer("GetRole", append(slices.Repeat([]iamtest.Answer{iamtest.Failed()}, 3), nil)...)
-	w.SetAnnounceAgain(10 * time.Millisecond)
-	w.Announce(t.Context())
+	w.SetLogIdentityRetry(10 * time.Millisecond)
+	w.LogIdentity(t.Context())
 	log := w.log.read(t)
 	if lines := strings.Split(strings.TrimSpace(log), "\n"); len(lines) != 3 ||
 		!strings.Contains(lines[0], "WARN") || !strings.Contains(lines[0], "code=ExpiredToken") ||
@@ -238,8 +238,8 @@ func TestAnnounceAgain(t *testing.T) {
 	}
 }
 
-// The end of the process ends the attempts, too.
-func TestAnnounceEnds(t *testing.T) {
+// The attempts end with the context.
+func TestLogIdentityEndsWithContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -248,7 +248,7 @@ func TestAnnounceEnds(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w.Announce(ctx)
+			w.LogIdentity(ctx)
 		}()
 		time.Sleep(time.Hour)
 		if log := w.log.read(t); !strings.Contains(log, "ExpiredToken") {

@@ -8,16 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-// What the tests hold the code to.
+// Constants that the tests use.
 const (
 	MaxCalls      = maxCalls
 	MaxPages      = maxPages
-	SecondLook    = secondLook
+	SecondLook    = secondCallDelay
 	SharedTimeout = sharedTimeout
 )
 
-// NewFrom is New with the second look after another delay, and with options of the SDK that stand for
-// the environment, so that tests can run side by side. change, if given, has the last word.
+// NewFrom is like New, with another delay before the second call. The options of the SDK replace the environment, so that tests can run
+// in parallel. change, if given, is applied last.
 func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*aws.Config), options ...func(*config.LoadOptions) error) (*Client, error) {
 	cfg, err := loadConfig(ctx, options...)
 	if err != nil {
@@ -33,21 +33,21 @@ func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*a
 	return c, err
 }
 
-// SetCacheSize replaces the cache by an empty one for fewer principals.
+// SetCacheSize replaces the cache by an empty one with another size.
 func (c *Client) SetCacheSize(size int) { c.cache = newCache(c.now, size) }
 
-// Cached returns how many answers and absences the cache holds.
-func (c *Client) Cached() (answers, absences int) {
-	return len(c.cache.answers.Keys()), len(c.cache.absences.Keys())
+// Cached returns the number of cached answers and of cached calls that found nothing.
+func (c *Client) Cached() (answers, notFounds int) {
+	return len(c.cache.answers.Keys()), len(c.cache.notFounds.Keys())
 }
 
-// SetAnnounceAgain sets the time before Announce tries again.
-func (c *Client) SetAnnounceAgain(d time.Duration) { c.again = d }
+// SetLogIdentityRetry sets the time before LogIdentity tries again.
+func (c *Client) SetLogIdentityRetry(d time.Duration) { c.retryDelay = d }
 
 // Reasons returns every reason for Unknown.
 func Reasons() []string {
 	return []string{
 		reasonDenied, reasonThrottled, reasonTimeout, reasonUnreachable, reasonNoCredentials, reasonCredentials,
-		reasonFailed, reasonGarbage, reasonRefused, reasonOnce, reasonForeign, reasonChanged, reasonPanicked, reasonTooMany, reasonTooOften, noAccess("…"),
+		reasonFailed, reasonInvalidResponse, reasonRefused, reasonNotFoundOnce, reasonOtherPartition, reasonAccountChanged, reasonPanicked, reasonTooMany, reasonRateLimited, noAccess("…"),
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// TestHangs looks up 200 times while AWS does not answer.
-func TestHangs(t *testing.T) {
+// 200 lookups end with their budget while AWS does not answer.
+func TestLookupEndsWithItsBudget(t *testing.T) {
 	t.Parallel()
 	const budget = 10 * time.Millisecond
 	for name, action := range map[string]string{"IAM": "GetRole", "STS": "GetCallerIdentity"} {
@@ -37,7 +37,7 @@ func TestHangs(t *testing.T) {
 				if counted := w.recorder.slowest(); counted != budget {
 					t.Errorf("counted as %v", counted)
 				}
-				// AWS is back, and no slot is lost.
+				// AWS answers again, and no slot is lost.
 				w.aws.Answer(action)
 				time.Sleep(iam.SharedTimeout)
 				is(t, w.lookup(t, ample, role), missing)
@@ -46,8 +46,8 @@ func TestHangs(t *testing.T) {
 	}
 }
 
-// TestHangsInTheMiddle has an answer that begins and does not end.
-func TestHangsInTheMiddle(t *testing.T) {
+// A lookup ends with its budget if an answer begins and does not end.
+func TestLookupEndsDuringHalfAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -58,8 +58,8 @@ func TestHangsInTheMiddle(t *testing.T) {
 	})
 }
 
-// TestManyHang has more principals than are in work at a time.
-func TestManyHang(t *testing.T) {
+// More hanging principals than maxWaiting end with the budget.
+func TestManyLookupsEndWithTheirBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -74,8 +74,8 @@ func TestManyHang(t *testing.T) {
 	})
 }
 
-// TestHungCallIsNotJoined has AWS hang once: who asks after a caller has given up gets an answer.
-func TestHungCallIsNotJoined(t *testing.T) {
+// After a caller has given up on a hanging call, the next caller starts a new one.
+func TestHangingCallIsNotJoined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -86,7 +86,7 @@ func TestHungCallIsNotJoined(t *testing.T) {
 	})
 }
 
-// TestGivingUpDoesNotCancelOthers has a caller with little time that starts the call which another joins.
+// A caller that gives up does not cancel the call that another caller shares.
 func TestGivingUpDoesNotCancelOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

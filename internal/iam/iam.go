@@ -1,5 +1,5 @@
-// Package iam asks AWS whether principals exist, within a budget of time: what is not known by then
-// is unknown. It is the only package that calls AWS.
+// Package iam looks up in AWS whether principals exist, within a time budget. A principal without a result at the end of the budget is
+// unknown. No other package calls AWS.
 package iam
 
 import (
@@ -26,36 +26,35 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls that are under way at a time. IAM throttles an account at some tens
-	// of calls a second, which it shares with everybody else who works there.
+	// maxCalls limits the concurrent calls. IAM throttles an account at some tens of calls a second, for all its users
+	// together.
 	maxCalls = 8
-	// secondLook is how long after IAM did not find a principal it is asked again: IAM is eventually
-	// consistent, so that what was made a moment ago may not be found yet (IAM user guide,
-	// "Changes that I make are not always immediately visible").
-	secondLook = time.Second
+	// secondCallDelay is the time between two calls for a principal that the first call did not find. IAM is eventually
+	// consistent, so a new principal may not be found yet (IAM user guide, "Changes that I make are not always immediately
+	// visible").
+	secondCallDelay = time.Second
 
-	// problemAgain and accountAgain are the times after which the log repeats a problem, and that an account can't
-	// be asked in.
-	problemAgain = 5 * time.Minute
-	accountAgain = 24 * time.Hour
+	// problemInterval and accountInterval are the intervals in which the log repeats a problem, and that an account has no
+	// role.
+	problemInterval = 5 * time.Minute
+	accountInterval = 24 * time.Hour
 
 	sessionName = "awsauth-guard"
 )
 
-// Account says how to ask in another account: with the credentials of a role there.
+// Account configures the lookups in another account: the guard assumes a role there.
 type Account struct{ RoleARN, ExternalID string }
 
-// Limits bound what reviews, which anybody who reaches the webhook's port can send, ask of AWS. The zero Limits
-// bound nothing.
+// Limits limit the lookups that reviews cause, because every client that reaches the webhook's port can send reviews. The zero Limits
+// have no effect.
 type Limits struct {
-	PerLookup int        // principals that one Lookup asks AWS for
-	PerSecond rate.Limit // principals that all Lookups together ask AWS for
-	Burst     int        // principals that may be asked for at once, before PerSecond counts
+	PerLookup int        // principals in one Lookup
+	PerSecond rate.Limit // principals per second in all Lookups together
+	Burst     int        // principals at once before PerSecond counts
 }
 
-// WebhookLimits are those of the webhook. A change adds some entries; 64 are asked for in a second or two, within the
-// budget. Two a second leave an account most of the calls that IAM allows it, and make at most 248 principals in a
-// minute.
+// WebhookLimits are the limits of the webhook. A change adds a few entries, and looking up 64 takes a second or two, which fits into
+// the budget. Two per second leave an account most of its IAM calls, and allow at most 248 principals in a minute.
 var WebhookLimits = Limits{PerLookup: 64, PerSecond: 2, Burst: 128}
 
 func (l Limits) limiter() *rate.Limiter {
@@ -65,45 +64,45 @@ func (l Limits) limiter() *rate.Limiter {
 	return rate.NewLimiter(l.PerSecond, l.Burst)
 }
 
-// Recorder counts. Its methods are called concurrently.
+// Recorder records metrics. Its methods are called concurrently.
 type Recorder interface {
-	// LookedUp counts a principal that AWS was asked for: exists, missing or unknown.
+	// LookedUp counts a principal that was looked up in AWS, by result: exists, missing or unknown.
 	LookedUp(result string, took time.Duration)
-	// Unasked counts principals that AWS was not asked for because of the Limits.
+	// Unasked counts principals that were not looked up because of the Limits.
 	Unasked(principals int)
-	// CacheHit counts one that was answered from the cache.
+	// CacheHit counts a principal that was answered from the cache.
 	CacheHit()
 }
 
-// Options is what a [Client] needs.
+// Options configures a [Client].
 type Options struct {
 	Accounts map[string]Account // by account id
 	Limits   Limits
 	Recorder Recorder
 	Logger   *slog.Logger
-	Now      func() time.Time // nil is the real clock
-	// MFAToken asks somebody for the code of an MFA device, which a profile may want. Where it is nil
-	// such a profile is [ErrNeedsMFA].
+	Now      func() time.Time // nil means the real clock
+	// MFAToken asks a person for the code of an MFA device, which a profile may require. Without it such a profile fails
+	// with [ErrNeedsMFA].
 	MFAToken func() (string, error)
 }
 
-// Client asks AWS. It may be used concurrently.
+// Client looks up principals in AWS. It may be used concurrently.
 type Client struct {
-	log      *slog.Logger
-	recorder Recorder
-	now      func() time.Time
-	delay    time.Duration // before the second look
-	again    time.Duration // before a second Announce
+	log        *slog.Logger
+	recorder   Recorder
+	now        func() time.Time
+	delay      time.Duration // between the two calls for a missing principal
+	retryDelay time.Duration // before LogIdentity tries again
 
-	sts    *sts.Client
-	own    *awsiam.Client
-	others map[string]*awsiam.Client // by account id
+	sts           *sts.Client
+	ownAccount    *awsiam.Client
+	otherAccounts map[string]*awsiam.Client // by account id
 
-	self       atomic.Pointer[identified] // the last answer
+	self       atomic.Pointer[identityResult] // the last successful result
 	slots      chan struct{}
-	identities shared[identified]
-	looks      shared[sighting]
-	lists      shared[[]awsauth.ARN]
+	identities singleFlight[identityResult]
+	gets       singleFlight[getResult]
+	lists      singleFlight[[]awsauth.ARN]
 	cache      *cache
 	limits     Limits
 	limiter    *rate.Limiter
@@ -111,7 +110,7 @@ type Client struct {
 	problems, accounts *kube.KeyThrottle
 }
 
-// New loads the SDK's default configuration, environment and profile included. It calls nobody.
+// New loads the default configuration of the SDK, including environment and profile. It makes no call.
 func New(ctx context.Context, o Options) (*Client, error) {
 	var more []func(*config.LoadOptions) error
 	if o.MFAToken != nil {
@@ -126,39 +125,39 @@ func New(ctx context.Context, o Options) (*Client, error) {
 
 func newClient(cfg aws.Config, o Options) (*Client, error) {
 	if o.Now == nil {
-		o.Now = time.Now //nolint:forbidigo // the real clock, where no other is given
+		o.Now = time.Now //nolint:forbidigo // the default clock
 	}
 	if cfg.Credentials != nil {
-		cfg.Credentials = credentials{cfg.Credentials}
+		cfg.Credentials = labelledCredentials{cfg.Credentials}
 	}
 	c := &Client{
-		log:      o.Logger,
-		recorder: o.Recorder,
-		now:      o.Now,
-		delay:    secondLook,
-		again:    announceAgain,
-		sts:      sts.NewFromConfig(cfg),
-		own:      awsiam.NewFromConfig(cfg),
-		others:   make(map[string]*awsiam.Client, len(o.Accounts)),
-		slots:    make(chan struct{}, maxCalls),
-		cache:    newCache(o.Now, maxCached),
-		limits:   o.Limits,
-		limiter:  o.Limits.limiter(),
-		problems: kube.NewKeyThrottle(problemAgain, o.Now),
-		accounts: kube.NewKeyThrottle(accountAgain, o.Now),
+		log:           o.Logger,
+		recorder:      o.Recorder,
+		now:           o.Now,
+		delay:         secondCallDelay,
+		retryDelay:    logIdentityRetry,
+		sts:           sts.NewFromConfig(cfg),
+		ownAccount:    awsiam.NewFromConfig(cfg),
+		otherAccounts: make(map[string]*awsiam.Client, len(o.Accounts)),
+		slots:         make(chan struct{}, maxCalls),
+		cache:         newCache(o.Now, maxCached),
+		limits:        o.Limits,
+		limiter:       o.Limits.limiter(),
+		problems:      kube.NewKeyThrottle(problemInterval, o.Now),
+		accounts:      kube.NewKeyThrottle(accountInterval, o.Now),
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.Accounts)) {
 		account := o.Accounts[id]
 		role, err := awsauth.ParseARN(account.RoleARN)
 		if err != nil {
-			return nil, fmt.Errorf("the role to ask with in account %s: %w", id, err)
+			return nil, fmt.Errorf("the role for lookups in account %s: %w", id, err)
 		}
-		// In another account than the one that is meant nothing would be found, and all be missing.
+		// A role in another account would find no principal, and every principal would be missing.
 		if role.Account != id || !role.IsRole() {
-			return nil, fmt.Errorf("the role to ask with in account %s: %q is no role of that account", id, account.RoleARN)
+			return nil, fmt.Errorf("the role for lookups in account %s: %q is not a role in that account", id, account.RoleARN)
 		}
-		c.others[id] = awsiam.NewFromConfig(cfg, func(options *awsiam.Options) {
-			options.Credentials = credentials{aws.NewCredentialsCache(c.assume(account))}
+		c.otherAccounts[id] = awsiam.NewFromConfig(cfg, func(options *awsiam.Options) {
+			options.Credentials = labelledCredentials{aws.NewCredentialsCache(c.assume(account))}
 		})
 	}
 	return c, nil
@@ -173,16 +172,16 @@ func (c *Client) assume(account Account) *stscreds.AssumeRoleProvider {
 	})
 }
 
-// service is what asks in an account, or nil where no access to it is configured.
+// service returns the client for an account, or nil if no access to it is configured.
 func (c *Client) service(self Identity, account string) *awsiam.Client {
 	if account == self.Account {
-		return c.own
+		return c.ownAccount
 	}
-	return c.others[account]
+	return c.otherAccounts[account]
 }
 
-// call waits for one of the slots, and calls. A panic of the SDK is an error: the call runs where
-// nobody else would catch it, and what AWS answers must not end the webhook.
+// call waits for a slot and runs f. It converts a panic of the SDK to an error: f runs in goroutines of its own, where a panic would
+// end the process.
 func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (out T, err error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -192,14 +191,14 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	defer func() {
 		<-c.slots
 		if v := recover(); v != nil {
-			err = panicked(v)
+			err = panicError(v)
 		}
 	}()
 	return f(ctx)
 }
 
-// UniqueID asks once, past the cache, for the unique id of a role or user, such as AROA… or AIDA….
-// A principal that was made a moment ago may be Missing here. The error says why it is Unknown.
+// UniqueID makes one call, without the cache, for the unique id of a role or user, such as AROA… or AIDA…. A new principal may still
+// be Missing. The error is the reason for Unknown.
 func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
 	self, err := c.Identity(ctx)
 	if err != nil {
@@ -210,32 +209,32 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 	case principal.Service != "iam" || principal.Name() == "root":
 		return "", validate.Unknown, errors.New("only roles and users have a unique id")
 	case principal.Partition != self.Partition:
-		return "", validate.Unknown, &problem{reason: reasonForeign}
+		return "", validate.Unknown, &lookupError{reason: reasonOtherPartition}
 	case service == nil:
-		return "", validate.Unknown, &problem{reason: noAccess(principal.Account)}
+		return "", validate.Unknown, &lookupError{reason: noAccess(principal.Account)}
 	}
-	seen := c.find(ctx, service, principal)
+	seen := c.get(ctx, service, principal)
 	switch {
 	case seen.problem != nil:
 		return "", validate.Unknown, seen.problem
-	case seen.is(principal):
+	case seen.matches(principal):
 		return seen.id, validate.Exists, nil
 	}
-	if problem := c.confirm(ctx, self, principal, seen.began); problem != nil {
+	if problem := c.confirmAccount(ctx, self, principal, seen.began); problem != nil {
 		return "", validate.Unknown, problem
 	}
 	return "", validate.Missing, nil
 }
 
-// Instead names what is there instead of a missing principal, as the hint of a [Client.Lookup] does, such as the role
-// that its permission set has now. It is empty where that is not known, as where listing is not allowed.
-func (c *Client) Instead(ctx context.Context, missing awsauth.ARN) string {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // of all pages
+// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. It is the same ARN
+// that [Client.Lookup] gives in its hint. It is empty if there is none or it is not known, for example because listing is not allowed.
+func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // for all pages together
 	defer cancel()
 	self, err := c.Identity(ctx)
 	if err != nil || missing.Partition != self.Partition || c.service(self, missing.Account) == nil {
 		return ""
 	}
-	_, instead := c.searchList(ctx, self, missing, sighting{})
-	return instead
+	_, replacement := c.searchList(ctx, self, missing, getResult{})
+	return replacement
 }

@@ -11,34 +11,33 @@ import (
 )
 
 const (
-	announceTimeout = 10 * time.Second
-	// A check that fails is made again, and said again, after 15 s, 30 s and so on: 8 lines in the
-	// first hour and one an hour later.
-	announceAgain     = 15 * time.Second
-	announceAgainMost = time.Hour
-	// strangerName is asked for where the guard itself is no role.
-	strangerName = "awsauth-guard"
+	logIdentityTimeout = 10 * time.Second
+	// A check that fails is repeated and logged after 15 s, 30 s and so on: 8 times in the first hour, then once an hour.
+	logIdentityRetry    = 15 * time.Second
+	logIdentityRetryMax = time.Hour
+	// probeRoleName is the role of the test lookup if the guard's own identity is not a role.
+	probeRoleName = "awsauth-guard"
 
-	// identityFor is how long it is believed who asks: credentials that are fetched anew may be of
-	// another account, such as after a change of a Pod Identity association. Where STS does not say it
-	// then in a part of the budget, it is asked again after identityAgain.
+	// identityFor is how long an identity is used without a new call: new credentials can belong to another account, for
+	// example after a change of a Pod Identity association. If STS does not answer within identityTimeout then, the next
+	// call follows after identityRetry.
 	identityFor     = existsFor
 	identityTimeout = 500 * time.Millisecond
-	identityAgain   = time.Minute
+	identityRetry   = time.Minute
 )
 
-// Identity is whose credentials are in use.
+// Identity is the identity of the credentials in use.
 type Identity struct{ ARN, Account, Partition string }
 
-// identified is the outcome of asking for the Identity.
-type identified struct {
+// identityResult is the result of a call for the Identity.
+type identityResult struct {
 	Identity
 
-	at      time.Time // when the question was asked
-	problem *problem
+	at      time.Time // when the call began
+	problem *lookupError
 }
 
-// Identity asks STS, and again when the answer is ten minutes old.
+// Identity returns the identity of the credentials. It calls STS if the last result is ten minutes old.
 func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	self, problem := c.identity(ctx)
 	if problem != nil {
@@ -47,9 +46,9 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return self, nil
 }
 
-// identity is Identity. An old answer stands where STS does not give a new one soon: nothing is Missing
-// by it, see confirm.
-func (c *Client) identity(ctx context.Context) (Identity, *problem) {
+// identity returns the same as Identity. If STS does not answer soon, it returns the old result, because confirmAccount checks it
+// again before a principal is reported as Missing.
+func (c *Client) identity(ctx context.Context) (Identity, *lookupError) {
 	old := c.self.Load()
 	if old == nil {
 		return c.identitySince(ctx, time.Time{})
@@ -62,23 +61,23 @@ func (c *Client) identity(ctx context.Context) (Identity, *problem) {
 	defer cancel()
 	self, problem := c.identitySince(ctx, due)
 	if problem != nil {
-		c.self.CompareAndSwap(old, &identified{Identity: old.Identity, at: due.Add(identityAgain)})
+		c.self.CompareAndSwap(old, &identityResult{Identity: old.Identity, at: due.Add(identityRetry)})
 		return old.Identity, nil
 	}
 	return self, nil
 }
 
-// identitySince returns an answer to a question that was asked since then.
-func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *problem) {
+// identitySince returns the result of a call that began at or after since.
+func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *lookupError) {
 	if self := c.self.Load(); self != nil && !self.at.Before(since) {
 		return self.Identity, nil
 	}
 	if ctx.Err() != nil {
-		return Identity{}, &problem{reason: reasonTimeout}
+		return Identity{}, &lookupError{reason: reasonTimeout}
 	}
 	got, problem := c.identities.do(ctx, "", c.getCallerIdentity)
 	if problem == nil && got.problem == nil && got.at.Before(since) {
-		got, problem = c.identities.do(ctx, "", c.getCallerIdentity) // somebody had asked before
+		got, problem = c.identities.do(ctx, "", c.getCallerIdentity) // the shared call had begun before since
 	}
 	if problem == nil {
 		problem = got.problem
@@ -86,15 +85,15 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 	return got.Identity, problem
 }
 
-// confirm makes sure that those who asked IAM for a principal which it did not find are still of its
-// account. Credentials are fetched anew while the guard runs, and those of another account find nothing.
-func (c *Client) confirm(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *problem {
+// confirmAccount makes sure that the credentials still belong to the principal's account after IAM did not find the principal.
+// Credentials are renewed while the guard runs, and those of another account find no principal.
+func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *lookupError {
 	if p.Account != self.Account {
-		return nil // asked with the role of c.others, which is of this account whoever assumes it
+		return nil // looked up with a configured role, which always belongs to this account
 	}
 	now, failed := c.identitySince(ctx, since)
 	if failed == nil && !now.sameAccount(self) {
-		return &problem{reason: reasonChanged}
+		return &lookupError{reason: reasonAccountChanged}
 	}
 	return failed
 }
@@ -103,73 +102,73 @@ func (i Identity) sameAccount(j Identity) bool {
 	return i.Account == j.Account && i.Partition == j.Partition
 }
 
-// getCallerIdentity needs no permission (STS API reference, GetCallerIdentity).
-func (c *Client) getCallerIdentity(ctx context.Context) identified {
+// getCallerIdentity calls STS. The call needs no permission (STS API reference, GetCallerIdentity).
+func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 	at := c.now()
 	out, err := call(ctx, c, func(ctx context.Context) (*sts.GetCallerIdentityOutput, error) {
 		return c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	})
 	if err != nil {
-		return identified{problem: problemOf(err)}
+		return identityResult{problem: newLookupError(err)}
 	}
 	arn, err := awsauth.ParseARN(deref(out.Arn))
 	if err != nil {
-		return identified{problem: &problem{reason: reasonGarbage}}
+		return identityResult{problem: &lookupError{reason: reasonInvalidResponse}}
 	}
-	got := identified{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
+	got := identityResult{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
 	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
-		c.cache.clear() // what is not there may be so because the wrong account was asked
-		c.log.LogAttrs(ctx, slog.LevelWarn, "AWS is asked with credentials of another account than before",
+		c.cache.clear() // principals may be cached as missing because the calls went to the other account
+		c.log.LogAttrs(ctx, slog.LevelWarn, "the AWS credentials belong to another account than before",
 			slog.String("identity", got.ARN), slog.String("account", got.Account), slog.String("partition", got.Partition))
 	}
 	return got
 }
 
-// Announce logs one line: who asks, in which account and partition, and whether it may call
-// iam:GetRole. Where that cannot be found out it warns and tries again, until it is known or ctx ends.
-func (c *Client) Announce(ctx context.Context) {
-	for again := c.again; ; again = min(2*again, announceAgainMost) {
-		problem := c.announce(ctx)
+// LogIdentity logs the identity of the credentials, their account and partition, and whether they may call iam:GetRole. If that is
+// not known, it logs a warning and tries again, until it is known or ctx ends.
+func (c *Client) LogIdentity(ctx context.Context) {
+	for retryDelay := c.retryDelay; ; retryDelay = min(2*retryDelay, logIdentityRetryMax) {
+		problem := c.logIdentityOnce(ctx)
 		if problem == nil || ctx.Err() != nil {
 			return
 		}
-		c.log.LogAttrs(ctx, slog.LevelWarn, "AWS cannot be asked yet", problem.attrs()...)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot verify the AWS credentials yet", problem.attrs()...)
 		select {
-		case <-time.After(again):
+		case <-time.After(retryDelay):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (c *Client) announce(ctx context.Context) (failed *problem) {
+func (c *Client) logIdentityOnce(ctx context.Context) (failed *lookupError) {
 	defer func() {
 		if v := recover(); v != nil {
-			failed = panicked(v)
+			failed = panicError(v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
+	ctx, cancel := context.WithTimeout(ctx, logIdentityTimeout)
 	defer cancel()
 	self, problem := c.identity(ctx)
 	if problem != nil {
 		return problem
 	}
-	asked := awsauth.ARN{Partition: self.Partition, Service: "iam", Account: self.Account, Resource: "role/" + strangerName}
+	asked := awsauth.ARN{Partition: self.Partition, Service: "iam", Account: self.Account, Resource: "role/" + probeRoleName}
 	if arn, err := awsauth.ParseARN(self.ARN); err == nil {
 		if role, ok := arn.SessionRole(); ok {
 			asked = role
 		}
 	}
-	seen := c.find(ctx, c.own, asked)
+	seen := c.get(ctx, c.ownAccount, asked)
 	attrs := []slog.Attr{
 		slog.String("identity", self.ARN), slog.String("account", self.Account), slog.String("partition", self.Partition),
 		slog.Bool("get_role_allowed", seen.problem == nil),
 	}
 	switch {
 	case seen.problem == nil:
-		c.log.LogAttrs(ctx, slog.LevelInfo, "AWS can be asked for principals", attrs...)
+		c.log.LogAttrs(ctx, slog.LevelInfo, "can look up principals in IAM", attrs...)
 	case seen.problem.reason == reasonDenied:
-		c.log.LogAttrs(ctx, slog.LevelWarn, "AWS cannot be asked for principals", append(attrs, seen.problem.attrs()...)...)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot look up principals in IAM", append(attrs, seen.problem.attrs()...)...)
 	default:
 		return seen.problem
 	}

@@ -16,8 +16,8 @@ import (
 
 const changed = "the credentials are of another account than before"
 
-// moving is a world whose credentials can become those of the account 444455556666.
-func moving(t *testing.T, options ...func(*world)) (w *world, move func()) {
+// newMovingWorld returns a world, and a function that moves its credentials to the account 444455556666.
+func newMovingWorld(t *testing.T, options ...func(*world)) (w *world, move func()) {
 	t.Helper()
 	const otherKey = "ASIAOTHEROTHEROTHER1"
 	var moved atomic.Bool
@@ -37,16 +37,16 @@ func moving(t *testing.T, options ...func(*world)) (w *world, move func()) {
 	return w, func() { moved.Store(true) }
 }
 
-// TestIdentityChanges has roles that exist, and credentials that find nothing in their account any more.
+// After the credentials have moved to another account, principals of the old account are unknown, not missing.
 func TestIdentityChanges(t *testing.T) {
 	t.Parallel()
 	const other = "arn:aws:iam::111122223333:role/other"
-	w, move := moving(t)
+	w, move := newMovingWorld(t)
 	w.aws.Add(other)
 	is(t, w.lookup(t, ample, role), exists)
 	is(t, w.lookup(t, ample, foreign), unknown("no access to account 444455556666 is configured"))
 	move()
-	is(t, w.lookup(t, ample, role), exists) // it was
+	is(t, w.lookup(t, ample, role), exists) // from the cache
 	is(t, w.lookup(t, ample, other), unknown(changed))
 	if log := w.log.read(t); !strings.Contains(log, "identity=arn:aws:sts::444455556666:assumed-role/guard/pod account=444455556666 partition=aws") {
 		t.Errorf("log: %s", log)
@@ -58,10 +58,10 @@ func TestIdentityChanges(t *testing.T) {
 	}
 }
 
-// TestIdentityChangesToTheSameName has a role of the same name in the other account.
+// A role of the same name in the other account is not the principal.
 func TestIdentityChangesToTheSameName(t *testing.T) {
 	t.Parallel()
-	w, move := moving(t)
+	w, move := newMovingWorld(t)
 	if _, err := w.Identity(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,9 @@ func TestIdentityChangesToTheSameName(t *testing.T) {
 	is(t, w.lookup(t, ample, role), unknown("no access to account 111122223333 is configured"))
 }
 
-func TestIdentityChangesUnnoticed(t *testing.T) {
+func TestMissingIsNotReportedAfterAccountChange(t *testing.T) {
 	t.Parallel()
-	w, move := moving(t, func(w *world) {
+	w, move := newMovingWorld(t, func(w *world) {
 		w.accounts = map[string]iam.Account{"111122223333": {RoleARN: "arn:aws:iam::111122223333:role/reader"}}
 	})
 	w.aws.Trust("arn:aws:iam::111122223333:role/reader", "")
@@ -85,31 +85,31 @@ func TestIdentityChangesUnnoticed(t *testing.T) {
 	w.pass(5 * time.Minute)
 	is(t, w.lookup(t, ample, foreign), exists)
 	before := w.aws.Count("GetRole")
-	is(t, w.lookup(t, ample, role), exists) // asked anew: with the change the memory is gone
+	is(t, w.lookup(t, ample, role), exists) // a new call: the change of account has cleared the cache
 	if n := w.aws.Count("GetRole"); n != before+1 {
 		t.Errorf("%d calls, %d before", n, before)
 	}
 	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
 }
 
-// TestIdentityChangesBetweenReviews has budgets that are too short for two looks.
+// The same holds for budgets that are too short for two calls.
 func TestIdentityChangesBetweenReviews(t *testing.T) {
 	t.Parallel()
-	w, move := moving(t, func(w *world) { w.delay = 10 * time.Second })
+	w, move := newMovingWorld(t, func(w *world) { w.delay = 10 * time.Second })
 	const short = 5 * time.Second
 	if _, err := w.Identity(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	move()
 	w.aws.Remove(foreign)
-	is(t, w.lookup(t, short, role), unknown("not found once, and no time was left to look again"))
+	is(t, w.lookup(t, short, role), unknown("not found once, and no time was left for a second call"))
 	w.pass(10 * time.Second)
 	is(t, w.lookup(t, short, role), unknown(changed))
 }
 
 func TestUniqueIDOfAnotherAccount(t *testing.T) {
 	t.Parallel()
-	w, move := moving(t)
+	w, move := newMovingWorld(t)
 	if got := uniqueID(t, w, role); got != "AROA exists <nil>" {
 		t.Errorf("got %q", got)
 	}
@@ -120,7 +120,7 @@ func TestUniqueIDOfAnotherAccount(t *testing.T) {
 	}
 }
 
-// TestIdentityCannotBeConfirmed has an STS that fails later: what exists is known, and nothing is missing.
+// If STS fails later, existing principals exist, and no principal is missing.
 func TestIdentityCannotBeConfirmed(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -142,7 +142,7 @@ func TestIdentityCannotBeConfirmed(t *testing.T) {
 			w.pass(10 * time.Minute)
 			is(t, w.lookup(t, 5*time.Second, role), exists)
 			before := w.aws.Count("GetCallerIdentity")
-			w.pass(30 * time.Second) // it is not asked again and again
+			w.pass(30 * time.Second) // within identityRetry
 			is(t, w.lookup(t, ample, role), exists)
 			if n := w.aws.Count("GetCallerIdentity"); n != before {
 				t.Errorf("asked %d times, %d before", n, before)
@@ -158,7 +158,7 @@ func TestIdentityCannotBeConfirmed(t *testing.T) {
 	}
 }
 
-// TestConfirmationsAreShared has many that are missing at a time.
+// Many missing principals share one confirmation of the account.
 func TestConfirmationsAreShared(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	tooMany  = "the change has too many principals to ask for"
-	tooOften = "too many principals were asked for within a minute"
+	tooMany  = "the change has too many principals to look up"
+	tooOften = "too many principals were looked up within a minute"
 )
 
 func count(known validate.IAM, answer validate.Lookup) (n int) {
@@ -23,7 +23,7 @@ func count(known validate.IAM, answer validate.Lookup) (n int) {
 	return n
 }
 
-// TestLookupsAreLimited has a forged review of 2,000 roles.
+// A forged review of 2,000 roles causes a limited number of lookups.
 func TestLookupsAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestLookupsAreLimited(t *testing.T) {
 			t.Errorf("%d counted as not asked", w.recorder.unasked)
 		}
 		w.counts(t, 0, map[string]int{"exists": 64})
-		// What is known already doesn't count: the next 64 are asked for.
+		// Cached principals don't count: the next 64 are looked up.
 		known = w.lookupAll(t, ample, manyRoles(128)...)
 		if count(known, exists) != 128 {
 			t.Errorf("%d exist", count(known, exists))
@@ -46,7 +46,7 @@ func TestLookupsAreLimited(t *testing.T) {
 	})
 }
 
-// TestLookupRateIsLimited has a forged review of eight other roles in every second.
+// Forged reviews of eight new roles a second cause a limited rate of lookups.
 func TestLookupRateIsLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestLookupRateIsLimited(t *testing.T) {
 	})
 }
 
-// TestNoLimits asks for all principals of a file.
+// Without limits all principals of a file are looked up.
 func TestNoLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

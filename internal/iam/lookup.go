@@ -11,22 +11,21 @@ import (
 )
 
 const (
-	// maxWaiting bounds the principals of one lookup that are in work at a time. It is more than
-	// maxCalls, because each that is missing waits a second for its second look.
+	// maxWaiting limits the concurrent lookups of principals in one Lookup. It is more than maxCalls, because a missing
+	// principal waits a second for its second call.
 	maxWaiting = 64
-	// secondCall is the time that must be left for the second call.
-	secondCall = 100 * time.Millisecond
+	// minSecondCallTime is the minimum time that must be left for the second call.
+	minSecondCallTime = 100 * time.Millisecond
 )
 
-// Lookup says of roles and users whether they exist. The context's deadline is the whole budget: what
-// is not known by then is Unknown, and so are principals beyond the Limits. It does not fail. Its calls end within
-// 15 s, also when it has returned. STS sessions and federated users are not in the answer: nothing can be asked
-// about them.
+// Lookup returns whether roles and users exist. The context's deadline is the budget: a principal without a result by then is Unknown,
+// and so are principals beyond the Limits. Lookup never fails. Its calls end within 15 s, even after it has returned. The result does
+// not contain STS sessions and federated users, because AWS has no call to look them up.
 func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
 		if p.Service == "iam" {
-			l.principals = append(l.principals, named{p, awsauth.PrincipalKey(p.String())})
+			l.principals = append(l.principals, keyedPrincipal{p, awsauth.PrincipalKey(p.String())})
 		}
 	}
 	if len(l.principals) > 0 {
@@ -42,8 +41,8 @@ func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.
 	return known
 }
 
-// named is a principal with its awsauth.PrincipalKey.
-type named struct {
+// keyedPrincipal is a principal with its awsauth.PrincipalKey.
+type keyedPrincipal struct {
 	awsauth.ARN
 
 	key string
@@ -52,7 +51,7 @@ type named struct {
 // lookup is one call of [Client.Lookup].
 type lookup struct {
 	client     *Client
-	principals []named
+	principals []keyedPrincipal
 
 	mu      sync.Mutex
 	answers map[string]validate.Lookup // by key
@@ -64,27 +63,27 @@ func (l *lookup) run(ctx context.Context) {
 	if problem != nil {
 		c.logProblem(ctx, "", problem)
 	}
-	var ask []named
+	var remaining []keyedPrincipal
 	for _, p := range l.principals {
 		if _, ok := l.answers[p.key]; ok {
 			continue
 		}
-		answer, ok := l.settle(ctx, p, self, problem == nil)
+		answer, ok := l.answerWithoutCall(ctx, p, self, problem == nil)
 		switch {
 		case !ok && problem != nil:
-			l.answer(p, unknown(problem.why()), start)
+			l.answer(p, unknown(problem.publicReason()), start)
 		case !ok:
-			l.answers[p.key] = answer // so that it is asked once
-			ask = append(ask, p)
+			l.answers[p.key] = answer // so that a duplicate is not looked up again
+			remaining = append(remaining, p)
 		default:
 			l.answers[p.key] = answer
 		}
 	}
-	l.ask(ctx, self, l.limit(ask))
+	l.lookUpAll(ctx, self, l.limit(remaining))
 }
 
-// limit returns the principals that the limits allow to ask for, and answers Unknown for the others.
-func (l *lookup) limit(principals []named) (allowed []named) {
+// limit returns the principals that the limits allow, and sets the others to Unknown.
+func (l *lookup) limit(principals []keyedPrincipal) (allowed []keyedPrincipal) {
 	limits, unasked := l.client.limits, 0
 	for i, p := range principals {
 		switch {
@@ -92,7 +91,7 @@ func (l *lookup) limit(principals []named) (allowed []named) {
 			l.set(p, unknown(reasonTooMany))
 			unasked++
 		case !l.client.limiter.AllowN(l.client.now(), 1):
-			l.set(p, unknown(reasonTooOften))
+			l.set(p, unknown(reasonRateLimited))
 			unasked++
 		default:
 			allowed = append(allowed, p)
@@ -104,19 +103,19 @@ func (l *lookup) limit(principals []named) (allowed []named) {
 	return allowed
 }
 
-// settle answers what needs no call. self is what it is known to be.
-func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool) (validate.Lookup, bool) {
+// answerWithoutCall answers for principals that need no call. self is valid only if known is true.
+func (l *lookup) answerWithoutCall(ctx context.Context, p keyedPrincipal, self Identity, known bool) (validate.Lookup, bool) {
 	c := l.client
 	switch {
 	case known && p.Partition != self.Partition:
-		return unknown(reasonForeign), true
+		return unknown(reasonOtherPartition), true
 	case p.Resource == "root":
 		return validate.Lookup{Existence: validate.Exists}, true
 	case !known:
 		return validate.Lookup{}, false
 	case c.service(self, p.Account) == nil:
 		if c.accounts.Allow(p.Account) {
-			c.log.LogAttrs(ctx, slog.LevelInfo, "an account cannot be asked for its principals: iam.accounts has no role for it", slog.String("account", p.Account))
+			c.log.LogAttrs(ctx, slog.LevelInfo, "cannot look up principals of an account: iam.accounts has no role for it", slog.String("account", p.Account))
 		}
 		return unknown(noAccess(p.Account)), true
 	}
@@ -127,15 +126,15 @@ func (l *lookup) settle(ctx context.Context, p named, self Identity, known bool)
 	return answer, ok
 }
 
-// ask asks for the principals, some at a time.
-func (l *lookup) ask(ctx context.Context, self Identity, principals []named) {
+// lookUpAll looks up the principals, at most maxWaiting at a time.
+func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keyedPrincipal) {
 	start := l.client.now()
-	next := make(chan named)
+	next := make(chan keyedPrincipal)
 	var workers sync.WaitGroup
 	for range min(len(principals), maxWaiting) {
 		workers.Go(func() {
 			for p := range next {
-				l.askOne(ctx, self, p)
+				l.lookUpOne(ctx, self, p)
 			}
 		})
 	}
@@ -150,130 +149,130 @@ func (l *lookup) ask(ctx context.Context, self Identity, principals []named) {
 	workers.Wait()
 }
 
-// askOne asks for a principal. Nobody else would catch a panic there.
-func (l *lookup) askOne(ctx context.Context, self Identity, p named) {
+// lookUpOne looks up a principal. It recovers panics, because it runs in its own goroutine.
+func (l *lookup) lookUpOne(ctx context.Context, self Identity, p keyedPrincipal) {
 	defer func() {
 		if v := recover(); v != nil {
-			problem := panicked(v)
-			l.set(p, unknown(problem.why()))
+			problem := panicError(v)
+			l.set(p, unknown(problem.publicReason()))
 			l.client.logProblem(ctx, p.Account, problem)
 		}
 	}()
 	start := l.client.now()
-	l.answer(p, l.client.ask(ctx, self, p), start)
+	l.answer(p, l.client.lookUp(ctx, self, p), start)
 }
 
-func (l *lookup) answer(p named, answer validate.Lookup, start time.Time) {
+func (l *lookup) answer(p keyedPrincipal, answer validate.Lookup, start time.Time) {
 	l.client.recorder.LookedUp(string(answer.Existence), l.client.now().Sub(start))
 	l.set(p, answer)
 }
 
-func (l *lookup) set(p named, answer validate.Lookup) {
+func (l *lookup) set(p keyedPrincipal, answer validate.Lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[p.key] = answer
 }
 
-// ask looks for the principal, and where it is not found for a second time: Missing is certain.
-func (c *Client) ask(ctx context.Context, self Identity, p named) validate.Lookup {
+// lookUp looks up a principal. A principal is Missing only after two calls that did not find it.
+func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) validate.Lookup {
 	key := p.key
-	first := c.look(ctx, self, p, time.Time{})
-	if answer, ok := c.judge(ctx, self, p, first); ok {
+	first := c.getShared(ctx, self, p, time.Time{})
+	if answer, ok := c.firstAnswer(ctx, self, p, first); ok {
 		return answer
 	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+secondCall {
-		// An earlier review may have looked first.
-		if before := c.cache.absence(key).firstAnswered; before.IsZero() || first.began.Sub(before) < c.delay {
-			return unknown(reasonOnce)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+minSecondCallTime {
+		// An earlier review may have made the first call.
+		if before := c.cache.notFound(key).firstAnswered; before.IsZero() || first.began.Sub(before) < c.delay {
+			return unknown(reasonNotFoundOnce)
 		}
-		if problem := c.confirm(ctx, self, p.ARN, first.began); problem != nil {
+		if problem := c.confirmAccount(ctx, self, p.ARN, first.began); problem != nil {
 			return c.unknown(ctx, p, problem)
 		}
-		return c.cache.keepMissing(key, first.arn)
+		return c.cache.storeMissing(key, first.arn)
 	}
 	between, cancel := context.WithTimeout(ctx, c.delay)
 	defer cancel()
-	if problem := c.confirm(ctx, self, p.ARN, first.began); problem != nil {
+	if problem := c.confirmAccount(ctx, self, p.ARN, first.began); problem != nil {
 		return c.unknown(ctx, p, problem)
 	}
-	same, instead := c.searchList(between, self, p.ARN, first)
-	if same {
-		return c.cache.keepExisting(key)
+	exists, replacement := c.searchList(between, self, p.ARN, first)
+	if exists {
+		return c.cache.storeExists(key)
 	}
 	<-between.Done()
 	if ctx.Err() != nil {
-		return unknown(reasonOnce)
+		return unknown(reasonNotFoundOnce)
 	}
-	second := c.look(ctx, self, p, first.ended.Add(c.delay))
-	if answer, ok := c.judge(ctx, self, p, second); ok {
+	second := c.getShared(ctx, self, p, first.ended.Add(c.delay))
+	if answer, ok := c.firstAnswer(ctx, self, p, second); ok {
 		return answer
 	}
 	if second.arn != "" {
-		instead = second.arn
+		replacement = second.arn
 	}
-	return c.cache.keepMissing(key, instead)
+	return c.cache.storeMissing(key, replacement)
 }
 
-// judge answers what one look is enough for.
-func (c *Client) judge(ctx context.Context, self Identity, p named, s sighting) (validate.Lookup, bool) {
+// firstAnswer returns the answer if one call is enough for it.
+func (c *Client) firstAnswer(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
 	switch {
-	case s.problem != nil && s.problem.reason == reasonGarbage: // also the role of this name in another account
-		if failed := c.confirm(ctx, self, p.ARN, s.began); failed != nil && failed.reason == reasonChanged {
+	case s.problem != nil && s.problem.reason == reasonInvalidResponse: // may be the role of this name in another account
+		if failed := c.confirmAccount(ctx, self, p.ARN, s.began); failed != nil && failed.reason == reasonAccountChanged {
 			return c.unknown(ctx, p, failed), true
 		}
 		return c.unknown(ctx, p, s.problem), true
 	case s.problem != nil:
 		return c.unknown(ctx, p, s.problem), true
-	case s.is(p.ARN):
-		return c.cache.keepExisting(p.key), true
+	case s.matches(p.ARN):
+		return c.cache.storeExists(p.key), true
 	}
 	return validate.Lookup{}, false
 }
 
-func (c *Client) unknown(ctx context.Context, p named, problem *problem) validate.Lookup {
+func (c *Client) unknown(ctx context.Context, p keyedPrincipal, problem *lookupError) validate.Lookup {
 	c.logProblem(ctx, p.Account, problem)
-	return unknown(problem.why())
+	return unknown(problem.publicReason())
 }
 
 func unknown(reason string) validate.Lookup {
 	return validate.Lookup{Existence: validate.Unknown, Reason: reason}
 }
 
-// look calls for a principal, or takes part in the call of somebody else. Where notBefore is given, a
-// look that did not find it and began earlier does not count.
-func (c *Client) look(ctx context.Context, self Identity, p named, notBefore time.Time) sighting {
+// getShared calls IAM for a principal, or shares the call of another caller. If notBefore is set, it ignores calls that did not find
+// the principal and began earlier.
+func (c *Client) getShared(ctx context.Context, self Identity, p keyedPrincipal, notBefore time.Time) getResult {
 	key := p.key
-	remembered := func() (sighting, bool) {
+	cached := func() (getResult, bool) {
 		if answer, ok := c.cache.answer(key); ok && answer.Existence == validate.Exists {
-			return sighting{arn: p.String()}, true
+			return getResult{arn: p.String()}, true
 		}
-		last := c.cache.absence(key).lastBegan
-		return sighting{began: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
+		last := c.cache.notFound(key).lastBegan
+		return getResult{began: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
 	}
-	fetch := func(ctx context.Context) sighting {
-		// Another caller's call may have ended since this one read the cache.
-		if s, ok := remembered(); ok {
+	fetch := func(ctx context.Context) getResult {
+		// Another call may have ended after this caller read the cache.
+		if s, ok := cached(); ok {
 			return s
 		}
-		s := c.find(ctx, c.service(self, p.Account), p.ARN)
+		s := c.get(ctx, c.service(self, p.Account), p.ARN)
 		switch {
 		case s.problem != nil:
-		case s.is(p.ARN):
-			c.cache.keepExisting(key)
+		case s.matches(p.ARN):
+			c.cache.storeExists(key)
 		default:
-			c.cache.keepAbsent(key, s.began, s.ended)
+			c.cache.storeNotFound(key, s.began, s.ended)
 		}
 		return s
 	}
 	if ctx.Err() != nil {
-		return sighting{problem: &problem{reason: reasonTimeout}}
+		return getResult{problem: &lookupError{reason: reasonTimeout}}
 	}
-	s, problem := c.looks.do(ctx, key, fetch)
-	if problem == nil && s.problem == nil && !s.is(p.ARN) && s.began.Before(notBefore) {
-		s, problem = c.looks.do(ctx, key, fetch) // that was the first look of somebody else
+	s, problem := c.gets.do(ctx, key, fetch)
+	if problem == nil && s.problem == nil && !s.matches(p.ARN) && s.began.Before(notBefore) {
+		s, problem = c.gets.do(ctx, key, fetch) // the shared call was the first call of another lookup
 	}
 	if problem != nil {
-		return sighting{problem: problem}
+		return getResult{problem: problem}
 	}
 	return s
 }

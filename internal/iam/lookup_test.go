@@ -41,7 +41,7 @@ func TestExists(t *testing.T) {
 	}
 }
 
-// TestExactCase has an IAM whose GetRole and GetUser tell cases apart.
+// A case-sensitive IAM still finds a principal in another case, through the list.
 func TestExactCase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -68,11 +68,11 @@ func TestMissing(t *testing.T) {
 		start := time.Now()
 		is(t, w.lookup(t, 2*time.Second, role), missing)
 		took := time.Since(start)
-		// The question who asks, the first call, a second, and the second call.
+		// GetCallerIdentity, the first call, GetCallerIdentity again, and the second call.
 		if took != iam.SecondLook+3*iamtest.Latency {
 			t.Errorf("after %v", took)
 		}
-		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first question who asks
+		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first GetCallerIdentity
 			t.Errorf("counted as %v, and it took %v", counted, took)
 		}
 		if n := w.aws.Count("GetRole"); n != 2 {
@@ -80,13 +80,13 @@ func TestMissing(t *testing.T) {
 		}
 		w.counts(t, 0, map[string]int{"missing": 1})
 
-		// Another kind, and another account's role of this name, are not the principal.
+		// A user of this name, and a role of this name in another account, are not the principal.
 		w.aws.Add("arn:aws:iam::111122223333:user/team2", "arn:aws:iam::444455556666:role/team2")
 		is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/team2"), missing)
 	})
 }
 
-func TestMadeBetweenTheLooks(t *testing.T) {
+func TestPrincipalCreatedBetweenCallsExists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.aws.Answer("GetRole", iamtest.Error(http.StatusNotFound, "NoSuchEntity", ""), nil)
@@ -99,8 +99,8 @@ func TestMadeBetweenTheLooks(t *testing.T) {
 	}
 }
 
-// TestListed is a role that the list has and GetRole does not find yet.
-func TestListed(t *testing.T) {
+// A role that the list has exists, even if GetRole does not find it yet.
+func TestListedPrincipalExists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.aws.Answer("GetRole", iamtest.Error(http.StatusNotFound, "NoSuchEntity", ""))
@@ -108,10 +108,10 @@ func TestListed(t *testing.T) {
 	is(t, w.lookup(t, ample, role), exists)
 }
 
-func TestNoTimeForASecondLook(t *testing.T) {
+func TestShortBudgetAllowsOneCall(t *testing.T) {
 	t.Parallel()
 	const (
-		once    = "not found once, and no time was left to look again"
+		once    = "not found once, and no time was left for a second call"
 		delay   = 10 * time.Second
 		tooLong = 5 * time.Second
 	)
@@ -124,13 +124,13 @@ func TestNoTimeForASecondLook(t *testing.T) {
 		}
 		is(t, w.lookup(t, tooLong, role), unknown(once)) // too early
 		w.pass(delay)
-		is(t, w.lookup(t, tooLong, role), missing) // the second look, of another review
+		is(t, w.lookup(t, tooLong, role), missing) // the second call, by another review
 		if n := w.aws.Count("GetRole"); n != 3 {
 			t.Errorf("%d calls", n)
 		}
 		w.counts(t, 0, map[string]int{"missing": 1, "unknown": 2})
 
-		// What was found missing long ago may have been made meanwhile.
+		// A principal that was missing long ago may exist now.
 		w.pass(2 * time.Minute)
 		is(t, w.lookup(t, tooLong, role), unknown(once))
 		w.pass(delay)
@@ -139,7 +139,7 @@ func TestNoTimeForASecondLook(t *testing.T) {
 	})
 }
 
-func TestSecondLookHangs(t *testing.T) {
+func TestSecondCallHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -159,7 +159,7 @@ func TestUserUnderAnotherPath(t *testing.T) {
 	if n := w.aws.Count("ListUsers"); n != 0 {
 		t.Errorf("%d lists", n)
 	}
-	// Moved between the looks.
+	// The user's path changes between the calls.
 	w.aws.Add("arn:aws:iam::111122223333:user/old/bob")
 	w.aws.Answer("GetUser", nil, func(hw http.ResponseWriter, r *http.Request) {
 		w.aws.Remove("arn:aws:iam::111122223333:user/old/bob")
@@ -218,7 +218,7 @@ func TestPermissionSet(t *testing.T) {
 	})
 }
 
-func TestListEnds(t *testing.T) {
+func TestListIsLimited(t *testing.T) {
 	t.Parallel()
 	for more, want := range []validate.Lookup{exists, missing} {
 		t.Run(string(want.Existence), func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestListEnds(t *testing.T) {
 	}
 }
 
-// TestNotAsked has what AWS is not called for.
-func TestNotAsked(t *testing.T) {
+// AWS is not called for these principals.
+func TestPrincipalsAnsweredWithoutCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	known := w.lookupAll(t, ample, "arn:aws:sts::111122223333:assumed-role/team/x", "arn:aws:sts::111122223333:federated-user/ann")

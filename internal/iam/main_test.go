@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestMain takes away what the machine knows of AWS.
+// TestMain removes the machine's AWS configuration.
 func TestMain(m *testing.M) {
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
@@ -40,14 +40,14 @@ func TestMain(m *testing.M) {
 
 const (
 	role = "arn:aws:iam::111122223333:role/team"
-	// delay is the time before the second look in these tests. It is longer than what they ask of the
-	// server, so that a list is there before.
+	// delay is the time between the two calls in these tests. It is longer than the test server needs, so that a list
+	// arrives before.
 	delay = 300 * time.Millisecond
-	// ample is a budget in which nothing is late.
+	// ample is a budget that is always long enough.
 	ample = 20 * time.Second
 )
 
-// recorder counts.
+// recorder counts calls.
 type recorder struct {
 	mu      sync.Mutex
 	results map[string]int
@@ -88,7 +88,7 @@ func (r *recorder) counted() (results map[string]int, hits int) {
 	return maps.Clone(r.results), r.hits
 }
 
-// slowest is the longest time that was counted since the last call.
+// slowest returns the longest duration since its last call.
 func (r *recorder) slowest() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,14 +97,14 @@ func (r *recorder) slowest() time.Duration {
 	return longest
 }
 
-// journal is a log.
-type journal struct{ logtest.Log }
+// logBuffer collects the log.
+type logBuffer struct{ logtest.Log }
 
-// secrets are what no log may ever hold.
+// secrets must never appear in a log.
 var secrets = []string{iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToken, "AKIA", "ASIA", "Authorization", "Signature="}
 
-// read returns the log, and fails where it holds a secret.
-func (j *journal) read(t *testing.T) string {
+// read returns the log, and fails if it contains a secret.
+func (j *logBuffer) read(t *testing.T) string {
 	t.Helper()
 	text := j.String()
 	for _, secret := range secrets {
@@ -115,20 +115,20 @@ func (j *journal) read(t *testing.T) string {
 	return text
 }
 
-// world is a Client with its AWS.
+// world is a Client with a stand-in for AWS.
 type world struct {
 	*iam.Client
 
 	aws      *iamtest.Server
 	recorder recorder
-	log      journal
+	log      logBuffer
 	ahead    atomic.Int64 // how far the Client's clock is ahead
 	accounts map[string]iam.Account
 	limits   iam.Limits
 	delay    time.Duration
 	change   func(*aws.Config)
-	clock    func() // is called whenever the Client looks at its clock
-	endpoint string // another one than that of aws
+	clock    func() // is called whenever the Client reads its clock
+	endpoint string // overrides the address of aws
 }
 
 func newWorld(t *testing.T, options ...func(*world)) *world {
@@ -166,11 +166,11 @@ func (w *world) options() iam.Options {
 	}
 }
 
-// inProcess is newWorld in a bubble of synctest, where waiting takes no time and every duration is exact. Its AWS is in
-// the process, because a network has no part in a fake clock. The test fails where a call outlives [iam.SharedTimeout].
+// inProcess is like newWorld with a fake clock (testing/synctest), so waiting takes no time and every duration is exact. Its AWS runs in
+// the process, because a fake clock can't wait for a network. The test fails if a call outlives [iam.SharedTimeout].
 func inProcess(t *testing.T, options ...func(*world)) *world {
 	t.Helper()
-	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails where a goroutine is left then
+	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails if a goroutine is left afterwards
 	return newWorld(t, append(slices.Clone(options), func(w *world) {
 		w.aws = iamtest.NewInProcess()
 		w.endpoint = "http://aws.invalid"
@@ -248,7 +248,7 @@ func names(calls []iamtest.Call, parameter string) []string {
 	return slices.Sorted(slices.Values(got))
 }
 
-// newTLSProxy serves the same over TLS, with a certificate that nobody trusts.
+// newTLSProxy serves the same over TLS, with an untrusted certificate.
 func newTLSProxy(t *testing.T, s *iamtest.Server) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s)

@@ -17,8 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// TestUnknown has every way not to know. None of them is missing.
-func TestUnknown(t *testing.T) {
+// Every failure gives Unknown, never Missing.
+func TestEveryFailureIsUnknown(t *testing.T) {
 	t.Parallel()
 	noSuchEntity := iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")
 	for name, c := range map[string]struct {
@@ -33,22 +33,22 @@ func TestUnknown(t *testing.T) {
 		"throttled by a proxy":    {[]iamtest.Answer{iamtest.Text(http.StatusTooManyRequests, "slow down")}, "throttled", ""},
 		"failed":                  {[]iamtest.Answer{iamtest.Failed()}, "AWS failed", "code=ServiceFailure"},
 		"failed, no XML":          {[]iamtest.Answer{iamtest.Text(http.StatusBadGateway, "<html>bad gateway")}, "AWS failed", ""},
-		"NoSuchEntity of a 403":   {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "NoSuchEntity", "")}, "AWS refused the question", "code=NoSuchEntity"},
+		"NoSuchEntity of a 403":   {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "NoSuchEntity", "")}, "AWS refused the request", "code=NoSuchEntity"},
 		"NoSuchEntity of a 500":   {[]iamtest.Answer{iamtest.Error(http.StatusInternalServerError, "NoSuchEntity", "")}, "AWS failed", "code=NoSuchEntity"},
 		"NoSuchEntity of a 503":   {[]iamtest.Answer{iamtest.Error(http.StatusServiceUnavailable, "NoSuchEntity", "")}, "AWS failed", "code=NoSuchEntity"},
-		"NoSuchEntity of a 200":   {[]iamtest.Answer{iamtest.Error(http.StatusOK, "NoSuchEntity", "")}, "AWS gave an answer that makes no sense", ""},
-		"NoSuchEntity, no XML":    {[]iamtest.Answer{iamtest.Text(http.StatusNotFound, "<html>NoSuchEntity</html>")}, "AWS refused the question", ""},
+		"NoSuchEntity of a 200":   {[]iamtest.Answer{iamtest.Error(http.StatusOK, "NoSuchEntity", "")}, "AWS returned an invalid response", ""},
+		"NoSuchEntity, no XML":    {[]iamtest.Answer{iamtest.Text(http.StatusNotFound, "<html>NoSuchEntity</html>")}, "AWS refused the request", ""},
 		"expired":                 {[]iamtest.Answer{iamtest.Expired()}, "the credentials are expired or not valid", "code=ExpiredToken"},
 		"unknown key":             {[]iamtest.Answer{iamtest.Error(http.StatusForbidden, "InvalidClientTokenId", "")}, "the credentials are expired or not valid", ""},
-		"other error":             {[]iamtest.Answer{iamtest.Error(http.StatusBadRequest, "ValidationError", iamtest.SecretKey)}, "AWS refused the question", "code=ValidationError"},
-		"garbage":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "\x00garbage <<<")}, "AWS gave an answer that makes no sense", ""},
-		"cut off":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::111122223333:role/te")}, "AWS gave an answer that makes no sense", ""},
-		"empty":                   {[]iamtest.Answer{iamtest.Text(http.StatusOK, "")}, "AWS gave an answer that makes no sense", ""},
-		"login page":              {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<html><body>log in</body></html>")}, "AWS gave an answer that makes no sense", ""},
-		"nothing in it":           {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")}, "AWS gave an answer that makes no sense", ""},
-		"another role":            {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:role/other")}, "AWS gave an answer that makes no sense", ""},
-		"another account":         {[]iamtest.Answer{roleNamed("arn:aws:iam::444455556666:role/team")}, "AWS gave an answer that makes no sense", ""},
-		"a user":                  {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:user/team")}, "AWS gave an answer that makes no sense", ""},
+		"other error":             {[]iamtest.Answer{iamtest.Error(http.StatusBadRequest, "ValidationError", iamtest.SecretKey)}, "AWS refused the request", "code=ValidationError"},
+		"garbage":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "\x00garbage <<<")}, "AWS returned an invalid response", ""},
+		"cut off":                 {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::111122223333:role/te")}, "AWS returned an invalid response", ""},
+		"empty":                   {[]iamtest.Answer{iamtest.Text(http.StatusOK, "")}, "AWS returned an invalid response", ""},
+		"login page":              {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<html><body>log in</body></html>")}, "AWS returned an invalid response", ""},
+		"nothing in it":           {[]iamtest.Answer{iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult/></GetRoleResponse>")}, "AWS returned an invalid response", ""},
+		"another role":            {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:role/other")}, "AWS returned an invalid response", ""},
+		"another account":         {[]iamtest.Answer{roleNamed("arn:aws:iam::444455556666:role/team")}, "AWS returned an invalid response", ""},
+		"a user":                  {[]iamtest.Answer{roleNamed("arn:aws:iam::111122223333:user/team")}, "AWS returned an invalid response", ""},
 		"closed":                  {[]iamtest.Answer{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }}, "AWS cannot be reached: HOST", "host=127.0.0.1:"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,10 +63,10 @@ func TestUnknown(t *testing.T) {
 			if log := w.log.read(t); !strings.Contains(log, `reason="`+reason) && !strings.Contains(log, "reason="+reason) || !strings.Contains(log, c.log) {
 				t.Errorf("log: %s", log)
 			}
-			// It is not remembered, and said once.
+			// The result is not cached, and logged once.
 			before := w.aws.Count("GetRole")
 			w.lookup(t, ample, role)
-			if w.aws.Count("GetRole") == before || strings.Count(w.log.read(t), "AWS did not say") != 1 {
+			if w.aws.Count("GetRole") == before || strings.Count(w.log.read(t), "cannot determine whether") != 1 {
 				t.Errorf("calls: %d and %d, log: %s", before, w.aws.Count("GetRole"), w.log.read(t))
 			}
 			w.aws.Answer("GetRole")
@@ -79,8 +79,8 @@ func roleNamed(arn string) iamtest.Answer {
 	return iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>"+arn+"</Arn></Role></GetRoleResult></GetRoleResponse>")
 }
 
-// TestThenGood has failures that the SDK's own attempts get over.
-func TestThenGood(t *testing.T) {
+// The SDK's retries hide transient failures.
+func TestTransientFailuresAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]iamtest.Answer{
 		"throttled": iamtest.Throttled(),
@@ -101,7 +101,7 @@ func TestThenGood(t *testing.T) {
 	}
 }
 
-// TestClockSkew has clocks that differ by an hour: the SDK signs by the time in the answer.
+// Clocks may differ by an hour, because the SDK signs by the time in the answer.
 func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
@@ -160,7 +160,7 @@ func TestNoCredentials(t *testing.T) {
 	w.counts(t, 0, map[string]int{"unknown": 1})
 }
 
-// TestPanic has an SDK that panics.
+// A panic of the SDK gives Unknown.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.change = func(cfg *aws.Config) { cfg.HTTPClient = panicking{} } })
@@ -178,20 +178,20 @@ type panicking struct{}
 
 func (panicking) Do(*http.Request) (*http.Response, error) { panic(iamtest.SecretKey) }
 
-// TestPanicBesideTheSDK has panics in goroutines where nobody but the Client catches them.
+// The Client recovers panics in its own goroutines.
 func TestPanicBesideTheSDK(t *testing.T) {
 	t.Parallel()
-	t.Run("in a shared look", func(t *testing.T) {
+	t.Run("in a shared call", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, func(w *world) { w.clock = func() { panicIn(".(*Client).find(") } })
+		w := newWorld(t, func(w *world) { w.clock = func() { panicIn(".(*Client).get(") } })
 		w.aws.Add(role)
-		together(t, w, 10, unknown(failed))
-		if log := w.log.read(t); strings.Count(log, "\n") != 1 || !strings.Contains(log, "index out of range") || !strings.Contains(log, "(*Client).find") || !strings.Contains(log, "account=111122223333") {
+		lookUpConcurrently(t, w, 10, unknown(failed))
+		if log := w.log.read(t); strings.Count(log, "\n") != 1 || !strings.Contains(log, "index out of range") || !strings.Contains(log, "(*Client).get") || !strings.Contains(log, "account=111122223333") {
 			t.Errorf("log: %s", log)
 		}
-		w.Announce(cancelled(t))
+		w.LogIdentity(cancelled(t))
 	})
-	t.Run("in the question who asks", func(t *testing.T) {
+	t.Run("in GetCallerIdentity", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, func(w *world) { w.clock = func() { panicIn(".(*Client).getCallerIdentity(") } })
 		is(t, w.lookup(t, ample, role), unknown(failed))
@@ -211,7 +211,7 @@ func TestPanicBesideTheSDK(t *testing.T) {
 	})
 }
 
-// panicIn panics where a function is running.
+// panicIn panics while a function with this name is on the stack.
 func panicIn(function string) {
 	if strings.Contains(string(debug.Stack()), function) {
 		_ = []int{}[len(function)]
@@ -225,7 +225,7 @@ func cancelled(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestIdentityUnknown has an STS that does not say who asks: nothing can be known then.
+// If STS fails, every principal is Unknown.
 func TestIdentityUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -239,7 +239,7 @@ func TestIdentityUnknown(t *testing.T) {
 	}
 	w.counts(t, 0, map[string]int{"unknown": 2})
 	w.aws.Answer("GetCallerIdentity", iamtest.Text(http.StatusOK, "<GetCallerIdentityResponse><GetCallerIdentityResult/></GetCallerIdentityResponse>"))
-	is(t, w.lookup(t, ample, role), unknown("AWS gave an answer that makes no sense"))
+	is(t, w.lookup(t, ample, role), unknown("AWS returned an invalid response"))
 	w.aws.Answer("GetCallerIdentity", w.aws.Hang())
 	is(t, w.lookup(t, 50*time.Millisecond, role), unknown("no answer in time"))
 	w.aws.Answer("GetCallerIdentity")

@@ -13,10 +13,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// FieldManager is the guard's name in managedFields.
+// FieldManager is the name of the guard's writes in managedFields.
 const FieldManager = "awsauth-guard"
 
-// Object returns a ConfigMap as the rules see it. It shares the data of the ConfigMap. Nil stays nil.
+// Object converts a ConfigMap to the form that the rules evaluate. The result shares the ConfigMap's data. It is nil for nil.
 func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	if cm == nil {
 		return nil
@@ -32,7 +32,7 @@ func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	return o
 }
 
-// GuardAnnotations returns the annotations by which a request overrules the guard.
+// GuardAnnotations returns the annotations by which a request can override the guard.
 func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {
 	annotations := make(map[string]string)
 	for key, value := range cm.Annotations {
@@ -43,16 +43,15 @@ func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {
 	return annotations
 }
 
-// IsEKSManager reports whether a field manager is one of EKS's own. EKS writes aws-auth as vpcLambda (objects
-// that people have published since 2020), and everything else as eks (EKS user guide, "Determine fields you can
-// customize for Amazon EKS add-ons") or eks-internal. Every client can name itself so.
+// IsEKSManager reports whether a field manager is one of EKS. EKS writes aws-auth as vpcLambda (seen in objects that people
+// have published since 2020), and everything else as eks (EKS user guide, "Determine fields you can customize for Amazon EKS
+// add-ons") or eks-internal. This is no proof: every client can choose these names.
 func IsEKSManager(manager string) bool {
 	return manager == "vpcLambda" || manager == "eks" || manager == "eks-internal" || strings.HasPrefix(manager, "eks:")
 }
 
-// Manager returns the field manager that made the difference between two versions of an object. Where
-// managedFields don't tell, as after an edit that only removed a key, it returns the manager that wrote last.
-// It returns an empty text for a deletion.
+// Manager returns the field manager that made the change between two versions of an object. If managedFields don't show it,
+// for example after an edit that only removed a key, it returns the manager that wrote last. It returns "" for a deletion.
 func Manager(before, after *corev1.ConfigMap) string {
 	if after == nil {
 		return ""
@@ -72,10 +71,10 @@ func Manager(before, after *corev1.ConfigMap) string {
 	return newestManager(after.ManagedFields, func(*metav1.ManagedFieldsEntry) bool { return true })
 }
 
-func newestManager(entries []metav1.ManagedFieldsEntry, wanted func(*metav1.ManagedFieldsEntry) bool) string {
+func newestManager(entries []metav1.ManagedFieldsEntry, match func(*metav1.ManagedFieldsEntry) bool) string {
 	name, at := "", time.Time{}
 	for i := range entries {
-		if e := &entries[i]; wanted(e) && e.Time != nil && !e.Time.Time.Before(at) {
+		if e := &entries[i]; match(e) && e.Time != nil && !e.Time.Time.Before(at) {
 			name, at = e.Manager, e.Time.Time
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// The manager of a change is found by the entries that are new in managedFields, because their times have only seconds.
+// The manager of a change is the one whose managedFields entry is new. Times are not enough, because they are in seconds.
 func TestManager(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -52,7 +52,7 @@ func TestManager(t *testing.T) {
 	}
 }
 
-// EKS's field managers are known, and names that only look like them are not.
+// Only the exact names of EKS's field managers are recognised.
 func TestIsEKSManager(t *testing.T) {
 	t.Parallel()
 	for manager, want := range map[string]bool{
@@ -65,7 +65,7 @@ func TestIsEKSManager(t *testing.T) {
 	}
 }
 
-// An object has the content, and of the annotations those of the guard.
+// Object copies the content of the ConfigMap, and only the guard's annotations.
 func TestObject(t *testing.T) {
 	t.Parallel()
 	if kube.Object(nil) != nil {

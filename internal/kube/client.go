@@ -1,5 +1,5 @@
-// Package kube holds what the guard's parts share about the Kubernetes API: clients, watches of one object,
-// Events, warnings, throttled logging, and the names of the guard's objects.
+// Package kube holds the Kubernetes code that several packages need: clients, watches of one object, Events, warnings,
+// throttled logging, and the names of the guard's objects.
 package kube
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// Config reads a kubeconfig file, or without one the pod's own ServiceAccount. The program is named
-// in the API server's audit log.
+// Config returns a client configuration from a kubeconfig file, or from the pod's ServiceAccount if kubeconfig is empty. The
+// API server's audit log shows the program as user agent.
 func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	if kubeconfig != "" {
 		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -21,14 +21,14 @@ func Config(kubeconfig, program string) (config *rest.Config, err error) {
 			return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 		}
 	} else if config, err = rest.InClusterConfig(); err != nil {
-		return nil, fmt.Errorf("reading the pod's service account: %w; name a file with --kubeconfig outside of a cluster", err)
+		return nil, fmt.Errorf("reading the pod's service account: %w; outside of a cluster, use --kubeconfig FILE", err)
 	}
 	config.UserAgent = program + "/" + version.String()
 	return config, nil
 }
 
-// Protobuf returns a copy of a configuration whose clients speak protobuf. JSON replaces bytes that are not
-// UTF-8; protobuf keeps them, so that a ConfigMap is seen and written exactly as it is stored.
+// Protobuf returns a copy of a configuration whose clients read and write protobuf. JSON replaces bytes that are not UTF-8.
+// Protobuf keeps them, so that a ConfigMap is read and written exactly as it is stored.
 func Protobuf(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf

@@ -15,10 +15,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Reason is the reason of an Event on aws-auth.
+// Reason is the reason of an Event about aws-auth.
 type Reason string
 
-// The reasons.
+// The reasons that the guard uses.
 const (
 	Rejected               Reason = "Rejected"
 	Overridden             Reason = "Overridden"
@@ -31,25 +31,23 @@ const (
 )
 
 const (
-	// maxEvent bounds a message, in bytes. The API server takes 1,024 (kubernetes v1.36.3,
-	// pkg/apis/core/validation/events.go, NoteLengthLimit), and client-go puts a few words before a message that
-	// stands for several.
-	maxEvent = 960
-	// eventBurst is how many Events of one reason may follow each other, and eventRate how many more
-	// there are each second: one in five minutes. client-go counts more than ten alike within ten
-	// minutes on one Event.
+	// maxEventBytes limits a message. The API server accepts 1,024 bytes (kubernetes v1.36.3,
+	// pkg/apis/core/validation/events.go, NoteLengthLimit). client-go adds a prefix to a message that it has aggregated.
+	maxEventBytes = 960
+	// eventBurst is how many Events of one reason are written at once. eventRate is how many more are written each
+	// second: one in five minutes. client-go aggregates more than ten similar Events within ten minutes into one.
 	eventBurst = 25
 	eventRate  = 1. / 300
 )
 
-// Events writes Events on aws-auth. It never blocks. Events are limited by reason, so that many refused
-// changes hide no other Event.
+// Events writes Events about aws-auth. It never blocks. Each reason has its own rate limit, so that many refused changes
+// don't hide other Events.
 type Events struct {
 	recorder record.EventRecorder
 	uid      atomic.Pointer[types.UID]
 }
 
-// NewEvents returns Events that are written until the context ends. Host is the replica's name.
+// NewEvents returns Events that are written until the context ends. host is the name of this replica.
 func NewEvents(ctx context.Context, client typedcorev1.EventsGetter, host string) *Events {
 	b := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{
 		BurstSize: eventBurst, QPS: eventRate,
@@ -59,15 +57,15 @@ func NewEvents(ctx context.Context, client typedcorev1.EventsGetter, host string
 	return &Events{recorder: b.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: FieldManager, Host: host})}
 }
 
-// SetUID says which object is called aws-auth now.
+// SetUID sets the UID of the aws-auth object that later Events refer to.
 func (e *Events) SetUID(uid types.UID) { e.uid.Store(&uid) }
 
-// Warn writes an Event of the type Warning.
+// Warn writes an Event of type Warning.
 func (e *Events) Warn(reason Reason, message string) {
 	e.event(corev1.EventTypeWarning, reason, message)
 }
 
-// Normal writes an Event of the type Normal.
+// Normal writes an Event of type Normal.
 func (e *Events) Normal(reason Reason, message string) {
 	e.event(corev1.EventTypeNormal, reason, message)
 }
@@ -77,10 +75,10 @@ func (e *Events) event(kind string, reason Reason, message string) {
 	if uid := e.uid.Load(); uid != nil {
 		object.UID = *uid
 	}
-	e.recorder.Event(&object, kind, string(reason), Shorten(message, maxEvent))
+	e.recorder.Event(&object, kind, string(reason), Shorten(message, maxEventBytes))
 }
 
-// Shorten makes a text one line of at most limit bytes.
+// Shorten returns text as one line of at most limit bytes. It replaces control characters and invalid UTF-8 by spaces.
 func Shorten(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == utf8.RuneError {

@@ -10,18 +10,18 @@ import (
 	typedauthenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 )
 
-// Identity is the user that this process is to the API server.
+// Identity is the user name of this process at the API server.
 type Identity struct {
 	client typedauthenticationv1.SelfSubjectReviewsGetter
 	user   atomic.Pointer[string]
 }
 
-// NewIdentity returns an Identity that is not known yet.
+// NewIdentity returns an Identity whose name is not known yet.
 func NewIdentity(client typedauthenticationv1.SelfSubjectReviewsGetter) *Identity {
 	return &Identity{client: client}
 }
 
-// Name returns the user's name. It is empty where it is not known yet.
+// Name returns the user name, or "" while it is not known.
 func (i *Identity) Name() string {
 	if user := i.user.Load(); user != nil {
 		return *user
@@ -29,14 +29,14 @@ func (i *Identity) Name() string {
 	return ""
 }
 
-// Find asks the API server once, until it has answered. Every authenticated user may ask.
+// Find asks the API server for the user name, unless an earlier call has succeeded. Every authenticated user may ask.
 func (i *Identity) Find(ctx context.Context) error {
 	if i.Name() != "" {
 		return nil
 	}
 	review, err := i.client.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("asking the API server who this process is: %w", err)
+		return fmt.Errorf("asking the API server for this process's user name: %w", err)
 	}
 	i.user.Store(&review.Status.UserInfo.Username)
 	return nil

@@ -7,11 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/cache"
 )
 
-// maxThrottled limits the keys of a [KeyThrottle]. Requests choose some of the keys, such as account ids, and must
-// fill neither the memory nor the log.
-const maxThrottled = 256
+// maxKeys limits the keys of a [KeyThrottle]. Requests choose some of the keys, such as account ids. They must not be able to
+// fill the memory or the log.
+const maxKeys = 256
 
-// KeyThrottle limits how often a message is logged.
+// KeyThrottle limits how often a message is logged for each key.
 type KeyThrottle struct {
 	interval time.Duration
 
@@ -19,18 +19,17 @@ type KeyThrottle struct {
 	seen *cache.LRUExpireCache
 }
 
-// NewKeyThrottle returns a KeyThrottle that allows each key once in an interval, by the clock now.
+// NewKeyThrottle returns a KeyThrottle that allows each key once in an interval. now is its clock.
 func NewKeyThrottle(interval time.Duration, now func() time.Time) *KeyThrottle {
-	return &KeyThrottle{interval: interval, seen: cache.NewLRUExpireCacheWithClock(maxThrottled, clock(now))}
+	return &KeyThrottle{interval: interval, seen: cache.NewLRUExpireCacheWithClock(maxKeys, clock(now))}
 }
 
-// Allow reports whether the message with this key may be logged now. It allows at most 256 different keys in an
-// interval.
+// Allow reports whether the message with this key may be logged now. It allows at most maxKeys different keys in an interval.
 func (t *KeyThrottle) Allow(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	seen := t.seen.Keys()
-	if _, ok := t.seen.Get(key); ok || len(seen) >= maxThrottled {
+	if _, ok := t.seen.Get(key); ok || len(seen) >= maxKeys {
 		return false
 	}
 	t.seen.Add(key, nil, t.interval)

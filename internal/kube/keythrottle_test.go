@@ -24,7 +24,7 @@ func TestKeyThrottle(t *testing.T) {
 	}
 }
 
-// TestKeyThrottleIsLimited has more keys than are remembered: the log gets no more lines than that.
+// A KeyThrottle with too many keys in an interval refuses further keys, so that the number of log lines is limited.
 func TestKeyThrottleIsLimited(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)

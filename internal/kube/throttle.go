@@ -3,20 +3,21 @@ package kube
 import "time"
 
 const (
-	// repeatAfter is when the same text is logged again: a log may be lost in the months of a certificate.
+	// repeatAfter is when the same text is logged again. An old log may be lost while a condition lasts for months.
 	repeatAfter = time.Hour
-	// changeAfter is the least time between two different texts: errors often hold an address that differs every time.
+	// changeAfter is the minimum time between two different texts. Many errors contain an address that differs every time.
 	changeAfter = time.Minute
 )
 
-// Throttle decides whether a condition that lasts is logged now. The zero Throttle has logged nothing.
+// Throttle limits how often a lasting condition is logged. The zero Throttle has logged nothing.
 type Throttle struct {
-	text string // empty: there is nothing wrong
+	text string // empty: the condition has ended
 	at   time.Time
 }
 
-// Failed reports whether an error is to be logged now, and remembers that it is. Nil ends the condition and is never logged.
-func (t *Throttle) Failed(now time.Time, err error) bool {
+// ShouldLog reports whether an error is to be logged now. The caller must log it then. A nil error ends the condition and is
+// never logged.
+func (t *Throttle) ShouldLog(now time.Time, err error) bool {
 	if err == nil {
 		t.text = ""
 		return false
@@ -36,18 +37,18 @@ func (t *Throttle) Failed(now time.Time, err error) bool {
 func (t *Throttle) Failing() bool { return t.text != "" }
 
 const (
-	firstPause = 500 * time.Millisecond
-	maxPause   = 15 * time.Second
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 15 * time.Second
 )
 
-// Backoff is the pause after each of several failures in a row: it doubles from half a second to 15 seconds.
+// Backoff computes the pause after each of several failures in a row. The pause doubles from 0.5 s to 15 s.
 type Backoff struct{ last time.Duration }
 
 // Next returns the pause after one more failure.
 func (b *Backoff) Next() time.Duration {
-	b.last = min(max(2*b.last, firstPause), maxPause)
+	b.last = min(max(2*b.last, firstBackoff), maxBackoff)
 	return b.last
 }
 
-// Reset begins anew after a success.
+// Reset is called after a success. The next pause is the shortest again.
 func (b *Backoff) Reset() { b.last = 0 }

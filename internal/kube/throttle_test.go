@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// The same error is logged once an hour, another one once a minute, and one after a success like another one.
+// The same error is logged once an hour, and a different one once a minute. A success in between changes nothing.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	a, b := errors.New("a"), errors.New("b")
@@ -33,13 +33,13 @@ func TestThrottle(t *testing.T) {
 		{time.Second, b, false},
 		{time.Minute, b, true},
 	} {
-		if now = now.Add(step.after); throttle.Failed(now, step.err) != step.want {
+		if now = now.Add(step.after); throttle.ShouldLog(now, step.err) != step.want {
 			t.Errorf("step %d is not %t", i, step.want)
 		}
 	}
 }
 
-// The pauses after failures double up to a bound, and begin anew after a success.
+// The pauses double up to a maximum, and start again after a success.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	var b kube.Backoff
@@ -55,7 +55,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// A text in an Event is one line of valid UTF-8 within its bound.
+// A shortened text is one line of valid UTF-8 within its limit.
 func TestShorten(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"a\nb\x1b": "a b ", "ok": "ok", "\xff": " ", strings.Repeat("é", 10): strings.Repeat("é", 6) + "…"} {

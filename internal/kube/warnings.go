@@ -14,7 +14,7 @@ type Warnings struct {
 // warningCode is the code of every warning that Kubernetes sends.
 const warningCode = 299
 
-// HandleWarningHeaderWithContext keeps a warning.
+// HandleWarningHeaderWithContext stores a warning.
 func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
 	if code != warningCode {
 		return

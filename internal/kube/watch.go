@@ -18,18 +18,18 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Change is a version of a watched object, as the API server showed it.
+// Change is a version of a watched object.
 type Change[T any] struct {
-	// Object is nil where there is none, or none any more.
+	// Object is nil if the object doesn't exist.
 	Object *T
-	// Version is the resourceVersion of the change. It is empty where it is not known.
+	// Version is the resourceVersion of the change, or empty if it is not known.
 	Version string
 	// Gap reports that the watch may have missed versions before this one. The first change has a gap.
 	Gap bool
 }
 
-// Watch is an informer of one object. It tells its handler of every version in order, beginning with the one that
-// is stored when the watch begins, also where that is none.
+// Watch is an informer of one object. It calls its handler for every version in order. The first version is the one that is
+// stored when the watch begins; if there is no object then, the first Change has none.
 type Watch[T any] struct {
 	resource string
 	handle   func(Change[T])
@@ -40,30 +40,30 @@ type Watch[T any] struct {
 
 	delivering sync.Mutex // held while the handler runs
 
-	mu      sync.Mutex
-	begun   bool   // a version was delivered
-	version string // of the object that was delivered last; empty: none
-	listed  string // the version that a list showed after the watch had been interrupted, if it is another one
-	lost    time.Time
-	cause   error // the last one; nil where nothing is lost
-	failing Throttle
+	mu        sync.Mutex
+	delivered bool   // the handler was called at least once
+	version   string // of the object that was delivered last; empty: there was none
+	listed    string // a version that a list showed after an interruption of the watch, if the watch has not shown it
+	lost      time.Time
+	cause     error // the last error; nil while the watch works
+	throttle  Throttle
 }
 
-// ListWatch lists and watches one object, for which RBAC can allow list and watch by name.
+// ListWatch returns a ListerWatcher for one object. RBAC can allow list and watch for one name.
 func ListWatch(client rest.Interface, resource, namespace, name string) cache.ListerWatcher {
 	return cache.NewListWatchFromClient(client, resource, namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
 }
 
-// NewWatch returns a Watch of the one object that a ListerWatcher shows. The resource names it in the log. The handler
-// runs on one goroutine at a time.
+// NewWatch returns a Watch of the object that lw shows. The log names it by resource. The handler never runs concurrently
+// with itself. NewWatch fails if T is not a type of the Kubernetes API.
 func NewWatch[T any](lw cache.ListerWatcher, resource string, handle func(Change[T]), log *slog.Logger, now func() time.Time) (*Watch[T], error) {
 	w := &Watch[T]{resource: resource, handle: handle, log: log, now: now}
 	example, ok := any(new(T)).(runtime.Object)
 	if !ok {
-		return nil, errors.New("watching " + resource + ": the type is none of the API")
+		return nil, errors.New("watching " + resource + ": the type does not belong to the Kubernetes API")
 	}
-	w.informer = cache.NewSharedIndexInformerWithOptions(w.observe(lw), example, cache.SharedIndexInformerOptions{})
-	if err := w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) { w.failed(ctx, err) }); err != nil {
+	w.informer = cache.NewSharedIndexInformerWithOptions(w.recordErrors(lw), example, cache.SharedIndexInformerOptions{})
+	if err := w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) { w.recordError(ctx, err) }); err != nil {
 		return nil, err
 	}
 	var err error
@@ -86,7 +86,7 @@ func (w *Watch[T]) Run(ctx context.Context) error {
 		return nil
 	}
 	w.delivering.Lock()
-	if !w.begun {
+	if !w.delivered {
 		w.deliver(Change[T]{Gap: true})
 	}
 	w.delivering.Unlock()
@@ -94,73 +94,74 @@ func (w *Watch[T]) Run(ctx context.Context) error {
 	return nil
 }
 
-// Lost returns since when the object cannot be watched. The zero time is that it can.
+// Lost returns the time since which the object can't be watched. It is zero while the watch works.
 func (w *Watch[T]) Lost() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lost
 }
 
-// plain lists before it watches: a list says at once whether versions were missed.
-type plain struct{}
+// listFirst makes the informer list before it watches: only a list shows whether versions were missed.
+type listFirst struct{}
 
-// IsWatchListSemanticsUnSupported is asked by client-go.
-func (plain) IsWatchListSemanticsUnSupported() bool { return true }
+// IsWatchListSemanticsUnSupported implements an interface of client-go.
+func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
 
-// observe returns a ListerWatcher that notices failures and gaps.
-func (w *Watch[T]) observe(lw cache.ListerWatcher) cache.ListerWatcher {
+// recordErrors returns a ListerWatcher that records failures and gaps.
+func (w *Watch[T]) recordErrors(lw cache.ListerWatcher) cache.ListerWatcher {
 	inner := cache.ToListerWatcherWithContext(lw)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			list, err := inner.ListWithContext(ctx, o)
-			w.result(ctx, err)
+			w.recordResult(ctx, err)
 			if err == nil {
-				w.relisted(list)
+				w.recordList(list)
 			}
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			watch, err := inner.WatchWithContext(ctx, o)
-			w.result(ctx, err)
+			w.recordResult(ctx, err)
 			return watch, err
 		},
-	}, plain{})
+	}, listFirst{})
 }
 
-// result takes in how a list, or the begin of a watch, has ended.
-func (w *Watch[T]) result(ctx context.Context, err error) {
+// recordResult records the result of a list, or of the start of a watch.
+func (w *Watch[T]) recordResult(ctx context.Context, err error) {
 	if err != nil {
-		w.failed(ctx, err)
+		w.recordError(ctx, err)
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost, w.cause = time.Time{}, nil
-	w.failing.Failed(w.now(), nil)
+	w.throttle.ShouldLog(w.now(), nil)
 }
 
-// failed takes in an error of a list or a watch. That a watch ends, or must begin with a list again, is none.
-func (w *Watch[T]) failed(ctx context.Context, err error) {
+// recordError records an error of a list or a watch. The regular end of a watch, and a watch that must start with a new list, are
+// not errors.
+func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cause != nil && errors.Is(err, w.cause) {
-		return // the informer repeats it in its own words
+		return // the informer reports the same error again, wrapped
 	}
 	w.cause = err
 	level := slog.LevelWarn
 	if w.lost.IsZero() {
-		w.lost, level = w.now(), slog.LevelInfo // an API server that restarts ends every watch
+		w.lost, level = w.now(), slog.LevelInfo // a restart of an API server ends every watch
 	}
-	if w.failing.Failed(w.now(), err) {
+	if w.throttle.ShouldLog(w.now(), err) {
 		w.log.Log(ctx, level, "the watch is interrupted", "resource", w.resource, "err", err.Error())
 	}
 }
 
-// relisted remembers a version that a list shows and the watch has not: there may have been others before it.
-func (w *Watch[T]) relisted(list runtime.Object) {
+// recordList remembers a listed version that the watch has not shown. Other versions may have preceded it.
+func (w *Watch[T]) recordList(list runtime.Object) {
 	version := ""
 	_ = meta.EachListItem(list, func(item runtime.Object) error { // the function returns no error
 		if object, err := meta.Accessor(item); err == nil {
@@ -170,7 +171,7 @@ func (w *Watch[T]) relisted(list runtime.Object) {
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.begun && version != w.version {
+	if w.delivered && version != w.version {
 		w.listed = version
 	}
 }
@@ -198,12 +199,12 @@ func (w *Watch[T]) deleted(object any) {
 // deliver calls the handler.
 func (w *Watch[T]) deliver(c Change[T]) {
 	w.mu.Lock()
-	if w.begun && c.Object != nil && c.Version == w.version {
+	if w.delivered && c.Object != nil && c.Version == w.version {
 		w.mu.Unlock()
-		return // a list has shown it again
+		return // a new list has shown the same version
 	}
-	c.Gap = c.Gap || !w.begun || c.Object != nil && c.Version == w.listed
-	w.begun, w.version = true, c.Version
+	c.Gap = c.Gap || !w.delivered || c.Object != nil && c.Version == w.listed
+	w.delivered, w.version = true, c.Version
 	if c.Object == nil {
 		w.version = ""
 	}

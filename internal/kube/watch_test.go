@@ -21,12 +21,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// api shows one ConfigMap.
+// api is an API server with one ConfigMap.
 type api struct {
 	mu      sync.Mutex
-	version string // of the stored object; empty: none
+	version string // of the stored object; empty: it doesn't exist
 	err     error
-	expired bool // a watch must begin with a list
+	expired bool // a watch must start with a list
 	watch   *apiwatch.RaceFreeFakeWatcher
 }
 
@@ -69,7 +69,7 @@ func (a *api) begin(ctx context.Context, _ metav1.ListOptions) (apiwatch.Interfa
 	return a.watch, nil
 }
 
-// watched runs a Watch in a bubble, and returns what it showed since the last call.
+// watched runs a Watch with a fake clock. shown returns the changes since its last call.
 func watched(t *testing.T, a *api, test func(w *kube.Watch[corev1.ConfigMap], shown func() []string)) (log string) {
 	t.Helper()
 	var text strings.Builder
@@ -116,8 +116,8 @@ func want(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// The handler is told of every version in order, and whether others may have been missed.
-func TestWatch(t *testing.T) {
+// The Watch calls its handler for every version in order, and marks a change before which versions may have been missed.
+func TestWatchDeliversEveryVersionInOrder(t *testing.T) {
 	t.Parallel()
 	a := &api{version: "1"}
 	watched(t, a, func(_ *kube.Watch[corev1.ConfigMap], shown func() []string) {
@@ -154,8 +154,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// Where there is no object at first, the handler is told so.
-func TestWatchNothing(t *testing.T) {
+// If the object doesn't exist, the Watch calls the handler without an object.
+func TestWatchReportsMissingObject(t *testing.T) {
 	t.Parallel()
 	a := &api{}
 	watched(t, a, func(_ *kube.Watch[corev1.ConfigMap], shown func() []string) {
@@ -165,8 +165,8 @@ func TestWatchNothing(t *testing.T) {
 	})
 }
 
-// Since when the object cannot be watched is known, whichever call fails, and the log says why.
-func TestWatchIsLost(t *testing.T) {
+// Lost returns since when the watch fails, whether the list or the watch fails, and the log has the error.
+func TestWatchReportsSinceWhenItFails(t *testing.T) {
 	t.Parallel()
 	for name, expired := range map[string]bool{"the watch": false, "the list": true} {
 		t.Run(name, func(t *testing.T) {
@@ -175,21 +175,21 @@ func TestWatchIsLost(t *testing.T) {
 			log := watched(t, a, func(w *kube.Watch[corev1.ConfigMap], _ func() []string) {
 				time.Sleep(time.Hour)
 				if !w.Lost().IsZero() {
-					t.Error("it is lost at first")
+					t.Error("Lost returns a time before the failure")
 				}
-				begun := time.Now()
+				delivered := time.Now()
 				a.change(func() {
 					a.err, a.expired = apierrors.NewForbidden(corev1.Resource("configmaps"), "aws-auth", nil), expired
 					a.watch.Stop()
 				})
 				time.Sleep(10 * time.Minute)
-				if lost := w.Lost().Sub(begun); w.Lost().IsZero() || lost > time.Minute {
-					t.Errorf("it is lost after %s", lost)
+				if lost := w.Lost().Sub(delivered); w.Lost().IsZero() || lost > time.Minute {
+					t.Errorf("Lost returns a time %s after the failure", lost)
 				}
 				a.change(func() { a.err = nil })
 				time.Sleep(time.Minute)
 				if !w.Lost().IsZero() {
-					t.Error("it is still lost")
+					t.Error("Lost returns a time after the recovery")
 				}
 			})
 			if n := strings.Count(log, `msg="the watch is interrupted" resource=configmaps`); n < 1 || n > 3 || !strings.Contains(log, "forbidden") {

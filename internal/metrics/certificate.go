@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// certificateMetrics tell how the serving certificate stands. A vector without labels has no series
-// before the first value: a certificate that nobody has seen does not end in 1970.
+// certificateMetrics describe the serving certificate. They are vectors without labels, because a vector has no series until it
+// is set: an expiry that is not known must not be exposed as 1970.
 type certificateMetrics struct {
-	ends, caEnds, trusted, caStored *prometheus.GaugeVec
+	expiry, caExpiry, trusted, caStored *prometheus.GaugeVec
 }
 
 func newCertificateMetrics() certificateMetrics {
@@ -17,29 +17,29 @@ func newCertificateMetrics() certificateMetrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, nil)
 	}
 	return certificateMetrics{
-		ends:     gauge("awsauth_guard_serving_certificate_expiry_timestamp_seconds", "When the serving certificate ends."),
-		caEnds:   gauge("awsauth_guard_serving_ca_expiry_timestamp_seconds", "When the CA ends that signed the serving certificate; only of a CA of the webhook's own."),
-		caStored: gauge("awsauth_guard_serving_ca_stored", "1 if the Secret holds a usable CA, 0 if not: a pod that starts then does not become ready; only of a CA of the webhook's own."),
-		trusted:  gauge("awsauth_guard_serving_certificate_trusted", "1 if every caBundle vouches for the serving certificate, 0 if not; only of a CA of the webhook's own."),
+		expiry:   gauge("awsauth_guard_serving_certificate_expiry_timestamp_seconds", "Time when the serving certificate expires."),
+		caExpiry: gauge("awsauth_guard_serving_ca_expiry_timestamp_seconds", "Time when the CA of the serving certificate expires; only with the webhook's own CA."),
+		caStored: gauge("awsauth_guard_serving_ca_stored", "1 if the Secret holds a usable CA, 0 if not: then a starting pod does not become ready; only with the webhook's own CA."),
+		trusted:  gauge("awsauth_guard_serving_certificate_trusted", "1 if every caBundle trusts the serving certificate, 0 if not; only with the webhook's own CA."),
 	}
 }
 
-// ServingCertificate says when the serving certificate ends.
-func (r *Recorder) ServingCertificate(ends time.Time) {
-	r.certificate.ends.WithLabelValues().Set(float64(ends.Unix()))
+// ServingCertificate records when the serving certificate expires.
+func (r *Recorder) ServingCertificate(expires time.Time) {
+	r.certificate.expiry.WithLabelValues().Set(float64(expires.Unix()))
 }
 
-// ServingTrust says when the CA of the serving certificate ends, and whether API servers accept it.
-func (r *Recorder) ServingTrust(caEnds time.Time, trusted bool) {
+// ServingTrust records when the CA of the serving certificate expires, and whether every caBundle trusts the certificate.
+func (r *Recorder) ServingTrust(caExpires time.Time, trusted bool) {
 	value := 0.0
 	if trusted {
 		value = 1
 	}
-	r.certificate.caEnds.WithLabelValues().Set(float64(caEnds.Unix()))
+	r.certificate.caExpiry.WithLabelValues().Set(float64(caExpires.Unix()))
 	r.certificate.trusted.WithLabelValues().Set(value)
 }
 
-// ServingCAStored says whether the Secret holds a usable CA.
+// ServingCAStored records whether the Secret holds a usable CA.
 func (r *Recorder) ServingCAStored(stored bool) {
 	value := 0.0
 	if stored {

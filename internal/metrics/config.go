@@ -8,7 +8,7 @@ const (
 	refused = "failure"
 )
 
-// configMetrics tell which configuration is in use.
+// configMetrics describe the configuration in use.
 type configMetrics struct {
 	generation, successful prometheus.Gauge
 	reloads                *prometheus.CounterVec
@@ -18,11 +18,11 @@ func newConfigMetrics() configMetrics {
 	m := configMetrics{
 		generation: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awsauth_guard_config_generation",
-			Help: "How many configurations this process has used; the first is 1.",
+			Help: "Number of configurations that this process has used; 1 after the start.",
 		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_config_reloads_total",
-			Help: "Changes of the configuration file by result: success (in use now) or failure (refused, and the one before stays in use).",
+			Help: "Changes of the configuration file by result: success (in use now) or failure (refused; the previous one stays in use).",
 		}, []string{"result"}),
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "awsauth_guard_config_last_reload_successful",
@@ -34,7 +34,7 @@ func newConfigMetrics() configMetrics {
 	return m
 }
 
-// ConfigInUse says that the newest configuration is in use. The first generation is 1, which is no reload.
+// ConfigInUse records that the newest configuration is in use. Generation 1 is the one at the start, which is not a reload.
 func (r *Recorder) ConfigInUse(generation int) {
 	r.config.generation.Set(float64(generation))
 	r.config.successful.Set(1)
@@ -43,7 +43,7 @@ func (r *Recorder) ConfigInUse(generation int) {
 	}
 }
 
-// ConfigRefused counts a configuration file that is not used.
+// ConfigRefused counts a configuration file that was refused.
 func (r *Recorder) ConfigRefused() {
 	r.config.successful.Set(0)
 	r.config.reloads.WithLabelValues(refused).Inc()

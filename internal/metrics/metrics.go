@@ -1,5 +1,5 @@
-// Package metrics counts reviews for Prometheus. Every label value comes from a closed set: no
-// request can add a series, and no ARN, user or group ever becomes a label.
+// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set: no request can add a
+// series, and no ARN, user or group ever becomes a label.
 package metrics
 
 import (
@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	other = "other" // operation or kind that is not known
-	// failure is the verdict of a review that came to none, and of any verdict that is not known.
+	other = "other" // an operation or kind outside of the closed set
+	// failure is the verdict of a review that failed, and of a verdict outside of the closed set.
 	failure = "error"
-	// internalError is the rule of a refusal that no rule made: the guard's own failure. A rule that
-	// is not known is counted under it too.
+	// internalError is the rule of a refusal that no rule made, because the guard itself failed. A rule outside of the
+	// closed set is counted under it too.
 	internalError = "internal-error"
 )
 
@@ -28,7 +28,7 @@ var (
 	kinds      = []string{"allow-removal", "break-glass"}
 )
 
-// Recorder counts what the webhook decides. Its methods may be called concurrently.
+// Recorder records the metrics. Its methods may be called concurrently.
 type Recorder struct {
 	registry   *prometheus.Registry
 	rules      []string
@@ -42,12 +42,11 @@ type Recorder struct {
 
 	certificate certificateMetrics
 	iam         iamMetrics
-	live        liveMetrics
+	stored      storedMetrics
 }
 
-// New returns a Recorder with a registry of its own. The ids of all rules are given, because a
-// series must exist before its first event: Prometheus cannot see an increase from nothing to one,
-// and an alert on the first rejection would never fire.
+// New returns a Recorder with its own registry. It needs the ids of all rules, because a series must exist before its first
+// event: Prometheus does not see an increase from no series to one, so an alert on the first rejection would never fire.
 func New(rules []string) *Recorder {
 	r := &Recorder{
 		registry: prometheus.NewRegistry(),
@@ -56,27 +55,27 @@ func New(rules []string) *Recorder {
 
 		certificate: newCertificateMetrics(),
 		iam:         newIAMMetrics(),
-		live:        newLiveMetrics(),
+		stored:      newStoredMetrics(),
 
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
-			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; refused where it is not only observed) or skipped (allowed, because the object is not aws-auth).",
+			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; refused except on the observing path) or skipped (allowed, because the object is not aws-auth).",
 		}, []string{"operation", "verdict", "dry_run"}),
 		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rejections_total",
-			Help: "Refused reviews by the rule that refused them; a review that several rules refuse counts once for each. The rule internal-error stands for a failure of the guard itself.",
+			Help: "Refused reviews by rule; a review that several rules refuse counts once for each of them. The rule internal-error means a failure of the guard itself.",
 		}, []string{"rule", "operation", "dry_run"}),
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
-			Help: "Reviews that were allowed only because of who asked (EKS itself, or whoever is only observed) or because the mode is warn, by the rule that would have refused them.",
+			Help: "Reviews that were allowed only because the requester is EKS or is only observed, or because the mode is warn, by the rule that would have refused them.",
 		}, []string{"rule", "dry_run"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",
-			Help: "Reviews in which an annotation overruled the guard, by kind: break-glass or allow-removal.",
+			Help: "Reviews in which an annotation overrode the guard, by kind: break-glass or allow-removal.",
 		}, []string{"kind", "dry_run"}),
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rule_panics_total",
-			Help: "Panics of a rule, each of which refused the review. The rule internal-error stands for the guard outside of its rules.",
+			Help: "Panics by rule; each of them refused its review. The rule internal-error means a panic outside of the rules.",
 		}, []string{"rule"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",
@@ -88,19 +87,19 @@ func New(rules []string) *Recorder {
 	r.registry.MustRegister(
 		r.reviews, r.rejections, r.wouldDeny, r.overrides, r.panics, r.duration,
 		r.config.generation, r.config.reloads, r.config.successful,
-		r.certificate.ends, r.certificate.caEnds, r.certificate.trusted, r.certificate.caStored,
+		r.certificate.expiry, r.certificate.caExpiry, r.certificate.trusted, r.certificate.caStored,
 		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	r.registry.MustRegister(r.live.collectors()...)
-	r.initialise()
+	r.registry.MustRegister(r.stored.collectors()...)
+	r.initSeries()
 	return r
 }
 
-// initialise makes the series that alerts are built on: everything real, nothing of dry runs and
-// of operations that the API server does not send. With 20 rules that is about 120 series.
-func (r *Recorder) initialise() {
+// initSeries creates the series that alerts use: all except those of dry runs and of operations that the API server does not
+// send. With 20 rules that is about 120 series.
+func (r *Recorder) initSeries() {
 	for _, operation := range operations {
 		for _, verdict := range verdicts {
 			r.reviews.WithLabelValues(operation, verdict, "false")
@@ -109,7 +108,7 @@ func (r *Recorder) initialise() {
 			r.rejections.WithLabelValues(rule, operation, "false")
 		}
 	}
-	r.reviews.WithLabelValues(other, failure, "false") // what is no review at all
+	r.reviews.WithLabelValues(other, failure, "false") // a body that is not an AdmissionReview
 	for _, rule := range r.rules {
 		r.wouldDeny.WithLabelValues(rule, "false")
 		r.panics.WithLabelValues(rule)
@@ -121,40 +120,40 @@ func (r *Recorder) initialise() {
 
 // Reviewed counts one finished review and the time that it took.
 func (r *Recorder) Reviewed(operation, verdict string, dryRun bool, took time.Duration) {
-	r.reviews.WithLabelValues(known(operations, operation, other), known(verdicts, verdict, failure), strconv.FormatBool(dryRun)).Inc()
+	r.reviews.WithLabelValues(oneOf(operations, operation, other), oneOf(verdicts, verdict, failure), strconv.FormatBool(dryRun)).Inc()
 	r.duration.Observe(took.Seconds())
 }
 
 // Rejected counts a review that the rule refused.
 func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
-	r.rejections.WithLabelValues(known(r.rules, rule, internalError), known(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
+	r.rejections.WithLabelValues(oneOf(r.rules, rule, internalError), oneOf(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// WouldDeny counts a review that the rule would have refused to anybody else, or in another mode.
+// WouldDeny counts a review that the rule would have refused for another requester or in mode enforce.
 func (r *Recorder) WouldDeny(rule string, dryRun bool) {
-	r.wouldDeny.WithLabelValues(known(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
+	r.wouldDeny.WithLabelValues(oneOf(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }
 
-// Overridden counts a review in which an annotation overruled the guard.
+// Overridden counts a review in which an annotation overrode the guard.
 func (r *Recorder) Overridden(kind string, dryRun bool) {
-	r.overrides.WithLabelValues(known(kinds, kind, other), strconv.FormatBool(dryRun)).Inc()
+	r.overrides.WithLabelValues(oneOf(kinds, kind, other), strconv.FormatBool(dryRun)).Inc()
 }
 
 // Panicked counts a panic of a rule.
 func (r *Recorder) Panicked(rule string) {
-	r.panics.WithLabelValues(known(r.rules, rule, internalError)).Inc()
+	r.panics.WithLabelValues(oneOf(r.rules, rule, internalError)).Inc()
 }
 
-// Gatherer gives what has been counted.
+// Gatherer returns the registry's metrics.
 func (r *Recorder) Gatherer() prometheus.Gatherer { return r.registry }
 
-// Handler serves what has been counted. Errors of gathering go to errorLog.
+// Handler serves the metrics. It logs errors of gathering to errorLog.
 func (r *Recorder) Handler(errorLog promhttp.Logger) http.Handler {
 	return promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{ErrorLog: errorLog, EnableOpenMetrics: true})
 }
 
-// known returns value if it is one of the set, and otherwise the fallback.
-func known(set []string, value, fallback string) string {
+// oneOf returns value if it belongs to the set, and otherwise the fallback.
+func oneOf(set []string, value, fallback string) string {
 	if slices.Contains(set, value) {
 		return value
 	}

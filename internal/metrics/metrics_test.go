@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
-func TestLint(t *testing.T) {
+func TestMetricNamesPassPromlint(t *testing.T) {
 	t.Parallel()
 	r := metrics.New([]string{"role-path"})
 	r.ServingCertificate(time.Unix(1, 0))
@@ -36,8 +36,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// ours returns the exposed lines of our own metrics.
-func ours(t *testing.T, r *metrics.Recorder) []string {
+// guardSeries returns the exposed lines of the guard's metrics.
+func guardSeries(t *testing.T, r *metrics.Recorder) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	r.Handler(log.New(io.Discard, "", 0)).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
@@ -52,7 +52,7 @@ func ours(t *testing.T, r *metrics.Recorder) []string {
 
 func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
 	t.Parallel()
-	got := ours(t, metrics.New([]string{"role-path"}))
+	got := guardSeries(t, metrics.New([]string{"role-path"}))
 	for _, want := range []string{
 		`awsauth_guard_reviews_total{dry_run="false",operation="DELETE",verdict="error"} 0`,
 		`awsauth_guard_rejections_total{dry_run="false",operation="UPDATE",rule="role-path"} 0`,
@@ -80,10 +80,10 @@ func TestSeriesExistBeforeTheirFirstEvent(t *testing.T) {
 	}
 }
 
-func TestRecorder(t *testing.T) {
+func TestReviewsAreCountedWithinClosedSets(t *testing.T) {
 	t.Parallel()
 	r := metrics.New([]string{"role-path", "emptied"})
-	before := ours(t, r)
+	before := guardSeries(t, r)
 	r.Reviewed("UPDATE", "deny", false, 300*time.Microsecond)
 	r.Rejected("role-path", "UPDATE", false)
 	r.Rejected("emptied", "UPDATE", false)
@@ -95,13 +95,13 @@ func TestRecorder(t *testing.T) {
 	r.Panicked("emptied")
 	r.Overridden("arn:aws:iam::111122223333:role/a", false)
 	r.Panicked("arn:aws:iam::111122223333:role/a")
-	// What does not belong to the closed sets never becomes a label.
+	// A value outside of the closed sets never becomes a label.
 	r.Reviewed("CONNECT", "maybe", false, 0)
 	r.Rejected("arn:aws:iam::111122223333:role/a", "PATCH", true)
 	r.WouldDeny("arn:aws:iam::111122223333:role/a", false)
 
 	var changed []string
-	for _, line := range ours(t, r) {
+	for _, line := range guardSeries(t, r) {
 		if !slices.Contains(before, line) {
 			changed = append(changed, line)
 		}
@@ -146,12 +146,12 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-func TestConfig(t *testing.T) {
+func TestConfigReloadsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)
 	is := func(generation, success, failure, successful string) {
 		t.Helper()
-		got := ours(t, r)
+		got := guardSeries(t, r)
 		for _, want := range []string{
 			"awsauth_guard_config_generation " + generation,
 			`awsauth_guard_config_reloads_total{result="success"} ` + success,
@@ -172,11 +172,11 @@ func TestConfig(t *testing.T) {
 	is("2", "1", "1", "1")
 }
 
-func TestServingCertificate(t *testing.T) {
+func TestServingCertificateSeriesExistOnlyWhenKnown(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)
 	serving := func() []string {
-		return slices.DeleteFunc(ours(t, r), func(line string) bool { return !strings.HasPrefix(line, "awsauth_guard_serving_") })
+		return slices.DeleteFunc(guardSeries(t, r), func(line string) bool { return !strings.HasPrefix(line, "awsauth_guard_serving_") })
 	}
 	is := func(want ...string) {
 		t.Helper()
@@ -195,17 +195,17 @@ func TestServingCertificate(t *testing.T) {
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
 }
 
-func TestIAM(t *testing.T) {
+func TestIAMLookupsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)
-	before := ours(t, r)
+	before := guardSeries(t, r)
 	r.LookedUp("exists", 20*time.Millisecond)
 	r.LookedUp("missing", 1200*time.Millisecond)
 	r.LookedUp("unknown", 20*time.Second)
-	r.LookedUp("arn:aws:iam::111122223333:role/a", 20*time.Second) // belongs to no closed set
+	r.LookedUp("arn:aws:iam::111122223333:role/a", 20*time.Second) // outside of the closed set
 	r.CacheHit()
 	r.Unasked(3)
-	changed := slices.DeleteFunc(ours(t, r), func(line string) bool { return slices.Contains(before, line) })
+	changed := slices.DeleteFunc(guardSeries(t, r), func(line string) bool { return slices.Contains(before, line) })
 	want := []string{
 		`awsauth_guard_iam_cache_hits_total 1`,
 		`awsauth_guard_iam_lookup_duration_seconds_bucket{le="0.025"} 1`,

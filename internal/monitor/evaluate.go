@@ -10,10 +10,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// evaluation is what the rules say of one version by itself.
+// evaluation is the result of evaluating one version without an older one.
 type evaluation struct {
 	summary history.Summary
-	// otherAdmins are the admins by a declared access entry whom the summary doesn't count.
+	// otherAdmins counts admins with a declared access entry that the summary does not count.
 	otherAdmins int
 	missing     []string // protected principals that don't get all their groups
 	verdict     validate.Action
@@ -21,7 +21,7 @@ type evaluation struct {
 	findings    []validate.Finding
 }
 
-// evaluate evaluates a version by itself, as in mode enforce. Nil is that there is no object, which has no findings.
+// evaluate evaluates a version without an older one, in mode enforce. A nil object has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
@@ -34,7 +34,7 @@ func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	return e
 }
 
-// count counts the findings of a rule, by severity.
+// count returns the number of findings of a rule with a severity.
 func (e *evaluation) count(rule, severity string) (n int) {
 	for i := range e.findings {
 		if e.findings[i].Rule == rule && string(e.findings[i].Severity) == severity {
@@ -44,7 +44,7 @@ func (e *evaluation) count(rule, severity string) (n int) {
 	return n
 }
 
-// accessOf is the effective access of a version.
+// accessOf describes the effective access of a version.
 type accessOf struct {
 	loaded  *awsauth.Map
 	policy  validate.Policy
@@ -76,7 +76,7 @@ func (a *accessOf) summary() (s history.Summary) {
 	return s
 }
 
-// missing are the protected principals that do not certainly get all their groups.
+// missing returns the protected principals that don't certainly get all their groups.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
 		if !a.entries.Has(p.ARN) && !p.GetsAll(a.loaded) {
@@ -86,9 +86,9 @@ func (a *accessOf) missing() (arns []string) {
 	return arns
 }
 
-// otherAdmins counts the access entries that aws-auth does not count as admins and that are not known as
-// nodes': the guard does not know what an access entry gives, and an operator who declares one takes its principal for
-// present.
+// otherAdmins counts declared access entries that may belong to admins: those that aws-auth does not count as admins, and that are
+// not known to be nodes. The guard does not know which access an access entry grants. An operator who declares one says that its
+// principal has access.
 func (a *accessOf) otherAdmins() int {
 	other := maps.Clone(a.entries)
 	for _, p := range a.policy.Protected {
@@ -97,7 +97,7 @@ func (a *accessOf) otherAdmins() int {
 		}
 	}
 	for _, p := range a.loaded.Principals() {
-		delete(other, awsauth.PrincipalKey(p.ARN)) // counted, or none
+		delete(other, awsauth.PrincipalKey(p.ARN)) // the summary counts it, or it is not an admin
 	}
 	return len(other)
 }

@@ -14,34 +14,34 @@ import (
 )
 
 const (
-	// maxQueued bounds the versions that wait for a leader: fewer than a log remembers to have seen, so that none
-	// of them is appended twice.
+	// maxQueued limits the versions that wait for a leader. It is less than the number of versions that a log identifies, so
+	// that none is appended twice.
 	maxQueued = 200
-	// maxQueuedContent bounds their contents together, in bytes.
+	// maxQueuedContent limits their contents together, in bytes.
 	maxQueuedContent = 4 << 20
-	// queuedFor is how long a version waits, longer than it takes to elect another leader.
+	// queuedFor is how long a version waits. It is longer than the election of another leader takes.
 	queuedFor = 10 * time.Minute
-	// writeEvery is the least time between two writes, in which versions are collected.
+	// writeEvery is the minimum time between two writes. Versions of this time are written together.
 	writeEvery = 250 * time.Millisecond
-	// leaderEvery is how often the lead is looked at: losing it is not announced.
+	// leaderEvery is the period in which the keeper checks whether it still leads: losing the lead causes no event.
 	leaderEvery = 10 * time.Second
-	// keeperTimeout bounds one write.
+	// keeperTimeout limits one write.
 	keeperTimeout = 10 * time.Second
 )
 
-// Store is the log of versions; a [history.Store].
+// Store stores the log of versions. A [history.Store] implements it.
 type Store interface {
 	Read(ctx context.Context) (*history.Log, error)
 	Change(ctx context.Context, change func(*history.Log) error) (*history.Log, error)
 }
 
-// KeeperRecorder counts. Its methods are called concurrently.
+// KeeperRecorder records metrics. Its methods may be called concurrently.
 type KeeperRecorder interface {
 	Leads(is bool)
 	HistoryFailed()
 }
 
-// KeeperOptions are what [NewKeeper] needs.
+// KeeperOptions configures [NewKeeper]. All fields are required.
 type KeeperOptions struct {
 	Store    Store
 	Election Election
@@ -50,8 +50,8 @@ type KeeperOptions struct {
 	Now      func() time.Time
 }
 
-// Keeper appends the versions that this process observes to the log while it is the leader. Until then it keeps them,
-// so that the next leader lacks none.
+// Keeper appends the observed versions to the log while this process is the leader. Otherwise it queues them for some minutes, in
+// case this process becomes the leader and the previous leader has not appended them.
 type Keeper struct {
 	o    KeeperOptions
 	wake chan struct{}
@@ -60,36 +60,36 @@ type Keeper struct {
 	added int
 	queue []queued // oldest first
 
-	// Used by Run alone.
-	leads   bool
-	failing kube.Throttle
-	damaged kube.Throttle
-	backoff kube.Backoff
+	// Only Run uses the fields below.
+	leads        bool
+	writeErrors  kube.Throttle
+	damagedParts kube.Throttle
+	backoff      kube.Backoff
 }
 
-// queued is a version that the log may not have yet.
+// queued is a version that may not be in the log yet.
 type queued struct {
 	history.Version
 
-	number int // counts the versions that were added
+	number int // position among all added versions
 	at     time.Time
 }
 
-// NewKeeper returns a Keeper, which writes nothing before it runs.
+// NewKeeper returns a Keeper. It writes nothing until it runs.
 func NewKeeper(o KeeperOptions) *Keeper {
 	k := &Keeper{o: o, wake: make(chan struct{}, 1)}
-	o.Election.OnWon(k.poke)
+	o.Election.OnWon(k.wakeUp)
 	return k
 }
 
-func (k *Keeper) poke() {
+func (k *Keeper) wakeUp() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Add takes in the next version that was observed. It doesn't block.
+// Add queues the next observed version. It doesn't block.
 func (k *Keeper) Add(v history.Version) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -105,7 +105,7 @@ func (k *Keeper) Add(v history.Version) {
 			q.Data, q.BinaryData, q.Truncated = nil, nil, true
 		}
 	}
-	k.poke()
+	k.wakeUp()
 }
 
 // Run writes until the context ends.
@@ -122,12 +122,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		default:
 			k.backoff.Reset()
 		}
-		if k.failing.Failed(k.o.Now(), err) {
+		if k.writeErrors.ShouldLog(k.o.Now(), err) {
 			k.o.Logger.Error("cannot write the history of aws-auth", "err", err.Error())
 		}
 		wake := k.wake
 		if err != nil {
-			wake = nil // no version makes it sooner
+			wake = nil // a new version must not shorten the backoff
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -141,18 +141,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// write appends what is queued.
+// write appends the queued versions, if this process is the leader.
 func (k *Keeper) write(ctx context.Context) error {
 	leads := k.o.Election.IsLeader()
 	k.o.Recorder.Leads(leads)
 	if leads && !k.leads {
-		k.o.Logger.Info("this replica keeps the history of aws-auth")
+		k.o.Logger.Info("this replica writes the history of aws-auth")
 	}
 	k.leads = leads
 	if !leads {
 		return nil
 	}
-	select { // collects versions that come close together
+	select { // collects versions that follow each other quickly
 	case <-time.After(writeEvery):
 	case <-ctx.Done():
 		return nil
@@ -181,29 +181,29 @@ func (k *Keeper) write(ctx context.Context) error {
 	last := list[len(list)-1].number
 	k.queue = slices.DeleteFunc(k.queue, func(q queued) bool { return q.number <= last })
 	k.mu.Unlock()
-	if err := errors.Join(asErrors(damaged)...); k.damaged.Failed(k.o.Now(), err) {
+	if err := errors.Join(toErrors(damaged)...); k.damagedParts.ShouldLog(k.o.Now(), err) {
 		k.o.Logger.Warn("cannot read a part of the history of aws-auth", "err", err.Error())
 	}
 	return nil
 }
 
-func asErrors(list []*history.EntryError) (errs []error) {
+func toErrors(list []*history.EntryError) (errs []error) {
 	for _, e := range list {
 		errs = append(errs, e)
 	}
 	return errs
 }
 
-// known reports whether a log needs no version of its own for one that was found when the watch began: it has the
-// content already, under another resourceVersion because annotations have changed since.
+// known reports whether the log already has the content of a version that was found when the watch began. Its resourceVersion may
+// differ, because annotations have changed since.
 func known(v *history.Version, log *history.Log) bool {
 	newest, ok := log.Newest()
 	switch {
 	case !ok:
-		return v.Absent // a history doesn't begin with nothing
-	case v.How != history.Found:
+		return v.Deleted // a history doesn't begin with a deletion
+	case v.Origin != history.Found:
 		return false
-	case newest.Hash == v.Hash && newest.Absent == v.Absent:
+	case newest.Hash == v.Hash && newest.Deleted == v.Deleted:
 		return true
 	case !older(v.ResourceVersion, newest.ResourceVersion):
 		return false

@@ -1,8 +1,8 @@
-// Package monitor watches the stored aws-auth: it evaluates each version, records metrics and Events, and appends the
-// versions to the history. Admission sees what a client wants to store; this package sees what is stored.
+// Package monitor watches the stored aws-auth. It evaluates each version, records metrics, writes Events, and appends the versions to
+// the history. Package admission sees the changes that clients request; this package sees the stored versions.
 //
-// Every replica observes every version. The leader alone writes the history, counts bypasses and writes Events; another
-// replica keeps what it has observed for some minutes, so that the next leader lacks nothing.
+// Every replica observes every version. Only the leader writes the history, counts bypasses and writes Events. The other replicas
+// keep their observations for some minutes, in case they become the leader.
 package monitor
 
 import (
@@ -26,71 +26,71 @@ import (
 )
 
 const (
-	// lookEvery is how often the monitor checks whether the watch still works.
-	lookEvery = 10 * time.Second
-	// UnknownAfter is how long the watch may be interrupted before what it showed last counts as unknown.
+	// checkEvery is the period in which the monitor checks whether the watch works.
+	checkEvery = 10 * time.Second
+	// UnknownAfter is how long the watch may be interrupted until the last observed version counts as unknown.
 	UnknownAfter = 10 * time.Minute
-	// unreportedFor is how long a bypass that was observed without a leader waits for one: longer than an election.
+	// unreportedFor is how long a replica that doesn't lead keeps a bypass. It is longer than an election.
 	unreportedFor = 2 * time.Minute
-	// maxUnreported bounds them.
+	// maxUnreported limits the number of these bypasses.
 	maxUnreported = 200
 )
 
-// Recorder counts. Its methods are called concurrently.
+// Recorder records metrics. Its methods may be called concurrently.
 type Recorder interface {
 	Stored(present, breakGlass bool)
 	StoredAccess(admins, protectedMissing int)
 	StoredEntries(section string, n int)
-	// StoredAccessUnknown forgets who has access by what is stored.
+	// StoredAccessUnknown removes the metrics of the effective access.
 	StoredAccessUnknown()
 	StoredFindings(count func(rule, severity string) int)
 	StoredPrincipals(counts map[string]int)
-	// StoredUnknown forgets what is stored.
+	// StoredUnknown removes all metrics of the stored version.
 	StoredUnknown()
 	Bypassed()
 	HistoryFailed()
 	Panicked(rule string)
 }
 
-// Election tells which replica is the leader.
+// Election elects the replica that leads.
 type Election interface {
 	IsLeader() bool
 	OnWon(call func())
 }
 
-// Events writes Events on aws-auth.
+// Events writes Events about aws-auth.
 type Events interface {
 	Warn(reason kube.Reason, message string)
 	SetUID(uid types.UID)
 }
 
-// Restorer is told of every version; a [restore.Restorer].
+// Restorer observes every version. A [restore.Restorer] implements it.
 type Restorer interface {
 	Observe(o restore.Observation)
-	// Wrote reports whether the Restorer has written a content.
+	// Wrote reports whether the Restorer has written a content in order to restore it.
 	Wrote(hash string) bool
 }
 
-// Versions takes in what is to be appended to the history; a [Keeper].
+// Versions receives the versions for the history. A [Keeper] implements it.
 type Versions interface {
 	Add(v history.Version)
 }
 
-// Enforcement is told of what is stored, because a webhook's objectSelector depends on it.
+// Enforcement observes the stored object, because a webhook's objectSelector can depend on it.
 type Enforcement interface {
 	Stored(cm *corev1.ConfigMap)
 }
 
-// ReplacedVersions remembers the versions that were stored a short time ago.
+// ReplacedVersions keeps the versions that were stored recently.
 type ReplacedVersions interface {
 	Observe(stored *awsauth.Object, now time.Time)
 }
 
-// Options are what [New] needs.
+// Options configures [New]. All fields are required.
 type Options struct {
-	// ListerWatcher shows aws-auth alone.
+	// ListerWatcher lists and watches only aws-auth.
 	ListerWatcher cache.ListerWatcher
-	// Past shows earlier versions of aws-auth.
+	// Past lists and watches earlier versions of aws-auth.
 	Past        ConfigMaps
 	History     Store
 	Versions    Versions
@@ -99,9 +99,9 @@ type Options struct {
 	Replaced    ReplacedVersions
 	Events      Events
 	Election    Election
-	Directory   Directory
+	Lookup      PrincipalLookup
 	Policy      func() validate.Policy
-	// Principals reports whether IAM is asked about the stored principals.
+	// Principals reports whether the stored principals are looked up in IAM.
 	Principals func() bool
 	Recorder   Recorder
 	Logger     *slog.Logger
@@ -109,16 +109,16 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// Timing is how long things last.
+// Timing holds the periods of the lookups.
 type Timing struct {
-	// Principals is how often IAM is asked about every principal, and Principal the time between two of them.
+	// Principals is the period in which all principals are looked up, and Principal the time between two lookups.
 	Principals, Principal time.Duration
 }
 
-// DefaultTiming is the Timing of a webhook in use.
+// DefaultTiming returns the Timing for production.
 func DefaultTiming() Timing { return Timing{Principals: time.Hour, Principal: time.Second} }
 
-// Monitor is one replica's view of the stored aws-auth.
+// Monitor observes the stored aws-auth in one replica.
 type Monitor struct {
 	o     Options
 	log   *slog.Logger
@@ -126,37 +126,37 @@ type Monitor struct {
 	wake  chan struct{}
 
 	mu         sync.Mutex
-	resumed    []kube.Change[corev1.ConfigMap] // versions since the newest good one of the history, before the first change
-	known      bool                            // a version was observed
+	resumed    []kube.Change[corev1.ConfigMap] // versions since the newest good one of the history, until the first change
+	observed   bool                            // a version was observed
 	stored     *corev1.ConfigMap
-	hash       string // of stored; empty: there is none
+	hash       string // of stored; empty if aws-auth does not exist
 	good       *corev1.ConfigMap
-	unknown    bool     // what is stored has not been shown for long
-	missing    []string // the protected principals that the stored version lacks
+	unknown    bool     // the watch has been interrupted for UnknownAfter
+	missing    []string // protected principals that lack some of their groups in the stored version
 	unreported []bypass
 
-	faultsMu sync.Mutex
-	faults   map[string]*kube.Throttle // by the name of the work
+	panicLogsMu sync.Mutex
+	panicLogs   map[string]*kube.Throttle // by the name of the task
 }
 
-// bypass is a bypass that was observed while this process was not the leader.
+// bypass is a bypass that this process observed while it was not the leader.
 type bypass struct {
 	version history.Version
 	rules   []string
 }
 
-// New returns a Monitor, which knows nothing before it runs.
+// New returns a Monitor. It observes nothing until it runs.
 func New(o Options) (*Monitor, error) {
-	m := &Monitor{o: o, log: o.Logger, wake: make(chan struct{}, 1), faults: make(map[string]*kube.Throttle)}
+	m := &Monitor{o: o, log: o.Logger, wake: make(chan struct{}, 1), panicLogs: make(map[string]*kube.Throttle)}
 	var err error
 	if m.watch, err = kube.NewWatch(o.ListerWatcher, "kube-system/aws-auth", m.changed, o.Logger, o.Now); err != nil {
 		return nil, err
 	}
-	o.Election.OnWon(m.poke)
+	o.Election.OnWon(m.wakeUp)
 	return m, nil
 }
 
-func (m *Monitor) poke() {
+func (m *Monitor) wakeUp() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -168,9 +168,9 @@ func (m *Monitor) Run(ctx context.Context) error {
 	m.resume(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { _ = m.watch.Run(ctx) }) // has no error
+	running.Go(func() { _ = m.watch.Run(ctx) }) // always nil
 	running.Go(func() { m.lookUp(ctx) })
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -184,35 +184,35 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Reconfigured evaluates the stored version again, by the configuration that is in use now.
+// Reconfigured evaluates the stored version again, with the present configuration.
 func (m *Monitor) Reconfigured() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known {
+	if m.observed {
 		m.record(false)
 	}
 }
 
-// checkWatch records anew when the stored version becomes unknown, or is known again.
+// checkWatch updates the metrics when the stored version becomes unknown, or known again.
 func (m *Monitor) checkWatch() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known && m.unknown != m.isUnknown() {
+	if m.observed && m.unknown != m.isUnknown() {
 		m.record(false)
 	}
 }
 
-// isUnknown reports whether the watch has been interrupted for long.
+// isUnknown reports whether the watch has been interrupted for UnknownAfter.
 func (m *Monitor) isUnknown() bool {
 	lost := m.watch.Lost()
 	return !lost.IsZero() && m.o.Now().Sub(lost) >= UnknownAfter
 }
 
-// changed takes in what the watch shows.
+// changed handles a change from the watch. It observes the resumed versions first, if they lead to this change.
 func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.known && m.follows(c) {
+	if !m.observed && m.follows(c) {
 		for _, earlier := range m.resumed {
 			m.observe(earlier)
 		}
@@ -222,18 +222,18 @@ func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.resumed = nil
 }
 
-// observe takes in one version. The lock is held.
+// observe handles one version. The caller holds the lock.
 func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
-	before, first, now := m.stored, !m.known, m.o.Now()
+	before, first, now := m.stored, !m.observed, m.o.Now()
 	hash := ""
 	if c.Object != nil {
 		hash = history.Hash(c.Object.Data, c.Object.BinaryData)
 		m.o.Events.SetUID(c.Object.UID)
 	}
 	same := !first && hash == m.hash
-	m.known, m.stored, m.hash = true, c.Object, hash
+	m.observed, m.stored, m.hash = true, c.Object, hash
 	o := restore.Observation{Stored: c.Object, Version: c.Version, Manager: kube.Manager(before, c.Object), Time: now}
-	_ = m.survive("compare", func() error {
+	_ = m.recoverPanic("compare", func() error {
 		m.compare(&o, c.Gap)
 		return nil
 	})
@@ -241,20 +241,20 @@ func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	m.o.Enforcement.Stored(c.Object)
 	m.o.Replaced.Observe(kube.Object(c.Object), now)
 	if !same {
-		m.enter(c, before, &o)
+		m.addVersion(c, before, &o)
 	}
 	m.record(!first && !same)
 }
 
-// compare compares a version with the last good one, which it becomes itself unless something is lost unintended. A
-// version after a gap becomes the last good one: others may have come before it.
+// compare compares a version with the last good one. The version becomes the last good one itself unless it has an unintended loss. A
+// version after a gap always becomes the last good one, because the versions in between are not known.
 func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	if o.Good = m.good; gap {
 		o.Good = nil
 	}
 	o.Comparison = restore.Compare(o.Good, o.Stored, o.Manager, m.o.Policy(), o.Time)
 	if o.Comparison.Intended != "" {
-		m.log.Warn("a loss in aws-auth counts as intended", "reason", o.Comparison.Intended, "lost", o.Comparison.Lost, "resource_version", o.Version)
+		m.log.Warn("aws-auth lost access, and the loss counts as intended", "reason", o.Comparison.Intended, "lost", o.Comparison.Lost, "resource_version", o.Version)
 		o.Comparison.Lost = nil
 	}
 	if len(o.Comparison.Lost) == 0 {
@@ -262,31 +262,31 @@ func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	}
 }
 
-// enter adds a version with another content to the history, and reports a bypass.
-func (m *Monitor) enter(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
+// addVersion adds a version with a new content to the history, and reports a bypass.
+func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
 	v := history.Version{
-		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Absent: c.Object == nil, Manager: o.Manager,
-		Lost: o.Comparison.Lost, How: history.Found,
+		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Deleted: c.Object == nil, Manager: o.Manager,
+		Lost: o.Comparison.Lost, Origin: history.Found,
 	}
 	if c.Object != nil {
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
 		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
 	}
-	e := evaluation{verdict: validate.Refuse, rules: []string{validate.InternalError}} // as a review would say
-	_ = m.survive("version", func() error {
+	e := evaluation{verdict: validate.Refuse, rules: []string{validate.InternalError}} // if evaluate panics, as for a review
+	_ = m.recoverPanic("version", func() error {
 		e = evaluate(kube.Object(c.Object), m.o.Policy())
 		return nil
 	})
 	v.Verdict, v.Rules, v.Summary = e.verdict, e.rules, e.summary
 	var refused []string
 	if !c.Gap {
-		_ = m.survive("change", func() error {
-			v.How, refused = m.how(before, o)
+		_ = m.recoverPanic("change", func() error {
+			v.Origin, refused = m.origin(before, o)
 			return nil
 		})
 	}
 	m.o.Versions.Add(v)
-	if v.How != history.Bypassed {
+	if v.Origin != history.Bypassed {
 		return
 	}
 	b := bypass{v, refused}
@@ -299,8 +299,8 @@ func (m *Monitor) enter(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMa
 	m.unreported = m.unreported[max(0, len(m.unreported)-maxUnreported):]
 }
 
-// how says how a change came to be stored. A change that the guard would have refused has bypassed it.
-func (m *Monitor) how(before *corev1.ConfigMap, o *restore.Observation) (how history.How, refused []string) {
+// origin returns how a change came to be stored. A change that the guard would have refused has bypassed it.
+func (m *Monitor) origin(before *corev1.ConfigMap, o *restore.Observation) (origin history.Origin, refused []string) {
 	policy := m.o.Policy()
 	policy.IAMMode = validate.Off
 	change := restore.ChangeOf(kube.Object(before), kube.Object(o.Stored), o.Time)
@@ -318,7 +318,7 @@ func (m *Monitor) how(before *corev1.ConfigMap, o *restore.Observation) (how his
 	return history.Changed, nil
 }
 
-// report counts a bypass and tells the cluster.
+// report counts a bypass, logs it and writes an Event.
 func (m *Monitor) report(b *bypass) {
 	m.o.Recorder.Bypassed()
 	v := &b.version
@@ -327,10 +327,10 @@ func (m *Monitor) report(b *bypass) {
 	if manager == "" {
 		manager = "an unknown client"
 	}
-	m.o.Events.Warn(kube.Bypassed, "a change by "+manager+" is stored that the guard would have refused: "+strings.Join(b.rules, ", "))
+	m.o.Events.Warn(kube.Bypassed, "a stored change by "+manager+" bypassed the guard, which would have refused it: "+strings.Join(b.rules, ", "))
 }
 
-// reportEarlier reports the bypasses that no leader has, after this process has become the leader.
+// reportEarlier reports the bypasses that the previous leader did not record. It is called when this process becomes the leader.
 func (m *Monitor) reportEarlier(ctx context.Context) {
 	m.mu.Lock()
 	list := m.unreported
@@ -345,7 +345,7 @@ func (m *Monitor) reportEarlier(ctx context.Context) {
 	defer cancel()
 	log, err := m.o.History.Read(ctx)
 	if err != nil {
-		log = new(history.Log) // a bypass that is reported twice is better than none
+		log = new(history.Log) // reporting a bypass twice is better than never
 		m.o.Recorder.HistoryFailed()
 	}
 	for i := range list {
@@ -355,14 +355,14 @@ func (m *Monitor) reportEarlier(ctx context.Context) {
 	}
 }
 
-// record evaluates the stored version and records metrics. Changed reports that it has another content than the version
-// before. The lock is held.
+// record evaluates the stored version and records metrics. changed reports that its content differs from the previous version. The
+// caller holds the lock.
 func (m *Monitor) record(changed bool) {
 	if m.unknown = m.isUnknown(); m.unknown {
 		m.o.Recorder.StoredUnknown()
 		return
 	}
-	if err := m.survive("metrics", func() error {
+	if err := m.recoverPanic("metrics", func() error {
 		m.recordMetrics(evaluate(kube.Object(m.stored), m.o.Policy()), changed)
 		return nil
 	}); err != nil {
@@ -389,7 +389,7 @@ func (m *Monitor) recordMetrics(e evaluation, changed bool) {
 	m.missing = e.missing
 }
 
-// hasBreakGlass reports whether an object carries the break-glass annotation.
+// hasBreakGlass reports whether an object has the break-glass annotation.
 func hasBreakGlass(cm *corev1.ConfigMap) bool {
 	return cm != nil && strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) != ""
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The stored version is evaluated when it changes, and when the configuration does.
-func TestMetrics(t *testing.T) {
+// The stored version is evaluated when it changes, and when the configuration changes.
+func TestMetricsFollowVersionAndConfiguration(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node+ci), func(w *world) {
 		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
@@ -38,8 +38,8 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// Where there is no aws-auth at first, that is known, and a new one is evaluated.
-func TestAbsentAtFirst(t *testing.T) {
+// A missing aws-auth is known, and a new one is evaluated.
+func TestMissingAWSAuthIsKnown(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin), func(w *world) {
 		w.write("x", nil)
@@ -54,7 +54,7 @@ func TestAbsentAtFirst(t *testing.T) {
 	})
 }
 
-// An Event tells of a protected principal that is lost, also where another one comes with the same change.
+// An Event reports a protected principal that lost access, even if another one gets access in the same change.
 func TestProtectedPrincipalLost(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -78,8 +78,8 @@ func TestProtectedPrincipalLost(t *testing.T) {
 	})
 }
 
-// A panic at the stored version ends nothing. The gauges are gone until it is known, and the history goes on.
-func TestPanic(t *testing.T) {
+// A panic on the stored version ends nothing. The gauges have no series until it is evaluated, and the history continues.
+func TestPanicEndsNothing(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		panics := 0
@@ -107,8 +107,8 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// What the watch has not shown for ten minutes is not known.
-func TestUnknown(t *testing.T) {
+// The stored version is unknown after the watch has failed for ten minutes.
+func TestInterruptedWatchMakesMetricsUnknown(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		r := w.start()
@@ -120,7 +120,7 @@ func TestUnknown(t *testing.T) {
 		w.interrupt(false, false)
 		after(time.Minute)
 		want(t, "when it is shown again", []float64{r.value("present"), r.value("mapRoles")}, []float64{1, 2})
-		for range 30 { // many short interruptions are no long one
+		for range 30 { // many short interruptions don't count as a long one
 			after(2 * time.Minute)
 			w.interrupt(false, false)
 		}
@@ -128,7 +128,7 @@ func TestUnknown(t *testing.T) {
 	})
 }
 
-// TestAccessPastLimitIsUnknown: a stored text past a limit of evaluation is no loss of admins or protected principals.
+// A stored text beyond a limit of the evaluation is not reported as a loss of admins or protected principals.
 func TestAccessPastLimitIsUnknown(t *testing.T) {
 	t.Parallel()
 	expensive := strings.Repeat("%TAG ! !\n", 17) + "---\n" + admin + node
@@ -148,8 +148,8 @@ func TestAccessPastLimitIsUnknown(t *testing.T) {
 	})
 }
 
-// The leader says how each version came to be stored, and counts the changes that the guard would have refused.
-func TestHow(t *testing.T) {
+// The leader records the origin of each version, and counts the changes that the guard would have refused.
+func TestVersionsHaveTheirOrigin(t *testing.T) {
 	t.Parallel()
 	unread := "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n"
 	run(t, roles(admin+node), func(w *world) {
@@ -160,7 +160,7 @@ func TestHow(t *testing.T) {
 			data        map[string]string
 			manager     string
 			annotations []string
-			version     string // empty: none
+			version     string // empty: aws-auth is deleted
 			bypassed    int
 		}{
 			{"a change", roles(admin + node + ci), "kubectl", nil, "2 changed", 0},
@@ -188,8 +188,8 @@ func TestHow(t *testing.T) {
 	})
 }
 
-// A guard in mode warn would have refused nothing; what is lost is noted nevertheless.
-func TestHowInModeWarn(t *testing.T) {
+// In mode warn the guard would have refused nothing. The loss is recorded nevertheless.
+func TestModeWarnRecordsLosses(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		r := w.start(func(r *replica, _ *monitor.Options) { r.policy.Mode = validate.WarnMode })
@@ -200,8 +200,8 @@ func TestHowInModeWarn(t *testing.T) {
 	})
 }
 
-// The next leader enters what none has entered, and counts the bypasses that none has counted.
-func TestNextLeader(t *testing.T) {
+// The next leader adds the missing versions to the history, and counts the bypasses that no leader has counted.
+func TestNextLeaderCompletesHistoryAndBypasses(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		first, second := w.start(), w.start()
@@ -223,8 +223,8 @@ func TestNextLeader(t *testing.T) {
 	})
 }
 
-// A process that starts learns from the API server what was stored since the newest good version of the history.
-// Where the API server has forgotten it, it begins with what is stored.
+// A process that starts reads the versions since the newest good one of the history from the API server. If they are gone, it begins
+// with the stored version.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -253,8 +253,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A bypass counts also where the history can't be read or written. The versions are entered when it can be again.
-func TestWithoutHistory(t *testing.T) {
+// A bypass is counted even if the history can't be read or written. Its versions are added when that works again.
+func TestBypassCountsWithoutHistory(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })
@@ -271,8 +271,8 @@ func TestWithoutHistory(t *testing.T) {
 	})
 }
 
-// Nothing is written where nothing changes.
-func TestIdle(t *testing.T) {
+// The monitor writes nothing while nothing changes.
+func TestNoChangeCausesNoWrite(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		w.start()
@@ -284,7 +284,7 @@ func TestIdle(t *testing.T) {
 }
 
 // Many versions need few writes.
-func TestManyVersions(t *testing.T) {
+func TestManyVersionsNeedFewWrites(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		w.start(func(r *replica, _ *monitor.Options) { r.settings.Enabled = false })

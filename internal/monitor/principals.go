@@ -15,29 +15,29 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Directory knows principals' unique ids.
-type Directory interface {
+// PrincipalLookup looks up principals in IAM.
+type PrincipalLookup interface {
 	UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error)
-	// Instead names the principal that exists instead of a missing one. It is empty where that is not known.
-	Instead(ctx context.Context, missing awsauth.ARN) string
+	// Replacement returns the ARN that replaced a missing principal, or "" if it is not known.
+	Replacement(ctx context.Context, missing awsauth.ARN) string
 }
 
 const (
-	// maxLookedUp bounds the principals that IAM is asked about: half of an hour's seconds, because one that is missing
-	// takes two, or three with its permission set.
+	// maxLookedUp limits the principals that are looked up in an hour. It is half of an hour's seconds, because a missing
+	// principal needs two calls, or three with its permission set.
 	maxLookedUp = 1800
-	// recreated is a principal that is another one than before, under the same name.
+	// recreated is the state of a principal that was deleted and created again with the same name.
 	recreated = "recreated"
-	// ssoPrefix begins the names of the roles that IAM Identity Center makes, each with a suffix of its own.
+	// ssoPrefix begins the names of the roles that IAM Identity Center creates. Each name has its own suffix.
 	ssoPrefix = "AWSReservedSSO_"
 )
 
-// lookUp has the leader ask IAM about the stored principals from time to time, one after the other.
+// lookUp makes the leader look up the stored principals in IAM periodically, one after the other.
 func (m *Monitor) lookUp(ctx context.Context) {
 	var last time.Time
-	var failing kube.Throttle
+	var lookupErrors kube.Throttle
 	for ctx.Err() == nil {
-		sleep(ctx, min(lookEvery, m.o.Timing.Principals))
+		sleep(ctx, min(checkEvery, m.o.Timing.Principals))
 		if !m.o.Principals() || !m.o.Election.IsLeader() {
 			if !last.IsZero() {
 				m.o.Recorder.StoredPrincipals(nil)
@@ -45,12 +45,12 @@ func (m *Monitor) lookUp(ctx context.Context) {
 			last = time.Time{}
 			continue
 		}
-		if !last.IsZero() && m.o.Now().Sub(last) < m.o.Timing.Principals || !m.observed() {
+		if !last.IsZero() && m.o.Now().Sub(last) < m.o.Timing.Principals || !m.hasObserved() {
 			continue
 		}
 		last = m.o.Now()
-		if err := m.survive("principals", func() error { return m.lookUpAll(ctx) }); failing.Failed(m.o.Now(), err) {
-			m.log.Warn("what IAM knows of the stored principals cannot be kept", "err", err.Error())
+		if err := m.recoverPanic("principals", func() error { return m.lookUpAll(ctx) }); lookupErrors.ShouldLog(m.o.Now(), err) {
+			m.log.Warn("cannot store the IAM ids of the stored principals", "err", err.Error())
 		}
 	}
 }
@@ -61,13 +61,13 @@ func (m *Monitor) lookUpAll(ctx context.Context) error {
 		m.o.Recorder.HistoryFailed()
 		return err
 	}
-	seen := looked{ids: make(map[string]string), counts: make(map[string]int)}
+	seen := lookupRound{ids: make(map[string]string), counts: make(map[string]int)}
 	for _, arn := range m.principals() {
-		id, existence, err := m.ask(ctx, arn)
-		if !m.goesOn(ctx) {
-			return nil // the next leader begins anew
+		id, existence, err := m.lookUpOne(ctx, arn)
+		if !m.stillLeads(ctx) {
+			return nil // the next leader starts again
 		}
-		state := seen.take(arn.String(), log.IAM[arn.String()], id, existence)
+		state := seen.add(arn.String(), log.IAM[arn.String()], id, existence)
 		m.logPrincipal(ctx, arn, state, err)
 	}
 	m.o.Recorder.StoredPrincipals(seen.counts)
@@ -81,38 +81,38 @@ func (m *Monitor) lookUpAll(ctx context.Context) error {
 	return err
 }
 
-// ask asks IAM about a principal, and again where IAM has none of that name: one that was made a moment ago may not
-// be known everywhere. After each call it waits, so that whatever is asked next is asked later.
-func (m *Monitor) ask(ctx context.Context, arn awsauth.ARN) (id string, existence validate.Existence, err error) {
+// lookUpOne looks up a principal. If IAM doesn't find it, lookUpOne looks again: a new principal may not be known everywhere. It pauses
+// after each call, to limit the rate of calls.
+func (m *Monitor) lookUpOne(ctx context.Context, arn awsauth.ARN) (id string, existence validate.Existence, err error) {
 	for range 2 {
-		id, existence, err = m.o.Directory.UniqueID(ctx, arn)
+		id, existence, err = m.o.Lookup.UniqueID(ctx, arn)
 		sleep(ctx, m.o.Timing.Principal)
-		if existence != validate.Missing || !m.goesOn(ctx) {
+		if existence != validate.Missing || !m.stillLeads(ctx) {
 			break
 		}
 	}
 	return id, existence, err
 }
 
-func (m *Monitor) goesOn(ctx context.Context) bool {
+func (m *Monitor) stillLeads(ctx context.Context) bool {
 	return ctx.Err() == nil && m.o.Election.IsLeader()
 }
 
-// looked is what one round has found.
-type looked struct {
+// lookupRound holds the results of one round.
+type lookupRound struct {
 	ids    map[string]string
 	counts map[string]int
 }
 
-// take takes in what IAM says of a principal that had an id, if it is not the first time. That id stays
-// until there is another one: who was deleted may come back.
-func (l *looked) take(arn, before, id string, existence validate.Existence) (state string) {
+// add records the result for a principal. before is its unique id in the history, or "". That id stays until the entry is gone: a
+// deleted principal may come back.
+func (l *lookupRound) add(arn, before, id string, existence validate.Existence) (state string) {
 	state = string(existence)
 	switch {
 	case existence == validate.Exists && id != "":
 		if before != "" && before != id {
 			state = recreated
-			id = before // whoever wrote the entry meant the other one, until the entry is gone
+			id = before // the entry was written for the earlier principal
 		}
 		l.ids[arn] = id
 	case before != "":
@@ -122,7 +122,7 @@ func (l *looked) take(arn, before, id string, existence validate.Existence) (sta
 	return state
 }
 
-// principals are those that aws-auth lets in and that IAM can know.
+// principals returns the principals of the stored aws-auth that IAM can look up.
 func (m *Monitor) principals() (list []awsauth.ARN) {
 	o := kube.Object(m.object())
 	if o == nil {
@@ -140,41 +140,41 @@ func (m *Monitor) principals() (list []awsauth.ARN) {
 	return list
 }
 
-// logPrincipal logs what somebody should look at.
+// logPrincipal logs a result that an operator should check.
 func (m *Monitor) logPrincipal(ctx context.Context, arn awsauth.ARN, state string, err error) {
 	attrs := []any{"principal", arn.String()}
 	switch {
 	case state == string(validate.Missing) && strings.HasPrefix(arn.Name(), ssoPrefix):
-		if instead := m.o.Directory.Instead(ctx, arn); instead != "" {
-			m.log.Warn("a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix", append(attrs, "instead", instead)...)
+		if replacement := m.o.Lookup.Replacement(ctx, arn); replacement != "" {
+			m.log.Warn("a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix", append(attrs, "replacement", replacement)...)
 		} else {
 			m.log.Warn("a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix", attrs...)
 		}
-		sleep(ctx, m.o.Timing.Principal) // that was a call, too
+		sleep(ctx, m.o.Timing.Principal) // Replacement makes a call too
 	case state == string(validate.Missing):
 		m.log.Warn("a stored principal does not exist in IAM", attrs...)
 	case state == recreated:
-		m.log.Warn("a stored principal is another one than before, under the same name", attrs...)
+		m.log.Warn("a stored principal was deleted and created again with the same name", attrs...)
 	case err != nil && !errors.Is(err, context.Canceled):
-		m.log.Info("it is not known whether a stored principal exists", append(attrs, "err", err.Error())...)
+		m.log.Info("cannot determine whether a stored principal exists", append(attrs, "err", err.Error())...)
 	}
 }
 
-// object returns the stored version; nil is none.
+// object returns the stored object, or nil if there is none.
 func (m *Monitor) object() *corev1.ConfigMap {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.stored
 }
 
-// observed reports whether the watch has shown what is stored.
-func (m *Monitor) observed() bool {
+// hasObserved reports whether a version was observed.
+func (m *Monitor) hasObserved() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.known
+	return m.observed
 }
 
-// sleep waits, or until the context ends.
+// sleep returns after d, or when the context ends.
 func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 )
 
-// The leader asks IAM hourly, about one principal a second, and keeps the unique ids.
+// The leader looks up the principals every hour, one a second, and stores their unique ids.
 func TestPrincipals(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node+ci), func(w *world) {
@@ -38,7 +38,7 @@ func TestPrincipals(t *testing.T) {
 	})
 }
 
-// A principal that was made a moment ago may be known at the second call only, and is not missing then.
+// A new principal that only the second call finds is not missing.
 func TestPrincipalsMadeJustNow(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -52,14 +52,14 @@ func TestPrincipalsMadeJustNow(t *testing.T) {
 		if said := r.logged.String(); strings.Contains(said, "role/Admin") || strings.Count(said, "a stored principal does not exist in IAM") != 1 {
 			t.Errorf("the log has\n%s", said)
 		}
-		// A principal about which IAM answered only once is not missing.
+		// A principal with only one answer is not missing.
 		r.change(func() { r.ids["Admin"], r.later = "AROA1", map[string]string{"Node": "?"} })
 		after(time.Hour)
 		want(t, "an hour later", []float64{r.value("iam exists"), r.value("iam missing"), r.value("iam unknown")}, []float64{1, 0, 1})
 	})
 }
 
-// The permission set of a stored role has another one now: the log says which, where that is known.
+// The permission set of a stored role has another role now. The log names it if it is known.
 func TestPrincipalsOfPermissionSets(t *testing.T) {
 	t.Parallel()
 	sso := func(name string) string {
@@ -76,7 +76,7 @@ func TestPrincipalsOfPermissionSets(t *testing.T) {
 		want(t, "calls, of which one for each permission set", len(r.calls()), 3*2+2)
 		r.spaced(t)
 		for _, line := range []string{
-			`msg="a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix" principal=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef instead=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_fedcba9876543210`,
+			`msg="a stored role of IAM Identity Center does not exist: its permission set has a role with another suffix" principal=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef replacement=arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_fedcba9876543210`,
 			`msg="a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix" principal=arn:aws:iam::111122223333:role/AWSReservedSSO_Ops_0123456789abcdef`,
 			`msg="a stored principal does not exist in IAM" principal=arn:aws:iam::111122223333:role/Admin`,
 		} {

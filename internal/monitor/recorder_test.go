@@ -1,6 +1,6 @@
 package monitor_test
 
-// recorder is what a monitor records; a replica has a Stored of its own for the enforcement.
+// recorder records the metrics of a monitor. The replica's own Stored stands for the enforcement.
 type recorder struct{ *replica }
 
 func (r recorder) Stored(present, breakGlass bool) {

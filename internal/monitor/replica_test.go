@@ -22,7 +22,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// replica is one process, and all that it records.
+// replica is one process and its recorded metrics and Events.
 type replica struct {
 	*monitor.Monitor
 	*restore.Restorer
@@ -30,10 +30,10 @@ type replica struct {
 	world      *world
 	stop       func()
 	principals bool
-	ids        map[string]string // of principals; empty is that IAM has none
-	later      map[string]string // the same, once IAM has said that it has none; ? is not known
-	instead    map[string]string // of principals that IAM has none of
-	asked      []time.Time       // IAM
+	ids        map[string]string // unique ids of principals; empty: not found
+	later      map[string]string // ids from the second call on, if the first one finds nothing; ?: unknown
+	instead    map[string]string // replacements of missing principals
+	asked      []time.Time       // times of the calls to IAM
 	logged     logtest.Log
 
 	mu       sync.Mutex
@@ -61,7 +61,7 @@ func (r *replica) change(do func()) {
 	do()
 }
 
-// reload is change, as a new GuardConfig brings it about.
+// reload changes the configuration as a new GuardConfig does.
 func (r *replica) reload(do func()) {
 	r.change(do)
 	r.Reconfigured()
@@ -81,13 +81,13 @@ func (r *replica) restores() restore.Settings {
 	return r.settings
 }
 
-// String is that of the restorer.
+// String returns the restorer's line.
 func (r *replica) String() string { return r.Restorer.String() }
 
-// Observe and Wrote are the restorer's; Stored is what an enforcement would be told.
+// The restorer implements Observe and Wrote. Stored stands for the enforcement.
 func (r *replica) Stored(*corev1.ConfigMap) {}
 
-// lead makes it the leader in the place of the others.
+// lead makes this replica the only leader.
 func (r *replica) lead() {
 	for _, other := range r.world.replicas {
 		other.change(func() { other.leads = other == r })
@@ -106,7 +106,7 @@ func (r *replica) IsLeader() bool {
 
 func (r *replica) OnWon(call func()) { r.won = append(r.won, call) }
 
-// event counts the Events with a reason whose message holds a text.
+// event counts the Events of a reason whose message contains a text.
 func (r *replica) event(reason kube.Reason, text string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +118,7 @@ func (r *replica) event(reason kube.Reason, text string) (n int) {
 	return n
 }
 
-// value is a gauge; -1 is that it has no series.
+// value returns a gauge, or -1 if it has no series.
 func (r *replica) value(name string) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,7 +158,7 @@ func (r *replica) RestoreReady(is bool)   { r.set("ready", flag(is)) }
 func (r *replica) RestoreOff()            { r.change(func() { delete(r.gauges, "ready") }) }
 func (r *replica) Panicked(rule string)   { r.add("panic " + rule) }
 
-// UniqueID implements [monitor.Directory].
+// UniqueID implements [monitor.PrincipalLookup].
 func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate.Existence, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -179,22 +179,22 @@ func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate
 	return id, validate.Exists, nil
 }
 
-// Instead implements [monitor.Directory].
-func (r *replica) Instead(_ context.Context, arn awsauth.ARN) string {
+// Replacement implements [monitor.PrincipalLookup].
+func (r *replica) Replacement(_ context.Context, arn awsauth.ARN) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, time.Now())
 	return r.instead[arn.Name()]
 }
 
-// calls are the times at which IAM was asked.
+// calls returns the times of the calls to IAM.
 func (r *replica) calls() []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.asked)
 }
 
-// spaced fails where two calls were less than a second apart.
+// spaced fails if two calls are less than a second apart.
 func (r *replica) spaced(t *testing.T) {
 	t.Helper()
 	calls := r.calls()

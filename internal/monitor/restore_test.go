@@ -16,7 +16,7 @@ import (
 
 const restored = "restored"
 
-// wantStored checks the content of aws-auth; empty is that there is none.
+// wantStored checks the content of aws-auth. An empty text means that it doesn't exist.
 func (w *world) wantStored(t *testing.T, what, text string) {
 	t.Helper()
 	w.mu.Lock()
@@ -28,7 +28,7 @@ func (w *world) wantStored(t *testing.T, what, text string) {
 	want(t, what, got, text)
 }
 
-// A loss is restored within fifteen seconds, and nothing else is.
+// A loss is restored within fifteen seconds. Every other version stays.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -156,7 +156,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// Writes that never end don't hold a restore back, however fast they are, and it is one restore.
+// Continuous writes, however fast, don't prevent the restore, and cause only one restore.
 func TestRestoreDuringWrites(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -171,7 +171,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 		}
 		after(time.Second)
 		if took := time.Since(begun); took > 10*time.Second {
-			t.Errorf("it took %s", took)
+			t.Errorf("the restore took %s", took)
 		}
 		w.wantStored(t, "stored", admin+node)
 		want(t, "restores", r.count(restored), 1)
@@ -182,8 +182,8 @@ func TestRestoreDuringWrites(t *testing.T) {
 	})
 }
 
-// A version that is stored between the last decision and the write is read from the API server, not awaited from the
-// watch, and replaced only if something is lost in it as well.
+// A version that is stored between the decision and the write is read from the API server, not awaited from the watch. It is replaced
+// only if it has a loss too.
 func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -213,7 +213,7 @@ func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 	}
 }
 
-// What is restored is in the history as that, once, and is no bypass. Metric, Event and log tell of it.
+// A restored version is in the history once, as restored and not as a bypass. Metric, Event and log report it.
 func TestRestoreIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -224,15 +224,15 @@ func TestRestoreIsReported(t *testing.T) {
 		after(15 * time.Second)
 		want(t, "history", w.versions(), []string{"1 found", "2 bypassed node-role-removed", "3 restored"})
 		want(t, "restores and bypasses", []int{r.count(restored), r.count("bypassed"), r.event(kube.Restored, "node-role-removed")}, []int{1, 1, 1})
-		if !strings.Contains(r.logged.String(), `msg="aws-auth is restored" lost=[node-role-removed]`) {
+		if !strings.Contains(r.logged.String(), `msg="restored aws-auth" lost=[node-role-removed]`) {
 			t.Errorf("the log has\n%s", &r.logged)
 		}
 		want(t, "those of the other replica", []int{w.replicas[1].count(restored), w.replicas[1].count("bypassed")}, []int{0, 0})
 	})
 }
 
-// So many versions are restored within the hour and no more, also by the next leader. Then the last loss is restored,
-// unless it has stood for too long.
+// At most MaxPerHour versions are restored within an hour, also by the next leader. After that the last loss is restored, unless it is
+// too old.
 func TestRestoreIsLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -257,7 +257,7 @@ func TestRestoreIsLimited(t *testing.T) {
 	})
 }
 
-// A loss that the API server doesn't let the guard restore is reported once, and tried again every minute.
+// If the API server refuses a restore, that is reported once, and the guard tries again every minute.
 func TestRestoreIsRefused(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -274,8 +274,8 @@ func TestRestoreIsRefused(t *testing.T) {
 	})
 }
 
-// A restart of the only replica between the good version and the loss: the API server tells both. What the history
-// says the content was is never restored.
+// The only replica restarts between the good version and the loss. The API server has both. A content from the history is never
+// restored.
 func TestRestoreAfterRestart(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -299,13 +299,13 @@ func TestRestoreAfterRestart(t *testing.T) {
 			w.change(func() { w.compacted = w.version })
 		}, admin},
 		"the history is forged": {func(w *world) {
-			w.forge(history.Version{ResourceVersion: w.stored().ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.forge(history.Version{ResourceVersion: w.stored().ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), Origin: history.Changed})
 			w.write("kubectl", roles(admin))
 		}, good},
 		"the history names an earlier version": {func(w *world) {
 			old := w.stored()
 			w.write("kubectl", roles(good+ci))
-			w.forge(history.Version{ResourceVersion: old.ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), How: history.Changed})
+			w.forge(history.Version{ResourceVersion: old.ResourceVersion, Data: evil, Hash: history.Hash(evil, nil), Origin: history.Changed})
 			w.write("kubectl", roles(admin))
 		}, good + ci},
 		"the history is lost": {func(w *world) {
@@ -328,7 +328,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// The leader restarts after it has entered the loss into the history, and before it has restored it.
+// The leader restarts after it has added the loss to the history, and before it has restored.
 func TestRestoreAfterRestartInTheWait(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

@@ -16,28 +16,28 @@ import (
 )
 
 const (
-	// callTimeout bounds a call of the API server.
+	// callTimeout limits a call of the API server.
 	callTimeout = 5 * time.Second
-	// maxResumed bounds the versions between the newest good one of the history and the stored one.
+	// maxResumed limits the versions between the newest good one of the history and the stored one.
 	maxResumed = 2000
 )
 
-// ConfigMaps are those of kube-system.
+// ConfigMaps lists and watches the ConfigMaps of kube-system.
 type ConfigMaps interface {
 	List(ctx context.Context, options metav1.ListOptions) (*corev1.ConfigMapList, error)
 	Watch(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error)
 }
 
-// resume finds the versions that were stored while this process did not run: it asks the API server for aws-auth as
-// it was at the resourceVersion of the newest good version of the history, and for every change since. The history
-// names that resourceVersion and nothing more, so that a forged history can't bring in a content. The API server
-// remembers some minutes. Where it doesn't, the monitor begins with what is stored, after a gap.
+// resume reads the versions that were stored while this process did not run. It asks the API server for aws-auth at the
+// resourceVersion of the newest good version of the history, and for all later changes. It uses only that resourceVersion of the
+// history, so that a forged history can't introduce a content. The API server keeps some minutes of versions. If they are gone, the
+// monitor begins with the stored version, after a gap.
 func (m *Monitor) resume(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	versions, err := m.since(ctx)
 	if err != nil {
-		m.log.Info("the versions of aws-auth before the start are not known", "err", err.Error())
+		m.log.Info("cannot read the versions of aws-auth before the start", "err", err.Error())
 		return
 	}
 	m.mu.Lock()
@@ -45,7 +45,7 @@ func (m *Monitor) resume(ctx context.Context) {
 	m.mu.Unlock()
 }
 
-// since returns the newest good version of the history, as the API server knows it, and all versions after it.
+// since returns the newest good version of the history, as the API server has it, and all later versions.
 func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.ConfigMap], err error) {
 	log, err := m.o.History.Read(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.Conf
 	if now != nil && now.ResourceVersion == begin.ResourceVersion {
 		return versions, nil
 	}
-	watch, err := m.o.Past.Watch(ctx, only(good.ResourceVersion, ""))
+	watch, err := m.o.Past.Watch(ctx, onlyAWSAuth(good.ResourceVersion, ""))
 	if err != nil {
 		return nil, fmt.Errorf("watching aws-auth from the version %s: %w", good.ResourceVersion, err)
 	}
@@ -92,9 +92,9 @@ func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.Conf
 	return nil, fmt.Errorf("the API server does not show every version since %s", good.ResourceVersion)
 }
 
-// list returns aws-auth at a resourceVersion; nil is none.
+// list returns aws-auth at a resourceVersion, or nil if it did not exist.
 func (m *Monitor) list(ctx context.Context, version string, match metav1.ResourceVersionMatch) (*corev1.ConfigMap, error) {
-	list, err := m.o.Past.List(ctx, only(version, match))
+	list, err := m.o.Past.List(ctx, onlyAWSAuth(version, match))
 	if err != nil {
 		return nil, fmt.Errorf("reading aws-auth at the version %q: %w", version, err)
 	}
@@ -106,14 +106,14 @@ func (m *Monitor) list(ctx context.Context, version string, match metav1.Resourc
 	return nil, nil //nolint:nilnil // none
 }
 
-func only(version string, match metav1.ResourceVersionMatch) metav1.ListOptions {
+func onlyAWSAuth(version string, match metav1.ResourceVersionMatch) metav1.ListOptions {
 	return metav1.ListOptions{
 		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, awsauth.Name).String(),
 		ResourceVersion: version, ResourceVersionMatch: match,
 	}
 }
 
-// follows reports whether the versions before the start lead to the first one that the watch shows. The lock is held.
+// follows reports whether the resumed versions lead to the first change of the watch. The caller holds the lock.
 func (m *Monitor) follows(c kube.Change[corev1.ConfigMap]) bool {
 	if len(m.resumed) == 0 {
 		return false

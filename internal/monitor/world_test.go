@@ -38,17 +38,17 @@ const (
 
 func roles(text string) map[string]string { return map[string]string{"mapRoles": text} }
 
-// world is an API server with aws-auth and a history. Its time is that of the test's bubble.
+// world is an API server with aws-auth and a history. It uses the fake clock of the test.
 type world struct {
 	t  *testing.T
 	mu sync.Mutex
 
 	version   int
 	states    []state // every version of aws-auth, oldest first
-	compacted int     // versions before it are forgotten
+	compacted int     // number of the oldest versions that the API server has dropped
 	watches   []*apiwatch.RaceFreeFakeWatcher
 	down      bool // lists and watches fail
-	unshown   bool // the watches show no version any more
+	unshown   bool // the watches show no further version
 	history   *corev1.ConfigMap
 	writes    int   // of the history
 	noHistory error // reads and writes of the history fail
@@ -57,14 +57,14 @@ type world struct {
 	replicas []*replica
 }
 
-// state is aws-auth at a version; a nil object is none.
+// state is aws-auth at a version. The object is nil if it doesn't exist.
 type state struct {
 	version int
 	object  *corev1.ConfigMap
-	gone    *corev1.ConfigMap // the last object, where it was deleted
+	gone    *corev1.ConfigMap // the deleted object
 }
 
-// run makes a world in a bubble, with an aws-auth.
+// run runs a test with a fake clock in a world with an aws-auth.
 func run(t *testing.T, data map[string]string, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func run(t *testing.T, data map[string]string, test func(w *world)) {
 	})
 }
 
-// after lets time pass.
+// after advances the clock.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -90,7 +90,7 @@ func (w *world) change(do func()) {
 	do()
 }
 
-// write stores a content as a field manager; nil deletes. Annotations are keys and values.
+// write stores a content as a field manager. Nil data deletes aws-auth. annotations are alternating keys and values.
 func (w *world) write(manager string, data map[string]string, annotations ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -194,7 +194,7 @@ func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Inter
 	return watch, nil
 }
 
-// interrupt ends every watch, and fails new ones while it lasts. With forget the API server shows no earlier version.
+// interrupt ends every watch. While down is set, new ones fail. With forget the API server drops the earlier versions.
 func (w *world) interrupt(down, forget bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -265,7 +265,7 @@ func (h historyMap) Update(_ context.Context, cm *corev1.ConfigMap, _ metav1.Upd
 	return h.world.history, nil
 }
 
-// versions returns the history, each version as its number, how it was stored and what was lost.
+// versions returns the versions of the history: number, origin and losses of each.
 func (w *world) versions() (list []string) {
 	w.t.Helper()
 	log, err := (&history.Store{Client: historyMap{world: w}}).Read(w.t.Context())
@@ -273,8 +273,8 @@ func (w *world) versions() (list []string) {
 		w.t.Fatal(err)
 	}
 	for _, v := range log.Versions() {
-		text := fmt.Sprintf("%d %s", v.Number, v.How)
-		if v.Absent {
+		text := fmt.Sprintf("%d %s", v.Number, v.Origin)
+		if v.Deleted {
 			text += " absent"
 		}
 		if len(v.Lost) > 0 {
@@ -285,7 +285,7 @@ func (w *world) versions() (list []string) {
 	return list
 }
 
-// start starts a replica; the first one leads.
+// start starts a replica. The first one leads.
 func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	w.t.Helper()
 	r := &replica{
@@ -305,7 +305,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 			ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return w.List(ctx, o) },
 			WatchFuncWithContext: w.Watch,
 		},
-		Past: w, History: store, Versions: keeper, Restorer: r.Restorer, Enforcement: r, Replaced: unused{}, Events: r, Election: r, Directory: r,
+		Past: w, History: store, Versions: keeper, Restorer: r.Restorer, Enforcement: r, Replaced: unused{}, Events: r, Election: r, Lookup: r,
 		Policy: r.inUse, Principals: func() bool { return r.principals }, Recorder: recorder{r}, Logger: log, Timing: monitor.DefaultTiming(), Now: time.Now,
 	}
 	for _, c := range change {
@@ -334,7 +334,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	return r
 }
 
-// unused takes in the replaced versions, which admission alone asks for.
+// unused ignores the replaced versions, which only admission needs.
 type unused struct{}
 
 func (unused) Observe(*awsauth.Object, time.Time) {}

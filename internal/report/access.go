@@ -11,12 +11,12 @@ import (
 
 // The kinds of changes of access.
 const (
-	gained  = "gained"  // could not log in before
-	lost    = "lost"    // can no longer
-	changed = "changed" // logs in with another username or other groups
+	gained  = "gained"  // the principal could not log in before
+	lost    = "lost"    // the principal can no longer log in
+	changed = "changed" // the principal logs in with another username or other groups
 )
 
-// Text writes a block for each principal: a sign and its ARN, and what it logs in with.
+// Text writes a block for each principal: a sign and its ARN, its username and its groups.
 func (a Access) Text(w io.Writer) error {
 	var b strings.Builder
 	a.text(&b)
@@ -26,7 +26,7 @@ func (a Access) Text(w io.Writer) error {
 func (a Access) text(b *strings.Builder) {
 	fmt.Fprintf(b, "access: %s → %s\n", OneLine(a.Old), OneLine(a.New))
 	if len(a.Changes) == 0 {
-		b.WriteString("    nobody gains or loses anything\n")
+		b.WriteString("    no principal gains or loses access\n")
 	}
 	for _, c := range a.Changes {
 		writeChange(b, c)
@@ -37,12 +37,12 @@ var signs = map[string]string{gained: "+", lost: "-", changed: "~"}
 
 func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	if isAccount(c) {
-		fmt.Fprintf(b, "%s everybody in the account %s\n    username: their own ARN\n    groups:   none\n", signs[changeOf(c)], OneLine(c.ARN))
+		fmt.Fprintf(b, "%s every principal of the account %s\n    username: their own ARN\n    groups:   none\n", signs[changeOf(c)], OneLine(c.ARN))
 		return
 	}
 	fmt.Fprintf(b, "%s %s\n", signs[changeOf(c)], OneLine(c.ARN))
 	usernames := func(entries []*awsauth.Entry) string {
-		if len(entries) == 0 { // mapAccounts lets it in
+		if len(entries) == 0 { // mapAccounts maps the principal
 			return OneLine(c.ARN)
 		}
 		return alternatives(entries, func(e *awsauth.Entry) string { return e.Username })
@@ -68,7 +68,7 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	}
 }
 
-// beforeAfter writes a value once where it stays, or where there is one version only.
+// beforeAfter writes the values before and after a change, or only one if both are equal or only one version has a value.
 func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
 	before, after := value(c.Before), value(c.After)
 	switch {
@@ -80,7 +80,7 @@ func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) st
 	return before + " → " + after
 }
 
-// alternatives writes the values of entries of which the authenticator picks one at random.
+// alternatives lists the values of several entries. The authenticator picks one of these entries at random.
 func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
 	if len(entries) == 0 {
 		return "none"
@@ -98,7 +98,7 @@ func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) s
 	return strings.Join(list, " or ")
 }
 
-// groupsOf are the groups that an entry gives, sorted, each once.
+// groupsOf returns the groups of an entry, sorted and without duplicates.
 func groupsOf(e *awsauth.Entry) []string {
 	groups := append([]string{}, e.Groups...)
 	slices.Sort(groups)
@@ -115,15 +115,15 @@ func changeOf(c awsauth.AccessChange) string {
 	return changed
 }
 
-// isAccount reports whether everybody of an account is meant, through mapAccounts.
+// isAccount reports whether the change concerns all principals of an account, through mapAccounts.
 func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
 
-// jsonAccess is one principal's change. Before and after have several elements where the
-// authenticator picks one at random, and none where the principal cannot log in and for accounts. A principal that
-// logs in by its account alone has its ARN as username.
+// jsonAccess is the change of one principal. Before and After have several elements if the authenticator picks an entry at random.
+// They are empty if the principal can't log in, and for accounts. A principal that logs in only through mapAccounts has its ARN as
+// username.
 type jsonAccess struct {
-	File      string      `json:"file,omitempty"` // the new version; for lint
-	Principal string      `json:"principal"`      // an ARN, or an account's id
+	File      string      `json:"file,omitempty"` // the new version; only for lint
+	Principal string      `json:"principal"`      // an ARN or an account id
 	Change    string      `json:"change"`
 	Before    []jsonLogin `json:"before"`
 	After     []jsonLogin `json:"after"`
@@ -152,7 +152,7 @@ func (a Access) json(file string) []jsonAccess {
 	return list
 }
 
-// byAccount is the login of a principal that mapAccounts lets in.
+// byAccount returns the login of a principal that only mapAccounts maps.
 func byAccount(arn string) []jsonLogin { return []jsonLogin{{arn, []string{}}} }
 
 func logins(entries []*awsauth.Entry) []jsonLogin {
@@ -163,7 +163,7 @@ func logins(entries []*awsauth.Entry) []jsonLogin {
 	return list
 }
 
-// JSON writes one object; changes is a list even if nobody gains or loses anything.
+// JSON writes one object. Its field changes is a list even if there are no changes.
 func (a Access) JSON(w io.Writer) error {
 	return writeJSON(w, struct {
 		Changes []jsonAccess `json:"changes"`

@@ -17,8 +17,8 @@ func access(before, after map[string]string) report.Access {
 	}
 }
 
-// TestAccess: every kind of change, and an answer that the authenticator picks at random.
-func TestAccess(t *testing.T) {
+// Access lists every kind of change, and all alternatives if the authenticator picks an entry at random.
+func TestAccessListsEveryChange(t *testing.T) {
 	const role, user = "arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:user/"
 	a := access(map[string]string{
 		"mapRoles": `
@@ -58,10 +58,10 @@ func TestAccess(t *testing.T) {
 + arn:aws:iam::111122223333:role/new
     username: new
     groups:   none
-- everybody in the account 777788889999
+- every principal of the account 777788889999
     username: their own ARN
     groups:   none
-+ everybody in the account 444455556666
++ every principal of the account 444455556666
     username: their own ARN
     groups:   none
 `
@@ -75,13 +75,13 @@ func TestAccess(t *testing.T) {
 	if err := access(nil, nil).Text(&nothing); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("access: old → new\n    nobody gains or loses anything\n", nothing.String()); diff != "" {
+	if diff := cmp.Diff("access: old → new\n    no principal gains or loses access\n", nothing.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestAccessByAccount: a principal whose account is in mapAccounts logs in without an entry, and neither gains nor
-// loses its login when an entry comes or goes.
+// A principal of an account in mapAccounts logs in without an entry. It neither gains nor loses its login when an entry is added or
+// removed.
 func TestAccessByAccount(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/"
 	a := access(

@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Explanation is the authenticator's answer for one caller.
+// Explanation is the authenticator's result for one caller.
 type Explanation struct {
-	ARN          string           `json:"arn"`          // as it was asked for
+	ARN          string           `json:"arn"`          // as given by the user
 	CanonicalARN string           `json:"canonicalARN"` // empty if the authenticator refuses it
 	Mapped       bool             `json:"mapped"`
 	Source       *awsauth.Section `json:"source"`
@@ -18,12 +18,12 @@ type Explanation struct {
 	Ambiguous    bool             `json:"ambiguous"`
 	Reason       string           `json:"reason"` // all reasons in one text
 
-	// At is where the entry stands, FILE:LINE:COL; only people are told.
+	// At is the position of the entry, FILE:LINE:COL. Only Text writes it.
 	At      string `json:"-"`
 	reasons []string
 }
 
-// NewExplanation makes an explanation of an answer and of the reasons for it, in their order.
+// NewExplanation makes an explanation of a result, with its reasons in order.
 func NewExplanation(arn string, r awsauth.Resolution, reasons []string) Explanation {
 	e := Explanation{
 		ARN: arn, CanonicalARN: r.CanonicalARN, Mapped: r.Mapped,

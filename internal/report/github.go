@@ -9,19 +9,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// GitHub writes workflow commands, which GitHub Actions shows beside the lines of a pull request
-// (GitHub Docs, "Workflow commands for GitHub Actions").
+// GitHub writes workflow commands. GitHub Actions shows them beside the lines of a pull request (GitHub Docs, "Workflow commands for
+// GitHub Actions").
 type GitHub struct{ w io.Writer }
 
 // NewGitHub returns a GitHub.
 func NewGitHub(w io.Writer) *GitHub { return &GitHub{w} }
 
-// Add writes a command for each problem and each finding of a file. A command ends with its line, so
-// that no value can begin another one.
+// Add writes a command for each problem and each finding of a file. A command is exactly one line, so that a value can't inject another
+// command.
 func (g *GitHub) Add(f File) error {
 	var b strings.Builder
 	for _, p := range f.Problems {
-		command(&b, "error", p.File, p.Line, p.Column, "awsauth-guard", OneLine(p.Message))
+		writeCommand(&b, "error", p.File, p.Line, p.Column, "awsauth-guard", OneLine(p.Message))
 	}
 	for _, f := range f.Findings {
 		level, line, column, message := "warning", f.Line, f.Column, OneLine(f.Message)
@@ -34,7 +34,7 @@ func (g *GitHub) Add(f File) error {
 		if f.Hint != "" {
 			message += "\n" + OneLine(f.Hint)
 		}
-		command(&b, level, f.File, line, column, f.Rule, message)
+		writeCommand(&b, level, f.File, line, column, f.Rule, message)
 	}
 	return flush(g.w, &b)
 }
@@ -47,8 +47,8 @@ var (
 	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-func command(b *strings.Builder, level, file string, line, column int, title, message string) {
-	fmt.Fprintf(b, "::%s file=%s", level, brokenMark(textutil.Printable(propertyEscapes.Replace(file))))
+func writeCommand(b *strings.Builder, level, file string, line, column int, title, message string) {
+	fmt.Fprintf(b, "::%s file=%s", level, breakRunnerCommand(textutil.Printable(propertyEscapes.Replace(file))))
 	if line > 0 {
 		fmt.Fprintf(b, ",line=%d,col=%d", line, column)
 	}

@@ -9,8 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JSON writes one object for all files: the findings of each when it is added, and behind them what
-// is known at the end only.
+// JSON writes one object for all files. Add writes the findings of each file, and End writes the rest.
 type JSON struct {
 	w        io.Writer
 	edits    bool
@@ -21,7 +20,7 @@ type JSON struct {
 	errors   []jsonProblem
 }
 
-// NewJSON returns a JSON; with edits it tells access even if nobody gains or loses any.
+// NewJSON returns a JSON. With edits it writes the field access even if no principal gains or loses access.
 func NewJSON(w io.Writer, edits bool) *JSON {
 	return &JSON{w: w, edits: edits, findings: jsonList{depth: 1}, access: jsonList{depth: 1}, errors: []jsonProblem{}}
 }
@@ -38,7 +37,7 @@ type jsonFinding struct {
 	Hint     string            `json:"hint"`
 }
 
-// jsonProblem is what could not be read; line and column are zero where the whole file is meant.
+// jsonProblem is an error in a file. Line and Column are zero if it concerns the whole file.
 type jsonProblem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -75,7 +74,7 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the rest; each list is one even if nothing is in it.
+// End writes the rest. Each list is written even if it is empty.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -98,8 +97,8 @@ func (j *JSON) End(t Total) error {
 	return flush(j.w, &b)
 }
 
-// jsonList writes the elements of a list one by one, as an encoder with an indent writes the whole
-// list. Its bracket has been written; depth is that of the line with the bracket.
+// jsonList writes a list element by element, with the same bytes as an encoder that indents the whole list. The caller has written its
+// bracket. depth is the depth of the line with the bracket.
 type jsonList struct{ depth, n int }
 
 func (l *jsonList) add(b *strings.Builder, v any) error {
@@ -122,10 +121,10 @@ func (l *jsonList) end(b *strings.Builder) {
 	b.WriteString("]")
 }
 
-// indent is that of every JSON output.
+// indent is the indentation of all JSON output.
 const indent = "  "
 
-// indented is a value as it stands in a line of a depth.
+// indented encodes a value for a line of the given depth.
 func indented(v any, depth int) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -135,8 +134,7 @@ func indented(v any, depth int) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// JSON writes one object; groups is a list even if there are none, source and index are null if
-// the caller is not mapped.
+// JSON writes one object. groups is a list even if there are no groups. source and index are null if the caller is not mapped.
 func (e Explanation) JSON(w io.Writer) error { return writeJSON(w, e) }
 
 func writeJSON(w io.Writer, v any) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JUnit writes a test suite in which each file with an aws-auth, or with an error, is a test case. The
-// suite begins with its counts, so that its cases wait for the end.
+// JUnit writes a test suite. Each file with an aws-auth or an error is a test case. The suite begins with its counts, so all cases are
+// buffered until End.
 type JUnit struct {
 	w                       io.Writer
 	cases                   bytes.Buffer
@@ -40,8 +40,7 @@ type junitOutcome struct {
 	Text    string `xml:",chardata"`
 }
 
-// Add adds the case of a file. Readers take the first failure of a case only, so that all denials
-// are one.
+// Add adds the test case of a file. All denials are one failure, because most readers show only the first failure of a case.
 func (j *JUnit) Add(f File) error {
 	if f.Objects == 0 && len(f.Problems) == 0 {
 		return nil
@@ -68,7 +67,7 @@ func (j *JUnit) Add(f File) error {
 			b.WriteString(p.String() + "\n")
 		}
 		j.errors++
-		c.Error = &junitOutcome{"the file could not be judged", "error", b.String()}
+		c.Error = &junitOutcome{"the file could not be evaluated", "error", b.String()}
 	}
 	j.tests++
 	e := xml.NewEncoder(&j.cases)

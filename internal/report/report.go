@@ -1,4 +1,4 @@
-// Package report writes what the guard has found, in a form for each kind of reader.
+// Package report writes findings in several formats.
 package report
 
 import (
@@ -11,38 +11,38 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// File is an input of a run and what became of it.
+// File is an input of a run with its results.
 type File struct {
-	Name string // as the user calls it
-	// Objects is how many aws-auth it holds. One of a folder that holds none is of no interest.
+	Name string // as the user gave it
+	// Objects is the number of aws-auth objects in the file.
 	Objects  int
-	Problems []Problem // what could not be read or judged
+	Problems []Problem // errors that prevented the evaluation
 	Findings []Finding
-	// Access is who gains and loses what, of each aws-auth that was judged as an edit.
+	// Access has the changes of access for each aws-auth that was evaluated as an edit.
 	Access []Access
 }
 
 // Finding is a finding in a file.
 type Finding struct {
 	File string
-	// Resource is the address of the Terraform resource that holds the object; empty for manifests.
+	// Resource is the address of the Terraform resource with the object. It is empty for manifests.
 	Resource string
-	// InText: the file has no lines to show. Line and Column count within the text of the key that
-	// Path names. So it is for a live object and for Terraform.
+	// InText reports that the file has no lines to show, as for a live object and for Terraform. Line and Column then count
+	// within the value of the key that Path names.
 	InText bool
 	validate.Finding
 }
 
-// Problem is something that keeps a file from being judged.
+// Problem is an error that prevents the evaluation of a file.
 type Problem struct {
 	File         string
-	Line, Column int // zero where the file as a whole is meant
+	Line, Column int // zero if it concerns the whole file
 	Message      string
 }
 
 func (p Problem) String() string { return p.Place() + ": error: " + OneLine(p.Message) }
 
-// Place is where the problem stands, as people read it.
+// Place returns the position of the problem in readable form.
 func (p Problem) Place() string {
 	if p.Line == 0 {
 		return OneLine(p.File)
@@ -50,22 +50,22 @@ func (p Problem) Place() string {
 	return fmt.Sprintf("%s:%d:%d", OneLine(p.File), p.Line, p.Column)
 }
 
-// Total is what a run comes to.
+// Total is the summary of a run.
 type Total struct {
-	Files    int // that were looked at
-	Objects  int // aws-auth in them
-	Denied   int // aws-auth with at least one denial
-	Warned   int // aws-auth with warnings and no denial
-	Problems int // files that could not be read or judged
-	Unread   int // files that do not parse and do not look like an aws-auth, and templates of charts
-	// Verdict is the severest of all files, [Failed] where one could not be judged.
+	Files    int // files that were read
+	Objects  int // aws-auth objects in them
+	Denied   int // objects with at least one denial
+	Warned   int // objects with warnings and no denial
+	Problems int // files with errors
+	Unread   int // files that don't parse and don't look like aws-auth, and templates of charts
+	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
 }
 
-// Failed is the verdict on a run in which something could not be read or judged.
+// Failed is the verdict on a run in which a file could not be evaluated.
 const Failed validate.Action = "error"
 
-// String counts on one line.
+// String returns the counts on one line.
 func (t Total) String() string {
 	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, "file"), t.Objects)
 	var parts []string
@@ -95,27 +95,26 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Access is who gains and who loses what by an edit.
+// Access holds the changes of access by an edit.
 type Access struct {
 	Old, New string // the names of the versions
 	Changes  []awsauth.AccessChange
 }
 
-// OneLine writes control characters and invisible ones, which values may bring with them, as
-// escapes, so that a text stays on its line and a terminal is not told what to do. Nor is a runner
-// of GitHub: it takes ##[ for a command anywhere in a line, and :: at its beginning (actions/runner at
-// 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
+// OneLine escapes control characters and invisible characters of untrusted values, so that a text stays on its line and can't control a
+// terminal. It also breaks commands for a GitHub runner: the runner reads ##[ as a command anywhere in a line, and :: at its beginning
+// (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
 func OneLine(s string) string {
-	line := brokenMark(textutil.Printable(s))
+	line := breakRunnerCommand(textutil.Printable(s))
 	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
 		line = line[:len(line)-len(rest)] + `\x3a` + rest[1:]
 	}
 	return line
 }
 
-func brokenMark(line string) string { return strings.ReplaceAll(line, "##[", `#\x23[`) }
+func breakRunnerCommand(line string) string { return strings.ReplaceAll(line, "##[", `#\x23[`) }
 
-// place is where a finding stands, as people read it.
+// place returns the position of a finding in readable form.
 func (f Finding) place() string {
 	at := OneLine(f.File)
 	if f.Resource != "" {
@@ -130,7 +129,7 @@ func (f Finding) place() string {
 	return fmt.Sprintf("%s: %s:%d:%d", at, OneLine(f.Path), f.Line, f.Column)
 }
 
-// text writes a finding on one line and its hint on the next; severity is as it is to be shown.
+// text writes a finding on one line and its hint on the next. severity may contain colour codes.
 func (f Finding) text(b *strings.Builder, severity string) {
 	fmt.Fprintf(b, "%s: %s: %s [%s]\n", f.place(), severity, OneLine(f.Message), f.Rule)
 	if f.Hint != "" {
@@ -138,7 +137,7 @@ func (f Finding) text(b *strings.Builder, severity string) {
 	}
 }
 
-// flush writes a text in one piece, so that a reader never sees half a file's findings.
+// flush writes a text with one call, so that a reader never sees half of a file's findings.
 func flush(w io.Writer, text *strings.Builder) error {
 	if text.Len() == 0 {
 		return nil

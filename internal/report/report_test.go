@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// hostile are files whose names and values try to be more than text.
+// hostile are files whose names and values contain control characters and commands.
 var hostile = []report.File{
 	{Name: "a,b:c%.yaml", Objects: 1, Findings: []report.Finding{
 		{File: "a,b:c%.yaml", Finding: validate.Finding{
@@ -38,7 +38,7 @@ var hostile = []report.File{
 	{Name: "other.yaml"},
 }
 
-// lint is a form of the output.
+// lint is an output format.
 type lint interface {
 	Add(report.File) error
 	End(report.Total) error
@@ -59,8 +59,8 @@ func write(t *testing.T, form func(io.Writer) lint, files ...report.File) string
 	return b.String()
 }
 
-// TestText: a finding is one line, its hint the next, whatever its values hold.
-func TestText(t *testing.T) {
+// A finding is one line and its hint the next, for any values.
+func TestTextHasOneLinePerFinding(t *testing.T) {
 	want := `a,b:c%.yaml:3:7: deny: a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%0A [role-path]
     hint: write\tc
 a,b:c%.yaml:0:0: warn: no hint [other-rule]
@@ -73,7 +73,7 @@ prod/kube-system/aws-auth: data: deny: gone [deleted]
 	}
 }
 
-func TestColours(t *testing.T) {
+func TestTextHasColours(t *testing.T) {
 	want := "<stdin>: x: data: \x1b[1;33mwarn\x1b[0m: m [a]\n<stdin>: x: data: \x1b[1;31mdeny\x1b[0m: m [a]\n"
 	f := report.File{}
 	for _, severity := range []validate.Severity{validate.Warn, validate.Deny} {
@@ -99,7 +99,7 @@ func TestJSONOfNothing(t *testing.T) {
 	}
 }
 
-// TestJSON: what is written piece by piece is what an encoder writes of the whole.
+// The output that is written piece by piece equals the output of an encoder.
 func TestJSON(t *testing.T) {
 	got := write(t, func(w io.Writer) lint { return report.NewJSON(w, true) }, append(hostile, report.File{
 		Name: "n.yaml", Access: []report.Access{access(nil, map[string]string{"mapAccounts": `["111122223333", "444455556666"]`})},
@@ -129,8 +129,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestStreams: what a file has brought is written with it, and not kept until the end.
-func TestStreams(t *testing.T) {
+// Add writes the findings of a file at once.
+func TestAddWritesFindingsAtOnce(t *testing.T) {
 	for name, form := range map[string]func(io.Writer) lint{
 		"text": func(w io.Writer) lint { return report.NewText(w, false) }, "github": func(w io.Writer) lint { return report.NewGitHub(w) },
 		"json": func(w io.Writer) lint { return report.NewJSON(w, true) }, "sarif": sarif,
@@ -149,8 +149,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestManyFiles: what has to wait for the end is complete and in order, however much it is.
-func TestManyFiles(t *testing.T) {
+// The buffered output is complete and in order, for any number of files.
+func TestOutputOfManyFilesIsComplete(t *testing.T) {
 	const files = 3000
 	message := strings.Repeat("x", 1000)
 	list := make([]report.File, files)
@@ -190,8 +190,8 @@ func TestManyFiles(t *testing.T) {
 	}
 }
 
-// TestOneLine: no value ends its line, and none is a command to a terminal or to a runner of GitHub.
-func TestOneLine(t *testing.T) {
+// No value ends its line, controls a terminal or commands a GitHub runner.
+func TestOneLineEscapesControlCharacters(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\n::error::b\x1b[1m":       `a\n::error::b\x1b[1m`,
 		"a ##[error]b ###[group]":    `a #\x23[error]b ##\x23[group]`,
@@ -217,8 +217,8 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-// TestGitHub: a command is one line, and only commands of ours begin one.
-func TestGitHub(t *testing.T) {
+// A command is one line, and no value begins a command.
+func TestGitHubValuesInjectNoCommand(t *testing.T) {
 	want := `::error file=a%2Cb%3Ac%25.yaml,line=3,col=7,title=role-path::a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%250A%0Awrite\tc
 ::warning file=a%2Cb%3Ac%25.yaml,title=other-rule::no hint
 ::warning file=<stdin>,title=role-path::<stdin>: module.eks.kubernetes_config_map.a: data.mapRoles[0].rolearn:2:4: m
@@ -232,8 +232,8 @@ func TestGitHub(t *testing.T) {
 	}
 }
 
-// TestFileNames: a file's name sends no control character to a terminal or a log.
-func TestFileNames(t *testing.T) {
+// The name of a file can't send control characters to a terminal or a log.
+func TestFileNamesAreEscaped(t *testing.T) {
 	const name = "a\x1b[2J\x9b\u202e.yaml"
 	f := report.File{
 		Name: name, Objects: 1, Problems: []report.Problem{{File: name, Line: 1, Column: 1, Message: "m"}},
@@ -262,7 +262,7 @@ func TestJUnit(t *testing.T) {
       <system-out>&lt;stdin&gt;: module.eks.kubernetes_config_map.a: data.mapRoles[0].rolearn:2:4: warn: m [role-path]&#xA;</system-out>
     </testcase>
     <testcase name="broken\n.yaml" classname="awsauth-guard" file="broken\n.yaml">
-      <error message="the file could not be judged" type="error">broken\n.yaml:2:1: error: is\n::error::x&#xA;broken\n.yaml: error: cannot be read&#xA;</error>
+      <error message="the file could not be evaluated" type="error">broken\n.yaml:2:1: error: is\n::error::x&#xA;broken\n.yaml: error: cannot be read&#xA;</error>
     </testcase>
   </testsuite>
 </testsuites>
@@ -285,32 +285,32 @@ func TestTotal(t *testing.T) {
 	}
 }
 
-// TestRuleMarkdown: the document of a rule is one paragraph after the other, all of it from the rule.
+// The documentation of a rule consists of the rule's paragraphs.
 func TestRuleMarkdown(t *testing.T) {
 	got := report.RuleMarkdown(&validate.Rule{
 		ID: "some-rule", Severity: validate.Warn, Scope: validate.OfChange, Title: "something is wrong",
 		Doc: "\nIt hurts\na lot.\n\nDo not.", Source: "a book.",
 	})
 	want := "# some-rule\n\nSomething is wrong.\n\n" +
-		"Severity: warn. Looks at: who could get in before the change, and who can after it.\n\n" +
+		"Severity: warn. Looks at: the effective access before and after the change.\n\n" +
 		"It hurts\na lot.\n\nDo not.\n\nSource: a book.\n\n" +
-		"In a GuardConfig `deny` refuses such a change, and `off` does not look:\n\n" +
+		"In a GuardConfig `deny` refuses such a change, and `off` disables the rule:\n\n" +
 		"```yaml\nrules:\n  some-rule: deny\n```\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	never := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Warn, NeverDenies: true, Title: "it is not known"})
-	if want := "\n\nIt never refuses a change. In a GuardConfig `off` does not look:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
+	if want := "\n\nIt never refuses a change. In a GuardConfig `off` disables the rule:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
 		t.Errorf("a rule that never denies:\n%s", never)
 	}
 	always := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
-	if want := "; in an update, also a fault that stood in the old one.\n"; !strings.Contains(always, want) {
+	if want := "; in an update, also pre-existing faults.\n"; !strings.Contains(always, want) {
 		t.Errorf("a rule whose faults are always new:\n%s", always)
 	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
-		for severity, old := range map[validate.Severity]string{validate.Deny: "warns only", validate.Warn: "is left out"} {
+		for severity, old := range map[validate.Severity]string{validate.Deny: "only warn", validate.Warn: "are left out"} {
 			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
-			if old = "a fault that stood in the old one " + old + ".\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
+			if old = "pre-existing faults " + old + ".\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
 				t.Errorf("no %q or %q in\n%s", want, old, got)
 			}
 		}

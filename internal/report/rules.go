@@ -26,7 +26,7 @@ func (r Rules) Text(w io.Writer) error {
 	return flush(w, &b)
 }
 
-// Markdown writes a table, as docs/rules has it.
+// Markdown writes the table of docs/rules.
 func (r Rules) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
@@ -49,25 +49,25 @@ func (r Rules) byID() Rules {
 	return slices.SortedFunc(slices.Values(r), func(a, b *validate.Rule) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// scopes say what the rules of a scope look at.
+// scopes holds the name and the description of each scope.
 var scopes = map[validate.Scope]struct{ name, meaning string }{
 	validate.OfDocument: {"document", "the object as it is written"},
-	validate.OfChange:   {"change", "who could get in before the change, and who can after it"},
+	validate.OfChange:   {"change", "the effective access before and after the change"},
 	validate.OfRequest:  {"request", "the request itself, even where the content stays the same"},
 }
 
-// looksAt says what a rule looks at, and of a document's what becomes of an old fault.
-func looksAt(r *validate.Rule) string {
+// evaluates describes the input of a rule, and for a rule of documents the effect of pre-existing faults.
+func evaluates(r *validate.Rule) string {
 	meaning := scopes[r.Scope].meaning
 	switch {
 	case r.Scope != validate.OfDocument:
 		return meaning
 	case r.AlwaysNew:
-		return meaning + "; in an update, also a fault that stood in the old one"
+		return meaning + "; in an update, also pre-existing faults"
 	case r.Severity == validate.Warn:
-		return meaning + "; in an update, a fault that stood in the old one is left out"
+		return meaning + "; in an update, pre-existing faults are left out"
 	}
-	return meaning + "; in an update, a fault that stood in the old one warns only"
+	return meaning + "; in an update, pre-existing faults only warn"
 }
 
 type jsonRule struct {
@@ -85,44 +85,44 @@ func newJSONRule(r *validate.Rule) jsonRule {
 	return jsonRule{r.ID, r.Severity, scopes[r.Scope].name, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
 }
 
-// Rule is one rule, with its whole document.
+// Rule is one rule with its documentation.
 type Rule struct{ *validate.Rule }
 
-// Text writes the document for a terminal.
+// Text writes the documentation for a terminal.
 func (r Rule) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), looksAt(r.Rule), r.Source)
+	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), evaluates(r.Rule), r.Source)
 	return flush(w, &b)
 }
 
 // JSON writes one object.
 func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r.Rule)) }
 
-// Markdown writes what docs/rules has of the rule, but for its example.
+// Markdown writes the rule's page in docs/rules, without its example.
 func (r Rule) Markdown(w io.Writer) error {
 	_, err := io.WriteString(w, RuleMarkdown(r.Rule))
 	return err
 }
 
-// RuleMarkdown is a rule's document.
+// RuleMarkdown returns the documentation of a rule.
 func RuleMarkdown(r *validate.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", r.ID, upperFirst(r.Title))
-	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, looksAt(r))
+	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, evaluates(r))
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
-	other, effect := validate.Warn, "In a GuardConfig `warn` lets such a change pass with a warning, and `off` does not look"
+	other, effect := validate.Warn, "In a GuardConfig `warn` lets such a change pass with a warning, and `off` disables the rule"
 	switch {
 	case r.NeverDenies:
-		other, effect = validate.Off, "It never refuses a change. In a GuardConfig `off` does not look"
+		other, effect = validate.Off, "It never refuses a change. In a GuardConfig `off` disables the rule"
 	case r.Severity == validate.Warn:
-		other, effect = validate.Deny, "In a GuardConfig `deny` refuses such a change, and `off` does not look"
+		other, effect = validate.Deny, "In a GuardConfig `deny` refuses such a change, and `off` disables the rule"
 	}
 	fmt.Fprintf(&b, "%s:\n\n```yaml\nrules:\n  %s: %s\n```\n", effect, r.ID, other)
 	return b.String()
 }
 
-// upperFirst begins a sentence, but for one that begins with a name such as mapRoles or aws-auth.
+// upperFirst capitalizes the first word of a sentence, unless it is a name such as mapRoles or aws-auth.
 func upperFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.ToLower(word) != word || strings.Contains(word, "-") {
@@ -131,7 +131,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// paragraphs joins the lines of each paragraph; those that are indented stay.
+// paragraphs joins the lines of each paragraph. It keeps indented paragraphs.
 func paragraphs(doc string) string {
 	var list []string
 	for p := range strings.SplitSeq(strings.TrimSpace(doc), "\n\n") {

@@ -13,24 +13,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// homepage is where the project is published.
+// homepage is the address of the project.
 const homepage = "https://github.com/awsauth-guard/awsauth-guard"
 
-// SARIF writes a log of SARIF 2.1.0, such as GitHub code scanning takes: the results of each file
-// when it is added, and behind them what could not be read.
+// SARIF writes a SARIF 2.1.0 log, for example for GitHub code scanning. Add writes the results of each file, and End writes the errors.
 type SARIF struct {
 	w           io.Writer
 	base        string
 	driver      sarifDriver
-	index       map[string]int // of a rule in driver
+	index       map[string]int // position of a rule in driver
 	begun       bool
 	results     jsonList
 	invocation  sarifInvocation
-	occurrences map[string]int // of what makes a fingerprint, in one file
+	occurrences map[string]int // number of equal findings in the present file
 }
 
-// NewSARIF returns a SARIF for a version of the program. Files below the folder base are written
-// relative to it.
+// NewSARIF returns a SARIF for a version of the program. It writes paths of files in the folder base relative to that folder.
 func NewSARIF(w io.Writer, version, base string) *SARIF {
 	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
 	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
@@ -195,13 +193,13 @@ func (s *SARIF) result(f Finding) sarifResult {
 	return r
 }
 
-// counted are the parts of a path or a message that change when something moves.
-var counted = regexp.MustCompile(`\[\d+\]|\bline \d+`)
+// counted matches the parts of a path or a message that change when an entry moves.
+var positions = regexp.MustCompile(`\[\d+\]|\bline \d+`)
 
-// fingerprint stays the same when the finding moves within its file, or entries before it come and go.
-// Of equal findings in a file the first keeps its own, too.
+// fingerprint identifies a finding. It doesn't change when the finding moves within its file, or when entries before it are added or
+// removed. Equal findings in a file have different fingerprints, and the first one keeps its fingerprint when others are added.
 func (s *SARIF) fingerprint(f Finding, uri string) string {
-	what := strings.Join([]string{f.Rule, uri, f.Resource, counted.ReplaceAllString(f.Path, "[]"), counted.ReplaceAllString(f.Message, "")}, "\x00")
+	what := strings.Join([]string{f.Rule, uri, f.Resource, positions.ReplaceAllString(f.Path, "[]"), positions.ReplaceAllString(f.Message, "")}, "\x00")
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.occurrences[what]))
 	s.occurrences[what]++
 	return hex.EncodeToString(sum[:16])
@@ -222,7 +220,7 @@ func (s *SARIF) location(file string, line, column int) (l sarifLocation) {
 	return l
 }
 
-// artifact is where a file is. Code scanning wants addresses relative to the repository.
+// artifact returns the address of a file. Code scanning requires addresses relative to the repository.
 func (s *SARIF) artifact(file string) sarifArtifact {
 	if filepath.IsAbs(file) {
 		relative, err := filepath.Rel(s.base, file)
@@ -231,6 +229,6 @@ func (s *SARIF) artifact(file string) sarifArtifact {
 		}
 		file = relative
 	}
-	path := strings.Trim(filepath.ToSlash(file), "<>") // <stdin> is no address
+	path := strings.Trim(filepath.ToSlash(file), "<>") // <stdin> is not a valid address
 	return sarifArtifact{(&url.URL{Path: strings.TrimPrefix(path, "./")}).String(), "%SRCROOT%"}
 }

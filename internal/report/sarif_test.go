@@ -18,8 +18,7 @@ import (
 
 func sarif(w io.Writer) lint { return report.NewSARIF(w, "v1.2.3", "/base") }
 
-// TestSARIFSchema: what is written is SARIF 2.1.0, also of nothing and of the worst; the schema notices
-// when it is not.
+// The output conforms to the schema of SARIF 2.1.0, without results and with hostile ones.
 func TestSARIFSchema(t *testing.T) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
@@ -46,7 +45,7 @@ func TestSARIFSchema(t *testing.T) {
 	}
 }
 
-// sarifLog is the part of a log that a reader needs.
+// sarifLog is the part of a log that the tests read.
 type sarifLog struct {
 	Runs []struct {
 		Tool struct {
@@ -127,7 +126,7 @@ func TestSARIF(t *testing.T) {
 	}
 }
 
-// TestSARIFAddress: code scanning wants relative addresses.
+// Addresses are relative, as code scanning requires.
 func TestSARIFAddress(t *testing.T) {
 	for name, want := range map[string]string{
 		"./a/b c.yaml":      "%SRCROOT% a/b%20c.yaml",
@@ -143,7 +142,7 @@ func TestSARIFAddress(t *testing.T) {
 	}
 }
 
-// TestSARIFFingerprint: a finding that moves stays the same one, and two findings stay two.
+// A finding that moves keeps its fingerprint, and two findings have different ones.
 func TestSARIFFingerprint(t *testing.T) {
 	finding := func(line int, path, message string) report.Finding {
 		return report.Finding{File: "a.yaml", Finding: validate.Finding{Rule: "r", Message: message, Place: awsauth.Place{Path: path, Line: line, Column: 3}}}

@@ -10,18 +10,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Text writes findings for people, each file's when it is added.
+// Text writes findings for people, file by file.
 type Text struct {
 	w      io.Writer
 	colour bool
 }
 
-// NewText returns a Text; colour is for terminals.
+// NewText returns a Text. colour adds terminal colours.
 func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
 
-// Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on
-// the next line; then who gains and loses access, where edits were judged. Nothing found is nothing
-// written.
+// Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on the next line. Then it writes the changes
+// of access. Without findings and changes it writes nothing.
 func (t *Text) Add(f File) error {
 	var b strings.Builder
 	for _, f := range f.Findings {
@@ -36,7 +35,7 @@ func (t *Text) Add(f File) error {
 // End writes nothing.
 func (t *Text) End(Total) error { return nil }
 
-// The colours of severities, as compilers have them.
+// The colours of severities are those that compilers use.
 const (
 	red    = "\x1b[1;31m"
 	yellow = "\x1b[1;33m"
@@ -53,7 +52,7 @@ func (t *Text) severity(s validate.Severity) string {
 	return yellow + string(s) + plain
 }
 
-// Text writes the answer in the first line, and below it what it rests on.
+// Text writes the result in the first line and its details below.
 func (e Explanation) Text(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	line := func(name, value string) { fmt.Fprintf(b, "    %-13s %s\n", name+":", OneLine(value)) }

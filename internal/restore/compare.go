@@ -1,8 +1,8 @@
-// Package restore decides whether the last good version of aws-auth is put back, and does so.
+// Package restore decides whether to restore the last good version of aws-auth, and restores it.
 //
-// The decision rests on what is stored and on what this process has observed, never on what replicas say of
-// reviews: a webhook in mode enforce would have refused the change, so it was not admitted. [Compare] and [Decide]
-// are pure functions.
+// The decision uses only the stored object and the observations of this process, not reports of other replicas about reviews. That
+// is enough: a webhook in mode enforce would have refused the change, so the change bypassed it. [Compare] and [Decide] are pure
+// functions.
 package restore
 
 import (
@@ -17,30 +17,30 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Comparison says what became of the last good version.
+// Comparison is the difference between the last good version and the stored one.
 type Comparison struct {
-	// Lost are the rules that refuse the change from the last good version to the stored one because it locks
-	// people or all nodes out, sorted.
+	// Lost lists the rules, sorted, that refuse the change from the last good version to the stored one because it locks
+	// out people or all nodes.
 	Lost []string
-	// Intended says why the loss counts as intended. It is empty where it does not, or nothing is lost.
+	// Intended is the reason why the loss counts as intended. It is empty if the loss is not intended or nothing is lost.
 	Intended string
 }
 
-// Unintended reports whether something is lost that was not meant.
+// Unintended reports whether the stored version has an unintended loss.
 func (c Comparison) Unintended() bool { return len(c.Lost) > 0 && c.Intended == "" }
 
-// lockouts are the rules whose refusal alone is a loss.
-var lockouts = []string{"protected-principal", "last-admin", "emptied", "deleted"}
+// lockoutRules are the rules whose refusal always is a loss.
+var lockoutRules = []string{"protected-principal", "last-admin", "emptied", "deleted"}
 
-// nodeRoleRemoved is a loss where it refuses the change for every node role.
+// nodeRoleRemoved is a rule whose refusal is a loss only if the change removes every node role.
 const nodeRoleRemoved = "node-role-removed"
 
-// Anonymous is the requester as whom stored changes are evaluated: a user without any right to overrule the guard.
+// Anonymous is the requester for the evaluation of stored changes: a user without any right to override the guard.
 func Anonymous() validate.Requester {
 	return validate.Requester{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 }
 
-// ChangeOf returns the change between two versions as a request of an anonymous user. Before may be nil, after too.
+// ChangeOf returns the change between two versions, as a request of an anonymous user. Both before and after may be nil.
 func ChangeOf(before, after *awsauth.Object, now time.Time) validate.Change {
 	c := validate.Change{Operation: validate.Update, Old: before, New: after, Requester: Anonymous(), Now: now}
 	switch {
@@ -54,9 +54,8 @@ func ChangeOf(before, after *awsauth.Object, now time.Time) validate.Change {
 	return c
 }
 
-// Compare evaluates the change from the last good version to the stored one, each nil where there is no object. It
-// evaluates as a guard in mode enforce would, without asking IAM. The manager is the field manager that wrote the
-// stored version.
+// Compare evaluates the change from the last good version to the stored one. good and stored are nil if there is no object. Compare
+// evaluates in mode enforce and without IAM. manager is the field manager of the stored version.
 func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Policy, now time.Time) Comparison {
 	if good == nil {
 		return Comparison{}
@@ -66,7 +65,7 @@ func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Pol
 	denied := validate.Judge(change, policy).Denied()
 	var c Comparison
 	for _, rule := range denied {
-		if slices.Contains(lockouts, rule) || rule == nodeRoleRemoved && validate.RemovesEveryNodeRole(change, policy) {
+		if slices.Contains(lockoutRules, rule) || rule == nodeRoleRemoved && validate.RemovesEveryNodeRole(change, policy) {
 			c.Lost = append(c.Lost, rule)
 		}
 	}
@@ -80,8 +79,8 @@ func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Pol
 	return c
 }
 
-// BreaksGlass reports whether a change sets the break-glass annotation or gives it another value, whoever made it. A
-// deletion breaks the glass where the annotation of the deleted object allows it at this time.
+// BreaksGlass reports whether a change sets or changes the break-glass annotation. It doesn't check the requester. A deletion
+// breaks the glass if the annotation of the deleted object permits it now.
 func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	value := func(o *awsauth.Object) string {
 		if o == nil {
@@ -95,7 +94,7 @@ func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	if value(c.Old) == "" {
 		return false
 	}
-	// Only the rules know the form of the annotation, and they honour it for members of these groups.
+	// Only the rules can decode the annotation, and they accept it only from members of these groups.
 	c.Requester = validate.Requester{Username: "break-glass", Groups: policy.OverrideGroups}
 	if len(policy.OverrideGroups) == 0 {
 		c.Requester.Groups = []string{"system:masters"}

@@ -28,7 +28,7 @@ const (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// object is an aws-auth with these roles; annotations are keys and values.
+// object returns an aws-auth with these roles. annotations are alternating keys and values.
 func object(roles string, annotations ...string) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth", ResourceVersion: "7", Annotations: make(map[string]string)},
@@ -48,9 +48,9 @@ func policy(change ...func(*validate.Policy)) validate.Policy {
 	return p
 }
 
-// What is lost is what the rules refuse because it locks people or all nodes out, and nothing else. EKS and break-glass
-// may do so.
-func TestCompare(t *testing.T) {
+// A comparison has a loss only if rules refuse the change because it locks out people or all nodes. A loss by EKS or by break-glass is
+// intended.
+func TestCompareFindsLockouts(t *testing.T) {
 	t.Parallel()
 	const glass, removal = validate.BreakGlassAnnotation, validate.AllowRemovalAnnotation
 	all := admin + node + otherAdmin + otherNode
@@ -68,7 +68,7 @@ func TestCompare(t *testing.T) {
 		"the same":                       {object(all), object(all), "", policy(), nil, ""},
 		"more":                           {object(admin + node), object(all), "", policy(), nil, ""},
 		"another entry":                  {object(all + ci), object(all), "", policy(), nil, ""},
-		"a fault that locks nobody out":  {object(all), object(all + unread), "", policy(), nil, ""},
+		"a fault without a lockout":      {object(all), object(all + unread), "", policy(), nil, ""},
 		"a protected principal":          {object(all), object(node + otherAdmin + otherNode), "", policy(), []string{"protected-principal"}, ""},
 		"another admin":                  {object(all), object(admin + node + otherNode), "", policy(), nil, ""},
 		"the last admin":                 {object(all), object(node + otherNode), "", policy(func(p *validate.Policy) { p.Protected = nil }), []string{"last-admin"}, ""},

@@ -11,43 +11,43 @@ import (
 )
 
 const (
-	// settle is how long the stored version must stand: a person or a tool that repairs it does so in this time.
-	settle = 3 * time.Second
-	// maxSettle bounds the wait while aws-auth is written again and again, so that writes can't hold a restore back.
-	maxSettle = 8 * time.Second
-	// limitedTo is the time in which a number of versions may be restored.
-	limitedTo = time.Hour
-	// maxAge is how long after a loss a version may be restored: long enough for the next attempt where the limit
-	// was reached, and no longer. What has stood for longer may be meant by now.
-	maxAge = limitedTo + 15*time.Minute
+	// settleTime is how long the stored version must be unchanged. A person or a tool that repairs it does so in this time.
+	settleTime = 3 * time.Second
+	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
+	maxSettleTime = 8 * time.Second
+	// limitWindow is the period in which Settings.MaxPerHour versions may be restored.
+	limitWindow = time.Hour
+	// maxAge is how long after a loss a version may be restored. It is long enough for one attempt after the limit was
+	// reached. An older state may be intended by now.
+	maxAge = limitWindow + 15*time.Minute
 	// retryAfter is the time between two attempts to write the same version, after the API server refused one.
 	retryAfter = time.Minute
-	// clockSkew is how far the clocks of two replicas may differ.
+	// clockSkew is the maximum difference between the clocks of two replicas.
 	clockSkew = 5 * time.Second
 )
 
-// Settings are what the operator has configured.
+// Settings is the operator's configuration.
 type Settings struct {
 	Enabled    bool
 	MaxPerHour int
 }
 
-// Loss is a stored version in which something is lost, and how it came about.
+// Loss is a stored version that lacks access of the last good version.
 type Loss struct {
-	// Good is the last good version: the one that would be restored.
+	// Good is the last good version, which Restore would restore.
 	Good *corev1.ConfigMap
-	// Stored is nil where aws-auth was deleted. Version is its resourceVersion.
+	// Stored is nil if aws-auth was deleted. Version is its resourceVersion.
 	Stored  *corev1.ConfigMap
 	Version string
 	Manager string
 	// Since is when the first version after Good was observed, and Changed when Stored was.
 	Since, Changed time.Time
-	// Enforced reports whether a restore was enabled in mode enforce when the loss was observed.
+	// Enforced reports whether restores were enabled in mode enforce when the loss was observed.
 	Enforced bool
 }
 
-// Situation is all that decides about a restore.
-type Situation struct {
+// Input is the input of [Decide].
+type Input struct {
 	Now      time.Time
 	Settings Settings
 	Policy   validate.Policy
@@ -55,15 +55,15 @@ type Situation struct {
 	Loss     *Loss // nil: nothing is lost
 	// Restores are the times of earlier restores.
 	Restores []time.Time
-	// Attempted is when this process tried last to replace Loss.Stored, and AttemptDone that the API server stored it.
+	// Attempted is when this process last tried to replace Loss.Stored. AttemptDone reports that the API server accepted it.
 	Attempted   time.Time
 	AttemptDone bool
 }
 
-// Action is what is to be done.
+// Action is the result of a decision.
 type Action int
 
-// The actions. Wait decides again after Decision.After; Decline does nothing and says why.
+// The actions. After Wait, the caller decides again after Decision.After. Decline does nothing, for Decision.Reason.
 const (
 	Nothing Action = iota
 	Wait
@@ -74,14 +74,14 @@ const (
 // Decision is an action and its reason.
 type Decision struct {
 	Action  Action
-	After   time.Duration // of Wait
-	Reason  string        // of Decline
-	Limited bool          // of Decline: the limit per hour is the reason
-	Lost    []string      // of Restore: the rules that refuse what is stored
+	After   time.Duration // for Wait
+	Reason  string        // for Decline
+	Limited bool          // for Decline: the limit per hour is the reason
+	Lost    []string      // for Restore: the rules that refuse the stored version
 }
 
-// Decide says whether the last good version is restored.
-func Decide(s Situation) Decision {
+// Decide decides whether to restore the last good version now.
+func Decide(s Input) Decision {
 	l := s.Loss
 	switch {
 	case l == nil || !s.Leader || !s.Settings.Enabled || s.Policy.Mode == validate.WarnMode || !l.Enforced:
@@ -89,55 +89,55 @@ func Decide(s Situation) Decision {
 	case s.AttemptDone || s.Now.Sub(l.Since) > maxAge:
 		return Decision{}
 	}
-	c := Compare(l.Good, l.Stored, l.Manager, s.Policy, s.Now) // by the policy of now
+	c := Compare(l.Good, l.Stored, l.Manager, s.Policy, s.Now) // with the present policy
 	switch {
 	case len(c.Lost) == 0:
 		return Decision{}
 	case c.Intended != "":
 		return Decision{Action: Decline, Reason: c.Intended}
 	}
-	due := l.Changed.Add(settle)
-	if latest := l.Since.Add(maxSettle); latest.Before(due) {
+	due := l.Changed.Add(settleTime)
+	if latest := l.Since.Add(maxSettleTime); latest.Before(due) {
 		due = latest
 	}
-	if again := s.Attempted.Add(retryAfter); !s.Attempted.IsZero() && again.After(due) {
-		due = again
+	if nextAttempt := s.Attempted.Add(retryAfter); !s.Attempted.IsZero() && nextAttempt.After(due) {
+		due = nextAttempt
 	}
 	if wait := due.Sub(s.Now); wait > 0 {
 		return Decision{Action: Wait, After: wait}
 	}
-	if n := recent(s.Restores, s.Now); n >= s.Settings.MaxPerHour {
-		return Decision{Action: Decline, Limited: true, Reason: fmt.Sprintf("%d versions were restored within the hour, which is the limit", n)}
+	if n := countRecent(s.Restores, s.Now); n >= s.Settings.MaxPerHour {
+		return Decision{Action: Decline, Limited: true, Reason: fmt.Sprintf("%d versions were restored within the last hour, which is the limit", n)}
 	}
 	return Decision{Action: Restore, Lost: c.Lost}
 }
 
-// recent counts the restores of the last hour.
-func recent(restores []time.Time, now time.Time) (n int) {
+// countRecent counts the restores of the last hour.
+func countRecent(restores []time.Time, now time.Time) (n int) {
 	for _, at := range restores {
-		if age := now.Sub(at); age < limitedTo && age > -clockSkew {
+		if age := now.Sub(at); age < limitWindow && age > -clockSkew {
 			n++
 		}
 	}
 	return n
 }
 
-// NotReady says why a loss would not be restored now; empty means that it would.
-func NotReady(s Situation, observed bool) string {
+// NotReady returns the reason why a loss would not be restored now, or "" if it would.
+func NotReady(s Input, observed bool) string {
 	switch {
 	case !s.Settings.Enabled:
 		return "restore.enabled is false"
 	case s.Policy.Mode == validate.WarnMode:
-		return "restore needs mode enforce, and the mode is warn"
+		return "a restore needs mode enforce, but the mode is warn"
 	case !s.Leader:
 		return "another replica is the leader"
 	case !observed:
 		return "aws-auth has not been observed yet"
-	case recent(s.Restores, s.Now) >= s.Settings.MaxPerHour:
+	case countRecent(s.Restores, s.Now) >= s.Settings.MaxPerHour:
 		return fmt.Sprintf("the limit of %d restores an hour is reached", s.Settings.MaxPerHour)
 	}
 	return ""
 }
 
-// describe names what is lost, for people.
-func describe(rules []string) string { return strings.Join(rules, ", ") }
+// joinRules lists rules for a message.
+func joinRules(rules []string) string { return strings.Join(rules, ", ") }

@@ -20,7 +20,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Results of a restore, as metrics name them.
+// Results of a restore in the metrics.
 const (
 	Restored = "restored"
 	Limited  = "limited"
@@ -28,12 +28,12 @@ const (
 )
 
 const (
-	// idle is the longest pause between two decisions: no event says that this process has lost the lead, or that an
-	// hour is over.
-	idle = 10 * time.Second
-	// callTimeout bounds a call of the API server.
+	// maxPause is the longest pause between two decisions. No event says that this process is no longer the leader, or that
+	// an hour is over.
+	maxPause = 10 * time.Second
+	// callTimeout limits a call of the API server.
 	callTimeout = 5 * time.Second
-	// maxAttempts is how often a restore tries to write where other clients write at the same time.
+	// maxAttempts is how often a restore tries to write if other clients write at the same time.
 	maxAttempts = 20
 )
 
@@ -44,34 +44,34 @@ type ConfigMaps interface {
 	Update(ctx context.Context, cm *corev1.ConfigMap, options metav1.UpdateOptions) (*corev1.ConfigMap, error)
 }
 
-// History holds the times of earlier restores; a [history.Store].
+// History stores the times of earlier restores. A [history.Store] implements it.
 type History interface {
 	Read(ctx context.Context) (*history.Log, error)
 	Change(ctx context.Context, change func(*history.Log) error) (*history.Log, error)
 }
 
-// Election tells which replica is the leader.
+// Election elects the replica that restores.
 type Election interface {
 	IsLeader() bool
 	OnWon(call func())
 }
 
-// Events writes Events on aws-auth.
+// Events writes Events about aws-auth.
 type Events interface {
 	Warn(reason kube.Reason, message string)
 }
 
-// Recorder counts. Its methods are called concurrently.
+// Recorder records metrics. Its methods may be called concurrently.
 type Recorder interface {
 	Restored(result string)
-	// RestoreReady says whether a loss would be restored now by this replica. Where restores are off, it is not called.
+	// RestoreReady records whether this replica would restore a loss now. It is not called while restores are off.
 	RestoreReady(is bool)
-	// RestoreOff says that restores are off.
+	// RestoreOff records that restores are off.
 	RestoreOff()
 	HistoryFailed()
 }
 
-// Options are what [New] needs.
+// Options configures [New]. All fields are required.
 type Options struct {
 	ConfigMaps ConfigMaps
 	History    History
@@ -84,54 +84,54 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// Observation is a version of aws-auth that this process has observed, in order.
+// Observation is an observed version of aws-auth.
 type Observation struct {
-	Stored  *corev1.ConfigMap // nil: there is none
+	Stored  *corev1.ConfigMap // nil if aws-auth doesn't exist
 	Version string            // the resourceVersion
 	Manager string
 	Time    time.Time
-	// Good is the last good version before this one, and Comparison what became of it.
+	// Good is the last good version before this one, and Comparison compares both.
 	Good       *corev1.ConfigMap
 	Comparison Comparison
 }
 
 // Restorer restores the last good version while this process is the leader.
 type Restorer struct {
-	o    Options
-	wake chan struct{}
+	o      Options
+	wakeup chan struct{}
 
 	mu        sync.Mutex
 	observed  bool
 	loss      *Loss
 	attempted time.Time
-	done      bool
+	restored  bool
 	restores  []time.Time
-	writing   string // the hash of the content that is written, or was written last
-	reason    string // why a loss would not be restored now
+	writing   string // hash of the content that this process writes or wrote last
+	reason    string // why a loss would not be restored now; empty if it would
 
-	// Used by Run alone.
-	inTerm   bool
-	reported string // the version and the reason that were reported last
-	reading  kube.Throttle
+	// Only Run uses the fields below.
+	inTerm        bool
+	reported      string // version and reason of the last report
+	historyErrors kube.Throttle
 }
 
-// New returns a Restorer, which does nothing before it runs.
+// New returns a Restorer. It does nothing until it runs.
 func New(o Options) *Restorer {
-	r := &Restorer{o: o, wake: make(chan struct{}, 1), reason: "aws-auth has not been observed yet"}
+	r := &Restorer{o: o, wakeup: make(chan struct{}, 1), reason: "aws-auth has not been observed yet"}
 	o.Election.OnWon(r.Wake)
 	return r
 }
 
-// Wake decides again, after a change of the configuration.
+// Wake triggers a decision, for example after a change of the configuration.
 func (r *Restorer) Wake() {
 	select {
-	case r.wake <- struct{}{}:
+	case r.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// Observe takes in a version. A loss counts from the first version in which something is lost until a version that has
-// everything again, or whose loss is intended.
+// Observe records an observed version. A loss lasts from the first version that lacks access until a version that has everything
+// again, or whose loss is intended.
 func (r *Restorer) Observe(o Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,18 +147,18 @@ func (r *Restorer) Observe(o Observation) {
 	}
 	r.loss.Good, r.loss.Stored, r.loss.Version, r.loss.Manager, r.loss.Changed = o.Good, o.Stored, o.Version, o.Manager, o.Time
 	if changed {
-		r.attempted, r.done = time.Time{}, false
+		r.attempted, r.restored = time.Time{}, false
 	}
 }
 
-// Wrote reports whether this process has written a content to restore it.
+// Wrote reports whether this process has written a content in order to restore it.
 func (r *Restorer) Wrote(hash string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.writing != "" && r.writing == hash
 }
 
-// String is the line of /readyz?verbose.
+// String returns the line for /readyz?verbose.
 func (r *Restorer) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,7 +174,7 @@ func (r *Restorer) Run(ctx context.Context) error {
 		timer := time.NewTimer(r.step(ctx))
 		select {
 		case <-timer.C:
-		case <-r.wake:
+		case <-r.wakeup:
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
@@ -183,7 +183,7 @@ func (r *Restorer) Run(ctx context.Context) error {
 	}
 }
 
-// step does what is due and returns the time to the next decision.
+// step makes one decision, carries it out, and returns the time until the next decision.
 func (r *Restorer) step(ctx context.Context) time.Duration {
 	if leader := r.o.Election.IsLeader(); leader != r.inTerm && r.o.Settings().Enabled {
 		r.inTerm = leader
@@ -191,11 +191,11 @@ func (r *Restorer) step(ctx context.Context) time.Duration {
 			r.readRestores(ctx)
 		}
 	}
-	s := r.situation()
+	s := r.input()
 	d := Decide(s)
 	switch d.Action {
 	case Wait:
-		r.tellReady(s)
+		r.recordReady(s)
 		return d.After
 	case Decline:
 		result := ""
@@ -205,19 +205,19 @@ func (r *Restorer) step(ctx context.Context) time.Duration {
 		r.reportDeclined(s.Loss, d.Reason, result)
 	case Restore:
 		r.restore(ctx, s, d)
-		s = r.situation()
+		s = r.input()
 	case Nothing:
 	}
-	r.tellReady(s)
-	return idle
+	r.recordReady(s)
+	return maxPause
 }
 
-func (r *Restorer) situation() Situation {
+func (r *Restorer) input() Input {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := Situation{
+	s := Input{
 		Now: r.o.Now(), Settings: r.o.Settings(), Policy: r.o.Policy(), Leader: r.o.Election.IsLeader(),
-		Restores: slices.Clone(r.restores), Attempted: r.attempted, AttemptDone: r.done,
+		Restores: slices.Clone(r.restores), Attempted: r.attempted, AttemptDone: r.restored,
 	}
 	if r.loss != nil {
 		loss := *r.loss
@@ -226,8 +226,8 @@ func (r *Restorer) situation() Situation {
 	return s
 }
 
-// tellReady records whether a loss would be restored now.
-func (r *Restorer) tellReady(s Situation) {
+// recordReady records whether a loss would be restored now.
+func (r *Restorer) recordReady(s Input) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reason = NotReady(s, r.observed)
@@ -238,12 +238,12 @@ func (r *Restorer) tellReady(s Situation) {
 	r.o.Recorder.RestoreReady(r.reason == "")
 }
 
-// readRestores takes over the times of the leader before. Without them the limit counts this process alone.
+// readRestores reads the restores of earlier leaders. Without them only this process's own restores count towards the limit.
 func (r *Restorer) readRestores(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	log, err := r.o.History.Read(ctx)
-	if r.reading.Failed(r.o.Now(), err) {
+	if r.historyErrors.ShouldLog(r.o.Now(), err) {
 		r.o.Logger.Warn("cannot read earlier restores", "err", err.Error())
 	}
 	if err != nil {
@@ -259,7 +259,7 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	}
 }
 
-// reportDeclined reports why a loss stands, once for each version and reason.
+// reportDeclined reports why a loss is not restored, once for each version and reason.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	key := l.Version + " " + reason
 	if key == r.reported {
@@ -269,12 +269,12 @@ func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	if result != "" {
 		r.o.Recorder.Restored(result)
 	}
-	r.o.Logger.Error("aws-auth is not restored", "reason", reason, "resource_version", l.Version, "manager", l.Manager)
-	r.o.Events.Warn(kube.NotRestored, "the last good aws-auth is not restored: "+reason)
+	r.o.Logger.Error("not restoring aws-auth", "reason", reason, "resource_version", l.Version, "manager", l.Manager)
+	r.o.Events.Warn(kube.NotRestored, "not restoring the last good aws-auth: "+reason)
 }
 
-// restore writes the content of the last good version in the place of the stored one.
-func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
+// restore replaces the content of the stored version by that of the last good one.
+func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
 	defer cancel()
 	good := s.Loss.Good
@@ -282,15 +282,15 @@ func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
 	r.attempted, r.writing = s.Now, history.Hash(good.Data, good.BinaryData)
 	r.mu.Unlock()
 	err := r.write(ctx, s.Loss)
-	if !refused(err) { // also where it isn't known whether the API server stored it
+	if !notStored(err) { // also if it is unknown whether the API server stored it
 		r.mu.Lock()
-		r.restores, r.done = append(r.restores, s.Now), err == nil
+		r.restores, r.restored = append(r.restores, s.Now), err == nil
 		r.mu.Unlock()
-		defer r.note(ctx, s.Now)
+		defer r.recordRestore(ctx, s.Now)
 	}
 	switch {
 	case err == nil:
-	case changedMeanwhile(err), errors.Is(err, errNothingLost): // the watch shows what was written meanwhile
+	case isConflict(err), errors.Is(err, errNothingLost): // the watch will show the other change
 		r.o.Logger.Info("aws-auth was changed before it could be restored", "err", err.Error())
 		return
 	default:
@@ -298,12 +298,12 @@ func (r *Restorer) restore(ctx context.Context, s Situation, d Decision) {
 		return
 	}
 	r.o.Recorder.Restored(Restored)
-	r.o.Logger.Error("aws-auth is restored", "lost", d.Lost, "restored_version", good.ResourceVersion, "replaced_version", s.Loss.Version, "replaced_manager", s.Loss.Manager)
-	r.o.Events.Warn(kube.Restored, "the last good aws-auth is stored again: the change that the guard was not asked about is refused by "+describe(d.Lost))
+	r.o.Logger.Error("restored aws-auth", "lost", d.Lost, "restored_version", good.ResourceVersion, "replaced_version", s.Loss.Version, "replaced_manager", s.Loss.Manager)
+	r.o.Events.Warn(kube.Restored, "restored the last good aws-auth, because the stored change bypassed the guard; rules that refuse it: "+joinRules(d.Lost))
 }
 
-// note keeps the time of a restore in the history, so that the next leader counts it.
-func (r *Restorer) note(ctx context.Context, at time.Time) {
+// recordRestore stores the time of a restore in the history, so that the next leader counts it.
+func (r *Restorer) recordRestore(ctx context.Context, at time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := r.o.History.Change(ctx, func(log *history.Log) error {
@@ -313,30 +313,30 @@ func (r *Restorer) note(ctx context.Context, at time.Time) {
 	if err != nil {
 		r.o.Recorder.HistoryFailed()
 	}
-	if r.reading.Failed(r.o.Now(), err) {
-		r.o.Logger.Warn("cannot note a restore in the history", "err", err.Error())
+	if r.historyErrors.ShouldLog(r.o.Now(), err) {
+		r.o.Logger.Warn("cannot record a restore in the history", "err", err.Error())
 	}
 }
 
-// refused reports whether the API server has certainly stored nothing.
-func refused(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || changedMeanwhile(err) || errors.Is(err, errNothingLost)
+// notStored reports whether the error proves that the API server has stored nothing.
+func notStored(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || isConflict(err) || errors.Is(err, errNothingLost)
 }
 
-// changedMeanwhile reports whether the API server refused to write because another version is stored.
-func changedMeanwhile(err error) bool {
+// isConflict reports whether the API server refused the write because another version is stored.
+func isConflict(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
-// errNothingLost says that a version was stored during the restore that isn't to be replaced.
-var errNothingLost = errors.New("nothing is lost any more, or the loss is intended")
+// errNothingLost means that another version was stored during the restore, and that version must not be replaced.
+var errNothingLost = errors.New("no access is lost any more, or the loss is intended")
 
-// write stores the content of the last good version. Where another version was stored meanwhile, it reads that version
-// and replaces it if the loss is still there: a client that writes all the time must not hold the restore back.
+// write stores the content of the last good version. If another version was stored meanwhile, write replaces that version if the
+// loss is still present, so that a client that keeps writing can't prevent the restore.
 func (r *Restorer) write(ctx context.Context, l *Loss) error {
 	for attempt := 1; ; attempt++ {
 		err := r.writeOnce(ctx, l)
-		if !changedMeanwhile(err) || attempt == maxAttempts {
+		if !isConflict(err) || attempt == maxAttempts {
 			return err
 		}
 		if err := r.readAgain(ctx, l); err != nil {
@@ -345,8 +345,7 @@ func (r *Restorer) write(ctx context.Context, l *Loss) error {
 	}
 }
 
-// writeOnce fails where another version than the lost one is stored. It leaves labels, annotations and everything else
-// alone.
+// writeOnce fails if the stored version is not the lost one. It changes nothing but the content: labels and annotations stay.
 func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	if l.Stored == nil {
 		cm := &corev1.ConfigMap{
@@ -358,7 +357,7 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 		}
 		return nil
 	}
-	cm := l.Stored.DeepCopy() // with its resourceVersion
+	cm := l.Stored.DeepCopy() // includes the resourceVersion
 	cm.Data, cm.BinaryData = maps.Clone(l.Good.Data), maps.Clone(l.Good.BinaryData)
 	if _, err := r.o.ConfigMaps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: kube.FieldManager}); err != nil {
 		return fmt.Errorf("updating aws-auth: %w", err)
@@ -366,8 +365,8 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	return nil
 }
 
-// readAgain replaces the stored version of a loss by the one that is stored now. It fails with errNothingLost where
-// that one isn't to be replaced.
+// readAgain replaces the stored version of a loss by the present one. It fails with errNothingLost if that one must not be
+// replaced.
 func (r *Restorer) readAgain(ctx context.Context, l *Loss) error {
 	list, err := r.o.ConfigMaps.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + awsauth.Name})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package selftest asks the API server whether the guard is at work: by a dry run it wants to store
-// an aws-auth that would lock everybody out, and expects to be refused.
+// Package selftest checks that the guard is active. It sends the API server a dry run that creates an aws-auth with which every
+// user would be locked out, and expects a refusal.
 package selftest
 
 import (
@@ -24,11 +24,11 @@ import (
 // Exit statuses.
 const (
 	exitOK    = 0
-	exitError = 1 // the guard is not at work, or not as it should be
+	exitError = 1 // the guard is not active, or in the wrong mode
 	exitUsage = 2 // the command line is wrong
 )
 
-// program is what the command is called by.
+// program is the name of the command.
 const program = "awsauth-guard-webhook selftest"
 
 // Modes of the guard.
@@ -38,38 +38,38 @@ const (
 )
 
 const (
-	// rule is what the guard says of the text below; no configuration that leaves it on admits that.
-	rule = "[yaml-syntax]"
-	// refusal is how the API server begins what a webhook of the guard has refused.
-	refusal = `admission webhook "aws-auth.awsauth-guard.io" denied the request`
-	// every is the time between two attempts.
-	every = 500 * time.Millisecond
+	// expectedRule refuses the aws-auth below in every configuration in which the rule is on.
+	expectedRule = "[yaml-syntax]"
+	// refusalPrefix begins the API server's message about a refusal by the guard's webhook.
+	refusalPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request`
+	// retryEvery is the time between two attempts.
+	retryEvery = 500 * time.Millisecond
 )
 
-// unreadable is an aws-auth of which the authenticator would load nothing: a tab indents a line.
-func unreadable() *corev1.ConfigMap {
+// unparsableAWSAuth returns an aws-auth that the authenticator can't load, because a tab indents a line.
+func unparsableAWSAuth() *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name},
 		Data:       map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/awsauth-guard-selftest\n\tusername: selftest\n"},
 	}
 }
 
-// options are the flags.
+// options holds the flags.
 type options struct {
 	mode       string
 	timeout    time.Duration
 	kubeconfig string
 }
 
-// Main runs the test and returns the process's exit status.
+// Main runs the self-test and returns the exit status.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Usage = func() { usage(stdout, fs) }
-	fs.StringVar(&o.mode, "mode", enforce, "the guard's `mode`: enforce must refuse, warn must warn")
-	fs.DurationVar(&o.timeout, "timeout", 30*time.Second, "`time` after which the guard should be at work")
-	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; without it the pod's own ServiceAccount")
+	fs.StringVar(&o.mode, "mode", enforce, "expected `mode` of the guard: enforce refuses, warn warns")
+	fs.DurationVar(&o.timeout, "timeout", 30*time.Second, "`time` within which the guard must become active")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; the default is the pod's own ServiceAccount")
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -83,18 +83,18 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s\nRun '%s --help' for usage.\n", program, err, program)
 		return exitUsage
 	}
-	said, err := run(ctx, &o)
+	outcome, err := run(ctx, &o)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %s\n", program, err)
 		return exitError
 	}
-	fmt.Fprintln(stdout, said)
+	fmt.Fprintln(stdout, outcome)
 	return exitOK
 }
 
 func usage(w io.Writer, fs *pflag.FlagSet) {
-	fmt.Fprintf(w, `%[1]s asks the API server, by a dry run, to create an aws-auth that
-cannot be read, and succeeds when the guard refuses it. Nothing is stored. It needs the right to
+	fmt.Fprintf(w, `%[1]s sends the API server a dry run that creates an aws-auth that
+can't be parsed, and succeeds if the guard refuses it. Nothing is stored. It needs the right to
 create ConfigMaps in kube-system.
 
 Usage:
@@ -104,31 +104,31 @@ Flags:
 %[2]s`, program, fs.FlagUsages())
 }
 
-// run tries until the guard does what it should or the time is over: a registration takes the API
-// server a moment, and pods may not be ready yet. It returns what the guard said.
+// run repeats the attempt until the guard reacts as expected or the timeout ends: the API server needs a moment to use a new
+// webhook configuration, and pods may not be ready yet. It returns a description of the guard's reaction.
 func run(ctx context.Context, o *options) (string, error) {
 	config, err := kube.Config(o.kubeconfig, "awsauth-guard-selftest")
 	if err != nil {
 		return "", err
 	}
-	heard := new(kube.Warnings)
-	config.WarningHandlerWithContext = heard
-	config.QPS = -1 // every is the limit
+	received := new(kube.Warnings)
+	config.WarningHandlerWithContext = received
+	config.QPS = -1 // retryEvery limits the requests
 	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		return "", fmt.Errorf("making a client: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()
 	var last error
 	for {
-		said, err := try(ctx, core.ConfigMaps(metav1.NamespaceSystem), heard, o.mode)
+		outcome, err := attempt(ctx, core.ConfigMaps(metav1.NamespaceSystem), received, o.mode)
 		if err == nil {
-			return said, nil
+			return outcome, nil
 		}
-		if last == nil || ctx.Err() == nil { // an attempt that was cut short tells nothing
+		if last == nil || ctx.Err() == nil { // the error of an attempt that was cut short says nothing about the guard
 			last = err
 		}
 		select {
@@ -139,27 +139,27 @@ func run(ctx context.Context, o *options) (string, error) {
 	}
 }
 
-// try asks once. Admission comes before the question whether the object exists already, so that
-// creating it is refused in any case, and needs less of a right than to change or delete it.
-func try(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, heard *kube.Warnings, mode string) (string, error) {
-	_, err := configMaps.Create(ctx, unreadable(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	warned := heard.Take()
+// attempt sends one request. The API server runs admission before it checks whether the object exists. So a create request is
+// always reviewed, and the right to create is less powerful than the rights to update or delete.
+func attempt(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, received *kube.Warnings, mode string) (string, error) {
+	_, err := configMaps.Create(ctx, unparsableAWSAuth(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	warned := received.Take()
 	admitted := err == nil || apierrors.IsAlreadyExists(err)
 	switch {
-	case !admitted && strings.Contains(err.Error(), refusal) && strings.Contains(err.Error(), rule):
+	case !admitted && strings.Contains(err.Error(), refusalPrefix) && strings.Contains(err.Error(), expectedRule):
 		if mode == warn {
-			return "", fmt.Errorf("the guard refuses, and should only warn: %w", err)
+			return "", fmt.Errorf("the guard refuses, but should only warn: %w", err)
 		}
-		return "ok: an aws-auth that cannot be read is refused: " + err.Error(), nil
+		return "ok: the guard refused an unparsable aws-auth: " + err.Error(), nil
 	case !admitted:
-		return "", fmt.Errorf("the guard was not asked, or refuses for another reason: %w", err)
+		return "", fmt.Errorf("the API server did not call the guard, or the request failed for another reason: %w", err)
 	}
-	i := slices.IndexFunc(warned, func(text string) bool { return strings.Contains(text, rule) })
+	i := slices.IndexFunc(warned, func(text string) bool { return strings.Contains(text, expectedRule) })
 	switch {
 	case i < 0:
-		return "", errors.New("an aws-auth that cannot be read is admitted without a word; is the webhook registered, and is yaml-syntax on?")
+		return "", errors.New("the API server admitted an unparsable aws-auth without a warning; check that the webhook is registered and that the rule yaml-syntax is on")
 	case mode == enforce:
-		return "", fmt.Errorf("an aws-auth that cannot be read is admitted with a warning, and should be refused: %s", warned[i])
+		return "", fmt.Errorf("the guard admitted an unparsable aws-auth with a warning, but should refuse it: %s", warned[i])
 	}
-	return "ok: an aws-auth that cannot be read is admitted with a warning, as mode warn has it: " + warned[i], nil
+	return "ok: the guard admitted an unparsable aws-auth with a warning, as expected in mode warn: " + warned[i], nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
 )
 
-// answer is what the API server says to one request.
+// answer is a response of the API server.
 type answer struct {
 	code    int
 	reason  metav1.StatusReason
@@ -39,11 +39,11 @@ var (
 		code: http.StatusInternalServerError, reason: metav1.StatusReasonInternalError,
 		message: `Internal error occurred: failed calling webhook "aws-auth.awsauth-guard.io": no endpoints available for service "awsauth-guard"`,
 	}
-	forbidden = answer{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden, message: `User "test" cannot create resource "configmaps"`}
-	others    = answer{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden, message: `admission webhook "policy.example" denied the request: no [yaml-syntax]`}
+	forbidden    = answer{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden, message: `User "test" cannot create resource "configmaps"`}
+	otherWebhook = answer{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden, message: `admission webhook "policy.example" denied the request: no [yaml-syntax]`}
 )
 
-// apiServer gives these answers one after the other, and the last one for ever.
+// apiServer returns these answers in order, and then repeats the last one.
 func apiServer(t *testing.T, answers ...answer) (kubeconfig string) {
 	t.Helper()
 	var asked atomic.Int64
@@ -84,7 +84,7 @@ current-context: x
 	return kubeconfig
 }
 
-func TestSelftest(t *testing.T) {
+func TestSelftestChecksMode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
@@ -93,28 +93,28 @@ func TestSelftest(t *testing.T) {
 		status  int
 		want    string
 	}{
-		{"refused", "enforce", []answer{refused}, 0, "ok: an aws-auth that cannot be read is refused: "},
-		{"warned", "warn", []answer{warned}, 0, "as mode warn has it: data.mapRoles"},
-		{"at work after a moment", "enforce", []answer{down, off, refused}, 0, "ok: "},
+		{"refused", "enforce", []answer{refused}, 0, "ok: the guard refused an unparsable aws-auth: "},
+		{"warned", "warn", []answer{warned}, 0, "as expected in mode warn: data.mapRoles"},
+		{"active after a moment", "enforce", []answer{down, off, refused}, 0, "ok: "},
 		{"no pod answers", "enforce", []answer{down}, 1, "no endpoints available"},
-		{"admitted", "enforce", []answer{admitted}, 1, "without a word"},
-		{"not registered", "enforce", []answer{off}, 1, "without a word"},
-		{"admitted in mode warn", "warn", []answer{off}, 1, "without a word"},
-		{"only warned", "enforce", []answer{warned}, 1, "should be refused"},
+		{"admitted", "enforce", []answer{admitted}, 1, "without a warning"},
+		{"not registered", "enforce", []answer{off}, 1, "without a warning"},
+		{"admitted in mode warn", "warn", []answer{off}, 1, "without a warning"},
+		{"only warned", "enforce", []answer{warned}, 1, "should refuse it"},
 		{"refused in mode warn", "warn", []answer{refused}, 1, "should only warn"},
-		{"no right to ask", "enforce", []answer{forbidden}, 1, "cannot create resource"},
-		{"somebody else refuses", "enforce", []answer{others}, 1, "policy.example"},
+		{"no right to create", "enforce", []answer{forbidden}, 1, "cannot create resource"},
+		{"another webhook refuses", "enforce", []answer{otherWebhook}, 1, "policy.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr strings.Builder
 			timeout := "1s"
 			if tt.status == 0 {
-				timeout = "30s" // it ends when the answer comes
+				timeout = "30s" // the test ends with the answer
 			}
 			status := selftest.Main(t.Context(), []string{"--mode", tt.mode, "--timeout", timeout, "--kubeconfig", apiServer(t, tt.answers...)}, &stdout, &stderr)
-			if said := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(said, tt.want) {
-				t.Errorf("status %d, want %d; it says %q, want %q", status, tt.status, said, tt.want)
+			if outcome := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(outcome, tt.want) {
+				t.Errorf("status %d, want %d; it says %q, want %q", status, tt.status, outcome, tt.want)
 			}
 		})
 	}
@@ -135,8 +135,8 @@ func TestUsage(t *testing.T) {
 	} {
 		var stdout, stderr strings.Builder
 		status := selftest.Main(t.Context(), tt.args, &stdout, &stderr)
-		if said := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(said, tt.want) {
-			t.Errorf("%q: status %d, want %d; it says %q, want %q", tt.args, status, tt.status, said, tt.want)
+		if outcome := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(outcome, tt.want) {
+			t.Errorf("%q: status %d, want %d; it says %q, want %q", tt.args, status, tt.status, outcome, tt.want)
 		}
 	}
 }

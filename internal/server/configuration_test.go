@@ -56,7 +56,7 @@ func TestConfigIsReloaded(t *testing.T) {
 	guard(t, file, "adminGroups: [dev]\nmode: loud\nrules: {deletd: off}")
 	eventually(t, "the bad configuration is refused", func() bool { return len(p.log.lines("the new configuration is refused")) == 2 })
 	lines := p.log.lines("the new configuration is refused")
-	if lines[0]["err"] != file+`:4: mode: is "loud"; write enforce or warn` || lines[1]["err"] != file+`:5: rules.deletd: is no rule; write deleted` || lines[0]["generation"] != 2. {
+	if lines[0]["err"] != file+`:4: mode: is "loud"; write enforce or warn` || lines[1]["err"] != file+`:5: rules.deletd: is not a rule; write deleted` || lines[0]["generation"] != 2. {
 		t.Errorf("log: %v", lines)
 	}
 	if got := rules(); got != "deleted" {

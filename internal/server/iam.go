@@ -119,7 +119,7 @@ func (d *directory) announce(ctx context.Context) error {
 			}
 			var announcing context.Context
 			announcing, stop = context.WithCancel(ctx)
-			running.Go(func() { client.Announce(announcing) })
+			running.Go(func() { client.LogIdentity(announcing) })
 		}
 	}
 }

@@ -208,7 +208,7 @@ func TestCannotStart(t *testing.T) {
 			"reading the kubeconfig: stat " + filepath.Join(none, "x") + ": no such file or directory",
 		}},
 		{"no pod", []string{"--cert-secret", "a/b", "--service", "a/c", "--webhook-configuration", "d"}, []string{
-			"reading the pod's service account: unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined; name a file with --kubeconfig outside of a cluster",
+			"reading the pod's service account: unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined; outside of a cluster, use --kubeconfig FILE",
 		}},
 		{"no kubeconfig for the state", []string{
 			"--cert-dir", certs, "--state", "a/b", "--service", "a/c", "--webhook-configuration", "d", "--kubeconfig", filepath.Join(none, "x"),

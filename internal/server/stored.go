@@ -103,7 +103,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	watched, err := monitor.New(monitor.Options{
 		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", awsauth.Namespace, awsauth.Name),
 		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
-		Directory: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
+		Lookup: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
 	})
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *configuration) restore() restore.Settings {
 // uniqueIDs asks IAM as the configuration in use says.
 type uniqueIDs struct{ *directory }
 
-// UniqueID is [monitor.Directory].
+// UniqueID is [monitor.PrincipalLookup].
 func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {
@@ -165,11 +165,11 @@ func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string,
 	return client.UniqueID(ctx, principal)
 }
 
-// Instead is [monitor.Directory].
-func (u uniqueIDs) Instead(ctx context.Context, missing awsauth.ARN) string {
+// Replacement is [monitor.PrincipalLookup].
+func (u uniqueIDs) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {
 		return ""
 	}
-	return client.Instead(ctx, missing)
+	return client.Replacement(ctx, missing)
 }

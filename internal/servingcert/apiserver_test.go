@@ -24,17 +24,16 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// apiServer holds the Secret and the configuration, and refuses what is not written to their
-// present version.
+// apiServer holds the Secret and the configuration. It refuses a write that is not based on the present version.
 type apiServer struct {
 	t  *testing.T
 	mu sync.Mutex
 
 	secret        *corev1.Secret
 	config        *webhookConfig
-	secretFails   bool   // reading it does
+	secretFails   bool   // reading the Secret fails
 	createFails   bool   // creating the Secret is forbidden
-	beforePatch   func() // what somebody else does meanwhile
+	beforePatch   func() // a change by another client just before the write
 	reads, writes int
 }
 
@@ -109,7 +108,7 @@ func (s *apiServer) patch(body []byte) {
 	next(&s.config.ObjectMeta)
 }
 
-// next makes it another version.
+// next increases the resource version.
 func next(m *metav1.ObjectMeta) {
 	n, _ := strconv.Atoi(m.ResourceVersion)
 	m.ResourceVersion = strconv.Itoa(n + 1)
@@ -125,38 +124,38 @@ func answer(w http.ResponseWriter, code int, object any) {
 	_ = json.NewEncoder(w).Encode(object) //nolint:errchkjson // the client notices
 }
 
-// single is one process that keeps the certificate, and all that it needs.
-type single struct {
+// replica is one process with the API server and the recorder that it needs.
+type replica struct {
 	*servingcert.SelfManaged
 	*apiServer
 	clock    time.Time
 	log      bytes.Buffer
-	recorded []any // what the recorder was told last
-	stored   bool  // the same of the CA
+	recorded []any // the last call of ServingTrust
+	stored   bool  // the last call of ServingCAStored
 	leads    bool
 	won      func()
 }
 
-// Elect makes it the leader, or no longer.
-func (s *single) Elect(leads bool) {
+// Elect makes the replica the leader, or not the leader.
+func (s *replica) Elect(leads bool) {
 	if s.leads = leads; leads {
 		s.won()
 	}
 }
 
-func (s *single) IsLeader() bool { return s.leads }
+func (s *replica) IsLeader() bool { return s.leads }
 
-func (s *single) OnWon(call func()) { s.won = call }
+func (s *replica) OnWon(call func()) { s.won = call }
 
-func (s *single) ServingCertificate(time.Time) {}
+func (s *replica) ServingCertificate(time.Time) {}
 
-func (s *single) ServingCAStored(stored bool) { s.stored = stored }
+func (s *replica) ServingCAStored(stored bool) { s.stored = stored }
 
-func (s *single) ServingTrust(caEnds time.Time, trusted bool) { s.recorded = []any{caEnds, trusted} }
+func (s *replica) ServingTrust(caEnds time.Time, trusted bool) { s.recorded = []any{caEnds, trusted} }
 
-func newSingle(t *testing.T) *single {
+func newReplica(t *testing.T) *replica {
 	t.Helper()
-	s := &single{clock: epoch, apiServer: &apiServer{
+	s := &replica{clock: epoch, apiServer: &apiServer{
 		t:      t,
 		secret: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "guard", Name: "ca", ResourceVersion: "1"}},
 		config: &webhookConfig{
@@ -181,21 +180,21 @@ func newSingle(t *testing.T) *single {
 	return s
 }
 
-// look lets it look once, some time later, after the watch has shown everything.
-func (s *single) look(t *testing.T, later time.Duration) {
+// reconcile reconciles once, after a pause, when the watch has shown both objects.
+func (s *replica) reconcile(t *testing.T, later time.Duration) {
 	t.Helper()
 	s.clock = s.clock.Add(later)
-	if err := s.Look(t.Context(), s.secret.DeepCopy(), s.config.DeepCopy()); err != nil {
+	if err := s.Reconcile(t.Context(), s.secret.DeepCopy(), s.config.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// started is one that is Ready.
-func started(t *testing.T) *single {
+// started returns a replica that is ready.
+func started(t *testing.T) *replica {
 	t.Helper()
-	s := newSingle(t)
+	s := newReplica(t)
 	for range 3 {
-		s.look(t, time.Second)
+		s.reconcile(t, time.Second)
 	}
 	if err := s.Ready(nil); err != nil {
 		t.Fatalf("%v\n%s", err, &s.log)
@@ -203,8 +202,8 @@ func started(t *testing.T) *single {
 	return s
 }
 
-// setBundles changes every caBundle as somebody else does.
-func (s *single) setBundles(text []byte) {
+// setBundles changes every caBundle as another client does.
+func (s *replica) setBundles(text []byte) {
 	for i := range s.config.Webhooks {
 		s.config.Webhooks[i].ClientConfig.CABundle = text
 	}
@@ -214,7 +213,7 @@ func (s *single) setBundles(text []byte) {
 	next(&s.config.ObjectMeta)
 }
 
-func (s *single) bundle() string { return string(s.config.Webhooks[1].ClientConfig.CABundle) }
+func (s *replica) bundle() string { return string(s.config.Webhooks[1].ClientConfig.CABundle) }
 
-// logged is how many lines hold a text.
-func (s *single) logged(text string) int { return strings.Count(s.log.String(), text) }
+// logged counts the log lines that contain a text.
+func (s *replica) logged(text string) int { return strings.Count(s.log.String(), text) }

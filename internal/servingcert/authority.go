@@ -15,27 +15,27 @@ import (
 	"time"
 )
 
-// Kinds of PEM blocks.
+// Types of PEM blocks.
 const (
 	certificateBlock = "CERTIFICATE"
 	keyBlock         = "PRIVATE KEY"
 )
 
-// Authority is a CA with its key.
+// Authority is a CA certificate with its private key.
 type Authority struct {
 	Cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// Leaf is a serving certificate.
+// Leaf is a serving certificate with its private key.
 type Leaf struct {
 	tls.Certificate
-	// CA signed it. A key identifier would not tell: two CAs may have the same key.
+	// CA is the certificate of the CA that signed it. A key identifier is not enough: two CAs may have the same key.
 	CA *x509.Certificate
 }
 
-// NewAuthority makes a CA that is valid from a little before now. Its name is the same every time:
-// API servers tell CAs of one name apart by their key identifiers.
+// NewAuthority makes a CA that is valid from clockSkew before now until lifetime after now. Every CA has the same name: API
+// servers tell CAs of one name apart by their key identifiers.
 func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,7 +43,7 @@ func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	}
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "awsauth-guard serving CA"},
-		NotBefore: now.Add(-backdated), NotAfter: now.Add(lifetime),
+		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(lifetime),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign,
 	}
@@ -54,7 +54,7 @@ func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	return &Authority{cert, key}, nil
 }
 
-// Sign makes a certificate for a server with these DNS names, which ends no later than its CA.
+// Sign makes a certificate for a server with these DNS names. The certificate expires no later than its CA.
 func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) (*Leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	}
 	cert, err := create(&x509.Certificate{
 		Subject:   pkix.Name{CommonName: "awsauth-guard"},
-		NotBefore: now.Add(-backdated), NotAfter: end,
+		NotBefore: now.Add(-clockSkew), NotAfter: end,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -78,9 +78,9 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	return &Leaf{tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, a.Cert}, nil
 }
 
-// tryOut signs a certificate for these names and verifies it, at a time when the CA is valid. A CA
-// that somebody else made may be constrained to other names, to other uses, or not to sign at all.
-func (a *Authority) tryOut(names []string) error {
+// checkSigns signs and verifies a test certificate for these names, at a time when the CA is valid. It fails for a CA that
+// was made elsewhere and is constrained to other names, to other uses, or not allowed to sign.
+func (a *Authority) checkSigns(names []string) error {
 	leaf, err := a.Sign(a.Cert.NotBefore, time.Hour, names)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (a *Authority) tryOut(names []string) error {
 	return nil
 }
 
-// create signs a certificate, whose serial number crypto/x509 makes.
+// create signs a certificate. crypto/x509 chooses its serial number.
 func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
@@ -100,7 +100,7 @@ func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (
 	return x509.ParseCertificate(der)
 }
 
-// encode returns the certificate and the key as PEM.
+// encode returns the certificate and the key in PEM.
 func (a *Authority) encode() (cert, key []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {
@@ -109,16 +109,16 @@ func (a *Authority) encode() (cert, key []byte, err error) {
 	return EncodeCertificates(a.Cert), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 }
 
-// decodeAuthority reads what encode wrote, or somebody else did, and tries it out with these names.
-// Errors hold nothing of the key.
+// decodeAuthority decodes a CA in PEM, made by this package or elsewhere, and checks that it can sign for these names. Its
+// errors contain nothing of the key.
 func decodeAuthority(certPEM, keyPEM []byte, names []string) (*Authority, error) {
 	certs := decodeCertificates(certPEM)
 	if len(certs) != 1 {
-		return nil, fmt.Errorf("%d certificates where one is expected", len(certs))
+		return nil, fmt.Errorf("expected one certificate, found %d", len(certs))
 	}
 	block, _ := pem.Decode(keyPEM)
 	if block == nil || block.Type != keyBlock {
-		return nil, errors.New("the key is no PEM block " + keyBlock)
+		return nil, errors.New("the key is not a PEM block of type " + keyBlock)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -127,22 +127,22 @@ func decodeAuthority(certPEM, keyPEM []byte, names []string) (*Authority, error)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	switch {
 	case !ok:
-		return nil, errors.New("the key is not one of ECDSA")
+		return nil, errors.New("the key is not an ECDSA key")
 	case !key.PublicKey.Equal(certs[0].PublicKey):
-		return nil, errors.New("the key is not that of the certificate")
+		return nil, errors.New("the key does not belong to the certificate")
 	case !certs[0].IsCA || !certs[0].BasicConstraintsValid:
-		return nil, errors.New("the certificate is not one of a CA")
+		return nil, errors.New("the certificate is not a CA certificate")
 	case len(certs[0].SubjectKeyId) == 0:
 		return nil, errors.New("the certificate has no key identifier")
 	}
 	a := &Authority{certs[0], key}
-	if err := a.tryOut(names); err != nil {
+	if err := a.checkSigns(names); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// EncodeCertificates writes them as PEM.
+// EncodeCertificates encodes certificates in PEM.
 func EncodeCertificates(certs ...*x509.Certificate) []byte {
 	var text []byte
 	for _, cert := range certs {
@@ -151,7 +151,7 @@ func EncodeCertificates(certs ...*x509.Certificate) []byte {
 	return text
 }
 
-// decodeCertificates reads all certificates of a PEM text and passes over what is none.
+// decodeCertificates decodes the certificates of a PEM text. It skips everything else.
 func decodeCertificates(text []byte) (certs []*x509.Certificate) {
 	for {
 		var block *pem.Block
@@ -164,7 +164,7 @@ func decodeCertificates(text []byte) (certs []*x509.Certificate) {
 	}
 }
 
-// fingerprint names a certificate in the log.
+// fingerprint identifies a certificate in the log.
 func fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:8])

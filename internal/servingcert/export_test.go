@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Again is another CA with the same key, changed before it is signed.
-func (a *Authority) Again(change func(*x509.Certificate)) (*Authority, error) {
+// Reissue returns another CA with the same key. It calls change before it signs.
+func (a *Authority) Reissue(change func(*x509.Certificate)) (*Authority, error) {
 	template := *a.Cert
 	template.SerialNumber = new(big.Int).Add(a.Cert.SerialNumber, big.NewInt(1))
 	change(&template)
@@ -18,11 +18,11 @@ func (a *Authority) Again(change func(*x509.Certificate)) (*Authority, error) {
 	return &Authority{cert, a.key}, err
 }
 
-// Look looks once, after the watch has shown these objects.
-func (m *SelfManaged) Look(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
-	m.cluster.secret.object.Store(secret)
-	m.cluster.config.object.Store(config)
-	m.cluster.secret.seen.Store(true)
-	m.look(ctx)
+// Reconcile reconciles once, after the watch has shown these objects.
+func (m *SelfManaged) Reconcile(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
+	m.api.secret.object.Store(secret)
+	m.api.config.object.Store(config)
+	m.api.secret.seen.Store(true)
+	m.reconcile(ctx)
 	return nil
 }

@@ -12,28 +12,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Files is a certificate in files, reloaded when they change.
+// Files serves a certificate from files, and reloads it when they change.
 type Files struct{ watcher *certwatcher.CertWatcher }
 
-// NewFiles reads tls.crt and tls.key; a process without a certificate cannot serve.
+// NewFiles reads tls.crt and tls.key. It fails without them, because the process can't serve without a certificate.
 func NewFiles(folder string, recorder Recorder) (*Files, error) {
 	watcher, err := certwatcher.New(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the serving certificate: %w", err)
 	}
 	watcher.RegisterCallback(func(cert tls.Certificate) { recorder.ServingCertificate(cert.Leaf.NotAfter) })
-	// It watches the files and reads them from time to time as well; an event that it misses while
-	// they are swapped costs this long. Reading two small files takes no time worth saving.
+	// The watcher also reads the files in this interval. If it misses an event while the files are swapped, the new
+	// certificate is this late. Reading two small files costs almost nothing.
 	return &Files{watcher.WithWatchInterval(2 * time.Second)}, nil
 }
 
-// GetCertificate returns what was read last.
+// GetCertificate returns the certificate that was read last.
 func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.watcher.GetCertificate(hello)
 }
 
-// Run reloads the certificate until the context ends. Without a watch the process would go on
-// until the certificate expires and then fail, so that it fails at once.
+// Run reloads the certificate until the context ends. It fails if the files can't be watched: the process would otherwise
+// run until the certificate expires, and fail then.
 func (f *Files) Run(ctx context.Context) error {
 	if err := f.watcher.Start(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("watching the serving certificate: %w", err)
@@ -41,7 +41,7 @@ func (f *Files) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready reports whether there is a certificate. What the API servers trust is not known here.
+// Ready reports whether a certificate is loaded. It can't know whether the API servers trust it.
 func (f *Files) Ready(*http.Request) error {
 	cert, err := f.watcher.GetCertificate(nil)
 	if err == nil && cert == nil {

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// callTimeout bounds all that the leader asks the API server in one look, so that one call that
-	// hangs does not keep it from the next. It has nothing to do with the Lease: another leader may
-	// have begun meanwhile, and then the API server refuses what is changed since it was read.
+	// callTimeout limits all calls of the leader to the API server in one reconcile, so that one hanging call does not
+	// block the next reconcile. It is independent of the Lease: another replica may have become the leader meanwhile.
+	// Then the API server refuses a write to an object that has changed since it was read.
 	callTimeout = 4 * time.Second
-	// readEvery is how often the leader asks the API server although the watch has shown no change:
-	// a watch may be broken without a word.
+	// readEvery is the period in which the leader reads the objects although the watch shows no change: a watch can
+	// break without an error.
 	readEvery = 30 * time.Second
 )
 
-// objects are what is stored; nil is what is not.
+// objects are the stored objects. A nil pointer means that the object does not exist.
 type objects struct {
 	secret *corev1.Secret
 	config *admissionregistrationv1.ValidatingWebhookConfiguration
 }
 
-// same reports whether they are the same versions.
+// same reports whether both hold the same versions.
 func (o objects) same(other objects) bool {
 	if (o.secret == nil) != (other.secret == nil) || (o.config == nil) != (other.config == nil) {
 		return false
@@ -39,18 +39,18 @@ func (o objects) same(other objects) bool {
 		(o.config == nil || o.config.ResourceVersion == other.config.ResourceVersion)
 }
 
-// leader is what the leader needs besides its memory.
-type leader struct {
-	inTerm           bool // it has taken in what there was when it became the leader
-	secrets, bundles pace
-	stored           objects   // as they were read or written when all had gone well
-	at               time.Time // when that was; zero where the last look failed
+// leaderState is the state of the leader's term.
+type leaderState struct {
+	inTerm           bool // the objects that existed at the start of the term were observed
+	secrets, bundles writeLimiter
+	stored           objects   // as they were after the last successful reconcile
+	at               time.Time // of that reconcile; zero if the last one failed
 }
 
-// keep writes what the objects should hold. It reads them before: what is written must follow from
-// what is, not from what was seen. It returns what is stored then, or what was seen where it is
-// not known.
-func (m *SelfManaged) keep(ctx context.Context, seen objects) (objects, error) {
+// reconcileObjects writes the Secret and the caBundles. It reads both objects first, because a write must follow from the
+// stored version and not from an older one in the watch. It returns the objects as stored; for an object that it could not
+// read, it returns the version from the watch.
+func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objects, error) {
 	now := m.now()
 	if !m.due(now, seen) {
 		return seen, nil
@@ -58,36 +58,36 @@ func (m *SelfManaged) keep(ctx context.Context, seen objects) (objects, error) {
 	m.leader.at = time.Time{}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	config, err := m.cluster.readConfig(ctx, m.o.WebhookConfiguration)
+	config, err := m.api.readConfig(ctx, m.o.WebhookConfiguration)
 	if err != nil {
 		return seen, err
 	}
 	stored := objects{seen.secret, config}
-	secret, secretErr := m.cluster.readSecret(ctx, m.o.Secret)
+	secret, secretErr := m.api.readSecret(ctx, m.o.Secret)
 	if secretErr == nil {
 		stored.secret = secret
 	}
 	m.observe(now, stored)
 	if !m.leader.inTerm {
-		m.memory.BeginTerm()
+		m.observed.BeginTerm()
 		m.leader.inTerm = true
 	}
-	// An error of the Secret, as while its encryption is not available, is no reason to leave the
-	// caBundle to whoever has emptied it.
+	// The leader restores an emptied caBundle even if it can't read the Secret, for example because the Secret's
+	// encryption is not available.
 	switch {
 	case secretErr != nil:
 	case secret == nil && (config == nil || !m.owns(config)):
-		// As while the release is removed: the Secret would be left behind.
-		secretErr = fmt.Errorf("the Secret %s does not exist, and is not created because no ValidatingWebhookConfiguration %s names it", m.o.Secret, m.o.WebhookConfiguration)
+		// The release may be in removal. A new Secret would be left behind.
+		secretErr = fmt.Errorf("not creating the missing Secret %s: the ValidatingWebhookConfiguration %s does not exist or does not name it", m.o.Secret, m.o.WebhookConfiguration)
 	case secret == nil:
 		stored.secret, secretErr = m.createSecret(ctx)
 	default:
-		stored.secret, secretErr = m.keepSecret(ctx, now, secret)
+		stored.secret, secretErr = m.reconcileSecret(ctx, now, secret)
 	}
 	if apierrors.IsConflict(secretErr) {
-		return stored, nil // an event of the other's change is on its way
+		return stored, nil // another client changed the Secret; its event triggers the next reconcile
 	}
-	stored.config, err = m.keepBundles(ctx, now, config)
+	stored.config, err = m.reconcileBundles(ctx, now, config)
 	if apierrors.IsConflict(err) {
 		return stored, secretErr
 	}
@@ -97,29 +97,29 @@ func (m *SelfManaged) keep(ctx context.Context, seen objects) (objects, error) {
 	return stored, err
 }
 
-// due reports whether the API server is to be asked: this process has just become the leader,
-// something has changed since it was asked, there is something to write, or it was long ago.
+// due reports whether the leader must read the API server: its term has just begun, an object has changed since the last
+// read, there is something to write, or the last read is readEvery ago.
 func (m *SelfManaged) due(now time.Time, seen objects) bool {
 	if !m.leader.inTerm || now.Sub(m.leader.at) >= readEvery || !m.leader.stored.same(seen) || seen.secret == nil {
 		return true
 	}
 	m.observe(now, seen)
 	p, err := m.plan(now, seen.secret)
-	return err != nil || p.data != nil || m.bundleFor(now, seen.config) != nil || !m.owns(seen.config)
+	return err != nil || p.data != nil || m.wantedBundle(now, seen.config) != nil || !m.owns(seen.config)
 }
 
-// planned is what becomes of the Secret.
-type planned struct {
+// rotationPlan is the next state of the Secret.
+type rotationPlan struct {
 	state   State
 	step    Step
-	data    map[string][]byte // nil where it is as it should be
-	problem error             // with what it holds
+	data    map[string][]byte // nil if the Secret needs no change
+	problem error             // with the present content
 }
 
-func (m *SelfManaged) plan(now time.Time, secret *corev1.Secret) (p planned, err error) {
+func (m *SelfManaged) plan(now time.Time, secret *corev1.Secret) (p rotationPlan, err error) {
 	state, problem := m.decoder.decode(secret.Data)
 	p.problem = problem
-	p.state, p.step, err = Plan(Situation{Now: now, State: state, Rotate: secret.Annotations[RotateAnnotation], Memory: &m.memory}, m.o.Timing)
+	p.state, p.step, err = NextState(RotationInput{Now: now, State: state, Rotate: secret.Annotations[RotateAnnotation], Observed: &m.observed}, m.o.Timing)
 	if err != nil {
 		return p, err
 	}
@@ -133,54 +133,54 @@ func (m *SelfManaged) plan(now time.Time, secret *corev1.Secret) (p planned, err
 	return p, err
 }
 
-// keepSecret writes what the Secret should hold, if that is something else.
-func (m *SelfManaged) keepSecret(ctx context.Context, now time.Time, secret *corev1.Secret) (*corev1.Secret, error) {
+// reconcileSecret writes the state that the Secret should hold, if it differs.
+func (m *SelfManaged) reconcileSecret(ctx context.Context, now time.Time, secret *corev1.Secret) (*corev1.Secret, error) {
 	p, err := m.plan(now, secret)
 	if err != nil {
 		return secret, err
 	}
 	if p.data != nil {
-		if m.slow(now, &m.leader.secrets, "Secret", &secret.ObjectMeta) {
+		if m.mustWait(now, &m.leader.secrets, "Secret", &secret.ObjectMeta) {
 			return secret, nil
 		}
-		if secret, err = m.cluster.writeSecret(ctx, secret, p.data); err != nil {
+		if secret, err = m.api.writeSecret(ctx, secret, p.data); err != nil {
 			return secret, err
 		}
-		m.leader.secrets.wrote(now)
-		m.logStep(p)
+		m.leader.secrets.record(now)
+		m.logRotation(p)
 	}
-	m.memory.Know(now, p.state)
+	m.observed.RecordWritten(now, p.state)
 	return secret, nil
 }
 
-// createSecret makes the Secret that was deleted: with its last content where this process knows one, so that no CA
-// changes; otherwise empty, and the next look makes a new CA.
+// createSecret creates the deleted Secret again. If this process knows its last usable content, it restores that, so that no
+// CA changes. Otherwise the Secret is empty, and the next reconcile makes a new CA.
 func (m *SelfManaged) createSecret(ctx context.Context) (*corev1.Secret, error) {
-	secret, err := m.cluster.createSecret(ctx, m.o.Secret, m.last)
+	secret, err := m.api.createSecret(ctx, m.o.Secret, m.lastUsable)
 	if err != nil {
 		return nil, err
 	}
-	m.log.Warn("the Secret with the serving CA was missing and is created again", "secret", m.o.Secret.String(), "with_ca", m.last != nil)
+	m.log.Warn("recreated the missing Secret of the serving CA", "secret", m.o.Secret.String(), "with_ca", m.lastUsable != nil)
 	m.changed()
 	return secret, nil
 }
 
-// slow reports whether a write must wait because somebody else writes as often, and says who. It is
-// tried again when the wait is over.
-func (m *SelfManaged) slow(now time.Time, p *pace, kind string, object *metav1.ObjectMeta) bool {
+// mustWait reports whether a write must wait because another client keeps changing the object, and logs that client. The
+// write is tried again after the wait.
+func (m *SelfManaged) mustWait(now time.Time, p *writeLimiter, kind string, object *metav1.ObjectMeta) bool {
 	wait := p.wait(now, m.o.Timing.Resync)
 	if wait == 0 {
 		return false
 	}
 	time.AfterFunc(wait, m.changed)
-	if other := otherManager(object.ManagedFields); p.fight.Failed(now, fmt.Errorf("%s changes it, too", other)) {
-		m.log.Warn("somebody else changes the same again and again", "kind", kind, "name", object.Name, "manager", other)
+	if other := otherManager(object.ManagedFields); p.conflict.ShouldLog(now, errors.New(other)) {
+		m.log.Warn("another client keeps changing an object of the serving CA", "kind", kind, "name", object.Name, "manager", other)
 	}
 	return true
 }
 
-// logStep says what became of the CAs, and what was wrong with them before.
-func (m *SelfManaged) logStep(p planned) {
+// logRotation logs the new CAs, and the problem with the previous content.
+func (m *SelfManaged) logRotation(p rotationPlan) {
 	attrs := []any{"step", string(p.step), "secret", m.o.Secret.String()}
 	if a := p.state.Current; a != nil {
 		attrs = append(attrs, "current", fingerprint(a.Cert), "current_not_after", a.Cert.NotAfter)
@@ -194,17 +194,17 @@ func (m *SelfManaged) logStep(p planned) {
 	if p.problem != nil {
 		attrs = append(attrs, "err", p.problem.Error())
 	}
-	m.log.Info("the serving CAs are changed", attrs...)
+	m.log.Info("changed the serving CAs", attrs...)
 }
 
-// owns reports whether a configuration leaves its caBundles to us.
+// owns reports whether the guard writes the caBundles of a configuration.
 func (m *SelfManaged) owns(config *admissionregistrationv1.ValidatingWebhookConfiguration) bool {
 	return config == nil || config.Annotations[CAAnnotation] == m.o.Secret.String()
 }
 
-// bundleFor is what every caBundle should be; nil where it is, or nothing can be said.
-func (m *SelfManaged) bundleFor(now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) []byte {
-	text := EncodeCertificates(m.memory.Bundle(now)...)
+// wantedBundle returns the caBundle that every webhook should have, or nil if no webhook needs a change.
+func (m *SelfManaged) wantedBundle(now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) []byte {
+	text := EncodeCertificates(m.observed.Bundle(now)...)
 	if config == nil {
 		return nil
 	}
@@ -216,21 +216,21 @@ func (m *SelfManaged) bundleFor(now time.Time, config *admissionregistrationv1.V
 	return nil
 }
 
-// keepBundles makes the caBundle of every webhook what it should be, where that is ours to say.
-func (m *SelfManaged) keepBundles(ctx context.Context, now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+// reconcileBundles writes the caBundle of every webhook, if the guard owns the configuration.
+func (m *SelfManaged) reconcileBundles(ctx context.Context, now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	if !m.owns(config) {
-		return config, fmt.Errorf("the ValidatingWebhookConfiguration %s is left alone: its annotation %s is %q and not %q, so that its caBundle is another's",
+		return config, fmt.Errorf("not writing the caBundle of the ValidatingWebhookConfiguration %s: its annotation %s is %q, not %q",
 			config.Name, CAAnnotation, config.Annotations[CAAnnotation], m.o.Secret)
 	}
-	text := m.bundleFor(now, config)
-	if text == nil || m.slow(now, &m.leader.bundles, "ValidatingWebhookConfiguration", &config.ObjectMeta) {
+	text := m.wantedBundle(now, config)
+	if text == nil || m.mustWait(now, &m.leader.bundles, "ValidatingWebhookConfiguration", &config.ObjectMeta) {
 		return config, nil
 	}
-	written, err := m.cluster.writeBundles(ctx, config, text)
+	written, err := m.api.writeBundles(ctx, config, text)
 	if err != nil {
 		return config, err
 	}
-	m.leader.bundles.wrote(now)
-	m.log.Info("the caBundle is written", "webhook_configuration", config.Name, "webhooks", len(config.Webhooks), "cas", fingerprints(m.memory.Bundle(now)))
+	m.leader.bundles.record(now)
+	m.log.Info("wrote the caBundle", "webhook_configuration", config.Name, "webhooks", len(config.Webhooks), "cas", fingerprints(m.observed.Bundle(now)))
 	return written, nil
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// While the way to the certificate is changed, the old leader is still there and the caBundle is
-// another's.
-func TestAnothersBundleIsLeftAlone(t *testing.T) {
+// While the source of the certificate changes, the old leader still runs and must not write a caBundle that it doesn't own.
+func TestForeignCABundleIsKept(t *testing.T) {
 	t.Parallel()
 	theirs := servingcert.EncodeCertificates(newCA(t, 0).Cert)
 	for name, annotations := range map[string]map[string]string{
@@ -25,15 +24,15 @@ func TestAnothersBundleIsLeftAlone(t *testing.T) {
 			s.config.Annotations = annotations
 			s.setBundles(theirs)
 			for range 3 * 20 {
-				s.look(t, time.Minute)
+				s.reconcile(t, time.Minute)
 			}
 			if s.bundle() != string(theirs) {
-				t.Error("it is overwritten")
+				t.Error("the caBundle is overwritten")
 			}
 			if s.Ready(nil) == nil {
-				t.Error("it is Ready with a certificate that is not trusted")
+				t.Error("the replica is ready with an untrusted certificate")
 			}
-			if n := s.logged("is left alone"); n != 1 {
+			if n := s.logged("not writing the caBundle"); n != 1 {
 				t.Errorf("logged %d times within an hour", n)
 			}
 		})
@@ -47,46 +46,46 @@ func TestAnothersBundleIsLeftAlone(t *testing.T) {
 			s.setBundles(theirs)
 		}
 		for range 3 {
-			s.look(t, time.Minute)
+			s.reconcile(t, time.Minute)
 		}
 		if s.bundle() != string(theirs) {
-			t.Error("it is overwritten")
+			t.Error("the caBundle is overwritten")
 		}
 	})
 }
 
-// A configuration that does not name the Secret any more, and still holds its CA.
-func TestReadyIsWhatAPIServersAccept(t *testing.T) {
+// A configuration that no longer names the Secret may still hold its CA.
+func TestReadyWhileCABundleTrustsLeaf(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	s.config.Annotations = nil
 	next(&s.config.ObjectMeta)
-	s.look(t, time.Minute)
+	s.reconcile(t, time.Minute)
 	if err := s.Ready(nil); err != nil {
 		t.Error(err)
 	}
-	if s.logged("is left alone") != 1 {
-		t.Error("nothing is logged")
+	if s.logged("not writing the caBundle") != 1 {
+		t.Error("the log has no warning")
 	}
 }
 
-// The encryption of Secrets is out of order, and somebody empties the caBundle.
-func TestBundleIsRestoredWithoutSecret(t *testing.T) {
+// The leader restores an emptied caBundle while it can't read the Secret.
+func TestCABundleIsRestoredWithoutSecret(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	want := s.bundle()
 	s.secretFails = true
 	s.setBundles(nil)
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	if s.bundle() != want {
-		t.Error("it is not restored")
+		t.Error("the caBundle is not restored")
 	}
-	// Another leader, which has known the CA before, has had no turn yet.
+	// The next leader knows the CA, but has not reconciled in its term yet.
 	s.Elect(false)
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	s.Elect(true)
 	s.setBundles(nil)
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	if s.bundle() != want {
 		t.Error("the next leader does not restore it")
 	}
@@ -95,7 +94,7 @@ func TestBundleIsRestoredWithoutSecret(t *testing.T) {
 	}
 }
 
-// A rotation that fails for months is said again and again.
+// A failure that lasts is logged every hour.
 func TestWarningsAreRepeated(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -103,9 +102,9 @@ func TestWarningsAreRepeated(t *testing.T) {
 	s.setBundles(nil)
 	s.config.Annotations = nil
 	for range 5*60 + 1 {
-		s.look(t, time.Minute)
+		s.reconcile(t, time.Minute)
 	}
-	for _, text := range []string{"level=WARN msg=\"the serving certificate cannot be looked after\"", "level=WARN msg=\"the serving certificate is not trusted\""} {
+	for _, text := range []string{"level=WARN msg=\"cannot maintain the serving certificate\"", "level=WARN msg=\"the serving certificate is not trusted\""} {
 		if n := s.logged(text); n != 6 {
 			t.Errorf("%s: logged %d times in 5 hours", text, n)
 		}
@@ -115,23 +114,23 @@ func TestWarningsAreRepeated(t *testing.T) {
 	}
 }
 
-// Errors whose texts are different every time, as they hold a port, do not fill the log.
-func TestChangingErrorsAreRare(t *testing.T) {
+// Errors whose text differs every time, such as those with a port, don't fill the log.
+func TestChangingErrorsAreThrottled(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	s.config.Annotations = map[string]string{}
 	for i := range 5 * 60 {
 		s.config.Annotations[servingcert.CAAnnotation] = strings.Repeat("x", i+1)
 		next(&s.config.ObjectMeta)
-		s.look(t, time.Second)
+		s.reconcile(t, time.Second)
 	}
-	if n := s.logged("is left alone"); n != 5 {
+	if n := s.logged("not writing the caBundle"); n != 5 {
 		t.Errorf("logged %d times in 5 minutes", n)
 	}
 }
 
-// Somebody undoes every write at once. The leader goes on to write, every 3 s.
-func TestFight(t *testing.T) {
+// Another client undoes every write at once. The leader keeps writing, every 3 s.
+func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	const every = 100 * time.Millisecond
@@ -139,14 +138,14 @@ func TestFight(t *testing.T) {
 	before := s.writes
 	for range time.Minute / every {
 		s.setBundles(nil)
-		s.look(t, every)
+		s.reconcile(t, every)
 		if lost += every; s.bundle() != "" {
 			lost = 0
 		}
 		longest = max(longest, lost)
 	}
 	if longest >= 3*time.Second {
-		t.Errorf("it was not restored for %s", longest)
+		t.Errorf("the caBundle was not restored for %s", longest)
 	}
 	if n := s.writes - before; n < 20 || n > 27 {
 		t.Errorf("%d writes in a minute", n)
@@ -154,38 +153,38 @@ func TestFight(t *testing.T) {
 	if n := s.logged("manager=their-tool"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
-	// Peace.
-	s.look(t, 3*time.Second)
-	s.look(t, 3*time.Second)
+	// The other client stops.
+	s.reconcile(t, 3*time.Second)
+	s.reconcile(t, 3*time.Second)
 	if s.bundle() == "" {
-		t.Error("it is not restored")
+		t.Error("the caBundle is not restored")
 	}
 }
 
-// The leader asks only where there is something to write, something has changed, and every 30 s.
-func TestLeaderRarelyReads(t *testing.T) {
+// The leader reads the API server only if there is something to write or something has changed, and every 30 s.
+func TestLeaderReadsEvery30Seconds(t *testing.T) {
 	t.Parallel()
 	s := started(t)
-	s.look(t, 3*time.Second)
+	s.reconcile(t, 3*time.Second)
 	s.reads = 0
 	for range 20 * 10 { // 10 minutes
-		s.look(t, 3*time.Second)
+		s.reconcile(t, 3*time.Second)
 	}
 	if s.reads != 2*20 {
 		t.Errorf("%d reads in 10 minutes", s.reads)
 	}
 	s.Elect(false)
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	s.Elect(true)
 	s.reads = 0
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	if s.reads != 2 {
 		t.Errorf("%d reads at the begin of a term", s.reads)
 	}
 }
 
-// A whole rotation takes as long as is promised, although little is read.
-func TestRotationOfASingleReplica(t *testing.T) {
+// A rotation takes as long as documented although the leader reads rarely.
+func TestSingleReplicaRotatesInTime(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	first := s.bundle()
@@ -193,19 +192,19 @@ func TestRotationOfASingleReplica(t *testing.T) {
 	next(&s.secret.ObjectMeta)
 	begun := s.clock
 	for s.bundle() == first || strings.Count(s.bundle(), "BEGIN") > 1 {
-		s.look(t, 3*time.Second)
+		s.reconcile(t, 3*time.Second)
 		if err := s.Ready(nil); err != nil {
 			t.Fatal(err)
 		}
 		if s.clock.Sub(begun) > 7*time.Minute {
-			t.Fatalf("it is not over:\n%s", &s.log)
+			t.Fatalf("the rotation is not complete:\n%s", &s.log)
 		}
 	}
-	t.Logf("over after %s, %d reads, %d writes", s.clock.Sub(begun), s.reads, s.writes)
+	t.Logf("the rotation took %s, %d reads, %d writes", s.clock.Sub(begun), s.reads, s.writes)
 }
 
-// A CA that somebody writes into the Secret, and that cannot sign for this service.
-func TestUselessCA(t *testing.T) {
+// The leader replaces a CA in the Secret that can't sign for this Service.
+func TestUnusableCAIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*x509.Certificate){
 		"for other names": func(c *x509.Certificate) {
@@ -217,7 +216,7 @@ func TestUselessCA(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			useless, err := newCA(t, 0).Again(change)
+			useless, err := newCA(t, 0).Reissue(change)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,13 +225,13 @@ func TestUselessCA(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := servingcert.DecodeState(data, []string{host}); err == nil || got.Current != nil {
-				t.Errorf("it is taken: %v", err)
+				t.Errorf("an unusable CA is accepted: %v", err)
 			}
 			s := started(t)
 			s.secret.Data = data
 			next(&s.secret.ObjectMeta)
 			for range 20 {
-				s.look(t, 30*time.Second)
+				s.reconcile(t, 30*time.Second)
 				if err := s.Ready(nil); err != nil {
 					t.Fatal(err)
 				}

@@ -1,23 +1,23 @@
-// Package servingcert is the certificate that the webhook serves: given as files, or signed by a CA
-// of its own.
+// Package servingcert provides the certificate that the webhook serves. The certificate comes from files, or the webhook
+// signs it with a CA of its own.
 //
-// The CA of its own needs nothing but three objects. A Secret holds the CAs with their keys. One of
-// the replicas, the leader, replaces a CA in time and writes all valid ones into the caBundle of the
-// ValidatingWebhookConfiguration. Every replica signs a certificate for itself, which never leaves
-// its memory. No step of a rotation makes a certificate unknown to an API server:
+// The webhook's own CA needs three objects: a Secret, a Lease and the ValidatingWebhookConfiguration. The Secret holds the
+// CAs with their keys. One replica, the leader, replaces a CA before it ends, and writes all valid CAs into the caBundle of
+// the ValidatingWebhookConfiguration. Every replica signs a certificate for itself and keeps its key in memory only. A
+// rotation has three steps, and every API server trusts every replica's certificate in each of them:
 //
-//   - A new CA is in the Secret and in the caBundle beside the present one. Nobody uses it yet,
-//     because API servers learn of a caBundle one after the other.
-//   - When the caBundle has held it for [Timing.SwitchAfter], each replica switches to it, and the
-//     leader makes it the present one, with which replicas start.
-//   - The CA before it stays in the caBundle for [Timing.RetireAfter], because a replica may have
-//     started with it a moment before.
+//   - The leader adds a new CA to the Secret and to the caBundle, beside the current one. No replica uses it yet,
+//     because the API servers learn of a caBundle at different times.
+//   - When the caBundle has held the new CA for [Timing.SwitchAfter], each replica signs its certificate with it. The
+//     leader makes it the current CA, which replicas start with.
+//   - The previous CA stays in the caBundle for [Timing.RetireAfter], because a replica may have started with it just
+//     before.
 //
-// The clock of every wait is that of the process which waits, from when it saw the CA in the
-// caBundle. A process that did not see it waits anew, which costs time and nothing else.
+// Each process measures these waits with its own clock, from the moment when it saw the CA in the caBundle. A process that
+// did not see that waits the full time again, which delays the rotation and breaks nothing.
 //
-// plan.go says what the Secret should hold, choose.go with which CA a replica should sign; both are
-// pure. The rest reads and writes.
+// Two pure functions decide: [NextState] says which CAs the Secret should hold, and [SigningCA] which CA a replica should
+// sign with. The other files read and write the objects.
 package servingcert
 
 import (
@@ -31,105 +31,105 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Source gives the certificate that is served.
+// Source provides the serving certificate.
 type Source interface {
-	// GetCertificate is that of a [tls.Config].
+	// GetCertificate has the signature of [tls.Config.GetCertificate].
 	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Ready is a health check: API servers accept the certificate.
+	// Ready is a health check. It returns nil if the API servers trust the certificate, as far as the source knows.
 	Ready(*http.Request) error
 	// Run keeps the certificate up to date until the context ends.
 	Run(context.Context) error
 }
 
-// RotateAnnotation on the Secret makes the leader replace the CA whenever its value changes.
+// RotateAnnotation is an annotation of the Secret. The leader replaces the CA when its value changes.
 const RotateAnnotation = "awsauth-guard.io/rotate"
 
-// CAAnnotation on the ValidatingWebhookConfiguration names the Secret, NAMESPACE/NAME, whose CAs belong
-// into its caBundles. A leader writes nowhere else: while the way to the certificate is changed, the
-// old replicas are still there, and caBundle is another's.
+// CAAnnotation is an annotation of the ValidatingWebhookConfiguration. It names the Secret, as NAMESPACE/NAME, whose CAs
+// belong into the caBundles. A leader never writes to a configuration that names another Secret: while the source of the
+// certificate changes, replicas of the old kind are still running, and the new source owns the caBundle.
 const CAAnnotation = "awsauth-guard.io/ca"
 
-// Recorder is told about the certificate that is served.
+// Recorder records metrics of the serving certificate.
 type Recorder interface {
-	// ServingCertificate says when it ends.
-	ServingCertificate(ends time.Time)
-	// ServingTrust says when the CA ends that signed it, and whether every caBundle vouches for it.
-	// It is not called where this process cannot know.
-	ServingTrust(caEnds time.Time, trusted bool)
-	// ServingCAStored says whether the Secret holds a usable CA, which a process that starts needs. It is not called
-	// before the Secret was read.
+	// ServingCertificate records when the certificate expires.
+	ServingCertificate(expires time.Time)
+	// ServingTrust records when the CA of the certificate expires, and whether every caBundle trusts the certificate.
+	// Sources that don't know the caBundle never call it.
+	ServingTrust(caExpires time.Time, trusted bool)
+	// ServingCAStored records whether the Secret holds a usable CA, which a starting process needs. It is called only
+	// after the Secret was read.
 	ServingCAStored(stored bool)
 }
 
-// Election tells which replica writes.
+// Election elects the replica that writes the Secret and the caBundle.
 type Election interface {
-	// IsLeader reports whether it is this one, as far as it knows.
+	// IsLeader reports whether this process is the leader, as far as it knows.
 	IsLeader() bool
-	// OnWon has a function called whenever it has become the leader.
+	// OnWon registers a function that is called each time this process becomes the leader.
 	OnWon(call func())
 }
 
-// Name is the name of an object in a namespace.
+// Name names an object in a namespace.
 type Name struct{ Namespace, Name string }
 
-// String is NAMESPACE/NAME.
+// String returns NAMESPACE/NAME.
 func (n Name) String() string { return n.Namespace + "/" + n.Name }
 
-// Options are what [New] needs; only Configuration, Timing and Now may be left out.
+// Options configures [New]. Configuration, Timing and Now are optional.
 type Options struct {
-	// Config is how the API server is reached.
+	// Config is the client configuration for the API server.
 	Config *rest.Config
-	// Secret holds the CAs. The leader creates it where it does not exist, by applying on the server, for which the right
-	// to create can be given for one name.
+	// Secret holds the CAs. The leader creates it if it is missing, with a server-side apply: RBAC can't restrict the
+	// verb create to one name, but it can restrict patch.
 	Secret Name
-	// WebhookConfiguration is the ValidatingWebhookConfiguration whose caBundles are written.
+	// WebhookConfiguration names the ValidatingWebhookConfiguration whose caBundles the leader writes.
 	WebhookConfiguration string
-	// Service is what the webhooks' clientConfig names; the certificate is for its DNS names.
+	// Service is the Service in the webhooks' clientConfig. The certificate is valid for its DNS names.
 	Service Name
-	// Election tells whether this process writes. It is run by whoever gives it.
+	// Election decides whether this process writes. The caller runs it.
 	Election Election
-	// Configuration is told of the configuration as the watch has seen it last, nil where there is none, and since
-	// when it cannot be watched (zero: it can): after every change, and every Resync. It must not block.
+	// Configuration receives the configuration as the watch saw it last, or nil if it doesn't exist. lost is when the
+	// watch failed; zero means that it works. It is called after every change and every Resync, and must not block.
 	Configuration func(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time)
-	// Logger is told each step. No key is ever logged.
+	// Logger logs each step. No key is ever logged.
 	Logger *slog.Logger
-	// Recorder is told how it stands.
+	// Recorder records the metrics.
 	Recorder Recorder
-	// Timing is for tests; the zero Timing is [DefaultTiming].
+	// Timing is set by tests. The zero Timing means [DefaultTiming].
 	Timing Timing
-	// Now is the clock.
+	// Now is the clock. Nil means the real clock.
 	Now func() time.Time
 }
 
-// Timing is how long things last.
+// Timing holds the waiting times and lifetimes.
 type Timing struct {
-	// SwitchAfter is how long the caBundle must hold a CA before certificates are signed by it, so
-	// long does every API server have to learn of it. They watch the configuration and learn of a
-	// change within a second; one whose watch is broken does after the health check of its
-	// connection, which takes 45 s (k8s.io/apimachinery, pkg/util/net: 30 s idle, 15 s for a ping).
+	// SwitchAfter is how long the caBundle must hold a CA before replicas sign with it, so that every API server has
+	// learned of it. An API server watches the configuration and learns of a change within a second. If its watch is
+	// broken, it notices after the health check of its connection, which takes 45 s
+	// (k8s.io/apimachinery, pkg/util/net: 30 s idle, 15 s for a ping).
 	SwitchAfter time.Duration
-	// RetireAfter is how long a CA stays in the caBundle after it was replaced: a replica that began
-	// with it the moment before needs SwitchAfter to leave it, and up to 90 s more where its own
-	// watch is broken (45 s as above, and a backoff of at most 30 s).
+	// RetireAfter is how long a CA stays in the caBundle after it was replaced. A replica that started with it just
+	// before needs SwitchAfter to leave it, and up to 90 s more if its own watch is broken (45 s as above, 30 s for the
+	// longest backoff, and a reserve).
 	RetireAfter time.Duration
-	// Resync is how often everything is looked at without an event, and how often the leader writes
-	// against somebody who undoes it: the caBundle is its own again within 5 s even then.
+	// Resync is the period in which the state is checked without an event, and in which the leader writes if another
+	// client keeps undoing its writes. Even then the caBundle is restored within 5 s.
 	Resync time.Duration
-	// CALifetime is how long a CA is valid, and CARenewBefore how long before its end the next one
-	// is made: a third of it, so that a certificate is never cut short by its CA, and so long may
-	// the leader be unable to write.
+	// CALifetime is how long a CA is valid. CARenewBefore is how long before its end the leader makes the next one.
+	// CARenewBefore is a third of CALifetime and longer than LeafLifetime, so that a certificate never ends early
+	// because of its CA. The leader may be unable to write for as long.
 	CALifetime, CARenewBefore time.Duration
-	// LeafLifetime is how long a certificate is valid, and LeafRenewAfter when it is replaced. Both
-	// need no API server.
+	// LeafLifetime is how long a serving certificate is valid. LeafRenewAfter is the age at which a replica replaces it.
+	// Neither needs the API server.
 	LeafLifetime, LeafRenewAfter time.Duration
 }
 
 const day = 24 * time.Hour
 
-// backdated is how far the clock of an API server, or of another replica, may be behind ours.
-const backdated = day
+// clockSkew is how far the clock of an API server or of another replica may be behind this process's clock.
+const clockSkew = day
 
-// DefaultTiming is the Timing of a webhook in use.
+// DefaultTiming returns the Timing for production.
 func DefaultTiming() Timing {
 	return Timing{
 		SwitchAfter: 60 * time.Second, RetireAfter: 5 * time.Minute, Resync: 3 * time.Second,

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// world is a cluster in which everybody learns of everything late: API servers of the caBundle, and
-// replicas of both objects. Only the leader reads what is.
+// world is a cluster with delays: API servers see the caBundle late, and replicas see both objects late. Only the leader reads
+// the stored objects.
 type world struct {
 	t        *testing.T
 	random   *rand.Rand
@@ -21,89 +21,89 @@ type world struct {
 	state    servingcert.State
 	rotate   string
 	bundle   []*x509.Certificate
-	states   []servingcert.State // one a second, the last is now
+	states   []servingcert.State // one for each second, the last is the present one
 	bundles  [][]*x509.Certificate
-	replicas []*simulated
+	replicas []*simulatedReplica
 	leader   int  // index, or -1
-	led      bool // by the leader
-	story    []string
+	led      bool // the leader has begun its term
+	events   []string
 }
 
-// simulated is a replica.
-type simulated struct {
-	memory             servingcert.Memory
+// simulatedReplica is one replica.
+type simulatedReplica struct {
+	observed           servingcert.Observed
 	leaf               *servingcert.Leaf
-	secretLag, confLag int // in seconds
+	secretLag, confLag int // seconds by which it sees the Secret and the configuration late
 }
 
-// lateAPIServer is how late an API server may learn of a caBundle: just less than what is waited for.
-const lateAPIServer = 59
+// maxAPIServerLag is the largest delay of an API server, just below SwitchAfter.
+const maxAPIServerLag = 59
 
-// lateReplica is how late a replica may learn of anything, as RetireAfter allows.
-const lateReplica = 135
+// maxReplicaLag is the largest delay of a replica that RetireAfter allows.
+const maxReplicaLag = 135
 
-func (w *world) tell(format string, args ...any) {
-	w.story = append(w.story, fmt.Sprintf("%6.0fs ", w.now.Sub(epoch).Seconds())+fmt.Sprintf(format, args...))
+func (w *world) logEvent(format string, args ...any) {
+	w.events = append(w.events, fmt.Sprintf("%6.0fs ", w.now.Sub(epoch).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// ago is what a list held some seconds before now.
-func ago[T any](list []T, seconds int) T { return list[max(0, len(list)-1-seconds)] }
+// secondsAgo returns the element of a list from some seconds ago.
+func secondsAgo[T any](list []T, seconds int) T { return list[max(0, len(list)-1-seconds)] }
 
-// second lets a second pass.
+// second simulates one second.
 func (w *world) second() {
 	w.now = w.now.Add(time.Second)
 	if w.leader >= 0 {
-		w.lead(w.replicas[w.leader])
+		w.reconcile(w.replicas[w.leader])
 	}
 	w.states, w.bundles = append(w.states, w.state), append(w.bundles, w.bundle)
 	for i, r := range w.replicas {
-		secret, live := ago(w.states, r.secretLag), [][]*x509.Certificate{ago(w.bundles, r.confLag)}
+		secret, published := secondsAgo(w.states, r.secretLag), [][]*x509.Certificate{secondsAgo(w.bundles, r.confLag)}
 		if i == w.leader {
-			secret, live = w.state, [][]*x509.Certificate{w.bundle}
+			secret, published = w.state, [][]*x509.Certificate{w.bundle}
 		}
-		r.memory.Observe(w.now, secret, live)
+		r.observed.Observe(w.now, secret, published)
 		if i != w.leader {
-			r.memory.Follow(w.now, secret)
+			r.observed.RecordSeen(w.now, secret)
 		}
-		if a := servingcert.Choose(w.now, secret, &r.memory, r.leaf, timing); a != nil {
+		if a := servingcert.SigningCA(w.now, secret, &r.observed, r.leaf, timing); a != nil {
 			leaf, err := a.Sign(w.now, timing.LeafLifetime, []string{host})
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			w.tell("replica %d signs", i)
+			w.logEvent("replica %d signs", i)
 			r.leaf = leaf
 		}
 	}
 }
 
-// lead does what the leader does.
-func (w *world) lead(r *simulated) {
-	r.memory.Observe(w.now, w.state, [][]*x509.Certificate{w.bundle})
+// reconcile does the work of the leader.
+func (w *world) reconcile(r *simulatedReplica) {
+	r.observed.Observe(w.now, w.state, [][]*x509.Certificate{w.bundle})
 	if !w.led {
-		r.memory.BeginTerm()
+		r.observed.BeginTerm()
 		w.led = true
 	}
-	next, step, err := servingcert.Plan(servingcert.Situation{Now: w.now, State: w.state, Rotate: w.rotate, Memory: &r.memory}, timing)
+	next, step, err := servingcert.NextState(servingcert.RotationInput{Now: w.now, State: w.state, Rotate: w.rotate, Observed: &r.observed}, timing)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if step != servingcert.StepNone {
-		w.tell("%s", step)
+		w.logEvent("%s", step)
 	}
 	w.state = next
-	r.memory.Know(w.now, next)
-	if w.random.IntN(10) > 0 { // sometimes the second write fails
-		w.bundle = r.memory.Bundle(w.now)
+	r.observed.RecordWritten(w.now, next)
+	if w.random.IntN(10) > 0 { // the second write fails sometimes
+		w.bundle = r.observed.Bundle(w.now)
 	}
 }
 
-// check asks every replica as API servers do that are up to date, and late.
+// check verifies that API servers with several delays trust every replica.
 func (w *world) check() {
 	for i, r := range w.replicas {
-		for _, late := range []int{0, 1, lateAPIServer / 2, lateAPIServer} {
-			// As Chains does, which takes a hundred times as long.
-			if !slices.ContainsFunc(ago(w.bundles, late), func(ca *x509.Certificate) bool { return bytes.Equal(ca.SubjectKeyId, r.leaf.Leaf.AuthorityKeyId) }) {
-				for _, line := range w.story {
+		for _, late := range []int{0, 1, maxAPIServerLag / 2, maxAPIServerLag} {
+			// This checks the same as VerifyLeaf, which takes a hundred times as long.
+			if !slices.ContainsFunc(secondsAgo(w.bundles, late), func(ca *x509.Certificate) bool { return bytes.Equal(ca.SubjectKeyId, r.leaf.Leaf.AuthorityKeyId) }) {
+				for _, line := range w.events {
 					w.t.Log(line)
 				}
 				w.t.Fatalf("after %s replica %d is refused by an API server that is %d s late", w.now.Sub(epoch), i, late)
@@ -112,28 +112,28 @@ func (w *world) check() {
 	}
 }
 
-// disturb lets something happen. A replica starts only where there is a current CA: one that starts
-// while the guard recovers takes what there is.
+// disturb causes a random event. A replica starts only while there is a current CA: one that starts while the leader recovers
+// the CA signs with any CA, which API servers may not trust yet.
 func (w *world) disturb() {
 	i := w.random.IntN(len(w.replicas))
 	switch w.random.IntN(8) {
 	case 0:
 		w.rotate += "x"
-		w.tell("asked to rotate")
+		w.logEvent("rotation requested")
 	case 1, 2:
 		if w.state.Current != nil {
-			w.tell("replica %d starts again", i)
-			*w.replicas[i] = simulated{}
+			w.logEvent("replica %d starts again", i)
+			*w.replicas[i] = simulatedReplica{}
 			if w.leader == i {
 				w.leader = -1
 			}
 		}
 	case 3:
 		w.leader = -1
-		w.tell("nobody leads")
+		w.logEvent("no leader")
 	case 4:
 		w.state = servingcert.State{}
-		w.tell("the Secret is emptied")
+		w.logEvent("the Secret is emptied")
 	case 5:
 		w.loseNext()
 	case 6:
@@ -142,24 +142,24 @@ func (w *world) disturb() {
 			w.t.Fatal(err)
 		}
 		w.state = servingcert.State{Current: other}
-		w.tell("another CA is written")
+		w.logEvent("another CA in the Secret")
 	case 7:
 		other, err := servingcert.NewAuthority(w.now, timing.CALifetime)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		w.bundle = append(slices.Clip(w.bundle), other.Cert)
-		w.tell("a stranger is in the caBundle")
+		w.logEvent("foreign CA in the caBundle")
 	}
 }
 
-// loseNext takes the next CA away when replicas have switched to it and nobody leads.
+// loseNext removes the next CA after replicas have switched to it, while there is no leader.
 func (w *world) loseNext() {
 	if w.leader < 0 {
 		return
 	}
 	w.rotate += "x"
-	for range 2 * lateReplica {
+	for range 2 * maxReplicaLag {
 		if w.state.Next != nil && len(w.bundle) == 2 {
 			w.leader = -1
 		}
@@ -167,37 +167,36 @@ func (w *world) loseNext() {
 		w.check()
 	}
 	w.state.Next = nil
-	w.tell("the next CA is lost")
+	w.logEvent("the next CA is lost")
 }
 
-// Whatever happens, and however late everybody learns of it: no API server meets a certificate
-// that it does not trust.
-func TestNoReviewIsLost(t *testing.T) {
+// Every API server trusts the certificate of every replica, through random failures and delays.
+func TestEveryAPIServerTrustsEveryReplica(t *testing.T) {
 	t.Parallel()
 	rotations := 0
 	for seed := range uint64(30) {
 		w := &world{t: t, random: rand.New(rand.NewPCG(seed, 5)), now: epoch, leader: 0}
-		w.replicas = []*simulated{{}, {}, {}}
-		for range 2 * lateReplica { // install
+		w.replicas = []*simulatedReplica{{}, {}, {}}
+		for range 2 * maxReplicaLag { // installation
 			w.second()
 		}
 		for range 40 {
 			for _, r := range w.replicas {
 				if r.secretLag, r.confLag = 0, 0; w.random.IntN(4) == 0 {
-					r.secretLag, r.confLag = w.random.IntN(lateReplica), w.random.IntN(lateReplica)
+					r.secretLag, r.confLag = w.random.IntN(maxReplicaLag), w.random.IntN(maxReplicaLag)
 				}
 			}
 			w.disturb()
 			for range w.random.IntN(500) {
 				if w.leader < 0 && w.random.IntN(15) == 0 {
 					w.leader, w.led = w.random.IntN(len(w.replicas)), false
-					w.tell("replica %d leads", w.leader)
+					w.logEvent("replica %d leads", w.leader)
 				}
 				w.second()
 				w.check()
 			}
 		}
-		for _, line := range w.story {
+		for _, line := range w.events {
 			if line[8:] == "promote" {
 				rotations++
 			}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Keys of the Secret's data.
+// Keys in the Secret's data.
 const (
 	currentCert = "ca.crt"
 	currentKey  = "ca.key"
@@ -20,25 +20,25 @@ const (
 	rotated     = "rotated"
 )
 
-// maxPrevious bounds the caBundle. There is one previous CA at a time unless somebody changes the
-// Secret again and again.
+// maxPrevious limits the previous CAs, and so the size of the caBundle. There is more than one only if another client keeps
+// changing the Secret.
 const maxPrevious = 8
 
-// State is what the Secret holds.
+// State is the content of the Secret.
 type State struct {
-	// Current is the CA that replicas start with. It is nil only where there was none to go on with
-	// although replicas serve, until Next can take its place.
+	// Current is the CA that replicas start with. It is nil if the Secret has lost its CA while replicas serve, until
+	// Next can replace it.
 	Current *Authority
-	// Next is the CA that is about to be the current one.
+	// Next is the CA that becomes the current one.
 	Next *Authority
-	// Previous are CAs that replicas may still serve and that sign nothing any more.
+	// Previous are CAs that replicas may still serve with. They sign no new certificates.
 	Previous []*x509.Certificate
-	// Rotated is the last value of the annotation that was carried out.
+	// Rotated is the value of [RotateAnnotation] for which the last rotation was started.
 	Rotated string
 }
 
-// DecodeState reads the data of the Secret. It goes without what it cannot read, and says so in the
-// error; empty data is the zero State. A CA that cannot sign for the names is one that it cannot read.
+// DecodeState decodes the data of the Secret. It leaves out everything that it can't decode, and every CA that can't sign for
+// the names; the error says why. Empty data is the zero State.
 func DecodeState(data map[string][]byte, names []string) (State, error) {
 	s := State{Previous: decodeCertificates(data[previous]), Rotated: string(data[rotated])}
 	var errs []error
@@ -57,7 +57,7 @@ func DecodeState(data map[string][]byte, names []string) (State, error) {
 	return s, errors.Join(errs...)
 }
 
-// EncodeState puts the state into the place of another one. Keys that are not ours are kept.
+// EncodeState returns data with the given state. It keeps keys of data that don't belong to the state.
 func EncodeState(s State, data map[string][]byte) (map[string][]byte, error) {
 	data = maps.Clone(data)
 	if data == nil {
@@ -85,7 +85,7 @@ func EncodeState(s State, data map[string][]byte) (map[string][]byte, error) {
 	return data, err
 }
 
-// authorities are those that sign, the current one first.
+// authorities returns the CAs that sign, the current one first.
 func (s State) authorities() (list []*Authority) {
 	for _, a := range []*Authority{s.Current, s.Next} {
 		if a != nil {
@@ -95,12 +95,12 @@ func (s State) authorities() (list []*Authority) {
 	return list
 }
 
-// certificates are those of all CAs.
+// certificates returns the certificates of all CAs.
 func (s State) certificates() []*x509.Certificate {
 	return append(certificates(s.authorities()), s.Previous...)
 }
 
-// equal compares the CAs, each in its place.
+// equal reports whether both states have the same CAs in the same roles.
 func (s State) equal(other State) bool {
 	same := func(a, b *Authority) bool { return a == b || a != nil && b != nil && a.Cert.Equal(b.Cert) }
 	return same(s.Current, other.Current) && same(s.Next, other.Next) &&
@@ -114,7 +114,7 @@ func certificates(list []*Authority) (certs []*x509.Certificate) {
 	return certs
 }
 
-// decoder is DecodeState that remembers its last answer: trying out a CA takes a signature.
+// decoder decodes a state and caches the last result, because checking a CA takes a signature.
 type decoder struct {
 	names []string
 	data  map[string][]byte
@@ -130,7 +130,7 @@ func (d *decoder) decode(data map[string][]byte) (State, error) {
 	return d.state, d.err
 }
 
-// usable leaves away what signs nothing now, and of the others what has expired.
+// usable returns the state without current and next CAs that are not valid now, and without expired previous CAs.
 func (s State) usable(now time.Time) State {
 	if s.Current != nil && !valid(s.Current.Cert, now) {
 		s.Current = nil
@@ -142,8 +142,8 @@ func (s State) usable(now time.Time) State {
 	return s
 }
 
-// union returns several lists without what has expired, each once, the youngest first. What is not
-// valid yet is kept: where our clock is behind, replicas serve with it.
+// union merges lists, removes duplicates and expired certificates, and sorts the youngest first. It keeps certificates that are
+// not valid yet: if this process's clock is behind, replicas may serve with them.
 func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
 	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) })
 	slices.SortFunc(all, func(a, b *x509.Certificate) int {
@@ -155,7 +155,7 @@ func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
 	return slices.CompactFunc(all, (*x509.Certificate).Equal)
 }
 
-// without returns the certificates that are not in the other list.
+// without returns the certificates that are not in others.
 func without(certs, others []*x509.Certificate) []*x509.Certificate {
 	return slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return contains(others, c) })
 }

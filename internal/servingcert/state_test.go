@@ -15,7 +15,7 @@ import (
 func TestStateRoundTrip(t *testing.T) {
 	t.Parallel()
 	a, b, c := newCA(t, 3*time.Hour), newCA(t, 2*time.Hour), newCA(t, time.Hour)
-	known := names{"a": a, "b": b, "c": c}
+	letters := names{"a": a, "b": b, "c": c}
 	stranger := map[string][]byte{"mine": []byte("x"), "next.crt": []byte("old")}
 	for _, s := range []servingcert.State{
 		{},
@@ -29,24 +29,24 @@ func TestStateRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(data["mine"]) != "x" || string(data["next.crt"]) == "old" {
-			t.Errorf("%s: keys of others are not kept, or ours are", known.text(s))
+			t.Errorf("%s: keys of others are not kept, or ours are", letters.text(s))
 		}
 		got, err := servingcert.DecodeState(data, []string{host})
-		if err != nil || known.text(got) != known.text(s) || got.Rotated != s.Rotated {
-			t.Errorf("%s: got %s, %v", known.text(s), known.text(got), err)
+		if err != nil || letters.text(got) != letters.text(s) || got.Rotated != s.Rotated {
+			t.Errorf("%s: got %s, %v", letters.text(s), letters.text(got), err)
 		}
 		again, err := servingcert.EncodeState(got, data)
 		if err != nil || !maps.EqualFunc(again, data, bytes.Equal) {
-			t.Errorf("%s: written again it is different", known.text(s))
+			t.Errorf("%s: written again it is different", letters.text(s))
 		}
 	}
 }
 
-// What cannot be read is left away, and errors tell nothing of a key.
+// Content that can't be decoded is left out, and the error contains nothing of a key.
 func TestDecodeDamagedState(t *testing.T) {
 	t.Parallel()
 	a, b := newCA(t, 2*time.Hour), newCA(t, time.Hour)
-	known := names{"a": a, "b": b}
+	letters := names{"a": a, "b": b}
 	whole, err := servingcert.EncodeState(servingcert.State{Current: a, Next: b}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +58,12 @@ func TestDecodeDamagedState(t *testing.T) {
 		want   string
 		err    string
 	}{
-		{"no key", map[string][]byte{"ca.key": nil}, "- b ", "ca.crt and ca.key: the key is no PEM block PRIVATE KEY"},
-		{"no certificate", map[string][]byte{"next.crt": nil}, "a - ", "next.crt and next.key: 0 certificates where one is expected"},
-		{"two certificates", map[string][]byte{"ca.crt": append(bytes.Clone(whole["ca.crt"]), whole["next.crt"]...)}, "- b ", "ca.crt and ca.key: 2 certificates where one is expected"},
-		{"another key", map[string][]byte{"ca.key": whole["next.key"]}, "- b ", "ca.crt and ca.key: the key is not that of the certificate"},
+		{"no key", map[string][]byte{"ca.key": nil}, "- b ", "ca.crt and ca.key: the key is not a PEM block of type PRIVATE KEY"},
+		{"no certificate", map[string][]byte{"next.crt": nil}, "a - ", "next.crt and next.key: expected one certificate, found 0"},
+		{"two certificates", map[string][]byte{"ca.crt": append(bytes.Clone(whole["ca.crt"]), whole["next.crt"]...)}, "- b ", "ca.crt and ca.key: expected one certificate, found 2"},
+		{"another key", map[string][]byte{"ca.key": whole["next.key"]}, "- b ", "ca.crt and ca.key: the key does not belong to the certificate"},
 		{"half a key", map[string][]byte{"ca.key": []byte("-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n")}, "- b ", "ca.crt and ca.key: the key is not in PKCS #8"},
-		{"a certificate that is no CA's", map[string][]byte{"ca.crt": servingcert.EncodeCertificates(leaf.Leaf)}, "- b ", "ca.crt and ca.key: the key is not that of the certificate"},
+		{"not a CA certificate", map[string][]byte{"ca.crt": servingcert.EncodeCertificates(leaf.Leaf)}, "- b ", "ca.crt and ca.key: the key does not belong to the certificate"},
 		{"garbage beside it", map[string][]byte{"previous.crt": []byte("garbage")}, "a b ", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestDecodeDamagedState(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 			}
-			if diff := cmp.Diff([]string{tt.want, tt.err}, []string{known.text(got), text}); diff != "" {
+			if diff := cmp.Diff([]string{tt.want, tt.err}, []string{letters.text(got), text}); diff != "" {
 				t.Errorf("state and error (-want +got):\n%s", diff)
 			}
 			if strings.Contains(text, "SECRET") || strings.Contains(text, "U0VD") {

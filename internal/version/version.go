@@ -1,13 +1,12 @@
-// Package version says which release a program is.
+// Package version returns the version of the program.
 package version
 
 import "runtime/debug"
 
-// version is set when the programs are built: -ldflags "-X github.com/awsauth-guard/awsauth-guard/internal/version.version=v1.2.3".
+// version is set by the linker: -ldflags "-X github.com/awsauth-guard/awsauth-guard/internal/version.version=v1.2.3".
 var version string
 
-// String returns the version that was set at build time, else the one that `go install` or version control
-// gave the main module, else "(devel)".
+// String returns the version that the linker set. Without one it returns the version of the main module, or else "(devel)".
 func String() string {
 	if version != "" {
 		return version

@@ -243,7 +243,7 @@ func keepVersions(t *testing.T, client kubernetes.Interface) {
 		for i, data := range []map[string]string{earlier, stored.Data} {
 			l.Append(history.Version{
 				ResourceVersion: string(rune('1' + i)), Time: time.Date(2026, 3, 1, 9+2*i, 12, 44, 0, time.UTC),
-				Hash: history.Hash(data, nil), Data: data, How: history.Changed, Manager: "kubectl-edit", Verdict: "allow",
+				Hash: history.Hash(data, nil), Data: data, Origin: history.Changed, Manager: "kubectl-edit", Verdict: "allow",
 				Summary: history.Summary{Admins: 1, Nodes: 1, Roles: 3, Users: i},
 			})
 		}

@@ -70,7 +70,7 @@ func otherConfigMaps(t *testing.T) {
 
 func helmTest(t *testing.T) {
 	out := helm(t, "test", release, "--timeout", "2m")
-	if want := "ok: an aws-auth that cannot be read is refused"; !strings.Contains(out, want) {
+	if want := "ok: the guard refused an unparsable aws-auth"; !strings.Contains(out, want) {
 		t.Errorf("helm test says\n%s\nwant %q", out, want)
 	}
 	left := kubectl(t, "get", "pods,roles,rolebindings,serviceaccounts", "--all-namespaces", "--selector", "app.kubernetes.io/component=test", "--ignore-not-found", "--output", "name")
@@ -141,7 +141,7 @@ func restores(t *testing.T) {
 	}
 	empty("{}")
 	emptied := time.Now()
-	eventually(t, 15*time.Second, "the last good aws-auth is stored again", func(ctx context.Context) error {
+	eventually(t, 15*time.Second, "the last good aws-auth is restored", func(ctx context.Context) error {
 		text, err := roles(ctx)
 		if err == nil && text != good().Data["mapRoles"] {
 			err = errors.New("it is not")

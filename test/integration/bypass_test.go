@@ -110,7 +110,7 @@ func TestHowItWasStored(t *testing.T) {
 	replicas[1].wantMetric(t, "awsauth_guard_live_present", 0, 5*time.Second)
 	g.until(t, "the deletion bypassed the guard", 5*time.Second, func(log *guardhistory.Log) error {
 		v, _ := log.Newest()
-		return missing(!v.Absent || v.How != guardhistory.Bypassed, "it has not")
+		return missing(!v.Deleted || v.Origin != guardhistory.Bypassed, "it has not")
 	})
 }
 
@@ -159,7 +159,7 @@ func TestManyEdits(t *testing.T) {
 			return fmt.Errorf("the newest has the number %d", newest.Number)
 		}
 		for i := range versions {
-			if versions[i].How != guardhistory.Changed {
+			if versions[i].Origin != guardhistory.Changed {
 				return errors.New("one is not changed")
 			}
 		}
@@ -199,8 +199,8 @@ func TestLeaderGoes(t *testing.T) {
 					return fmt.Errorf("there are %d versions", len(versions))
 				}
 				for i, v := range versions[1:] {
-					if v.Number != i+2 || !maps.Equal(v.Data, content(i)) || v.How != guardhistory.Changed {
-						return fmt.Errorf("version %d is %s, and not edit %d", v.Number, v.How, i)
+					if v.Number != i+2 || !maps.Equal(v.Data, content(i)) || v.Origin != guardhistory.Changed {
+						return fmt.Errorf("version %d is %s, and not edit %d", v.Number, v.Origin, i)
 					}
 				}
 				return nil
@@ -267,7 +267,7 @@ func TestRestarted(t *testing.T) {
 		if len(versions) != 5 {
 			return errors.New("it has not")
 		}
-		return missing(versions[3].How != guardhistory.Changed || versions[4].How != guardhistory.Bypassed, "it says something else")
+		return missing(versions[3].Origin != guardhistory.Changed || versions[4].Origin != guardhistory.Bypassed, "it says something else")
 	})
 	third.wantMetric(t, bypassed, 1, 5*time.Second)
 }

@@ -99,7 +99,7 @@ func TestEnforced(t *testing.T) {
 		{"its selector", "its namespaceSelector does not select kube-system", func(c *webhookConfig) {
 			c.Webhooks[0].NamespaceSelector.MatchLabels = map[string]string{"kubernetes.io/metadata.name": "elsewhere"}
 		}},
-		{"its caBundle", "does not vouch for the certificate", func(c *webhookConfig) {
+		{"its caBundle", "does not trust the serving certificate", func(c *webhookConfig) {
 			other, err := servingcert.NewAuthority(time.Now(), time.Hour)
 			if err != nil {
 				t.Fatal(err)

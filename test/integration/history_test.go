@@ -56,7 +56,7 @@ func createEmpty(t *testing.T, maps typedcorev1.ConfigMapInterface, name string)
 func newVersion(resourceVersion int, d data) guardhistory.Version {
 	return guardhistory.Version{
 		ResourceVersion: fmt.Sprint(resourceVersion), Time: time.Date(2026, 3, 1, 12, 0, resourceVersion, 0, time.UTC),
-		Hash: guardhistory.Hash(d, nil), Data: d, How: guardhistory.Changed, Manager: "kubectl-edit", Verdict: "allow",
+		Hash: guardhistory.Hash(d, nil), Data: d, Origin: guardhistory.Changed, Manager: "kubectl-edit", Verdict: "allow",
 		Summary: guardhistory.Summary{Admins: 2, Nodes: 1, Roles: 2, Users: 1},
 	}
 }

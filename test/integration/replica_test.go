@@ -126,7 +126,7 @@ func (s *selfManaged) leader(t *testing.T) (leader *replica) {
 	t.Helper()
 	last := ""
 	for _, r := range s.running() {
-		for _, line := range r.lines("this replica keeps the serving CAs") {
+		for _, line := range r.lines("this replica maintains the serving CAs") {
 			if at := fmt.Sprint(line["time"]); at > last {
 				leader, last = r, at
 			}

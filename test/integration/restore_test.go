@@ -84,7 +84,7 @@ func TestRestore(t *testing.T) {
 			g.around(t, lost)
 		}
 		wantStored(t, good)
-		wantEvent(t, g, begun, kube.Restored, "is stored again")
+		wantEvent(t, g, begun, kube.Restored, "restored the last good aws-auth")
 		g.wantNewest(t, 5*time.Second, guardhistory.Restored, "awsauth-guard", good)
 		if lost != nil && stored(t).Labels["keep"] != "keep" {
 			t.Error("its labels are gone")
@@ -162,7 +162,7 @@ func TestNotRestored(t *testing.T) {
 	wantReadyToRestore(t, replicas)
 	g.unregister(t)
 	g.notAsked(t)
-	write := func(cm *corev1.ConfigMap, manager string, how guardhistory.How) {
+	write := func(cm *corev1.ConfigMap, manager string, how guardhistory.Origin) {
 		t.Helper()
 		if _, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 			t.Fatal(err)
@@ -286,7 +286,7 @@ func TestForgedHistory(t *testing.T) {
 		store := &guardhistory.Store{Client: g.client.CoreV1().ConfigMaps(g.namespace), Name: "history", Versions: keep(10)}
 		if _, err := store.Change(t.Context(), func(log *guardhistory.Log) error {
 			log.Append(guardhistory.Version{
-				ResourceVersion: version, Hash: guardhistory.Hash(evil, nil), Data: evil, How: guardhistory.Changed, Time: time.Now(),
+				ResourceVersion: version, Hash: guardhistory.Hash(evil, nil), Data: evil, Origin: guardhistory.Changed, Time: time.Now(),
 			})
 			return nil
 		}); err != nil {

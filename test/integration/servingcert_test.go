@@ -227,7 +227,7 @@ func TestCABundleOfAnother(t *testing.T) {
 	theirs := servingcert.EncodeCertificates(foreign.Cert)
 	ours := s.annotateConfig(t, nil, theirs)
 	until(t, "the log says that it is another's", 10*time.Second, func(context.Context) error {
-		return missing(len(r.lines("the serving certificate cannot be looked after")) == 0, "it does not")
+		return missing(len(r.lines("cannot maintain the serving certificate")) == 0, "it does not")
 	})
 	until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
 	for _, got := range s.bundles(t) {

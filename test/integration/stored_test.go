@@ -30,7 +30,7 @@ import (
 // quick is a tenth of the default where a test waits.
 func quick() enforcement.Timing {
 	t := enforcement.DefaultTiming()
-	t.Look, t.Grace = time.Second, 2*time.Second
+	t.Check, t.Grace = time.Second, 2*time.Second
 	t.SelfTest, t.Settle = 3*time.Second, 300*time.Millisecond
 	return t
 }
@@ -233,17 +233,17 @@ func (g *guarded) until(t *testing.T, what string, within time.Duration, check f
 func summary(log *guardhistory.Log) string {
 	var list []string
 	for _, v := range log.Versions() {
-		list = append(list, fmt.Sprintf("%d %s %s %s", v.Number, v.How, v.Manager, v.ResourceVersion))
+		list = append(list, fmt.Sprintf("%d %s %s %s", v.Number, v.Origin, v.Manager, v.ResourceVersion))
 	}
 	return strings.Join(list, "; ")
 }
 
 // wantNewest waits until the newest version has come about in a way, and has this content.
-func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.How, manager string, d data) {
+func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.Origin, manager string, d data) {
 	t.Helper()
 	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
 		v, ok := log.Newest()
-		return missing(!ok || v.How != how || manager != "" && v.Manager != manager || !maps.Equal(v.Data, d), "it is not")
+		return missing(!ok || v.Origin != how || manager != "" && v.Manager != manager || !maps.Equal(v.Data, d), "it is not")
 	})
 }
 

@@ -29,27 +29,27 @@ func Error(status int, code, message string) Answer {
 	}
 }
 
-// AccessDenied answers as AWS does where the caller lacks a permission.
+// AccessDenied returns the answer to a caller without permission.
 func AccessDenied() Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		Error(http.StatusForbidden, "AccessDenied", "User: "+Identity+" is not authorized to perform: iam:"+r.PostForm.Get("Action"))(w, r)
 	}
 }
 
-// Throttled answers as AWS does where there are too many calls.
+// Throttled returns the answer to too many calls.
 func Throttled() Answer { return Error(http.StatusBadRequest, "Throttling", "Rate exceeded") }
 
-// Failed answers with a failure of AWS.
+// Failed returns an internal error of AWS.
 func Failed() Answer {
 	return Error(http.StatusInternalServerError, "ServiceFailure", "The request processing has failed because of an unknown error")
 }
 
-// Expired answers as AWS does where temporary credentials are no longer valid.
+// Expired returns the answer to expired temporary credentials.
 func Expired() Answer {
 	return Error(http.StatusForbidden, "ExpiredToken", "The security token included in the request is expired")
 }
 
-// Text answers with some text.
+// Text returns an arbitrary answer.
 func Text(status int, text string) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/xml")
@@ -58,7 +58,7 @@ func Text(status int, text string) Answer {
 	}
 }
 
-// Hang does not answer before the test ends or the caller gives up.
+// Hang never answers. It ends with the test or when the caller gives up.
 func (s *Server) Hang() Answer {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -68,7 +68,7 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// HalfAnswer begins an answer and then hangs.
+// HalfAnswer starts an answer and then hangs.
 func (s *Server) HalfAnswer() Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role>")(w, r)
@@ -77,7 +77,7 @@ func (s *Server) HalfAnswer() Answer {
 	}
 }
 
-// Slow answers as AWS would, after a while.
+// Slow answers like AWS, after a delay.
 func (s *Server) Slow(d time.Duration) Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -97,7 +97,7 @@ const (
 
 var stsActions = map[string]bool{"GetCallerIdentity": true, "AssumeRole": true, "AssumeRoleWithWebIdentity": true}
 
-// writeXML writes an answer. What it is given has an XML form.
+// writeXML writes an answer. Its type must have an XML form.
 func writeXML(w http.ResponseWriter, status int, answer any) {
 	text, err := xml.Marshal(answer)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package iamtest is a stand-in for IAM's and STS's query protocol: there is no real IAM to be had in
-// a test. It answers the calls that the guard makes as AWS documents them, and can be told to fail.
+// Package iamtest is a stand-in for the query protocol of IAM and STS. It answers the calls of the guard as AWS documents them, and
+// tests can make it fail.
 package iamtest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// The credentials that the server knows from the beginning, and whose they are.
+// The initial credentials and their identity.
 const (
 	Account      = "111122223333"
 	Identity     = "arn:aws:sts::111122223333:assumed-role/awsauth-guard/session"
@@ -25,20 +25,20 @@ const (
 	SessionToken = "tokentokentoken"
 )
 
-// Answer answers one call. A nil Answer stands for what AWS would say.
+// Answer answers one call. A nil Answer answers like AWS.
 type Answer func(w http.ResponseWriter, r *http.Request)
 
-// Call is one call that the server got.
+// Call is a received call.
 type Call struct {
 	Action    string
-	AccessKey string // by which it is signed; empty where it is not
+	AccessKey string // of the signature; empty for an unsigned call
 	Form      url.Values
 }
 
-// Server is both services. Its methods may be called concurrently.
+// Server is a stand-in for both services. Its methods may be called concurrently.
 type Server struct {
 	URL string
-	// TokenFile holds a token as Kubernetes gives one to a pod.
+	// TokenFile is the path of a service account token.
 	TokenFile string
 
 	server *httptest.Server
@@ -46,13 +46,13 @@ type Server struct {
 	done   chan struct{}
 
 	mu        sync.Mutex
-	clock     time.Duration // how far it is ahead
+	clock     time.Duration // offset from the real clock
 	exactCase bool
 	pageSize  int
 	roles     map[string]string // ids by ARN
 	users     map[string]string
 	callers   map[string]string // identities by access key
-	trusted   map[string]string // external ids by the role that may be assumed
+	trusted   map[string]string // external ids by the ARN of the role
 	answers   map[string][]Answer
 	calls     []Call
 	issued    int
@@ -74,8 +74,7 @@ func New(tb testing.TB) *Server {
 // (testing/synctest) need it.
 func NewInProcess() *Server { return newServer("") }
 
-// Start starts a server, for which dir is empty and stays so. It has the role of [Identity] and no other
-// principal.
+// Start starts a server. dir is an empty directory of its own. The server has the role of [Identity] and no other principal.
 func Start(dir string) *Server {
 	s := newServer(dir)
 	s.server = httptest.NewServer(s)
@@ -98,16 +97,16 @@ func newServer(dir string) *Server {
 	return s
 }
 
-// Close ends it, and what hangs in it.
+// Close ends the server and its hanging calls.
 func (s *Server) Close() {
 	close(s.done)
 	s.server.Close()
 }
 
-// Environ returns the variables that make a process ask this server, with [AccessKey], and nobody else.
+// Environ returns the variables that make a process call only this server, with [AccessKey].
 func (s *Server) Environ() []string {
 	return []string{
-		// Not AWS_ENDPOINT_URL: the SDK does not heed it when it gets credentials of a web identity.
+		// Not AWS_ENDPOINT_URL: the SDK ignores it when it gets credentials for a web identity.
 		"AWS_ENDPOINT_URL_IAM=" + s.URL,
 		"AWS_ENDPOINT_URL_STS=" + s.URL,
 		"AWS_REGION=eu-central-1",
@@ -121,12 +120,12 @@ func (s *Server) Environ() []string {
 	}
 }
 
-// Setenv sets the variables of Environ in this process, and unsets every other one of AWS.
+// Setenv sets the variables of Environ in this process, and unsets all other AWS variables.
 func (s *Server) Setenv(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // so that it is set again afterwards
+			t.Setenv(name, "") // restores the variable after the test
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +137,7 @@ func (s *Server) Setenv(t *testing.T) {
 	}
 }
 
-// Add makes roles and users, by their ARNs with path.
+// Add creates roles and users, by their ARNs with path.
 func (s *Server) Add(arns ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,57 +161,56 @@ func (s *Server) Remove(arns ...string) {
 	}
 }
 
-// Caller says whose an access key is.
+// Caller sets the identity of an access key.
 func (s *Server) Caller(accessKey, identity string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.callers[accessKey] = identity
 }
 
-// Trust lets a role be assumed with the external id, which may be empty.
+// Trust permits assuming a role with the external id, which may be empty.
 func (s *Server) Trust(role, externalID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trusted[role] = externalID
 }
 
-// ExactCase has IAM find names only in the case in which they were made.
+// ExactCase makes IAM's lookups case-sensitive.
 func (s *Server) ExactCase() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.exactCase = true
 }
 
-// PageSize sets how many principals a list has on a page at most; it is 100 otherwise.
+// PageSize sets the maximum number of principals on a page of a list. The default is 100.
 func (s *Server) PageSize(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pageSize = n
 }
 
-// Ahead sets the server's clock ahead of the real one. Signatures older than five minutes are refused.
+// Ahead sets the server's clock ahead. Signatures older than five minutes are refused.
 func (s *Server) Ahead(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock = d
 }
 
-// Answer sets what the next calls of an action are answered with, the last one for all that follow.
-// Without answers it is what AWS would say.
+// Answer sets the answers to the next calls of an action. The last answer repeats. Without answers the server answers like AWS.
 func (s *Server) Answer(action string, answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[action] = answers
 }
 
-// Calls returns the calls of an action, retries included.
+// Calls returns the received calls of an action, including retries.
 func (s *Server) Calls(action string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return c.Action != action })
 }
 
-// Count returns how many calls of the actions there were.
+// Count returns the number of received calls of the actions.
 func (s *Server) Count(action string, others ...string) int {
 	n := len(s.Calls(action))
 	for _, other := range others {

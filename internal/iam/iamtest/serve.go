@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// CredentialsPath is where EKS Pod Identity's agent gives credentials.
+// CredentialsPath is the path at which the agent of EKS Pod Identity returns credentials.
 const CredentialsPath = "/v1/credentials"
 
-// Latency is the least time for an answer. None of AWS is faster, and smithy-go v1.28.8 breaks a
-// connection on which the answer comes before its request is put away: the call is made twice then.
+// Latency is the minimum time for an answer. AWS is never faster, and smithy-go v1.28.8 closes a connection if the answer arrives
+// before it has stored its request. The SDK would then repeat the call.
 const Latency = 2 * time.Millisecond
 
 var credential = regexp.MustCompile(`Credential=([^/]+)/[^/]+/[^/]+/(iam|sts)/aws4_request`)
@@ -38,7 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// begin takes a call down, and chooses its answer.
+// begin records a call and chooses its answer.
 func (s *Server) begin(r *http.Request) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,15 +64,15 @@ func accessKey(r *http.Request) string {
 	return ""
 }
 
-// ordinary answers as AWS would.
+// ordinary answers like AWS.
 func (s *Server) ordinary(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now().Add(s.clock) //nolint:forbidigo // signatures are made in real time
+	now := time.Now().Add(s.clock) //nolint:forbidigo // the SDK signs with the real time
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	action, form := r.PostForm.Get("Action"), r.PostForm
-	if action == "AssumeRoleWithWebIdentity" { // which nobody signs
+	if action == "AssumeRoleWithWebIdentity" { // an unsigned call
 		if form.Get("WebIdentityToken") != SessionToken {
 			Error(http.StatusBadRequest, "InvalidIdentityToken", "No OpenIDConnect provider found in your account")(w, r)
 			return
@@ -121,7 +121,7 @@ func (s *Server) identity(w http.ResponseWriter, caller string) {
 	}{Namespace: stsNamespace, ARN: caller, UserID: "AROAGUARD:session", Account: accountOf(caller), RequestID: requestID})
 }
 
-// issue makes temporary credentials of a role.
+// issue creates temporary credentials of a role.
 func (s *Server) issue(role, session string) (accessKey, identity string) {
 	s.issued++
 	accessKey = fmt.Sprintf("ASIA%016d", s.issued)
@@ -154,7 +154,7 @@ func (s *Server) assume(w http.ResponseWriter, action, role, session string, now
 	}}})
 }
 
-// podIdentity is the agent: it gives credentials of the role of [Identity].
+// podIdentity answers like the agent of EKS Pod Identity, with credentials of the role of [Identity].
 func (s *Server) podIdentity(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != SessionToken {
 		http.Error(w, "the token is not valid", http.StatusUnauthorized)
@@ -164,7 +164,7 @@ func (s *Server) podIdentity(w http.ResponseWriter, r *http.Request) {
 	key, _ := s.issue("arn:aws:iam::"+Account+":role/awsauth-guard", "pod")
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339) //nolint:forbidigo // credentials end in real time
+	expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339) //nolint:forbidigo // the SDK uses the real time
 	_, _ = fmt.Fprintf(w, `{"AccessKeyId": %q, "SecretAccessKey": %q, "Token": %q, "AccountId": %q, "Expiration": %q}`,
 		key, SecretKey, SessionToken, Account, expires)
 }
@@ -205,7 +205,7 @@ func (s *Server) ids(kind string) map[string]string {
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request, caller, kind, name string) {
-	for arn, id := range s.ids(kind) { // one at most has the name
+	for arn, id := range s.ids(kind) { // at most one has the name
 		p := newPrincipal(kind, arn, id)
 		if accountOf(arn) != accountOf(caller) || p.name() != name && (s.exactCase || !strings.EqualFold(p.name(), name)) {
 			continue

@@ -7,20 +7,20 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// rarely is a Lease that its holder writes less often than it looks after its term: client-go knows one
-// period for both, and for those who wait to hold it.
-type rarely struct {
+// throttledLock is a Lease lock that its holder writes at most once in a period. client-go uses one period for the renewals of
+// the holder and for the reads of the other candidates, and the reads must be more frequent.
+type throttledLock struct {
 	resourcelock.Interface
 
 	every time.Duration
 	now   func() time.Time
 
-	written time.Time // zero where the last write failed, or was not by the holder
+	written time.Time // time of the holder's last successful write; zero after a failure or another write
 	record  resourcelock.LeaderElectionRecord
 }
 
-// Update leaves out a renewal soon after another one.
-func (l *rarely) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+// Update skips a renewal that follows soon after another one.
+func (l *throttledLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	now, renewal := l.now(), record
 	renewal.RenewTime = l.record.RenewTime
 	if record.HolderIdentity == l.Identity() && renewal == l.record && now.Sub(l.written) < l.every {

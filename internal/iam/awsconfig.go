@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// defaultRegion is used where neither the environment nor the profile names one. IAM has one
-	// endpoint for each partition, and a region says which; IRSA and Pod Identity set AWS_REGION.
+	// defaultRegion is used if neither the environment nor the profile sets a region. IAM has one endpoint for each
+	// partition, and the region determines the partition. IRSA and Pod Identity set AWS_REGION.
 	defaultRegion = "us-east-1"
 
-	// The SDK waits 30 s for a connection and up to 20 s between attempts, and neither fits into a
-	// budget of 2 s. requestTimeout also ends what outlives a budget: calls that later reviews share, and
-	// the SDK's own for credentials, which it fetches in the background, one call at a time.
+	// By default the SDK waits 30 s for a connection and up to 20 s between attempts, which does not fit into a budget of
+	// 2 s. requestTimeout also limits calls that outlive a budget: calls that later reviews share, and the SDK's background
+	// calls for credentials.
 	connectTimeout = 3 * time.Second
 	requestTimeout = 5 * time.Second
 	maxAttempts    = 3
 	maxBackoff     = 300 * time.Millisecond
 )
 
-// loadConfig leaves endpoints, FIPS and dual-stack to the SDK, which reads them from the environment.
+// loadConfig loads the SDK's configuration. The SDK reads endpoints, FIPS and dual-stack from the environment.
 func loadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithDefaultRegion(defaultRegion),
-		config.WithLogger(logging.Nop{}), // without one the SDK writes to standard error
-		// The SDK adds AWS_CA_BUNDLE to a client of this type only.
+		config.WithLogger(logging.Nop{}), // the SDK's default logger writes to standard error
+		// The SDK applies AWS_CA_BUNDLE only to a client of this type.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
 			WithTimeout(requestTimeout).
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
@@ -46,23 +46,22 @@ func loadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (a
 	}, more...)
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", loadError(err))
+		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", redactLoadError(err))
 	}
 	return cfg, nil
 }
 
-// ErrNeedsMFA is a profile that wants the code of an MFA device where nobody can be asked for it.
-var ErrNeedsMFA = errors.New("the profile wants the code of an MFA device")
+// ErrNeedsMFA means that the profile requires the code of an MFA device, and no person can be asked for it.
+var ErrNeedsMFA = errors.New("the profile requires the code of an MFA device")
 
-// loadError says why the configuration cannot be loaded. The SDK's own errors quote values of variables
-// and lines of files, which may be a secret that stands where it does not belong. Names of profiles and
-// of files are none.
-func loadError(err error) error {
+// redactLoadError returns the reason why the configuration can't be loaded. It does not return the SDK's errors, because they quote
+// values of variables and lines of files, which may contain misplaced secrets. Names of profiles and files are not secret.
+func redactLoadError(err error) error {
 	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
 		return ErrNeedsMFA
 	}
 	if e, ok := errors.AsType[config.SharedConfigAssumeRoleError](err); ok {
-		return fmt.Errorf("the source_profile %q, or what it names itself, cannot be used", e.Profile)
+		return fmt.Errorf("the source_profile %q, or a profile that it refers to, cannot be used", e.Profile)
 	}
 	if e, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		return fmt.Errorf("there is no profile %q", e.Profile)
@@ -73,13 +72,13 @@ func loadError(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e
 	}
-	return errors.New("a variable or a profile is not valid; which one is not said here, because it may be a secret")
+	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
 }
 
-// credentials marks the errors of a provider, to tell them from those of the call that needed it.
-type credentials struct{ aws.CredentialsProvider }
+// labelledCredentials wraps the errors of a provider, to distinguish them from errors of the call that needed the credentials.
+type labelledCredentials struct{ aws.CredentialsProvider }
 
-func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (c labelledCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	got, err := c.CredentialsProvider.Retrieve(ctx)
 	if err != nil {
 		return got, &credentialsError{err}

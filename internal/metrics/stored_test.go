@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
-// stored tells everything that is known of what is stored.
+// stored records a value for every metric of the stored aws-auth.
 func stored(r *metrics.Recorder) {
 	r.BuildInfo("v1")
 	r.Stored(true, false)
@@ -32,10 +32,10 @@ func stored(r *metrics.Recorder) {
 	r.Restored("limited")
 }
 
-func TestLive(t *testing.T) {
+func TestStoredMetricsExistOnlyWhenKnown(t *testing.T) {
 	t.Parallel()
 	r := metrics.New([]string{"role-path"})
-	before := ours(t, r)
+	before := guardSeries(t, r)
 	for _, want := range []string{
 		"awsauth_guard_bypassed_changes_total 0", "awsauth_guard_history_errors_total 0",
 		`awsauth_guard_restores_total{result="restored"} 0`, `awsauth_guard_restores_total{result="failed"} 0`,
@@ -52,11 +52,11 @@ func TestLive(t *testing.T) {
 		}
 	}
 	stored(r)
-	// What does not belong to the closed sets never becomes a label.
+	// A value outside of the closed sets never becomes a label.
 	r.StoredEntries("mapRobots", 1)
 	r.Restored("arn:aws:iam::111122223333:role/a")
 	var changed []string
-	for _, line := range ours(t, r) {
+	for _, line := range guardSeries(t, r) {
 		if !slices.Contains(before, line) && !strings.HasPrefix(line, "awsauth_guard_build_info") {
 			changed = append(changed, line)
 		}
@@ -87,19 +87,19 @@ func TestLive(t *testing.T) {
 		t.Errorf("changed series (-want +got):\n%s", diff)
 	}
 	r.StoredAccessUnknown()
-	for _, line := range ours(t, r) {
+	for _, line := range guardSeries(t, r) {
 		for _, name := range []string{"admins", "protected_missing", "entries"} {
 			if strings.HasPrefix(line, "awsauth_guard_live_"+name) {
 				t.Errorf("%s is still there", line)
 			}
 		}
 	}
-	if !slices.Contains(ours(t, r), "awsauth_guard_live_present 1") {
-		t.Error("whether aws-auth is stored is forgotten with the access")
+	if !slices.Contains(guardSeries(t, r), "awsauth_guard_live_present 1") {
+		t.Error("StoredAccessUnknown removed live_present")
 	}
 	r.StoredPrincipals(nil)
 	r.StoredUnknown()
-	for _, line := range ours(t, r) {
+	for _, line := range guardSeries(t, r) {
 		if strings.HasPrefix(line, "awsauth_guard_live_") || strings.HasPrefix(line, "awsauth_guard_break_glass") {
 			t.Errorf("%s is still there", line)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// deleteSecret deletes the Secret as another client does, and returns what it was.
-func (s *single) deleteSecret() *corev1.Secret {
+// deleteSecret deletes the Secret as another client does, and returns the deleted Secret.
+func (s *replica) deleteSecret() *corev1.Secret {
 	deleted := s.secret
 	s.secret = nil
 	return deleted
@@ -22,22 +22,22 @@ func TestDeletedSecretComesBackWithItsCA(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	s.secret.Labels = map[string]string{"app.kubernetes.io/managed-by": "Helm"}
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	deleted, bundle := s.deleteSecret(), s.bundle()
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	if s.secret == nil {
-		t.Fatalf("it is not created:\n%s", &s.log)
+		t.Fatalf("the Secret is not created:\n%s", &s.log)
 	}
 	if diff := cmp.Diff([]any{deleted.Data, deleted.Labels, deleted.Type}, []any{s.secret.Data, s.secret.Labels, corev1.SecretType("")}); diff != "" {
 		t.Errorf("(-deleted +created):\n%s", diff)
 	}
 	for range 20 {
-		s.look(t, time.Minute)
+		s.reconcile(t, time.Minute)
 		if err := s.Ready(nil); err != nil || s.bundle() != bundle {
 			t.Fatalf("the CA changes: %v\n%s", err, &s.log)
 		}
 	}
-	if n := s.logged("the Secret with the serving CA was missing and is created again"); n != 1 {
+	if n := s.logged("recreated the missing Secret of the serving CA"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
 	if !s.stored {
@@ -45,15 +45,15 @@ func TestDeletedSecretComesBackWithItsCA(t *testing.T) {
 	}
 }
 
-// A leader that has not seen the CA, as after a restart of all replicas, begins anew, step by step.
+// A leader that has not seen the CA, for example after a restart of all replicas, makes a new CA step by step.
 func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
 	t.Parallel()
-	s := newSingle(t)
+	s := newReplica(t)
 	before := servingcert.EncodeCertificates(newCA(t, time.Hour).Cert)
 	s.setBundles(before)
 	s.deleteSecret()
 	for range 5 {
-		s.look(t, time.Second)
+		s.reconcile(t, time.Second)
 	}
 	if s.secret == nil || len(s.secret.Data["next.crt"]) == 0 {
 		t.Fatalf("no new CA is stored:\n%s", &s.log)
@@ -66,7 +66,7 @@ func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
 	}
 }
 
-// While the release is removed the configuration goes first; what is created after that would be left behind.
+// An uninstall removes the configuration first. A Secret that is created afterwards would be left behind.
 func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -74,15 +74,15 @@ func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	s.config.Annotations = nil
 	next(&s.config.ObjectMeta)
 	for range 20 {
-		s.look(t, time.Second)
+		s.reconcile(t, time.Second)
 	}
 	if s.secret != nil {
-		t.Error("it is created")
+		t.Error("the Secret is created")
 	}
 }
 
-// Where the Secret cannot be created, metric, log and /readyz?verbose name it. Who serves goes on.
-func TestMissingSecretIsNamed(t *testing.T) {
+// If the Secret can't be created, the metric, the log and /readyz?verbose name it. Running replicas keep serving.
+func TestMissingSecretIsReported(t *testing.T) {
 	t.Parallel()
 	const missing = "the Secret guard/ca does not exist"
 	s := started(t)
@@ -92,22 +92,22 @@ func TestMissingSecretIsNamed(t *testing.T) {
 	s.createFails = true
 	s.deleteSecret()
 	for range 20 {
-		s.look(t, 30*time.Second)
+		s.reconcile(t, 30*time.Second)
 	}
 	if want := "serving CA: " + missing + "; pods that start now do not become ready"; s.String() != want || s.stored {
 		t.Errorf("%q, recorded as stored: %t", s.String(), s.stored)
 	}
 	if err := s.Ready(nil); err != nil {
-		t.Errorf("it is not ready with the certificate that it has: %v", err)
+		t.Errorf("the replica is not ready although it has a certificate: %v", err)
 	}
-	if n := s.logged("creating the Secret guard/ca, which does not exist"); n != 1 {
+	if n := s.logged("creating the missing Secret guard/ca"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, &s.log)
 	}
 
-	fresh := newSingle(t)
+	fresh := newReplica(t)
 	fresh.Elect(false)
 	fresh.deleteSecret()
-	fresh.look(t, time.Second)
+	fresh.reconcile(t, time.Second)
 	_, err := fresh.GetCertificate(nil)
 	for _, err := range []error{err, fresh.Ready(nil)} {
 		if want := "no serving certificate is signed yet: " + missing; err == nil || err.Error() != want {
@@ -119,16 +119,16 @@ func TestMissingSecretIsNamed(t *testing.T) {
 	}
 }
 
-// One that is emptied, as by helm upgrade --force, gets a new CA; nobody ceases to trust a certificate meanwhile.
-func TestEmptiedSecretIsFilled(t *testing.T) {
+// A Secret that is emptied, as by helm upgrade --force, gets a new CA, and every API server keeps trusting the replica.
+func TestEmptiedSecretGetsNewCA(t *testing.T) {
 	t.Parallel()
 	s := started(t)
 	s.secret.Data = nil
 	next(&s.secret.ObjectMeta)
 	s.setBundles(nil)
-	s.look(t, time.Second)
+	s.reconcile(t, time.Second)
 	for range 20 {
-		s.look(t, 30*time.Second)
+		s.reconcile(t, 30*time.Second)
 		if err := s.Ready(nil); err != nil || !s.stored {
 			t.Fatalf("stored %t, %v\n%s", s.stored, err, &s.log)
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// together looks up the same from many sides at once.
-func together(t *testing.T, w *world, n int, want validate.Lookup) {
+// lookUpConcurrently looks up the same principal n times at once.
+func lookUpConcurrently(t *testing.T, w *world, n int, want validate.Lookup) {
 	t.Helper()
 	var all sync.WaitGroup
 	for range n {
@@ -32,7 +32,7 @@ func TestCallsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
 		w.aws.Add(role)
-		together(t, w, 50, exists)
+		lookUpConcurrently(t, w, 50, exists)
 		if n := w.aws.Count("GetRole"); n != 1 {
 			t.Errorf("%d calls", n)
 		}
@@ -42,20 +42,20 @@ func TestCallsAreShared(t *testing.T) {
 	})
 }
 
-func TestSecondLooksAreShared(t *testing.T) {
+func TestSecondCallsAreShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
-		together(t, w, 50, missing)
+		lookUpConcurrently(t, w, 50, missing)
 		if n := w.aws.Count("GetRole"); n != 2 {
 			t.Errorf("%d calls", n)
 		}
 	})
 }
 
-// TestSecondLookIsNotAnothersFirst has A, whose second look is due while B's first, which began before, is
-// under way. It does not find the role, which is made a moment later.
-func TestSecondLookIsNotAnothersFirst(t *testing.T) {
+// A's second call is due while B's first call, which began before, is running. That call does not find the role, which is created a
+// moment later. A must not share it.
+func TestSecondCallDoesNotJoinEarlierCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -77,11 +77,10 @@ func TestSecondLookIsNotAnothersFirst(t *testing.T) {
 	})
 }
 
-// TestLooksAreApart has a first look that waits long for its turn, or for IAM's answer. What counts is how long
-// after that answer the second one begins.
-func TestLooksAreApart(t *testing.T) {
+// The first call waits for a slot or for IAM's answer. The second call begins a full delay after that answer.
+func TestSecondCallWaitsForDelay(t *testing.T) {
 	t.Parallel()
-	const short = 10 * time.Second // than delay: no lookup has time for two looks
+	const short = 10 * time.Second // shorter than delay, so no lookup has time for two calls
 	w := newWorld(t, func(w *world) { w.delay = 15 * time.Second })
 	if _, err := w.Identity(t.Context()); err != nil {
 		t.Fatal(err)
@@ -92,7 +91,7 @@ func TestLooksAreApart(t *testing.T) {
 		<-answer
 		iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")(hw, r)
 	}, nil)
-	const once = "not found once, and no time was left to look again"
+	const once = "not found once, and no time was left for a second call"
 	var first sync.WaitGroup
 	first.Go(func() { is(t, w.lookup(t, short, role), unknown(once)) })
 	<-asked
@@ -107,8 +106,7 @@ func TestLooksAreApart(t *testing.T) {
 	}
 }
 
-// counting counts how many requests are under way at a time at most. The server cannot: it is not done
-// with a call when the Client is, or when the Client has given up.
+// counting counts the maximum number of concurrent requests. The server can't count them, because it ends a call later than the Client.
 type counting struct {
 	client    aws.HTTPClient
 	now, most atomic.Int64
@@ -162,8 +160,8 @@ func contains(list []string, s string) bool {
 	return strings.Contains(" "+strings.Join(list, " ")+" ", " "+s+" ")
 }
 
-// TestOneOfThousand has a review of many known principals and a new one.
-func TestOneOfThousand(t *testing.T) {
+// A review of many known principals and a new one makes few calls.
+func TestOneNewPrincipalOfThousand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inProcess(t)
@@ -175,7 +173,7 @@ func TestOneOfThousand(t *testing.T) {
 		if n := w.aws.Count("GetRole") - before; n > 2 {
 			t.Errorf("%d calls", n)
 		}
-		if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at first, and before role is missing
+		if n := w.aws.Count("GetCallerIdentity"); n > 2 { // at the start, and before role is reported as missing
 			t.Errorf("%d calls to STS", n)
 		}
 		is(t, known.Principals[role], missing)

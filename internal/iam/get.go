@@ -15,45 +15,44 @@ import (
 )
 
 const (
-	// ssoPath begins the path of every role that IAM Identity Center makes for a permission set; in
-	// regions but us-east-1 the region follows (IAM Identity Center user guide, "Referencing
-	// permission sets in resource policies, Amazon EKS Cluster config maps, and AWS KMS key policies").
+	// ssoPath begins the path of every role that IAM Identity Center creates for a permission set. Outside of us-east-1 the
+	// region follows (IAM Identity Center user guide, "Referencing permission sets in resource policies, Amazon EKS Cluster
+	// config maps, and AWS KMS key policies").
 	ssoPath = "/aws-reserved/sso.amazonaws.com/"
-	// A list of all is 5 pages: an account has at most 5,000 roles and 5,000 users (IAM quotas). IAM
-	// may put less on a page than it is asked for.
+	// A complete list has 5 pages, because an account has at most 5,000 roles and 5,000 users (IAM quotas). IAM may return
+	// fewer principals on a page than requested, hence the reserve.
 	maxPages = 8
 	pageSize = 1000
 )
 
-// ssoRole matches the name of a permission set's role. The last part changes when the set is taken
-// from the account and assigned anew.
+// ssoRole matches the name of a permission set's role. The last part of the name changes when the permission set is removed from the
+// account and assigned again.
 var ssoRole = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+_)[0-9a-f]{16}$`)
 
-// sighting is the outcome of one look for a principal.
-type sighting struct {
-	// When it began, and when IAM had answered: it may have waited for its turn, and been tried again.
+// getResult is the result of one GetRole or GetUser call.
+type getResult struct {
+	// began is before the call waited for a slot. ended is after the last attempt.
 	began, ended time.Time
 
-	arn, id string   // of what has this name; empty where IAM says that nothing has
-	problem *problem // why it is not known
+	arn, id string       // of the principal with this name; empty if IAM says that there is none
+	problem *lookupError // why the result is unknown; nil if it is known
 }
 
-// is reports whether what was found is the principal: roles are compared by account and name, users
-// by the whole ARN.
-func (s sighting) is(p awsauth.ARN) bool {
+// matches reports whether the returned principal is p. Roles are compared by account and name, users by the whole ARN.
+func (s getResult) matches(p awsauth.ARN) bool {
 	found, err := awsauth.ParseARN(s.arn)
-	return err == nil && same(found, p)
+	return err == nil && samePrincipal(found, p)
 }
 
-// same compares as the authenticator does, without case.
-func same(a, b awsauth.ARN) bool {
+// samePrincipal ignores case, as the authenticator does.
+func samePrincipal(a, b awsauth.ARN) bool {
 	return awsauth.PrincipalKey(a.String()) == awsauth.PrincipalKey(b.String())
 }
 
-// find asks IAM once for what has the principal's name.
-func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN) sighting {
-	s := sighting{began: c.now()}
-	// What folds to ASCII is in ASCII for IAM.
+// get calls IAM once for the principal's name.
+func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN) getResult {
+	s := getResult{began: c.now()}
+	// IAM accepts only ASCII. These two characters fold to ASCII letters.
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
@@ -62,17 +61,17 @@ func (c *Client) find(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 		s.arn, s.id, err = c.getUser(ctx, service, name)
 	}
 	s.ended = c.now()
-	// IAM says it with 404 (API reference, GetRole, Errors); with another status somebody else does.
+	// IAM answers this error with status 404 (API reference, GetRole, Errors). With another status it does not come from IAM.
 	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && statusOf(err) == http.StatusNotFound {
 		return s
 	}
 	if err != nil {
-		s.problem = problemOf(err)
+		s.problem = newLookupError(err)
 		return s
 	}
 	found, err := awsauth.ParseARN(s.arn)
 	if err != nil || found.Account != p.Account || found.IsRole() != p.IsRole() || !strings.EqualFold(found.Name(), name) {
-		s.arn, s.id, s.problem = "", "", &problem{reason: reasonGarbage}
+		s.arn, s.id, s.problem = "", "", &lookupError{reason: reasonInvalidResponse}
 	}
 	return s
 }
@@ -104,15 +103,14 @@ func deref(s *string) string {
 	return *s
 }
 
-// searchList looks through the account's list, where listing is allowed and done before the second look
-// is due. It reports whether the principal is there: AWS does not document that GetRole and GetUser find
-// a name that is written in another case, and no two names differ by case alone (IAM API reference,
-// CreateRole). Otherwise it returns what is there in its stead. Without a whole list the two looks decide:
-// if IAM does tell cases apart, a name in another case is then missing, and the hint says to write it as
-// IAM shows it. Unknown instead would be every principal's answer where listing is not allowed.
-func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first sighting) (there bool, instead string) {
+// searchList searches the account's list, if listing is allowed and completes before the second call is due. It reports whether the
+// list has the principal: AWS does not document whether GetRole and GetUser ignore case, and two names never differ only in case
+// (IAM API reference, CreateRole). Otherwise it returns the ARN that replaced the principal, if there is one. Without a complete list
+// the two calls decide. If IAM is case-sensitive then, a name in another case is missing, and the hint shows the name in IAM's case.
+// The alternative, Unknown, would be the answer for every missing principal if listing is not allowed.
+func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first getResult) (exists bool, replacement string) {
 	if first.arn != "" {
-		return false, first.arn // a user, under another path
+		return false, first.arn // a user with another path
 	}
 	set := ssoRole.FindStringSubmatch(p.Name())
 	var siblings []string
@@ -122,13 +120,13 @@ func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, f
 			plain, _ := found.WithoutPath()
 			siblings = append(siblings, plain.String())
 		case !strings.EqualFold(found.Name(), p.Name()):
-		case same(found, p):
+		case samePrincipal(found, p):
 			return true, ""
 		default:
-			return false, found.String() // a user, in another case and under another path
+			return false, found.String() // a user in another case and with another path
 		}
 	}
-	if len(siblings) == 1 { // with more nobody knows which is meant
+	if len(siblings) == 1 { // several roles would be ambiguous
 		return false, siblings[0]
 	}
 	return false, ""
@@ -139,7 +137,7 @@ func samePermissionSet(role awsauth.ARN, set string) bool {
 	return len(found) > 0 && strings.EqualFold(found[1], set)
 }
 
-// list returns what is like p in its account: users, roles, or roles of permission sets.
+// list returns the principals of p's kind in its account: users, roles, or roles of permission sets.
 func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) []awsauth.ARN {
 	kind, path, pages := "user", "/", c.users
 	if p.IsRole() {
@@ -153,7 +151,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 		for range maxPages {
 			arns, more, err := next(ctx)
 			if err != nil {
-				break // it is a hint
+				break // the list is only used for hints
 			}
 			for _, text := range arns {
 				if arn, err := awsauth.ParseARN(text); err == nil && arn.Account == p.Account {
@@ -172,7 +170,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	return list
 }
 
-// page returns the next ARNs, and whether there are more.
+// page returns the ARNs of the next page, and whether there are more pages.
 type page func(context.Context) (arns []string, more bool, err error)
 
 func (c *Client) roles(service *awsiam.Client, path string) page {

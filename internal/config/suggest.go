@@ -11,16 +11,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// nearest says which field may have been meant.
-func nearest(t reflect.Type, key string) string {
+// fieldHint suggests a field for an unknown key.
+func fieldHint(t reflect.Type, key string) string {
 	names := fieldNames(t)
-	if name, ok := nearestOf(names, key); ok {
+	if name, ok := nearestName(names, key); ok {
 		return "write " + name
 	}
 	return "the fields are " + strings.Join(names, ", ")
 }
 
-// keyName is a key as a path can show it.
+// keyName returns a key in printable form for the path of a field.
 func keyName(key *yaml.Node) string {
 	if key.Kind != yaml.ScalarNode {
 		return "(" + describe(key) + " as key)"
@@ -42,7 +42,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// describe names a node's kind to somebody who wrote another one.
+// describe names the kind of a node for a message about a wrong kind.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -66,7 +66,7 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// quoteHint says how a scalar becomes text.
+// quoteHint returns a hint to quote a scalar that should be text.
 func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
 		return fmt.Sprintf(", %q in quotes", n.Value)
@@ -74,15 +74,15 @@ func quoteHint(n *yaml.Node) string {
 	return ""
 }
 
-// either lists values that exclude each other.
-func either(values []string) string {
+// oneOf lists alternatives: a, b or c.
+func oneOf(values []string) string {
 	last := len(values) - 1
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-// nearestOf returns the name that was probably meant: one that differs in case only, or else the
-// first of those with the fewest letters to change, if that is at most a third of the name.
-func nearestOf(names []string, key string) (name string, ok bool) {
+// nearestName returns the name that is most similar to key: a name that differs only in case, or else the first of those with the
+// fewest letters to change. It returns none if more than a third of the name's letters would change.
+func nearestName(names []string, key string) (name string, ok bool) {
 	best := 0
 	for _, n := range names {
 		if strings.EqualFold(n, key) {

@@ -20,49 +20,49 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// The reasons why a principal is Unknown. With noAccess they are all that there are.
+// The reasons for Unknown. There are no others except noAccess.
 const (
-	reasonDenied        = "access denied"
-	reasonThrottled     = "throttled"
-	reasonTimeout       = "no answer in time"
-	reasonUnreachable   = "AWS cannot be reached"
-	reasonNoCredentials = "no credentials"
-	reasonCredentials   = "the credentials are expired or not valid"
-	reasonFailed        = "AWS failed"
-	reasonGarbage       = "AWS gave an answer that makes no sense"
-	reasonRefused       = "AWS refused the question"
-	reasonOnce          = "not found once, and no time was left to look again"
-	reasonForeign       = "another partition"
-	reasonChanged       = "the credentials are of another account than before"
-	reasonPanicked      = "the guard failed while it asked" // as package admission says it
-	reasonTooMany       = "the change has too many principals to ask for"
-	reasonTooOften      = "too many principals were asked for within a minute"
+	reasonDenied          = "access denied"
+	reasonThrottled       = "throttled"
+	reasonTimeout         = "no answer in time"
+	reasonUnreachable     = "AWS cannot be reached"
+	reasonNoCredentials   = "no credentials"
+	reasonCredentials     = "the credentials are expired or not valid"
+	reasonFailed          = "AWS failed"
+	reasonInvalidResponse = "AWS returned an invalid response"
+	reasonRefused         = "AWS refused the request"
+	reasonNotFoundOnce    = "not found once, and no time was left for a second call"
+	reasonOtherPartition  = "another partition"
+	reasonAccountChanged  = "the credentials are of another account than before"
+	reasonPanicked        = "the guard failed while it asked" // the same text as in package admission
+	reasonTooMany         = "the change has too many principals to look up"
+	reasonRateLimited     = "too many principals were looked up within a minute"
 )
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
 
-// problem is why something is not known, in words that can be shown and logged: the SDK's own errors
-// are not, because a library of that size may one day write more into them than it should.
-type problem struct {
+// lookupError is the reason why a result is unknown. All its texts may be shown and logged. It does not contain the SDK's errors,
+// because a future version of the SDK may put secrets into them.
+type lookupError struct {
 	reason    string
-	code      string // AWS's own, such as AccessDenied
+	code      string // AWS's error code, such as AccessDenied
 	requestID string
-	host      string // that cannot be reached
-	detail    string // of a connection that failed: addresses, and no content
+	host      string // the host that could not be reached
+	detail    string // of a failed connection: addresses only
 	stack     string // of a panic
 }
 
-// why is the reason for those who cannot see the log.
-func (p *problem) why() string {
+// publicReason returns the reason for users who can't see the log.
+func (p *lookupError) publicReason() string {
 	if p.reason == reasonUnreachable && p.host != "" {
 		return p.reason + ": " + p.host
 	}
 	return p.reason
 }
 
-// Error makes a problem an error for those who need one.
-func (p *problem) Error() string {
-	text := p.why()
+// Error implements error.
+func (p *lookupError) Error() string {
+	text := p.publicReason()
 	if p.code != "" {
 		text += " (" + p.code + ")"
 	}
@@ -72,19 +72,18 @@ func (p *problem) Error() string {
 	return text
 }
 
-// panicked is the problem of a panic. Of its value there is the type and no content, which may be
-// anything, but for errors of the Go runtime.
-func panicked(value any) *problem {
+// panicError returns the error of a panic. It contains only the type of the panic's value, because the value can contain secrets.
+// Errors of the Go runtime are safe and included.
+func panicError(value any) *lookupError {
 	detail := fmt.Sprintf("panic of %T", value)
 	if e, ok := value.(runtime.Error); ok {
 		detail = "panic: " + e.Error()
 	}
-	return &problem{reason: reasonPanicked, detail: detail, stack: string(debug.Stack())}
+	return &lookupError{reason: reasonPanicked, detail: detail, stack: string(debug.Stack())}
 }
 
-// credentialCodes are the errors by which IAM and STS refuse credentials, whatever is asked (IAM API
-// reference, "Common errors"). SignatureDoesNotMatch and RequestExpired are also what a wrong clock
-// leads to, where the SDK's own correction did not help.
+// credentialCodes are the error codes with which IAM and STS refuse credentials (IAM API reference, "Common errors").
+// SignatureDoesNotMatch and RequestExpired can also mean that the clock is wrong and the SDK's correction did not help.
 var credentialCodes = map[string]bool{
 	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "RequestTimeTooSkewed": true,
 	"InvalidClientTokenId": true, "UnrecognizedClientException": true, "InvalidAccessKeyId": true,
@@ -97,18 +96,18 @@ var deniedCodes = map[string]bool{
 	"AccessDenied": true, "AccessDeniedException": true, "UnauthorizedOperation": true, "RegionDisabledException": true,
 }
 
-// problemOf sorts an error of the SDK.
-func problemOf(err error) *problem {
-	if p, ok := errors.AsType[*problem](err); ok {
+// newLookupError classifies an error of the SDK.
+func newLookupError(err error) *lookupError {
+	if p, ok := errors.AsType[*lookupError](err); ok {
 		return p
 	}
-	p := &problem{detail: detailOf(err), host: hostOf(err)}
+	p := &lookupError{detail: detailOf(err), host: hostOf(err)}
 	status := statusOf(err)
 	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		p.requestID = textutil.Shorten(e.ServiceRequestID(), maxForeign)
+		p.requestID = textutil.Shorten(e.ServiceRequestID(), maxForeignBytes)
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		p.code = textutil.Shorten(api.ErrorCode(), maxForeign)
+		p.code = textutil.Shorten(api.ErrorCode(), maxForeignBytes)
 	}
 	_, noCredentials := errors.AsType[*credentialsError](err)
 	_, throttled := retry.DefaultThrottleErrorCodes[p.code]
@@ -128,22 +127,22 @@ func problemOf(err error) *problem {
 	case timedOut(err):
 		p.reason = reasonTimeout
 	case status > 0:
-		p.reason = reasonGarbage
+		p.reason = reasonInvalidResponse
 	default:
 		p.reason = reasonUnreachable
 	}
 	return p
 }
 
-// statusOf returns the status of the answer, or 0 where there is none.
+// statusOf returns the HTTP status of the response, or 0 if there was none.
 func statusOf(err error) int {
-	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok { // awshttp's wraps one
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok { // awshttp's error wraps this one
 		return e.HTTPStatusCode()
 	}
 	return 0
 }
 
-// hostOf returns whom a request was for that got no answer.
+// hostOf returns the host of a request that got no response.
 func hostOf(err error) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		if u, err := url.Parse(e.URL); err == nil {
@@ -158,7 +157,7 @@ func timedOut(err error) bool {
 	return ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// detailOf writes the errors of connections, which hold addresses and names of hosts.
+// detailOf returns the text of connection errors. They contain only addresses and host names.
 func detailOf(err error) string {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Error()
@@ -172,10 +171,10 @@ func detailOf(err error) string {
 	return ""
 }
 
-// maxForeign limits the bytes of a text in the log that AWS, or what answers in its place, has chosen.
-const maxForeign = 64
+// maxForeignBytes limits a logged text that AWS, or another server in its place, has chosen.
+const maxForeignBytes = 64
 
-func (p *problem) attrs() []slog.Attr {
+func (p *lookupError) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("reason", p.reason)}
 	for _, a := range []slog.Attr{
 		slog.String("code", p.code), slog.String("request_id", p.requestID), slog.String("host", p.host),
@@ -188,8 +187,8 @@ func (p *problem) attrs() []slog.Attr {
 	return attrs
 }
 
-// logProblem says what goes wrong in an account, now and then.
-func (c *Client) logProblem(ctx context.Context, account string, p *problem) {
+// logProblem logs a problem of an account, at most once in problemInterval.
+func (c *Client) logProblem(ctx context.Context, account string, p *lookupError) {
 	if !c.problems.Allow(p.reason + " " + account) {
 		return
 	}
@@ -197,5 +196,5 @@ func (c *Client) logProblem(ctx context.Context, account string, p *problem) {
 	if account != "" {
 		attrs = append(attrs, slog.String("account", account))
 	}
-	c.log.LogAttrs(ctx, slog.LevelWarn, "AWS did not say whether a principal exists", attrs...)
+	c.log.LogAttrs(ctx, slog.LevelWarn, "cannot determine whether a principal exists", attrs...)
 }

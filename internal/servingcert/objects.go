@@ -21,23 +21,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// cluster is the Secret and the configuration in the API server: watched, read and written.
-type cluster struct {
+// apiObjects reads, watches and writes the Secret and the webhook configuration.
+type apiObjects struct {
 	secrets typedcorev1.SecretInterface
 	configs typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
 	secret  *watched[corev1.Secret]
 	config  *watched[admissionregistrationv1.ValidatingWebhookConfiguration]
 }
 
-// watched is one object, as the watch has seen it last.
+// watched is one object as the watch saw it last.
 type watched[T any] struct {
 	*kube.Watch[T]
 
-	object atomic.Pointer[T] // nil: there is none, or none has been seen yet
-	seen   atomic.Bool       // the watch has shown whether there is one
+	object atomic.Pointer[T] // nil: the object doesn't exist, or the watch hasn't shown it yet
+	seen   atomic.Bool       // the watch has shown whether the object exists
 }
 
-func newCluster(o *Options, changed func(), now func() time.Time) (*cluster, error) {
+func newAPIObjects(o *Options, changed func(), now func() time.Time) (*apiObjects, error) {
 	core, err := typedcorev1.NewForConfig(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the Secret: %w", err)
@@ -46,7 +46,7 @@ func newCluster(o *Options, changed func(), now func() time.Time) (*cluster, err
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the webhook configuration: %w", err)
 	}
-	c := &cluster{secrets: core.Secrets(o.Secret.Namespace), configs: registration.ValidatingWebhookConfigurations()}
+	c := &apiObjects{secrets: core.Secrets(o.Secret.Namespace), configs: registration.ValidatingWebhookConfigurations()}
 	if c.secret, err = watch[corev1.Secret](kube.ListWatch(core.RESTClient(), "secrets", o.Secret.Namespace, o.Secret.Name), "secrets", changed, o.Logger, now); err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func watch[T any](lw cache.ListerWatcher, resource string, changed func(), log *
 	return w, err
 }
 
-// readSecret returns nil where there is none.
-func (c *cluster) readSecret(ctx context.Context, name Name) (*corev1.Secret, error) {
+// readSecret returns the Secret, or nil if it doesn't exist.
+func (c *apiObjects) readSecret(ctx context.Context, name Name) (*corev1.Secret, error) {
 	secret, err := c.secrets.Get(ctx, name.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -77,8 +77,8 @@ func (c *cluster) readSecret(ctx context.Context, name Name) (*corev1.Secret, er
 	return secret, nil
 }
 
-// readConfig returns nil where there is none.
-func (c *cluster) readConfig(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+// readConfig returns the configuration, or nil if it doesn't exist.
+func (c *apiObjects) readConfig(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	config, err := c.configs.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -89,10 +89,10 @@ func (c *cluster) readConfig(ctx context.Context, name string) (*admissionregist
 	return config, nil
 }
 
-// fieldManager is who writes, as managedFields name it.
+// fieldManager is the name of the guard's writes in managedFields.
 const fieldManager = "awsauth-guard"
 
-// otherManager is who else has written an object last.
+// otherManager returns the field manager of the last write by another client, or "unknown".
 func otherManager(entries []metav1.ManagedFieldsEntry) string {
 	name, at := "unknown", time.Time{}
 	for _, f := range entries {
@@ -103,8 +103,8 @@ func otherManager(entries []metav1.ManagedFieldsEntry) string {
 	return name
 }
 
-// writeSecret stores data in a Secret that has not changed since it was read.
-func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
+// writeSecret stores data in the Secret. It fails with a conflict if the Secret has changed since it was read.
+func (c *apiObjects) writeSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
 	changed := secret.DeepCopy()
 	changed.Data = data
 	written, err := c.secrets.Update(ctx, changed, metav1.UpdateOptions{FieldManager: fieldManager})
@@ -114,16 +114,17 @@ func (c *cluster) writeSecret(ctx context.Context, secret *corev1.Secret, data m
 	return written, nil
 }
 
-// createSecret makes the Secret where there is none. It applies on the server: only that, and no POST, can be allowed for
-// one name. If the Secret exists by now with other data, the error is a conflict.
-func (c *cluster) createSecret(ctx context.Context, name Name, lost *corev1.Secret) (*corev1.Secret, error) {
+// createSecret creates the missing Secret, with the content of previous if that isn't nil. It uses a server-side apply, because
+// RBAC can restrict that to one name, but not a POST. If another client has created the Secret with other data, the error is a
+// conflict.
+func (c *apiObjects) createSecret(ctx context.Context, name Name, previous *corev1.Secret) (*corev1.Secret, error) {
 	secret := corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name},
 		Type:       corev1.SecretTypeOpaque,
 	}
-	if lost != nil {
-		secret.Labels, secret.Annotations, secret.Type, secret.Data = lost.Labels, lost.Annotations, lost.Type, lost.Data
+	if previous != nil {
+		secret.Labels, secret.Annotations, secret.Type, secret.Data = previous.Labels, previous.Annotations, previous.Type, previous.Data
 	}
 	body, err := json.Marshal(secret)
 	if err != nil {
@@ -131,19 +132,19 @@ func (c *cluster) createSecret(ctx context.Context, name Name, lost *corev1.Secr
 	}
 	created, err := c.secrets.Patch(ctx, name.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: fieldManager})
 	if err != nil {
-		return nil, fmt.Errorf("creating the Secret %s, which does not exist: %w", name, err)
+		return nil, fmt.Errorf("creating the missing Secret %s: %w", name, err)
 	}
 	return created, nil
 }
 
-// writeBundles makes text the caBundle of every webhook of a configuration that has not changed
-// since it was read. A patch leaves fields alone that this version of the API does not know.
-func (c *cluster) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+// writeBundles writes text into the caBundle of every webhook. It fails with a conflict if the configuration has changed since
+// it was read. It sends a patch, which keeps fields that this version of the API doesn't know.
+func (c *apiObjects) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	type clientConfig struct {
 		CABundle []byte `json:"caBundle"`
 	}
 	type webhook struct {
-		Name         string       `json:"name"` // the key by which the patch is merged
+		Name         string       `json:"name"` // the merge key of the patch
 		ClientConfig clientConfig `json:"clientConfig"`
 	}
 	var patch struct {
@@ -167,8 +168,8 @@ func (c *cluster) writeBundles(ctx context.Context, config *admissionregistratio
 	return written, nil
 }
 
-// bundlesOf returns the CAs of each webhook.
-func bundlesOf(config *admissionregistrationv1.ValidatingWebhookConfiguration) (bundles [][]*x509.Certificate) {
+// webhookBundles returns the CAs in each webhook's caBundle.
+func webhookBundles(config *admissionregistrationv1.ValidatingWebhookConfiguration) (bundles [][]*x509.Certificate) {
 	if config == nil {
 		return nil
 	}

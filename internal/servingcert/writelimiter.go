@@ -1,0 +1,32 @@
+package servingcert
+
+import (
+	"slices"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+// writeBurst is how many writes of one object within a minute are not delayed. A rotation needs one or two a minute.
+const writeBurst = 4
+
+// writeLimiter limits the writes of one object, so that another client that undoes each of them does not turn the leader
+// into a load on the API server.
+type writeLimiter struct {
+	writes   []time.Time // of the last minute
+	conflict kube.Throttle
+}
+
+// wait returns how long the next write must wait: nothing for the first writeBurst writes within a minute, then one resync
+// period after the previous write.
+func (l *writeLimiter) wait(now time.Time, resync time.Duration) time.Duration {
+	l.writes = slices.DeleteFunc(l.writes, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	n := len(l.writes)
+	if n < writeBurst {
+		return 0
+	}
+	return max(0, resync-now.Sub(l.writes[n-1]))
+}
+
+// record notes a write.
+func (l *writeLimiter) record(now time.Time) { l.writes = append(l.writes, now) }
