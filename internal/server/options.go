@@ -84,10 +84,10 @@ type Options struct {
 
 // AddFlags adds the options to a flag set. Their present values become the defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it nobody is protected by name, and all other rules hold")
+	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it no principal is protected by name, and all other rules hold")
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name`, which must exist and may be empty, for a CA that the webhook makes, rotates and writes into the caBundles itself; a Lease of this name elects the replica that does")
-	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist as must NAME-record; with it what is stored is watched. Without --cert-secret a Lease of this name elects the replica that writes")
+	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist; with it the webhook watches the stored aws-auth. Without --cert-secret a Lease of this name elects the replica that writes")
 	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
 	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members change aws-auth without the webhook: the one that a matchCondition of the webhook may leave out, and that bypass-grant lets no entry give")

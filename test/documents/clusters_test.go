@@ -143,7 +143,9 @@ func TestInCluster(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			install(t, client, cluster, webhook, string(guardConfig))
 			hold(t, p, runCluster, &shell{
-				dir: copyExamples(t), path: path, variables: []string{"KUBECONFIG=" + cluster.Kubeconfig},
+				dir: copyExamples(t), path: path,
+				// kubectl edit changes a username.
+				variables: []string{"KUBECONFIG=" + cluster.Kubeconfig, "KUBE_EDITOR=sed -i s/bob$/robert/"},
 				// As through kubectl port-forward.
 				replace: strings.NewReplacer("localhost:8080", address(t, webhook.Metrics), "localhost:8081", address(t, webhook.Ready)),
 			})

@@ -91,7 +91,9 @@ func (k *Checker) checkNodeFindings(change validate.Change, lockouts []string, v
 			return // the guard assumes the worst of such a text
 		}
 	}
-	lost := func(kind string) bool { return strings.HasPrefix(kind, lockedNode) || strings.HasPrefix(kind, lockedFargate) }
+	lost := func(kind string) bool {
+		return strings.HasPrefix(kind, lockedNode) || strings.HasPrefix(kind, lockedFargate)
+	}
 	if slices.ContainsFunc(lockouts, lost) {
 		return
 	}
