@@ -46,7 +46,7 @@ func (e *FieldError) Error() string {
 func Parse(name string, src []byte) (*Config, error) {
 	d := &decoder{file: name, lines: map[string]int{}}
 	c := &Config{}
-	if root := d.decodeDocument(src); root != nil {
+	if root := d.decodeDocument(src); root != nil && !d.reportOtherKind(root) {
 		d.value(root, reflect.ValueOf(c).Elem(), "")
 		d.check(c)
 	}
@@ -102,6 +102,26 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 		return nil
 	}
 	return first.Content[0]
+}
+
+// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. The
+// fields of such a file would each be a problem, and no problem would say so.
+func (d *decoder) reportOtherKind(root *yaml.Node) bool {
+	if root.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		switch {
+		case key.Value == "guardConfig":
+			d.report(key.Line, "", "these are values of the Helm chart, not a %[1]s; write the fields below guardConfig to a file of their own, with apiVersion: %[2]s and kind: %[1]s", Kind, APIVersion)
+			return true
+		case key.Value == "kind" && value.Kind == yaml.ScalarNode && value.Value != "" && !strings.EqualFold(value.Value, Kind):
+			d.report(value.Line, "", "this is a %q, not a %s; write apiVersion: %s and kind: %[2]s", value.Value, Kind, APIVersion)
+			return true
+		}
+	}
+	return false
 }
 
 // value decodes n into v and reports values of the wrong kind.

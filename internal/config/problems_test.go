@@ -30,9 +30,18 @@ guard.yaml:1: apiVersion: is missing
 guard.yaml:1: kind: is missing`,
 		},
 		{
-			"another apiVersion and kind", "apiVersion: v1\nkind: ConfigMap\n", `
+			"another apiVersion and kind", "apiVersion: v1\nkind: guardconfig\n", `
 guard.yaml:1: apiVersion: is "v1"; write awsauth-guard.io/v1alpha1
-guard.yaml:2: kind: is "ConfigMap"; write GuardConfig`,
+guard.yaml:2: kind: is "guardconfig"; write GuardConfig`,
+		},
+		{
+			"another object", "apiVersion: v1\nkind: ConfigMap\ndata: {}\n",
+			`guard.yaml:2: this is a "ConfigMap", not a GuardConfig; write apiVersion: awsauth-guard.io/v1alpha1 and kind: GuardConfig`,
+		},
+		{
+			"values of the Helm chart", "webhook: {}\nguardConfig:\n  mode: warn\n",
+			`guard.yaml:2: these are values of the Helm chart, not a GuardConfig; write the fields below guardConfig to a file of their own, ` +
+				`with apiVersion: awsauth-guard.io/v1alpha1 and kind: GuardConfig`,
 		},
 		{"an unknown field", head + "policy: warn\n", `guard.yaml:3: policy: is not a field; the fields are ` + fields},
 		{"a misspelt field", head + "rule: {}\n", `guard.yaml:3: rule: is not a field; write rules`},
