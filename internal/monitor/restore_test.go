@@ -188,21 +188,25 @@ func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
 	for name, tt := range map[string]struct {
-		do   func(w *world)
-		want string
+		edits int // the number of edits before it, 2 s apart, each of which loses something
+		do    func(w *world)
+		want  string
 	}{
-		"another loss":         {func(w *world) { w.write("kubectl", roles(ci)) }, good},
-		"a deletion":           {func(w *world) { w.write("kubectl", nil) }, good},
-		"a repair":             {func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
-		"a loss that is meant": {func(w *world) { w.write("kubectl", roles(ci), validate.BreakGlassAnnotation, "incident 4711") }, ci},
-		"a loss by EKS":        {func(w *world) { w.write("eks", roles(ci)) }, ci},
+		"another loss":         {4, func(w *world) { w.write("kubectl", roles(ci)) }, good},
+		"a deletion":           {4, func(w *world) { w.write("kubectl", nil) }, good},
+		"a repair":             {4, func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
+		"a loss that is meant": {4, func(w *world) { w.write("kubectl", roles(ci), validate.BreakGlassAnnotation, "incident 4711") }, ci},
+		"a loss by EKS":        {4, func(w *world) { w.write("eks", roles(ci)) }, ci},
+		"a first step of a repair, which may settle": {1, func(w *world) { w.write("kubectl", roles(admin+ci)) }, admin + ci},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run(t, roles(good), func(w *world) {
 				r := w.start()
-				w.write("kubectl", roles(admin))
-				after(2 * time.Second)
+				for i := range tt.edits {
+					w.write("kubectl", roles(admin+strings.Repeat("\n", i)))
+					after(1900 * time.Millisecond)
+				}
 				w.change(func() { w.unshown = true })
 				tt.do(w)
 				after(2 * time.Second)
@@ -211,6 +215,37 @@ func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A loss that is stored before the API server's answer to a restore has arrived is restored as well.
+func TestRestoreOfALossDuringARestore(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		w.change(func() { w.afterOwn = func() { w.write("kubectl", roles(ci)) } })
+		w.write("kubectl", roles(admin))
+		after(12 * time.Second)
+		w.wantStored(t, "stored", admin+node)
+		want(t, "restores", r.count(restored), 2)
+	})
+}
+
+// A bypass that stores the same content as an earlier restore is a bypass, and not that restore.
+func TestRestoredContentIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		w.start()
+		w.write("kubectl", roles(admin))
+		after(12 * time.Second)
+		w.write("kubectl", roles(admin+node+ci))
+		after(time.Second)
+		w.write("kubectl", roles(admin+node))
+		after(time.Second)
+		versions := w.versions()
+		if newest := versions[len(versions)-1]; strings.Contains(newest, "restored") {
+			t.Errorf("the versions are %q", versions)
+		}
+	})
 }
 
 // A restored version is in the history once, as restored and not as a bypass. Metric, Event and log report it.

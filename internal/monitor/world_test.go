@@ -50,9 +50,10 @@ type world struct {
 	down      bool // lists and watches fail
 	unshown   bool // the watches show no further version
 	history   *corev1.ConfigMap
-	writes    int   // of the history
-	noHistory error // reads and writes of the history fail
-	refuse    error // writes of aws-auth fail
+	writes    int    // of the history
+	noHistory error  // reads and writes of the history fail
+	afterOwn  func() // runs once after the guard's next update of aws-auth, before the guard has its answer
+	refuse    error  // writes of aws-auth fail
 
 	replicas []*replica
 }
@@ -234,7 +235,15 @@ func (w *world) Update(_ context.Context, cm *corev1.ConfigMap, o metav1.UpdateO
 		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "aws-auth", nil)
 	}
 	w.put(o.FieldManager, cm.Data, cm.Annotations)
-	return w.stored(), nil
+	stored = w.stored()
+	if then := w.afterOwn; then != nil {
+		w.afterOwn = nil
+		w.mu.Unlock()
+		then()
+		time.Sleep(10 * time.Millisecond) // the watch is faster than the answer
+		w.mu.Lock()
+	}
+	return stored, nil
 }
 
 // historyMap is the ConfigMap of the history.

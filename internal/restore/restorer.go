@@ -151,11 +151,15 @@ func (r *Restorer) Observe(o Observation) {
 	}
 }
 
-// Wrote reports whether this process has written a content in order to restore it.
+// Wrote reports, once for each restore, whether this process has written a content in order to restore it.
 func (r *Restorer) Wrote(hash string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.writing != "" && r.writing == hash
+	if r.writing == "" || r.writing != hash {
+		return false
+	}
+	r.writing = ""
+	return true
 }
 
 // String returns the line for /readyz?verbose.
@@ -281,13 +285,18 @@ func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 	r.mu.Lock()
 	r.attempted, r.writing = s.Now, history.Hash(good.Data, good.BinaryData)
 	r.mu.Unlock()
-	err := r.write(ctx, s.Loss)
-	if !notStored(err) { // also if it is unknown whether the API server stored it
-		r.mu.Lock()
-		r.restores, r.restored = append(r.restores, s.Now), err == nil
-		r.mu.Unlock()
-		defer r.recordRestore(ctx, s.Now)
+	version := s.Loss.Version
+	err := r.write(ctx, s)
+	r.mu.Lock()
+	if notStored(err) {
+		r.writing = ""
+	} else { // also if it is unknown whether the API server stored it
+		r.restores = append(r.restores, s.Now)
+		// A loss that was observed during the write is another one.
+		r.restored = err == nil && r.loss != nil && (r.loss.Version == version || r.loss.Version == s.Loss.Version)
+		defer r.recordRestore(context.WithoutCancel(ctx), s.Now)
 	}
+	r.mu.Unlock()
 	switch {
 	case err == nil:
 	case isConflict(err), errors.Is(err, errNothingLost): // the watch will show the other change
@@ -331,15 +340,16 @@ func isConflict(err error) bool {
 // errNothingLost means that another version was stored during the restore, and that version must not be replaced.
 var errNothingLost = errors.New("no access is lost any more, or the loss is intended")
 
-// write stores the content of the last good version. If another version was stored meanwhile, write replaces that version if the
-// loss is still present, so that a client that keeps writing can't prevent the restore.
-func (r *Restorer) write(ctx context.Context, l *Loss) error {
+// write stores the content of the last good version. If another version was stored meanwhile, that version has time to settle as
+// well: the watch shows it. If the loss is older than maxSettleTime, write replaces that version at once, so that a client that
+// keeps writing can't prevent the restore.
+func (r *Restorer) write(ctx context.Context, s Input) error {
 	for attempt := 1; ; attempt++ {
-		err := r.writeOnce(ctx, l)
-		if !isConflict(err) || attempt == maxAttempts {
+		err := r.writeOnce(ctx, s.Loss)
+		if !isConflict(err) || attempt == maxAttempts || s.Now.Sub(s.Loss.Since) < maxSettleTime || !r.o.Election.IsLeader() {
 			return err
 		}
-		if err := r.readAgain(ctx, l); err != nil {
+		if err := r.readAgain(ctx, s.Loss); err != nil {
 			return err
 		}
 	}
