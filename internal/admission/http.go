@@ -98,8 +98,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r)*4/5)
 	defer cancel()
 	answer, err := h.answer(ctx, w, r, observed)
-	code := http.StatusOK
+	code, connection := http.StatusOK, http.NewResponseController(w)
 	if err != nil {
+		// Don't wait for the rest of a body that is not read. Deadlines fail for a test's recorder, which is no connection.
+		_ = connection.SetReadDeadline(time.Now()) //nolint:forbidigo // a deadline of a connection is in real time
 		var e *httpError
 		if !errors.As(err, &e) {
 			e = &httpError{http.StatusInternalServerError, err}
@@ -107,8 +109,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 		code = e.code
 		answer = h.refuse(r.Context(), e, h.now().Sub(start))
 	}
-	// The limit fails for a test's recorder, which is no connection.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWrite)) //nolint:forbidigo // a deadline of a connection is in real time
+	_ = connection.SetWriteDeadline(time.Now().Add(maxWrite)) //nolint:forbidigo // a deadline of a connection is in real time
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	if _, err := w.Write(answer); err != nil { //nolint:gosec // it is JSON, and said to be

@@ -29,9 +29,9 @@ import (
 const (
 	// memoryLimit is the chart's limit for the container (values.yaml, resources.limits.memory).
 	memoryLimit = 256 << 20
-	// apiTimeout is how long the API server waits for a review (values.yaml, timeoutSeconds). A review without an
-	// answer by then is lost.
-	apiTimeout = 10 * time.Second
+	// apiTimeout is how long the API server waits for a review (the chart's templates/webhook.yaml, timeoutSeconds). A
+	// review without an answer by then is lost.
+	apiTimeout = 5 * time.Second
 	// legitimate is the number of reviews that each of two clients sends during a flood, one in each reviewEvery.
 	legitimate  = 5
 	reviewEvery = 200 * time.Millisecond
@@ -203,6 +203,15 @@ func openStream(framer *http2.Framer, stream uint32, length int, contentType str
 	return err
 }
 
+// largeFrames sends a frame of an unknown type, as large as Go's HTTP/2 allows by default.
+func largeFrames(_ *flood, conn net.Conn) error {
+	framer, err := openHTTP2(conn)
+	if err != nil {
+		return err
+	}
+	return framer.WriteRawFrame(0x42, 0, 0, make([]byte, 1<<20))
+}
+
 // build builds the program.
 func build(t *testing.T) (program string) {
 	t.Helper()
@@ -271,6 +280,7 @@ func TestFlood(t *testing.T) {
 		{"large headers", 1, 20, largeHeaders},
 		{"large reviews", 1, 32, largeReviews},
 		{"large reviews from many sources", 10, 2, largeReviews},
+		{"large frames of an unknown type", 40, 3, largeFrames},
 		{"half bodies", 1, 50, halfBodies},
 		{"half bodies from many sources", 40, 3, halfBodies},
 	} {
@@ -309,13 +319,13 @@ func TestFlood(t *testing.T) {
 			var clients sync.WaitGroup
 			clients.Go(func() {
 				review("new connection", func(ctx context.Context) error {
-					_, err := p.post(ctx, "/validate-aws-auth?timeout=10s")
+					_, err := p.post(ctx, "/validate-aws-auth?timeout=5s")
 					return err
 				})
 			})
 			clients.Go(func() {
 				review("kept connection", func(ctx context.Context) error {
-					_, err := p.send(ctx, kept, "/validate-aws-auth?timeout=10s", strings.NewReader(deletion))
+					_, err := p.send(ctx, kept, "/validate-aws-auth?timeout=5s", strings.NewReader(deletion))
 					return err
 				})
 			})

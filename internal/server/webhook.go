@@ -37,6 +37,12 @@ const (
 	// has room in the connection's buffer, none that waits keeps the body of another one back.
 	streamBuffer     = 64 << 10
 	connectionBuffer = maxStreams * streamBuffer
+	// maxFrame bounds a frame of HTTP/2, whatever its type. The process keeps a buffer of the largest frame of each
+	// connection. No client sends larger frames unless the server allows them (RFC 9113, section 4.2).
+	maxFrame = 16 << 10
+	// readTimeout bounds a request until a review asks for its body. Without it a request that is refused before would
+	// keep its connection for as long as the client doesn't send the body.
+	readTimeout = 5 * time.Second
 	// maxHeader bounds the headers of a request. Those of an API server take less than 1 KiB, and a bearer token in its
 	// AdmissionConfiguration some more.
 	maxHeader = 8 << 10
@@ -90,11 +96,13 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 		TLSConfig:         config,
 		ConnState:         r.listener.note,
 		ReadHeaderTimeout: handshakeTimeout,
+		ReadTimeout:       readTimeout,
 		WriteTimeout:      requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
+			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerStream:     streamBuffer,
 			MaxReceiveBufferPerConnection: connectionBuffer,
 			WriteByteTimeout:              writeTimeout,

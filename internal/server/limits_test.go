@@ -1,0 +1,86 @@
+package server_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+// A frame of more than 16 KiB ends the connection, whatever its type: the process would keep a buffer of its size.
+func TestLargeFrameEndsConnection(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+	for _, tt := range []struct {
+		size    int
+		allowed bool
+	}{{16 << 10, true}, {16<<10 + 1, false}} {
+		conn, err := net.Dial("tcp", p.webhook)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:gocritic // two connections
+		framer, err := openHTTP2(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(framer.WriteRawFrame(0x42, 0, 0, make([]byte, tt.size)), framer.WritePing(false, [8]byte{1})); err != nil {
+			t.Fatal(err)
+		}
+		if answered := readPing(framer); answered != tt.allowed {
+			t.Errorf("after a frame of %d bytes the connection answers: %t", tt.size, answered)
+		}
+	}
+}
+
+// readPing reports whether an answer to a ping arrives before the connection ends.
+func readPing(framer *http2.Framer) bool {
+	for {
+		frame, err := framer.ReadFrame()
+		switch frame := frame.(type) {
+		case *http2.PingFrame:
+			return frame.IsAck()
+		case *http2.GoAwayFrame:
+			return false
+		}
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// A request that is refused before its body is read is answered, and its connection ends, although the client never
+// sends the body.
+func TestRefusedRequestWithoutItsBodyEnds(t *testing.T) {
+	t.Parallel()
+	p := start(t, newCertDir(t))
+	for _, request := range []string{"PUT /validate-aws-auth", "POST /validate-aws-auth", "POST /unknown"} {
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			conn, err := tls.Dial("tcp", p.webhook, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n", request); err != nil {
+				t.Fatal(err)
+			}
+			reader := bufio.NewReader(conn)
+			response, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode < 400 {
+				t.Errorf("the status is %s", response.Status)
+			}
+			_, _ = io.Copy(io.Discard, reader) // returns when the webhook closes the connection, in one way or another
+		})
+	}
+}
