@@ -99,7 +99,7 @@ e2e: ## install the chart in a real cluster and hurt it; needs root on Debian, o
 	test/e2e/run.sh
 
 .PHONY: verify
-verify: verify-format verify-tidy verify-generated lint verify-race ## run all that CI asks of a change
+verify: verify-format verify-tidy verify-generated lint verify-race ## run the checks and the tests of the root module that CI runs
 	@echo "verify: ok"
 
 .PHONY: lint

@@ -3,6 +3,10 @@
 // The path of a review is [Handler.Review]: find out which object it is about, decode the old and
 // the new one, have the change judged, and turn the verdict into a response. None of it knows
 // HTTP; http.go is the only adapter.
+//
+// http.go stands in the place of the webhook.Admission of controller-runtime, which reads up to 7 MiB for each request before
+// anything limits their number, evaluates any number of reviews at a time, and answers a request that it can't decode with
+// status 200 and a refusal that no exemption reaches. Package server says why its http.Server is not that of controller-runtime.
 package admission
 
 import (

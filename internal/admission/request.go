@@ -36,7 +36,9 @@ func (h *Handler) newRequest(req *admissionv1.AdmissionRequest, observed bool) *
 }
 
 // neverRefused reports whether the request is admitted even if it cannot be evaluated.
-func (r *request) neverRefused() bool { return r.observed || r.requester.IsEKS() }
+func (r *request) neverRefused() bool {
+	return validate.NeverRefused(validate.Change{Requester: r.requester, Observed: r.observed})
+}
 
 func requesterOf(req *admissionv1.AdmissionRequest) validate.Requester {
 	r := validate.Requester{Username: req.UserInfo.Username, Groups: req.UserInfo.Groups}

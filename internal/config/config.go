@@ -31,7 +31,7 @@ type Config struct {
 	Kind string `yaml:"kind"`
 
 	// Mode is enforce, the default, or warn. In mode warn no change is refused: each refusal becomes a warning, and
-	// awsauth_guard_would_deny_total counts it.
+	// awsauth_guard_would_deny_total counts it. A request that can't be decoded is refused in both modes.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access. An edit that takes one of these groups from one of them is

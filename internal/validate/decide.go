@@ -26,6 +26,10 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 // exempt reports whether the change is never refused, whatever its findings and whatever fails.
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
+// NeverRefused reports whether a change is admitted even if the guard can't evaluate it. In mode warn, and for its own
+// restore, the guard refuses a request that it can't decode.
+func NeverRefused(c Change) bool { return c.Observed || c.Requester.IsEKS() }
+
 // exemption says why the change is never refused. It is empty where the change can be refused.
 func (c circumstances) exemption() string {
 	switch {

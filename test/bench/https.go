@@ -71,7 +71,7 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 	guard := side{"https://" + guardAddress.String() + "/validate-aws-auth?timeout=10s", roots}
 	noOp := side{"https://" + noOpAddress.String() + "/validate?timeout=10s", roots}
 	for _, s := range []side{guard, noOp} {
-		if err := s.await(failed); err != nil {
+		if err := s.await(ctx, failed); err != nil {
 			return err
 		}
 	}
@@ -195,7 +195,7 @@ type client struct {
 
 // client returns a client from the n-th of the source addresses.
 func (s side) client(n int) *client {
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}}
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}} //nolint:gosec // n is below 8
 	return &client{http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS13},
@@ -225,10 +225,14 @@ func (c *client) ask(ctx context.Context, body []byte) error {
 }
 
 // await waits until the side accepts connections, or one of the servers has failed.
-func (s side) await(failed <-chan error) error {
+func (s side) await(ctx context.Context, failed <-chan error) error {
 	client := s.client(0)
 	for {
-		response, err := client.Get(s.url)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, http.NoBody)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
 		if err == nil {
 			return response.Body.Close()
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -57,15 +58,14 @@ func serveNoOp(ctx context.Context, folder string, address *net.TCPAddr) error {
 // freeAddresses returns two addresses on which nothing listens.
 func freeAddresses() (first, second *net.TCPAddr, err error) {
 	var addresses [2]*net.TCPAddr
+	var listeners [2]*net.TCPListener
 	for i := range addresses {
-		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
+		if listeners[i], err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
 			return nil, nil, err
 		}
-		defer listener.Close()
-		addresses[i] = listener.Addr().(*net.TCPAddr)
+		addresses[i] = listeners[i].Addr().(*net.TCPAddr)
 	}
-	return addresses[0], addresses[1], nil
+	return addresses[0], addresses[1], errors.Join(listeners[0].Close(), listeners[1].Close())
 }
 
 // writeCertificate writes a certificate for 127.0.0.1 and its key into a folder, and returns what verifies it.
