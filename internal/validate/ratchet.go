@@ -9,21 +9,21 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// storedBefore is put behind the message of a fault that the change is not to blame for.
+// storedBefore is appended to the message of a pre-existing finding.
 const storedBefore = " (already so before this change)"
 
-// maxCompared bounds the elements of which the ratchet compares the text, or what they were
-// before an edit. Past it faults count as new.
+// maxCompared limits the elements whose text, or whose form before an edit, is compared with the old object.
+// The faults of further elements count as new.
 const maxCompared = 500
 
-// excuseOldFaults turns denials of document rules into warnings where the fault is not new, and
-// leaves out warnings that stood before: whoever edits one entry of a hundred reads about that one.
-// Judged by itself the document shows them all.
+// excuseOldFaults turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings.
+// So an editor of one entry among a hundred sees only the findings on that entry. An evaluation of the document
+// alone shows all of them.
 func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding {
 	object := j.change.Old
 	old, after := newVersion(object.ParseLoaded(judged.Old)), newVersion(judged.Doc)
-	// More faults of the old object are looked for, so that the last of the new ones is among
-	// them even where one has been repaired.
+	// The limit for the old object is higher, so that its findings include every finding of the new object even
+	// after the change repaired some.
 	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
@@ -40,7 +40,7 @@ func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding 
 	}
 	ask(func(f *Finding) bool { return f.grants }, after.gaveInOld(old))
 	ask(func(f *Finding) bool { return !f.grants }, same, alike, noMoreThanInOld(old))
-	// What a warning is about may have stood there, but nobody was told: it was not read.
+	// A warning about text that was not read before is new to the user, so only denials are compared here.
 	ask(func(f *Finding) bool { return !f.grants && f.Severity == Deny },
 		stoodInUnreadText(old, after, object), stoodInEditedElement(old, after))
 	var left []Finding
@@ -57,14 +57,14 @@ func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding 
 	return left
 }
 
-// version is one of the two documents of a change and its faults.
+// version is the old or the new document of a change, with its findings.
 type version struct {
 	doc    *awsauth.Document
 	faults []Finding
 	keys   map[place]elementKey
 }
 
-// place is where an element stands.
+// place is the position of an element: its section and index.
 type place struct {
 	section string
 	index   int
@@ -72,7 +72,8 @@ type place struct {
 
 func (id identity) place() place { return place{id.key, id.index} }
 
-// gaveInOld excuses what an element gives, where an element for the same principal gave it before.
+// gaveInOld returns a predicate that holds for the findings on an entry's username or groups if an old entry gave
+// the same principal the same username and at least these groups.
 func (v *version) gaveInOld(old *version) func(*Finding) bool {
 	return func(f *Finding) bool {
 		e := v.entry(f.identity.place())
@@ -88,7 +89,7 @@ func (v *version) gaveInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// entry is the element at a place; nil for accounts and what is no element.
+// entry returns the element of mapRoles or mapUsers at a place, or nil if the place is not in one of them.
 func (v *version) entry(at place) *awsauth.Entry {
 	for _, list := range v.entries() {
 		if len(list) > 0 && string(list[0].Section) == at.section && at.index >= 0 {
@@ -98,8 +99,8 @@ func (v *version) entry(at place) *awsauth.Entry {
 	return nil
 }
 
-// elementKey tells elements apart by what they are decoded to: style, key case, the ARN's case, and
-// absent or empty groups make no difference.
+// elementKey is a hash of a decoded element. Elements that differ only in YAML style, in the case of keys or of the
+// ARN, or in absent versus empty groups have the same key.
 type elementKey [sha256.Size]byte
 
 func newVersion(doc *awsauth.Document) *version {
@@ -128,10 +129,10 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// stoodInOld excuses a fault that the old object has in the same key, or in the same element as decoded. As
-// many are excused as the old object has: the copy of a faulty element is new. The same value is
-// looked for first; another one will do, but not for a key that stands twice, of which the decoded
-// element shows nothing.
+// stoodInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
+// element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
+// of the old object excuses one finding, so a copy of a faulty element is new. alike rejects duplicate keys, because
+// the decoded element doesn't show which keys it had twice.
 func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type stood struct {
 		rule, key string
@@ -160,7 +161,7 @@ func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 	}
 	var left map[stood]int
 	alike = func(f *Finding) bool {
-		if left == nil { // what same has left over
+		if left == nil { // the findings of the old object that same has not used
 			left = make(map[stood]int)
 			for id, n := range count {
 				id.value = ""
@@ -177,8 +178,8 @@ func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// noMoreThanInOld excuses the finding that counts the faults past the bound, where the old object
-// has as many.
+// noMoreThanInOld returns a predicate that holds for the finding that counts the findings past maxFindings, if the
+// old object has at least as many.
 func noMoreThanInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {
@@ -189,10 +190,10 @@ func noMoreThanInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// stoodInUnreadText excuses a fault whose text stood in the old object where the authenticator did
-// not read it: behind a fault of the whole key, behind the end of its list, or below a misspelt key
-// while nothing was loaded from the right one. Whoever repairs the key need not repair every
-// element in the same step. White space makes no difference.
+// stoodInUnreadText returns a predicate that holds for a finding whose text the old object held in a part that the
+// authenticator did not read: in a key that does not parse, after the end of the list, or below a misspelt key
+// while the right one loaded nothing. So a user can repair the key first and its elements later. White space is
+// ignored.
 func stoodInUnreadText(old, after *version, object *awsauth.Object) func(*Finding) bool {
 	unread := make(map[string]string)
 	for _, t := range old.doc.Texts {
@@ -230,7 +231,7 @@ func (v *version) loadsNothing(section string) bool {
 	})
 }
 
-// unread is the text of a section that the authenticator does not read.
+// unread returns the part of a section's text that the authenticator does not read.
 func (v *version) unread(section string) string {
 	for _, t := range v.doc.Texts {
 		if string(t.Section) == section {
@@ -240,7 +241,7 @@ func (v *version) unread(section string) string {
 	return ""
 }
 
-// block is the text of an element without white space.
+// block returns the text of an element without white space.
 func (v *version) block(at place) string {
 	switch awsauth.Section(at.section) {
 	case awsauth.MapRoles:

@@ -9,36 +9,35 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Action is what happens to a change.
+// Action is the guard's decision on a change.
 type Action string
 
-// Refuse stands for at least one denial, WarnOnly for findings or overrides without one, Allow
-// for none.
+// Refuse means that there is at least one denial. WarnOnly means that there are findings or overrides, but no denial.
+// Allow means that there are neither.
 const (
 	Allow    Action = "allow"
 	WarnOnly Action = "warn"
 	Refuse   Action = "deny"
 )
 
-// InternalError stands in place of a rule's id where the guard itself failed outside of a rule.
+// InternalError replaces the rule id in findings about a failure of the guard outside a rule.
 const InternalError = "internal-error"
 
-// Verdict is the answer to a change.
+// Verdict is the result of evaluating a change.
 type Verdict struct {
 	Action Action
-	// Findings holds all findings in a stable order: denials first, faults of the
-	// document before what follows from them, then by place.
+	// Findings holds all findings in a stable order: denials first, then faults of the document before the losses
+	// and gains that they cause, then by position.
 	Findings []Finding
-	// WouldDeny holds the rules whose denials became warnings because of who asks or because of
-	// mode warn, sorted.
+	// WouldDeny holds the rules whose denials became warnings because the requester or the mode is exempt, sorted.
 	WouldDeny []string
-	// Changed reports whether the authenticator may load something else after the change.
+	// Changed reports whether the effective access may differ after the change.
 	Changed bool
-	// Overrides are what the request overruled.
+	// Overrides holds the overrides that the request used.
 	Overrides []Override
-	// Access is who gains and loses what.
+	// Access lists the principals whose effective access differs.
 	Access []awsauth.AccessChange
-	// Failed are the rules that panicked. Each has a finding, too.
+	// Failed holds the rules that panicked. Each has a finding, too.
 	Failed []RuleFailure
 }
 
@@ -67,21 +66,20 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// Judge runs the rules over a change and decides. It alone decides what is new in a change, and
-// what becomes of a denial:
+// Judge runs the rules over a change and decides:
 //
-//   - A fault of the document that stood in the old object becomes a warning, and a warning that stood
-//     there is left out. So does a fault of an element that was edited to have fewer, and one that
-//     the old object's text held where the authenticator could not read it: a broken map can be
-//     repaired step by step. What an element gives somebody is old only where they had it before.
-//     Faults of a rule that is [Rule.AlwaysNew] are never old.
-//   - A denial becomes a warning where the requester may break the glass and does, where EKS or the guard itself
-//     asks, on the path that only observes, and in mode warn.
+//   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. A fault is
+//     pre-existing if the old object had it, if the change edited the element and left it with fewer faults, or if
+//     the old object held the text where the authenticator could not read it. So users can repair a broken map step
+//     by step. The access that an element gives is pre-existing only if the same principal had it before. The faults
+//     of a rule with [Rule.AlwaysNew] are never pre-existing.
+//   - A denial becomes a warning if the requester breaks the glass and may do so, if EKS or the guard itself makes
+//     the request, on the path that only observes, and in mode warn.
 //
-// A panic in a rule is a denial by that rule.
+// A rule that panics denies the change.
 func Judge(c Change, policy Policy) Verdict { return Read(c, policy).Judge(c.IAM) }
 
-// judgement collects what the rules say about one change.
+// judgement collects the findings about one change.
 type judgement struct {
 	change    Change
 	policy    Policy
@@ -96,7 +94,7 @@ func (j *judgement) judge(r *Reading) Verdict {
 	c := circumstancesOf(j.change, j.policy)
 	d := decide(c, j.findings, len(j.overrides) > 0)
 	v := Verdict{Action: d.action, Findings: j.findings, WouldDeny: d.wouldDeny, Changed: r.decoded, Access: j.access, Failed: j.failed}
-	if v.Action != Refuse { // otherwise the request overruled nothing after all
+	if v.Action != Refuse { // an override has no effect on a change that is refused
 		v.Overrides = j.overrides
 	}
 	if d.brokeGlass {
@@ -144,8 +142,8 @@ func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 	return findings
 }
 
-// guard runs a function and turns a panic into a denial under a rule's id: what could not be
-// judged never looks like fine.
+// guard runs a function and turns a panic into a denial under the rule's id, so that a failed rule refuses the change.
+// It returns false after a panic.
 func (j *judgement) guard(rule string, run func()) (ok bool) {
 	defer func() {
 		panicked := recover()
@@ -164,11 +162,10 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 	return true
 }
 
-// hasAccessEntry reports whether the operator has declared that an access entry lets the
-// principal in.
+// hasAccessEntry reports whether the operator has declared an access entry for the principal.
 func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
-// override records that the request overruled what the rule would have reported.
+// override records that the request overruled a finding, which the rule then does not report.
 func (p *Pass) override(kind, detail string) {
 	p.overrides = append(p.overrides, Override{kind, detail})
 }
