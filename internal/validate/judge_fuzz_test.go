@@ -14,11 +14,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// unrelated is an entry for somebody of whom no text knows.
+// unrelated is an entry for a principal that no test case names.
 const unrelated = "- userarn: arn:aws:iam::555566667777:user/somebody-else\n  username: somebody-else\n  groups: [readers]\n"
 
-// FuzzJudge: whatever an object becomes, no rule fails, the verdict is the same every time and fits
-// its findings, and what stays as it was is never refused.
+// FuzzJudge checks that for every change no rule panics, the verdict is the same every time and fits its findings, and
+// an unchanged object is never refused.
 func FuzzJudge(f *testing.F) {
 	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
 		cases, err := rulecase.Glob(pattern)
@@ -59,7 +59,7 @@ func dataOf(o *awsauth.Object) map[string]string {
 	return o.Data
 }
 
-// checkVerdict: a verdict fits its findings, and they have words.
+// checkVerdict checks that a verdict fits its findings, and that each finding has a message.
 func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	t.Helper()
 	if len(v.Failed) > 0 {
@@ -80,8 +80,8 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	}
 }
 
-// checkLenient: EKS itself and mode warn are told what would have been refused, and never refused; and an
-// update is refused for no fault of the document for which the document alone would not be.
+// checkLenient checks that mode warn reports the rules that would have refused the change and admits it, that EKS is
+// never refused, and that a document rule refuses an update only if it also refuses the new document alone.
 func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	t.Helper()
 	warn := policy
@@ -103,25 +103,25 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 	}
 }
 
-// checkHarmless: what stays as it was, or gets an entry beside it that has nothing to do with it, is
-// not refused, whatever was wrong with it before.
+// checkHarmless checks that an unchanged object and an object with one unrelated entry more are not refused, even if the
+// object had faults before.
 func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {
 		c.Old, c.New = o, &awsauth.Object{Data: maps.Clone(o.Data), Annotations: map[string]string{"a": "b"}}
 		if v := judge(c, policy); v.Action != validate.Allow {
-			t.Errorf("nothing has changed: %s\n%s", v.Action, text(v))
+			t.Errorf("an unchanged object: %s\n%s", v.Action, text(v))
 		}
 		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "somebody-else") {
 			continue
 		}
 		if strings.Contains(o.Data["mapRoles"]+o.Data["mapAccounts"], awsauth.ReplacementCharacter) {
-			continue // never excused
+			continue // replacement-character refuses these even if they are pre-existing
 		}
 		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
 		c.New.Data["mapUsers"] = unrelated
 		if v := judge(c, policy); v.Action == validate.Refuse {
-			t.Errorf("somebody else is added: %s\n%s", v.Action, text(v))
+			t.Errorf("an unrelated entry is added: %s\n%s", v.Action, text(v))
 		}
 	}
 }

@@ -98,13 +98,13 @@ func (c Change) mayNotOverride(policy Policy) string {
 	case strings.HasPrefix(r.Username, "system:serviceaccount:") || slices.Contains(r.Groups, "system:serviceaccounts"):
 		return "a service account may not break the glass"
 	case !slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }):
-		return fmt.Sprintf("%q is in none of the groups that may break the glass", textutil.Shorten(r.Username, maxValue))
+		return fmt.Sprintf("%q is not in a group that may break the glass", textutil.Shorten(r.Username, maxValue))
 	}
 	return ""
 }
 
 func overrideHint(policy Policy) string {
-	return "leave the annotation away, or let a person in " + strings.Join(policy.overrideGroups(), ", ") + " make this change"
+	return "remove the annotation, or let a person in " + strings.Join(policy.overrideGroups(), ", ") + " make this change"
 }
 
 // grant is a break-glass value that allows a deletion until its expiry.

@@ -14,7 +14,7 @@ import (
 
 const iamPrefix = "arn:aws:iam::111122223333:"
 
-// IAM is asked about what the change has brought in, and about nothing else.
+// TestChangedPrincipals checks that the list holds the principals that the change adds or gives more, and no others.
 func TestChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	entry := func(resource string) string {
@@ -72,12 +72,13 @@ func TestChangedPrincipals(t *testing.T) {
 	}
 }
 
-// So many new principals are asked about that the old text is read otherwise than for one.
+// TestManyChangedPrincipals adds so many principals that all ARNs of the old text are parsed, instead of a search for
+// each name.
 func TestManyChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	var oldText, newText strings.Builder
 	for i := range 50 {
-		fmt.Fprintf(&oldText, "- {rolarn: '%srole/old-%d', username: u}\n", iamPrefix, i) // which nobody reads
+		fmt.Fprintf(&oldText, "- {rolarn: '%srole/old-%d', username: u}\n", iamPrefix, i) // with a misspelt key
 		fmt.Fprintf(&newText, "- {rolearn: '%srole/old-%d', username: u}\n- {rolearn: '%srole/new-%d', username: u}\n", iamPrefix, i, iamPrefix, i)
 	}
 	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
@@ -87,7 +88,7 @@ func TestManyChangedPrincipals(t *testing.T) {
 	}
 }
 
-// Where both rules that need IAM are off, nobody is asked about.
+// TestChangedPrincipalsOfRulesThatAreOff checks that the list is empty only if both rules that need IAM are off.
 func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	t.Parallel()
 	change := validate.Change{Operation: validate.Create, New: rolesObject("- {rolearn: '" + iamPrefix + "role/a', username: u, groups: [g]}\n")}
@@ -105,7 +106,8 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	}
 }
 
-// Only what was meant for the authenticator names a principal.
+// TestChangedPrincipalsOfOtherKeys checks that an ARN in the old version makes a principal known only under the key of a
+// section or a misspelling of it.
 func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 	t.Parallel()
 	entry := "- {rolearn: " + iamPrefix + "role/a, username: u}\n"

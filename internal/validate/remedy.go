@@ -28,7 +28,7 @@ func (p *Pass) remedy(keep string, section awsauth.Section, arns ...string) stri
 		}
 		p.searched++
 		if p.searched <= maxSearched && p.Doc.Names(arn) {
-			return "the text still holds " + arn + ": repair its entry, which a mistake or a comment keeps from being read"
+			return "the text still holds " + arn + ": repair its entry, which the authenticator can't read because of a mistake or a comment"
 		}
 	}
 	return keep

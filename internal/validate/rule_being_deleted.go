@@ -26,8 +26,8 @@ func checkBeingDeleted(p *Pass) {
 	switch {
 	case c.New == nil || !c.New.Deleting:
 	case c.Operation == Update:
-		p.Reportf(at, hint, "aws-auth is being deleted, and goes with all its entries when its last finalizer is removed")
+		p.Reportf(at, hint, "aws-auth is being deleted, and disappears with all its entries when its last finalizer is removed")
 	case c.Operation == Delete && len(p.Old.Principals()) == 0 && len(load(c.New).Principals()) > 0: // else deleted reports it
-		p.Reportf(at, hint, "aws-auth is being deleted, and goes with the entries that this update adds, because the update removes its last finalizer")
+		p.Reportf(at, hint, "this update removes the last finalizer of an aws-auth that is being deleted, so aws-auth disappears with the entries that the update adds")
 	}
 }

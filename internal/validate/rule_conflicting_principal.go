@@ -28,7 +28,7 @@ func checkConflictingPrincipal(p *Pass) {
 		if len(matches) == 0 {
 			_, err := m.Entry.Principal()
 			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
-				p.Reportf(m.ARN, hint, "%q is to the authenticator also the ARN of %s, which takes the place of this entry and matches no caller", m.ARN.Value, other.Path())
+				p.Reportf(m.ARN, hint, "the authenticator stores %q under the same key as the ARN of %s, which replaces this entry and matches no caller", m.ARN.Value, other.Path())
 			}
 			continue
 		}
@@ -37,7 +37,7 @@ func checkConflictingPrincipal(p *Pass) {
 		case atRandom(m.Entry, matches):
 			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
 		default:
-			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which takes the place of this entry with other access", m.ARN.Value, other.Path())
+			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which replaces this entry with other access", m.ARN.Value, other.Path())
 		}
 	}
 }

@@ -28,7 +28,7 @@ func checkDeleted(p *Pass) {
 	case n == 0:
 	case p.Change.New != nil: // an update that completes a deletion
 		p.Reportf(wholeObject, p.deletionHint(),
-			"aws-auth is being deleted, and without its last finalizer it goes and takes away the access of %s", counted(n))
+			"removing the last finalizer completes the deletion of aws-auth and takes away the access of %s", counted(n))
 	default:
 		p.Reportf(wholeObject, p.deletionHint(), "deleting aws-auth takes away the access of %s", counted(n))
 	}

@@ -16,7 +16,7 @@ Put the missing dash back, comment out whole entries, or remove one of the two k
 
 func checkDuplicateKey(p *Pass) {
 	for _, key := range p.Doc.DuplicateKeys {
-		p.Reportf(key, "keep one of them", "the key %q stands twice in the manifest, and kubectl keeps the last one only", key.Path)
+		p.Reportf(key, "keep one of them", "the manifest has the key %q twice, and kubectl keeps only the last one", key.Path)
 	}
 	for m := range p.Doc.Mappings() {
 		for _, key := range m.DuplicateKeys() {

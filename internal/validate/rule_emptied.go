@@ -34,7 +34,7 @@ func checkEmptied(p *Pass) {
 		}
 	}
 	if n > 0 && gone {
-		p.Reportf(wholeObject, p.remedy("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and nobody is left", counted(n))
+		p.Reportf(wholeObject, p.remedy("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and leaves no mapped principal", counted(n))
 	}
 }
 

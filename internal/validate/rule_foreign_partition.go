@@ -27,7 +27,7 @@ func checkForeignPartition(p *Pass) {
 		if err != nil || arn.Partition == own {
 			continue // malformed-arn reports it
 		}
-		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is of the partition %s, and nobody of it logs in to a cluster of %s", m.ARN.Value, arn.Partition, own)
+		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
 	}
 }
 

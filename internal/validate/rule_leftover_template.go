@@ -44,7 +44,7 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 		if found != f.Value {
 			where = " in " + quote(f.Value)
 		}
-		p.Reportf(f, templateHint(found, rendered), "nothing renders %q%s", found, where)
+		p.Reportf(f, templateHint(found, rendered), "the authenticator does not render %q%s", found, where)
 	}
 }
 
@@ -75,7 +75,7 @@ func (p *Pass) isLeftover(text string, rendered bool) bool {
 
 func templateHint(found string, rendered bool) string {
 	if strings.HasPrefix(found, "<") {
-		return "write what it stands for, without the brackets"
+		return "write the value that it stands for, without the brackets"
 	}
 	for _, known := range awsauth.Templates() {
 		switch {
@@ -85,5 +85,5 @@ func templateHint(found string, rendered bool) string {
 			return "write " + known
 		}
 	}
-	return "write what it stands for"
+	return "write the value that it stands for"
 }

@@ -36,6 +36,6 @@ func checkLostSection(p *Pass) {
 
 func (p *Pass) reportLost(section awsauth.Section, lost, left int) {
 	if lost > 0 && left == 0 && p.New.Lost(section) == nil { // yaml-syntax and not-a-list report the others
-		p.Reportf(sectionPlace(section), "keep the section", "%s vanishes, and the access of %s with it", string(section), counted(lost))
+		p.Reportf(sectionPlace(section), "keep the section", "the change removes all of %s, and takes away the access of %s", string(section), counted(lost))
 	}
 }

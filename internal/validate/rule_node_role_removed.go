@@ -70,7 +70,7 @@ func checkNodeRoleRemoved(p *Pass) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(allowed)) {
 		if !used[key] {
-			p.Warnf(annotations, "write the ARN of the node role that goes", "%s names %q, which is no node role that this change removes", AllowRemovalAnnotation, allowed[key])
+			p.Warnf(annotations, "write the ARN of the node role that the change removes", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, allowed[key])
 		}
 	}
 	p.warnOfPathsRemoved()
@@ -141,8 +141,8 @@ func (p *Pass) warnOfPathsRemoved() {
 		kept := len(p.New.MatchesOf(e.ARN)) > 0
 		repaired := len(p.New.MatchesOf(role.String())) > 0 && len(p.Old.MatchesOf(role.String())) == 0
 		if !kept && !repaired && p.New.Lost(awsauth.MapRoles) == nil {
-			p.Warnf(sectionPlace(awsauth.MapRoles), "keep it if EKS has written it, beside one without the path",
-				"the entry of %q goes; it never matched, but EKS marks a node group degraded that misses its own", e.ARN)
+			p.Warnf(sectionPlace(awsauth.MapRoles), "if EKS wrote the entry, keep it beside one without the path",
+				"the change removes the entry of %q; it never matched, but EKS reports a node group as degraded if its entry is missing", e.ARN)
 		}
 	}
 }

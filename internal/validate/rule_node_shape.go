@@ -35,7 +35,7 @@ func checkNodeShape(p *Pass) {
 			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
 				at = m.Groups[i]
 			}
-			p.Reportf(at, "write a name without it", "{{EC2PrivateDNSName}} is for EC2 instances, and %q is none", m.Entry.ARN)
+			p.Reportf(at, "write a name without the template", "{{EC2PrivateDNSName}} is for EC2 instances, which log in with a role, and %q is not a role", m.Entry.ARN)
 		}
 	}
 }
@@ -59,11 +59,11 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	case p.isLeftover(username, true):
 		// leftover-template reports it
 	case !prefix && group >= 0:
-		p.Reportf(m.Username, usernames, "the group system:nodes needs a username system:node:NAME, and %q is none", username)
+		p.Reportf(m.Username, usernames, "the group system:nodes needs a username of the form system:node:NAME, not %q", username)
 	case prefix && !isNodeName(name):
 		p.Reportf(m.Username, usernames, "no node can have the username %q", username)
 	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
-		p.Reportf(m.Username, nodeGroupsHint(groups), "the username %q is a node's, and without the group system:nodes it may do nothing", username)
+		p.Reportf(m.Username, nodeGroupsHint(groups), "%q is the username of a node, which has no rights without the group system:nodes", username)
 	}
 }
 

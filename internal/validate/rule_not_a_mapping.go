@@ -21,6 +21,6 @@ func checkNotAMapping(p *Pass) {
 		}
 	}
 	for _, f := range p.Doc.BadAccounts {
-		p.Reportf(f, "write an account id in quotes", "the element is no text, and the authenticator drops it")
+		p.Reportf(f, "write an account id in quotes", "the element is not a text, and the authenticator drops it")
 	}
 }

@@ -20,6 +20,6 @@ Don't add the owner reference.`,
 func checkOwnerAdded(p *Pass) {
 	at := awsauth.Place{Path: "metadata.ownerReferences"}
 	for _, owner := range p.Change.added(func(o *awsauth.Object) []string { return o.Owners }) {
-		p.Reportf(at, "leave the owner reference away", "the owner %q is added; Kubernetes deletes aws-auth when its owner is deleted or does not exist", owner)
+		p.Reportf(at, "don't add the owner reference", "the change adds the owner %q; Kubernetes deletes aws-auth when its owner is deleted or does not exist", owner)
 	}
 }

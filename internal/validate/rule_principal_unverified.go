@@ -36,15 +36,15 @@ func checkPrincipalUnverified(p *Pass) {
 		}
 	})
 	for _, r := range reasons {
-		const hint = "make sure of the ARN yourself"
+		const hint = "check the ARN yourself"
 		at, arn := p.entryPlace(first[r].After[0]), first[r].ARN
 		switch more := count[r] - 1; more {
 		case 0:
-			p.Warnf(at, hint, "whether %q exists could not be found out: %s", arn, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q exists: %s", arn, r.text)
 		case 1:
-			p.Warnf(at, hint, "whether %q and another of its account exist could not be found out: %s", arn, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q and another principal of its account exist: %s", arn, r.text)
 		default:
-			p.Warnf(at, hint, "whether %q and %d others of its account exist could not be found out: %s", arn, more, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q and %d other principals of its account exist: %s", arn, more, r.text)
 		}
 	}
 }

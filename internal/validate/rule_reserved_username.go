@@ -44,7 +44,7 @@ func checkReservedUsername(p *Pass) {
 				session, ok = sessionMaking(before, "system")
 			}
 			if ok && colon {
-				p.Grantf(m.Username, "write another text before the template", "a session named %q would make a reserved name of the username %q", session, name)
+				p.Grantf(m.Username, "write another text before the template", "for a session named %q the username %q would become a reserved name", session, name)
 			}
 		}
 	}

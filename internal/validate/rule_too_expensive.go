@@ -30,11 +30,11 @@ func checkTooExpensive(p *Pass) {
 			if after == nil {
 				continue // a key before it has become smaller
 			}
-			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "it is not known what the authenticator loads from %s%s: %v", string(s), storedBefore, after)
+			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), storedBefore, after)
 		case after != nil:
-			p.Reportf(sectionPlace(s), "remove what is not in use, and write the list without directives and with few aliases", "it is not known what the authenticator would load from %s: %v", string(s), after)
+			p.Reportf(sectionPlace(s), "remove unused entries, and write the list without directives and with few aliases", "cannot determine the entries that the authenticator would load from %s: %v", string(s), after)
 		default:
-			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "it is not known whose access this change of %s takes away: of the stored text, %v", string(s), before)
+			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "cannot determine whose access this change of %s takes away, because of the stored text: %v", string(s), before)
 		}
 	}
 }

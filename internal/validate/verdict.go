@@ -154,7 +154,7 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 		j.failed = append(j.failed, RuleFailure{rule, panicked, debug.Stack()})
 		j.findings = append(j.findings, Finding{
 			Rule: rule, Severity: Deny, Place: wholeObject,
-			Message: "the guard failed while it judged this change, and refuses what it cannot judge",
+			Message: "the guard failed while it evaluated this change, so it refuses the change",
 			Hint:    "report this as a bug of awsauth-guard; its log has the details",
 		})
 	}()

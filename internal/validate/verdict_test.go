@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestPanicInARule: the rule that panics denies, the others still speak, and only what overrules a
-// denial overrules this one. Not parallel: it replaces a rule's check.
+// TestPanicInARule checks that a rule that panics denies, that the other rules still report, and that only an override
+// that overrules denials overrules this one. It is not parallel, because it replaces a rule's check.
 func TestPanicInARule(t *testing.T) {
 	broken := validate.Rules()[0]
 	check := broken.Check
@@ -55,7 +55,7 @@ func TestPanicInARule(t *testing.T) {
 	}
 }
 
-// TestAccess: a verdict tells who gains and loses what, whatever else it says.
+// TestAccess checks that a verdict lists the gains and losses of every principal.
 func TestAccess(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
 	v := validate.Judge(validate.Change{
