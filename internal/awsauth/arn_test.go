@@ -15,7 +15,7 @@ func TestParseARN(t *testing.T) {
 	long := strings.Repeat("n", 64)
 	for _, test := range []struct {
 		arn     string
-		problem string // empty: a caller can have the ARN, or a session or a path stands in it
+		problem string // empty if a caller can have the ARN, or if it is a session or has a path
 	}{
 		{arn: "arn:aws:iam::" + account + ":role/Admin"},
 		{arn: "arn:aws:iam::" + account + ":role/team/x/Admin"},

@@ -57,9 +57,9 @@ func (o *Object) checkLimits() map[Section]error {
 	return expensive
 }
 
-// countCosts counts the lines that can be directives, and the tokens: commas, brackets, and dashes, colons and question
-// marks next to white space. It may count too many in plain text, and never counts too few. Lines end as in YAML 1.1. It
-// skips a line that begins with a number sign and has no quote, because such a line is a comment or part of a scalar.
+// countCosts counts the lines that can be directives, and the tokens: commas, opening brackets, and dashes, colons and
+// question marks that YAML may read as indicators. It may count too many in plain text, and never counts too few. Lines
+// end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
 	line := true                  // only blanks precede the present character in its line
 	utf := utf8.ValidString(text) // otherwise it may be UTF-16, in which lines end in other ways
@@ -122,7 +122,7 @@ func checkUnfolded(text string) error {
 	return nil
 }
 
-// unfolding is the number of nodes of a decoded text and of the bytes in its scalars.
+// unfolding counts the nodes of a decoded text and the bytes of its scalars.
 type unfolding struct{ nodes, bytes int }
 
 func (u *unfolding) add(value any) {

@@ -19,8 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestParseManifests says for each file which aws-auth are found, by line and text of mapRoles,
-// and the errors.
+// TestParseManifests lists for each file the aws-auth objects, by line and text of mapRoles, and the errors.
 func TestParseManifests(t *testing.T) {
 	const named = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\n"
 	for name, test := range map[string]struct {
@@ -100,7 +99,7 @@ func TestParseManifests(t *testing.T) {
 	}
 }
 
-// hasOtherCase reports whether the API server refuses a field for its case, which kubectl leaves to it.
+// hasOtherCase reports whether the API server refuses a field because of its case. kubectl does not check it.
 func hasOtherCase(object map[string]any) bool {
 	for key := range object {
 		for _, field := range []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"} {
@@ -112,7 +111,7 @@ func hasOtherCase(object map[string]any) bool {
 	return false
 }
 
-// kubectl decodes a file as kubectl does and returns the aws-auth that come before its first error.
+// kubectl decodes a file as kubectl does and returns the aws-auth objects before the first error.
 func kubectl(src []byte) (data []map[string]any, err error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(src), 4096)
 	for {
@@ -133,8 +132,8 @@ func kubectl(src []byte) (data []map[string]any, err error) {
 	}
 }
 
-// FuzzParseManifests: whatever the file, every aws-auth that kubectl decodes is found with the same
-// values, no error of kubectl's goes unreported, and every place lies within the file.
+// FuzzParseManifests checks for any file that ParseManifests finds every aws-auth that kubectl decodes, with the same
+// values, that it reports an error if kubectl does, and that every position is within the file.
 func FuzzParseManifests(f *testing.F) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -153,12 +152,12 @@ func FuzzParseManifests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		manifests, errs := awsauth.ParseManifests(src)
 		want, err := kubectl(src)
-		// Behind JSON kubectl does not find the beginning of a YAML document of three bytes.
+		// After JSON kubectl does not find the beginning of a YAML document of three bytes.
 		if err != nil && len(errs) == 0 && !strings.HasPrefix(err.Error(), "json: offset") {
 			t.Errorf("kubectl reports %v, we do not", err)
 		}
 		if err == nil {
-			// With an error kubectl stops, and we go on.
+			// kubectl stops at an error, and ParseManifests goes on.
 			checkDecoded(t, manifests, want)
 		}
 		for _, m := range manifests {
@@ -166,7 +165,7 @@ func FuzzParseManifests(f *testing.F) {
 			places := []awsauth.Place{{Line: m.Line, Column: 1}, m.Object.Locate(awsauth.Place{Path: "data.none"})}
 			for _, list := range [][]awsauth.Scalar{doc.DataKeys, doc.BinaryKeys, doc.NotText, doc.DuplicateKeys} {
 				for _, s := range list {
-					if s.Line > 0 { // a key of a tree on which the readers disagree has no place
+					if s.Line > 0 { // a key has no position if the YAML readers disagree
 						places = append(places, s.Place)
 					}
 				}

@@ -24,7 +24,7 @@ func parseOne(t *testing.T, file string) *awsauth.Object {
 	return manifests[0].Object
 }
 
-// from returns the text from a place on, whose line and column count as an editor counts.
+// from returns the text from a position on. Lines and columns count as in an editor.
 func from(text string, at awsauth.Place) string {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	if at.Line < 1 || at.Line > len(lines) {
@@ -45,8 +45,8 @@ func quoteJSON(s string) string {
 	return string(quoted)
 }
 
-// TestScalarStyles writes one value in every style. In a stored object and in three kinds of
-// manifest the text at its place begins with the value, or with what the case says instead.
+// TestScalarStyles writes one value in every style. In a stored object and in three kinds of manifest the text at its
+// position begins with the value, or with the text in want.
 func TestScalarStyles(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/admin"
 	for name, test := range map[string]struct{ text, want string }{
@@ -68,7 +68,7 @@ func TestScalarStyles(t *testing.T) {
 		"tag":                               {text: "- rolearn: !!str " + role},
 		"tag and anchor":                    {text: "- rolearn: !Sub &a '" + role + "'"},
 		"anchor, a comment and a line":      {text: "- rolearn: &a # why\n    \"" + role + "\""},
-		"alias":                             {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the alias is what has to be edited
+		"alias":                             {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the user has to edit the alias
 		"merge":                             {text: "- &r\n  rolearn: " + role + "\n- <<: *r"},
 		"CR LF":                             {text: "- username: x\r\n  rolearn: " + role + "\r\n"},
 		"behind characters of 2 to 4 bytes": {text: `[{"x": "é…😀", "rolearn": "` + role + `"}]`},
@@ -91,7 +91,7 @@ func TestScalarStyles(t *testing.T) {
 			check(test.text, &awsauth.Object{Data: map[string]string{"mapRoles": test.text}}, test.want)
 			literal := header + "data:\n  mapRoles: |\n    " + strings.ReplaceAll(test.text, "\n", "\n    ") + "\n"
 			check(literal, parseOne(t, literal), test.want)
-			// In one line of JSON everything stands where it did, but for the escapes.
+			// One line of JSON has the same text, except for the escapes.
 			escaped := strings.Trim(quoteJSON(test.want), `"`)
 			edited := header + "data:\n  mapRoles: " + quoteJSON(test.text) + "\n"
 			check(edited, parseOne(t, edited), escaped)
@@ -101,8 +101,8 @@ func TestScalarStyles(t *testing.T) {
 	}
 }
 
-// TestManifestStyles writes one text in the styles that manifests are written in. The file's text
-// at the place of each value begins with the value.
+// TestManifestStyles writes one text in the usual styles of manifests. The file's text at the position of each value
+// begins with the value.
 func TestManifestStyles(t *testing.T) {
 	for name, data := range map[string]string{
 		"literal": `data:
@@ -186,8 +186,8 @@ data:
 	}
 }
 
-// TestStylesWithoutPlaces has styles in which a text is written over several lines that are folded, or with escapes.
-// Every value in it has the place of the text.
+// TestStylesWithoutPlaces writes a text over several folded lines, or with escapes. Every value in it has the position of
+// the text.
 func TestStylesWithoutPlaces(t *testing.T) {
 	for name, test := range map[string]struct{ want, data string }{
 		"folded, more indented lines": {`- rolearn: arn`, `data:
@@ -233,7 +233,7 @@ func TestStylesWithoutPlaces(t *testing.T) {
 	}
 }
 
-// TestAliasedText: the text of a key that is an alias has the place of the alias.
+// TestAliasedText checks that the text of a key that is an alias has the position of the alias.
 func TestAliasedText(t *testing.T) {
 	file := header + "data:\n  note: &n |\n    - rolearn: 5\n  mapRoles: *n\n"
 	at := parseOne(t, file).Parse().Roles[0].At()

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// plan is a plan with these resources in a child module, and these changes.
+// plan returns a plan with these resources in a child module, and these changes.
 func plan(resources, changes string) string {
 	return `{"format_version":"1.2","terraform_version":"1.9.5","planned_values":{"root_module":{"child_modules":[{"address":"module.eks","resources":[` +
 		resources + `]}]}},"resource_changes":[` + changes + `]}`
@@ -175,7 +175,7 @@ func TestParseTerraform(t *testing.T) {
 	}
 }
 
-// TestNotShown: what Terraform writes beside the output of terraform show -json says so.
+// TestNotShown checks that other output of Terraform than that of terraform show -json gets a message of its own.
 func TestNotShown(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint what terraform show -json prints",

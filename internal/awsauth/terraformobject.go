@@ -60,7 +60,7 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 	return list
 }
 
-// kubectl reads the text of a kubectl_manifest. One whose text is unknown is known by its name only.
+// kubectl reads the text of a kubectl_manifest. If the text is unknown, it recognizes an aws-auth by its name.
 func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
 	var text, name string
 	if values.decode("yaml_body", &text) != nil {
@@ -87,7 +87,7 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	return list
 }
 
-// unknownKeys are the paths of those values of an aws-auth that a plan does not know yet, sorted.
+// unknownKeys returns the sorted paths of the values of an aws-auth that a plan does not know yet.
 func unknownKeys(kind string, tree json.RawMessage) []string {
 	var unknown map[string]any
 	if json.Unmarshal(tree, &unknown) != nil {
