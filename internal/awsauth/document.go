@@ -35,7 +35,7 @@ type Document struct {
 }
 
 // Locate is [Object.Locate] for the object of the document.
-func (d *Document) Locate(p Place) Place { return d.object.Locate(p) }
+func (d *Document) Locate(p Position) Position { return d.object.Locate(p) }
 
 // Mappings yields the elements of mapRoles and then those of mapUsers.
 func (d *Document) Mappings() iter.Seq[Mapping] {
@@ -82,16 +82,16 @@ func (o *Object) ParseLoaded(m *Map) *Document {
 
 func (d *Document) addKeys(o *Object) {
 	for key := range o.Data {
-		at := Place{Path: "data." + key}
-		if o.source != nil {
-			at.Line, at.Column = o.source.keyPlace(key)
+		at := Position{Path: "data." + key}
+		if o.positions != nil {
+			at.Line, at.Column = o.positions.keyPlace(key)
 		}
 		d.DataKeys = append(d.DataKeys, Scalar{key, at})
 	}
 	for _, key := range o.BinaryData {
-		at := Place{Path: "binaryData." + key}
-		if o.source != nil {
-			at.Line, at.Column = o.source.binaryKeyPlace(key)
+		at := Position{Path: "binaryData." + key}
+		if o.positions != nil {
+			at.Line, at.Column = o.positions.binaryKeyPlace(key)
 		}
 		d.BinaryKeys = append(d.BinaryKeys, Scalar{key, at})
 	}
@@ -99,14 +99,14 @@ func (d *Document) addKeys(o *Object) {
 	slices.SortFunc(d.DataKeys, byName)
 	slices.SortFunc(d.BinaryKeys, byName)
 	d.NotText = o.NotText
-	if o.source != nil {
-		d.DuplicateKeys = o.source.duplicateKeys()
+	if o.positions != nil {
+		d.DuplicateKeys = o.positions.duplicateKeys()
 	}
 }
 
 // Fault is a fault of the whole text of a section.
 type Fault struct {
-	Place
+	Position
 	Problem string // the fault, as part of a sentence
 	Hint    string // how to correct it
 }
@@ -171,7 +171,7 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	}
 	t.stop = d.stop
 	if errors.Is(d.lost, errExpensive) {
-		t.TooExpensive = &Fault{Place: t.place(1), Problem: d.lost.Error(), Hint: "remove what is not in use, and write the list without directives and with few aliases"}
+		t.TooExpensive = &Fault{Position: t.place(1), Problem: d.lost.Error(), Hint: "remove unused entries, and write the list without directives and with few aliases"}
 		return t
 	}
 	if d.lost != nil && !errors.Is(d.lost, errNotAList) {
@@ -197,7 +197,7 @@ func (t *Text) readTree(notAList bool) {
 	root := resolveAlias(read.document.Content[0])
 	switch {
 	case notAList:
-		t.NotAList = &Fault{Place: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
+		t.NotAList = &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
 	case root.Kind == yaml.SequenceNode:
 		t.root = root
 	case root.Kind != yaml.ScalarNode || root.Tag != "!!null":
@@ -218,26 +218,26 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 		case err != nil:
 			t.end = t.index().offset(t.raw, max(errorLine(err), 1), 1)
 			t.Trailing = &Fault{
-				Place:   t.place(max(errorLine(err), 1)),
-				Problem: "the list ends before this line",
-				Hint:    "indent every element of the list alike, and remove a line with ... before it",
+				Position: t.place(max(errorLine(err), 1)),
+				Problem:  "the list ends before this line",
+				Hint:     "indent every element of the list alike, and remove a line with ... before it",
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
 			t.end = t.index().offset(t.raw, next.Content[0].Line, 1)
 			t.Trailing = &Fault{
-				Place:   t.nodePlace(t.Section.Path(), next.Content[0]),
-				Problem: "a second YAML document begins before this line",
-				Hint:    "remove the line with --- or ... and keep one list",
+				Position: t.nodePlace(t.Section.Path(), next.Content[0]),
+				Problem:  "a second YAML document begins before this line",
+				Hint:     "remove the line with --- or ... and keep one list",
 			}
 			return
 		}
 	}
 }
 
-func (t *Text) disagree(at Place, problem string) {
+func (t *Text) disagree(at Position, problem string) {
 	if t.Disagreement == nil {
-		t.Disagreement = &Fault{Place: at, Problem: problem, Hint: "write the value on one line, in double quotes"}
+		t.Disagreement = &Fault{Position: at, Problem: problem, Hint: "write the value on one line, in double quotes"}
 	}
 }
 
@@ -268,7 +268,7 @@ func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)
 	if !located && len(entries) > 0 {
-		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+		t.disagree(Position{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
 	}
 	var elements []json.RawMessage
 	if t.json != nil && json.Unmarshal(t.json, &elements) != nil {
@@ -318,17 +318,17 @@ func (t *Text) accounts(values []string) (kept, bad []Field) {
 		}
 	}
 	if t.stop != nil {
-		t.stopAt(Place{Path: t.Section.Path()})
+		t.stopAt(Position{Path: t.Section.Path()})
 		return kept, bad
 	}
 	if next != len(values) {
-		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+		t.disagree(Position{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
 	}
 	return kept, bad
 }
 
-func (t *Text) stopAt(at Place) {
-	t.Stop = &Fault{Place: at, Problem: bareYAMLError(t.stop), Hint: "write the 12 digits of the account in quotes, without a tag"}
+func (t *Text) stopAt(at Position) {
+	t.Stop = &Fault{Position: at, Problem: bareYAMLError(t.stop), Hint: "write the 12 digits of the account in quotes, without a tag"}
 }
 
 // isEmpty reports whether yaml.v2 decodes a scalar to an empty text.
@@ -344,12 +344,12 @@ func isEmpty(n *yaml.Node) bool {
 
 // place returns the position of a line of the text. Line 0 stands for the first line, because YAML errors in the first
 // line name no line.
-func (t *Text) place(line int) Place {
+func (t *Text) place(line int) Position {
 	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
 
 // nodePlace returns the position at which the text of a node begins.
-func (t *Text) nodePlace(path string, n *yaml.Node) Place {
+func (t *Text) nodePlace(path string, n *yaml.Node) Position {
 	offset, ok := t.places[n]
 	if !ok {
 		offset = scalarOffset(t.raw, t.index(), n)
@@ -361,10 +361,10 @@ func (t *Text) nodePlace(path string, n *yaml.Node) Place {
 	return t.offsetPlace(path, offset)
 }
 
-func (t *Text) offsetPlace(path string, offset int) Place {
-	p := Place{Path: path}
-	if t.object.source != nil {
-		p.Line, p.Column = t.object.source.place(string(t.Section), offset)
+func (t *Text) offsetPlace(path string, offset int) Position {
+	p := Position{Path: path}
+	if t.object.positions != nil {
+		p.Line, p.Column = t.object.positions.place(string(t.Section), offset)
 	} else {
 		p.Line, p.Column = t.index().position(t.raw, offset)
 	}

@@ -26,7 +26,7 @@ func TestLivePlaces(t *testing.T) {
 	d := (&awsauth.Object{Data: map[string]string{"mapRoles": roles}}).Parse()
 	lines := strings.Split(roles, "\n")
 	for _, test := range []struct {
-		at     interface{ At() awsauth.Place }
+		at     interface{ At() awsauth.Position }
 		path   string
 		begins string // the text at the place
 	}{
@@ -75,7 +75,7 @@ func TestFaultsOfTexts(t *testing.T) {
 		if diff := cmp.Diff([]bool{test.syntax, test.notAList, test.trailing, test.uncertain}, got); diff != "" {
 			t.Errorf("%s: syntax, not a list, trailing, uncertain (-want +got):\n%s", test.about, diff)
 		}
-		lost := d.Map.Lost(awsauth.MapRoles) != nil
+		lost := d.Map.LoadError(awsauth.MapRoles) != nil
 		if want := test.syntax || test.notAList; lost != want {
 			t.Errorf("%s: lost is %t", test.about, lost)
 		}
@@ -156,7 +156,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, roles, users, accounts string) {
 		o := object(roles, users, accounts)
 		d := o.Parse()
-		within := func(at interface{ At() awsauth.Place }) {
+		within := func(at interface{ At() awsauth.Position }) {
 			p := at.At()
 			section := strings.TrimPrefix(p.Path, "data.")
 			section, _, _ = strings.Cut(section, "[")

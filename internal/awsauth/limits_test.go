@@ -43,7 +43,7 @@ func TestLimits(t *testing.T) {
 		r := m.Resolve(caller)
 		known := m.Unknown(awsauth.MapRoles) == nil && r.Unknown == ""
 		if known != test.known || r.Mapped != test.known {
-			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.Lost(awsauth.MapRoles))
+			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.LoadError(awsauth.MapRoles))
 		}
 	}
 }

@@ -198,9 +198,9 @@ func loadSection(s Section, text string) section {
 	return loaded
 }
 
-// Lost returns the error because of which the Map holds nothing of the section, or nil. The error comes from the
+// LoadError returns the error because of which the Map holds nothing of the section, or nil. The error comes from the
 // authenticator's decoder or is that of Unknown.
-func (m *Map) Lost(s Section) error { return m.sections[s].lost }
+func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
 // Unknown returns an error if the section is too expensive to evaluate, and nil otherwise. Then the Map holds nothing of
 // the section, although the authenticator may load entries from it.

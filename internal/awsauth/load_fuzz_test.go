@@ -83,7 +83,7 @@ func checkPlaces(t *testing.T, o *awsauth.Object, d *awsauth.Document) {
 		if !strings.Contains(o.Data[string(text.Section)], text.Unread()) {
 			t.Errorf("%q is unread and stands nowhere", text.Unread())
 		}
-		lost, said := d.Map.Lost(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
+		lost, said := d.Map.LoadError(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
 		if said && !lost || lost && !said && text.Disagreement == nil {
 			t.Errorf("%s: lost is %t, and the fault is missing or too much", text.Section, lost)
 		}

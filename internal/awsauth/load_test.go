@@ -118,7 +118,7 @@ func TestAccountsUpToTheOneThatFails(t *testing.T) {
 		if f := d.Texts[0].Stop; f != nil {
 			stops = f.Path
 		}
-		if lost := d.Map.Lost(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
+		if lost := d.Map.LoadError(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
 			t.Errorf("%s: stops at %q, lost is %t, syntax is %v, disagreement is %v", test.about, stops, lost, d.Texts[0].Syntax, d.Texts[0].Disagreement)
 		}
 		if got := d.Map.Resolve("arn:aws:iam::111122223333:user/x").Mapped; got != slices.Contains(test.kept, "111122223333") {

@@ -81,7 +81,7 @@ func (r *manifestReader) fail(offset int, format string, args ...any) {
 
 // read reads one document. It takes the values from kubectl's decoder, and builds a node tree only for the positions in
 // an aws-auth.
-func (r *manifestReader) read(c chunk) {
+func (r *manifestReader) read(c rawDocument) {
 	data := []byte(c.text)
 	if !c.json {
 		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // as kubectl's line reader
@@ -113,13 +113,13 @@ func (r *manifestReader) read(c chunk) {
 	p, root := r.tree(c)
 	for _, f := range found {
 		o := newObject(p, f.object, f.node(root))
-		line, column := o.source.objectPlace()
+		line, column := o.positions.objectPlace()
 		key, problem := inapplicable(f.object)
 		if problem == "" {
 			r.manifests = append(r.manifests, Manifest{Object: o, Line: line})
 			continue
 		}
-		if l, c := o.source.topKeyPlace(key); l > 0 {
+		if l, c := o.positions.topKeyPlace(key); l > 0 {
 			line, column = l, c
 		}
 		r.errs = append(r.errs, &ManifestError{line, column, fmt.Errorf("kubectl does not apply this aws-auth: %s", problem)})
@@ -255,11 +255,11 @@ var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
 
 // failSyntax reports a document that does not parse. If the document holds an unrendered template, the message names it
 // as the likely reason.
-func (r *manifestReader) failSyntax(c chunk, err error) {
+func (r *manifestReader) failSyntax(c rawDocument, err error) {
 	problem := bareYAMLError(err)
 	for _, at := range template.FindAllStringIndex(c.text, -1) {
 		if t := c.text[at[0]:at[1]]; !slices.Contains(ownTemplates, t) {
-			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint what the template renders to (%s)", t, problem)
+			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint the rendered text (%s)", t, problem)
 			return
 		}
 	}

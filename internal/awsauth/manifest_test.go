@@ -65,9 +65,9 @@ func TestParseManifests(t *testing.T) {
 		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: the byte 0xe9 is not UTF-8; save the file as UTF-8"}},
 		"template": {
 			named + "data:\n  mapRoles: |\n    - username: x:{{SessionName}}\n  mapUsers: {{ .Values.users }}\n",
-			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint what the template renders to (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
+			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint the rendered text (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
 		},
-		"template at the beginning": {"{{- if .Values.x }}\n" + named + "{{- end }}\n", []string{"1:1: error: the document does not parse as YAML and holds the template {{- if .Values.x }}; lint what the template renders to (did not find expected node content)"}},
+		"template at the beginning": {"{{- if .Values.x }}\n" + named + "{{- end }}\n", []string{"1:1: error: the document does not parse as YAML and holds the template {{- if .Values.x }}; lint the rendered text (did not find expected node content)"}},
 		"dashes and a word":         {named + "---yes\na: b\n", []string{"4:1: error: kubectl refuses \"yes\" behind the three dashes that separate documents", "1: "}},
 		"dashes within a text":      {named + "data:\n  mapRoles: |\n    a\n---\n    b\n- c\n", []string{"1: a\n", "8:5: error: the document is a string, not a Kubernetes object"}},
 		"a list":                    {"- rolearn: x\n", []string{"1:1: error: the document is a list, not a Kubernetes object"}},
@@ -162,11 +162,11 @@ func FuzzParseManifests(f *testing.F) {
 		}
 		for _, m := range manifests {
 			doc := m.Object.Parse()
-			places := []awsauth.Place{{Line: m.Line, Column: 1}, m.Object.Locate(awsauth.Place{Path: "data.none"})}
+			places := []awsauth.Position{{Line: m.Line, Column: 1}, m.Object.Locate(awsauth.Position{Path: "data.none"})}
 			for _, list := range [][]awsauth.Scalar{doc.DataKeys, doc.BinaryKeys, doc.NotText, doc.DuplicateKeys} {
 				for _, s := range list {
 					if s.Line > 0 { // a key has no position if the YAML readers disagree
-						places = append(places, s.Place)
+						places = append(places, s.Position)
 					}
 				}
 			}
@@ -182,7 +182,7 @@ func FuzzParseManifests(f *testing.F) {
 			if !ok {
 				t.Fatalf("%T", err)
 			}
-			checkWithin(t, src, []awsauth.Place{{Line: e.Line, Column: e.Column}})
+			checkWithin(t, src, []awsauth.Position{{Line: e.Line, Column: e.Column}})
 		}
 	})
 }
@@ -207,7 +207,7 @@ func checkDecoded(t *testing.T, manifests []awsauth.Manifest, want []map[string]
 	}
 }
 
-func checkWithin(t *testing.T, src []byte, places []awsauth.Place) {
+func checkWithin(t *testing.T, src []byte, places []awsauth.Position) {
 	t.Helper()
 	lines := bytes.Split(src, []byte("\n"))
 	for _, p := range places {

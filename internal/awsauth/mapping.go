@@ -39,7 +39,7 @@ type Field struct {
 }
 
 // At returns the position of the value, or of its element if the value is missing.
-func (f Field) At() Place {
+func (f Field) At() Position {
 	path := fmt.Sprintf("%s[%d]", f.text.Section.Path(), f.index)
 	if f.name != "" {
 		path += "." + f.name
@@ -52,7 +52,7 @@ func (f Field) At() Place {
 		n = f.text.withNodes()[f.index].nodeOf(f)
 	}
 	if n == nil {
-		return Place{Path: path}
+		return Position{Path: path}
 	}
 	return f.text.nodePlace(path, n)
 }
@@ -78,11 +78,11 @@ func (m Mapping) withNodes() Mapping {
 	return m.text.withNodes()[m.Entry.Index]
 }
 
-// At returns the Place itself, so that a rule can report a finding at a Place as at a Field or a Scalar.
-func (p Place) At() Place { return p }
+// At returns the Position itself, so that a rule can report a finding at a Position as at a Field or a Scalar.
+func (p Position) At() Position { return p }
 
 // At returns the position of the element.
-func (m Mapping) At() Place { return m.field("", m.written).At() }
+func (m Mapping) At() Position { return m.field("", m.written).At() }
 
 // Block returns the text of the element up to the next one, without white space.
 func (m Mapping) Block() string {

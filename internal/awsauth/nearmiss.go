@@ -11,7 +11,7 @@ import (
 
 // NearMiss is an entry or a text that probably should map a caller and does not.
 type NearMiss struct {
-	Place
+	Position
 	// Why is the reason, as the rest of a sentence that begins with the position.
 	Why string
 }
@@ -47,23 +47,23 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 		s.text(t)
 	}
 	for _, key := range d.NotText {
-		s.add(key.Place, "is not a text, and the API server refuses the object")
+		s.add(key.Position, "is not a text, and the API server refuses the object")
 	}
 	for _, key := range d.DataKeys {
 		if !IsSection(key.Value) && contains(o.Data[key.Value], want) {
-			s.add(key.Place, "names it, but the authenticator does not read this key")
+			s.add(key.Position, "names it, but the authenticator does not read this key")
 		}
 	}
 	for _, key := range d.BinaryKeys {
 		if IsSection(key.Value) {
-			s.add(key.Place, "is not read by the authenticator; move it to data")
+			s.add(key.Position, "is not read by the authenticator; move it to data")
 		}
 	}
 	return s.found
 }
 
 // EntryAt returns the position of the entry that a resolution names. Line and Column are zero if it names none.
-func (d *Document) EntryAt(r Resolution) Place {
+func (d *Document) EntryAt(r Resolution) Position {
 	switch {
 	case r.Source == MapRoles && r.Index < len(d.Roles):
 		return d.Roles[r.Index].At()
@@ -72,7 +72,7 @@ func (d *Document) EntryAt(r Resolution) Place {
 	case r.Source == MapAccounts && r.Index < len(d.Accounts):
 		return d.Accounts[r.Index].At()
 	}
-	return Place{Path: r.Source.Path()}
+	return Position{Path: r.Source.Path()}
 }
 
 func digits(s string) string {
@@ -92,7 +92,7 @@ type search struct {
 	named  map[Section]bool // the sections in which an entry or a fault explains the miss
 }
 
-func (s *search) add(at Place, why string, args ...any) {
+func (s *search) add(at Position, why string, args ...any) {
 	s.found = append(s.found, NearMiss{s.object.Locate(at), fmt.Sprintf(why, args...)})
 }
 
@@ -195,10 +195,10 @@ func sameResource(a, b ARN) bool {
 func (s *search) text(t *Text) {
 	switch {
 	case t.Syntax != nil:
-		s.add(t.Syntax.Place, "does not parse, so that none of its entries is loaded: %s", t.Syntax.Problem)
+		s.add(t.Syntax.Position, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
 		return
 	case t.NotAList != nil:
-		s.add(t.NotAList.Place, "is %s, not a list, so that none of its entries is loaded", t.NotAList.Problem)
+		s.add(t.NotAList.Position, "is %s, not a list, so the authenticator loads no entry from it", t.NotAList.Problem)
 		return
 	}
 	at := indexARN(t.raw, s.want)

@@ -30,8 +30,8 @@ func IsSection(key string) bool { return slices.Contains(Sections(), Section(key
 // Path returns the path of the section in the object, such as data.mapRoles.
 func (s Section) Path() string { return "data." + string(s) }
 
-// Place is the position of a value.
-type Place struct {
+// Position is the position of a value.
+type Position struct {
 	// Path is the value's path in the object, such as data.mapRoles[1].rolearn. Indexes count from zero.
 	Path string
 	// Line and Column count from one, Column in characters. For an object from a manifest they count in the
@@ -42,7 +42,7 @@ type Place struct {
 // Scalar is a value with its position.
 type Scalar struct {
 	Value string
-	Place
+	Position
 }
 
 // Namespace and Name identify the ConfigMap that the authenticator reads (aws-iam-authenticator v0.7.18,
@@ -72,7 +72,7 @@ type Object struct {
 	// removed.
 	Deleting bool
 
-	source *source // positions in a manifest file; nil for a live object
+	positions *positions // positions in a manifest file; nil for a live object
 }
 
 // SameContent reports whether two objects are equal in all fields that the authenticator or the API server acts on. It
@@ -81,5 +81,5 @@ type Object struct {
 func (o *Object) SameContent(other *Object) bool {
 	return o != nil && !o.mayHideBytes() && !o.Deleting && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
 		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&
-		len(o.NotText) == 0 && (o.source == nil || len(o.source.duplicateKeys()) == 0)
+		len(o.NotText) == 0 && (o.positions == nil || len(o.positions.duplicateKeys()) == 0)
 }

@@ -16,7 +16,7 @@ type described struct {
 }
 
 type describedElement struct {
-	Fields                 []awsauth.Place
+	Fields                 []awsauth.Position
 	Values, Keys           []string
 	Other, Again, Wrong    int
 	Mapping                bool
@@ -30,7 +30,7 @@ func describeDocument(d *awsauth.Document) (all described) {
 	}
 	for m := range d.Mappings() {
 		e := describedElement{
-			Fields: []awsauth.Place{m.At(), m.ARN.At(), m.Username.At()}, Values: []string{m.ARN.Value, m.Username.Value},
+			Fields: []awsauth.Position{m.At(), m.ARN.At(), m.Username.At()}, Values: []string{m.ARN.Value, m.Username.Value},
 			Other: len(m.OtherKeys()), Again: len(m.DuplicateKeys()), Wrong: len(m.WrongTypes()), Mapping: m.IsMapping(), Kind: m.Kind(),
 			Block: m.Block(), HasRole: m.HasKey("rolearn"), HasUser: m.HasKey("userarn"), Name: m.HasKey("username"),
 		}

@@ -66,8 +66,8 @@ func ReplaceBytes(text string) string {
 }
 
 // ReplacementCharacters yields the position of the first U+FFFD in each line that holds one.
-func (t *Text) ReplacementCharacters() iter.Seq[Place] {
-	return func(yield func(Place) bool) {
+func (t *Text) ReplacementCharacters() iter.Seq[Position] {
+	return func(yield func(Position) bool) {
 		start := 0
 		for line := range strings.Lines(t.raw) {
 			if i := strings.Index(line, ReplacementCharacter); i >= 0 && !yield(t.offsetPlace(t.Section.Path(), start+i)) {

@@ -14,7 +14,7 @@ import (
 func TestBytesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	const entry = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n"
-	for text, want := range map[string]awsauth.Place{
+	for text, want := range map[string]awsauth.Position{
 		"# Andr\xe9\n" + entry:                 {Path: "data.mapRoles", Line: 1, Column: 7},
 		entry + "# é, caf\xc3":                 {Path: "data.mapRoles", Line: 3, Column: 9},
 		entry + "  groups: [\xff]\n":           {Path: "data.mapRoles", Line: 3, Column: 12},
@@ -23,7 +23,7 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	} {
 		o := &awsauth.Object{Data: map[string]string{"mapRoles": text}}
 		d := o.Parse()
-		if d.Map.Lost(awsauth.MapRoles) == nil || len(d.Map.Roles) > 0 {
+		if d.Map.LoadError(awsauth.MapRoles) == nil || len(d.Map.Roles) > 0 {
 			t.Errorf("%q: the authenticator loads %d roles", text, len(d.Map.Roles))
 		}
 		fault := d.Texts[0].Syntax
@@ -31,7 +31,7 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 			t.Errorf("%q: no fault", text)
 			continue
 		}
-		if diff := cmp.Diff(want, fault.Place); diff != "" {
+		if diff := cmp.Diff(want, fault.Position); diff != "" {
 			t.Errorf("%q: place (-want +got):\n%s", text, diff)
 		}
 		if i := len("the byte 0x"); len(fault.Problem) != len("the byte 0xe9 is not UTF-8") || fault.Problem[:i] != "the byte 0x" {

@@ -40,13 +40,13 @@ func bareYAMLError(err error) string {
 func (t *Text) explainSyntax(err error) *Fault {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return &Fault{
-			Place:   t.offsetPlace(t.Section.Path(), min(max(int(syntax.Offset)-1, 0), len(t.raw))),
-			Problem: err.Error(),
-			Hint:    "write a YAML list, each element with a dash",
+			Position: t.offsetPlace(t.Section.Path(), min(max(int(syntax.Offset)-1, 0), len(t.raw))),
+			Problem:  err.Error(),
+			Hint:     "write a YAML list, each element with a dash",
 		}
 	}
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
-	return &Fault{Place: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
+	return &Fault{Position: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
 }
 
 // explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The line in the error,

@@ -109,7 +109,7 @@ func NotShown(src []byte) error {
 		Level string `json:"@level"`
 	}
 	if json.Unmarshal(first, &line) == nil && line.Level != "" {
-		return errors.New("it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it")
+		return errors.New("it is a log of Terraform; write the plan to a file with -out, and lint the output of terraform show -json for it")
 	}
 	if !bytes.Contains(src, []byte(`"lineage"`)) {
 		return nil
@@ -119,7 +119,7 @@ func NotShown(src []byte) error {
 		Lineage string `json:"lineage"`
 	}
 	if json.Unmarshal(src, &state) == nil && state.Version > 0 && state.Lineage != "" {
-		return errors.New("it is Terraform's state file; lint what terraform show -json prints")
+		return errors.New("it is Terraform's state file; lint the output of terraform show -json")
 	}
 	return nil
 }

@@ -178,8 +178,8 @@ func TestParseTerraform(t *testing.T) {
 // TestNotShown checks that other output of Terraform than that of terraform show -json gets a message of its own.
 func TestNotShown(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint what terraform show -json prints",
-		"\n{\"@level\":\"info\",\"@message\":\"Terraform 1.9.5\"}\n{\"@level\":\"info\"}\n": "it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it",
+		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint the output of terraform show -json",
+		"\n{\"@level\":\"info\",\"@message\":\"Terraform 1.9.5\"}\n{\"@level\":\"info\"}\n": "it is a log of Terraform; write the plan to a file with -out, and lint the output of terraform show -json for it",
 		plan("", ""): "",
 		`{"apiVersion":"v1","kind":"ConfigMap","data":{"x":"\"@level\" \"lineage\""}}`: "",
 		`{"version":4}`:         "",

@@ -54,7 +54,7 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 			continue
 		}
 		o := newObject(&part{file: new(file)}, f.object, nil)
-		o.source = nil
+		o.positions = nil
 		list = append(list, o)
 	}
 	return list
@@ -78,10 +78,10 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	}
 	var list []*Object
 	for _, m := range manifests {
-		for _, key := range m.Object.source.duplicateKeys() {
+		for _, key := range m.Object.positions.duplicateKeys() {
 			r.fail(address, "yaml_body:%d:%d: the key %q stands twice; keep one of them", key.Line, key.Column, key.Path)
 		}
-		m.Object.source = nil
+		m.Object.positions = nil
 		list = append(list, m.Object)
 	}
 	return list

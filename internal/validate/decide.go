@@ -72,11 +72,11 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	sortFindings(findings)
 	switch {
 	case len(denied) > 0 && !d.brokeGlass && !c.exempt():
-		d.action = Refuse
+		d.action = ActionDeny
 	case len(findings) > 0 || overruled || d.brokeGlass:
-		d.action = WarnOnly
+		d.action = ActionWarn
 	default:
-		d.action = Allow
+		d.action = ActionAllow
 	}
 	return d
 }

@@ -12,7 +12,7 @@ import (
 type Finding struct {
 	Rule     string
 	Severity Severity
-	awsauth.Place
+	awsauth.Position
 	// Message is one sentence, lower case, without a full stop, that names the value.
 	Message string
 	// Hint says how to correct the problem; it may be empty.

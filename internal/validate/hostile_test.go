@@ -73,7 +73,7 @@ func TestHostileTexts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			judge := func(before, after *awsauth.Object) {
-				validate.Judge(validate.Change{Operation: validate.Update, Old: before, New: after}, validate.Policy{})
+				validate.Evaluate(validate.Change{Operation: validate.Update, Old: before, New: after}, validate.Policy{})
 			}
 			good := &awsauth.Object{Data: map[string]string{"mapRoles": role}}
 			users := strings.ReplaceAll(text, "rolearn", "userarn")

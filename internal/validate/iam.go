@@ -32,8 +32,8 @@ type IAM struct {
 	Principals map[string]Lookup
 }
 
-// NothingKnown returns an IAM in which every principal is Unknown for the same reason.
-func NothingKnown(principals []awsauth.ARN, reason string) IAM {
+// AllUnknown returns an IAM in which every principal is Unknown for the same reason.
+func AllUnknown(principals []awsauth.ARN, reason string) IAM {
 	known := IAM{Principals: make(map[string]Lookup, len(principals))}
 	for _, arn := range principals {
 		known.Principals[arn.String()] = Lookup{Existence: Unknown, Reason: reason}

@@ -36,7 +36,7 @@ func FuzzJudge(f *testing.F) {
 		who := validate.Requester{Username: "admin", Groups: []string{"system:masters"}, Extra: map[string][]string{"canonicalArn": {requester}}}
 		policy := validate.Policy{Protected: []access.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
 		judge := func(c validate.Change, p validate.Policy) validate.Verdict {
-			v := validate.Judge(c, p)
+			v := validate.Evaluate(c, p)
 			checkVerdict(t, c, v)
 			return v
 		}
@@ -65,7 +65,7 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	if len(v.Failed) > 0 {
 		t.Fatalf("%s failed: %v\n%s", v.Failed[0].Rule, v.Failed[0].Panic, v.Failed[0].Stack)
 	}
-	if refused := v.Action == validate.Refuse; refused != (len(v.Denied()) > 0) {
+	if refused := v.Action == validate.ActionDeny; refused != (len(v.Denied()) > 0) {
 		t.Errorf("%s: %s with the denials %v", c.Operation, v.Action, v.Denied())
 	}
 	denials := true
@@ -86,15 +86,15 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 	t.Helper()
 	warn := policy
 	warn.Mode = validate.WarnMode
-	lenient := validate.Judge(c, warn)
-	if diff := cmp.Diff(verdict.Denied(), lenient.WouldDeny); diff != "" || lenient.Action == validate.Refuse {
+	lenient := validate.Evaluate(c, warn)
+	if diff := cmp.Diff(verdict.Denied(), lenient.WouldDeny); diff != "" || lenient.Action == validate.ActionDeny {
 		t.Errorf("mode warn: %s (-denied +would deny):\n%s", lenient.Action, diff)
 	}
 	c.Requester = validate.Requester{Username: "eks:node-manager"}
-	if v := validate.Judge(c, policy); v.Action == validate.Refuse {
+	if v := validate.Evaluate(c, policy); v.Action == validate.ActionDeny {
 		t.Errorf("EKS is refused: %v", v.Denied())
 	}
-	alone := validate.Judge(validate.Change{New: c.New}, policy).Denied()
+	alone := validate.Evaluate(validate.Change{New: c.New}, policy).Denied()
 	for _, id := range verdict.Denied() {
 		at := slices.IndexFunc(validate.Rules(), func(r *validate.Rule) bool { return r.ID == id })
 		if validate.Rules()[at].Scope == validate.OfDocument && !slices.Contains(alone, id) {
@@ -109,7 +109,7 @@ func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) va
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {
 		c.Old, c.New = o, &awsauth.Object{Data: maps.Clone(o.Data), Annotations: map[string]string{"a": "b"}}
-		if v := judge(c, policy); v.Action != validate.Allow {
+		if v := judge(c, policy); v.Action != validate.ActionAllow {
 			t.Errorf("an unchanged object: %s\n%s", v.Action, text(v))
 		}
 		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "somebody-else") {
@@ -120,7 +120,7 @@ func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) va
 		}
 		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
 		c.New.Data["mapUsers"] = unrelated
-		if v := judge(c, policy); v.Action == validate.Refuse {
+		if v := judge(c, policy); v.Action == validate.ActionDeny {
 			t.Errorf("an unrelated entry is added: %s\n%s", v.Action, text(v))
 		}
 	}

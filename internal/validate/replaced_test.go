@@ -32,7 +32,7 @@ func TestReplacedVersionsAreBounded(t *testing.T) {
 		{"behind the stored one", []*awsauth.Object{object(admin + me), explains}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			verdict := validate.Judge(validate.Change{
+			verdict := validate.Evaluate(validate.Change{
 				Operation: validate.Update, Old: object(admin + me), New: object(admin), Replaced: test.replaced,
 				Requester: validate.Requester{Username: "me", Groups: []string{"editors", "system:authenticated"}, Extra: map[string][]string{
 					"canonicalArn": {"arn:aws:iam::111122223333:role/me"}, "sessionName": {"alice"},

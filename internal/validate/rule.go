@@ -1,7 +1,7 @@
 // Package validate holds the rules of aws-auth and the verdict over a change.
 //
 // The package is pure: it takes documents and a description of the request, and returns findings. Rules report
-// faults. Only [Judge] decides which faults are new in a change, and whether the change is refused.
+// faults. Only [Evaluate] decides which faults are new in a change, and whether the change is refused.
 package validate
 
 import (
@@ -67,7 +67,7 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
-	searched  int // number of principals that remedy searched for
+	searched  int // number of principals that lossHint searched for
 	limit     int // limit of findings if it is higher than maxFindings; otherwise 0
 	more      int // number of findings past the limit
 }
@@ -76,17 +76,17 @@ type Pass struct {
 // short elements costs a limited amount of memory.
 const maxFindings = 1000
 
-// locator is a value with a position: a Field, a Mapping, a Scalar, a Fault or a Place.
-type locator interface{ At() awsauth.Place }
+// locator is a value with a position: a Field, a Mapping, a Scalar, a Fault or a Position.
+type locator interface{ At() awsauth.Position }
 
 // wholeObject is the position of findings on the whole object.
-var wholeObject = awsauth.Place{Path: "data"}
+var wholeObject = awsauth.Position{Path: "data"}
 
 // annotations is the position of findings on the guard's own annotations.
-var annotations = awsauth.Place{Path: "metadata.annotations"}
+var annotations = awsauth.Position{Path: "metadata.annotations"}
 
 // sectionPlace returns the position of findings on a whole section.
-func sectionPlace(s awsauth.Section) awsauth.Place { return awsauth.Place{Path: s.Path()} }
+func sectionPlace(s awsauth.Section) awsauth.Position { return awsauth.Position{Path: s.Path()} }
 
 // Reportf reports a finding at a value. The message is one sentence in lower case without a full stop. The hint says
 // how to correct the fault. Reportf shortens long values in the middle.
@@ -129,7 +129,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	p.findings = append(p.findings, Finding{
 		Rule:     p.rule.ID,
 		Severity: severity,
-		Place:    p.Doc.Locate(at.At()),
+		Position: p.Doc.Locate(at.At()),
 		Message:  fmt.Sprintf(format, args...),
 		Hint:     textutil.Shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,
@@ -146,7 +146,7 @@ func (p *Pass) countRest() {
 	last := len(p.findings) - 1
 	p.more++ // the count replaces the last finding
 	p.findings[last] = Finding{
-		Rule: p.rule.ID, Severity: p.severity, Place: p.Doc.Locate(wholeObject),
+		Rule: p.rule.ID, Severity: p.severity, Position: p.Doc.Locate(wholeObject),
 		Message: fmt.Sprintf("%d more findings of this rule", p.more),
 		scope:   p.rule.Scope, identity: identity{index: -1, more: p.more},
 	}

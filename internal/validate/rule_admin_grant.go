@@ -42,7 +42,7 @@ func checkAdminGrant(p *Pass) {
 	}
 }
 
-func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Place {
+func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {
 	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
 }
 

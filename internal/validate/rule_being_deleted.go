@@ -21,7 +21,7 @@ and create aws-auth again at once.`,
 }
 
 func checkBeingDeleted(p *Pass) {
-	c, at := p.Change, awsauth.Place{Path: "metadata.deletionTimestamp"}
+	c, at := p.Change, awsauth.Position{Path: "metadata.deletionTimestamp"}
 	const hint = "remove the finalizers first, and create aws-auth again with its entries"
 	switch {
 	case c.New == nil || !c.New.Deleting:

@@ -27,14 +27,14 @@ func checkEmptied(p *Pass) {
 		return // deleted reports it
 	}
 	n, meant := p.effective(p.Old)
-	gone := p.nobodyLeft()
+	gone := p.noneLeft()
 	for _, arn := range meant {
 		if gone {
 			p.override(AllowRemoval, arn)
 		}
 	}
 	if n > 0 && gone {
-		p.Reportf(wholeObject, p.remedy("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and leaves no mapped principal", counted(n))
+		p.Reportf(wholeObject, p.lossHint("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and leaves no mapped principal", counted(n))
 	}
 }
 
@@ -47,10 +47,10 @@ func (p *Pass) oldARNs() (arns []string) {
 }
 
 // leftToEmptied reports whether the rule emptied reports that no principal is left.
-func (p *Pass) leftToEmptied() bool { return p.nobodyLeft() && p.runs(emptied) }
+func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 
-// nobodyLeft reports whether no principal or account is mapped after the change.
-func (p *Pass) nobodyLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
+// noneLeft reports whether no principal or account is mapped after the change.
+func (p *Pass) noneLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
 // effective counts the principals and accounts of a version that can lose access unintentionally. It leaves out
 // principals with an access entry, and node roles whose removal the request acknowledges. It returns the ARNs of

@@ -23,7 +23,7 @@ Don't add the finalizer. The authenticator and EKS need none.`,
 }
 
 func checkFinalizerAdded(p *Pass) {
-	at := awsauth.Place{Path: "metadata.finalizers"}
+	at := awsauth.Position{Path: "metadata.finalizers"}
 	for _, finalizer := range p.Change.added(func(o *awsauth.Object) []string { return o.Finalizers }) {
 		p.Reportf(at, "don't add the finalizer", "the change adds the finalizer %q; after a deletion aws-auth stays until its last finalizer is removed, and then disappears with all its entries", finalizer)
 	}

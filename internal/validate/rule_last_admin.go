@@ -46,7 +46,7 @@ func checkLastAdmin(p *Pass) {
 	if is == access.Sometimes {
 		how = " for certain"
 	}
-	hint := p.remedy("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
+	hint := p.lossHint("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
 	p.Reportf(wholeObject, hint,
 		"nobody would have an admin group%s any more (%s); before it was %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))

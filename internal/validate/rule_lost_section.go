@@ -35,7 +35,7 @@ func checkLostSection(p *Pass) {
 }
 
 func (p *Pass) reportLost(section awsauth.Section, lost, left int) {
-	if lost > 0 && left == 0 && p.New.Lost(section) == nil { // yaml-syntax and not-a-list report the others
+	if lost > 0 && left == 0 && p.New.LoadError(section) == nil { // yaml-syntax and not-a-list report the others
 		p.Reportf(sectionPlace(section), "keep the section", "the change removes all of %s, and takes away the access of %s", string(section), counted(lost))
 	}
 }

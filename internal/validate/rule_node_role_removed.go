@@ -52,7 +52,7 @@ func checkNodeRoleRemoved(p *Pass) {
 		}
 		if len(matches) == 0 {
 			section := principal.Matches[0].Section
-			hint := p.remedy("keep the entry of "+principal.ARN, section, principal.ARN)
+			hint := p.lossHint("keep the entry of "+principal.ARN, section, principal.ARN)
 			if p.Change.Operation != Delete && !p.newlyLost(section) {
 				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
 			}
@@ -140,7 +140,7 @@ func (p *Pass) warnOfPathsRemoved() {
 		}
 		kept := len(p.New.MatchesOf(e.ARN)) > 0
 		repaired := len(p.New.MatchesOf(role.String())) > 0 && len(p.Old.MatchesOf(role.String())) == 0
-		if !kept && !repaired && p.New.Lost(awsauth.MapRoles) == nil {
+		if !kept && !repaired && p.New.LoadError(awsauth.MapRoles) == nil {
 			p.Warnf(sectionPlace(awsauth.MapRoles), "if EKS wrote the entry, keep it beside one without the path",
 				"the change removes the entry of %q; it never matched, but EKS reports a node group as degraded if its entry is missing", e.ARN)
 		}

@@ -18,7 +18,7 @@ Don't add the owner reference.`,
 }
 
 func checkOwnerAdded(p *Pass) {
-	at := awsauth.Place{Path: "metadata.ownerReferences"}
+	at := awsauth.Position{Path: "metadata.ownerReferences"}
 	for _, owner := range p.Change.added(func(o *awsauth.Object) []string { return o.Owners }) {
 		p.Reportf(at, "don't add the owner reference", "the change adds the owner %q; Kubernetes deletes aws-auth when its owner is deleted or does not exist", owner)
 	}

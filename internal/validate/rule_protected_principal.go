@@ -37,10 +37,10 @@ func checkProtectedPrincipal(p *Pass) {
 		var lost, missing []string
 		for _, group := range protected.Groups {
 			had, has := protected.Gets(before, group), protected.Gets(after, group)
-			for _, m := range p.oldReadings() {
+			for _, m := range p.oldMaps() {
 				had = max(had, protected.Gets(m.Resolve(protected.ARN), group))
 			}
-			for _, m := range p.newReadings() {
+			for _, m := range p.newMaps() {
 				if r := m.Resolve(protected.ARN); protected.Gets(r, group) < has {
 					has, after = protected.Gets(r, group), r
 				}
@@ -64,7 +64,7 @@ func checkProtectedPrincipal(p *Pass) {
 			hint = "keep an entry for " + protected.ARN
 		}
 		if len(lost) > 0 && !after.Mapped {
-			hint = p.remedy(hint, before.Source, protected.ARN)
+			hint = p.lossHint(hint, before.Source, protected.ARN)
 		}
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)

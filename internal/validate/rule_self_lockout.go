@@ -48,7 +48,7 @@ func checkSelfLockout(p *Pass) {
 	if caller.SessionUnknown && !slices.ContainsFunc(used, (*awsauth.Entry).OnlyInstances) {
 		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be no instance
 	}
-	for _, m := range p.newReadings() {
+	for _, m := range p.newMaps() {
 		if r := m.Resolve(arn); admission(r, admits) < admission(after, admits) {
 			after = r
 		}
@@ -57,7 +57,7 @@ func checkSelfLockout(p *Pass) {
 	if admission(after, admits) < admission(stored, admits) {
 		_, why := p.explain(after, caller.IsInstance())
 		if !after.Mapped {
-			hint = p.remedy(hint, stored.Source, stored.CanonicalARN)
+			hint = p.lossHint(hint, stored.Source, stored.CanonicalARN)
 		}
 		p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and could not log in again: %s", stored.CanonicalARN, why)
 		return

@@ -30,7 +30,7 @@ func checkTooExpensive(p *Pass) {
 			if after == nil {
 				continue // a key before it has become smaller
 			}
-			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), storedBefore, after)
+			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), preexistingSuffix, after)
 		case after != nil:
 			p.Reportf(sectionPlace(s), "remove unused entries, and write the list without directives and with few aliases", "cannot determine the entries that the authenticator would load from %s: %v", string(s), after)
 		default:

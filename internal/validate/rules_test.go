@@ -62,7 +62,7 @@ func TestNeverDenies(t *testing.T) {
 		var denies []string
 		for _, c := range cases(t, filepath.Join(rulesDir, rule.ID, "*.txtar")) {
 			c.Policy.Rules = map[string]validate.Severity{rule.ID: validate.Deny}
-			if slices.Contains(validate.Judge(c.Change, c.Policy).Denied(), rule.ID) {
+			if slices.Contains(validate.Evaluate(c.Change, c.Policy).Denied(), rule.ID) {
 				denies = append(denies, c.File)
 			}
 		}
@@ -123,7 +123,7 @@ func cases(t *testing.T, pattern string) []*rulecase.Case {
 // judgeCase evaluates a case and compares the findings with the expected ones.
 func judgeCase(t *testing.T, c *rulecase.Case) validate.Verdict {
 	t.Helper()
-	verdict := validate.Judge(c.Change, c.Policy)
+	verdict := validate.Evaluate(c.Change, c.Policy)
 	got := text(verdict)
 	if os.Getenv("UPDATE_GOLDEN") != "" && c.Want != got {
 		if err := os.WriteFile(c.File, c.WithWant(got), 0o600); err != nil {

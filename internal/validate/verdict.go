@@ -12,12 +12,12 @@ import (
 // Action is the guard's decision on a change.
 type Action string
 
-// Refuse means that there is at least one denial. WarnOnly means that there are findings or overrides, but no denial.
-// Allow means that there are neither.
+// ActionDeny means that there is at least one denial. ActionWarn means that there are findings or overrides, but no denial.
+// ActionAllow means that there are neither.
 const (
-	Allow    Action = "allow"
-	WarnOnly Action = "warn"
-	Refuse   Action = "deny"
+	ActionAllow Action = "allow"
+	ActionWarn  Action = "warn"
+	ActionDeny  Action = "deny"
 )
 
 // InternalError replaces the rule id in findings about a failure of the guard outside a rule.
@@ -66,7 +66,7 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// Judge runs the rules over a change and decides:
+// Evaluate runs the rules over a change and decides:
 //
 //   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. A fault is
 //     pre-existing if the old object had it, if the change edited the element and left it with fewer faults, or if
@@ -77,10 +77,10 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     the request, on the path that only observes, and in mode warn.
 //
 // A rule that panics denies the change.
-func Judge(c Change, policy Policy) Verdict { return Read(c, policy).Judge(c.IAM) }
+func Evaluate(c Change, policy Policy) Verdict { return NewEvaluation(c, policy).Verdict(c.IAM) }
 
-// judgement collects the findings about one change.
-type judgement struct {
+// ruleRun runs the rules over one change and collects their findings.
+type ruleRun struct {
 	change    Change
 	policy    Policy
 	findings  []Finding
@@ -89,12 +89,12 @@ type judgement struct {
 	failed    []RuleFailure
 }
 
-func (j *judgement) judge(r *Reading) Verdict {
+func (j *ruleRun) verdict(r *Evaluation) Verdict {
 	j.run(r)
 	c := circumstancesOf(j.change, j.policy)
 	d := decide(c, j.findings, len(j.overrides) > 0)
 	v := Verdict{Action: d.action, Findings: j.findings, WouldDeny: d.wouldDeny, Changed: r.decoded, Access: j.access, Failed: j.failed}
-	if v.Action != Refuse { // an override has no effect on a change that is refused
+	if v.Action != ActionDeny { // an override has no effect on a change that is refused
 		v.Overrides = j.overrides
 	}
 	if d.brokeGlass {
@@ -103,7 +103,7 @@ func (j *judgement) judge(r *Reading) Verdict {
 	return v
 }
 
-func (j *judgement) run(r *Reading) {
+func (j *ruleRun) run(r *Evaluation) {
 	c, pass := j.change, r.pass
 	j.findings = append(j.findings, j.runRules(OfRequest, pass)...)
 	if !r.decoded {
@@ -113,7 +113,7 @@ func (j *judgement) run(r *Reading) {
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
-			j.guard(InternalError, func() { findings = j.excuseOldFaults(findings, pass) })
+			j.guard(InternalError, func() { findings = j.softenPreexisting(findings, pass) })
 		}
 		j.findings = append(j.findings, findings...)
 	}
@@ -121,7 +121,7 @@ func (j *judgement) run(r *Reading) {
 }
 
 // runRules runs the rules of one scope, each with a Pass of its own.
-func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
+func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
 	for _, rule := range Rules() {
 		severity := j.policy.severity(rule)
@@ -144,7 +144,7 @@ func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 
 // guard runs a function and turns a panic into a denial under the rule's id, so that a failed rule refuses the change.
 // It returns false after a panic.
-func (j *judgement) guard(rule string, run func()) (ok bool) {
+func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	defer func() {
 		panicked := recover()
 		if panicked == nil {
@@ -153,7 +153,7 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 		ok = false
 		j.failed = append(j.failed, RuleFailure{rule, panicked, debug.Stack()})
 		j.findings = append(j.findings, Finding{
-			Rule: rule, Severity: Deny, Place: wholeObject,
+			Rule: rule, Severity: Deny, Position: wholeObject,
 			Message: "the guard failed while it evaluated this change, so it refuses the change",
 			Hint:    "report this as a bug of awsauth-guard; its log has the details",
 		})

@@ -112,7 +112,7 @@ func (c *Case) read() error {
 		}
 	}
 	if c.Comment == "" {
-		return fmt.Errorf("the case does not say what it is about")
+		return fmt.Errorf("the comment of the case is empty")
 	}
 	var f facts
 	if err := yaml.UnmarshalStrict(c.section(factsName), &f); err != nil {

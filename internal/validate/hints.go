@@ -9,9 +9,9 @@ import (
 // maxSearched limits the principals that one rule searches for in the new text.
 const maxSearched = 20
 
-// remedy returns the hint for principals that would lose access: keep if the text doesn't hold them any more, or
+// lossHint returns the hint for principals that would lose access: keep if the text doesn't hold them any more, or
 // the repair of the text that the authenticator can't read. An empty section stands for all sections.
-func (p *Pass) remedy(keep string, section awsauth.Section, arns ...string) string {
+func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
 	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose
 		return "change aws-auth instead of deleting it"
 	}
@@ -44,4 +44,6 @@ func (p *Pass) deletionHint() string {
 }
 
 // newlyLost reports whether the change makes a section unreadable.
-func (p *Pass) newlyLost(s awsauth.Section) bool { return p.New.Lost(s) != nil && p.Old.Lost(s) == nil }
+func (p *Pass) newlyLost(s awsauth.Section) bool {
+	return p.New.LoadError(s) != nil && p.Old.LoadError(s) == nil
+}

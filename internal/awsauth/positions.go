@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// source maps offsets in the decoded texts of an object's keys to lines and columns of its manifest file.
-type source struct {
+// positions maps offsets in the decoded texts of an object's keys to lines and columns of its manifest file.
+type positions struct {
 	text   string // the whole file
 	lines  lineIndex
 	object int            // the offset of the object
@@ -26,7 +26,7 @@ type keySource struct {
 }
 
 // place returns the line and column of a byte offset in the decoded text of data[key].
-func (s *source) place(key string, offset int) (line, column int) {
+func (s *positions) place(key string, offset int) (line, column int) {
 	k, ok := s.data[key]
 	switch {
 	case !ok:
@@ -38,7 +38,7 @@ func (s *source) place(key string, offset int) (line, column int) {
 }
 
 // keyPlace returns the position of a key under data, or (0, 0) if it is not known, as for a key from a YAML merge.
-func (s *source) keyPlace(key string) (line, column int) {
+func (s *positions) keyPlace(key string) (line, column int) {
 	if k, ok := s.data[key]; ok {
 		return s.lines.position(s.text, k.key)
 	}
@@ -46,31 +46,31 @@ func (s *source) keyPlace(key string) (line, column int) {
 }
 
 // binaryKeyPlace returns the position of a key under binaryData, or (0, 0).
-func (s *source) binaryKeyPlace(key string) (line, column int) {
+func (s *positions) binaryKeyPlace(key string) (line, column int) {
 	if offset, ok := s.binary[key]; ok {
 		return s.lines.position(s.text, offset)
 	}
 	return 0, 0
 }
 
-func (s *source) objectPlace() (line, column int) { return s.lines.position(s.text, s.object) }
+func (s *positions) objectPlace() (line, column int) { return s.lines.position(s.text, s.object) }
 
 // duplicateKeys returns the second and further occurrences of data, and of keys under data and binaryData, with their
 // positions. kubectl keeps the last one without a warning.
-func (s *source) duplicateKeys() []Scalar { return s.again }
+func (s *positions) duplicateKeys() []Scalar { return s.again }
 
 // topKeyPlace returns the position of a key of the object itself, such as data, or (0, 0).
-func (s *source) topKeyPlace(key string) (line, column int) {
+func (s *positions) topKeyPlace(key string) (line, column int) {
 	if offset, ok := s.top[key]; ok {
 		return s.lines.position(s.text, offset)
 	}
 	return 0, 0
 }
 
-// newSource finds the positions of an object in the tree of its document. The node is nil if the tree has no node for the
+// newPositions finds the positions of an object in the tree of its document. The node is nil if the tree has no node for the
 // object. values are the values from kubectl's decoder.
-func newSource(p *part, object *yaml.Node, values map[string]string) *source {
-	s := &source{text: p.file.text, lines: p.file.lines, object: p.offset, data: map[string]keySource{}}
+func newPositions(p *part, object *yaml.Node, values map[string]string) *positions {
+	s := &positions{text: p.file.text, lines: p.file.lines, object: p.offset, data: map[string]keySource{}}
 	if object == nil {
 		return s
 	}
@@ -109,7 +109,7 @@ func newKeySource(p *part, f pair, value string) keySource {
 
 // keys returns the keys of a mapping with the last occurrence of each, and records duplicates. A key from a merge has its
 // position in the merged mapping.
-func (s *source) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
+func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
 	keys := map[string]pair{}
 	if mapping.Kind != yaml.MappingNode {
 		return keys
@@ -118,7 +118,7 @@ func (s *source) keys(p *part, path string, mapping *yaml.Node) map[string]pair 
 		key, value := mapping.Content[i], mapping.Content[i+1]
 		name := resolveAlias(key).Value
 		if _, again := keys[name]; again && (path != "" || name == "data") {
-			at := Place{Path: path + name}
+			at := Position{Path: path + name}
 			at.Line, at.Column = s.lines.position(s.text, p.at(key))
 			s.again = append(s.again, Scalar{name, at})
 		}
@@ -155,11 +155,11 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 		}
 	}
 	o.addLifetime(metadata)
-	o.source = newSource(p, n, o.Data)
+	o.positions = newPositions(p, n, o.Data)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if _, ok := o.Data[key]; !ok {
-			at := Place{Path: "data." + key}
-			at.Line, at.Column = o.source.keyPlace(key)
+			at := Position{Path: "data." + key}
+			at.Line, at.Column = o.positions.keyPlace(key)
 			o.NotText = append(o.NotText, Scalar{key, at})
 		}
 	}
@@ -169,22 +169,22 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 // Locate completes a place without a line and column, such as that of a missing value. It uses the position of the key in
 // the place's path, or else the position of the object in the manifest. It returns the places of a stored object
 // unchanged.
-func (o *Object) Locate(p Place) Place {
-	if o == nil || o.source == nil || p.Line > 0 {
+func (o *Object) Locate(p Position) Position {
+	if o == nil || o.positions == nil || p.Line > 0 {
 		return p
 	}
-	if p.Line, p.Column = o.source.topKeyPlace(p.Path); p.Line > 0 {
+	if p.Line, p.Column = o.positions.topKeyPlace(p.Path); p.Line > 0 {
 		return p
 	}
 	key := strings.TrimPrefix(p.Path, "data.")
 	if i := strings.IndexByte(key, '['); i > 0 {
 		key = key[:i]
 	}
-	if p.Line, p.Column = o.source.keyPlace(key); p.Line > 0 {
+	if p.Line, p.Column = o.positions.keyPlace(key); p.Line > 0 {
 		return p
 	}
-	if p.Line, p.Column = o.source.topKeyPlace("data"); p.Line == 0 {
-		p.Line, p.Column = o.source.objectPlace()
+	if p.Line, p.Column = o.positions.topKeyPlace("data"); p.Line == 0 {
+		p.Line, p.Column = o.positions.objectPlace()
 	}
 	return p
 }

@@ -10,15 +10,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// chunk is a part of a file that kubectl reads as one document.
-type chunk struct {
+// rawDocument is a part of a file that kubectl reads as one document.
+type rawDocument struct {
 	text   string
 	offset int  // in the file
 	json   bool // read by the JSON decoder
 }
 
 // start returns the offset in the file of the document's first character other than white space and leading dashes.
-func (c chunk) start() int {
+func (c rawDocument) start() int {
 	rest := strings.TrimLeftFunc(c.text, unicode.IsSpace)
 	if after, ok := strings.CutPrefix(rest, "---"); ok && wordLen(after, 0) == 0 {
 		rest = strings.TrimLeftFunc(after, unicode.IsSpace)
@@ -28,35 +28,35 @@ func (c chunk) start() int {
 
 // split cuts the file into documents. It reads a file that begins with a brace as a sequence of JSON values. If the
 // sequence ends after no or one value, it reads the rest as YAML.
-func (r *manifestReader) split() []chunk {
+func (r *manifestReader) split() []rawDocument {
 	text, at := r.file.text, r.file.lines.first
-	var chunks []chunk
+	var documents []rawDocument
 	if strings.HasPrefix(strings.TrimLeftFunc(text[at:], unicode.IsSpace), "{") && at == 0 {
 		decoder := json.NewDecoder(strings.NewReader(text))
 		for {
 			var value json.RawMessage
 			err := decoder.Decode(&value)
 			if errors.Is(err, io.EOF) {
-				return chunks
+				return documents
 			}
-			if err != nil && len(chunks) > 1 {
+			if err != nil && len(documents) > 1 {
 				r.failJSON(at, err)
-				return chunks
+				return documents
 			}
 			if err != nil {
 				break
 			}
 			at = int(decoder.InputOffset())
-			chunks = append(chunks, chunk{string(value), at - len(value), true})
+			documents = append(documents, rawDocument{string(value), at - len(value), true})
 		}
 	}
-	return append(chunks, r.splitYAML(at)...)
+	return append(documents, r.splitYAML(at)...)
 }
 
 // splitYAML cuts the file from an offset on at every line that begins with three dashes, like kubectl, which ignores
 // their meaning in YAML.
-func (r *manifestReader) splitYAML(at int) []chunk {
-	var chunks []chunk
+func (r *manifestReader) splitYAML(at int) []rawDocument {
+	var documents []rawDocument
 	begin := at
 	for line := range strings.Lines(r.file.text[at:]) {
 		end := at
@@ -69,7 +69,7 @@ func (r *manifestReader) splitYAML(at int) []chunk {
 			r.fail(end, "kubectl refuses %q behind the three dashes that separate documents", rest)
 		}
 		if begin < end { // otherwise kubectl makes the line the beginning of the document
-			chunks = append(chunks, chunk{text: r.file.text[begin:end], offset: begin})
+			documents = append(documents, rawDocument{text: r.file.text[begin:end], offset: begin})
 			begin = at
 		}
 	}
@@ -77,12 +77,12 @@ func (r *manifestReader) splitYAML(at int) []chunk {
 	if rest != "" && !strings.HasSuffix(rest, "\n") {
 		rest += "\n" // as kubectl does; this changes the value of a literal at the end
 	}
-	return append(chunks, chunk{text: rest, offset: begin})
+	return append(documents, rawDocument{text: rest, offset: begin})
 }
 
 // failJSON reports an error in a sequence of JSON values. The last valid value ends at the offset.
 func (r *manifestReader) failJSON(at int, err error) {
-	at = chunk{text: r.file.text[at:], offset: at}.start()
+	at = rawDocument{text: r.file.text[at:], offset: at}.start()
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = int(syntax.Offset) - 1
 	}
@@ -108,7 +108,7 @@ func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.
 
 // tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
 // from kubectl. tree reports text after the end of the YAML document as an error, because kubectl ignores it silently.
-func (r *manifestReader) tree(c chunk) (*part, *yaml.Node) {
+func (r *manifestReader) tree(c rawDocument) (*part, *yaml.Node) {
 	p := &part{file: &r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
 		p.lines = newLineIndex(c.text)

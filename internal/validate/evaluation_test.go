@@ -57,7 +57,7 @@ func TestChangedPrincipals(t *testing.T) {
 					want = tt.want
 				}
 				var got []string
-				for _, arn := range validate.Read(change, validate.Policy{IAMMode: mode}).ChangedPrincipals() {
+				for _, arn := range validate.NewEvaluation(change, validate.Policy{IAMMode: mode}).ChangedPrincipals() {
 					text := arn.String()
 					if len(text) > len(iamPrefix) && text[:len(iamPrefix)] == iamPrefix {
 						text = text[len(iamPrefix):]
@@ -82,7 +82,7 @@ func TestManyChangedPrincipals(t *testing.T) {
 		fmt.Fprintf(&newText, "- {rolearn: '%srole/old-%d', username: u}\n- {rolearn: '%srole/new-%d', username: u}\n", iamPrefix, i, iamPrefix, i)
 	}
 	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
-	list := validate.Read(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
+	list := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
 	if len(list) != 50 || slices.ContainsFunc(list, func(arn awsauth.ARN) bool { return strings.HasPrefix(arn.Name(), "old") }) {
 		t.Errorf("asked about %d: %v", len(list), list)
 	}
@@ -100,7 +100,7 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 		{map[string]validate.Severity{"principal-unverified": validate.Off}, 1},
 		{map[string]validate.Severity{"principal-missing": validate.Off, "principal-unverified": validate.Off}, 0},
 	} {
-		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
+		if got := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
 			t.Errorf("rules %v: %d principals, want %d", tt.rules, len(got), tt.want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 		change := validate.Change{
 			Operation: validate.Update, Old: &awsauth.Object{Data: map[string]string{key: "\t" + entry}}, New: rolesObject(entry),
 		}
-		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
+		if got := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
 			t.Errorf("%s: %v", key, got)
 		}
 	}

@@ -7,25 +7,25 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Reading is a change whose texts are decoded. Between [Read] and [Reading.Judge] the caller can look up the
-// principals of [Reading.ChangedPrincipals] in IAM.
-type Reading struct {
-	judgement *judgement
+// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look up the
+// principals of [Evaluation.ChangedPrincipals] in IAM.
+type Evaluation struct {
+	rules *ruleRun
 	// decoded reports that the content of the two versions differs and was decoded.
 	decoded bool
 	pass    *Pass
 }
 
-// Read decodes a change and compares the effective access before and after. It treats an update that completes a
+// NewEvaluation decodes a change and compares the effective access before and after. It treats an update that completes a
 // deletion as a deletion.
-func Read(c Change, policy Policy) *Reading {
+func NewEvaluation(c Change, policy Policy) *Evaluation {
 	next := c.New
 	if c.CompletesDeletion() {
 		c.Operation, next = Delete, nil // New keeps the annotations
 	}
-	j := &judgement{change: c, policy: policy}
+	j := &ruleRun{change: c, policy: policy}
 	nothing := &awsauth.Document{Map: new(awsauth.Map)}
-	r := &Reading{judgement: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
+	r := &Evaluation{rules: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
 	if c.Operation == Update && c.New.SameContent(c.Old) {
 		return r
 	}
@@ -51,12 +51,12 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 		return changes
 	}
 	gains := func(c *awsauth.AccessChange) bool { return c.New || len(c.Gained) > 0 || gives(c) }
-	told := make(map[string]bool)
+	known := make(map[string]bool)
 	for i := range changes {
-		told[changes[i].ARN] = gains(&changes[i])
+		known[changes[i].ARN] = gains(&changes[i])
 	}
 	for _, c := range awsauth.DiffAccess(before, best) {
-		if gains(&c) && !told[c.ARN] {
+		if gains(&c) && !known[c.ARN] {
 			changes = append(changes, c)
 		}
 	}
@@ -64,8 +64,8 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 }
 
 // AsksIAM reports whether IAM is asked about the change.
-func (r *Reading) AsksIAM() bool {
-	c, policy := r.judgement.change, r.judgement.policy
+func (r *Evaluation) AsksIAM() bool {
+	c, policy := r.rules.change, r.rules.policy
 	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
 }
 
@@ -73,14 +73,14 @@ func (r *Reading) AsksIAM() bool {
 // the principals that get another group or username, and the new ones that the old text doesn't name. A principal
 // that an unread part of the old text names is not new: the change only repairs its entry. The list is empty if the
 // policy does not ask IAM.
-func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
-	c, policy := r.judgement.change, r.judgement.policy
+func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
+	c, policy := r.rules.change, r.rules.policy
 	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
 	held := holder{old: c.Old}
-	for i := range r.judgement.access {
-		a := &r.judgement.access[i]
+	for i := range r.rules.access {
+		a := &r.rules.access[i]
 		if !gives(a) {
 			continue
 		}
@@ -173,9 +173,9 @@ func (h *holder) add(text string) {
 	}
 }
 
-// Judge runs the rules and decides. iam holds the lookups of the changed principals; a principal without a lookup
+// Verdict runs the rules and decides. iam holds the lookups of the changed principals; a principal without a lookup
 // gets no finding about IAM.
-func (r *Reading) Judge(iam IAM) Verdict {
-	r.judgement.change.IAM, r.pass.Change.IAM = iam, iam
-	return r.judgement.judge(r)
+func (r *Evaluation) Verdict(iam IAM) Verdict {
+	r.rules.change.IAM, r.pass.Change.IAM = iam, iam
+	return r.rules.verdict(r)
 }

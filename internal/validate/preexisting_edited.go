@@ -6,10 +6,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// stoodInEditedElement returns a predicate that holds for the findings of an edited element with fewer faults
+// editedToFewerFaults returns a predicate that holds for the findings of an edited element with fewer faults
 // than before and no new one. The earlier form of an edited element is an element that only the old object
 // holds, for the same principal or with the same access.
-func stoodInEditedElement(old, after *version) func(*Finding) bool {
+func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	excused, used := make(map[place]bool), make(map[place]bool)
 	before := old.faultyWithout(after)
 	for _, now := range after.faultyWithout(old) {

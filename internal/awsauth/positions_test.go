@@ -25,7 +25,7 @@ func parseOne(t *testing.T, file string) *awsauth.Object {
 }
 
 // from returns the text from a position on. Lines and columns count as in an editor.
-func from(text string, at awsauth.Place) string {
+func from(text string, at awsauth.Position) string {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	if at.Line < 1 || at.Line > len(lines) {
 		return fmt.Sprintf("(no line %d)", at.Line)
@@ -165,18 +165,18 @@ data:
 				o := parseOne(t, file)
 				role := o.Parse().Roles[0]
 				got := []awsauth.Scalar{
-					{Value: role.ARN.Value, Place: role.ARN.At()},
-					{Value: strings.ReplaceAll(role.Username.Value, "'", ""), Place: role.Username.At()},
+					{Value: role.ARN.Value, Position: role.ARN.At()},
+					{Value: strings.ReplaceAll(role.Username.Value, "'", ""), Position: role.Username.At()},
 				}
 				for _, g := range role.Groups {
-					got = append(got, awsauth.Scalar{Value: g.Value, Place: g.At()})
+					got = append(got, awsauth.Scalar{Value: g.Value, Position: g.At()})
 				}
 				if len(got) != 4 {
 					t.Fatalf("%s: %d values in\n%s", kind, len(got), file)
 				}
 				for _, v := range got {
 					// The quotes around a and the apostrophe are written as escapes in some styles.
-					text := strings.NewReplacer(`\\\"`, `"`, `\"`, `"`, "'", "", `\x68`, "h").Replace(from(file, v.Place))
+					text := strings.NewReplacer(`\\\"`, `"`, `\"`, `"`, "'", "", `\x68`, "h").Replace(from(file, v.Position))
 					if !strings.HasPrefix(text, v.Value) {
 						t.Errorf("%s: %s: at %d:%d stands %.30q, want %q", kind, v.Path, v.Line, v.Column, text, v.Value)
 					}
@@ -223,7 +223,7 @@ func TestStylesWithoutPlaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for kind, file := range map[string]string{"LF": header + test.data, "BOM": "\ufeff" + header + test.data, "later": "# é\n---\na: é\n--- # b\n" + header + test.data} {
 				role := parseOne(t, file).Parse().Roles[0]
-				for _, at := range []awsauth.Place{role.ARN.At(), role.Username.At(), role.Groups[1].At()} {
+				for _, at := range []awsauth.Position{role.ARN.At(), role.Username.At(), role.Groups[1].At()} {
 					if got := from(file, at); !strings.HasPrefix(got, test.want) {
 						t.Errorf("%s: at %d:%d stands %.30q, want %q", kind, at.Line, at.Column, got, test.want)
 					}
@@ -259,7 +259,7 @@ data:
 	var got []string
 	for name, keys := range map[string][]awsauth.Scalar{"data": doc.DataKeys, "binary": doc.BinaryKeys, "not text": doc.NotText, "again": doc.DuplicateKeys} {
 		for _, k := range keys {
-			text, _, _ := strings.Cut(from(file, k.Place), "\n")
+			text, _, _ := strings.Cut(from(file, k.Position), "\n")
 			got = append(got, fmt.Sprintf("%s %s %d: %s", name, k.Path, k.Line, text))
 		}
 	}

@@ -30,7 +30,7 @@ type Change struct {
 	Requester Requester
 	// Now is the time of the request. A break-glass value for a deletion expires relative to it.
 	Now time.Time
-	// IAM holds the lookups of the changed principals in IAM; see [Reading].
+	// IAM holds the lookups of the changed principals in IAM; see [Evaluation].
 	IAM IAM
 	// Cache holds sections that were decoded for earlier changes; nil for none.
 	Cache *awsauth.Cache
