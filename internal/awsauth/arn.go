@@ -87,7 +87,7 @@ func ParseARN(text string) (ARN, error) {
 		if arn, err := ParseARN(trimmed); err == nil {
 			hint = "write " + arn.String()
 		}
-		return fail(hint, "has white space or an invisible character at an end, and ARNs are compared as they are")
+		return fail(hint, "has white space or an invisible character at an end, and the authenticator does not trim it")
 	}
 	parts, ok := splitARN(text)
 	if !ok || fold(parts[0]) != "arn" {
@@ -147,7 +147,7 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write the ARN of the role that the instance profile holds, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
 	}
 	return &ARNError{
-		Problem: fmt.Sprintf("names %q of the service %s, which is no principal that logs in", a.Resource, a.Service),
+		Problem: fmt.Sprintf("names %q of the service %s, which is not a principal that can log in", a.Resource, a.Service),
 		Hint:    "write the ARN of an IAM role or user, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME",
 	}
 }
@@ -157,11 +157,11 @@ func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
 	if name == "" {
-		return &ARNError{Problem: "has no name at its end", Hint: "write the name behind the last slash"}
+		return &ARNError{Problem: "has no name at its end", Hint: "write the name after the last slash"}
 	}
 	for _, r := range name {
 		if r == '*' || r == '?' {
-			return &ARNError{Problem: "has a wildcard, and the authenticator knows none", Hint: "write one entry for each role or user"}
+			return &ARNError{Problem: "has a wildcard, and the authenticator does not support wildcards", Hint: "write one entry for each role or user"}
 		}
 		if !nameRune(r) {
 			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r), Hint: "names consist of letters, digits and +=,.@-_"}

@@ -59,7 +59,8 @@ func (o *Object) checkLimits() map[Section]error {
 
 // countCosts counts the lines that can be directives, and the tokens: commas, opening brackets, and dashes, colons and
 // question marks that YAML may read as indicators. It may count too many in plain text, and never counts too few. Lines
-// end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment or part of a scalar.
+// end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment
+// or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
 	line := true                  // only blanks precede the present character in its line
 	utf := utf8.ValidString(text) // otherwise it may be UTF-16, in which lines end in other ways

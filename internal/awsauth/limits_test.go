@@ -74,8 +74,8 @@ func TestUnknownAnswers(t *testing.T) {
 	}{
 		{"a role before unknown users", account + "role/a", object(roles, expensive, expensive), "role", true},
 		{"a user behind unknown roles", account + "user/b", object(expensive, users, ""), "user", false},
-		{"nobody, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
-		{"nobody", account + "user/c", object(roles, users, ""), "", true},
+		{"not mapped, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
+		{"not mapped", account + "user/c", object(roles, users, ""), "", true},
 	} {
 		r := test.o.Load().Resolve(test.caller)
 		if known := r.Unknown == ""; known != test.known || r.Username != test.username {

@@ -50,7 +50,7 @@ func TestParseManifests(t *testing.T) {
 		"a zero byte":           {named + "---\na: \x00\n", []string{"1: ", "5:4: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
 		"UTF-32":                {"\xff\xfe\x00\x00a\x00\x00\x00", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
 		"UTF-32, high first":    {"\x00\x00\xfe\xff\x00\x00\x00a", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
-		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: a conflict mark of a merge was left in the text; resolve the conflict and remove the marks", "3: "}},
+		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: the text has a conflict mark of a merge; resolve the conflict and remove the marks", "3: "}},
 		"text before":           {"see below\n---\n" + named, []string{"1:1: error: the document is a string, not a Kubernetes object", "3: "}},
 		"keys in capitals": {
 			named + "Data: {mapRoles: a}\n---\n" + strings.Replace(named, "metadata", "Metadata", 1),
@@ -68,7 +68,7 @@ func TestParseManifests(t *testing.T) {
 			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint the rendered text (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
 		},
 		"template at the beginning": {"{{- if .Values.x }}\n" + named + "{{- end }}\n", []string{"1:1: error: the document does not parse as YAML and holds the template {{- if .Values.x }}; lint the rendered text (did not find expected node content)"}},
-		"dashes and a word":         {named + "---yes\na: b\n", []string{"4:1: error: kubectl refuses \"yes\" behind the three dashes that separate documents", "1: "}},
+		"dashes and a word":         {named + "---yes\na: b\n", []string{"4:1: error: kubectl refuses \"yes\" after the three dashes that separate documents", "1: "}},
 		"dashes within a text":      {named + "data:\n  mapRoles: |\n    a\n---\n    b\n- c\n", []string{"1: a\n", "8:5: error: the document is a string, not a Kubernetes object"}},
 		"a list":                    {"- rolearn: x\n", []string{"1:1: error: the document is a list, not a Kubernetes object"}},
 		"ended before":              {" " + strings.Replace(named, "\n", "\n\n", 1), []string{"3:1: error: the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---"}},

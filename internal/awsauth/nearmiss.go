@@ -207,7 +207,7 @@ func (s *search) text(t *Text) {
 	}
 	place := t.offsetPlace(t.Section.Path(), at)
 	if t.Trailing != nil && place.Line >= t.Trailing.Line && t.Trailing.Line > 0 {
-		s.add(place, "names it behind the end of the list, where the authenticator does not read")
+		s.add(place, "names it after the end of the list, which the authenticator does not read")
 		return
 	}
 	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")

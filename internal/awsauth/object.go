@@ -56,7 +56,7 @@ const (
 // The zero Object is an empty ConfigMap.
 type Object struct {
 	Data map[string]string
-	// BinaryData holds the names of the keys under binaryData; the authenticator reads none of them.
+	// BinaryData holds the names of the keys under binaryData; the authenticator ignores them.
 	BinaryData []string
 	Immutable  bool
 	// Annotations are the object's annotations, or the subset that the caller needs.

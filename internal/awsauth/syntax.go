@@ -68,11 +68,11 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 		line = 1
 	}
 	start := lines.offset(text, line-1, 1)
-	if offset, mistake, remedy := findMistake(text[start:lines.offset(text, line+2, 1)]); mistake != "" {
-		return start + offset, mistake, remedy
+	if offset, mistake, correction := findMistake(text[start:lines.offset(text, line+2, 1)]); mistake != "" {
+		return start + offset, mistake, correction
 	}
-	if offset, mistake, remedy := findMistake(text); mistake != "" {
-		return offset, mistake, remedy
+	if offset, mistake, correction := findMistake(text); mistake != "" {
+		return offset, mistake, correction
 	}
 	offset = lines.offset(text, line, 1)
 	return offset + spaces(text, offset), problem, hint
@@ -106,9 +106,9 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		if name := value[:strings.Index(value, "}}")+2]; !slices.Contains(ownTemplates, name) {
 			return at, "a value begins with the template " + name + ", which the authenticator does not know", "render the template before the object is applied"
 		}
-		return at, "a value that begins with {{ must stand in quotes", "write " + strconv.Quote(value)
+		return at, "a value that begins with {{ needs quotes", "write " + strconv.Quote(value)
 	case strings.HasPrefix(line, "<<<<<<<") || strings.HasPrefix(line, ">>>>>>>"):
-		return 0, "a conflict mark of a merge was left in the text", "resolve the conflict and remove the marks"
+		return 0, "the text has a conflict mark of a merge", "resolve the conflict and remove the marks"
 	}
 	return 0, "", ""
 }

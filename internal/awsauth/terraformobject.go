@@ -79,7 +79,7 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	var list []*Object
 	for _, m := range manifests {
 		for _, key := range m.Object.positions.duplicateKeys() {
-			r.fail(address, "yaml_body:%d:%d: the key %q stands twice; keep one of them", key.Line, key.Column, key.Path)
+			r.fail(address, "yaml_body:%d:%d: the manifest has the key %q twice; keep one of them", key.Line, key.Column, key.Path)
 		}
 		m.Object.positions = nil
 		list = append(list, m.Object)

@@ -66,7 +66,7 @@ func (r *manifestReader) splitYAML(at int) []rawDocument {
 			continue
 		}
 		if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
-			r.fail(end, "kubectl refuses %q behind the three dashes that separate documents", rest)
+			r.fail(end, "kubectl refuses %q after the three dashes that separate documents", rest)
 		}
 		if begin < end { // otherwise kubectl makes the line the beginning of the document
 			documents = append(documents, rawDocument{text: r.file.text[begin:end], offset: begin})

@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look up the
-// principals of [Evaluation.ChangedPrincipals] in IAM.
+// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look
+// up the principals of [Evaluation.ChangedPrincipals] in IAM.
 type Evaluation struct {
 	rules *ruleRun
 	// decoded reports that the content of the two versions differs and was decoded.

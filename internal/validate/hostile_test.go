@@ -72,7 +72,7 @@ func TestHostileTexts(t *testing.T) {
 		"tabs":                     strings.Repeat("\t", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			judge := func(before, after *awsauth.Object) {
+			evaluate := func(before, after *awsauth.Object) {
 				validate.Evaluate(validate.Change{Operation: validate.Update, Old: before, New: after}, validate.Policy{})
 			}
 			good := &awsauth.Object{Data: map[string]string{"mapRoles": role}}
@@ -81,9 +81,9 @@ func TestHostileTexts(t *testing.T) {
 			worse := &awsauth.Object{Data: map[string]string{"mapRoles": text + "\n- x\n", "mapUsers": users}}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			judge(good, bad)
-			judge(bad, worse)
-			judge(worse, good)
+			evaluate(good, bad)
+			evaluate(bad, worse)
+			evaluate(worse, good)
 			runtime.ReadMemStats(&after)
 			const bound = 2 << 30 // three evaluations of two or three sections each
 			if got := after.TotalAlloc - before.TotalAlloc; got > bound {

@@ -73,7 +73,7 @@ func (c Change) grantHint() string {
 	return "write delete, a time at most an hour ahead such as " + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339) + ", and the reason"
 }
 
-// breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request has none of its own.
+// breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation.
 func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	if c.Old == nil {
 		return breakGlass{}

@@ -35,7 +35,7 @@ func TestRules(t *testing.T) {
 
 func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 	t.Helper()
-	verdict := judgeCase(t, c)
+	verdict := evaluateCase(t, c)
 	switch c.Kind() {
 	case rulecase.OK:
 		if len(verdict.Findings) > 0 {
@@ -78,7 +78,7 @@ func TestNeverDenies(t *testing.T) {
 // TestVerdict evaluates changes with findings of several rules or with pre-existing findings.
 func TestVerdict(t *testing.T) {
 	for _, c := range cases(t, "testdata/verdict/*.txtar") {
-		t.Run(filepath.Base(c.File), func(t *testing.T) { judgeCase(t, c) })
+		t.Run(filepath.Base(c.File), func(t *testing.T) { evaluateCase(t, c) })
 	}
 }
 
@@ -120,8 +120,8 @@ func cases(t *testing.T, pattern string) []*rulecase.Case {
 	return all
 }
 
-// judgeCase evaluates a case and compares the findings with the expected ones.
-func judgeCase(t *testing.T, c *rulecase.Case) validate.Verdict {
+// evaluateCase evaluates a case and compares the findings with the expected ones.
+func evaluateCase(t *testing.T, c *rulecase.Case) validate.Verdict {
 	t.Helper()
 	verdict := validate.Evaluate(c.Change, c.Policy)
 	got := text(verdict)

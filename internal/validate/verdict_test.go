@@ -27,7 +27,7 @@ func TestPanicInARule(t *testing.T) {
 	}{
 		"refuses":             {want: validate.ActionDeny},
 		"break-glass":         {masters, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionWarn},
-		"break-glass, nobody": {validate.Requester{}, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionDeny},
+		"break-glass, anonymous": {validate.Requester{}, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionDeny},
 		"EKS":                 {requester: validate.Requester{Username: "eks:node-manager"}, want: validate.ActionWarn},
 		"mode warn":           {policy: validate.Policy{Mode: validate.WarnMode}, want: validate.ActionWarn},
 		"rule off":            {policy: validate.Policy{Rules: map[string]validate.Severity{broken.ID: validate.Off}}, want: validate.ActionAllow},
@@ -46,9 +46,9 @@ func TestPanicInARule(t *testing.T) {
 				return
 			}
 			if len(v.Failed) == 0 || v.Failed[0].Rule != broken.ID || v.Failed[0].Panic != "broken" || len(v.Failed[0].Stack) == 0 {
-				t.Errorf("the failure is not told: %+v", v.Failed)
+				t.Errorf("the failure is not reported: %+v", v.Failed)
 			}
-			if diff := cmp.Diff([]string{broken.ID}, v.Rules()); diff != "" && name != "break-glass, nobody" {
+			if diff := cmp.Diff([]string{broken.ID}, v.Rules()); diff != "" && name != "break-glass, anonymous" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
 		})

@@ -15,11 +15,11 @@ import (
 )
 
 // unrelated is an entry for a principal that no test case names.
-const unrelated = "- userarn: arn:aws:iam::555566667777:user/somebody-else\n  username: somebody-else\n  groups: [readers]\n"
+const unrelated = "- userarn: arn:aws:iam::555566667777:user/unrelated\n  username: unrelated\n  groups: [readers]\n"
 
-// FuzzJudge checks that for every change no rule panics, the verdict is the same every time and fits its findings, and
+// FuzzEvaluate checks that for every change no rule panics, the verdict is the same every time and fits its findings, and
 // an unchanged object is never refused.
-func FuzzJudge(f *testing.F) {
+func FuzzEvaluate(f *testing.F) {
 	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
 		cases, err := rulecase.Glob(pattern)
 		if err != nil {
@@ -35,20 +35,20 @@ func FuzzJudge(f *testing.F) {
 		now := &awsauth.Object{Data: map[string]string{"mapRoles": newRoles, "mapUsers": newUsers, "mapAccounts": accounts}}
 		who := validate.Requester{Username: "admin", Groups: []string{"system:masters"}, Extra: map[string][]string{"canonicalArn": {requester}}}
 		policy := validate.Policy{Protected: []access.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
-		judge := func(c validate.Change, p validate.Policy) validate.Verdict {
+		evaluate := func(c validate.Change, p validate.Policy) validate.Verdict {
 			v := validate.Evaluate(c, p)
 			checkVerdict(t, c, v)
 			return v
 		}
 		update := validate.Change{Operation: validate.Update, Old: old, New: now, Requester: who}
-		verdict := judge(update, policy)
-		if diff := cmp.Diff(text(verdict), text(judge(update, policy))); diff != "" {
-			t.Errorf("the same change, judged again (-first +second):\n%s", diff)
+		verdict := evaluate(update, policy)
+		if diff := cmp.Diff(text(verdict), text(evaluate(update, policy))); diff != "" {
+			t.Errorf("the same change, evaluated again (-first +second):\n%s", diff)
 		}
 		checkLenient(t, update, policy, verdict)
-		judge(validate.Change{Operation: validate.Create, New: now, Requester: who}, policy)
-		judge(validate.Change{Operation: validate.Delete, Old: now, Requester: who}, policy)
-		checkHarmless(t, judge, update, policy)
+		evaluate(validate.Change{Operation: validate.Create, New: now, Requester: who}, policy)
+		evaluate(validate.Change{Operation: validate.Delete, Old: now, Requester: who}, policy)
+		checkHarmless(t, evaluate, update, policy)
 	})
 }
 
@@ -74,7 +74,7 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 			t.Errorf("%s: a finding says nothing: %+v", c.Operation, f)
 		}
 		if f.Severity == validate.Deny && !denials {
-			t.Errorf("%s: a denial stands behind a warning: %+v", c.Operation, f)
+			t.Errorf("%s: a denial follows a warning: %+v", c.Operation, f)
 		}
 		denials = f.Severity == validate.Deny
 	}
@@ -105,14 +105,14 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 
 // checkHarmless checks that an unchanged object and an object with one unrelated entry more are not refused, even if the
 // object had faults before.
-func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
+func checkHarmless(t *testing.T, evaluate func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {
 		c.Old, c.New = o, &awsauth.Object{Data: maps.Clone(o.Data), Annotations: map[string]string{"a": "b"}}
-		if v := judge(c, policy); v.Action != validate.ActionAllow {
+		if v := evaluate(c, policy); v.Action != validate.ActionAllow {
 			t.Errorf("an unchanged object: %s\n%s", v.Action, text(v))
 		}
-		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "somebody-else") {
+		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "unrelated") {
 			continue
 		}
 		if strings.Contains(o.Data["mapRoles"]+o.Data["mapAccounts"], awsauth.ReplacementCharacter) {
@@ -120,7 +120,7 @@ func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) va
 		}
 		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
 		c.New.Data["mapUsers"] = unrelated
-		if v := judge(c, policy); v.Action == validate.ActionDeny {
+		if v := evaluate(c, policy); v.Action == validate.ActionDeny {
 			t.Errorf("an unrelated entry is added: %s\n%s", v.Action, text(v))
 		}
 	}
