@@ -187,7 +187,7 @@ func (l *lintRun) lintFile(s source) fileResult {
 		}
 	}
 	if err != nil {
-		return failedFile(label, fmt.Errorf("evaluation manifests: %w", err))
+		return failedFile(label, fmt.Errorf("reading manifests: %w", err))
 	}
 	if !s.discovered {
 		return l.lintParsed(parseInput(label, src))

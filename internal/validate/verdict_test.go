@@ -25,12 +25,12 @@ func TestPanicInARule(t *testing.T) {
 		policy      validate.Policy
 		want        validate.Action
 	}{
-		"refuses":             {want: validate.ActionDeny},
-		"break-glass":         {masters, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionWarn},
+		"refuses":                {want: validate.ActionDeny},
+		"break-glass":            {masters, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionWarn},
 		"break-glass, anonymous": {validate.Requester{}, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionDeny},
-		"EKS":                 {requester: validate.Requester{Username: "eks:node-manager"}, want: validate.ActionWarn},
-		"mode warn":           {policy: validate.Policy{Mode: validate.WarnMode}, want: validate.ActionWarn},
-		"rule off":            {policy: validate.Policy{Rules: map[string]validate.Severity{broken.ID: validate.Off}}, want: validate.ActionAllow},
+		"EKS":                    {requester: validate.Requester{Username: "eks:node-manager"}, want: validate.ActionWarn},
+		"mode warn":              {policy: validate.Policy{Mode: validate.WarnMode}, want: validate.ActionWarn},
+		"rule off":               {policy: validate.Policy{Rules: map[string]validate.Severity{broken.ID: validate.Off}}, want: validate.ActionAllow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := validate.Evaluate(validate.Change{
