@@ -1,7 +1,7 @@
-// Package access says what effective access amounts to: which entries make admins and nodes, and which
-// protected principals get their groups. Every package that asks such a question asks it here.
+// Package access classifies effective access. It alone decides which entries make admins and nodes, and which protected
+// principals get their groups.
 //
-// The package is pure: it is given what the authenticator loads and answers with values.
+// The package is pure: it takes the map that the authenticator loads, and returns values.
 package access
 
 import (
@@ -11,24 +11,25 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Masters is the group that Kubernetes lets do everything, also where authorization is broken.
+// Masters is the group whose members Kubernetes allows everything, even if authorization is broken.
 const Masters = "system:masters"
 
-// NodesGroup is the group that node authorization asks for (kubernetes v1.36.3, pkg/auth/nodeidentifier).
+// NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
 const NodesGroup = "system:nodes"
 
-// Certainty says how often the authenticator's answer for a caller gives something. It picks an entry at
-// random where several entries of mapUsers differ only in the case of their ARNs.
+// Certainty is how often the authenticator's answers for one caller fulfil a condition. The answers differ if several
+// entries of mapUsers have ARNs that differ only in case, because the authenticator picks one of them at random.
 type Certainty int
 
-// Sometimes means that some of the entries that may answer give it, and others do not.
+// Sometimes means that some of the entries that may answer fulfil the condition, and others do not.
 const (
 	Never Certainty = iota
 	Sometimes
 	Always
 )
 
-// CertaintyOf says for how many of the entries that may answer a condition holds. Without entries it is Never.
+// CertaintyOf returns Always if a condition holds for all of the entries that may answer, Sometimes if it holds for some,
+// and Never if it holds for no entry or if there are no entries.
 func CertaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) Certainty {
 	n := 0
 	for _, e := range matches {
@@ -45,16 +46,16 @@ func CertaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) Cert
 	return Sometimes
 }
 
-// IsNode reports whether an entry has the shape that node authorization asks for: the group
-// system:nodes and a username system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). A
-// template that the authenticator does not know stays in the name, and no node is called that.
+// IsNode reports whether an entry has the group and the username that node authorization requires: system:nodes and
+// system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). A username with an unknown template does not count,
+// because the template stays in the name, and no node has such a name.
 func IsNode(e *awsauth.Entry) bool {
 	name, ok := strings.CutPrefix(e.Username, "system:node:")
 	return ok && name != "" && slices.Contains(e.Groups, NodesGroup) && !awsauth.HasUnknownTemplate(name)
 }
 
-// SameNodes returns a condition: an entry makes the same nodes as entries did before. It has the username of
-// one of them, and lets in the sessions of these nodes: not EC2 instances alone where other nodes logged in.
+// SameNodes returns a condition that holds for an entry that makes the same nodes as the entries before. The entry has
+// the username of one of them and admits the same sessions: if they admitted more than EC2 instances, it does too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {
@@ -73,14 +74,14 @@ func Nodes(m *awsauth.Map) (arns []string) {
 	return arns
 }
 
-// IsAdmin reports whether an entry lets people in with one of the admin groups; without groups, with
-// system:masters. Nobody can repair aws-auth from an entry that lets in EC2 instances only.
+// IsAdmin reports whether an entry gives people one of the admin groups, or system:masters if adminGroups is empty. An
+// entry that admits only EC2 instances does not count, because no person can log in through it to repair aws-auth.
 func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 	return !e.OnlyInstances() && slices.ContainsFunc(OrMasters(adminGroups), e.Gives)
 }
 
-// Admins returns the ARNs of those of the principals that get an admin group, if only at random, and how
-// certain that is for the most certain of them.
+// Admins returns the ARNs of the principals that get an admin group always or sometimes, and the highest certainty among
+// them.
 func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string, most Certainty) {
 	for _, p := range principals {
 		if c := CertaintyOf(p.Matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) }); c > Never {
@@ -91,7 +92,7 @@ func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string
 	return arns, most
 }
 
-// OrMasters returns the groups, or system:masters where there are none.
+// OrMasters returns the groups, or system:masters if there are none.
 func OrMasters(groups []string) []string {
 	if len(groups) == 0 {
 		return []string{Masters}
@@ -105,24 +106,24 @@ type Protected struct {
 	Groups []string
 }
 
-// IsNode reports whether the principal is protected as a node.
+// IsNode reports whether the principal is protected as a node role.
 func (p Protected) IsNode() bool { return slices.Contains(p.Groups, NodesGroup) }
 
-// Gets says how often the authenticator's answer gives the principal a group. An entry for EC2
-// instances gives a person nothing; it counts for a principal that is protected as a node. The group
-// system:authenticated stands for being able to log in, and there an entry that makes nodes counts, too.
+// Gets returns how often the authenticator's answer gives the principal a group. An entry that admits only EC2 instances
+// counts only for a principal that is protected as a node role. The group system:authenticated stands for the ability to
+// log in, and for it an entry that makes nodes counts, too.
 func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	login := group == awsauth.AuthenticatedGroup
 	if login && r.Mapped && len(r.Matches) == 0 {
-		return Always // by mapAccounts, which has no templates
+		return Always // mapAccounts answers, which has no templates
 	}
 	return CertaintyOf(r.Matches, func(e *awsauth.Entry) bool {
 		return (!e.OnlyInstances() || p.IsNode() || login && IsNode(e)) && e.Gives(group)
 	})
 }
 
-// LosesSessions reports whether the principal's sessions could log in by the answer before, and by the answer after
-// those of EC2 instances alone. A principal that is protected as a node loses nothing by it.
+// LosesSessions reports whether all sessions of the principal could log in with the answer before, and only those of EC2
+// instances can with the answer after. It returns false for a principal that is protected as a node role.
 func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	admitsAll := func(r awsauth.Resolution) bool {
 		return r.Mapped && (len(r.Matches) == 0 || slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return !e.OnlyInstances() }))
@@ -136,11 +137,11 @@ func (p Protected) GetsAll(m *awsauth.Map) bool {
 	return !slices.ContainsFunc(p.Groups, func(g string) bool { return p.Gets(r, g) < Always })
 }
 
-// Entries are principals with an EKS access entry, as the operator declares them. They have access whatever
-// aws-auth holds.
+// Entries is the set of principals for which the operator declares an EKS access entry. They have access independently of
+// aws-auth.
 type Entries map[string]bool
 
-// NewEntries returns the principals with these ARNs. A role's path makes no difference.
+// NewEntries returns the set of principals with these ARNs. It ignores the path of a role.
 func NewEntries(arns []string) Entries {
 	entries := make(Entries, len(arns))
 	for _, arn := range arns {
@@ -149,7 +150,7 @@ func NewEntries(arns []string) Entries {
 	return entries
 }
 
-// Has reports whether the principal with an ARN has an access entry. The ARN may be that of a session.
+// Has reports whether the principal with an ARN has an access entry. It accepts the ARN of a session.
 func (e Entries) Has(arn string) bool {
 	if len(e) == 0 {
 		return false

@@ -94,6 +94,6 @@ func TestEntriesKnowAPrincipalByEveryARN(t *testing.T) {
 		}
 	}
 	if access.NewEntries(nil).Has(account + "role/admin") {
-		t.Error("an entry is declared that nobody has written")
+		t.Error("an undeclared access entry is found")
 	}
 }

@@ -43,11 +43,11 @@ func (t *turn) pause(ctx context.Context, wait func()) {
 
 // lookUp asks the Directory about the principals that a change adds or gives more: in at most half of the time that is
 // left, so that the answer still arrives.
-func (h *Handler) lookUp(ctx context.Context, t *turn, reading *validate.Reading) (known validate.IAM) {
-	if h.directory == nil || !reading.AsksIAM() {
+func (h *Handler) lookUp(ctx context.Context, t *turn, evaluation *validate.Evaluation) (known validate.IAM) {
+	if h.directory == nil || !evaluation.AsksIAM() {
 		return validate.IAM{}
 	}
-	principals := reading.ChangedPrincipals()
+	principals := evaluation.ChangedPrincipals()
 	defer func() {
 		if p := recover(); p != nil { // no reason to refuse what has nothing to do with IAM
 			h.recorder.Panicked(validate.InternalError)
@@ -79,5 +79,5 @@ func (h *Handler) lookUp(ctx context.Context, t *turn, reading *validate.Reading
 // unasked is the answer about principals that the Directory has none about.
 func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
 	h.recorder.Unasked(len(principals))
-	return validate.NothingKnown(principals, why)
+	return validate.AllUnknown(principals, why)
 }

@@ -44,7 +44,7 @@ func forbidden(denials []validate.Finding, rules, warnings []string) *admissionv
 func refused(code int32, reason metav1.StatusReason, denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
 		Warnings:         warnings,
-		AuditAnnotations: audit(string(validate.Refuse), rules),
+		AuditAnnotations: audit(string(validate.ActionDeny), rules),
 		Result: &metav1.Status{
 			Status:  metav1.StatusFailure,
 			Code:    code,

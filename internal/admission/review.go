@@ -74,8 +74,8 @@ func (h *Handler) evaluate(ctx context.Context, t *turn, r *request) (o outcome)
 		return failed(r, err)
 	}
 	change.Replaced, change.Cache = h.replaced(r.time), &h.decoded
-	reading := validate.Read(change, h.policy())
-	return respond(r, reading.Judge(h.lookUp(ctx, t, reading)))
+	evaluation := validate.NewEvaluation(change, h.policy())
+	return respond(r, evaluation.Verdict(h.lookUp(ctx, t, evaluation)))
 }
 
 // respond turns a verdict into an outcome.
@@ -86,9 +86,9 @@ func respond(r *request, v validate.Verdict) outcome {
 	}
 	warnings := warningsOf(v)
 	switch v.Action {
-	case validate.Allow, validate.WarnOnly:
+	case validate.ActionAllow, validate.ActionWarn:
 		o.response = allowed(o.verdict, o.rules, warnings)
-	case validate.Refuse:
+	case validate.ActionDeny:
 		denials := denialsOf(v.Findings)
 		if len(denials) == 0 {
 			return failed(r, errors.New("the change was refused without a finding"))

@@ -19,7 +19,7 @@ import (
 
 func finding(path string, line int, message, hint string) validate.Finding {
 	return validate.Finding{
-		Rule: "role-path", Severity: validate.Deny, Place: awsauth.Place{Path: path, Line: line},
+		Rule: "role-path", Severity: validate.Deny, Position: awsauth.Position{Path: path, Line: line},
 		Message: message, Hint: hint,
 	}
 }

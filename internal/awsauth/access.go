@@ -8,24 +8,25 @@ import (
 
 // AccessChange is a principal whose effective access differs between two versions of an object.
 type AccessChange struct {
-	// ARN is the principal's canonical ARN as an entry writes it, or an account id of mapAccounts.
+	// ARN is the principal's canonical ARN in the spelling of an entry, or an account id of mapAccounts.
 	ARN string
 	// Before and After are the entries that the authenticator may answer with. Both are empty for
-	// an account; Gained and Lost then tell.
+	// an account.
 	Before, After []*Entry
 	// Gained and Lost are the groups that the principal gets more or less often than before,
 	// sorted. A principal that is new or gone has its groups there, if it has any.
 	Gained, Lost []string
-	// New and Gone: the principal had no entry before, or has none any more. It could not log in then, or can
-	// no longer, unless ByAccount: an account in mapAccounts lets it in without an entry.
+	// New reports that the principal had no entry before, and Gone that it has none after the change. ByAccount
+	// reports that it can log in without an entry too, because its account is in mapAccounts.
 	New, Gone, ByAccount bool
-	// InstancesOnly: the principal's callers could log in before, and now the authenticator can render the
-	// entries for EC2 instances only.
+	// InstancesOnly reports that other callers of the principal could log in before, and that the
+	// authenticator can render the entries only for EC2 instances after the change.
 	InstancesOnly bool
 }
 
-// DiffAccess compares who gets in: principals in the order of the old version, then those that are
-// new in theirs, then accounts. Principals whose answer is the same are left out.
+// DiffAccess compares the effective access of two versions. It returns the principals in the order of the old
+// version, then the new principals in the order of the new version, then accounts. It leaves out principals with the
+// same answer in both.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
@@ -54,7 +55,7 @@ func DiffAccess(before, after *Map) []AccessChange {
 	return changes
 }
 
-// allowsAccountOf reports whether mapAccounts lets in the principals of an ARN's account.
+// allowsAccountOf reports whether mapAccounts has the account of an ARN.
 func (m *Map) allowsAccountOf(arn string) bool { return m.allows(AccountOf(arn)) }
 
 func (m *Map) allows(account string) bool {
@@ -85,7 +86,7 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 
 func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
-// shares are the parts of the entries that give each group, above 0 and up to 1.
+// shares returns for each group the share of the entries that give it, above 0 and up to 1.
 func shares(entries []*Entry) map[string]float64 {
 	counts := make(map[string]int)
 	for _, e := range entries {
@@ -100,8 +101,8 @@ func shares(entries []*Entry) map[string]float64 {
 	return parts
 }
 
-// PrincipalKey maps the ARNs of one principal to one text: ARNs are compared without case, and a
-// role's path, which its callers arrive without, makes no difference.
+// PrincipalKey returns a key that is equal for all ARNs of one principal. It ignores case and the path of a role,
+// because STS leaves the path out of a caller's ARN.
 func PrincipalKey(arn string) string {
 	arn = strings.TrimSpace(arn)
 	if parsed, err := ParseARN(arn); err == nil {

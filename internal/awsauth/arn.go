@@ -47,8 +47,8 @@ func (a ARN) SessionRole() (ARN, bool) {
 	return ARN{a.Partition, "iam", a.Account, "role/" + name}, true
 }
 
-// WithoutPath returns the ARN of the role without its path, which is how its callers arrive
-// (STS leaves the path out), and whether a is a role that has one.
+// WithoutPath returns the ARN of the role without its path, and whether a is a role that has a path. STS leaves the
+// path out of the ARN of a role's callers.
 func (a ARN) WithoutPath() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "role/")
 	i := strings.LastIndexByte(rest, '/')
@@ -62,23 +62,22 @@ func (a ARN) WithoutPath() (ARN, bool) {
 // IsRole reports whether a names an IAM role.
 func (a ARN) IsRole() bool { return strings.HasPrefix(a.Resource, "role/") }
 
-// Name is the last part of the resource: a role's, user's or session's name, or root.
+// Name returns the last part of the resource: the name of a role, user or session, or root.
 func (a ARN) Name() string { return a.Resource[strings.LastIndexByte(a.Resource, '/')+1:] }
 
-// ARNError says why a text is not the ARN of a principal.
+// ARNError is the reason why a text is not the ARN of a principal.
 type ARNError struct {
 	Text    string
-	Problem string // what is wrong, to stand behind the quoted text
-	Hint    string // what to write instead; may be empty
+	Problem string // the fault, as the rest of a sentence that begins with the quoted text
+	Hint    string // how to correct it; may be empty
 }
 
 func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Problem) }
 
-// ParseARN reads the ARN of a principal. Scheme, partition, service and resource type are
-// accepted in any case, because the authenticator compares whole ARNs without case
-// (pkg/config/mapper.go, Matches), and are returned in lower case. Every error is an [*ARNError]
-// and means that no caller can ever have this ARN: names are checked against the characters and
-// lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
+// ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in any case, because
+// the authenticator compares whole ARNs without case (pkg/config/mapper.go, Matches), and returns them in lower case.
+// Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
+// characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
 func ParseARN(text string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
@@ -88,7 +87,7 @@ func ParseARN(text string) (ARN, error) {
 		if arn, err := ParseARN(trimmed); err == nil {
 			hint = "write " + arn.String()
 		}
-		return fail(hint, "has white space or an invisible character at an end, and ARNs are compared as they are")
+		return fail(hint, "has white space or an invisible character at an end, and the authenticator does not trim it")
 	}
 	parts, ok := splitARN(text)
 	if !ok || fold(parts[0]) != "arn" {
@@ -118,7 +117,7 @@ func ParseARN(text string) (ARN, error) {
 	return a, nil
 }
 
-// checkResource checks the part of the ARN behind the account.
+// checkResource checks the part of the ARN after the account.
 func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 	switch a.Service + ":" + kind {
 	case "iam:root":
@@ -148,7 +147,7 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write the ARN of the role that the instance profile holds, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
 	}
 	return &ARNError{
-		Problem: fmt.Sprintf("names %q of the service %s, which is no principal that logs in", a.Resource, a.Service),
+		Problem: fmt.Sprintf("names %q of the service %s, which is not a principal that can log in", a.Resource, a.Service),
 		Hint:    "write the ARN of an IAM role or user, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME",
 	}
 }
@@ -158,11 +157,11 @@ func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
 	if name == "" {
-		return &ARNError{Problem: "has no name at its end", Hint: "write the name behind the last slash"}
+		return &ARNError{Problem: "has no name at its end", Hint: "write the name after the last slash"}
 	}
 	for _, r := range name {
 		if r == '*' || r == '?' {
-			return &ARNError{Problem: "has a wildcard, and the authenticator knows none", Hint: "write one entry for each role or user"}
+			return &ARNError{Problem: "has a wildcard, and the authenticator does not support wildcards", Hint: "write one entry for each role or user"}
 		}
 		if !nameRune(r) {
 			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r), Hint: "names consist of letters, digits and +=,.@-_"}
@@ -187,10 +186,11 @@ func nameRune(r rune) bool {
 		return strings.ContainsRune("+=,.@-_", r)
 	}
 	folded := foldRune(r)
-	return folded < utf8.RuneSelf && nameRune(folded) // K and ſ are k and s to the authenticator
+	return folded < utf8.RuneSelf && nameRune(folded) // the authenticator compares K as k and ſ as s
 }
 
-// uniqueID recognizes the unique ids that IAM shows beside ARNs (IAM user guide, "Unique identifiers").
+// uniqueID reports whether a text is one of the unique ids that IAM shows beside ARNs (IAM user guide, "Unique
+// identifiers"), and describes it.
 func uniqueID(text string) (problem string, ok bool) {
 	prefixes := map[string]string{"AROA": "role", "AIDA": "user", "AGPA": "group", "AIPA": "instance profile"}
 	if len(text) < 16 || strings.Contains(text, ":") {
@@ -213,10 +213,9 @@ func IsAccountID(id string) bool {
 	return true
 }
 
-// Canonicalize turns the ARN of a caller, as STS GetCallerIdentity gives it, into the ARN that the
-// entries are searched for, exactly as the authenticator does (pkg/arn/arn.go, Canonicalize):
-// an STS session becomes its role, everything else stays as it is. An error means that the
-// authenticator refuses the caller before any mapping.
+// Canonicalize turns the ARN of a caller, as STS GetCallerIdentity returns it, into the ARN that the authenticator
+// searches for (pkg/arn/arn.go, Canonicalize). The ARN of an STS session becomes that of its role, and every other ARN
+// is returned unchanged. An error means that the authenticator refuses the caller without a search.
 func Canonicalize(arn string) (string, error) {
 	parts, ok := splitARN(arn)
 	if !ok || parts[0] != "arn" {
@@ -233,14 +232,14 @@ func Canonicalize(arn string) (string, error) {
 	case service == "sts" && kind == "assumed-role":
 		i := strings.LastIndexByte(rest, '/')
 		if i < 0 {
-			return "", fmt.Errorf("%q names no session behind the role", arn)
+			return "", fmt.Errorf("%q names no session after the role", arn)
 		}
 		return "arn:" + partition + ":iam::" + account + ":role/" + rest[:i], nil
 	}
-	return "", fmt.Errorf("%q is no principal that the authenticator accepts: it takes IAM roles, users and root, and STS sessions and federated users", arn)
+	return "", fmt.Errorf("%q is not a principal that the authenticator accepts: it accepts IAM roles, users and root, and STS sessions and federated users", arn)
 }
 
-// splitARN cuts an ARN into its six parts, of which the last may hold colons.
+// splitARN cuts an ARN into its six parts. The last part may contain colons.
 func splitARN(text string) (parts [6]string, ok bool) {
 	for i := range 5 {
 		if parts[i], text, ok = strings.Cut(text, ":"); !ok {
@@ -251,17 +250,17 @@ func splitARN(text string) (parts [6]string, ok bool) {
 	return parts, true
 }
 
-// AccountOf is the account in an ARN, or empty where there is none.
+// AccountOf returns the account in an ARN, or "" if it has none.
 func AccountOf(arn string) string {
 	parts, _ := splitARN(arn)
 	return parts[4]
 }
 
-// Fold maps ARNs that the authenticator holds equal, and only those, to one text.
+// Fold maps two ARNs to the same text if and only if the authenticator treats them as equal.
 func Fold(arn string) string { return fold(arn) }
 
-// fold maps texts that strings.EqualFold holds equal, and only those, to one text:
-// lower-case letters for ASCII and what folds to it, otherwise the smallest rune of the orbit.
+// fold maps two texts to the same text if and only if strings.EqualFold treats them as equal. It writes ASCII letters,
+// and runes that fold to ASCII, as lower-case ASCII, and every other rune as the smallest rune of its folding orbit.
 func fold(s string) string {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
@@ -282,12 +281,12 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// invisible holds for the characters that people cannot see at the end of a value.
+// invisible reports whether readers can't see a character at the end of a value.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
 }
 
-// AsARNError returns the [*ARNError] that an error of ParseARN is.
+// AsARNError returns an error of ParseARN as an [*ARNError].
 func AsARNError(err error) *ARNError {
 	if e, ok := errors.AsType[*ARNError](err); ok {
 		return e

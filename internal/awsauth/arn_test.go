@@ -15,7 +15,7 @@ func TestParseARN(t *testing.T) {
 	long := strings.Repeat("n", 64)
 	for _, test := range []struct {
 		arn     string
-		problem string // empty: a caller can have the ARN, or a session or a path stands in it
+		problem string // empty if a caller can have the ARN, or if it is a session or has a path
 	}{
 		{arn: "arn:aws:iam::" + account + ":role/Admin"},
 		{arn: "arn:aws:iam::" + account + ":role/team/x/Admin"},
@@ -35,9 +35,9 @@ func TestParseARN(t *testing.T) {
 		{arn: "arn:aws:iam::" + account + ":role/a b", problem: "has ' ' in its name, which IAM does not allow"},
 		{arn: "arn:aws:iam::" + account + ":role/ä", problem: "has 'ä' in its name, which IAM does not allow"},
 		{arn: "arn:aws:iam::" + account + ":root/x", problem: "names something below root"},
-		{arn: "arn:aws:iam::" + account + ":policy/x", problem: `names "policy/x" of the service iam, which is no principal that logs in`},
+		{arn: "arn:aws:iam::" + account + ":policy/x", problem: `names "policy/x" of the service iam, which is not a principal that can log in`},
 		{arn: "arn:aws:sts::" + account + ":assumed-role/team/Admin/alice", problem: "has a path, and STS puts none into a session's ARN"},
-		{arn: " arn:aws:iam::" + account + ":role/Admin", problem: "has white space or an invisible character at an end, and ARNs are compared as they are"},
+		{arn: " arn:aws:iam::" + account + ":role/Admin", problem: "has white space or an invisible character at an end, and the authenticator does not trim it"},
 	} {
 		arn, err := awsauth.ParseARN(test.arn)
 		var bad *awsauth.ARNError

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// Limits of a Cache. A change brings at most three new sections, so that those of the last versions stay. A
-// decoded section takes some ten times the memory of its text.
+// Limits of a Cache. A change has at most three new sections, so the sections of the last versions stay in the cache. A
+// decoded section takes about ten times the memory of its text.
 const (
 	maxCached      = 8
 	maxCachedBytes = 2 << 20
 )
 
-// Cache holds decoded sections by their text: nearly always the version that a change replaces was decoded
-// before, when it was new. The zero Cache is empty and ready to use. Its methods may be called concurrently. A nil
-// Cache holds nothing.
+// Cache holds decoded sections by their text. It avoids decoding the version that a change replaces, which was
+// usually decoded before, when it was new. The zero Cache is empty and ready to use. Its methods may be called
+// concurrently. A nil Cache stores nothing.
 type Cache struct {
 	mu       sync.Mutex
 	sections []cached // the newest last
-	bytes    int      // of their texts
+	bytes    int      // total size of their texts
 }
 
 type cached struct {
@@ -26,7 +26,7 @@ type cached struct {
 	section
 }
 
-// load is [loadSection] for a text that may have been decoded before.
+// load returns the cached result of [loadSection] for a text, or calls it and stores the result.
 func (c *Cache) load(s Section, text string) section {
 	if c == nil {
 		return loadSection(s, text)

@@ -12,20 +12,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Document is an object with what the authenticator loads from it, and beside every value the
-// place where it stands. Values are the authenticator's; a node tree of the text gives places.
+// Document is an object with the map that the authenticator loads from it and the position of every value. The values
+// come from the authenticator's decoder, the positions from a node tree of the text.
 type Document struct {
 	Map *Map
 	// Texts are the sections that are present and not empty to the authenticator.
 	Texts []*Text
-	// Roles and Users are the elements of Map.Roles and Map.Users with their places.
+	// Roles and Users are the elements of Map.Roles and Map.Users with their positions.
 	Roles, Users []Mapping
-	// Accounts are the elements of Map.Accounts; BadAccounts those that the authenticator leaves out.
+	// Accounts are the elements of Map.Accounts. BadAccounts are the elements that the authenticator drops.
 	Accounts, BadAccounts []Field
 	// DataKeys and BinaryKeys are the keys under data and binaryData, sorted.
 	DataKeys, BinaryKeys []Scalar
-	// NotText are keys under data whose value is no string, DuplicateKeys those that a manifest
-	// writes twice. Both are possible in manifests only.
+	// NotText are keys under data whose value is not a string, and DuplicateKeys are keys that occur twice.
+	// Both occur only in manifests.
 	NotText, DuplicateKeys []Scalar
 	// Immutable is the object's field of this name.
 	Immutable bool
@@ -35,7 +35,7 @@ type Document struct {
 }
 
 // Locate is [Object.Locate] for the object of the document.
-func (d *Document) Locate(p Place) Place { return d.object.Locate(p) }
+func (d *Document) Locate(p Position) Position { return d.object.Locate(p) }
 
 // Mappings yields the elements of mapRoles and then those of mapUsers.
 func (d *Document) Mappings() iter.Seq[Mapping] {
@@ -50,10 +50,10 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 	}
 }
 
-// Parse reads the object for its rules. Like Load it never fails.
+// Parse decodes the object with the positions of its values. Like Load it never fails.
 func (o *Object) Parse() *Document { return o.ParseLoaded(o.Load()) }
 
-// ParseLoaded is Parse for an object that has been loaded already: it joins what is loaded with its places.
+// ParseLoaded is Parse for an object that has been loaded already: it adds positions to the values of m.
 func (o *Object) ParseLoaded(m *Map) *Document {
 	d := &Document{Map: m, object: o}
 	if o == nil {
@@ -82,16 +82,16 @@ func (o *Object) ParseLoaded(m *Map) *Document {
 
 func (d *Document) addKeys(o *Object) {
 	for key := range o.Data {
-		at := Place{Path: "data." + key}
-		if o.source != nil {
-			at.Line, at.Column = o.source.keyPlace(key)
+		at := Position{Path: "data." + key}
+		if o.positions != nil {
+			at.Line, at.Column = o.positions.keyPlace(key)
 		}
 		d.DataKeys = append(d.DataKeys, Scalar{key, at})
 	}
 	for _, key := range o.BinaryData {
-		at := Place{Path: "binaryData." + key}
-		if o.source != nil {
-			at.Line, at.Column = o.source.binaryKeyPlace(key)
+		at := Position{Path: "binaryData." + key}
+		if o.positions != nil {
+			at.Line, at.Column = o.positions.binaryKeyPlace(key)
 		}
 		d.BinaryKeys = append(d.BinaryKeys, Scalar{key, at})
 	}
@@ -99,50 +99,49 @@ func (d *Document) addKeys(o *Object) {
 	slices.SortFunc(d.DataKeys, byName)
 	slices.SortFunc(d.BinaryKeys, byName)
 	d.NotText = o.NotText
-	if o.source != nil {
-		d.DuplicateKeys = o.source.duplicateKeys()
+	if o.positions != nil {
+		d.DuplicateKeys = o.positions.duplicateKeys()
 	}
 }
 
-// Fault is something wrong with the text of a section as a whole.
+// Fault is a fault of the whole text of a section.
 type Fault struct {
-	Place
-	Problem string // what is wrong, to stand in a sentence
-	Hint    string // what to write instead
+	Position
+	Problem string // the fault, as part of a sentence
+	Hint    string // how to correct it
 }
 
-// Text is one section's text.
+// Text is the text of one section with its faults.
 type Text struct {
 	Section Section
-	// TooExpensive: the text is not decoded, and it is not known what the authenticator loads.
+	// TooExpensive is set if the text is over a limit. It is not decoded, so the entries are unknown.
 	TooExpensive *Fault
-	// Syntax, NotAList: the authenticator loads nothing from the section.
+	// Syntax and NotAList are the faults because of which the authenticator loads nothing from the section.
 	Syntax, NotAList *Fault
-	// Trailing: the authenticator reads the text only up to here.
+	// Trailing is the beginning of the text that the authenticator does not read.
 	Trailing *Fault
-	// Stop is the element of mapAccounts that cannot be decoded: the authenticator reads no element
-	// behind it.
+	// Stop is the first element of mapAccounts that the authenticator can't decode. It reads no element after it.
 	Stop *Fault
-	// Disagreement: the node tree is not what the authenticator decodes, so that no place is
-	// certain. It is a fault of the text: programs that read it do not agree on what it says.
+	// Disagreement is set if the node tree differs from the values that the authenticator decodes. Then positions
+	// are not certain. It is a fault of the text, because YAML readers give it different meanings.
 	Disagreement *Fault
 
 	raw    string
-	end    int // where Trailing begins
+	end    int // the offset of Trailing
 	places map[*yaml.Node]int
 	object *Object
 	lines  *lineIndex // see index
 	root   *yaml.Node // a sequence, or nil
-	json   []byte     // what the elements were decoded from, if a value has a wrong type
+	json   []byte     // the source of the decoded elements, if a value has a wrong type
 	stop   error      // see section
 
-	// The text is of the plain form: its tree is built when a position is asked for.
+	// plain reports that the text has the plain form. Then the tree is built on the first use of a position.
 	plain   bool
-	entries []Entry   // of a plain text
-	located []Mapping // the same with nodes, once they are built
+	entries []Entry   // the entries of a plain text
+	located []Mapping // the same with nodes, after the first use of a position
 }
 
-// index returns the line index, which is built when it is first asked for.
+// index returns the line index. It builds the index on first use.
 func (t *Text) index() *lineIndex {
 	if t.lines == nil {
 		lines := newLineIndex(t.raw)
@@ -151,7 +150,7 @@ func (t *Text) index() *lineIndex {
 	return t.lines
 }
 
-// tree is the node tree of a text's first YAML document, and the decoder that stands behind it.
+// tree is the node tree of a text's first YAML document, with the decoder that has read it.
 type tree struct {
 	document yaml.Node
 	err      error
@@ -164,7 +163,7 @@ func newTree(text string) *tree {
 	return t
 }
 
-// newText joins a section with the node tree of its text.
+// newText returns the text of a section with its faults and its node tree.
 func newText(o *Object, s Section, raw string, d section) *Text {
 	t := &Text{Section: s, raw: raw, object: o, plain: d.plain}
 	if d.typ != nil {
@@ -172,7 +171,7 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	}
 	t.stop = d.stop
 	if errors.Is(d.lost, errExpensive) {
-		t.TooExpensive = &Fault{Place: t.place(1), Problem: d.lost.Error(), Hint: "remove what is not in use, and write the list without directives and with few aliases"}
+		t.TooExpensive = &Fault{Position: t.place(1), Problem: d.lost.Error(), Hint: "remove unused entries, and write the list without directives and with few aliases"}
 		return t
 	}
 	if d.lost != nil && !errors.Is(d.lost, errNotAList) {
@@ -185,7 +184,7 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	return t
 }
 
-// readTree builds the node tree of a text that the authenticator reads, as a list unless it is said to be none.
+// readTree builds the node tree of a text. notAList reports that the authenticator does not decode the text as a list.
 func (t *Text) readTree(notAList bool) {
 	read := newTree(t.raw)
 	switch err := read.err; {
@@ -198,7 +197,7 @@ func (t *Text) readTree(notAList bool) {
 	root := resolveAlias(read.document.Content[0])
 	switch {
 	case notAList:
-		t.NotAList = &Fault{Place: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
+		t.NotAList = &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
 	case root.Kind == yaml.SequenceNode:
 		t.root = root
 	case root.Kind != yaml.ScalarNode || root.Tag != "!!null":
@@ -207,8 +206,8 @@ func (t *Text) readTree(notAList bool) {
 	t.findTrailing(read.decoder)
 }
 
-// findTrailing looks for content behind the first YAML document, where the authenticator stops.
-// Empty documents are harmless.
+// findTrailing searches for content after the first YAML document, which the authenticator does not read. It ignores
+// empty documents.
 func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	for {
 		var next yaml.Node
@@ -219,30 +218,30 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 		case err != nil:
 			t.end = t.index().offset(t.raw, max(errorLine(err), 1), 1)
 			t.Trailing = &Fault{
-				Place:   t.place(max(errorLine(err), 1)),
-				Problem: "the list ends before this line",
-				Hint:    "indent every element of the list alike, and remove a line with ... before it",
+				Position: t.place(max(errorLine(err), 1)),
+				Problem:  "the list ends before this line",
+				Hint:     "indent every element of the list alike, and remove a line with ... before it",
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
 			t.end = t.index().offset(t.raw, next.Content[0].Line, 1)
 			t.Trailing = &Fault{
-				Place:   t.nodePlace(t.Section.Path(), next.Content[0]),
-				Problem: "a second YAML document begins before this line",
-				Hint:    "remove the line with --- or ... and keep one list",
+				Position: t.nodePlace(t.Section.Path(), next.Content[0]),
+				Problem:  "a second YAML document begins before this line",
+				Hint:     "remove the line with --- or ... and keep one list",
 			}
 			return
 		}
 	}
 }
 
-func (t *Text) disagree(at Place, problem string) {
+func (t *Text) disagree(at Position, problem string) {
 	if t.Disagreement == nil {
-		t.Disagreement = &Fault{Place: at, Problem: problem, Hint: "write the value on one line, in double quotes"}
+		t.Disagreement = &Fault{Position: at, Problem: problem, Hint: "write the value on one line, in double quotes"}
 	}
 }
 
-// mappings returns the decoded elements, joined with the nodes of the tree if there is one yet.
+// mappings returns the decoded elements, with their nodes if the tree has been built.
 func (t *Text) mappings(entries []Entry) []Mapping {
 	if !t.plain {
 		return t.join(entries)
@@ -264,16 +263,16 @@ func (t *Text) withNodes() []Mapping {
 	return t.located
 }
 
-// join joins the decoded elements with the nodes of the tree.
+// join returns the decoded elements with their nodes in the tree.
 func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)
 	if !located && len(entries) > 0 {
-		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+		t.disagree(Position{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
 	}
 	var elements []json.RawMessage
 	if t.json != nil && json.Unmarshal(t.json, &elements) != nil {
-		elements = nil // t.json has been decoded before: not reached
+		elements = nil // not reached, because t.json was decoded before
 	}
 	for i := range entries {
 		m := Mapping{Entry: &entries[i], text: t}
@@ -296,8 +295,8 @@ func (t *Text) join(entries []Entry) []Mapping {
 	return list
 }
 
-// accounts joins the kept accounts with their nodes, up to the element that cannot be decoded.
-// Elements that are no scalar were left out.
+// accounts returns the accounts with their nodes, up to the element that the authenticator can't decode, and separately
+// the elements that it drops because they are not scalars.
 func (t *Text) accounts(values []string) (kept, bad []Field) {
 	next := 0
 	if t.root != nil {
@@ -319,20 +318,20 @@ func (t *Text) accounts(values []string) (kept, bad []Field) {
 		}
 	}
 	if t.stop != nil {
-		t.stopAt(Place{Path: t.Section.Path()})
+		t.stopAt(Position{Path: t.Section.Path()})
 		return kept, bad
 	}
 	if next != len(values) {
-		t.disagree(Place{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
+		t.disagree(Position{Path: t.Section.Path()}, "two YAML readers disagree on the number of elements")
 	}
 	return kept, bad
 }
 
-func (t *Text) stopAt(at Place) {
-	t.Stop = &Fault{Place: at, Problem: bareYAMLError(t.stop), Hint: "write the 12 digits of the account in quotes, without a tag"}
+func (t *Text) stopAt(at Position) {
+	t.Stop = &Fault{Position: at, Problem: bareYAMLError(t.stop), Hint: "write the 12 digits of the account in quotes, without a tag"}
 }
 
-// isEmpty reports whether a scalar is an empty text to yaml.v2.
+// isEmpty reports whether yaml.v2 decodes a scalar to an empty text.
 func isEmpty(n *yaml.Node) bool {
 	switch n.Value {
 	case "":
@@ -343,13 +342,14 @@ func isEmpty(n *yaml.Node) bool {
 	return false
 }
 
-// place translates a line within the text. YAML errors in the first line name no line.
-func (t *Text) place(line int) Place {
+// place returns the position of a line of the text. Line 0 stands for the first line, because YAML errors in the first
+// line name no line.
+func (t *Text) place(line int) Position {
 	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
 
-// nodePlace is where the text of a node begins.
-func (t *Text) nodePlace(path string, n *yaml.Node) Place {
+// nodePlace returns the position at which the text of a node begins.
+func (t *Text) nodePlace(path string, n *yaml.Node) Position {
 	offset, ok := t.places[n]
 	if !ok {
 		offset = scalarOffset(t.raw, t.index(), n)
@@ -361,10 +361,10 @@ func (t *Text) nodePlace(path string, n *yaml.Node) Place {
 	return t.offsetPlace(path, offset)
 }
 
-func (t *Text) offsetPlace(path string, offset int) Place {
-	p := Place{Path: path}
-	if t.object.source != nil {
-		p.Line, p.Column = t.object.source.place(string(t.Section), offset)
+func (t *Text) offsetPlace(path string, offset int) Position {
+	p := Position{Path: path}
+	if t.object.positions != nil {
+		p.Line, p.Column = t.object.positions.place(string(t.Section), offset)
 	} else {
 		p.Line, p.Column = t.index().position(t.raw, offset)
 	}
@@ -392,11 +392,11 @@ func kindOf(n *yaml.Node) string {
 	return fmt.Sprintf("the text %q", n.Value)
 }
 
-// maxShown bounds the bytes of a value that stand in a problem.
+// maxShown limits the bytes of a value that a Problem quotes.
 const maxShown = 200
 
-// Unread is the part of the text that the authenticator does not read although it stands there:
-// all of it behind a fault of the whole, what is behind the end of the list, or nothing.
+// Unread returns the part of the text that the authenticator does not read: the whole text if the section is lost, the
+// text after the end of the list, or "".
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:

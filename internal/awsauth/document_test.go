@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestLivePlaces: in a live object places count within the text of their key.
+// TestLivePlaces checks that positions in a stored object count within the text of their key.
 func TestLivePlaces(t *testing.T) {
 	const roles = `# people
 - rolearn: "` + account + `role/a"
@@ -26,7 +26,7 @@ func TestLivePlaces(t *testing.T) {
 	d := (&awsauth.Object{Data: map[string]string{"mapRoles": roles}}).Parse()
 	lines := strings.Split(roles, "\n")
 	for _, test := range []struct {
-		at     interface{ At() awsauth.Place }
+		at     interface{ At() awsauth.Position }
 		path   string
 		begins string // the text at the place
 	}{
@@ -36,9 +36,9 @@ func TestLivePlaces(t *testing.T) {
 		{d.Roles[0].Groups[1], "data.mapRoles[0].groups[1]", `y"`},
 		{d.Roles[1].ARN, "data.mapRoles[1].rolearn", account + "role/b"},
 		{d.Roles[2].ARN, "data.mapRoles[2].rolearn", account + "role/c"},
-		{d.Roles[2].Username, "data.mapRoles[2].username", "plain"}, // merged: where it is written
+		{d.Roles[2].Username, "data.mapRoles[2].username", "plain"}, // from a merge: the position in the merged mapping
 		{d.Roles[2].Groups[0], "data.mapRoles[2].groups[0]", "z]"},
-		{d.Roles[3].ARN, "data.mapRoles[3].rolearn", "username:"}, // missing: the element
+		{d.Roles[3].ARN, "data.mapRoles[3].rolearn", "username:"}, // missing: the position of the element
 	} {
 		got := test.at.At()
 		if got.Path != test.path || got.Line < 1 || got.Line > len(lines) {
@@ -75,7 +75,7 @@ func TestFaultsOfTexts(t *testing.T) {
 		if diff := cmp.Diff([]bool{test.syntax, test.notAList, test.trailing, test.uncertain}, got); diff != "" {
 			t.Errorf("%s: syntax, not a list, trailing, uncertain (-want +got):\n%s", test.about, diff)
 		}
-		lost := d.Map.Lost(awsauth.MapRoles) != nil
+		lost := d.Map.LoadError(awsauth.MapRoles) != nil
 		if want := test.syntax || test.notAList; lost != want {
 			t.Errorf("%s: lost is %t", test.about, lost)
 		}
@@ -148,7 +148,7 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-// FuzzParse: no text breaks the parser, and every place lies within its text.
+// FuzzParse checks that no text makes the parser panic, and that every position is within its text.
 func FuzzParse(f *testing.F) {
 	f.Add("- {rolearn: a, username: b, groups: [c]}", "- userarn: x\n  username: >-\n    y\n", "- 1")
 	f.Add("- &a {rolearn: x}\n- <<: *a\n", "- [a]\n- b\n---\n- c", "a: b")
@@ -156,7 +156,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, roles, users, accounts string) {
 		o := object(roles, users, accounts)
 		d := o.Parse()
-		within := func(at interface{ At() awsauth.Place }) {
+		within := func(at interface{ At() awsauth.Position }) {
 			p := at.At()
 			section := strings.TrimPrefix(p.Path, "data.")
 			section, _, _ = strings.Cut(section, "[")

@@ -2,12 +2,12 @@ package awsauth
 
 import "go.yaml.in/yaml/v3"
 
-// ScalarText is what the package knows about the text of one scalar.
+// ScalarText describes the text of one scalar.
 type ScalarText struct {
 	Node    *yaml.Node
-	Start   int                  // the offset at which the scalar's text begins
-	Matched bool                 // Locate knows the text
-	Locate  func(offset int) int // from an offset in the value to one in the text
+	Start   int                  // the offset of the scalar's text
+	Matched bool                 // whether Locate supports the text
+	Locate  func(offset int) int // maps an offset in the value to one in the text
 }
 
 // ScalarTexts reads a YAML text and returns its scalars and aliases in order.
@@ -37,7 +37,7 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	return list, nil
 }
 
-// ParseWithTree is Parse with the node tree of every text. Plain reports whether a text would do without.
+// ParseWithTree is Parse, but builds the node tree of every text. plain reports whether a text has the plain form.
 func (o *Object) ParseWithTree() (d *Document, plain bool) {
 	sections := o.loadSections(o.checkLimits(), nil)
 	for name, s := range sections {

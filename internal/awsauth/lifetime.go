@@ -2,7 +2,7 @@ package awsauth
 
 import "fmt"
 
-// OwnerReference is an owner reference in one text, as [Object.Owners] holds it.
+// OwnerReference returns an owner reference as one text, the form in [Object.Owners].
 func OwnerReference(kind, name, uid string) string {
 	if uid == "" {
 		return kind + "/" + name
@@ -10,7 +10,7 @@ func OwnerReference(kind, name, uid string) string {
 	return kind + "/" + name + " (" + uid + ")"
 }
 
-// addLifetime reads what decides how long the object stays from the metadata of a manifest.
+// addLifetime reads the finalizers, the owner references and the deletion time from the metadata of a manifest.
 func (o *Object) addLifetime(metadata map[string]any) {
 	finalizers, _ := metadata["finalizers"].([]any)
 	for _, finalizer := range finalizers {

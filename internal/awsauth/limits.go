@@ -9,32 +9,31 @@ import (
 	yamlv2 "go.yaml.in/yaml/v2"
 )
 
-// maxTokens limits the elements, keys and flow values of an object's sections together, as they are
-// written, and of each with its aliases unfolded. A review of a text with many more has taken seconds and
-// most of a gigabyte, because each costs a node in several trees. An entry of aws-auth has some seven
-// in 150 bytes, so that a ConfigMap that is full of entries has fewer: 1 MiB holds 50,000.
+// maxTokens limits the elements, keys and flow values of all sections of an object together, as they are written. It
+// also limits each section with its aliases unfolded. The review of a text with many more tokens took seconds and most
+// of a gigabyte, because each token costs a node in several trees. An entry of aws-auth has about seven tokens in 150
+// bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000.
 const maxTokens = 1 << 16
 
-// maxUnfolded limits the bytes of text that a section has with its aliases unfolded. A ConfigMap
-// holds 1 MiB, and people use aliases to write less, not four times as much. yaml.v2 limits the
-// number of nodes but not their size: 127 KiB of text have become 1.7 GiB of memory.
+// maxUnfolded limits the bytes of a section's text with its aliases unfolded. A ConfigMap holds 1 MiB, and a normal text
+// does not unfold to four times that size. yaml.v2 limits the number of nodes but not their size: 127 KiB of text became
+// 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
-// maxDirectives limits the lines of a section that begin with a percent sign. YAML has two directives, and
-// aws-auth needs none. Both readers compare each %TAG with all before it: 76,000 took 21 s.
+// maxDirectives limits the lines of a section that begin with a percent sign. YAML has two directives, and aws-auth
+// needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 took 21 s.
 const maxDirectives = 16
 
-// maxAtRandom limits the entries that match one caller, of which the authenticator picks one at random: their ARNs
-// differ in case only. Two are a mistake. Rules compare each of them before a change with each after it,
-// and 4,500 took 9 s.
+// maxAtRandom limits the entries that match one caller because their ARNs differ only in case. The authenticator picks
+// one of them at random. Rules compare each of them before a change with each after it, and 4,500 took 9 s.
 const maxAtRandom = 64
 
-// errExpensive is wrapped by the loss of a section that is not decoded because of what it could cost.
+// errExpensive is wrapped by the error of a section that is not decoded because it is over a limit.
 var errExpensive = errors.New("it is too expensive to evaluate")
 
-// checkLimits returns the sections that are not decoded because they could cost more than any
-// aws-auth that people write, and why. A decoder cannot be stopped, so it looks at the texts alone. Of
-// the tokens each section has what those before it leave over.
+// checkLimits returns the errors of the sections that are over a limit and are not decoded. It counts in the texts,
+// because a decoder can't be stopped once it runs. The sections share maxTokens: each may have the number that the
+// sections before it have left.
 func (o *Object) checkLimits() map[Section]error {
 	var expensive map[Section]error
 	left := maxTokens
@@ -45,7 +44,7 @@ func (o *Object) checkLimits() map[Section]error {
 		case directives > maxDirectives:
 			err = fmt.Errorf("%w: %d of its lines begin with a percent sign, and the limit is %d", errExpensive, directives, maxDirectives)
 		case tokens > left:
-			err = fmt.Errorf("%w: it has %d elements and keys, and of %d for all keys %d are left for it", errExpensive, tokens, maxTokens, left)
+			err = fmt.Errorf("%w: it has %d elements and keys, and %d of the %d for all keys together are left for it", errExpensive, tokens, left, maxTokens)
 		default:
 			left -= tokens
 			continue
@@ -58,13 +57,13 @@ func (o *Object) checkLimits() map[Section]error {
 	return expensive
 }
 
-// countCosts counts the lines that can be directives, and dashes, colons and question marks that
-// begin or end something, commas and brackets. In plain text it counts too many, and never too few.
-// Lines end as they do in YAML 1.1. A comment costs nothing: a line that begins with a number sign
-// and has no quote is a comment or within a scalar, wherever it stands.
+// countCosts counts the lines that can be directives, and the tokens: commas, opening brackets, and dashes, colons and
+// question marks that YAML may read as indicators. It may count too many in plain text, and never counts too few. Lines
+// end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment
+// or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
-	line := true                  // only blanks stand between the beginning of the line and here
-	utf := utf8.ValidString(text) // else it may be UTF-16, in which lines end in other ways
+	line := true                  // only blanks precede the present character in its line
+	utf := utf8.ValidString(text) // otherwise it may be UTF-16, in which lines end in other ways
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '\n' || c == '\r':
@@ -75,7 +74,7 @@ func countCosts(text string) (directives, tokens int) {
 				line = true
 				i += n - 1
 			}
-			continue // a byte order mark may stand before what begins a line
+			continue // a byte order mark may precede the first character of a line
 		case c == '%' && line:
 			directives++
 		case c == '#' && line && utf:
@@ -96,7 +95,7 @@ func countCosts(text string) (directives, tokens int) {
 	return directives, tokens
 }
 
-// checkAtRandom refuses a section in which many entries match one caller.
+// checkAtRandom returns an error if more than maxAtRandom entries of a section match one caller.
 func checkAtRandom(keys index) error {
 	for _, entries := range keys {
 		if len(entries) > maxAtRandom {
@@ -106,16 +105,15 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
-// checkUnfolded refuses a text whose aliases unfold to too much. yaml.v2 decodes it first: it stops
-// after 400,000 nodes of aliases by itself, and shares their texts. Errors are those of yaml.v2: the
-// authenticator gets them, too.
+// checkUnfolded returns an error if a text is over a limit with its aliases unfolded. yaml.v2 decodes the text first: it
+// stops by itself after 400,000 nodes of aliases, and shares their texts. Errors of yaml.v2 are not returned here.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil
 	}
 	var value any
 	if err := yamlv2.Unmarshal([]byte(text), &value); err != nil {
-		return nil //nolint:nilerr // decoding the section meets it again, and says so
+		return nil //nolint:nilerr // decoding the section returns the same error
 	}
 	var u unfolding
 	u.add(value)
@@ -125,7 +123,7 @@ func checkUnfolded(text string) error {
 	return nil
 }
 
-// unfolding adds up the nodes of a decoded text and the bytes of its scalars.
+// unfolding counts the nodes of a decoded text and the bytes of its scalars.
 type unfolding struct{ nodes, bytes int }
 
 func (u *unfolding) add(value any) {

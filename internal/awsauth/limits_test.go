@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestLimits: a text that could cost too much is not decoded, and it is not taken for one that maps nobody. A text that
-// only looks as if is decoded.
+// TestLimits checks that a text over a limit is not decoded, and that the answer for it is unknown instead of "not
+// mapped". A text that only resembles an expensive one is decoded.
 func TestLimits(t *testing.T) {
 	const entry = "- {rolearn: \"" + account + "role/a\", username: a}\n"
 	const caller = account + "role/a"
@@ -43,13 +43,13 @@ func TestLimits(t *testing.T) {
 		r := m.Resolve(caller)
 		known := m.Unknown(awsauth.MapRoles) == nil && r.Unknown == ""
 		if known != test.known || r.Mapped != test.known {
-			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.Lost(awsauth.MapRoles))
+			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.LoadError(awsauth.MapRoles))
 		}
 	}
 }
 
-// inEveryCase returns a number of entries for one principal. A role's key has no case, but the long s is a letter s
-// to the comparison of ARNs and another letter to the key.
+// inEveryCase returns n entries that match one principal and have different keys. The key of a role ignores case, but the
+// long s equals an s only in the comparison of ARNs, and not in the key.
 func inEveryCase(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -62,7 +62,7 @@ func inEveryCase(n int) string {
 	return b.String()
 }
 
-// TestUnknownAnswers: an answer is certain only where every section that is asked before it is known.
+// TestUnknownAnswers checks that an answer is certain only if every section that is searched before it is known.
 func TestUnknownAnswers(t *testing.T) {
 	expensive := strings.Repeat("%TAG !a! x\n", 17)
 	roles, users := "- {rolearn: \""+account+"role/a\", username: role}\n", "- {userarn: \""+account+"user/b\", username: user}\n"
@@ -74,8 +74,8 @@ func TestUnknownAnswers(t *testing.T) {
 	}{
 		{"a role before unknown users", account + "role/a", object(roles, expensive, expensive), "role", true},
 		{"a user behind unknown roles", account + "user/b", object(expensive, users, ""), "user", false},
-		{"nobody, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
-		{"nobody", account + "user/c", object(roles, users, ""), "", true},
+		{"not mapped, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
+		{"not mapped", account + "user/c", object(roles, users, ""), "", true},
 	} {
 		r := test.o.Load().Resolve(test.caller)
 		if known := r.Unknown == ""; known != test.known || r.Username != test.username {
@@ -84,8 +84,8 @@ func TestUnknownAnswers(t *testing.T) {
 	}
 }
 
-// TestLimitOfAllSections: the sections share one limit, in the order of their look-up, and an object is one thing whatever
-// it is compared with.
+// TestLimitOfAllSections checks that the sections share one limit, in lookup order, and that the result for an object does
+// not depend on the object that it is compared with.
 func TestLimitOfAllSections(t *testing.T) {
 	many := strings.Repeat("-\n", 40_000)
 	full, half := object(many, many, "- \"111122223333\"\n"), object("", many, "- \"111122223333\"\n")

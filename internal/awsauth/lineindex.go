@@ -6,24 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and
-// those that an editor shows. The two differ where a text holds a lone carriage return, NEL, LS or
-// PS: YAML 1.1 ends a line there and editors do not. Built once for a text, each translation is a
-// binary search, however long the lines are.
+// lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and the lines and columns
+// that an editor shows. The two counts differ after a lone carriage return, NEL, LS or PS: YAML 1.1 ends a line there
+// and editors do not. A text needs one index, and each translation is a binary search, also in long lines.
 type lineIndex struct {
-	first  int   // where the text begins behind a byte order mark, which neither side counts
+	first  int   // the offset after a byte order mark, which neither count includes
 	size   int   // of the text in bytes
 	yaml   []int // the offset of each line's first character, as YAML counts lines
-	editor []int // the same as editors count them; the same array where they agree
-	// runes holds the offset of every runesStep-th character, counted from first;
-	// nil where every character is one byte.
+	editor []int // the same as editors count lines; shares the array if the two counts agree
+	// runes holds the offset of every runesStep-th character, counted from first. It is nil if every
+	// character is one byte.
 	runes []int
 }
 
 const (
 	byteOrderMark = "\ufeff"
-	// runesStep bounds the characters that a translation looks at to 256, at a cost of one
-	// word for 256 characters.
+	// runesStep limits the characters that a translation scans to 256. The index costs one word of memory for
+	// 256 characters.
 	runesStep = 256
 )
 
@@ -74,7 +73,7 @@ func runeOffsets(text string, first int) []int {
 	return offsets
 }
 
-// offset is where the text stands that a YAML node has as its line and column.
+// offset returns the byte offset of a YAML node's line and column.
 func (ix *lineIndex) offset(text string, line, column int) int {
 	switch {
 	case line < 1:
@@ -107,7 +106,7 @@ func (ix *lineIndex) positionIn(starts []int, text string, offset int) (line, co
 	return line, ix.runeAt(text, offset) - ix.runeAt(text, start) + 1
 }
 
-// runeAt returns how many characters stand before an offset.
+// runeAt returns the number of characters before an offset.
 func (ix *lineIndex) runeAt(text string, offset int) int {
 	i, found := slices.BinarySearch(ix.runes, offset)
 	if found || i == 0 {
@@ -131,8 +130,8 @@ func (ix *lineIndex) offsetOfRune(text string, n int) int {
 	return offset
 }
 
-// breakLen is the length of the line break at an offset as YAML 1.1 knows them: CR LF, CR, LF,
-// NEL, LS and PS; 0 where none stands.
+// breakLen returns the length of the YAML 1.1 line break at an offset (CR LF, CR, LF, NEL, LS or PS), or 0 if there is
+// none.
 func breakLen(text string, i int) int {
 	if i >= len(text) {
 		return 0

@@ -13,33 +13,33 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Map is what the authenticator holds in memory after it has read an object
+// Map is the state of the authenticator after it has read an object
 // (pkg/mapper/configmap/configmap.go, ParseMap and saveMap).
 type Map struct {
-	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text,
-	// those that the authenticator drops included, see [Entry.Dropped].
+	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text. They include the
+	// elements that the authenticator drops, see [Entry.Dropped].
 	Roles, Users []Entry
-	// Accounts holds the elements of mapAccounts that were kept; those behind an element that
-	// cannot be decoded are kept as empty texts.
+	// Accounts holds the elements of mapAccounts that the authenticator keeps. It keeps the elements after one
+	// that it can't decode as empty texts.
 	Accounts []string
 
 	sections   map[Section]section
 	principals []Principal
 }
 
-// section is what the authenticator loads from one section.
+// section is the result of loading one section.
 type section struct {
 	text string
-	json []byte // what the elements were read from; nil for mapAccounts and lost sections
-	lost error  // the whole section is lost; the authenticator loads nothing from it
-	stop error  // the section is read up to the element that this error is about; mapAccounts only
-	typ  error  // values of a wrong type were passed over
+	json []byte // the source of the decoded elements; nil for mapAccounts and lost sections
+	lost error  // the reason why the authenticator loads nothing from the section
+	stop error  // the error of the element at which the authenticator stops reading; mapAccounts only
+	typ  error  // the error about ignored values of a wrong type
 
 	plain    bool // see plainElements
 	entries  []Entry
 	keys     index
 	accounts []string
-	ids      map[string]int // account to its first index in accounts
+	ids      map[string]int // maps an account to its first index in accounts
 }
 
 // Entry is one element of mapRoles or mapUsers as the authenticator decodes it.
@@ -51,22 +51,22 @@ type Entry struct {
 	Groups   []string
 	UserID   string // userid, which this backend ignores
 	SSO      *SSO
-	// Dropped says why the authenticator does not load the element; empty when it does.
+	// Dropped is the reason why the authenticator does not load the element. It is empty for loaded elements.
 	Dropped string
 
-	shadowedBy   *Entry // what the authenticator stores under the entry's key instead
+	shadowedBy   *Entry // the entry that the authenticator stores under the same key instead
 	principal    ARN
-	notPrincipal error    // why ARN is no principal's
+	notPrincipal error    // the error of ParseARN for ARN
 	set          []string // see groupSet
 }
 
-// Principal is the entry's ARN as [ParseARN] reads it, or its error.
+// Principal returns the result of [ParseARN] for the entry's ARN.
 func (e *Entry) Principal() (ARN, error) { return e.principal, e.notPrincipal }
 
-// Path is the entry's place in the object, such as data.mapRoles[1].
+// Path returns the path of the entry in the object, such as data.mapRoles[1].
 func (e *Entry) Path() string { return fmt.Sprintf("%s[%d]", e.Section.Path(), e.Index) }
 
-// ARNKey is the key of the entry's ARN: rolearn or userarn.
+// ARNKey returns the key of the entry's ARN: rolearn or userarn.
 func (e *Entry) ARNKey() string { return arnKey(e.Section) }
 
 func arnKey(s Section) string {
@@ -76,9 +76,9 @@ func arnKey(s Section) string {
 	return "rolearn"
 }
 
-// SSO holds the fields of an sso element. Its feature gate SSORoleMatch is off by default and
-// nothing turns it on in EKS that is known, so that such an element is kept and never matches
-// (pkg/config/features.go).
+// SSO holds the fields of an sso element. The authenticator needs the feature gate SSORoleMatch to match it, which is
+// off by default (pkg/config/features.go). It is not known whether EKS turns the gate on. So the authenticator keeps
+// such an element, and it never matches.
 type SSO struct {
 	PermissionSetName string `json:"permissionSetName"`
 	AccountID         string `json:"accountID"`
@@ -102,12 +102,12 @@ type userElement struct {
 	UserID   string   `json:"userid"`
 }
 
-// Load decodes the object as the authenticator does. It never fails: what the authenticator
-// cannot read is missing from the Map, as it is missing from the authenticator.
+// Load decodes the object as the authenticator does. It never fails: the Map lacks everything that the authenticator
+// can't read.
 func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
-// ParseChange parses an object and loads the version that it replaces. Sections that the cache holds are
-// not decoded again.
+// ParseChange parses an object and loads the version that it replaces. It does not decode sections that are in the
+// cache.
 func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
 	sections := before.loadSections(before.checkLimits(), c)
 	m := newMap(after.loadSections(after.checkLimits(), c))
@@ -120,7 +120,7 @@ func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
 	return newMap(sections), after.ParseLoaded(m)
 }
 
-// text is the text of a section, or empty if the authenticator takes it for empty.
+// text returns the text of a section, or "" if the authenticator treats the text as empty.
 func (o *Object) text(s Section) string {
 	if o == nil || skippable(o.Data[string(s)]) {
 		return ""
@@ -150,9 +150,9 @@ func newMap(sections map[Section]section) *Map {
 	return m
 }
 
-// loadSection decodes a text that is not empty to the authenticator.
+// loadSection decodes a text that the authenticator does not treat as empty.
 func loadSection(s Section, text string) section {
-	if s != MapAccounts { // decoded into a list of strings, in which an alias is one text
+	if s != MapAccounts { // mapAccounts is a list of strings, in which an alias is one text
 		if err := checkUnfolded(text); err != nil {
 			return section{text: text, lost: err}
 		}
@@ -184,7 +184,7 @@ func loadSection(s Section, text string) section {
 	}
 	for i := range loaded.entries {
 		e := &loaded.entries[i]
-		e.set = groupSet(e.Groups) // a decoded section is shared by reviews, and never changes
+		e.set = groupSet(e.Groups) // computed now, because reviews share a decoded section and must not change it
 		if e.ARN != "" {
 			e.principal, e.notPrincipal = ParseARN(e.ARN)
 		}
@@ -198,12 +198,12 @@ func loadSection(s Section, text string) section {
 	return loaded
 }
 
-// Lost returns the error for which nothing is loaded from the section, or nil. It is the
-// authenticator's, or that of Unknown.
-func (m *Map) Lost(s Section) error { return m.sections[s].lost }
+// LoadError returns the error because of which the Map holds nothing of the section, or nil. The error comes from the
+// authenticator's decoder or is that of Unknown.
+func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
-// Unknown returns the error for which it is not known what the authenticator loads from the
-// section, or nil: the text is too expensive to evaluate. The Map holds nothing of the section.
+// Unknown returns an error if the section is too expensive to evaluate, and nil otherwise. Then the Map holds nothing of
+// the section, although the authenticator may load entries from it.
 func (m *Map) Unknown(s Section) error {
 	if err := m.sections[s].lost; errors.Is(err, errExpensive) {
 		return err
@@ -211,7 +211,7 @@ func (m *Map) Unknown(s Section) error {
 	return nil
 }
 
-// skippable texts are empty to the authenticator (configmap.go, isSkippable).
+// skippable reports whether the authenticator treats a text as empty (configmap.go, isSkippable).
 func skippable(text string) bool {
 	switch strings.TrimSpace(text) {
 	case "", "``", `""`, "''":
@@ -220,15 +220,15 @@ func skippable(text string) bool {
 	return false
 }
 
-// errNotAList is wrapped by the loss of a section that is well-formed and no list.
+// errNotAList is wrapped by the error of a section that is well-formed and not a list.
 var errNotAList = errors.New("is not a list")
 
-// errJSON is wrapped by the loss of a section that begins with a brace and is no JSON.
+// errJSON is wrapped by the error of a section that begins with a brace and is not JSON.
 var errJSON = errors.New("a text that begins with { is read as JSON")
 
-// decodeList decodes mapRoles or mapUsers: YAML 1.1 to JSON by sigs.k8s.io/yaml, JSON by
-// encoding/json, which passes over values of a wrong type. A text whose first byte other than
-// white space is { goes to the JSON decoder as it is (apimachinery, pkg/util/yaml, ToJSON).
+// decodeList decodes mapRoles or mapUsers. sigs.k8s.io/yaml converts YAML 1.1 to JSON, and encoding/json decodes the
+// JSON and ignores values of a wrong type. A text whose first byte other than white space is { goes to the JSON decoder
+// directly (apimachinery, pkg/util/yaml, ToJSON).
 func decodeList[T any](text string) ([]T, section) {
 	data := []byte(text)
 	if !bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{")) {
@@ -251,10 +251,9 @@ func decodeList[T any](text string) ([]T, section) {
 	return elements, section{json: data, typ: err}
 }
 
-// decodeAccounts decodes mapAccounts, which the authenticator reads with yaml.v2 straight into
-// a list of strings: elements of another kind are left out. An element that cannot be decoded, such
-// as !!int x, ends the work: the authenticator keeps what is decoded before it, and the elements
-// behind are empty. A text that does not parse loses the section.
+// decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings, which
+// drops elements of another kind. yaml.v2 stops at an element that it can't decode, such as !!int x: the authenticator
+// keeps the elements before it, and the elements after it are empty. A text that does not parse loses the section.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
@@ -274,7 +273,7 @@ func decodeAccounts(text string) section {
 
 var ssoPermissionSet = regexp.MustCompile(`^[\w+=,.@-]{1,32}$`)
 
-// dropped is the authenticator's RoleMapping.Validate (pkg/config/mapper.go).
+// dropped returns the error of the authenticator's RoleMapping.Validate (pkg/config/mapper.go), or "".
 func (e roleElement) dropped() string {
 	switch {
 	case e.RoleARN == "" && e.SSO == nil:
@@ -293,7 +292,7 @@ func (e roleElement) dropped() string {
 	return ""
 }
 
-// dropped is the authenticator's UserMapping.Validate.
+// dropped returns the error of the authenticator's UserMapping.Validate, or "".
 func (e userElement) dropped() string {
 	if e.UserARN == "" {
 		return "has no userarn"
@@ -301,8 +300,8 @@ func (e userElement) dropped() string {
 	return ""
 }
 
-// key is the key under which the authenticator stores the entry; of equal keys the last entry
-// stays. Users' keys keep their case, roles' do not (pkg/config/mapper.go, Key).
+// key returns the key under which the authenticator stores the entry. Of several entries with the same key the last one
+// stays. Keys of users keep their case, and keys of roles are in lower case (pkg/config/mapper.go, Key).
 func (e *Entry) key() string {
 	switch {
 	case e.Section == MapUsers:
@@ -310,7 +309,7 @@ func (e *Entry) key() string {
 	case e.ARN != "":
 		return strings.ToLower(e.ARN)
 	}
-	partition := "" // a partition that is named is lost: SSOArnLike leaves its variable empty
+	partition := "" // SSOArnLike leaves the partition empty if the element names one
 	if e.SSO.Partition == "" {
 		partition = "aws"
 	}

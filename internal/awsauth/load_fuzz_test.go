@@ -28,7 +28,7 @@ func caseObjects(tb testing.TB) [][2]*awsauth.Object {
 	return all
 }
 
-// texts are the sections of an object in order; those of no object are empty.
+// texts returns the sections of an object in order. They are empty for nil.
 func texts(o *awsauth.Object) (roles, users, accounts string) {
 	if o == nil {
 		return "", "", ""
@@ -36,7 +36,7 @@ func texts(o *awsauth.Object) (roles, users, accounts string) {
 	return o.Data["mapRoles"], o.Data["mapUsers"], o.Data["mapAccounts"]
 }
 
-// FuzzLoad: what is loaded does not depend on how it is asked for, and answers agree with one another.
+// FuzzLoad checks that all functions that load an object return the same map, and that its answers are consistent.
 func FuzzLoad(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		for _, o := range objects {
@@ -66,7 +66,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// checkPlaces looks at the places that FuzzParse leaves out, and asks that places name their value.
+// checkPlaces checks the positions that FuzzParse leaves out, and that each path names its value.
 func checkPlaces(t *testing.T, o *awsauth.Object, d *awsauth.Document) {
 	t.Helper()
 	for m := range d.Mappings() {
@@ -83,14 +83,14 @@ func checkPlaces(t *testing.T, o *awsauth.Object, d *awsauth.Document) {
 		if !strings.Contains(o.Data[string(text.Section)], text.Unread()) {
 			t.Errorf("%q is unread and stands nowhere", text.Unread())
 		}
-		lost, said := d.Map.Lost(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
+		lost, said := d.Map.LoadError(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
 		if said && !lost || lost && !said && text.Disagreement == nil {
 			t.Errorf("%s: lost is %t, and the fault is missing or too much", text.Section, lost)
 		}
 	}
 }
 
-// checkPrincipals: everybody who is let in resolves to the entries that let them in.
+// checkPrincipals checks that every principal resolves to its own entries.
 func checkPrincipals(t *testing.T, m *awsauth.Map) {
 	t.Helper()
 	for _, p := range m.Principals() {
@@ -116,7 +116,7 @@ func checkPrincipals(t *testing.T, m *awsauth.Map) {
 	}
 }
 
-// FuzzDiffAccess: what changes one way changes back the other way, and whoever is new or gone is.
+// FuzzDiffAccess checks that the reverse comparison has the reverse differences, and that New and Gone are right.
 func FuzzDiffAccess(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		r1, u1, a1 := texts(objects[0])

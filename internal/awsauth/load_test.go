@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestParseChange: both versions are what they are when each is read alone.
+// TestParseChange checks that both versions of a change decode to the same values as each version alone.
 func TestParseChange(t *testing.T) {
 	role := func(name string) string {
 		return `[{rolearn: "` + account + `role/` + name + `", username: ` + name + `}]`
@@ -68,8 +68,8 @@ func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 	running.Wait()
 }
 
-// TestAccountsUpToTheOneThatFails: the authenticator keeps the elements of mapAccounts that yaml.v2 has decoded when it
-// gives up (configmap.go, ParseMap), and empty texts for the others. Only a text that does not parse loses them all.
+// TestAccountsUpToTheOneThatFails checks that the elements of mapAccounts before one that yaml.v2 can't decode are kept,
+// and that the others are empty texts (configmap.go, ParseMap). A text that does not parse loses all of them.
 func TestAccountsUpToTheOneThatFails(t *testing.T) {
 	for _, test := range []struct {
 		about, text           string
@@ -118,7 +118,7 @@ func TestAccountsUpToTheOneThatFails(t *testing.T) {
 		if f := d.Texts[0].Stop; f != nil {
 			stops = f.Path
 		}
-		if lost := d.Map.Lost(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
+		if lost := d.Map.LoadError(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
 			t.Errorf("%s: stops at %q, lost is %t, syntax is %v, disagreement is %v", test.about, stops, lost, d.Texts[0].Syntax, d.Texts[0].Disagreement)
 		}
 		if got := d.Map.Resolve("arn:aws:iam::111122223333:user/x").Mapped; got != slices.Contains(test.kept, "111122223333") {

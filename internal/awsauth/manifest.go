@@ -14,13 +14,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Manifest is an aws-auth ConfigMap that stands in a file.
+// Manifest is an aws-auth ConfigMap in a file.
 type Manifest struct {
 	Object *Object
 	Line   int // where the object begins
 }
 
-// ManifestError is a document of a file that kubectl does not apply, or not as it reads.
+// ManifestError is an error in a document of a file: kubectl does not apply the document, or applies it differently from
+// its text.
 type ManifestError struct {
 	Line, Column int
 	Err          error
@@ -28,17 +29,16 @@ type ManifestError struct {
 
 func (e *ManifestError) Error() string { return fmt.Sprintf("%d:%d: %v", e.Line, e.Column, e.Err) }
 
-// Unwrap returns the error without its place.
+// Unwrap returns the error without its position.
 func (e *ManifestError) Unwrap() error { return e.Err }
 
-// ErrNotObject is wrapped by the error of a document that parses and is no mapping, such as a playbook.
+// ErrNotObject is wrapped by the error of a document that parses but is not a mapping, such as a playbook.
 var ErrNotObject = errors.New("not a Kubernetes object")
 
-// ParseManifests finds the ConfigMaps kube-system/aws-auth in a file of manifests, YAML or JSON,
-// also within lists. A ConfigMap without a namespace counts: the namespace may come from the
-// command line. The file is cut into documents and decoded as kubectl does (k8s.io/apimachinery
-// v0.37.2, pkg/util/yaml/decoder.go, YAMLOrJSONDecoder), but a document with an error does not
-// hide those behind it. Each error is a [*ManifestError].
+// ParseManifests returns the ConfigMaps kube-system/aws-auth in a file of YAML or JSON manifests, including those in
+// lists. It accepts a ConfigMap without a namespace, because the namespace may come from the command line. It cuts and
+// decodes the file as kubectl does (k8s.io/apimachinery v0.37.2, pkg/util/yaml/decoder.go, YAMLOrJSONDecoder), but goes
+// on after a document with an error. Each error is a [*ManifestError].
 func ParseManifests(src []byte) ([]Manifest, []error) {
 	r := &manifestReader{file: file{text: string(src), lines: newLineIndex(string(src))}}
 	if encoding := wideEncoding(src); encoding != "" {
@@ -51,8 +51,8 @@ func ParseManifests(src []byte) ([]Manifest, []error) {
 	return r.manifests, r.errs
 }
 
-// wideEncoding tells a text in UTF-16 or UTF-32 by its mark, or by the zero bytes of its first
-// character: "is UTF-16", for example. It is empty for others.
+// wideEncoding detects a text in UTF-16 or UTF-32 by its byte order mark, or by the zero bytes of its first character. It
+// returns "is UTF-16", for example, or "" for other texts.
 func wideEncoding(src []byte) string {
 	begins := func(mark string) bool { return bytes.HasPrefix(src, []byte(mark)) }
 	switch {
@@ -79,9 +79,9 @@ func (r *manifestReader) fail(offset int, format string, args ...any) {
 	r.errs = append(r.errs, e)
 }
 
-// read reads one document. What it means is what kubectl decodes; a node tree is built only to
-// find the places in an aws-auth.
-func (r *manifestReader) read(c chunk) {
+// read reads one document. It takes the values from kubectl's decoder, and builds a node tree only for the positions in
+// an aws-auth.
+func (r *manifestReader) read(c rawDocument) {
 	data := []byte(c.text)
 	if !c.json {
 		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // as kubectl's line reader
@@ -113,27 +113,27 @@ func (r *manifestReader) read(c chunk) {
 	p, root := r.tree(c)
 	for _, f := range found {
 		o := newObject(p, f.object, f.node(root))
-		line, column := o.source.objectPlace()
+		line, column := o.positions.objectPlace()
 		key, problem := inapplicable(f.object)
 		if problem == "" {
 			r.manifests = append(r.manifests, Manifest{Object: o, Line: line})
 			continue
 		}
-		if l, c := o.source.topKeyPlace(key); l > 0 {
+		if l, c := o.positions.topKeyPlace(key); l > 0 {
 			line, column = l, c
 		}
 		r.errs = append(r.errs, &ManifestError{line, column, fmt.Errorf("kubectl does not apply this aws-auth: %s", problem)})
 	}
 }
 
-// foundObject is an object and the way to it through the items of lists.
+// foundObject is an object and its path through the items of lists.
 type foundObject struct {
 	object map[string]any
 	items  []int
 }
 
-// findAWSAuth returns the object if it is named aws-auth, and those within it if it is a list.
-// Elements of a list that has a type of its own, such as ConfigMapList, need not repeat the type.
+// findAWSAuth returns the object if it is named aws-auth or, if the object is a list, the aws-auth objects in it. The
+// elements of a typed list, such as ConfigMapList, need not repeat the type.
 func findAWSAuth(object map[string]any, way []int) []foundObject {
 	kind, _ := object["kind"].(string)
 	items, ok := object["items"].([]any)
@@ -158,8 +158,7 @@ func findAWSAuth(object map[string]any, way []int) []foundObject {
 	return found
 }
 
-// isNamedAWSAuth holds for kube-system/aws-auth, if it is a ConfigMap or cannot be told to be
-// something else.
+// isNamedAWSAuth reports whether an object has the name kube-system/aws-auth and is a ConfigMap, or may be one.
 func isNamedAWSAuth(object map[string]any) bool {
 	metadata, _ := object["metadata"].(map[string]any)
 	if metadata == nil {
@@ -177,8 +176,8 @@ func isNamedAWSAuth(object map[string]any) bool {
 // objectFields are the fields of a ConfigMap. The API server knows no other case of them.
 var objectFields = []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}
 
-// inapplicable says why the API server refuses an aws-auth whatever its keys hold, and the field
-// that is at fault; empty when it does not.
+// inapplicable returns the reason why the API server refuses an aws-auth independently of its data, and the field at
+// fault. Both are "" if it accepts the object.
 func inapplicable(object map[string]any) (field, problem string) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		for _, field := range objectFields {
@@ -204,8 +203,7 @@ func inapplicable(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
-// HasUnknownTemplate reports whether a text holds a template that the authenticator does not know,
-// and so leaves as it is.
+// HasUnknownTemplate reports whether a text holds a template that the authenticator does not render.
 func HasUnknownTemplate(text string) bool {
 	for {
 		i := strings.Index(text, "{{")
@@ -224,7 +222,7 @@ func HasUnknownTemplate(text string) bool {
 	}
 }
 
-// TemplatePrefix returns the template that a text begins with and that the authenticator renders, or nothing.
+// TemplatePrefix returns the template at the beginning of a text if the authenticator renders it, or "".
 func TemplatePrefix(text string) string {
 	for _, t := range ownTemplates {
 		if strings.HasPrefix(text, t) {
@@ -234,7 +232,7 @@ func TemplatePrefix(text string) string {
 	return ""
 }
 
-// WithoutTemplates takes the templates that the authenticator renders out of a text.
+// WithoutTemplates returns a text without the templates that the authenticator renders.
 func WithoutTemplates(text string) string {
 	if !strings.Contains(text, "{{") {
 		return text
@@ -248,20 +246,20 @@ func WithoutTemplates(text string) string {
 // Templates returns the templates that the authenticator renders in usernames and groups.
 func Templates() []string { return slices.Clone(ownTemplates) }
 
-// ownTemplates are those that the authenticator renders, so that they belong into an aws-auth.
+// ownTemplates are the templates that the authenticator renders.
 var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
 }
 
 var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
 
-// failSyntax reports a document that does not parse. A template that nothing has rendered is the
-// likely reason where one stands.
-func (r *manifestReader) failSyntax(c chunk, err error) {
+// failSyntax reports a document that does not parse. If the document holds an unrendered template, the message names it
+// as the likely reason.
+func (r *manifestReader) failSyntax(c rawDocument, err error) {
 	problem := bareYAMLError(err)
 	for _, at := range template.FindAllStringIndex(c.text, -1) {
 		if t := c.text[at[0]:at[1]]; !slices.Contains(ownTemplates, t) {
-			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint what the template renders to (%s)", t, problem)
+			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint the rendered text (%s)", t, problem)
 			return
 		}
 	}
@@ -274,7 +272,7 @@ func (r *manifestReader) failSyntax(c chunk, err error) {
 	}
 	lines := newLineIndex(c.text)
 	at, problem, hint := explainYAMLError(c.text, &lines, err)
-	if r, size := utf8.DecodeRuneInString(c.text[at:]); r == utf8.RuneError && size == 1 { // such as of Latin-1
+	if r, size := utf8.DecodeRuneInString(c.text[at:]); r == utf8.RuneError && size == 1 { // for example a letter in Latin-1
 		problem, hint = fmt.Sprintf("the byte 0x%02x is not UTF-8", c.text[at]), "save the file as UTF-8"
 	}
 	r.fail(c.offset+at, "the document does not parse as YAML: %s; %s", problem, hint)

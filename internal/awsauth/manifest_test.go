@@ -19,8 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestParseManifests says for each file which aws-auth are found, by line and text of mapRoles,
-// and the errors.
+// TestParseManifests lists for each file the aws-auth objects, by line and text of mapRoles, and the errors.
 func TestParseManifests(t *testing.T) {
 	const named = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\n"
 	for name, test := range map[string]struct {
@@ -51,7 +50,7 @@ func TestParseManifests(t *testing.T) {
 		"a zero byte":           {named + "---\na: \x00\n", []string{"1: ", "5:4: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
 		"UTF-32":                {"\xff\xfe\x00\x00a\x00\x00\x00", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
 		"UTF-32, high first":    {"\x00\x00\xfe\xff\x00\x00\x00a", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
-		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: a conflict mark of a merge was left in the text; resolve the conflict and remove the marks", "3: "}},
+		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: the text has a conflict mark of a merge; resolve the conflict and remove the marks", "3: "}},
 		"text before":           {"see below\n---\n" + named, []string{"1:1: error: the document is a string, not a Kubernetes object", "3: "}},
 		"keys in capitals": {
 			named + "Data: {mapRoles: a}\n---\n" + strings.Replace(named, "metadata", "Metadata", 1),
@@ -66,10 +65,10 @@ func TestParseManifests(t *testing.T) {
 		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: the byte 0xe9 is not UTF-8; save the file as UTF-8"}},
 		"template": {
 			named + "data:\n  mapRoles: |\n    - username: x:{{SessionName}}\n  mapUsers: {{ .Values.users }}\n",
-			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint what the template renders to (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
+			[]string{"7:13: error: the document does not parse as YAML and holds the template {{ .Values.users }}; lint the rendered text (invalid map key: map[interface {}]interface {}{\".Values.users\":interface {}(nil)})"},
 		},
-		"template at the beginning": {"{{- if .Values.x }}\n" + named + "{{- end }}\n", []string{"1:1: error: the document does not parse as YAML and holds the template {{- if .Values.x }}; lint what the template renders to (did not find expected node content)"}},
-		"dashes and a word":         {named + "---yes\na: b\n", []string{"4:1: error: kubectl refuses \"yes\" behind the three dashes that separate documents", "1: "}},
+		"template at the beginning": {"{{- if .Values.x }}\n" + named + "{{- end }}\n", []string{"1:1: error: the document does not parse as YAML and holds the template {{- if .Values.x }}; lint the rendered text (did not find expected node content)"}},
+		"dashes and a word":         {named + "---yes\na: b\n", []string{"4:1: error: kubectl refuses \"yes\" after the three dashes that separate documents", "1: "}},
 		"dashes within a text":      {named + "data:\n  mapRoles: |\n    a\n---\n    b\n- c\n", []string{"1: a\n", "8:5: error: the document is a string, not a Kubernetes object"}},
 		"a list":                    {"- rolearn: x\n", []string{"1:1: error: the document is a list, not a Kubernetes object"}},
 		"ended before":              {" " + strings.Replace(named, "\n", "\n\n", 1), []string{"3:1: error: the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---"}},
@@ -100,7 +99,7 @@ func TestParseManifests(t *testing.T) {
 	}
 }
 
-// hasOtherCase reports whether the API server refuses a field for its case, which kubectl leaves to it.
+// hasOtherCase reports whether the API server refuses a field because of its case. kubectl does not check it.
 func hasOtherCase(object map[string]any) bool {
 	for key := range object {
 		for _, field := range []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"} {
@@ -112,7 +111,7 @@ func hasOtherCase(object map[string]any) bool {
 	return false
 }
 
-// kubectl decodes a file as kubectl does and returns the aws-auth that come before its first error.
+// kubectl decodes a file as kubectl does and returns the aws-auth objects before the first error.
 func kubectl(src []byte) (data []map[string]any, err error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(src), 4096)
 	for {
@@ -133,8 +132,8 @@ func kubectl(src []byte) (data []map[string]any, err error) {
 	}
 }
 
-// FuzzParseManifests: whatever the file, every aws-auth that kubectl decodes is found with the same
-// values, no error of kubectl's goes unreported, and every place lies within the file.
+// FuzzParseManifests checks for any file that ParseManifests finds every aws-auth that kubectl decodes, with the same
+// values, that it reports an error if kubectl does, and that every position is within the file.
 func FuzzParseManifests(f *testing.F) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -153,21 +152,21 @@ func FuzzParseManifests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		manifests, errs := awsauth.ParseManifests(src)
 		want, err := kubectl(src)
-		// Behind JSON kubectl does not find the beginning of a YAML document of three bytes.
+		// After JSON kubectl does not find the beginning of a YAML document of three bytes.
 		if err != nil && len(errs) == 0 && !strings.HasPrefix(err.Error(), "json: offset") {
 			t.Errorf("kubectl reports %v, we do not", err)
 		}
 		if err == nil {
-			// With an error kubectl stops, and we go on.
+			// kubectl stops at an error, and ParseManifests goes on.
 			checkDecoded(t, manifests, want)
 		}
 		for _, m := range manifests {
 			doc := m.Object.Parse()
-			places := []awsauth.Place{{Line: m.Line, Column: 1}, m.Object.Locate(awsauth.Place{Path: "data.none"})}
+			places := []awsauth.Position{{Line: m.Line, Column: 1}, m.Object.Locate(awsauth.Position{Path: "data.none"})}
 			for _, list := range [][]awsauth.Scalar{doc.DataKeys, doc.BinaryKeys, doc.NotText, doc.DuplicateKeys} {
 				for _, s := range list {
-					if s.Line > 0 { // a key of a tree on which the readers disagree has no place
-						places = append(places, s.Place)
+					if s.Line > 0 { // a key has no position if the YAML readers disagree
+						places = append(places, s.Position)
 					}
 				}
 			}
@@ -183,7 +182,7 @@ func FuzzParseManifests(f *testing.F) {
 			if !ok {
 				t.Fatalf("%T", err)
 			}
-			checkWithin(t, src, []awsauth.Place{{Line: e.Line, Column: e.Column}})
+			checkWithin(t, src, []awsauth.Position{{Line: e.Line, Column: e.Column}})
 		}
 	})
 }
@@ -208,7 +207,7 @@ func checkDecoded(t *testing.T, manifests []awsauth.Manifest, want []map[string]
 	}
 }
 
-func checkWithin(t *testing.T, src []byte, places []awsauth.Place) {
+func checkWithin(t *testing.T, src []byte, places []awsauth.Position) {
 	t.Helper()
 	lines := bytes.Split(src, []byte("\n"))
 	for _, p := range places {

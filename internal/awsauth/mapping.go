@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Mapping is one element of mapRoles or mapUsers with its places. The values are those that the
-// authenticator decodes: empty where it passes over a value of a wrong type.
+// Mapping is one element of mapRoles or mapUsers with its positions. The values come from the authenticator's decoder: a
+// value that it ignores because of a wrong type is empty.
 type Mapping struct {
 	Entry    *Entry
 	ARN      Field // rolearn or userarn
@@ -18,28 +18,28 @@ type Mapping struct {
 	Groups   []Field
 
 	text    *Text
-	written *yaml.Node // the element where it stands, an alias perhaps; nil where the trees disagree; see withNodes
-	node    *yaml.Node // what it is
-	next    int        // offset of the next element
+	written *yaml.Node // the element as written, possibly an alias; nil if the trees disagree; see withNodes
+	node    *yaml.Node // the element after resolving an alias
+	next    int        // the offset of the next element
 	json    json.RawMessage
 	wrong   []WrongType
 	others  []Field
-	has     [4]bool // of sharedKeys, where there are others
+	has     [4]bool // whether the element has each of sharedKeys; set only if there are other keys
 }
 
-// Field is a value of an element. Its place is worked out when it is asked for.
+// Field is a value of an element. At computes its position on demand.
 type Field struct {
 	Value string
 
 	text  *Text
 	index int
 	name  string // the key within the element; empty for the element itself
-	nth   int    // in the list under the key, from one; zero for the key's value itself
+	nth   int    // the position in the list under the key, from one; zero for the value of the key
 	node  *yaml.Node
 }
 
-// At is the place of the value, or of its element where the value is missing.
-func (f Field) At() Place {
+// At returns the position of the value, or of its element if the value is missing.
+func (f Field) At() Position {
 	path := fmt.Sprintf("%s[%d]", f.text.Section.Path(), f.index)
 	if f.name != "" {
 		path += "." + f.name
@@ -52,12 +52,12 @@ func (f Field) At() Place {
 		n = f.text.withNodes()[f.index].nodeOf(f)
 	}
 	if n == nil {
-		return Place{Path: path}
+		return Position{Path: path}
 	}
 	return f.text.nodePlace(path, n)
 }
 
-// nodeOf returns the node of a field of the element that was made without one.
+// nodeOf returns the node of a field that was created without one.
 func (m Mapping) nodeOf(f Field) *yaml.Node {
 	switch {
 	case f.name == m.ARN.name:
@@ -70,7 +70,7 @@ func (m Mapping) nodeOf(f Field) *yaml.Node {
 	return m.written
 }
 
-// withNodes returns the element with its nodes. Those of a plain text are known only once they are asked for.
+// withNodes returns the element with its nodes. For a plain text it builds the node tree on first use.
 func (m Mapping) withNodes() Mapping {
 	if !m.text.plain {
 		return m
@@ -78,13 +78,13 @@ func (m Mapping) withNodes() Mapping {
 	return m.text.withNodes()[m.Entry.Index]
 }
 
-// At makes a Place its own place, so that it can be reported at like a Field or a Scalar.
-func (p Place) At() Place { return p }
+// At returns the Position itself, so that a rule can report a finding at a Position as at a Field or a Scalar.
+func (p Position) At() Position { return p }
 
-// At is the place of the element.
-func (m Mapping) At() Place { return m.field("", m.written).At() }
+// At returns the position of the element.
+func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block is the element as it is written, up to the next one, without white space.
+// Block returns the text of the element up to the next one, without white space.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -97,7 +97,7 @@ func (m Mapping) Block() string {
 	return strings.TrimRight(Squeeze(m.text.raw[start:m.next]), "-,]")
 }
 
-// Squeeze takes all white space and all invisible characters out of a text.
+// Squeeze returns a text without white space and invisible characters.
 func Squeeze(text string) string {
 	return strings.Map(func(r rune) rune {
 		if invisible(r) {
@@ -114,7 +114,7 @@ func (m Mapping) field(name string, n *yaml.Node) Field {
 // IsMapping reports whether the element is a mapping.
 func (m Mapping) IsMapping() bool { return m.node == nil || m.node.Kind == yaml.MappingNode }
 
-// Kind says what the element is.
+// Kind describes the YAML type of the element, for messages.
 func (m Mapping) Kind() string {
 	if m.IsMapping() {
 		return "a mapping"
@@ -125,8 +125,8 @@ func (m Mapping) Kind() string {
 // pair is a key of a mapping node and its value.
 type pair struct{ key, value *yaml.Node }
 
-// pairs lists the keys of an element in order, those of merged mappings in their place.
-// Nesting deeper than a person would write is cut off; values are then without a place.
+// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. It ignores
+// merges that are nested deeper than a person would write. Their values have no position.
 func pairs(n *yaml.Node, depth int) []pair {
 	var list []pair
 	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
@@ -150,7 +150,7 @@ func pairs(n *yaml.Node, depth int) []pair {
 	return list
 }
 
-// withFields finds the nodes of the values that the authenticator has decoded, among all keys of the element.
+// withFields finds the nodes of the decoded values among all keys of the element.
 func (m Mapping) withFields(all []pair) Mapping {
 	e := m.Entry
 	m.ARN = m.scalar(all, e.ARNKey(), e.ARN)
@@ -167,7 +167,7 @@ func (m Mapping) withFields(all []pair) Mapping {
 	return m
 }
 
-// scalar locates the value of a key.
+// scalar returns the field for the value of a key, with its node.
 func (m Mapping) scalar(all []pair, key, value string) Field {
 	node := m.find(all, key, func(n *yaml.Node) bool { return value == "" || sameText(n, value) })
 	if node == nil {
@@ -178,8 +178,8 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 	return f
 }
 
-// find returns the node of the last key of this name, in any case, that has the decoded value.
-// None with it means that the trees disagree.
+// find returns the node of the last key with this name, in any case, whose value fits. If no value fits, the trees
+// disagree.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {
@@ -202,13 +202,13 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
 }
 
-// sameText reports whether a node has the decoded value. Values tagged !!binary are encoded in
-// the node and decoded in the value.
+// sameText reports whether a node has the decoded value. The node of a value with the tag !!binary holds the value in
+// base64.
 func sameText(n *yaml.Node, value string) bool {
 	return n.Value == value || n.Tag == "!!binary"
 }
 
-// holds reports whether a node lists the decoded groups.
+// holds reports whether a node is a list of the decoded groups.
 func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 	if len(groups) == 0 {
 		return true
@@ -224,8 +224,7 @@ func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 	return true
 }
 
-// Keys returns the keys of the element as they are written, duplicates and those of merged
-// mappings included.
+// Keys returns the keys of the element as they are written, including duplicates and the keys of merged mappings.
 func (m Mapping) Keys() []Field {
 	var keys []Field
 	for _, p := range pairs(m.withNodes().node, 0) {
@@ -237,11 +236,11 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
-// OtherKeys returns those of Keys that are not, letter for letter, keys of an element of its
-// section, of one element the first hundred.
+// OtherKeys returns the keys of the element that differ from the known keys of its section, also in case. It returns at
+// most maxOthers keys.
 func (m Mapping) OtherKeys() []Field { return m.others }
 
-// maxOthers bounds the other keys of one element.
+// maxOthers limits the result of OtherKeys.
 const maxOthers = 100
 
 // withOtherKeys finds the other keys.
@@ -252,7 +251,7 @@ func (m Mapping) withOtherKeys() Mapping {
 	known := func(key string) bool { return slices.Contains(ElementKeys(m.Entry.Section), key) }
 	for i := 0; ; i += 2 {
 		if i >= len(m.node.Content) {
-			return m // as almost always
+			return m // the usual case
 		}
 		if !known(m.node.Content[i].Value) {
 			break
@@ -283,7 +282,7 @@ func (m Mapping) HasKey(name string) bool {
 	return i >= 0 && m.has[i]
 }
 
-// sharedKeys are those that HasKey is asked for.
+// sharedKeys are the keys that HasKey accepts.
 var sharedKeys = []string{"rolearn", "userarn", "username", "groups"}
 
 var (
@@ -292,7 +291,7 @@ var (
 )
 
 // ElementKeys returns the keys of an element of mapRoles or mapUsers (aws-iam-authenticator v0.7.18,
-// pkg/config/types.go). The list is not to be changed.
+// pkg/config/types.go). The caller must not change the list.
 func ElementKeys(s Section) []string {
 	if s == MapUsers {
 		return userKeys
@@ -300,7 +299,8 @@ func ElementKeys(s Section) []string {
 	return roleKeys
 }
 
-// DuplicateKeys returns the keys that the element itself writes again, in any case, behind a first one.
+// DuplicateKeys returns the second and further occurrences of a key in the element, compared without case. It ignores
+// the keys of merged mappings.
 func (m Mapping) DuplicateKeys() []Field {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
 		return nil
@@ -308,7 +308,7 @@ func (m Mapping) DuplicateKeys() []Field {
 	var again []Field
 	content := m.node.Content
 	var seen map[string]bool
-	if len(content) > 32 { // an element has five keys; hostile ones must not cost a square
+	if len(content) > 32 { // an element has five keys; the comparison of hostile ones must not take quadratic time
 		seen = make(map[string]bool, len(content)/2)
 	}
 	for i := 0; i < len(content); i += 2 {
@@ -334,14 +334,14 @@ func (m Mapping) DuplicateKeys() []Field {
 	return again
 }
 
-// Element is the section of the value and the index of its element.
+// Element returns the section of the value and the index of its element.
 func (f Field) Element() (section Section, index int) { return f.text.Section, f.index }
 
-// Text is the value.
+// Text returns the value.
 func (f Field) Text() string { return f.Value }
 
-// Element is the section and the index of the element itself.
+// Element returns the section and the index of the element.
 func (m Mapping) Element() (section Section, index int) { return m.Entry.Section, m.Entry.Index }
 
-// Text is empty: a finding at the element is about the element as a whole.
+// Text returns "", because a finding at the element concerns the whole element.
 func (m Mapping) Text() string { return "" }

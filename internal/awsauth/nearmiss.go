@@ -9,14 +9,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// NearMiss is something in an object that was probably meant to map a caller and does not.
+// NearMiss is an entry or a text that probably should map a caller and does not.
 type NearMiss struct {
-	Place
-	// Why says, behind the place, what is wrong with it.
+	Position
+	// Why is the reason, as the rest of a sentence that begins with the position.
 	Why string
 }
 
-// String is the near miss as a part of a sentence.
+// String returns the near miss as part of a sentence.
 func (n NearMiss) String() string {
 	if n.Line == 0 {
 		return n.Path + " " + n.Why
@@ -24,9 +24,8 @@ func (n NearMiss) String() string {
 	return fmt.Sprintf("%s (line %d) %s", n.Path, n.Line, n.Why)
 }
 
-// NearMisses looks for what was probably meant to map the caller with a canonical ARN that
-// Resolve has not found an entry for: entries that differ from it in one respect, and texts that
-// name it where the authenticator reads nothing.
+// NearMisses explains why Resolve found no entry for a canonical ARN. It returns the entries that differ from the ARN in
+// one respect, and the texts that name the ARN in places that the authenticator does not read.
 func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	d := o.Parse()
 	want, err := ParseARN(canonicalARN)
@@ -48,23 +47,23 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 		s.text(t)
 	}
 	for _, key := range d.NotText {
-		s.add(key.Place, "is not a text, and the API server refuses the object")
+		s.add(key.Position, "is not a text, and the API server refuses the object")
 	}
 	for _, key := range d.DataKeys {
 		if !IsSection(key.Value) && contains(o.Data[key.Value], want) {
-			s.add(key.Place, "names it, but the authenticator does not read this key")
+			s.add(key.Position, "names it, but the authenticator does not read this key")
 		}
 	}
 	for _, key := range d.BinaryKeys {
 		if IsSection(key.Value) {
-			s.add(key.Place, "is not read by the authenticator; move it to data")
+			s.add(key.Position, "is not read by the authenticator; move it to data")
 		}
 	}
 	return s.found
 }
 
-// EntryAt is the place of the entry that a resolution names; without a position if there is none.
-func (d *Document) EntryAt(r Resolution) Place {
+// EntryAt returns the position of the entry that a resolution names. Line and Column are zero if it names none.
+func (d *Document) EntryAt(r Resolution) Position {
 	switch {
 	case r.Source == MapRoles && r.Index < len(d.Roles):
 		return d.Roles[r.Index].At()
@@ -73,7 +72,7 @@ func (d *Document) EntryAt(r Resolution) Place {
 	case r.Source == MapAccounts && r.Index < len(d.Accounts):
 		return d.Accounts[r.Index].At()
 	}
-	return Place{Path: r.Source.Path()}
+	return Position{Path: r.Source.Path()}
 }
 
 func digits(s string) string {
@@ -90,10 +89,10 @@ type search struct {
 	object *Object
 	want   ARN
 	found  []NearMiss
-	named  map[Section]bool // sections in which an entry or a fault explains the miss
+	named  map[Section]bool // the sections in which an entry or a fault explains the miss
 }
 
-func (s *search) add(at Place, why string, args ...any) {
+func (s *search) add(at Position, why string, args ...any) {
 	s.found = append(s.found, NearMiss{s.object.Locate(at), fmt.Sprintf(why, args...)})
 }
 
@@ -112,7 +111,7 @@ func (s *search) entry(m Mapping) {
 	}
 }
 
-// dropped looks for the caller's ARN among the values of an element that is not loaded.
+// dropped searches for the caller's ARN in the values of an element that the authenticator drops.
 func (s *search) dropped(m Mapping) (at Field, why string) {
 	m = m.withNodes()
 	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {
@@ -126,7 +125,7 @@ func (s *search) dropped(m Mapping) (at Field, why string) {
 	return Field{}, ""
 }
 
-// names reports whether a value is the caller's ARN, but for a path.
+// names reports whether a value is the caller's ARN, with or without a path.
 func (s *search) names(value string) bool {
 	arn, err := ParseARN(value)
 	if err != nil {
@@ -135,7 +134,8 @@ func (s *search) names(value string) bool {
 	return sameResource(entryForm(arn), s.want) && arn.Account == s.want.Account && arn.Partition == s.want.Partition
 }
 
-// differs says how an entry's ARN differs from the caller's; empty if in more than one respect.
+// differs describes the difference between an entry's ARN and the caller's. It returns "" if they differ in more than one
+// respect.
 func (s *search) differs(text string) string {
 	arn, err := ParseARN(text)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *search) differs(text string) string {
 	return ""
 }
 
-// malformed compares a text that is no ARN of a principal with the caller's ARN.
+// malformed compares a text that is not the ARN of a principal with the caller's ARN.
 func (s *search) malformed(text string, err error) string {
 	trimmed := strings.TrimRight(strings.TrimFunc(text, invisible), "/")
 	pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(trimmed))
@@ -175,7 +175,7 @@ func (s *search) malformed(text string, err error) string {
 	return fmt.Sprintf("holds %q, which %s; write %s", text, AsARNError(err).Problem, s.want)
 }
 
-// entryForm is what an entry would have to hold for the principal that it names.
+// entryForm returns the ARN that an entry needs in order to match the principal that it names.
 func entryForm(a ARN) ARN {
 	if role, ok := a.SessionRole(); ok {
 		return role
@@ -190,15 +190,15 @@ func sameResource(a, b ARN) bool {
 	return a.Service == b.Service && fold(a.Resource) == fold(b.Resource)
 }
 
-// text reports a section that is not read, or not to its end, and a text that names the caller
-// where no entry does, such as in a comment.
+// text reports a section that the authenticator does not read completely, and a text that names the caller outside an
+// entry, such as in a comment.
 func (s *search) text(t *Text) {
 	switch {
 	case t.Syntax != nil:
-		s.add(t.Syntax.Place, "does not parse, so that none of its entries is loaded: %s", t.Syntax.Problem)
+		s.add(t.Syntax.Position, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
 		return
 	case t.NotAList != nil:
-		s.add(t.NotAList.Place, "is %s, not a list, so that none of its entries is loaded", t.NotAList.Problem)
+		s.add(t.NotAList.Position, "is %s, not a list, so the authenticator loads no entry from it", t.NotAList.Problem)
 		return
 	}
 	at := indexARN(t.raw, s.want)
@@ -207,14 +207,14 @@ func (s *search) text(t *Text) {
 	}
 	place := t.offsetPlace(t.Section.Path(), at)
 	if t.Trailing != nil && place.Line >= t.Trailing.Line && t.Trailing.Line > 0 {
-		s.add(place, "names it behind the end of the list, where the authenticator does not read")
+		s.add(place, "names it after the end of the list, which the authenticator does not read")
 		return
 	}
 	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")
 }
 
-// Names reports whether the text of a section holds an ARN by itself, in an element or a comment,
-// but not as the username of an entry that is loaded.
+// Names reports whether the text of a section holds an ARN as a separate word, in an element or a comment. The username
+// of a loaded entry does not count.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder
@@ -236,7 +236,7 @@ func (d *Document) Names(arn string) bool {
 	return true
 }
 
-// holds reports whether a text holds an ARN that does not go on behind its end.
+// holds reports whether a text holds an ARN that is not the beginning of a longer one.
 func holds(text, arn string) bool {
 	for {
 		_, rest, found := strings.Cut(text, arn)
@@ -253,7 +253,7 @@ func holds(text, arn string) bool {
 
 func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
 
-// indexARN finds an ARN that stands in a text by itself, its case aside.
+// indexARN returns the offset of an ARN that is a separate word in a text, compared without case.
 func indexARN(text string, a ARN) int {
 	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
 	if err != nil {

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// plainElements returns the number of elements of mapRoles or mapUsers in a text of the plain form, in which kubectl,
-// eksctl and Terraform write it; -1 for a text of another form. In the plain form both YAML readers read the same,
-// every element is a mapping of known keys, each written once, and nothing stands behind the list. So there is nothing
-// about the text to report, and its node tree is needed for positions only. The form is:
+// plainElements returns the number of elements of mapRoles or mapUsers in a text of the plain form, or -1 for a text of
+// another form. kubectl, eksctl and Terraform write the plain form. Both YAML readers give a plain text the same
+// meaning, every element is a mapping of known keys without duplicates, and no text follows the list. So the text has no
+// fault to report, and its node tree is needed only for positions. The form is:
 //
 //   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists
 //     a group with a dash below groups. There are no comments, and no spaces at the end of a line.
 //   - A value is a text on one line, see isPlainValue.
 //
-// A value that YAML reads as another type, such as true, is left to the decoder.
+// A value that YAML reads as another type, such as true, may have the plain form. The decoder reports its type.
 func plainElements(s Section, text string) (elements int) {
 	keys := ElementKeys(s)
-	var seen [8]bool // of keys, in the present element
-	list := false    // whether groups is the last key
-	indent := 0      // of its elements; 0 before the first one
+	var seen [8]bool // the keys of the present element so far
+	list := false    // whether the last key is groups
+	indent := 0      // the indentation of the groups; 0 before the first one
 	for line := range strings.SplitSeq(text, "\n") {
 		if line == "" {
 			continue
@@ -59,7 +59,7 @@ func plainElements(s Section, text string) (elements int) {
 }
 
 // isPlainValue reports whether a text is a scalar in quotes without escapes, or one without quotes that begins with a
-// letter and holds nothing but letters, digits and :/_.+=@{},- not ending in a colon.
+// letter, has only letters, digits and :/_.+=@{},- and does not end with a colon.
 func isPlainValue(value string) bool {
 	if value == "" {
 		return false

@@ -9,14 +9,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// described is everything that a document says about its texts and elements.
+// described holds everything that a document reports about its texts and elements.
 type described struct {
 	Texts    []awsauth.Text
 	Elements []describedElement
 }
 
 type describedElement struct {
-	Fields                 []awsauth.Place
+	Fields                 []awsauth.Position
 	Values, Keys           []string
 	Other, Again, Wrong    int
 	Mapping                bool
@@ -30,7 +30,7 @@ func describeDocument(d *awsauth.Document) (all described) {
 	}
 	for m := range d.Mappings() {
 		e := describedElement{
-			Fields: []awsauth.Place{m.At(), m.ARN.At(), m.Username.At()}, Values: []string{m.ARN.Value, m.Username.Value},
+			Fields: []awsauth.Position{m.At(), m.ARN.At(), m.Username.At()}, Values: []string{m.ARN.Value, m.Username.Value},
 			Other: len(m.OtherKeys()), Again: len(m.DuplicateKeys()), Wrong: len(m.WrongTypes()), Mapping: m.IsMapping(), Kind: m.Kind(),
 			Block: m.Block(), HasRole: m.HasKey("rolearn"), HasUser: m.HasKey("userarn"), Name: m.HasKey("username"),
 		}
@@ -45,8 +45,8 @@ func describeDocument(d *awsauth.Document) (all described) {
 	return all
 }
 
-// FuzzPlain: a text of the plain form, whose node tree is built only for a position, is described as with the tree
-// from the beginning. Each of the two has no fault.
+// FuzzPlain checks that a text of the plain form gives the same document with a node tree that is built on demand as with
+// one that is built at once, and that neither document has a fault.
 func FuzzPlain(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		for _, o := range objects {
@@ -68,7 +68,7 @@ func FuzzPlain(f *testing.F) {
 	})
 }
 
-// The texts that kubectl, eksctl and Terraform write need no node tree.
+// TestPlainForm checks that the texts that kubectl, eksctl and Terraform write have the plain form.
 func TestPlainForm(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -83,7 +83,7 @@ func TestPlainForm(t *testing.T) {
 	}
 }
 
-// A text with something to report about it is never of the plain form.
+// TestNotPlainForm checks that a text with a fault never has the plain form.
 func TestNotPlainForm(t *testing.T) {
 	t.Parallel()
 	const entry = "- rolearn: arn:aws:iam::111122223333:role/a\n"

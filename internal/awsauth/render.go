@@ -6,48 +6,47 @@ import (
 	"strings"
 )
 
-// InstanceTemplate is rendered for EC2 instances alone, see [Entry.OnlyInstances].
+// InstanceTemplate is the template that the authenticator renders only for EC2 instances, see [Entry.OnlyInstances].
 const InstanceTemplate = "{{EC2PrivateDNSName}}"
 
 // AuthenticatedGroup is the group that the API server adds to every login (kubernetes v1.36.3,
 // staging/src/k8s.io/apiserver/pkg/authentication/group/authenticated_group_adder.go).
 const AuthenticatedGroup = "system:authenticated"
 
-// instanceSession is the session name of an EC2 instance (aws-iam-authenticator v0.7.18,
+// instanceSession matches the session name of an EC2 instance (aws-iam-authenticator v0.7.18,
 // pkg/server/server.go, instanceIDPattern).
 var instanceSession = regexp.MustCompile(`^i-(\w{8}|\w{17})$`)
 
-// Caller is what the authenticator renders the templates of an entry with.
+// Caller holds the values with which the authenticator renders the templates of an entry.
 type Caller struct {
 	AccountID string
 	// SessionName is empty for IAM users, account roots and federated users, which have no session.
 	SessionName string
 	// SessionUnknown means that the caller has a session whose name is not known.
 	SessionUnknown bool
-	// AccessKeyID is empty where it is not known.
+	// AccessKeyID is empty if it is not known.
 	AccessKeyID string
 }
 
-// IsInstance reports whether the caller's session is that of an EC2 instance.
+// IsInstance reports whether the caller's session name is that of an EC2 instance.
 func (c Caller) IsInstance() bool { return instanceSession.MatchString(c.SessionName) }
 
-// OnlyInstances reports whether the entry lets in EC2 instances only: the authenticator refuses a
-// caller whose session name is no instance id where the template {{EC2PrivateDNSName}} stands in
-// the username or in a group (pkg/server/server.go, renderTemplate).
+// OnlyInstances reports whether the entry admits only EC2 instances. If the username or a group holds the template
+// {{EC2PrivateDNSName}}, the authenticator refuses a caller whose session name is not an instance id
+// (pkg/server/server.go, renderTemplate).
 func (e *Entry) OnlyInstances() bool {
 	return strings.Contains(e.Username, InstanceTemplate) ||
 		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, InstanceTemplate) })
 }
 
-// Admits reports whether the authenticator can render the entry for a caller that it matches, and so
-// lets the caller log in. A session whose name is not known may be that of an instance.
+// Admits reports whether the authenticator can render the entry for a matching caller, and so admits the caller. It
+// treats a session with an unknown name as a possible instance.
 func (e *Entry) Admits(c Caller) bool {
 	return c.IsInstance() || c.SessionUnknown || !e.OnlyInstances()
 }
 
-// Gives reports whether every caller that the entry lets in gets a group. Templates are rendered as
-// far as they are the same for all of them: with the account of the ARN, and with no session name
-// where the principal has no sessions.
+// Gives reports whether every caller that the entry admits gets a group. It renders only the templates that have the same
+// value for all of these callers: the account of the ARN, and an empty session name if the principal has no sessions.
 func (e *Entry) Gives(group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && e.renderShared(g) == group
@@ -58,25 +57,24 @@ func (e *Entry) renderShared(template string) string {
 	return Caller{AccountID: AccountOf(e.ARN), SessionUnknown: e.HasSessions()}.render(template)
 }
 
-// HasSessions reports whether callers that match the entry have a session name: those of a role have
-// one; IAM users, account roots and federated users have none. It is true where the entry has no ARN of
-// a principal.
+// HasSessions reports whether callers that match the entry have a session name. Callers of a role have one. IAM users,
+// account roots and federated users have none. It returns true if the entry's ARN is not the ARN of a principal.
 func (e *Entry) HasSessions() bool {
 	arn, err := e.Principal()
 	_, session := arn.SessionRole()
 	return e.ARN == "" || err != nil || arn.IsRole() || session
 }
 
-// GivesTo reports whether a caller whom the entry lets in gets a group, or may get it because the value
-// of a template is not known.
+// GivesTo reports whether an admitted caller gets a group from the entry, or may get it because the value of a template
+// is not known.
 func (e *Entry) GivesTo(c Caller, group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && matchesTemplate(c.render(g), group)
 	})
 }
 
-// RenderedGroups returns the groups that a caller gets from the entry, in the entry's order. Templates
-// whose value is not known stay as they are.
+// RenderedGroups returns the groups that a caller gets from the entry, in the entry's order. It does not replace
+// templates whose value is not known.
 func (e *Entry) RenderedGroups(c Caller) []string {
 	rendered := make([]string, len(e.Groups))
 	for i, template := range e.Groups {
@@ -85,12 +83,12 @@ func (e *Entry) RenderedGroups(c Caller) []string {
 	return rendered
 }
 
-// RenderedUsername returns the username that a caller gets from the entry. Templates whose value is not
-// known stay as they are.
+// RenderedUsername returns the username that a caller gets from the entry. It does not replace templates whose value is
+// not known.
 func (e *Entry) RenderedUsername(c Caller) string { return c.render(e.Username) }
 
-// Render renders the entry's templates for a caller. It answers false where {{EC2PrivateDNSName}}
-// stands: the name comes from the EC2 API, and callers that are no instance are refused.
+// Render renders the entry's templates for a caller. It returns false if the entry holds {{EC2PrivateDNSName}}: that name
+// comes from the EC2 API, and the authenticator refuses callers that are not instances.
 func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
 	if e.OnlyInstances() {
 		return "", nil, false
@@ -98,8 +96,8 @@ func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
 	return c.render(e.Username), e.RenderedGroups(c), true
 }
 
-// render renders a template in the authenticator's order, but for {{EC2PrivateDNSName}}
-// (pkg/server/server.go, renderTemplate).
+// render replaces the templates in the authenticator's order, except {{EC2PrivateDNSName}} (pkg/server/server.go,
+// renderTemplate).
 func (c Caller) render(template string) string {
 	if !strings.Contains(template, "{{") {
 		return template
@@ -116,10 +114,10 @@ func (c Caller) render(template string) string {
 	return template
 }
 
-// GivesLogin reports whether a caller who logs in by the entry can have this username and, as a set,
-// these groups. The group system:authenticated makes no difference: the API server adds it to every
-// login. Any text counts for a template whose value is not known: {{EC2PrivateDNSName}}, which comes
-// from the EC2 API, and those of the session and the access key where the caller's are not known.
+// GivesLogin reports whether a caller who logs in through the entry can have this username and this set of groups. It
+// ignores the group system:authenticated, which the API server adds to every login. A template whose value is not known
+// matches any text: {{EC2PrivateDNSName}}, which comes from the EC2 API, and the templates of the session and the access
+// key if the caller's are not known.
 func (e *Entry) GivesLogin(c Caller, username string, groups []string) bool {
 	if !e.Admits(c) || !matchesTemplate(c.render(e.Username), username) {
 		return false
@@ -147,11 +145,10 @@ func withoutAuthenticated(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groupSet(groups)), func(g string) bool { return g == AuthenticatedGroup })
 }
 
-// unknownTemplates split a rendered template at the templates whose value is not known.
+// unknownTemplates matches the templates that can remain in a rendered text because their value is not known.
 var unknownTemplates = regexp.MustCompile(`\{\{(?:EC2PrivateDNSName|SessionName|SessionNameRaw|AccessKeyID)\}\}`)
 
-// matchesTemplate reports whether a text is a rendered template with any text in place of the
-// templates that are left in it.
+// matchesTemplate reports whether a text equals a rendered template, where each remaining template matches any text.
 func matchesTemplate(template, text string) bool {
 	if template == text {
 		return true

@@ -8,29 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// ReplacementCharacter stands in JSON for each byte that is not UTF-8. The API server stores such
-// bytes when a client sends them in protobuf, and writes U+FFFD in their place into an
-// AdmissionReview, which is JSON (Go, encoding/json, Marshal).
+// ReplacementCharacter replaces, in JSON, each byte that is not UTF-8. The API server stores such bytes if a client sends
+// them in protobuf. It writes U+FFFD instead into an AdmissionReview, which is JSON (Go, encoding/json, Marshal).
 const ReplacementCharacter = "\ufffd"
 
-// errMayHideBytes is the loss of a section in [Object.AtWorst].
+// errMayHideBytes is the error of a section that [Object.AtWorst] treats as lost.
 var errMayHideBytes = errors.New("it holds U+FFFD, which may hide a byte that is not UTF-8")
 
-// MayHideBytes reports whether the text of a section may hold another byte than the one that the
-// reader sees: the object came through an AdmissionReview and holds U+FFFD there. The authenticator
-// loads nothing from a section with a byte that is not UTF-8.
+// MayHideBytes reports whether the stored text of a section may hold bytes that are not UTF-8: the object came in an
+// AdmissionReview, and the section holds U+FFFD. The authenticator loads nothing from a section with such a byte.
 func (o *Object) MayHideBytes(s Section) bool {
 	return o != nil && o.Reviewed && strings.Contains(o.text(s), ReplacementCharacter)
 }
 
-// mayHideBytes is MayHideBytes for any of the sections.
+// mayHideBytes reports whether any section may hide bytes.
 func (o *Object) mayHideBytes() bool {
 	return o.MayHideBytes(MapRoles) || o.MayHideBytes(MapUsers) || o.MayHideBytes(MapAccounts)
 }
 
-// AtWorst returns what the authenticator loads from the object if every U+FFFD that may hide a byte
-// hides one: nothing of those sections. m is what it loads otherwise, and is returned as it is where
-// no section may hide a byte.
+// AtWorst returns the map that the authenticator loads if every section that may hide a byte hides one: it loads nothing
+// from those sections. m is the map that it loads if no section hides a byte. AtWorst returns m itself if no section may
+// hide a byte.
 func (o *Object) AtWorst(m *Map) *Map {
 	if !o.mayHideBytes() {
 		return m
@@ -44,8 +42,8 @@ func (o *Object) AtWorst(m *Map) *Map {
 	return newMap(sections)
 }
 
-// AsReviewed returns the object as an AdmissionReview shows it: with U+FFFD in place of each byte that
-// is not UTF-8. nil stays nil.
+// AsReviewed returns the object as an AdmissionReview shows it, with U+FFFD instead of each byte that is not UTF-8. It
+// returns nil for nil.
 func (o *Object) AsReviewed() *Object {
 	if o == nil || o.Reviewed {
 		return o
@@ -59,7 +57,7 @@ func (o *Object) AsReviewed() *Object {
 	return &reviewed
 }
 
-// ReplaceBytes writes U+FFFD in place of each byte of a text that is not UTF-8, as JSON does.
+// ReplaceBytes replaces each byte of a text that is not UTF-8 by U+FFFD, as JSON does.
 func ReplaceBytes(text string) string {
 	if utf8.ValidString(text) {
 		return text
@@ -67,9 +65,9 @@ func ReplaceBytes(text string) string {
 	return string([]rune(text))
 }
 
-// ReplacementCharacters yields the place of the first U+FFFD of each line that holds one.
-func (t *Text) ReplacementCharacters() iter.Seq[Place] {
-	return func(yield func(Place) bool) {
+// ReplacementCharacters yields the position of the first U+FFFD in each line that holds one.
+func (t *Text) ReplacementCharacters() iter.Seq[Position] {
+	return func(yield func(Position) bool) {
 		start := 0
 		for line := range strings.Lines(t.raw) {
 			if i := strings.Index(line, ReplacementCharacter); i >= 0 && !yield(t.offsetPlace(t.Section.Path(), start+i)) {

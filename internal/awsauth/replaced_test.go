@@ -9,12 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// A byte that is not UTF-8 loses the section to the authenticator, wherever it stands; the fault names the byte and
-// its place.
+// TestBytesThatAreNotUTF8 checks that the authenticator loads nothing from a section with a byte that is not UTF-8, and
+// that the fault names the byte and its position.
 func TestBytesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	const entry = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n"
-	for text, want := range map[string]awsauth.Place{
+	for text, want := range map[string]awsauth.Position{
 		"# Andr\xe9\n" + entry:                 {Path: "data.mapRoles", Line: 1, Column: 7},
 		entry + "# é, caf\xc3":                 {Path: "data.mapRoles", Line: 3, Column: 9},
 		entry + "  groups: [\xff]\n":           {Path: "data.mapRoles", Line: 3, Column: 12},
@@ -23,7 +23,7 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	} {
 		o := &awsauth.Object{Data: map[string]string{"mapRoles": text}}
 		d := o.Parse()
-		if d.Map.Lost(awsauth.MapRoles) == nil || len(d.Map.Roles) > 0 {
+		if d.Map.LoadError(awsauth.MapRoles) == nil || len(d.Map.Roles) > 0 {
 			t.Errorf("%q: the authenticator loads %d roles", text, len(d.Map.Roles))
 		}
 		fault := d.Texts[0].Syntax
@@ -31,7 +31,7 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 			t.Errorf("%q: no fault", text)
 			continue
 		}
-		if diff := cmp.Diff(want, fault.Place); diff != "" {
+		if diff := cmp.Diff(want, fault.Position); diff != "" {
 			t.Errorf("%q: place (-want +got):\n%s", text, diff)
 		}
 		if i := len("the byte 0x"); len(fault.Problem) != len("the byte 0xe9 is not UTF-8") || fault.Problem[:i] != "the byte 0x" {
@@ -40,8 +40,8 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// An object that came through an AdmissionReview may hide bytes in the sections that hold U+FFFD, and at worst
-// the authenticator loads nothing of these; of one that was read as it is stored it loads everything.
+// TestAtWorst checks that AtWorst loads nothing from the sections with U+FFFD of an object from an AdmissionReview, and
+// loads every section of a stored object.
 func TestAtWorst(t *testing.T) {
 	t.Parallel()
 	data := map[string]string{
@@ -71,7 +71,7 @@ func TestAtWorst(t *testing.T) {
 	}
 }
 
-// A review shows one U+FFFD for each byte, as JSON does.
+// TestAsReviewed checks that a review shows one U+FFFD for each byte, as JSON does.
 func TestAsReviewed(t *testing.T) {
 	t.Parallel()
 	o := &awsauth.Object{Data: map[string]string{"mapRoles": "\xe2\x82 é \xff", "mapUsers": "é"}}

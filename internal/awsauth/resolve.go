@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// index finds the entries that match a caller. Its keys are folded ARNs. More than one entry
-// under a key means that the authenticator keeps them all and answers with any of them.
+// index maps folded ARNs to the entries that match a caller with this ARN. If a key has several entries, the
+// authenticator keeps all of them and answers with any of them.
 type index map[string][]*Entry
 
-// newIndex stores the entries as the authenticator's saveMap does: of entries with equal keys
-// the last one stays. Those that stay are found as its Matches does, by strings.EqualFold. The keys
-// of mapRoles are in lower case, which is not the same: strings.ToLower makes an i of U+0130, which
-// strings.EqualFold holds equal to itself alone. An entry that stays may so match no caller.
+// newIndex stores the entries as the authenticator's saveMap does: of several entries with the same key, the last one
+// stays. The authenticator's Matches compares ARNs with strings.EqualFold, but saveMap turns the keys of mapRoles into
+// lower case. These differ: strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to
+// itself. So an entry that stays may match no caller.
 func newIndex(entries []Entry) index {
 	stays := make(map[string]*Entry, len(entries)) // by key
 	keys := make([]string, len(entries))
@@ -24,7 +24,7 @@ func newIndex(entries []Entry) index {
 		}
 	}
 	kept := make(index, len(stays))
-	single := make([]*Entry, 0, len(stays)) // most ARNs stand once: one allocation for all
+	single := make([]*Entry, 0, len(stays)) // one allocation for all ARNs with a single entry, which are most of them
 	for i := range entries {
 		e := &entries[i]
 		if e.Dropped != "" {
@@ -35,7 +35,7 @@ func newIndex(entries []Entry) index {
 			continue
 		}
 		if e.ARN == "" {
-			continue // an sso element never matches, but takes the place of an entry with its key
+			continue // an sso element never matches, but replaces an entry with the same key
 		}
 		arn := fold(e.ARN)
 		if same := kept[arn]; len(same) > 0 {
@@ -50,33 +50,32 @@ func newIndex(entries []Entry) index {
 
 // Resolution is the authenticator's answer for one caller.
 type Resolution struct {
-	// CanonicalARN is what the entries are searched for, without case; empty when the
+	// CanonicalARN is the ARN that the authenticator searches for, without case. It is empty if the
 	// authenticator refuses the caller's ARN.
 	CanonicalARN string
 	Mapped       bool
 	// Ambiguous means that entries with different usernames or groups match, and that the
 	// authenticator picks one of them at random for each request.
 	Ambiguous bool
-	// Matches are the entries that the authenticator may answer with; empty when an account
-	// of mapAccounts answers.
+	// Matches are the entries that the authenticator may answer with. They are empty if an account of
+	// mapAccounts answers.
 	Matches []*Entry
 	// Source and Index name the first of Matches, or the element of mapAccounts.
 	Source Section
 	Index  int
-	// Username and Groups are those of the first of Matches, templates unrendered.
+	// Username and Groups are those of the first of Matches, with unrendered templates.
 	Username string
 	Groups   []string
-	// Reason says why the caller is not mapped, or what makes the answer ambiguous.
+	// Reason says why the caller is not mapped, or why the answer is ambiguous.
 	Reason string
-	// Unknown is why the answer is not certain: a section that is asked before the answer, or before
-	// there is none, is too expensive to evaluate. The rest is the answer without that section.
+	// Unknown is the reason why the answer is not certain, or empty: a section that the authenticator searches
+	// before it answers is too expensive to evaluate. The other fields are the answer without that section.
 	Unknown string
 }
 
-// Resolve answers whom the caller with this ARN maps to, as the authenticator does: mapRoles
-// before mapUsers before mapAccounts (pkg/mapper/configmap/mapper.go, Map; pkg/server/server.go,
-// doMapping). The ARN is the one that STS GetCallerIdentity gives. A template that cannot be
-// rendered for the caller still refuses it, see [Entry.OnlyInstances].
+// Resolve returns the authenticator's answer for the caller with an ARN, as STS GetCallerIdentity returns it. It searches
+// mapRoles, then mapUsers, then mapAccounts (pkg/mapper/configmap/mapper.go, Map; pkg/server/server.go, doMapping). The
+// authenticator still refuses a mapped caller if it can't render a template for the caller, see [Entry.OnlyInstances].
 func (m *Map) Resolve(arn string) Resolution {
 	canonical, err := Canonicalize(arn)
 	if err != nil {
@@ -129,7 +128,7 @@ func (e *Entry) SameAccess(other *Entry) bool {
 		(slices.Equal(e.Groups, other.Groups) || slices.Equal(e.groupSet(), other.groupSet()))
 }
 
-// groupSet returns the groups sorted, each once. Those of a decoded entry are known.
+// groupSet returns the groups sorted, each once. It uses the stored result of a decoded entry.
 func (e *Entry) groupSet() []string {
 	if e.set == nil {
 		return groupSet(e.Groups)
@@ -137,7 +136,7 @@ func (e *Entry) groupSet() []string {
 	return e.set
 }
 
-// groupSet returns the groups sorted, each once. The result may be the input, which stays as it is.
+// groupSet returns the groups sorted, each once. It does not change the input, but may return it.
 func groupSet(groups []string) []string {
 	for i := 1; i < len(groups); i++ {
 		if groups[i-1] >= groups[i] {
@@ -147,25 +146,23 @@ func groupSet(groups []string) []string {
 	return groups
 }
 
-// Shadowed reports whether an entry that is loaded is never asked, because another one of its
-// section has taken its place.
+// Shadowed reports whether another entry of the section replaces this entry, so that the authenticator never uses it.
 func (e *Entry) Shadowed() bool { return e.ARN != "" && e.shadowedBy != nil }
 
-// ShadowedBy returns the entry that has taken the entry's place, or nil. It need not match the same
-// callers, see [Map.MatchesOf].
+// ShadowedBy returns the entry that replaces this entry, or nil. It may match other callers, see [Map.MatchesOf].
 func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
 // Principal is a caller that entries of mapRoles or mapUsers let in.
 type Principal struct {
-	// ARN is the caller's canonical ARN, written as the entry writes it.
+	// ARN is the caller's canonical ARN in the entry's spelling.
 	ARN string
 	// Matches are the entries that the authenticator may answer with, at least one.
 	Matches []*Entry
 }
 
-// Principals returns everyone whom an entry lets in, in the order of the entries: those callers
-// whose ARN STS can give, each once. An entry that is dropped, shadowed, or whose ARN no caller
-// can have is not among them. Principals of accounts in mapAccounts are not listed.
+// Principals returns the principals with an entry that a caller can match, each once, in the order of the entries. It
+// leaves out entries that are dropped or shadowed, or whose ARN no caller can have. It does not list the principals of
+// accounts in mapAccounts.
 func (m *Map) Principals() []Principal { return m.principals }
 
 func (m *Map) listPrincipals() []Principal {
@@ -185,12 +182,11 @@ func (m *Map) listPrincipals() []Principal {
 	return list
 }
 
-// MatchesOf returns the entries that the authenticator may answer with for a caller whose
-// canonical ARN is this one but for case, as strings.EqualFold compares. It is Resolve for an ARN
-// that an entry holds.
+// MatchesOf returns the entries of mapRoles or mapUsers that the authenticator may answer with for a canonical ARN. It
+// compares ARNs with strings.EqualFold. Unlike Resolve it does not turn a session's ARN into that of its role.
 func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
 
-// matches asks mapRoles first, then mapUsers; key is a folded ARN.
+// matches searches mapRoles, then mapUsers. key is a folded ARN.
 func (m *Map) matches(key string) []*Entry {
 	if matches := m.sections[MapRoles].keys[key]; len(matches) > 0 {
 		return matches
@@ -198,8 +194,8 @@ func (m *Map) matches(key string) []*Entry {
 	return m.sections[MapUsers].keys[key]
 }
 
-// reachable reports whether a caller can arrive with the entry's ARN: it is well-formed, no
-// session, and a role in it has no path.
+// reachable reports whether a caller can have the entry's ARN as canonical ARN: it is well-formed, is not a session, and
+// is not a role with a path.
 func (e *Entry) reachable() bool {
 	arn, err := e.Principal()
 	if err != nil {
@@ -210,8 +206,8 @@ func (e *Entry) reachable() bool {
 	return !session && !path
 }
 
-// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order:
-// every principal of these accounts may log in.
+// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order. Every principal of these
+// accounts may log in.
 func (m *Map) AllowedAccounts() []string {
 	var ids []string
 	for i, account := range m.Accounts {

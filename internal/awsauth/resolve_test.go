@@ -116,8 +116,8 @@ func TestLoadIgnoresOtherKeys(t *testing.T) {
 	}
 }
 
-// TestKeysOfRoles: entries of mapRoles take each other's place by strings.ToLower, and match by strings.EqualFold.
-// For U+0130, the capital I with a dot, the two differ.
+// TestKeysOfRoles checks that entries of mapRoles replace each other by strings.ToLower, and match by strings.EqualFold.
+// The two differ for U+0130, the capital I with a dot.
 func TestKeysOfRoles(t *testing.T) {
 	const good, dotted = `{rolearn: "` + account + `role/Admin", username: good}`, `{rolearn: "` + account + `role/ADMİN", username: dotted}`
 	for _, test := range []struct {

@@ -6,10 +6,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalarOffset is where a scalar's own text begins: behind its anchor and tag and behind the
-// opening quote, and in a block scalar at the first line that is not empty. An alias, an empty
-// scalar and a node that is no scalar begin where the tree says. Nothing behind the beginning is
-// looked at, so that every scalar of a long text can be asked for.
+// scalarOffset returns the offset of a scalar's own text: after its anchor, tag and opening quote, and in a block scalar
+// at the first line that is not empty. For an alias, an empty scalar and other nodes it returns the position of the node
+// in the tree. It does not read the whole scalar, so a caller can ask for every scalar of a long text.
 func scalarOffset(text string, lines *lineIndex, n *yaml.Node) int {
 	node := lines.offset(text, n.Line, n.Column)
 	if n.Kind != yaml.ScalarNode {
@@ -35,7 +34,7 @@ func scalarOffset(text string, lines *lineIndex, n *yaml.Node) int {
 
 func hasByte(text string, at int, c byte) bool { return at < len(text) && text[at] == c }
 
-// firstWord is the part of a value that no style can break up.
+// firstWord returns the first part of a value that is on one line in every YAML style.
 func firstWord(value string) string {
 	if i := strings.IndexAny(value, " \t\n\u2028\u2029"); i >= 0 {
 		return value[:i]
@@ -43,7 +42,7 @@ func firstWord(value string) string {
 	return value
 }
 
-// skipProperties returns the offset behind a node's anchor and tag.
+// skipProperties returns the offset after a node's anchor and tag.
 func skipProperties(text string, at int) int {
 	for hasByte(text, at, '&') || hasByte(text, at, '!') {
 		if text[at] == '!' {
@@ -69,7 +68,7 @@ func anchorByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-'
 }
 
-// wordLen is the length of the text at an offset up to white space.
+// wordLen returns the number of bytes from an offset up to the next white space.
 func wordLen(text string, at int) int {
 	i := at
 	for i < len(text) && blankLen(text, i) == 0 && breakLen(text, i) == 0 {
@@ -78,7 +77,7 @@ func wordLen(text string, at int) int {
 	return i - at
 }
 
-// lineLen is the length of the text at an offset up to the end of the line.
+// lineLen returns the number of bytes from an offset up to the end of the line.
 func lineLen(text string, at int) int {
 	i := at
 	for i < len(text) && breakLen(text, i) == 0 {
@@ -98,16 +97,16 @@ func spaces(text string, at int) int {
 	return len(text[at:]) - len(strings.TrimLeft(text[at:], " "))
 }
 
-// block says how the content of a literal or folded scalar stands in the text.
+// block is the layout of a literal or folded scalar in the text.
 type block struct {
-	content int // the offset of the line behind the header
+	content int // the offset of the line after the header
 	first   int // the offset of the first line with content
-	indent  int // of every content line
+	indent  int // the indentation of every content line
 }
 
-// findBlock reads the header at an offset. The indentation follows from the value, which tells how
-// many of the first line's spaces are content: neither the indentation indicator nor the parent's
-// indentation is needed.
+// findBlock reads the header of a block scalar at an offset. It derives the indentation from the value, which shows how
+// many of the first line's spaces are content. So it needs neither the indentation indicator nor the parent's
+// indentation.
 func findBlock(text string, header int, value string) (block, bool) {
 	at := header + lineLen(text, header)
 	at += breakLen(text, at)

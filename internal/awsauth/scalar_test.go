@@ -10,9 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// FuzzScalarTexts: whatever the YAML, no place lies outside the text, and where the text of a scalar is matched, every
-// character is at its place. The text is matched of every literal, and of a plain or quoted scalar that the text holds
-// as it is.
+// FuzzScalarTexts checks for any YAML that every position is within the text, and that Locate finds every character of a
+// supported scalar. Locate must support every literal, and every plain or quoted scalar that the text holds unchanged.
 func FuzzScalarTexts(f *testing.F) {
 	for _, text := range []string{
 		"a: |2-\n    foo\n   bar\n\n\n",
@@ -33,7 +32,7 @@ func FuzzScalarTexts(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-			return // UTF-16 is no text of a ConfigMap
+			return // a ConfigMap can't hold UTF-16
 		}
 		scalars, err := awsauth.ScalarTexts(text)
 		if err != nil {

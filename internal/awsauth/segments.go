@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// segment is a piece of a scalar's value that stands in the text as it is: length bytes, at the
-// offset decoded of the value and at the offset raw of the text. An escape has the length zero.
+// segment is a piece of a scalar's value that the text holds unchanged: length bytes, at the offset decoded of the value
+// and at the offset raw of the text. An escape has the length zero.
 type segment struct{ decoded, raw, length int }
 
 // locateIn returns the offset in the text of an offset in the value. An offset between two segments, such as that of
@@ -25,9 +25,9 @@ func locateIn(segments []segment, offset int) int {
 	return segments[i].raw + min(offset-segments[i].decoded, segments[i].length)
 }
 
-// scalarSegments returns where each piece of a scalar's value stands in the text. It knows literals, texts in double
-// quotes, and plain scalars and single quotes on one line. It returns nil for folded scalars, aliases, empty values, and rare escapes: places
-// within those are that of the value.
+// scalarSegments returns the segments of a scalar's value. It supports literals, texts in double quotes, and plain scalars
+// and single quotes on one line. It returns nil for folded scalars, aliases, empty values and rare escapes. Then every
+// position within the value is the position of the value itself.
 func scalarSegments(text string, lines *lineIndex, n *yaml.Node) []segment {
 	if n.Kind != yaml.ScalarNode || n.Value == "" || n.Style&yaml.FoldedStyle != 0 {
 		return nil
@@ -47,7 +47,7 @@ func scalarSegments(text string, lines *lineIndex, n *yaml.Node) []segment {
 	return []segment{{0, at, len(n.Value)}}
 }
 
-// literalSegments follows the lines of a literal scalar, whose header stands at an offset.
+// literalSegments returns the segments of a literal scalar. header is the offset of its header.
 func literalSegments(text string, header int, value string) (segments []segment) {
 	b, ok := findBlock(text, header, value)
 	if !ok {
@@ -61,11 +61,11 @@ func literalSegments(text string, header int, value string) (segments []segment)
 			segments = append(segments, segment{done, at, n})
 		}
 		line, end := text[at:at+n], text[at+n:at+n+breakLen(text, at+n)]
-		if len(end) < 3 { // LS and PS stay as they are
+		if len(end) < 3 { // YAML keeps LS and PS
 			end = "\n"
 		}
 		at += n + breakLen(text, at+n)
-		if rest := value[done:]; rest == line { // the last break may be left out
+		if rest := value[done:]; rest == line { // the last break may be missing
 			return segments
 		} else if !strings.HasPrefix(rest, line+end) {
 			return nil
@@ -75,8 +75,8 @@ func literalSegments(text string, header int, value string) (segments []segment)
 	return segments
 }
 
-// quotedSegments follows a scalar in double quotes, whose content stands at an offset, also over the line breaks with
-// which kubectl edit folds a long text.
+// quotedSegments returns the segments of a scalar in double quotes, whose content begins at an offset. It supports the
+// line breaks with which kubectl edit folds a long text.
 func quotedSegments(text string, at int, value string) (segments []segment) {
 	for done := 0; done < len(value); {
 		rest := text[min(at, len(text)):]
@@ -92,7 +92,7 @@ func quotedSegments(text string, at int, value string) (segments []segment) {
 		case rest[0] == '\\':
 			segments = append(segments, segment{done, at, 0})
 			size, piece = unescape(rest)
-		default: // one break is a space, and of several the first is left out
+		default: // one break becomes a space, and several breaks become one fewer
 			size = len(rest) - len(strings.TrimLeft(rest, " \t\r\n"))
 			piece = strings.Repeat("\n", max(strings.Count(rest[:size], "\n"), 1)-1)
 			if piece == "" {
@@ -107,8 +107,8 @@ func quotedSegments(text string, at int, value string) (segments []segment) {
 	return segments
 }
 
-// unescape returns the size of the escape that a text begins with, and what it stands for. The size is 0 for the escapes
-// that YAML and JSON don't share with Go, other than an escaped space or slash.
+// unescape returns the size and the meaning of the escape at the beginning of a text. It supports the escapes of YAML and
+// JSON that Go has too, an escaped space and an escaped slash. The size is 0 for other escapes.
 func unescape(text string) (size int, piece string) {
 	if len(text) > 1 && strings.IndexByte(" /", text[1]) >= 0 {
 		return 2, text[1:2]

@@ -18,7 +18,7 @@ var (
 	bareTemplate = regexp.MustCompile(`^\s*-?\s*(\w+:\s*|-\s*)\{\{[^}]*\}\}`)
 )
 
-// lineOf is the line that a YAML error names, or 0.
+// lineOf returns the line in the text of a YAML error, or 0.
 func lineOf(err error) int {
 	match := yamlLine.FindStringSubmatch(err.Error())
 	if match == nil {
@@ -31,35 +31,36 @@ func lineOf(err error) int {
 	return line
 }
 
-// bareYAMLError is the error's text without the names of the libraries and the line.
+// bareYAMLError returns the error's text without the names of the libraries and the line.
 func bareYAMLError(err error) string {
 	return yamlPreamble.ReplaceAllString(err.Error(), "")
 }
 
-// explainSyntax turns a decoder's error into a place, a problem and a remedy.
+// explainSyntax turns a decoder's error into a fault with a position, a problem and a hint.
 func (t *Text) explainSyntax(err error) *Fault {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return &Fault{
-			Place:   t.offsetPlace(t.Section.Path(), min(max(int(syntax.Offset)-1, 0), len(t.raw))),
-			Problem: err.Error(),
-			Hint:    "write a YAML list, each element with a dash",
+			Position: t.offsetPlace(t.Section.Path(), min(max(int(syntax.Offset)-1, 0), len(t.raw))),
+			Problem:  err.Error(),
+			Hint:     "write a YAML list, each element with a dash",
 		}
 	}
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
-	return &Fault{Place: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
+	return &Fault{Position: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
 }
 
-// explainYAMLError returns the offset of what a YAML error is about, the problem and a remedy.
-// YAML names a line near it, if any; the frequent mistakes are looked for around that line, then anywhere.
+// explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The line in the error,
+// if any, is only near the mistake. So explainYAMLError searches for the frequent mistakes around that line, then in the
+// whole text.
 func explainYAMLError(text string, lines *lineIndex, err error) (offset int, problem, hint string) {
 	problem, hint = bareYAMLError(err), "check the indentation and the quotes from here upwards"
-	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows what JSON cannot say
+	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows keys that JSON does not
 		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
 	line := errorLine(err)
 	if line == 0 {
 		if i := unreadableAt(text); i >= 0 {
-			if r, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 { // such as of Latin-1
+			if r, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 { // for example a letter in Latin-1
 				return i, fmt.Sprintf("the byte 0x%02x is not UTF-8", text[i]), "type the character again, and save the text as UTF-8"
 			}
 			return i, problem, "remove the character"
@@ -67,17 +68,17 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 		line = 1
 	}
 	start := lines.offset(text, line-1, 1)
-	if offset, mistake, remedy := findMistake(text[start:lines.offset(text, line+2, 1)]); mistake != "" {
-		return start + offset, mistake, remedy
+	if offset, mistake, correction := findMistake(text[start:lines.offset(text, line+2, 1)]); mistake != "" {
+		return start + offset, mistake, correction
 	}
-	if offset, mistake, remedy := findMistake(text); mistake != "" {
-		return offset, mistake, remedy
+	if offset, mistake, correction := findMistake(text); mistake != "" {
+		return offset, mistake, correction
 	}
 	offset = lines.offset(text, line, 1)
 	return offset + spaces(text, offset), problem, hint
 }
 
-// findMistake looks for a mistake in lines, the first one first.
+// findMistake returns the first frequent mistake in some lines.
 func findMistake(lines string) (offset int, problem, hint string) {
 	for line := range strings.Lines(lines) {
 		if column, problem, hint := syntaxMistake(line); problem != "" {
@@ -88,7 +89,7 @@ func findMistake(lines string) (offset int, problem, hint string) {
 	return 0, "", ""
 }
 
-// syntaxMistake recognizes a line that people write and YAML refuses; column is a byte offset.
+// syntaxMistake recognizes a frequent mistake in a line. column is its byte offset in the line.
 func syntaxMistake(line string) (column int, problem, hint string) {
 	body := strings.TrimLeftFunc(line, func(r rune) bool { return unicode.IsSpace(r) || r == '-' })
 	indent := line[:len(line)-len(body)]
@@ -105,18 +106,18 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		if name := value[:strings.Index(value, "}}")+2]; !slices.Contains(ownTemplates, name) {
 			return at, "a value begins with the template " + name + ", which the authenticator does not know", "render the template before the object is applied"
 		}
-		return at, "a value that begins with {{ must stand in quotes", "write " + strconv.Quote(value)
+		return at, "a value that begins with {{ needs quotes", "write " + strconv.Quote(value)
 	case strings.HasPrefix(line, "<<<<<<<") || strings.HasPrefix(line, ">>>>>>>"):
-		return 0, "a conflict mark of a merge was left in the text", "resolve the conflict and remove the marks"
+		return 0, "the text has a conflict mark of a merge", "resolve the conflict and remove the marks"
 	}
 	return 0, "", ""
 }
 
-// parserError recognizes the errors of libyaml's parser, whose lines count from zero; those of
-// its scanner count from one (go.yaml.in/yaml/v2 v2.4.5, decode.go, fail).
+// parserError matches the errors of libyaml's parser, which count lines from zero. The errors of its scanner count lines
+// from one (go.yaml.in/yaml/v2 v2.4.5, decode.go, fail).
 var parserError = regexp.MustCompile(`line \d+: (did not find expected (<|node content|key$|',|'-')|found (undefined|duplicate|incompatible) )`)
 
-// errorLine is the line of a YAML error, from one; 0 if it names none.
+// errorLine returns the line of a YAML error, counted from one, or 0 if the error names no line.
 func errorLine(err error) int {
 	if parserError.MatchString(err.Error()) {
 		return lineOf(err) + 1
@@ -124,8 +125,8 @@ func errorLine(err error) int {
 	return lineOf(err)
 }
 
-// unreadableAt returns the offset of the first character that YAML does not allow anywhere, whose
-// error names no line; -1 if there is none.
+// unreadableAt returns the offset of the first character that YAML allows nowhere, or -1 if there is none. The error about
+// such a character names no line.
 func unreadableAt(text string) int {
 	for i, r := range text {
 		switch {

@@ -13,16 +13,16 @@ import (
 // within the text of a key: Terraform writes everything on one line.
 type Resource struct {
 	Address string // such as module.eks.kubernetes_config_map.aws_auth
-	// Before is what a plan changes or takes away; nil unless it does. After is what the plan or the
-	// state gives; nil where nothing is left.
+	// Before is the object that a plan changes or deletes, or nil. After is the object after the plan, or in
+	// the state. It is nil if the plan deletes the object.
 	Before, After *Object
-	// Replaced: the plan does not change Before, it deletes it and creates After. Until then there is
-	// Left, or nothing where that is nil.
+	// Replaced reports that the plan deletes Before and then creates After. In between the cluster has Left, or
+	// no aws-auth if Left is nil.
 	Replaced bool
 	Left     *Object
 }
 
-// ResourceError is an aws-auth of Terraform that cannot be judged.
+// ResourceError is the reason why an aws-auth of Terraform can't be evaluated.
 type ResourceError struct {
 	Address string
 	Err     error
@@ -43,14 +43,14 @@ const (
 	kubectlResource       = "kubectl_manifest"
 )
 
-// terraformOutput is what terraform show -json writes of a plan or a state (Terraform, "JSON Output
+// terraformOutput is the output of terraform show -json for a plan or a state (Terraform, "JSON Output
 // Format", format versions 0.1 to 1.2; OpenTofu writes the same).
 type terraformOutput struct {
 	FormatVersion   string            `json:"format_version"`
 	PlannedValues   *terraformValues  `json:"planned_values"`
-	Values          *terraformValues  `json:"values"` // of a state
+	Values          *terraformValues  `json:"values"` // set for a state
 	ResourceChanges []terraformChange `json:"resource_changes"`
-	Errored         bool              `json:"errored"` // a plan that Terraform could not finish
+	Errored         bool              `json:"errored"` // set if planning failed
 }
 
 type terraformValues struct {
@@ -73,16 +73,16 @@ type terraformChange struct {
 	Address string `json:"address"`
 	Mode    string `json:"mode"`
 	Type    string `json:"type"`
-	Deposed string `json:"deposed"` // what an earlier replacement has left behind at the address
+	Deposed string `json:"deposed"` // the key of an object that an earlier replacement did not delete
 	Change  struct {
 		Actions      []string        `json:"actions"`
 		Before       terraformShape  `json:"before"`
-		AfterUnknown json.RawMessage `json:"after_unknown"` // the tree of the values, true where one is unknown
+		AfterUnknown json.RawMessage `json:"after_unknown"` // a tree like that of the values, with true for each unknown value
 	} `json:"change"`
 }
 
-// terraformShape is the union of what the resources that matter hold. Values are kept raw: other
-// types use the same names for other things.
+// terraformShape holds the values of a resource. They stay raw, because other resource types have values of other types
+// under the same names.
 type terraformShape map[string]json.RawMessage
 
 // IsTerraform reports whether a text looks like the output of terraform show -json.
@@ -92,13 +92,13 @@ func IsTerraform(src []byte) bool {
 		(bytes.Contains(src, []byte(`"terraform_version"`)) || bytes.Contains(src, []byte(`"planned_values"`)))
 }
 
-// trimText is a text without what may stand around it, such as the mark that PowerShell begins a file with.
+// trimText removes white space and the byte order mark with which PowerShell begins a file.
 func trimText(src []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff")))
 }
 
-// NotShown says what to lint instead of a text that Terraform has written and that is not the output
-// of terraform show -json: a state file, or the log of a run with -json.
+// NotShown returns an error for a text of Terraform that is not the output of terraform show -json: a state file, or the
+// log of a run with -json. The error names the output to lint instead. NotShown returns nil for other texts.
 func NotShown(src []byte) error {
 	src = trimText(src)
 	if !bytes.HasPrefix(src, []byte("{")) {
@@ -109,7 +109,7 @@ func NotShown(src []byte) error {
 		Level string `json:"@level"`
 	}
 	if json.Unmarshal(first, &line) == nil && line.Level != "" {
-		return errors.New("it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it")
+		return errors.New("it is a log of Terraform; write the plan to a file with -out, and lint the output of terraform show -json for it")
 	}
 	if !bytes.Contains(src, []byte(`"lineage"`)) {
 		return nil
@@ -119,13 +119,13 @@ func NotShown(src []byte) error {
 		Lineage string `json:"lineage"`
 	}
 	if json.Unmarshal(src, &state) == nil && state.Version > 0 && state.Lineage != "" {
-		return errors.New("it is Terraform's state file; lint what terraform show -json prints")
+		return errors.New("it is Terraform's state file; lint the output of terraform show -json")
 	}
 	return nil
 }
 
-// ParseTerraform finds the aws-auth of a plan or a state in the root module and its children. Each
-// error is a [*ResourceError], but where the text does not parse or is of a plan that has failed.
+// ParseTerraform returns the aws-auth objects of a plan or a state, in the root module and its children. Each error is a
+// [*ResourceError], except for a text that does not parse and for a plan that failed.
 func ParseTerraform(src []byte) ([]Resource, []error) {
 	var output terraformOutput
 	if err := json.Unmarshal(trimText(src), &output); err != nil {
@@ -165,7 +165,7 @@ func (r *terraformReader) fail(address, format string, args ...any) {
 
 func (r *terraformReader) module(m terraformModule) {
 	for _, resource := range m.Resources {
-		if resource.Mode == "managed" { // a data source tells what there is, not what will be
+		if resource.Mode == "managed" { // a data source describes the present object, not the planned one
 			r.planned(resource)
 		}
 	}
@@ -174,7 +174,7 @@ func (r *terraformReader) module(m terraformModule) {
 	}
 }
 
-// planned adds what there will be at an address, with what it is made of where the plan changes it.
+// planned adds the planned object at an address, with the present object if the plan changes it.
 func (r *terraformReader) planned(resource terraformResource) {
 	c := r.changes[resource.Address]
 	before, replaced := r.changed(c)
@@ -192,11 +192,11 @@ func (r *terraformReader) planned(resource terraformResource) {
 		}
 		r.resources = append(r.resources, now)
 	}
-	r.removed(c, before) // as where the resource is given another name
+	r.removed(c, before) // for example because the plan renames the resource
 }
 
-// changed returns the aws-auth that an update or a replacement begins with. What is wrong with it is
-// no fault of the plan.
+// changed returns the aws-auth before an update or a replacement. It does not report errors in that object, because the
+// plan did not cause them.
 func (r *terraformReader) changed(c terraformChange) (before []*Object, replaced bool) {
 	replaced = len(c.Change.Actions) == 2 && slices.Contains(c.Change.Actions, "delete") && slices.Contains(c.Change.Actions, "create")
 	if !replaced && !slices.Equal(c.Change.Actions, []string{"update"}) {
@@ -205,15 +205,15 @@ func (r *terraformReader) changed(c terraformChange) (before []*Object, replaced
 	return new(terraformReader).read(c.Address, c.Type, c.Change.Before), replaced
 }
 
-// removed adds what a plan deletes.
+// removed adds the objects that a plan deletes.
 func (r *terraformReader) removed(c terraformChange, objects []*Object) {
 	for _, o := range objects {
 		r.resources = append(r.resources, Resource{Address: c.Address, Before: o, After: leftBehind(c.Type)})
 	}
 }
 
-// leftBehind is what the deletion of a resource leaves: a kubernetes_config_map_v1_data leaves the
-// object without the keys that it has set.
+// leftBehind returns the object that remains after the deletion of a resource, or nil. The deletion of a
+// kubernetes_config_map_v1_data leaves the object without the keys that the resource has set.
 func leftBehind(kind string) *Object {
 	if kind == configMapDataResource {
 		return &Object{Data: map[string]string{}}

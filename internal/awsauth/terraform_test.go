@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// plan is a plan with these resources in a child module, and these changes.
+// plan returns a plan with these resources in a child module, and these changes.
 func plan(resources, changes string) string {
 	return `{"format_version":"1.2","terraform_version":"1.9.5","planned_values":{"root_module":{"child_modules":[{"address":"module.eks","resources":[` +
 		resources + `]}]}},"resource_changes":[` + changes + `]}`
@@ -55,7 +55,7 @@ func TestParseTerraform(t *testing.T) {
 				{Address: "kubectl_manifest.a", After: map[string]string{"mapRoles": "k\n"}},
 			},
 		},
-		"what is removed": {
+		"removed": {
 			text: plan("", `{"address":"kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["delete"],"before":{`+metadata+`,"data":{"mapRoles":"r"}},"after":null}},`+
 				`{"address":"kubernetes_config_map_v1_data.a","mode":"managed","type":"kubernetes_config_map_v1_data","change":{"actions":["delete"],"before":{`+metadata+`,"data":{"mapRoles":"r"}}}},`+
 				`{"address":"kubernetes_config_map.forgotten","mode":"managed","type":"kubernetes_config_map","change":{"actions":["forget"],"before":{`+metadata+`,"data":{"mapRoles":"r"}}}}`),
@@ -64,7 +64,7 @@ func TestParseTerraform(t *testing.T) {
 				{Address: "kubernetes_config_map_v1_data.a", Before: map[string]string{"mapRoles": "r"}, After: map[string]string{}},
 			},
 		},
-		"what is unknown": {
+		"unknown": {
 			text: plan(configMap+`,{"address":"kubectl_manifest.a","mode":"managed","type":"kubectl_manifest","values":{"name":"aws-auth"}},`+
 				`{"address":"kubectl_manifest.other","mode":"managed","type":"kubectl_manifest","values":{"name":"other"}},`+
 				`{"address":"kubernetes_manifest.a","mode":"managed","type":"kubernetes_manifest","values":{"manifest":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"}}}}`,
@@ -84,11 +84,11 @@ func TestParseTerraform(t *testing.T) {
 			want: []resource{{Address: "kubectl_manifest.a", After: map[string]string{"mapRoles": "b"}}},
 			errs: []string{
 				"kubernetes_manifest.a: kubectl does not apply this aws-auth: its apiVersion is not v1; write apiVersion: v1",
-				`kubectl_manifest.a: yaml_body:4:21: the key "data.mapRoles" stands twice; keep one of them`,
+				`kubectl_manifest.a: yaml_body:4:21: the manifest has the key "data.mapRoles" twice; keep one of them`,
 				"kubectl_manifest.b: yaml_body:1:1: the document does not parse as YAML: a tab indents this line, and YAML allows spaces only; replace the tab with spaces",
 			},
 		},
-		"what is changed": {
+		"changed": {
 			text: plan(configMap, `{"address":"module.eks.kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["update"],"before":{`+metadata+`,"data":{"mapRoles":"old"}}}},`+
 				`{"address":"module.eks.kubernetes_config_map.a","deposed":"0123abcd","mode":"managed","type":"kubernetes_config_map","change":{"actions":["no-op"],"before":{`+metadata+`,"data":{"mapRoles":"deposed"}}}}`),
 			want: []resource{{
@@ -106,7 +106,7 @@ func TestParseTerraform(t *testing.T) {
 				Address: "module.eks.kubernetes_config_map.a", After: map[string]string{"mapRoles": "- rolearn: x\n"}, Binary: "b", Annotation: "b", Immutable: true,
 			}},
 		},
-		"what is replaced": {
+		"replaced": {
 			text: plan(configMap+`,{"address":"kubernetes_config_map_v1_data.a","mode":"managed","type":"kubernetes_config_map_v1_data","values":{`+metadata+`,"data":{"mapUsers":"new"}}},`+
 				`{"address":"kubernetes_config_map.renamed","mode":"managed","type":"kubernetes_config_map","values":{"metadata":[{"name":"other","namespace":"kube-system"}]}},`+
 				`{"address":"kubernetes_config_map.named","mode":"managed","type":"kubernetes_config_map","values":{`+metadata+`,"data":{"mapUsers":"named"}}}`,
@@ -175,11 +175,11 @@ func TestParseTerraform(t *testing.T) {
 	}
 }
 
-// TestNotShown: what Terraform writes beside the output of terraform show -json says so.
+// TestNotShown checks that other output of Terraform than that of terraform show -json gets a message of its own.
 func TestNotShown(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint what terraform show -json prints",
-		"\n{\"@level\":\"info\",\"@message\":\"Terraform 1.9.5\"}\n{\"@level\":\"info\"}\n": "it is a log of Terraform; write the plan to a file with -out, and lint what terraform show -json prints of it",
+		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint the output of terraform show -json",
+		"\n{\"@level\":\"info\",\"@message\":\"Terraform 1.9.5\"}\n{\"@level\":\"info\"}\n": "it is a log of Terraform; write the plan to a file with -out, and lint the output of terraform show -json for it",
 		plan("", ""): "",
 		`{"apiVersion":"v1","kind":"ConfigMap","data":{"x":"\"@level\" \"lineage\""}}`: "",
 		`{"version":4}`:         "",

@@ -54,13 +54,13 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 			continue
 		}
 		o := newObject(&part{file: new(file)}, f.object, nil)
-		o.source = nil
+		o.positions = nil
 		list = append(list, o)
 	}
 	return list
 }
 
-// kubectl reads the text of a kubectl_manifest. One whose text is unknown is known by its name only.
+// kubectl reads the text of a kubectl_manifest. If the text is unknown, it recognizes an aws-auth by its name.
 func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
 	var text, name string
 	if values.decode("yaml_body", &text) != nil {
@@ -78,16 +78,16 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	}
 	var list []*Object
 	for _, m := range manifests {
-		for _, key := range m.Object.source.duplicateKeys() {
-			r.fail(address, "yaml_body:%d:%d: the key %q stands twice; keep one of them", key.Line, key.Column, key.Path)
+		for _, key := range m.Object.positions.duplicateKeys() {
+			r.fail(address, "yaml_body:%d:%d: the manifest has the key %q twice; keep one of them", key.Line, key.Column, key.Path)
 		}
-		m.Object.source = nil
+		m.Object.positions = nil
 		list = append(list, m.Object)
 	}
 	return list
 }
 
-// unknownKeys are the paths of those values of an aws-auth that a plan does not know yet, sorted.
+// unknownKeys returns the sorted paths of the values of an aws-auth that a plan does not know yet.
 func unknownKeys(kind string, tree json.RawMessage) []string {
 	var unknown map[string]any
 	if json.Unmarshal(tree, &unknown) != nil {

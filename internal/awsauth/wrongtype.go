@@ -10,24 +10,24 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// WrongType is a value that the authenticator passes over because of its type.
+// WrongType is a value that the authenticator ignores because of its type.
 type WrongType struct {
 	Field
-	// Got and Want are such as "a number" and "a string".
+	// Got and Want are types, for example "a number" and "a string".
 	Got, Want string
 }
 
-// WrongTypes returns the values of the element that have a wrong type, of a list the first
-// hundred. Types are those of YAML 1.1, in which an unquoted yes, on, y or 0123 is no string.
+// WrongTypes returns the values of the element that have a wrong type, and at most maxWrong of one list. Types are those
+// of YAML 1.1, in which an unquoted yes, on, y or 0123 is not a string.
 func (m Mapping) WrongTypes() []WrongType { return m.wrong }
 
-// maxWrong bounds the wrong elements of one list that are told.
+// maxWrong limits the reported elements of one list.
 const maxWrong = 100
 
 func (m Mapping) wrongTypes() []WrongType {
 	var values map[string]any
 	if m.json == nil || json.Unmarshal(m.json, &values) != nil {
-		return nil // every type is right, or the element is no mapping at all
+		return nil // every type is right, or the element is not a mapping
 	}
 	nodes := valueNodes(m.node)
 	var list []WrongType
@@ -63,7 +63,7 @@ func isKey(key string, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(key, name) })
 }
 
-// wantString adds the field unless its value is a string; null stands for the empty string.
+// wantString adds the field unless its value is a string or null, which stands for the empty string.
 func wantString(list []WrongType, f Field, value any) []WrongType {
 	if _, ok := value.(string); ok || value == nil {
 		return list
@@ -71,7 +71,7 @@ func wantString(list []WrongType, f Field, value any) []WrongType {
 	return append(list, WrongType{f.withText(), jsonKind(value), "a string"})
 }
 
-// withText gives a field the text of its scalar as it is written, quotes aside.
+// withText returns the field with the text of its scalar as it is written, without quotes.
 func (f Field) withText() Field {
 	if f.node != nil && resolveAlias(f.node).Kind == yaml.ScalarNode {
 		f.Value = resolveAlias(f.node).Value
@@ -101,7 +101,7 @@ func wantStrings(list []WrongType, f Field, value any) []WrongType {
 	return list
 }
 
-// valueNodes maps the keys of a mapping, as they are written, to their values; the last one counts.
+// valueNodes maps the keys of a mapping, as they are written, to their last values.
 func valueNodes(mapping *yaml.Node) map[string]*yaml.Node {
 	if mapping == nil {
 		return nil
@@ -136,7 +136,7 @@ func jsonKind(value any) string {
 	return "null"
 }
 
-// Name is the key of the value, with its index within a list.
+// Name returns the key of the value, with the index if it is in a list.
 func (w WrongType) Name() string {
 	if w.nth > 0 {
 		return fmt.Sprintf("%s[%d]", w.name, w.nth-1)
@@ -144,5 +144,5 @@ func (w WrongType) Name() string {
 	return w.name
 }
 
-// IsKey reports whether the value stands under a key, in any case.
+// IsKey reports whether the value has a key, compared without case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

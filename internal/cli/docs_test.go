@@ -117,7 +117,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 		t.Fatal(err)
 	}
 	b.WriteString("\nThe findings, each with its line and column, path and severity:\n\n```text\n")
-	for _, f := range validate.Judge(c.Change, c.Policy).Findings { // make generate writes the same findings into the case
+	for _, f := range validate.Evaluate(c.Change, c.Policy).Findings { // make generate writes the same findings into the case
 		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
 		if f.Hint != "" {
 			fmt.Fprintf(&b, "    hint: %s\n", f.Hint)

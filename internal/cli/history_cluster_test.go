@@ -246,7 +246,7 @@ func clusterWithVersion(t *testing.T, v history.Version) (kubeconfig string) {
 	t.Helper()
 	cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "guard", Name: "guard-history", Labels: map[string]string{history.Label: "true"}}}
 	log := new(history.Log)
-	v.Hash, v.Origin, v.Verdict = history.Hash(v.Data, v.BinaryData), history.Changed, validate.Allow
+	v.Hash, v.Origin, v.Verdict = history.Hash(v.Data, v.BinaryData), history.Changed, validate.ActionAllow
 	log.Append(v)
 	if err := log.Write(&cm, 10); err != nil {
 		t.Fatal(err)

@@ -165,12 +165,12 @@ func (l *lintRun) finish() error {
 		t.Verdict = report.Failed
 		l.app.status = statusFailed
 	case t.Denied > 0:
-		t.Verdict = validate.Refuse
+		t.Verdict = validate.ActionDeny
 		l.app.status = statusDenied
 	case t.Warned > 0:
-		t.Verdict = validate.WarnOnly
+		t.Verdict = validate.ActionWarn
 	default:
-		t.Verdict = validate.Allow
+		t.Verdict = validate.ActionAllow
 	}
 	return outputError(l.out.End(l.total))
 }
@@ -219,11 +219,11 @@ func (l *lintRun) lintInput(in input) fileResult {
 			o.Access = append(o.Access, report.Access{Old: l.oldName, New: in.name, Changes: v.Access})
 		}
 		switch v.Action {
-		case validate.Refuse:
+		case validate.ActionDeny:
 			o.denied++
-		case validate.WarnOnly:
+		case validate.ActionWarn:
 			o.warned++
-		case validate.Allow:
+		case validate.ActionAllow:
 		}
 	}
 	return o
@@ -248,7 +248,7 @@ func (l *lintRun) evaluateObject(o object) validate.Verdict {
 			v.Findings[i].Severity = f.Severity
 		}
 	}
-	if v.Action == validate.Allow || deletion.Action == validate.Refuse {
+	if v.Action == validate.ActionAllow || deletion.Action == validate.ActionDeny {
 		v.Action = deletion.Action
 	}
 	return v
@@ -257,11 +257,11 @@ func (l *lintRun) evaluateObject(o object) validate.Verdict {
 // evaluateChange evaluates a change, with IAM if --iam is given.
 func (l *lintRun) evaluateChange(c validate.Change) validate.Verdict {
 	c = asReviewed(c)
-	reading := validate.Read(c, l.policy)
+	evaluation := validate.NewEvaluation(c, l.policy)
 	if l.lookup == nil {
-		return reading.Judge(validate.IAM{})
+		return evaluation.Verdict(validate.IAM{})
 	}
-	return reading.Judge(l.lookup(reading.ChangedPrincipals()))
+	return evaluation.Verdict(l.lookup(evaluation.ChangedPrincipals()))
 }
 
 // asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.

@@ -192,7 +192,7 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	}
 	a.noteUnloadedSections(r.versionName(), after)
 	a.note("%s", describeVersion(r.history, &r.version))
-	verdict := validate.Judge(asReviewed(change), policy)
+	verdict := validate.Evaluate(asReviewed(change), policy)
 	file := report.File{Name: r.versionName(), Access: []report.Access{{Old: from, New: r.versionName(), Changes: verdict.Access}}}
 	for _, f := range verdict.Findings {
 		file.Findings = append(file.Findings, report.Finding{File: r.versionName(), InText: true, Finding: f})
@@ -200,7 +200,7 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(file)); err != nil {
 		return false, err
 	}
-	if verdict.Action == validate.Refuse && r.options.force == "" {
+	if verdict.Action == validate.ActionDeny && r.options.force == "" {
 		a.status = statusDenied
 		a.printErrors(fmt.Errorf("the rules deny %s, and nothing was sent; choose another version with --to, or override the rules with --force REASON", r.versionName()))
 		return false, nil

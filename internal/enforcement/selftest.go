@@ -146,7 +146,7 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	if stored == nil {
 		return nil, nil // aws-auth does not exist
 	}
-	expected := validate.Judge(validate.Change{
+	expected := validate.Evaluate(validate.Change{
 		Operation: validate.Delete, Old: stored, Requester: validate.Requester{Username: e.o.Identity.Name()}, Now: e.o.Now(),
 	}, e.o.Policy())
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -166,9 +166,9 @@ func interpret(expected *validate.Verdict, webhookName string, warnings []string
 		return errUnanswered, nil
 	case answer != nil:
 		return nil, fmt.Errorf("deleting aws-auth as a dry run: %w", answer)
-	case expected.Action == validate.Allow:
+	case expected.Action == validate.ActionAllow:
 		return nil, nil // the guard would allow the deletion without a warning
-	case expected.Action == validate.WarnOnly && warned(warnings, expected.Rules()):
+	case expected.Action == validate.ActionWarn && warned(warnings, expected.Rules()):
 		return nil, nil
 	}
 	return errAdmitted, nil

@@ -26,7 +26,7 @@ func version(n int) history.Version {
 	data := map[string]string{"mapRoles": fmt.Sprintf("- rolearn: arn:aws:iam::111122223333:role/r%d\n", n)}
 	return history.Version{
 		Time: epoch.Add(time.Duration(n) * time.Minute), ResourceVersion: fmt.Sprint(1000 + n), Origin: history.Changed,
-		Hash: history.Hash(data, nil), Data: data, Verdict: validate.WarnOnly, Rules: []string{"a", "b"},
+		Hash: history.Hash(data, nil), Data: data, Verdict: validate.ActionWarn, Rules: []string{"a", "b"},
 		Manager: "kubectl-edit", Summary: history.Summary{Admins: n, Roles: 1},
 	}
 }

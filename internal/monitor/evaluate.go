@@ -25,11 +25,11 @@ type evaluation struct {
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
-	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), verdict: validate.Allow}
+	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), verdict: validate.ActionAllow}
 	if o == nil {
 		return e
 	}
-	v := validate.Judge(validate.Change{Operation: validate.Document, New: o}, policy)
+	v := validate.Evaluate(validate.Change{Operation: validate.Document, New: o}, policy)
 	e.verdict, e.rules, e.findings = v.Action, v.Rules(), v.Findings
 	return e
 }

@@ -272,7 +272,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
 		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
 	}
-	e := evaluation{verdict: validate.Refuse, rules: []string{validate.InternalError}} // if evaluate panics, as for a review
+	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // if evaluate panics, as for a review
 	_ = m.recoverPanic("version", func() error {
 		e = evaluate(kube.Object(c.Object), m.o.Policy())
 		return nil
@@ -312,7 +312,7 @@ func (m *Monitor) origin(before *corev1.ConfigMap, o *restore.Observation) (orig
 	case kube.IsEKSManager(o.Manager):
 		return history.Changed, nil
 	}
-	if refused = validate.Judge(change, policy).Denied(); len(refused) > 0 {
+	if refused = validate.Evaluate(change, policy).Denied(); len(refused) > 0 {
 		return history.Bypassed, refused
 	}
 	return history.Changed, nil

@@ -59,7 +59,7 @@ func (j *JUnit) Add(f File) error {
 	c.Output = warnings.String()
 	if denied > 0 {
 		j.failures++
-		c.Failure = &junitOutcome{count(denied, "denial"), string(validate.Refuse), denials.String()}
+		c.Failure = &junitOutcome{count(denied, "denial"), string(validate.ActionDeny), denials.String()}
 	}
 	if len(f.Problems) > 0 {
 		var b strings.Builder

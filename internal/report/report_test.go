@@ -20,16 +20,16 @@ import (
 var hostile = []report.File{
 	{Name: "a,b:c%.yaml", Objects: 1, Findings: []report.Finding{
 		{File: "a,b:c%.yaml", Finding: validate.Finding{
-			Rule: "role-path", Severity: validate.Deny, Place: awsauth.Place{Path: "data.mapRoles[0]", Line: 3, Column: 7},
+			Rule: "role-path", Severity: validate.Deny, Position: awsauth.Position{Path: "data.mapRoles[0]", Line: 3, Column: 7},
 			Message: "a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%0A", Hint: "write\tc",
 		}},
-		{File: "a,b:c%.yaml", Finding: validate.Finding{Rule: "other-rule", Severity: validate.Warn, Message: "no hint", Place: awsauth.Place{Path: "data"}}},
+		{File: "a,b:c%.yaml", Finding: validate.Finding{Rule: "other-rule", Severity: validate.Warn, Message: "no hint", Position: awsauth.Position{Path: "data"}}},
 	}},
 	{Name: "<stdin>", Objects: 1, Findings: []report.Finding{
 		{File: "<stdin>", Resource: "module.eks.kubernetes_config_map.a", InText: true, Finding: validate.Finding{
-			Rule: "role-path", Severity: validate.Warn, Place: awsauth.Place{Path: "data.mapRoles[0].rolearn", Line: 2, Column: 4}, Message: "m",
+			Rule: "role-path", Severity: validate.Warn, Position: awsauth.Position{Path: "data.mapRoles[0].rolearn", Line: 2, Column: 4}, Message: "m",
 		}},
-		{File: "prod/kube-system/aws-auth", InText: true, Finding: validate.Finding{Rule: "deleted", Severity: validate.Deny, Place: awsauth.Place{Path: "data"}, Message: "gone"}},
+		{File: "prod/kube-system/aws-auth", InText: true, Finding: validate.Finding{Rule: "deleted", Severity: validate.Deny, Position: awsauth.Position{Path: "data"}, Message: "gone"}},
 	}},
 	{Name: "broken\n.yaml", Problems: []report.Problem{
 		{File: "broken\n.yaml", Line: 2, Column: 1, Message: "is\n::error::x"},
@@ -53,7 +53,7 @@ func write(t *testing.T, form func(io.Writer) lint, files ...report.File) string
 			t.Fatal(err)
 		}
 	}
-	if err := l.End(report.Total{Verdict: validate.Refuse}); err != nil {
+	if err := l.End(report.Total{Verdict: validate.ActionDeny}); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -79,7 +79,7 @@ func TestTextHasColours(t *testing.T) {
 	for _, severity := range []validate.Severity{validate.Warn, validate.Deny} {
 		f.Findings = append(f.Findings, report.Finding{
 			File: "<stdin>", Resource: "x", InText: true,
-			Finding: validate.Finding{Rule: "a", Severity: severity, Message: "m", Place: awsauth.Place{Path: "data"}},
+			Finding: validate.Finding{Rule: "a", Severity: severity, Message: "m", Position: awsauth.Position{Path: "data"}},
 		})
 	}
 	if diff := cmp.Diff(want, write(t, func(w io.Writer) lint { return report.NewText(w, true) }, f)); diff != "" {

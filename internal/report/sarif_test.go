@@ -145,7 +145,7 @@ func TestSARIFAddress(t *testing.T) {
 // A finding that moves keeps its fingerprint, and two findings have different ones.
 func TestSARIFFingerprint(t *testing.T) {
 	finding := func(line int, path, message string) report.Finding {
-		return report.Finding{File: "a.yaml", Finding: validate.Finding{Rule: "r", Message: message, Place: awsauth.Place{Path: path, Line: line, Column: 3}}}
+		return report.Finding{File: "a.yaml", Finding: validate.Finding{Rule: "r", Message: message, Position: awsauth.Position{Path: path, Line: line, Column: 3}}}
 	}
 	fingerprints := func(findings ...report.Finding) []string {
 		var list []string

@@ -62,7 +62,7 @@ func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Pol
 	}
 	policy.Mode, policy.IAMMode = validate.Enforce, validate.Off
 	change := ChangeOf(kube.Object(good), kube.Object(stored), now)
-	denied := validate.Judge(change, policy).Denied()
+	denied := validate.Evaluate(change, policy).Denied()
 	var c Comparison
 	for _, rule := range denied {
 		if slices.Contains(lockoutRules, rule) || rule == nodeRoleRemoved && validate.RemovesEveryNodeRole(change, policy) {
@@ -99,5 +99,5 @@ func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	if len(policy.OverrideGroups) == 0 {
 		c.Requester.Groups = []string{"system:masters"}
 	}
-	return slices.ContainsFunc(validate.Judge(c, policy).Overrides, func(o validate.Override) bool { return o.Kind == validate.BreakGlass })
+	return slices.ContainsFunc(validate.Evaluate(c, policy).Overrides, func(o validate.Override) bool { return o.Kind == validate.BreakGlass })
 }

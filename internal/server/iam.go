@@ -46,7 +46,7 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 // nothingKnown is the answer where AWS cannot be asked at all.
 func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
 	d.recorder.Unasked(len(principals))
-	return validate.NothingKnown(principals, "the AWS configuration of the guard cannot be used")
+	return validate.AllUnknown(principals, "the AWS configuration of the guard cannot be used")
 }
 
 // get returns the client for the accounts, or nil after a line in the log.

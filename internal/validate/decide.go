@@ -1,21 +1,21 @@
 package validate
 
-// circumstances are all that decides, besides the findings, whether a change is refused.
+// circumstances are the facts beside the findings that decide whether a change is refused.
 type circumstances struct {
 	mode Mode
-	// eks: EKS itself asks, which must always be able to write aws-auth.
+	// eks reports that EKS itself makes the request. EKS must always be able to write aws-auth.
 	eks bool
-	// observed: the API server asks on the path that never refuses, on which it sends the requests of EKS and of
-	// the bypass group.
+	// observed reports that the review came on the path that never refuses. The API server sends the requests of
+	// EKS and of the bypass group there.
 	observed bool
-	// restore: the guard itself restores a version. Compared with the stored version, the faults of the restored
-	// one are new.
+	// restore reports that the guard itself restores a version. Compared with the stored version, the faults of
+	// the restored one are new.
 	restore bool
-	// breakGlass is the reason that the requester gives for overruling every denial, and may; empty for none.
+	// breakGlass is the reason that an entitled requester gives for overruling every denial, or empty.
 	breakGlass string
 }
 
-// circumstancesOf returns those of a change.
+// circumstancesOf returns the circumstances of a change.
 func circumstancesOf(c Change, policy Policy) circumstances {
 	return circumstances{
 		mode: policy.Mode, eks: c.Requester.IsEKS(), observed: c.Observed, restore: c.Restore,
@@ -23,14 +23,14 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 	}
 }
 
-// exempt reports whether the change is never refused, whatever its findings and whatever fails.
+// exempt reports whether the change is admitted in every case: despite denials, and despite failures of the guard.
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
 // NeverRefused reports whether a change is admitted even if the guard can't evaluate it. In mode warn, and for its own
 // restore, the guard refuses a request that it can't decode.
 func NeverRefused(c Change) bool { return c.Observed || c.Requester.IsEKS() }
 
-// exemption says why the change is never refused. It is empty where the change can be refused.
+// exemption returns the reason why the change is never refused, or "" if it can be refused.
 func (c circumstances) exemption() string {
 	switch {
 	case c.eks:
@@ -45,24 +45,24 @@ func (c circumstances) exemption() string {
 	return ""
 }
 
-// asksIAM reports whether IAM is asked about the principals of the change. It would only delay a change that is
-// not refused for what IAM says: one of EKS, of the bypass group, or of the guard itself.
+// asksIAM reports whether the guard asks IAM about the principals of the change. It does not ask for changes by
+// EKS, the bypass group or the guard itself: they are never refused, so the lookup would only delay them.
 func (c circumstances) asksIAM(mode Severity) bool {
 	return mode != "" && mode != Off && !c.eks && !c.observed && !c.restore
 }
 
-// decision is what becomes of a change.
+// decision is the outcome of a review.
 type decision struct {
 	action Action
 	// wouldDeny are the rules whose denials became warnings because the change is exempt, sorted.
 	wouldDeny []string
-	// brokeGlass: the denials became warnings because the requester broke the glass.
+	// brokeGlass reports that the denials became warnings because the requester broke the glass.
 	brokeGlass bool
 }
 
-// decide says what becomes of a change, and gives its findings their final severity and order. It is the one place
-// that knows whose denials are warnings. Overruled reports whether the request overruled a finding of its own, such as
-// the removal of a node role.
+// decide returns the outcome, and gives the findings their final severity and order. No other function decides which
+// denials become warnings. overruled reports whether the request acknowledged a finding, such as the removal of a node
+// role.
 func decide(c circumstances, findings []Finding, overruled bool) decision {
 	d := decision{brokeGlass: c.breakGlass != ""}
 	denied := Verdict{Findings: findings}.Denied()
@@ -76,16 +76,16 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	sortFindings(findings)
 	switch {
 	case len(denied) > 0 && !d.brokeGlass && !c.exempt():
-		d.action = Refuse
+		d.action = ActionDeny
 	case len(findings) > 0 || overruled || d.brokeGlass:
-		d.action = WarnOnly
+		d.action = ActionWarn
 	default:
-		d.action = Allow
+		d.action = ActionAllow
 	}
 	return d
 }
 
-// soften turns denials into warnings, which say why the change is exempt.
+// soften turns denials into warnings and records in each why the change is exempt.
 func soften(findings []Finding, exemption string) {
 	for i := range findings {
 		if f := &findings[i]; f.Severity == Deny {

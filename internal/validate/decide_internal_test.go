@@ -14,9 +14,9 @@ func TestDecide(t *testing.T) {
 		BrokeGlass bool
 		Severities []Severity
 	}
-	denied := result{Action: Refuse, Severities: []Severity{Deny, Warn}}
-	admitted := result{Action: WarnOnly, WouldDeny: []string{"last-admin"}, Severities: []Severity{Warn, Warn}}
-	overruled := result{Action: WarnOnly, BrokeGlass: true, Severities: []Severity{Warn, Warn}}
+	denied := result{Action: ActionDeny, Severities: []Severity{Deny, Warn}}
+	admitted := result{Action: ActionWarn, WouldDeny: []string{"last-admin"}, Severities: []Severity{Warn, Warn}}
+	overruled := result{Action: ActionWarn, BrokeGlass: true, Severities: []Severity{Warn, Warn}}
 	for _, test := range []struct {
 		name     string
 		c        circumstances
@@ -24,9 +24,9 @@ func TestDecide(t *testing.T) {
 		override bool
 		want     result
 	}{
-		{"nothing found", circumstances{}, nil, false, result{Action: Allow}},
-		{"nothing found, and a node role's removal acknowledged", circumstances{}, nil, true, result{Action: WarnOnly}},
-		{"warning alone", circumstances{}, []Finding{warn}, false, result{Action: WarnOnly, Severities: []Severity{Warn}}},
+		{"nothing found", circumstances{}, nil, false, result{Action: ActionAllow}},
+		{"nothing found, and a node role's removal acknowledged", circumstances{}, nil, true, result{Action: ActionWarn}},
+		{"warning alone", circumstances{}, []Finding{warn}, false, result{Action: ActionWarn, Severities: []Severity{Warn}}},
 		{"denial", circumstances{}, []Finding{warn, deny}, false, denied},
 		{"denial, in spite of an acknowledged removal", circumstances{}, []Finding{warn, deny}, true, denied},
 		{"denial in mode enforce", circumstances{mode: Enforce}, []Finding{warn, deny}, false, denied},
@@ -35,9 +35,9 @@ func TestDecide(t *testing.T) {
 		{"observing path, as of the bypass group", circumstances{observed: true}, []Finding{warn, deny}, false, admitted},
 		{"restore by the guard", circumstances{restore: true}, []Finding{warn, deny}, false, admitted},
 		{"break-glass", circumstances{breakGlass: "incident"}, []Finding{warn, deny}, false, overruled},
-		{"break-glass without a finding", circumstances{breakGlass: "incident"}, nil, false, result{Action: WarnOnly, BrokeGlass: true}},
+		{"break-glass without a finding", circumstances{breakGlass: "incident"}, nil, false, result{Action: ActionWarn, BrokeGlass: true}},
 		{"break-glass in mode warn", circumstances{breakGlass: "incident", mode: WarnMode}, []Finding{warn, deny}, false, overruled},
-		{"exempt without a denial", circumstances{eks: true}, []Finding{warn}, false, result{Action: WarnOnly, Severities: []Severity{Warn}}},
+		{"exempt without a denial", circumstances{eks: true}, []Finding{warn}, false, result{Action: ActionWarn, Severities: []Severity{Warn}}},
 	} {
 		findings := append([]Finding(nil), test.findings...)
 		d := decide(test.c, findings, test.override)

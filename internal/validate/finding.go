@@ -8,16 +8,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Finding is something wrong, with its place and its remedy.
+// Finding is a problem that a rule reports, with its position and a hint.
 type Finding struct {
 	Rule     string
 	Severity Severity
-	awsauth.Place
+	awsauth.Position
 	// Message is one sentence, lower case, without a full stop, that names the value.
 	Message string
-	// Hint says what to write instead; it may be empty.
+	// Hint says how to correct the problem; it may be empty.
 	Hint string
-	// Exempt says why a denial is only a warning: "mode warn", for example. It is empty for every other finding.
+	// Exempt is the reason why a denial became a warning, for example "mode warn". It is empty for every other
+	// finding.
 	Exempt string
 
 	scope    Scope
@@ -26,16 +27,17 @@ type Finding struct {
 	isNew    bool // see Rule.AlwaysNew
 }
 
-// identity tells whether a fault of the new object stood in the old one: the rule, the key, and
-// the element as decoded, never its index. For faults of a whole key there is no element.
+// identity identifies the value that a finding is about, to tell whether the old object had the same fault. The
+// comparison uses the rule, the key and the decoded element, and never the element's index. A fault of a whole
+// key has no element.
 type identity struct {
 	key   string // mapRoles, …; for other keys their name
 	index int    // of the element in its section; -1 for a fault of a whole key
-	value string // what the finding is about: tells faults of one element apart
-	more  int    // for the finding that counts those past maxFindings
+	value string // the value at fault, which tells faults of one element apart
+	more  int    // the number of findings past maxFindings, in the finding that counts them; else 0
 }
 
-// element is implemented by values of an element of a section.
+// element is implemented by the elements of a section and the values in them.
 type element interface {
 	locator
 	Element() (awsauth.Section, int)
@@ -51,8 +53,8 @@ func identify(at locator) identity {
 	return identity{key: string(section), index: index, value: e.Text()}
 }
 
-// sortFindings puts findings into their final order: denials first; what is wrong with
-// the document before what follows from it; then by place, then by rule.
+// sortFindings puts findings into their final order: denials first; then the faults of the document before the
+// losses and gains that they cause; then by position, then by rule.
 func sortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(
@@ -75,7 +77,7 @@ func severityOrder(s Severity) int {
 	return 1
 }
 
-// sectionOrder puts findings on the whole object first, then the sections in lookup order.
+// sectionOrder sorts findings on the whole object first, then the sections in lookup order.
 func sectionOrder(path string) int {
 	for i, s := range awsauth.Sections() {
 		if strings.HasPrefix(path, s.Path()) {

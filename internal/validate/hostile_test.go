@@ -10,9 +10,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestHostileTexts: whatever stands in an object of the size that the API server admits, judging
-// it allocates a bounded amount. Time is bounded with it: what these texts cost too much once was
-// the same work again for each element, key or finding.
+// TestHostileTexts checks that the evaluation of any object that the API server admits allocates a limited amount of
+// memory. A limit on memory also limits time: these texts once caused the same work again for each element, key or
+// finding.
 func TestHostileTexts(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
 	many := func(n int, format string) string {
@@ -72,8 +72,8 @@ func TestHostileTexts(t *testing.T) {
 		"tabs":                     strings.Repeat("\t", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			judge := func(before, after *awsauth.Object) {
-				validate.Judge(validate.Change{Operation: validate.Update, Old: before, New: after}, validate.Policy{})
+			evaluate := func(before, after *awsauth.Object) {
+				validate.Evaluate(validate.Change{Operation: validate.Update, Old: before, New: after}, validate.Policy{})
 			}
 			good := &awsauth.Object{Data: map[string]string{"mapRoles": role}}
 			users := strings.ReplaceAll(text, "rolearn", "userarn")
@@ -81,11 +81,11 @@ func TestHostileTexts(t *testing.T) {
 			worse := &awsauth.Object{Data: map[string]string{"mapRoles": text + "\n- x\n", "mapUsers": users}}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			judge(good, bad)
-			judge(bad, worse)
-			judge(worse, good)
+			evaluate(good, bad)
+			evaluate(bad, worse)
+			evaluate(worse, good)
 			runtime.ReadMemStats(&after)
-			const bound = 2 << 30 // three judgements of two or three sections each
+			const bound = 2 << 30 // three evaluations of two or three sections each
 			if got := after.TotalAlloc - before.TotalAlloc; got > bound {
 				t.Errorf("%d MiB were allocated, more than %d", got>>20, bound>>20)
 			} else {

@@ -2,38 +2,38 @@ package validate
 
 import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 
-// Existence says whether IAM has a principal.
+// Existence is the result of looking up a principal in IAM.
 type Existence string
 
-// Missing is certain: IAM said twice that it has no such principal. Everything else that is not
-// Exists is Unknown, and Unknown never refuses a change.
+// Missing is certain: IAM answered twice that the principal does not exist. Every other failed lookup is Unknown,
+// and an Unknown principal never refuses a change.
 const (
 	Exists  Existence = "exists"
 	Missing Existence = "missing"
 	Unknown Existence = "unknown"
 )
 
-// Lookup is what was found out about one principal.
+// Lookup is the result of looking up one principal.
 type Lookup struct {
 	Existence Existence
-	// Reason says of an Unknown principal why, such as "access denied": text from a small set, with at most an
-	// account or AWS's host in it. It names neither the principal nor a request.
+	// Reason says why a principal is Unknown, such as "access denied". It comes from a small set of texts, which
+	// may contain an account or a host name of AWS, but never the principal or a request id.
 	Reason string
-	// Instead is, for a Missing principal, the ARN that was found in its place, if one was: the same
-	// user under another path, or the role that a permission set has now.
+	// Instead is the ARN that the entry of a Missing principal probably means, or empty: the same user under
+	// another path, or the present role of the permission set.
 	Instead string
 }
 
-// IAM is what is known about principals of a change. The zero IAM knows nothing.
+// IAM holds the lookups for the principals of a change. The zero IAM has none.
 type IAM struct {
-	// Partition is that of the credentials the guard asks with; empty where it is not known.
+	// Partition is the partition of the guard's own credentials, or empty if it is not known.
 	Partition string
-	// Principals holds the answers by ARN, as [awsauth.ARN.String] writes it.
+	// Principals maps ARNs, as [awsauth.ARN.String] writes them, to lookups.
 	Principals map[string]Lookup
 }
 
-// NothingKnown is the answer about principals where nobody could be asked: each is Unknown for one reason.
-func NothingKnown(principals []awsauth.ARN, reason string) IAM {
+// AllUnknown returns an IAM in which every principal is Unknown for the same reason.
+func AllUnknown(principals []awsauth.ARN, reason string) IAM {
 	known := IAM{Principals: make(map[string]Lookup, len(principals))}
 	for _, arn := range principals {
 		known.Principals[arn.String()] = Lookup{Existence: Unknown, Reason: reason}

@@ -5,9 +5,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// RemovesEveryNodeRole reports whether the rule node-role-removed finds every node role of the old version removed,
-// or mapped so that it doesn't make the same nodes. A node role with a declared access entry doesn't count. It returns
-// false where there was no node role, or where the change acknowledges the removal of one.
+// RemovesEveryNodeRole reports whether every node role of the old version would lose its nodes: the change removes its
+// entry, or the new entry doesn't make the same nodes. Node roles with a declared access entry don't count. It returns
+// false if the old version has no node role, or if the change acknowledges the removal of one.
 func RemovesEveryNodeRole(c Change, policy Policy) bool {
 	before, after := load(c.Old), load(c.New)
 	entries, allowed, found := access.NewEntries(policy.AccessEntries), c.allowedRemovals(), false
@@ -23,7 +23,7 @@ func RemovesEveryNodeRole(c Change, policy Policy) bool {
 	return found
 }
 
-// keepsNodes reports whether a node role makes the same nodes after a change, as certainly as before.
+// keepsNodes reports whether a node role makes the same nodes after a change, with at least the same certainty.
 func keepsNodes(role awsauth.Principal, after *awsauth.Map) bool {
 	return access.CertaintyOf(after.MatchesOf(role.ARN), access.SameNodes(role.Matches)) >= access.CertaintyOf(role.Matches, access.IsNode)
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Annotations by which a request overrules the guard. They count only where the request itself
-// sets or changes them, so that one which was left behind opens nothing.
+// Annotations with which a request overrules the guard. An annotation counts only in the request that sets or
+// changes it, so an annotation that stays in the object overrules nothing later.
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
-	// AllowRemovalAnnotation holds the ARNs of node roles whose removal is meant, with commas
-	// between them. It needs no right beyond updating the object.
+	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on
+	// purpose. The requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
-	// BreakGlassAnnotation holds the reason for overruling every denial of the request. For a
-	// later deletion of the object it holds: delete EXPIRY REASON, the expiry in RFC 3339.
+	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later
+	// deletion of the object it holds "delete EXPIRY REASON", with the expiry in RFC 3339.
 	BreakGlassAnnotation = AnnotationPrefix + "break-glass"
 )
 
@@ -31,25 +31,25 @@ const (
 // OverrideKinds returns every kind of override.
 func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 
-// Override is a denial, or several, that became a warning because the request asked for it.
+// Override records that the request turned one or more denials into warnings.
 type Override struct {
 	Kind string
 	// Detail is the reason for breaking the glass, or the node role whose removal is allowed.
 	Detail string
 }
 
-// maxGrant bounds how far ahead a deletion may be allowed: long enough to type the next command,
-// short enough not to be forgotten.
+// maxGrant limits how far ahead the expiry of an allowed deletion may be: long enough to type the next command,
+// short enough that a forgotten annotation does no harm.
 const maxGrant = time.Hour
 
-// breakGlass is what a request says about break-glass.
+// breakGlass is the result of evaluating the break-glass annotation of a request.
 type breakGlass struct {
-	reason string // honoured; empty: not asked for, or not honoured
-	denied string // why it is not honoured
+	reason string // the reason, if the guard honours it; otherwise empty
+	denied string // why the guard does not honour it; otherwise empty
 	hint   string
 }
 
-// breakGlass finds out whether the request may overrule every denial.
+// breakGlass decides whether the request overrules every denial.
 func (c Change) breakGlass(policy Policy) breakGlass {
 	value := c.sets(BreakGlassAnnotation)
 	switch {
@@ -73,7 +73,7 @@ func (c Change) grantHint() string {
 	return "write delete, a time at most an hour ahead such as " + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339) + ", and the reason"
 }
 
-// breakGlassForDelete honours what the stored object allows: a DELETE brings no annotation itself.
+// breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation.
 func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	if c.Old == nil {
 		return breakGlass{}
@@ -91,30 +91,30 @@ func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	return breakGlass{reason: grant.reason}
 }
 
-// mayNotOverride says why the requester may not break the glass; empty when they may.
+// mayNotOverride returns the reason why the requester may not break the glass, or "" if they may.
 func (c Change) mayNotOverride(policy Policy) string {
 	r := c.Requester
 	switch {
 	case strings.HasPrefix(r.Username, "system:serviceaccount:") || slices.Contains(r.Groups, "system:serviceaccounts"):
 		return "a service account may not break the glass"
 	case !slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }):
-		return fmt.Sprintf("%q is in none of the groups that may break the glass", textutil.Shorten(r.Username, maxValue))
+		return fmt.Sprintf("%q is not in a group that may break the glass", textutil.Shorten(r.Username, maxValue))
 	}
 	return ""
 }
 
 func overrideHint(policy Policy) string {
-	return "leave the annotation away, or let a person in " + strings.Join(policy.overrideGroups(), ", ") + " make this change"
+	return "remove the annotation, or let a person in " + strings.Join(policy.overrideGroups(), ", ") + " make this change"
 }
 
-// grant allows a deletion for a short time.
+// grant is a break-glass value that allows a deletion until its expiry.
 type grant struct {
 	expiry time.Time
 	reason string
 }
 
-// parseGrant reads delete EXPIRY REASON. Any other text is a plain reason, also one that begins
-// with the word delete and goes on with a word that begins with no digit.
+// parseGrant parses "delete EXPIRY REASON". It returns false for a plain reason: any text that does not begin with
+// the word delete and a second word that begins with a digit. An expiry that is not in RFC 3339 becomes the zero time.
 func parseGrant(value string) (grant, bool) {
 	words := strings.Fields(value)
 	if len(words) < 2 || !strings.EqualFold(words[0], "delete") || words[1][0] < '0' || words[1][0] > '9' {
@@ -127,7 +127,7 @@ func parseGrant(value string) (grant, bool) {
 	return grant{at, strings.Join(words[2:], " ")}, true
 }
 
-// invalid says why the grant does not hold at a time; empty when it does.
+// invalid returns the reason why the grant is not valid at a time, or "" if it is.
 func (g grant) invalid(now time.Time) string {
 	switch {
 	case g.expiry.IsZero():

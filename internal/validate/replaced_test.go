@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestReplacedVersionsAreBounded: the replaced version that explains the requester's login is found behind others,
-// and versions past the limit of bytes are not decoded.
+// TestReplacedVersionsAreBounded checks that the rule finds the earlier version that explains the requester's login
+// among several, and does not decode versions past the limit of bytes.
 func TestReplacedVersionsAreBounded(t *testing.T) {
 	const admin, me = `- {rolearn: "arn:aws:iam::111122223333:role/admin", username: admin, groups: [system:masters]}
 `, `- {rolearn: "arn:aws:iam::111122223333:role/me", username: me, groups: [viewers]}
@@ -32,7 +32,7 @@ func TestReplacedVersionsAreBounded(t *testing.T) {
 		{"behind the stored one", []*awsauth.Object{object(admin + me), explains}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			verdict := validate.Judge(validate.Change{
+			verdict := validate.Evaluate(validate.Change{
 				Operation: validate.Update, Old: object(admin + me), New: object(admin), Replaced: test.replaced,
 				Requester: validate.Requester{Username: "me", Groups: []string{"editors", "system:authenticated"}, Extra: map[string][]string{
 					"canonicalArn": {"arn:aws:iam::111122223333:role/me"}, "sessionName": {"alice"},

@@ -1,7 +1,7 @@
 // Package validate holds the rules of aws-auth and the verdict over a change.
 //
-// The package is pure: documents and facts in, findings out. Rules say what is wrong; what is
-// new in a change, and whether it is refused, is decided in [Judge] alone.
+// The package is pure: it takes documents and a description of the request, and returns findings. Rules report
+// faults. Only [Evaluate] decides which faults are new in a change, and whether the change is refused.
 package validate
 
 import (
@@ -12,52 +12,52 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Severity is what a finding of a rule does to a change.
+// Severity is the effect that a rule's findings have on a change.
 type Severity string
 
-// Deny refuses the change; it is for what certainly locks people out or lets people in.
-// Warn lets the change pass with a warning. Off is for configurations alone: the rule is not run.
+// Deny refuses the change. It is for faults that certainly lock principals out or let principals in. Warn admits the
+// change with a warning. Off disables the rule, and only a configuration can set it.
 const (
 	Deny Severity = "deny"
 	Warn Severity = "warn"
 	Off  Severity = "off"
 )
 
-// Scope is what a rule looks at.
+// Scope is the part of a change that a rule checks.
 type Scope int
 
-// A rule of the document judges one version of the object by itself. A rule of the change
-// compares who could get in before and after. A rule of the request is about the request itself
-// and is asked even where the content stays the same.
+// A rule of the document checks one version of the object alone. A rule of the change compares effective access
+// before and after. A rule of the request checks the request itself, and runs even if the content stays the same.
 const (
 	OfDocument Scope = iota
 	OfChange
 	OfRequest
 )
 
-// Rule is one promise of the guard. Rules are values; they hold no state.
+// Rule is one check of the guard. Rules are values without state.
 type Rule struct {
 	ID       string // kebab case; never renamed, never reused
 	Severity Severity
 	Scope    Scope
-	Title    string // one line: what is wrong
-	Doc      string // why it hurts and what to write instead
-	Source   string // where the authenticator, AWS or Kubernetes says so
+	Title    string // the fault, in one line
+	Doc      string // the consequences of the fault and the correction
+	Source   string // the code or page of the authenticator, AWS or Kubernetes that proves it
 	Check    func(*Pass)
-	// NeverDenies: its findings warn, whatever severity it is given.
+	// NeverDenies reports that the rule's findings are warnings even at severity deny.
 	NeverDenies bool
-	// AlwaysNew: nobody can tell whether a fault stood in the old object, and so it never counts as one that did.
+	// AlwaysNew reports that the rule's findings always count as new, because the guard cannot tell whether the
+	// old object had the same fault.
 	AlwaysNew bool
 }
 
 // Pass is one run of one rule.
 type Pass struct {
-	// Doc is the document that is judged; in a rule of the change, the new one.
+	// Doc is the document that the rule checks; in a rule of the change, the new one.
 	Doc *awsauth.Document
-	// Old and New are what the authenticator loads before and after the change.
-	// They are never nil, and empty where there is no object.
+	// Old and New are the maps that the authenticator loads before and after the change. They are never nil;
+	// without an object they are empty.
 	Old, New *awsauth.Map
-	// Access is who gains and who loses what.
+	// Access lists the principals whose effective access differs.
 	Access []awsauth.AccessChange
 	Change Change
 	Policy Policy
@@ -67,40 +67,40 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
-	searched  int // principals that remedy has looked for
-	limit     int // of findings, where it is not maxFindings
-	more      int // findings past maxFindings, counted only
+	searched  int // number of principals that lossHint searched for
+	limit     int // limit of findings if it is higher than maxFindings; otherwise 0
+	more      int // number of findings past the limit
 }
 
-// maxFindings bounds the findings of one rule: past it they are counted, so that a hostile
-// megabyte of short elements costs a bounded amount of memory. People read fewer.
+// maxFindings limits the findings of one rule. Further findings are only counted, so that a hostile megabyte of
+// short elements costs a limited amount of memory.
 const maxFindings = 1000
 
-// locator is a value with a place: a Field, a Mapping, a Scalar, a Fault or a Place.
-type locator interface{ At() awsauth.Place }
+// locator is a value with a position: a Field, a Mapping, a Scalar, a Fault or a Position.
+type locator interface{ At() awsauth.Position }
 
-// wholeObject is where findings on the whole of the object stand.
-var wholeObject = awsauth.Place{Path: "data"}
+// wholeObject is the position of findings on the whole object.
+var wholeObject = awsauth.Position{Path: "data"}
 
-// annotations is where findings on the guard's own annotations stand.
-var annotations = awsauth.Place{Path: "metadata.annotations"}
+// annotations is the position of findings on the guard's own annotations.
+var annotations = awsauth.Position{Path: "metadata.annotations"}
 
-// sectionPlace is where findings on a section as a whole stand.
-func sectionPlace(s awsauth.Section) awsauth.Place { return awsauth.Place{Path: s.Path()} }
+// sectionPlace returns the position of findings on a whole section.
+func sectionPlace(s awsauth.Section) awsauth.Position { return awsauth.Position{Path: s.Path()} }
 
-// Reportf reports a finding at a value. The message is one sentence, lower case, without a full
-// stop; the hint says what to write instead. Long values are shortened in the middle.
+// Reportf reports a finding at a value. The message is one sentence in lower case without a full stop. The hint says
+// how to correct the fault. Reportf shortens long values in the middle.
 func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
 	p.report(p.severity, at, hint, format, args...)
 }
 
-// Warnf reports a finding that does not refuse the change although the rule's findings usually do.
+// Warnf reports a finding as a warning, even if the rule's severity is deny.
 func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 	p.report(Warn, at, hint, format, args...)
 }
 
-// Grantf reports a finding about what an element gives somebody. It is old only where the same
-// principal had the same before, not where an element that gave nobody anything was there.
+// Grantf reports a finding about the access that an element gives. The finding is pre-existing only if the same
+// principal had the same access before. An equal element that the authenticator did not load does not count.
 func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	n := len(p.findings)
 	p.Reportf(at, hint, format, args...)
@@ -109,8 +109,8 @@ func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	}
 }
 
-// runs reports whether another rule is run and is no more lenient than this one, so that it can be
-// left what it reports.
+// runs reports whether another rule runs and is at least as severe as this one. If so, this rule can leave a fault
+// to the other one.
 func (p *Pass) runs(r *Rule) bool {
 	severity := p.Policy.severity(r)
 	return severity == Deny || severity == p.severity
@@ -129,7 +129,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	p.findings = append(p.findings, Finding{
 		Rule:     p.rule.ID,
 		Severity: severity,
-		Place:    p.Doc.Locate(at.At()),
+		Position: p.Doc.Locate(at.At()),
 		Message:  fmt.Sprintf(format, args...),
 		Hint:     textutil.Shorten(hint, 2*maxValue),
 		scope:    p.rule.Scope,
@@ -138,20 +138,20 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	})
 }
 
-// countRest puts a count in place of the findings past the bound.
+// countRest replaces the last finding by a count of the findings past the limit.
 func (p *Pass) countRest() {
 	if p.more == 0 {
 		return
 	}
 	last := len(p.findings) - 1
-	p.more++ // the last one gives its place to the count
+	p.more++ // the count replaces the last finding
 	p.findings[last] = Finding{
-		Rule: p.rule.ID, Severity: p.severity, Place: p.Doc.Locate(wholeObject),
+		Rule: p.rule.ID, Severity: p.severity, Position: p.Doc.Locate(wholeObject),
 		Message: fmt.Sprintf("%d more findings of this rule", p.more),
 		scope:   p.rule.Scope, identity: identity{index: -1, more: p.more},
 	}
 }
 
-// maxValue bounds a value within a message, in bytes. The longest ARN of a role with a path and
-// of most users' is shorter: a path has at most 512 characters, seldom more than 50.
+// maxValue limits a value within a message, in bytes. Almost every ARN is shorter: the path of a role or user has at
+// most 512 characters, and rarely more than 50.
 const maxValue = 300

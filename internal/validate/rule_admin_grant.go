@@ -12,14 +12,14 @@ var adminGrant = &Rule{
 	ID:       "admin-grant",
 	Severity: Warn,
 	Scope:    OfChange,
-	Title:    "somebody gains an admin group",
+	Title:    "a principal gains an admin group",
 	Doc: `
 After the change a principal has an admin group, by default system:masters, that it did not have
-before. system:masters can not be limited by RBAC. A group that is made of a session's name
-counts where a name would make an admin group of it, because whoever assumes a role chooses the
-name.
+before. RBAC can't limit the members of system:masters. A group with a session template also counts if
+some session name turns it into an admin group, because the caller who assumes a role chooses the
+session name.
 
-If that is not meant, remove the group from the entry.`,
+If you don't intend this, remove the group from the entry.`,
 	Source: "Kubernetes documentation, \"Role Based Access Control Good Practices\"; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
 	Check:  checkAdminGrant,
 }
@@ -34,25 +34,26 @@ func checkAdminGrant(p *Pass) {
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
 			case access.CertaintyOf(c.After, gives) > access.CertaintyOf(c.Before, gives):
-				p.Reportf(p.entryPlace(c.After[0]), "remove the group if that is not meant", "%q gains the admin group %s", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), "remove the group if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
-				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions whose name makes it", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
 			}
 		}
 	}
 }
 
-func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Place {
+func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {
 	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
 }
 
-// couldGive reports whether a session's name makes a group of the entry this one.
+// couldGive reports whether some session name turns a group of the entry into this group.
 func couldGive(e *awsauth.Entry, group string) bool {
 	_, ok := sessionGiving(e, group)
 	return ok
 }
 
-// sessionGiving returns the name of a session that the entry lets in and that makes a group of the entry this one.
+// sessionGiving returns the name of a session that the entry admits and for which a group of the entry renders to the
+// given group, and whether there is such a session.
 func sessionGiving(e *awsauth.Entry, group string) (session string, ok bool) {
 	arn, err := e.Principal()
 	if err != nil || !arn.IsRole() {

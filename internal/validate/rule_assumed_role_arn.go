@@ -6,8 +6,8 @@ var assumedRoleARN = &Rule{
 	Title:    "an entry names an STS session instead of an IAM role",
 	Doc: `
 The authenticator turns a caller's session ARN into the ARN of the role behind it, and only then
-searches the entries. An entry that holds a session ARN is never found, so whoever it was written
-for cannot log in.
+searches the entries. It never finds an entry that holds a session ARN, so the session can't log in
+through it.
 
 Write the role's own ARN, arn:aws:iam::ACCOUNT:role/NAME.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#328",

@@ -5,10 +5,10 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 var binaryData = &Rule{
 	ID:       "binary-data",
 	Severity: Deny,
-	Title:    "mapRoles, mapUsers or mapAccounts stands under binaryData",
+	Title:    "mapRoles, mapUsers or mapAccounts is under binaryData",
 	Doc: `
-The authenticator reads data alone. Entries that a tool has stored under binaryData, as some do with
-text that they take for binary, map nobody, and there is no error.
+The authenticator reads only data. Some tools store text under binaryData because they take it for binary.
+The authenticator ignores such entries without an error.
 
 Move the key to data, as text.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",

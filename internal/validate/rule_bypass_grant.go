@@ -13,24 +13,24 @@ var bypassGrant = &Rule{
 	Scope:    OfChange,
 	Title:    "a principal gains a group that overrules or bypasses the guard",
 	Doc: `
-The API server does not ask the guard about changes by members of the bypass group, by default
-awsauth-guard:bypass. It is for an emergency, and reached by impersonation: an entry that gives the group
-switches the guard off for everyone who logs in by it. Members of the groups in overrides.groups may
-overrule every denial. A group that is made of a session's name counts where a name would make one of these
-groups of it, because the caller who assumes a role chooses the name.
+The API server does not send changes by members of the bypass group, by default awsauth-guard:bypass, to the
+guard. The group is for emergencies, and admins reach it by impersonation. An entry that gives the group
+switches the guard off for everyone who logs in through that entry. Members of the groups in overrides.groups
+may overrule every denial. A group with a session template also counts if some session name turns it into one
+of these groups, because the caller who assumes a role chooses the session name.
 
-Groups that are also admin groups, such as system:masters, are left to admin-grant.
+The rule admin-grant reports groups that are also admin groups, such as system:masters.
 
-Remove the group from the entry. If the grant of an override group is meant, set
+Remove the group from the entry. If you intend to grant an override group, set
 awsauth-guard.io/break-glass in the same change.`,
-	Source: "awsauth-guard: a guard that an entry can switch off protects nothing; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
+	Source: "awsauth-guard: an entry must not switch the guard off; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
 	Check:  checkBypassGrant,
 }
 
 func checkBypassGrant(p *Pass) {
 	bypass := p.Policy.bypassGroup()
 	if p.Change.Operation == Document {
-		// Override groups are no news in a version that is evaluated by itself.
+		// A version that is evaluated alone has no grants of override groups, because nothing in it is new.
 		for _, principal := range p.New.Principals() {
 			p.checkGrant(principal.ARN, nil, principal.Matches, bypass)
 		}
@@ -49,8 +49,8 @@ func checkBypassGrant(p *Pass) {
 	}
 }
 
-// checkGrant reports that a principal gains one of the two kinds of groups, or can gain it by a session's
-// name.
+// checkGrant reports that a principal gains the bypass group or an override group, or can gain it with a chosen
+// session name.
 func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group string) {
 	verb, effect := "gains", "members overrule the guard"
 	if p.Change.Operation == Document {

@@ -7,11 +7,11 @@ var conflictingPrincipal = &Rule{
 	Severity: Deny,
 	Title:    "one ARN has entries that give different access",
 	Doc: `
-Of entries of mapRoles with the same ARN, in any case, the last one counts: groups are not merged,
-and a later entry with fewer groups takes the others away. mapRoles is asked before mapUsers. Of
-entries of mapUsers whose ARNs differ in case only, the authenticator picks one at random for each
-request. An entry of mapRoles can also take the place of another one and match no caller: the capital
-İ with a dot becomes an i in the key, but is not an i when ARNs are compared.
+If several entries of mapRoles have the same ARN, in any case, the authenticator uses the last one. It does
+not merge groups, so a later entry with fewer groups takes the other groups away. It searches mapRoles before
+mapUsers. If entries of mapUsers have ARNs that differ only in case, it picks one at random for each
+request. An entry of mapRoles can also replace another one and match no caller: the capital İ with a dot
+becomes an i in the key, but does not equal an i when the authenticator compares ARNs.
 
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",
@@ -28,7 +28,7 @@ func checkConflictingPrincipal(p *Pass) {
 		if len(matches) == 0 {
 			_, err := m.Entry.Principal()
 			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
-				p.Reportf(m.ARN, hint, "%q is to the authenticator also the ARN of %s, which takes the place of this entry and matches no caller", m.ARN.Value, other.Path())
+				p.Reportf(m.ARN, hint, "the authenticator stores %q under the same key as the ARN of %s, which replaces this entry and matches no caller", m.ARN.Value, other.Path())
 			}
 			continue
 		}
@@ -37,14 +37,14 @@ func checkConflictingPrincipal(p *Pass) {
 		case atRandom(m.Entry, matches):
 			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
 		default:
-			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which takes the place of this entry with other access", m.ARN.Value, other.Path())
+			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which replaces this entry with other access", m.ARN.Value, other.Path())
 		}
 	}
 }
 
-// conflictOf returns the entry that an entry conflicts with, or nil, given those that the
-// authenticator may answer with, at least one: entries of mapUsers among which it picks at random
-// conflict whatever they give, because the next edit of one of them makes the difference.
+// conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries, at least one, that the
+// authenticator may answer with. Entries of mapUsers among which it picks at random always conflict, even if they give
+// the same access, because the next edit of one of them makes the access differ.
 func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	first := matches[0]
 	switch {
@@ -56,7 +56,7 @@ func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	return nil
 }
 
-// atRandom reports whether an entry is one of several that the authenticator picks from.
+// atRandom reports whether the authenticator picks at random between the entry and others.
 func atRandom(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) > 1 && e.Section == matches[0].Section && !e.Shadowed()
 }

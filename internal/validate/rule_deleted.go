@@ -4,17 +4,17 @@ var deleted = &Rule{
 	ID:       "deleted",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "aws-auth is deleted while people or nodes log in through it",
+	Title:    "a request deletes aws-auth while people or nodes log in through it",
 	Doc: `
-When aws-auth is deleted the authenticator empties all its tables at once: every role, user and
-node that is mapped loses access. Tools that replace an object delete it first, and fail when
-they are locked out before they can create it again.
+When aws-auth is deleted, the authenticator empties all its tables at once: every mapped role, user and
+node loses access. Tools that replace an object delete it first. They lose their own access before they
+can create it again.
 
 Change the object instead of replacing it. Move every principal to an access entry before you
 delete aws-auth.
 
-The update that removes the last finalizer of an aws-auth that was deleted before is its deletion, and is
-judged as one.`,
+If aws-auth is already being deleted, the update that removes its last finalizer completes the deletion. The
+guard treats that update as a deletion.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, startLoadConfigMap; terraform-aws-eks#2644; pulumi-eks#918",
 	Check:  checkDeleted,
 }
@@ -28,7 +28,7 @@ func checkDeleted(p *Pass) {
 	case n == 0:
 	case p.Change.New != nil: // an update that completes a deletion
 		p.Reportf(wholeObject, p.deletionHint(),
-			"aws-auth is being deleted, and without its last finalizer it goes and takes away the access of %s", counted(n))
+			"removing the last finalizer completes the deletion of aws-auth and takes away the access of %s", counted(n))
 	default:
 		p.Reportf(wholeObject, p.deletionHint(), "deleting aws-auth takes away the access of %s", counted(n))
 	}

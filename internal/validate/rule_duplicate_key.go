@@ -5,19 +5,18 @@ var duplicateKey = &Rule{
 	Severity: Deny,
 	Title:    "an element has a key twice",
 	Doc: `
-Of a key that stands twice in one element the last one counts, without an error; keys are compared
-without case. This is how a forgotten dash merges two entries, and how commenting out only the
-first line of an entry gives its username and groups to the entry above: every node of a cluster
-has become an administrator that way.
+If an element has a key twice, in any case, the authenticator uses the last one without an error. So a
+forgotten dash merges two entries, and a comment sign before only the first line of an entry gives its
+username and groups to the entry above. Such a comment has made every node of a cluster an administrator.
 
-Put the missing dash back, comment out whole entries, or remove the key that is not meant.`,
+Put the missing dash back, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",
 	Check:  checkDuplicateKey,
 }
 
 func checkDuplicateKey(p *Pass) {
 	for _, key := range p.Doc.DuplicateKeys {
-		p.Reportf(key, "keep one of them", "the key %q stands twice in the manifest, and kubectl keeps the last one only", key.Path)
+		p.Reportf(key, "keep one of them", "the manifest has the key %q twice, and kubectl keeps only the last one", key.Path)
 	}
 	for m := range p.Doc.Mappings() {
 		for _, key := range m.DuplicateKeys() {

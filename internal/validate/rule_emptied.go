@@ -11,13 +11,13 @@ var emptied = &Rule{
 	ID:       "emptied",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "nobody and no node is mapped any more",
+	Title:    "the change leaves no mapped principal",
 	Doc: `
-Before the change the authenticator loaded entries from aws-auth, and after it there are none: all
-roles, users and nodes that are mapped lose access at once.
+Before the change the authenticator loads entries from aws-auth, and after it loads none. All mapped
+roles, users and nodes lose access at once.
 
-Keep the entries that are in use. If the text still shows them, another finding says why they are
-not loaded.`,
+Keep the entries that are in use. If the text still shows them, another finding says why the
+authenticator does not load them.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap",
 	Check:  checkEmptied,
 }
@@ -27,18 +27,18 @@ func checkEmptied(p *Pass) {
 		return // deleted reports it
 	}
 	n, meant := p.effective(p.Old)
-	gone := p.nobodyLeft()
+	gone := p.noneLeft()
 	for _, arn := range meant {
 		if gone {
 			p.override(AllowRemoval, arn)
 		}
 	}
 	if n > 0 && gone {
-		p.Reportf(wholeObject, p.remedy("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and nobody is left", counted(n))
+		p.Reportf(wholeObject, p.lossHint("keep the entries that are in use", "", p.oldARNs()...), "the change takes away the access of %s, and leaves no mapped principal", counted(n))
 	}
 }
 
-// oldARNs are the principals that were mapped before.
+// oldARNs returns the ARNs of the principals that the old version maps.
 func (p *Pass) oldARNs() (arns []string) {
 	for _, principal := range p.Old.Principals() {
 		arns = append(arns, principal.ARN)
@@ -46,19 +46,20 @@ func (p *Pass) oldARNs() (arns []string) {
 	return arns
 }
 
-// leftToEmptied reports whether emptied reports that nobody is left.
-func (p *Pass) leftToEmptied() bool { return p.nobodyLeft() && p.runs(emptied) }
+// leftToEmptied reports whether the rule emptied reports that no principal is left.
+func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 
-// nobodyLeft reports whether nobody is mapped after the change.
-func (p *Pass) nobodyLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
+// noneLeft reports whether no principal or account is mapped after the change.
+func (p *Pass) noneLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
-// effective counts the principals and accounts of the old version that can lose access unintentionally: not
-// those that access entries let in, and not node roles whose removal the request acknowledges.
+// effective counts the principals and accounts of a version that can lose access unintentionally. It leaves out
+// principals with an access entry, and node roles whose removal the request acknowledges. It returns the ARNs of
+// the latter in meant.
 func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 	n = len(m.AllowedAccounts())
 	allowed := p.Change.allowedRemovals()
 	for _, principal := range m.Principals() {
-		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // almost always there are none
+		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // avoids the key in the usual case
 		switch {
 		case p.hasAccessEntry(principal.ARN):
 		case named && access.CertaintyOf(principal.Matches, access.IsNode) > access.Never:

@@ -7,8 +7,8 @@ var fargateProfileARN = &Rule{
 	Severity: Deny,
 	Title:    "the ARN is a Fargate profile's, not its pod execution role's",
 	Doc: `
-Fargate nodes log in as the pod execution role of their profile. The ARN of the profile itself is no
-principal, and an entry with it never matches, so that pods of the profile stay pending.
+Fargate nodes log in as the pod execution role of their profile. The profile itself is not a principal, and
+an entry with its ARN never matches. So the pods of the profile stay pending.
 
 Write the role's ARN, which aws eks describe-fargate-profile shows as podExecutionRoleArn.`,
 	Source: "EKS user guide, \"Amazon EKS Pod execution IAM role\"; terraform-aws-eks#1819",

@@ -10,25 +10,27 @@ var finalizerAdded = &Rule{
 	ID:       "finalizer-added",
 	Severity: Warn,
 	Scope:    OfRequest,
-	Title:    "a finalizer is added to aws-auth",
+	Title:    "the change adds a finalizer to aws-auth",
 	Doc: `
-An object with a finalizer that is deleted stays until the finalizer is removed, and then it goes with
-all that was written to it meanwhile. No request can take the deletion back. A controller
-that is gone never removes its finalizer, so that aws-auth can neither be deleted nor created again.
+If a request deletes an object with a finalizer, Kubernetes keeps the object until the finalizer is removed,
+and then deletes it with everything that was written to it meanwhile. No request can cancel the deletion. If
+the controller of the finalizer is no longer installed, nothing removes the finalizer: then aws-auth can
+neither be deleted nor created again.
 
-Leave the finalizer away. The authenticator and EKS need none.`,
+Don't add the finalizer. The authenticator and EKS need none.`,
 	Source: "Kubernetes documentation, \"Finalizers\"; kubernetes v1.36.3, apiserver, pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate",
 	Check:  checkFinalizerAdded,
 }
 
 func checkFinalizerAdded(p *Pass) {
-	at := awsauth.Place{Path: "metadata.finalizers"}
+	at := awsauth.Position{Path: "metadata.finalizers"}
 	for _, finalizer := range p.Change.added(func(o *awsauth.Object) []string { return o.Finalizers }) {
-		p.Reportf(at, "leave the finalizer away", "the finalizer %q is added; once aws-auth is deleted, it goes with all its entries when its last finalizer is removed", finalizer)
+		p.Reportf(at, "don't add the finalizer", "the change adds the finalizer %q; after a deletion aws-auth stays until its last finalizer is removed, and then disappears with all its entries", finalizer)
 	}
 }
 
-// added returns what the change adds to a list of the object, sorted, each once. A document is no change.
+// added returns the values that the change adds to a list of the object, sorted, each once. It returns nil for a
+// version that is evaluated alone.
 func (c Change) added(list func(*awsauth.Object) []string) []string {
 	if c.Operation == Document || c.New == nil {
 		return nil

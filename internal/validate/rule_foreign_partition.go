@@ -7,10 +7,10 @@ var foreignPartition = &Rule{
 	Severity: Warn,
 	Title:    "the principal is of another AWS partition than the cluster",
 	Doc: `
-Callers log in with a request that STS of the cluster's own partition has signed, and credentials of
-one partition are worth nothing in another. An entry for a principal of aws-cn in a cluster of aws, often
-copied from another cluster, lets nobody in. The guard knows its own partition from its credentials, and
-this rule runs only where iam.mode asks IAM.
+A caller logs in with a signed request to STS in the cluster's own partition, and credentials of one partition
+are not valid in another. So an entry for a principal of aws-cn in a cluster of aws, often copied from another
+cluster, never matches a caller. The guard learns its own partition from its credentials. This rule runs only if
+iam.mode makes the guard ask IAM.
 
 Write the ARN of a principal of the cluster's partition.`,
 	Source: "AWS whitepaper \"AWS Fault Isolation Boundaries\", Partitions; aws-iam-authenticator v0.7.18, pkg/token/token.go, verifyHost",
@@ -27,7 +27,7 @@ func checkForeignPartition(p *Pass) {
 		if err != nil || arn.Partition == own {
 			continue // malformed-arn reports it
 		}
-		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is of the partition %s, and nobody of it logs in to a cluster of %s", m.ARN.Value, arn.Partition, own)
+		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
 	}
 }
 

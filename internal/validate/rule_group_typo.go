@@ -11,13 +11,13 @@ import (
 var groupTypo = &Rule{
 	ID:       "group-typo",
 	Severity: Warn,
-	Title:    "a group is probably not the one that is meant",
+	Title:    "a group is probably misspelt",
 	Doc: `
-Groups are compared letter by letter, and any text is a group. system:master and system:node are not
-the groups that Kubernetes knows. A group with spaces, such as "system:bootstrappers - system:nodes",
-comes from a dash that is indented deeper than the one above it: YAML reads two lines as one text.
+Kubernetes accepts any text as a group and compares groups letter by letter. It has no special groups
+system:master and system:node. A group with spaces, such as "system:bootstrappers - system:nodes", comes from
+a dash that is indented deeper than the one above it: YAML reads the two lines as one text.
 
-Write the group as the hint says, and all dashes of a list below each other.`,
+Write the group as the hint says, and align all dashes of a list.`,
 	Source: "kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/authentication/user/user.go; aws-iam-authenticator v0.7.18, pkg/mapper/configmap/yaml_test.go",
 	Check:  checkGroupTypo,
 }
@@ -50,8 +50,8 @@ func checkGroupTypo(p *Pass) {
 	}
 }
 
-// nearGroup returns the group of Kubernetes from which another one differs by a letter, case and
-// spaces at its ends.
+// nearGroup returns the group of Kubernetes that the given group equals except for one letter, case and spaces at its
+// ends, and whether there is one.
 func nearGroup(group string) (string, bool) {
 	group = strings.ToLower(strings.TrimSpace(group))
 	if !strings.HasPrefix(group, "s") || len(group) > 24 {

@@ -5,11 +5,11 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 var immutable = &Rule{
 	ID:       "immutable",
 	Severity: Deny,
-	Title:    "aws-auth would be immutable",
+	Title:    "the change makes aws-auth immutable",
 	Doc: `
-The API server refuses every later change of an immutable ConfigMap, and the field can not be taken
-back: nobody could be added or removed, and EKS could not add the role of a new node group. The only way
-out is to delete the object, which locks everybody out until it is created again.
+The API server refuses every later change of an immutable ConfigMap, also one that removes the field. So no
+user can add or remove entries, and EKS can't add the role of a new node group. The only repair is to delete
+the object, which locks out every mapped principal until the object is created again.
 
 Remove immutable: true.`,
 	Source: "kubernetes v1.36.3, pkg/apis/core/validation/validation.go, ValidateConfigMapUpdate",
@@ -18,6 +18,6 @@ Remove immutable: true.`,
 
 func checkImmutable(p *Pass) {
 	if p.Doc.Immutable {
-		p.Reportf(awsauth.Place{Path: "immutable"}, "remove it", "nobody could change an immutable aws-auth any more, not even EKS")
+		p.Reportf(awsauth.Position{Path: "immutable"}, "remove it", "no user could change an immutable aws-auth any more, and EKS couldn't either")
 	}
 }

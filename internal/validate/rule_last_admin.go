@@ -15,14 +15,14 @@ var lastAdmin = &Rule{
 	Scope:    OfChange,
 	Title:    "no entry gives an admin group any more",
 	Doc: `
-Before the change at least one person could log in through aws-auth with an admin group, by default
-system:masters, and after it nobody can. Then only the cluster's creator, an access entry or AWS
-support can repair aws-auth.
+Before the change at least one person can log in through aws-auth with an admin group, by default
+system:masters. After it no person can. Then only the cluster's creator, a principal with an access entry or
+AWS support can repair aws-auth.
 
-An admin does not count whose ARN is of another partition, or of another account, than all entries of the
-stored version: a mistyped account id looks like this, and no principal of another partition can log in to the
-cluster. Where admins move to another account, add the new entry first, and remove the old one in a
-second change.
+If all stored entries are of one partition or one account, an admin of another partition or account does not
+count. A mistyped account id looks like another account, and no principal of another partition can log in to
+the cluster. To move admins to another account, add the new entry first, and remove the old one in a second
+change.
 
 Keep one entry with an admin group, or create an access entry for an administrator first.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with a ConfigMap\"; containers-roadmap#1209",
@@ -46,17 +46,18 @@ func checkLastAdmin(p *Pass) {
 	if is == access.Sometimes {
 		how = " for certain"
 	}
-	hint := p.remedy("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
+	hint := p.lossHint("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
 	p.Reportf(wholeObject, hint,
 		"nobody would have an admin group%s any more (%s); before it was %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 
 // home is the partition and the account that the entries of a version have in common. A field is empty
-// where they have several or none.
+// if they have several or none.
 type home struct{ partition, account string }
 
-// homeOf returns what all principals of a version have in common. An account in mapAccounts counts.
+// homeOf returns the common partition and account of all principals of a version. It includes the accounts of
+// mapAccounts.
 func homeOf(m *awsauth.Map) home {
 	partitions, accounts := make(map[string]bool), make(map[string]bool)
 	for _, list := range [][]awsauth.Entry{m.Roles, m.Users} {
@@ -72,7 +73,7 @@ func homeOf(m *awsauth.Map) home {
 	return home{only(partitions), only(accounts)}
 }
 
-// only returns the one element of a set, or nothing where it has several or none.
+// only returns the single element of a set, or "" if it has several or none.
 func only(set map[string]bool) string {
 	if len(set) != 1 {
 		return ""
@@ -80,7 +81,7 @@ func only(set map[string]bool) string {
 	return slices.Collect(maps.Keys(set))[0]
 }
 
-// isForeign reports whether a principal is of another partition or account.
+// isForeign reports whether a principal is of another partition or account than the home.
 func (h home) isForeign(principal awsauth.Principal) bool {
 	arn, err := principal.Matches[0].Principal()
 	return err == nil && (h.partition != "" && arn.Partition != h.partition || h.account != "" && arn.Account != h.account)
@@ -101,7 +102,7 @@ func (p *Pass) admins(principals []awsauth.Principal) (arns []string, most acces
 	return access.Admins(principals, p.Policy.AdminGroups)
 }
 
-// listed names the first few of a list and counts the rest.
+// listed joins the first three of a list and marks the omission of others with an ellipsis.
 func listed(arns []string) string {
 	const most = 3
 	if len(arns) <= most {

@@ -10,14 +10,14 @@ import (
 var leftoverTemplate = &Rule{
 	ID:       "leftover-template",
 	Severity: Deny,
-	Title:    "a value holds a template that nothing renders",
+	Title:    "a value holds a template that the authenticator does not render",
 	Doc: `
 The authenticator renders {{EC2PrivateDNSName}}, {{SessionName}}, {{SessionNameRaw}}, {{AccountID}} and
-{{AccessKeyID}} in usernames and groups, in this spelling and without spaces. Anything else between
-{{ and }}, ${ and }, or < and > stays as it is: an ARN with it matches nobody, a node with it in its
-username never gets ready, a person gets a name that no binding knows.
+{{AccessKeyID}} in usernames and groups, in this spelling and without spaces. It does not replace any other
+text between {{ and }}, ${ and }, or < and >. An ARN with such a text matches no caller, a node with it in its
+username never gets ready, and a person gets a username that no RBAC binding has.
 
-Write what the template stands for, or spell it as above.`,
+Write the value that the template stands for, or spell the template as above.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; opstrace#112",
 	Check:  checkLeftoverTemplate,
 }
@@ -44,13 +44,14 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 		if found != f.Value {
 			where = " in " + quote(f.Value)
 		}
-		p.Reportf(f, templateHint(found, rendered), "nothing renders %q%s", found, where)
+		p.Reportf(f, templateHint(found, rendered), "the authenticator does not render %q%s", found, where)
 	}
 }
 
 var leftover = regexp.MustCompile(`^(?:\{\{[^{}]*\}{0,2}|\$\{[^{}]*\}?|<[^<>]+>)`)
 
-// leftoverIn finds a template that stays in a value as it is. ARNs and accounts are not rendered.
+// leftoverIn returns the first template in a value that the authenticator does not render, and whether there is one.
+// rendered reports whether the authenticator renders the value at all: it does not render ARNs and accounts.
 func leftoverIn(text string, rendered bool) (string, bool) {
 	for i := 0; i < len(text); i++ {
 		switch rest := text[i:]; {
@@ -74,15 +75,15 @@ func (p *Pass) isLeftover(text string, rendered bool) bool {
 
 func templateHint(found string, rendered bool) string {
 	if strings.HasPrefix(found, "<") {
-		return "write what it stands for, without the brackets"
+		return "write the value that it stands for, without the brackets"
 	}
 	for _, known := range awsauth.Templates() {
 		switch {
-		case found == known: // so it stands where nothing is rendered
+		case found == known: // a known template, in an ARN or an account
 			return "write the value itself: templates are rendered in usernames and groups only"
 		case rendered && near(strings.Trim(found, "{} ."), strings.ToLower(strings.Trim(known, "{}"))):
 			return "write " + known
 		}
 	}
-	return "write what it stands for"
+	return "write the value that it stands for"
 }

@@ -6,12 +6,12 @@ var lostSection = &Rule{
 	ID:       "lost-section",
 	Severity: Warn,
 	Scope:    OfChange,
-	Title:    "mapUsers or mapAccounts vanishes as a whole",
+	Title:    "the change removes all of mapUsers or mapAccounts",
 	Doc: `
-Some tools write mapRoles and leave out the sections that they do not know: mapAccounts, or mapUsers
-with it, vanishes without a word, and everybody in it loses access. mapRoles has rules of its own.
+Some tools write mapRoles and leave out the sections that they do not know. Then mapUsers or mapAccounts
+vanishes without a warning from the tool, and every principal in it loses access. Other rules protect mapRoles.
 
-Keep the section, or remove its entries one by one where that is meant.`,
+Keep the section. If you intend the removal, remove the entries one by one.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap: an absent key is an empty one",
 	Check:  checkLostSection,
 }
@@ -35,7 +35,7 @@ func checkLostSection(p *Pass) {
 }
 
 func (p *Pass) reportLost(section awsauth.Section, lost, left int) {
-	if lost > 0 && left == 0 && p.New.Lost(section) == nil { // yaml-syntax and not-a-list report the others
-		p.Reportf(sectionPlace(section), "keep the section", "%s vanishes, and the access of %s with it", string(section), counted(lost))
+	if lost > 0 && left == 0 && p.New.LoadError(section) == nil { // yaml-syntax and not-a-list report the others
+		p.Reportf(sectionPlace(section), "keep the section", "the change removes all of %s, and takes away the access of %s", string(section), counted(lost))
 	}
 }

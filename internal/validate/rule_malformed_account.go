@@ -10,11 +10,11 @@ import (
 var malformedAccount = &Rule{
 	ID:       "malformed-account",
 	Severity: Deny,
-	Title:    "an element of mapAccounts is no account id",
+	Title:    "an element of mapAccounts is not an account id",
 	Doc: `
 The authenticator compares each element of mapAccounts with the caller's account id, digit by digit.
-Any other text, such as an ARN, an id with dashes, a wildcard, or an id that a tool has read as a
-number and written without its leading zero, is kept and matches nobody.
+Any other text matches no caller, without an error: an ARN, an id with dashes, a wildcard, or an id that a tool
+has read as a number and written without its leading zero.
 
 Write the 12 digits in quotes.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, AWSAccount; IAM user guide, \"AWS account identifiers\"",

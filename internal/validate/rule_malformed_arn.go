@@ -5,11 +5,11 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 var malformedARN = &Rule{
 	ID:       "malformed-arn",
 	Severity: Deny,
-	Title:    "an ARN can never be a caller's",
+	Title:    "no caller can have the entry's ARN",
 	Doc: `
-The authenticator compares the entry's ARN with the caller's as a whole, without case: it knows no
-wildcards and trims nothing. An entry whose ARN no IAM role, user or root and no federated user can
-have is kept and never found.
+The authenticator compares the entry's whole ARN with the caller's, without case. It has no wildcards and
+does not trim spaces. If no IAM role, user, account root or federated user can have the ARN, the entry never
+matches a caller, and the authenticator reports no error.
 
 Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; pkg/config/mapper.go, Matches; IAM API reference, CreateRole",

@@ -7,9 +7,9 @@ var mappedAccount = &Rule{
 	Severity: Warn,
 	Title:    "every principal of an account may log in",
 	Doc: `
-An account in mapAccounts lets in every role, user and session of that account, under its ARN as
-username and without groups. They get what system:authenticated may do, and whatever somebody binds
-to an ARN. Whoever can create a role there can choose the name.
+An account in mapAccounts lets in every role, user and session of that account. The ARN becomes the username,
+and there are no groups. These principals get the rights of system:authenticated, and the rights that RBAC binds
+to their ARN. A person who can create a role in that account can choose its name, and so the username.
 
 Map the roles that need access, and remove the account.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, doMapping",

@@ -12,8 +12,8 @@ var massRemoval = &Rule{
 	Scope:    OfChange,
 	Title:    "more than half of the principals lose their access",
 	Doc: `
-Tools that write the whole map from their own list remove what others have added. A change that takes
-the access of more than half of all mapped principals and accounts away is seldom meant.
+Tools that write the whole map from their own list remove the entries that other tools have added. A change
+that takes away the access of more than half of all mapped principals and accounts is rarely intended.
 
 Compare with kubectl awsauth diff OLD NEW, and keep the entries that are in use.`,
 	Source: "terraform-aws-eks#2873; aws-eks-iam-auth-controller#2",

@@ -9,11 +9,11 @@ import (
 var misplacedARN = &Rule{
 	ID:       "misplaced-arn",
 	Severity: Warn,
-	Title:    "a role stands in mapUsers, or a user in mapRoles",
+	Title:    "mapUsers has an entry for a role, or mapRoles one for a user",
 	Doc: `
-The authenticator looks for every caller in both lists and does not check what kind of principal an
-ARN names, so the entry works. It misleads whoever looks for it: mapRoles is asked first, and tools
-search a role in mapRoles only.
+The authenticator searches both lists for every caller and does not check the kind of principal in an ARN, so
+the entry works. But readers and tools search for a role in mapRoles only, and an entry of mapRoles takes
+precedence over one of mapUsers.
 
 Move the entry to the list of its kind.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",

@@ -9,11 +9,11 @@ import (
 var misspeltDataKey = &Rule{
 	ID:       "misspelt-data-key",
 	Severity: Deny,
-	Title:    "a key under data looks like mapRoles, mapUsers or mapAccounts, and is none of them",
+	Title:    "a key under data is a misspelling of mapRoles, mapUsers or mapAccounts",
 	Doc: `
 The authenticator reads exactly three keys: mapRoles, mapUsers and mapAccounts, in this case and
-spelling. Every other key is ignored without an error, with all the entries below it. One wrong
-letter in mapRoles takes every role and every node out of the cluster.
+spelling. It ignores every other key and all entries below it, without an error. One wrong letter in
+mapRoles takes away the access of every role and every node.
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
@@ -28,7 +28,7 @@ func checkMisspeltDataKey(p *Pass) {
 	}
 }
 
-// nearDataKey returns the section that a key under data was meant to be.
+// nearDataKey returns the section that a key under data is probably a misspelling of, and whether there is one.
 func nearDataKey(key string) (string, bool) {
 	if awsauth.IsSection(key) {
 		return "", false

@@ -10,11 +10,11 @@ import (
 var misspeltKey = &Rule{
 	ID:       "misspelt-key",
 	Severity: Deny,
-	Title:    "a key of an entry looks like rolearn, userarn, username or groups, and is none of them",
+	Title:    "a key of an entry is a misspelling of rolearn, userarn, username or groups",
 	Doc: `
-The authenticator ignores a key that it does not know, without an error. An entry with role_arn has
-no ARN and is dropped, one with group gives no groups, one with user an empty username. Removing one
-letter from a key has cost people their cluster.
+The authenticator ignores a key that it does not know, without an error. It drops an entry with role_arn,
+because the entry has no ARN. An entry with group gives no groups, and one with user gives an empty username.
+One missing letter in a key has locked users out of their cluster.
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#607",
@@ -31,8 +31,8 @@ func checkMisspeltKey(p *Pass) {
 	}
 }
 
-// everydayKeys are words, without separators, that people write for a key; arnWord stands for the
-// section's own.
+// everydayKeys maps words that people write instead of a key, without separators, to the keys. arnWord stands for the
+// section's own ARN key.
 var everydayKeys = map[string][]string{
 	"arn":              {arnWord},
 	"iamarn":           {arnWord},
@@ -51,9 +51,9 @@ var everydayKeys = map[string][]string{
 
 const arnWord = "ARN"
 
-// meantKey returns the key that another key of an element was meant to be: one that is spelt almost
-// alike or, where the element lacks it, one that an everyday word stands for. Beside the right key
-// only one that differs by a letter was meant to be it.
+// meantKey returns the key of an entry that the given key probably stands for, and whether there is one. It is a key
+// with almost the same spelling or, if the element lacks it, the key that an everyday word stands for. If the element
+// already has the right key, only a misspelling by one letter counts.
 func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	if _, ok := entryKey(m, key); ok {
 		return "", false // unknown-key reports capital letters
@@ -75,7 +75,7 @@ func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	return "", false
 }
 
-// isMisspelt reports whether misspelt-key reports a key that was meant to be want.
+// isMisspelt reports whether misspelt-key reports a misspelling of the key want.
 func (p *Pass) isMisspelt(m awsauth.Mapping, want string) bool {
 	return p.runs(misspeltKey) && slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool {
 		right, ok := meantKey(m, f.Value)

@@ -13,18 +13,18 @@ var nodeRoleRemoved = &Rule{
 	ID:       "node-role-removed",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "a node role is gone, or no longer makes nodes",
+	Title:    "the change removes a node role, or its nodes can no longer log in",
 	Doc: `
 Nodes log in through the entry of their role, with the group system:nodes and a username that begins
-with system:node:. Without it running nodes turn NotReady and new ones do not join. Tools that
-write the whole map remove the roles that EKS or another tool has added. The same happens where the
-authenticator can't render the entry for the sessions of these nodes: {{EC2PrivateDNSName}} in a group
-of a Fargate role makes it refuse every Fargate node.
+with system:node:. Without the entry running nodes turn NotReady and new ones do not join. Tools that
+write the whole map remove the roles that EKS or another tool has added. Nodes also lose access if the
+authenticator can't render the entry for their sessions: {{EC2PrivateDNSName}} in a group of a Fargate role
+makes it refuse every Fargate node.
 
-Nodes of some kinds need a group more: kube-proxy on Windows needs eks:kube-proxy-windows, kube-proxy on
-Fargate needs system:node-proxier, and nodes that bootstrap need system:bootstrappers. A node role that
-loses one of these groups draws a warning. Where it is the last node role with one of the two groups of
-kube-proxy, the change is refused.
+Some kinds of nodes need another group: kube-proxy on Windows needs eks:kube-proxy-windows, kube-proxy on
+Fargate needs system:node-proxier, and nodes that bootstrap need system:bootstrappers. If a node role loses
+one of these groups, the guard warns. If it is the last node role with one of the two groups of kube-proxy,
+the guard refuses the change.
 
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
 system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
@@ -52,7 +52,7 @@ func checkNodeRoleRemoved(p *Pass) {
 		}
 		if len(matches) == 0 {
 			section := principal.Matches[0].Section
-			hint := p.remedy("keep the entry of "+principal.ARN, section, principal.ARN)
+			hint := p.lossHint("keep the entry of "+principal.ARN, section, principal.ARN)
 			if p.Change.Operation != Delete && !p.newlyLost(section) {
 				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
 			}
@@ -70,7 +70,7 @@ func checkNodeRoleRemoved(p *Pass) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(allowed)) {
 		if !used[key] {
-			p.Warnf(annotations, "write the ARN of the node role that goes", "%s names %q, which is no node role that this change removes", AllowRemovalAnnotation, allowed[key])
+			p.Warnf(annotations, "write the ARN of the node role that the change removes", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, allowed[key])
 		}
 	}
 	p.warnOfPathsRemoved()
@@ -82,10 +82,10 @@ func checkNodeRoleRemoved(p *Pass) {
 // bootstrapping"). EKS nodes log in by IAM and do without the last one.
 var kindGroups = []struct {
 	name     string
-	required bool // without any role that gives it, the nodes of this kind have no network
+	required bool // the nodes of this kind have no network if no role gives the group
 }{{"eks:kube-proxy-windows", true}, {"system:node-proxier", true}, {"system:bootstrappers", false}}
 
-// nodeGroups returns those of kindGroups that at least one node role certainly gets.
+// nodeGroups returns the members of kindGroups that at least one node role certainly gets.
 func nodeGroups(m *awsauth.Map) map[string]bool {
 	given := make(map[string]bool)
 	for _, role := range m.Principals() {
@@ -102,8 +102,8 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool { return access.IsNode(e) && e.Gives(group) }
 }
 
-// checkNodeKind reports that a node role, which stays one, loses a group that nodes of its kind need. Given are
-// the groups that a node role still gets.
+// checkNodeKind reports that a node role keeps its nodes but loses a group that nodes of one kind need. given holds
+// the groups that at least one node role still gets.
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
 	for _, group := range kindGroups {
 		gives := givesNodes(group.name)
@@ -125,8 +125,8 @@ func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, g
 	}
 }
 
-// warnOfPathsRemoved reports entries of nodes that go and never matched, because of the path in their
-// ARN. EKS writes the ARN as it was given, and looks for it when it judges the health of a node group.
+// warnOfPathsRemoved warns about the removal of node entries that never matched because their ARN has a path. EKS
+// writes such an entry with the ARN that the user gave, and reports the node group as degraded if it is missing.
 func (p *Pass) warnOfPathsRemoved() {
 	if p.Change.Operation == Delete {
 		return // deleted reports it
@@ -140,9 +140,9 @@ func (p *Pass) warnOfPathsRemoved() {
 		}
 		kept := len(p.New.MatchesOf(e.ARN)) > 0
 		repaired := len(p.New.MatchesOf(role.String())) > 0 && len(p.Old.MatchesOf(role.String())) == 0
-		if !kept && !repaired && p.New.Lost(awsauth.MapRoles) == nil {
-			p.Warnf(sectionPlace(awsauth.MapRoles), "keep it if EKS has written it, beside one without the path",
-				"the entry of %q goes; it never matched, but EKS marks a node group degraded that misses its own", e.ARN)
+		if !kept && !repaired && p.New.LoadError(awsauth.MapRoles) == nil {
+			p.Warnf(sectionPlace(awsauth.MapRoles), "if EKS wrote the entry, keep it beside one without the path",
+				"the change removes the entry of %q; it never matched, but EKS reports a node group as degraded if its entry is missing", e.ARN)
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 var nodeShape = &Rule{
 	ID:       "node-shape",
 	Severity: Deny,
-	Title:    "an entry is half a node's",
+	Title:    "an entry's username and groups don't fit a node",
 	Doc: `
-Node authorization asks for both: the group system:nodes and a username that begins with system:node:
-and goes on with the node's name. With one of the two a kubelet logs in and may do nothing, so that
-the node never gets ready. A node with an admin group hands the cluster to every pod that reaches the
-node's credentials. {{EC2PrivateDNSName}} is rendered for instances alone, which log in as a role: an
-IAM user with it is refused.
+Node authorization requires the group system:nodes and a username of the form system:node:NAME. With only one
+of the two a kubelet can log in but has no rights, so the node never gets ready. A node with an admin group
+gives the cluster to every pod that reaches the node's credentials. The authenticator renders
+{{EC2PrivateDNSName}} only for EC2 instances, which log in as a role. It refuses an IAM user whose entry has
+this template.
 
 For EC2 write the username system:node:{{EC2PrivateDNSName}}, for Fargate
 system:node:{{SessionName}}, and the groups system:bootstrappers and system:nodes.`,
@@ -35,7 +35,7 @@ func checkNodeShape(p *Pass) {
 			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
 				at = m.Groups[i]
 			}
-			p.Reportf(at, "write a name without it", "{{EC2PrivateDNSName}} is for EC2 instances, and %q is none", m.Entry.ARN)
+			p.Reportf(at, "write a name without the template", "{{EC2PrivateDNSName}} is for EC2 instances, which log in with a role, and %q is not a role", m.Entry.ARN)
 		}
 	}
 }
@@ -59,16 +59,15 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	case p.isLeftover(username, true):
 		// leftover-template reports it
 	case !prefix && group >= 0:
-		p.Reportf(m.Username, usernames, "the group system:nodes needs a username system:node:NAME, and %q is none", username)
+		p.Reportf(m.Username, usernames, "the group system:nodes needs a username of the form system:node:NAME, not %q", username)
 	case prefix && !isNodeName(name):
 		p.Reportf(m.Username, usernames, "no node can have the username %q", username)
 	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
-		p.Reportf(m.Username, nodeGroupsHint(groups), "the username %q is a node's, and without the group system:nodes it may do nothing", username)
+		p.Reportf(m.Username, nodeGroupsHint(groups), "%q is the username of a node, which has no rights without the group system:nodes", username)
 	}
 }
 
-// nodeGroupsHint says what to write where the group system:nodes is missing, which it often is by a
-// mistake in writing it.
+// nodeGroupsHint returns the hint for a missing group system:nodes. Often the group is only misspelt.
 func nodeGroupsHint(groups []string) string {
 	for _, g := range groups {
 		if strings.Contains(g, " - ") {
@@ -81,7 +80,7 @@ func nodeGroupsHint(groups []string) string {
 	return "add the groups system:bootstrappers and system:nodes"
 }
 
-// isNodeName reports whether a name, templates aside, can be a node's: a DNS subdomain (Kubernetes
+// isNodeName reports whether a name, without its templates, can be a node's: a DNS subdomain (Kubernetes
 // documentation, "Object Names and IDs").
 func isNodeName(name string) bool {
 	return name != "" && !strings.ContainsFunc(awsauth.WithoutTemplates(name), func(r rune) bool {

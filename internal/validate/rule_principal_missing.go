@@ -13,20 +13,23 @@ var principalMissing = &Rule{
 	Scope:    OfChange,
 	Title:    "IAM does not have the principal",
 	Doc: `
-IAM says that a role or user which the change adds, or gives another group or username, does not exist, so nobody can
-log in as it. Often a letter is wrong, or IAM Identity Center has made the role of a permission set anew with another
-suffix. Whoever creates a principal of this name later gets the entry's access.
+The change adds a role or user, or gives it another group or username, and IAM reports that this principal does not
+exist. So no caller can log in as it. Often a letter is wrong, or IAM Identity Center has created the role of a
+permission set again with another suffix. If a person creates a principal of this name later, that principal gets the
+entry's access.
 
-The rule runs only where iam.mode asks IAM: with deny it refuses the change, with warn it warns. IAM
-must have said it twice, at least a second apart, because a new role is not known everywhere at once;
-anything else that IAM answers, or no answer, is no finding of this rule but of
-[principal-unverified](principal-unverified.md). Roles are looked up by name, users by name and path. A
-principal that the old version names already, in whatever way but a comment, a username or a key that is no section's,
-is looked up only when it gets another group or username, and then is a warning. A repair is never refused: a change that makes aws-auth anew, or brings the first
-entry with an admin group, the first of a node, or a group of a protected principal.
+The rule runs only if iam.mode makes the guard ask IAM. With deny it refuses the change, with warn it warns. IAM must
+give the answer twice, at least a second apart, because a new role is not visible everywhere at once. Every other
+failed lookup is a finding of [principal-unverified](principal-unverified.md). The guard looks up roles by name, and
+users by name and path.
 
-Write the name as IAM shows it, create the principal first, or leave the entry out. Where IAM is wrong, set iam.mode to
-warn, or break the glass.`,
+If a section of the old version already names the principal, even in text that the authenticator can't read, the guard
+looks it up only when it gets another group or username, and then only warns. An ARN in a comment or a username does
+not count here. The rule never refuses a repair: a change that creates aws-auth, or that brings the first entry with an
+admin group, the first entry for nodes, or a missing group of a protected principal.
+
+Write the name as IAM shows it, create the principal first, or leave the entry out. If the answer of IAM is wrong, set
+iam.mode to warn, or break the glass.`,
 	Source: "IAM API reference, GetRole and GetUser, NoSuchEntity; IAM user guide, \"Troubleshoot IAM\": changes are not always immediately visible",
 	Check:  checkPrincipalMissing,
 }
@@ -46,15 +49,15 @@ func checkPrincipalMissing(p *Pass) {
 		}
 		say := report
 		if !c.New {
-			say = p.Warnf // the entry stood there before
+			say = p.Warnf // the old version has an entry for the principal
 		}
 		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so nobody can log in as it", c.ARN)
 	})
 }
 
-// repairs reports whether the change gives the cluster what it had none of: aws-auth itself, somebody with an
-// admin group, a role for nodes, or a group of a protected principal. Whatever else is in it, such as all of an
-// earlier version, it is not held up.
+// repairs reports whether the change repairs a cluster: it creates aws-auth, or adds the first principal with an admin
+// group, the first node role, or a missing group of a protected principal. A repair may contain other changes, such as
+// all entries of an earlier version, and the rule does not refuse it for them.
 func (p *Pass) repairs() bool {
 	if p.Change.Operation == Create {
 		return true
@@ -73,7 +76,7 @@ func (p *Pass) repairs() bool {
 	})
 }
 
-// lookups calls a function for every principal that was looked up, in the order of the entries.
+// lookups calls a function for every principal with a lookup, in the order of the entries.
 func (p *Pass) lookups(each func(c *awsauth.AccessChange, l Lookup)) {
 	if len(p.Change.IAM.Principals) == 0 {
 		return

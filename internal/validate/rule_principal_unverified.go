@@ -6,13 +6,13 @@ var principalUnverified = &Rule{
 	ID:       "principal-unverified",
 	Severity: Warn,
 	Scope:    OfChange,
-	Title:    "IAM could not be asked about the principal",
+	Title:    "the guard cannot look up the principal in IAM",
 	Doc: `
-The change adds principals, and whether they exist could not be found out: the guard may not ask, IAM did
-not answer in time, or nothing is configured for their account. That is no reason to refuse anything, and this rule
-never does, whatever severity it is given. The rule runs only where iam.mode asks IAM, and says each reason once.
+The guard can't find out whether the principals that the change adds exist: it lacks the permission, IAM did
+not answer in time, or the configuration has no access to their account. This rule only warns, even at severity
+deny. It runs only if iam.mode makes the guard ask IAM, and it reports each reason once for each account.
 
-Make sure of the ARN yourself, with aws iam get-role or get-user. If it is said again and again, see
+Check the ARN yourself, with aws iam get-role or get-user. If the warning repeats, see
 docs/how-to/give-the-guard-iam.md for the permission that the guard needs.`,
 	Source: "IAM API reference, GetRole and GetUser, Errors",
 	Check:  checkPrincipalUnverified,
@@ -36,15 +36,15 @@ func checkPrincipalUnverified(p *Pass) {
 		}
 	})
 	for _, r := range reasons {
-		const hint = "make sure of the ARN yourself"
+		const hint = "check the ARN yourself"
 		at, arn := p.entryPlace(first[r].After[0]), first[r].ARN
 		switch more := count[r] - 1; more {
 		case 0:
-			p.Warnf(at, hint, "whether %q exists could not be found out: %s", arn, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q exists: %s", arn, r.text)
 		case 1:
-			p.Warnf(at, hint, "whether %q and another of its account exist could not be found out: %s", arn, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q and another principal of its account exist: %s", arn, r.text)
 		default:
-			p.Warnf(at, hint, "whether %q and %d others of its account exist could not be found out: %s", arn, more, r.text)
+			p.Warnf(at, hint, "cannot find out whether %q and %d other principals of its account exist: %s", arn, more, r.text)
 		}
 	}
 }

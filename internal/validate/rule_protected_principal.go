@@ -16,12 +16,12 @@ var protectedPrincipal = &Rule{
 	Title:    "a protected principal does not get its groups",
 	Doc: `
 The configuration names principals that must keep their groups, such as the role of the cluster's
-administrators. What counts is what the authenticator answers for them, not what the text shows: an
-entry that is removed, commented out, shadowed by a later one, moved behind ---, or whose ARN, keys
-or groups are written so that they are not read gives nothing.
+administrators. The rule checks the authenticator's answer for them, not the text. An entry gives nothing if it
+is removed, commented out, shadowed by a later one or moved behind ---, or if the authenticator can't read its ARN,
+keys or groups.
 
-The group system:authenticated, which every login has, stands for being able to log in at all. An account
-in mapAccounts is enough for it, and for a node role an entry that makes nodes of EC2 instances.
+The group system:authenticated, which every login has, stands for the ability to log in. An account in
+mapAccounts is enough for it. For a node role an entry that makes nodes of EC2 instances is also enough.
 
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
@@ -37,10 +37,10 @@ func checkProtectedPrincipal(p *Pass) {
 		var lost, missing []string
 		for _, group := range protected.Groups {
 			had, has := protected.Gets(before, group), protected.Gets(after, group)
-			for _, m := range p.oldReadings() {
+			for _, m := range p.oldMaps() {
 				had = max(had, protected.Gets(m.Resolve(protected.ARN), group))
 			}
-			for _, m := range p.newReadings() {
+			for _, m := range p.newMaps() {
 				if r := m.Resolve(protected.ARN); protected.Gets(r, group) < has {
 					has, after = protected.Gets(r, group), r
 				}
@@ -53,7 +53,7 @@ func checkProtectedPrincipal(p *Pass) {
 			}
 		}
 		if p.Change.Operation == Delete {
-			missing = nil // without an object no principal has a group that it lacked before
+			missing = nil // a deletion can't give a principal a group that it lacked before
 		}
 		if len(lost)+len(missing) == 0 {
 			continue
@@ -64,7 +64,7 @@ func checkProtectedPrincipal(p *Pass) {
 			hint = "keep an entry for " + protected.ARN
 		}
 		if len(lost) > 0 && !after.Mapped {
-			hint = p.remedy(hint, before.Source, protected.ARN)
+			hint = p.lossHint(hint, before.Source, protected.ARN)
 		}
 		if len(lost) > 0 {
 			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
@@ -72,9 +72,9 @@ func checkProtectedPrincipal(p *Pass) {
 		if len(missing) == 0 {
 			continue
 		}
-		// Judged alone a document must hold every protected principal. A change is not at
-		// fault for what was not there before, and the first node group creates aws-auth
-		// before there is any entry for a person.
+		// A document that is evaluated alone must hold every protected principal. A change only gets a
+		// warning for a group that was missing before: the first node group creates aws-auth before
+		// there is any entry for a person.
 		report := p.Warnf
 		if p.Change.Operation == Document {
 			report = p.Reportf
@@ -83,7 +83,8 @@ func checkProtectedPrincipal(p *Pass) {
 	}
 }
 
-// explain says where the answer for a principal, a node or a person, comes from.
+// explain returns the position of the entry that answers for a principal, and the effect of that entry as part of a
+// sentence. node reports whether the principal is a node role.
 func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string) {
 	switch {
 	case !r.Mapped:

@@ -10,11 +10,11 @@ var reservedUsername = &Rule{
 	Severity: Deny,
 	Title:    "a username belongs to Kubernetes, EKS or AWS",
 	Doc: `
-EKS itself acts under usernames that begin with eks:, and the guard never stands in its way: whoever
-gets such a name could change aws-auth unseen. Names that begin with system: are those of the
-components of Kubernetes, and some hold rights of their own; only system:node: is for entries, of
-nodes. Whoever assumes a role chooses the session's name, so that {{SessionName}} before a colon can
-be any of them. The prefixes aws:, amazon: and iam: are reserved for AWS, and draw a warning.
+EKS uses usernames that begin with eks:, and the guard admits every change by EKS. So a principal with such a
+username could change aws-auth without a review. The components of Kubernetes use usernames that begin with
+system:, and some of these have rights of their own. Entries may use only system:node:, for nodes. The caller who
+assumes a role chooses the session name, so {{SessionName}} before a colon can become any of these prefixes. AWS
+reserves the prefixes aws:, amazon: and iam:, for which the rule warns.
 
 Write a username without these prefixes.`,
 	Source: "EKS user guide, \"Create access entries\" (reserved prefixes); aws-iam-authenticator v0.7.18, pkg/config/types.go, ReservedPrefixConfig",
@@ -25,7 +25,7 @@ func checkReservedUsername(p *Pass) {
 	const hint = "write a username without the prefix"
 	for m := range p.Doc.Mappings() {
 		if m.Entry.Dropped != "" {
-			continue // missing-arn reports it, and nobody gets the name
+			continue // missing-arn reports it, and the entry gives the username to no caller
 		}
 		name := m.Username.Value
 		switch username := withoutSession(m.Entry); {
@@ -44,7 +44,7 @@ func checkReservedUsername(p *Pass) {
 				session, ok = sessionMaking(before, "system")
 			}
 			if ok && colon {
-				p.Grantf(m.Username, "write another text before the template", "a session named %q would make a reserved name of the username %q", session, name)
+				p.Grantf(m.Username, "write another text before the template", "for a session named %q the username %q would become a reserved name", session, name)
 			}
 		}
 	}

@@ -5,12 +5,12 @@ var rolePath = &Rule{
 	Severity: Deny,
 	Title:    "a role's ARN has a path",
 	Doc: `
-STS leaves a role's path out of the ARN of its sessions, and the authenticator does not take it out
-of the entry. A role's ARN with a path, as IAM shows it, is never found. The roles of IAM Identity
-Center all have one: role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_NAME_SUFFIX.
+STS leaves a role's path out of the ARN of its sessions, and the authenticator does not remove the path from
+the entry. So it never finds a role's ARN with a path, although IAM shows the ARN like this. All roles of IAM
+Identity Center have a path: role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_NAME_SUFFIX.
 
-Write the ARN without the path, arn:aws:iam::ACCOUNT:role/NAME. For users it is the other way
-round: a user's path belongs into userarn.`,
+Write the ARN without the path, arn:aws:iam::ACCOUNT:role/NAME. For a user, keep the path: it is part of the ARN
+that userarn needs.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#268",
 	Check:  checkRolePath,
 }

@@ -17,15 +17,15 @@ var selfLockout = &Rule{
 	Title:    "the requester would lose their own access",
 	Doc: `
 The requester, a person or a tool, logs in through an entry of aws-auth. After the change no entry lets
-them in, or their entry gives no admin group any more, so that they could not take the change back. This
-is refused.
+them in, or their entry no longer gives an admin group. Then they could not revert the change. The guard
+refuses it.
 
-A change after which the requester's next login has another username or lacks a group is a warning:
-RBAC may bind the old ones, and with them the right to edit aws-auth. The API server caches logins for
-minutes, so that the requester notices it later.
+If the requester's next login would have another username or lack a group, the guard warns: RBAC may bind the
+right to edit aws-auth to the old username or group. The API server caches logins for minutes, so the requester
+would notice the loss only later.
 
-Let another admin make this change, or keep your own entry. The rule does not concern requesters who log
-in another way, such as the cluster's creator, by an access entry or with a certificate.`,
+Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log
+in another way, such as the cluster's creator, or through an access entry or with a certificate.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
 	Check:  checkSelfLockout,
 }
@@ -48,7 +48,7 @@ func checkSelfLockout(p *Pass) {
 	if caller.SessionUnknown && !slices.ContainsFunc(used, (*awsauth.Entry).OnlyInstances) {
 		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be no instance
 	}
-	for _, m := range p.newReadings() {
+	for _, m := range p.newMaps() {
 		if r := m.Resolve(arn); admission(r, admits) < admission(after, admits) {
 			after = r
 		}
@@ -57,14 +57,14 @@ func checkSelfLockout(p *Pass) {
 	if admission(after, admits) < admission(stored, admits) {
 		_, why := p.explain(after, caller.IsInstance())
 		if !after.Mapped {
-			hint = p.remedy(hint, stored.Source, stored.CanonicalARN)
+			hint = p.lossHint(hint, stored.Source, stored.CanonicalARN)
 		}
 		p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and could not log in again: %s", stored.CanonicalARN, why)
 		return
 	}
 	for _, group := range p.Policy.adminGroups() {
 		gives := func(e *awsauth.Entry) bool { return admits(e) && e.GivesTo(caller, group) }
-		// Where the answer was random before, it may stay so.
+		// If the answer was random before, it may stay random.
 		if had := min(access.CertaintyOf(used, gives), access.CertaintyOf(stored.Matches, gives)); access.CertaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
 		}
@@ -78,8 +78,9 @@ func checkSelfLockout(p *Pass) {
 // entries have fewer, and decoding five of 1 MiB takes seconds.
 const maxReplacedText = 256 << 10
 
-// answerBefore returns the answer for the requester in the stored version. Where the stored text may hide a byte that
-// loses a section, it is the one of the two possible answers that explains the requester's login.
+// answerBefore returns the answer for the requester in the stored version. If the stored text may hide a byte that
+// makes the authenticator lose a section, there are two possible answers, and answerBefore returns the one that
+// explains the requester's login.
 func (p *Pass) answerBefore(arn string) awsauth.Resolution {
 	stored := p.Old.Resolve(arn)
 	worst := p.Change.Old.AtWorst(p.Old)
@@ -95,9 +96,9 @@ func (p *Pass) answerBefore(arn string) awsauth.Resolution {
 	return stored
 }
 
-// entriesUsed returns the entries by which the requester can have logged in, given the answer for them
-// in the stored version. It answers false where they logged in another way. A requester may be logged in by
-// an entry of a version that has been replaced since; mapAccounts has no entries.
+// entriesUsed returns the entries through which the requester can have logged in, given the answer for them in the
+// stored version. It returns false if they logged in another way. The requester may be logged in through an entry of
+// an earlier version. A login through mapAccounts has no entries.
 func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
 	requester := p.Change.Requester
 	if used, ok = requester.loggedInBy(stored); ok {
@@ -121,8 +122,8 @@ func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsau
 	return nil, false
 }
 
-// loggedInBy returns those of the matching entries that give the requester the username and the groups
-// that they have, and reports whether the answer explains the requester's login.
+// loggedInBy returns the matching entries that give the requester their present username and groups, and reports
+// whether the answer explains the requester's login.
 func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
 	if answer.Mapped && len(answer.Matches) == 0 { // by mapAccounts, which gives no groups
 		groups := slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == awsauth.AuthenticatedGroup })
@@ -137,8 +138,8 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 	return used, len(used) > 0
 }
 
-// admission says how certainly the authenticator lets a caller in, given its answer for them and the entries
-// that admit them.
+// admission returns how certainly the authenticator lets a caller in. answer is its answer for the caller, and admits
+// reports whether an entry admits the caller.
 func admission(answer awsauth.Resolution, admits func(*awsauth.Entry) bool) access.Certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return access.Always // by mapAccounts, which has no templates
@@ -146,12 +147,12 @@ func admission(answer awsauth.Resolution, admits func(*awsauth.Entry) bool) acce
 	return access.CertaintyOf(answer.Matches, admits)
 }
 
-// maxLogins bounds the logins of the stored version that a next login is compared with. There is more than
-// one only where the authenticator picks an entry at random.
+// maxLogins limits the logins of the stored version that the next login is compared with. There is more than
+// one only if the authenticator picks an entry at random.
 const maxLogins = 100
 
-// warnOfNextLogin reports that the requester's next login has another username than the stored version
-// gives them, or lacks one of its groups.
+// warnOfNextLogin warns that the requester's next login would have another username than the stored version
+// gives them, or lack one of its groups.
 func (p *Pass) warnOfNextLogin(stored, after awsauth.Resolution, caller awsauth.Caller) {
 	was := loginsOf(stored, caller)
 	was = was[:min(len(was), maxLogins)]
@@ -164,7 +165,7 @@ func (p *Pass) warnOfNextLogin(stored, after awsauth.Resolution, caller awsauth.
 	}
 }
 
-// login is what the API server learns of a caller.
+// login is the username and the groups that the API server gets for a caller.
 type login struct {
 	username string
 	groups   []string // sorted, each once, without system:authenticated
@@ -182,8 +183,7 @@ func (l login) covers(other login) bool {
 	})
 }
 
-// loginsOf returns the logins that the authenticator's answer gives a caller, at least one where the caller
-// is mapped.
+// loginsOf returns the logins that the authenticator's answer gives a caller: at least one if the caller is mapped.
 func loginsOf(answer awsauth.Resolution, caller awsauth.Caller) (logins []login) {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return []login{{username: answer.Username}}

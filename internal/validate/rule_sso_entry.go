@@ -7,9 +7,9 @@ var ssoEntry = &Rule{
 	Severity: Warn,
 	Title:    "an entry uses sso, which is off by default",
 	Doc: `
-The authenticator matches sso entries only with its feature gate SSORoleMatch, which is alpha and off
-by default; that EKS turns it on is not known. With the gate off the entry lets nobody in, and with it
-on an entry that names its partition, even aws, still matches nothing.
+The authenticator matches sso entries only with its feature gate SSORoleMatch, which is alpha and off by
+default. It is not known whether EKS turns the gate on. With the gate off the entry matches no caller. With the
+gate on, an entry that names its partition, even aws, still matches no caller.
 
 Write rolearn with the ARN of the role AWSReservedSSO_NAME_SUFFIX, without its path.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/features.go; pkg/config/mapper.go, SSOArnLike",
@@ -20,7 +20,7 @@ func checkSSOEntry(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		sso := m.Entry.SSO
 		if sso == nil || m.Entry.Dropped != "" {
-			continue // missing-arn reports what is dropped
+			continue // missing-arn reports dropped entries
 		}
 		why := "needs the feature gate SSORoleMatch, which is off by default"
 		if sso.Partition != "" {

@@ -8,14 +8,15 @@ var tooExpensive = &Rule{
 	Scope:    OfChange,
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
-The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. Together they may
-have 65,536 elements and keys, and each 16 lines that begin with a percent sign, aliases that stand for 4 MiB,
-and 64 entries for one ARN that differ in its case: more than any list of entries in a ConfigMap of 1 MiB has.
-Past a limit the webhook does not know what the authenticator loads, and refuses the text.
+The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together
+may have 65,536 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that
+stand for 4 MiB, and 64 entries for one ARN that differ in its case. These limits are higher than the numbers in
+any list of entries that fits into a ConfigMap of 1 MiB. For a text over a limit the webhook can't compute the
+effective access, so it refuses the text.
 
-Where the stored text is past a limit, the webhook does not know whose access a change takes away. It
-refuses every change of this key, and the deletion of aws-auth. Let a person who may override the
-webhook replace the text with the annotation awsauth-guard.io/break-glass.`,
+If the stored text is over a limit, the webhook can't compute the access that a change takes away. It refuses
+every change of this key, and the deletion of aws-auth. Let a person who may override the webhook replace the text
+with the annotation awsauth-guard.io/break-glass.`,
 	Source: "go.yaml.in/yaml/v2, whose decoder has no limit of time and memory; kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize",
 	Check:  checkTooExpensive,
 }
@@ -29,17 +30,17 @@ func checkTooExpensive(p *Pass) {
 			if after == nil {
 				continue // a key before it has become smaller
 			}
-			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "it is not known what the authenticator loads from %s%s: %v", string(s), storedBefore, after)
+			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), preexistingSuffix, after)
 		case after != nil:
-			p.Reportf(sectionPlace(s), "remove what is not in use, and write the list without directives and with few aliases", "it is not known what the authenticator would load from %s: %v", string(s), after)
+			p.Reportf(sectionPlace(s), "remove unused entries, and write the list without directives and with few aliases", "cannot determine the entries that the authenticator would load from %s: %v", string(s), after)
 		default:
-			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "it is not known whose access this change of %s takes away: of the stored text, %v", string(s), before)
+			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "cannot determine whose access this change of %s takes away, because of the stored text: %v", string(s), before)
 		}
 	}
 }
 
-// leaves reports whether the change leaves the text of a section as it was. A deletion leaves nothing, also
-// where an update completes it.
+// leaves reports whether the change keeps the text of a section. It returns false for a deletion and for an update that
+// completes one.
 func (c Change) leaves(s awsauth.Section) bool {
 	return c.Operation != Delete && c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
 }

@@ -3,7 +3,7 @@ package validate
 var trailingContent = &Rule{
 	ID:       "trailing-content",
 	Severity: Deny,
-	Title:    "text stands behind the end of the list and is never read",
+	Title:    "the authenticator never reads the text after the end of the list",
 	Doc: `
 The authenticator reads the first YAML document of a key and drops the rest without an error.
 A line with --- or ... ends the document, and so does a list whose first element is indented

@@ -9,10 +9,10 @@ import (
 var unknownDataKey = &Rule{
 	ID:       "unknown-data-key",
 	Severity: Warn,
-	Title:    "a key under data or binaryData is none that the authenticator reads",
+	Title:    "the authenticator does not read a key under data or binaryData",
 	Doc: `
-The authenticator reads mapRoles, mapUsers and mapAccounts under data, and passes over every other key
-without an error. Entries below one give nobody access.
+The authenticator reads mapRoles, mapUsers and mapAccounts under data, and ignores every other key without an
+error. Entries below another key give no access.
 
 Remove the key, or put its entries below the right one.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",

@@ -15,7 +15,7 @@ var unknownKey = &Rule{
 The authenticator ignores keys that it does not know. Keys with capital letters, such as roleARN, are
 read by v0.6 and later; releases before it compare keys with case and drop the entry.
 
-Write the keys in lower case, and remove those that mean nothing.`,
+Write the keys in lower case, and remove keys that the authenticator does not know.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#312",
 	Check:  checkUnknownKey,
 }
@@ -45,7 +45,7 @@ func isARNKey(key string) bool {
 	return strings.EqualFold(key, "rolearn") || strings.EqualFold(key, "userarn")
 }
 
-// entryKey returns the key of an element of the section that another one is but for case.
+// entryKey returns the key of an element of the section that equals the given key without case, and whether there is one.
 func entryKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	keys := awsauth.ElementKeys(m.Entry.Section)
 	i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })

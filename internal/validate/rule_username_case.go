@@ -12,11 +12,10 @@ var usernameCase = &Rule{
 	Severity: Warn,
 	Title:    "a username in mapRoles has capital letters",
 	Doc: `
-Kubernetes compares usernames with case, and AWS asks for usernames in lower case in mapRoles: with
-capital letters logins have failed. What a template is rendered to does not count, nor does an ARN as a
-username, whose case is its own.
+Kubernetes compares usernames with case, and AWS asks for usernames in lower case in mapRoles, because logins
+with capital letters have failed. The rule ignores the rendered text of a template, and ARNs as usernames.
 
-Write the username in lower case, in the bindings that name it, too.`,
+Write the username in lower case, also in the RBAC bindings that name it.`,
 	Source: "AWS re:Post knowledge center, \"How do I resolve the Unauthorized server error when I connect to the Amazon EKS API server\"",
 	Check:  checkUsernameCase,
 }

@@ -9,13 +9,13 @@ import (
 var wrongType = &Rule{
 	ID:       "wrong-type",
 	Severity: Deny,
-	Title:    "a value has a type that the authenticator passes over",
+	Title:    "the authenticator ignores a value because of its type",
 	Doc: `
-A value of a wrong type is lost without an error, and the rest of the entry stays: groups written
-as one text give no group at all, a username such as 123, yes or on is empty. In YAML 1.1, which
+The authenticator ignores a value of a wrong type without an error, and keeps the rest of the entry. Groups
+written as one text give no group, and a username such as 123, yes or on is empty. In YAML 1.1, which
 the authenticator reads, an unquoted yes, no, on, off, y, n or a number is not a text.
 
-Write groups as a list, and put texts that look like something else in quotes.`,
+Write groups as a list, and put texts that look like another type in quotes.`,
 	Source: "encoding/json, UnmarshalTypeError; aws-iam-authenticator v0.7.18, pkg/config/types.go",
 	Check:  checkWrongType,
 }
@@ -34,7 +34,7 @@ func checkWrongType(p *Pass) {
 	}
 }
 
-// describe names the value with its type, such as: the number "123".
+// describe returns the value with its type, such as: the number "123".
 func describe(w awsauth.WrongType) string {
 	if w.Value == "" {
 		return w.Got
@@ -43,7 +43,7 @@ func describe(w awsauth.WrongType) string {
 	return "the " + kind + " " + quote(w.Value)
 }
 
-// groupsIn finds the groups in a text that was meant to be a list of them, each in quotes.
+// groupsIn returns the groups in a text that should have been a list, each in quotes.
 func groupsIn(text string) []string {
 	var groups []string
 	for _, g := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,\t\r\n[]\"'", r) }) {

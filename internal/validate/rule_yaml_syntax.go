@@ -5,18 +5,18 @@ var yamlSyntax = &Rule{
 	Severity: Deny,
 	Title:    "a key's text does not parse",
 	Doc: `
-A syntax error anywhere in mapRoles, mapUsers or mapAccounts makes the authenticator load nothing
-from that key: not the entries above the error, not the last good version. A tab in mapRoles takes
-every role and every node out of the cluster.
+A syntax error anywhere in mapRoles, mapUsers or mapAccounts makes the authenticator load nothing from that
+key. It does not load the entries above the error, and does not keep the last good version. A tab in mapRoles
+takes away the access of every role and every node.
 
 The frequent mistakes are tabs and no-break spaces as indentation, and a template that begins a
 value without quotes: write "{{SessionName}}".
 
 A value of mapAccounts that contradicts its tag, such as !!int x, ends the list: the authenticator keeps
-the accounts before it.
+only the accounts before it.
 
-Text that two YAML readers read differently is refused for the same reason: nobody can say what it
-means.`,
+The guard also refuses a text that its two YAML readers read differently, because it can't be certain of the
+text's meaning.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap and saveMap",
 	Check:  checkYAMLSyntax,
 }

@@ -1,7 +1,7 @@
 package validate
 
-// Rules returns every rule, in the order in which people read about them: the object, the text, its
-// elements, its principals, what they get, the change. Findings are sorted by place, not by this order.
+// Rules returns every rule in the order of the documentation: the object, the text, its elements, its principals,
+// their access, the change. Findings are sorted by position, not in this order.
 func Rules() []*Rule {
 	return []*Rule{
 		misspeltDataKey,

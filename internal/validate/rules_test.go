@@ -35,7 +35,7 @@ func TestRules(t *testing.T) {
 
 func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 	t.Helper()
-	verdict := judgeCase(t, c)
+	verdict := evaluateCase(t, c)
 	switch c.Kind() {
 	case rulecase.OK:
 		if len(verdict.Findings) > 0 {
@@ -48,7 +48,7 @@ func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 		}
 	case rulecase.Report:
 		if !strings.Contains(c.Comment, "https://") {
-			t.Error("the comment does not say where the report is")
+			t.Error("the comment does not contain the URL of the report")
 		}
 	}
 	if !slices.ContainsFunc(verdict.Findings, func(f validate.Finding) bool { return f.Rule == rule.ID && f.Severity == rule.Severity }) {
@@ -56,13 +56,13 @@ func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 	}
 }
 
-// TestNeverDenies: a rule denies in one of its cases where its severity is deny, or says that it never does.
+// TestNeverDenies checks that every rule denies one of its cases at severity deny, or has NeverDenies.
 func TestNeverDenies(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		var denies []string
 		for _, c := range cases(t, filepath.Join(rulesDir, rule.ID, "*.txtar")) {
 			c.Policy.Rules = map[string]validate.Severity{rule.ID: validate.Deny}
-			if slices.Contains(validate.Judge(c.Change, c.Policy).Denied(), rule.ID) {
+			if slices.Contains(validate.Evaluate(c.Change, c.Policy).Denied(), rule.ID) {
 				denies = append(denies, c.File)
 			}
 		}
@@ -75,10 +75,10 @@ func TestNeverDenies(t *testing.T) {
 	}
 }
 
-// TestVerdict judges changes in which several rules meet, or in which faults are not new.
+// TestVerdict evaluates changes with findings of several rules or with pre-existing findings.
 func TestVerdict(t *testing.T) {
 	for _, c := range cases(t, "testdata/verdict/*.txtar") {
-		t.Run(filepath.Base(c.File), func(t *testing.T) { judgeCase(t, c) })
+		t.Run(filepath.Base(c.File), func(t *testing.T) { evaluateCase(t, c) })
 	}
 }
 
@@ -120,10 +120,10 @@ func cases(t *testing.T, pattern string) []*rulecase.Case {
 	return all
 }
 
-// judgeCase judges a case and compares the findings with those it wants.
-func judgeCase(t *testing.T, c *rulecase.Case) validate.Verdict {
+// evaluateCase evaluates a case and compares the findings with the expected ones.
+func evaluateCase(t *testing.T, c *rulecase.Case) validate.Verdict {
 	t.Helper()
-	verdict := validate.Judge(c.Change, c.Policy)
+	verdict := validate.Evaluate(c.Change, c.Policy)
 	got := text(verdict)
 	if os.Getenv("UPDATE_GOLDEN") != "" && c.Want != got {
 		if err := os.WriteFile(c.File, c.WithWant(got), 0o600); err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sessionMaking returns the name of a session that makes a template render to a text. Whoever assumes
-// a role chooses the session's name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
+// sessionMaking returns a session name with which a template renders to the wanted text, and whether there is one. The
+// caller who assumes a role chooses the session name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
 // AssumeRole).
 func sessionMaking(template, want string) (session string, ok bool) {
 	at := strings.Index(template, "{{SessionName")
@@ -29,8 +29,8 @@ func sessionRune(c byte) bool {
 
 var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "")
 
-// withoutSession is the username of the entry; for a principal without sessions (users, root and
-// federated users) without the templates that are empty for it.
+// withoutSession returns the username of the entry. For a principal without sessions (users, root and federated
+// users) it removes the session templates, which render to an empty text.
 func withoutSession(e *awsauth.Entry) string {
 	if !e.HasSessions() {
 		return sessionTemplates.Replace(e.Username)

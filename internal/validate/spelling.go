@@ -10,8 +10,8 @@ import (
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
-// near reports whether a key was meant to be want, which is in lower case: case and separators
-// aside they differ by at most two letters, and where it is shorter than rolearn by one.
+// near reports whether a key is probably a misspelling of want, which is in lower case. Ignoring case and separators,
+// they may differ by two letters, or by one if want is shorter than rolearn.
 func near(key, want string) bool {
 	key = bare(key)
 	limit := 2
@@ -24,8 +24,8 @@ func near(key, want string) bool {
 	return textutil.Distance(key, want) <= limit
 }
 
-// bare is a key in lower case without separators.
+// bare returns a key in lower case without separators.
 func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
 
-// quote writes a value as YAML reads it back on one line.
+// quote writes a value as a quoted YAML scalar on one line, shortened to maxValue bytes.
 func quote(value string) string { return strconv.Quote(textutil.Shorten(value, maxValue)) }

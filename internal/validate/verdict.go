@@ -9,36 +9,35 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Action is what happens to a change.
+// Action is the guard's decision on a change.
 type Action string
 
-// Refuse stands for at least one denial, WarnOnly for findings or overrides without one, Allow
-// for none.
+// ActionDeny means that there is at least one denial. ActionWarn means that there are findings or overrides, but no denial.
+// ActionAllow means that there are neither.
 const (
-	Allow    Action = "allow"
-	WarnOnly Action = "warn"
-	Refuse   Action = "deny"
+	ActionAllow Action = "allow"
+	ActionWarn  Action = "warn"
+	ActionDeny  Action = "deny"
 )
 
-// InternalError stands in place of a rule's id where the guard itself failed outside of a rule.
+// InternalError replaces the rule id in findings about a failure of the guard outside a rule.
 const InternalError = "internal-error"
 
-// Verdict is the answer to a change.
+// Verdict is the result of evaluating a change.
 type Verdict struct {
 	Action Action
-	// Findings holds all findings in a stable order: denials first, faults of the
-	// document before what follows from them, then by place.
+	// Findings holds all findings in a stable order: denials first, then faults of the document before the losses
+	// and gains that they cause, then by position.
 	Findings []Finding
-	// WouldDeny holds the rules whose denials became warnings because of who asks or because of
-	// mode warn, sorted.
+	// WouldDeny holds the rules whose denials became warnings because the requester or the mode is exempt, sorted.
 	WouldDeny []string
-	// Changed reports whether the authenticator may load something else after the change.
+	// Changed reports whether the effective access may differ after the change.
 	Changed bool
-	// Overrides are what the request overruled.
+	// Overrides holds the overrides that the request used.
 	Overrides []Override
-	// Access is who gains and loses what.
+	// Access lists the principals whose effective access differs.
 	Access []awsauth.AccessChange
-	// Failed are the rules that panicked. Each has a finding, too.
+	// Failed holds the rules that panicked. Each has a finding, too.
 	Failed []RuleFailure
 }
 
@@ -67,22 +66,21 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// Judge runs the rules over a change and decides. It alone decides what is new in a change, and
-// what becomes of a denial:
+// Evaluate runs the rules over a change and decides:
 //
-//   - A fault of the document that stood in the old object becomes a warning, and a warning that stood
-//     there is left out. So does a fault of an element that was edited to have fewer, and one that
-//     the old object's text held where the authenticator could not read it: a broken map can be
-//     repaired step by step. What an element gives somebody is old only where they had it before.
-//     Faults of a rule that is [Rule.AlwaysNew] are never old.
-//   - A denial becomes a warning where the requester may break the glass and does, where EKS or the guard itself
-//     asks, on the path that only observes, and in mode warn.
+//   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. A fault is
+//     pre-existing if the old object had it, if the change edited the element and left it with fewer faults, or if
+//     the old object held the text where the authenticator could not read it. So users can repair a broken map step
+//     by step. The access that an element gives is pre-existing only if the same principal had it before. The faults
+//     of a rule with [Rule.AlwaysNew] are never pre-existing.
+//   - A denial becomes a warning if the requester breaks the glass and may do so, if EKS or the guard itself makes
+//     the request, on the path that only observes, and in mode warn.
 //
-// A panic in a rule is a denial by that rule.
-func Judge(c Change, policy Policy) Verdict { return Read(c, policy).Judge(c.IAM) }
+// A rule that panics denies the change.
+func Evaluate(c Change, policy Policy) Verdict { return NewEvaluation(c, policy).Verdict(c.IAM) }
 
-// judgement collects what the rules say about one change.
-type judgement struct {
+// ruleRun runs the rules over one change and collects their findings.
+type ruleRun struct {
 	change    Change
 	policy    Policy
 	findings  []Finding
@@ -91,12 +89,12 @@ type judgement struct {
 	failed    []RuleFailure
 }
 
-func (j *judgement) judge(r *Reading) Verdict {
+func (j *ruleRun) verdict(r *Evaluation) Verdict {
 	j.run(r)
 	c := circumstancesOf(j.change, j.policy)
 	d := decide(c, j.findings, len(j.overrides) > 0)
 	v := Verdict{Action: d.action, Findings: j.findings, WouldDeny: d.wouldDeny, Changed: r.decoded, Access: j.access, Failed: j.failed}
-	if v.Action != Refuse { // otherwise the request overruled nothing after all
+	if v.Action != ActionDeny { // an override has no effect on a change that is refused
 		v.Overrides = j.overrides
 	}
 	if d.brokeGlass {
@@ -105,7 +103,7 @@ func (j *judgement) judge(r *Reading) Verdict {
 	return v
 }
 
-func (j *judgement) run(r *Reading) {
+func (j *ruleRun) run(r *Evaluation) {
 	c, pass := j.change, r.pass
 	j.findings = append(j.findings, j.runRules(OfRequest, pass)...)
 	if !r.decoded {
@@ -115,7 +113,7 @@ func (j *judgement) run(r *Reading) {
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
-			j.guard(InternalError, func() { findings = j.excuseOldFaults(findings, pass) })
+			j.guard(InternalError, func() { findings = j.softenPreexisting(findings, pass) })
 		}
 		j.findings = append(j.findings, findings...)
 	}
@@ -123,7 +121,7 @@ func (j *judgement) run(r *Reading) {
 }
 
 // runRules runs the rules of one scope, each with a Pass of its own.
-func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
+func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
 	for _, rule := range Rules() {
 		severity := j.policy.severity(rule)
@@ -144,9 +142,9 @@ func (j *judgement) runRules(scope Scope, with *Pass) []Finding {
 	return findings
 }
 
-// guard runs a function and turns a panic into a denial under a rule's id: what could not be
-// judged never looks like fine.
-func (j *judgement) guard(rule string, run func()) (ok bool) {
+// guard runs a function and turns a panic into a denial under the rule's id, so that a failed rule refuses the change.
+// It returns false after a panic.
+func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	defer func() {
 		panicked := recover()
 		if panicked == nil {
@@ -155,8 +153,8 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 		ok = false
 		j.failed = append(j.failed, RuleFailure{rule, panicked, debug.Stack()})
 		j.findings = append(j.findings, Finding{
-			Rule: rule, Severity: Deny, Place: wholeObject,
-			Message: "the guard failed while it judged this change, and refuses what it cannot judge",
+			Rule: rule, Severity: Deny, Position: wholeObject,
+			Message: "the guard failed while it evaluated this change, so it refuses the change",
 			Hint:    "report this as a bug of awsauth-guard; its log has the details",
 		})
 	}()
@@ -164,11 +162,10 @@ func (j *judgement) guard(rule string, run func()) (ok bool) {
 	return true
 }
 
-// hasAccessEntry reports whether the operator has declared that an access entry lets the
-// principal in.
+// hasAccessEntry reports whether the operator has declared an access entry for the principal.
 func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
-// override records that the request overruled what the rule would have reported.
+// override records that the request overruled a finding, which the rule then does not report.
 func (p *Pass) override(kind, detail string) {
 	p.overrides = append(p.overrides, Override{kind, detail})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestPanicInARule: the rule that panics denies, the others still speak, and only what overrules a
-// denial overrules this one. Not parallel: it replaces a rule's check.
+// TestPanicInARule checks that a rule that panics denies, that the other rules still report, and that only an override
+// that overrules denials overrules this one. It is not parallel, because it replaces a rule's check.
 func TestPanicInARule(t *testing.T) {
 	broken := validate.Rules()[0]
 	check := broken.Check
@@ -25,15 +25,15 @@ func TestPanicInARule(t *testing.T) {
 		policy      validate.Policy
 		want        validate.Action
 	}{
-		"refuses":             {want: validate.Refuse},
-		"break-glass":         {masters, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.WarnOnly},
-		"break-glass, nobody": {validate.Requester{}, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.Refuse},
-		"EKS":                 {requester: validate.Requester{Username: "eks:node-manager"}, want: validate.WarnOnly},
-		"mode warn":           {policy: validate.Policy{Mode: validate.WarnMode}, want: validate.WarnOnly},
-		"rule off":            {policy: validate.Policy{Rules: map[string]validate.Severity{broken.ID: validate.Off}}, want: validate.Allow},
+		"refuses":                {want: validate.ActionDeny},
+		"break-glass":            {masters, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionWarn},
+		"break-glass, anonymous": {validate.Requester{}, map[string]string{validate.BreakGlassAnnotation: "x"}, validate.Policy{}, validate.ActionDeny},
+		"EKS":                    {requester: validate.Requester{Username: "eks:node-manager"}, want: validate.ActionWarn},
+		"mode warn":              {policy: validate.Policy{Mode: validate.WarnMode}, want: validate.ActionWarn},
+		"rule off":               {policy: validate.Policy{Rules: map[string]validate.Severity{broken.ID: validate.Off}}, want: validate.ActionAllow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := validate.Judge(validate.Change{
+			v := validate.Evaluate(validate.Change{
 				Operation: validate.Update,
 				Old:       &awsauth.Object{Data: map[string]string{"mapRoles": admin}},
 				New:       &awsauth.Object{Data: map[string]string{"mapRoles": admin + "\n"}, Annotations: test.annotations},
@@ -42,23 +42,23 @@ func TestPanicInARule(t *testing.T) {
 			if v.Action != test.want {
 				t.Errorf("the verdict is %s, want %s:\n%s", v.Action, test.want, text(v))
 			}
-			if test.want == validate.Allow {
+			if test.want == validate.ActionAllow {
 				return
 			}
 			if len(v.Failed) == 0 || v.Failed[0].Rule != broken.ID || v.Failed[0].Panic != "broken" || len(v.Failed[0].Stack) == 0 {
-				t.Errorf("the failure is not told: %+v", v.Failed)
+				t.Errorf("the failure is not reported: %+v", v.Failed)
 			}
-			if diff := cmp.Diff([]string{broken.ID}, v.Rules()); diff != "" && name != "break-glass, nobody" {
+			if diff := cmp.Diff([]string{broken.ID}, v.Rules()); diff != "" && name != "break-glass, anonymous" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestAccess: a verdict tells who gains and loses what, whatever else it says.
+// TestAccess checks that a verdict lists the gains and losses of every principal.
 func TestAccess(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
-	v := validate.Judge(validate.Change{
+	v := validate.Evaluate(validate.Change{
 		Operation: validate.Update,
 		Old: &awsauth.Object{Data: map[string]string{"mapRoles": `
 - {rolearn: "` + arn + `role/kept", username: kept, groups: [a]}

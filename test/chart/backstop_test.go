@@ -394,7 +394,7 @@ func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 		strings.Replace(movedEntry, "role/Moved", "role/Moved2", 1): false,
 	} {
 		change := validate.Change{Operation: validate.Update, Old: &awsauth.Object{Data: awsAuth(old).Data}, New: &awsauth.Object{Data: map[string]string{"mapRoles": ""}}}
-		if got := !slices.Contains(validate.Judge(change, c.Policy()).Denied(), "emptied"); got != admitted {
+		if got := !slices.Contains(validate.Evaluate(change, c.Policy()).Denied(), "emptied"); got != admitted {
 			t.Errorf("the guard admits that it is emptied: %t, want %t\n%s", got, admitted, old)
 		}
 	}

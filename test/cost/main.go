@@ -166,7 +166,7 @@ func evaluate(argument string) error {
 		return err
 	}
 	started := time.Now() //nolint:forbidigo // measures the duration to report
-	m.Action = validate.Judge(change, validate.Policy{}).Action
+	m.Action = validate.Evaluate(change, validate.Policy{}).Action
 	m.Answer = time.Since(started)
 	end, err := cpuTime()
 	if err != nil {

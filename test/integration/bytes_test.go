@@ -94,7 +94,7 @@ func TestBytesAreStored(t *testing.T) {
 		if want := awsauth.ReplaceBytes(latin1()["mapRoles"]); seen != want {
 			t.Errorf("%s: JSON shows %q, want %q", name, seen, want)
 		}
-		if loaded := (&awsauth.Object{Data: map[string]string{"mapRoles": storedBytes(t)}}).Load(); loaded.Lost(awsauth.MapRoles) == nil {
+		if loaded := (&awsauth.Object{Data: map[string]string{"mapRoles": storedBytes(t)}}).Load(); loaded.LoadError(awsauth.MapRoles) == nil {
 			t.Errorf("%s: the authenticator loads %d roles", name, len(loaded.Roles))
 		}
 	}

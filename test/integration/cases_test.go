@@ -50,7 +50,7 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 					got = update(t.Context(), client, change.New.Data)
 				}
 				change.Old, change.New = reviewed(change.Old), reviewed(change.New)
-				want := validate.Judge(change, policy).Denied()
+				want := validate.Evaluate(change, policy).Denied()
 				switch {
 				case got == nil:
 					if len(want) > 0 {

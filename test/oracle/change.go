@@ -45,7 +45,7 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	for _, arn := range slices.Sorted(maps.Keys(c.Protected)) {
 		policy.Protected = append(policy.Protected, guardaccess.Protected{ARN: arn, Groups: c.Protected[arn]})
 	}
-	verdict := validate.Judge(change, policy)
+	verdict := validate.Evaluate(change, policy)
 	k.Stats.add("changes evaluated")
 	k.Stats.add("changes " + string(verdict.Action))
 	lockouts := k.lockouts(c, before, after)
@@ -72,13 +72,13 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 			policy.Rules[rule.ID] = validate.Off
 		}
 	}
-	alone := validate.Judge(change, policy)
+	alone := validate.Evaluate(change, policy)
 	for _, kind := range kinds {
 		k.Stats.add("lockout " + kind)
-		if verdict.Action != validate.Refuse {
+		if verdict.Action != validate.ActionDeny {
 			k.fail(checkLockout, kind, "the verdict is %s%s", verdict.Action, findings(verdict))
 		}
-		if alone.Action != validate.Refuse {
+		if alone.Action != validate.ActionDeny {
 			k.fail(checkLockout, kind+", rules of the change alone", "the verdict is %s%s", alone.Action, findings(alone))
 		}
 	}
@@ -112,7 +112,7 @@ const preexistingNote = "already so before this change"
 // rule may only warn of a fault that the old version has, even in a text that the authenticator does not read.
 func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	preexisting := func(f validate.Finding) bool { return strings.Contains(f.Message, preexistingNote) }
-	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
+	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
@@ -142,7 +142,7 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 // read it before, or is new. A fault that moves from one element to another one is new, although the number of faults stays
 // the same.
 func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
-	if verdict.Action == validate.Refuse || change.Old == nil || change.New == nil {
+	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil {
 		return
 	}
 	policy.Protected = nil
@@ -195,7 +195,7 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 			elements[arn] = elementRules{count: elements[arn].count + 1}
 		}
 	}
-	for _, f := range validate.Judge(validate.Change{New: object}, policy).Findings {
+	for _, f := range validate.Evaluate(validate.Change{New: object}, policy).Findings {
 		arn := byPath[elementPath.FindString(f.Path)]
 		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !slices.Contains(accessRules, f.Rule) && !slices.Contains(e.rules, f.Rule) {
 			e.rules = append(e.rules, f.Rule)
@@ -213,7 +213,7 @@ var accessRules = []string{"node-shape", "reserved-username"}
 // the end of a section, or a section under another key.
 func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 	unread := []string{"yaml-syntax", "not-a-list", "trailing-content", "misspelt-data-key", "unknown-data-key"}
-	return slices.ContainsFunc(validate.Judge(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
+	return slices.ContainsFunc(validate.Evaluate(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
 }
 
 // checkHarmless checks that a change is not denied if it takes no access away and adds no fault.
@@ -223,7 +223,7 @@ func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, 
 		k.Stats.add("superset without object, or random")
 		return
 	}
-	if verdict.Action != validate.Refuse {
+	if verdict.Action != validate.ActionDeny {
 		k.Stats.add("changes harmless")
 		k.Stats.add("superset let through")
 		return
@@ -431,7 +431,7 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 		elements[e.path()] = e
 	}
 	count := make(map[string]int)
-	for _, f := range validate.Judge(validate.Change{New: object}, policy).Findings {
+	for _, f := range validate.Evaluate(validate.Change{New: object}, policy).Findings {
 		if f.Severity != validate.Deny {
 			continue
 		}

@@ -138,7 +138,7 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 
 // checkDocument checks the evaluation of the new version, which the authenticator has loaded.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
-	verdict := validate.Judge(validate.Change{New: object}, validate.Policy{})
+	verdict := validate.Evaluate(validate.Change{New: object}, validate.Policy{})
 	if !validUTF8(c.New) { // the commands on live objects and the monitor read the object as it is stored
 		k.checkResolve(now, (&awsauth.Object{Data: c.New}).Load())
 		k.checkBytes(now, object, verdict)
@@ -151,7 +151,7 @@ func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsaut
 		return
 	}
 	k.Stats.add("document faultless")
-	if verdict.Action == validate.Refuse {
+	if verdict.Action == validate.ActionDeny {
 		k.fail(checkFault, strings.Join(verdict.Denied(), ","), "a document without faults is denied: %s", findings(verdict))
 	}
 }

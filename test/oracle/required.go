@@ -51,11 +51,11 @@ func (v *access) hasNodes(group string) bool {
 func (k *Checker) checkRequired(c *generate.Change, before, after *access, verdict validate.Verdict) {
 	for _, requiredFinding := range k.requiredFindings(c, before, after) {
 		k.Stats.add("required " + requiredFinding.kind)
-		if requiredFinding.deny && verdict.Action != validate.Refuse || !requiredFinding.deny && verdict.Action == validate.Allow {
+		if requiredFinding.deny && verdict.Action != validate.ActionDeny || !requiredFinding.deny && verdict.Action == validate.ActionAllow {
 			k.fail(checkRequired, requiredFinding.kind, "the verdict is %s%s", verdict.Action, findings(verdict))
 			continue
 		}
-		if verdict.Action != validate.Refuse && !slices.ContainsFunc(verdict.Findings, requiredFinding.matches) {
+		if verdict.Action != validate.ActionDeny && !slices.ContainsFunc(verdict.Findings, requiredFinding.matches) {
 			k.fail(checkRequired, requiredFinding.kind+", by another finding", "the verdict is %s%s", verdict.Action, findings(verdict))
 		}
 	}

@@ -56,7 +56,7 @@ func (k *Checker) checkBytes(v *version, object *awsauth.Object, verdict validat
 	k.failures = k.failures[:failures]
 	if differs {
 		k.Stats.add("document changed by its bytes")
-		if verdict.Action != validate.Refuse {
+		if verdict.Action != validate.ActionDeny {
 			k.fail(checkBytes, "document", "the verdict is %s%s", verdict.Action, findings(verdict))
 		}
 	}

@@ -1,10 +1,12 @@
-// Package rulecase reads the cases of the rules, which are also what the oracle, the command line's
-// tests and the efficacy table start from.
+// Package rulecase reads the cases of the rules. The oracle, the tests of the command line and the efficacy table use
+// them, too.
 //
-// A case is a txtar file: a comment on the mistake, and the sections aws-auth.yaml (the object
-// after the change; none for a deletion), old.yaml (before it), replaced.yaml (the version that old.yaml
-// has replaced), facts (who does what, under which policy) and want (the findings, written by
-// UPDATE_GOLDEN=1).
+// A case is a txtar file with a comment on the mistake and these sections:
+//   - aws-auth.yaml: the object after the change; absent for a deletion
+//   - old.yaml: the object before the change
+//   - replaced.yaml: the version before old.yaml
+//   - facts: the operation, the requester, the time, the answers of IAM and the policy
+//   - want: the findings, written by UPDATE_GOLDEN=1
 package rulecase
 
 import (
@@ -30,10 +32,10 @@ const (
 	wantName       = "want"
 )
 
-// Case is one change, with all that the guard knows of it.
+// Case is one change with its policy and the expected findings.
 type Case struct {
 	File string
-	// Comment says what the case is about.
+	// Comment describes the mistake.
 	Comment string
 	Change  validate.Change
 	Policy  validate.Policy
@@ -43,7 +45,7 @@ type Case struct {
 	archive *txtar.Archive
 }
 
-// facts is what is done, by whom, and what is protected.
+// facts is the section facts of a case: the operation, the requester, the time, the answers of IAM and the policy.
 type facts struct {
 	Operation validate.Operation
 	Requester validate.Requester
@@ -52,19 +54,19 @@ type facts struct {
 	validate.Policy
 }
 
-// Kind is what a case promises, as the beginning of its name says it.
+// Kind is the promise of a case, given by the prefix of its file name.
 type Kind string
 
-// A bad case draws its own rule and no other. An ok case draws nothing. A report is named after the
-// public report that it is made from, such as terraform-aws-eks-2289; it draws its own rule, perhaps
-// among others, and its comment has the report's address.
+// A bad case has findings of its own rule and no other. An ok case has no findings. A report is named after the public
+// report that it is made from, such as terraform-aws-eks-2289. It has findings of its own rule, perhaps among others,
+// and its comment has the report's URL.
 const (
 	Bad    Kind = "bad"
 	OK     Kind = "ok"
 	Report Kind = "report"
 )
 
-// Kind returns what the case promises.
+// Kind returns the kind of the case.
 func (c *Case) Kind() Kind {
 	switch name := filepath.Base(c.File); {
 	case strings.HasPrefix(name, "bad-"):
@@ -75,7 +77,7 @@ func (c *Case) Kind() Kind {
 	return Report
 }
 
-// Glob reads the cases that match a pattern, sorted by file. No case is an error.
+// Glob reads the cases that match a pattern, sorted by file. It returns an error if no file matches.
 func Glob(pattern string) ([]*Case, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -90,7 +92,7 @@ func Glob(pattern string) ([]*Case, error) {
 	return cases, nil
 }
 
-// Read reads a case.
+// Read reads the case in a file.
 func Read(file string) (*Case, error) {
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
@@ -110,7 +112,7 @@ func (c *Case) read() error {
 		}
 	}
 	if c.Comment == "" {
-		return fmt.Errorf("the case does not say what it is about")
+		return fmt.Errorf("the comment of the case is empty")
 	}
 	var f facts
 	if err := yaml.UnmarshalStrict(c.section(factsName), &f); err != nil {
@@ -141,10 +143,11 @@ func (c *Case) read() error {
 	return nil
 }
 
-// visible are the placeholders for what people cannot see.
+// visible maps placeholders to the invisible characters that they stand for.
 var visible = strings.NewReplacer("<TAB>", "\t", "<NBSP>", "\u00a0", "<CR>", "\r", "<BOM>", "\ufeff", "<ZWSP>", "\u200b")
 
-// object reads the one aws-auth of a section.
+// object reads the aws-auth in a section. It returns an error unless the section holds exactly one, and nil if there is
+// no such section.
 func (c *Case) object(name string) (*awsauth.Object, error) {
 	data := c.manifest(name)
 	if data == nil {
@@ -157,7 +160,7 @@ func (c *Case) object(name string) (*awsauth.Object, error) {
 	return manifests[0].Object, nil
 }
 
-// Manifest is the text of the object after the change, or before it; nil if there is none.
+// Manifest returns the text of the object after the change, or before it. It returns nil if there is no such object.
 func (c *Case) Manifest(before bool) []byte {
 	if before {
 		return c.manifest(oldObject)
@@ -182,7 +185,7 @@ func (c *Case) section(name string) []byte {
 	return nil
 }
 
-// WithWant is the case as a file, with another expected output.
+// WithWant returns the text of the case's file with another expected output.
 func (c *Case) WithWant(want string) []byte {
 	archive := *c.archive
 	archive.Files = slices.DeleteFunc(slices.Clone(archive.Files), func(f txtar.File) bool { return f.Name == wantName })

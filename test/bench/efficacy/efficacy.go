@@ -43,7 +43,7 @@ func Rows(ctx context.Context, root string) ([]Row, error) {
 
 func (r *Row) judge(ctx context.Context) error {
 	change, policy := r.Case.Change, r.Case.Policy
-	r.Guard = validate.Judge(change, policy)
+	r.Guard = validate.Evaluate(change, policy)
 	backend, err := authenticator.New()
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (r *Row) Check() error {
 	switch {
 	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
 		return fmt.Errorf("the guard misses it: %s is not among its findings %v", r.Rule, r.Guard.Rules())
-	case r.Case != nil && !r.Catchable() && r.Guard.Action != validate.Allow:
+	case r.Case != nil && !r.Catchable() && r.Guard.Action != validate.ActionAllow:
 		return fmt.Errorf("the guard is expected to allow it in silence, and finds %v", r.Guard.Rules())
 	}
 	return nil
@@ -103,14 +103,14 @@ func total(rows []Row) Totals {
 		switch {
 		case r.Harmless:
 			t.Harmless++
-			t.FalseAlarms += count(r.Guard.Action != validate.Allow)
+			t.FalseAlarms += count(r.Guard.Action != validate.ActionAllow)
 			t.RegoFalse += count(len(r.Rego) > 0)
 		case !r.Catchable():
 			t.Unseen++
 		default:
 			t.Catchable++
-			t.Denied += count(r.Guard.Action == validate.Refuse)
-			t.Warned += count(r.Guard.Action == validate.WarnOnly)
+			t.Denied += count(r.Guard.Action == validate.ActionDeny)
+			t.Warned += count(r.Guard.Action == validate.ActionWarn)
 			t.RegoDenied += count(len(r.Rego) > 0)
 			t.Logged += count(r.Authenticator.Logged)
 		}

@@ -113,7 +113,7 @@ func cell(text string) string {
 // guardCell names the rules that decide, the one that answers the report first: those that deny, or
 // without any those that warn.
 func guardCell(r *Row) string {
-	if r.Guard.Action == validate.Allow {
+	if r.Guard.Action == validate.ActionAllow {
 		return "allow"
 	}
 	rules := r.Guard.Denied()

@@ -6,13 +6,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// maxSearched bounds the principals that one rule looks for in the new text.
+// maxSearched limits the principals that one rule searches for in the new text.
 const maxSearched = 20
 
-// remedy is the hint for access that principals of a section would lose, or of any section: what to
-// keep, or where the text of the entry is there and is not read, to repair it.
-func (p *Pass) remedy(keep string, section awsauth.Section, arns ...string) string {
-	if p.Change.Operation == Delete { // rule deleted says how to delete it all the same
+// lossHint returns the hint for principals that would lose access: keep if the text doesn't hold them any more, or
+// the repair of the text that the authenticator can't read. An empty section stands for all sections.
+func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
+	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose
 		return "change aws-auth instead of deleting it"
 	}
 	sections := awsauth.Sections()
@@ -24,17 +24,17 @@ func (p *Pass) remedy(keep string, section awsauth.Section, arns ...string) stri
 	}
 	for _, arn := range arns {
 		if len(p.New.MatchesOf(arn)) > 0 {
-			continue // it is read, and gives something else
+			continue // the authenticator reads the entry, and it gives other access
 		}
 		p.searched++
 		if p.searched <= maxSearched && p.Doc.Names(arn) {
-			return "the text still holds " + arn + ": repair its entry, which a mistake or a comment keeps from being read"
+			return "the text still holds " + arn + ": repair its entry, which the authenticator can't read because of a mistake or a comment"
 		}
 	}
 	return keep
 }
 
-// deletionHint says what to do instead of the deletion, and how to delete aws-auth all the same.
+// deletionHint returns a hint on how to avoid the deletion and on how to delete aws-auth on purpose.
 func (p *Pass) deletionHint() string {
 	if p.Change.New != nil { // an update that completes a deletion
 		return "keep a finalizer until every principal has an access entry, or break the glass and create aws-auth again at once"
@@ -44,4 +44,6 @@ func (p *Pass) deletionHint() string {
 }
 
 // newlyLost reports whether the change makes a section unreadable.
-func (p *Pass) newlyLost(s awsauth.Section) bool { return p.New.Lost(s) != nil && p.Old.Lost(s) == nil }
+func (p *Pass) newlyLost(s awsauth.Section) bool {
+	return p.New.LoadError(s) != nil && p.Old.LoadError(s) == nil
+}

@@ -8,26 +8,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// source says where the text of an object stands in a manifest file, so that an offset in the
-// decoded text of a key can be shown as a line and a column of the file.
-type source struct {
+// positions maps offsets in the decoded texts of an object's keys to lines and columns of its manifest file.
+type positions struct {
 	text   string // the whole file
 	lines  lineIndex
-	object int            // where the object begins
-	top    map[string]int // the keys of the object
+	object int            // the offset of the object
+	top    map[string]int // the offsets of the object's keys
 	data   map[string]keySource
 	binary map[string]int
 	again  []Scalar // see duplicateKeys
 }
 
-// keySource is where a key and its text stand in the file.
+// keySource holds the offsets of a key and its text in the file.
 type keySource struct {
 	key, value int
-	segments   []segment // of value; nil where only its beginning is known
+	segments   []segment // the segments of the value; nil if only its beginning is known
 }
 
-// place translates a byte offset in the decoded text of data[key].
-func (s *source) place(key string, offset int) (line, column int) {
+// place returns the line and column of a byte offset in the decoded text of data[key].
+func (s *positions) place(key string, offset int) (line, column int) {
 	k, ok := s.data[key]
 	switch {
 	case !ok:
@@ -38,41 +37,40 @@ func (s *source) place(key string, offset int) (line, column int) {
 	return s.lines.position(s.text, locateIn(k.segments, offset))
 }
 
-// keyPlace is where the key itself stands under data; (0, 0) where that is not known, as for a
-// key that a YAML merge brings in.
-func (s *source) keyPlace(key string) (line, column int) {
+// keyPlace returns the position of a key under data, or (0, 0) if it is not known, as for a key from a YAML merge.
+func (s *positions) keyPlace(key string) (line, column int) {
 	if k, ok := s.data[key]; ok {
 		return s.lines.position(s.text, k.key)
 	}
 	return 0, 0
 }
 
-// binaryKeyPlace is where the key stands under binaryData, or (0, 0).
-func (s *source) binaryKeyPlace(key string) (line, column int) {
+// binaryKeyPlace returns the position of a key under binaryData, or (0, 0).
+func (s *positions) binaryKeyPlace(key string) (line, column int) {
 	if offset, ok := s.binary[key]; ok {
 		return s.lines.position(s.text, offset)
 	}
 	return 0, 0
 }
 
-func (s *source) objectPlace() (line, column int) { return s.lines.position(s.text, s.object) }
+func (s *positions) objectPlace() (line, column int) { return s.lines.position(s.text, s.object) }
 
-// duplicateKeys are the keys under data and binaryData, and data itself, that are written again
-// behind a first one, each at its later place: kubectl keeps the last one without a word.
-func (s *source) duplicateKeys() []Scalar { return s.again }
+// duplicateKeys returns the second and further occurrences of data, and of keys under data and binaryData, with their
+// positions. kubectl keeps the last one without a warning.
+func (s *positions) duplicateKeys() []Scalar { return s.again }
 
-// topKeyPlace is where a key of the object itself stands, such as data, or (0, 0).
-func (s *source) topKeyPlace(key string) (line, column int) {
+// topKeyPlace returns the position of a key of the object itself, such as data, or (0, 0).
+func (s *positions) topKeyPlace(key string) (line, column int) {
 	if offset, ok := s.top[key]; ok {
 		return s.lines.position(s.text, offset)
 	}
 	return 0, 0
 }
 
-// newSource finds the places of an object in the tree of its part of the file. The node is nil
-// where the tree has none; the values are those that kubectl decodes.
-func newSource(p *part, object *yaml.Node, values map[string]string) *source {
-	s := &source{text: p.file.text, lines: p.file.lines, object: p.offset, data: map[string]keySource{}}
+// newPositions finds the positions of an object in the tree of its document. The node is nil if the tree has no node for the
+// object. values are the values from kubectl's decoder.
+func newPositions(p *part, object *yaml.Node, values map[string]string) *positions {
+	s := &positions{text: p.file.text, lines: p.file.lines, object: p.offset, data: map[string]keySource{}}
 	if object == nil {
 		return s
 	}
@@ -109,9 +107,9 @@ func newKeySource(p *part, f pair, value string) keySource {
 	return k
 }
 
-// keys returns the keys of a mapping, the last one where a key is written again, which it notes.
-// Keys that a merge brings in are those of the mapping that is merged.
-func (s *source) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
+// keys returns the keys of a mapping with the last occurrence of each, and records duplicates. A key from a merge has its
+// position in the merged mapping.
+func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
 	keys := map[string]pair{}
 	if mapping.Kind != yaml.MappingNode {
 		return keys
@@ -120,7 +118,7 @@ func (s *source) keys(p *part, path string, mapping *yaml.Node) map[string]pair 
 		key, value := mapping.Content[i], mapping.Content[i+1]
 		name := resolveAlias(key).Value
 		if _, again := keys[name]; again && (path != "" || name == "data") {
-			at := Place{Path: path + name}
+			at := Position{Path: path + name}
 			at.Line, at.Column = s.lines.position(s.text, p.at(key))
 			s.again = append(s.again, Scalar{name, at})
 		}
@@ -135,14 +133,14 @@ func (s *source) keys(p *part, path string, mapping *yaml.Node) map[string]pair 
 	return keys
 }
 
-// newObject makes an object of the values that kubectl decodes and of their places.
+// newObject returns an object with the values from kubectl's decoder and their positions.
 func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 	data, _ := values["data"].(map[string]any)
 	binary, _ := values["binaryData"].(map[string]any)
 	o := &Object{Data: make(map[string]string, len(data)), BinaryData: slices.Sorted(maps.Keys(binary))}
 	o.Immutable, _ = values["immutable"].(bool)
 	for key, value := range data {
-		if text, ok := value.(string); ok || value == nil { // the API server reads null as empty
+		if text, ok := value.(string); ok || value == nil { // the API server reads null as an empty text
 			o.Data[key] = text
 		}
 	}
@@ -157,35 +155,36 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 		}
 	}
 	o.addLifetime(metadata)
-	o.source = newSource(p, n, o.Data)
+	o.positions = newPositions(p, n, o.Data)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if _, ok := o.Data[key]; !ok {
-			at := Place{Path: "data." + key}
-			at.Line, at.Column = o.source.keyPlace(key)
+			at := Position{Path: "data." + key}
+			at.Line, at.Column = o.positions.keyPlace(key)
 			o.NotText = append(o.NotText, Scalar{key, at})
 		}
 	}
 	return o
 }
 
-// Locate gives a place that has no position, because nothing stands there, the position in the
-// manifest of the key in its path, else of the object. Places of a stored object stay as they are.
-func (o *Object) Locate(p Place) Place {
-	if o == nil || o.source == nil || p.Line > 0 {
+// Locate completes a place without a line and column, such as that of a missing value. It uses the position of the key in
+// the place's path, or else the position of the object in the manifest. It returns the places of a stored object
+// unchanged.
+func (o *Object) Locate(p Position) Position {
+	if o == nil || o.positions == nil || p.Line > 0 {
 		return p
 	}
-	if p.Line, p.Column = o.source.topKeyPlace(p.Path); p.Line > 0 {
+	if p.Line, p.Column = o.positions.topKeyPlace(p.Path); p.Line > 0 {
 		return p
 	}
 	key := strings.TrimPrefix(p.Path, "data.")
 	if i := strings.IndexByte(key, '['); i > 0 {
 		key = key[:i]
 	}
-	if p.Line, p.Column = o.source.keyPlace(key); p.Line > 0 {
+	if p.Line, p.Column = o.positions.keyPlace(key); p.Line > 0 {
 		return p
 	}
-	if p.Line, p.Column = o.source.topKeyPlace("data"); p.Line == 0 {
-		p.Line, p.Column = o.source.objectPlace()
+	if p.Line, p.Column = o.positions.topKeyPlace("data"); p.Line == 0 {
+		p.Line, p.Column = o.positions.objectPlace()
 	}
 	return p
 }

@@ -7,32 +7,32 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Reading is a change whose texts are decoded. Between [Read] and [Reading.Judge] IAM can be asked
-// about the principals that it adds or gives more.
-type Reading struct {
-	judgement *judgement
-	// decoded says that there is content to judge: that of the two versions differs.
+// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look
+// up the principals of [Evaluation.ChangedPrincipals] in IAM.
+type Evaluation struct {
+	rules *ruleRun
+	// decoded reports that the content of the two versions differs and was decoded.
 	decoded bool
 	pass    *Pass
 }
 
-// Read decodes a change and compares who gets in before and after. An update that completes a
-// deletion is read as a deletion.
-func Read(c Change, policy Policy) *Reading {
+// NewEvaluation decodes a change and compares the effective access before and after. It treats an update that completes a
+// deletion as a deletion.
+func NewEvaluation(c Change, policy Policy) *Evaluation {
 	next := c.New
 	if c.CompletesDeletion() {
 		c.Operation, next = Delete, nil // New keeps the annotations
 	}
-	j := &judgement{change: c, policy: policy}
+	j := &ruleRun{change: c, policy: policy}
 	nothing := &awsauth.Document{Map: new(awsauth.Map)}
-	r := &Reading{judgement: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
+	r := &Evaluation{rules: j, pass: &Pass{Doc: nothing, Old: nothing.Map, New: nothing.Map, Change: c, Policy: policy}}
 	if c.Operation == Update && c.New.SameContent(c.Old) {
 		return r
 	}
 	r.decoded = j.guard(InternalError, func() {
 		cache := c.Cache
 		if cache == nil {
-			cache = new(awsauth.Cache) // a section that stays as it was is decoded once
+			cache = new(awsauth.Cache) // decodes an unchanged section once
 		}
 		before, after := cache.ParseChange(c.Old, next)
 		r.pass.Doc, r.pass.Old, r.pass.New = after, before, next.AtWorst(after.Map)
@@ -42,20 +42,21 @@ func Read(c Change, policy Policy) *Reading {
 	return r
 }
 
-// diffAccess compares who gets in. Where the new version may load less, because it may hide bytes, the
-// losses are those at worst and the gains those at best.
+// diffAccess compares effective access before and after. A new version that may hide bytes has two possible results:
+// best, in which every section loads, and worst, in which some don't. The losses are those of worst, the gains those
+// of best.
 func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	changes := awsauth.DiffAccess(before, worst)
 	if worst == best {
 		return changes
 	}
 	gains := func(c *awsauth.AccessChange) bool { return c.New || len(c.Gained) > 0 || gives(c) }
-	told := make(map[string]bool)
+	known := make(map[string]bool)
 	for i := range changes {
-		told[changes[i].ARN] = gains(&changes[i])
+		known[changes[i].ARN] = gains(&changes[i])
 	}
 	for _, c := range awsauth.DiffAccess(before, best) {
-		if gains(&c) && !told[c.ARN] {
+		if gains(&c) && !known[c.ARN] {
 			changes = append(changes, c)
 		}
 	}
@@ -63,23 +64,23 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 }
 
 // AsksIAM reports whether IAM is asked about the change.
-func (r *Reading) AsksIAM() bool {
-	c, policy := r.judgement.change, r.judgement.policy
+func (r *Evaluation) AsksIAM() bool {
+	c, policy := r.rules.change, r.rules.policy
 	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
 }
 
-// ChangedPrincipals returns the roles and users that the change lets in and that the old version does not
-// hold, however it wrote them: whoever repairs an entry has not chosen its principal; and those that get a
-// group or a username that they had not. They are what IAM is to be asked about, each once, in the order of the entries; none where the policy
-// does not ask IAM.
-func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
-	c, policy := r.judgement.change, r.judgement.policy
+// ChangedPrincipals returns the roles and users to look up in IAM, each once, in the order of the entries. These are
+// the principals that get another group or username, and the new ones that the old text doesn't name. A principal
+// that an unread part of the old text names is not new: the change only repairs its entry. The list is empty if the
+// policy does not ask IAM.
+func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
+	c, policy := r.rules.change, r.rules.policy
 	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
 		return nil
 	}
 	held := holder{old: c.Old}
-	for i := range r.judgement.access {
-		a := &r.judgement.access[i]
+	for i := range r.rules.access {
+		a := &r.rules.access[i]
 		if !gives(a) {
 			continue
 		}
@@ -94,25 +95,25 @@ func (r *Reading) ChangedPrincipals() (list []awsauth.ARN) {
 	return list
 }
 
-// gives reports whether a principal gets in, or gets a group or a username that it had not.
+// gives reports whether a principal gains access, a group or another username.
 func gives(c *awsauth.AccessChange) bool {
 	return len(c.After) > 0 && (c.New || len(c.Gained) > 0 || slices.ContainsFunc(c.After, func(after *awsauth.Entry) bool {
 		return after.Username != "" && !slices.ContainsFunc(c.Before, func(before *awsauth.Entry) bool { return before.Username == after.Username })
 	}))
 }
 
-// holder tells which principals the texts of a version name, also where the authenticator does not
-// read them: below a misspelt key, in a section that does not parse, with a role's path, as a session; but not
-// in a comment, as a username, or under a key of data that is no section's.
+// holder finds the principals that the text of a version names, even where the authenticator does not read them:
+// below a misspelt key, in a section that does not parse, with a role's path, or as a session. ARNs in comments, in
+// usernames and under unrelated keys of data don't count.
 type holder struct {
 	old   *awsauth.Object
-	lower []string        // its texts, in lower case; nil before they are needed
-	keys  map[string]bool // of the principals; nil before they are needed
+	lower []string        // the texts in lower case; built on first use
+	keys  map[string]bool // the keys of the principals; built on first use
 	asked int
 }
 
-// maxSearches is how many names are looked for in a text before all of its ARNs are read: a change
-// adds a few principals at a time, and for a few that is much faster.
+// maxSearches is the number of names to search for in a text before parsing all of its ARNs. Most changes add a few
+// principals, and for a few a text search is much faster.
 const maxSearches = 16
 
 func (h *holder) names(arn awsauth.ARN) bool {
@@ -155,7 +156,7 @@ func (h *holder) add(text string) {
 			comment = word[0] == '#'
 		}
 		isName := strings.EqualFold(strings.TrimSuffix(before, ":"), "username")
-		if word != ":" { // as after a key in quotes
+		if word != ":" { // a colon stands alone after a key in quotes
 			before = word
 		}
 		if comment || isName || len(word) < 4 || !strings.EqualFold(word[:4], "arn:") {
@@ -172,9 +173,9 @@ func (h *holder) add(text string) {
 	}
 }
 
-// Judge runs the rules and decides. What IAM knows of the changed principals is handed in; of those that
-// it does not hold nothing is said.
-func (r *Reading) Judge(iam IAM) Verdict {
-	r.judgement.change.IAM, r.pass.Change.IAM = iam, iam
-	return r.judgement.judge(r)
+// Verdict runs the rules and decides. iam holds the lookups of the changed principals; a principal without a lookup
+// gets no finding about IAM.
+func (r *Evaluation) Verdict(iam IAM) Verdict {
+	r.rules.change.IAM, r.pass.Change.IAM = iam, iam
+	return r.rules.verdict(r)
 }

@@ -9,62 +9,62 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// storedBefore is put behind the message of a fault that the change is not to blame for.
-const storedBefore = " (already so before this change)"
+// preexistingSuffix is appended to the message of a pre-existing finding.
+const preexistingSuffix = " (already so before this change)"
 
-// maxCompared bounds the elements of which the ratchet compares the text, or what they were
-// before an edit. Past it faults count as new.
+// maxCompared limits the elements whose text, or whose form before an edit, is compared with the old object.
+// The faults of further elements count as new.
 const maxCompared = 500
 
-// excuseOldFaults turns denials of document rules into warnings where the fault is not new, and
-// leaves out warnings that stood before: whoever edits one entry of a hundred reads about that one.
-// Judged by itself the document shows them all.
-func (j *judgement) excuseOldFaults(findings []Finding, judged *Pass) []Finding {
+// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings.
+// So an editor of one entry among a hundred sees only the findings on that entry. An evaluation of the document
+// alone shows all of them.
+func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding {
 	object := j.change.Old
-	old, after := newVersion(object.ParseLoaded(judged.Old)), newVersion(judged.Doc)
-	// More faults of the old object are looked for, so that the last of the new ones is among
-	// them even where one has been repaired.
+	old, after := newVersion(object.ParseLoaded(current.Old)), newVersion(current.Doc)
+	// The limit for the old object is higher, so that its findings include every finding of the new object even
+	// after the change repaired some.
 	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
-	same, alike := stoodInOld(old, after)
-	stood := make([]bool, len(findings))
+	same, alike := presentInOld(old, after)
+	preexisting := make([]bool, len(findings))
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for i := range findings {
-				if f := &findings[i]; !stood[i] && !f.isNew && applies(f) {
-					stood[i] = holds(f)
+				if f := &findings[i]; !preexisting[i] && !f.isNew && applies(f) {
+					preexisting[i] = holds(f)
 				}
 			}
 		}
 	}
-	ask(func(f *Finding) bool { return f.grants }, after.gaveInOld(old))
-	ask(func(f *Finding) bool { return !f.grants }, same, alike, noMoreThanInOld(old))
-	// What a warning is about may have stood there, but nobody was told: it was not read.
+	ask(func(f *Finding) bool { return f.grants }, after.grantedInOld(old))
+	ask(func(f *Finding) bool { return !f.grants }, same, alike, countedInOld(old))
+	// A warning about text that was not read before is new to the user, so only denials are compared here.
 	ask(func(f *Finding) bool { return !f.grants && f.Severity == Deny },
-		stoodInUnreadText(old, after, object), stoodInEditedElement(old, after))
+		unreadInOld(old, after, object), editedToFewerFaults(old, after))
 	var left []Finding
 	for i, f := range findings {
 		switch {
-		case stood[i] && f.Severity == Warn:
+		case preexisting[i] && f.Severity == Warn:
 			continue
-		case stood[i]:
+		case preexisting[i]:
 			f.Severity = Warn
-			f.Message += storedBefore
+			f.Message += preexistingSuffix
 		}
 		left = append(left, f)
 	}
 	return left
 }
 
-// version is one of the two documents of a change and its faults.
+// version is the old or the new document of a change, with its findings.
 type version struct {
 	doc    *awsauth.Document
 	faults []Finding
 	keys   map[place]elementKey
 }
 
-// place is where an element stands.
+// place is the position of an element: its section and index.
 type place struct {
 	section string
 	index   int
@@ -72,8 +72,9 @@ type place struct {
 
 func (id identity) place() place { return place{id.key, id.index} }
 
-// gaveInOld excuses what an element gives, where an element for the same principal gave it before.
-func (v *version) gaveInOld(old *version) func(*Finding) bool {
+// grantedInOld returns a predicate that holds for the findings on an entry's username or groups if an old entry gave
+// the same principal the same username and at least these groups.
+func (v *version) grantedInOld(old *version) func(*Finding) bool {
 	return func(f *Finding) bool {
 		e := v.entry(f.identity.place())
 		if e == nil {
@@ -88,7 +89,7 @@ func (v *version) gaveInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// entry is the element at a place; nil for accounts and what is no element.
+// entry returns the element of mapRoles or mapUsers at a place, or nil if the place is not in one of them.
 func (v *version) entry(at place) *awsauth.Entry {
 	for _, list := range v.entries() {
 		if len(list) > 0 && string(list[0].Section) == at.section && at.index >= 0 {
@@ -98,8 +99,8 @@ func (v *version) entry(at place) *awsauth.Entry {
 	return nil
 }
 
-// elementKey tells elements apart by what they are decoded to: style, key case, the ARN's case, and
-// absent or empty groups make no difference.
+// elementKey is a hash of a decoded element. Elements that differ only in YAML style, in the case of keys or of the
+// ARN, or in absent versus empty groups have the same key.
 type elementKey [sha256.Size]byte
 
 func newVersion(doc *awsauth.Document) *version {
@@ -128,24 +129,24 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// stoodInOld excuses a fault that the old object has in the same key, or in the same element as decoded. As
-// many are excused as the old object has: the copy of a faulty element is new. The same value is
-// looked for first; another one will do, but not for a key that stands twice, of which the decoded
-// element shows nothing.
-func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
-	type stood struct {
+// presentInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
+// element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
+// of the old object excuses one finding, so a copy of a faulty element is new. alike rejects duplicate keys, because
+// the decoded element doesn't show which keys it had twice.
+func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
+	type faultKey struct {
 		rule, key string
 		element   elementKey
 		value     string
 	}
-	of := func(v *version, f *Finding, value string) stood {
-		id := stood{rule: f.Rule, element: v.keys[f.identity.place()], value: value}
+	of := func(v *version, f *Finding, value string) faultKey {
+		id := faultKey{rule: f.Rule, element: v.keys[f.identity.place()], value: value}
 		if f.identity.index < 0 { // an element may move from one section to the other
 			id.key = f.identity.key
 		}
 		return id
 	}
-	count := make(map[stood]int, len(old.faults))
+	count := make(map[faultKey]int, len(old.faults))
 	for i := range old.faults {
 		f := &old.faults[i]
 		count[of(old, f, f.identity.value)]++
@@ -158,10 +159,10 @@ func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 		count[id]--
 		return true
 	}
-	var left map[stood]int
+	var left map[faultKey]int
 	alike = func(f *Finding) bool {
-		if left == nil { // what same has left over
-			left = make(map[stood]int)
+		if left == nil { // the findings of the old object that same has not used
+			left = make(map[faultKey]int)
 			for id, n := range count {
 				id.value = ""
 				left[id] += n
@@ -177,9 +178,9 @@ func stoodInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// noMoreThanInOld excuses the finding that counts the faults past the bound, where the old object
-// has as many.
-func noMoreThanInOld(old *version) func(*Finding) bool {
+// countedInOld returns a predicate that holds for the finding that counts the findings past maxFindings, if the
+// old object has at least as many.
+func countedInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {
 		total[f.Rule] += max(1, f.identity.more)
@@ -189,11 +190,11 @@ func noMoreThanInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// stoodInUnreadText excuses a fault whose text stood in the old object where the authenticator did
-// not read it: behind a fault of the whole key, behind the end of its list, or below a misspelt key
-// while nothing was loaded from the right one. Whoever repairs the key need not repair every
-// element in the same step. White space makes no difference.
-func stoodInUnreadText(old, after *version, object *awsauth.Object) func(*Finding) bool {
+// unreadInOld returns a predicate that holds for a finding whose text the old object held in a part that the
+// authenticator did not read: in a key that does not parse, after the end of the list, or below a misspelt key
+// while the right one loaded nothing. So a user can repair the key first and its elements later. White space is
+// ignored.
+func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) bool {
 	unread := make(map[string]string)
 	for _, t := range old.doc.Texts {
 		unread[string(t.Section)] += awsauth.Squeeze(t.Unread())
@@ -230,7 +231,7 @@ func (v *version) loadsNothing(section string) bool {
 	})
 }
 
-// unread is the text of a section that the authenticator does not read.
+// unread returns the part of a section's text that the authenticator does not read.
 func (v *version) unread(section string) string {
 	for _, t := range v.doc.Texts {
 		if string(t.Section) == section {
@@ -240,7 +241,7 @@ func (v *version) unread(section string) string {
 	return ""
 }
 
-// block is the text of an element without white space.
+// block returns the text of an element without white space.
 func (v *version) block(at place) string {
 	switch awsauth.Section(at.section) {
 	case awsauth.MapRoles:

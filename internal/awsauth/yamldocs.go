@@ -10,16 +10,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// chunk is what kubectl reads as one document of a file.
-type chunk struct {
+// rawDocument is a part of a file that kubectl reads as one document.
+type rawDocument struct {
 	text   string
 	offset int  // in the file
 	json   bool // read by the JSON decoder
 }
 
-// start is the offset in the file of the first character that is no white space, dashes that begin
-// the document aside.
-func (c chunk) start() int {
+// start returns the offset in the file of the document's first character other than white space and leading dashes.
+func (c rawDocument) start() int {
 	rest := strings.TrimLeftFunc(c.text, unicode.IsSpace)
 	if after, ok := strings.CutPrefix(rest, "---"); ok && wordLen(after, 0) == 0 {
 		rest = strings.TrimLeftFunc(after, unicode.IsSpace)
@@ -27,37 +26,37 @@ func (c chunk) start() int {
 	return c.offset + len(c.text) - len(rest)
 }
 
-// split cuts the file into documents. A file that begins with a brace is read as a row of JSON
-// values; where that ends after no or one value, the rest is read as YAML.
-func (r *manifestReader) split() []chunk {
+// split cuts the file into documents. It reads a file that begins with a brace as a sequence of JSON values. If the
+// sequence ends after no or one value, it reads the rest as YAML.
+func (r *manifestReader) split() []rawDocument {
 	text, at := r.file.text, r.file.lines.first
-	var chunks []chunk
+	var documents []rawDocument
 	if strings.HasPrefix(strings.TrimLeftFunc(text[at:], unicode.IsSpace), "{") && at == 0 {
 		decoder := json.NewDecoder(strings.NewReader(text))
 		for {
 			var value json.RawMessage
 			err := decoder.Decode(&value)
 			if errors.Is(err, io.EOF) {
-				return chunks
+				return documents
 			}
-			if err != nil && len(chunks) > 1 {
+			if err != nil && len(documents) > 1 {
 				r.failJSON(at, err)
-				return chunks
+				return documents
 			}
 			if err != nil {
 				break
 			}
 			at = int(decoder.InputOffset())
-			chunks = append(chunks, chunk{string(value), at - len(value), true})
+			documents = append(documents, rawDocument{string(value), at - len(value), true})
 		}
 	}
-	return append(chunks, r.splitYAML(at)...)
+	return append(documents, r.splitYAML(at)...)
 }
 
-// splitYAML cuts the file from an offset on at the lines that begin with three dashes, wherever
-// they stand: kubectl does not look at what YAML makes of them.
-func (r *manifestReader) splitYAML(at int) []chunk {
-	var chunks []chunk
+// splitYAML cuts the file from an offset on at every line that begins with three dashes, like kubectl, which ignores
+// their meaning in YAML.
+func (r *manifestReader) splitYAML(at int) []rawDocument {
+	var documents []rawDocument
 	begin := at
 	for line := range strings.Lines(r.file.text[at:]) {
 		end := at
@@ -67,30 +66,30 @@ func (r *manifestReader) splitYAML(at int) []chunk {
 			continue
 		}
 		if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
-			r.fail(end, "kubectl refuses %q behind the three dashes that separate documents", rest)
+			r.fail(end, "kubectl refuses %q after the three dashes that separate documents", rest)
 		}
-		if begin < end { // else kubectl lets the line begin the document
-			chunks = append(chunks, chunk{text: r.file.text[begin:end], offset: begin})
+		if begin < end { // otherwise kubectl makes the line the beginning of the document
+			documents = append(documents, rawDocument{text: r.file.text[begin:end], offset: begin})
 			begin = at
 		}
 	}
 	rest := r.file.text[begin:]
 	if rest != "" && !strings.HasSuffix(rest, "\n") {
-		rest += "\n" // as kubectl does, which shows in a literal at the end
+		rest += "\n" // as kubectl does; this changes the value of a literal at the end
 	}
-	return append(chunks, chunk{text: rest, offset: begin})
+	return append(documents, rawDocument{text: rest, offset: begin})
 }
 
-// failJSON reports where a row of JSON values, whose last one ends at the offset, breaks off.
+// failJSON reports an error in a sequence of JSON values. The last valid value ends at the offset.
 func (r *manifestReader) failJSON(at int, err error) {
-	at = chunk{text: r.file.text[at:], offset: at}.start()
+	at = rawDocument{text: r.file.text[at:], offset: at}.start()
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = int(syntax.Offset) - 1
 	}
 	r.fail(at, "the document does not parse as JSON: %w", err)
 }
 
-// part is a document with a node tree of its own, whose lines count from its beginning.
+// part is a document with its own node tree. The lines of the tree count from the beginning of the document.
 type part struct {
 	file   *file
 	text   string
@@ -104,13 +103,12 @@ type file struct {
 	lines lineIndex
 }
 
-// at is the offset in the file at which a node's own text begins.
+// at returns the offset in the file at which a node's own text begins.
 func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.lines, n) }
 
-// tree returns the document's node tree for its places. The node is nil where yaml.v3 reads the
-// text in another way than kubectl. What stands behind the end of the YAML document is reported:
-// kubectl reads nothing of it, and says nothing.
-func (r *manifestReader) tree(c chunk) (*part, *yaml.Node) {
+// tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
+// from kubectl. tree reports text after the end of the YAML document as an error, because kubectl ignores it silently.
+func (r *manifestReader) tree(c rawDocument) (*part, *yaml.Node) {
 	p := &part{file: &r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
 		p.lines = newLineIndex(c.text)
@@ -145,7 +143,7 @@ func (r *manifestReader) tree(c chunk) (*part, *yaml.Node) {
 	}
 }
 
-// node follows the way to an object through a document's tree; nil where the tree has no such way.
+// node returns the node of an object in a document's tree, or nil if the tree has no node at the object's path.
 func (f foundObject) node(n *yaml.Node) *yaml.Node {
 	for _, i := range f.items {
 		var items *yaml.Node
@@ -162,8 +160,8 @@ func (f foundObject) node(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// jsonTree builds the node tree of a JSON text that has been decoded before. yaml.v3 cannot read
-// every JSON text: it knows neither \/ nor surrogate pairs.
+// jsonTree builds the node tree of a valid JSON text. yaml.v3 can't read every JSON text: it has neither the escape \/
+// nor surrogate pairs.
 func jsonTree(text string, lines *lineIndex) *yaml.Node {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()

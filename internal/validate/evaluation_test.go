@@ -14,7 +14,7 @@ import (
 
 const iamPrefix = "arn:aws:iam::111122223333:"
 
-// IAM is asked about what the change has brought in, and about nothing else.
+// TestChangedPrincipals checks that the list holds the principals that the change adds or gives more, and no others.
 func TestChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	entry := func(resource string) string {
@@ -31,9 +31,9 @@ func TestChangedPrincipals(t *testing.T) {
 		{"groups are lost", "- {rolearn: " + iamPrefix + "role/a, username: u, groups: [g, h]}", entry("role/a"), nil},
 		{"a username changes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, username: v, groups: [g]}", []string{"role/a"}},
 		{"a username goes", entry("role/a"), "- {rolearn: " + iamPrefix + "role/a, groups: [g]}", nil},
-		{"a username in JSON names nobody", `[{"rolearn": "` + iamPrefix + `role/b", "username": "` + iamPrefix + `role/a"}]`, entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
-		{"a username names nobody", "- {rolearn: " + iamPrefix + "role/b, username: " + iamPrefix + "role/a}\n", entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
-		{"a comment names nobody", "# " + entry("role/a"), entry("role/a"), []string{"role/a"}},
+		{"a username in JSON does not make the principal known", `[{"rolearn": "` + iamPrefix + `role/b", "username": "` + iamPrefix + `role/a"}]`, entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
+		{"a username does not make the principal known", "- {rolearn: " + iamPrefix + "role/b, username: " + iamPrefix + "role/a}\n", entry("role/b") + entry("role/a"), []string{"role/b", "role/a"}},
+		{"a comment does not make the principal known", "# " + entry("role/a"), entry("role/a"), []string{"role/a"}},
 		{"a comment ends with its line", entry("role/b") + "#x\n" + "- {rolarn: " + iamPrefix + "role/a} # why\n", entry("role/b") + entry("role/a"), nil},
 		{"another case", entry("role/a"), entry("role/A"), nil},
 		{"another account", entry("role/a"), "- {rolearn: 'arn:aws:iam::444455556666:role/a', username: u, groups: [g]}\n", []string{"arn:aws:iam::444455556666:role/a"}},
@@ -57,7 +57,7 @@ func TestChangedPrincipals(t *testing.T) {
 					want = tt.want
 				}
 				var got []string
-				for _, arn := range validate.Read(change, validate.Policy{IAMMode: mode}).ChangedPrincipals() {
+				for _, arn := range validate.NewEvaluation(change, validate.Policy{IAMMode: mode}).ChangedPrincipals() {
 					text := arn.String()
 					if len(text) > len(iamPrefix) && text[:len(iamPrefix)] == iamPrefix {
 						text = text[len(iamPrefix):]
@@ -72,22 +72,23 @@ func TestChangedPrincipals(t *testing.T) {
 	}
 }
 
-// So many new principals are asked about that the old text is read otherwise than for one.
+// TestManyChangedPrincipals adds so many principals that all ARNs of the old text are parsed, instead of a search for
+// each name.
 func TestManyChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	var oldText, newText strings.Builder
 	for i := range 50 {
-		fmt.Fprintf(&oldText, "- {rolarn: '%srole/old-%d', username: u}\n", iamPrefix, i) // which nobody reads
+		fmt.Fprintf(&oldText, "- {rolarn: '%srole/old-%d', username: u}\n", iamPrefix, i) // with a misspelt key
 		fmt.Fprintf(&newText, "- {rolearn: '%srole/old-%d', username: u}\n- {rolearn: '%srole/new-%d', username: u}\n", iamPrefix, i, iamPrefix, i)
 	}
 	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
-	list := validate.Read(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
+	list := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
 	if len(list) != 50 || slices.ContainsFunc(list, func(arn awsauth.ARN) bool { return strings.HasPrefix(arn.Name(), "old") }) {
 		t.Errorf("asked about %d: %v", len(list), list)
 	}
 }
 
-// Where both rules that need IAM are off, nobody is asked about.
+// TestChangedPrincipalsOfRulesThatAreOff checks that the list is empty only if both rules that need IAM are off.
 func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	t.Parallel()
 	change := validate.Change{Operation: validate.Create, New: rolesObject("- {rolearn: '" + iamPrefix + "role/a', username: u, groups: [g]}\n")}
@@ -99,13 +100,14 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 		{map[string]validate.Severity{"principal-unverified": validate.Off}, 1},
 		{map[string]validate.Severity{"principal-missing": validate.Off, "principal-unverified": validate.Off}, 0},
 	} {
-		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
+		if got := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Deny, Rules: tt.rules}).ChangedPrincipals(); len(got) != tt.want {
 			t.Errorf("rules %v: %d principals, want %d", tt.rules, len(got), tt.want)
 		}
 	}
 }
 
-// Only what was meant for the authenticator names a principal.
+// TestChangedPrincipalsOfOtherKeys checks that an ARN in the old version makes a principal known only under the key of a
+// section or a misspelling of it.
 func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 	t.Parallel()
 	entry := "- {rolearn: " + iamPrefix + "role/a, username: u}\n"
@@ -113,7 +115,7 @@ func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 		change := validate.Change{
 			Operation: validate.Update, Old: &awsauth.Object{Data: map[string]string{key: "\t" + entry}}, New: rolesObject(entry),
 		}
-		if got := validate.Read(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
+		if got := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
 			t.Errorf("%s: %v", key, got)
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// stoodInEditedElement excuses the faults of an element that was edited and has fewer of them
-// than before and none that is new. What an edited element was before is an element of the old
-// object that the new one does not hold, for the same principal or with the same access.
-func stoodInEditedElement(old, after *version) func(*Finding) bool {
+// editedToFewerFaults returns a predicate that holds for the findings of an edited element with fewer faults
+// than before and no new one. The earlier form of an edited element is an element that only the old object
+// holds, for the same principal or with the same access.
+func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	excused, used := make(map[place]bool), make(map[place]bool)
 	before := old.faultyWithout(after)
 	for _, now := range after.faultyWithout(old) {
@@ -23,7 +23,7 @@ func stoodInEditedElement(old, after *version) func(*Finding) bool {
 	return func(f *Finding) bool { return excused[f.identity.place()] }
 }
 
-// faultyElement is an element of mapRoles or mapUsers and its faults that deny, each as often as it occurs.
+// faultyElement is an element of mapRoles or mapUsers with the number of times that each denying fault occurs in it.
 type faultyElement struct {
 	at     place
 	entry  *awsauth.Entry
@@ -33,8 +33,8 @@ type faultyElement struct {
 
 type fault struct{ rule, value string }
 
-// faultyWithout returns the faulty elements of this version that the other one does not hold, in
-// the order of the findings. Of equal elements as many are left out as the other one holds.
+// faultyWithout returns the faulty elements of this version that the other version lacks, in the order of the
+// findings. If this version holds n equal elements and the other one m, the result has n-m of them.
 func (v *version) faultyWithout(other *version) []*faultyElement {
 	held := make(map[elementKey]int)
 	for _, key := range other.keys {
@@ -68,7 +68,7 @@ func (v *version) faultyWithout(other *version) []*faultyElement {
 	return faulty
 }
 
-// fewerThan reports whether the faults are among those of the other element, and not all of them.
+// fewerThan reports whether the faults of the element are a proper subset of the other element's faults.
 func (e *faultyElement) fewerThan(other *faultyElement) bool {
 	for f, n := range e.faults {
 		if n > other.faults[f] {
@@ -78,8 +78,8 @@ func (e *faultyElement) fewerThan(other *faultyElement) bool {
 	return e.total < other.total
 }
 
-// editOf reports whether the element can be the other one after an edit: it is for the same
-// principal, but for what was wrong with the ARN, or gives the same name and groups.
+// editOf reports whether the element can be the edited form of the other one: the ARNs end with the same name, or
+// both elements give the same username and groups.
 func (e *faultyElement) editOf(other *faultyElement) bool {
 	if e.at.section != other.at.section || !sameAccount(e.entry, other.entry) {
 		return false
@@ -89,14 +89,15 @@ func (e *faultyElement) editOf(other *faultyElement) bool {
 		e.entry.Username != "" && e.entry.SameAccess(other.entry)
 }
 
-// sameAccount reports whether the entries' ARNs are not certainly of two accounts or partitions.
+// sameAccount reports whether the two ARNs can be of one account and partition. An ARN that does not parse can be
+// of any.
 func sameAccount(a, b *awsauth.Entry) bool {
 	left, err1 := a.Principal()
 	right, err2 := b.Principal()
 	return a.ARN == "" || b.ARN == "" || err1 != nil || err2 != nil || left.Account == right.Account && left.Partition == right.Partition
 }
 
-// lastPart is the name at the end of an ARN, however the rest is written.
+// lastPart returns the name at the end of a possibly malformed ARN.
 func lastPart(arn string) string {
 	arn = awsauth.Squeeze(arn)
 	return arn[strings.LastIndexAny(arn, ":/")+1:]

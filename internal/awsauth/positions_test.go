@@ -24,8 +24,8 @@ func parseOne(t *testing.T, file string) *awsauth.Object {
 	return manifests[0].Object
 }
 
-// from returns the text from a place on, whose line and column count as an editor counts.
-func from(text string, at awsauth.Place) string {
+// from returns the text from a position on. Lines and columns count as in an editor.
+func from(text string, at awsauth.Position) string {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	if at.Line < 1 || at.Line > len(lines) {
 		return fmt.Sprintf("(no line %d)", at.Line)
@@ -45,8 +45,8 @@ func quoteJSON(s string) string {
 	return string(quoted)
 }
 
-// TestScalarStyles writes one value in every style. In a stored object and in three kinds of
-// manifest the text at its place begins with the value, or with what the case says instead.
+// TestScalarStyles writes one value in every style. In a stored object and in three kinds of manifest the text at its
+// position begins with the value, or with the text in want.
 func TestScalarStyles(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/admin"
 	for name, test := range map[string]struct{ text, want string }{
@@ -68,7 +68,7 @@ func TestScalarStyles(t *testing.T) {
 		"tag":                               {text: "- rolearn: !!str " + role},
 		"tag and anchor":                    {text: "- rolearn: !Sub &a '" + role + "'"},
 		"anchor, a comment and a line":      {text: "- rolearn: &a # why\n    \"" + role + "\""},
-		"alias":                             {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the alias is what has to be edited
+		"alias":                             {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the user has to edit the alias
 		"merge":                             {text: "- &r\n  rolearn: " + role + "\n- <<: *r"},
 		"CR LF":                             {text: "- username: x\r\n  rolearn: " + role + "\r\n"},
 		"behind characters of 2 to 4 bytes": {text: `[{"x": "é…😀", "rolearn": "` + role + `"}]`},
@@ -91,7 +91,7 @@ func TestScalarStyles(t *testing.T) {
 			check(test.text, &awsauth.Object{Data: map[string]string{"mapRoles": test.text}}, test.want)
 			literal := header + "data:\n  mapRoles: |\n    " + strings.ReplaceAll(test.text, "\n", "\n    ") + "\n"
 			check(literal, parseOne(t, literal), test.want)
-			// In one line of JSON everything stands where it did, but for the escapes.
+			// One line of JSON has the same text, except for the escapes.
 			escaped := strings.Trim(quoteJSON(test.want), `"`)
 			edited := header + "data:\n  mapRoles: " + quoteJSON(test.text) + "\n"
 			check(edited, parseOne(t, edited), escaped)
@@ -101,8 +101,8 @@ func TestScalarStyles(t *testing.T) {
 	}
 }
 
-// TestManifestStyles writes one text in the styles that manifests are written in. The file's text
-// at the place of each value begins with the value.
+// TestManifestStyles writes one text in the usual styles of manifests. The file's text at the position of each value
+// begins with the value.
 func TestManifestStyles(t *testing.T) {
 	for name, data := range map[string]string{
 		"literal": `data:
@@ -165,18 +165,18 @@ data:
 				o := parseOne(t, file)
 				role := o.Parse().Roles[0]
 				got := []awsauth.Scalar{
-					{Value: role.ARN.Value, Place: role.ARN.At()},
-					{Value: strings.ReplaceAll(role.Username.Value, "'", ""), Place: role.Username.At()},
+					{Value: role.ARN.Value, Position: role.ARN.At()},
+					{Value: strings.ReplaceAll(role.Username.Value, "'", ""), Position: role.Username.At()},
 				}
 				for _, g := range role.Groups {
-					got = append(got, awsauth.Scalar{Value: g.Value, Place: g.At()})
+					got = append(got, awsauth.Scalar{Value: g.Value, Position: g.At()})
 				}
 				if len(got) != 4 {
 					t.Fatalf("%s: %d values in\n%s", kind, len(got), file)
 				}
 				for _, v := range got {
 					// The quotes around a and the apostrophe are written as escapes in some styles.
-					text := strings.NewReplacer(`\\\"`, `"`, `\"`, `"`, "'", "", `\x68`, "h").Replace(from(file, v.Place))
+					text := strings.NewReplacer(`\\\"`, `"`, `\"`, `"`, "'", "", `\x68`, "h").Replace(from(file, v.Position))
 					if !strings.HasPrefix(text, v.Value) {
 						t.Errorf("%s: %s: at %d:%d stands %.30q, want %q", kind, v.Path, v.Line, v.Column, text, v.Value)
 					}
@@ -186,8 +186,8 @@ data:
 	}
 }
 
-// TestStylesWithoutPlaces has styles in which a text is written over several lines that are folded, or with escapes.
-// Every value in it has the place of the text.
+// TestStylesWithoutPlaces writes a text over several folded lines, or with escapes. Every value in it has the position of
+// the text.
 func TestStylesWithoutPlaces(t *testing.T) {
 	for name, test := range map[string]struct{ want, data string }{
 		"folded, more indented lines": {`- rolearn: arn`, `data:
@@ -223,7 +223,7 @@ func TestStylesWithoutPlaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for kind, file := range map[string]string{"LF": header + test.data, "BOM": "\ufeff" + header + test.data, "later": "# é\n---\na: é\n--- # b\n" + header + test.data} {
 				role := parseOne(t, file).Parse().Roles[0]
-				for _, at := range []awsauth.Place{role.ARN.At(), role.Username.At(), role.Groups[1].At()} {
+				for _, at := range []awsauth.Position{role.ARN.At(), role.Username.At(), role.Groups[1].At()} {
 					if got := from(file, at); !strings.HasPrefix(got, test.want) {
 						t.Errorf("%s: at %d:%d stands %.30q, want %q", kind, at.Line, at.Column, got, test.want)
 					}
@@ -233,7 +233,7 @@ func TestStylesWithoutPlaces(t *testing.T) {
 	}
 }
 
-// TestAliasedText: the text of a key that is an alias has the place of the alias.
+// TestAliasedText checks that the text of a key that is an alias has the position of the alias.
 func TestAliasedText(t *testing.T) {
 	file := header + "data:\n  note: &n |\n    - rolearn: 5\n  mapRoles: *n\n"
 	at := parseOne(t, file).Parse().Roles[0].At()
@@ -259,7 +259,7 @@ data:
 	var got []string
 	for name, keys := range map[string][]awsauth.Scalar{"data": doc.DataKeys, "binary": doc.BinaryKeys, "not text": doc.NotText, "again": doc.DuplicateKeys} {
 		for _, k := range keys {
-			text, _, _ := strings.Cut(from(file, k.Place), "\n")
+			text, _, _ := strings.Cut(from(file, k.Position), "\n")
 			got = append(got, fmt.Sprintf("%s %s %d: %s", name, k.Path, k.Line, text))
 		}
 	}

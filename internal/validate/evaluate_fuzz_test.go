@@ -14,12 +14,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// unrelated is an entry for somebody of whom no text knows.
-const unrelated = "- userarn: arn:aws:iam::555566667777:user/somebody-else\n  username: somebody-else\n  groups: [readers]\n"
+// unrelated is an entry for a principal that no test case names.
+const unrelated = "- userarn: arn:aws:iam::555566667777:user/unrelated\n  username: unrelated\n  groups: [readers]\n"
 
-// FuzzJudge: whatever an object becomes, no rule fails, the verdict is the same every time and fits
-// its findings, and what stays as it was is never refused.
-func FuzzJudge(f *testing.F) {
+// FuzzEvaluate checks that for every change no rule panics, the verdict is the same every time and fits its findings, and
+// an unchanged object is never refused.
+func FuzzEvaluate(f *testing.F) {
 	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
 		cases, err := rulecase.Glob(pattern)
 		if err != nil {
@@ -35,20 +35,20 @@ func FuzzJudge(f *testing.F) {
 		now := &awsauth.Object{Data: map[string]string{"mapRoles": newRoles, "mapUsers": newUsers, "mapAccounts": accounts}}
 		who := validate.Requester{Username: "admin", Groups: []string{"system:masters"}, Extra: map[string][]string{"canonicalArn": {requester}}}
 		policy := validate.Policy{Protected: []access.Protected{{ARN: requester, Groups: []string{"system:masters"}}}}
-		judge := func(c validate.Change, p validate.Policy) validate.Verdict {
-			v := validate.Judge(c, p)
+		evaluate := func(c validate.Change, p validate.Policy) validate.Verdict {
+			v := validate.Evaluate(c, p)
 			checkVerdict(t, c, v)
 			return v
 		}
 		update := validate.Change{Operation: validate.Update, Old: old, New: now, Requester: who}
-		verdict := judge(update, policy)
-		if diff := cmp.Diff(text(verdict), text(judge(update, policy))); diff != "" {
-			t.Errorf("the same change, judged again (-first +second):\n%s", diff)
+		verdict := evaluate(update, policy)
+		if diff := cmp.Diff(text(verdict), text(evaluate(update, policy))); diff != "" {
+			t.Errorf("the same change, evaluated again (-first +second):\n%s", diff)
 		}
 		checkLenient(t, update, policy, verdict)
-		judge(validate.Change{Operation: validate.Create, New: now, Requester: who}, policy)
-		judge(validate.Change{Operation: validate.Delete, Old: now, Requester: who}, policy)
-		checkHarmless(t, judge, update, policy)
+		evaluate(validate.Change{Operation: validate.Create, New: now, Requester: who}, policy)
+		evaluate(validate.Change{Operation: validate.Delete, Old: now, Requester: who}, policy)
+		checkHarmless(t, evaluate, update, policy)
 	})
 }
 
@@ -59,13 +59,13 @@ func dataOf(o *awsauth.Object) map[string]string {
 	return o.Data
 }
 
-// checkVerdict: a verdict fits its findings, and they have words.
+// checkVerdict checks that a verdict fits its findings, and that each finding has a message.
 func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	t.Helper()
 	if len(v.Failed) > 0 {
 		t.Fatalf("%s failed: %v\n%s", v.Failed[0].Rule, v.Failed[0].Panic, v.Failed[0].Stack)
 	}
-	if refused := v.Action == validate.Refuse; refused != (len(v.Denied()) > 0) {
+	if refused := v.Action == validate.ActionDeny; refused != (len(v.Denied()) > 0) {
 		t.Errorf("%s: %s with the denials %v", c.Operation, v.Action, v.Denied())
 	}
 	denials := true
@@ -74,27 +74,27 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 			t.Errorf("%s: a finding says nothing: %+v", c.Operation, f)
 		}
 		if f.Severity == validate.Deny && !denials {
-			t.Errorf("%s: a denial stands behind a warning: %+v", c.Operation, f)
+			t.Errorf("%s: a denial follows a warning: %+v", c.Operation, f)
 		}
 		denials = f.Severity == validate.Deny
 	}
 }
 
-// checkLenient: EKS itself and mode warn are told what would have been refused, and never refused; and an
-// update is refused for no fault of the document for which the document alone would not be.
+// checkLenient checks that mode warn reports the rules that would have refused the change and admits it, that EKS is
+// never refused, and that a document rule refuses an update only if it also refuses the new document alone.
 func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	t.Helper()
 	warn := policy
 	warn.Mode = validate.WarnMode
-	lenient := validate.Judge(c, warn)
-	if diff := cmp.Diff(verdict.Denied(), lenient.WouldDeny); diff != "" || lenient.Action == validate.Refuse {
+	lenient := validate.Evaluate(c, warn)
+	if diff := cmp.Diff(verdict.Denied(), lenient.WouldDeny); diff != "" || lenient.Action == validate.ActionDeny {
 		t.Errorf("mode warn: %s (-denied +would deny):\n%s", lenient.Action, diff)
 	}
 	c.Requester = validate.Requester{Username: "eks:node-manager"}
-	if v := validate.Judge(c, policy); v.Action == validate.Refuse {
+	if v := validate.Evaluate(c, policy); v.Action == validate.ActionDeny {
 		t.Errorf("EKS is refused: %v", v.Denied())
 	}
-	alone := validate.Judge(validate.Change{New: c.New}, policy).Denied()
+	alone := validate.Evaluate(validate.Change{New: c.New}, policy).Denied()
 	for _, id := range verdict.Denied() {
 		at := slices.IndexFunc(validate.Rules(), func(r *validate.Rule) bool { return r.ID == id })
 		if validate.Rules()[at].Scope == validate.OfDocument && !slices.Contains(alone, id) {
@@ -103,25 +103,25 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 	}
 }
 
-// checkHarmless: what stays as it was, or gets an entry beside it that has nothing to do with it, is
-// not refused, whatever was wrong with it before.
-func checkHarmless(t *testing.T, judge func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
+// checkHarmless checks that an unchanged object and an object with one unrelated entry more are not refused, even if the
+// object had faults before.
+func checkHarmless(t *testing.T, evaluate func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {
 		c.Old, c.New = o, &awsauth.Object{Data: maps.Clone(o.Data), Annotations: map[string]string{"a": "b"}}
-		if v := judge(c, policy); v.Action != validate.Allow {
-			t.Errorf("nothing has changed: %s\n%s", v.Action, text(v))
+		if v := evaluate(c, policy); v.Action != validate.ActionAllow {
+			t.Errorf("an unchanged object: %s\n%s", v.Action, text(v))
 		}
-		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "somebody-else") {
+		if strings.TrimSpace(o.Data["mapUsers"]) != "" || strings.Contains(o.Data["mapRoles"], "unrelated") {
 			continue
 		}
 		if strings.Contains(o.Data["mapRoles"]+o.Data["mapAccounts"], awsauth.ReplacementCharacter) {
-			continue // never excused
+			continue // replacement-character refuses these even if they are pre-existing
 		}
 		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
 		c.New.Data["mapUsers"] = unrelated
-		if v := judge(c, policy); v.Action == validate.Refuse {
-			t.Errorf("somebody else is added: %s\n%s", v.Action, text(v))
+		if v := evaluate(c, policy); v.Action == validate.ActionDeny {
+			t.Errorf("an unrelated entry is added: %s\n%s", v.Action, text(v))
 		}
 	}
 }

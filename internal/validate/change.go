@@ -11,10 +11,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Operation is what is done to the object, as admission.k8s.io/v1 names it.
+// Operation is the operation of an AdmissionRequest, as admission.k8s.io/v1 names it.
 type Operation string
 
-// The operations. Document stands for no operation at all: one version is judged by itself.
+// The operations. Document is not an operation of Kubernetes: the rules evaluate one version alone.
 const (
 	Document Operation = ""
 	Create   Operation = "CREATE"
@@ -22,29 +22,29 @@ const (
 	Delete   Operation = "DELETE"
 )
 
-// Change is a request to change aws-auth. Old is nil for Create and Document, New for Delete; rules see
-// it in the Delete that an update comes to, see [Change.CompletesDeletion].
+// Change is a request to change aws-auth. Old is nil for Create and Document. New is nil for Delete, except
+// where an update completes a deletion, see [Change.CompletesDeletion].
 type Change struct {
 	Operation Operation
 	Old, New  *awsauth.Object
 	Requester Requester
-	// Now is the time of the request; a break-glass value for a deletion is bound to it.
+	// Now is the time of the request. A break-glass value for a deletion expires relative to it.
 	Now time.Time
-	// IAM is what IAM knows of the changed principals; see [Reading].
+	// IAM holds the lookups of the changed principals in IAM; see [Evaluation].
 	IAM IAM
 	// Cache holds sections that were decoded for earlier changes; nil for none.
 	Cache *awsauth.Cache
-	// Observed: the API server asks on the path that never refuses.
+	// Observed reports that the review came on the path that never refuses.
 	Observed bool
-	// Restore: the guard itself restores a version.
+	// Restore reports that the guard itself restores a version.
 	Restore bool
-	// Replaced are versions that the old one has recently replaced, the newest first. The API server caches
-	// token reviews, so that a requester may still be logged in by an entry of one of them.
+	// Replaced holds the versions before Old, the newest first. The API server caches token reviews, so a
+	// requester may still be logged in through an entry of one of them.
 	Replaced []*awsauth.Object
 }
 
-// CompletesDeletion reports whether an update deletes the object: somebody has deleted it before, and the
-// update leaves it without finalizers (kubernetes v1.36.3, apiserver,
+// CompletesDeletion reports whether an update deletes the object: the object was already marked as deleted, and
+// the update removes its last finalizer (kubernetes v1.36.3, apiserver,
 // pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate).
 func (c Change) CompletesDeletion() bool {
 	return c.Operation == Update && c.New != nil && c.New.Deleting && len(c.New.Finalizers) == 0
@@ -62,20 +62,20 @@ func (c Change) sets(annotation string) string {
 	return value
 }
 
-// Requester is who asks for a change, as the API server's userInfo tells it.
+// Requester is the user that makes the request, from the userInfo of the AdmissionReview.
 type Requester struct {
 	Username string
 	Groups   []string
 	Extra    map[string][]string
 }
 
-// IsEKS reports whether EKS itself asks. Its users' names begin with eks: (EKS user guide, "Default
-// Kubernetes roles and users"), and it must always be able to write aws-auth: on a new cluster it
-// does so before the first node exists.
+// IsEKS reports whether EKS itself makes the request. The usernames of EKS begin with eks: (EKS user guide,
+// "Default Kubernetes roles and users"). EKS must always be able to write aws-auth: on a new cluster it does
+// so before the first node exists.
 func (r Requester) IsEKS() bool { return strings.HasPrefix(r.Username, "eks:") }
 
-// extra returns the first value of an extra field. Keys are compared without case: they arrive
-// in lower case under impersonation.
+// extra returns the first value of an extra field, or "". It compares keys without case, because impersonation
+// turns them into lower case.
 func (r Requester) extra(key string) string {
 	if values := r.Extra[key]; len(values) > 0 {
 		return values[0]
@@ -88,7 +88,7 @@ func (r Requester) extra(key string) string {
 	return ""
 }
 
-// ARN is the requester's ARN as the authenticator put it into userInfo.extra, or empty
+// ARN returns the requester's ARN, which the authenticator puts into userInfo.extra, or ""
 // (aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint).
 func (r Requester) ARN() string {
 	if arn := r.extra("canonicalArn"); arn != "" {
@@ -97,8 +97,9 @@ func (r Requester) ARN() string {
 	return r.extra("arn")
 }
 
-// caller is what templates are rendered with for the requester. Where the request does not carry the
-// name of a role's session, it is that in the session's ARN, or not known.
+// caller returns the values that the authenticator renders templates with for the requester. If the request does
+// not carry the name of a role's session, caller takes it from the session's ARN. If there is no session ARN
+// either, it sets SessionUnknown.
 func (r Requester) caller() awsauth.Caller {
 	c := awsauth.Caller{
 		AccountID:   awsauth.AccountOf(r.ARN()),
@@ -120,39 +121,39 @@ func (r Requester) caller() awsauth.Caller {
 	return c
 }
 
-// Policy is what the operator wants protected. The zero Policy protects nobody by name and
+// Policy is the part of the configuration that the rules need. The zero Policy has no protected principals and
 // enforces every rule at its own severity.
 type Policy struct {
 	Mode      Mode
 	Protected []access.Protected
-	// AdminGroups are the groups whose members can repair aws-auth; none means system:masters.
+	// AdminGroups are the groups whose members can repair aws-auth. An empty list means system:masters.
 	AdminGroups []string
-	// Rules gives rules, by id, another severity than their own.
+	// Rules maps rule ids to severities that replace the rules' own.
 	Rules map[string]Severity
-	// AccessEntries are the ARNs of principals that EKS access entries let in. No rule of the
-	// change counts them as lost. A role's path makes no difference.
+	// AccessEntries are the ARNs of principals that have an EKS access entry. No rule counts their access as
+	// lost. A role's path is ignored.
 	AccessEntries []string
-	// OverrideGroups are the groups whose members may break the glass; none means system:masters.
+	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
-	// BypassGroup is the group whose members the API server does not ask the guard about; empty means
+	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].
 	BypassGroup string
-	// IAMMode says what becomes of a changed principal that IAM does not have: Deny refuses the change, Warn
-	// warns, and Off or nothing does not ask.
+	// IAMMode is the severity of a changed principal that does not exist in IAM: Deny refuses the change, and
+	// Warn warns. With Off or "" the guard does not ask IAM.
 	IAMMode Severity
 }
 
-// Mode says whether the guard refuses changes at all.
+// Mode is the operator's choice between refusing changes and only warning about them.
 type Mode string
 
-// Enforce refuses what rules deny. WarnMode refuses nothing and counts what it would have refused.
-// The empty Mode enforces.
+// With Enforce, or an empty Mode, the guard refuses a change that a rule denies. With WarnMode it admits every
+// change and records which rules would have refused it.
 const (
 	Enforce  Mode = "enforce"
 	WarnMode Mode = "warn"
 )
 
-// severity is the severity that the policy gives a rule.
+// severity returns the severity that the policy gives a rule.
 func (p Policy) severity(r *Rule) Severity {
 	if s, ok := p.Rules[r.ID]; ok {
 		return s
