@@ -145,7 +145,8 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestNoPodAnswers takes the webhook away: aws-auth cannot be changed, and nothing else suffers.
+// TestNoPodAnswers makes the webhook unreachable: the API server refuses changes of aws-auth, except by EKS and through the
+// bypass, and admits changes of other objects.
 func TestNoPodAnswers(t *testing.T) {
 	register(t, closedPort(t))
 	operator := as(t, "operator").CoreV1().ConfigMaps("kube-system")
