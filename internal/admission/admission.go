@@ -1,8 +1,7 @@
 // Package admission answers the API server's admission reviews of kube-system/aws-auth.
 //
-// The path of a review is [Handler.Review]: find out which object it is about, decode the old and
-// the new one, have the change judged, and turn the verdict into a response. None of it knows
-// HTTP; http.go is the only adapter.
+// [Handler.Review] processes a review: it finds out which object the review is about, decodes the old and the new object,
+// evaluates the change, and turns the verdict into a response. Only http.go uses HTTP.
 package admission
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The one object that is judged.
+// The object whose changes are evaluated.
 const (
 	namespace  = awsauth.Namespace
 	name       = awsauth.Name
@@ -26,7 +25,7 @@ const (
 
 // Outcomes of a review besides those of [validate.Action].
 const (
-	outcomeError   = "error"   // refused, because the guard could not judge it
+	outcomeError   = "error"   // refused, because the guard could not evaluate it
 	outcomeSkipped = "skipped" // allowed, because it is about another object
 )
 
@@ -71,12 +70,12 @@ type Options struct {
 	// Replaced returns the versions that were stored a short time ago, the newest first. The default is that
 	// none are known.
 	Replaced func(now time.Time) []*awsauth.Object
-	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
+	// Concurrency is the number of reviews that are evaluated at the same time; the others wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
 }
 
-// Handler judges admission requests. It is safe for concurrent use.
+// Handler evaluates admission requests. It is safe for concurrent use.
 type Handler struct {
 	policy   func() validate.Policy
 	recorder Recorder

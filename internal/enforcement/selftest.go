@@ -127,7 +127,8 @@ var (
 	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// testOnce makes one test. failure is the reason why the API server doesn't call the guard. err is the reason why the test has no result.
+// testOnce makes one test. selfTestErr is the reason why the API server doesn't call the guard, or nil if it does. err is the
+// reason why the test has no result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
 		if recover() != nil { // every replica processes the same object, so a panic would end all of them

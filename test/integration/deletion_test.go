@@ -66,7 +66,8 @@ func untilCached(t *testing.T) {
 	}
 }
 
-// endDeletion removes the finalizers of what is stored, without the webhook, also when the test is over.
+// endDeletion removes the finalizers of the stored aws-auth, without calling the webhook. It does nothing if aws-auth doesn't
+// exist, and also works in a cleanup, when the context of the test has ended.
 func endDeletion(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())

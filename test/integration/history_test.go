@@ -105,8 +105,8 @@ func TestHistoryTwoWriters(t *testing.T) {
 	}
 }
 
-// TestHistoryStore: what makes no difference is not written, an error of the change writes nothing, and
-// a ConfigMap is created only by a store that may.
+// TestHistoryStore checks that the store writes nothing if a change leaves the history as it is or returns an error, and that it
+// creates a missing ConfigMap only if Create is set.
 func TestHistoryStore(t *testing.T) {
 	maps := guardConfigMaps(t)
 	store := &guardhistory.Store{Client: maps, Name: "history", Versions: keep(10)}

@@ -120,8 +120,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// The good version has a fault that is new compared with the lost one: the guard doesn't refuse its own request, and
-// refuses the same from others.
+// TestRestoreIsNotRefused restores a good version with a fault that the stored version lacks. The webhook admits this request
+// from the guard, and refuses the same request from another user.
 func TestRestoreIsNotRefused(t *testing.T) {
 	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
 	g := newGuarded(t, faulty, restoring, quick())
