@@ -48,7 +48,7 @@ type Recorder interface {
 // Options are what a [Handler] is made of. Every field may be left out.
 type Options struct {
 	// Policy returns what the operator has configured; it is called once a review. The default is
-	// the zero Policy, which protects nobody by name.
+	// the zero Policy, which has no protected principals.
 	Policy func() validate.Policy
 	// Recorder counts the reviews. The default counts nothing.
 	Recorder Recorder

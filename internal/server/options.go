@@ -44,10 +44,9 @@ type Options struct {
 	BypassGroup string
 	// Kubeconfig is a file that says how to reach the API server. Empty is the service account's way.
 	Kubeconfig string
-	// CertTiming is no flag: nobody needs another one than the default but tests.
+	// CertTiming has no flag, because only tests change it.
 	CertTiming servingcert.Timing
-	// ElectionTiming, EnforcementTiming and MonitorTiming are no flags either, nor is ServicePort, which is 443 where it
-	// is 0.
+	// ElectionTiming, EnforcementTiming, MonitorTiming and ServicePort have no flags either. A ServicePort of 0 means 443.
 	ElectionTiming    election.Timing
 	EnforcementTiming enforcement.Timing
 	MonitorTiming     monitor.Timing
