@@ -156,8 +156,9 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret evaluates the API server's answer to the self-test. expected is the answer that the guard would give.
-func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (disproved, err error) {
+// interpret returns the results of [Enforcement.testOnce] for an answer of the API server to the self-test. expected is the
+// verdict that the guard would give.
+func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (selfTestErr, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):
 		return nil, nil // aws-auth was just deleted
