@@ -133,7 +133,7 @@ func TestDirectoryHangs(t *testing.T) {
 	})
 }
 
-// unasked is a Recorder that counts the principals that nobody was asked for.
+// unasked is a Recorder that counts the principals about which the Directory was not asked.
 type unasked struct {
 	admission.Silent
 	atomic.Int32

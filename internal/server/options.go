@@ -88,7 +88,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
 	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name` for a CA that the webhook makes, rotates and writes into the caBundles itself; the webhook creates the Secret if it is missing. A Lease of this name elects the replica that does this")
 	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist; with it the webhook watches the stored aws-auth. Without --cert-secret a Lease of this name elects the replica that writes")
-	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
+	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration whose webhooks call this program")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
 	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members can change aws-auth without a refusal: a matchCondition of the enforcing webhook may exclude it, the observing webhook still reviews its changes, and the rule bypass-grant refuses an entry that gives it")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: kubeconfig `file` for the API server; without it the webhook uses the service account of its pod")

@@ -204,7 +204,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x80",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},
-	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // whoever counted it has ended
+	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // the replica that counted it has ended
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x2 stale",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},

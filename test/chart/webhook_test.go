@@ -134,7 +134,7 @@ func TestDeleteEverything(t *testing.T) {
 	}
 }
 
-// closedPort is an address on which nobody listens.
+// closedPort returns an address on which no process listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
