@@ -1,12 +1,11 @@
 // Package admission answers the API server's admission reviews of kube-system/aws-auth.
 //
-// The path of a review is [Handler.Review]: find out which object it is about, decode the old and
-// the new one, have the change judged, and turn the verdict into a response. None of it knows
-// HTTP; http.go is the only adapter.
+// [Handler.Review] processes a review: it finds out which object the review is about, decodes the old and the new object,
+// evaluates the change, and turns the verdict into a response. Only http.go uses HTTP.
 //
-// http.go stands in the place of the webhook.Admission of controller-runtime, which reads up to 7 MiB for each request before
-// anything limits their number, evaluates any number of reviews at a time, and answers a request that it can't decode with
-// status 200 and a refusal that no exemption reaches. Package server says why its http.Server is not that of controller-runtime.
+// http.go replaces the webhook.Admission of controller-runtime. That handler reads up to 7 MiB for each request before
+// anything limits their number, and evaluates any number of reviews at the same time. It refuses every request that it can't
+// decode, also requests by EKS. Package server says why its http.Server is not that of controller-runtime.
 package admission
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The one object that is judged.
+// The object whose changes are evaluated.
 const (
 	namespace  = awsauth.Namespace
 	name       = awsauth.Name
@@ -30,7 +29,7 @@ const (
 
 // Outcomes of a review besides those of [validate.Action].
 const (
-	outcomeError   = "error"   // refused, because the guard could not judge it
+	outcomeError   = "error"   // refused, because the guard could not evaluate it
 	outcomeSkipped = "skipped" // allowed, because it is about another object
 )
 
@@ -53,7 +52,7 @@ type Recorder interface {
 // Options are what a [Handler] is made of. Every field may be left out.
 type Options struct {
 	// Policy returns what the operator has configured; it is called once a review. The default is
-	// the zero Policy, which protects nobody by name.
+	// the zero Policy, which has no protected principals.
 	Policy func() validate.Policy
 	// Recorder counts the reviews. The default counts nothing.
 	Recorder Recorder
@@ -75,12 +74,12 @@ type Options struct {
 	// Replaced returns the versions that were stored a short time ago, the newest first. The default is that
 	// none are known.
 	Replaced func(now time.Time) []*awsauth.Object
-	// Concurrency is how many reviews are read and judged at a time; the rest wait. The default is
+	// Concurrency is the number of reviews that are evaluated at the same time; the others wait. The default is
 	// [DefaultConcurrency].
 	Concurrency int
 }
 
-// Handler judges admission requests. It is safe for concurrent use.
+// Handler evaluates admission requests. It is safe for concurrent use.
 type Handler struct {
 	policy   func() validate.Policy
 	recorder Recorder

@@ -55,10 +55,9 @@ const (
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
 
-// DefaultConcurrency is how many reviews are judged at a time: two for each processor, and at most 8.
-// Judging is bound by the processor, so that more at a time makes none of them faster. The number also
-// bounds the memory, whatever the machine has: make soak prints what reviews of a mebibyte hold. It is
-// enough: aws-auth is edited a few times a day, and a review of 100 entries takes a few milliseconds.
+// DefaultConcurrency is the number of reviews that are evaluated at the same time: two per CPU, at most 8. Evaluation is
+// CPU-bound, so a higher number makes no review faster. The limit also bounds memory; make soak prints how much memory
+// reviews of 1 MiB use.
 func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
 
 // httpError refuses a request that is no review, or that came too late.
@@ -203,8 +202,8 @@ func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body
 	return body, nil
 }
 
-// checkVersion reports what claims to be something else than a review. v1beta1 has the same
-// fields. What says nothing is judged by its request.
+// checkVersion returns an error if the type is neither an AdmissionReview v1 nor v1beta1, which has the same fields. An empty
+// type counts as v1.
 func checkVersion(t *metav1.TypeMeta) error {
 	if *t == (metav1.TypeMeta{}) {
 		*t = metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}

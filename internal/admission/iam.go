@@ -16,13 +16,13 @@ import (
 
 // Directory knows which principals exist. It is called concurrently.
 type Directory interface {
-	// Lookup returns what is known of the principals when the context ends, or before; what is not
-	// known by then is [validate.Unknown]. Without principals it asks nobody.
+	// Lookup returns a result for each principal when it has all results, or when the context ends. A principal without a
+	// result by then is [validate.Unknown]. Without principals it makes no call.
 	Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM
 }
 
-// maxWaiting bounds the reviews that wait for the Directory, each of which holds its objects. One more
-// does not wait. Of those with a large body one fewer waits than can be read at a time.
+// maxWaiting limits the reviews that wait for the Directory, because each holds its objects in memory. Beyond the limit a review
+// continues without the Directory. For large bodies the limit is Concurrency-1 if that is lower.
 const maxWaiting = 16
 
 // turn is a review's place among those that are evaluated. A nil turn is none.
@@ -76,7 +76,7 @@ func (h *Handler) lookUp(ctx context.Context, t *turn, evaluation *validate.Eval
 	return known
 }
 
-// unasked is the answer about principals that the Directory has none about.
+// unasked counts the principals and returns the result unknown for each, with the reason.
 func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
 	h.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, why)

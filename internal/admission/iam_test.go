@@ -94,7 +94,8 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
-// While reviews wait for IAM others are judged, the wait is half of what is left, and so many wait at most.
+// While reviews wait for IAM the guard evaluates others. A review waits for at most half of its remaining time, and the number of
+// waiting reviews is limited.
 func TestDirectoryHangs(t *testing.T) {
 	t.Parallel()
 	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
@@ -132,7 +133,7 @@ func TestDirectoryHangs(t *testing.T) {
 	})
 }
 
-// unasked is a Recorder that counts the principals that nobody was asked for.
+// unasked is a Recorder that counts the principals about which the Directory was not asked.
 type unasked struct {
 	admission.Silent
 	atomic.Int32

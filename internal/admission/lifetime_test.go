@@ -23,7 +23,7 @@ func with(fields map[string]any) func(map[string]any) {
 	}
 }
 
-// deleting is an aws-auth that somebody has deleted, with the finalizers that are left.
+// deleting returns an aws-auth that is being deleted, with its remaining finalizers.
 func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
 	fields := map[string]any{"deletionTimestamp": "2026-03-01T11:00:00Z", "deletionGracePeriodSeconds": 0}
 	if len(finalizers) > 0 {
@@ -32,7 +32,7 @@ func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
 	return configMap(mapRoles, with(fields))
 }
 
-// An update that leaves a deleted aws-auth without finalizers is judged as its deletion and answered as an update.
+// The guard evaluates an update that leaves a deleted aws-auth without finalizers as a deletion, and answers it as an update.
 func TestUpdateThatDeletes(t *testing.T) {
 	t.Parallel()
 	const full = admin + node
@@ -58,7 +58,8 @@ func TestUpdateThatDeletes(t *testing.T) {
 	}
 }
 
-// What is being deleted is never judged as metadata alone, and says so.
+// The guard evaluates every update of an aws-auth that is being deleted, also one that changes only metadata, and warns about the
+// deletion.
 func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]*admissionv1.AdmissionRequest{
@@ -73,8 +74,8 @@ func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 	}
 }
 
-// A new object with U+FFFD is judged also where nothing else has changed, and counts as one that nobody is
-// mapped by; an old one counts as loaded.
+// The guard evaluates a new object with U+FFFD also if nothing else changes. It counts no principal of the new section as mapped,
+// but counts those of the old section.
 func TestReplacedBytes(t *testing.T) {
 	t.Parallel()
 	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}

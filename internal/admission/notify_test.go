@@ -96,7 +96,7 @@ func TestRestoreIsNotRefused(t *testing.T) {
 	}
 }
 
-// The guard's own test is answered and not counted; nobody else's is, and nothing else of its own.
+// The guard answers its own self-test without counting it. It counts the same request by other users, and its own other requests.
 func TestSelfTest(t *testing.T) {
 	t.Parallel()
 	none, one, dry := runtime.RawExtension{}, configMap(admin), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }

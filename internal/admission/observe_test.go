@@ -82,7 +82,7 @@ func TestObserve(t *testing.T) {
 		}},
 		{
 			"no object", request("UPDATE", configMap(admin), none),
-			[]string{"awsauth-guard could not judge this request and admits it: the request has no object [internal-error]"},
+			[]string{"awsauth-guard could not evaluate this request and admits it: the request has no object [internal-error]"},
 			whole{
 				map[string]string{"verdict": "error", "rules": "internal-error", "would-deny": "internal-error"},
 				[]string{"reviewed UPDATE error dry=false 2ms", "would deny internal-error"},
@@ -90,7 +90,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			"no request", &admissionv1.AdmissionRequest{},
-			[]string{"could not judge this request and admits it"},
+			[]string{"could not evaluate this request and admits it"},
 			whole{
 				map[string]string{"verdict": "error", "rules": "internal-error", "would-deny": "internal-error"},
 				[]string{"reviewed  error dry=false 2ms", "would deny internal-error"},

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// A review of anything else is allowed and never judged, whatever it holds.
+// The guard admits a review of any other object without evaluating it, whatever the review has.
 func TestOtherObjectsAreSkipped(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(*admissionv1.AdmissionRequest){
@@ -47,7 +47,7 @@ func TestOtherObjectsAreSkipped(t *testing.T) {
 	}
 }
 
-// What the guard cannot judge is refused.
+// The guard refuses a request that it can't evaluate.
 func TestBrokenRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	good, null, none := configMap(admin), runtime.RawExtension{Raw: []byte("null")}, runtime.RawExtension{}

@@ -58,15 +58,15 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 // admittedInSpiteOf admits a request that could not be evaluated and is never refused.
 func admittedInSpiteOf(err error) *admissionv1.AdmissionResponse {
 	const id = " [" + validate.InternalError + "]"
-	text := textutil.Shorten("awsauth-guard could not judge this request and admits it: "+textutil.Printable(err.Error()), maxWarning-len(id)) + id
+	text := textutil.Shorten("awsauth-guard could not evaluate this request and admits it: "+textutil.Printable(err.Error()), maxWarning-len(id)) + id
 	response := allowed(outcomeError, []string{validate.InternalError}, []string{text})
 	response.AuditAnnotations[auditWouldDeny] = validate.InternalError
 	return response
 }
 
-// errored refuses a request that the guard could not judge.
+// errored refuses a request that the guard could not evaluate.
 func errored(uid string, err error) *admissionv1.AdmissionResponse {
-	text := "awsauth-guard could not judge this request, and refuses what it cannot judge: " +
+	text := "awsauth-guard could not evaluate this request and refuses it: " +
 		textutil.Printable(err.Error()) + " [" + validate.InternalError + "]"
 	if uid != "" {
 		text += "; the log of awsauth-guard has more under the uid " + textutil.Printable(uid)

@@ -47,11 +47,11 @@ func TestWaitingForASlot(t *testing.T) {
 			good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 			synctest.Test(t, func(t *testing.T) {
 				recorded := &shared{}
-				judging := make(chan struct{})
+				evaluating := make(chan struct{})
 				var reviews atomic.Int32
 				h := admission.New(admission.Options{Recorder: recorded, Concurrency: 1, Policy: func() validate.Policy {
 					if reviews.Add(1) == 1 {
-						<-judging
+						<-evaluating
 					}
 					return validate.Policy{}
 				}})
@@ -68,7 +68,7 @@ func TestWaitingForASlot(t *testing.T) {
 					t.Errorf("got the status %d after %s, want 429 after %s: %+v", status, time.Since(start), want, answer.Response)
 				}
 				// A third one is let in when the first has ended.
-				go func() { close(judging) }()
+				go func() { close(evaluating) }()
 				if _, status := send(t, h, "/", jsonType, strings.NewReader(good)); status != 200 {
 					t.Errorf("the third: got the status %d", status)
 				}

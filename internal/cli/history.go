@@ -52,7 +52,7 @@ func (a *app) historyCommand() *cobra.Command {
 		Long: `List the versions of aws-auth that awsauth-guard stored, or show one.
 
 The newest version is last. The columns are:
-  HOW      changed     the rules admit the change
+  HOW      changed     the rules admit the change, or EKS made it
            overridden  the change set a new break-glass annotation
            bypassed    the rules deny the change, so it did not go through the webhook
            restored    awsauth-guard restored the version

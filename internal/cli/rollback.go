@@ -35,8 +35,8 @@ func (a *app) rollbackCommand() *cobra.Command {
 	o := &rollbackOptions{}
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "Restore a version of aws-auth that awsauth-guard stored",
-		Long: `Restore a version of aws-auth that awsauth-guard stored.
+		Short: "Roll aws-auth back to a version that awsauth-guard stored",
+		Long: `Roll aws-auth back to a version that awsauth-guard stored.
 
 Without --to, rollback chooses the newest good version whose content differs from the live object.
 A version is good if its change did not bypass the guard and did not lock out people or all nodes.
@@ -47,7 +47,7 @@ rollback works in these steps:
   2. If the rules deny the edit, it stops, unless --force gives a reason.
   3. It asks you to confirm.
   4. It sends the edit to the API server, which calls the webhook as for any edit. The edit fails if
-     aws-auth changed in the meantime. Only data and binaryData are restored.
+     aws-auth changed in the meantime. The edit changes only data and binaryData.
 
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
 annotation only from members of overrides.groups.
@@ -57,7 +57,7 @@ rollback does not impersonate. To write a version through the bypass, run:
   kubectl awsauth history show NUMBER |
     kubectl replace -f - --as=rescue --as-group=system:masters --as-group=awsauth-guard:bypass
 
-Exit status: 0 success or nothing to restore, 1 denied or not confirmed, 2 an error.`,
+Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth rollback --dry-run",
 			"kubectl-awsauth rollback --to 7",

@@ -34,8 +34,8 @@ type Config struct {
 	// awsauth_guard_would_deny_total counts it. A request that can't be decoded is refused in both modes.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
-	// Protected lists the principals that must keep their access. An edit that takes one of these groups from one of them is
-	// refused. Without this list every other rule still applies.
+	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
+	// protected principal. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The last entry with one of these groups can't be

@@ -26,7 +26,7 @@ type Webhook struct {
 	Port int32
 	// Path is the path on which changes are reviewed.
 	Path string
-	// BypassGroup is the group for whose members the API server doesn't call the webhook. It may be empty.
+	// BypassGroup is the group whose members the matchConditions of the enforcing webhook may exclude. It may be empty.
 	BypassGroup string
 }
 

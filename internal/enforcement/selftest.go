@@ -127,7 +127,8 @@ var (
 	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// testOnce makes one test. failure is the reason why the API server doesn't call the guard. err is the reason why the test has no result.
+// testOnce makes one test. selfTestErr is the reason why the API server doesn't call the guard, or nil if it does. err is the
+// reason why the test has no result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
 		if recover() != nil { // every replica processes the same object, so a panic would end all of them
@@ -155,8 +156,9 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret evaluates the API server's answer to the self-test. expected is the answer that the guard would give.
-func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (disproved, err error) {
+// interpret returns the results of [Enforcement.testOnce] for an answer of the API server to the self-test. expected is the
+// verdict that the guard would give.
+func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (selfTestErr, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):
 		return nil, nil // aws-auth was just deleted

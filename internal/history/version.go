@@ -23,7 +23,7 @@ type Origin string
 // The origins.
 const (
 	Found      Origin = "found"      // it was stored when the watch began, or after a gap in the watch
-	Changed    Origin = "changed"    // the watch showed the change, and the rules admit it
+	Changed    Origin = "changed"    // the watch showed the change, and the rules admit it or EKS made it
 	Overridden Origin = "overridden" // the change set the break-glass annotation
 	Bypassed   Origin = "bypassed"   // the rules refuse the change, so it bypassed the guard
 	Restored   Origin = "restored"   // the guard restored it

@@ -67,7 +67,7 @@ func New(rules []string) *Recorder {
 		}, []string{"rule", "operation", "dry_run"}),
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
-			Help: "Reviews that were allowed only because the requester is EKS or is only observed, or because the mode is warn, by the rule that would have refused them.",
+			Help: "Reviews that were allowed only because the requester is EKS, a member of the bypass group or the guard itself that restores a version, or because the mode is warn; by the rule that would have refused them.",
 		}, []string{"rule", "dry_run"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",

@@ -37,7 +37,7 @@ func (m *Monitor) resume(ctx context.Context) {
 	defer cancel()
 	versions, err := m.since(ctx)
 	if err != nil {
-		m.log.Info("cannot read the versions of aws-auth before the start", "err", err.Error())
+		m.log.Info("cannot read the versions of aws-auth that were stored before this process started", "err", err.Error())
 		return
 	}
 	m.mu.Lock()

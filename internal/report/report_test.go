@@ -285,7 +285,8 @@ func TestTotal(t *testing.T) {
 	}
 }
 
-// The documentation of a rule consists of the rule's paragraphs.
+// TestRuleMarkdown checks the page of a rule: its title, severity, scope, text and source, and which severities a GuardConfig
+// can set.
 func TestRuleMarkdown(t *testing.T) {
 	got := report.RuleMarkdown(&validate.Rule{
 		ID: "some-rule", Severity: validate.Warn, Scope: validate.OfChange, Title: "something is wrong",

@@ -166,7 +166,7 @@ func TestBadClientCA(t *testing.T) {
 		}
 	}
 	status, _, log := run(t, append(onLoopback(newCertDir(t)), "--client-name", "x")...)
-	if status != 2 || !strings.Contains(log, "--client-name belongs to --client-ca-file") {
+	if status != 2 || !strings.Contains(log, "--client-name needs --client-ca-file") {
 		t.Errorf("a name without a CA: got the status %d and\n%s", status, log)
 	}
 }

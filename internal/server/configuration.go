@@ -57,7 +57,7 @@ func (c *configuration) use(number int, cfg *config.Config) {
 // onUse has a function called whenever another configuration is in use. It is called before the file is watched.
 func (c *configuration) onUse(used func()) { c.used = append(c.used, used) }
 
-// policy is what a review is judged by.
+// policy returns the policy by which reviews are evaluated.
 func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy }
 
 // current is the configuration itself.

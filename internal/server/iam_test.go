@@ -72,8 +72,9 @@ func TestBudget(t *testing.T) {
 	close(answer)
 }
 
-// A configuration of AWS that cannot be used: whoever is added is counted as unknown, and not as a fast answer.
-func TestNobodyCanBeAsked(t *testing.T) {
+// TestUnusableAWSConfiguration checks that an AWS configuration that can't be loaded gives a new principal the result unknown:
+// the change is admitted with a warning, the lookup is counted, and no lookup duration is recorded.
+func TestUnusableAWSConfiguration(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
 	t.Setenv("AWS_CA_BUNDLE", t.TempDir()+"/none")
@@ -91,7 +92,7 @@ func TestNobodyCanBeAsked(t *testing.T) {
 	}
 }
 
-// scrape returns what the metrics say of IAM.
+// scrape returns the metrics whose names begin with awsauth_guard_iam_.
 func scrape(t *testing.T, recorder *metrics.Recorder) string {
 	t.Helper()
 	w := httptest.NewRecorder()

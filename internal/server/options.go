@@ -39,14 +39,14 @@ type Options struct {
 	WebhookConfiguration string
 	// Service is NAMESPACE/NAME of the Service that the webhooks name.
 	Service string
-	// BypassGroup is the group whose members change aws-auth without the webhook being asked.
+	// BypassGroup is the group whose members can change aws-auth without a refusal. The API server calls only the observing
+	// webhook for their changes.
 	BypassGroup string
 	// Kubeconfig is a file that says how to reach the API server. Empty is the service account's way.
 	Kubeconfig string
-	// CertTiming is no flag: nobody needs another one than the default but tests.
+	// CertTiming has no flag, because only tests change it.
 	CertTiming servingcert.Timing
-	// ElectionTiming, EnforcementTiming and MonitorTiming are no flags either, nor is ServicePort, which is 443 where it
-	// is 0.
+	// ElectionTiming, EnforcementTiming, MonitorTiming and ServicePort have no flags either. A ServicePort of 0 means 443.
 	ElectionTiming    election.Timing
 	EnforcementTiming enforcement.Timing
 	MonitorTiming     monitor.Timing
@@ -84,21 +84,21 @@ type Options struct {
 
 // AddFlags adds the options to a flag set. Their present values become the defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it no principal is protected by name, and all other rules hold")
+	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it no principal is protected by name, and all other rules apply")
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
-	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name`, which must exist and may be empty, for a CA that the webhook makes, rotates and writes into the caBundles itself; a Lease of this name elects the replica that does")
+	fs.StringVar(&o.CertSecret, "cert-secret", o.CertSecret, "instead of --cert-dir: Secret `namespace/name` for a CA that the webhook makes, rotates and writes into the caBundles itself; the webhook creates the Secret if it is missing. A Lease of this name elects the replica that does this")
 	fs.StringVar(&o.State, "state", o.State, "ConfigMap `namespace/name` for the history of aws-auth, which must exist; with it the webhook watches the stored aws-auth. Without --cert-secret a Lease of this name elects the replica that writes")
-	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration that leads here")
+	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration whose webhooks call this program")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
-	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members change aws-auth without the webhook: the one that a matchCondition of the webhook may leave out, and that bypass-grant lets no entry give")
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: `file` that says how to reach the API server; without it, as a pod does")
+	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members can change aws-auth without a refusal: a matchCondition of the enforcing webhook may exclude it, the observing webhook still reviews its changes, and the rule bypass-grant refuses an entry that gives it")
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: kubeconfig `file` for the API server; without it the webhook uses the service account of its pod")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
-	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "`file` with the CAs of which one must have signed the certificate of a caller of --webhook-bind-address; without it callers need none")
-	fs.StringVar(&o.ClientName, "client-name", o.ClientName, "with --client-ca-file: the `name` that a caller's certificate must have as its common name or as a DNS name; without it any")
+	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "`file` with CAs, one of which must have signed the client certificate of each caller of --webhook-bind-address; without it callers need no certificate")
+	fs.StringVar(&o.ClientName, "client-name", o.ClientName, "with --client-ca-file: the `name` that a caller's certificate must have as its common name or as a DNS name; without it any name is accepted")
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`host:port` that serves /metrics over HTTP")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "`host:port` that serves /healthz and /readyz over HTTP")
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay", o.ShutdownDelay, "`time` after SIGTERM in which reviews are still accepted while /readyz fails")
-	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "least `level` that is logged: debug, info, warn or error")
+	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "minimum log `level`: debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "`format` of the log: json or text")
 	fs.BoolVar(&o.ShowVersion, "version", o.ShowVersion, "print the version and exit")
 }
@@ -129,7 +129,7 @@ func (o *Options) Complete() error {
 	_, _, err = splitAddress("--health-probe-bind-address", o.HealthAddress)
 	errs = append(errs, err)
 	if o.ClientName != "" && o.ClientCAFile == "" {
-		errs = append(errs, errors.New("--client-name belongs to --client-ca-file: name the file with the CA of the callers, too"))
+		errs = append(errs, errors.New("--client-name needs --client-ca-file: add --client-ca-file FILE"))
 	}
 	if o.ShutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-delay is %s: write 0s or more", o.ShutdownDelay))

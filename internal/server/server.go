@@ -69,7 +69,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func usage(w io.Writer, fs *pflag.FlagSet) {
-	fmt.Fprintf(w, `%[1]s is the admission webhook of awsauth-guard. It judges every
+	fmt.Fprintf(w, `%[1]s is the admission webhook of awsauth-guard. It evaluates every
 change of the ConfigMap kube-system/aws-auth and refuses those that lock people out of the cluster.
 
 Usage:

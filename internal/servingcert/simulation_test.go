@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// world is a cluster with delays: API servers see the caBundle late, and replicas see both objects late. Only the leader reads
-// the stored objects.
+// world simulates a cluster in which changes arrive late: API servers use an older caBundle, and replicas observe older versions
+// of the Secret and of caBundle. Only the leader reads the newest versions.
 type world struct {
 	t        *testing.T
 	random   *rand.Rand

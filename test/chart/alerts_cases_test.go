@@ -90,7 +90,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_serving_certificate_expiry_timestamp_seconds{instance="b"}`: "3801600x80", // 44 days
 			`awsauth_guard_serving_ca_expiry_timestamp_seconds`:                        "10368000x80",
 		}, quiet: []string{"10m"}, fires: []string{"20m"},
-		says: `It ends in 43d 23h 40m 0s, and then no change of aws-auth is judged. First look in the log for "the serving certificate cannot be".`,
+		says: `It ends in 43d 23h 40m 0s, and then every review of aws-auth fails. First look in the log for "cannot maintain the serving certificate".`,
 	},
 	{alert: "AwsAuthGuardCertificateExpiry", series: map[string]string{
 		`awsauth_guard_serving_certificate_expiry_timestamp_seconds`: "3974400x80", // 46 days
@@ -101,13 +101,13 @@ var alertCases = []alertCase{
 			`awsauth_guard_serving_certificate_expiry_timestamp_seconds`: "5184000x80",
 			`awsauth_guard_serving_ca_expiry_timestamp_seconds`:          "7689600x80", // 89 days
 		}, fires: []string{"20m"},
-		says: `It ends in 88d 23h 40m 0s, and then no change of aws-auth is judged. First look in the log for "the serving certificate cannot be".`,
+		says: `It ends in 88d 23h 40m 0s, and then every review of aws-auth fails. First look in the log for "cannot maintain the serving certificate".`,
 	},
 	{
 		alert: "AwsAuthGuardCertificateExpiry", rendered: "certs.mode=cert-manager",
 		series: map[string]string{`awsauth_guard_serving_certificate_expiry_timestamp_seconds`: "1814400-1800x80"}, // 21 days
 		quiet:  []string{"20m"}, fires: []string{"40m"},
-		says: `It ends in 19d 7h 20m 0s, and then no change of aws-auth is judged. First look at kubectl describe certificate.`,
+		says: `It ends in 19d 7h 20m 0s, and then every review of aws-auth fails. First run kubectl describe certificate.`,
 	},
 
 	{
@@ -116,7 +116,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_review_duration_seconds_bucket{le="1"}`:    "0x4 100x80",
 			`awsauth_guard_review_duration_seconds_bucket{le="+Inf"}`: "0x4 100x80",
 		}, quiet: []string{"2m", "20m"}, fires: []string{"5m"},
-		says: "One in a hundred takes 750ms; the API server waits for 5 s. First look whether the pods get the CPU that they need.",
+		says: "One review in a hundred takes 750ms; the API server waits for 5 s. First check whether the pods get the CPU that they need.",
 	},
 	{alert: "AwsAuthGuardSlowReviews", series: map[string]string{
 		`awsauth_guard_review_duration_seconds_bucket{le="0.25"}`: "0x4 5x80",
@@ -134,19 +134,19 @@ var alertCases = []alertCase{
 			`awsauth_guard_review_duration_seconds_bucket{le="5"}`:    "0x4 10x80",
 			`awsauth_guard_review_duration_seconds_bucket{le="+Inf"}`: "0x4 10x80",
 		}, fires: []string{"5m"},
-		says: "One in a hundred takes 4.95s; the API server waits for 5 s. First look how long IAM takes, and then whether the pods get the CPU that they need.",
+		says: "One review in a hundred takes 4.95s; the API server waits for 5 s. First check how long IAM takes, and then whether the pods get the CPU that they need.",
 	},
 
 	{
 		alert: "AwsAuthGuardRulePanics", series: map[string]string{`awsauth_guard_rule_panics_total{rule="emptied"}`: "0x4 1x80"},
 		quiet: []string{"2m", "25m"}, fires: []string{"5m"}, more: map[string]string{"rule": "emptied"},
-		says: "emptied has failed; the log has the stack. First set the rule to off in guardConfig.rules until it is repaired; internal-error is the guard outside of its rules.",
+		says: "emptied has failed; the log has the stack. First set the rule to off in guardConfig.rules until it is repaired; internal-error means a failure outside the rules.",
 	},
 
 	{
 		alert: "AwsAuthGuardReviewsFail", series: map[string]string{`awsauth_guard_reviews_total{operation="UPDATE",verdict="error",dry_run="false"}`: "0x4 1x80"},
 		quiet: []string{"2m", "25m"}, fires: []string{"5m"}, more: map[string]string{"operation": "UPDATE"},
-		says: "A review of the operation UPDATE has come to no verdict, and was refused where it was enforced. First look in the log, which says why.",
+		says: "A review of the operation UPDATE reached no verdict. If it was enforced, it was refused. First look in the log, which says why.",
 	},
 	{alert: "AwsAuthGuardReviewsFail", series: map[string]string{
 		`awsauth_guard_reviews_total{operation="UPDATE",verdict="error",dry_run="true"}`: "0x4 1x80",
@@ -164,7 +164,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x4 1x200",
 			`awsauth_guard_iam_lookups_total{result="missing"}`: "0x200",
 		}, quiet: []string{"2m", "70m"}, fires: []string{"10m"},
-		says: "75% of the lookups of an hour came to nothing: an entry for a principal that does not exist passes with a warning. First look in the log, which says why.",
+		says: "75% of the lookups of an hour had the result unknown: an entry for a principal that does not exist passes with a warning. First look in the log, which says why.",
 	},
 	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many, and most are known
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 3x200",
@@ -180,7 +180,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_live_protected_missing{instance="a"}`: "0x80",
 			`awsauth_guard_live_protected_missing{instance="b"}`: "0x4 1x20 0x80",
 		}, quiet: []string{"2m", "4m", "14m"}, fires: []string{"5m"},
-		says: "1 of guardConfig.protected cannot log in as they should. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
+		says: "1 of guardConfig.protected cannot log in with all their groups. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // that pod is gone
 		`awsauth_guard_live_protected_missing{instance="a"}`: "1x2 stale",
@@ -204,7 +204,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x80",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},
-	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // whoever counted it has ended
+	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // the replica that counted it has ended
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x2 stale",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},
@@ -217,7 +217,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_restores_total{result="limited"}`: "0x4 1x80",
 			`awsauth_guard_restores_total{result="failed"}`:  "0x80",
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"result": "limited"},
-		says: "It is limited: limited means that the same is lost again and again, failed that the API server refused. First: kubectl awsauth rollback --dry-run.",
+		says: "The result is limited: limited means that the guard has restored guardConfig.restore.maxPerHour times within the hour, and failed means that the API server refused the restore. First: kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardNotRestored", series: map[string]string{`awsauth_guard_restores_total{result="restored"}`: "0x4 1x80"}, quiet: []string{"3m"}},
 
@@ -237,7 +237,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_rejections_total{rule="deleted",operation="DELETE",dry_run="false",instance="a"}`: "0x4 5x80",
 			`awsauth_guard_rejections_total{rule="deleted",operation="DELETE",dry_run="true",instance="a"}`:  "0x4 50x80",
 		}, quiet: []string{"2m", "25m"}, fires: []string{"10m"}, more: map[string]string{"rule": "emptied"},
-		says: "The rule emptied has refused 6 changes in 15 minutes. First look in the log, which names who asked.",
+		says: "The rule emptied has refused 6 changes in 15 minutes. First look in the log, which names the user.",
 	},
 
 	{alert: "AwsAuthGuardPolicyDenials", series: map[string]string{scraped: "1x120", denied: "_x40 1x80"}, quiet: []string{"19m", "36m"}, fires: []string{"20m30s", "34m"}},
@@ -259,6 +259,6 @@ var alertCases = []alertCase{
 			`awsauth_guard_live_principals{iam="missing",instance="a"}`:   "0x80",
 			`awsauth_guard_live_principals{iam="unknown",instance="a"}`:   "3x80",
 		}, quiet: []string{"2m"}, fires: []string{"3m"}, more: map[string]string{"iam": "recreated"},
-		says: "2 are recreated in IAM: whoever may make a role or user of that name gets its groups. First look in the log of the leader, which names them.",
+		says: "2 are recreated in IAM: a user who may create a role or user of that name gets the groups of the entry. First look in the log of the leader, which names them.",
 	},
 }

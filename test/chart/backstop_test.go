@@ -379,8 +379,8 @@ func TestBackstopBound(t *testing.T) {
 	}
 }
 
-// TestBackstopAdmitsWhatTheGuardAdmits judges with the guard what TestBackstop has of the last step of a move to
-// access entries.
+// TestBackstopAdmitsWhatTheGuardAdmits checks that the guard agrees with the backstop about an emptied mapRoles: both admit it
+// only if every principal has an access entry. TestBackstop checks the same cases for the backstop.
 func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "ignore"), release).Data["guardconfig.yaml"]))

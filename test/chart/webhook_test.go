@@ -134,7 +134,7 @@ func TestDeleteEverything(t *testing.T) {
 	}
 }
 
-// closedPort is an address on which nobody listens.
+// closedPort returns an address on which no process listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -145,7 +145,8 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestNoPodAnswers takes the webhook away: aws-auth cannot be changed, and nothing else suffers.
+// TestNoPodAnswers makes the webhook unreachable: the API server refuses changes of aws-auth, except by EKS and through the
+// bypass, and admits changes of other objects.
 func TestNoPodAnswers(t *testing.T) {
 	register(t, closedPort(t))
 	operator := as(t, "operator").CoreV1().ConfigMaps("kube-system")

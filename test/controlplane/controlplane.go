@@ -113,7 +113,7 @@ func (c *ControlPlane) configure(server string) error {
 	c.Admin = &rest.Config{
 		Host: server,
 		QPS:  -1, // no limit: one client, on one machine
-		// Whoever wants to see warnings takes a copy with a handler for them.
+		// A caller that wants warnings sets a handler in a copy.
 		WarningHandler: rest.NoWarnings{},
 		TLSClientConfig: rest.TLSClientConfig{
 			CAData: c.ca.pem, CertData: cert, KeyData: key,
@@ -208,7 +208,7 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 	return nil
 }
 
-// freePorts returns n different loopback addresses on which nobody listens, with ports below those that Linux
+// freePorts returns n different loopback addresses on which no process listens, with ports below those that Linux
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
 func freePorts(n int) (list []string, err error) {
 	var listeners []net.Listener

@@ -59,9 +59,9 @@ func (h *Host) TLS() *tls.Config {
 	return &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
 
-// Client returns a client with connections of its own, made as the API server makes those to its
-// webhooks (k8s.io/client-go v0.36, transport/cache.go): HTTP/2, with net/http's retries.
-// A connection that nobody uses is kept for the time idle, which is 90 s for the API server.
+// Client returns an HTTP client with its own connections and the transport settings that the API server uses for webhooks
+// (k8s.io/client-go v0.36, transport/cache.go): HTTP/2, with net/http's retries. The client closes a connection that was
+// unused for the time idle. The API server uses 90 s.
 func (h *Host) Client(idle time.Duration) *http.Client {
 	return &http.Client{Transport: utilnet.SetTransportDefaults(&http.Transport{
 		TLSHandshakeTimeout: 10 * time.Second,

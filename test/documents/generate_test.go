@@ -141,7 +141,7 @@ func values(field string, n *node) string {
 	return n.Type
 }
 
-// rbacRule is a document of a rendered chart.
+// document separates the documents of a rendered chart.
 var document = regexp.MustCompile(`(?m)^---$\n`)
 
 // TestRBAC writes the rules of every Role and ClusterRole of the chart, with the comments that give their reasons, into
@@ -149,7 +149,7 @@ var document = regexp.MustCompile(`(?m)^---$\n`)
 func TestRBAC(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(root, "docs", "reference", "rbac.md")
-	for _, golden := range []string{"default", "everything"} {
+	for _, golden := range []string{"default", "switches"} {
 		text, err := os.ReadFile(filepath.Join(root, "test", "chart", "testdata", "golden", golden+".yaml"))
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// good is an aws-auth that nobody objects to.
+// good returns an aws-auth without findings.
 func good() *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
@@ -39,7 +39,7 @@ const unreadable = `{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:ro
 // refusal is what only the guard says of it.
 const refusal = "[yaml-syntax]"
 
-// admitted is what isRefused says where nobody refuses it.
+// admitted is the error of isRefused if the change is admitted.
 const admitted = "an unreadable aws-auth is admitted"
 
 func awsAuth() typedcorev1.ConfigMapInterface {

@@ -82,7 +82,7 @@ func TestRotateCA(t *testing.T) {
 		reviews += skipped(t, &pods[i])
 	}
 	if reviews < float64(e.edits) {
-		t.Errorf("the pods have judged %v reviews of %d edits", reviews, e.edits)
+		t.Errorf("the pods have evaluated %v reviews of %d edits", reviews, e.edits)
 	}
 }
 

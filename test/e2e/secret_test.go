@@ -54,7 +54,8 @@ func backstoppedEdits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// rotateLeaf renews the certificate under its CA, as whoever made it does.
+// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth, and waits until every pod serves
+// it.
 func rotateLeaf(t *testing.T, ca *authority) {
 	t.Helper()
 	pods := readyPods(t)
@@ -76,7 +77,7 @@ func rotateLeaf(t *testing.T, ca *authority) {
 	e.finishWithout("rotation of the leaf in a Secret")
 }
 
-// backstop takes the pods away: the API server admits changes, but for the worst.
+// backstop checks that without pods the API server admits changes, except those that the backstop refuses.
 func backstop(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	eventually(t, late, "nobody answers", func(ctx context.Context) error {

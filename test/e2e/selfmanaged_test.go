@@ -337,7 +337,7 @@ func noPod(t *testing.T) {
 	eventually(t, soon, "an unreadable aws-auth is refused again", isRefused)
 }
 
-// unanswered is what the API server says where the guard should judge and does not answer.
+// unanswered is in the API server's error if the guard doesn't answer a review.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
 // said has kubectl fail, and looks for what it says in docs/how-to/when-nothing-answers.md. Addresses are made the same.

@@ -20,7 +20,7 @@ const (
 	another   = "example.com/another"
 )
 
-// setFinalizers puts a list in the place of the finalizers.
+// setFinalizers replaces the finalizers.
 func setFinalizers(ctx context.Context, c *client, finalizers ...string) error {
 	if finalizers == nil {
 		finalizers = []string{}
@@ -28,7 +28,7 @@ func setFinalizers(ctx context.Context, c *client, finalizers ...string) error {
 	return patch(ctx, c, types.MergePatchType, map[string]any{"metadata": map[string]any{"finalizers": finalizers}}, nil)
 }
 
-// setData puts d in the place of the data and leaves the metadata as it is.
+// setData replaces the data with d and keeps the metadata.
 func setData(ctx context.Context, c *client, d data) error {
 	return patch(ctx, c, types.JSONPatchType, []map[string]any{{"op": "add", "path": "/data", "value": d}}, nil)
 }
@@ -51,7 +51,7 @@ func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
 	untilCached(t)
 }
 
-// untilCached returns when the API server's own cache has what is stored, see storeObject.
+// untilCached waits until the API server's own cache has the stored version, see storeObject.
 func untilCached(t *testing.T) {
 	t.Helper()
 	c, want := fixture(t), stored(t).ResourceVersion
@@ -66,7 +66,8 @@ func untilCached(t *testing.T) {
 	}
 }
 
-// endDeletion removes the finalizers of what is stored, without the webhook, also when the test is over.
+// endDeletion removes the finalizers of the stored aws-auth, without calling the webhook. It does nothing if aws-auth doesn't
+// exist, and also works in a cleanup, when the context of the test has ended.
 func endDeletion(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -77,8 +78,8 @@ func endDeletion(t *testing.T) {
 
 var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
 
-// The way around the rule deleted: aws-auth is deleted while it is empty, filled again, and goes with its last
-// finalizer. That update is the deletion, whoever sends it and whatever else it changes.
+// A user could try to avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and remove the
+// finalizer. The guard evaluates this last update as a deletion, for every user, also if it changes other fields.
 func TestDeletionByFinalizer(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer, another)
 	c := as(t, operator)
@@ -107,7 +108,8 @@ func TestDeletionByFinalizer(t *testing.T) {
 	}
 }
 
-// An aws-auth in which nobody is mapped goes as it could be deleted, and the next one can be created.
+// The guard admits the removal of the last finalizer if aws-auth maps no principal, and
+// aws-auth is then gone.
 func TestDeletionOfEmpty(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer)
 	c := as(t, operator)
@@ -117,7 +119,7 @@ func TestDeletionOfEmpty(t *testing.T) {
 	}
 }
 
-// Break-glass values for a deletion hold for the update that completes it, and so does a reason in it.
+// The update that completes a deletion is admitted by an earlier break-glass value for a deletion, and by a reason in the update.
 func TestDeletionByBreakGlass(t *testing.T) {
 	grant := "delete " + time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339) + " moved"
 	startDeletion(t, base(), grant, finalizer)
@@ -141,7 +143,7 @@ func TestDeletionByBreakGlass(t *testing.T) {
 	}
 }
 
-// Finalizers and owners of an aws-auth that is not being deleted are metadata: new ones are warned of.
+// The guard warns about new finalizers and owners of an aws-auth that is not being deleted.
 func TestFinalizersAndOwners(t *testing.T) {
 	endDeletion(t)
 	store(t, base())

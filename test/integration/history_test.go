@@ -22,7 +22,7 @@ import (
 // guardNamespace holds the histories of the tests.
 const guardNamespace = "guard"
 
-// guardConfigMaps are the ConfigMaps of the guard's namespace, in which there is none.
+// guardConfigMaps deletes all ConfigMaps in the guard's namespace and returns a client for them.
 func guardConfigMaps(t *testing.T) typedcorev1.ConfigMapInterface {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Admin)
@@ -44,7 +44,7 @@ func guardConfigMaps(t *testing.T) typedcorev1.ConfigMapInterface {
 	return maps
 }
 
-// createEmpty makes a ConfigMap as the chart does: with the label, and without data.
+// createEmpty creates a ConfigMap as the chart does: with the label, and without data.
 func createEmpty(t *testing.T, maps typedcorev1.ConfigMapInterface, name string) {
 	t.Helper()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{guardhistory.Label: "true"}}}
@@ -63,13 +63,13 @@ func newVersion(resourceVersion int, d data) guardhistory.Version {
 
 func keep(n int) func() int { return func() int { return n } }
 
-// appendVersion is a change of a log.
+// appendVersion returns a change that appends a version to a log.
 func appendVersion(v guardhistory.Version) func(*guardhistory.Log) error {
 	return func(l *guardhistory.Log) error { l.Append(v); return nil }
 }
 
-// TestHistoryTwoWriters: an old and a new leader write the same versions at the same time. Nothing is lost,
-// nothing is doubled, and the order stays, also of those that have been dropped since.
+// TestHistoryTwoWriters checks that no version is lost, doubled or out of order if an old and a new leader write the same versions
+// at the same time, also if the log drops old versions.
 func TestHistoryTwoWriters(t *testing.T) {
 	maps := guardConfigMaps(t)
 	const versions = 50
@@ -105,8 +105,8 @@ func TestHistoryTwoWriters(t *testing.T) {
 	}
 }
 
-// TestHistoryStore: what makes no difference is not written, an error of the change writes nothing, and
-// a ConfigMap is created only by a store that may.
+// TestHistoryStore checks that the store writes nothing if a change leaves the history as it is or returns an error, and that it
+// creates a missing ConfigMap only if Create is set.
 func TestHistoryStore(t *testing.T) {
 	maps := guardConfigMaps(t)
 	store := &guardhistory.Store{Client: maps, Name: "history", Versions: keep(10)}
@@ -158,7 +158,7 @@ func TestHistoryStore(t *testing.T) {
 	}
 }
 
-// busyMaps are ConfigMaps to which somebody else writes before each update of ours.
+// busyMaps is a client that lets another client write the ConfigMap before each update.
 type busyMaps struct {
 	typedcorev1.ConfigMapInterface
 
@@ -170,7 +170,7 @@ func (m busyMaps) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.Upd
 	return m.ConfigMapInterface.Update(ctx, cm, o)
 }
 
-// TestHistoryConflict: who is always too late gives up with the API server's words.
+// TestHistoryConflict checks that a store whose every update conflicts gives up with the API server's error.
 func TestHistoryConflict(t *testing.T) {
 	maps := guardConfigMaps(t)
 	createEmpty(t, maps, "history")

@@ -63,7 +63,7 @@ func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	})
 }
 
-// Each kind of loss that the guard was not asked about is restored, so many times an hour.
+// The leader restores each kind of loss that bypassed the guard, up to the limit per hour.
 func TestRestore(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -120,8 +120,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// The good version has a fault that is new compared with the lost one: the guard doesn't refuse its own request, and
-// refuses the same from others.
+// TestRestoreIsNotRefused restores a good version with a fault that the stored version lacks. The webhook admits this request
+// from the guard, and refuses the same request from another user.
 func TestRestoreIsNotRefused(t *testing.T) {
 	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
 	g := newGuarded(t, faulty, restoring, quick())
@@ -143,7 +143,7 @@ func patchLabels(t *testing.T, label string) error {
 	return err
 }
 
-// unasked stores an object without the guard.
+// unasked stores an object while the webhook is not registered.
 func (g *guarded) unasked(t *testing.T, cm *corev1.ConfigMap, manager string) {
 	t.Helper()
 	g.unregister(t)
@@ -153,8 +153,8 @@ func (g *guarded) unasked(t *testing.T, cm *corev1.ConfigMap, manager string) {
 	}
 }
 
-// Stored changes that are no loss, that EKS made, or that break the glass, stay; and so does a repair. Each change
-// takes more away, so that one that counted as a loss would be restored at the end.
+// The leader restores nothing after a change that is no loss, that EKS made, that breaks the glass or that repairs. Each change
+// takes more access away, so the test fails if one of them counted as a loss.
 func TestNotRestored(t *testing.T) {
 	all := admin + node + otherNode
 	g := newGuarded(t, roles(all), restoring, quick())
@@ -182,7 +182,7 @@ func TestNotRestored(t *testing.T) {
 	wantUntouched(t, replicas, roles(admin+otherNode))
 }
 
-// The guard goes on where a replica was killed, also the leader at the very moment of the loss.
+// The guard restores a loss also if a replica was killed, even the leader at the time of the loss.
 func TestRestoreAfterKill(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 3)
@@ -197,7 +197,7 @@ func TestRestoreAfterKill(t *testing.T) {
 	wantStored(t, base()) // with the Lease of a test, which is short
 }
 
-// The leader restarts between the good version and the loss, and finds both at the API server.
+// A leader that restarts between the good version and the loss reads both from the API server, and restores.
 func TestRestoreAfterRestart(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -225,7 +225,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// Writes that go on, five in a second, don't hold a restore back, nor do they drive out the version that is restored.
+// A client that writes five times in a second neither delays a restore nor removes the good version from the history.
 func TestRestoreDuringWrites(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -254,7 +254,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 	}
 }
 
-// 500 quick writes after a loss: the good version is still the one that is restored, and a rollback finds it.
+// After a loss and 500 quick writes the leader still restores the good version, and a rollback finds it.
 func TestRestoreAfterManyWrites(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig+"restore: {enabled: true, maxPerHour: 60}\n", quick())
 	replicas := g.run(t, 2)
@@ -278,7 +278,7 @@ func TestRestoreAfterManyWrites(t *testing.T) {
 	})
 }
 
-// A forged history chooses nothing: the content comes from the API server.
+// A forged history can't choose the restored content, which comes from the API server.
 func TestForgedHistory(t *testing.T) {
 	evil := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
 	forge := func(t *testing.T, g *guarded, version string) {
@@ -321,7 +321,7 @@ func TestForgedHistory(t *testing.T) {
 	})
 }
 
-// Bytes that are not UTF-8 come back as they were.
+// A restore keeps bytes that are not UTF-8.
 func TestRestoreKeepsBytes(t *testing.T) {
 	alone(t) // it would refuse U+FFFD to the replica, whose own webhook knows a restore
 	g := newGuarded(t, base(), restoring, quick())

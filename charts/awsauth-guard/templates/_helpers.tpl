@@ -128,7 +128,7 @@ that errs refuses other ConfigMaps, too, where failurePolicy is Fail. */}}
 (has(request.userInfo.groups) && {{ .Values.bypass.group | quote }} in request.userInfo.groups)
 {{- end }}
 
-{{- /* What is enforced: aws-auth, unless EKS or somebody with the bypass writes it. */}}
+{{- /* What is enforced: aws-auth, unless EKS or a member of the bypass group writes it. */}}
 {{- define "awsauth-guard.enforceConditions" -}}
 - name: is-aws-auth
   expression: '{{ include "awsauth-guard.isAWSAuth" . }}'

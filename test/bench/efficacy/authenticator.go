@@ -80,9 +80,10 @@ func appendLost(what []string, section, text string) ([]string, error) {
 	return append(what, fmt.Sprintf("loads %d of %d elements of %s", loaded, len(elements), section)), nil
 }
 
-// callers returns the ARNs with which the principals of a document arrive, each once.
+// callers returns the ARNs that STS returns for the principals of a document, sorted and without duplicates. For a document with
+// errors it uses the entries that load.
 func callers(data map[string]string) []string {
-	users, roles, _, _ := configmap.ParseMap(data) // what loads in spite of errors counts
+	users, roles, _, _ := configmap.ParseMap(data)
 	var arns []string
 	for _, r := range roles {
 		arns = append(arns, sessionOf(r.RoleARN))
@@ -96,8 +97,8 @@ func callers(data map[string]string) []string {
 
 var roleARN = regexp.MustCompile(`^(arn:[^:]+):iam::(\d+):role/(?:.*/)?([^/]+)$`)
 
-// sessionOf is the ARN that STS gives to whoever assumes a role: without the role's path. Any other
-// principal arrives with its own.
+// sessionOf returns the ARN that STS returns for a caller with this principal: for a role the ARN of a session, without the
+// role's path, and for any other principal the ARN itself.
 func sessionOf(arn string) string {
 	if m := roleARN.FindStringSubmatch(arn); m != nil {
 		return m[1] + ":sts::" + m[2] + ":assumed-role/" + m[3] + "/session"

@@ -1,4 +1,4 @@
-// Package efficacy judges the changes behind public reports three times: by the guard, by the
+// Package efficacy evaluates the changes behind public reports three times: by the guard, by the
 // released authenticator alone, and by a policy of four rules in Rego. It writes docs/efficacy.md.
 package efficacy
 
@@ -22,7 +22,7 @@ type Row struct {
 	Rego          []rego.Denial
 }
 
-// Rows judges every report. root is the folder of the repository.
+// Rows evaluates every report. root is the folder of the repository.
 func Rows(ctx context.Context, root string) ([]Row, error) {
 	reports, err := Reports(root)
 	if err != nil {
@@ -34,14 +34,14 @@ func Rows(ctx context.Context, root string) ([]Row, error) {
 		if r.Case == nil {
 			continue
 		}
-		if err := rows[i].judge(ctx); err != nil {
+		if err := rows[i].evaluate(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Case.File, err)
 		}
 	}
 	return rows, nil
 }
 
-func (r *Row) judge(ctx context.Context) error {
+func (r *Row) evaluate(ctx context.Context) error {
 	change, policy := r.Case.Change, r.Case.Policy
 	r.Guard = validate.Evaluate(change, policy)
 	backend, err := authenticator.New()

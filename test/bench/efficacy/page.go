@@ -57,30 +57,33 @@ the guard, and by a policy of four rules in Rego.
 | false alarms in %d report of a harmless change | guard %d, Rego %d |
 | reports that a webhook can't see | %d |
 
-**Configuration.** The guard has its defaults, and if the map let an administrator in before the change, this administrator as
-the one protected principal. The policy in Rego knows the same principal. The policy,
+**Configuration.** The guard runs with its defaults. If an administrator could log in before the change, this administrator is
+the only protected principal, also for the policy in Rego. The policy,
 [awsauth.rego](../test/bench/rego/awsauth.rego), requires that each section parses and is a list (*parses*), that the
 protected principal has its groups (*admin*), that every ARN is that of a role without a path, of a user or of root
 (*shape*), and that no ARN occurs twice (*duplicates*).
 
 **The authenticator's column** has the answers of the program itself, before and after the change, for every principal that
 the old or the new text names: whether it logs an error, how much of a section it loads, which principals it now refuses, which
-ARNs never match, and which principals log in without a name. A role's user arrives as STS shows it, without the role's path.
+ARNs never match, and which principals log in without a name. For a role, the test sends the session ARN that STS returns, which
+doesn't have the role's path.
 
 **Limits of this page**
 
 - The authors knew these reports when they wrote the rules. So the page shows that the guard catches known faults. It doesn't
-  show how the guard does with faults that were never reported.
-- Most reports show a part of the text, and some show no text. The number of each row links to the change that is evaluated,
-  rebuilt after the report and with other names.
+  show how many unreported faults the guard catches.
+- Most reports show only a part of the text, and some show no text. The number of each row links to the evaluated change. The
+  authors reconstructed it from the report and changed the names.
 - EKS Distro publishes v0.7.18 with patches for Kubernetes 1.30 to 1.37. AWS doesn't publish the configuration that EKS uses. Newer
-  clusters also have a webhook of EKS with unknown rules. Older reports are about older versions: today's version reads roleARN.
+  clusters also have a webhook of EKS with unknown rules. Older reports are about older versions, which didn't read roleARN, for
+  example.
 - Kubernetes evaluates usernames and groups after the authenticator: a node may log in and still have no rights.
 - One harmless report can't measure false alarms. The tests of each rule have cases without a finding.
-- A refusal isn't always the better answer. The guard warns if every principal logs in as the text says, for example about copies
-  that eksctl leaves behind, and if EKS itself makes the change: the policy's refusal there stops EKS from creating a node group.
-- The policy in Rego is ours. It is meant to be the afternoon's work of a platform engineer. A longer policy catches more. The
-  four rules don't look at the object before the change.
+- A refusal isn't always the better answer. The guard only warns if every principal logs in as the text says, for example about
+  duplicate entries that eksctl leaves behind. It also only warns if EKS itself makes the change. If the policy refuses such a
+  change, EKS can't create a node group.
+- We wrote the policy in Rego, as an example of what a platform engineer can write in an afternoon. A longer policy catches more.
+  The four rules don't look at the object before the change.
 
 `
 

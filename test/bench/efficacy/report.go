@@ -51,9 +51,9 @@ var withoutCase = []Report{
 	},
 	{
 		URL:  "https://github.com/kyverno/kyverno/issues/8872",
-		What: "A webhook over kube-system that does not answer keeps the nodes of EKS from starting; #11122 is another such report.",
-		Unseen: "It is the fault of a webhook, not one that a webhook finds. The guard refuses nothing that EKS' own users ask; whether a guard " +
-			"that is down holds them up is a matter of how it is registered.",
+		What: "A webhook for all of kube-system does not answer, so the nodes of EKS do not start; #11122 is another such report.",
+		Unseen: "The webhook itself causes the fault. The API server calls the enforcing webhook of the guard only for aws-auth and never for " +
+			"the users of EKS, so EKS can write aws-auth even if the guard does not answer.",
 	},
 }
 

@@ -1,5 +1,5 @@
-// Package rego judges changes of aws-auth by a policy of four rules in Rego, as a general policy
-// engine would: what the guard is compared with. The policy is awsauth.rego, beside this file.
+// Package rego evaluates changes of aws-auth by a policy of four rules in Rego, as a general policy engine would. The benchmark
+// compares the guard with it. The policy is awsauth.rego, beside this file.
 package rego
 
 import (
