@@ -186,7 +186,7 @@ awsauth-guard-webhook: --log-format is "xml": write json or text
 func TestCannotStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "guard.yaml")
-	if err := os.WriteFile(file, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: Guard\nmode: off\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: guardConfig\nmode: off\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	certs, none := newCertDir(t), t.TempDir()
@@ -196,7 +196,7 @@ func TestCannotStart(t *testing.T) {
 		want []string
 	}{
 		{"a bad configuration", []string{"--cert-dir", certs, "--config", file}, []string{
-			file + `:2: kind: is "Guard"; write GuardConfig`,
+			file + `:2: kind: is "guardConfig"; write GuardConfig`,
 			file + `:3: mode: is "off"; write enforce or warn`,
 		}},
 		{"no configuration", []string{"--cert-dir", certs, "--config", filepath.Join(none, "x")}, []string{
