@@ -21,7 +21,7 @@ func TestLargeFrameEndsConnection(t *testing.T) {
 		size    int
 		allowed bool
 	}{{16 << 10, true}, {16<<10 + 1, false}} {
-		conn, err := net.Dial("tcp", p.webhook)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.webhook)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,10 +60,11 @@ func readPing(framer *http2.Framer) bool {
 func TestRefusedRequestWithoutItsBodyEnds(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}}
 	for _, request := range []string{"PUT /validate-aws-auth", "POST /validate-aws-auth", "POST /unknown"} {
 		t.Run(request, func(t *testing.T) {
 			t.Parallel()
-			conn, err := tls.Dial("tcp", p.webhook, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+			conn, err := dialer.DialContext(t.Context(), "tcp", p.webhook)
 			if err != nil {
 				t.Fatal(err)
 			}
