@@ -168,7 +168,7 @@ func TestKubectl(t *testing.T) {
 		{[]string{"apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"}, bad, []string{"[role-path]"}},
 		{[]string{"replace", "-f", "-"}, bad, []string{"[role-path]"}},
 		{[]string{"delete", "configmap", "aws-auth", "-n=kube-system"}, "", []string{
-			"Error from server (Forbidden)", "[deleted]", "change the object instead of deleting it",
+			"Error from server (Forbidden)", "[deleted]", "change aws-auth instead of deleting it",
 		}},
 	} {
 		t.Run(test.args[0], func(t *testing.T) {
