@@ -5,7 +5,7 @@
 //
 // http.go replaces the webhook.Admission of controller-runtime. That handler reads up to 7 MiB for each request before
 // anything limits their number, and evaluates any number of reviews at the same time. It refuses every request that it can't
-// decode, also requests by EKS. Package server says why its http.Server is not that of controller-runtime.
+// decode, also requests by EKS. Package server explains why it doesn't use the http.Server of controller-runtime.
 package admission
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The object whose changes are evaluated.
+// The object whose changes the guard evaluates.
 const (
 	namespace  = awsauth.Namespace
 	name       = awsauth.Name
@@ -27,55 +27,56 @@ const (
 	apiVersion = "v1"
 )
 
-// Outcomes of a review besides those of [validate.Action].
+// Verdicts of a review in addition to those of [validate.Action].
 const (
-	outcomeError   = "error"   // refused, because the guard could not evaluate it
-	outcomeSkipped = "skipped" // allowed, because it is about another object
+	outcomeError   = "error"   // the guard could not evaluate the request
+	outcomeSkipped = "skipped" // allowed: the request is about another object
 )
 
-// Recorder counts what a [Handler] decides. Its methods are called concurrently.
+// Recorder counts the decisions of a [Handler]. The Handler calls its methods concurrently.
 type Recorder interface {
 	// Reviewed counts one finished review. The verdict is allow, warn, deny, error or skipped.
 	Reviewed(operation, verdict string, dryRun bool, took time.Duration)
-	// Rejected counts, for a refused review, one rule that refused it.
+	// Rejected counts one rule that refused a request. The Handler calls it once for each such rule.
 	Rejected(rule, operation string, dryRun bool)
-	// WouldDeny counts a rule that would have refused the review to anybody else, or in another mode.
+	// WouldDeny counts a rule that would have refused the request of another requester, or in another mode.
 	WouldDeny(rule string, dryRun bool)
-	// Overridden counts a request that overrules the guard. The kind is break-glass or allow-removal.
+	// Overridden counts a request that uses an override. The kind is break-glass or allow-removal.
 	Overridden(kind string, dryRun bool)
 	// Panicked counts a rule that panicked.
 	Panicked(rule string)
-	// Unasked counts principals that are unknown because the [Directory] was not asked, or panicked.
+	// Unasked counts principals whose existence is unknown because the guard made no lookup or the [Directory] panicked.
 	Unasked(principals int)
 }
 
-// Options are what a [Handler] is made of. Every field may be left out.
+// Options configure a [Handler]. Every field is optional.
 type Options struct {
-	// Policy returns what the operator has configured; it is called once a review. The default is
-	// the zero Policy, which has no protected principals.
+	// Policy returns the configured policy. The Handler calls it once for each review. The default is the zero Policy,
+	// which has no protected principals.
 	Policy func() validate.Policy
-	// Recorder counts the reviews. The default counts nothing.
+	// Recorder counts the reviews. By default reviews aren't counted.
 	Recorder Recorder
-	// Logger receives one line a review, which never holds any of the objects. The default is silent.
+	// Logger receives one line for each review. The line never contains an object. By default nothing is logged.
 	Logger *slog.Logger
-	// Now is the clock that reviews are timed with and that the expiry of an override is compared with.
+	// Now is the clock for durations of reviews and for the expiry of overrides. The default is time.Now.
 	Now func() time.Time
-	// Directory is asked for the principals that a change adds, where the policy wants it. Without one
-	// nothing is known of them.
+	// Directory looks up the principals that a change adds, if the policy requires it. Without a Directory the guard
+	// doesn't check whether principals exist.
 	Directory Directory
-	// Notifier is told of changes. The default does nothing.
+	// Notifier receives admitted and refused changes. The default ignores them.
 	Notifier Notifier
-	// Self is the user that the guard is to the API server, empty where it is not known. A deletion that it
-	// asks for as a dry run is its own test: it is answered like any other and not counted.
+	// Self returns the username under which the API server knows the guard, or an empty string while the username is
+	// unknown. A dry-run deletion by this user is the guard's self-test. The Handler answers it like any other request
+	// but doesn't count it.
 	Self func() string
-	// Restores reports whether the guard may restore a version. Then its own request is evaluated as in mode warn:
-	// compared with the stored version, the faults of the restored one are new. The default is that it may not.
+	// Restores reports whether the guard may restore a version. If it may, the Handler evaluates the guard's own requests
+	// as in mode warn, because faults of the restored version are new in comparison with the stored version. By default
+	// the guard may not restore.
 	Restores func() bool
-	// Replaced returns the versions that were stored a short time ago, the newest first. The default is that
-	// none are known.
+	// Replaced returns the versions that were stored a short time ago, the newest first. The default returns no versions.
 	Replaced func(now time.Time) []*awsauth.Object
-	// Concurrency is the number of reviews that are evaluated at the same time; the others wait. The default is
-	// [DefaultConcurrency].
+	// Concurrency is the maximum number of reviews that the Handler evaluates at the same time. Other reviews wait. The
+	// default is [DefaultConcurrency].
 	Concurrency int
 }
 
@@ -87,7 +88,7 @@ type Handler struct {
 	now      func() time.Time
 	small    class          // reviews with a small body
 	large    class          // reviews with a large body
-	refusals rate.Sometimes // throttles the log of requests that are no review
+	refusals rate.Sometimes // throttles the log of requests that aren't valid reviews
 
 	notifier  Notifier
 	self      func() string
@@ -122,7 +123,7 @@ func New(o Options) *Handler {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	if h.now == nil {
-		h.now = time.Now //nolint:forbidigo // the real clock, where no other is given
+		h.now = time.Now //nolint:forbidigo // the default is the real clock
 	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency()
@@ -134,7 +135,7 @@ func New(o Options) *Handler {
 	return h
 }
 
-// silent is the Recorder that counts nothing.
+// silent is a Recorder that ignores all calls.
 type silent struct{}
 
 func (silent) Reviewed(string, string, bool, time.Duration) {}

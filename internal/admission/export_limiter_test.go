@@ -2,23 +2,23 @@ package admission
 
 import "context"
 
-// NewLimiter returns a limiter.
+// NewLimiter exports newLimiter.
 var NewLimiter = newLimiter
 
-// Acquire is acquire.
+// Acquire exports acquire.
 func (l *limiter) Acquire(ctx context.Context, address string, weight int64) (*grant, error) {
 	return l.acquire(ctx, address, weight)
 }
 
-// Sources returns how many source addresses hold weights or wait.
+// Sources returns the number of source addresses that hold or await weights.
 func (l *limiter) Sources() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.sources)
 }
 
-// Release is release.
+// Release exports release.
 func (g *grant) Release() { g.release() }
 
-// Pause is pause.
+// Pause exports pause.
 func (g *grant) Pause(ctx context.Context, wait func()) error { return g.pause(ctx, wait) }

@@ -2,14 +2,14 @@ package admission
 
 import "github.com/awsauth-guard/awsauth-guard/internal/validate"
 
-// What the tests of texts call.
+// Functions for the tests of texts.
 var (
 	Message = message
 	Causes  = causes
 )
 
-// Silent counts nothing.
+// Silent is a Recorder that ignores all calls.
 type Silent = silent
 
-// Warnings are those of findings alone.
+// Warnings returns the warnings for findings without overrides.
 func Warnings(findings []validate.Finding) []string { return warnings(nil, findings) }

@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// hostile are texts of at most 1 MiB, which is what etcd stores, that cost a parser as much as they can.
+// hostile returns texts that cost a parser as much as possible. Each has at most 1 MiB, which is the limit of etcd.
 func hostile() map[string]string {
 	const mib = 1 << 20
 	bomb := "- &a0 [x, x, x, x, x, x, x, x, x]\n"
@@ -58,7 +58,7 @@ func hostile() map[string]string {
 	}
 }
 
-// allocated is how many bytes something allocates. Nothing else may run.
+// allocated returns the number of bytes that f allocates. No other goroutine may run at the same time.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -67,15 +67,15 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestHostileText sends every text as the new object, and as both objects. It is answered, and
-// with a bounded amount of memory, which bounds the time as well. It cannot run beside other tests,
-// whose memory would count.
+// TestHostileText sends every text as the new object, and as both objects. The guard answers each review with a limited
+// amount of memory, which also limits the time. The test can't run in parallel with other tests, because their memory would
+// count too.
 func TestHostileText(t *testing.T) {
-	// The most is 175 MiB, for an alias bomb in both objects. Thousands of small elements take more:
-	// they are no trick, but a large document.
+	// An alias bomb in both objects takes the most memory, 175 MiB. Thousands of small elements take more, but they are
+	// only a large document and not an attack on the parser.
 	bound := uint64(350 << 20)
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		bound *= 10 // the race detector throws away what a sync.Pool keeps
+		bound *= 10 // the race detector drops items from each sync.Pool
 	}
 	h := admission.New(admission.Options{})
 	texts := hostile()

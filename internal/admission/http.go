@@ -22,45 +22,46 @@ import (
 )
 
 const (
-	// maxBody bounds a request, as controller-runtime does: two objects of at most 3 MiB each and
-	// 1 MiB for everything else.
+	// maxBody limits the body of a request, in bytes: two objects of at most 3 MiB each and 1 MiB for everything else.
+	// controller-runtime has the same limit.
 	maxBody = 7 << 20
-	// maxObject bounds a new object, so that the next review, which holds it beside another one, is
-	// still read: JSON writes some characters with six bytes, so that a ConfigMap of 1 MiB can take more.
+	// maxObject limits a new object, in bytes of JSON. The next review contains this object and another one, and must fit
+	// into maxBody. JSON encodes some characters with six bytes, so a ConfigMap of 1 MiB can exceed maxObject.
 	maxObject = 3 << 20
 
-	// defaultTimeout is the API server's own for a webhook that sets none.
+	// defaultTimeout is the API server's default for a webhook without timeoutSeconds.
 	defaultTimeout = 10 * time.Second
-	// maxTimeout is the longest that the API server allows a webhook.
+	// maxTimeout is the longest timeout that the API server allows for a webhook.
 	maxTimeout = 30 * time.Second
 
-	// maxQueue bounds how long a request waits for memory, for its body and for its place among the reviews that are
-	// evaluated. It is shorter than the API server's default timeout by the time that an evaluation and IAM take. The
-	// timeout that the caller names can only shorten it.
+	// maxQueue limits the total time in which a request waits for memory, for its body and for an evaluation slot. The
+	// rest of the API server's default timeout is for the evaluation and IAM. The timeout in the request can only shorten
+	// this wait.
 	maxQueue = 5 * time.Second
-	// maxRead bounds the time in which a body arrives. The API server sends it in one go: 7 MiB in
-	// 2 s are 30 Mbit/s.
+	// maxRead limits the time for reading a body. The API server sends the body without a pause: 7 MiB in 2 s are
+	// 30 Mbit/s.
 	maxRead = 2 * time.Second
-	// maxWrite bounds the time in which the caller takes the answer.
+	// maxWrite limits the time for writing the response.
 	maxWrite = 5 * time.Second
 
-	// smallBody is more than a review of some hundred entries before and after.
+	// smallBody is the largest body, in bytes, that counts as small. A review with some hundred entries in both objects is
+	// smaller.
 	smallBody = 128 << 10
-	// minBody is what any request costs beside its body: a goroutine and its headers.
+	// minBody is the least memory, in bytes, that a request counts: every request needs a goroutine and headers.
 	minBody = 8 << 10
-	// Bytes of the requests that are read, wait or are evaluated, in all and of one source address. Small bodies have
-	// memory and places of their own, so that they never wait for large ones. A source has room for 4 small bodies of the largest
-	// size, or 64 of the usual one; and for two of the largest bodies.
+	// These limits are the bytes of all requests that the Handler reads, queues or evaluates: in total, and for one source
+	// address. Small bodies have their own memory and slots, so that they never wait for large ones. A source address can
+	// send 4 small bodies of the largest size or 64 of the usual size, and also two of the largest bodies, at the same time.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
 
-// DefaultConcurrency is the number of reviews that are evaluated at the same time: two per CPU, at most 8. Evaluation is
-// CPU-bound, so a higher number makes no review faster. The limit also bounds memory; make soak prints how much memory
-// reviews of 1 MiB use.
+// DefaultConcurrency returns the default number of concurrent evaluations: two per CPU, at most 8. Evaluation is
+// CPU-bound, so a higher number makes no review faster. This number also limits memory. The command make soak prints how
+// much memory reviews of 1 MiB use.
 func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
 
-// httpError refuses a request that is no review, or that came too late.
+// httpError is an error with the HTTP status for a request that isn't a valid review or exceeded a time limit.
 type httpError struct {
 	code int
 	err  error
@@ -73,34 +74,34 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 	return &httpError{code, fmt.Errorf(format, args...)}
 }
 
-// ServeHTTP answers one review. What is no review gets a status of 4xx and a review that refuses.
+// ServeHTTP answers one review. A request that isn't a valid review gets a 4xx status and a response that refuses it.
 //
-// The request's own timeout, which the API server sends with it, bounds the whole review; a fifth is kept back for
-// the way of the answer. After that time the API server would no longer listen, and where the webhook's
-// failurePolicy is Ignore it would let the change pass. How long a request waits for others is bounded by [maxQueue]
-// too, because the caller chooses its timeout.
+// The API server sends its timeout with the request. The review takes at most four fifths of it; the rest is for sending
+// the response. After its timeout the API server ignores the response, and admits the change if the webhook's
+// failurePolicy is Ignore. [maxQueue] also limits how long a request waits for other requests, because the caller chooses
+// the timeout.
 //
-// A request passes three limits, each shared out by source address (see [limiter]): the memory for its body, the time
-// in which the body arrives, and its place among the reviews that are evaluated. A body that has not arrived holds no
-// place.
+// A request passes three limits: the memory for its body, the time for reading the body, and the number of evaluation
+// slots. Memory and slots are shared between source addresses (see [limiter]). A request gets a slot only after its whole
+// body has arrived.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, false) }
 
-// Observer answers as [Handler.Observe] does, within the same bounds of memory and concurrency:
-// it is the same Handler on another path.
+// Observer returns an HTTP handler that answers reviews like [Handler.Observe]. It shares the limits on memory and
+// concurrency with ServeHTTP.
 func (h *Handler) Observer() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, true) })
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	start := h.now()
-	// The context ends when the caller gives up; then the request waits no longer.
+	// The context also ends when the caller disconnects.
 	ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r)*4/5)
 	defer cancel()
 	answer, err := h.answer(ctx, w, r, observed)
 	code, connection := http.StatusOK, http.NewResponseController(w)
 	if err != nil {
-		// Don't wait for the rest of a body that is not read. Deadlines fail for a test's recorder, which is no connection.
-		_ = connection.SetReadDeadline(time.Now()) //nolint:forbidigo // a deadline of a connection is in real time
+		// Don't wait for the unread rest of the body. The call fails for a test's ResponseRecorder, which isn't a connection.
+		_ = connection.SetReadDeadline(time.Now()) //nolint:forbidigo // connections use real time for deadlines
 		var e *httpError
 		if !errors.As(err, &e) {
 			e = &httpError{http.StatusInternalServerError, err}
@@ -108,15 +109,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 		code = e.code
 		answer = h.refuse(r.Context(), e, h.now().Sub(start))
 	}
-	_ = connection.SetWriteDeadline(time.Now().Add(maxWrite)) //nolint:forbidigo // a deadline of a connection is in real time
+	_ = connection.SetWriteDeadline(time.Now().Add(maxWrite)) //nolint:forbidigo // connections use real time for deadlines
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	if _, err := w.Write(answer); err != nil { //nolint:gosec // it is JSON, and said to be
+	if _, err := w.Write(answer); err != nil { //nolint:gosec // the Content-Type header says JSON, so browsers don't render it
 		h.log.LogAttrs(r.Context(), slog.LevelWarn, "an answer was not read", slog.String("err", err.Error()))
 	}
 }
 
-// wait acquires a weight for the source address of a request.
+// wait acquires a weight for the source address of a request. It fails with 429 (Too Many Requests) when ctx ends.
 func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (*grant, error) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -129,7 +130,7 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (*gran
 	return g, nil
 }
 
-// answer reads a review, waits for its place and evaluates it.
+// answer reads a review, waits for an evaluation slot, evaluates the review and returns the encoded response.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -141,7 +142,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 		return nil, errTooLarge
 	}
 	size := r.ContentLength
-	if size < 0 { // not announced; the API server always announces it
+	if size < 0 { // there is no Content-Length header; the API server always sends one
 		size = maxBody
 	}
 	class := h.small
@@ -165,7 +166,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 	defer place.release()
 	review := admissionv1.AdmissionReview{}
-	// This is the API server's own decoder: keys are matched with their case.
+	// Use the API server's decoder, which matches keys case-sensitively.
 	if err := utiljson.Unmarshal(body, &review); err != nil {
 		return nil, httpErrorf(http.StatusBadRequest, "the body is no review: %w", err)
 	}
@@ -181,14 +182,14 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 
-// readBody reads the body within the limits of size and time.
+// readBody reads the body. It fails if the body exceeds maxBody, or arrives after maxRead or the deadline of ctx.
 func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
-	deadline := time.Now().Add(maxRead) //nolint:forbidigo // a deadline of a connection is in real time
+	deadline := time.Now().Add(maxRead) //nolint:forbidigo // connections use real time for deadlines
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	_ = control.SetReadDeadline(deadline) // fails for a test's recorder, which is no connection
+	_ = control.SetReadDeadline(deadline) // fails for a test's ResponseRecorder, which isn't a connection
 	body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -198,12 +199,12 @@ func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body
 	case len(body) > maxBody:
 		return nil, errTooLarge
 	}
-	_ = control.SetReadDeadline(time.Time{}) // the connection serves other requests
+	_ = control.SetReadDeadline(time.Time{}) // later requests on this connection have their own deadline
 	return body, nil
 }
 
-// checkVersion returns an error if the type is neither an AdmissionReview v1 nor v1beta1, which has the same fields. An empty
-// type counts as v1.
+// checkVersion returns an error unless the type is AdmissionReview v1 or v1beta1. Both versions have the same fields.
+// checkVersion replaces an empty type with v1.
 func checkVersion(t *metav1.TypeMeta) error {
 	if *t == (metav1.TypeMeta{}) {
 		*t = metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}
@@ -214,7 +215,7 @@ func checkVersion(t *metav1.TypeMeta) error {
 	return nil
 }
 
-// timeoutOf is how long the API server waits for the answer: client-go writes it into the query.
+// timeoutOf returns how long the API server waits for the response. client-go sends this timeout in the query.
 func timeoutOf(r *http.Request) time.Duration {
 	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
 	if err != nil || timeout <= 0 {
@@ -223,8 +224,8 @@ func timeoutOf(r *http.Request) time.Duration {
 	return min(timeout, maxTimeout)
 }
 
-// refuse counts and logs a request that came to no review, and answers it. The log has the first few, and later one a
-// second: any caller can send such requests, at any rate.
+// refuse counts and logs a request that isn't a valid review, and returns the encoded refusal. It logs the first 10
+// requests and then at most one a second, because any caller can send such requests at any rate.
 func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
 	h.recorder.Reviewed("", outcomeError, false, took)
 	h.refusals.Do(func() {
@@ -235,11 +236,11 @@ func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) 
 		)
 	})
 	response := errored("", e)
-	response.Result.Code = int32(e.code) //nolint:gosec // a status of HTTP
+	response.Result.Code = int32(e.code) //nolint:gosec // an HTTP status fits into an int32
 	return encode(metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, response)
 }
 
-// encode writes a review; a response holds nothing that has no JSON.
+// encode returns a review as JSON. It panics if encoding fails, which can't happen: every response has a JSON form.
 func encode(t metav1.TypeMeta, response *admissionv1.AdmissionResponse) []byte {
 	text, err := json.Marshal(admissionv1.AdmissionReview{TypeMeta: t, Response: response})
 	if err != nil {

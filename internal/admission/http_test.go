@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// send sends a body as the API server does and returns the review that comes back.
+// send sends a body like the API server and returns the review in the response.
 func send(t *testing.T, h http.Handler, target, contentType string, body io.Reader) (answer admissionv1.AdmissionReview, status int) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, body)
@@ -67,7 +67,7 @@ func TestBrokenBodiesAreRefused(t *testing.T) {
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	for name, tt := range map[string]struct {
 		contentType, body string
-		status            int // of HTTP
+		status            int // HTTP status
 		code              int32
 	}{
 		"empty":                   {jsonType, "", 400, 400},
@@ -115,7 +115,7 @@ func TestBrokenBodiesAreRefused(t *testing.T) {
 	}
 }
 
-// A version that older API servers speak is answered in that version.
+// The guard answers a v1beta1 review from an older API server with a v1beta1 response.
 func TestV1Beta1(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
@@ -126,7 +126,7 @@ func TestV1Beta1(t *testing.T) {
 	}
 }
 
-// Whatever arrives: no panic, and what is refused says why.
+// No body causes a panic, and every refusal has a reason.
 func FuzzReview(f *testing.F) {
 	for _, after := range []string{admin, admin + path, "broken: [", "{", "- a\n---\n- b", "&a [*a]", "- &a {rolearn: *a}", "\xff\x00"} {
 		f.Add("UPDATE", "ann", "aws-auth", string(configMap(admin).Raw), string(configMap(after).Raw))
@@ -146,8 +146,7 @@ func FuzzReview(f *testing.F) {
 	})
 }
 
-// Whatever is sent: no panic, and what is allowed is a review of aws-auth or of something else that
-// names itself.
+// No request causes a panic. The guard admits only reviews that name their object: aws-auth or another object.
 func FuzzHTTP(f *testing.F) {
 	for _, after := range []string{admin + team, path, "&a [*a]"} {
 		text, err := json.Marshal(admissionv1.AdmissionReview{

@@ -14,25 +14,26 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Directory knows which principals exist. It is called concurrently.
+// Directory looks up which principals exist. The Handler calls it concurrently.
 type Directory interface {
-	// Lookup returns a result for each principal when it has all results, or when the context ends. A principal without a
-	// result by then is [validate.Unknown]. Without principals it makes no call.
+	// Lookup returns a result for each principal as soon as it has all results or the context ends. A principal without a
+	// result is [validate.Unknown]. Without principals Lookup makes no call.
 	Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM
 }
 
-// maxWaiting limits the reviews that wait for the Directory, because each holds its objects in memory. Beyond the limit a review
-// continues without the Directory. For large bodies the limit is Concurrency-1 if that is lower.
+// maxWaiting limits the number of reviews that wait for the Directory, because each holds its objects in memory. Beyond
+// the limit a review continues without the Directory. For large bodies the limit is Concurrency-1 if that is lower.
 const maxWaiting = 16
 
-// turn is a review's place among those that are evaluated. A nil turn is none.
+// turn is the evaluation slot of a review. A nil turn means that the review needs no slot.
 type turn struct {
 	place  *grant
 	asking *semaphore.Weighted // limits the reviews of its class that wait for the Directory
 }
 
-// pause gives the place to others while a function waits, so that a Directory that hangs delays only reviews that
-// need it. When the context ends before the place is free again, the review goes on without: its caller has left.
+// pause releases the slot, calls the function, and acquires a slot again. So a Directory that hangs delays only reviews
+// that need it. If the context ends before a slot is free, the review continues without a slot, because its caller no
+// longer waits.
 func (t *turn) pause(ctx context.Context, wait func()) {
 	if t == nil {
 		wait()
@@ -41,15 +42,15 @@ func (t *turn) pause(ctx context.Context, wait func()) {
 	_ = t.place.pause(ctx, wait)
 }
 
-// lookUp asks the Directory about the principals that a change adds or gives more: in at most half of the time that is
-// left, so that the answer still arrives.
+// lookUp looks up the principals that a change adds or gives another group or username. The lookup takes at most half of
+// the remaining time, so that the response arrives before the deadline.
 func (h *Handler) lookUp(ctx context.Context, t *turn, evaluation *validate.Evaluation) (known validate.IAM) {
 	if h.directory == nil || !evaluation.AsksIAM() {
 		return validate.IAM{}
 	}
 	principals := evaluation.ChangedPrincipals()
 	defer func() {
-		if p := recover(); p != nil { // no reason to refuse what has nothing to do with IAM
+		if p := recover(); p != nil { // a failed lookup must not refuse the change
 			h.recorder.Panicked(validate.InternalError)
 			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", textutil.Shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
 			known = h.unasked(principals, "the guard failed while it asked")
@@ -76,7 +77,7 @@ func (h *Handler) lookUp(ctx context.Context, t *turn, evaluation *validate.Eval
 	return known
 }
 
-// unasked counts the principals and returns the result unknown for each, with the reason.
+// unasked counts the principals and returns [validate.Unknown] with the reason for each of them.
 func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
 	h.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, why)

@@ -18,14 +18,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// directory answers everything alike, or waits until the context ends; it stands for internal/iam.
+// directory is a Directory for tests. It gives every principal the same result, or waits until the context ends.
 type directory struct {
 	existence validate.Existence
 	hangs     bool
 
 	mu    sync.Mutex
-	asked []string        // what each call was about
-	had   []time.Duration // how long each could take
+	asked []string        // the principals of each call
+	had   []time.Duration // the time until the deadline of each call
 }
 
 func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
@@ -94,8 +94,8 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
-// While reviews wait for IAM the guard evaluates others. A review waits for at most half of its remaining time, and the number of
-// waiting reviews is limited.
+// While reviews wait for IAM, the guard evaluates other reviews. A review waits for at most half of its remaining time. The
+// number of waiting reviews is limited.
 func TestDirectoryHangs(t *testing.T) {
 	t.Parallel()
 	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
@@ -129,11 +129,11 @@ func TestDirectoryHangs(t *testing.T) {
 		if d.had[0] != 2*time.Second {
 			t.Errorf("it had %s of 4s", d.had[0])
 		}
-		post(adds, 2*time.Second, "it hangs") // their places are free again
+		post(adds, 2*time.Second, "it hangs") // the slots of the waiting reviews are free again
 	})
 }
 
-// unasked is a Recorder that counts the principals about which the Directory was not asked.
+// unasked is a Recorder that counts the principals that the guard didn't look up.
 type unasked struct {
 	admission.Silent
 	atomic.Int32
@@ -141,7 +141,7 @@ type unasked struct {
 
 func (u *unasked) Unasked(principals int) { u.Add(int32(principals)) }
 
-// One of the places for large bodies stays free of those that wait.
+// Large reviews that wait for IAM leave one of the slots for large bodies free.
 func TestDirectoryHangsWithLargeBodies(t *testing.T) {
 	t.Parallel()
 	large := entries(1500)
@@ -173,7 +173,7 @@ func TestDirectoryHangsWithLargeBodies(t *testing.T) {
 	})
 }
 
-// A Directory that panics is no reason to refuse.
+// The guard doesn't refuse a change because the Directory panics.
 func TestDirectoryPanics(t *testing.T) {
 	t.Parallel()
 	recorded := &counts{}

@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// with adds fields to the metadata.
+// with returns an edit that adds fields to the metadata.
 func with(fields map[string]any) func(map[string]any) {
 	return func(object map[string]any) {
 		maps.Copy(object["metadata"].(map[string]any), fields)
@@ -32,13 +32,14 @@ func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
 	return configMap(mapRoles, with(fields))
 }
 
-// The guard evaluates an update that leaves a deleted aws-auth without finalizers as a deletion, and answers it as an update.
+// The guard evaluates an update that removes the last finalizer of a deleted aws-auth as a deletion. It answers the request
+// as an update.
 func TestUpdateThatDeletes(t *testing.T) {
 	t.Parallel()
 	const full = admin + node
 	for name, tt := range map[string]struct {
 		before, after runtime.RawExtension
-		want          string // rules; none: admitted without a warning; being-deleted: admitted with one
+		want          string // rules; empty means admitted without a warning, being-deleted means admitted with one
 	}{
 		"the last finalizer":                  {deleting(full, "a"), deleting(full), "deleted,last-admin,node-role-removed"},
 		"the timestamp in the old one only":   {deleting(full, "a"), configMap(full), "deleted,last-admin,node-role-removed"},
@@ -58,7 +59,7 @@ func TestUpdateThatDeletes(t *testing.T) {
 	}
 }
 
-// The guard evaluates every update of an aws-auth that is being deleted, also one that changes only metadata, and warns about the
+// The guard evaluates every update of an aws-auth that is being deleted, also an update of only metadata. It warns about the
 // deletion.
 func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 	t.Parallel()
@@ -74,8 +75,8 @@ func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 	}
 }
 
-// The guard evaluates a new object with U+FFFD also if nothing else changes. It counts no principal of the new section as mapped,
-// but counts those of the old section.
+// The guard evaluates a new object with U+FFFD even if the rest is unchanged. It counts no principal of the new section as
+// mapped, but counts the principals of the old section.
 func TestReplacedBytes(t *testing.T) {
 	t.Parallel()
 	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}

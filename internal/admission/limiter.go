@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// limiter hands out weights: at most all of them at a time, and to one source address at most its share. Grants are
-// given in the order of the requests. As a source waits here for no more than its share, a request of another source
-// waits at most until one share of each source was given back.
+// limiter is a weighted semaphore that also limits each source address. The sum of all granted weights is at most all,
+// and the sum for one source address is at most share. The limiter grants weights in the order of the requests. A source
+// address waits for a part of all with at most its share. So a request of another source address waits at most until each
+// source address has released one share.
 type limiter struct {
 	all   *semaphore.Weighted
 	share int64
@@ -18,17 +19,17 @@ type limiter struct {
 	sources map[string]*source
 }
 
-// source is a source address that holds weights or waits for some.
+// source is the semaphore of one source address. It exists while requests of this address hold or await weights.
 type source struct {
 	*semaphore.Weighted
-	requests int // that hold weights or wait; guarded by limiter.mu
+	requests int // requests that hold or await weights; guarded by limiter.mu
 }
 
 func newLimiter(all, share int64) *limiter {
 	return &limiter{all: semaphore.NewWeighted(all), share: min(share, all), sources: make(map[string]*source)}
 }
 
-// grant is a weight that a request holds. The caller releases it.
+// grant is a weight that a request holds. The caller must release it.
 type grant struct {
 	limiter *limiter
 	address string
@@ -36,7 +37,7 @@ type grant struct {
 	weight  int64
 }
 
-// acquire waits for the weight until the context ends. A weight above the share counts as the share.
+// acquire waits for the weight and fails if the context ends first. It reduces a weight above the share to the share.
 func (l *limiter) acquire(ctx context.Context, address string, weight int64) (*grant, error) {
 	l.mu.Lock()
 	s := l.sources[address]
@@ -59,7 +60,7 @@ func (l *limiter) acquire(ctx context.Context, address string, weight int64) (*g
 	return g, nil
 }
 
-// forget drops a source without requests.
+// forget ends a request of the source address. It removes the source after its last request.
 func (g *grant) forget() {
 	g.limiter.mu.Lock()
 	defer g.limiter.mu.Unlock()
@@ -69,7 +70,7 @@ func (g *grant) forget() {
 	}
 }
 
-// release gives the weight back. A second call does nothing.
+// release returns the weight to the limiter. A second call has no effect.
 func (g *grant) release() {
 	if g.source == nil {
 		return
@@ -80,11 +81,11 @@ func (g *grant) release() {
 	g.source = nil
 }
 
-// pause gives the weight back while a function waits for something else, and acquires it again. It fails when the
-// context ends first; then the grant holds nothing.
+// pause releases the weight, calls the function, and acquires the weight again. If the context ends first, pause returns
+// an error and the grant holds no weight.
 func (g *grant) pause(ctx context.Context, wait func()) (err error) {
 	g.release()
-	defer func() { // also after a panic, so that the caller's release matches
+	defer func() { // also after a panic, because the caller then releases the grant
 		var again *grant
 		if again, err = g.limiter.acquire(ctx, g.address, g.weight); err == nil {
 			*g = *again
@@ -94,11 +95,11 @@ func (g *grant) pause(ctx context.Context, wait func()) (err error) {
 	return nil
 }
 
-// class has the limits of reviews of a kind.
+// class holds the limits for reviews with small bodies or for reviews with large bodies.
 type class struct {
-	memory *limiter // bytes of their bodies
-	places *limiter // those that are evaluated; a source leaves half of them to others
-	// asking limits those that wait for the Directory.
+	memory *limiter // bytes of the bodies
+	places *limiter // evaluation slots; one source address gets at most half of them
+	// asking limits the number of reviews that wait for the Directory.
 	asking *semaphore.Weighted
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// A source with its share waits for itself, and keeps no other source waiting.
+// A source address that holds its full share waits for its own requests, and never delays another source address.
 func TestLimiterSharesOutBySource(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestLimiterSharesOutBySource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		large, err := l.Acquire(t.Context(), "b", 9) // counts as the share
+		large, err := l.Acquire(t.Context(), "b", 9) // the limiter reduces 9 to the share
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestLimiterSharesOutBySource(t *testing.T) {
 			t.Errorf("a third source, while one waits for its share: %v", err)
 		}
 		one.Release()
-		one.Release() // does nothing
+		one.Release() // a second call has no effect
 		if err := <-waits; err != nil {
 			t.Errorf("after one of its grants was given back: %v", err)
 		}
@@ -66,7 +66,7 @@ func TestLimiterSharesOutBySource(t *testing.T) {
 	})
 }
 
-// While a grant is paused another one has its weight.
+// While a grant is paused, another request can hold its weight.
 func TestLimiterPause(t *testing.T) {
 	t.Parallel()
 	l := admission.NewLimiter(1, 1)
@@ -93,14 +93,14 @@ func TestLimiterPause(t *testing.T) {
 	}); !errors.Is(err, context.Canceled) {
 		t.Errorf("its context has ended: got %v", err)
 	}
-	g.Release() // holds nothing
+	g.Release() // the grant holds no weight
 	other.Release()
 	if n := l.Sources(); n != 0 {
 		t.Errorf("%d sources are left", n)
 	}
 }
 
-// sendFrom sends a review from a source address. The body may announce its length.
+// sendFrom sends a review from a source address. A positive length is the announced length of the body.
 func sendFrom(ctx context.Context, h http.Handler, source string, body io.Reader, length int64) (status int) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/?timeout=30s", body)
 	r.RemoteAddr = source + ":1"
@@ -113,7 +113,8 @@ func sendFrom(ctx context.Context, h http.Handler, source string, body io.Reader
 	return w.Code
 }
 
-// Bodies that do not arrive hold no place, and of the memory at most the share of their source.
+// A request whose body doesn't arrive holds no slot. All such requests of a source address hold at most its share of the
+// memory.
 func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
@@ -138,7 +139,7 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 				if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(large), 0); status != http.StatusOK || time.Since(start) != 0 {
 					t.Errorf("a large body of another source: got the status %d after %s", status, time.Since(start))
 				}
-				cancel() // those that wait give up, and the rest when the body breaks off
+				cancel() // ends the waiting requests; the others end when their bodies break off
 				sender.CloseWithError(io.ErrUnexpectedEOF)
 				for range bodies {
 					if status := <-done; status != http.StatusTooManyRequests && status != http.StatusBadRequest {
@@ -150,7 +151,7 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 	}
 }
 
-// One source leaves half of the places for small reviews, which are half of all, to others.
+// One source address gets at most half of the slots for small reviews. These are half of all slots.
 func TestSourceLeavesPlacesToOthers(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))

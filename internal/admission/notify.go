@@ -6,16 +6,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Notifier is told of every review that is no dry run and changes something. It must not block. Its methods are called
-// concurrently, and by every caller of the port: nothing that is decided rests on them.
+// Notifier receives the outcome of reviews that aren't dry runs: all refused requests, and admitted requests that change
+// effective access or use an override. Its methods must not block. The Handler calls them concurrently. Any client of the
+// port can cause a call with forged data, so no decision may depend on these calls.
 type Notifier interface {
-	// Admitted tells of a change that was admitted, and of the kinds of overrides that it used.
+	// Admitted reports an admitted change and the kinds of overrides that it used.
 	Admitted(at time.Time, requester string, overrides []string)
-	// Refused tells of a change that was refused, and of the rules that refused it.
+	// Refused reports a refused change and the rules that refused it.
 	Refused(requester string, rules []string)
 }
 
-// NoNotifier returns the Notifier that does nothing.
+// NoNotifier returns a Notifier that ignores all calls.
 func NoNotifier() Notifier { return silentNotifier{} }
 
 type silentNotifier struct{}
@@ -23,7 +24,7 @@ type silentNotifier struct{}
 func (silentNotifier) Admitted(time.Time, string, []string) {}
 func (silentNotifier) Refused(string, []string)             {}
 
-// notify tells the Notifier.
+// notify reports the outcome of a review to the Notifier, unless it is a dry run or about another object.
 func (h *Handler) notify(r *request, o *outcome) {
 	if r.dryRun || o.verdict == outcomeSkipped {
 		return
@@ -34,7 +35,7 @@ func (h *Handler) notify(r *request, o *outcome) {
 		return
 	}
 	var overrides []string
-	if !r.observed { // a request that is only observed can't overrule anything
+	if !r.observed { // an observed request needs no override, because the guard never refuses it
 		overrides = overrideKinds(o.overrides)
 	}
 	if o.changed || len(overrides) > 0 {

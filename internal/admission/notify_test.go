@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// notes are what a Notifier was told, as text.
+// notes is a Notifier that records its calls as text.
 type notes []string
 
 func (n *notes) Admitted(_ time.Time, requester string, overrides []string) {
@@ -25,7 +25,7 @@ func (n *notes) Refused(requester string, rules []string) {
 	*n = append(*n, fmt.Sprintf("refused %s %v", requester, rules))
 }
 
-// A Notifier is told of changes that may be stored and of changes that were refused, and of nothing else.
+// A Notifier receives admitted changes and refused changes, and no other reviews.
 func TestNotifier(t *testing.T) {
 	t.Parallel()
 	none, one, two, faulty := runtime.RawExtension{}, configMap(admin+node), configMap(admin+node+team), configMap(admin+node+path)
@@ -40,7 +40,7 @@ func TestNotifier(t *testing.T) {
 		name     string
 		request  *admissionv1.AdmissionRequest
 		want     []string
-		observed []string // on the path that refuses nothing
+		observed []string // on the observing path
 	}{
 		{"an update", request("UPDATE", one, two), admitted, admitted},
 		{"a creation", request("CREATE", none, one), admitted, admitted},
@@ -72,7 +72,7 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
-// Where the guard may restore versions, its own update is not refused; its deletion is.
+// If the guard may restore versions, it admits its own update. It still refuses its own deletion.
 func TestRestoreIsNotRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -96,7 +96,8 @@ func TestRestoreIsNotRefused(t *testing.T) {
 	}
 }
 
-// The guard answers its own self-test without counting it. It counts the same request by other users, and its own other requests.
+// The guard answers its self-test without counting it. It counts the same request by other users, and its own other
+// requests.
 func TestSelfTest(t *testing.T) {
 	t.Parallel()
 	none, one, dry := runtime.RawExtension{}, configMap(admin), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }

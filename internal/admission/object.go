@@ -19,13 +19,13 @@ type configMap struct {
 	Metadata   struct {
 		Name        string            `json:"name"`
 		Annotations map[string]string `json:"annotations"`
-		// What decides how long the object stays.
+		// These fields decide when the API server or the garbage collector deletes the object.
 		Finalizers        []string         `json:"finalizers"`
 		OwnerReferences   []ownerReference `json:"ownerReferences"`
 		DeletionTimestamp *string          `json:"deletionTimestamp"`
 	} `json:"metadata"`
 	Data       map[string]string `json:"data"`
-	BinaryData map[string]string `json:"binaryData"` // still in base64: only the keys are read
+	BinaryData map[string]string `json:"binaryData"` // the values stay in base64, because the rules use only the keys
 	Immutable  bool              `json:"immutable"`
 }
 
@@ -35,7 +35,7 @@ type ownerReference struct {
 	UID  string `json:"uid"`
 }
 
-// decode reads one of the two objects of a request, as the rules see it. Field is what errors call it.
+// decode converts an object of a request into the form that the rules evaluate. Errors name the object by field.
 func decode(field string, raw []byte) (*awsauth.Object, error) {
 	c, err := decodeConfigMap(field, raw)
 	if err != nil {
@@ -64,7 +64,7 @@ func decodeConfigMap(field string, raw []byte) (*configMap, error) {
 		return nil, fmt.Errorf("the request has no %s", field)
 	}
 	var c configMap
-	// This is the API server's own decoder: keys are matched with their case.
+	// Use the API server's decoder, which matches keys case-sensitively.
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", field, err)
 	}

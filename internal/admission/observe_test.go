@@ -18,13 +18,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// whole is everything that an observed review leaves behind.
+// whole holds the audit annotations and the counts of an observed review.
 type whole struct {
 	Audit  map[string]string
 	Events []string
 }
 
-// observe is like review, on the path that never refuses.
+// observe is like review, but on the observing path, which never refuses.
 func observe(t *testing.T, policy func() validate.Policy, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, []string) {
 	t.Helper()
 	var recorded counts
@@ -40,7 +40,7 @@ func TestObserve(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		request  *admissionv1.AdmissionRequest
-		warnings []string // a part of each
+		warnings []string // a substring of each warning
 		want     whole
 	}{
 		{"good", request("UPDATE", configMap(admin+node), configMap(admin+node+team)), nil, whole{
@@ -60,7 +60,7 @@ func TestObserve(t *testing.T) {
 			map[string]string{"verdict": "warn", "rules": "deleted", "would-deny": "deleted"},
 			[]string{"reviewed DELETE warn dry=false 2ms", "would deny deleted"},
 		}},
-		// Whoever breaks the glass would have been let through on the other path as well.
+		// The enforcing path also admits a change with break-glass.
 		{
 			"break-glass", request("UPDATE", configMap(admin), configMap(admin+path, breakGlass)),
 			[]string{"break-glass overrules every denial of this request: INC-1", "[role-path]"},
@@ -113,7 +113,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// A panic admits as well, and so does the largest object.
+// The observing path admits a request even if a rule panics or the object exceeds the size limit.
 func TestObserveAdmitsWhatCannotBeJudged(t *testing.T) {
 	t.Parallel()
 	large := configMap(admin, set("binaryData", map[string]any{"x": strings.Repeat("x", 3<<20)}))
@@ -138,7 +138,7 @@ func TestObserveAdmitsWhatCannotBeJudged(t *testing.T) {
 	}
 }
 
-// No text and no rule makes it refuse.
+// The observing path admits every hostile text.
 func TestObserveHostileText(t *testing.T) {
 	t.Parallel()
 	h := admission.New(admission.Options{})
@@ -150,8 +150,8 @@ func TestObserveHostileText(t *testing.T) {
 	}
 }
 
-// Whatever is no review is refused on both paths, and one path waits for the other: they share the
-// bounds.
+// Both paths refuse a request that isn't a valid review. They share the limits, so a request on one path waits for requests
+// on the other.
 func TestObserverSharesTheBounds(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// annotated sets one of our annotations beside one of somebody else.
+// annotated returns an edit that sets an annotation of the guard and an unrelated annotation.
 func annotated(name, value string) func(map[string]any) {
 	return set("metadata", map[string]any{
 		"name": "aws-auth", "namespace": "kube-system",
@@ -20,8 +20,8 @@ func annotated(name, value string) func(map[string]any) {
 	})
 }
 
-// What an override does is validate's to say. That it arrives there, and that it is never silent,
-// is tested here.
+// The admission package passes overrides to package validate, and reports each override in warnings, logs, metrics and the
+// audit event. Tests of package validate cover the effect of overrides.
 func TestBreakGlass(t *testing.T) {
 	t.Parallel()
 	reason := "incident 4711:\nthe node role\tgoes " + strings.Repeat("x", 200)
@@ -53,7 +53,7 @@ func TestBreakGlass(t *testing.T) {
 	}
 }
 
-// The fast path for unchanged data must not pass over an annotation.
+// The guard reads override annotations even if the data is unchanged.
 func TestBreakGlassInMetadataOnly(t *testing.T) {
 	t.Parallel()
 	change := request("UPDATE", configMap(admin), configMap(admin, annotated("break-glass", "x")))
@@ -70,7 +70,7 @@ func TestBreakGlassInMetadataOnly(t *testing.T) {
 	}
 }
 
-// A deletion is bound to the clock.
+// Break-glass for a deletion expires at the time in its annotation.
 func TestBreakGlassForADeletion(t *testing.T) {
 	t.Parallel()
 	for expiry, allowed := range map[string]bool{"2026-03-01T12:30:00Z": true, "2026-03-01T11:59:59Z": false} {
@@ -117,7 +117,7 @@ func TestModeWarn(t *testing.T) {
 	}
 }
 
-// The log says who gains and loses what, and nothing else of the objects.
+// The log names the principals that gain or lose groups, and contains no other part of the objects.
 func TestLogOfAccess(t *testing.T) {
 	t.Parallel()
 	many := make([]string, 25)

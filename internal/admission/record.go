@@ -12,11 +12,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// maxListed bounds lists within a log line: principals, the groups of one, overrides.
+// maxListed limits the length of each list in a log line: principals, groups of a principal, overrides.
 const maxListed = 20
 
-// record counts and logs a review. Nothing of the objects is logged but the name of one that is
-// not aws-auth, and of aws-auth who gains and loses which groups.
+// record counts and logs a review. From aws-auth it logs only the principals that gain or lose groups. From another
+// object it logs only the name. It doesn't count a self-test.
 func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
 	level, took := slog.LevelInfo, h.now().Sub(req.time)
 	if req.selfTest {
@@ -93,10 +93,10 @@ type accessLine struct {
 	Groups    []string `json:"groups"`
 }
 
-// String is for the text log.
+// String formats the line for the text log.
 func (a accessLine) String() string { return a.Principal + "[" + strings.Join(a.Groups, " ") + "]" }
 
-// accessList is a bounded list of principals.
+// accessList is a list of at most maxListed principals. It counts the principals beyond that number.
 type accessList struct {
 	lines []accessLine
 	more  int
@@ -128,7 +128,7 @@ func (l *accessList) attrs(key string) (attrs []slog.Attr) {
 	return attrs
 }
 
-// accessAttrs says who gains and who loses which groups, or the access itself.
+// accessAttrs returns the log attributes for principals that gain or lose groups, or that gain or lose access as a whole.
 func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	var gains, losses accessList
 	for _, c := range changes {
@@ -142,7 +142,7 @@ func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	return append(gains.attrs("gains"), losses.attrs("losses")...)
 }
 
-// overrideKinds returns the kinds among overrides, each once.
+// overrideKinds returns the kinds of the overrides without duplicates.
 func overrideKinds(overrides []validate.Override) (kinds []string) {
 	for _, kind := range validate.OverrideKinds() {
 		for _, o := range overrides {
@@ -155,7 +155,7 @@ func overrideKinds(overrides []validate.Override) (kinds []string) {
 	return kinds
 }
 
-// overrideList writes overrides for logs and audit events.
+// overrideList formats overrides for logs and audit events. It lists at most maxListed overrides and counts the rest.
 func overrideList(overrides []validate.Override) (list []string) {
 	for i, o := range overrides {
 		if i == maxListed {

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The guard admits a review of any other object without evaluating it, whatever the review has.
+// The guard admits every review of another object without evaluating it, even if the object is invalid.
 func TestOtherObjectsAreSkipped(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(*admissionv1.AdmissionRequest){
@@ -111,7 +111,7 @@ func TestBrokenRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// The tests of a panic cannot run beside others: they break a rule for all of them.
+// Tests of a panic can't run in parallel with other tests, because they break a rule for the whole process.
 func TestPanicOfARule(t *testing.T) {
 	rule := validate.Rules()[0]
 	check := rule.Check

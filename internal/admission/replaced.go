@@ -10,16 +10,16 @@ import (
 )
 
 // Limits of ReplacedVersions. A token is valid for 15 minutes (aws-iam-authenticator v0.7.18,
-// pkg/token/token.go), and the API server caches a token review for 2 minutes unless
-// --authentication-token-webhook-cache-ttl says otherwise, so that no login is older.
+// pkg/token/token.go). The API server caches a token review for 2 minutes unless
+// --authentication-token-webhook-cache-ttl sets another duration. So no login is older than 15 minutes.
 const (
 	maxReplaced = 4
 	replacedFor = 15 * time.Minute
 )
 
-// ReplacedVersions holds the versions of aws-auth that were stored a short time ago. A requester may
-// still be logged in by an entry of one of them. It learns the versions from the watch of the stored object, and
-// never from requests, which anything that reaches the port can forge. The zero value is ready to use.
+// ReplacedVersions holds the versions of aws-auth that were stored a short time ago. A requester may still be logged in
+// through an entry of such a version. The versions come from the watch of the stored object. They never come from
+// requests, because any client of the port can forge a request. The zero value is ready to use.
 type ReplacedVersions struct {
 	mu       sync.Mutex
 	current  *awsauth.Object
@@ -28,11 +28,11 @@ type ReplacedVersions struct {
 
 type replacedVersion struct {
 	object *awsauth.Object
-	at     time.Time // when another version took its place
+	at     time.Time // when another version replaced the object
 }
 
-// Observe records that a version is stored; nil means that aws-auth does not exist. The object must not
-// change afterwards.
+// Observe records the stored version. A nil object means that aws-auth does not exist. The caller must not modify the
+// object afterwards.
 func (v *ReplacedVersions) Observe(stored *awsauth.Object, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -43,8 +43,8 @@ func (v *ReplacedVersions) Observe(stored *awsauth.Object, now time.Time) {
 	v.current = stored
 }
 
-// Recent returns the versions that were replaced a short time before now, the newest first. The
-// last observed version comes before them: the request at hand may know a newer one.
+// Recent returns the last observed version and then the versions that were replaced within the last 15 minutes, the
+// newest first. It includes the last observed version because a request may already replace a newer one.
 func (v *ReplacedVersions) Recent(now time.Time) (objects []*awsauth.Object) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

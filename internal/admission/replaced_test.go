@@ -46,8 +46,8 @@ func TestReplacedVersionsAreKeptAsLongAsALoginMayLast(t *testing.T) {
 	}
 }
 
-// TestReplacedVersionsIgnoreUpdatesOfMetadata: updates that leave the data as it was, as of an object that is
-// being deleted, do not displace a replaced version.
+// TestReplacedVersionsIgnoreUpdatesOfMetadata checks that updates without a change of the data don't displace a replaced
+// version. An object that is being deleted can get such updates.
 func TestReplacedVersionsIgnoreUpdatesOfMetadata(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	object := func(text string) *awsauth.Object {

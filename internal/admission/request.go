@@ -11,17 +11,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// request is an admission request and what is known of it before it is evaluated.
+// request is an admission request with the facts that the evaluation needs.
 type request struct {
 	*admissionv1.AdmissionRequest
 
 	requester validate.Requester
 	time      time.Time // when the review began
 	dryRun    bool
-	observed  bool // the API server asks on the path that never refuses
-	// selfTest: the guard itself tests whether it is asked.
+	observed  bool // the request came on the observing path, which never refuses
+	// selfTest means that the guard sent this request to test whether the API server calls the webhook.
 	selfTest bool
-	// restore: the guard itself restores a version.
+	// restore means that the guard sent this request to restore a version.
 	restore bool
 }
 
@@ -35,7 +35,7 @@ func (h *Handler) newRequest(req *admissionv1.AdmissionRequest, observed bool) *
 	return r
 }
 
-// neverRefused reports whether the request is admitted even if it cannot be evaluated.
+// neverRefused reports whether the guard admits the request even if it can't evaluate it.
 func (r *request) neverRefused() bool {
 	return validate.NeverRefused(validate.Change{Requester: r.requester, Observed: r.observed})
 }
@@ -51,8 +51,8 @@ func requesterOf(req *admissionv1.AdmissionRequest) validate.Requester {
 	return r
 }
 
-// change decodes the objects that the operation has: the new one of a CREATE, the old one of a DELETE, both of
-// an UPDATE.
+// change decodes the objects of the request: the new object of a CREATE, the old object of a DELETE, both objects of an
+// UPDATE. It fails for other operations, for a missing or invalid object, and for a new object larger than maxObject.
 func (r *request) change() (c validate.Change, err error) {
 	c = validate.Change{Operation: validate.Operation(r.Operation), Requester: r.requester, Now: r.time, Observed: r.observed, Restore: r.restore}
 	hasOld := r.Operation == admissionv1.Update || r.Operation == admissionv1.Delete
@@ -74,13 +74,13 @@ func (r *request) change() (c validate.Change, err error) {
 		}
 	}
 	if hasOld && hasNew {
-		c.New.Deleting = c.New.Deleting || c.Old.Deleting // no update takes a deletion back
+		c.New.Deleting = c.New.Deleting || c.Old.Deleting // an update can't cancel a deletion
 	}
 	return c, nil
 }
 
-// isAboutAWSAuth reports whether the request is about aws-auth. A request that does not say what it is
-// about is an error.
+// isAboutAWSAuth reports whether the request is about aws-auth. It fails if the request has no uid, neither a
+// resource nor a kind, or no object name.
 func (r *request) isAboutAWSAuth() (bool, error) {
 	if r.UID == "" {
 		return false, errors.New("the review holds no request, or one without a uid")
@@ -99,8 +99,9 @@ func (r *request) isAboutAWSAuth() (bool, error) {
 	return n == name, err
 }
 
-// objectName is the name of the object that the request is about. A request that deletes a collection
-// names none: then the old object does. A CREATE that leaves its name to the API server has only the new one.
+// objectName returns the name of the object that the request is about. A request that deletes a collection has no name, so
+// objectName takes the name from the old object. A CREATE with generateName has no name either, so objectName takes it from
+// the new object.
 func (r *request) objectName() (string, error) {
 	if r.Name != "" {
 		return r.Name, nil
@@ -116,7 +117,7 @@ func (r *request) objectName() (string, error) {
 	return c.Metadata.Name, nil
 }
 
-// String names the object of a request that is not about aws-auth.
+// String returns the object of the request as resource/namespace/name. The log uses it for requests about other objects.
 func (r *request) String() string {
 	what := r.Resource.Resource
 	if what == "" {

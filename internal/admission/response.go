@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Keys of audit annotations. The API server puts the webhook's name and a slash before them, and
-// drops a key that holds a slash of its own.
+// Keys of audit annotations. The API server prefixes each key with the webhook's name and a slash. It drops a key that
+// contains a slash.
 const (
 	auditVerdict   = "verdict"
 	auditRules     = "rules"
@@ -29,14 +29,13 @@ func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionRes
 	}
 }
 
-// invalid refuses a CREATE or UPDATE. With code 422 and reason Invalid kubectl prints the causes
-// instead of the message, and kubectl edit opens the editor again with the causes as comments.
-// Other clients print the message.
+// invalid refuses a CREATE or UPDATE with code 422 and reason Invalid. For these kubectl prints the causes instead of the
+// message, and kubectl edit opens the editor again with the causes as comments. Other clients print the message.
 func invalid(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, denials, rules, warnings)
 }
 
-// forbidden refuses a DELETE, of which nothing can be corrected. With code 403 kubectl prints the message.
+// forbidden refuses a DELETE with code 403, for which kubectl prints the message. A DELETE has no text to correct.
 func forbidden(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusForbidden, metav1.StatusReasonForbidden, denials, rules, warnings)
 }
@@ -55,7 +54,7 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 	}
 }
 
-// admittedInSpiteOf admits a request that could not be evaluated and is never refused.
+// admittedInSpiteOf admits a request that the guard could not evaluate but must never refuse.
 func admittedInSpiteOf(err error) *admissionv1.AdmissionResponse {
 	const id = " [" + validate.InternalError + "]"
 	text := textutil.Shorten("awsauth-guard could not evaluate this request and admits it: "+textutil.Printable(err.Error()), maxWarning-len(id)) + id
@@ -95,7 +94,7 @@ func denialsOf(findings []validate.Finding) []validate.Finding {
 	return bySeverity(findings, func(s validate.Severity) bool { return s == validate.Deny })
 }
 
-// warningsOf gives everything that is no denial, and so also a severity that is not known.
+// warningsOf returns overrides and all findings that aren't denials as warnings. Unknown severities are warnings too.
 func warningsOf(v validate.Verdict) []string {
 	return warnings(v.Overrides, bySeverity(v.Findings, func(s validate.Severity) bool { return s != validate.Deny }))
 }

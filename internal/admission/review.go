@@ -14,39 +14,39 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// outcome is what a review came to.
+// outcome is the result of a review.
 type outcome struct {
 	response  *admissionv1.AdmissionResponse
 	verdict   string   // allow, warn, deny, error or skipped
 	rules     []string // ids of the rules with findings
-	denied    []string // those of them that refused the review
-	wouldDeny []string // those that would have refused it to another requester, or in another mode
+	denied    []string // ids of the rules that refused the request
+	wouldDeny []string // ids of the rules that would have refused another requester, or in another mode
 	overrides []validate.Override
-	changed   bool // the authenticator may load something else
+	changed   bool // effective access may have changed
 	access    []awsauth.AccessChange
 	failures  []validate.RuleFailure
-	err       error  // why the change could not be evaluated
-	stack     []byte // where err is a panic
+	err       error  // why the guard could not evaluate the change
+	stack     []byte // stack trace if err is a panic
 }
 
-// Review answers one admission request. A request that cannot be evaluated is refused. A review neither waits nor
-// blocks, but for the Directory, which gets at most half of the time until the context's deadline.
+// Review answers one admission request. It refuses a request that it can't evaluate, unless the guard must never refuse
+// it. Review waits only for the Directory, for at most half of the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, nil, h.newRequest(req, false))
 }
 
-// Observe answers a request on the path that never refuses, for EKS itself and the group that bypasses the guard. The
-// rules are the same; denials are warnings, are counted and are in the audit event. An annotation that breaks the
-// glass makes no difference to the answer, and is reported as it is by [Handler.Review].
+// Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the
+// bypass group. The rules are the same as for [Handler.Review], but denials become warnings. Denials are counted and
+// appear in the audit event. A break-glass annotation doesn't change the response, and is reported as in [Handler.Review].
 //
-// Nothing makes it refuse: not a rule that panics, nor a request that cannot be evaluated. It does not ask IAM, which
-// could only delay.
+// Observe admits the request even if a rule panics or the request can't be evaluated. It doesn't look up principals in
+// IAM, because a lookup can only delay the response.
 func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, nil, h.newRequest(req, true))
 }
 
-// review is the pipeline: evaluate the request, respond, and tell the observers. The turn is the review's place among
-// those that are evaluated, or nil.
+// review evaluates the request, notifies the Notifier, counts and logs the outcome, and returns the response. The turn is
+// the review's evaluation slot, or nil.
 func (h *Handler) review(ctx context.Context, t *turn, r *request) *admissionv1.AdmissionResponse {
 	o := h.evaluate(ctx, t, r)
 	h.notify(r, &o)
@@ -55,7 +55,7 @@ func (h *Handler) review(ctx context.Context, t *turn, r *request) *admissionv1.
 	return o.response
 }
 
-// evaluate never panics: a panic is a failure like any other.
+// evaluate evaluates the request. It recovers from a panic and returns it as a failure.
 func (h *Handler) evaluate(ctx context.Context, t *turn, r *request) (o outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -111,8 +111,9 @@ func respond(r *request, v validate.Verdict) outcome {
 	return o
 }
 
-// failed is the outcome of a request that could not be evaluated: it is refused, unless it never is. Its verdict is
-// "error" in both cases, so that a failure of the guard does not look like a warning of a rule.
+// failed returns the outcome of a request that the guard could not evaluate. The guard refuses the request, unless it
+// must never refuse it. The verdict is "error" in both cases, so that a failure of the guard doesn't look like
+// a warning of a rule.
 func failed(r *request, err error) outcome {
 	rules := []string{validate.InternalError}
 	o := outcome{verdict: outcomeError, rules: rules, err: err}

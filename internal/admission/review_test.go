@@ -27,11 +27,11 @@ const (
 	admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
 	node  = "- rolearn: arn:aws:iam::111122223333:role/node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n"
 	team  = "- rolearn: arn:aws:iam::111122223333:role/team\n  username: team\n  groups: [dev]\n"
-	// A fault of the document.
+	// A document with a fault.
 	path = "- rolearn: arn:aws:iam::111122223333:role/team/dev\n  username: dev\n  groups: [dev]\n"
 )
 
-// configMap returns an aws-auth as the API server sends it. Fields are added with edit.
+// configMap returns an aws-auth as the API server sends it. The edit functions add fields.
 func configMap(mapRoles string, edit ...func(map[string]any)) runtime.RawExtension {
 	object := map[string]any{
 		"apiVersion": "v1",
@@ -72,7 +72,7 @@ func request(operation admissionv1.Operation, before, after runtime.RawExtension
 	return r
 }
 
-// counts is what a Recorder was told, as text.
+// counts is a Recorder that records its calls as text.
 type counts struct{ events []string }
 
 func (c *counts) Reviewed(operation, verdict string, dryRun bool, took time.Duration) {
@@ -104,7 +104,7 @@ func (c *counts) Unasked(principals int) {
 	c.events = append(c.events, fmt.Sprintf("unasked %d", principals))
 }
 
-// answer is a response with everything that goes with it.
+// answer is a response with its counts and log lines.
 type answer struct {
 	*admissionv1.AdmissionResponse
 	events []string
@@ -112,10 +112,10 @@ type answer struct {
 	panics []map[string]any // log lines of rules that panicked
 }
 
-// epoch is when the requests of the tests are made.
+// epoch is the time of the requests in the tests.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// clock begins at the epoch, and 2 ms pass each time that it is read.
+// clock returns a clock that starts at the epoch and advances by 2 ms at each call.
 func clock() func() time.Time {
 	now := epoch.Add(-2 * time.Millisecond)
 	return func() time.Time {
@@ -169,7 +169,7 @@ func (a answer) causes() (list []string) {
 	return list
 }
 
-// contains reports whether the texts contain the parts, one each.
+// contains reports whether there are as many texts as parts, and each text contains its part.
 func contains(texts, parts []string) bool {
 	return slices.EqualFunc(texts, parts, strings.Contains)
 }
@@ -194,9 +194,9 @@ func TestReview(t *testing.T) {
 		name     string
 		policy   validate.Policy
 		request  *admissionv1.AdmissionRequest
-		code     int32    // 0 is allowed
-		causes   []string // a part of each
-		warnings []string // a part of each
+		code     int32    // 0 means that the request is admitted
+		causes   []string // a substring of each cause
+		warnings []string // a substring of each warning
 		rules    string
 		events   []string
 	}{
@@ -334,7 +334,7 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
-// A Handler works without any of its options.
+// A Handler works without options.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := admission.New(admission.Options{}).Review(context.Background(), request("DELETE", configMap(admin), runtime.RawExtension{}))

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// An object that is so large that a later review of it could not be read is not let in: JSON
-// writes a character such as < with six bytes.
+// The guard refuses an object that is too large for a later review of it. JSON encodes a character such as < with six bytes,
+// so the object can be larger than its text.
 func TestObjectThatLeavesNoRoom(t *testing.T) {
 	t.Parallel()
 	large := configMap(admin, set("data", map[string]any{"mapRoles": admin, "x": strings.Repeat("<", 600_000)}))

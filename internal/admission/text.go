@@ -14,30 +14,30 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Limits, in bytes of UTF-8, which are never fewer than characters.
+// Limits in bytes of UTF-8. A text never has more characters than bytes.
 const (
-	maxMessage = 4096 // status.message: clients print it whole, and logs and audit events repeat it
-	maxCauses  = 100  // status.details.causes: what a person can still scroll through
-	// The API server cuts all warnings of a response when they have more than 4,096 characters
-	// together (apiserver, pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
+	maxMessage = 4096 // status.message: clients print all of it, and logs and audit events repeat it
+	maxCauses  = 100  // status.details.causes: a user can still scroll through this number
+	// The API server shortens all warnings of a response when their total length exceeds 4,096 characters (apiserver,
+	// pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
 	maxWarnings     = 30
 	maxWarningsSize = 4000
-	// One warning: 256 is where the API server cuts each when all are too long; a longer sentence
-	// than 120 is kept whole while there are few, because half a sentence says nothing.
+	// Limits of one warning. When the total is too long, the API server shortens each warning to 256 characters. With few
+	// warnings each can use up to 256 bytes, because half a sentence is useless. With many warnings each gets at least 120.
 	maxWarning = 256
-	minWarning = 120 // 30 of them stay below the limit for all
+	minWarning = 120 // 30 warnings of this length stay below maxWarningsSize
 	maxLogged  = 256
 
-	// One line of a denial. The longest ARN of a role that IAM allows has 604 characters (path 512,
-	// name 64), so that a hint that holds one stays whole.
+	// Limits of one line of a denial. The longest role ARN that IAM allows has 604 characters (path 512, name 64), so a hint
+	// that contains one isn't shortened.
 	maxDenialText = 1000
 	maxHint       = 1000
-	maxPath       = 300 // a key of a ConfigMap has at most 253
+	maxPath       = 300 // a ConfigMap key has at most 253 characters
 	maxWarnedPath = 60
-	minValue      = 24 // a value that is cut shorter cannot be recognized any more
+	minValue      = 24 // readers can't recognize a value that is shorter than this
 )
 
-// causes gives one cause a denial. The last of too many counts the rest.
+// causes returns one cause for each denial. Beyond maxCauses, the last cause counts the denials that are not shown.
 func causes(denials []validate.Finding) []metav1.StatusCause {
 	shown := denials
 	if len(denials) > maxCauses {
@@ -57,7 +57,7 @@ func causes(denials []validate.Finding) []metav1.StatusCause {
 	return list
 }
 
-// message gives the denials as one text of limited size, which counts those that found no room.
+// message returns the denials as one text of at most maxMessage bytes. It counts the denials that don't fit.
 func message(denials []validate.Finding) string {
 	line := func(f validate.Finding) string {
 		return textutil.Shorten(field(f, maxPath)+": "+explain(f), maxMessage/2)
@@ -73,7 +73,7 @@ func message(denials []validate.Finding) string {
 			rest = "\n" + andMore(len(denials)-i-1)
 		}
 		if b.Len()+len(next)+len(rest) > maxMessage {
-			b.WriteString("\n" + andMore(len(denials)-i)) // fits: room was kept for it
+			b.WriteString("\n" + andMore(len(denials)-i)) // fits, because each earlier line left room for it
 			break
 		}
 		b.WriteString(next)
@@ -81,8 +81,8 @@ func message(denials []validate.Finding) string {
 	return b.String()
 }
 
-// warnings gives one line an override and a finding, break-glass first. The last of too many
-// counts the rest.
+// warnings returns one line for each override and each finding, break-glass first. If they don't fit, the last line counts
+// the rest.
 func warnings(overrides []validate.Override, findings []validate.Finding) []string {
 	overrides = slices.Clone(overrides)
 	slices.SortStableFunc(overrides, func(a, b validate.Override) int {
@@ -103,7 +103,7 @@ func warnings(overrides []validate.Override, findings []validate.Finding) []stri
 			need += len(andMore(rest))
 		}
 		if size+need > maxWarningsSize || rest > 0 && i == maxWarnings-1 {
-			return append(list, andMore(rest+1)) // fits: room was kept for it
+			return append(list, andMore(rest+1)) // fits, because each earlier line left room for it
 		}
 		list = append(list, line)
 		size += len(line)
@@ -111,10 +111,10 @@ func warnings(overrides []validate.Override, findings []validate.Finding) []stri
 	return list
 }
 
-// warnedFirst are the kinds of overrides that must not get lost among many.
+// warnedFirst lists the kinds of overrides that come first, so that a long list never hides them.
 var warnedFirst = []string{validate.BreakGlass}
 
-// overruled is an override as one line of at most room bytes.
+// overruled formats an override as one line of at most room bytes.
 func overruled(o validate.Override, room int) string {
 	head := clean(o.Kind, minValue) + " overrules the guard: "
 	switch o.Kind {
@@ -133,7 +133,7 @@ func andMore(n int) string {
 	return strconv.Itoa(n) + " more findings are not shown"
 }
 
-// explain is a finding as one line without its field.
+// explain formats a finding as one line without its field.
 func explain(f validate.Finding) string {
 	text := sentence(f, maxDenialText) + " [" + f.Rule + "]"
 	if f.Line > 0 {
@@ -145,8 +145,8 @@ func explain(f validate.Finding) string {
 	return text
 }
 
-// warning is a finding as one line of at most size bytes. Where there is no room for everything, long values in
-// the sentence go first and then the hint, which is of no use in part.
+// warning formats a finding as one line of at most size bytes. If the line is too long, warning first shortens long values
+// in the sentence. If that isn't enough, it drops the whole hint, because a partial hint is useless.
 func warning(f validate.Finding, size int) string {
 	head, tail := field(f, maxWarnedPath)+": ", " ["+f.Rule+"]"
 	if f.Exempt != "" {
@@ -167,7 +167,7 @@ func warning(f validate.Finding, size int) string {
 	return head + textutil.Shorten(text, max(size-len(head)-len(tail), minValue)) + tail
 }
 
-// sentence is what a finding says; a finding without words is still a finding.
+// sentence returns the message of a finding, shortened to limit bytes. An empty message gets a fixed text.
 func sentence(f validate.Finding, limit int) string {
 	if f.Message == "" {
 		return "no reason was given"
@@ -175,7 +175,7 @@ func sentence(f validate.Finding, limit int) string {
 	return clean(f.Message, limit)
 }
 
-// field is the path of a finding, or data where it has none.
+// field returns the path of a finding, or data if the finding has no path.
 func field(f validate.Finding, limit int) string {
 	if f.Path == "" {
 		return "data"
@@ -183,7 +183,7 @@ func field(f validate.Finding, limit int) string {
 	return clean(f.Path, limit)
 }
 
-// dataKey is the key of the ConfigMap in which a finding's line is counted: mapRoles for data.mapRoles[0].rolearn.
+// dataKey returns the ConfigMap key that a finding's line number refers to: mapRoles for data.mapRoles[0].rolearn.
 func dataKey(f validate.Finding) string {
 	path := field(f, maxPath)
 	for _, prefix := range []string{"data.", "binaryData."} {
@@ -193,13 +193,13 @@ func dataKey(f validate.Finding) string {
 	return key
 }
 
-// clean makes a text printable and at most limit bytes long. It is shortened before as well,
-// because escapes only make it longer, and a text may be a megabyte.
+// clean makes a text printable and shortens it to limit bytes. It also shortens the text before escaping, because the text
+// can be a megabyte long and escapes only make it longer.
 func clean(text string, limit int) string {
 	return textutil.Shorten(textutil.Printable(textutil.Shorten(text, limit)), limit)
 }
 
-// values finds quoted values and other long runs of characters without a space.
+// values matches quoted values and other runs of characters without a space.
 var values = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\S+`)
 
 // shortenValues shortens every value in a sentence to the limit.

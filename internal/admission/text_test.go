@@ -96,8 +96,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// Whatever the number and the size of the findings, the message stays within 4 KiB, and its lines
-// and the number at its end add up to all of them.
+// For every number and size of findings, the message has at most 4 KiB. The number of its lines plus the number at its end
+// equals the number of findings.
 func TestMessageIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 10, 100, 997, 1000, 1500, 5000, 1 << 20} {
@@ -164,7 +164,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
-	// Where there are many, each has less room.
+	// With many warnings, each warning gets less room.
 	many := slices.Repeat([]validate.Finding{finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write y")}, 30)
 	want := `data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:role/aws…ReservedSSO_Admin_0123456789abcdef" has a path [role-path]; write y`
 	if got := admission.Warnings(many); len(got) != 30 || got[0] != want {

@@ -22,7 +22,7 @@ import (
 
 const jsonType = "application/json"
 
-// shared is a Recorder for several goroutines.
+// shared is a Recorder that several goroutines can call.
 type shared struct {
 	mu sync.Mutex
 	counts
@@ -34,8 +34,8 @@ func (s *shared) Reviewed(operation, verdict string, dryRun bool, took time.Dura
 	s.counts.Reviewed(operation, verdict, dryRun, took)
 }
 
-// A review for which there is no place waits, and is refused when four fifths of its own timeout are over, and after 5 s at
-// the latest: the caller chooses its timeout, and must not choose how long it waits.
+// A review waits if no slot is free. The guard refuses it after four fifths of its timeout, and after 5 s at the latest. The
+// limit of 5 s exists because the caller chooses the timeout.
 func TestWaitingForASlot(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[string]time.Duration{
@@ -60,14 +60,14 @@ func TestWaitingForASlot(t *testing.T) {
 					_, status := send(t, h, "/", jsonType, strings.NewReader(good))
 					first <- status
 				}()
-				synctest.Wait() // the first holds the slot
+				synctest.Wait() // the first review holds the slot
 
 				start := time.Now()
 				answer, status := send(t, h, "/?"+timeout, jsonType, strings.NewReader(good))
 				if status != 429 || answer.Response.Allowed || answer.Response.Result.Code != 429 || time.Since(start) != want {
 					t.Errorf("got the status %d after %s, want 429 after %s: %+v", status, time.Since(start), want, answer.Response)
 				}
-				// A third one is let in when the first has ended.
+				// The guard evaluates a third review after the first review ends.
 				go func() { close(evaluating) }()
 				if _, status := send(t, h, "/", jsonType, strings.NewReader(good)); status != 200 {
 					t.Errorf("the third: got the status %d", status)
@@ -83,7 +83,7 @@ func TestWaitingForASlot(t *testing.T) {
 	}
 }
 
-// Who sends slowly is cut off, and the next review is answered.
+// The guard stops reading a body that arrives slowly, and answers the next review.
 func TestSlowSender(t *testing.T) {
 	t.Parallel()
 	recorded := &shared{}
@@ -102,7 +102,7 @@ func TestSlowSender(t *testing.T) {
 		t.Errorf("the slow sender is told %q, %v", text, err)
 	}
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
-	// The same connection serves the second one: its deadline for reading is gone.
+	// The same connection serves the second review, because readBody has removed the read deadline.
 	for range 2 {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/?timeout=10s", strings.NewReader(good))
 		if err != nil {
@@ -120,7 +120,7 @@ func TestSlowSender(t *testing.T) {
 	}
 }
 
-// A body that breaks off is refused, and its slot is free again.
+// The guard refuses a request whose body breaks off, and frees its slot.
 func TestBodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	h := admission.New(admission.Options{Concurrency: 1})
@@ -138,7 +138,7 @@ type iotestErr struct{}
 
 func (iotestErr) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
-// However many processors there are, at least two reviews and at most eight are in work.
+// With every number of CPUs, the guard evaluates at least two and at most eight reviews at the same time.
 func TestDefaultConcurrency(t *testing.T) {
 	t.Parallel()
 	if n := admission.DefaultConcurrency(); n < 2 || n > 8 {
