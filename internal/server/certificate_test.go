@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// The kubelet puts a new Secret beside the old one and renames a symbolic link over the old link.
+// The webhook loads a new certificate after the kubelet updates a Secret. The kubelet writes the new files into a new folder
+// and replaces a symbolic link by renaming.
 func TestCertificateIsReloaded(t *testing.T) {
 	t.Parallel()
 	files := newSecret(t)
@@ -28,7 +29,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 }
 
-// Every review is on a connection of its own, so that each needs a certificate and its key.
+// Each review uses a new connection, so that each needs a matching certificate and key.
 func TestReviewsWhileCertificatesAreSwapped(t *testing.T) {
 	t.Parallel()
 	files := newSecret(t)
@@ -65,7 +66,7 @@ func TestReviewsWhileCertificatesAreSwapped(t *testing.T) {
 	t.Logf("%d reviews beside %d swaps", answered.Load(), swaps)
 }
 
-// serial is the serial number of the certificate that is served.
+// serial returns the serial number of the serving certificate.
 func (p *process) serial(t *testing.T) int64 {
 	t.Helper()
 	state, err := dial(t, p.webhook, tls.VersionTLS13)
@@ -75,7 +76,7 @@ func (p *process) serial(t *testing.T) int64 {
 	return state.PeerCertificates[0].SerialNumber.Int64()
 }
 
-// secret is a folder with a certificate as the kubelet mounts it.
+// secret is a folder with a certificate, laid out as the kubelet mounts a Secret.
 type secret struct {
 	t      *testing.T
 	folder string
@@ -94,7 +95,7 @@ func newSecret(t *testing.T) *secret {
 	return s
 }
 
-// replace puts a new certificate in the place of the old one; its serial number is the number.
+// replace increments number and replaces the certificate with one that has this serial number.
 func (s *secret) replace() {
 	s.t.Helper()
 	s.number++

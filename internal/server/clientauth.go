@@ -14,17 +14,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// verifyClients makes a server ask for a client certificate that a CA of the file has signed. With a name the
-// certificate must have it as its common name or as one of its DNS names. Each handshake reads the file again. When it
-// cannot be read then, the CAs that were read last stay in force. An error is about the file at the start.
+// verifyClients makes a server require a client certificate that is signed by a CA of the file. If name is set, the
+// certificate must have it as its common name or as one of its DNS names. Each handshake reads the file again. If it can't
+// read the file, it uses the CAs that were read last. verifyClients returns an error if it can't read the file itself.
 func verifyClients(c *tls.Config, caFile, name string, log *slog.Logger) error {
 	cas := &clientCAs{file: caFile}
 	if _, err := cas.read(); err != nil {
 		return err
 	}
 	failing := rate.Sometimes{Interval: time.Minute}
-	c.ClientAuth = tls.RequireAnyClientCert                  // whose certificate is verified below, with the CAs of this moment
-	c.VerifyConnection = func(s tls.ConnectionState) error { // also of a session that is resumed
+	c.ClientAuth = tls.RequireAnyClientCert                  // VerifyConnection verifies the certificate with the current CAs
+	c.VerifyConnection = func(s tls.ConnectionState) error { // also called for resumed sessions
 		pool, err := cas.read()
 		if err != nil {
 			failing.Do(func() {
@@ -47,16 +47,16 @@ func verifyClients(c *tls.Config, caFile, name string, log *slog.Logger) error {
 	return nil
 }
 
-// clientCAs are the CAs of a file.
+// clientCAs reads CAs from a file, and parses the file only when it changes.
 type clientCAs struct {
 	file string
 
 	mu   sync.Mutex
-	text []byte // that pool was made of
+	text []byte // the file content from which pool was parsed
 	pool *x509.CertPool
 }
 
-// read returns the CAs of the file. With an error it returns those that were read before.
+// read returns the CAs of the file. If it fails, it returns an error and the CAs that were read last.
 func (c *clientCAs) read() (*x509.CertPool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,7 +22,7 @@ type issuer struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	file string // with the CA's certificate
+	file string // path of the CA's certificate
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -36,7 +36,7 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-// sign signs a certificate, the first by its own key.
+// sign signs a certificate. The first certificate is the self-signed CA.
 func (i *issuer) sign(template *x509.Certificate) tls.Certificate {
 	i.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,8 +66,8 @@ func (i *issuer) client(name string, dnsNames ...string) *tls.Certificate {
 	return &cert
 }
 
-// With a client CA the webhook answers only callers with a certificate of it and, with a name, of that name. Probes
-// need none.
+// With a client CA the webhook answers only callers with a certificate that this CA signed. With a client name the
+// certificate must also have this name. Probes need no certificate.
 func TestClientCertificate(t *testing.T) {
 	t.Parallel()
 	ca, other := newIssuer(t), newIssuer(t)
@@ -117,7 +117,7 @@ func (p *process) askAs(t *testing.T, cert *tls.Certificate) error {
 	return err
 }
 
-// The CAs of the file can be replaced while the webhook runs. A file without any leaves the last ones in force.
+// The webhook uses new CAs from the file while it runs. If the file has no CA, it still uses the CAs that it read last.
 func TestClientCAIsReloaded(t *testing.T) {
 	t.Parallel()
 	ca, other := newIssuer(t), newIssuer(t)

@@ -13,13 +13,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// cluster is the API server, and the election of the replica that writes there.
+// cluster holds the connection settings of the API server and the election of the replica that writes to it.
 type cluster struct {
 	config   *rest.Config
 	election *election.Election
 }
 
-// connect prepares the clients. It calls nothing yet.
+// connect prepares the client settings and the election. It doesn't call the API server yet.
 func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	lease := o.certSecret
 	if o.CertSecret == "" {
@@ -35,14 +35,15 @@ func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: config, election: leader}, err
 }
 
-// parts are what the process runs beside its ports.
+// parts are the components that the process runs in addition to its ports.
 type parts struct {
 	certs  servingcert.Source
 	stored *stored
 	run    []func(context.Context) error
 }
 
-// assemble makes the parts that the options ask for, each after those that it needs. Events end with the context.
+// assemble makes the parts that the options configure, in the order of their dependencies. The guard stops writing Events
+// when the context ends.
 func assemble(ctx context.Context, o *Options, cfg *configuration, principals *directory, recorder *metrics.Recorder, log *slog.Logger) (*parts, error) {
 	p := &parts{stored: unwatched()}
 	var err error

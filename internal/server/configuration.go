@@ -11,27 +11,28 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// configuration is the GuardConfig in use. A new file takes its place if nothing is wrong with it.
+// configuration holds the GuardConfig in use. A changed file replaces the GuardConfig only if it is valid.
 type configuration struct {
-	file     *config.File // nil where there is none
+	file     *config.File // nil without a file
 	recorder *metrics.Recorder
 	log      *slog.Logger
-	// bypassGroup is the group whose members the API server does not ask the webhook about.
+	// bypassGroup is the group for whose members the API server doesn't call the enforcing webhook.
 	bypassGroup string
 
-	used    []func() // are called when another configuration is in use
+	used    []func() // called after each change of the configuration in use
 	inUse   atomic.Pointer[generation]
-	refused atomic.Bool // the newest file is not in use
+	refused atomic.Bool // the newest file is invalid and not in use
 }
 
-// generation is one of the configurations that the process has used, the first being 1.
+// generation is a configuration that the process uses or has used. The first has number 1.
 type generation struct {
 	number int
 	config *config.Config
 	policy validate.Policy
 }
 
-// newConfiguration reads the file, if there is one. The process does not start with a wrong one.
+// newConfiguration reads the file, or uses the default configuration if path is empty. An invalid file is an error, so the
+// process doesn't start.
 func newConfiguration(path, bypassGroup string, recorder *metrics.Recorder, log *slog.Logger) (*configuration, error) {
 	c := &configuration{recorder: recorder, log: log, bypassGroup: bypassGroup}
 	cfg := config.Default()
@@ -54,16 +55,16 @@ func (c *configuration) use(number int, cfg *config.Config) {
 	c.recorder.ConfigInUse(number)
 }
 
-// onUse has a function called whenever another configuration is in use. It is called before the file is watched.
+// onUse registers a function to call after each change of the configuration in use. Register functions before watch starts.
 func (c *configuration) onUse(used func()) { c.used = append(c.used, used) }
 
-// policy returns the policy by which reviews are evaluated.
+// policy returns the policy for evaluating reviews.
 func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy }
 
-// current is the configuration itself.
+// current returns the configuration in use.
 func (c *configuration) current() *config.Config { return c.inUse.Load().config }
 
-// attrs describe the configuration in the log, without whom it protects.
+// attrs returns the log attributes of the configuration. They contain the number of protected principals but not their ARNs.
 func (c *configuration) attrs() []any {
 	g := c.inUse.Load()
 	return []any{
@@ -73,7 +74,7 @@ func (c *configuration) attrs() []any {
 	}
 }
 
-// watch takes over what the file holds until the context ends.
+// watch reloads the file after each change until the context ends.
 func (c *configuration) watch(ctx context.Context) error {
 	if c.file == nil {
 		<-ctx.Done()
@@ -100,7 +101,7 @@ func (c *configuration) changed(cfg *config.Config, err error) {
 	c.log.Info("the configuration is reloaded", c.attrs()...)
 }
 
-// String is the configuration as /readyz?verbose shows it; the log says what is wrong with a file.
+// String describes the configuration for /readyz?verbose. The log contains the errors of an invalid file.
 func (c *configuration) String() string {
 	text := "configuration: generation " + strconv.Itoa(c.inUse.Load().number) + " in use"
 	if c.refused.Load() {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// guard writes a GuardConfig whose admin group is dev or another one.
+// guard writes a GuardConfig file with the given fields.
 func guard(t *testing.T, path, rest string) {
 	t.Helper()
 	text := "apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\n" + rest + "\n"

@@ -9,24 +9,26 @@ import (
 )
 
 const (
-	// maxConnections bounds the open connections. An API server keeps one or two for each webhook, and opens more only
-	// for reviews at the same time.
+	// maxConnections limits the number of open connections. An API server keeps one or two connections for each webhook,
+	// and opens more only for concurrent reviews.
 	maxConnections = 128
-	// maxPerSource bounds those of one source address.
+	// maxPerSource limits the number of open connections of one source address.
 	maxPerSource = 32
-	// socketBuffer bounds what the kernel holds of what a connection has sent and the process has not read.
+	// socketBuffer limits the received bytes that the kernel holds for a connection until the process reads them.
 	socketBuffer = 128 << 10
 )
 
-// connections is a listener that bounds the open connections. They are shared out by source address, so that API
-// servers, which come from few addresses, are always let in:
+// connections is a listener that limits the number of open connections. It shares them between source addresses, so that
+// API servers, which use few addresses, can always connect:
 //
-//   - A source with maxPerSource connections opens another one in the place of an idle one of its own.
-//   - When all maxConnections are open, a new connection takes the place of one of the source that has the most, if that
-//     has more than the new one's source: of its longest idle one, or of the one that works the longest.
-//   - Otherwise the new connection is closed.
+//   - If a source address has perSource connections, its new connection replaces its own longest idle connection.
+//   - If all total connections are open, a new connection replaces a connection of the source address with the most
+//     connections, if that address has more than the new one's. It replaces the longest idle connection, or the longest
+//     busy connection if none is idle. If the new one's address itself has the most, the new connection replaces an idle
+//     connection of this address.
+//   - Otherwise the listener closes the new connection.
 //
-// So a source keeps its connections while it has fewer than another source.
+// So a source address keeps its connections while it has fewer than another source address.
 type connections struct {
 	net.Listener
 	total, perSource int
@@ -34,16 +36,16 @@ type connections struct {
 	mu      sync.Mutex
 	open    map[*connection]struct{}
 	sources map[netip.Addr]int // number of open connections
-	clock   uint64             // counts events, to tell which was earlier
+	clock   uint64             // counts events, to order them
 }
 
-// connection is one that was let in. The fields below are guarded by connections.mu.
+// connection is an accepted connection. connections.mu guards busy and since.
 type connection struct {
 	net.Conn
 	list   *connections
 	source netip.Addr
 
-	busy  bool   // a request is in work
+	busy  bool   // the server processes a request
 	since uint64 // when it became busy or idle
 }
 
@@ -54,7 +56,7 @@ func limitConnections(listener net.Listener, total, perSource int) *connections 
 	}
 }
 
-// Accept returns the next connection that is let in. It closes those that are not.
+// Accept returns the next connection that the limits admit. It closes the others.
 func (l *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -63,21 +65,22 @@ func (l *connections) Accept() (net.Conn, error) {
 		}
 		c := &connection{Conn: conn, list: l}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetReadBuffer(socketBuffer) // the system's default is as good
+			_ = tcp.SetReadBuffer(socketBuffer) // on an error the system's default size is fine
 			c.source = tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		}
 		gone, ok := l.admit(c)
 		if gone != nil {
-			_ = gone.Conn.Close() // the server notices, and closes it once more
+			_ = gone.Conn.Close() // the server notices this and closes the connection again, without effect
 		}
 		if ok {
 			return c, nil
 		}
-		_ = conn.Close() // it has no more to say
+		_ = conn.Close() // nothing was sent, so an error loses nothing
 	}
 }
 
-// admit adds a connection, and returns the one that gives way to it, or reports that it is not let in.
+// admit adds a connection and returns the connection that it replaces, if any. It returns false if the limits don't admit
+// the new connection.
 func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,7 +97,8 @@ func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	return gone, true
 }
 
-// victim returns the connection that gives way to a new one of a source that has own connections, or nil.
+// victim returns the connection to replace by a new connection of the source address, or nil. own is the number of open
+// connections of this address.
 func (l *connections) victim(source netip.Addr, own int) (chosen *connection) {
 	most := own
 	if own < l.perSource {
@@ -112,13 +116,13 @@ func (l *connections) victim(source netip.Addr, own int) (chosen *connection) {
 	return chosen
 }
 
-// touch notes that a connection became busy or idle.
+// touch records that a connection became busy or idle.
 func (l *connections) touch(c *connection, busy bool) {
 	l.clock++
 	c.busy, c.since = busy, l.clock
 }
 
-// remove forgets a connection.
+// remove removes a connection from the list of open connections.
 func (l *connections) remove(c *connection) {
 	if _, ok := l.open[c]; !ok {
 		return
@@ -130,7 +134,8 @@ func (l *connections) remove(c *connection) {
 	}
 }
 
-// note is the server's ConnState: it learns which connections are idle. During the handshakes they are.
+// note is the ConnState hook of the server. It records which connections are busy or idle. A connection counts as idle
+// during its handshake.
 func (l *connections) note(conn net.Conn, state http.ConnState) {
 	t, ok := conn.(*tls.Conn)
 	if !ok {
@@ -151,7 +156,7 @@ func (l *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Close makes room for another connection.
+// Close closes the connection and makes room for another one.
 func (c *connection) Close() error {
 	c.list.mu.Lock()
 	c.list.remove(c)

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// port is a listener with limits, and what it has accepted.
+// port is a listener with limits and its accepted connections.
 type port struct {
 	t        *testing.T
 	listener *server.Connections
@@ -44,14 +44,15 @@ func limited(t *testing.T, total, perSource int) *port {
 	return p
 }
 
-// peer is one end of a connection and, if it was let in, the other.
+// peer holds the client end of a connection and, if the listener accepted it, the server end.
 type peer struct {
 	client net.Conn
 	conn   *tls.Conn
-	closed chan struct{} // closed when the listener has closed the connection
+	closed chan struct{} // closed after the listener closes the connection
 }
 
-// open opens a connection from a source address 127.0.0.N, and reports whether it was let in.
+// open opens a connection from the source address 127.0.0.N, where N is source. The peer's conn is nil if the listener
+// closes the connection.
 func (p *port) open(source byte) *peer {
 	p.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, source)}}
@@ -73,10 +74,10 @@ func (p *port) open(source byte) *peer {
 	return c
 }
 
-// state tells the listener what the server does with a connection.
+// state reports a connection's state to the listener, as the server does.
 func (p *port) state(c *peer, state http.ConnState) { p.listener.Note(c.conn, state) }
 
-// gone waits until one of the connections was closed, and returns its index.
+// gone waits until the listener closes one of the connections, and returns its index.
 func (p *port) gone(list ...*peer) int {
 	p.t.Helper()
 	deadline := time.After(patience)
@@ -100,7 +101,7 @@ func TestSourceAtItsLimitGivesUpItsLongestIdleConnection(t *testing.T) {
 	a, b, c := p.open(1), p.open(1), p.open(1)
 	p.state(a, http.StateActive)
 	p.state(b, http.StateActive)
-	p.state(b, http.StateIdle) // later than c
+	p.state(b, http.StateIdle) // b becomes idle after c
 	d := p.open(1)
 	if d.conn == nil || p.gone(other, a, b, c) != 3 {
 		t.Fatal("the longest idle connection did not give way")
@@ -126,7 +127,7 @@ func TestSourceAtItsLimitGivesUpItsLongestIdleConnection(t *testing.T) {
 func TestFullPortLetsInSourcesWithFewConnections(t *testing.T) {
 	t.Parallel()
 	p := limited(t, 6, 4)
-	kept := p.open(1) // idle for the longest time
+	kept := p.open(1) // the longest idle connection
 	var many []*peer
 	for range 4 {
 		c := p.open(2)
@@ -143,7 +144,7 @@ func TestFullPortLetsInSourcesWithFewConnections(t *testing.T) {
 	if p.open(4).conn == nil || p.gone(append(many, kept, few)...) != 0 {
 		t.Fatal("the connection that works the longest of the source with the most did not give way")
 	}
-	// Now 1 and 2 have two connections each, 3 and 4 have one.
+	// Now the source addresses 1 and 2 have two connections each, and 3 and 4 have one each.
 	if p.open(2).conn != nil {
 		t.Error("a source that has the most got one more, while its connections work")
 	}

@@ -7,30 +7,31 @@ import (
 	"net/http"
 )
 
-// NewDirectory and its Announce and Prepare are what asks IAM.
+// NewDirectory exports newDirectory.
 var NewDirectory = newDirectory
 
-// Announce is announce.
+// Announce exports announce.
 func (d *directory) Announce() func(context.Context) error { return d.announce }
 
-// Prepare is prepare.
+// Prepare exports prepare.
 func (d *directory) Prepare() { d.prepare() }
 
-// Readiness answers /readyz by one check, with one detail.
+// Readiness returns a handler for /readyz with one check and one detail.
 func Readiness(name string, run func() error, detail fmt.Stringer) http.Handler {
 	return healthMux(newReadiness([]check{{name, run}}, detail))
 }
 
-// Throttle is throttle; MaxConnections is what a plain port holds at most.
+// Throttle exports throttle.
 var Throttle = throttle
 
+// MaxConnections exports maxPlainConnections.
 const MaxConnections = maxPlainConnections
 
-// Connections is the listener that bounds connections.
+// Connections exports connections.
 type Connections = connections
 
-// LimitConnections is limitConnections.
+// LimitConnections exports limitConnections.
 var LimitConnections = limitConnections
 
-// Note is note.
+// Note exports note.
 func (l *connections) Note(conn net.Conn, state http.ConnState) { l.note(conn, state) }

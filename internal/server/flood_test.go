@@ -29,24 +29,26 @@ import (
 const (
 	// memoryLimit is the chart's limit for the container (values.yaml, resources.limits.memory).
 	memoryLimit = 256 << 20
-	// apiTimeout is how long the API server waits for a review (the chart's templates/webhook.yaml, timeoutSeconds). A
-	// review without an answer by then is lost.
+	// apiTimeout is how long the API server waits for a response (the chart's templates/webhook.yaml, timeoutSeconds).
+	// The API server ignores a later response.
 	apiTimeout = 5 * time.Second
-	// legitimate is the number of reviews that each of two clients sends during a flood, one in each reviewEvery.
+	// legitimate is the number of reviews that each of two clients sends during a flood. A client sends one review in each
+	// interval reviewEvery.
 	legitimate  = 5
 	reviewEvery = 200 * time.Millisecond
-	// dialEvery bounds how many connections a flood opens in a second, as the attacker runs on the same processors.
+	// dialEvery is the interval between new connections of a flood. It limits their rate because the attacker uses the same
+	// CPUs as the webhook.
 	dialEvery = 5 * time.Millisecond
 )
 
-// flood holds as many connections open as the webhook lets it, and opens a new one for each that the webhook closes.
+// flood holds open as many connections as the webhook accepts. It replaces each connection that the webhook closes.
 type flood struct {
 	address string
 	dials   <-chan time.Time
-	settled atomic.Int64 // connections that the webhook closed, or that have sent all they send
+	settled atomic.Int64 // connections that the webhook closed, or that have sent all their data
 }
 
-// run opens connections from n source addresses until the context ends. Each sends what attack writes.
+// run opens connections from several source addresses until the context ends. It calls attack for each connection.
 func (f *flood) run(ctx context.Context, sources, connections int, attack func(*flood, net.Conn) error) {
 	var running sync.WaitGroup
 	for source := range sources {
@@ -80,16 +82,16 @@ func (f *flood) once(ctx context.Context, source net.IP, attack func(*flood, net
 	}
 }
 
-// silent sends nothing.
+// silent sends no data.
 func silent(*flood, net.Conn) error { return nil }
 
-// idle finishes the handshakes of TLS and HTTP/2 and asks nothing.
+// idle completes the TLS and HTTP/2 handshakes and sends no request.
 func idle(_ *flood, conn net.Conn) error {
 	_, err := openHTTP2(conn)
 	return err
 }
 
-// headers opens 200 streams that announce a body and never send it.
+// headers opens 200 streams. Each announces a body but never sends it.
 func headers(f *flood, conn net.Conn) error {
 	return f.streams(conn, 200, 1<<10, "application/json", 0)
 }
@@ -99,13 +101,13 @@ func largeHeaders(f *flood, conn net.Conn) error {
 	return f.streams(conn, 50, 1<<10, "application/json;"+strings.Repeat("x", 60<<10), 0)
 }
 
-// halfBodies opens as many streams as a connection may have, announces 7 MiB on each, and sends as much of them as a
-// client may send before the webhook asks for more.
+// halfBodies opens the maximum number of streams of a connection and announces a body of 7 MiB on each. It sends as many
+// bytes as the initial HTTP/2 window permits.
 func halfBodies(f *flood, conn net.Conn) error {
 	return f.streams(conn, 8, 7<<20, "application/json", 60<<10)
 }
 
-// streams opens n streams, sends a part of their bodies and waits for the first answer.
+// streams opens n streams, sends a part of each body, and waits for the first response.
 func (f *flood) streams(conn net.Conn, n, length int, contentType string, part int) error {
 	framer, err := openHTTP2(conn)
 	for i := 0; err == nil && i < n; i++ {
@@ -128,10 +130,10 @@ func (f *flood) streams(conn net.Conn, n, length int, contentType string, part i
 
 var errAnswered = errors.New("the webhook has answered")
 
-// streamID is the number of a client's stream (RFC 9113, section 5.1.1).
+// streamID returns the identifier of a client's i-th stream (RFC 9113, section 5.1.1).
 func streamID(i int) uint32 { return uint32(2*i + 1) }
 
-// largeReview is a review of an update to a mapRoles of half a mebibyte.
+// largeReview returns a review of an update with a mapRoles of 512 KiB.
 var largeReview = sync.OnceValue(func() string {
 	var roles strings.Builder
 	for i := range 4000 {
@@ -141,7 +143,7 @@ var largeReview = sync.OnceValue(func() string {
 		`,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},"data":{"mapRoles":"` + roles.String() + `"}}}}`
 })
 
-// largeReviews sends complete reviews, each after the answer to the one before, by HTTP/1.
+// largeReviews sends complete reviews over HTTP/1. It sends each review after the response to the previous one.
 func largeReviews(f *flood, conn net.Conn) error {
 	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	answers := bufio.NewReader(c)
@@ -166,7 +168,7 @@ func largeReviews(f *flood, conn net.Conn) error {
 	}
 }
 
-// openHTTP2 makes the handshakes of TLS and HTTP/2.
+// openHTTP2 performs the TLS and HTTP/2 handshakes.
 func openHTTP2(conn net.Conn) (*http2.Framer, error) {
 	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	_ = conn.SetDeadline(time.Now().Add(apiTimeout))
@@ -203,7 +205,7 @@ func openStream(framer *http2.Framer, stream uint32, length int, contentType str
 	return err
 }
 
-// largeFrames sends a frame of an unknown type, as large as Go's HTTP/2 allows by default.
+// largeFrames sends a frame of an unknown type with the maximum size that Go's HTTP/2 server allows by default.
 func largeFrames(_ *flood, conn net.Conn) error {
 	framer, err := openHTTP2(conn)
 	if err != nil {
@@ -212,7 +214,7 @@ func largeFrames(_ *flood, conn net.Conn) error {
 	return framer.WriteRawFrame(0x42, 0, 0, make([]byte, 1<<20))
 }
 
-// build builds the program.
+// build builds the webhook program and returns its path.
 func build(t *testing.T) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), "webhook")
@@ -222,26 +224,26 @@ func build(t *testing.T) (program string) {
 	return program
 }
 
-// startProgram runs the program as a process of its own, so that its memory can be measured.
+// startProgram runs the program as a separate process, so that the test can measure its memory.
 func startProgram(t *testing.T, program string) (p *process, pid int) {
 	t.Helper()
 	started := make(chan int, 1)
 	p = startMain(t, func(ctx context.Context, args []string, out, log io.Writer) int {
 		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", memoryLimit/10*9)) // as automemlimit sets it in the pod
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", memoryLimit/10*9)) // automemlimit sets the same value in the pod
 		cmd.Stdout, cmd.Stderr = out, log
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		if err := cmd.Start(); err != nil {
 			return 1
 		}
 		started <- cmd.Process.Pid
-		_ = cmd.Wait() // its status tells
+		_ = cmd.Wait() // the exit status shows a failure
 		return cmd.ProcessState.ExitCode()
 	}, onLoopback(newCertDir(t))...)
 	return p, <-started
 }
 
-// peakMemory returns the most bytes of memory that a process has ever held (proc(5), VmHWM).
+// peakMemory returns the peak memory of a process in bytes (proc(5), VmHWM).
 func peakMemory(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -261,8 +263,8 @@ func peakMemory(t *testing.T, pid int) int {
 	return 0
 }
 
-// While the port is flooded, each review from another source address is answered within the API server's timeout, on
-// a new connection and on one that is kept, and the memory stays below the chart's limit.
+// During a flood the webhook answers each review from another source address within the API server's timeout, on a new
+// connection and on a kept connection. Its memory stays below the chart's limit.
 func TestFlood(t *testing.T) {
 	program := build(t)
 	if !json.Valid([]byte(largeReview())) {
@@ -285,7 +287,7 @@ func TestFlood(t *testing.T) {
 		{"half bodies from many sources", 40, 3, halfBodies},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel() // each has a process of its own
+			t.Parallel() // each subtest has its own process
 			p, pid := startProgram(t, program)
 			before := peakMemory(t, pid)
 			dials := time.NewTicker(dialEvery)

@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// check is a condition for being ready; nil is that it holds.
+// check is a condition for readiness. run returns nil if the condition holds.
 type check struct {
 	name string
 	run  func() error
 }
 
-// readiness answers /readyz: whether reviews should be sent to this process.
+// readiness answers /readyz, which says whether the Service should send reviews to this process.
 type readiness struct {
-	leaving atomic.Bool // the process ends soon
+	leaving atomic.Bool // the process is shutting down
 	checks  []check
-	// details follow the checks in a verbose answer. They don't decide: with a configuration that was refused the one
-	// before protects, and a process that is not ready would protect less. The same holds while the API server does
-	// not call this process.
+	// details follow the checks in a verbose response. They don't affect readiness. After a configuration is refused, the
+	// previous one still protects aws-auth, and a process that isn't ready would protect less. The same applies while the
+	// API server doesn't call this process.
 	details []fmt.Stringer
 }
 
-// newReadiness returns a readiness that asks each check at most once in [readyFor].
+// newReadiness returns a readiness that caches the result of each check (see [throttle]).
 func newReadiness(checks []check, details ...fmt.Stringer) *readiness {
 	r := &readiness{details: details}
 	for _, c := range checks {
@@ -42,9 +42,9 @@ func newReadiness(checks []check, details ...fmt.Stringer) *readiness {
 	return r
 }
 
-// ServeHTTP answers 200 when every check holds, otherwise 500. With ?verbose it lists checks, reasons and details, but
-// only for callers on the loopback interface, as kubectl port-forward is one: which pods may reach the port depends on a
-// NetworkPolicy, and the details say whether the guard is enforced.
+// ServeHTTP answers 200 if every check passes, otherwise 500. With ?verbose it lists checks, reasons and details, but only
+// for callers on the loopback interface, such as kubectl port-forward. Other pods can reach the port unless a NetworkPolicy
+// prevents it, and the details say whether the guard is enforced.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var lines []string
 	failed := false
@@ -81,7 +81,7 @@ func isLoopback(address string) bool {
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// healthMux serves /healthz, which says that the process is alive, and /readyz.
+// healthMux serves /healthz, which answers 200 while the process runs, and /readyz.
 func healthMux(ready http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
@@ -90,15 +90,15 @@ func healthMux(ready http.Handler) http.Handler {
 }
 
 const (
-	// readyFor is how long the success of a check is not asked for again. The kubelet probes every 2 s
+	// readyFor is how long a check's success is cached. The kubelet probes every 2 s
 	// (charts/awsauth-guard/templates/deployment.yaml).
 	readyFor = time.Second
-	// unreadyFor is the same for a failure. It is shorter, so that a process that starts is ready soon.
+	// unreadyFor is how long a check's failure is cached. It is shorter, so that a starting process becomes ready quickly.
 	unreadyFor = 100 * time.Millisecond
 )
 
-// throttle returns a check that runs at most once in readyFor, or in unreadyFor after a failure, however often it is
-// asked. In between it returns the last result. Who asks while it runs waits for that run.
+// throttle returns a check that caches the result of run: a success for readyFor, a failure for unreadyFor. Concurrent
+// callers wait for the same run.
 func throttle(run func() error) func() error {
 	var (
 		mu   sync.Mutex

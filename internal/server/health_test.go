@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// However many probes arrive, each check runs at most once a second, and ten times a second while it fails.
+// For any number of probes, each check runs at most once a second, or ten times a second while it fails.
 func TestProbesShareOneCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -94,7 +94,8 @@ func TestReadyzDetailsAreForLocalCallers(t *testing.T) {
 	}
 }
 
-// A client that holds connections to a plain port open keeps out neither probes nor scrapes, and holds a bounded number.
+// A client that holds many connections to a plain HTTP port doesn't block probes or scrapes. The port limits the number of
+// these connections.
 func TestHeldConnectionsKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -107,7 +108,7 @@ func TestHeldConnectionsKeepNobodyOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { conn.Close() })
-			if i%2 == 0 { // half of them begin a request
+			if i%2 == 0 { // half of the connections begin a request
 				if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n")); err != nil {
 					t.Fatal(err)
 				}
@@ -119,7 +120,7 @@ func TestHeldConnectionsKeepNobodyOut(t *testing.T) {
 				t.Errorf("%s: got %d", path, code)
 			}
 		}
-		for i, conn := range held[:more] { // Read returns, because the port has closed them
+		for i, conn := range held[:more] { // Read returns because the port closed the connection
 			if text, _ := io.ReadAll(conn); bytes.Contains(text, []byte(" 200 ")) {
 				t.Errorf("%s: connection %d was answered: %s", path, i, text)
 			}

@@ -13,16 +13,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// directory asks IAM as the configuration in use says. Its client is made when it is first wanted,
-// and anew when the accounts change.
+// directory looks up principals in IAM with the accounts and the budget of the configuration in use. It makes its client
+// at the first use, and makes a new one when the accounts change.
 type directory struct {
 	inUse    func() *config.Config
 	recorder *metrics.Recorder
 	log      *slog.Logger
-	made     chan *iam.Client // the one that is to be announced; nil is none any more
+	made     chan *iam.Client // the client whose identity announce logs next; nil means that IAM is no longer used
 
 	mu       sync.Mutex
-	client   *iam.Client // nil where it could not be made
+	client   *iam.Client // nil if making it failed
 	accounts map[string]config.Account
 	tried    bool
 }
@@ -31,7 +31,7 @@ func newDirectory(inUse func() *config.Config, recorder *metrics.Recorder, log *
 	return &directory{inUse: inUse, recorder: recorder, log: log, made: make(chan *iam.Client, 1)}
 }
 
-// Lookup is [admission.Directory].
+// Lookup implements [admission.Directory].
 func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	c := d.inUse().IAM
 	client := d.get(ctx, c.Accounts)
@@ -43,13 +43,14 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	return client.Lookup(ctx, principals)
 }
 
-// nothingKnown is the answer where AWS cannot be asked at all.
+// nothingKnown returns [validate.Unknown] for each principal, because the AWS configuration can't be used.
 func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
 	d.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, "the AWS configuration of the guard cannot be used")
 }
 
-// get returns the client for the accounts, or nil after a line in the log.
+// get returns the client for the accounts. If it can't make the client, it logs the error and returns nil. It tries again
+// only when the accounts change or prepare is called.
 func (d *directory) get(ctx context.Context, accounts map[string]config.Account) *iam.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,10 +67,10 @@ func (d *directory) get(ctx context.Context, accounts map[string]config.Account)
 	return d.client
 }
 
-// tell has a client announced in the place of the one before.
+// tell passes a client to announce, in place of a client that announce has not received yet.
 func (d *directory) tell(client *iam.Client) {
 	select {
-	case <-d.made: // one that nobody has announced is out of date
+	case <-d.made: // drop a client that announce has not received yet
 	default:
 	}
 	d.made <- client
@@ -83,8 +84,8 @@ func accountsOf(accounts map[string]config.Account) map[string]iam.Account {
 	return list
 }
 
-// prepare makes the client before it is needed, if it will be. It is called at the start and when another
-// configuration is in use, and tries again what has failed.
+// prepare makes the client before its first use, if the configuration uses IAM. It also tries again after a failure. The
+// process calls prepare at its start and after each change of the configuration in use.
 func (d *directory) prepare() {
 	c := d.inUse().IAM
 	d.mu.Lock()
@@ -101,8 +102,7 @@ func (d *directory) prepare() {
 	}
 }
 
-// announce says in the log with which identity IAM is asked, at the start and when the accounts
-// have changed, until the context ends.
+// announce logs the AWS identity of each new client until the context ends.
 func (d *directory) announce(ctx context.Context) error {
 	stop := func() {}
 	var running sync.WaitGroup

@@ -25,7 +25,7 @@ import (
 
 const role = "arn:aws:iam::111122223333:role/"
 
-// added is a review of a change that adds a role.
+// added returns a review of a change that adds a role.
 func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 	t.Helper()
 	object := func(mapRoles string) apiruntime.RawExtension {
@@ -49,8 +49,7 @@ func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 	return r
 }
 
-// A review waits for a hung IAM within the budget of the configuration: it is answered while IAM's answer is
-// outstanding.
+// If IAM hangs, a review waits at most for the configured budget. The webhook answers it before IAM responds.
 func TestBudget(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
@@ -72,8 +71,8 @@ func TestBudget(t *testing.T) {
 	close(answer)
 }
 
-// TestUnusableAWSConfiguration checks that an AWS configuration that can't be loaded gives a new principal the result unknown:
-// the change is admitted with a warning, the lookup is counted, and no lookup duration is recorded.
+// TestUnusableAWSConfiguration checks that a new principal has the result unknown if the AWS configuration can't be loaded.
+// The webhook admits the change with a warning. It counts the lookup but records no lookup duration.
 func TestUnusableAWSConfiguration(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
@@ -106,7 +105,7 @@ func scrape(t *testing.T, recorder *metrics.Recorder) string {
 	return b.String()
 }
 
-// Another configuration brings other accounts, and the end of asking.
+// A changed configuration takes effect: the directory uses other accounts, or stops its lookups.
 func TestDirectoryReloads(t *testing.T) {
 	const other = "arn:aws:iam::222233334444:role/"
 	aws := iamtest.New(t)

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A frame of more than 16 KiB ends the connection, whatever its type: the process would keep a buffer of its size.
+// A frame of more than 16 KiB ends the connection, for every frame type. Otherwise the process would keep a buffer of the
+// frame's size.
 func TestLargeFrameEndsConnection(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -39,7 +40,7 @@ func TestLargeFrameEndsConnection(t *testing.T) {
 	}
 }
 
-// readPing reports whether an answer to a ping arrives before the connection ends.
+// readPing reports whether the response to a ping arrives before the connection ends.
 func readPing(framer *http2.Framer) bool {
 	for {
 		frame, err := framer.ReadFrame()
@@ -55,8 +56,8 @@ func readPing(framer *http2.Framer) bool {
 	}
 }
 
-// A request that is refused before its body is read is answered, and its connection ends, although the client never
-// sends the body.
+// The webhook refuses a request before it reads the body, and then closes the connection. It doesn't wait for a body that
+// the client never sends.
 func TestRefusedRequestWithoutItsBodyEnds(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -81,7 +82,7 @@ func TestRefusedRequestWithoutItsBodyEnds(t *testing.T) {
 			if response.StatusCode < 400 {
 				t.Errorf("the status is %s", response.Status)
 			}
-			_, _ = io.Copy(io.Discard, reader) // returns when the webhook closes the connection, in one way or another
+			_, _ = io.Copy(io.Discard, reader) // returns after the webhook closes or resets the connection
 		})
 	}
 }

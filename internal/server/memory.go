@@ -7,8 +7,9 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// limitMemory tells the garbage collector the limit of the container, less a tenth for what is not
-// on the heap, so that it collects in time instead of being killed. An explicit GOMEMLIMIT wins.
+// limitMemory sets the memory limit of the Go runtime to 90 percent of the container's limit. The rest is for memory
+// outside the Go heap. So the garbage collector runs before the kernel kills the process. The environment variable
+// GOMEMLIMIT takes precedence.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set(memlimit.WithRatio(0.9))
 	switch {

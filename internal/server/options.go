@@ -22,59 +22,60 @@ import (
 
 // Options are the flags of the webhook.
 type Options struct {
-	// ConfigFile is the GuardConfig file. Empty means the default configuration. The file may be
-	// replaced at any time; one that is wrong is not used.
+	// ConfigFile is the GuardConfig file. Empty means the default configuration. The file can be replaced at any time. The
+	// webhook doesn't use an invalid file.
 	ConfigFile string
-	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files may be
-	// replaced at any time, as the kubelet does with those of a Secret.
+	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files can be replaced at any time, as the
+	// kubelet does when a Secret changes.
 	CertDir string
-	// CertSecret, instead of CertDir, is NAMESPACE/NAME of the Secret with the CA that the webhook
-	// keeps for itself; see package servingcert.
+	// CertSecret is NAMESPACE/NAME of the Secret with a CA that the webhook creates and rotates itself. It replaces CertDir.
+	// See package servingcert.
 	CertSecret string
-	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package history. Where it
-	// is empty, the stored aws-auth is not watched.
+	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package history. If it is empty, the webhook
+	// doesn't watch the stored aws-auth.
 	State string
-	// WebhookConfiguration is the ValidatingWebhookConfiguration that leads here. With CertSecret its
-	// caBundles are kept, and with State it is watched. The options below belong to either.
+	// WebhookConfiguration is the name of the ValidatingWebhookConfiguration whose webhooks call this process. With
+	// CertSecret the process maintains its caBundles; with State the process watches it. WebhookConfiguration, Service and
+	// Kubeconfig need CertSecret or State.
 	WebhookConfiguration string
-	// Service is NAMESPACE/NAME of the Service that the webhooks name.
+	// Service is NAMESPACE/NAME of the Service in the WebhookConfiguration.
 	Service string
 	// BypassGroup is the group whose members can change aws-auth without a refusal. The API server calls only the observing
 	// webhook for their changes.
 	BypassGroup string
-	// Kubeconfig is a file that says how to reach the API server. Empty is the service account's way.
+	// Kubeconfig is the kubeconfig file for the API server. Empty means the service account of the pod.
 	Kubeconfig string
-	// CertTiming has no flag, because only tests change it.
+	// CertTiming has no flag because only tests change it.
 	CertTiming servingcert.Timing
-	// ElectionTiming, EnforcementTiming, MonitorTiming and ServicePort have no flags either. A ServicePort of 0 means 443.
+	// ElectionTiming, EnforcementTiming, MonitorTiming and ServicePort have no flags either. ServicePort 0 means 443.
 	ElectionTiming    election.Timing
 	EnforcementTiming enforcement.Timing
 	MonitorTiming     monitor.Timing
 	ServicePort       int32
-	// WebhookAddress is where admission reviews are served over TLS, as host:port. Without a host
-	// it is every address; port 0 takes one that is free.
+	// WebhookAddress is the address, as host:port, that serves admission reviews over TLS. An empty host means all local
+	// addresses. Port 0 means a free port.
 	WebhookAddress string
-	// ClientCAFile has the CAs, in PEM, of which one must have signed a caller's certificate. Empty means that callers
-	// need none. It is read at the start.
+	// ClientCAFile is a PEM file with CAs. One of them must have signed the client certificate of each caller. Empty means
+	// that callers need no certificate. The webhook reads the file at its start and again at each handshake.
 	ClientCAFile string
-	// ClientName, with ClientCAFile, is the common name or a DNS name that a caller's certificate must have. Empty means
-	// any.
+	// ClientName is the name that a caller's certificate must have as its common name or as a DNS name. It needs
+	// ClientCAFile. Empty means any name.
 	ClientName string
-	// MetricsAddress is where /metrics is served over plain HTTP.
+	// MetricsAddress is the address, as host:port, that serves /metrics over plain HTTP.
 	MetricsAddress string
-	// HealthAddress is where /healthz and /readyz are served over plain HTTP.
+	// HealthAddress is the address, as host:port, that serves /healthz and /readyz over plain HTTP.
 	HealthAddress string
-	// ShutdownDelay is how long reviews are still accepted after SIGTERM, while /readyz fails: so long
-	// does it take until every API server has learned not to send any more.
+	// ShutdownDelay is how long the webhook accepts reviews after SIGTERM, while /readyz fails. During this time all API
+	// servers learn that they must not send more reviews to this process.
 	ShutdownDelay time.Duration
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// LogFormat is json or text.
 	LogFormat string
-	// ShowVersion prints the version and does nothing else.
+	// ShowVersion makes the program print its version and exit.
 	ShowVersion bool
 
-	// Filled by Complete.
+	// Complete sets the following fields.
 	level slog.Level
 	host  string // of WebhookAddress
 	port  int    // of WebhookAddress
@@ -82,7 +83,7 @@ type Options struct {
 	certSecret, state, service servingcert.Name
 }
 
-// AddFlags adds the options to a flag set. Their present values become the defaults.
+// AddFlags adds the options to a flag set. The current values become the defaults.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ConfigFile, "config", o.ConfigFile, "GuardConfig `file`, reloaded when it changes; without it no principal is protected by name, and all other rules apply")
 	fs.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`folder` with the serving certificate, tls.crt and tls.key; reloaded when it changes")
@@ -117,8 +118,7 @@ func DefaultOptions() *Options {
 	}
 }
 
-// Complete checks the options and derives from them what the server needs. The error joins
-// everything that is wrong.
+// Complete validates the options and sets the derived fields. The error joins all invalid options.
 func (o *Options) Complete() error {
 	errs := o.completeCertificate()
 	var err error
@@ -143,7 +143,8 @@ func (o *Options) Complete() error {
 	return errors.Join(errs...)
 }
 
-// completeCertificate checks the options of the serving certificate, and of the way to the API server and back.
+// completeCertificate validates the options for the serving certificate, for the connection to the API server, and for the
+// address by which the API server calls the webhook.
 func (o *Options) completeCertificate() (errs []error) {
 	switch {
 	case o.CertDir == "" && o.CertSecret == "":
@@ -199,7 +200,7 @@ func splitAddress(flag, address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// logger returns the logger that the options ask for.
+// logger returns a logger with the level and format of the options.
 func (o *Options) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: o.level}
 	if o.LogFormat == "text" {

@@ -12,19 +12,20 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
-// maxPlainConnections is how many connections to a plain port are open at a time. A probe takes a millisecond and a scrape a
-// few; each connection takes about 16 KiB, so that a port takes at most 2 MiB. No request is noted, so that every connection
-// counts as idle: a new one takes the place of the oldest one of the source that has the most, and the kubelet gets in.
+// maxPlainConnections limits the number of open connections to a plain HTTP port. A probe takes a millisecond and a scrape a
+// few. Each connection takes about 16 KiB, so a port takes at most 2 MiB. Plain ports have no ConnState hook, so every
+// connection counts as idle. A new connection replaces the oldest connection of the source address with the most
+// connections, so the kubelet can always connect.
 const maxPlainConnections = 128
 
-// port is a plain HTTP server on a listener of its own.
+// port is a plain HTTP server with its listener.
 type port struct {
 	name     string
 	listener net.Listener
 	server   *http.Server
 }
 
-// listen binds an address, so that a port that is taken is an error at the start.
+// listen binds an address, so that a port in use is an error at the start.
 func listen(ctx context.Context, name, address string, handler http.Handler, log *slog.Logger) (*port, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -33,7 +34,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 	log.Info("serving", "port", name, "address", listener.Addr().String())
 	return &port{name: name, listener: limitConnections(listener, maxPlainConnections, maxPlainConnections), server: &http.Server{
 		Handler: handler,
-		// Probes and scrapes are small and quick; these bounds keep a stuck client from holding on.
+		// Probes and scrapes are small and quick. These limits stop a hung client from holding a connection.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -43,7 +44,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 	}}, nil
 }
 
-// serve answers until the context ends, and then finishes what it has begun.
+// serve answers requests until the context ends, and then finishes open requests for at most 5 s.
 func (p *port) serve(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	go func() {
@@ -52,7 +53,7 @@ func (p *port) serve(ctx context.Context) error {
 		defer cancel()
 		err := p.server.Shutdown(grace)
 		if errors.Is(err, context.DeadlineExceeded) {
-			// A connection on which nothing has been asked yet counts as busy for five seconds (net/http, closeIdleConns).
+			// A connection without a request counts as busy for five seconds (net/http, closeIdleConns).
 			err = p.server.Close()
 		}
 		stopped <- err

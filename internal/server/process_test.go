@@ -30,15 +30,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// patience is how long a test waits for what must happen. certwatcher polls every 10 s where it
-// misses an event.
+// patience is how long a test waits for an expected result. certwatcher polls every 10 s if it misses an event.
 const patience = 30 * time.Second
 
-// output is where a process under test writes.
+// output collects the output of a process under test.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	more chan struct{} // has an element when something was written since it was last taken
+	more chan struct{} // receives an element when the process has written more output
 }
 
 func newOutput() *output { return &output{more: make(chan struct{}, 1)} }
@@ -59,7 +58,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// lines returns the JSON lines written so far with this message.
+// lines returns the JSON log lines with this message.
 func (o *output) lines(message string) (list []map[string]any) {
 	for line := range strings.Lines(o.String()) {
 		var attrs map[string]any
@@ -70,12 +69,12 @@ func (o *output) lines(message string) (list []map[string]any) {
 	return list
 }
 
-// process is a webhook that runs.
+// process is a running webhook.
 type process struct {
 	log    *output
 	stop   context.CancelFunc
 	status <-chan int
-	// Where it serves.
+	// Addresses of the ports.
 	webhook, metrics, health string
 }
 
@@ -143,7 +142,7 @@ func BenchmarkStart(b *testing.B) {
 			cmd := exec.CommandContext(ctx, program, args...)
 			cmd.Stdout, cmd.Stderr = out, log
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-			_ = cmd.Run() // its status tells
+			_ = cmd.Run() // the exit status shows a failure
 			return cmd.ProcessState.ExitCode()
 		}, args...)
 		b.StopTimer()
@@ -171,7 +170,7 @@ func (p *process) send(ctx context.Context, client *http.Client, path string, bo
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Expect", "100-continue") // which clients without a time for it send and do not wait for
+	r.Header.Set("Expect", "100-continue") // without ExpectContinueTimeout the client doesn't wait for status 100
 	response, err := client.Do(r)
 	if err != nil {
 		return nil, err
@@ -190,7 +189,7 @@ func (p *process) send(ctx context.Context, client *http.Client, path string, bo
 	return answer.Response, nil
 }
 
-// eventually waits until something holds.
+// eventually waits until the condition holds, and fails the test after patience.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -265,7 +264,7 @@ func newCertDir(tb testing.TB) string {
 	return folder
 }
 
-// dial opens a TLS connection whose certificate is not checked.
+// dial opens a TLS connection without verifying the server's certificate. highest is the maximum TLS version.
 func dial(t *testing.T, address string, highest uint16) (tls.ConnectionState, error) {
 	t.Helper()
 	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: highest}}

@@ -1,4 +1,4 @@
-// Package server is the webhook as a process: its flags, its three ports, its start and its end.
+// Package server runs the webhook as a process: flags, three ports, start and shutdown.
 package server
 
 import (
@@ -23,15 +23,15 @@ import (
 // Exit statuses.
 const (
 	exitOK    = 0
-	exitError = 1 // it could not start, or not go on
-	exitUsage = 2 // the command line is wrong
+	exitError = 1 // the process could not start, or failed later
+	exitUsage = 2 // the command line is invalid
 )
 
 // program is the name of the installed binary.
 const program = "awsauth-guard-webhook"
 
-// Main runs the webhook until the context ends and returns the process's exit status. The log
-// goes to stderr. Each port that is served is logged with its address as "serving".
+// Main runs the webhook until the context ends and returns the exit status of the process. It logs to stderr. For each
+// port it logs the message "serving" with the address.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := DefaultOptions()
 	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
@@ -81,7 +81,7 @@ Flags:
 %[2]s`, program, fs.FlagUsages())
 }
 
-// Run serves until the context ends or something fails. The options are complete.
+// Run serves until the context ends or a part of the process fails. The caller must have called [Options.Complete].
 func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	setDefaultLoggers(log)
 	recorder := metrics.New(ruleIDs())
@@ -131,8 +131,8 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	return serve(ctx, webhook.serve, append(beside, measured.serve, health.serve)...)
 }
 
-// serve runs everything until the context ends or one of them fails. The main function ends
-// first, so that the others still answer while it finishes its work.
+// serve runs all functions until the context ends or one of them returns. It stops first before it stops the others, so
+// that the others still run while first finishes its work. It returns the joined errors.
 func serve(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	firstCtx, stopFirst := context.WithCancel(ctx)
 	defer stopFirst()
@@ -160,7 +160,7 @@ func ruleIDs() []string {
 	return ids
 }
 
-// split takes joined errors apart, so that each gets a line of its own.
+// split returns the parts of joined errors, so that each part gets its own log line.
 func split(err error) []error {
 	var list []error
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -172,10 +172,10 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// routeOnce keeps Main from writing controller-runtime's logger twice: that is a data race.
+// routeOnce makes setDefaultLoggers set the loggers once, because setting controller-runtime's logger twice is a data race.
 var routeOnce sync.Once
 
-// setDefaultLoggers sends what libraries log to our log: controller-runtime, and those that use package log.
+// setDefaultLoggers redirects the logs of controller-runtime and of libraries that use package log to this logger.
 func setDefaultLoggers(log *slog.Logger) {
 	routeOnce.Do(func() {
 		crlog.SetLogger(logr.FromSlogHandler(log.Handler()))

@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// deletion is a review of the deletion of an aws-auth with one admin.
+// deletion is a review of a request that deletes an aws-auth with one entry.
 const deletion = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{
 	"uid":"u1","operation":"DELETE","name":"aws-auth","namespace":"kube-system",
 	"kind":{"version":"v1","kind":"ConfigMap"},"resource":{"version":"v1","resource":"configmaps"},
@@ -27,7 +27,7 @@ const deletion = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","
 	"oldObject":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},
 		"data":{"mapRoles":"- {rolearn: arn:aws:iam::111122223333:role/team, username: team, groups: [dev]}"}}}}`
 
-// deleted posts the deletion over HTTP/2 and TLS.
+// deleted posts the deletion over HTTP/2 and TLS, and returns the response.
 func deleted(t *testing.T, p *process, path string) *admissionv1.AdmissionResponse {
 	t.Helper()
 	answer, err := p.post(t.Context(), path)
@@ -100,7 +100,7 @@ func TestTLSBelow13IsRefused(t *testing.T) {
 	}
 }
 
-// run calls Main with arguments with which it must end by itself.
+// run calls Main with arguments that make it return without a signal.
 func run(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out strings.Builder
@@ -182,7 +182,7 @@ awsauth-guard-webhook: --log-format is "xml": write json or text
 	}
 }
 
-// What is wrong before the start ends the process before it serves anything.
+// An invalid option or file ends the process before it serves a port.
 func TestCannotStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "guard.yaml")

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// When the process is asked to end it is not ready at once, answers new reviews for the delay,
-// finishes what it has begun, and has its metrics and health up to the end.
+// After the stop signal the process is immediately not ready. It answers new reviews for the delay, finishes open reviews,
+// and serves metrics and health until the end.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
@@ -24,7 +24,7 @@ func TestShutdown(t *testing.T) {
 	if code, _ := get(t, "http://"+p.health+"/healthz"); code != http.StatusOK {
 		t.Errorf("it is not alive: %d", code)
 	}
-	// New connections are taken for the whole delay, and none is lost before.
+	// The port accepts new connections for the whole delay, and loses no review before.
 	lost := time.Time{}
 	for n := 0; lost.IsZero(); n++ {
 		answer, err := p.post(t.Context(), "/validate-aws-auth")
@@ -46,8 +46,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// While it leaves it parts from connections that are open, so that none is in use when it ends: no
-// review of a caller that keeps its connection is lost.
+// During shutdown the process ends open connections before it closes the port. So a caller that keeps its connection loses
+// no review.
 func TestShutdownPartsFromConnections(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
@@ -78,7 +78,7 @@ func TestShutdownPartsFromConnections(t *testing.T) {
 	}
 }
 
-// A review whose body is still on its way when the listener closes is answered.
+// The webhook answers a review whose body arrives after the listener closes.
 func TestShutdownFinishesReviews(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -86,7 +86,7 @@ func TestShutdownFinishesReviews(t *testing.T) {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, ExpectContinueTimeout: patience,
 	}}
 	defer client.CloseIdleConnections()
-	reading := make(chan struct{}) // closed when the handler asks for the body
+	reading := make(chan struct{}) // closed when the handler starts to read the body
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(reading) }})
 	body, sender := io.Pipe()
 	answered := make(chan error, 1)
@@ -118,7 +118,7 @@ func TestShutdownFinishesReviews(t *testing.T) {
 	}
 }
 
-// The limit of memory is said once, whatever it is.
+// The process logs once whether its memory is limited.
 func TestMemoryIsLimited(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))

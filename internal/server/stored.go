@@ -25,18 +25,18 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// stored is all that depends on the stored aws-auth, as the rest of the process sees it.
+// stored holds the components that depend on the stored aws-auth.
 type stored struct {
 	notifier admission.Notifier
-	self     func() string // the user that this process is to the API server; empty where it is not known
+	self     func() string // username of this process at the API server; empty while it is unknown
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
 	reconfigured func()
-	lines        []fmt.Stringer // of /readyz?verbose
+	lines        []fmt.Stringer // details for /readyz?verbose
 	run          []func(context.Context) error
 }
 
-// clients are those for the API server.
+// clients are the clients for the API server.
 type clients struct {
 	core           *typedcorev1.CoreV1Client
 	registration   *typedadmissionregistrationv1.AdmissionregistrationV1Client
@@ -44,7 +44,7 @@ type clients struct {
 	prober         enforcement.Prober
 }
 
-// Calls a second, and at once: the leader pauses between its writes, so that it never needs more.
+// Limits of API calls: per second, and in a burst. The leader pauses between its writes, so it never needs more.
 const (
 	callRate  = 50
 	callBurst = 100
@@ -53,7 +53,7 @@ const (
 func newClients(config *rest.Config) (c *clients, err error) {
 	config = kube.Protobuf(config)
 	config.QPS, config.Burst = callRate, callBurst
-	config.WarningHandler = rest.NoWarnings{} // the guard's own webhook warns about what is restored
+	config.WarningHandler = rest.NoWarnings{} // the guard's own webhook warns about restored versions
 	c = new(clients)
 	if c.core, err = typedcorev1.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("making a client for ConfigMaps: %w", err)
@@ -68,12 +68,12 @@ func newClients(config *rest.Config) (c *clients, err error) {
 	return c, err
 }
 
-// unwatched is stored where the options don't ask for a watch.
+// unwatched returns a stored for a process that doesn't watch the stored aws-auth.
 func unwatched() *stored {
 	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}}
 }
 
-// newStored returns all that depends on the stored aws-auth. Its Events end with the context.
+// newStored returns the components that depend on the stored aws-auth. They stop writing Events when the context ends.
 func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
 	replica, err := os.Hostname()
 	if err != nil {
@@ -114,7 +114,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},
 	}
-	if o.CertSecret == "" { // otherwise the part that maintains the caBundle watches it
+	if o.CertSecret == "" { // with a CertSecret, package servingcert watches the webhook configuration
 		lw := kube.ListWatch(client.registration.RESTClient(), "validatingwebhookconfigurations", "", o.WebhookConfiguration)
 		run, err := enforcement.WatchConfiguration(lw, webhook, log, now)
 		if err != nil {
@@ -125,7 +125,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	return s, nil
 }
 
-// maxRequester bounds a user's name in an Event, in bytes.
+// maxRequester limits the length of a username in an Event, in bytes.
 const maxRequester = 200
 
 // notifier writes Events about reviews.
@@ -134,7 +134,7 @@ type notifier struct {
 	recorder *metrics.Recorder
 }
 
-// Admitted is [admission.Notifier].
+// Admitted implements [admission.Notifier]. It writes an Event only for overrides.
 func (n *notifier) Admitted(at time.Time, requester string, overrides []string) {
 	if len(overrides) > 0 {
 		n.events.Warn(kube.Overridden, kube.Shorten(requester, maxRequester)+" has overruled the guard by "+strings.Join(overrides, ", "))
@@ -142,21 +142,21 @@ func (n *notifier) Admitted(at time.Time, requester string, overrides []string) 
 	n.recorder.LastAdmitted(at)
 }
 
-// Refused is [admission.Notifier].
+// Refused implements [admission.Notifier].
 func (n *notifier) Refused(requester string, rules []string) {
 	n.events.Warn(kube.Rejected, "a change by "+kube.Shorten(requester, maxRequester)+" is refused: "+strings.Join(rules, ", "))
 }
 
-// restore returns the settings of restores.
+// restore returns the settings for restores.
 func (c *configuration) restore() restore.Settings {
 	r := c.current().Restore
 	return restore.Settings{Enabled: r.Enabled, MaxPerHour: r.MaxPerHour}
 }
 
-// uniqueIDs asks IAM as the configuration in use says.
+// uniqueIDs looks up unique IDs in IAM with the accounts of the configuration in use.
 type uniqueIDs struct{ *directory }
 
-// UniqueID is [monitor.PrincipalLookup].
+// UniqueID implements [monitor.PrincipalLookup].
 func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {
@@ -165,7 +165,7 @@ func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string,
 	return client.UniqueID(ctx, principal)
 }
 
-// Replacement is [monitor.PrincipalLookup].
+// Replacement implements [monitor.PrincipalLookup].
 func (u uniqueIDs) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {

@@ -20,62 +20,61 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// Where the API server sends its reviews: those that may be refused, and those of requesters who
-// never are.
+// Paths of the two webhooks: the enforcing webhook can refuse a request, the observing webhook never does.
 const (
 	webhookPath = "/validate-aws-auth"
 	observePath = "/observe-aws-auth"
 )
 
-// Limits of the port, beside those on the number of connections and those of package admission on bodies and reviews.
-// With maxConnections connections the receive buffers take at most 64 MiB and the headers of open streams 8 MiB.
+// Limits of the webhook port. connections.go limits the number of connections, and package admission limits bodies and
+// reviews. With maxConnections connections the receive buffers take at most 64 MiB and the headers of open streams 8 MiB.
 const (
-	// maxStreams bounds the requests at a time on a connection of HTTP/2. A client with more opens another connection.
+	// maxStreams limits the concurrent requests on an HTTP/2 connection. A client with more requests opens another one.
 	maxStreams = 8
-	// streamBuffer bounds what the process holds of a body that no review has asked for. It is the window that HTTP/2
-	// begins with (RFC 9113, section 6.9.2): a client may send as much before it knows a smaller one. As each stream
-	// has room in the connection's buffer, none that waits keeps the body of another one back.
+	// streamBuffer limits the bytes of a body that the process holds before a review reads the body. It is the initial
+	// window of HTTP/2 (RFC 9113, section 6.9.2): a client may send this much before it learns of a smaller window. The
+	// connection's buffer has room for every stream, so a waiting stream never delays the body of another stream.
 	streamBuffer     = 64 << 10
 	connectionBuffer = maxStreams * streamBuffer
-	// maxFrame bounds a frame of HTTP/2, whatever its type. The process keeps a buffer of the largest frame of each
-	// connection. No client sends larger frames unless the server allows them (RFC 9113, section 4.2).
+	// maxFrame limits the size of HTTP/2 frames of every type. For each connection the process keeps a buffer of the size
+	// of its largest frame. Clients must not send larger frames unless the server allows them (RFC 9113, section 4.2).
 	maxFrame = 16 << 10
-	// readTimeout bounds a request until a review asks for its body. Without it a request that is refused before would
-	// keep its connection for as long as the client doesn't send the body.
+	// readTimeout limits a request until a review starts to read its body. Without this limit, a request that is refused
+	// earlier would keep its connection open until the client sends the body.
 	readTimeout = 5 * time.Second
-	// maxHeader bounds the headers of a request. Those of an API server take less than 1 KiB, and a bearer token in its
-	// AdmissionConfiguration some more.
+	// maxHeader limits the headers of a request. Headers from an API server take less than 1 KiB; a bearer token from its
+	// AdmissionConfiguration adds some more.
 	maxHeader = 8 << 10
-	// handshakeTimeout bounds the handshake of TLS, and the headers of a request of HTTP/1.
+	// handshakeTimeout limits the TLS handshake and the headers of an HTTP/1 request.
 	handshakeTimeout = 5 * time.Second
-	// idleTimeout is after how long the process parts from an idle connection. An API server closes it after 90 s itself.
+	// idleTimeout is how long the process keeps an idle connection open. An API server closes it after 90 s.
 	idleTimeout = 2 * time.Minute
-	// requestTimeout is longer than any review: the API server waits for one at most 30 s.
+	// requestTimeout is longer than any review, because the API server waits at most 30 s for a review.
 	requestTimeout = 40 * time.Second
-	// writeTimeout bounds how long a client of HTTP/2 takes nothing of what is sent to it.
+	// writeTimeout limits how long an HTTP/2 client can stop reading the response.
 	writeTimeout = 5 * time.Second
-	// stopTimeout bounds how long the process finishes reviews at its end.
+	// stopTimeout limits how long the process finishes open reviews during shutdown.
 	stopTimeout = time.Minute
 )
 
-// reviews is the port on which the API server asks.
+// reviews is the port to which the API server sends reviews.
 //
-// It is no webhook.Server of controller-runtime, as that has no hook for the limits: it makes its listener and its
-// http.Server itself, with 100 streams and 1 MiB of receive buffer for each connection and 1 MiB of headers for each
-// stream, and bounds neither the connections nor the time of a handshake (32 s) or an answer. So a pod that reaches the port
-// could take all of the memory.
+// It doesn't use the webhook.Server of controller-runtime, because that server offers no way to set these limits. It makes
+// its own listener and http.Server, with 100 streams and 1 MiB of receive buffer for each connection and 1 MiB of headers
+// for each stream. It doesn't limit the number of connections or the time for a response, and allows 32 s for a handshake.
+// So a pod that reaches the port could use up all memory.
 type reviews struct {
 	server   *http.Server
 	listener *connections
-	serving  atomic.Bool   // whether connections are accepted
-	delay    time.Duration // how long it goes on after it was told to stop
-	leave    func()        // says that it will stop
-	parting  atomic.Bool   // whether connections are ended after their next answer
+	serving  atomic.Bool   // the port accepts connections
+	delay    time.Duration // how long it accepts reviews after the context ends
+	leave    func()        // called once when shutdown begins
+	parting  atomic.Bool   // each connection ends after its next response
 	certs    servingcert.Source
 	log      *slog.Logger
 }
 
-// newReviews binds the port for admission reviews, so that one that is taken is an error at the start.
+// newReviews binds the port for admission reviews, so that a port in use is an error at the start.
 func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate}
 	if o.ClientCAFile != "" {
@@ -112,8 +111,8 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	return r, nil
 }
 
-// connectionErrors logs failed connections: the first few, and later one in each interval, as a caller can cause any
-// number of them.
+// connectionErrors is an [io.Writer] that logs failed connections: the first few, and later one in each interval. It
+// throttles the log because a client can cause any number of failures.
 type connectionErrors struct {
 	log       *slog.Logger
 	sometimes rate.Sometimes
@@ -124,11 +123,11 @@ func (e *connectionErrors) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// close gives up a port that is not served.
+// close closes a port that serve has not started to use.
 func (r *reviews) close() error { return r.listener.Close() }
 
-// started reports an error while the port is not served. It opens no connection: a probe costs nothing, and needs no
-// place among the connections.
+// started returns an error while the port doesn't accept connections. It opens no connection itself, so a probe doesn't
+// count towards the connection limits.
 func (r *reviews) started(*http.Request) error {
 	if !r.serving.Load() {
 		return errors.New("the webhook's port is not served")
@@ -136,9 +135,9 @@ func (r *reviews) started(*http.Request) error {
 	return nil
 }
 
-// parted sends callers to another connection, and so to another replica, while the process leaves. At
-// its end net/http closes an idle connection of HTTP/2 without a word, and a review that is sent at
-// that moment is lost; after this header the other side is told first, by GOAWAY, and sends it again.
+// parted makes callers open a new connection, and so reach another replica, while parting is true. During shutdown
+// net/http closes an idle HTTP/2 connection without a GOAWAY frame, and a review that the caller sends at that moment is
+// lost. With the header "Connection: close" the server sends GOAWAY first, and the caller sends the review again.
 func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if parting.Load() {
@@ -148,10 +147,10 @@ func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
 	})
 }
 
-// serve answers until the context ends, says then that it leaves, and goes on to answer for the
-// delay. The API server learns only after a while that an address is gone, and a review that finds
-// no listener is lost. In the second half of the delay, when new connections go elsewhere, it parts
-// from those that are open. Reviews in flight are finished.
+// serve answers reviews until the context ends. Then it calls leave and still answers reviews for the delay, because the
+// API server learns late that an address is gone, and a review without a listener is lost. In the second half of the delay
+// new connections go to other replicas, and serve ends open connections after their next response. At the end it finishes
+// open reviews for at most stopTimeout.
 func (r *reviews) serve(ctx context.Context) error {
 	open, closing := context.WithCancel(context.WithoutCancel(ctx))
 	defer closing()
@@ -193,7 +192,7 @@ func (r *reviews) serve(ctx context.Context) error {
 	return nil
 }
 
-// logStart logs the address as soon as it is served, which needs a certificate.
+// logStart logs the address as soon as a serving certificate exists, because the port can't serve without one.
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
