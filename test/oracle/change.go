@@ -159,6 +159,9 @@ func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy valida
 		if before.count == 0 && (corrected || names(change.Old, arn)) { // the authenticator may not have read the element
 			continue
 		}
+		if before.count > 0 && k.hasUnreadText(change.Old) { // the guard may have found no faults of the old elements
+			continue
+		}
 		for _, rule := range after.rules {
 			if !slices.Contains(before.rules, rule) {
 				k.Stats.add("changes with a newly faulty element")
