@@ -33,9 +33,6 @@ func (t *Throttle) ShouldLog(now time.Time, err error) bool {
 	return true
 }
 
-// Failing reports whether the condition of the last call of Failed lasts and was logged.
-func (t *Throttle) Failing() bool { return t.text != "" }
-
 const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 15 * time.Second
