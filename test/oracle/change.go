@@ -153,7 +153,7 @@ func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy valida
 	}
 	for arn, after := range is {
 		before := was[arn]
-		if after.count > 1 || before.count > 1 {
+		if len(after.rules) == 0 || after.count > 1 || before.count > 1 {
 			continue
 		}
 		if before.count == 0 && (corrected || names(change.Old, arn)) { // the authenticator may not have read the element
