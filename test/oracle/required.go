@@ -105,10 +105,10 @@ func requiredForRequester(c *generate.Change, before, after *access) []requiredF
 }
 
 // grantsBypass reports whether a caller newly gets a group whose members bypass the guard. A person who assumes a role can
-// choose the name of the session, so templates can grant such a group. If the old version has invalid bytes, the result is
-// false, because repairing a byte is no grant.
+// choose the name of the session, so templates can grant such a group. If a section of the old version has invalid bytes, the
+// result is false, because repairing a byte is no grant.
 func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
-	if !validUTF8(c.Old) {
+	if !sectionsAreUTF8(c.Old) {
 		return false
 	}
 	groups := []string{generate.Bypass}

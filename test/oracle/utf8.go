@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +20,11 @@ func validUTF8(data map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// sectionsAreUTF8 reports whether the texts that the authenticator reads are UTF-8.
+func sectionsAreUTF8(data map[string]string) bool {
+	return !slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return !utf8.ValidString(data[string(s)]) })
 }
 
 // HasInvalidUTF8 reports whether a text holds bytes that are not UTF-8.
