@@ -99,7 +99,7 @@ e2e: ## install the chart in a real cluster and hurt it; needs root on Debian, o
 	test/e2e/run.sh
 
 .PHONY: verify
-verify: verify-format verify-tidy verify-generated lint verify-race ## run the checks and the tests of the root module that CI runs
+verify: verify-format verify-tidy verify-commits verify-generated lint verify-race ## run the checks and the tests of the root module that CI runs
 	@echo "verify: ok"
 
 .PHONY: lint
@@ -115,6 +115,10 @@ verify-format: ## fail when `make fmt` would change a file
 .PHONY: verify-tidy
 verify-tidy: ## fail when `make tidy` would change a module
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff) || { echo "$$module: go.mod or go.sum is not tidy; run make tidy" >&2; exit 1; }; done
+
+.PHONY: verify-commits
+verify-commits: ## fail when the subject of a recent commit is not `package: imperative subject`
+	tools/verify-commits.sh
 
 .PHONY: verify-generated
 verify-generated: ## fail when `make generate` would change a file

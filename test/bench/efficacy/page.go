@@ -59,9 +59,12 @@ the guard, and by a policy of four rules in Rego.
 
 **Configuration.** The guard runs with its defaults. If an administrator could log in before the change, this administrator is
 the only protected principal, also for the policy in Rego. The policy,
-[awsauth.rego](../test/bench/rego/awsauth.rego), requires that each section parses and is a list (*parses*), that the
-protected principal has its groups (*admin*), that every ARN is that of a role without a path, of a user or of root
-(*shape*), and that no ARN occurs twice (*duplicates*).
+[awsauth.rego](../test/bench/rego/awsauth.rego), has four rules:
+
+- *parses*: each section parses and is a list.
+- *admin*: the protected principal has its groups.
+- *shape*: every ARN is that of a role without a path, of a user or of root.
+- *duplicates*: no ARN occurs twice.
 
 **The authenticator's column** has the answers of the program itself, before and after the change, for every principal that
 the old or the new text names: whether it logs an error, how much of a section it loads, which principals it now refuses, which

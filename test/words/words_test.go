@@ -1,0 +1,136 @@
+package words_test
+
+import (
+	"cmp"
+	_ "embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/test/words"
+)
+
+const (
+	// maxRiddles is the permitted number of riddle words per 1,000 words. Go comments of cert-manager have 0.2, its pages 0.7.
+	maxRiddles = 1.5
+	// maxWords is the permitted length of a sentence of a page.
+	maxWords = 40
+	// root is the folder of the repository.
+	root = "../.."
+)
+
+//go:embed banned.txt
+var banned string
+
+// A text is a file without the parts that the checks ignore.
+type text struct{ file, prose string }
+
+// read returns the texts of the files with a suffix, in every module of the repository. It leaves out the folder of this
+// package, which quotes banned phrases, folders of test data, and folders that git ignores or owns.
+func read(t *testing.T, suffix string, prose func(string) (string, error)) (texts []text) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(root, path)
+		if entry.IsDir() {
+			hidden := strings.HasPrefix(name, ".") && name != "."
+			if hidden || entry.Name() == "testdata" || slices.Contains([]string{"bin", "dist", "test/words"}, filepath.ToSlash(name)) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, suffix) || !entry.Type().IsRegular() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		p, err := prose(string(content))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		texts = append(texts, text{filepath.ToSlash(name), p})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(texts) < 30 {
+		t.Fatalf("found %d files *%s in %s, want the whole repository", len(texts), suffix, root)
+	}
+	return texts
+}
+
+func pages(t *testing.T) []text {
+	t.Helper()
+	return read(t, ".md", func(page string) (string, error) { return words.Markdown(page), nil })
+}
+
+func comments(t *testing.T) []text {
+	t.Helper()
+	return read(t, ".go", words.Comments)
+}
+
+// TestProseHasFewRiddleWords fails if pages or Go comments have too many words that hide who acts, or on what. It names the
+// files with the most of them.
+func TestProseHasFewRiddleWords(t *testing.T) {
+	t.Parallel()
+	for name, texts := range map[string][]text{"pages": pages(t), "Go comments": comments(t)} {
+		total, riddles := 0, 0
+		hits := map[string][]words.Hit{}
+		for _, text := range texts {
+			found := words.Riddles(text.prose)
+			hits[text.file] = found
+			total += words.Count(text.prose)
+			riddles += len(found)
+		}
+		rate := 1000 * float64(riddles) / float64(total)
+		t.Logf("%s: %d riddle words in %d words: %.2f per 1,000", name, riddles, total, rate)
+		if rate <= maxRiddles {
+			continue
+		}
+		t.Errorf("%s have %.2f riddle words per 1,000 words, want at most %.1f; rewrite these sentences so that they name the actor and the action:",
+			name, rate, maxRiddles)
+		slices.SortFunc(texts, func(a, b text) int {
+			return cmp.Or(len(hits[b.file])-len(hits[a.file]), strings.Compare(a.file, b.file))
+		})
+		for _, text := range texts[:10] {
+			for _, hit := range hits[text.file] {
+				t.Errorf("%s:%d: %s", text.file, hit.Line, hit.Text)
+			}
+		}
+	}
+}
+
+// TestProseHasNoBannedPhrase fails if a page or a Go comment has a phrase of banned.txt.
+func TestProseHasNoBannedPhrase(t *testing.T) {
+	t.Parallel()
+	bans, err := words.ParseBans(banned)
+	if err != nil {
+		t.Fatal("banned.txt:", err)
+	}
+	for _, text := range append(pages(t), comments(t)...) {
+		for _, ban := range bans {
+			for _, hit := range ban.Find(text.prose) {
+				t.Errorf("%s:%d: %q; write instead: %s", text.file, hit.Line, hit.Text, ban.Instead)
+			}
+		}
+	}
+}
+
+// TestPagesHaveNoLongSentence fails if a sentence of a page has more words than a reader can hold.
+func TestPagesHaveNoLongSentence(t *testing.T) {
+	t.Parallel()
+	for _, text := range pages(t) {
+		for _, hit := range words.LongSentences(text.prose, maxWords) {
+			t.Errorf("%s:%d: a sentence of %d words, want at most %d: %s", text.file, hit.Line, words.Count(hit.Text), maxWords, hit.Text)
+		}
+	}
+}
