@@ -28,7 +28,7 @@ fi
 for name in kube-proxy scheduler controller-manager apiserver containerd etcd; do
 	end "$name"
 done
-if [ -e "/run/netns/$NETNS" ]; then # what is left is ours: nobody else enters it
+if [ -e "/run/netns/$NETNS" ]; then # only processes of the cluster enter this namespace
 	for pid in $(ip netns pids "$NETNS"); do
 		kill -9 "$pid" 2>/dev/null || true
 	done

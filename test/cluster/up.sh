@@ -43,7 +43,7 @@ if alive apiserver && alive kubelet; then
 fi
 say "starting"
 
-# The network: eth0 has a peer that nobody listens at, so that its default route leads nowhere.
+# The network: eth0 has a peer without a listener, so that its default route leads to no host.
 [ -e "/run/netns/$NETNS" ] || ip netns add "$NETNS"
 ip -n "$NETNS" link set lo up
 if ! ip -n "$NETNS" link show eth0 >/dev/null 2>&1; then

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/bench/rego"
 )
 
-// Page writes the rows as docs/efficacy.md. root is the folder of the repository.
+// Page returns the text of docs/efficacy.md. root is the folder of the repository.
 func Page(root string, rows []Row) []byte {
 	var b bytes.Buffer
 	t := total(rows)
@@ -97,7 +97,7 @@ func row(b *bytes.Buffer, root string, n int, r *Row) {
 		guardCell(r), r.Authenticator, regoCell(r.Rego))
 }
 
-// number is the row's number, which leads to the case.
+// number returns the row's number, with a link to the case.
 func number(root string, n int, r *Row) string {
 	if r.Case == nil {
 		return fmt.Sprint(n)
@@ -111,13 +111,13 @@ func number(root string, n int, r *Row) string {
 
 func link(r *Row) string { return fmt.Sprintf("[%s](%s)", r.Name(), r.URL) }
 
-// cell keeps a text from ending its cell or becoming markup.
+// cell escapes a text so that it doesn't end its cell and isn't markup.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "<", `\<`, "[", `\[`, "*", `\*`, "_", `\_`).Replace(text)
 }
 
-// guardCell names the rules that decide, the one that answers the report first: those that deny, or
-// without any those that warn.
+// guardCell returns the ids of the rules that decide, with the rule of the case first. These are the rules that deny.
+// If no rule denies, these are the rules that warn.
 func guardCell(r *Row) string {
 	if r.Guard.Action == validate.ActionAllow {
 		return "allow"
