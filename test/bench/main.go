@@ -13,7 +13,7 @@
 // At 1,000 entries, half of the CPU time of a review is the decoding of the new text by the authenticator's own YAML
 // decoder. The rules take a fifth, and the decoding of the two objects from JSON an eighth. At 10 entries these are
 // two fifths, a quarter and an eighth, because the fixed cost of a review counts more. A webhook that allows
-// everything does none of this. At 1,000 entries the decoding of the new text alone takes three times as long as that
+// everything doesn't do this work. At 1,000 entries the decoding of the new text alone takes three times as long as that
 // webhook's answer. The targets over HTTPS therefore leave little time for the rest.
 //
 // The same cases run as ordinary benchmarks with `go test -bench .`, for profiles and benchstat.

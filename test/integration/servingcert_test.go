@@ -267,7 +267,7 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 	}
 }
 
-// editor is the only user, besides those of EKS, for whom the API server calls the webhooks of these tests.
+// editor is the only user, besides those of EKS, whose writes the API server sends to the webhooks of these tests.
 var editor = rest.ImpersonationConfig{UserName: "editor"}
 
 func missing(is bool, what string) error {

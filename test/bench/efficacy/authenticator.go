@@ -17,7 +17,7 @@ import (
 type Consequence struct {
 	// Logged is whether the authenticator writes an error to its log. It refuses no change.
 	Logged bool
-	// What has a sentence for each effect on principals and ARNs, and is empty if every principal logs in as the text
+	// What describes each effect on principals and ARNs. It is empty if every principal logs in as the text
 	// says.
 	What []string
 }
@@ -127,7 +127,7 @@ func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []
 			less++
 		}
 	}
-	what := appendCount(nil, refused, "refuses %d principal that got in before", "refuses %d principals that got in before")
+	what := appendCount(nil, refused, "refuses %d principal that logged in before", "refuses %d principals that logged in before")
 	return appendCount(what, less, "gives %d principal fewer groups than before", "gives %d principals fewer groups than before")
 }
 
@@ -143,7 +143,7 @@ func (b *bare) flaws(callers []string) []string {
 		}
 	}
 	what := appendCount(nil, never, "keeps %d ARN that never matches", "keeps %d ARNs that never match")
-	return appendCount(what, nameless, "lets %d principal in without a name", "lets %d principals in without a name")
+	return appendCount(what, nameless, "gives %d principal no username", "gives %d principals no username")
 }
 
 func appendCount(what []string, n int, one, many string) []string {
@@ -163,7 +163,7 @@ func (c Consequence) String() string {
 		text = "an error in its log"
 	}
 	if len(c.What) == 0 {
-		return text + "; lets everybody in as the text says"
+		return text + "; every principal logs in as the text says"
 	}
 	return text + "; " + strings.Join(c.What, "; ")
 }

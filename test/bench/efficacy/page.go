@@ -68,7 +68,7 @@ the only protected principal, also for the policy in Rego. The policy,
 
 **The authenticator's column** has the answers of the program itself, before and after the change, for every principal that
 the old or the new text names: whether it logs an error, how much of a section it loads, which principals it now refuses, which
-ARNs never match, and which principals log in without a name. For a role, the test sends the session ARN that STS returns, which
+ARNs never match, and which principals log in without a username. For a role, the test sends the session ARN that STS returns, which
 doesn't have the role's path.
 
 **Limits of this page**

@@ -41,13 +41,13 @@ const (
 var withoutCase = []Report{
 	{
 		URL:    "https://github.com/aws-ia/terraform-aws-iam-identity-center/issues/33",
-		What:   "IAM Identity Center creates its roles again, with other suffixes, and the entries for the old ones are dead.",
-		Unseen: "aws-auth does not change: there is no request to look at.",
+		What:   "IAM Identity Center creates its roles again, with other suffixes, so the entries of the old roles never match.",
+		Unseen: "aws-auth does not change: the API server makes no review.",
 	},
 	{
 		URL:    "https://github.com/terraform-aws-modules/terraform-aws-eks/issues/610",
-		What:   "The role of the worker nodes is replaced, and aws-auth still holds the old one.",
-		Unseen: "aws-auth does not change: there is no request to look at.",
+		What:   "A user replaces the role of the worker nodes, and aws-auth still has the old role.",
+		Unseen: "aws-auth does not change: the API server makes no review.",
 	},
 	{
 		URL:  "https://github.com/kyverno/kyverno/issues/8872",
