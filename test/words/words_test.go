@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/awsauth-guard/awsauth-guard/test/words"
@@ -29,11 +30,17 @@ var banned string
 // A text is a file without the parts that the checks ignore.
 type text struct{ file, prose string }
 
+var (
+	pages = sync.OnceValues(func() ([]text, error) {
+		return read(".md", func(page string) (string, error) { return words.Markdown(page), nil })
+	})
+	comments = sync.OnceValues(func() ([]text, error) { return read(".go", words.Comments) })
+)
+
 // read returns the texts of the files with a suffix, in every module of the repository. It leaves out the folder of this
 // package, which quotes banned phrases, folders of test data, and folders that git ignores or owns.
-func read(t *testing.T, suffix string, prose func(string) (string, error)) (texts []text) {
-	t.Helper()
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+func read(suffix string, prose func(string) (string, error)) (texts []text, err error) {
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -59,30 +66,27 @@ func read(t *testing.T, suffix string, prose func(string) (string, error)) (text
 		texts = append(texts, text{filepath.ToSlash(name), p})
 		return nil
 	})
+	if err == nil && len(texts) < 30 {
+		err = fmt.Errorf("found %d files *%s in %s, want the whole repository", len(texts), suffix, root)
+	}
+	return texts, err
+}
+
+// must returns the texts of pages or comments.
+func must(t *testing.T, get func() ([]text, error)) []text {
+	t.Helper()
+	texts, err := get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(texts) < 30 {
-		t.Fatalf("found %d files *%s in %s, want the whole repository", len(texts), suffix, root)
-	}
-	return texts
-}
-
-func pages(t *testing.T) []text {
-	t.Helper()
-	return read(t, ".md", func(page string) (string, error) { return words.Markdown(page), nil })
-}
-
-func comments(t *testing.T) []text {
-	t.Helper()
-	return read(t, ".go", words.Comments)
+	return slices.Clone(texts)
 }
 
 // TestProseHasFewRiddleWords fails if pages or Go comments have too many words that hide who acts, or on what. It names the
 // files with the most of them.
 func TestProseHasFewRiddleWords(t *testing.T) {
 	t.Parallel()
-	for name, texts := range map[string][]text{"pages": pages(t), "Go comments": comments(t)} {
+	for name, texts := range map[string][]text{"pages": must(t, pages), "Go comments": must(t, comments)} {
 		total, riddles := 0, 0
 		hits := map[string][]words.Hit{}
 		for _, text := range texts {
@@ -116,7 +120,7 @@ func TestProseHasNoBannedPhrase(t *testing.T) {
 	if err != nil {
 		t.Fatal("banned.txt:", err)
 	}
-	for _, text := range append(pages(t), comments(t)...) {
+	for _, text := range append(must(t, pages), must(t, comments)...) {
 		for _, ban := range bans {
 			for _, hit := range ban.Find(text.prose) {
 				t.Errorf("%s:%d: %q; write instead: %s", text.file, hit.Line, hit.Text, ban.Instead)
@@ -128,7 +132,7 @@ func TestProseHasNoBannedPhrase(t *testing.T) {
 // TestPagesHaveNoLongSentence fails if a sentence of a page has more words than a reader can hold.
 func TestPagesHaveNoLongSentence(t *testing.T) {
 	t.Parallel()
-	for _, text := range pages(t) {
+	for _, text := range must(t, pages) {
 		for _, hit := range words.LongSentences(text.prose, maxWords) {
 			t.Errorf("%s:%d: a sentence of %d words, want at most %d: %s", text.file, hit.Line, words.Count(hit.Text), maxWords, hit.Text)
 		}
