@@ -30,7 +30,7 @@ func TestMarkdownKeepsOnlyProse(t *testing.T) {
 	t.Parallel()
 	page := strings.Join([]string{
 		"# A page", "<!-- whoever", "reads this -->",
-		"It runs `whoever", "asks` and ``a ` nobody``, see [the page](docs/whoever.md).",
+		"It runs `whoever", "asks` and ``a ` nobody``, see [the page](guide/whoever.md).",
 		"```console", "$ whoever", "~~~", "```", "The end.",
 	}, "\n")
 	want := strings.Join([]string{
