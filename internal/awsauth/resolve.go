@@ -154,7 +154,7 @@ func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
 // Principal is a caller that entries of mapRoles or mapUsers let in.
 type Principal struct {
-	// ARN is the caller's canonical ARN in the entry's spelling.
+	// ARN is the ARN that the authenticator looks up for the caller, in the upper and lower case of the entry.
 	ARN string
 	// Matches are the entries that the authenticator may answer with, at least one.
 	Matches []*Entry
