@@ -141,8 +141,8 @@ type unasked struct {
 
 func (u *unasked) Unasked(principals int) { u.Add(int32(principals)) }
 
-// Large reviews that wait for IAM leave one of the slots for large bodies free.
-func TestReviewsWaitingForIAMLeaveRoomForLargeBodies(t *testing.T) {
+// Large reviews that wait for IAM hold no slot. At most two of them wait at the same time.
+func TestLargeReviewsWaitingForIAMAreLimited(t *testing.T) {
 	t.Parallel()
 	large := entries(1500)
 	adds := asReview(t, request("UPDATE", configMap(admin+large), configMap(admin+large+team)))
@@ -161,15 +161,54 @@ func TestReviewsWaitingForIAMLeaveRoomForLargeBodies(t *testing.T) {
 			return time.Since(start)
 		}
 		var waiting sync.WaitGroup
-		waiting.Go(func() { post(adds) })
+		for range 2 {
+			waiting.Go(func() {
+				if took := post(adds); took != 2*time.Second {
+					t.Errorf("a review of the first two waits %s for IAM", took)
+				}
+			})
+		}
 		synctest.Wait()
 		if took := post(adds); took > 0 {
-			t.Errorf("a second one waits %s", took)
+			t.Errorf("a third one waits %s", took)
 		}
 		if took := post(removes); took > 0 {
 			t.Errorf("a removal waits %s", took)
 		}
 		waiting.Wait()
+	})
+}
+
+// A review that gets no slot after its lookup is answered all the same, at its deadline.
+func TestReviewWithoutASlotAfterItsLookupIsAnswered(t *testing.T) {
+	t.Parallel()
+	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	denied := asReview(t, request("UPDATE", configMap(admin), configMap(team)))
+	synctest.Test(t, func(t *testing.T) {
+		evaluating := make(chan struct{})
+		var reviews atomic.Int32
+		h := admission.New(admission.Options{Directory: &directory{existence: validate.Unknown, hangs: true}, Concurrency: 1, Policy: func() validate.Policy {
+			if reviews.Add(1) == 2 {
+				<-evaluating
+			}
+			return validate.Policy{IAMMode: validate.Deny}
+		}})
+		start, done := time.Now(), make(chan struct{})
+		go func() {
+			defer close(done)
+			if answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(denied)); status != 200 || answer.Response.Allowed || time.Since(start) != 4*time.Second {
+				t.Errorf("status %d after %s, want a denial after 4s: %+v", status, time.Since(start), answer.Response)
+			}
+		}()
+		synctest.Wait() // the first review waits for IAM
+		second := make(chan struct{})
+		go func() {
+			defer close(second)
+			_, _ = send(t, h, "/?timeout=30s", jsonType, strings.NewReader(adds)) // holds the slot
+		}()
+		<-done
+		close(evaluating)
+		<-second
 	})
 }
 
