@@ -115,7 +115,7 @@ func resolved(canonical string, matches []*Entry) Resolution {
 	for _, other := range matches[1:] {
 		if !first.SameAccess(other) {
 			r.Ambiguous = true
-			r.Reason = fmt.Sprintf("%s and %s have the same ARN but for case, and the authenticator picks one at random for each request", first.Path(), other.Path())
+			r.Reason = fmt.Sprintf("the ARNs of %s and %s differ only in case, and the authenticator picks one at random for each request", first.Path(), other.Path())
 			break
 		}
 	}
