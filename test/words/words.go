@@ -30,7 +30,7 @@ var (
 	linkTarget  = regexp.MustCompile(`\]\([^()\s]*\)`)
 	fence       = regexp.MustCompile("^[ \t]*(?:[-*][ \t]+)?(```|~~~)")
 	// block matches the beginning of a line that begins a sentence: a heading, a list item, a row of a table or a quotation.
-	block = regexp.MustCompile(`^[ \t]*(?:#|[-*+][ \t]|[0-9]+[.)][ \t]|\||>)`)
+	block = regexp.MustCompile(`^[ \t]*(?:#|[-*+][ \t]|\d+[.)][ \t]|\||>)`)
 	// sentenceEnd matches what ends a sentence within a block. It also ends a cell of a table.
 	sentenceEnd = regexp.MustCompile(`[.!?:;]["')*]*(?:\s+|$)|[。！？：；|]`)
 )
@@ -43,19 +43,22 @@ func Markdown(page string) string {
 	lines := strings.Split(page, "\n")
 	open := ""
 	for i, line := range lines {
-		match := fence.FindStringSubmatch(line)
+		mark := ""
+		if match := fence.FindStringSubmatch(line); len(match) > 1 {
+			mark = match[1]
+		}
 		switch {
-		case open == "" && match == nil:
+		case open == "" && mark == "":
 			continue
 		case open == "":
-			open = match[1]
-		case match != nil && match[1] == open:
+			open = mark
+		case mark == open:
 			open = ""
 		}
 		lines[i] = ""
 	}
 	page = strings.Join(lines, "\n")
-	page = htmlComment.ReplaceAllStringFunc(page, func(s string) string { return breaks(s) })
+	page = htmlComment.ReplaceAllStringFunc(page, breaks)
 	page = inlineCode.ReplaceAllStringFunc(page, func(s string) string { return "x" + breaks(s) })
 	return linkTarget.ReplaceAllString(page, "]")
 }
