@@ -65,6 +65,20 @@ func TestCommentsKeepsOnlyComments(t *testing.T) {
 	}
 }
 
+func TestMessagesKeepsOnlyStrings(t *testing.T) {
+	t.Parallel()
+	got, err := words.Messages("package p // nobody\n\nvar x = \"One \" + `two\nthree` // whoever")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("\n\n\"One \"`two\nthree`", got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := words.Messages("no Go"); err == nil {
+		t.Error("a text that isn't Go has no error")
+	}
+}
+
 func TestBansFindWholePhrases(t *testing.T) {
 	t.Parallel()
 	bans, err := words.ParseBans("# a comment\n\nput back -> restore\n")

@@ -1,8 +1,9 @@
-// Package words finds words and sentences that the style of this project bans in pages and in Go comments.
+// Package words finds words and sentences that the style of this project bans in pages, Go comments and messages.
 package words
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"regexp"
@@ -64,6 +65,26 @@ func Markdown(page string) string {
 }
 
 func breaks(s string) string { return strings.Repeat("\n", strings.Count(s, "\n")) }
+
+// Messages returns the string literals of a Go file, with the line numbers of the file. It fails if the file isn't Go.
+func Messages(source string) (string, error) {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "", source, parser.SkipObjectResolution)
+	if err != nil {
+		return "", fmt.Errorf("cannot parse Go: %w", err)
+	}
+	lines := make([]string, strings.Count(source, "\n")+1)
+	ast.Inspect(file, func(node ast.Node) bool {
+		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			first := files.PositionFor(literal.Pos(), false).Line - 1
+			for i, line := range strings.Split(literal.Value, "\n") {
+				lines[first+i] += line
+			}
+		}
+		return true
+	})
+	return strings.Join(lines, "\n"), nil
+}
 
 // Comments returns the comments of a Go file, without directives such as //go:build and //nolint. The result has the line
 // numbers of the file. It fails if the file isn't Go.

@@ -35,6 +35,7 @@ var (
 		return read(".md", func(page string) (string, error) { return words.Markdown(page), nil })
 	})
 	comments = sync.OnceValues(func() ([]text, error) { return read(".go", words.Comments) })
+	messages = sync.OnceValues(func() ([]text, error) { return read(".go", words.Messages) })
 )
 
 // read returns the texts of the files with a suffix, in every module of the repository. It leaves out the folder of this
@@ -109,6 +110,20 @@ func TestProseHasFewRiddleWords(t *testing.T) {
 			for _, hit := range hits[text.file] {
 				t.Errorf("%s:%d: %s", text.file, hit.Line, hit.Text)
 			}
+		}
+	}
+}
+
+// TestMessagesHaveNoRiddleWord fails if a text of the programs, such as an error, a finding or a help text, has a riddle word.
+func TestMessagesHaveNoRiddleWord(t *testing.T) {
+	t.Parallel()
+	for _, text := range must(t, messages) {
+		program := strings.HasPrefix(text.file, "internal/") || strings.HasPrefix(text.file, "cmd/")
+		if !program || strings.HasSuffix(text.file, "_test.go") {
+			continue
+		}
+		for _, hit := range words.Riddles(text.prose) {
+			t.Errorf("%s:%d: %s", text.file, hit.Line, hit.Text)
 		}
 	}
 }
