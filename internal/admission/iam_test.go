@@ -120,7 +120,7 @@ func TestReviewsWaitingForIAMAreLimited(t *testing.T) {
 		post(removes, 0, "")
 		post(adds, 0, "too many reviews wait for IAM")
 		if n := recorded.Load(); n != 1 {
-			t.Errorf("%d are counted as unknown, want the one that nobody was asked for", n)
+			t.Errorf("%d are counted as unknown, want the one without a lookup", n)
 		}
 		waiting.Wait()
 		if diff := cmp.Diff(16+1, len(d.asked)); diff != "" {

@@ -83,7 +83,7 @@ func TestRestoreIsNotRefused(t *testing.T) {
 		"an update":                {request("UPDATE", configMap(admin), configMap(node)), true, true},
 		"where it may not":         {request("UPDATE", configMap(admin), configMap(node)), false, false},
 		"a deletion":               {request("DELETE", configMap(admin), runtime.RawExtension{}), true, false},
-		"somebody else's":          {request("UPDATE", configMap(admin), configMap(node), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "bob" }), true, false},
+		"another user's":           {request("UPDATE", configMap(admin), configMap(node), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "bob" }), true, false},
 		"a body that is no object": {request("UPDATE", configMap(admin), runtime.RawExtension{Raw: []byte("{")}), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSelfTestIsNotCounted(t *testing.T) {
 		counted bool
 	}{
 		"its own":                 {request("DELETE", one, none, dry), "ann", false},
-		"somebody else's":         {request("DELETE", one, none, dry), "guard", true},
+		"another user's":          {request("DELETE", one, none, dry), "guard", true},
 		"before it knows who":     {request("DELETE", one, none, dry, func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "" }), "", true},
 		"no dry run":              {request("DELETE", one, none), "ann", true},
 		"a dry run of its update": {request("UPDATE", one, configMap(admin+path), dry), "ann", true},

@@ -244,7 +244,7 @@ func TestReviewVerdicts(t *testing.T) {
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected protected-principal UPDATE dry=false"},
 		},
 		{
-			name: "somebody locks themselves out", request: request("UPDATE", configMap(admin+node+masters), configMap(node+masters), asAdmin),
+			name: "a requester locks themselves out", request: request("UPDATE", configMap(admin+node+masters), configMap(node+masters), asAdmin),
 			code: 422, causes: []string{"[self-lockout]"}, rules: "self-lockout",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected self-lockout UPDATE dry=false"},
 		},

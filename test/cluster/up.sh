@@ -133,7 +133,7 @@ state = "$STATE/containerd/state"
   bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$STATE/cni"
 TOML
-# Without masquerading: whom the pods talk to is on the same machine.
+# Without masquerading, because the pods only connect to this machine.
 cat >"$STATE/cni/10-bridge.conflist" <<JSON
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true,
   "hairpinMode": true, "ipam": {"type": "host-local", "dataDir": "$STATE/ipam", "ranges": [[{"subnet": "$pods"}]],

@@ -79,7 +79,7 @@ func TestHarmless(t *testing.T) {
 		{"a new entry", base(), roles(admin + node + ci)},
 		{"a user's path", base(), base().with("mapUsers", alice+userWithPath)},
 		{"another key, stored already, beside a change", base().with("note", "x"), roles(admin+node+ci).with("note", "y z")},
-		{"an entry removed that nobody needs to keep", roles(admin + node + ci), base()},
+		{"an entry without protected access removed", roles(admin + node + ci), base()},
 		{"nothing", base(), base()},
 	} {
 		t.Run(test.name, func(t *testing.T) {

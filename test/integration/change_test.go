@@ -77,10 +77,10 @@ func TestSelfLockout(t *testing.T) {
 	}{
 		{"own entry removed", asAlice, withoutAlice, true},
 		{"own groups dropped", asAlice, before.with("mapUsers", strings.Replace(alice, "system:masters", "viewers", 1)+bob), true},
-		{"somebody else's entry removed", asAlice, withoutDevs, false},
+		{"another user's entry removed", asAlice, withoutDevs, false},
 		{"own entry with more groups", asAlice, before.with("mapUsers", alice+"  - viewers\n"+bob), false},
 		{"own role removed, by a session", asDev, withoutDevs, true},
-		{"somebody else's entry removed, by a session", asDev, withoutAlice, false},
+		{"another user's entry removed, by a session", asDev, withoutAlice, false},
 		{"cluster creator, who has no extras", rest.ImpersonationConfig{UserName: "alice", Groups: masters}, withoutAlice, false},
 		{"same ARN with another username, from an access entry", rest.ImpersonationConfig{UserName: "alice-by-access-entry", Groups: masters, Extra: extra(aliceARN, "")}, withoutAlice, false},
 	} {

@@ -86,7 +86,7 @@ func TestPlugin(t *testing.T) {
     username:     alice
     groups:       system:masters
 `},
-		{"explain nobody", "", []string{"awsauth", "explain", "arn:aws:iam::111122223333:user/bob"}, 1, `arn:aws:iam::111122223333:user/bob is not mapped
+		{"explain an ARN without an entry", "", []string{"awsauth", "explain", "arn:aws:iam::111122223333:user/bob"}, 1, `arn:aws:iam::111122223333:user/bob is not mapped
     reason:       no entry has the ARN arn:aws:iam::111122223333:user/bob
 `},
 		{"diff", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: {}\n", []string{"awsauth", "diff", "-"}, 1, `access: awsauth-guard/kube-system/aws-auth → <stdin>
