@@ -21,11 +21,11 @@ const NodesGroup = "system:nodes"
 // entries of mapUsers have ARNs that differ only in case, because the authenticator picks one of them at random.
 type Certainty int
 
-// Sometimes means that some of the entries that may answer fulfil the condition, and others do not.
+// The degrees of certainty, in ascending order.
 const (
-	Never Certainty = iota
-	Sometimes
-	Always
+	Never     Certainty = iota // no entry that may answer fulfils the condition
+	Sometimes                  // some of the entries fulfil it, and others don't
+	Always                     // all of the entries fulfil it
 )
 
 // CertaintyOf returns Always if a condition holds for all of the entries that may answer, Sometimes if it holds for some,

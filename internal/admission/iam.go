@@ -39,7 +39,7 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 		if p := recover(); p != nil { // a failed lookup must not refuse the change
 			h.recorder.Panicked(validate.InternalError)
 			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", textutil.Shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
-			known = h.unasked(r.principals, "the guard failed while it asked")
+			known = h.unasked(r.principals, "the guard failed during the lookup")
 		}
 	}()
 	if len(r.principals) == 0 {

@@ -47,7 +47,7 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	return known
 }
 
-func TestDirectory(t *testing.T) {
+func TestNewPrincipalsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	eks := func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "eks:node-manager" }
 	adds, removes := request("UPDATE", configMap(admin), configMap(admin+team)), request("UPDATE", configMap(admin+team), configMap(admin))
@@ -63,14 +63,14 @@ func TestDirectory(t *testing.T) {
 	}{
 		{"a missing role is refused", validate.Deny, validate.Missing, adds, false, false, "", []string{"team"}},
 		{"a missing role is a warning", validate.Warn, validate.Missing, adds, false, true, "[principal-missing]", []string{"team"}},
-		{"nothing is known", validate.Deny, validate.Unknown, adds, false, true, "[principal-unverified]", []string{"team"}},
+		{"the result is unknown", validate.Deny, validate.Unknown, adds, false, true, "[principal-unverified]", []string{"team"}},
 		{"the role exists", validate.Deny, validate.Exists, adds, false, true, "", []string{"team"}},
 		{"off", validate.Off, validate.Missing, adds, false, true, "", nil},
-		{"nothing said is off", "", validate.Missing, adds, false, true, "", nil},
-		{"an entry goes", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
+		{"no mode is off", "", validate.Missing, adds, false, true, "", nil},
+		{"an entry is removed", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
 		{"the guard restores a version", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "guard" }), false, true, "", nil},
 		{"EKS does not wait", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), eks), false, true, "", nil},
-		{"who is only observed does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
+		{"an observed request does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +96,7 @@ func TestDirectory(t *testing.T) {
 
 // While reviews wait for IAM, the guard evaluates other reviews. A review waits for at most half of its remaining time. The
 // number of waiting reviews is limited.
-func TestDirectoryHangs(t *testing.T) {
+func TestReviewsWaitingForIAMAreLimited(t *testing.T) {
 	t.Parallel()
 	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	removes := asReview(t, request("UPDATE", configMap(admin+team), configMap(admin)))
@@ -120,7 +120,7 @@ func TestDirectoryHangs(t *testing.T) {
 		post(removes, 0, "")
 		post(adds, 0, "too many reviews wait for IAM")
 		if n := recorded.Load(); n != 1 {
-			t.Errorf("%d are counted as unknown, want the one that nobody was asked for", n)
+			t.Errorf("%d are counted as unknown, want the one without a lookup", n)
 		}
 		waiting.Wait()
 		if diff := cmp.Diff(16+1, len(d.asked)); diff != "" {
@@ -141,8 +141,8 @@ type unasked struct {
 
 func (u *unasked) Unasked(principals int) { u.Add(int32(principals)) }
 
-// Large reviews that wait for IAM hold no slot, and two of them at most wait at the same time.
-func TestDirectoryHangsWithLargeBodies(t *testing.T) {
+// Large reviews that wait for IAM hold no slot. At most two of them wait at the same time.
+func TestLargeReviewsWaitingForIAMAreLimited(t *testing.T) {
 	t.Parallel()
 	large := entries(1500)
 	adds := asReview(t, request("UPDATE", configMap(admin+large), configMap(admin+large+team)))
@@ -213,7 +213,7 @@ func TestReviewWithoutASlotAfterItsLookupIsAnswered(t *testing.T) {
 }
 
 // The guard doesn't refuse a change because the Directory panics.
-func TestDirectoryPanics(t *testing.T) {
+func TestPanicOfDirectoryDoesNotRefuse(t *testing.T) {
 	t.Parallel()
 	recorded := &counts{}
 	h := admission.New(admission.Options{Directory: panics{}, Recorder: recorded, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})

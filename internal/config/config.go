@@ -38,8 +38,9 @@ type Config struct {
 	// protected principal. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
-	// AdminGroups are the groups whose members can repair aws-auth. The last entry with one of these groups can't be
-	// removed, and no user can remove their own. The default is system:masters.
+	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
+	// which no entry gives one of these groups, and a change by which the requester loses them. The default is
+	// system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
 	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule

@@ -34,7 +34,7 @@ const (
 	reasonNotFoundOnce    = "not found once, and no time was left for a second call"
 	reasonOtherPartition  = "another partition"
 	reasonAccountChanged  = "the credentials are of another account than before"
-	reasonPanicked        = "the guard failed while it asked" // the same text as in package admission
+	reasonPanicked        = "the guard failed during the lookup" // the same text as in package admission
 	reasonTooMany         = "the change has too many principals to look up"
 	reasonRateLimited     = "too many principals were looked up within a minute"
 )

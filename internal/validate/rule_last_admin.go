@@ -39,7 +39,7 @@ func checkLastAdmin(p *Pass) {
 	}
 	if foreign, _ := p.admins(after); is == access.Never && len(foreign) > 0 {
 		p.Reportf(p.entryPlace(p.New.MatchesOf(foreign[0])[0]), "correct the ARN, or add the entry in one change and remove the old admin in a later one",
-			"%q would be the only admin, and every stored entry is of %s; before it was %s", foreign[0], home, listed(before))
+			"%q would be the only admin, and every stored entry is of %s; before the change: %s", foreign[0], home, listed(before))
 		return
 	}
 	how := ""
@@ -48,7 +48,7 @@ func checkLastAdmin(p *Pass) {
 	}
 	hint := p.lossHint("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
 	p.Reportf(wholeObject, hint,
-		"nobody would have an admin group%s any more (%s); before it was %s", how,
+		"no principal would have an admin group%s (%s); before the change: %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 

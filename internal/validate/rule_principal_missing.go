@@ -51,7 +51,7 @@ func checkPrincipalMissing(p *Pass) {
 		if !c.New {
 			say = p.Warnf // the old version has an entry for the principal
 		}
-		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so nobody can log in as it", c.ARN)
+		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so no caller can log in as it", c.ARN)
 	})
 }
 

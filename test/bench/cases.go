@@ -18,8 +18,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// variants is how many different new documents a case has. The guard's cache of decoded sections has room for 8, so
-// that a new document is never known when its turn comes again. The old document always is.
+// variants is the number of different new documents of a case. The guard's cache of decoded sections has room for 8,
+// so it never has the next new document. It always has the old document.
 const variants = 16
 
 // reviewCase is an UPDATE of aws-auth by an administrator, in several variants.
@@ -28,12 +28,12 @@ type reviewCase struct {
 	entries, bytes int // of the new document
 	noOp           bool
 	handler        *admission.Handler
-	asking         *admission.Handler // the same with IAM, which has answered before
+	asking         *admission.Handler // looks up principals in IAM, and has the answers in its cache
 	requests       [variants]*admissionv1.AdmissionRequest
 	data           [variants]map[string]string // the new documents
 }
 
-// protected is what the guard protects.
+// protected has the protected principal.
 var protected = []access.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
@@ -65,8 +65,8 @@ func newCases() ([]*reviewCase, error) {
 	return cases, nil
 }
 
-// newHandler returns a handler as the webhook has it: a protected principal, metrics, and a log in JSON.
-// With a directory it asks IAM.
+// newHandler returns a handler like that of the webhook: with a protected principal, metrics, and a log in JSON. With
+// a directory it looks up new principals in IAM.
 func newHandler(directory admission.Directory) *admission.Handler {
 	var rules []string
 	for _, rule := range validate.Rules() {
@@ -83,12 +83,12 @@ func newHandler(directory admission.Directory) *admission.Handler {
 	return admission.New(admission.Options{
 		Policy:   func() validate.Policy { return policy },
 		Recorder: metrics.New(rules), Directory: directory,
-		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
+		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the benchmark includes the encoding of the log
 	})
 }
 
-// newRequest returns the review of an edit by a principal whom the old document maps, so that the rules about the
-// requester have all their work to do.
+// newRequest returns the review of an edit by a principal that the old document maps, so that the rules about the
+// requester evaluate its access.
 func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	before, err := configMap(e.old)
 	if err != nil {
@@ -120,7 +120,8 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	}, nil
 }
 
-// check makes sure that the measured work is the whole work: a review without findings, a text without errors.
+// check fails unless a review of the case has no findings and the authenticator parses its text, so that the
+// benchmark measures the complete work.
 func (c *reviewCase) check() error {
 	for _, handler := range []*admission.Handler{c.handler, c.asking} {
 		response := handler.Review(context.Background(), c.requests[0])
@@ -138,13 +139,13 @@ func (c *reviewCase) check() error {
 	return nil
 }
 
-// operation does a piece of work once. Each call takes the next variant.
+// operation does the measured work once. Each call uses the next variant.
 type operation func(call int) error
 
-// review is a review from request to response.
+// review reviews a request.
 func (c *reviewCase) review(call int) error { return c.ask(c.handler, call) }
 
-// reviewAsking is the same where IAM is asked, whose answers are cached.
+// reviewAsking reviews a request with look-ups in IAM, whose answers are in the cache.
 func (c *reviewCase) reviewAsking(call int) error { return c.ask(c.asking, call) }
 
 func (c *reviewCase) ask(handler *admission.Handler, call int) error {
@@ -154,7 +155,7 @@ func (c *reviewCase) ask(handler *admission.Handler, call int) error {
 	return nil
 }
 
-// parseMap is the authenticator's own parsing of the new data.
+// parseMap parses the new data with the authenticator's own function.
 func (c *reviewCase) parseMap(call int) error {
 	_, _, _, err := configmap.ParseMap(c.data[call%variants])
 	return err

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-// withGuardConfig renders the chart with a GuardConfig, as JSON or YAML on one line.
+// withGuardConfig renders the chart with a GuardConfig, written as JSON or as YAML on one line.
 func withGuardConfig(t *testing.T, text string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -30,9 +30,9 @@ func parse(text string) error {
 	return err
 }
 
-// TestGuardConfigIsJudgedAlike gives the chart and the process the same GuardConfig. What the chart lets
-// through, and the process does not start with, is an upgrade that hangs.
-func TestGuardConfigIsJudgedAlike(t *testing.T) {
+// TestGuardConfigIsValidatedAlike gives the same GuardConfig to the chart and to the process. If the chart accepted a
+// GuardConfig with which the process doesn't start, an upgrade would hang.
+func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	t.Parallel()
 	const account = "111122223333"
 	long := strings.Repeat("x", 64)
@@ -122,8 +122,8 @@ func TestGuardConfigIsJudgedAlike(t *testing.T) {
 	}
 }
 
-// TestPrincipalKey holds the chart's key of a principal to the guard's: the chart refuses two access entries
-// of one key.
+// TestPrincipalKey checks that the chart computes the key of a principal like the guard. The chart refuses two access
+// entries with the same key.
 func TestPrincipalKey(t *testing.T) {
 	t.Parallel()
 	const prefix = "arn:aws:iam::111122223333:"
@@ -160,7 +160,7 @@ func TestPrincipalKey(t *testing.T) {
 func jsonOf(list []string) string {
 	text, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // texts always have a form in JSON
+		panic(err) // every text can be encoded as JSON
 	}
 	return string(text)
 }
