@@ -36,9 +36,14 @@ type AccessEntry struct {
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct {
 	ARN string `json:"arn"`
-	// Namespaces are the namespaces in which the policy applies. An empty list means the whole cluster.
+	// Scope is ScopeCluster for the whole cluster, or namespace for some namespaces.
+	Scope string `json:"scope"`
+	// Namespaces are the namespaces in which the policy applies. EKS allows a * at the end of each.
 	Namespaces []string `json:"namespaces,omitempty"`
 }
+
+// ScopeCluster is the scope of an access policy that applies in the whole cluster.
+const ScopeCluster = "cluster"
 
 // Name returns the last part of the policy's ARN, such as AmazonEKSClusterAdminPolicy. ARNs of the same policy differ between
 // partitions.
@@ -59,7 +64,7 @@ func (e *AccessEntry) IsNode() bool { return slices.Contains(nodeTypes, e.Type) 
 // groups that begin with system:, so an access entry never gives system:masters.
 func (e *AccessEntry) IsAdmin(adminGroups []string) bool {
 	return !e.IsNode() && (slices.ContainsFunc(OrMasters(adminGroups), e.Gives) || slices.ContainsFunc(e.Policies, func(p AccessPolicy) bool {
-		return p.Name() == ClusterAdminPolicy && len(p.Namespaces) == 0
+		return p.Name() == ClusterAdminPolicy && p.Scope == ScopeCluster
 	}))
 }
 

@@ -13,8 +13,8 @@ const policies = "arn:aws:eks::aws:cluster-access-policy/"
 // cluster has access entries of an admin, of an admin of one namespace, of a viewer and of nodes.
 func cluster(mode access.Mode) *access.Cluster {
 	return &access.Cluster{Mode: mode, AccessEntries: []access.AccessEntry{
-		{PrincipalARN: account + "role/team/admin", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy}}},
-		{PrincipalARN: account + "role/namespace", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy, Namespaces: []string{"team"}}}},
+		{PrincipalARN: account + "role/team/admin", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy, Scope: access.ScopeCluster}}},
+		{PrincipalARN: account + "role/namespace", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy, Scope: "namespace", Namespaces: []string{"team"}}}},
 		{PrincipalARN: account + "user/viewer", Type: "STANDARD", Groups: []string{"viewers"}},
 		{PrincipalARN: account + "role/node", Type: "EC2_LINUX"},
 	}}
