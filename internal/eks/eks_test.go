@@ -120,8 +120,8 @@ func TestFailedReadNamesTheCallAndTheCause(t *testing.T) {
 // reads is a Recorder that sends each read.
 type reads chan error
 
-func (r reads) EKSRead(err error, _ int) { r <- err }
-func (r reads) EKSUnused()               { r <- errUnused }
+func (r reads) EKSRead(err error, _ time.Time) { r <- err }
+func (r reads) EKSUnused()                     { r <- errUnused }
 
 var errUnused = errors.New("unused")
 
@@ -165,7 +165,7 @@ func (s *settings) change(change func(*eks.Settings)) {
 func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
 	t.Helper()
 	recorder, now := make(reads), &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
+	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, Read: func(*access.Cluster) {}, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()

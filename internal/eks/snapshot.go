@@ -27,8 +27,8 @@ type Settings struct {
 
 // Recorder records metrics.
 type Recorder interface {
-	// EKSRead counts a read of the cluster. entries is the number of its access entries.
-	EKSRead(err error, entries int)
+	// EKSRead counts a read of the cluster.
+	EKSRead(err error, now time.Time)
 	// EKSUnused is called when the cluster is no longer read.
 	EKSUnused()
 }
@@ -37,6 +37,8 @@ type Recorder interface {
 type SnapshotOptions struct {
 	// Settings returns the settings in use. They may change.
 	Settings func() Settings
+	// Read is called after each successful read.
+	Read     func(*access.Cluster)
 	Recorder Recorder
 	Logger   *slog.Logger
 	Now      func() time.Time
@@ -119,14 +121,15 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	}
 	s.store(settings, cluster, err)
 	if err != nil {
-		s.o.Recorder.EKSRead(err, 0)
+		s.o.Recorder.EKSRead(err, s.o.Now())
 		if s.errors.ShouldLog(s.o.Now(), err) {
 			s.o.Logger.Warn("cannot read the access entries of the cluster", "cluster", settings.Cluster, "err", err.Error())
 		}
 		return min(settings.Refresh, retryAfter)
 	}
 	s.errors.ShouldLog(s.o.Now(), nil)
-	s.o.Recorder.EKSRead(nil, len(cluster.AccessEntries))
+	s.o.Read(cluster)
+	s.o.Recorder.EKSRead(nil, s.o.Now())
 	return settings.Refresh
 }
 

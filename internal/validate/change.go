@@ -135,8 +135,13 @@ type Policy struct {
 	AccessEntries []string
 	// Cluster is the access that EKS shows for the cluster; nil if it is unknown.
 	Cluster *access.Cluster
+	// ClusterUnknown is the reason why the guard should know the Cluster and doesn't; otherwise empty.
+	ClusterUnknown string
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
+	// OverridePrincipals are the ARNs of principals that may break the glass, beside the members of OverrideGroups. A
+	// role's path is ignored.
+	OverridePrincipals []string
 	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].
 	BypassGroup string

@@ -47,6 +47,7 @@ func Rules() []*Rule {
 		adminGrant,
 		bypassGrant,
 		ignoredByMode,
+		accessEntriesUnknown,
 		foreignPartition,
 		principalMissing,
 		principalUnverified,
