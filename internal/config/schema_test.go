@@ -165,9 +165,9 @@ func constrain(name string, n *node) {
 	case "arn":
 		n.Pattern = iam + "|sts::[0-9]{12}:federated-user/" + names + "{1,32})$"
 	case "cluster":
-		n.Pattern = "^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$"
+		n.Pattern = "^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$"
 	case "region":
-		n.Pattern = "^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$"
+		n.Pattern = "^([a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2})?$"
 	case "refresh":
 		n.Pattern = "^(([1-9]|[1-5][0-9])m(0s)?|1h(0m0s)?)$" // one unit, which is stricter than the program
 	case "accessEntries", "principals":

@@ -9,7 +9,7 @@ var ignoredByMode = &Rule{
 The cluster's authentication mode is API. Then EKS uses access entries only, and nothing in aws-auth gives or
 takes access. The mode can't be changed back. The guard doesn't refuse any change of aws-auth in this mode: the
 faults of the document are warnings, and the rules about lost access don't run. This rule runs only if the guard
-reads the cluster's access entries (eks.mode).
+reads the cluster's access entries (eks.enabled).
 
 Create an access entry instead, for example with aws eks create-access-entry. Delete aws-auth when no tool
 writes it any more.`,

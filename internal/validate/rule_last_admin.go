@@ -19,7 +19,7 @@ Before the change at least one person can log in through aws-auth with an admin 
 system:masters. After it no person can. Then only the cluster's creator, a principal with an access entry or
 AWS support can repair aws-auth.
 
-If the guard reads the cluster's access entries (eks.mode), it counts admins of both sources: an access entry
+If the guard reads the cluster's access entries (eks.enabled), it counts admins of both sources: an access entry
 with an admin group, or with AmazonEKSClusterAdminPolicy for the whole cluster, makes an admin. An entry of
 aws-auth for a principal with an access entry makes none, because the access entry wins.
 

@@ -23,7 +23,7 @@ keys or groups.
 The group system:authenticated, which every login has, stands for the ability to log in. An account in
 mapAccounts is enough for it. For a node role an entry that makes nodes of EC2 instances is also enough.
 
-If the guard reads the cluster's access entries (eks.mode), a principal with an access entry must get its groups from
+If the guard reads the cluster's access entries (eks.enabled), a principal with an access entry must get its groups from
 there. AmazonEKSClusterAdminPolicy for the whole cluster stands for system:masters, which EKS doesn't allow in an
 access entry.
 
