@@ -11,11 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
 // aws is the IAM that the webhook asks, where a test's configuration makes it.
 var aws *iamtest.Server
+
+// eks is the EKS API from which the webhook reads access entries, where a test's configuration makes it.
+var eks *ekstest.Server
 
 // startAWS starts it, and points every program at it that is started later.
 func startAWS() (stop func(), err error) {
@@ -23,8 +27,8 @@ func startAWS() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	aws = iamtest.Start(dir)
-	for _, pair := range aws.Environ() {
+	aws, eks = iamtest.Start(dir), ekstest.Start()
+	for _, pair := range append(aws.Environ(), "AWS_ENDPOINT_URL_EKS="+eks.URL) {
 		name, value, _ := strings.Cut(pair, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return nil, fmt.Errorf("pointing the webhook at a stand-in for AWS: %w", err)
@@ -32,6 +36,7 @@ func startAWS() (stop func(), err error) {
 	}
 	return func() {
 		aws.Close()
+		eks.Close()
 		_ = os.RemoveAll(dir) // it is temporary
 	}, nil
 }

@@ -27,6 +27,8 @@ type Answer func(w http.ResponseWriter, r *http.Request)
 type Server struct {
 	URL string
 
+	server *httptest.Server
+
 	mu      sync.Mutex
 	mode    access.Mode
 	entries []access.AccessEntry
@@ -35,9 +37,8 @@ type Server struct {
 	done    chan struct{}
 }
 
-// New starts a server and sets the environment variables that lead the SDK to it.
-func New(t *testing.T) *Server {
-	t.Helper()
+// Start starts a server. The caller must close it.
+func Start() *Server {
 	s := &Server{answers: make(map[string]Answer), calls: make(map[string]int), done: make(chan struct{})}
 	mux := http.NewServeMux()
 	for pattern, call := range map[string]Answer{
@@ -48,12 +49,22 @@ func New(t *testing.T) *Server {
 	} {
 		mux.HandleFunc(pattern, call)
 	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(func() {
-		close(s.done)
-		server.Close()
-	})
-	s.URL = server.URL
+	s.server = httptest.NewServer(mux)
+	s.URL = s.server.URL
+	return s
+}
+
+// Close ends all calls and the server.
+func (s *Server) Close() {
+	close(s.done)
+	s.server.Close()
+}
+
+// New starts a server for a test, and sets the environment variables that lead the SDK to it.
+func New(t *testing.T) *Server {
+	t.Helper()
+	s := Start()
+	t.Cleanup(s.Close)
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret",
