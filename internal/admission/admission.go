@@ -49,6 +49,8 @@ type Recorder interface {
 	Panicked(rule string)
 	// Unasked counts principals whose existence is unknown because the guard made no lookup or the [Directory] panicked.
 	Unasked(principals int)
+	// WithoutAccessEntries counts a review without the cluster's access entries, although the policy should have them.
+	WithoutAccessEntries()
 }
 
 // Options configure a [Handler]. Every field is optional.
@@ -148,3 +150,4 @@ func (silent) WouldDeny(string, bool)                       {}
 func (silent) Overridden(string, bool)                      {}
 func (silent) Panicked(string)                              {}
 func (silent) Unasked(int)                                  {}
+func (silent) WithoutAccessEntries()                        {}

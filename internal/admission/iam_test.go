@@ -234,3 +234,22 @@ func TestPanicOfDirectoryDoesNotRefuse(t *testing.T) {
 type panics struct{}
 
 func (panics) Lookup(context.Context, []awsauth.ARN) validate.IAM { panic("no") }
+
+// A review without the cluster's access entries is decided by aws-auth alone. It warns once and is counted.
+func TestUnknownAccessEntriesAreAWarning(t *testing.T) {
+	t.Parallel()
+	recorded := &counts{}
+	h := admission.New(admission.Options{Recorder: recorded, Policy: func() validate.Policy {
+		return validate.Policy{ClusterUnknown: "eks:DescribeCluster: access denied"}
+	}})
+	response := h.Review(t.Context(), request("UPDATE", configMap(admin), configMap(admin+team)))
+	if text := strings.Join(response.Warnings, "\n"); !response.Allowed || strings.Count(text, "cannot read the cluster's access entries: eks:DescribeCluster: access denied") != 1 {
+		t.Errorf("allowed %t, warnings:\n%s", response.Allowed, text)
+	}
+	if !slices.Contains(recorded.events, "without access entries") {
+		t.Errorf("not counted: %q", recorded.events)
+	}
+	if response = h.Review(t.Context(), request("UPDATE", configMap(admin), configMap(team))); response.Allowed {
+		t.Error("the last admin was removed")
+	}
+}

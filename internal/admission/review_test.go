@@ -103,6 +103,7 @@ func inDryRun(dryRun bool) string {
 func (c *counts) Unasked(principals int) {
 	c.events = append(c.events, fmt.Sprintf("unasked %d", principals))
 }
+func (c *counts) WithoutAccessEntries() { c.events = append(c.events, "without access entries") }
 
 // answer is a response with its counts and log lines.
 type answer struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -34,7 +35,7 @@ type identityResult struct {
 	Identity
 
 	at      time.Time // when the call began
-	problem *lookupError
+	problem *awsapi.Error
 }
 
 // Identity returns the identity of the credentials. It calls STS if the last result is ten minutes old.
@@ -48,7 +49,7 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 
 // identity returns the same as Identity. If STS does not answer soon, it returns the old result, because confirmAccount checks it
 // again before a principal is reported as Missing.
-func (c *Client) identity(ctx context.Context) (Identity, *lookupError) {
+func (c *Client) identity(ctx context.Context) (Identity, *awsapi.Error) {
 	old := c.self.Load()
 	if old == nil {
 		return c.identitySince(ctx, time.Time{})
@@ -68,12 +69,12 @@ func (c *Client) identity(ctx context.Context) (Identity, *lookupError) {
 }
 
 // identitySince returns the result of a call that began at or after since.
-func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *lookupError) {
+func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *awsapi.Error) {
 	if self := c.self.Load(); self != nil && !self.at.Before(since) {
 		return self.Identity, nil
 	}
 	if ctx.Err() != nil {
-		return Identity{}, &lookupError{reason: reasonTimeout}
+		return Identity{}, &awsapi.Error{Reason: awsapi.ReasonTimeout}
 	}
 	got, problem := c.identities.do(ctx, "", c.getCallerIdentity)
 	if problem == nil && got.problem == nil && got.at.Before(since) {
@@ -87,13 +88,13 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 
 // confirmAccount makes sure that the credentials still belong to the principal's account after IAM did not find the principal.
 // Credentials are renewed while the guard runs, and those of another account find no principal.
-func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *lookupError {
+func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
 		return nil // looked up with a configured role, which always belongs to this account
 	}
 	now, failed := c.identitySince(ctx, since)
 	if failed == nil && !now.sameAccount(self) {
-		return &lookupError{reason: reasonAccountChanged}
+		return &awsapi.Error{Reason: reasonAccountChanged}
 	}
 	return failed
 }
@@ -109,11 +110,11 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 		return c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	})
 	if err != nil {
-		return identityResult{problem: newLookupError(err)}
+		return identityResult{problem: awsapi.NewError(err)}
 	}
 	arn, err := awsauth.ParseARN(deref(out.Arn))
 	if err != nil {
-		return identityResult{problem: &lookupError{reason: reasonInvalidResponse}}
+		return identityResult{problem: &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}}
 	}
 	got := identityResult{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
 	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
@@ -132,7 +133,7 @@ func (c *Client) LogIdentity(ctx context.Context) {
 		if problem == nil || ctx.Err() != nil {
 			return
 		}
-		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot verify the AWS credentials yet", problem.attrs()...)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot verify the AWS credentials yet", problem.Attrs()...)
 		select {
 		case <-time.After(retryDelay):
 		case <-ctx.Done():
@@ -141,10 +142,10 @@ func (c *Client) LogIdentity(ctx context.Context) {
 	}
 }
 
-func (c *Client) logIdentityOnce(ctx context.Context) (failed *lookupError) {
+func (c *Client) logIdentityOnce(ctx context.Context) (failed *awsapi.Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			failed = panicError(v)
+			failed = awsapi.NewPanicError(v)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, logIdentityTimeout)
@@ -167,8 +168,8 @@ func (c *Client) logIdentityOnce(ctx context.Context) (failed *lookupError) {
 	switch {
 	case seen.problem == nil:
 		c.log.LogAttrs(ctx, slog.LevelInfo, "can look up principals in IAM", attrs...)
-	case seen.problem.reason == reasonDenied:
-		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot look up principals in IAM", append(attrs, seen.problem.attrs()...)...)
+	case seen.problem.Reason == awsapi.ReasonDenied:
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot look up principals in IAM", append(attrs, seen.problem.Attrs()...)...)
 	default:
 		return seen.problem
 	}

@@ -74,7 +74,7 @@ func unwatched() *stored {
 }
 
 // newStored returns the components that depend on the stored aws-auth. They stop writing Events when the context ends.
-func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
+func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, entries *accessEntries, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
 	replica, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("naming this replica: %w", err)
@@ -90,20 +90,20 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	awsAuth := client.core.ConfigMaps(awsauth.Namespace)
 	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: api.election, Recorder: recorder, Logger: log, Now: now})
 	restorer := restore.New(restore.Options{
-		ConfigMaps: awsAuth, History: store, Election: api.election, Events: events, Policy: cfg.policy, Settings: cfg.restore,
+		ConfigMaps: awsAuth, History: store, Election: api.election, Events: events, Policy: entries.policy, Settings: cfg.restore,
 		Recorder: recorder, Logger: log, Now: now,
 	})
 	enforced := enforcement.New(enforcement.Options{
 		Webhook:     enforcement.Webhook{Namespace: o.service.Namespace, Name: o.service.Name, Port: o.ServicePort, Path: webhookPath, BypassGroup: o.BypassGroup},
 		Certificate: certificate, Configuration: webhook, SelfTest: func() bool { return cfg.current().SelfTest.Enabled },
-		Prober: client.prober, Identity: identity, Policy: cfg.policy, Election: api.election, Events: events,
+		Prober: client.prober, Identity: identity, Policy: entries.policy, Election: api.election, Events: events,
 		Recorder: recorder, Logger: log, Timing: o.EnforcementTiming, Now: now,
 	})
 	replaced := new(admission.ReplacedVersions)
 	watched, err := monitor.New(monitor.Options{
 		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", awsauth.Namespace, awsauth.Name),
 		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
-		Lookup: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
+		Lookup: uniqueIDs{principals}, Policy: entries.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
 	})
 	if err != nil {

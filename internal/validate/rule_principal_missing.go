@@ -67,7 +67,7 @@ func (p *Pass) repairs() bool {
 	}
 	_, was := p.admins(p.Old.Principals())
 	_, is := p.admins(p.New.Principals())
-	if was == access.Never && is > access.Never || len(access.Nodes(p.Old)) == 0 && len(access.Nodes(p.New)) > 0 {
+	if was == access.Never && is > access.Never || len(access.Nodes(p.Old.Principals())) == 0 && len(access.Nodes(p.New.Principals())) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(p.Policy.Protected, func(protected access.Protected) bool {

@@ -176,6 +176,21 @@ var alertCases = []alertCase{
 	}, quiet: []string{"10m"}},
 
 	{
+		alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{
+			`awsauth_guard_eks_reads_total{result="failed"}`: "0x4 1+1x80",
+			`awsauth_guard_eks_reads_total{result="ok"}`:     "5x4 5x80",
+		}, quiet: []string{"4m", "8m"}, fires: []string{"15m"},
+	},
+	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // one pod of two fails
+		`awsauth_guard_eks_reads_total{result="failed",instance="a"}`: "0x4 1+1x80",
+		`awsauth_guard_eks_reads_total{result="ok",instance="b"}`:     "5x4 5+1x80",
+	}, quiet: []string{"15m"}},
+	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // eks.enabled is false
+		`awsauth_guard_eks_reads_total{result="failed"}`: "0x80",
+		`awsauth_guard_eks_reads_total{result="ok"}`:     "0x80",
+	}, quiet: []string{"60m"}},
+
+	{
 		alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{
 			`awsauth_guard_live_protected_missing{instance="a"}`: "0x80",
 			`awsauth_guard_live_protected_missing{instance="b"}`: "0x4 1x20 0x80",

@@ -65,6 +65,8 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 		good = append(good, protected("arn:"+partition+":iam::"+account+":role/Admin"), entries("arn:"+partition+":iam::"+account+":role/a/Admin"))
 	}
 	good = append(good,
+		`{eks: {enabled: true, cluster: prod}}`, `{eks: {enabled: false, cluster: "", region: "", refresh: 1h}}`,
+		`{eks: {enabled: true, cluster: a_B-9, region: us-gov-east-1, refresh: 10m}, overrides: {principals: ["arn:aws:iam::111122223333:role/team/Admin", "arn:aws:iam::111122223333:user/ann"]}}`,
 		`{iam: {mode: off}}`, `{iam: {mode: deny, budget: 1.5s}}`, `{iam: {budget: 15s}}`,
 		`{iam: {mode: warn, accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:role/x/Reader", externalID: "4711"}}}}`)
 	bad := []string{
@@ -73,6 +75,10 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::333344445555:role/a"}}}}`,
 		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:user/a"}}}}`,
 		`{iam: {accounts: {"222233334444": {}}}}`,
+		`{eks: {enabled: true}}`, `{eks: {enabled: true, cluster: ""}}`, `{eks: {enabled: true, cluster: a/b}}`, `{eks: {mode: "on"}}`,
+		`{eks: {region: EU}}`, `{eks: {refresh: 30s}}`, `{eks: {refresh: 2h}}`,
+		`{overrides: {principals: [Admin]}}`, `{overrides: {principals: ["arn:aws:iam::111122223333:role/a/b", "arn:aws:iam::111122223333:role/b"]}}`,
+		`{overrides: {principals: ["arn:aws:sts::111122223333:assumed-role/Admin/me"]}}`,
 		`{adminGroups: ["ops\u00a0"]}`,
 		`{overrides: {groups: ["\u2003ops"]}}`,
 		`{protected: [{arn: "` + iam("role/Admin") + `", groups: ["ops\u00a0"]}]}`,

@@ -11,20 +11,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
 // aws is the imitation of IAM that the webhook asks if a test's configuration enables look-ups.
 var aws *iamtest.Server
 
-// startAWS starts aws, and sets the environment so that programs started later use it.
+// eks is the EKS API from which the webhook reads access entries if a test's configuration enables it.
+var eks *ekstest.Server
+
+// startAWS starts aws and eks, and sets the environment so that programs started later use them.
 func startAWS() (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {
 		return nil, err
 	}
-	aws = iamtest.Start(dir)
-	for _, pair := range aws.Environ() {
+	aws, eks = iamtest.Start(dir), ekstest.Start()
+	for _, pair := range append(aws.Environ(), "AWS_ENDPOINT_URL_EKS="+eks.URL) {
 		name, value, _ := strings.Cut(pair, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return nil, fmt.Errorf("pointing the webhook at a stand-in for AWS: %w", err)
@@ -32,6 +36,7 @@ func startAWS() (stop func(), err error) {
 	}
 	return func() {
 		aws.Close()
+		eks.Close()
 		_ = os.RemoveAll(dir) // a temporary folder may stay
 	}, nil
 }

@@ -1,4 +1,5 @@
-package iam
+// Package awsapi configures the clients of AWS services, and turns their errors into texts that may be shown and logged.
+package awsapi
 
 import (
 	"context"
@@ -22,26 +23,28 @@ const (
 	defaultRegion = "us-east-1"
 
 	// By default the SDK waits 30 s for a connection and up to 20 s between attempts, which does not fit into a budget of
-	// 2 s. requestTimeout also limits calls that outlive a budget: calls that later reviews share, and the SDK's background
-	// calls for credentials.
+	// 2 s.
 	connectTimeout = 3 * time.Second
-	requestTimeout = 5 * time.Second
-	maxAttempts    = 3
 	maxBackoff     = 300 * time.Millisecond
+	// RequestTimeout limits one attempt of a call. It also limits calls that outlive a budget: calls that later reviews
+	// share, and the SDK's background calls for credentials.
+	RequestTimeout = 5 * time.Second
+	// MaxAttempts is the number of attempts of one call.
+	MaxAttempts = 3
 )
 
-// loadConfig loads the SDK's configuration. The SDK reads endpoints, FIPS and dual-stack from the environment.
-func loadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
+// LoadConfig loads the SDK's configuration. The SDK reads endpoints, FIPS and dual-stack from the environment.
+func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithDefaultRegion(defaultRegion),
 		config.WithLogger(logging.Nop{}), // the SDK's default logger writes to standard error
 		// The SDK applies AWS_CA_BUNDLE only to a client of this type.
 		config.WithHTTPClient(awshttp.NewBuildableClient().
-			WithTimeout(requestTimeout).
+			WithTimeout(RequestTimeout).
 			WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
 			WithTransportOptions(func(t *http.Transport) { t.TLSHandshakeTimeout = connectTimeout })),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = MaxAttempts, maxBackoff })
 		}),
 	}, more...)
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
@@ -75,10 +78,11 @@ func redactLoadError(err error) error {
 	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
 }
 
-// labelledCredentials wraps the errors of a provider, to distinguish them from errors of the call that needed the credentials.
-type labelledCredentials struct{ aws.CredentialsProvider }
+// LabelledCredentials marks the errors of a provider, so that [NewError] can distinguish them from errors of the call that needed the credentials.
+type LabelledCredentials struct{ aws.CredentialsProvider }
 
-func (c labelledCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+// Retrieve implements [aws.CredentialsProvider].
+func (c LabelledCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	got, err := c.CredentialsProvider.Retrieve(ctx)
 	if err != nil {
 		return got, &credentialsError{err}
