@@ -24,6 +24,7 @@ const (
 	Overridden             Reason = "Overridden"
 	Bypassed               Reason = "Bypassed"
 	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost"
+	AccessEntryLost        Reason = "AccessEntryLost"
 	NotEnforced            Reason = "NotEnforced"
 	Enforced               Reason = "Enforced"
 	Restored               Reason = "Restored"
