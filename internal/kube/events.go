@@ -24,6 +24,7 @@ const (
 	Overridden             Reason = "Overridden"             // an annotation overruled denials
 	Bypassed               Reason = "Bypassed"               // a stored change bypassed the guard, which would have refused it
 	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // the stored aws-auth lacks groups of a protected principal
+	AccessEntryLost        Reason = "AccessEntryLost"        // an access entry changed, and a protected principal or the last admin lost access
 	NotEnforced            Reason = "NotEnforced"            // the API server no longer calls the guard for every change
 	Enforced               Reason = "Enforced"               // the API server calls the guard for every change again
 	Restored               Reason = "Restored"               // the guard restored the last good version

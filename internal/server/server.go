@@ -101,7 +101,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	cfg.onUse(principals.prepare)
 	cfg.onUse(entries.Reload)
-	entries.onRead(parts.stored.reconfigured)
+	entries.onRead(parts.stored.entriesRead)
 	cfg.onUse(parts.stored.reconfigured)
 	principals.prepare()
 	background := append([]func(context.Context) error{cfg.watch, principals.announce, entries.Run}, parts.run...)

@@ -31,7 +31,8 @@ type stored struct {
 	self     func() string // username of this process at the API server; empty while it is unknown
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
-	reconfigured func()
+	reconfigured func()         // called after a change of the configuration
+	entriesRead  func()         // called after the access entries were read
 	lines        []fmt.Stringer // details for /readyz?verbose
 	run          []func(context.Context) error
 }
@@ -70,7 +71,7 @@ func newClients(config *rest.Config) (c *clients, err error) {
 
 // unwatched returns a stored for a process that doesn't watch the stored aws-auth.
 func unwatched() *stored {
-	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}}
+	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}, entriesRead: func() {}}
 }
 
 // newStored returns the components that depend on the stored aws-auth. They stop writing Events when the context ends.
@@ -111,6 +112,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	}
 	s := &stored{
 		notifier: &notifier{events, recorder}, self: identity.Name, replaced: replaced.Recent, lines: []fmt.Stringer{enforced, restorer},
+		entriesRead:  func() { watched.AccessEntriesRead(); restorer.Wake() },
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},
 	}
