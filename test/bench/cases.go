@@ -29,6 +29,7 @@ type reviewCase struct {
 	noOp           bool
 	handler        *admission.Handler
 	asking         *admission.Handler // looks up principals in IAM, and has the answers in its cache
+	withEntries    *admission.Handler // has the cluster's access entries
 	requests       [variants]*admissionv1.AdmissionRequest
 	data           [variants]map[string]string // the new documents
 }
@@ -37,15 +38,15 @@ type reviewCase struct {
 var protected = []access.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
-	handler := newHandler(nil)
+	handler, withEntries := newHandler(nil, nil), newHandler(nil, accessEntries())
 	principals, err := newDirectory()
 	if err != nil {
 		return nil, err
 	}
-	asking := newHandler(principals)
+	asking := newHandler(principals, nil)
 	cases := []*reviewCase{{name: "no-op", entries: 10, noOp: true}, {entries: 10}, {entries: 100}, {entries: 1000}, {entries: largestEdit().entries}}
 	for _, c := range cases {
-		c.handler, c.asking = handler, asking
+		c.handler, c.asking, c.withEntries = handler, asking, withEntries
 		for i := range variants {
 			e := newEdit(c.entries, i)
 			if c.noOp {
@@ -66,8 +67,8 @@ func newCases() ([]*reviewCase, error) {
 }
 
 // newHandler returns a handler like that of the webhook: with a protected principal, metrics, and a log in JSON. With
-// a directory it looks up new principals in IAM.
-func newHandler(directory admission.Directory) *admission.Handler {
+// a directory it looks up new principals in IAM. The cluster is nil if access entries are not read.
+func newHandler(directory admission.Directory, cluster *access.Cluster) *admission.Handler {
 	var rules []string
 	for _, rule := range validate.Rules() {
 		rules = append(rules, rule.ID)
@@ -76,6 +77,7 @@ func newHandler(directory admission.Directory) *admission.Handler {
 		Protected:   protected,
 		AdminGroups: []string{admins},
 		IAMMode:     validate.Off,
+		Cluster:     cluster,
 	}
 	if directory != nil {
 		policy.IAMMode = validate.Deny
@@ -85,6 +87,17 @@ func newHandler(directory admission.Directory) *admission.Handler {
 		Recorder: metrics.New(rules), Directory: directory,
 		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the benchmark includes the encoding of the log
 	})
+}
+
+// accessEntries returns a cluster with 100 access entries, none of them of a principal of the cases.
+func accessEntries() *access.Cluster {
+	c := &access.Cluster{Mode: access.ModeAPIAndConfigMap}
+	for i := range 100 {
+		c.AccessEntries = append(c.AccessEntries, access.AccessEntry{
+			PrincipalARN: fmt.Sprintf("arn:aws:iam::%s:role/entries/access-%02d", account, i), Type: "STANDARD", Groups: []string{"viewers"},
+		})
+	}
+	return c
 }
 
 // newRequest returns the review of an edit by a principal that the old document maps, so that the rules about the
@@ -123,7 +136,7 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 // check fails unless a review of the case has no findings and the authenticator parses its text, so that the
 // benchmark measures the complete work.
 func (c *reviewCase) check() error {
-	for _, handler := range []*admission.Handler{c.handler, c.asking} {
+	for _, handler := range []*admission.Handler{c.handler, c.asking, c.withEntries} {
 		response := handler.Review(context.Background(), c.requests[0])
 		if !response.Allowed || len(response.Warnings) > 0 {
 			return fmt.Errorf("the guard is expected to allow it without a warning: %v, warnings %q", response.Result, response.Warnings)
@@ -147,6 +160,9 @@ func (c *reviewCase) review(call int) error { return c.ask(c.handler, call) }
 
 // reviewAsking reviews a request with look-ups in IAM, whose answers are in the cache.
 func (c *reviewCase) reviewAsking(call int) error { return c.ask(c.asking, call) }
+
+// reviewWithEntries reviews a request with the cluster's access entries.
+func (c *reviewCase) reviewWithEntries(call int) error { return c.ask(c.withEntries, call) }
 
 func (c *reviewCase) ask(handler *admission.Handler, call int) error {
 	if response := handler.Review(context.Background(), c.requests[call%variants]); !response.Allowed {
