@@ -148,8 +148,10 @@ func (e Entries) key(arn string) (key string, ok bool) {
 	if len(e.declared) == 0 && (e.cluster == nil || len(e.cluster.AccessEntries) == 0) {
 		return "", false
 	}
-	if canonical, err := awsauth.Canonicalize(arn); err == nil {
-		arn = canonical
+	if strings.Contains(arn, ":sts:") {
+		if canonical, err := awsauth.Canonicalize(arn); err == nil {
+			arn = canonical
+		}
 	}
 	return awsauth.PrincipalKey(arn), true
 }
