@@ -9,12 +9,14 @@ import (
 var shadowedByAccessEntry = &Rule{
 	ID:       "shadowed-by-access-entry",
 	Severity: Warn,
+	Scope:    OfChange,
 	Title:    "the entry has no effect, because the principal has an access entry that gives less",
 	Doc: `
 A principal with an EKS access entry logs in through it, and the authenticator doesn't look at aws-auth. So an
 entry of aws-auth has no effect for this principal, even if it gives more groups. Managed node groups have an
 access entry and an entry of aws-auth that give the same; the rule reports only an entry that gives a group that
-the access entry doesn't give. This rule runs only if the guard reads the cluster's access entries (eks.enabled).
+the access entry doesn't give. In a change it reports only principals that gain access or a group. This rule
+runs only if the guard reads the cluster's access entries (eks.enabled).
 
 Remove the entry, and change the access entry if the principal needs more.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with EKS access entries\"; aws-iam-authenticator v0.7.18, cmd/aws-iam-authenticator/server.go, backend-mode; containers-roadmap#185",
@@ -22,23 +24,27 @@ Remove the entry, and change the access entry if the principal needs more.`,
 }
 
 func checkShadowedByAccessEntry(p *Pass) {
-	if p.entries.IgnoreAWSAuth() {
-		return // ignored-by-mode reports it
-	}
-	for _, list := range [][]awsauth.Entry{p.Doc.Map.Roles, p.Doc.Map.Users} {
-		for i := range list {
-			e := &list[i]
-			if e.Dropped != "" || e.Shadowed() {
-				continue // it has no effect even without the access entry
-			}
-			entry := p.entries.Get(e.ARN)
-			if entry == nil {
-				continue
-			}
-			if lacks := entry.Lacks(e.Groups); len(lacks) > 0 {
-				p.Reportf(p.entryPlace(e), "remove the entry, or change the access entry",
-					"%q has an access entry, which wins: the entry has no effect and doesn't give [%s]", e.ARN, strings.Join(lacks, ", "))
-			}
+	if p.Change.Operation == Document {
+		for _, principal := range p.New.Principals() {
+			p.checkShadowed(principal.ARN, principal.Matches)
 		}
+		return
+	}
+	for i := range p.Access {
+		if c := &p.Access[i]; c.New || len(c.Gained) > 0 {
+			p.checkShadowed(c.ARN, c.After)
+		}
+	}
+}
+
+// checkShadowed reports the groups of a principal's entries that its access entry doesn't give.
+func (p *Pass) checkShadowed(arn string, matches []*awsauth.Entry) {
+	entry := p.entries.Get(arn)
+	if entry == nil || len(matches) == 0 {
+		return
+	}
+	if lacks := entry.Lacks(matches[0].Groups); len(lacks) > 0 {
+		p.Reportf(p.entryPlace(matches[0]), "remove the entry, or change the access entry",
+			"the entry of %q has no effect, because the principal has an access entry, which doesn't give [%s]", arn, strings.Join(lacks, ", "))
 	}
 }

@@ -45,7 +45,7 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("stopped after %s", timeout)) })
 	defer timer.Stop()
 
-	out.line("%s", out.bold("awsauth-guard: a real API server, a real webhook, and eight edits of aws-auth"))
+	out.line("%s", out.bold("awsauth-guard: a real API server, a real webhook, and nine edits of aws-auth"))
 	out.line("%s\n", out.dim("It takes about ten seconds, plus a minute if the webhook must be compiled first."))
 	d := &demo{out: out}
 	started := out.stopwatch()
@@ -61,6 +61,11 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	}
 	d.configMaps = core.ConfigMaps(metav1.NamespaceSystem)
 	started("etcd and kube-apiserver run on %s", cluster.Admin.Host)
+	stopEKS, err := startEKS()
+	if err != nil {
+		return err
+	}
+	defer stopEKS()
 	if d.webhook, err = cluster.StartWebhook(ctx, guardConfig); err != nil {
 		return causeOf(ctx, err)
 	}
@@ -70,7 +75,12 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	}
 	started("the API server calls the webhook for every write of kube-system/aws-auth")
 
-	out.line("\nThe webhook's configuration protects a principal from losing access:\n")
+	if err := d.waitForAccessEntries(ctx); err != nil {
+		return causeOf(ctx, err)
+	}
+	started("the webhook has read the access entries of the cluster")
+
+	out.line("\nThe webhook's configuration protects a principal from losing access, and reads the cluster's access entries:\n")
 	out.indented(4, guardConfig)
 	for i, s := range steps() {
 		if err := d.runStep(ctx, i+1, s); err != nil {
@@ -140,7 +150,9 @@ func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	}
 	if ok {
 		d.admitted++
-		d.manifest = manifest
+		if !s.dryRun {
+			d.manifest = manifest
+		}
 		d.out.line("   %s", d.out.green(d.out.bold("✔ ADMITTED")))
 	} else {
 		d.denied++

@@ -10,6 +10,9 @@ kind: GuardConfig
 protected:
   - arn: arn:aws:iam::111122223333:role/Admin
     groups: [system:masters]
+eks:
+  enabled: true
+  cluster: prod
 `
 
 const admins = `apiVersion: v1
@@ -44,7 +47,9 @@ type step struct {
 	title   string
 	edit    func(manifest string) string // returns the new aws-auth.yaml; nil keeps the old one
 	kubectl []string
+	dryRun  bool     // the request stores nothing
 	denied  []string // the rules that deny the request; empty if it is admitted
+	warned  []string // the rules that warn of the request
 }
 
 func steps() []step {
@@ -102,6 +107,16 @@ func steps() []step {
 		edit:    replace("username: alice\n      groups:\n        - system:masters", "username: alice\n      groups:\n        - developers"),
 		kubectl: append(asAlice, apply...),
 		denied:  []string{"self-lockout"},
+	}, {
+		title: "The auditors become admins, but their EKS access entry gives less, and wins: a dry run",
+		edit: beforeUsers(`    - rolearn: arn:aws:iam::111122223333:role/Auditor
+      username: auditor
+      groups:
+        - system:masters
+`),
+		kubectl: append(apply, "--dry-run=server"),
+		dryRun:  true,
+		warned:  []string{"shadowed-by-access-entry"},
 	}}
 }
 
@@ -117,10 +132,10 @@ func (s step) problems(ok bool, answer string, changed bool) []string {
 	if ok != (len(s.denied) == 0) {
 		problems = append(problems, map[bool]string{true: "it is admitted", false: "it is refused"}[ok])
 	}
-	if ok != changed {
+	if changed != (ok && !s.dryRun) {
 		problems = append(problems, fmt.Sprintf("admitted: %t, stored object changed: %t", ok, changed))
 	}
-	for _, rule := range s.denied {
+	for _, rule := range append(s.denied, s.warned...) {
 		if !strings.Contains(answer, "["+rule+"]") {
 			problems = append(problems, "the response does not name the rule "+rule)
 		}

@@ -65,13 +65,18 @@ func New(t *testing.T) *Server {
 	t.Helper()
 	s := Start()
 	t.Cleanup(s.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-	} {
+	for name, value := range Environ(s) {
 		t.Setenv(name, value)
 	}
 	return s
+}
+
+// Environ returns the environment variables that lead the SDK to the server.
+func Environ(s *Server) map[string]string {
+	return map[string]string{
+		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+	}
 }
 
 // Set sets the mode and the access entries.
