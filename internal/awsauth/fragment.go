@@ -121,8 +121,30 @@ func BareSection(name Section, src []byte) *Object {
 	}
 }
 
+// PositionIn returns the position of an offset in the text of a section.
+func (o *Object) PositionIn(s Section, offset int) Position {
+	p := Position{Path: s.Path()}
+	if o.positions != nil {
+		p.Line, p.Column = o.positions.place(string(s), offset)
+		return p
+	}
+	lines := newLineIndex(o.Data[string(s)])
+	p.Line, p.Column = lines.position(o.Data[string(s)], offset)
+	return p
+}
+
 // Values returns the manifest of the object as kubectl decodes it; nil for a stored object and one that was no manifest.
 func (o *Object) Values() map[string]any { return o.values }
+
+// WithoutPositions returns the object without its positions in a file. They count in the text of each key then.
+func (o *Object) WithoutPositions() *Object {
+	plain := *o
+	plain.positions, plain.NotText = nil, slices.Clone(o.NotText)
+	for i := range plain.NotText {
+		plain.NotText[i].Line, plain.NotText[i].Column = 0, 0
+	}
+	return &plain
+}
 
 // WithValues returns the object with the content of another manifest, such as the result of a patch. Texts that are the same in
 // both keep their positions.

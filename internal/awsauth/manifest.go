@@ -137,12 +137,8 @@ func inapplicable(object map[string]any) (field, problem string) {
 			}
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		for _, section := range Sections() {
-			if strings.EqualFold(key, string(section)) {
-				return key, fmt.Sprintf("%s stands beside data, and kubectl refuses this field; indent it by two more spaces, below data", key)
-			}
-		}
+	if field, problem := misplacedSection(object); problem != "" {
+		return field, problem
 	}
 	switch kind, _ := object["kind"].(string); {
 	case kind != "" && kind != "ConfigMap":
@@ -161,6 +157,40 @@ func inapplicable(object map[string]any) (field, problem string) {
 		return "immutable", fmt.Sprintf("immutable is %s; write true or false", jsonKind(object["immutable"]))
 	}
 	return "", ""
+}
+
+// misplacedSection returns the top-level field with a section that is not below data, and the problem; "" if there is none. kubectl refuses
+// unknown fields by default (kubernetes v1.37.2, kubectl, --validate=strict).
+func misplacedSection(object map[string]any) (field, problem string) {
+	data, _ := object["data"].(map[string]any)
+	_, complete := sectionIn(data) // another field may be an anchor for data
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if section, ok := sectionIn(map[string]any{key: nil}); ok {
+			return key, section + " stands beside data, and kubectl refuses this field; move it below data"
+		}
+		below, _ := object[key].(map[string]any)
+		section, ok := sectionIn(below)
+		switch inner, _ := below["data"].(map[string]any); {
+		case complete || key == "data" || key == "binaryData":
+		case ok:
+			return key, fmt.Sprintf("%s stands below %s, and kubectl refuses this field; move it below data", section, key)
+		case key == "metadata":
+			if _, ok := sectionIn(inner); ok {
+				return key, "data stands below metadata, and kubectl refuses this field; move data to the beginning of the line"
+			}
+		}
+	}
+	return "", ""
+}
+
+// sectionIn returns the first key of a mapping that is a section in any case.
+func sectionIn(mapping map[string]any) (key string, ok bool) {
+	for _, key := range slices.Sorted(maps.Keys(mapping)) {
+		if slices.ContainsFunc(Sections(), func(s Section) bool { return strings.EqualFold(key, string(s)) }) {
+			return key, true
+		}
+	}
+	return "", false
 }
 
 // HasUnknownTemplate reports whether a text holds a template that the authenticator does not render.
@@ -211,4 +241,5 @@ var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
 }
 
-var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
+// template matches a template of Helm and others, a directive of Terraform, of Jinja and of ERB.
+var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|%\{[^{}\n]*\}|\{%[^\n]*?%\}|<%[^\n]*?%>`)

@@ -20,9 +20,9 @@ type Source struct {
 
 	reader *sourceReader
 	raw    rawDocument
-	part   *part      // nil until a position is needed
-	root   *yaml.Node // nil if yaml.v3 reads the text differently from kubectl
-	ended  error      // the document ends before the end of its text
+	part   *part          // nil until a position is needed
+	root   *yaml.Node     // nil if yaml.v3 reads the text differently from kubectl
+	ended  *ManifestError // the document ends before the end of its text
 }
 
 // Path leads from a document to one of its values. Its elements are keys (string) and indexes of lists (int).
@@ -136,6 +136,12 @@ func (s *Source) Manifests() ([]Manifest, []error) {
 func (s *Source) Manifest(path Path) (Manifest, error) {
 	object, _ := s.At(path).(map[string]any)
 	return s.manifest(foundObject{object, path})
+}
+
+// Object returns the object at a path as an aws-auth, even if kubectl does not apply it, such as a patch.
+func (s *Source) Object(path Path) *Object {
+	object, _ := s.At(path).(map[string]any)
+	return newObject(s.readTree(), object, s.node(path))
 }
 
 func (s *Source) manifest(f foundObject) (Manifest, error) {
@@ -265,6 +271,13 @@ func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	} else {
 		inner.start = s.offset(path)
 	}
+	return (&sourceReader{file: inner}).sources()
+}
+
+// ReadMade reads a text that a tool makes of the value at a path as a file of YAML or JSON. All positions in it are that of the path.
+func (s *Source) ReadMade(path Path, text string) ([]*Source, []error) {
+	inner := newFile(text)
+	inner.outer, inner.start = s.reader.file, s.offset(path)
 	return (&sourceReader{file: inner}).sources()
 }
 

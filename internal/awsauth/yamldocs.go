@@ -126,7 +126,7 @@ func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.
 
 // tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
 // from kubectl. The error reports text after the end of the YAML document, because kubectl ignores it silently.
-func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, error) {
+func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, *ManifestError) {
 	p := &part{file: r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
 		p.lines = newLineIndex(c.text)
@@ -137,7 +137,7 @@ func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, error) {
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(c.text))
 	var first yaml.Node
-	if err := decoder.Decode(&first); err != nil || len(first.Content) == 0 {
+	if !hasDocument(decoder, &first) {
 		return p, nil, nil
 	}
 	for {
@@ -158,6 +158,11 @@ func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, error) {
 		}
 		return p, resolveAlias(first.Content[0]), r.errorAt(c.offset+at, "the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---")
 	}
+}
+
+// hasDocument reads a document, and reports whether yaml.v3 can read it.
+func hasDocument(decoder *yaml.Decoder, document *yaml.Node) bool {
+	return decoder.Decode(document) == nil && len(document.Content) > 0
 }
 
 // jsonTree builds the node tree of a valid JSON text. yaml.v3 can't read every JSON text: it has neither the escape \/
