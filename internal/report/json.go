@@ -18,6 +18,7 @@ type JSON struct {
 	access   jsonList
 	changes  strings.Builder // the text of access
 	errors   []jsonProblem
+	notes    []string
 }
 
 // NewJSON returns a JSON. With edits it writes the field access even if no principal gains or loses access.
@@ -61,6 +62,7 @@ func (j *JSON) Add(f File) error {
 			}
 		}
 	}
+	j.notes = append(j.notes, f.Notes...)
 	for _, p := range f.Problems {
 		j.errors = append(j.errors, jsonProblem(p))
 	}
@@ -74,7 +76,7 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the rest. Each list is written even if it is empty.
+// End writes the rest. Each list except notes is written even if it is empty.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -83,10 +85,15 @@ func (j *JSON) End(t Total) error {
 		b.WriteString(",\n  \"access\": [" + j.changes.String())
 		j.access.end(&b)
 	}
-	for _, field := range []struct {
+	type field struct {
 		name  string
 		value any
-	}{{"errors", j.errors}, {"verdict", t.Verdict}} {
+	}
+	fields := []field{{"errors", j.errors}, {"verdict", t.Verdict}}
+	if len(j.notes) > 0 {
+		fields = append([]field{{"notes", j.notes}}, fields...)
+	}
+	for _, field := range fields {
 		text, err := indented(field.value, 1)
 		if err != nil {
 			return err
