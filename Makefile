@@ -95,11 +95,11 @@ test-modules: ## run the tests of the other modules, with those of the chart
 
 .PHONY: e2e
 e2e: export KEEP := $(KEEP)
-e2e: ## install the chart in a real cluster and hurt it; needs root on Debian, or E2E_KUBECONFIG
+e2e: ## install the chart in a real cluster and kill its pods; needs root on Debian, or E2E_KUBECONFIG
 	test/e2e/run.sh
 
 .PHONY: verify
-verify: verify-format verify-tidy verify-generated lint verify-race ## run the checks and the tests of the root module that CI runs
+verify: verify-format verify-tidy verify-commits verify-generated lint verify-race ## run the checks and the tests of the root module that CI runs
 	@echo "verify: ok"
 
 .PHONY: lint
@@ -116,6 +116,10 @@ verify-format: ## fail when `make fmt` would change a file
 verify-tidy: ## fail when `make tidy` would change a module
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff) || { echo "$$module: go.mod or go.sum is not tidy; run make tidy" >&2; exit 1; }; done
 
+.PHONY: verify-commits
+verify-commits: ## fail when the subject of a recent commit is not `package: imperative subject`
+	tools/verify-commits.sh
+
 .PHONY: verify-generated
 verify-generated: ## fail when `make generate` would change a file
 	tools/verify-unchanged.sh make generate
@@ -126,12 +130,12 @@ verify-race: ## run every test of the root module under the race detector
 
 .PHONY: oracle
 oracle: export GOGC := 400
-oracle: ## hold COUNT generated changes against the released authenticator; another SEED makes others
+oracle: ## compare COUNT generated changes with the released authenticator; another SEED makes others
 	$(WITH_CONTROL_PLANE) && cd test/oracle && go test -count=1 -timeout 3h -v . -args -cases=$(or $(COUNT),100000) -seed=$(or $(SEED),1) -edits=1000
 
 .PHONY: mutants
 mutants: export GOGC := 400
-mutants: ## make small mistakes in the engine, one at a time, and report which of them the oracle sees
+mutants: ## inject mistakes into the engine, one at a time, and report which of them the oracle detects
 	cd test/oracle && go run ./mutants -cases $(or $(COUNT),12000) -seed $(or $(SEED),1)
 
 .PHONY: bench
@@ -143,11 +147,11 @@ cost: ## look for texts that are expensive to evaluate, of 1 MiB, old and new; O
 	go run ./test/cost -only '$(ONLY)'
 
 .PHONY: efficacy
-efficacy: ## rewrite docs/efficacy.md: what the guard, the authenticator and Rego say of public reports
+efficacy: ## rewrite docs/efficacy.md: public reports, evaluated by the guard, the authenticator and Rego
 	cd test/bench && UPDATE_GOLDEN=1 go test -count=1 ./efficacy
 
 .PHONY: soak
-soak: ## keep the webhook busy for SOAK while everything around it changes; print the figures
+soak: ## load the webhook for SOAK while its certificate and configuration change; print the figures
 	go run ./test/soak -duration $(SOAK)
 
 .PHONY: fuzz
@@ -171,12 +175,12 @@ tidy: ## tidy every module
 	for module in $(MODULES); do (cd $$module && go mod tidy); done
 
 .PHONY: generate
-generate: ## rewrite goldens and generated documents from what the code says; read the diff
+generate: ## rewrite goldens and generated documents; read the diff
 	UPDATE_GOLDEN=1 go test -count=1 ./cmd/... ./internal/...
 	$(WITH_CONTROL_PLANE) && cd test/chart && UPDATE_GOLDEN=1 go test -count=1 -run '^(TestGolden|TestSchemaOfGuardConfig)$$' .
 	$(HELM_DOCS) --log-level warning --chart-search-root charts
 	$(WITH_CONTROL_PLANE) && UPDATE_GOLDEN=1 go test -count=1 ./test/documents
 
 .PHONY: clean
-clean: ## remove what was built here; the control plane stays in its cache folder
+clean: ## remove build results; the control plane stays in its cache folder
 	rm -rf bin dist

@@ -17,7 +17,7 @@ if [ "$#" -eq 0 ]; then
 fi
 names=$(printf 'DNS:%s,' "$@")
 
-there=$folder # of the folder's path what is there already
+there=$folder # the part of the path that exists
 until [ -d "$there" ]; do
 	there=$(dirname -- "$there")
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what a release has beside the image into dist/release: archives of the programs, the chart, an SPDX SBOM of
-# what is in the image, and checksums. `make dist` hands it VERSION and LDFLAGS. The same commit and Go give the same
+# Builds the files of a release, without the image, into dist/release: archives of the programs, the chart, an SPDX SBOM
+# of the image, and checksums. `make dist` hands it VERSION and LDFLAGS. The same commit and Go give the same
 # bytes. The SBOM is that of the image, whose programs are the same: tools/same-programs.sh compares them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,7 +35,7 @@ for architecture in amd64 arm64; do
 	archive awsauth-guard-webhook linux "$architecture"
 done
 
-# A chart's version has no v; what is built between two versions is none.
+# A chart's version has no v. A build between two versions has a pre-release version of 0.0.0.
 version=${VERSION#v}
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0-$version
 go tool -modfile=tools/helm/go.mod helm package charts/awsauth-guard --version "$version" --app-version "$version" --destination "$tmp"

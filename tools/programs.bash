@@ -17,7 +17,7 @@ pinned() { # MODULE TOOL: the version of MODULE that tools/TOOL/go.mod requires
 	echo "$version"
 }
 
-# Programs of this machine, whatever the caller cross-compiles; static, so that they run anywhere on it.
+# Programs for this machine, even if the caller cross-compiles. They are static, so that they run in any environment.
 GOOS=$(go env GOHOSTOS)
 GOARCH=$(go env GOHOSTARCH)
 export GOOS GOARCH CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly
@@ -37,7 +37,7 @@ done
 # The folder is ${XDG_CACHE_HOME:-~/.cache}/awsauth-guard/bin/NAME-PLATFORM-SUM; any of them may be removed.
 cached() {
 	local name=$1 modules=$2 programs=$3 module program sum
-	# The sum is over everything that decides what is built; git is there, sha256sum may not be.
+	# The sum covers everything on which the build depends. It uses git, because sha256sum may be missing.
 	sum=$({ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum}; done; } | git hash-object --stdin)
 	root=${XDG_CACHE_HOME:-$HOME/.cache}/awsauth-guard/bin
 	bin=$root/$name-$GOOS-$GOARCH-${sum:0:12}

@@ -1,7 +1,7 @@
-// Package access classifies effective access. It alone decides which entries make admins and nodes, and which protected
-// principals get their groups.
+// Package access classifies effective access. A cluster has two sources of access: the entries of aws-auth, and EKS access entries,
+// which win. The package alone decides which entries make admins and nodes, and which protected principals get their groups.
 //
-// The package is pure: it takes the map that the authenticator loads, and returns values.
+// The package is pure: it takes the map that the authenticator loads and the access entries, and returns values.
 package access
 
 import (
@@ -21,11 +21,11 @@ const NodesGroup = "system:nodes"
 // entries of mapUsers have ARNs that differ only in case, because the authenticator picks one of them at random.
 type Certainty int
 
-// Sometimes means that some of the entries that may answer fulfil the condition, and others do not.
+// The degrees of certainty, in ascending order.
 const (
-	Never Certainty = iota
-	Sometimes
-	Always
+	Never     Certainty = iota // no entry that may answer fulfils the condition
+	Sometimes                  // some of the entries fulfil it, and others don't
+	Always                     // all of the entries fulfil it
 )
 
 // CertaintyOf returns Always if a condition holds for all of the entries that may answer, Sometimes if it holds for some,
@@ -65,8 +65,8 @@ func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 }
 
 // Nodes returns the ARNs of the node roles: the principals with an entry that makes nodes.
-func Nodes(m *awsauth.Map) (arns []string) {
-	for _, p := range m.Principals() {
+func Nodes(principals []awsauth.Principal) (arns []string) {
+	for _, p := range principals {
 		if slices.ContainsFunc(p.Matches, IsNode) {
 			arns = append(arns, p.ARN)
 		}
@@ -135,28 +135,4 @@ func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 func (p Protected) GetsAll(m *awsauth.Map) bool {
 	r := m.Resolve(p.ARN)
 	return !slices.ContainsFunc(p.Groups, func(g string) bool { return p.Gets(r, g) < Always })
-}
-
-// Entries is the set of principals for which the operator declares an EKS access entry. They have access independently of
-// aws-auth.
-type Entries map[string]bool
-
-// NewEntries returns the set of principals with these ARNs. It ignores the path of a role.
-func NewEntries(arns []string) Entries {
-	entries := make(Entries, len(arns))
-	for _, arn := range arns {
-		entries[awsauth.PrincipalKey(arn)] = true
-	}
-	return entries
-}
-
-// Has reports whether the principal with an ARN has an access entry. It accepts the ARN of a session.
-func (e Entries) Has(arn string) bool {
-	if len(e) == 0 {
-		return false
-	}
-	if canonical, err := awsauth.Canonicalize(arn); err == nil {
-		arn = canonical
-	}
-	return e[awsauth.PrincipalKey(arn)]
 }

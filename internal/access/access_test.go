@@ -45,7 +45,7 @@ func TestNodesHaveTheShapeThatNodeAuthorizationAsksFor(t *testing.T) {
 - {rolearn: "`+account+`role/unknown-template", username: "system:node:{{Ec2PrivateDNSName}}", groups: [system:nodes]}
 - {rolearn: "`+account+`role/person", username: admin, groups: [system:nodes]}
 `, "")
-	if diff := cmp.Diff([]string{account + "role/ec2", account + "role/fargate"}, access.Nodes(m)); diff != "" {
+	if diff := cmp.Diff([]string{account + "role/ec2", account + "role/fargate"}, access.Nodes(m.Principals())); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -81,7 +81,7 @@ func TestProtectedPrincipalGetsAllItsGroups(t *testing.T) {
 }
 
 func TestEntriesKnowAPrincipalByEveryARN(t *testing.T) {
-	entries := access.NewEntries([]string{account + "role/team/admin"})
+	entries := access.NewEntries(nil, []string{account + "role/team/admin"})
 	for arn, want := range map[string]bool{
 		account + "role/admin":                               true,
 		account + "role/team/admin":                          true,
@@ -93,7 +93,7 @@ func TestEntriesKnowAPrincipalByEveryARN(t *testing.T) {
 			t.Errorf("%s: %t", arn, !want)
 		}
 	}
-	if access.NewEntries(nil).Has(account + "role/admin") {
+	if access.NewEntries(nil, nil).Has(account + "role/admin") {
 		t.Error("an undeclared access entry is found")
 	}
 }

@@ -1,7 +1,8 @@
 // Package admission answers the API server's admission reviews of kube-system/aws-auth.
 //
 // [Handler.Review] processes a review: it finds out which object the review is about, decodes the old and the new object,
-// evaluates the change, and turns the verdict into a response. Only http.go uses HTTP.
+// looks up new principals, runs the rules, and turns the verdict into a response. Only http.go uses HTTP. It limits the
+// memory of the bodies, the reviews that use the CPU, and the reviews that wait for IAM.
 //
 // http.go replaces the webhook.Admission of controller-runtime. That handler reads up to 7 MiB for each request before
 // anything limits their number, and evaluates any number of reviews at the same time. It refuses every request that it can't
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -47,6 +49,8 @@ type Recorder interface {
 	Panicked(rule string)
 	// Unasked counts principals whose existence is unknown because the guard made no lookup or the [Directory] panicked.
 	Unasked(principals int)
+	// WithoutAccessEntries counts a review without the cluster's access entries, although the policy should have them.
+	WithoutAccessEntries()
 }
 
 // Options configure a [Handler]. Every field is optional.
@@ -86,9 +90,10 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	small    class          // reviews with a small body
-	large    class          // reviews with a large body
-	refusals rate.Sometimes // throttles the log of requests that aren't valid reviews
+	small    class               // reviews with a small body
+	large    class               // reviews with a large body
+	lookups  *semaphore.Weighted // limits the reviews that wait for the Directory
+	refusals rate.Sometimes      // throttles the log of requests that aren't valid reviews
 
 	notifier  Notifier
 	self      func() string
@@ -129,8 +134,9 @@ func New(o Options) *Handler {
 		o.Concurrency = DefaultConcurrency()
 	}
 	half := max(1, int64(o.Concurrency)/2)
-	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half), maxWaiting)
-	h.large = newClass(largeMemory, largeShare, half, min(int64(o.Concurrency)-1, maxWaiting))
+	h.small = newClass(smallMemory, smallShare, max(1, int64(o.Concurrency)-half), smallLookup)
+	h.large = newClass(largeMemory, largeShare, half, largeLookup)
+	h.lookups = semaphore.NewWeighted(maxLookups)
 	h.refusals = rate.Sometimes{First: 10, Interval: time.Second}
 	return h
 }
@@ -144,3 +150,4 @@ func (silent) WouldDeny(string, bool)                       {}
 func (silent) Overridden(string, bool)                      {}
 func (silent) Panicked(string)                              {}
 func (silent) Unasked(int)                                  {}
+func (silent) WithoutAccessEntries()                        {}

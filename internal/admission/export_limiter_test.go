@@ -6,7 +6,7 @@ import "context"
 var NewLimiter = newLimiter
 
 // Acquire exports acquire.
-func (l *limiter) Acquire(ctx context.Context, address string, weight int64) (*grant, error) {
+func (l *limiter) Acquire(ctx context.Context, address string, weight int64) (release func(), err error) {
 	return l.acquire(ctx, address, weight)
 }
 
@@ -16,9 +16,3 @@ func (l *limiter) Sources() int {
 	defer l.mu.Unlock()
 	return len(l.sources)
 }
-
-// Release exports release.
-func (g *grant) Release() { g.release() }
-
-// Pause exports pause.
-func (g *grant) Pause(ctx context.Context, wait func()) error { return g.pause(ctx, wait) }

@@ -67,10 +67,10 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestHostileText sends every text as the new object, and as both objects. The guard answers each review with a limited
+// TestHostileTextIsEvaluatedWithinMemoryLimit sends every text as the new object, and as both objects. The guard answers each review with a limited
 // amount of memory, which also limits the time. The test can't run in parallel with other tests, because their memory would
 // count too.
-func TestHostileText(t *testing.T) {
+func TestHostileTextIsEvaluatedWithinMemoryLimit(t *testing.T) {
 	// An alias bomb in both objects takes the most memory, 175 MiB. Thousands of small elements take more, but they are
 	// only a large document and not an attack on the parser.
 	bound := uint64(350 << 20)

@@ -118,19 +118,20 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 }
 
 // wait acquires a weight for the source address of a request. It fails with 429 (Too Many Requests) when ctx ends.
-func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (*grant, error) {
+func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (release func(), err error) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		address = r.RemoteAddr
 	}
-	g, err := l.acquire(ctx, address, weight)
+	release, err = l.acquire(ctx, address, weight)
 	if err != nil {
 		return nil, httpErrorf(http.StatusTooManyRequests, "other requests were in work until the time for this one was over: %w", context.Cause(ctx))
 	}
-	return g, nil
+	return release, nil
 }
 
-// answer reads a review, waits for an evaluation slot, evaluates the review and returns the encoded response.
+// answer reads a review, evaluates it and returns the encoded response. It holds an evaluation slot while it uses the CPU,
+// and none while it waits for the body or for IAM.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -151,33 +152,46 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 	queue, cancel := context.WithTimeout(ctx, maxQueue)
 	defer cancel()
-	held, err := wait(queue, class.memory, r, max(size, minBody))
+	release, err := wait(queue, class.memory, r, max(size, minBody))
 	if err != nil {
 		return nil, err
 	}
-	defer held.release()
+	defer release()
 	body, err := readBody(queue, w, r)
 	if err != nil {
 		return nil, err
 	}
-	place, err := wait(queue, class.places, r, 1)
+	review, meta, err := h.prepareBody(queue, class, r, body, observed)
 	if err != nil {
 		return nil, err
 	}
-	defer place.release()
+	known := h.lookUp(ctx, review, class.lookup)
+	// Without a free slot in time, finish all the same: the review is nearly done, and a denial must reach the caller.
+	if release, err := wait(ctx, class.slots, r, 1); err == nil {
+		defer release()
+	}
+	return encode(meta, h.finish(ctx, review, known)), nil
+}
+
+// prepareBody decodes a body and prepares its review. It holds an evaluation slot and fails if it gets none before ctx ends.
+func (h *Handler) prepareBody(ctx context.Context, class class, r *http.Request, body []byte, observed bool) (*review, metav1.TypeMeta, error) {
+	release, err := wait(ctx, class.slots, r, 1)
+	if err != nil {
+		return nil, metav1.TypeMeta{}, err
+	}
+	defer release()
 	review := admissionv1.AdmissionReview{}
 	// Use the API server's decoder, which matches keys case-sensitively.
 	if err := utiljson.Unmarshal(body, &review); err != nil {
-		return nil, httpErrorf(http.StatusBadRequest, "the body is no review: %w", err)
+		return nil, metav1.TypeMeta{}, httpErrorf(http.StatusBadRequest, "the body is no review: %w", err)
 	}
 	if review.Request == nil {
 		review.Request = &admissionv1.AdmissionRequest{}
 	}
 	if err := checkVersion(&review.TypeMeta); err != nil {
-		return nil, err
+		return nil, metav1.TypeMeta{}, err
 	}
-	response := h.review(ctx, &turn{place, class.asking}, h.newRequest(review.Request, observed))
-	return encode(review.TypeMeta, response), nil
+	return h.prepare(h.newRequest(review.Request, observed)), review.TypeMeta, nil
 }
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)

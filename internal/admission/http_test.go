@@ -42,7 +42,7 @@ func asReview(t *testing.T, r *admissionv1.AdmissionRequest) string {
 	return string(body)
 }
 
-func TestHTTP(t *testing.T) {
+func TestReviewsAreAnsweredOverHTTP(t *testing.T) {
 	t.Parallel()
 	var recorded counts
 	h := admission.New(admission.Options{Recorder: &recorded})
@@ -116,7 +116,7 @@ func TestBrokenBodiesAreRefused(t *testing.T) {
 }
 
 // The guard answers a v1beta1 review from an older API server with a v1beta1 response.
-func TestV1Beta1(t *testing.T) {
+func TestV1Beta1ReviewIsAnswered(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	body := strings.Replace(good, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1)

@@ -47,7 +47,7 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	return known
 }
 
-func TestDirectory(t *testing.T) {
+func TestNewPrincipalsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	eks := func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "eks:node-manager" }
 	adds, removes := request("UPDATE", configMap(admin), configMap(admin+team)), request("UPDATE", configMap(admin+team), configMap(admin))
@@ -63,14 +63,14 @@ func TestDirectory(t *testing.T) {
 	}{
 		{"a missing role is refused", validate.Deny, validate.Missing, adds, false, false, "", []string{"team"}},
 		{"a missing role is a warning", validate.Warn, validate.Missing, adds, false, true, "[principal-missing]", []string{"team"}},
-		{"nothing is known", validate.Deny, validate.Unknown, adds, false, true, "[principal-unverified]", []string{"team"}},
+		{"the result is unknown", validate.Deny, validate.Unknown, adds, false, true, "[principal-unverified]", []string{"team"}},
 		{"the role exists", validate.Deny, validate.Exists, adds, false, true, "", []string{"team"}},
 		{"off", validate.Off, validate.Missing, adds, false, true, "", nil},
-		{"nothing said is off", "", validate.Missing, adds, false, true, "", nil},
-		{"an entry goes", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
+		{"no mode is off", "", validate.Missing, adds, false, true, "", nil},
+		{"an entry is removed", validate.Deny, validate.Missing, removes, false, true, "", []string{""}},
 		{"the guard restores a version", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "guard" }), false, true, "", nil},
 		{"EKS does not wait", validate.Deny, validate.Missing, request("UPDATE", configMap(admin), configMap(admin+team), eks), false, true, "", nil},
-		{"who is only observed does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
+		{"an observed request does not wait", validate.Deny, validate.Missing, adds, true, true, "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +96,7 @@ func TestDirectory(t *testing.T) {
 
 // While reviews wait for IAM, the guard evaluates other reviews. A review waits for at most half of its remaining time. The
 // number of waiting reviews is limited.
-func TestDirectoryHangs(t *testing.T) {
+func TestReviewsWaitingForIAMAreLimited(t *testing.T) {
 	t.Parallel()
 	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	removes := asReview(t, request("UPDATE", configMap(admin+team), configMap(admin)))
@@ -120,7 +120,7 @@ func TestDirectoryHangs(t *testing.T) {
 		post(removes, 0, "")
 		post(adds, 0, "too many reviews wait for IAM")
 		if n := recorded.Load(); n != 1 {
-			t.Errorf("%d are counted as unknown, want the one that nobody was asked for", n)
+			t.Errorf("%d are counted as unknown, want the one without a lookup", n)
 		}
 		waiting.Wait()
 		if diff := cmp.Diff(16+1, len(d.asked)); diff != "" {
@@ -141,8 +141,8 @@ type unasked struct {
 
 func (u *unasked) Unasked(principals int) { u.Add(int32(principals)) }
 
-// Large reviews that wait for IAM leave one of the slots for large bodies free.
-func TestDirectoryHangsWithLargeBodies(t *testing.T) {
+// Large reviews that wait for IAM hold no slot. At most two of them wait at the same time.
+func TestLargeReviewsWaitingForIAMAreLimited(t *testing.T) {
 	t.Parallel()
 	large := entries(1500)
 	adds := asReview(t, request("UPDATE", configMap(admin+large), configMap(admin+large+team)))
@@ -161,10 +161,16 @@ func TestDirectoryHangsWithLargeBodies(t *testing.T) {
 			return time.Since(start)
 		}
 		var waiting sync.WaitGroup
-		waiting.Go(func() { post(adds) })
+		for range 2 {
+			waiting.Go(func() {
+				if took := post(adds); took != 2*time.Second {
+					t.Errorf("a review of the first two waits %s for IAM", took)
+				}
+			})
+		}
 		synctest.Wait()
 		if took := post(adds); took > 0 {
-			t.Errorf("a second one waits %s", took)
+			t.Errorf("a third one waits %s", took)
 		}
 		if took := post(removes); took > 0 {
 			t.Errorf("a removal waits %s", took)
@@ -173,8 +179,41 @@ func TestDirectoryHangsWithLargeBodies(t *testing.T) {
 	})
 }
 
+// A review that gets no slot after its lookup is answered all the same, at its deadline.
+func TestReviewWithoutASlotAfterItsLookupIsAnswered(t *testing.T) {
+	t.Parallel()
+	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
+	denied := asReview(t, request("UPDATE", configMap(admin), configMap(team)))
+	synctest.Test(t, func(t *testing.T) {
+		evaluating := make(chan struct{})
+		var reviews atomic.Int32
+		h := admission.New(admission.Options{Directory: &directory{existence: validate.Unknown, hangs: true}, Concurrency: 1, Policy: func() validate.Policy {
+			if reviews.Add(1) == 2 {
+				<-evaluating
+			}
+			return validate.Policy{IAMMode: validate.Deny}
+		}})
+		start, done := time.Now(), make(chan struct{})
+		go func() {
+			defer close(done)
+			if answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(denied)); status != 200 || answer.Response.Allowed || time.Since(start) != 4*time.Second {
+				t.Errorf("status %d after %s, want a denial after 4s: %+v", status, time.Since(start), answer.Response)
+			}
+		}()
+		synctest.Wait() // the first review waits for IAM
+		second := make(chan struct{})
+		go func() {
+			defer close(second)
+			_, _ = send(t, h, "/?timeout=30s", jsonType, strings.NewReader(adds)) // holds the slot
+		}()
+		<-done
+		close(evaluating)
+		<-second
+	})
+}
+
 // The guard doesn't refuse a change because the Directory panics.
-func TestDirectoryPanics(t *testing.T) {
+func TestPanicOfDirectoryDoesNotRefuse(t *testing.T) {
 	t.Parallel()
 	recorded := &counts{}
 	h := admission.New(admission.Options{Directory: panics{}, Recorder: recorded, Policy: func() validate.Policy { return validate.Policy{IAMMode: validate.Deny} }})
@@ -195,3 +234,22 @@ func TestDirectoryPanics(t *testing.T) {
 type panics struct{}
 
 func (panics) Lookup(context.Context, []awsauth.ARN) validate.IAM { panic("no") }
+
+// A review without the cluster's access entries is decided by aws-auth alone. It warns once and is counted.
+func TestUnknownAccessEntriesAreAWarning(t *testing.T) {
+	t.Parallel()
+	recorded := &counts{}
+	h := admission.New(admission.Options{Recorder: recorded, Policy: func() validate.Policy {
+		return validate.Policy{ClusterUnknown: "eks:DescribeCluster: access denied"}
+	}})
+	response := h.Review(t.Context(), request("UPDATE", configMap(admin), configMap(admin+team)))
+	if text := strings.Join(response.Warnings, "\n"); !response.Allowed || strings.Count(text, "cannot read the cluster's access entries: eks:DescribeCluster: access denied") != 1 {
+		t.Errorf("allowed %t, warnings:\n%s", response.Allowed, text)
+	}
+	if !slices.Contains(recorded.events, "without access entries") {
+		t.Errorf("not counted: %q", recorded.events)
+	}
+	if response = h.Review(t.Context(), request("UPDATE", configMap(admin), configMap(team))); response.Allowed {
+		t.Error("the last admin was removed")
+	}
+}

@@ -34,7 +34,7 @@ func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
 
 // The guard evaluates an update that removes the last finalizer of a deleted aws-auth as a deletion. It answers the request
 // as an update.
-func TestUpdateThatDeletes(t *testing.T) {
+func TestUpdateThatCompletesDeletionIsEvaluatedAsDeletion(t *testing.T) {
 	t.Parallel()
 	const full = admin + node
 	for name, tt := range map[string]struct {
@@ -61,7 +61,7 @@ func TestUpdateThatDeletes(t *testing.T) {
 
 // The guard evaluates every update of an aws-auth that is being deleted, also an update of only metadata. It warns about the
 // deletion.
-func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
+func TestUpdatesDuringDeletionAreEvaluated(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]*admissionv1.AdmissionRequest{
 		"the same":      request(admissionv1.Update, deleting(admin, "a"), deleting(admin, "a")),
@@ -77,7 +77,7 @@ func TestUpdateOfWhatIsBeingDeleted(t *testing.T) {
 
 // The guard evaluates a new object with U+FFFD even if the rest is unchanged. It counts no principal of the new section as
 // mapped, but counts the principals of the old section.
-func TestReplacedBytes(t *testing.T) {
+func TestReplacementCharacterIsEvaluated(t *testing.T) {
 	t.Parallel()
 	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}
 	replaced, good := configMap("# Andr\ufffd\n"+admin), configMap("# André\n"+admin)

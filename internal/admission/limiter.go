@@ -29,80 +29,57 @@ func newLimiter(all, share int64) *limiter {
 	return &limiter{all: semaphore.NewWeighted(all), share: min(share, all), sources: make(map[string]*source)}
 }
 
-// grant is a weight that a request holds. The caller must release it.
-type grant struct {
-	limiter *limiter
-	address string
-	source  *source
-	weight  int64
+// acquire waits for the weight and returns a function that releases it, which the caller must call once. acquire fails if
+// the context ends first. It reduces a weight above the share to the share.
+func (l *limiter) acquire(ctx context.Context, address string, weight int64) (release func(), err error) {
+	weight = min(weight, l.share)
+	s := l.enter(address)
+	if err := s.Acquire(ctx, weight); err != nil {
+		l.leave(address, s)
+		return nil, err
+	}
+	if err := l.all.Acquire(ctx, weight); err != nil {
+		s.Release(weight)
+		l.leave(address, s)
+		return nil, err
+	}
+	return func() {
+		l.all.Release(weight)
+		s.Release(weight)
+		l.leave(address, s)
+	}, nil
 }
 
-// acquire waits for the weight and fails if the context ends first. It reduces a weight above the share to the share.
-func (l *limiter) acquire(ctx context.Context, address string, weight int64) (*grant, error) {
+// enter begins a request of the source address. It adds the source if the request is the only one.
+func (l *limiter) enter(address string) *source {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	s := l.sources[address]
 	if s == nil {
 		s = &source{Weighted: semaphore.NewWeighted(l.share)}
 		l.sources[address] = s
 	}
 	s.requests++
-	l.mu.Unlock()
-	g := &grant{limiter: l, address: address, source: s, weight: min(weight, l.share)}
-	if err := s.Acquire(ctx, g.weight); err != nil {
-		g.forget()
-		return nil, err
-	}
-	if err := l.all.Acquire(ctx, g.weight); err != nil {
-		s.Release(g.weight)
-		g.forget()
-		return nil, err
-	}
-	return g, nil
+	return s
 }
 
-// forget ends a request of the source address. It removes the source after its last request.
-func (g *grant) forget() {
-	g.limiter.mu.Lock()
-	defer g.limiter.mu.Unlock()
-	g.source.requests--
-	if g.source.requests == 0 {
-		delete(g.limiter.sources, g.address)
+// leave ends a request of the source address. It removes the source after its last request.
+func (l *limiter) leave(address string, s *source) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.requests--
+	if s.requests == 0 {
+		delete(l.sources, address)
 	}
-}
-
-// release returns the weight to the limiter. A second call has no effect.
-func (g *grant) release() {
-	if g.source == nil {
-		return
-	}
-	g.limiter.all.Release(g.weight)
-	g.source.Release(g.weight)
-	g.forget()
-	g.source = nil
-}
-
-// pause releases the weight, calls the function, and acquires the weight again. If the context ends first, pause returns
-// an error and the grant holds no weight.
-func (g *grant) pause(ctx context.Context, wait func()) (err error) {
-	g.release()
-	defer func() { // also after a panic, because the caller then releases the grant
-		var again *grant
-		if again, err = g.limiter.acquire(ctx, g.address, g.weight); err == nil {
-			*g = *again
-		}
-	}()
-	wait()
-	return nil
 }
 
 // class holds the limits for reviews with small bodies or for reviews with large bodies.
 type class struct {
 	memory *limiter // bytes of the bodies
-	places *limiter // evaluation slots; one source address gets at most half of them
-	// asking limits the number of reviews that wait for the Directory.
-	asking *semaphore.Weighted
+	slots  *limiter // evaluation slots; one source address gets at most half of them
+	lookup int64    // the weight of a review in Handler.lookups
 }
 
-func newClass(memory, share, places, asking int64) class {
-	return class{newLimiter(memory, share), newLimiter(places, max(1, places/2)), semaphore.NewWeighted(asking)}
+func newClass(memory, share, slots, lookup int64) class {
+	return class{newLimiter(memory, share), newLimiter(slots, max(1, slots/2)), lookup}
 }

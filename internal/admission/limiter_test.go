@@ -41,63 +41,28 @@ func TestLimiterSharesOutBySource(t *testing.T) {
 		}
 		waits := make(chan error)
 		go func() {
-			g, err := l.Acquire(t.Context(), "a", 1)
+			release, err := l.Acquire(t.Context(), "a", 1)
 			if err == nil {
-				g.Release()
+				release()
 			}
 			waits <- err
 		}()
 		synctest.Wait()
-		large.Release()
+		large()
 		third, err := l.Acquire(t.Context(), "c", 2)
 		if err != nil {
 			t.Errorf("a third source, while one waits for its share: %v", err)
 		}
-		one.Release()
-		one.Release() // a second call has no effect
+		one()
 		if err := <-waits; err != nil {
-			t.Errorf("after one of its grants was given back: %v", err)
+			t.Errorf("after one of its weights was released: %v", err)
 		}
-		two.Release()
-		third.Release()
+		two()
+		third()
 		if n := l.Sources(); n != 0 {
 			t.Errorf("%d sources are left", n)
 		}
 	})
-}
-
-// While a grant is paused, another request can hold its weight.
-func TestLimiterPause(t *testing.T) {
-	t.Parallel()
-	l := admission.NewLimiter(1, 1)
-	g, err := l.Acquire(t.Context(), "a", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Pause(t.Context(), func() {
-		other, err := l.Acquire(t.Context(), "b", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		other.Release()
-	}); err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	var other interface{ Release() }
-	if err := g.Pause(ended, func() {
-		cancel()
-		if other, err = l.Acquire(t.Context(), "b", 1); err != nil {
-			t.Fatal(err)
-		}
-	}); !errors.Is(err, context.Canceled) {
-		t.Errorf("its context has ended: got %v", err)
-	}
-	g.Release() // the grant holds no weight
-	other.Release()
-	if n := l.Sources(); n != 0 {
-		t.Errorf("%d sources are left", n)
-	}
 }
 
 // sendFrom sends a review from a source address. A positive length is the announced length of the body.
@@ -152,7 +117,7 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 }
 
 // One source address gets at most half of the slots for small reviews. These are half of all slots.
-func TestSourceLeavesPlacesToOthers(t *testing.T) {
+func TestSourceLeavesSlotsToOthers(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (n *notes) Refused(requester string, rules []string) {
 }
 
 // A Notifier receives admitted changes and refused changes, and no other reviews.
-func TestNotifier(t *testing.T) {
+func TestNotifierReceivesAdmittedAndRefusedChanges(t *testing.T) {
 	t.Parallel()
 	none, one, two, faulty := runtime.RawExtension{}, configMap(admin+node), configMap(admin+node+team), configMap(admin+node+path)
 	binary := set("binaryData", map[string]any{"k": base64.StdEncoding.EncodeToString([]byte{0, 1, 0xff})})
@@ -83,7 +83,7 @@ func TestRestoreIsNotRefused(t *testing.T) {
 		"an update":                {request("UPDATE", configMap(admin), configMap(node)), true, true},
 		"where it may not":         {request("UPDATE", configMap(admin), configMap(node)), false, false},
 		"a deletion":               {request("DELETE", configMap(admin), runtime.RawExtension{}), true, false},
-		"somebody else's":          {request("UPDATE", configMap(admin), configMap(node), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "bob" }), true, false},
+		"another user's":           {request("UPDATE", configMap(admin), configMap(node), func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "bob" }), true, false},
 		"a body that is no object": {request("UPDATE", configMap(admin), runtime.RawExtension{Raw: []byte("{")}), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestRestoreIsNotRefused(t *testing.T) {
 
 // The guard answers its self-test without counting it. It counts the same request by other users, and its own other
 // requests.
-func TestSelfTest(t *testing.T) {
+func TestSelfTestIsNotCounted(t *testing.T) {
 	t.Parallel()
 	none, one, dry := runtime.RawExtension{}, configMap(admin), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }
 	for name, tt := range map[string]struct {
@@ -107,7 +107,7 @@ func TestSelfTest(t *testing.T) {
 		counted bool
 	}{
 		"its own":                 {request("DELETE", one, none, dry), "ann", false},
-		"somebody else's":         {request("DELETE", one, none, dry), "guard", true},
+		"another user's":          {request("DELETE", one, none, dry), "guard", true},
 		"before it knows who":     {request("DELETE", one, none, dry, func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "" }), "", true},
 		"no dry run":              {request("DELETE", one, none), "ann", true},
 		"a dry run of its update": {request("UPDATE", one, configMap(admin+path), dry), "ann", true},
@@ -115,16 +115,16 @@ func TestSelfTest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var recorded counts
-			var told notes
-			h := admission.New(admission.Options{Recorder: &recorded, Notifier: &told, Now: clock(), Self: func() string { return tt.self }})
+			var received notes
+			h := admission.New(admission.Options{Recorder: &recorded, Notifier: &received, Now: clock(), Self: func() string { return tt.self }})
 			if response := h.Review(t.Context(), tt.request); response.Allowed {
 				t.Error("it is allowed")
 			}
 			if counted := len(recorded.events) > 0; counted != tt.counted {
 				t.Errorf("counted: %q", recorded.events)
 			}
-			if refused := len(told) > 0; refused != (name == "no dry run") {
-				t.Errorf("the notifier was told %q", told)
+			if refused := len(received) > 0; refused != (name == "no dry run") {
+				t.Errorf("the notifier received %q", received)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func observe(t *testing.T, policy func() validate.Policy, r *admissionv1.Admissi
 	return h.Observe(t.Context(), r), recorded.events
 }
 
-func TestObserve(t *testing.T) {
+func TestObserveAdmitsAndWarns(t *testing.T) {
 	t.Parallel()
 	none := runtime.RawExtension{}
 	breakGlass := set("metadata", map[string]any{"name": "aws-auth", "annotations": map[string]any{validate.BreakGlassAnnotation: "INC-1"}})
@@ -70,7 +70,7 @@ func TestObserve(t *testing.T) {
 			},
 		},
 		{
-			"break-glass by somebody who may not", request("UPDATE", configMap(admin), configMap(admin+path, breakGlass), robot),
+			"break-glass without the right", request("UPDATE", configMap(admin), configMap(admin+path, breakGlass), robot),
 			[]string{"[role-path]", "[break-glass-denied]"},
 			whole{
 				map[string]string{"verdict": "warn", "rules": "break-glass-denied,role-path", "would-deny": "break-glass-denied,role-path"},
@@ -114,7 +114,7 @@ func TestObserve(t *testing.T) {
 }
 
 // The observing path admits a request even if a rule panics or the object exceeds the size limit.
-func TestObserveAdmitsWhatCannotBeJudged(t *testing.T) {
+func TestObserveAdmitsRequestsThatCannotBeEvaluated(t *testing.T) {
 	t.Parallel()
 	large := configMap(admin, set("binaryData", map[string]any{"x": strings.Repeat("x", 3<<20)}))
 	for name, tt := range map[string]struct {
@@ -139,7 +139,7 @@ func TestObserveAdmitsWhatCannotBeJudged(t *testing.T) {
 }
 
 // The observing path admits every hostile text.
-func TestObserveHostileText(t *testing.T) {
+func TestObserveAdmitsHostileText(t *testing.T) {
 	t.Parallel()
 	h := admission.New(admission.Options{})
 	texts := hostile()
@@ -152,7 +152,7 @@ func TestObserveHostileText(t *testing.T) {
 
 // Both paths refuse a request that isn't a valid review. They share the limits, so a request on one path waits for requests
 // on the other.
-func TestObserverSharesTheBounds(t *testing.T) {
+func TestObserverSharesLimits(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	h := admission.New(admission.Options{Concurrency: 1, Policy: func() validate.Policy {

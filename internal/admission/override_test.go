@@ -22,7 +22,7 @@ func annotated(name, value string) func(map[string]any) {
 
 // The admission package passes overrides to package validate, and reports each override in warnings, logs, metrics and the
 // audit event. Tests of package validate cover the effect of overrides.
-func TestBreakGlass(t *testing.T) {
+func TestBreakGlassIsReported(t *testing.T) {
 	t.Parallel()
 	reason := "incident 4711:\nthe node role\tgoes " + strings.Repeat("x", 200)
 	change := request("UPDATE", configMap(admin+node), configMap(admin+path, annotated("break-glass", reason)))
@@ -71,7 +71,7 @@ func TestBreakGlassInMetadataOnly(t *testing.T) {
 }
 
 // Break-glass for a deletion expires at the time in its annotation.
-func TestBreakGlassForADeletion(t *testing.T) {
+func TestBreakGlassForDeletionExpires(t *testing.T) {
 	t.Parallel()
 	for expiry, allowed := range map[string]bool{"2026-03-01T12:30:00Z": true, "2026-03-01T11:59:59Z": false} {
 		stored := configMap(admin, annotated("break-glass", "delete "+expiry+" moved"))
@@ -82,7 +82,7 @@ func TestBreakGlassForADeletion(t *testing.T) {
 	}
 }
 
-func TestAllowRemoval(t *testing.T) {
+func TestAllowRemovalIsReported(t *testing.T) {
 	t.Parallel()
 	var nodes, arns []string
 	for i := range 40 {
@@ -105,7 +105,7 @@ func TestAllowRemoval(t *testing.T) {
 	}
 }
 
-func TestModeWarn(t *testing.T) {
+func TestModeWarnAdmits(t *testing.T) {
 	t.Parallel()
 	policy := validate.Policy{Mode: validate.WarnMode, Rules: map[string]validate.Severity{"role-path": validate.Off}}
 	got := review(t, policy, request("UPDATE", configMap(admin+node), configMap(admin+path)))
@@ -118,7 +118,7 @@ func TestModeWarn(t *testing.T) {
 }
 
 // The log names the principals that gain or lose groups, and contains no other part of the objects.
-func TestLogOfAccess(t *testing.T) {
+func TestLogNamesPrincipalsWithChangedAccess(t *testing.T) {
 	t.Parallel()
 	many := make([]string, 25)
 	for i := range many {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,9 @@ func (h *Handler) count(req *request, o *outcome, took time.Duration) {
 	}
 	for _, f := range o.failures {
 		h.recorder.Panicked(f.Rule)
+	}
+	if slices.Contains(o.rules, validate.AccessEntriesUnknown) {
+		h.recorder.WithoutAccessEntries()
 	}
 }
 

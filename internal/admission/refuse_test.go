@@ -112,7 +112,7 @@ func TestBrokenRequestsAreRefused(t *testing.T) {
 }
 
 // Tests of a panic can't run in parallel with other tests, because they break a rule for the whole process.
-func TestPanicOfARule(t *testing.T) {
+func TestPanicOfRuleRefuses(t *testing.T) {
 	rule := validate.Rules()[0]
 	check := rule.Check
 	t.Cleanup(func() { rule.Check = check })
@@ -127,7 +127,7 @@ func TestPanicOfARule(t *testing.T) {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 	if len(got.panics) != 1 || got.panics[0]["rule"] != rule.ID || got.panics[0]["uid"] != "0a1b" || got.panics[0]["panic"] != "at\nthe disco" ||
-		!strings.Contains(fmt.Sprint(got.panics[0]["stack"]), "TestPanicOfARule") {
+		!strings.Contains(fmt.Sprint(got.panics[0]["stack"]), "TestPanicOfRuleRefuses") {
 		t.Errorf("the log does not say which rule and where: %v", got.panics)
 	}
 

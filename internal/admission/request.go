@@ -58,7 +58,7 @@ func (r *request) change() (c validate.Change, err error) {
 	hasOld := r.Operation == admissionv1.Update || r.Operation == admissionv1.Delete
 	hasNew := r.Operation == admissionv1.Update || r.Operation == admissionv1.Create
 	if !hasOld && !hasNew {
-		return c, fmt.Errorf("the operation %q is none that changes a ConfigMap", r.Operation)
+		return c, fmt.Errorf("the operation %q does not change a ConfigMap", r.Operation)
 	}
 	if hasOld {
 		if c.Old, err = decode("oldObject", r.OldObject.Raw); err != nil {

@@ -14,6 +14,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
+// review is a review in progress. [Handler.prepare] and [Handler.finish] use the CPU; [Handler.lookUp], between them, waits
+// for IAM.
+type review struct {
+	*request
+	evaluation *validate.Evaluation // nil if the outcome is known without an evaluation
+	outcome    outcome
+
+	asksIAM    bool          // the rules need to know which principals exist
+	principals []awsauth.ARN // the principals to look up
+}
+
 // outcome is the result of a review.
 type outcome struct {
 	response  *admissionv1.AdmissionResponse
@@ -32,7 +43,7 @@ type outcome struct {
 // Review answers one admission request. It refuses a request that it can't evaluate, unless the guard must never refuse
 // it. Review waits only for the Directory, for at most half of the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	return h.review(ctx, nil, h.newRequest(req, false))
+	return h.review(ctx, h.newRequest(req, false))
 }
 
 // Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the
@@ -42,40 +53,64 @@ func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest)
 // Observe admits the request even if a rule panics or the request can't be evaluated. It doesn't look up principals in
 // IAM, because a lookup can only delay the response.
 func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	return h.review(ctx, nil, h.newRequest(req, true))
+	return h.review(ctx, h.newRequest(req, true))
 }
 
-// review evaluates the request, notifies the Notifier, counts and logs the outcome, and returns the response. The turn is
-// the review's evaluation slot, or nil.
-func (h *Handler) review(ctx context.Context, t *turn, r *request) *admissionv1.AdmissionResponse {
-	o := h.evaluate(ctx, t, r)
-	h.notify(r, &o)
-	h.record(ctx, r, &o)
-	o.response.UID = r.UID
-	return o.response
+func (h *Handler) review(ctx context.Context, req *request) *admissionv1.AdmissionResponse {
+	r := h.prepare(req)
+	return h.finish(ctx, r, h.lookUp(ctx, r, smallLookup))
 }
 
-// evaluate evaluates the request. It recovers from a panic and returns it as a failure.
-func (h *Handler) evaluate(ctx context.Context, t *turn, r *request) (o outcome) {
-	defer func() {
-		if p := recover(); p != nil {
-			o = failed(r, fmt.Errorf("panic: %v", p))
-			o.stack = debug.Stack()
-		}
-	}()
-	switch concerned, err := r.isAboutAWSAuth(); {
+// prepare decodes the objects of the request, compares the effective access, and finds the principals to look up. If the request needs no evaluation, or
+// can't be evaluated, the review has an outcome instead of an evaluation.
+func (h *Handler) prepare(req *request) (r *review) {
+	r = &review{request: req}
+	defer r.recoverPanic()
+	switch concerned, err := req.isAboutAWSAuth(); {
 	case err != nil:
-		return failed(r, err)
+		r.outcome = failed(req, err)
+		return r
 	case !concerned:
-		return outcome{verdict: outcomeSkipped, response: allowed(outcomeSkipped, nil, nil)}
+		r.outcome = outcome{verdict: outcomeSkipped, response: allowed(outcomeSkipped, nil, nil)}
+		return r
 	}
-	change, err := r.change()
+	change, err := req.change()
 	if err != nil {
-		return failed(r, err)
+		r.outcome = failed(req, err)
+		return r
 	}
-	change.Replaced, change.Cache = h.replaced(r.time), &h.decoded
-	evaluation := validate.NewEvaluation(change, h.policy())
-	return respond(r, evaluation.Verdict(h.lookUp(ctx, t, evaluation)))
+	change.Replaced, change.Cache = h.replaced(req.time), &h.decoded
+	r.evaluation = validate.NewEvaluation(change, h.policy())
+	if r.asksIAM = h.directory != nil && r.evaluation.AsksIAM(); r.asksIAM {
+		r.principals = r.evaluation.ChangedPrincipals()
+	}
+	return r
+}
+
+// finish runs the rules, notifies the Notifier, counts and logs the outcome, and returns the response.
+func (h *Handler) finish(ctx context.Context, r *review, known validate.IAM) *admissionv1.AdmissionResponse {
+	r.decide(known)
+	h.notify(r.request, &r.outcome)
+	h.record(ctx, r.request, &r.outcome)
+	r.outcome.response.UID = r.UID
+	return r.outcome.response
+}
+
+// decide runs the rules if the review has an evaluation.
+func (r *review) decide(known validate.IAM) {
+	if r.evaluation == nil {
+		return
+	}
+	defer r.recoverPanic()
+	r.outcome = respond(r.request, r.evaluation.Verdict(known))
+}
+
+// recoverPanic makes a panic of the caller the outcome of the review.
+func (r *review) recoverPanic() {
+	if p := recover(); p != nil {
+		r.evaluation, r.asksIAM, r.outcome = nil, false, failed(r.request, fmt.Errorf("panic: %v", p))
+		r.outcome.stack = debug.Stack()
+	}
 }
 
 // respond turns a verdict into an outcome.

@@ -103,6 +103,7 @@ func inDryRun(dryRun bool) string {
 func (c *counts) Unasked(principals int) {
 	c.events = append(c.events, fmt.Sprintf("unasked %d", principals))
 }
+func (c *counts) WithoutAccessEntries() { c.events = append(c.events, "without access entries") }
 
 // answer is a response with its counts and log lines.
 type answer struct {
@@ -174,7 +175,7 @@ func contains(texts, parts []string) bool {
 	return slices.EqualFunc(texts, parts, strings.Contains)
 }
 
-func TestReview(t *testing.T) {
+func TestReviewVerdicts(t *testing.T) {
 	t.Parallel()
 	none := runtime.RawExtension{}
 	eks := func(r *admissionv1.AdmissionRequest) {
@@ -244,7 +245,7 @@ func TestReview(t *testing.T) {
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected protected-principal UPDATE dry=false"},
 		},
 		{
-			name: "somebody locks themselves out", request: request("UPDATE", configMap(admin+node+masters), configMap(node+masters), asAdmin),
+			name: "a requester locks themselves out", request: request("UPDATE", configMap(admin+node+masters), configMap(node+masters), asAdmin),
 			code: 422, causes: []string{"[self-lockout]"}, rules: "self-lockout",
 			events: []string{"reviewed UPDATE deny dry=false 2ms", "rejected self-lockout UPDATE dry=false"},
 		},
@@ -298,7 +299,7 @@ func TestReview(t *testing.T) {
 	}
 }
 
-func TestDenialIsWhole(t *testing.T) {
+func TestDenialHasStatusAndCause(t *testing.T) {
 	t.Parallel()
 	objects := map[admissionv1.Operation]runtime.RawExtension{"CREATE": configMap(admin + path), "DELETE": configMap(team)}
 	for operation, want := range map[admissionv1.Operation]*metav1.Status{
@@ -319,7 +320,7 @@ func TestDenialIsWhole(t *testing.T) {
 	}
 }
 
-func TestLogLine(t *testing.T) {
+func TestReviewIsLogged(t *testing.T) {
 	t.Parallel()
 	got := review(t, validate.Policy{}, request("UPDATE", configMap(admin), configMap(admin+path), func(r *admissionv1.AdmissionRequest) {
 		r.UserInfo.Username = "eks:node-manager"
@@ -335,7 +336,7 @@ func TestLogLine(t *testing.T) {
 }
 
 // A Handler works without options.
-func TestDefaults(t *testing.T) {
+func TestHandlerWorksWithoutOptions(t *testing.T) {
 	t.Parallel()
 	got := admission.New(admission.Options{}).Review(context.Background(), request("DELETE", configMap(admin), runtime.RawExtension{}))
 	if got.Allowed {

@@ -11,7 +11,7 @@ import (
 
 // The guard refuses an object that is too large for a later review of it. JSON encodes a character such as < with six bytes,
 // so the object can be larger than its text.
-func TestObjectThatLeavesNoRoom(t *testing.T) {
+func TestObjectTooLargeForLaterReviewIsRefused(t *testing.T) {
 	t.Parallel()
 	large := configMap(admin, set("data", map[string]any{"mapRoles": admin, "x": strings.Repeat("<", 600_000)}))
 	h := admission.New(admission.Options{})

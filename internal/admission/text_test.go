@@ -147,7 +147,7 @@ func TestWarnings(t *testing.T) {
 			`data.mapRoles[0].rolearn: "arn:aws:iam::111122223333:role/aws-reserve…t-1/AWSReservedSSO_Admin_0123456789abcdef" has a path [role-path]; write ` + arn,
 		},
 		{
-			"a long hint gives way whole", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write "+arn+arn),
+			"a long hint is left out completely", finding("data.mapRoles[0].rolearn", 3, `"`+arn+`" has a path`, "write "+arn+arn),
 			`data.mapRoles[0].rolearn: "` + arn + `" has a path [role-path]`,
 		},
 		{

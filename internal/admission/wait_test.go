@@ -36,7 +36,7 @@ func (s *shared) Reviewed(operation, verdict string, dryRun bool, took time.Dura
 
 // A review waits if no slot is free. The guard refuses it after four fifths of its timeout, and after 5 s at the latest. The
 // limit of 5 s exists because the caller chooses the timeout.
-func TestWaitingForASlot(t *testing.T) {
+func TestReviewWithoutFreeSlotIsRefused(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[string]time.Duration{
 		"timeout=5s": 4 * time.Second, "timeout=0s": 5 * time.Second, "timeout=x": 5 * time.Second, "": 5 * time.Second,
@@ -84,7 +84,7 @@ func TestWaitingForASlot(t *testing.T) {
 }
 
 // The guard stops reading a body that arrives slowly, and answers the next review.
-func TestSlowSender(t *testing.T) {
+func TestSlowBodyIsRefused(t *testing.T) {
 	t.Parallel()
 	recorded := &shared{}
 	server := httptest.NewServer(admission.New(admission.Options{Recorder: recorded, Concurrency: 1}))
@@ -99,7 +99,7 @@ func TestSlowSender(t *testing.T) {
 	}
 	text, err := io.ReadAll(conn)
 	if err != nil || !bytes.HasPrefix(text, []byte("HTTP/1.1 408 ")) || !bytes.Contains(text, []byte(`"allowed":false`)) {
-		t.Errorf("the slow sender is told %q, %v", text, err)
+		t.Errorf("the slow sender gets %q, %v", text, err)
 	}
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	// The same connection serves the second review, because readBody has removed the read deadline.
@@ -121,7 +121,7 @@ func TestSlowSender(t *testing.T) {
 }
 
 // The guard refuses a request whose body breaks off, and frees its slot.
-func TestBodyThatBreaksOff(t *testing.T) {
+func TestIncompleteBodyFreesItsSlot(t *testing.T) {
 	t.Parallel()
 	h := admission.New(admission.Options{Concurrency: 1})
 	broken := io.MultiReader(strings.NewReader(`{"kind":`), iotestErr{})

@@ -105,6 +105,9 @@ func shares(entries []*Entry) map[string]float64 {
 // because STS leaves the path out of a caller's ARN.
 func PrincipalKey(arn string) string {
 	arn = strings.TrimSpace(arn)
+	if strings.Count(arn, "/") < 2 {
+		return fold(arn) // without a path
+	}
 	if parsed, err := ParseARN(arn); err == nil {
 		if role, ok := parsed.WithoutPath(); ok {
 			return fold(role.String())

@@ -171,7 +171,7 @@ func checkName(pathAndName string, limit int) *ARNError {
 		return &ARNError{Problem: fmt.Sprintf("has a name of %d characters, and IAM allows %d", n, limit), Hint: "write the name as IAM shows it"}
 	}
 	for _, r := range path {
-		if r < '!' || r > '~' {
+		if folded := foldRune(r); folded < '!' || folded > '~' {
 			return &ARNError{Problem: fmt.Sprintf("has %q in its path, which IAM does not allow", r), Hint: "write the path as IAM shows it"}
 		}
 	}

@@ -62,6 +62,7 @@ func TestARNForms(t *testing.T) {
 		},
 		{"arn:aws:iam::111122223333:role/Admin", "", ""},
 		{"arn:aws:iam::111122223333:user/people/alice", "", ""},
+		{"arn:aws:iam::111122223333:user/\u017fales/alice", "", ""}, // the authenticator compares ſ as s
 	} {
 		arn, err := awsauth.ParseARN(test.arn)
 		if err != nil {

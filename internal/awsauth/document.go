@@ -27,7 +27,7 @@ type Document struct {
 	// NotText are keys under data whose value is not a string, and DuplicateKeys are keys that occur twice.
 	// Both occur only in manifests.
 	NotText, DuplicateKeys []Scalar
-	// Immutable is the object's field of this name.
+	// Immutable reports whether the ConfigMap is immutable.
 	Immutable bool
 
 	object *Object

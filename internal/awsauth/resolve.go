@@ -115,7 +115,7 @@ func resolved(canonical string, matches []*Entry) Resolution {
 	for _, other := range matches[1:] {
 		if !first.SameAccess(other) {
 			r.Ambiguous = true
-			r.Reason = fmt.Sprintf("%s and %s have the same ARN but for case, and the authenticator picks one at random for each request", first.Path(), other.Path())
+			r.Reason = fmt.Sprintf("the ARNs of %s and %s differ only in case, and the authenticator picks one at random for each request", first.Path(), other.Path())
 			break
 		}
 	}
@@ -154,7 +154,7 @@ func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
 // Principal is a caller that entries of mapRoles or mapUsers let in.
 type Principal struct {
-	// ARN is the caller's canonical ARN in the entry's spelling.
+	// ARN is the ARN that the authenticator looks up for the caller, in the upper and lower case of the entry.
 	ARN string
 	// Matches are the entries that the authenticator may answer with, at least one.
 	Matches []*Entry

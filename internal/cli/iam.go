@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
@@ -48,7 +49,7 @@ func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLo
 	}
 	client, err := iam.New(ctx, o)
 	switch {
-	case errors.Is(err, iam.ErrNeedsMFA):
+	case errors.Is(err, awsapi.ErrNeedsMFA):
 		return nil, errors.Join(fmt.Errorf("--iam: %w", err), errors.New(`run the command in a terminal, or first run eval "$(aws configure export-credentials --format env)"`))
 	case err != nil:
 		return nil, fmt.Errorf("--iam: %w", err)

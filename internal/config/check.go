@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,11 +27,13 @@ func (d *decoder) check(c *Config) {
 		d.checkGroups(path+".groups", p.Groups)
 	}
 	d.checkGroups("adminGroups", c.AdminGroups)
-	d.checkAccessEntries(c.AccessEntries)
+	d.checkARNs("accessEntries", c.AccessEntries, "which access entries don't support")
 	d.checkRules(c.Rules)
 	d.checkGroups("overrides.groups", c.Overrides.Groups)
 	d.checkOverrides(c.Overrides.Groups)
+	d.checkARNs("overrides.principals", c.Overrides.Principals, "which a later session doesn't have")
 	d.checkIAM(&c.IAM)
+	d.checkEKS(&c.EKS)
 	d.checkNumber("history.versions", c.History.Versions, maxVersions)
 	d.checkNumber("restore.maxPerHour", c.Restore.MaxPerHour, maxMaxPerHour)
 	if line, ok := d.lines["restore.enabled"]; ok && c.Restore.Enabled && c.Mode == validate.WarnMode {
@@ -80,18 +83,42 @@ func (d *decoder) checkRules(rules map[string]validate.Severity) {
 	}
 }
 
-// checkAccessEntries reports ARNs that no access entry can have, and duplicates.
-func (d *decoder) checkAccessEntries(arns []string) {
+var (
+	// clusterName matches the names of EKS clusters (EKS API reference, CreateCluster), and no name.
+	clusterName = regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`)
+	// regionName matches the names of AWS regions, such as eu-west-1 and us-gov-east-1, and no name.
+	regionName = regexp.MustCompile(`^([a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2})?$`)
+)
+
+// checkEKS reports a missing name of the cluster, names that no cluster and no region have, and a refresh that is too short or
+// too long.
+func (d *decoder) checkEKS(c *EKS) {
+	if line, ok := d.lines["eks.enabled"]; ok && c.Enabled && c.Cluster == "" {
+		d.report(line, "eks.enabled", "is true without the name of the cluster; write it as eks.cluster")
+	}
+	if line, ok := d.lines["eks.cluster"]; ok && !clusterName.MatchString(c.Cluster) {
+		d.report(line, "eks.cluster", "%q is not the name of an EKS cluster; write the name that aws eks list-clusters shows", c.Cluster)
+	}
+	if line, ok := d.lines["eks.region"]; ok && !regionName.MatchString(c.Region) {
+		d.report(line, "eks.region", "%q is not a region; write one such as eu-west-1", c.Region)
+	}
+	if line, ok := d.lines["eks.refresh"]; ok && (c.Refresh < minRefresh || c.Refresh > maxRefresh) {
+		d.report(line, "eks.refresh", "is %s; write a time from %s to %s", c.Refresh, minRefresh, maxRefresh)
+	}
+}
+
+// checkARNs reports ARNs that are not of a role or user, and duplicates. session says why an STS session is wrong here.
+func (d *decoder) checkARNs(list string, arns []string, session string) {
 	first := map[string]int{}
 	for i, text := range arns {
-		path := fmt.Sprintf("accessEntries[%d]", i)
-		arn, ok := d.checkARN(path, text, "which access entries don't support")
+		path := fmt.Sprintf("%s[%d]", list, i)
+		arn, ok := d.checkARN(path, text, session)
 		if !ok {
 			continue
 		}
 		line := d.lines[path]
 		if arn.Service == "sts" {
-			d.report(line, path, "%q is an STS session, which access entries don't support; write the ARN of the IAM user behind it", text)
+			d.report(line, path, "%q is an STS session, %s; write the ARN of the IAM user behind it", text, session)
 			continue
 		}
 		key := awsauth.PrincipalKey(text)

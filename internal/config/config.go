@@ -38,13 +38,15 @@ type Config struct {
 	// protected principal. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
-	// AdminGroups are the groups whose members can repair aws-auth. The last entry with one of these groups can't be
-	// removed, and no user can remove their own. The default is system:masters.
+	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
+	// which no entry gives one of these groups, and a change by which the requester loses them. The default is
+	// system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
 	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule
 	// counts them as lost. Write a role with its path, as EKS shows it, or without. The guard does not check that the access
-	// entry exists and grants the same access as the mapping.
+	// entry exists and grants the same access as the mapping. With eks.enabled the guard reads the access entries itself, and
+	// uses this list only while it can't.
 	AccessEntries []string `yaml:"accessEntries,omitempty"`
 
 	// Rules sets the severity of rules by their ids: deny refuses the change, warn allows it with a warning, and off
@@ -56,6 +58,9 @@ type Config struct {
 
 	// IAM configures whether new principals are looked up in IAM.
 	IAM IAM `yaml:"iam,omitempty"`
+
+	// EKS configures whether the guard reads the cluster's access entries.
+	EKS EKS `yaml:"eks,omitempty"`
 
 	// SelfTest configures whether the guard tests that the API server calls it.
 	SelfTest SelfTest `yaml:"selfTest,omitempty"`
@@ -83,6 +88,27 @@ type Overrides struct {
 	// Groups are the Kubernetes groups whose members may use the annotation awsauth-guard.io/break-glass. At least one
 	// is required, and service accounts may never use it. The default is system:masters.
 	Groups []string `yaml:"groups,omitempty"`
+
+	// Principals are the ARNs of IAM roles and users that may use the annotation, too. They are for admins by access entry,
+	// who can't be in system:masters. Write a role with its path or without.
+	Principals []string `yaml:"principals,omitempty"`
+}
+
+// EKS configures whether and how the guard reads the cluster's access entries.
+type EKS struct {
+	// Enabled makes the guard read the authentication mode and the access entries of the cluster from EKS. A review never
+	// waits for EKS. It needs four permissions to read.
+	Enabled bool `yaml:"enabled,omitempty"`
+
+	// Cluster is the name of the EKS cluster. It is required if Enabled is true.
+	Cluster string `yaml:"cluster,omitempty"`
+
+	// Region is the AWS region of the cluster. The default is the region of the guard's AWS configuration.
+	Region string `yaml:"region,omitempty"`
+
+	// Refresh is the time between two reads, from 1m to 1h. Access entries that the guard read more than three times this
+	// long ago don't count any more. The default is 5m.
+	Refresh time.Duration `yaml:"refresh,omitempty"`
 }
 
 // IAM configures whether and how the guard looks up principals in IAM.
@@ -140,6 +166,13 @@ const (
 	maxMaxPerHour     = 60
 )
 
+// The default, minimum and maximum of eks.refresh. A read takes one or two calls for each access entry.
+const (
+	defaultRefresh = 5 * time.Minute
+	minRefresh     = time.Minute
+	maxRefresh     = time.Hour
+)
+
 // defaultBudget leaves IAM enough time for a second call one second after the first. It also leaves enough of the chart's
 // webhook timeout of 5 s for the rest of the review.
 const defaultBudget = 2 * time.Second
@@ -161,6 +194,7 @@ func (c *Config) setDefaults() {
 	if c.IAM.Budget == 0 {
 		c.IAM.Budget = defaultBudget
 	}
+	c.EKS.Refresh = cmp.Or(c.EKS.Refresh, defaultRefresh)
 	c.History.Versions = cmp.Or(c.History.Versions, defaultVersions)
 	c.Restore.MaxPerHour = cmp.Or(c.Restore.MaxPerHour, defaultMaxPerHour)
 	if c.Overrides.Groups == nil {
@@ -206,8 +240,8 @@ func (c *Config) Policy() validate.Policy {
 		Rules:          c.Rules,
 		AdminGroups:    c.AdminGroups,
 		AccessEntries:  c.AccessEntries,
-		OverrideGroups: c.Overrides.Groups,
-		IAMMode:        c.IAM.Mode,
+		OverrideGroups: c.Overrides.Groups, OverridePrincipals: c.Overrides.Principals,
+		IAMMode: c.IAM.Mode,
 	}
 	for _, principal := range c.Protected {
 		p.Protected = append(p.Protected, access.Protected{ARN: principal.ARN, Groups: principal.Groups})

@@ -99,6 +99,14 @@ iam:
 			config.Config{SelfTest: config.SelfTest{Enabled: true}, History: config.History{Versions: 5}, Restore: config.Restore{Enabled: true, MaxPerHour: 1}},
 		},
 		{
+			"access entries read from EKS, and admins by them",
+			head + "eks: {enabled: true, cluster: prod, region: eu-west-1, refresh: 10m}\noverrides: {principals: ['arn:aws:iam::111122223333:role/team/Admin']}\n",
+			config.Config{
+				EKS:       config.EKS{Enabled: true, Cluster: "prod", Region: "eu-west-1", Refresh: 10 * time.Minute},
+				Overrides: config.Overrides{Groups: []string{"system:masters"}, Principals: []string{"arn:aws:iam::111122223333:role/team/Admin"}},
+			},
+		},
+		{
 			"JSON",
 			`{"apiVersion": "awsauth-guard.io/v1alpha1", "kind": "GuardConfig", "adminGroups": ["ops"]}`,
 			config.Config{AdminGroups: []string{"ops"}},
@@ -115,6 +123,7 @@ iam:
 			tt.want.APIVersion, tt.want.Kind = config.APIVersion, config.Kind
 			tt.want.Mode = cmp.Or(tt.want.Mode, validate.Enforce)
 			tt.want.IAM.Mode = cmp.Or(tt.want.IAM.Mode, validate.Off)
+			tt.want.EKS.Refresh = cmp.Or(tt.want.EKS.Refresh, 5*time.Minute)
 			tt.want.IAM.Budget = cmp.Or(tt.want.IAM.Budget, 2*time.Second)
 			tt.want.History.Versions = cmp.Or(tt.want.History.Versions, 10)
 			tt.want.Restore.MaxPerHour = cmp.Or(tt.want.Restore.MaxPerHour, 3)

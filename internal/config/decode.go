@@ -23,7 +23,7 @@ type FieldError struct {
 	File  string
 	Line  int    // from 1; 0 if the problem concerns the whole file
 	Field string // such as protected[1].arn; empty if the problem concerns no field
-	// Problem says what is wrong with the field and what to write instead.
+	// Problem describes the mistake, and the value to write instead.
 	Problem string
 }
 

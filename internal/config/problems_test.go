@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam, selfTest, history, restore"
+const fields = "apiVersion, kind, mode, protected, adminGroups, accessEntries, rules, overrides, iam, eks, selfTest, history, restore"
 
 func TestParseReportsEveryProblem(t *testing.T) {
 	t.Parallel()
@@ -133,7 +133,12 @@ guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"a restore in mode warn", head + "mode: warn\nrestore: {enabled: true}\n", `guard.yaml:4: restore.enabled: is true, but a restore needs mode enforce; write false, or set mode: enforce`},
 		{"no time for IAM", head + "iam: {budget: 0s}\n", `guard.yaml:3: iam.budget: is 0s; write more than 0s and at most 15s`},
 		{"too much time for IAM", head + "iam: {budget: 1m}\n", `guard.yaml:3: iam.budget: is 1m0s; write more than 0s and at most 15s`},
-		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups`},
+		{"a cluster without a name", head + "eks: {enabled: true}\n", `guard.yaml:3: eks.enabled: is true without the name of the cluster; write it as eks.cluster`},
+		{"an ARN as the cluster", head + "eks: {cluster: 'arn:aws:eks:eu-west-1:111122223333:cluster/prod'}\n", `guard.yaml:3: eks.cluster: "arn:aws:eks:eu-west-1:111122223333:cluster/prod" is not the name of an EKS cluster; write the name that aws eks list-clusters shows`},
+		{"a zone as the region", head + "eks: {region: eu-west-1a}\n", `guard.yaml:3: eks.region: "eu-west-1a" is not a region; write one such as eu-west-1`},
+		{"reads that follow too quickly", head + "eks: {refresh: 10s}\n", `guard.yaml:3: eks.refresh: is 10s; write a time from 1m0s to 1h0m0s`},
+		{"a session that may override", head + "overrides: {principals: ['arn:aws:sts::111122223333:assumed-role/Admin/ann']}\n", `guard.yaml:3: overrides.principals[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which a later session doesn't have; write arn:aws:iam::111122223333:role/Admin`},
+		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups, principals`},
 		{"no override group", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{
 			"override groups with every user", head + `overrides:

@@ -164,7 +164,13 @@ func constrain(name string, n *node) {
 		n.Pattern = "^arn:(" + partitions + "):iam::[0-9]{12}:role/([!-~]*/)?" + names + "{1,64}$"
 	case "arn":
 		n.Pattern = iam + "|sts::[0-9]{12}:federated-user/" + names + "{1,32})$"
-	case "accessEntries":
+	case "cluster":
+		n.Pattern = "^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$"
+	case "region":
+		n.Pattern = "^([a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2})?$"
+	case "refresh":
+		n.Pattern = "^(([1-9]|[1-5][0-9])m(0s)?|1h(0m0s)?)$" // one unit, which is stricter than the program
+	case "accessEntries", "principals":
 		n.Items.Pattern, n.UniqueItems = strings.Replace(iam, "role/", "role/([!-~]*/)?", 1)+")$", true
 	case "groups", "adminGroups":
 		n.MinItems, n.UniqueItems, n.Items.Pattern = 1, true, `^\S(.*\S)?$`
@@ -220,10 +226,18 @@ func TestSchemaAcceptsWhatTheProgramAccepts(t *testing.T) {
 		head + "protected: [{arn: 'arn:aws-us-gov:iam::111122223333:user/ann', groups: [a, b]}]\nadminGroups: [ops]\n":                              true,
 		head + "iam: {mode: deny, budget: 1.5s, accounts: {'222233334444': {roleARN: 'arn:aws:iam::222233334444:role/x/Reader', externalID: e}}}\n": true,
 		head + "selfTest: {enabled: true}\nhistory: {versions: 100}\nrestore: {enabled: false, maxPerHour: 1}\n":                                    true,
-		head + "selfTest: {enabled: 'true'}\n":                                             false,
-		head + "history: {versions: 0}\n":                                                  false,
-		head + "history: {versions: 1.5}\n":                                                false,
-		head + "restore: {maxPerHour: 61}\n":                                               false,
+		head + "selfTest: {enabled: 'true'}\n": false,
+		head + "history: {versions: 0}\n":      false,
+		head + "history: {versions: 1.5}\n":    false,
+		head + "restore: {maxPerHour: 61}\n":   false,
+		head + "eks: {enabled: true, cluster: prod_1, region: us-gov-east-1, refresh: 10m}\noverrides: {principals: ['arn:aws:iam::111122223333:role/a/Admin']}\n": true,
+		head + "eks: {enabled: false}\n":                                                   true,
+		head + "eks: {enabled: true, cluster: -prod}\n":                                    false,
+		head + "eks: {enabled: true, cluster: a, region: EU}\n":                            false,
+		head + "eks: {enabled: true, cluster: a, refresh: 10s}\n":                          false,
+		head + "eks: {enabled: true, cluster: a, refresh: 2h}\n":                           false,
+		head + "eks: {mode: on}\n":                                                         false,
+		head + "overrides: {principals: [Admin]}\n":                                        false,
 		head + "iam: {mode: off}\n":                                                        true,
 		head + "iam: {mode: enforce}\n":                                                    false,
 		head + "iam: {budget: 20s}\n":                                                      false,

@@ -329,7 +329,7 @@ func TestCertificateChangesAreNoticed(t *testing.T) {
 	})
 }
 
-// A new leader reports what it found before it led.
+// A new leader reports the result of the check that it made before it became leader.
 func TestNewLeaderReportsEarlierResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

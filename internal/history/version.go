@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Origin says how a version came to be stored, as far as the leader knows.
+// Origin is the kind of write that stored a version, as far as the leader knows.
 type Origin string
 
 // The origins.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
@@ -88,7 +89,7 @@ func TestNewErrorsQuoteNoValues(t *testing.T) {
 		"secret in a field": {"[default]\nretry_mode = " + iamtest.SecretKey, "AWS_PROFILE", "default", hidden},
 		"secret in a URL":   {"", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://" + iamtest.SecretKey + "/", hidden},
 		"no CA":             {"", "AWS_CA_BUNDLE", "/none/ca.pem", "open /none/ca.pem: no such file or directory"},
-		"MFA":               {"[profile x]\nrole_arn = " + guard + "\ncredential_source = Environment\nmfa_serial = x", "AWS_PROFILE", "x", iam.ErrNeedsMFA.Error()},
+		"MFA":               {"[profile x]\nrole_arn = " + guard + "\ncredential_source = Environment\nmfa_serial = x", "AWS_PROFILE", "x", awsapi.ErrNeedsMFA.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{aws: iamtest.New(t)}

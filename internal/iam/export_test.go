@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
 // Constants that the tests use.
@@ -19,7 +21,7 @@ const (
 // NewFrom is like New, with another delay before the second call. The options of the SDK replace the environment, so that tests can run
 // in parallel. change, if given, is applied last.
 func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*aws.Config), options ...func(*config.LoadOptions) error) (*Client, error) {
-	cfg, err := loadConfig(ctx, options...)
+	cfg, err := awsapi.LoadConfig(ctx, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (c *Client) SetLogIdentityRetry(d time.Duration) { c.retryDelay = d }
 // Reasons returns every reason for Unknown.
 func Reasons() []string {
 	return []string{
-		reasonDenied, reasonThrottled, reasonTimeout, reasonUnreachable, reasonNoCredentials, reasonCredentials,
-		reasonFailed, reasonInvalidResponse, reasonRefused, reasonNotFoundOnce, reasonOtherPartition, reasonAccountChanged, reasonPanicked, reasonTooMany, reasonRateLimited, noAccess("…"),
+		awsapi.ReasonDenied, awsapi.ReasonThrottled, awsapi.ReasonTimeout, awsapi.ReasonUnreachable, awsapi.ReasonNoCredentials, awsapi.ReasonCredentials,
+		awsapi.ReasonFailed, awsapi.ReasonInvalidResponse, awsapi.ReasonRefused, reasonNotFoundOnce, reasonOtherPartition, reasonAccountChanged, awsapi.ReasonPanicked, reasonTooMany, reasonRateLimited, noAccess("…"),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -34,8 +35,8 @@ type getResult struct {
 	// began is before the call waited for a slot. ended is after the last attempt.
 	began, ended time.Time
 
-	arn, id string       // of the principal with this name; empty if IAM says that there is none
-	problem *lookupError // why the result is unknown; nil if it is known
+	arn, id string        // of the principal with this name; empty if IAM says that there is none
+	problem *awsapi.Error // why the result is unknown; nil if it is known
 }
 
 // matches reports whether the returned principal is p. Roles are compared by account and name, users by the whole ARN.
@@ -62,16 +63,16 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 	}
 	s.ended = c.now()
 	// IAM answers this error with status 404 (API reference, GetRole, Errors). With another status it does not come from IAM.
-	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && statusOf(err) == http.StatusNotFound {
+	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && awsapi.StatusOf(err) == http.StatusNotFound {
 		return s
 	}
 	if err != nil {
-		s.problem = newLookupError(err)
+		s.problem = awsapi.NewError(err)
 		return s
 	}
 	found, err := awsauth.ParseARN(s.arn)
 	if err != nil || found.Account != p.Account || found.IsRole() != p.IsRole() || !strings.EqualFold(found.Name(), name) {
-		s.arn, s.id, s.problem = "", "", &lookupError{reason: reasonInvalidResponse}
+		s.arn, s.id, s.problem = "", "", &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 	}
 	return s
 }
@@ -164,7 +165,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 		}
 		return list
 	})
-	if problem != nil && problem.reason != reasonTimeout {
+	if problem != nil && problem.Reason != awsapi.ReasonTimeout {
 		c.logProblem(ctx, p.Account, problem)
 	}
 	return list

@@ -1,5 +1,5 @@
 // Package iam looks up in AWS whether principals exist, within a time budget. A principal without a result at the end of the budget is
-// unknown. No other package calls AWS.
+// unknown.
 package iam
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -82,7 +83,7 @@ type Options struct {
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means the real clock
 	// MFAToken asks a person for the code of an MFA device, which a profile may require. Without it such a profile fails
-	// with [ErrNeedsMFA].
+	// with [awsapi.ErrNeedsMFA].
 	MFAToken func() (string, error)
 }
 
@@ -116,7 +117,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if o.MFAToken != nil {
 		more = append(more, config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = o.MFAToken }))
 	}
-	cfg, err := loadConfig(ctx, more...)
+	cfg, err := awsapi.LoadConfig(ctx, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func newClient(cfg aws.Config, o Options) (*Client, error) {
 		o.Now = time.Now //nolint:forbidigo // the default clock
 	}
 	if cfg.Credentials != nil {
-		cfg.Credentials = labelledCredentials{cfg.Credentials}
+		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
 	}
 	c := &Client{
 		log:           o.Logger,
@@ -157,7 +158,7 @@ func newClient(cfg aws.Config, o Options) (*Client, error) {
 			return nil, fmt.Errorf("the role for lookups in account %s: %q is not a role in that account", id, account.RoleARN)
 		}
 		c.otherAccounts[id] = awsiam.NewFromConfig(cfg, func(options *awsiam.Options) {
-			options.Credentials = labelledCredentials{aws.NewCredentialsCache(c.assume(account))}
+			options.Credentials = awsapi.LabelledCredentials{CredentialsProvider: aws.NewCredentialsCache(c.assume(account))}
 		})
 	}
 	return c, nil
@@ -191,7 +192,7 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	defer func() {
 		<-c.slots
 		if v := recover(); v != nil {
-			err = panicError(v)
+			err = awsapi.NewPanicError(v)
 		}
 	}()
 	return f(ctx)
@@ -209,9 +210,9 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 	case principal.Service != "iam" || principal.Name() == "root":
 		return "", validate.Unknown, errors.New("only roles and users have a unique id")
 	case principal.Partition != self.Partition:
-		return "", validate.Unknown, &lookupError{reason: reasonOtherPartition}
+		return "", validate.Unknown, &awsapi.Error{Reason: reasonOtherPartition}
 	case service == nil:
-		return "", validate.Unknown, &lookupError{reason: noAccess(principal.Account)}
+		return "", validate.Unknown, &awsapi.Error{Reason: noAccess(principal.Account)}
 	}
 	seen := c.get(ctx, service, principal)
 	switch {
@@ -229,7 +230,7 @@ func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, v
 // Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. It is the same ARN
 // that [Client.Lookup] gives in its hint. It is empty if there is none or it is not known, for example because listing is not allowed.
 func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // for all pages together
+	ctx, cancel := context.WithTimeout(ctx, awsapi.RequestTimeout) // for all pages together
 	defer cancel()
 	self, err := c.Identity(ctx)
 	if err != nil || missing.Partition != self.Partition || c.service(self, missing.Account) == nil {

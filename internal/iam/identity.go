@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
@@ -38,7 +39,7 @@ type identityResult struct {
 	Identity
 
 	at      time.Time // when the call began
-	problem *lookupError
+	problem *awsapi.Error
 }
 
 // Identity returns the identity of the credentials. It calls STS if the last result is ten minutes old.
@@ -52,7 +53,7 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 
 // identity returns the same as Identity. If STS does not answer soon, it returns the old result, because confirmAccount checks it
 // again before a principal is reported as Missing.
-func (c *Client) identity(ctx context.Context) (Identity, *lookupError) {
+func (c *Client) identity(ctx context.Context) (Identity, *awsapi.Error) {
 	old := c.self.Load()
 	if old == nil {
 		return c.identitySince(ctx, time.Time{})
@@ -72,12 +73,12 @@ func (c *Client) identity(ctx context.Context) (Identity, *lookupError) {
 }
 
 // identitySince returns the result of a call that began at or after since.
-func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *lookupError) {
+func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *awsapi.Error) {
 	if self := c.self.Load(); self != nil && !self.at.Before(since) {
 		return self.Identity, nil
 	}
 	if ctx.Err() != nil {
-		return Identity{}, &lookupError{reason: reasonTimeout}
+		return Identity{}, &awsapi.Error{Reason: awsapi.ReasonTimeout}
 	}
 	got, problem := c.identities.do(ctx, "", c.getCallerIdentity)
 	if problem == nil && got.problem == nil && got.at.Before(since) {
@@ -91,13 +92,13 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 
 // confirmAccount makes sure that the credentials still belong to the principal's account after IAM did not find the principal.
 // Credentials are renewed while the guard runs, and those of another account find no principal.
-func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *lookupError {
+func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
 		return nil // looked up with a configured role, which always belongs to this account
 	}
 	now, failed := c.identitySince(ctx, since)
 	if failed == nil && !now.sameAccount(self) {
-		return &lookupError{reason: reasonAccountChanged}
+		return &awsapi.Error{Reason: reasonAccountChanged}
 	}
 	return failed
 }
@@ -113,7 +114,7 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 		return c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	})
 	if err != nil {
-		return identityResult{problem: newLookupError(err)}
+		return identityResult{problem: awsapi.NewError(err)}
 	}
 	self, problem := parseIdentity(deref(out.Arn))
 	if problem != nil {
@@ -128,13 +129,17 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 	return got
 }
 
+// maxARN limits the bytes of an ARN that an error quotes. An ARN has at most 2048 (IAM User Guide, "IAM and AWS STS quotas"), and the error
+// needs only its beginning and its end.
+const maxARN = 256
+
 // parseIdentity returns the identity for the ARN in an answer of STS. It needs only the partition and the account, so it accepts every
 // resource: stand-ins for AWS name a caller such as arn:aws:sts::111122223333:user/moto, which IAM has not.
-func parseIdentity(arn string) (Identity, *lookupError) {
-	invalid := func(cause string) (Identity, *lookupError) {
-		return Identity{}, &lookupError{
-			reason: reasonInvalidResponse,
-			detail: fmt.Sprintf("GetCallerIdentity names %q, %s", textutil.Shorten(arn, maxForeignBytes), cause),
+func parseIdentity(arn string) (Identity, *awsapi.Error) {
+	invalid := func(cause string) (Identity, *awsapi.Error) {
+		return Identity{}, &awsapi.Error{
+			Reason: awsapi.ReasonInvalidResponse,
+			Detail: fmt.Sprintf("GetCallerIdentity names %q, %s", textutil.Shorten(arn, maxARN), cause),
 		}
 	}
 	parts := strings.SplitN(arn, ":", 6) // arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE
@@ -157,7 +162,7 @@ func (c *Client) LogIdentity(ctx context.Context) {
 		if problem == nil || ctx.Err() != nil {
 			return
 		}
-		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot verify the AWS credentials yet", problem.attrs()...)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot verify the AWS credentials yet", problem.Attrs()...)
 		select {
 		case <-time.After(retryDelay):
 		case <-ctx.Done():
@@ -166,10 +171,10 @@ func (c *Client) LogIdentity(ctx context.Context) {
 	}
 }
 
-func (c *Client) logIdentityOnce(ctx context.Context) (failed *lookupError) {
+func (c *Client) logIdentityOnce(ctx context.Context) (failed *awsapi.Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			failed = panicError(v)
+			failed = awsapi.NewPanicError(v)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, logIdentityTimeout)
@@ -192,8 +197,8 @@ func (c *Client) logIdentityOnce(ctx context.Context) (failed *lookupError) {
 	switch {
 	case seen.problem == nil:
 		c.log.LogAttrs(ctx, slog.LevelInfo, "can look up principals in IAM", attrs...)
-	case seen.problem.reason == reasonDenied:
-		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot look up principals in IAM", append(attrs, seen.problem.attrs()...)...)
+	case seen.problem.Reason == awsapi.ReasonDenied:
+		c.log.LogAttrs(ctx, slog.LevelWarn, "cannot look up principals in IAM", append(attrs, seen.problem.Attrs()...)...)
 	default:
 		return seen.problem
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -71,7 +72,7 @@ func (l *lookup) run(ctx context.Context) {
 		answer, ok := l.answerWithoutCall(ctx, p, self, problem == nil)
 		switch {
 		case !ok && problem != nil:
-			l.answer(p, unknown(problem.publicReason()), start)
+			l.answer(p, unknown(problem.Public()), start)
 		case !ok:
 			l.answers[p.key] = answer // so that a duplicate is not looked up again
 			remaining = append(remaining, p)
@@ -142,7 +143,7 @@ func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keye
 		select {
 		case next <- p:
 		case <-ctx.Done():
-			l.answer(p, unknown(reasonTimeout), start)
+			l.answer(p, unknown(awsapi.ReasonTimeout), start)
 		}
 	}
 	close(next)
@@ -153,8 +154,8 @@ func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keye
 func (l *lookup) lookUpOne(ctx context.Context, self Identity, p keyedPrincipal) {
 	defer func() {
 		if v := recover(); v != nil {
-			problem := panicError(v)
-			l.set(p, unknown(problem.publicReason()))
+			problem := awsapi.NewPanicError(v)
+			l.set(p, unknown(problem.Public()))
 			l.client.logProblem(ctx, p.Account, problem)
 		}
 	}()
@@ -216,8 +217,8 @@ func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) va
 // firstAnswer returns the answer if one call is enough for it.
 func (c *Client) firstAnswer(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
 	switch {
-	case s.problem != nil && s.problem.reason == reasonInvalidResponse: // may be the role of this name in another account
-		if failed := c.confirmAccount(ctx, self, p.ARN, s.began); failed != nil && failed.reason == reasonAccountChanged {
+	case s.problem != nil && s.problem.Reason == awsapi.ReasonInvalidResponse: // may be the role of this name in another account
+		if failed := c.confirmAccount(ctx, self, p.ARN, s.began); failed != nil && failed.Reason == reasonAccountChanged {
 			return c.unknown(ctx, p, failed), true
 		}
 		return c.unknown(ctx, p, s.problem), true
@@ -229,9 +230,9 @@ func (c *Client) firstAnswer(ctx context.Context, self Identity, p keyedPrincipa
 	return validate.Lookup{}, false
 }
 
-func (c *Client) unknown(ctx context.Context, p keyedPrincipal, problem *lookupError) validate.Lookup {
+func (c *Client) unknown(ctx context.Context, p keyedPrincipal, problem *awsapi.Error) validate.Lookup {
 	c.logProblem(ctx, p.Account, problem)
-	return unknown(problem.publicReason())
+	return unknown(problem.Public())
 }
 
 func unknown(reason string) validate.Lookup {
@@ -265,7 +266,7 @@ func (c *Client) getShared(ctx context.Context, self Identity, p keyedPrincipal,
 		return s
 	}
 	if ctx.Err() != nil {
-		return getResult{problem: &lookupError{reason: reasonTimeout}}
+		return getResult{problem: &awsapi.Error{Reason: awsapi.ReasonTimeout}}
 	}
 	s, problem := c.gets.do(ctx, key, fetch)
 	if problem == nil && s.problem == nil && !s.matches(p.ARN) && s.began.Before(notBefore) {

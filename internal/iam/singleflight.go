@@ -4,24 +4,26 @@ import (
 	"context"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
 // sharedTimeout limits a shared call, because callers that give up don't cancel it. It is the maximum time that the SDK needs for all
 // attempts.
-const sharedTimeout = maxAttempts * requestTimeout
+const sharedTimeout = awsapi.MaxAttempts * awsapi.RequestTimeout
 
 // singleFlight shares one call between concurrent callers with the same key. The zero value is ready for use.
 type singleFlight[T any] struct{ group singleflight.Group }
 
 // do joins the running call for key, or starts one. It returns when the call or ctx ends. A caller that gives up doesn't cancel the call
 // for the others. The returned error says that ctx ended or that the call panicked.
-func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *lookupError) {
+func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *awsapi.Error) {
 	results := s.group.DoChan(key, func() (value any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)
 		defer cancel()
 		defer func() { // a panic in singleflight would end the process
 			if v := recover(); v != nil {
-				err = panicError(v)
+				err = awsapi.NewPanicError(v)
 			}
 		}()
 		return call(ctx), nil
@@ -31,11 +33,11 @@ func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.
 	case result := <-results:
 		value, ok := result.Val.(T)
 		if result.Err != nil || !ok {
-			return none, newLookupError(result.Err)
+			return none, awsapi.NewError(result.Err)
 		}
 		return value, nil
 	case <-ctx.Done():
 		s.group.Forget(key) // the next caller starts a new call instead of joining one that may hang
-		return none, &lookupError{reason: reasonTimeout}
+		return none, &awsapi.Error{Reason: awsapi.ReasonTimeout}
 	}
 }

@@ -172,7 +172,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-const failed = "the guard failed while it asked"
+const failed = "the guard failed during the lookup"
 
 type panicking struct{}
 

@@ -18,16 +18,17 @@ import (
 // Reason is the reason of an Event about aws-auth.
 type Reason string
 
-// The reasons that the guard uses.
+// The reasons of the guard's Events.
 const (
-	Rejected               Reason = "Rejected"
-	Overridden             Reason = "Overridden"
-	Bypassed               Reason = "Bypassed"
-	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost"
-	NotEnforced            Reason = "NotEnforced"
-	Enforced               Reason = "Enforced"
-	Restored               Reason = "Restored"
-	NotRestored            Reason = "NotRestored"
+	Rejected               Reason = "Rejected"               // the guard refused a change
+	Overridden             Reason = "Overridden"             // an annotation overruled denials
+	Bypassed               Reason = "Bypassed"               // a stored change bypassed the guard, which would have refused it
+	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // the stored aws-auth lacks groups of a protected principal
+	AccessEntryLost        Reason = "AccessEntryLost"        // an access entry changed, and a protected principal or the last admin lost access
+	NotEnforced            Reason = "NotEnforced"            // the API server no longer calls the guard for every change
+	Enforced               Reason = "Enforced"               // the API server calls the guard for every change again
+	Restored               Reason = "Restored"               // the guard restored the last good version
+	NotRestored            Reason = "NotRestored"            // the guard did not restore the last good version
 )
 
 const (

@@ -104,7 +104,8 @@ func (w *Watch[T]) Lost() time.Time {
 // listFirst makes the informer list before it watches: only a list shows whether versions were missed.
 type listFirst struct{}
 
-// IsWatchListSemanticsUnSupported implements an interface of client-go.
+// IsWatchListSemanticsUnSupported tells client-go to list the objects first, instead of starting with a watch
+// (client-go v0.36, util/watchlist).
 func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
 
 // recordErrors returns a ListerWatcher that records failures and gaps.

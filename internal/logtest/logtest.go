@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Log keeps what is written to it. It is safe for concurrent use: a test reads it while the code under test writes. The
+// Log is a writer that keeps all text. It is safe for concurrent use: a test reads it while the code under test writes. The
 // zero Log is empty.
 type Log struct {
 	mu   sync.Mutex

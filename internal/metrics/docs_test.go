@@ -20,6 +20,8 @@ func TestReference(t *testing.T) {
 	r.ServingCertificate(time.Unix(1, 0))
 	r.ServingTrust(time.Unix(1, 0), true)
 	r.ServingCAStored(true)
+	r.EKSRead(nil, time.Unix(1, 0))
+	r.AccessEntries(1, 1, 0)
 	stored(r)
 	families, err := r.Gatherer().Gather()
 	if err != nil {

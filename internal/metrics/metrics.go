@@ -42,6 +42,7 @@ type Recorder struct {
 
 	certificate certificateMetrics
 	iam         iamMetrics
+	eks         eksMetrics
 	stored      storedMetrics
 }
 
@@ -55,6 +56,7 @@ func New(rules []string) *Recorder {
 
 		certificate: newCertificateMetrics(),
 		iam:         newIAMMetrics(),
+		eks:         newEKSMetrics(),
 		stored:      newStoredMetrics(),
 
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -89,6 +91,7 @@ func New(rules []string) *Recorder {
 		r.config.generation, r.config.reloads, r.config.successful,
 		r.certificate.expiry, r.certificate.caExpiry, r.certificate.trusted, r.certificate.caStored,
 		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
+		r.eks.reads, r.eks.entries, r.eks.last, r.eks.without,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -13,7 +13,7 @@ import (
 // evaluation is the result of evaluating one version without an older one.
 type evaluation struct {
 	summary history.Summary
-	// otherAdmins counts admins with a declared access entry that the summary does not count.
+	// otherAdmins counts admins by access entries, which the summary does not count.
 	otherAdmins int
 	missing     []string // protected principals that don't get all their groups
 	verdict     validate.Action
@@ -48,21 +48,21 @@ func (e *evaluation) count(rule, severity string) (n int) {
 type accessOf struct {
 	loaded  *awsauth.Map
 	policy  validate.Policy
-	entries access.Entries // principals with a declared access entry
+	entries access.Entries
 }
 
 func newAccess(o *awsauth.Object, policy validate.Policy) accessOf {
 	if o == nil {
 		o = new(awsauth.Object)
 	}
-	return accessOf{o.Load(), policy, access.NewEntries(policy.AccessEntries)}
+	return accessOf{o.Load(), policy, access.NewEntries(policy.Cluster, policy.AccessEntries)}
 }
 
 func (a *accessOf) summary() (s history.Summary) {
 	if slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return a.loaded.Unknown(s) != nil }) {
 		return history.Summary{Unknown: true}
 	}
-	inForce := func(entries []awsauth.Entry) (n int) {
+	loaded := func(entries []awsauth.Entry) (n int) {
 		for i := range entries {
 			if e := &entries[i]; e.Dropped == "" && !e.Shadowed() {
 				n++
@@ -70,27 +70,31 @@ func (a *accessOf) summary() (s history.Summary) {
 		}
 		return n
 	}
-	s.Roles, s.Users, s.Accounts = inForce(a.loaded.Roles), inForce(a.loaded.Users), len(a.loaded.AllowedAccounts())
-	admins, _ := access.Admins(a.loaded.Principals(), a.policy.AdminGroups)
-	s.Admins, s.Nodes, s.ProtectedMissing = len(admins), len(access.Nodes(a.loaded)), len(a.missing())
+	s.Roles, s.Users, s.Accounts = loaded(a.loaded.Roles), loaded(a.loaded.Users), len(a.loaded.AllowedAccounts())
+	inForce := a.entries.InForce(a.loaded)
+	admins, _ := access.Admins(inForce, a.policy.AdminGroups)
+	s.Admins, s.Nodes, s.ProtectedMissing = len(admins), len(access.Nodes(inForce)), len(a.missing())
 	return s
 }
 
 // missing returns the protected principals that don't certainly get all their groups.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
-		if !a.entries.Has(p.ARN) && !p.GetsAll(a.loaded) {
+		if !a.entries.Satisfy(p, a.loaded) {
 			arns = append(arns, p.ARN)
 		}
 	}
 	return arns
 }
 
-// otherAdmins counts declared access entries that may belong to admins: those that aws-auth does not count as admins, and that are
-// not known to be nodes. The guard does not know which access an access entry grants. An operator who declares one says that its
-// principal has access.
+// otherAdmins counts the admins by access entries. Of declared access entries it counts those that may belong to admins: those that
+// aws-auth does not count as admins, and that are not known to be nodes. The guard does not know which access a declared access entry
+// grants. An operator who declares one says that its principal has access.
 func (a *accessOf) otherAdmins() int {
-	other := maps.Clone(a.entries)
+	if a.policy.Cluster != nil {
+		return len(a.entries.Admins(a.policy.AdminGroups))
+	}
+	other := maps.Clone(a.entries.Declared())
 	for _, p := range a.policy.Protected {
 		if !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(access.OrMasters(a.policy.AdminGroups), g) }) {
 			delete(other, awsauth.PrincipalKey(p.ARN))

@@ -133,6 +133,7 @@ type Monitor struct {
 	good       *corev1.ConfigMap
 	unknown    bool     // the watch has been interrupted for UnknownAfter
 	missing    []string // protected principals that lack some of their groups in the stored version
+	admins     int      // admins by the stored version and by access entries
 	unreported []bypass
 
 	panicLogsMu sync.Mutex
@@ -189,7 +190,16 @@ func (m *Monitor) Reconfigured() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.observed {
-		m.record(false)
+		m.record("")
+	}
+}
+
+// AccessEntriesRead evaluates the stored version again, after the cluster's access entries were read.
+func (m *Monitor) AccessEntriesRead() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.observed {
+		m.record(kube.AccessEntryLost)
 	}
 }
 
@@ -198,7 +208,7 @@ func (m *Monitor) checkWatch() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.observed && m.unknown != m.isUnknown() {
-		m.record(false)
+		m.record("")
 	}
 }
 
@@ -243,7 +253,11 @@ func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	if !same {
 		m.addVersion(c, before, &o)
 	}
-	m.record(!first && !same)
+	var loss kube.Reason
+	if !first && !same {
+		loss = kube.ProtectedPrincipalLost
+	}
+	m.record(loss)
 }
 
 // compare compares a version with the last good one. The version becomes the last good one itself unless it has an unintended loss. A
@@ -355,22 +369,22 @@ func (m *Monitor) reportEarlier(ctx context.Context) {
 	}
 }
 
-// record evaluates the stored version and records metrics. changed reports that its content differs from the previous version. The
-// caller holds the lock.
-func (m *Monitor) record(changed bool) {
+// record evaluates the stored version and records metrics. loss is the reason of the Event if access was lost since the last call; it is
+// empty if no loss is to be reported. The caller holds the lock.
+func (m *Monitor) record(loss kube.Reason) {
 	if m.unknown = m.isUnknown(); m.unknown {
 		m.o.Recorder.StoredUnknown()
 		return
 	}
 	if err := m.recoverPanic("metrics", func() error {
-		m.recordMetrics(evaluate(kube.Object(m.stored), m.o.Policy()), changed)
+		m.recordMetrics(evaluate(kube.Object(m.stored), m.o.Policy()), loss)
 		return nil
 	}); err != nil {
 		m.o.Recorder.StoredUnknown()
 	}
 }
 
-func (m *Monitor) recordMetrics(e evaluation, changed bool) {
+func (m *Monitor) recordMetrics(e evaluation, loss kube.Reason) {
 	r := m.o.Recorder
 	r.Stored(m.stored != nil, hasBreakGlass(m.stored))
 	r.StoredFindings(e.count)
@@ -378,15 +392,24 @@ func (m *Monitor) recordMetrics(e evaluation, changed bool) {
 		r.StoredAccessUnknown()
 		return
 	}
-	r.StoredAccess(e.summary.Admins+e.otherAdmins, e.summary.ProtectedMissing)
+	admins := e.summary.Admins + e.otherAdmins
+	r.StoredAccess(admins, e.summary.ProtectedMissing)
 	r.StoredEntries(string(awsauth.MapRoles), e.summary.Roles)
 	r.StoredEntries(string(awsauth.MapUsers), e.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), e.summary.Accounts)
-	lost := slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(m.missing, arn) })
-	if changed && lost && m.o.Election.IsLeader() {
-		m.o.Events.Warn(kube.ProtectedPrincipalLost, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from the stored aws-auth")
+	if loss != "" && m.o.Election.IsLeader() {
+		source := "the stored aws-auth"
+		if loss == kube.AccessEntryLost {
+			source = "their changed access entries or aws-auth"
+		}
+		if slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(m.missing, arn) }) {
+			m.o.Events.Warn(loss, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from "+source)
+		}
+		if loss == kube.AccessEntryLost && m.admins > 0 && admins == 0 {
+			m.o.Events.Warn(loss, "no principal gets an admin group from "+source)
+		}
 	}
-	m.missing = e.missing
+	m.missing, m.admins = e.missing, admins
 }
 
 // hasBreakGlass reports whether an object has the break-glass annotation.

@@ -78,6 +78,36 @@ func TestProtectedPrincipalLost(t *testing.T) {
 	})
 }
 
+// An Event reports a protected principal, and the last admin, that lost access because an access entry was deleted or changed.
+func TestAccessEntryLostIsReported(t *testing.T) {
+	t.Parallel()
+	run(t, roles(node), func(w *world) {
+		entry := access.AccessEntry{PrincipalARN: adminARN, Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: "arn:aws:eks::aws:cluster-access-policy/" + access.ClusterAdminPolicy, Scope: access.ScopeCluster}}}
+		r := w.start(func(r *replica, _ *monitor.Options) {
+			r.settings.Enabled = false
+			r.policy.Cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{entry}}
+		})
+		read := func(entries ...access.AccessEntry) int {
+			r.change(func() { r.policy.Cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: entries} })
+			r.AccessEntriesRead()
+			after(time.Second)
+			return r.event(kube.AccessEntryLost, "")
+		}
+		after(time.Second)
+		want(t, "admins and missing", []float64{r.value("admins"), r.value("missing")}, []float64{1, 0})
+		want(t, "the same access entries", read(entry), 0)
+		want(t, "without the access entry", read(), 2)
+		want(t, "still without", read(), 2)
+		want(t, "admins and missing", []float64{r.value("admins"), r.value("missing")}, []float64{0, 1})
+		weaker := entry
+		weaker.Policies = nil
+		want(t, "there again", read(entry), 2)
+		want(t, "without its policy", read(weaker), 4)
+		w.write("x", roles(node+ci))
+		want(t, "Events of the stored aws-auth", r.event(kube.ProtectedPrincipalLost, ""), 0)
+	})
+}
+
 // A panic on the stored version ends nothing. The gauges have no series until it is evaluated, and the history continues.
 func TestPanicEndsNothing(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@ func (g *GitHub) Add(f File) error {
 	return flush(g.w, &b)
 }
 
-// End writes nothing.
+// End writes nothing, because each annotation is complete.
 func (g *GitHub) End(Total) error { return nil }
 
 var (

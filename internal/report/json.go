@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JSON writes one object for all files. Add writes the findings of each file, and End writes the rest.
+// JSON writes one object for all files. Add writes the findings of a file. End writes the access changes, the errors and the
+// verdict.
 type JSON struct {
 	w        io.Writer
 	edits    bool
@@ -76,7 +77,7 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the rest. Each list except notes is written even if it is empty.
+// End writes the access changes, the notes, the errors and the verdict. It writes each list except the notes even if it is empty.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)

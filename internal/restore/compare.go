@@ -26,7 +26,8 @@ type Comparison struct {
 	Intended string
 }
 
-// Unintended reports whether the stored version has an unintended loss.
+// Unintended reports whether the stored version lacks access of the last good version, and no reason makes this loss
+// intended.
 func (c Comparison) Unintended() bool { return len(c.Lost) > 0 && c.Intended == "" }
 
 // lockoutRules are the rules whose refusal always is a loss.

@@ -40,7 +40,7 @@ type Loss struct {
 	Stored  *corev1.ConfigMap
 	Version string
 	Manager string
-	// Since is when the first version after Good was observed, and Changed when Stored was.
+	// Since is the time when the first version after Good was observed. Changed is the time when Stored was observed.
 	Since, Changed time.Time
 	// Enforced reports whether restores were enabled in mode enforce when the loss was observed.
 	Enforced bool

@@ -30,7 +30,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 }
 
 // Each review uses a new connection, so that each needs a matching certificate and key.
-func TestReviewsWhileCertificatesAreSwapped(t *testing.T) {
+func TestNoReviewIsLostWhileCertificatesChange(t *testing.T) {
 	t.Parallel()
 	files := newSecret(t)
 	p := start(t, files.folder)

@@ -68,7 +68,7 @@ func (i *issuer) client(name string, dnsNames ...string) *tls.Certificate {
 
 // With a client CA the webhook answers only callers with a certificate that this CA signed. With a client name the
 // certificate must also have this name. Probes need no certificate.
-func TestClientCertificate(t *testing.T) {
+func TestClientCertificateIsRequired(t *testing.T) {
 	t.Parallel()
 	ca, other := newIssuer(t), newIssuer(t)
 	for name, tt := range map[string]struct {
@@ -150,7 +150,7 @@ func TestClientCAIsReloaded(t *testing.T) {
 	}
 }
 
-func TestBadClientCA(t *testing.T) {
+func TestInvalidClientCAIsRefused(t *testing.T) {
 	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {

@@ -44,7 +44,7 @@ type parts struct {
 
 // assemble makes the parts that the options configure, in the order of their dependencies. The guard stops writing Events
 // when the context ends.
-func assemble(ctx context.Context, o *Options, cfg *configuration, principals *directory, recorder *metrics.Recorder, log *slog.Logger) (*parts, error) {
+func assemble(ctx context.Context, o *Options, cfg *configuration, principals *directory, entries *accessEntries, recorder *metrics.Recorder, log *slog.Logger) (*parts, error) {
 	p := &parts{stored: unwatched()}
 	var err error
 	if o.State == "" {
@@ -75,7 +75,7 @@ func assemble(ctx context.Context, o *Options, cfg *configuration, principals *d
 		return nil, err
 	}
 	if o.State != "" {
-		if p.stored, err = newStored(ctx, o, api, cfg, principals, webhook, p.certs.GetCertificate, recorder, log); err != nil {
+		if p.stored, err = newStored(ctx, o, api, cfg, principals, entries, webhook, p.certs.GetCertificate, recorder, log); err != nil {
 			return nil, err
 		}
 	}

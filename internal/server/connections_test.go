@@ -94,7 +94,7 @@ func (p *port) gone(list ...*peer) int {
 	}
 }
 
-func TestSourceAtItsLimitGivesUpItsLongestIdleConnection(t *testing.T) {
+func TestConnectionOverLimitOfSourceClosesLongestIdle(t *testing.T) {
 	t.Parallel()
 	p := limited(t, 10, 3)
 	other := p.open(2)
@@ -124,7 +124,7 @@ func TestSourceAtItsLimitGivesUpItsLongestIdleConnection(t *testing.T) {
 	}
 }
 
-func TestFullPortLetsInSourcesWithFewConnections(t *testing.T) {
+func TestFullPortAcceptsSourcesWithFewConnections(t *testing.T) {
 	t.Parallel()
 	p := limited(t, 6, 4)
 	kept := p.open(1) // the longest idle connection

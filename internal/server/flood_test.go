@@ -265,7 +265,7 @@ func peakMemory(t *testing.T, pid int) int {
 
 // During a flood the webhook answers each review from another source address within the API server's timeout, on a new
 // connection and on a kept connection. Its memory stays below the chart's limit.
-func TestFlood(t *testing.T) {
+func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 	program := build(t)
 	if !json.Valid([]byte(largeReview())) {
 		t.Fatal("the large review is no JSON")

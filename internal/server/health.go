@@ -19,8 +19,8 @@ type check struct {
 
 // readiness answers /readyz, which says whether the Service should send reviews to this process.
 type readiness struct {
-	leaving atomic.Bool // the process is shutting down
-	checks  []check
+	shuttingDown atomic.Bool // the process is shutting down
+	checks       []check
 	// details follow the checks in a verbose response. They don't affect readiness. After a configuration is refused, the
 	// previous one still protects aws-auth, and a process that isn't ready would protect less. The same applies while the
 	// API server doesn't call this process.
@@ -34,7 +34,7 @@ func newReadiness(checks []check, details ...fmt.Stringer) *readiness {
 		r.checks = append(r.checks, check{c.name, throttle(c.run)})
 	}
 	r.checks = append(r.checks, check{"shutdown", func() error {
-		if r.leaving.Load() {
+		if r.shuttingDown.Load() {
 			return errors.New("the process is about to end")
 		}
 		return nil

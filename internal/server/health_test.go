@@ -96,7 +96,7 @@ func TestReadyzDetailsAreForLocalCallers(t *testing.T) {
 
 // A client that holds many connections to a plain HTTP port doesn't block probes or scrapes. The port limits the number of
 // these connections.
-func TestHeldConnectionsKeepNobodyOut(t *testing.T) {
+func TestHeldConnectionsDoNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 	for address, path := range map[string]string{p.health: "/readyz", p.metrics: "/metrics"} {

@@ -16,19 +16,19 @@ import (
 // directory looks up principals in IAM with the accounts and the budget of the configuration in use. It makes its client
 // at the first use, and makes a new one when the accounts change.
 type directory struct {
-	inUse    func() *config.Config
-	recorder *metrics.Recorder
-	log      *slog.Logger
-	made     chan *iam.Client // the client whose identity announce logs next; nil means that IAM is no longer used
+	inUse      func() *config.Config
+	recorder   *metrics.Recorder
+	log        *slog.Logger
+	newClients chan *iam.Client // the client whose identity announce logs next; nil means that IAM is no longer used
 
-	mu       sync.Mutex
-	client   *iam.Client // nil if making it failed
-	accounts map[string]config.Account
-	tried    bool
+	mu        sync.Mutex
+	client    *iam.Client // nil if making it failed
+	accounts  map[string]config.Account
+	attempted bool // get has tried to make a client for accounts
 }
 
 func newDirectory(inUse func() *config.Config, recorder *metrics.Recorder, log *slog.Logger) *directory {
-	return &directory{inUse: inUse, recorder: recorder, log: log, made: make(chan *iam.Client, 1)}
+	return &directory{inUse: inUse, recorder: recorder, log: log, newClients: make(chan *iam.Client, 1)}
 }
 
 // Lookup implements [admission.Directory].
@@ -36,15 +36,15 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	c := d.inUse().IAM
 	client := d.get(ctx, c.Accounts)
 	if client == nil {
-		return d.nothingKnown(principals)
+		return d.allUnknown(principals)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Budget)
 	defer cancel()
 	return client.Lookup(ctx, principals)
 }
 
-// nothingKnown returns [validate.Unknown] for each principal, because the AWS configuration can't be used.
-func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
+// allUnknown returns [validate.Unknown] for each principal, because the AWS configuration can't be used.
+func (d *directory) allUnknown(principals []awsauth.ARN) validate.IAM {
 	d.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, "the AWS configuration of the guard cannot be used")
 }
@@ -54,26 +54,26 @@ func (d *directory) nothingKnown(principals []awsauth.ARN) validate.IAM {
 func (d *directory) get(ctx context.Context, accounts map[string]config.Account) *iam.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.tried && maps.Equal(d.accounts, accounts) {
+	if d.attempted && maps.Equal(d.accounts, accounts) {
 		return d.client
 	}
-	d.tried, d.accounts = true, accounts
+	d.attempted, d.accounts = true, accounts
 	var err error
 	if d.client, err = iam.New(context.WithoutCancel(ctx), iam.Options{Accounts: accountsOf(accounts), Limits: iam.WebhookLimits, Recorder: d.recorder, Logger: d.log}); err != nil {
-		d.log.LogAttrs(ctx, slog.LevelError, "AWS cannot be asked", slog.String("err", err.Error()))
+		d.log.LogAttrs(ctx, slog.LevelError, "cannot create the AWS client", slog.String("err", err.Error()))
 		return nil
 	}
-	d.tell(d.client)
+	d.sendToAnnounce(d.client)
 	return d.client
 }
 
-// tell passes a client to announce, in place of a client that announce has not received yet.
-func (d *directory) tell(client *iam.Client) {
+// sendToAnnounce passes a client to announce. It replaces a client that announce has not received yet.
+func (d *directory) sendToAnnounce(client *iam.Client) {
 	select {
-	case <-d.made: // drop a client that announce has not received yet
+	case <-d.newClients: // drop a client that announce has not received yet
 	default:
 	}
-	d.made <- client
+	d.newClients <- client
 }
 
 func accountsOf(accounts map[string]config.Account) map[string]iam.Account {
@@ -91,10 +91,10 @@ func (d *directory) prepare() {
 	d.mu.Lock()
 	switch {
 	case c.Mode == validate.Off && d.client != nil:
-		d.client, d.tried = nil, false
-		d.tell(nil)
+		d.client, d.attempted = nil, false
+		d.sendToAnnounce(nil)
 	case d.client == nil:
-		d.tried = false
+		d.attempted = false
 	}
 	d.mu.Unlock()
 	if c.Mode != validate.Off {
@@ -112,7 +112,7 @@ func (d *directory) announce(ctx context.Context) error {
 		case <-ctx.Done():
 			stop()
 			return nil
-		case client := <-d.made:
+		case client := <-d.newClients:
 			stop()
 			if client == nil {
 				continue

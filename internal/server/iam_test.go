@@ -50,7 +50,7 @@ func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 }
 
 // If IAM hangs, a review waits at most for the configured budget. The webhook answers it before IAM responds.
-func TestBudget(t *testing.T) {
+func TestReviewWaitsForIAMWithinBudget(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
 	cfg := config.Default()
@@ -71,9 +71,9 @@ func TestBudget(t *testing.T) {
 	close(answer)
 }
 
-// TestUnusableAWSConfiguration checks that a new principal has the result unknown if the AWS configuration can't be loaded.
+// TestUnusableAWSConfigurationAdmitsWithWarning checks that a new principal has the result unknown if the AWS configuration can't be loaded.
 // The webhook admits the change with a warning. It counts the lookup but records no lookup duration.
-func TestUnusableAWSConfiguration(t *testing.T) {
+func TestUnusableAWSConfigurationAdmitsWithWarning(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
 	t.Setenv("AWS_CA_BUNDLE", t.TempDir()+"/none")
@@ -106,7 +106,7 @@ func scrape(t *testing.T, recorder *metrics.Recorder) string {
 }
 
 // A changed configuration takes effect: the directory uses other accounts, or stops its lookups.
-func TestDirectoryReloads(t *testing.T) {
+func TestDirectoryUsesNewConfiguration(t *testing.T) {
 	const other = "arn:aws:iam::222233334444:role/"
 	aws := iamtest.New(t)
 	aws.Setenv(t)

@@ -156,7 +156,7 @@ func (o *Options) completeCertificate() (errs []error) {
 			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service}, {"--kubeconfig", o.Kubeconfig},
 		} {
 			if f.value != "" {
-				errs = append(errs, fmt.Errorf("%s belongs to --cert-secret or --state: leave it away with --cert-dir alone", f.flag))
+				errs = append(errs, fmt.Errorf("%s needs --cert-secret or --state; remove it if you use only --cert-dir", f.flag))
 			}
 		}
 		return errs

@@ -92,19 +92,21 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	principals := newDirectory(cfg.current, recorder, log)
-	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopTelling()
-	parts, err := assemble(telling, o, cfg, principals, recorder, log)
+	principals, entries := newDirectory(cfg.current, recorder, log), newAccessEntries(cfg, recorder, log)
+	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopParts()
+	parts, err := assemble(partsCtx, o, cfg, principals, entries, recorder, log)
 	if err != nil {
 		return err
 	}
 	cfg.onUse(principals.prepare)
+	cfg.onUse(entries.Reload)
+	entries.onRead(parts.stored.entriesRead)
 	cfg.onUse(parts.stored.reconfigured)
 	principals.prepare()
-	beside := append([]func(context.Context) error{cfg.watch, principals.announce}, parts.run...)
+	background := append([]func(context.Context) error{cfg.watch, principals.announce, entries.Run}, parts.run...)
 	handler := admission.New(admission.Options{
-		Policy: cfg.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self, Replaced: parts.stored.replaced,
+		Policy: entries.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self, Replaced: parts.stored.replaced,
 		Restores: func() bool { return cfg.current().Restore.Enabled },
 	})
 	webhook, err := newReviews(ctx, o, parts.certs, handler, log)
@@ -124,11 +126,11 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, webhook.close(), measured.close())
 	}
-	webhook.leave = func() {
-		ready.leaving.Store(true)
+	webhook.onShutdown = func() {
+		ready.shuttingDown.Store(true)
 		log.Info("stopping", "delay_seconds", o.ShutdownDelay.Seconds())
 	}
-	return serve(ctx, webhook.serve, append(beside, measured.serve, health.serve)...)
+	return serve(ctx, webhook.serve, append(background, measured.serve, health.serve)...)
 }
 
 // serve runs all functions until the context ends or one of them returns. It stops first before it stops the others, so

@@ -37,7 +37,7 @@ func deleted(t *testing.T, p *process, path string) *admissionv1.AdmissionRespon
 	return answer
 }
 
-func TestServe(t *testing.T) {
+func TestReviewsMetricsAndHealthAreServed(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 
@@ -127,7 +127,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
+func TestInvalidFlagsAreRefused(t *testing.T) {
 	t.Parallel()
 	const end = "Run 'awsauth-guard-webhook --help' for usage.\n"
 	for _, tt := range []struct {
@@ -138,9 +138,9 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--cert-dir", "x", "--cert-secret", "a/b"}, "awsauth-guard-webhook: --cert-dir and --cert-secret exclude each other: write one of them\n"},
 		{
 			[]string{"--cert-dir", "x", "--service", "a/b", "--webhook-configuration", "c", "--kubeconfig", "d"},
-			`awsauth-guard-webhook: --webhook-configuration belongs to --cert-secret or --state: leave it away with --cert-dir alone
-awsauth-guard-webhook: --service belongs to --cert-secret or --state: leave it away with --cert-dir alone
-awsauth-guard-webhook: --kubeconfig belongs to --cert-secret or --state: leave it away with --cert-dir alone
+			`awsauth-guard-webhook: --webhook-configuration needs --cert-secret or --state; remove it if you use only --cert-dir
+awsauth-guard-webhook: --service needs --cert-secret or --state; remove it if you use only --cert-dir
+awsauth-guard-webhook: --kubeconfig needs --cert-secret or --state; remove it if you use only --cert-dir
 `,
 		},
 		{
@@ -183,7 +183,7 @@ awsauth-guard-webhook: --log-format is "xml": write json or text
 }
 
 // An invalid option or file ends the process before it serves a port.
-func TestCannotStart(t *testing.T) {
+func TestInvalidOptionsEndTheProcess(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "guard.yaml")
 	if err := os.WriteFile(file, []byte("apiVersion: awsauth-guard.io/v1alpha1\nkind: guardConfig\nmode: off\n"), 0o600); err != nil {
@@ -237,7 +237,7 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
-func TestPortInUse(t *testing.T) {
+func TestPortInUseEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -263,7 +263,7 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-func TestTextLog(t *testing.T) {
+func TestLogFormatText(t *testing.T) {
 	t.Parallel()
 	status, _, log := run(t, "--cert-dir", t.TempDir(), "--log-format", "text", "--log-level", "error")
 	lines := slices.Collect(strings.Lines(log))

@@ -12,7 +12,7 @@ import (
 
 // After the stop signal the process is immediately not ready. It answers new reviews for the delay, finishes open reviews,
 // and serves metrics and health until the end.
-func TestShutdown(t *testing.T) {
+func TestShutdownAnswersNewReviewsForTheDelay(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
 	asked := time.Now()
@@ -48,7 +48,7 @@ func TestShutdown(t *testing.T) {
 
 // During shutdown the process ends open connections before it closes the port. So a caller that keeps its connection loses
 // no review.
-func TestShutdownPartsFromConnections(t *testing.T) {
+func TestShutdownEndsConnectionsWithoutLosingReviews(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
 	client := &http.Client{Transport: &http.Transport{
@@ -119,7 +119,7 @@ func TestShutdownFinishesReviews(t *testing.T) {
 }
 
 // The process logs once whether its memory is limited.
-func TestMemoryIsLimited(t *testing.T) {
+func TestMemoryLimitIsLogged(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 	if n := len(p.log.lines("memory is limited")) + len(p.log.lines("memory is not limited")); n != 1 {

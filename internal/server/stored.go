@@ -31,7 +31,8 @@ type stored struct {
 	self     func() string // username of this process at the API server; empty while it is unknown
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
-	reconfigured func()
+	reconfigured func()         // called after a change of the configuration
+	entriesRead  func()         // called after the access entries were read
 	lines        []fmt.Stringer // details for /readyz?verbose
 	run          []func(context.Context) error
 }
@@ -70,11 +71,11 @@ func newClients(config *rest.Config) (c *clients, err error) {
 
 // unwatched returns a stored for a process that doesn't watch the stored aws-auth.
 func unwatched() *stored {
-	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}}
+	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}, entriesRead: func() {}}
 }
 
 // newStored returns the components that depend on the stored aws-auth. They stop writing Events when the context ends.
-func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
+func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, entries *accessEntries, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
 	replica, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("naming this replica: %w", err)
@@ -90,20 +91,20 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	awsAuth := client.core.ConfigMaps(awsauth.Namespace)
 	keeper := monitor.NewKeeper(monitor.KeeperOptions{Store: store, Election: api.election, Recorder: recorder, Logger: log, Now: now})
 	restorer := restore.New(restore.Options{
-		ConfigMaps: awsAuth, History: store, Election: api.election, Events: events, Policy: cfg.policy, Settings: cfg.restore,
+		ConfigMaps: awsAuth, History: store, Election: api.election, Events: events, Policy: entries.policy, Settings: cfg.restore,
 		Recorder: recorder, Logger: log, Now: now,
 	})
 	enforced := enforcement.New(enforcement.Options{
 		Webhook:     enforcement.Webhook{Namespace: o.service.Namespace, Name: o.service.Name, Port: o.ServicePort, Path: webhookPath, BypassGroup: o.BypassGroup},
 		Certificate: certificate, Configuration: webhook, SelfTest: func() bool { return cfg.current().SelfTest.Enabled },
-		Prober: client.prober, Identity: identity, Policy: cfg.policy, Election: api.election, Events: events,
+		Prober: client.prober, Identity: identity, Policy: entries.policy, Election: api.election, Events: events,
 		Recorder: recorder, Logger: log, Timing: o.EnforcementTiming, Now: now,
 	})
 	replaced := new(admission.ReplacedVersions)
 	watched, err := monitor.New(monitor.Options{
 		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", awsauth.Namespace, awsauth.Name),
 		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
-		Lookup: uniqueIDs{principals}, Policy: cfg.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
+		Lookup: uniqueIDs{principals}, Policy: entries.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
 	})
 	if err != nil {
@@ -111,6 +112,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	}
 	s := &stored{
 		notifier: &notifier{events, recorder}, self: identity.Name, replaced: replaced.Recent, lines: []fmt.Stringer{enforced, restorer},
+		entriesRead:  func() { watched.AccessEntriesRead(); restorer.Wake() },
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},
 	}

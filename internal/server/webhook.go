@@ -64,14 +64,14 @@ const (
 // for each stream. It doesn't limit the number of connections or the time for a response, and allows 32 s for a handshake.
 // So a pod that reaches the port could use up all memory.
 type reviews struct {
-	server   *http.Server
-	listener *connections
-	serving  atomic.Bool   // the port accepts connections
-	delay    time.Duration // how long it accepts reviews after the context ends
-	leave    func()        // called once when shutdown begins
-	parting  atomic.Bool   // each connection ends after its next response
-	certs    servingcert.Source
-	log      *slog.Logger
+	server     *http.Server
+	listener   *connections
+	serving    atomic.Bool   // the port accepts connections
+	delay      time.Duration // how long it accepts reviews after the context ends
+	onShutdown func()        // called once when shutdown begins
+	draining   atomic.Bool   // each connection ends after its next response
+	certs      servingcert.Source
+	log        *slog.Logger
 }
 
 // newReviews binds the port for admission reviews, so that a port in use is an error at the start.
@@ -88,8 +88,8 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	}
 	r := &reviews{listener: limitConnections(listener, maxConnections, maxPerSource), delay: o.ShutdownDelay, certs: certs, log: log}
 	mux := http.NewServeMux()
-	mux.Handle(webhookPath, parted(handler, &r.parting))
-	mux.Handle(observePath, parted(handler.Observer(), &r.parting))
+	mux.Handle(webhookPath, closeWhenDraining(handler, &r.draining))
+	mux.Handle(observePath, closeWhenDraining(handler.Observer(), &r.draining))
 	r.server = &http.Server{
 		Handler:           mux,
 		TLSConfig:         config,
@@ -106,7 +106,7 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 			MaxReceiveBufferPerConnection: connectionBuffer,
 			WriteByteTimeout:              writeTimeout,
 		},
-		ErrorLog: stdlog.New(&connectionErrors{log: log, sometimes: rate.Sometimes{First: 10, Interval: 10 * time.Second}}, "", 0),
+		ErrorLog: stdlog.New(&connectionErrors{log: log, throttle: rate.Sometimes{First: 10, Interval: 10 * time.Second}}, "", 0),
 	}
 	return r, nil
 }
@@ -114,12 +114,12 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 // connectionErrors is an [io.Writer] that logs failed connections: the first few, and later one in each interval. It
 // throttles the log because a client can cause any number of failures.
 type connectionErrors struct {
-	log       *slog.Logger
-	sometimes rate.Sometimes
+	log      *slog.Logger
+	throttle rate.Sometimes
 }
 
 func (e *connectionErrors) Write(line []byte) (int, error) {
-	e.sometimes.Do(func() { e.log.Warn("connection failed", "err", strings.TrimSpace(string(line))) })
+	e.throttle.Do(func() { e.log.Warn("connection failed", "err", strings.TrimSpace(string(line))) })
 	return len(line), nil
 }
 
@@ -135,19 +135,19 @@ func (r *reviews) started(*http.Request) error {
 	return nil
 }
 
-// parted makes callers open a new connection, and so reach another replica, while parting is true. During shutdown
+// closeWhenDraining makes callers open a new connection, and so reach another replica, while draining is true. During shutdown
 // net/http closes an idle HTTP/2 connection without a GOAWAY frame, and a review that the caller sends at that moment is
 // lost. With the header "Connection: close" the server sends GOAWAY first, and the caller sends the review again.
-func parted(handler http.Handler, parting *atomic.Bool) http.Handler {
+func closeWhenDraining(handler http.Handler, draining *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if parting.Load() {
+		if draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)
 	})
 }
 
-// serve answers reviews until the context ends. Then it calls leave and still answers reviews for the delay, because the
+// serve answers reviews until the context ends. Then it calls onShutdown and still answers reviews for the delay, because the
 // API server learns late that an address is gone, and a review without a listener is lost. In the second half of the delay
 // new connections go to other replicas, and serve ends open connections after their next response. At the end it finishes
 // open reviews for at most stopTimeout.
@@ -160,7 +160,7 @@ func (r *reviews) serve(ctx context.Context) error {
 		case <-open.Done():
 			return
 		}
-		r.leave()
+		r.onShutdown()
 		for range 2 {
 			timer := time.NewTimer(r.delay / 2)
 			select {
@@ -168,7 +168,7 @@ func (r *reviews) serve(ctx context.Context) error {
 			case <-open.Done():
 			}
 			timer.Stop()
-			r.parting.Store(true)
+			r.draining.Store(true)
 		}
 		closing()
 	}()

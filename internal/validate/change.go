@@ -130,11 +130,18 @@ type Policy struct {
 	AdminGroups []string
 	// Rules maps rule ids to severities that replace the rules' own.
 	Rules map[string]Severity
-	// AccessEntries are the ARNs of principals that have an EKS access entry. No rule counts their access as
-	// lost. A role's path is ignored.
+	// AccessEntries are the ARNs of principals for which the operator declares an EKS access entry. No rule counts
+	// their access as lost. A role's path is ignored. They count only without a Cluster.
 	AccessEntries []string
+	// Cluster is the access that EKS shows for the cluster; nil if it is unknown.
+	Cluster *access.Cluster
+	// ClusterUnknown is the reason why the guard should know the Cluster and doesn't; otherwise empty.
+	ClusterUnknown string
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
+	// OverridePrincipals are the ARNs of principals that may break the glass, beside the members of OverrideGroups. A
+	// role's path is ignored.
+	OverridePrincipals []string
 	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].
 	BypassGroup string
@@ -160,6 +167,8 @@ func (p Policy) severity(r *Rule) Severity {
 	}
 	return r.Severity
 }
+
+func (p Policy) entries() access.Entries { return access.NewEntries(p.Cluster, p.AccessEntries) }
 
 func (p Policy) adminGroups() []string { return access.OrMasters(p.AdminGroups) }
 

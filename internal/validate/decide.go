@@ -26,8 +26,8 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 // exempt reports whether the change is admitted in every case: despite denials, and despite failures of the guard.
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
-// NeverRefused reports whether a change is admitted even if the guard can't evaluate it. In mode warn, and for its own
-// restore, the guard refuses a request that it can't decode.
+// NeverRefused reports whether a change is admitted even if the guard can't evaluate it: a request on the observing path, or
+// one by EKS. In mode warn, and for its own restore, the guard still refuses a request that it can't decode.
 func NeverRefused(c Change) bool { return c.Observed || c.Requester.IsEKS() }
 
 // exemption returns the reason why the change is never refused, or "" if it can be refused.

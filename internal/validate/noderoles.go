@@ -6,11 +6,11 @@ import (
 )
 
 // RemovesEveryNodeRole reports whether every node role of the old version would lose its nodes: the change removes its
-// entry, or the new entry doesn't make the same nodes. Node roles with a declared access entry don't count. It returns
+// entry, or the new entry doesn't make the same nodes. Node roles with an access entry don't count. It returns
 // false if the old version has no node role, or if the change acknowledges the removal of one.
 func RemovesEveryNodeRole(c Change, policy Policy) bool {
 	before, after := load(c.Old), load(c.New)
-	entries, allowed, found := access.NewEntries(policy.AccessEntries), c.allowedRemovals(), false
+	entries, allowed, found := policy.entries(), c.allowedRemovals(), false
 	for _, role := range before.Principals() {
 		if access.CertaintyOf(role.Matches, access.IsNode) == access.Never || entries.Has(role.ARN) {
 			continue

@@ -83,7 +83,7 @@ func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 		return breakGlass{}
 	}
 	if why := c.mayNotOverride(policy); why != "" {
-		return breakGlass{denied: why, hint: "let a person in " + strings.Join(policy.overrideGroups(), ", ") + " delete the object"}
+		return breakGlass{denied: why, hint: "let a person in " + policy.mayBreakGlass() + " delete the object"}
 	}
 	if why := grant.invalid(c.Now); why != "" {
 		return breakGlass{denied: why, hint: c.grantHint()}
@@ -97,14 +97,26 @@ func (c Change) mayNotOverride(policy Policy) string {
 	switch {
 	case strings.HasPrefix(r.Username, "system:serviceaccount:") || slices.Contains(r.Groups, "system:serviceaccounts"):
 		return "a service account may not break the glass"
-	case !slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }):
-		return fmt.Sprintf("%q is not in a group that may break the glass", textutil.Shorten(r.Username, maxValue))
+	case slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }), policy.mayOverride(r):
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("%q may not break the glass", textutil.Shorten(r.Username, maxValue))
+}
+
+// mayOverride reports whether the requester is one of the OverridePrincipals. Their ARN comes from the authenticator, which
+// adds it to the userInfo of every login, by an access entry too.
+func (p Policy) mayOverride(r Requester) bool {
+	arn := r.ARN()
+	return arn != "" && slices.ContainsFunc(p.OverridePrincipals, func(other string) bool { return awsauth.PrincipalKey(other) == awsauth.PrincipalKey(arn) })
 }
 
 func overrideHint(policy Policy) string {
-	return "remove the annotation, or let a person in " + strings.Join(policy.overrideGroups(), ", ") + " make this change"
+	return "remove the annotation, or let a person in " + policy.mayBreakGlass() + " make this change"
+}
+
+// mayBreakGlass lists the groups and principals that may break the glass.
+func (p Policy) mayBreakGlass() string {
+	return strings.Join(append(slices.Clone(p.overrideGroups()), p.OverridePrincipals...), ", ")
 }
 
 // grant is a break-glass value that allows a deletion until its expiry.

@@ -24,7 +24,7 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	old, after := newVersion(object.ParseLoaded(current.Old)), newVersion(current.Doc)
 	// The limit for the old object is higher, so that its findings include every finding of the new object even
 	// after the change repaired some.
-	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, limit: 10 * maxFindings}
+	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, entries: current.entries, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
 	same, alike := presentInOld(old, after)

@@ -62,7 +62,7 @@ type Pass struct {
 	Change Change
 	Policy Policy
 
-	entries   access.Entries // those of Policy.AccessEntries
+	entries   access.Entries
 	rule      *Rule
 	severity  Severity
 	findings  []Finding

@@ -29,6 +29,9 @@ func checkAdminGrant(p *Pass) {
 		return // nothing is new
 	}
 	for _, c := range p.Access {
+		if p.entries.Get(c.ARN) != nil {
+			continue // the entry has no effect; shadowed-by-access-entry reports it
+		}
 		for _, group := range p.Policy.adminGroups() {
 			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }

@@ -28,7 +28,7 @@ func checkConflictingPrincipal(p *Pass) {
 		if len(matches) == 0 {
 			_, err := m.Entry.Principal()
 			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
-				p.Reportf(m.ARN, hint, "the authenticator stores %q under the same key as the ARN of %s, which replaces this entry and matches no caller", m.ARN.Value, other.Path())
+				p.Reportf(m.ARN, hint, "the authenticator replaces the entry of %q by %s, whose ARN matches no caller", m.ARN.Value, other.Path())
 			}
 			continue
 		}

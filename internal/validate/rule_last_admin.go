@@ -19,6 +19,10 @@ Before the change at least one person can log in through aws-auth with an admin 
 system:masters. After it no person can. Then only the cluster's creator, a principal with an access entry or
 AWS support can repair aws-auth.
 
+If the guard reads the cluster's access entries (eks.enabled), it counts admins of both sources: an access entry
+with an admin group, or with AmazonEKSClusterAdminPolicy for the whole cluster, makes an admin. An entry of
+aws-auth for a principal with an access entry makes none, because the access entry wins.
+
 If all stored entries are of one partition or one account, an admin of another partition or account does not
 count. A mistyped account id looks like another account, and no principal of another partition can log in to
 the cluster. To move admins to another account, add the new entry first, and remove the old one in a second
@@ -30,16 +34,16 @@ Keep one entry with an admin group, or create an access entry for an administrat
 }
 
 func checkLastAdmin(p *Pass) {
-	before, was := p.admins(p.Old.Principals())
+	before, was := p.admins(p.entries.InForce(p.Old))
 	home := homeOf(p.Old)
-	after := p.New.Principals()
+	after := p.entries.InForce(p.New)
 	_, is := p.admins(slices.DeleteFunc(slices.Clone(after), home.isForeign))
-	if is >= was || slices.ContainsFunc(before, p.hasAccessEntry) {
+	if is >= was || p.hasAdminByAccessEntry(p.Old) {
 		return
 	}
 	if foreign, _ := p.admins(after); is == access.Never && len(foreign) > 0 {
 		p.Reportf(p.entryPlace(p.New.MatchesOf(foreign[0])[0]), "correct the ARN, or add the entry in one change and remove the old admin in a later one",
-			"%q would be the only admin, and every stored entry is of %s; before it was %s", foreign[0], home, listed(before))
+			"%q would be the only admin, and every stored entry is of %s; before the change: %s", foreign[0], home, listed(before))
 		return
 	}
 	how := ""
@@ -48,7 +52,7 @@ func checkLastAdmin(p *Pass) {
 	}
 	hint := p.lossHint("keep an entry with the group "+p.Policy.adminGroups()[0], "", before...)
 	p.Reportf(wholeObject, hint,
-		"nobody would have an admin group%s any more (%s); before it was %s", how,
+		"no principal would have an admin group%s (%s); before the change: %s", how,
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 
@@ -95,6 +99,13 @@ func (h home) String() string {
 		return "the account " + h.account
 	}
 	return "the partition " + h.partition + " and the account " + h.account
+}
+
+// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry counts as
+// one of an admin if the version makes the principal an admin.
+func (p *Pass) hasAdminByAccessEntry(m *awsauth.Map) bool {
+	admins, _ := p.admins(p.entries.InForce(m))
+	return len(p.entries.Admins(p.Policy.AdminGroups)) > 0 || slices.ContainsFunc(admins, p.hasAccessEntry)
 }
 
 // admins is [access.Admins] for the policy's admin groups.

@@ -51,7 +51,7 @@ func checkPrincipalMissing(p *Pass) {
 		if !c.New {
 			say = p.Warnf // the old version has an entry for the principal
 		}
-		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so nobody can log in as it", c.ARN)
+		say(p.entryPlace(c.After[0]), hint, "%q does not exist in IAM, so no caller can log in as it", c.ARN)
 	})
 }
 
@@ -67,7 +67,7 @@ func (p *Pass) repairs() bool {
 	}
 	_, was := p.admins(p.Old.Principals())
 	_, is := p.admins(p.New.Principals())
-	if was == access.Never && is > access.Never || len(access.Nodes(p.Old)) == 0 && len(access.Nodes(p.New)) > 0 {
+	if was == access.Never && is > access.Never || len(access.Nodes(p.Old.Principals())) == 0 && len(access.Nodes(p.New.Principals())) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(p.Policy.Protected, func(protected access.Protected) bool {

@@ -23,6 +23,10 @@ keys or groups.
 The group system:authenticated, which every login has, stands for the ability to log in. An account in
 mapAccounts is enough for it. For a node role an entry that makes nodes of EC2 instances is also enough.
 
+If the guard reads the cluster's access entries (eks.enabled), a principal with an access entry must get its groups from
+there. AmazonEKSClusterAdminPolicy for the whole cluster stands for system:masters, which EKS doesn't allow in an
+access entry.
+
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
 	Check:  checkProtectedPrincipal,
@@ -31,6 +35,7 @@ Keep an entry that gives the principal all its groups, or change the configurati
 func checkProtectedPrincipal(p *Pass) {
 	for _, protected := range p.Policy.Protected {
 		if p.hasAccessEntry(protected.ARN) {
+			p.checkAccessEntryOf(protected)
 			continue
 		}
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
@@ -81,6 +86,26 @@ func checkProtectedPrincipal(p *Pass) {
 		}
 		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, groupList(missing), why)
 	}
+}
+
+// checkAccessEntryOf reports the groups that a protected principal lacks because its access entry, which wins over
+// aws-auth, doesn't give them. No change of aws-auth causes or repairs this, so it is a warning, except in a document that
+// is evaluated alone.
+func (p *Pass) checkAccessEntryOf(protected access.Protected) {
+	entry := p.entries.Get(protected.ARN)
+	if entry == nil || p.Change.Operation == Delete {
+		return // declared: the guard doesn't know what it gives
+	}
+	missing := entry.Lacks(protected.Groups)
+	if len(missing) == 0 {
+		return
+	}
+	report := p.Warnf
+	if p.Change.Operation == Document {
+		report = p.Reportf
+	}
+	report(wholeObject, "change the access entry of "+protected.ARN,
+		"the protected principal %q does not get %s: its access entry wins over aws-auth and doesn't give it", protected.ARN, groupList(missing))
 }
 
 // explain returns the position of the entry that answers for a principal, and the effect of that entry as part of a

@@ -29,7 +29,7 @@ func checkWrongType(p *Pass) {
 			continue // not-a-mapping reports it
 		}
 		for _, w := range m.WrongTypes() {
-			p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator passes over it", w.Name(), describe(w), w.Want)
+			p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator ignores it", w.Name(), describe(w), w.Want)
 		}
 	}
 }

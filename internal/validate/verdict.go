@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -109,7 +108,7 @@ func (j *ruleRun) run(r *Evaluation) {
 	if !r.decoded {
 		return
 	}
-	pass.entries = access.NewEntries(j.policy.AccessEntries)
+	pass.entries = j.policy.entries()
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
@@ -120,13 +119,18 @@ func (j *ruleRun) run(r *Evaluation) {
 	j.findings = append(j.findings, j.runRules(OfChange, pass)...)
 }
 
-// runRules runs the rules of one scope, each with a Pass of its own.
+// runRules runs the rules of one scope, each with a Pass of its own. If aws-auth has no effect, because the cluster's mode
+// is API, rules of the document only warn, and of the rules of the change only ignored-by-mode runs.
 func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
+	ignored := with.entries.IgnoreAWSAuth()
 	for _, rule := range Rules() {
 		severity := j.policy.severity(rule)
-		if rule.Scope != scope || severity == Off {
+		if rule.Scope != scope || severity == Off || scope == OfChange && ignored && rule != ignoredByMode {
 			continue
+		}
+		if scope == OfDocument && ignored {
+			severity = Warn
 		}
 		p := *with
 		p.rule, p.severity = rule, severity
@@ -162,7 +166,7 @@ func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	return true
 }
 
-// hasAccessEntry reports whether the operator has declared an access entry for the principal.
+// hasAccessEntry reports whether the principal has an access entry, so that aws-auth has no effect on it.
 func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
 // override records that the request overruled a finding, which the rule then does not report.

@@ -25,7 +25,8 @@ func benchmarkCases(b *testing.B, do func(*reviewCase, int) error) {
 	}
 }
 
-// The largest document fills a ConfigMap to within an entry, and every document is what its name says.
+// Each document has the number of entries in its name. The largest document has no room for another entry in a
+// ConfigMap.
 func TestCases(t *testing.T) {
 	all := cases(t)
 	largest := all[len(all)-1]

@@ -18,8 +18,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// variants is how many different new documents a case has. The guard's cache of decoded sections has room for 8, so
-// that a new document is never known when its turn comes again. The old document always is.
+// variants is the number of different new documents of a case. The guard's cache of decoded sections has room for 8,
+// so it never has the next new document. It always has the old document.
 const variants = 16
 
 // reviewCase is an UPDATE of aws-auth by an administrator, in several variants.
@@ -28,24 +28,25 @@ type reviewCase struct {
 	entries, bytes int // of the new document
 	noOp           bool
 	handler        *admission.Handler
-	asking         *admission.Handler // the same with IAM, which has answered before
+	asking         *admission.Handler // looks up principals in IAM, and has the answers in its cache
+	withEntries    *admission.Handler // has the cluster's access entries
 	requests       [variants]*admissionv1.AdmissionRequest
 	data           [variants]map[string]string // the new documents
 }
 
-// protected is what the guard protects.
+// protected has the protected principal.
 var protected = []access.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
-	handler := newHandler(nil)
+	handler, withEntries := newHandler(nil, nil), newHandler(nil, accessEntries())
 	principals, err := newDirectory()
 	if err != nil {
 		return nil, err
 	}
-	asking := newHandler(principals)
+	asking := newHandler(principals, nil)
 	cases := []*reviewCase{{name: "no-op", entries: 10, noOp: true}, {entries: 10}, {entries: 100}, {entries: 1000}, {entries: largestEdit().entries}}
 	for _, c := range cases {
-		c.handler, c.asking = handler, asking
+		c.handler, c.asking, c.withEntries = handler, asking, withEntries
 		for i := range variants {
 			e := newEdit(c.entries, i)
 			if c.noOp {
@@ -65,9 +66,9 @@ func newCases() ([]*reviewCase, error) {
 	return cases, nil
 }
 
-// newHandler returns a handler as the webhook has it: a protected principal, metrics, and a log in JSON.
-// With a directory it asks IAM.
-func newHandler(directory admission.Directory) *admission.Handler {
+// newHandler returns a handler like that of the webhook: with a protected principal, metrics, and a log in JSON. With
+// a directory it looks up new principals in IAM. The cluster is nil if access entries are not read.
+func newHandler(directory admission.Directory, cluster *access.Cluster) *admission.Handler {
 	var rules []string
 	for _, rule := range validate.Rules() {
 		rules = append(rules, rule.ID)
@@ -76,6 +77,7 @@ func newHandler(directory admission.Directory) *admission.Handler {
 		Protected:   protected,
 		AdminGroups: []string{admins},
 		IAMMode:     validate.Off,
+		Cluster:     cluster,
 	}
 	if directory != nil {
 		policy.IAMMode = validate.Deny
@@ -83,12 +85,23 @@ func newHandler(directory admission.Directory) *admission.Handler {
 	return admission.New(admission.Options{
 		Policy:   func() validate.Policy { return policy },
 		Recorder: metrics.New(rules), Directory: directory,
-		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // what is thrown away is written first
+		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the benchmark includes the encoding of the log
 	})
 }
 
-// newRequest returns the review of an edit by a principal whom the old document maps, so that the rules about the
-// requester have all their work to do.
+// accessEntries returns a cluster with 100 access entries, none of them of a principal of the cases.
+func accessEntries() *access.Cluster {
+	c := &access.Cluster{Mode: access.ModeAPIAndConfigMap}
+	for i := range 100 {
+		c.AccessEntries = append(c.AccessEntries, access.AccessEntry{
+			PrincipalARN: fmt.Sprintf("arn:aws:iam::%s:role/entries/access-%02d", account, i), Type: "STANDARD", Groups: []string{"viewers"},
+		})
+	}
+	return c
+}
+
+// newRequest returns the review of an edit by a principal that the old document maps, so that the rules about the
+// requester evaluate its access.
 func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	before, err := configMap(e.old)
 	if err != nil {
@@ -120,9 +133,10 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	}, nil
 }
 
-// check makes sure that the measured work is the whole work: a review without findings, a text without errors.
+// check fails unless a review of the case has no findings and the authenticator parses its text, so that the
+// benchmark measures the complete work.
 func (c *reviewCase) check() error {
-	for _, handler := range []*admission.Handler{c.handler, c.asking} {
+	for _, handler := range []*admission.Handler{c.handler, c.asking, c.withEntries} {
 		response := handler.Review(context.Background(), c.requests[0])
 		if !response.Allowed || len(response.Warnings) > 0 {
 			return fmt.Errorf("the guard is expected to allow it without a warning: %v, warnings %q", response.Result, response.Warnings)
@@ -138,14 +152,17 @@ func (c *reviewCase) check() error {
 	return nil
 }
 
-// operation does a piece of work once. Each call takes the next variant.
+// operation does the measured work once. Each call uses the next variant.
 type operation func(call int) error
 
-// review is a review from request to response.
+// review reviews a request.
 func (c *reviewCase) review(call int) error { return c.ask(c.handler, call) }
 
-// reviewAsking is the same where IAM is asked, whose answers are cached.
+// reviewAsking reviews a request with look-ups in IAM, whose answers are in the cache.
 func (c *reviewCase) reviewAsking(call int) error { return c.ask(c.asking, call) }
+
+// reviewWithEntries reviews a request with the cluster's access entries.
+func (c *reviewCase) reviewWithEntries(call int) error { return c.ask(c.withEntries, call) }
 
 func (c *reviewCase) ask(handler *admission.Handler, call int) error {
 	if response := handler.Review(context.Background(), c.requests[call%variants]); !response.Allowed {
@@ -154,7 +171,7 @@ func (c *reviewCase) ask(handler *admission.Handler, call int) error {
 	return nil
 }
 
-// parseMap is the authenticator's own parsing of the new data.
+// parseMap parses the new data with the authenticator's own function.
 func (c *reviewCase) parseMap(call int) error {
 	_, _, _, err := configmap.ParseMap(c.data[call%variants])
 	return err

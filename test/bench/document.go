@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// configMapLimit is the most that the values of a ConfigMap may add up to
-// (k8s.io/kubernetes pkg/apis/core/validation, MaxSecretSize).
+// configMapLimit is the largest sum of the sizes of a ConfigMap's values, in bytes (k8s.io/kubernetes
+// pkg/apis/core/validation, MaxSecretSize).
 const configMapLimit = 1 << 20
 
 const (
@@ -16,20 +16,20 @@ const (
 	admins    = "system:masters"
 )
 
-// entry is an element of mapRoles or mapUsers.
+// entry is an entry of mapRoles or mapUsers.
 type entry struct {
 	key, arn, username string // key is rolearn or userarn
 	groups             [2]string
 }
 
-// text writes the entry as kubectl edit shows it.
+// text returns the entry as kubectl edit shows it.
 func (e entry) text() string {
 	return fmt.Sprintf("- groups:\n  - %s\n  - %s\n  %s: %s\n  username: %s\n",
 		e.groups[0], e.groups[1], e.key, e.arn, e.username)
 }
 
-// entryAt returns the i-th entry of a document: an admin, a node role, then teams' roles with every
-// fifth entry a user.
+// entryAt returns the i-th entry of a document: first an admin, then a node role, then roles of teams. Every fifth
+// entry is a user.
 func entryAt(i int) entry {
 	switch {
 	case i == 0:
@@ -55,8 +55,8 @@ func entryAt(i int) entry {
 	}
 }
 
-// edit is an update of aws-auth: the new document adds a role and changes the groups of another one. Its variants
-// add different roles to the same old document.
+// edit is an update of aws-auth: the new document adds a role and changes the groups of another one. Its variants add
+// different roles to the same old document.
 type edit struct {
 	entries  int // in the new document
 	old, new map[string]string
@@ -76,12 +76,12 @@ func newEdit(entries, variant int) edit {
 	return edit{entries: entries, old: before.data(), new: after.data()}
 }
 
-// auditor is the role that a variant of an edit adds.
+// auditor returns the name of the role that a variant of an edit adds.
 func auditor(variant int) string {
 	return fmt.Sprintf("arn:aws:iam::%s:role/auditor-%02d", account, variant)
 }
 
-// sections are the texts of mapRoles and mapUsers.
+// sections has the texts of mapRoles and mapUsers.
 type sections struct{ roles, users strings.Builder }
 
 func (s *sections) add(e entry) {
@@ -96,7 +96,7 @@ func (s *sections) data() map[string]string {
 	return map[string]string{"mapRoles": s.roles.String(), "mapUsers": s.users.String()}
 }
 
-// changed is the index of the entry that an edit changes: a team's role near the middle.
+// changed returns the index of the entry that an edit changes: the role of a team near the middle.
 func changed(entries int) int {
 	i := entries / 2
 	for i < 2 || i%5 == 4 {
@@ -105,7 +105,7 @@ func changed(entries int) int {
 	return i
 }
 
-// largestEdit returns the edit with the most entries whose new document a ConfigMap can hold.
+// largestEdit returns the edit whose new document has the most entries that a ConfigMap can hold.
 func largestEdit() edit {
 	entries, bytes := 0, 0
 	for bytes < configMapLimit {
@@ -120,7 +120,7 @@ func largestEdit() edit {
 	}
 }
 
-// size is what the API server counts against the limit.
+// size returns the bytes that the API server counts against the limit.
 func size(data map[string]string) int {
 	var n int
 	for _, v := range data {

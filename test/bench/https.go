@@ -22,27 +22,27 @@ import (
 )
 
 const (
-	// clients send reviews at the same time, each on a connection of its own.
+	// clients is the number of clients that send reviews at the same time, each on its own connection.
 	clients = 8
-	// busyFor is how long they do so in each round.
+	// busyFor is the time for which the clients send reviews in each round.
 	busyFor = time.Second
-	// minRate is the target of the reviews of 10 entries in a second.
+	// minRate is the target for the number of reviews of 10 entries in a second.
 	minRate = 3000
-	// latencyFor is how long a client asks each side in each round.
+	// latencyFor is the time for which one client calls each side in each round.
 	latencyFor = 500 * time.Millisecond
 )
 
-// maxOverNoOp are the targets of the time of a review by the number of entries, in times of a webhook that allows
-// everything.
+// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time of a webhook
+// that allows every request.
 var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
 
-// side is a webhook that is asked over HTTPS.
+// side is a webhook that clients call over HTTPS.
 type side struct {
 	url   string
 	roots *x509.CertPool
 }
 
-// compareHTTPS prints the time of reviews over HTTPS, and how many are answered in a second.
+// compareHTTPS prints the time of reviews over HTTPS, and the number of reviews in a second.
 func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err error) {
 	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
 	if err != nil {
@@ -81,7 +81,7 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 	return compareRate(ctx, w, guard, noOp, cases)
 }
 
-// compareLatency lets one client ask both sides in turns.
+// compareLatency calls both sides in turns, with one client.
 func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "HTTPS\tentries\tguard p50 µs\tno-op p50 µs\tratio\ttarget\t\t")
@@ -98,7 +98,7 @@ func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []
 		took := make([][]time.Duration, len(sides))
 		for range rounds {
 			for i, client := range sides {
-				for begin := time.Now(); time.Since(begin) < latencyFor; { //nolint:forbidigo // it is the clock that is asked
+				for begin := time.Now(); time.Since(begin) < latencyFor; { //nolint:forbidigo // reads the real clock
 					one := time.Now() //nolint:forbidigo // as above
 					if err := client.ask(ctx, bodies[len(took[i])%variants]); err != nil {
 						return err
@@ -119,7 +119,7 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// compareRate lets several clients ask one side at a time, as fast as they can.
+// compareRate calls one side at a time, with several clients and as fast as they can.
 func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	c := cases[slices.IndexFunc(cases, func(c *reviewCase) bool { return !c.noOp && c.entries == 10 })]
 	bodies, err := c.bodies()
@@ -145,13 +145,13 @@ func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*re
 	return err
 }
 
-// rate returns the number of reviews in a second. The clients share a number of source addresses: one API server has
-// one.
+// rate returns the number of reviews in a second. The clients use a number of different source addresses; one API
+// server has one address.
 func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
 	var answered atomic.Int64
 	var running sync.WaitGroup
 	errs := make(chan error, clients)
-	begin := time.Now() //nolint:forbidigo // it is the clock that is asked
+	begin := time.Now() //nolint:forbidigo // reads the real clock
 	for n := range clients {
 		running.Go(func() {
 			client := s.client(n % addresses)
@@ -174,7 +174,7 @@ func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64
 	}
 }
 
-// bodies returns the reviews as an API server sends them.
+// bodies returns the reviews in the format of the API server.
 func (c *reviewCase) bodies() ([][]byte, error) {
 	bodies := make([][]byte, variants)
 	for i, request := range c.requests {
@@ -187,13 +187,13 @@ func (c *reviewCase) bodies() ([][]byte, error) {
 	return bodies, nil
 }
 
-// client asks one side on one connection of HTTP/2, which it keeps.
+// client calls one side on one connection of HTTP/2, which it keeps open.
 type client struct {
 	http.Client
 	url string
 }
 
-// client returns a client from the n-th of the source addresses.
+// client returns a client that uses the n-th source address.
 func (s side) client(n int) *client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}} //nolint:gosec // n is below 8
 	return &client{http.Client{Transport: &http.Transport{
@@ -202,7 +202,7 @@ func (s side) client(n int) *client {
 	}}, s.url}
 }
 
-// ask sends a review. An answer that does not admit it is an error.
+// ask sends a review. It returns an error if the answer does not admit the request.
 func (c *client) ask(ctx context.Context, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -224,7 +224,7 @@ func (c *client) ask(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// await waits until the side accepts connections, or one of the servers has failed.
+// await waits until the side accepts connections, or until one of the servers fails.
 func (s side) await(ctx context.Context, failed <-chan error) error {
 	client := s.client(0)
 	for {

@@ -13,20 +13,19 @@ import (
 )
 
 const (
-	// lintEntries are in each file that is linted.
+	// lintEntries is the number of entries in each linted file.
 	lintEntries = 20
-	// maxLint is the target of linting the most of lintFiles.
+	// maxLint is the target for the time to lint the largest number of files.
 	maxLint = 20 * time.Second
-	// maxGrowth is the target of the memory for the most files, in times of that for the fewest: the
-	// names of the files are all that is kept.
+	// maxGrowth is the target for the memory with the largest number of files. The unit is the memory with the
+	// smallest number. The command keeps only the names of the files.
 	maxGrowth = 1.5
 )
 
-// lintFiles are how many files are linted, in turns.
+// lintFiles has the numbers of files, which are linted one after the other.
 var lintFiles = []int{1000, 10_000}
 
-// measureLint runs the command line over folders of files without a finding, and prints its time and
-// the most memory that it had.
+// measureLint lints folders of files without findings, and prints the time and the largest resident memory.
 func measureLint(ctx context.Context, w io.Writer) error {
 	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
 	if err != nil {
@@ -34,7 +33,7 @@ func measureLint(ctx context.Context, w io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	program := filepath.Join(folder, "kubectl-awsauth")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "../..", "-o", program, "./cmd/kubectl-awsauth") //nolint:gosec // our own, in a folder of ours
+	build := exec.CommandContext(ctx, "go", "build", "-C", "../..", "-o", program, "./cmd/kubectl-awsauth") //nolint:gosec // builds a program of this repository in a temporary folder
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building kubectl-awsauth: %w\n%s", err, out)
 	}
@@ -60,16 +59,17 @@ func measureLint(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// lint returns how long it took and the most memory that was resident, in bytes.
+// lint returns the time of a run and the largest resident memory, in bytes.
 func lint(ctx context.Context, program, files string) (took time.Duration, peak int64, err error) {
 	cmd := exec.CommandContext(ctx, program, "lint", files) //nolint:gosec // as above
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	begin := time.Now() //nolint:forbidigo // it is the clock that is asked
+	begin := time.Now() //nolint:forbidigo // reads the real clock
 	if err := cmd.Start(); err != nil {
 		return 0, 0, fmt.Errorf("linting %s: %w", files, err)
 	}
-	// What wait4 says of a process holds also what its parent had when it was started.
+	// The test reads the memory from /proc, because the figure of wait4 includes the memory of the parent at the
+	// start.
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -89,7 +89,7 @@ func lint(ctx context.Context, program, files string) (took time.Duration, peak 
 	}
 }
 
-// highWaterMark is the most memory that a process has had resident until now, in bytes; none once it
+// highWaterMark returns the largest resident memory of a process until now, in bytes. It is unknown once the process
 // has ended.
 func highWaterMark(pid int) (int64, bool) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -104,7 +104,7 @@ func highWaterMark(pid int) (int64, bool) {
 	return kib << 10, true
 }
 
-// writeManifests writes n files, all with the same object.
+// writeManifests writes n files with the same object.
 func writeManifests(folder string, n int) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err

@@ -31,7 +31,7 @@ protected:
     groups: [` + admins + `]
 `
 
-// serveGuard runs the webhook as a pod does, with its limits for each source address.
+// serveGuard runs the webhook as in a pod, with its limits for each source address.
 func serveGuard(ctx context.Context, folder string, address *net.TCPAddr) error {
 	config := filepath.Join(folder, "guard.yaml")
 	if err := os.WriteFile(config, []byte(guardConfig), 0o600); err != nil {
@@ -43,10 +43,10 @@ func serveGuard(ctx context.Context, folder string, address *net.TCPAddr) error 
 	if err := o.Complete(); err != nil {
 		return err
 	}
-	return server.Run(ctx, o, slog.New(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // what is thrown away is written first
+	return server.Run(ctx, o, slog.New(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // the benchmark includes the encoding of the log
 }
 
-// serveNoOp runs a webhook of controller-runtime that decodes the review and allows everything.
+// serveNoOp runs a webhook of controller-runtime that decodes the review and allows every request.
 func serveNoOp(ctx context.Context, folder string, address *net.TCPAddr) error {
 	s := webhook.NewServer(webhook.Options{Host: address.IP.String(), Port: address.Port, CertDir: folder})
 	s.Register("/validate", &webhook.Admission{Handler: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
@@ -55,7 +55,7 @@ func serveNoOp(ctx context.Context, folder string, address *net.TCPAddr) error {
 	return s.Start(ctx)
 }
 
-// freeAddresses returns two addresses on which nothing listens.
+// freeAddresses returns two addresses on which no process listens.
 func freeAddresses() (first, second *net.TCPAddr, err error) {
 	var addresses [2]*net.TCPAddr
 	var listeners [2]*net.TCPListener
@@ -68,7 +68,7 @@ func freeAddresses() (first, second *net.TCPAddr, err error) {
 	return addresses[0], addresses[1], errors.Join(listeners[0].Close(), listeners[1].Close())
 }
 
-// writeCertificate writes a certificate for 127.0.0.1 and its key into a folder, and returns what verifies it.
+// writeCertificate writes a certificate for 127.0.0.1 and its key into a folder, and returns the CAs that verify it.
 func writeCertificate(folder string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,6 +1,6 @@
 package chart_test
 
-// Series of the API server for the cases below.
+// Names of series of the API server, for the cases below.
 const (
 	noAnswer = `apiserver_admission_webhook_rejection_count{name="aws-auth.awsauth-guard.io",type="validating",operation="UPDATE",error_type="calling_webhook_error",rejection_code="0",job="apiserver",instance="x"}`
 	failOpen = `apiserver_admission_webhook_fail_open_count{name="aws-auth.awsauth-guard.io",type="validating",job="apiserver",instance="x"}`
@@ -8,8 +8,8 @@ const (
 	denied   = `apiserver_validating_admission_policy_check_total{policy="awsauth-guard-backstop",policy_binding="awsauth-guard-backstop",error_type="no_error",enforcement_action="deny",job="apiserver",instance="x"}`
 )
 
-// alertCases have two pods, a and b, where one of them makes a difference. In a list of values 1x4 is 1 five
-// times, _x4 four times nothing, and stale the end of a target.
+// alertCases have two pods, a and b, if the number of pods matters. In a list of values, 1x4 is five times the value
+// 1, _x4 is four times no value, and stale is the end of a target.
 var alertCases = []alertCase{
 	{alert: "AwsAuthGuardDown", fires: []string{"3m"}, quiet: []string{"1m"}},
 	{alert: "AwsAuthGuardDown", series: map[string]string{
@@ -20,8 +20,8 @@ var alertCases = []alertCase{
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", noAnswer: "_x40 1x80"}, quiet: []string{"19m", "36m"}, fires: []string{"20m30s", "34m"}},
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", noAnswer: "7x40 8x80"}, quiet: []string{"10m", "36m"}, fires: []string{"21m", "30m"}},
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", failOpen: "_x40 1x80"}, quiet: []string{"19m", "36m"}, fires: []string{"21m"}},
-	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "_x40 1x120", noAnswer: "_x40 7x120"}, quiet: []string{"20m", "21m", "30m", "40m"}}, // new to Prometheus
-	{alert: "AwsAuthGuardUnreachable", series: map[string]string{ // what the webhook has refused, and other webhooks
+	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "_x40 1x120", noAnswer: "_x40 7x120"}, quiet: []string{"20m", "21m", "30m", "40m"}}, // the series are new to Prometheus
+	{alert: "AwsAuthGuardUnreachable", series: map[string]string{ // refusals of the webhook, and other webhooks
 		scraped: "1x120",
 		`apiserver_admission_webhook_rejection_count{name="aws-auth.awsauth-guard.io",error_type="no_error",job="apiserver",instance="x"}`: "_x40 1x80",
 		`apiserver_admission_webhook_rejection_count{name="other",error_type="calling_webhook_error",job="apiserver",instance="x"}`:        "_x40 1x80",
@@ -32,7 +32,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_enforced{instance="a"}`: "1x40",
 		`awsauth_guard_enforced{instance="b"}`: "1x4 0x9 1x20",
 	}, quiet: []string{"2m", "3m", "8m"}, fires: []string{"3m30s", "6m"}},
-	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod that was wrong is gone
+	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod with the wrong state is gone
 		`awsauth_guard_enforced{instance="a"}`: "0x1 stale",
 		`awsauth_guard_enforced{instance="b"}`: "1x40",
 	}, quiet: []string{"30s", "1m", "3m"}},
@@ -48,7 +48,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_build_info{job="guard",instance="a"}`: "1x80",
 		`awsauth_guard_enforced{job="guard",instance="a"}`:   "0x80",
 	}, quiet: []string{"9m"}, fires: []string{"11m"}},
-	{alert: "AwsAuthGuardBlind", series: map[string]string{ // it knows, and no good news
+	{alert: "AwsAuthGuardBlind", series: map[string]string{ // the pod can evaluate aws-auth; other alerts report the faults
 		`awsauth_guard_build_info{job="guard",instance="a"}`:  "1x80",
 		`awsauth_guard_enforced{job="guard",instance="a"}`:    "0x80",
 		`awsauth_guard_live_admins{job="guard",instance="a"}`: "_x9 0x80",
@@ -64,7 +64,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x40",
 		`awsauth_guard_serving_ca_stored{instance="b"}`: "1x4 0x20",
 	}, quiet: []string{"2m", "4m"}, fires: []string{"5m"}},
-	{alert: "AwsAuthGuardCANotStored", series: map[string]string{ // the leader makes it again
+	{alert: "AwsAuthGuardCANotStored", series: map[string]string{ // the leader creates it again
 		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x4 0x1 1x40",
 	}, quiet: []string{"2m30s", "4m", "10m"}},
 
@@ -76,7 +76,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_leader{instance="a"}`: "1x40",
 		`awsauth_guard_leader{instance="b"}`: "0x40",
 	}, quiet: []string{"10m"}},
-	{alert: "AwsAuthGuardNoLeader", series: map[string]string{ // another one takes over
+	{alert: "AwsAuthGuardNoLeader", series: map[string]string{ // another replica takes over
 		`awsauth_guard_leader{instance="a"}`: "1x4 stale",
 		`awsauth_guard_leader{instance="b"}`: "0x8 1x40",
 	}, quiet: []string{"2m", "4m", "20m"}},
@@ -123,7 +123,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_review_duration_seconds_bucket{le="0.5"}`:  "0x4 10x80",
 		`awsauth_guard_review_duration_seconds_bucket{le="+Inf"}`: "0x4 10x80",
 	}, quiet: []string{"5m"}},
-	{alert: "AwsAuthGuardSlowReviews", rendered: "guardConfig.iam.mode=warn", series: map[string]string{ // IAM was waited for
+	{alert: "AwsAuthGuardSlowReviews", rendered: "guardConfig.iam.mode=warn", series: map[string]string{ // the reviews wait for IAM
 		`awsauth_guard_review_duration_seconds_bucket{le="1"}`:    "0x4 5x80",
 		`awsauth_guard_review_duration_seconds_bucket{le="2.5"}`:  "0x4 10x80",
 		`awsauth_guard_review_duration_seconds_bucket{le="+Inf"}`: "0x4 10x80",
@@ -166,14 +166,29 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "70m"}, fires: []string{"10m"},
 		says: "75% of the lookups of an hour had the result unknown: an entry for a principal that does not exist passes with a warning. First look in the log, which says why.",
 	},
-	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many, and most are known
+	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many unknown answers, but most are known
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 3x200",
 		`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x4 4x200",
 	}, quiet: []string{"10m"}},
-	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // all, and that is one
+	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // each answer is unknown, but there is only one
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 1x200",
 		`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x200",
 	}, quiet: []string{"10m"}},
+
+	{
+		alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{
+			`awsauth_guard_eks_reads_total{result="failed"}`: "0x4 1+1x80",
+			`awsauth_guard_eks_reads_total{result="ok"}`:     "5x4 5x80",
+		}, quiet: []string{"4m", "8m"}, fires: []string{"15m"},
+	},
+	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // one pod of two fails
+		`awsauth_guard_eks_reads_total{result="failed",instance="a"}`: "0x4 1+1x80",
+		`awsauth_guard_eks_reads_total{result="ok",instance="b"}`:     "5x4 5+1x80",
+	}, quiet: []string{"15m"}},
+	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // eks.enabled is false
+		`awsauth_guard_eks_reads_total{result="failed"}`: "0x80",
+		`awsauth_guard_eks_reads_total{result="ok"}`:     "0x80",
+	}, quiet: []string{"60m"}},
 
 	{
 		alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{
@@ -182,7 +197,7 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "4m", "14m"}, fires: []string{"5m"},
 		says: "1 of guardConfig.protected cannot log in with all their groups. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
 	},
-	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // that pod is gone
+	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // the pod is gone
 		`awsauth_guard_live_protected_missing{instance="a"}`: "1x2 stale",
 		`awsauth_guard_live_protected_missing{instance="b"}`: "0x80",
 	}, quiet: []string{"1m", "4m"}},

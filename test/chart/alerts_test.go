@@ -27,10 +27,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// promtool returns the path of promtool in Go's cache, and builds it when it is missing there. It has no service discovery
-// of clouds, which takes most of the time to compile. `go tool -n` takes no tags; `go run` starts "echo" with the path.
+// promtool returns the path of promtool in Go's cache, and builds it if the cache doesn't have it. The build leaves
+// out Prometheus's service discovery in clouds, which takes most of the time to compile. `go tool -n` has no option
+// for build tags, so `go run` runs "echo" with the path of the program.
 var promtool = sync.OnceValues(func() (path string, err error) {
-	for range 2 { // the path that go run has just linked is gone when it ends, that in the cache isn't
+	for range 2 { // go run deletes a path that it has just linked, but not a path in the cache
 		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
 			"-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
 		cmd.Stderr = new(bytes.Buffer)
@@ -43,7 +44,7 @@ var promtool = sync.OnceValues(func() (path string, err error) {
 	return path, nil
 })
 
-// runPromtool runs promtool, which must succeed, and returns what it says.
+// runPromtool runs promtool, which must succeed, and returns its output.
 func runPromtool(t *testing.T, stdin io.Reader, args ...string) (said string) {
 	t.Helper()
 	path, err := promtool()
@@ -72,21 +73,21 @@ func writeYAML(t *testing.T, path string, content any) string {
 	return path
 }
 
-// alertCase is what an alert does at some moments.
+// alertCase has series, the times at which an alert fires with them, and the times at which it doesn't.
 type alertCase struct {
 	alert string
-	// rendered are further arguments for helm.
+	// rendered has further arguments for helm.
 	rendered string
-	// series are in promtool's notation; a value is that of half a minute.
+	// series has values in the notation of promtool, one for each half minute.
 	series map[string]string
-	// fires and quiet are moments. More are the labels of what fires beside those of the rule, and says
-	// the description, where it is a template.
+	// fires and quiet are times. More has the labels of the firing alert in addition to those of the rule. Says is
+	// the description, if it is a template.
 	fires, quiet []string
 	more         map[string]string
 	says         string
 }
 
-// The form of a test for promtool, as in the documentation of Prometheus, "Unit testing for rules".
+// The format of a test for promtool, from the documentation of Prometheus, "Unit testing for rules".
 type (
 	promtoolTests struct {
 		RuleFiles          []string       `json:"rule_files"`
@@ -114,7 +115,7 @@ type (
 	}
 )
 
-// test is the case for promtool, of the alert as it is rendered.
+// test returns the case as a test for promtool, with the labels and annotations of the rendered rule.
 func (c *alertCase) test(t *testing.T, rule *monitoringv1.Rule) promtoolTest {
 	t.Helper()
 	test := promtoolTest{Name: c.alert, Interval: "30s"}
@@ -135,7 +136,7 @@ func (c *alertCase) test(t *testing.T, rule *monitoringv1.Rule) promtoolTest {
 	return test
 }
 
-// TestAlerts has Prometheus's own rule engine try each alert, where it should fire and where it should not.
+// TestAlerts runs each alert in Prometheus's rule engine, at times when it must fire and at times when it must not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	byRendering := make(map[string][]alertCase)
@@ -172,7 +173,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestRunbook holds alerts and the runbook together, in both directions, in the order of the alerts.
+// TestRunbook checks that each alert has a section in the runbook, that each section has an alert, and that both have
+// the same order.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/how-to/runbook.md")
@@ -191,7 +193,7 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
-// scrape returns what is exposed at a URL, as text.
+// scrape returns the body of a URL.
 func scrape(t *testing.T, url string) []byte {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -210,8 +212,8 @@ func scrape(t *testing.T, url string) []byte {
 	return text
 }
 
-// TestMetricsAreWellNamed has promtool look at what a process exposes, and at metrics that only a process in
-// a cluster has.
+// TestMetricsAreWellNamed runs promtool's linter on the metrics of a process, and on the metrics that a process has
+// only in a cluster.
 func TestMetricsAreWellNamed(t *testing.T) {
 	t.Parallel()
 	if said := runPromtool(t, bytes.NewReader(scrape(t, webhook.Metrics)), "check", "metrics"); said != "" {
@@ -232,8 +234,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-// TestAPIServerMetrics makes the API server count what alerts and dashboard ask it for: a webhook that does
-// not answer, with both failure policies, and a denial by the backstop.
+// TestAPIServerMetrics checks that the API server has the metrics that the alerts and the dashboard query. It
+// provokes a webhook that doesn't answer, with both failure policies, and a denial by the backstop.
 func TestAPIServerMetrics(t *testing.T) {
 	dead := closedPort(t)
 	t.Run("Fail", func(t *testing.T) { register(t, dead) })
@@ -254,7 +256,7 @@ func TestAPIServerMetrics(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		eventually(t, "the API server counts that nobody answers", func() error {
+		eventually(t, "the API server counts calls without an answer", func() error {
 			_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Create(t.Context(), awsAuth(adminEntry), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if !bytes.Contains(apiServerText(t), []byte(`fail_open_count{name="aws-auth.awsauth-guard.io"`)) {
 				return fmt.Errorf("it does not: %w", err)
@@ -300,7 +302,7 @@ func TestAPIServerMetrics(t *testing.T) {
 	}
 }
 
-// apiServerText is what the API server exposes.
+// apiServerText returns the metrics of the API server.
 func apiServerText(t *testing.T) []byte {
 	t.Helper()
 	text, err := admin.RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())

@@ -20,8 +20,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// TestServerSideDryRun has the API server check and default every object of every value set. A
-// field that it does not know and a warning of any kind are errors.
+// TestServerSideDryRun makes the API server check and default every object of every value set. An unknown field and
+// every warning are errors.
 func TestServerSideDryRun(t *testing.T) {
 	heard := new(kube.Warnings)
 	config := rest.CopyConfig(cluster.Admin)
@@ -37,7 +37,7 @@ func TestServerSideDryRun(t *testing.T) {
 			for i := range objects {
 				o := &objects[i]
 				if slices.Contains(ofOthers, o.GroupVersionKind().Group) {
-					continue // the API server of the tests does not have them
+					continue // the API server of the tests doesn't have these types
 				}
 				if pod, ok := o.Typed.(*corev1.Pod); ok {
 					wantPodAdmitted(t, namespace, pod)
@@ -69,19 +69,19 @@ func TestServerSideDryRun(t *testing.T) {
 	}
 }
 
-// TestPodsAreRestricted asks for the pods of the Deployment themselves: the namespace admits only what
-// the Pod Security Standard restricted does.
+// TestPodsAreRestricted creates the Deployment's pods in a namespace that enforces the Pod Security Standard
+// restricted.
 func TestPodsAreRestricted(t *testing.T) {
 	for _, values := range valueSets(t) {
 		if values == "host-network" {
-			continue // TestPodsOnTheHost
+			continue // see TestPodsOnTheHost
 		}
 		t.Run(values, func(t *testing.T) { wantPodAdmitted(t, namespace, webhookPod(t, values)) })
 	}
 }
 
-// TestPodsOnTheHost: the node's network is refused by the next standard as well, so that the namespace needs the label
-// that the documents name.
+// TestPodsOnTheHost: the Pod Security Standard baseline also refuses pods in the node's network, so the namespace
+// needs the label that the documents name.
 func TestPodsOnTheHost(t *testing.T) {
 	const enforce = "pod-security.kubernetes.io/enforce"
 	pod := webhookPod(t, "host-network")
@@ -113,7 +113,7 @@ func TestPodsOnTheHost(t *testing.T) {
 	}
 }
 
-// webhookPod is a pod as the Deployment of a value set makes it.
+// webhookPod returns a pod from the template of a value set's Deployment.
 func webhookPod(t *testing.T, values string) *corev1.Pod {
 	t.Helper()
 	deployment := one[appsv1.Deployment](t, render(t, values))
@@ -127,7 +127,7 @@ func wantPodAdmitted(t *testing.T, namespace string, pod *corev1.Pod) {
 	}
 }
 
-// createPod creates a pod by a dry run, with the ServiceAccount that the namespace has.
+// createPod creates a pod by a dry run, with the default ServiceAccount of the namespace.
 func createPod(t *testing.T, namespace string, pod *corev1.Pod) error {
 	t.Helper()
 	pod.Spec.ServiceAccountName = "default"

@@ -58,8 +58,8 @@ func install(t *testing.T, values string, args ...string) {
 		if err := errors.Join(err1, err2); err != nil {
 			t.Error(err)
 		}
-		// The API server asks policies only where there is an object. Only an admitted deletion without a warning shows that
-		// this policy is gone, and that the next test can't take it for its own.
+		// The API server evaluates policies for a deletion only if the object exists. The policy is gone once the API
+		// server admits a deletion without a warning. Then the next test can't take this policy for its own.
 		_, err := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system").Create(ctx, awsAuth(adminEntry+nodeEntry), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Error(err)
@@ -82,7 +82,7 @@ func install(t *testing.T, values string, args ...string) {
 	})
 }
 
-// withUsers returns a change of an aws-auth, as the functions below do.
+// withUsers returns a change of an aws-auth, like the functions below.
 func withUsers(text string) func(*corev1.ConfigMap) {
 	return func(cm *corev1.ConfigMap) { cm.Data["mapUsers"] = text }
 }
@@ -100,7 +100,7 @@ const (
 	movedEntry = "- rolearn: arn:aws:iam::111122223333:role/Moved\n  username: moved\n  groups:\n  - deployers\n"
 )
 
-// TestBackstop has every denial and every exemption of the value set ignore.
+// TestBackstop checks every denial and every exemption of the value set ignore.
 func TestBackstop(t *testing.T) {
 	install(t, "ignore")
 	full := func(changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
@@ -130,9 +130,9 @@ func TestBackstop(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		who      who
-		old, new *corev1.ConfigMap // nil: it is created, deleted
+		old, new *corev1.ConfigMap // nil if the request creates or deletes the object
 		dryRun   bool
-		want     string // what the refusal says
+		want     string // a part of the refusal
 	}{
 		{"deleted", operator, full(), nil, false, "[deleted]"},
 		{"deleted by an administrator", masters, full(), nil, false, "[deleted]"},
@@ -261,7 +261,8 @@ func TestBackstop(t *testing.T) {
 	})
 }
 
-// TestBackstopRefusesLastFinalizer: the update that removes the last finalizer of a deleted aws-auth is its deletion.
+// TestBackstopRefusesLastFinalizer: the update that removes the last finalizer of a deleted aws-auth completes the
+// deletion, so the backstop refuses it like a deletion.
 func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	install(t, "ignore")
 	finalizers := func(names ...string) func(*corev1.ConfigMap) {
@@ -291,7 +292,7 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		who  *client
 		cm   *corev1.ConfigMap
-		want string // what the refusal says
+		want string // a part of the refusal
 	}{
 		"one of two finalizers":        {operator, awsAuth(all, finalizers("example.com/b")), ""},
 		"the last":                     {operator, awsAuth(all), "[deleted]"},
@@ -313,8 +314,8 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	}
 }
 
-// TestBackstopBound has the largest that docs/reference/limits.md promises: the API server gives up on what costs too
-// much, and the policy then admits. An entry has about 200 characters.
+// TestBackstopBound checks the largest map of docs/reference/limits.md. If an expression costs too much, the API
+// server stops its evaluation, and the policy admits the change. An entry has about 200 characters.
 func TestBackstopBound(t *testing.T) {
 	const protected, entries = 20, 1000
 	list := func(format string, n int) string {
@@ -352,11 +353,11 @@ func TestBackstopBound(t *testing.T) {
 		name, old, new string
 		want           string
 	}{
-		{"nobody is lost", all, all, admitted},
+		{"every principal stays", all, all, admitted},
 		{"one is lost", all, all[first:], "[protected-principal]"},
 		{"all are lost", all, all[few:], "[protected-principal]"},
 		{"all are lost at once", all, adminEntry, "[protected-principal]"},
-		{"nobody was there", none, none, admitted},
+		{"no principal before", none, none, admitted},
 		{"all are lost in another form", strings.ReplaceAll(all, "\n  username", ",username"), none, "[protected-principal]"},
 		{"not all are moved", list(moved, entries-1) + nodeEntry, "", "[emptied]"},
 		{"all are moved", list(moved, entries), "", admitted},
@@ -379,8 +380,8 @@ func TestBackstopBound(t *testing.T) {
 	}
 }
 
-// TestBackstopAdmitsWhatTheGuardAdmits checks that the guard agrees with the backstop about an emptied mapRoles: both admit it
-// only if every principal has an access entry. TestBackstop checks the same cases for the backstop.
+// TestBackstopAdmitsWhatTheGuardAdmits checks that the guard and the backstop agree about an emptied mapRoles: both
+// admit it only if every principal has an access entry. TestBackstop checks the same cases for the backstop.
 func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "ignore"), release).Data["guardconfig.yaml"]))
@@ -400,7 +401,8 @@ func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	}
 }
 
-// TestBackstopHoldsItsLists: an expression has at most 100,000 characters, and helm install would fail.
+// TestBackstopHoldsItsLists checks the longest lists: the API server refuses an expression of more than 100,000
+// characters, and helm install would fail.
 func TestBackstopHoldsItsLists(t *testing.T) {
 	t.Parallel()
 	var arns []string
@@ -417,8 +419,8 @@ func TestBackstopHoldsItsLists(t *testing.T) {
 	}
 }
 
-// TestBackstopAgain installs it once more, as after helm uninstall: a policy with a parameter would no
-// longer find it.
+// TestBackstopAgain installs the backstop a second time, as after helm uninstall. The API server would not find the
+// parameter of a policy that has one.
 func TestBackstopAgain(t *testing.T) {
 	install(t, "ignore")
 	store(t, awsAuth(adminEntry+nodeEntry))
@@ -427,7 +429,8 @@ func TestBackstopAgain(t *testing.T) {
 	}
 }
 
-// TestBackstopInModeWarn refuses nothing and says what it would have refused.
+// TestBackstopInModeWarn: in mode warn the backstop refuses nothing, and warns about each change that it would
+// refuse.
 func TestBackstopInModeWarn(t *testing.T) {
 	install(t, "warn")
 	c := as(t, "operator")
@@ -442,15 +445,15 @@ func TestBackstopInModeWarn(t *testing.T) {
 	wantSays(t, strings.Join(c.Take(), "\n"), "[deleted]")
 }
 
-// TestBackstopIsRendered has when there is one, and for which rules.
+// TestBackstopIsRendered checks for which values the chart renders the backstop, and with how many rules.
 func TestBackstopIsRendered(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		set  string
-		want int // validations
+		want int // number of validations
 	}{
 		{"webhook.failurePolicy=Fail", 0},
-		{"webhook.failurePolicy=Ignore", 4}, // nobody is protected
+		{"webhook.failurePolicy=Ignore", 4}, // no principal is protected
 		{"backstop.enabled=true", 4},
 		{"webhook.failurePolicy=Ignore,backstop.enabled=false", 0},
 		{"backstop.enabled=true,guardConfig.rules.deleted=warn,guardConfig.rules.immutable=off", 1},
@@ -466,8 +469,8 @@ func TestBackstopIsRendered(t *testing.T) {
 	}
 }
 
-// TestBackstopTypes checks the expressions against the types of the API server, as its controller
-// does to write warnings into the policy's status.
+// TestBackstopTypes checks the expressions against the types of the API server. The controller of the API server
+// makes the same check to write warnings into the policy's status.
 func TestBackstopTypes(t *testing.T) {
 	t.Parallel()
 	checker := &validating.TypeChecker{

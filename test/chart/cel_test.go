@@ -16,11 +16,11 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
-// oldest is the environment of the oldest API server that the chart installs on.
+// oldest returns the CEL environment of the oldest API server on which the chart can be installed.
 func oldest() *environment.EnvSet { return environment.MustBaseEnvSet(version.MajorMinor(1, 30)) }
 
-// TestExpressionsCompile compiles every expression of every value set as an API server of 1.30
-// does for one that is written to it.
+// TestExpressionsCompile compiles every expression of every value set as an API server of Kubernetes 1.30 compiles a
+// new expression.
 func TestExpressionsCompile(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -40,7 +40,7 @@ func TestExpressionsCompile(t *testing.T) {
 	}
 }
 
-// compiler is that of webhooks or that of policies.
+// compiler compiles the expressions of webhooks or those of policies.
 type compiler interface {
 	CompileCELExpression(admissioncel.ExpressionAccessor, admissioncel.OptionalVariableDeclarations, environment.Type) admissioncel.CompilationResult
 }
@@ -76,8 +76,8 @@ func wantPolicyCompiled(t *testing.T, policy *admissionregistrationv1.Validating
 	}
 }
 
-// TestNewerLibrariesAreFound makes sure that the environment is that of 1.30: it must not know what
-// came later.
+// TestNewerLibrariesAreFound checks that the environment of Kubernetes 1.30 doesn't know a library of a later
+// version.
 func TestNewerLibrariesAreFound(t *testing.T) {
 	t.Parallel()
 	result := admissioncel.NewCompiler(oldest()).CompileCELExpression(
@@ -87,9 +87,10 @@ func TestNewerLibrariesAreFound(t *testing.T) {
 	}
 }
 
-// TestWhoIsAsked evaluates the conditions of both webhooks with the API server's own matcher. An
-// empty username cannot be had by impersonation, and an error refuses where failurePolicy is Fail.
-func TestWhoIsAsked(t *testing.T) {
+// TestMatchConditionsSelectWebhook evaluates the match conditions of both webhooks with the API server's own matcher.
+// The test can't use impersonation, which has no empty username. With failurePolicy Fail, an error in a condition
+// refuses the request.
+func TestMatchConditionsSelectWebhook(t *testing.T) {
 	t.Parallel()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default")).Webhooks
 	gvk, gvr := corev1.SchemeGroupVersion.WithKind("ConfigMap"), corev1.SchemeGroupVersion.WithResource("configmaps")
@@ -99,7 +100,7 @@ func TestWhoIsAsked(t *testing.T) {
 	const none, enforced, observed = "none", "enforced", "observed"
 	for _, tt := range []struct {
 		name string
-		// request is the name in the request, empty for a collection; object that of the object.
+		// request is the name in the request, which is empty for a collection; object is the name of the object.
 		request, object string
 		operation       admission.Operation
 		user            user.DefaultInfo
@@ -113,7 +114,7 @@ func TestWhoIsAsked(t *testing.T) {
 		{"others", "coredns", "coredns", admission.Update, user.DefaultInfo{Name: "me"}, none},
 		{"others by EKS", "coredns", "coredns", admission.Update, user.DefaultInfo{Name: "eks:addon-manager"}, none},
 		{"generateName", "", "", admission.Create, user.DefaultInfo{Name: "me"}, none},
-		{"generateName by nobody", "", "", admission.Create, user.DefaultInfo{}, none},
+		{"generateName by an empty username", "", "", admission.Create, user.DefaultInfo{}, none},
 		{"empty username", "aws-auth", "aws-auth", admission.Update, user.DefaultInfo{}, enforced},
 		{"empty username in a group", "aws-auth", "aws-auth", admission.Update, user.DefaultInfo{Groups: []string{"system:masters"}}, enforced},
 		{"empty username with bypass", "aws-auth", "aws-auth", admission.Update, user.DefaultInfo{Groups: []string{"awsauth-guard:bypass"}}, observed},
@@ -148,7 +149,7 @@ func TestWhoIsAsked(t *testing.T) {
 					conditions[j] = (*matchconditions.MatchCondition)(&w.MatchConditions[j])
 				}
 				filter := admissioncel.NewConditionCompiler(oldest()).CompileCondition(conditions, admissioncel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.NewExpressions)
-				// Fail for both, so that an error is seen.
+				// Both webhooks get the policy Fail, so that the test sees an error.
 				result := matchconditions.NewMatcher(filter, new(admissionregistrationv1.Fail), "webhook", "validating", w.Name).Match(t.Context(), attributes, nil, nil)
 				switch {
 				case result.Error != nil:

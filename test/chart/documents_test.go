@@ -17,7 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestCertManagerManifests compares what is there for installations without Helm with the chart.
+// TestCertManagerManifests compares the manifests for installations without Helm with the objects that the chart
+// renders.
 func TestCertManagerManifests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../certs/cert-manager.yaml")
@@ -38,7 +39,7 @@ func TestCertManagerManifests(t *testing.T) {
 	}
 }
 
-// TestDevCA: it makes no keys in the repository, and no folder for them.
+// TestDevCA: the script writes no keys and no folder into the repository.
 func TestDevCA(t *testing.T) {
 	t.Parallel()
 	repository := t.TempDir()
@@ -76,7 +77,7 @@ func marked(t *testing.T, page, marker string) (list []markdown.Block) {
 	return list
 }
 
-// valuesFile writes values of a page into a file.
+// valuesFile writes the values of a page to a file.
 func valuesFile(t *testing.T, dir string, values markdown.Block) string {
 	t.Helper()
 	file := filepath.Join(dir, "values.yaml")
@@ -86,7 +87,7 @@ func valuesFile(t *testing.T, dir string, values markdown.Block) string {
 	return file
 }
 
-// TestValuesOnPages renders the chart with the values that the how-to guides show.
+// TestValuesOnPages renders the chart with the values in the how-to guides.
 func TestValuesOnPages(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/how-to/*.md")
@@ -110,9 +111,9 @@ func TestValuesOnPages(t *testing.T) {
 // rollOut is the page with the values for an installation.
 const rollOut = "docs/how-to/roll-out.md"
 
-// runMarked runs the commands of a page that have a marker on the API server of the tests, with the chart of this repository
-// in place of the published one, and a namespace of its own, because the others' exists already. There are no pods: nothing
-// waits for them.
+// runMarked runs the commands of a page that have a marker. They use the API server of the tests, the chart of this
+// repository in place of the published one, and a namespace of their own, because the tests' namespace exists. The
+// commands must not wait for pods, because no pods run.
 func runMarked(t *testing.T, dir, into, page, marker string) {
 	t.Helper()
 	path, err := helm3()
@@ -155,7 +156,7 @@ func runMarked(t *testing.T, dir, into, page, marker string) {
 	}
 }
 
-// TestInstallCommands installs, upgrades and uninstalls the chart as the pages say.
+// TestInstallCommands installs, upgrades and uninstalls the chart with the commands of the pages.
 func TestInstallCommands(t *testing.T) {
 	const marker = "held by TestInstallCommands"
 	dir := t.TempDir()
@@ -169,8 +170,9 @@ func TestInstallCommands(t *testing.T) {
 	}
 }
 
-// TestWithoutHelm renders the chart, applies it with kubectl and removes it as the page says. kubectl takes what is there for
-// helm test for objects like any other, and would leave the right to create ConfigMaps in kube-system.
+// TestWithoutHelm renders the chart, applies it with kubectl and removes it with the commands of the page. The
+// rendered text must not have the objects for helm test: kubectl would create them like all others, and leave the
+// right to create ConfigMaps in kube-system.
 func TestWithoutHelm(t *testing.T) {
 	dir := t.TempDir()
 	valuesFile(t, dir, marked(t, rollOut, "values")[0])
@@ -195,7 +197,7 @@ func TestWithoutHelm(t *testing.T) {
 	}
 }
 
-// TestNotes: they say what is seen, and when helm test cannot succeed.
+// TestNotes: the notes say how to see a refusal or a warning, and warn if helm test can't succeed with the values.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	const says = "helm test fails with these values"
@@ -222,15 +224,16 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestNotesOnIAM: their policies are those of docs/iam, which no chart can hold, without what is not known of the account.
+// TestNotesOnIAM: the notes show the policies of docs/iam, which a chart can't include, without the parts that depend
+// on the account.
 func TestNotesOnIAM(t *testing.T) {
 	t.Parallel()
 	var want []any
 	for _, file := range []struct {
 		name    string
-		unknown *strings.Replacer // and what stands there instead
+		unknown *strings.Replacer // replaces the parts that depend on the account
 	}{
-		{"permissions", strings.NewReplacer("arn:aws:iam::111122223333:", "arn:*:iam::*:")}, // IAM answers for the own account only
+		{"permissions", strings.NewReplacer("arn:aws:iam::111122223333:", "arn:*:iam::*:")}, // IAM answers only for the account itself
 		{"trust-pod-identity", strings.NewReplacer()},
 		{"trust-irsa", strings.NewReplacer("oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE", "ISSUER", "111122223333", "ACCOUNT")},
 	} {
@@ -250,7 +253,7 @@ func TestNotesOnIAM(t *testing.T) {
 	}
 }
 
-// notes are what Helm prints after an installation.
+// notes returns the text that Helm prints after an installation.
 func notes(t *testing.T, release, set string) string {
 	t.Helper()
 	text, err := helm3.run(t, cluster.Kubeconfig, "install", release, chart, "--dry-run=client", "--namespace", namespace, "--set", set)
@@ -264,7 +267,7 @@ func notes(t *testing.T, release, set string) string {
 	return notes
 }
 
-// policies are those of AWS in a text, without the names of their statements.
+// policies returns the AWS policies in a text, without the names of their statements.
 func policies(t *testing.T, text string) (list []any) {
 	t.Helper()
 	for {

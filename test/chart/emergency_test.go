@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestEmergencyTexts compares what the API server says with what docs/how-to/when-nothing-answers.md has people look
-// for. Of what differs between clusters, addresses and ports are made the same.
+// TestEmergencyTexts compares the API server's messages with those in docs/how-to/when-nothing-answers.md. It
+// replaces addresses and ports, which differ between clusters.
 func TestEmergencyTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -26,12 +26,13 @@ func TestEmergencyTexts(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		want string
-		// service is where the Service leads to; url is called in its place.
+		// service is the address to which the Service leads. If url isn't empty, the API server calls it instead of
+		// the Service.
 		service, url string
 	}{
 		{"no Service", `service "awsauth-guard" not found`, "", ""},
-		{"nobody listens", "connect: connection refused", closedPort(t), ""},
-		{"nobody answers", "context deadline exceeded", silentPort(t), ""},
+		{"no process listens", "connect: connection refused", closedPort(t), ""},
+		{"the process does not answer", "context deadline exceeded", silentPort(t), ""},
 		{"no caBundle", "x509: certificate signed by unknown authority", "", "https://" + webhook.Address + "/validate-aws-auth"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,7 +43,7 @@ func TestEmergencyTexts(t *testing.T) {
 			case tt.url != "":
 				configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &tt.url}
 			}
-			// One failed call costs up to 5 s, and there is no need for more than one of each.
+			// A failed call takes up to 5 s, so one call of each webhook must be enough.
 			for i := range configuration.Webhooks {
 				configuration.Webhooks[i].TimeoutSeconds = new(int32(1))
 			}
@@ -60,8 +61,8 @@ func TestEmergencyTexts(t *testing.T) {
 	}
 }
 
-// TestBackstopTexts compares what kubectl says of the backstop's refusals with docs/how-to/when-nothing-answers.md, and takes the ways out
-// that the page names.
+// TestBackstopTexts compares kubectl's messages about refusals by the backstop with
+// docs/how-to/when-nothing-answers.md, and runs the commands with which that page works around a refusal.
 func TestBackstopTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -104,8 +105,8 @@ func sameAddresses(text string) string {
 	return strings.ReplaceAll(text, "timeout=1s", "timeout=5s")
 }
 
-// leadTo makes the Service of the webhooks lead to a loopback address until the test ends. Without
-// a cluster network only a Service of another host can.
+// leadTo makes the webhooks' Service lead to a loopback address until the test ends. Without a cluster network only a
+// Service of the type ExternalName can do that.
 func leadTo(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration, address string) {
 	t.Helper()
 	_, text, err := net.SplitHostPort(address)
@@ -137,7 +138,7 @@ func leadTo(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfigurat
 	}
 }
 
-// silentPort is an address that takes connections and never answers.
+// silentPort returns an address that accepts connections and never answers.
 func silentPort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -29,10 +29,10 @@ func valueSets(t *testing.T) []string {
 	return files
 }
 
-// updateGolden reports whether goldens are written instead of compared.
+// updateGolden reports whether the tests write goldens instead of comparing them.
 func updateGolden() bool { return os.Getenv("UPDATE_GOLDEN") == "1" }
 
-// golden compares text with a file, or writes it there.
+// golden compares a text with a file, or writes the text to it.
 func golden(t *testing.T, path, got string) {
 	t.Helper()
 	if updateGolden() {
@@ -65,7 +65,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestHelm4 renders the same objects with Helm 4, which has another order.
+// TestHelm4 checks that Helm 4 renders the same objects as Helm 3, in any order.
 func TestHelm4(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -89,7 +89,7 @@ func TestHelm4(t *testing.T) {
 	}
 }
 
-// TestGoldensHaveValues finds goldens that nothing is compared with.
+// TestGoldensHaveValues fails if a golden has no value set.
 func TestGoldensHaveValues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.yaml"))
@@ -103,7 +103,7 @@ func TestGoldensHaveValues(t *testing.T) {
 	}
 }
 
-// TestPromises holds what is true of every value set.
+// TestPromises checks properties that the objects of every value set must have.
 func TestPromises(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -129,7 +129,7 @@ func wantInstance(t *testing.T, objects []object) {
 	}
 }
 
-// wantWebhooks compares the two webhooks with each other and with what is said to be exact.
+// wantWebhooks checks the fields of both webhooks.
 func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
 	t.Helper()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, objects).Webhooks
@@ -162,7 +162,7 @@ func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
 	}
 }
 
-// TestMatchConditions compares them with the text that was agreed on.
+// TestMatchConditions compares the match conditions with fixed texts.
 func TestMatchConditions(t *testing.T) {
 	t.Parallel()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default")).Webhooks
@@ -182,7 +182,7 @@ func TestMatchConditions(t *testing.T) {
 	}
 }
 
-// wantGuardConfig reads the configuration as the webhook does.
+// wantGuardConfig parses the rendered GuardConfig like the webhook, and checks that the webhook's arguments name it.
 func wantGuardConfig(t *testing.T, objects []object) {
 	t.Helper()
 	deployment := one[appsv1.Deployment](t, objects)
@@ -199,8 +199,8 @@ func wantGuardConfig(t *testing.T, objects []object) {
 	}
 }
 
-// wantLeastPrivilege finds rights over more than named objects, but for those to create, and Events, whose
-// names the API server makes.
+// wantLeastPrivilege fails if a rule grants more than access to named objects. It permits to create objects and
+// Events, because the API server decides on their names.
 func wantLeastPrivilege(t *testing.T, objects []object) {
 	t.Helper()
 	check := func(name string, rules []rbacv1.PolicyRule) {

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-// withGuardConfig renders the chart with a GuardConfig, as JSON or YAML on one line.
+// withGuardConfig renders the chart with a GuardConfig, written as JSON or as YAML on one line.
 func withGuardConfig(t *testing.T, text string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -30,9 +30,9 @@ func parse(text string) error {
 	return err
 }
 
-// TestGuardConfigIsJudgedAlike gives the chart and the process the same GuardConfig. What the chart lets
-// through, and the process does not start with, is an upgrade that hangs.
-func TestGuardConfigIsJudgedAlike(t *testing.T) {
+// TestGuardConfigIsValidatedAlike gives the same GuardConfig to the chart and to the process. If the chart accepted a
+// GuardConfig with which the process doesn't start, an upgrade would hang.
+func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	t.Parallel()
 	const account = "111122223333"
 	long := strings.Repeat("x", 64)
@@ -65,6 +65,8 @@ func TestGuardConfigIsJudgedAlike(t *testing.T) {
 		good = append(good, protected("arn:"+partition+":iam::"+account+":role/Admin"), entries("arn:"+partition+":iam::"+account+":role/a/Admin"))
 	}
 	good = append(good,
+		`{eks: {enabled: true, cluster: prod}}`, `{eks: {enabled: false, cluster: "", region: "", refresh: 1h}}`,
+		`{eks: {enabled: true, cluster: a_B-9, region: us-gov-east-1, refresh: 10m}, overrides: {principals: ["arn:aws:iam::111122223333:role/team/Admin", "arn:aws:iam::111122223333:user/ann"]}}`,
 		`{iam: {mode: off}}`, `{iam: {mode: deny, budget: 1.5s}}`, `{iam: {budget: 15s}}`,
 		`{iam: {mode: warn, accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:role/x/Reader", externalID: "4711"}}}}`)
 	bad := []string{
@@ -73,6 +75,10 @@ func TestGuardConfigIsJudgedAlike(t *testing.T) {
 		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::333344445555:role/a"}}}}`,
 		`{iam: {accounts: {"222233334444": {roleARN: "arn:aws:iam::222233334444:user/a"}}}}`,
 		`{iam: {accounts: {"222233334444": {}}}}`,
+		`{eks: {enabled: true}}`, `{eks: {enabled: true, cluster: ""}}`, `{eks: {enabled: true, cluster: a/b}}`, `{eks: {mode: "on"}}`,
+		`{eks: {region: EU}}`, `{eks: {refresh: 30s}}`, `{eks: {refresh: 2h}}`,
+		`{overrides: {principals: [Admin]}}`, `{overrides: {principals: ["arn:aws:iam::111122223333:role/a/b", "arn:aws:iam::111122223333:role/b"]}}`,
+		`{overrides: {principals: ["arn:aws:sts::111122223333:assumed-role/Admin/me"]}}`,
 		`{adminGroups: ["ops\u00a0"]}`,
 		`{overrides: {groups: ["\u2003ops"]}}`,
 		`{protected: [{arn: "` + iam("role/Admin") + `", groups: ["ops\u00a0"]}]}`,
@@ -122,8 +128,8 @@ func TestGuardConfigIsJudgedAlike(t *testing.T) {
 	}
 }
 
-// TestPrincipalKey holds the chart's key of a principal to the guard's: the chart refuses two access entries
-// of one key.
+// TestPrincipalKey checks that the chart computes the key of a principal like the guard. The chart refuses two access
+// entries with the same key.
 func TestPrincipalKey(t *testing.T) {
 	t.Parallel()
 	const prefix = "arn:aws:iam::111122223333:"
@@ -160,7 +166,7 @@ func TestPrincipalKey(t *testing.T) {
 func jsonOf(list []string) string {
 	text, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // texts always have a form in JSON
+		panic(err) // every text can be encoded as JSON
 	}
 	return string(text)
 }

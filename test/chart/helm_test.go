@@ -30,21 +30,21 @@ import (
 
 const (
 	chart = "../../charts/awsauth-guard"
-	// namespace and release are what the documents install it as.
+	// namespace and release are the names that the documents use.
 	namespace = "awsauth-guard"
 	release   = "awsauth-guard"
 )
 
-// program is one that a module of tools has; calling it builds it, or takes it from Go's cache.
+// program builds a program of a tools module, or finds it in Go's cache, and returns its path.
 type program func() (path string, err error)
 
-// helm4 applies on the server, where helm3 merges by itself.
+// helm3 merges changes itself; helm4 uses server-side apply.
 var (
 	helm3 = tool("helm")
 	helm4 = tool("helm4")
 )
 
-// tool returns the helm of a module of tools.
+// tool returns the helm of a tools module.
 func tool(module string) program {
 	return sync.OnceValues(func() (string, error) {
 		cmd := exec.CommandContext(context.Background(), "go", "tool", "-n", "-modfile=../../tools/"+module+"/go.mod", "helm")
@@ -63,7 +63,7 @@ func helm(t *testing.T, args ...string) (stdout string, err error) {
 	return helm3.run(t, filepath.Join(t.TempDir(), "none"), args...)
 }
 
-// run runs a helm, without anything that the machine's user has configured.
+// run runs a helm, without the configuration of the machine's user.
 func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout string, err error) {
 	t.Helper()
 	path, err := p()
@@ -71,7 +71,7 @@ func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout st
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // also for what a cleanup does
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // a cleanup may also run it
 	cmd.Env = []string{"HOME=" + t.TempDir(), "KUBECONFIG=" + kubeconfig}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -80,7 +80,7 @@ func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout st
 	return out.String(), nil
 }
 
-// templateArgs render the chart for the API server that the tests have.
+// templateArgs are helm's arguments to render the chart for the version of the tests' API server.
 var templateArgs = []string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}
 
 // template renders the chart.
@@ -89,7 +89,7 @@ func template(t *testing.T, args ...string) (string, error) {
 	return helm(t, slices.Concat(templateArgs, args)...)
 }
 
-// render renders the chart with a file of testdata/values and more arguments, which must succeed.
+// render renders the chart with a file of testdata/values and further arguments, which must succeed.
 func render(t *testing.T, values string, args ...string) []object {
 	t.Helper()
 	text, err := template(t, append([]string{"--values", filepath.Join("testdata", "values", values+".yaml")}, args...)...)
@@ -99,14 +99,14 @@ func render(t *testing.T, values string, args ...string) []object {
 	return decode(t, text)
 }
 
-// object is one that the chart renders.
+// object is a rendered object.
 type object struct {
-	// Typed is the object as the API has it.
+	// Typed is the object as its Go type.
 	Typed any
 	unstructured.Unstructured
 }
 
-// apiTypes are those of the API and of cert-manager and the Prometheus operator, by kind.
+// apiTypes has the Go type of each kind, including those of cert-manager and of the Prometheus operator.
 var apiTypes = map[schema.GroupVersionKind]func() any{
 	corev1.SchemeGroupVersion.WithKind("ConfigMap"):                                         func() any { return new(corev1.ConfigMap) },
 	corev1.SchemeGroupVersion.WithKind("Pod"):                                               func() any { return new(corev1.Pod) },
@@ -130,16 +130,16 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 	monitoringv1.SchemeGroupVersion.WithKind("ServiceMonitor"):                              func() any { return new(monitoringv1.ServiceMonitor) },
 }
 
-// ofOthers are the groups that need something else to be installed.
+// ofOthers has the API groups that other software adds to a cluster.
 var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
-// decode reads what helm renders: a field that the API does not have in these letters is an error, and a
-// key that stands twice.
+// decode decodes the output of helm. It fails if a field is unknown, also if only its upper or lower case is wrong,
+// or if a key occurs twice.
 func decode(t *testing.T, text string) []object {
 	t.Helper()
 	var objects []object
 	for document := range strings.SplitSeq(text, "\n---\n") {
-		document += "\n" // of the text that may end it
+		document += "\n" // the last document may lack the line end
 		var o object
 		text, err := yaml.YAMLToJSONStrict([]byte(document))
 		if err != nil {
@@ -167,10 +167,10 @@ func decode(t *testing.T, text string) []object {
 
 func (o *object) id() string { return o.GetKind() + " " + o.GetName() }
 
-// isTest reports whether only `helm test` makes the object.
+// isTest reports whether only `helm test` creates the object.
 func (o *object) isTest() bool { return o.GetAnnotations()["helm.sh/hook"] == "test" }
 
-// find returns the only objects of a type that are not there for helm test.
+// find returns the objects of a type, without those for helm test.
 func find[T any](objects []object) []*T {
 	var found []*T
 	for i := range objects {
@@ -191,7 +191,7 @@ func one[T any](t *testing.T, objects []object) *T {
 	return found[0]
 }
 
-// named returns the object of a type with a name; nil where there is none.
+// named returns the object of a type with a name, or nil if there is none.
 func named[T any, P interface {
 	*T
 	metav1.Object

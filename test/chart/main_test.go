@@ -1,5 +1,5 @@
-// Package chart_test renders the chart with the pinned helm, reads it as the API does, and has a
-// real kube-apiserver and the real webhook do what it says.
+// Package chart_test renders the chart with the pinned helm, decodes the objects like the API server, and installs
+// them on a real kube-apiserver with a real webhook.
 package chart_test
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// guardConfig protects whom the value set ignore protects.
+// guardConfig has the same protected principal as the value set ignore.
 const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
 protected:
@@ -34,7 +34,7 @@ protected:
 var (
 	cluster *controlplane.ControlPlane
 	webhook *controlplane.Webhook
-	// admin asks as a member of system:masters.
+	// admin is a client of a member of system:masters.
 	admin *kubernetes.Clientset
 )
 
@@ -59,13 +59,13 @@ func run(m *testing.M) (code int, err error) {
 	if admin, err = kubernetes.NewForConfig(cluster.Admin); err != nil {
 		return 0, err
 	}
-	// The pods must be admitted in a namespace that is restricted.
+	// The pods must be admitted in a namespace with the standard restricted.
 	if _, err := admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}, metav1.CreateOptions{}); err != nil {
 		return 0, err
 	}
-	// What is under test is admission, so authorization admits everybody.
+	// The tests are about admission, so authorization allows every request.
 	if err := cluster.AdmitEverybody(ctx); err != nil {
 		return 0, err
 	}
@@ -75,7 +75,7 @@ func run(m *testing.M) (code int, err error) {
 	return code, nil
 }
 
-// client is a user's, with the warnings that the user has been given.
+// client is the client of one user. It collects the warnings of the API server.
 type client struct {
 	*kubernetes.Clientset
 	*kube.Warnings
@@ -95,7 +95,7 @@ func as(t *testing.T, name string, groups ...string) *client {
 	return c
 }
 
-// awsAuth is an aws-auth with a mapRoles and optional changes.
+// awsAuth returns an aws-auth with a mapRoles and optional changes.
 func awsAuth(mapRoles string, changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth"},
@@ -111,14 +111,14 @@ func awsAuth(mapRoles string, changes ...func(*corev1.ConfigMap)) *corev1.Config
 const (
 	adminEntry = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups:\n  - system:masters\n"
 	nodeEntry  = "- rolearn: arn:aws:iam::111122223333:role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
-	// unreadable has a fault that the guard refuses and the backstop does not see.
+	// unreadable has a fault that the guard refuses and the backstop doesn't detect.
 	unreadable = adminEntry + "\t" + nodeEntry
 )
 
-// store makes an aws-auth what is stored, whatever stands in the way; nil is none.
+// store replaces the stored aws-auth, or deletes it if cm is nil.
 func store(t *testing.T, cm *corev1.ConfigMap) {
 	t.Helper()
-	// It is neither enforced nor held by the backstop.
+	// The API server calls neither the enforcing webhook nor the backstop for users of EKS.
 	fixture := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system")
 	eventually(t, "aws-auth is stored", func() error {
 		err := fixture.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{})
@@ -137,10 +137,10 @@ func notFoundIsFine(err error) error {
 	return err
 }
 
-// patience is ten times what it takes the API server to see a registration.
+// patience is ten times as long as the API server needs to notice a registration.
 const patience = 30 * time.Second
 
-// eventually waits until something holds.
+// eventually waits until check returns no error.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -150,12 +150,12 @@ func eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// register makes the API server ask the webhook at an address as the chart has it, until the test ends.
+// register registers the chart's webhooks at an address until the test ends.
 func register(t *testing.T, address string, args ...string) {
 	t.Helper()
 	configuration := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default", args...))
 	for i := range configuration.Webhooks {
-		// There are no pods that a Service could lead to.
+		// The webhooks have a URL, because no pods exist to which a Service could lead.
 		c := &configuration.Webhooks[i].ClientConfig
 		url := "https://" + address + *c.Service.Path
 		c.URL, c.Service, c.CABundle = &url, nil, cluster.Admin.CAData
@@ -178,8 +178,8 @@ func create(t *testing.T, configuration *admissionregistrationv1.ValidatingWebho
 	settled(t, "the webhook is asked", func(err error) bool { return err != nil && !apierrors.IsAlreadyExists(err) })
 }
 
-// settled waits until a dry run that creates a faulty aws-auth ends in a certain way five times in
-// a row: a registration is seen a moment later.
+// settled waits until a dry run that creates a faulty aws-auth ends as wanted five times in a row, because the API
+// server notices a registration late.
 func settled(t *testing.T, what string, holds func(error) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -201,7 +201,7 @@ func settled(t *testing.T, what string, holds func(error) bool) {
 	}
 }
 
-// wantSays checks that a text, an error's or that of warnings, names all of these.
+// wantSays checks that a text contains all of the wanted texts.
 func wantSays(t *testing.T, text string, want ...string) {
 	t.Helper()
 	for _, w := range want {

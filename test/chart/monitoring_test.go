@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// recorded returns a Recorder in which each metric has a value, also those that have none at the start.
+// recorded returns a Recorder in which every metric has a value.
 func recorded() *metrics.Recorder {
 	var rules []string
 	for _, rule := range validate.Rules() {
@@ -46,7 +46,8 @@ func recorded() *metrics.Recorder {
 	return r
 }
 
-// webhookSeries are the series of the webhook, as a ServiceMonitor's target has them, and Prometheus's own.
+// webhookSeries returns the series of the webhook, with the labels of a ServiceMonitor's target, and the series up of
+// Prometheus.
 func webhookSeries(t *testing.T) []labels.Labels {
 	t.Helper()
 	families, err := recorded().Gatherer().Gather()
@@ -78,10 +79,10 @@ func seriesOf(families []*dto.MetricFamily) (series []labels.Labels) {
 	return series
 }
 
-// ofAPIServer are metrics of the API server, which [TestAPIServerMetrics] looks for.
+// ofAPIServer matches names of metrics of the API server, which [TestAPIServerMetrics] checks.
 var ofAPIServer = regexp.MustCompile(`^apiserver_`)
 
-// parsed is a query, in which Grafana's intervals are a time.
+// parsed returns a parsed query, with a duration in place of Grafana's intervals.
 func parsed(t *testing.T, query string) parser.Expr {
 	t.Helper()
 	query = regexp.MustCompile(`\$__(rate_interval|range)`).ReplaceAllString(query, "5m")
@@ -93,7 +94,7 @@ func parsed(t *testing.T, query string) parser.Expr {
 	return expr
 }
 
-// selectors returns what a query asks for.
+// selectors returns the selectors of a query.
 func selectors(expr parser.Node) (found []*parser.VectorSelector) {
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		if s, ok := node.(*parser.VectorSelector); ok {
@@ -104,7 +105,7 @@ func selectors(expr parser.Node) (found []*parser.VectorSelector) {
 	return found
 }
 
-// selected returns the series that matchers take.
+// selected returns the series that match.
 func selected(series []labels.Labels, matchers []*labels.Matcher) (found []labels.Labels) {
 	for _, s := range series {
 		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(s.Get(m.Name)) }) {
@@ -114,7 +115,8 @@ func selected(series []labels.Labels, matchers []*labels.Matcher) (found []label
 	return found
 }
 
-// missing returns what a selector asks for and no series has: the whole, or an alternative of a pattern.
+// missing returns the names, labels and values of a selector that no series has. For a pattern of alternatives it
+// returns each missing alternative.
 func missing(series []labels.Labels, s *parser.VectorSelector) (list []string) {
 	if len(selected(series, s.LabelMatchers)) == 0 {
 		list = append(list, s.String())
@@ -134,10 +136,10 @@ func missing(series []labels.Labels, s *parser.VectorSelector) (list []string) {
 	return list
 }
 
-// alternatives are a pattern that names each of them.
+// alternatives matches a pattern that lists its alternatives.
 var alternatives = regexp.MustCompile(`^[a-z_]+(\|[a-z_]+)+$`)
 
-// wantQuery checks that the webhook has each series that a query asks for, and each label.
+// wantQuery checks that the webhook has every series and every label that a query selects.
 func wantQuery(t *testing.T, query string) {
 	t.Helper()
 	expr, series := parsed(t, query), webhookSeries(t)
@@ -162,7 +164,7 @@ func wantQuery(t *testing.T, query string) {
 		}
 		for _, name := range names {
 			if slices.Contains([]string{"job", "instance", "namespace", "pod"}, name) {
-				continue // a target's
+				continue // a label of the target
 			}
 			for _, s := range selectors(node) {
 				if !slices.ContainsFunc(selected(series, s.LabelMatchers), func(s labels.Labels) bool { return s.Has(name) }) {
@@ -174,7 +176,7 @@ func wantQuery(t *testing.T, query string) {
 	})
 }
 
-// TestMissing: each kind of mistake is found.
+// TestMissing: missing finds each kind of mistake.
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	series := webhookSeries(t)
@@ -207,12 +209,13 @@ func alerts(t *testing.T, rule *monitoringv1.PrometheusRule) (list []monitoringv
 	return list
 }
 
-// runbook is what the alerts lead to.
+// runbook is the page to which the alerts link.
 const runbook = "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/how-to/runbook.md"
 
 var labelInText = regexp.MustCompile(`\$labels\.([a-z_]+)`)
 
-// TestPrometheusRule reads each alert: what it asks for exists, and it says what has happened.
+// TestPrometheusRule checks that the series that an alert queries exist, and that each alert has a severity, a
+// summary, a description with the first step, and a link to the runbook.
 func TestPrometheusRule(t *testing.T) {
 	t.Parallel()
 	rule := one[monitoringv1.PrometheusRule](t, render(t, "ignore", "--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus"))
@@ -243,7 +246,7 @@ func TestPrometheusRule(t *testing.T) {
 	}
 }
 
-// dashboard is what the tests read of one of Grafana's.
+// dashboard has the fields of a Grafana dashboard that the tests check.
 type dashboard struct {
 	UID        string `json:"uid"`
 	Title      string `json:"title"`
@@ -285,7 +288,7 @@ func readDashboard(t *testing.T, cm *corev1.ConfigMap) (d dashboard) {
 	return d
 }
 
-// TestDashboard reads the dashboard as Grafana does.
+// TestDashboard decodes the dashboard like Grafana, and checks its queries.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	cm := named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard")
@@ -326,8 +329,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestDashboardStats: a number is that of now, and whole; where no pod answers there is none. Each query is for the clusters
-// that are chosen, and all of them are also those without the label.
+// TestDashboardStats: a number is the current number, as an integer, and is empty if no pod answers. Each query
+// selects the chosen clusters. The choice "all" includes series without the label cluster.
 func TestDashboardStats(t *testing.T) {
 	t.Parallel()
 	dashboard := readDashboard(t, named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard"))
@@ -357,7 +360,7 @@ func TestDashboardStats(t *testing.T) {
 	}
 }
 
-// TestMonitoringIsOff: what needs an operator, or a Grafana, is there only when it is asked for.
+// TestMonitoringIsOff: the chart renders objects that need an operator or Grafana only if a value enables them.
 func TestMonitoringIsOff(t *testing.T) {
 	t.Parallel()
 	objects := render(t, "default")

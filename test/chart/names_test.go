@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// TestNames renders names that YAML takes for a boolean or a number when they are not quoted. The reader
-// refuses whatever is not the text that a field needs.
+// TestNames renders names that YAML reads as a boolean or a number if they aren't quoted. The decoder fails if a
+// field isn't text.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 					}
 				}
 				if values == "everything" || values == "single" {
-					return // it has names of its own
+					return // it has its own names
 				}
 				if got := one[corev1.Service](t, objects).Name; got != tt.want {
 					t.Errorf("the Service is %q, want %q", got, tt.want)
@@ -60,14 +60,14 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestServiceNames: a Service's name begins with a letter and has no dots, and the names of other objects
-// are longer by an ending.
+// TestServiceNames: a Service's name begins with a letter and has no dots, and the names of other objects have an
+// additional suffix.
 func TestServiceNames(t *testing.T) {
 	t.Parallel()
 	const fifty = "a123456789-123456789-123456789-123456789-123456789"
 	for name, tt := range map[string]struct {
 		release, set string
-		want         string // the name, or what is said
+		want         string // the name, or the error
 		refused      bool
 	}{
 		"longest":                     {"guard", "fullnameOverride=" + fifty, fifty, false},

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestParentChart has the chart as a dependency on a condition, under its name and under another one.
+// TestParentChart uses the chart as a dependency with a condition, under its own name and under an alias.
 func TestParentChart(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()

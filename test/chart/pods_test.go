@@ -57,7 +57,8 @@ func wantPods(t *testing.T, objects []object) {
 	}
 }
 
-// TestClientAuth: callers need no certificate unless there are CAs, and of those no other key is mounted.
+// TestClientAuth: callers need a client certificate only if CAs are configured. The pod mounts only the CAs of their
+// ConfigMap or Secret, and no other key.
 func TestClientAuth(t *testing.T) {
 	t.Parallel()
 	items := []corev1.KeyToPath{{Key: "tls.crt", Path: "ca.crt"}}
@@ -72,7 +73,7 @@ func TestClientAuth(t *testing.T) {
 		"clientAuth.secret=cas,clientAuth.key=tls.crt,clientAuth.name=api": {"/etc/awsauth-guard-client-ca/ca.crt", "api", corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: "cas", Items: items},
 		}},
-		"clientAuth=null": {}, // as --reuse-values has it after an older chart
+		"clientAuth=null": {}, // --reuse-values after an older chart
 	} {
 		pod := one[appsv1.Deployment](t, render(t, "default", "--set", set)).Spec.Template.Spec
 		options := wantFlags(t, pod.Containers[0].Args)
@@ -94,7 +95,7 @@ func TestClientAuth(t *testing.T) {
 	}
 }
 
-// wantPorts: who reaches the pods through the Service, a probe or the NetworkPolicy reaches what the process listens on.
+// wantPorts: the ports of the Service, the probes and the NetworkPolicy are those on which the process listens.
 func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *server.Options) {
 	t.Helper()
 	got := make(map[string]string)
@@ -132,7 +133,7 @@ func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *s
 	}
 }
 
-// wantFlags reads the arguments as the webhook does.
+// wantFlags parses the arguments like the webhook.
 func wantFlags(t *testing.T, args []string) *server.Options {
 	t.Helper()
 	o := server.DefaultOptions()

@@ -16,19 +16,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// caName is the Secret of the CAs.
+// caName is the name of the Secret with the CAs.
 const caName = release + "-ca"
 
-// installed is the release as one of the helms manages it. There are no nodes, so that no pod runs; the
-// test writes what the pods would.
+// installed is a release that one of the two helms manages. The cluster has no nodes, so no pod runs; the test writes
+// the CAs that a pod would write.
 type installed struct {
 	*testing.T
 	helm program
-	// force makes helm replace every object.
+	// force has the option with which helm replaces every object.
 	force []string
 }
 
-// TestRelease installs, upgrades and removes the chart with either helm.
+// TestRelease installs, upgrades and uninstalls the chart with both versions of Helm.
 func TestRelease(t *testing.T) {
 	for name, r := range map[string]installed{
 		"helm 3": {helm: helm3, force: []string{"--force"}},
@@ -36,7 +36,7 @@ func TestRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.T = t
-			t.Cleanup(func() { // after a failure
+			t.Cleanup(func() { // if the test fails earlier
 				if _, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(context.Background(), release, metav1.GetOptions{}); err == nil {
 					r.run("uninstall", release)
 				}
@@ -48,7 +48,8 @@ func TestRelease(t *testing.T) {
 			r.run("upgrade", release, chart, "--reset-values")
 			r.wantNoBackstop()
 			r.settledRefusing()
-			// It replaces every object, which no field of theirs may forbid.
+			// With this option helm replaces every object. The API server must not refuse that because of an
+			// immutable field.
 			r.forceEmptiesData()
 			r.deletedSecretStaysHelms()
 			r.uninstall()
@@ -56,8 +57,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestModes changes where certificates come from. Applying on the server, helm takes over the caBundle that the guard has
-// written only when it is told to, as docs/how-to/certificates.md says.
+// TestModes changes the source of the certificates. Helm 4 uses server-side apply, and overwrites the caBundle of the
+// guard only with the option that docs/how-to/certificates.md names.
 func TestModes(t *testing.T) {
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(bundle, cluster.Admin.CAData, 0o600); err != nil {
@@ -95,7 +96,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// wantOnPage checks that a page has what is said from one text to the end of another.
+// wantOnPage checks that a page has the part of a text from one phrase to another.
 func wantOnPage(t *testing.T, page, said, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -121,7 +122,7 @@ func (r installed) settledRefusing() {
 	settled(r.T, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
 }
 
-// writeCAs does what the leader does.
+// writeCAs writes the caBundle like the leader.
 func (r installed) writeCAs(caBundle []byte) {
 	r.Helper()
 	patch, err := json.Marshal(map[string]any{"webhooks": []any{
@@ -152,7 +153,7 @@ func (r installed) wantBundles(want []byte) {
 	}
 }
 
-// upgradeKeepsCAs changes what can be changed in a running release.
+// upgradeKeepsCAs changes values of a running release, and checks that the CAs stay.
 func (r installed) upgradeKeepsCAs() {
 	r.Helper()
 	caBundle := cluster.Admin.CAData
@@ -173,8 +174,8 @@ func (r installed) upgradeKeepsCAs() {
 	}
 }
 
-// upgradeRenames sets nameOverride: to a part of the release's name, which leaves the objects' names as they are and must
-// leave the selectors, which cannot be changed; and to another name.
+// upgradeRenames sets nameOverride to a part of the release's name and to another name. With the first the names of
+// the objects must stay, and so must the selectors, which the API server doesn't let anyone change.
 func (r installed) upgradeRenames() {
 	r.Helper()
 	for override, name := range map[string]string{"guard": release, "other": release + "-other"} {
@@ -200,8 +201,8 @@ func (r installed) wantNoBackstop() {
 	}
 }
 
-// forceEmptiesData replaces every object, as docs/how-to/restore.md and docs/how-to/certificates.md say. An upgrade without it leaves the
-// history alone.
+// forceEmptiesData checks the warning of docs/how-to/restore.md and docs/how-to/certificates.md: an upgrade that
+// replaces every object empties the history and the CAs. An upgrade without it keeps the history.
 func (r installed) forceEmptiesData() {
 	r.Helper()
 	const name = release + "-history"
@@ -241,8 +242,8 @@ func (r installed) forceEmptiesData() {
 	}
 }
 
-// deletedSecretStaysHelms deletes the Secret and creates it again as the leader does (internal/servingcert): the next upgrade
-// takes it and leaves the CAs alone.
+// deletedSecretStaysHelms deletes the Secret and creates it again like the leader (internal/servingcert). The next
+// upgrade accepts the new Secret as its own and keeps the CAs.
 func (r installed) deletedSecretStaysHelms() {
 	r.Helper()
 	secrets := admin.CoreV1().Secrets(namespace)
@@ -273,7 +274,7 @@ func (r installed) deletedSecretStaysHelms() {
 	}
 }
 
-// uninstall leaves nothing.
+// uninstall uninstalls the release, and checks that no object is left.
 func (r installed) uninstall() {
 	r.Helper()
 	r.run("uninstall", release)

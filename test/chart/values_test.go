@@ -27,7 +27,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestKubeVersion installs on what EKS calls its versions, and not on those before 1.30.
+// TestKubeVersion: the chart can be installed on versions as EKS names them, but not on versions before 1.30.
 func TestKubeVersion(t *testing.T) {
 	t.Parallel()
 	for version, supported := range map[string]bool{"1.30.0": true, "v1.30.14-eks-931bdca": true, "v1.36.3": true, "v1.29.15-eks-bc803b4": false} {
@@ -38,7 +38,7 @@ func TestKubeVersion(t *testing.T) {
 	}
 }
 
-// TestBadValues has one wrong value each, and what helm must say of it.
+// TestBadValues sets one wrong value in each case, and checks helm's error.
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	const protected = `guardConfig: {protected: [{arn: "%s", groups: ["system:masters"]}]}`
@@ -131,7 +131,7 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
-// TestGoodValues has values that look like bad ones.
+// TestGoodValues sets valid values that look like wrong ones.
 func TestGoodValues(t *testing.T) {
 	t.Parallel()
 	for _, set := range []string{
@@ -145,7 +145,7 @@ func TestGoodValues(t *testing.T) {
 	}
 }
 
-// TestGroupsInTheBackstop has a group of every character that YAML or CEL could mistake.
+// TestGroupsInTheBackstop renders a group with every character that YAML or CEL could misread.
 func TestGroupsInTheBackstop(t *testing.T) {
 	t.Parallel()
 	group := `"a\'{{b}}: #c\u00a0\u2028\u2029\U0001f600` + "`" + `"`
@@ -161,7 +161,7 @@ func TestGroupsInTheBackstop(t *testing.T) {
 	}
 }
 
-// TestSeverityOff writes off in every way: without quotes it is false in Helm's YAML.
+// TestSeverityOff writes off in every form. Without quotes Helm's YAML reads it as false.
 func TestSeverityOff(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -181,10 +181,11 @@ func TestSeverityOff(t *testing.T) {
 	}
 }
 
-// newFields are those of the GuardConfig that the values of a release may lack.
+// newFields has the fields of the GuardConfig that the values of an older release may lack.
 var newFields = []string{"history", "iam", "restore", "selfTest"}
 
-// TestWithoutNewFields renders what a release of an older chart has with --reuse-values: the guard has the defaults.
+// TestWithoutNewFields renders the chart with the values of an older chart, as --reuse-values does. The guard then
+// uses its defaults.
 func TestWithoutNewFields(t *testing.T) {
 	t.Parallel()
 	want := effective(t, render(t, "default"))
@@ -205,7 +206,7 @@ func TestWithoutNewFields(t *testing.T) {
 	}
 }
 
-// effective is the GuardConfig that the guard makes of what is rendered.
+// effective returns the effective GuardConfig, with defaults, of the rendered one.
 func effective(t *testing.T, objects []object) string {
 	t.Helper()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]))
@@ -219,7 +220,8 @@ func effective(t *testing.T, objects []object) string {
 	return string(text)
 }
 
-// TestSchemaOfGuardConfig keeps the schema of the values and that of the file the same.
+// TestSchemaOfGuardConfig keeps the schema of the chart's value guardConfig equal to the schema of the GuardConfig
+// file.
 func TestSchemaOfGuardConfig(t *testing.T) {
 	t.Parallel()
 	const path = chart + "/values.schema.json"
@@ -233,8 +235,9 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 	}
-	// The chart writes the head, and has a default for everything else, which a null takes away. The templates do without
-	// what is in no older chart: --reuse-values leaves it out.
+	// The chart writes apiVersion and kind. It has a default for every other field, which a user could delete with
+	// null, so the schema requires the fields. With --reuse-values the fields that older charts lack are missing, so
+	// the schema doesn't require these.
 	properties := guard["properties"].(map[string]any)
 	delete(guard, "$schema")
 	delete(properties, "apiVersion")
@@ -244,7 +247,7 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 	})
 	properties["overrides"].(map[string]any)["required"] = []string{"groups"}
 
-	// A role's path and a session are left to validate.yaml, which says what to write instead.
+	// The schema permits a role's path and a session, because validate.yaml has a better message for them.
 	arn := properties["protected"].(map[string]any)["items"].(map[string]any)["properties"].(map[string]any)["arn"].(map[string]any)
 	arn["pattern"] = strings.NewReplacer("|role/", "|role/([!-~]*/)?", "|sts::[0-9]{12}:", "|sts::[0-9]{12}:assumed-role/[!-~]*|sts::[0-9]{12}:").Replace(arn["pattern"].(string))
 
@@ -256,12 +259,12 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 	golden(t, path, unescaped(string(text))+"\n")
 }
 
-// unescaped takes back what package json does for HTML.
+// unescaped replaces the escapes that package json writes for HTML.
 func unescaped(text string) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text)
 }
 
-// TestDefaults holds the values file to the schema's own defaults and the guard's.
+// TestDefaults compares the defaults of the values file with those of the guard.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := effective(t, render(t, "default"))
@@ -275,8 +278,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestRightsOverAWSAuth: what the webhook may do to ConfigMaps of kube-system is to read aws-auth, and each switch adds
-// what its comment in values.yaml says.
+// TestRightsOverAWSAuth: among the ConfigMaps of kube-system the webhook may only list and watch aws-auth. Each value
+// adds the permissions that its comment in values.yaml names.
 func TestRightsOverAWSAuth(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -292,7 +295,7 @@ func TestRightsOverAWSAuth(t *testing.T) {
 		for i := range objects {
 			role, ok := objects[i].Typed.(*rbacv1.Role)
 			if !ok || role.Namespace != "kube-system" || role.Name != release {
-				continue // another one is that of helm test
+				continue // a role of helm test
 			}
 			for _, rule := range role.Rules {
 				for _, verb := range rule.Verbs {

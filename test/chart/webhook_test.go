@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
 )
 
-// TestEnforceAndObserve has the webhook asked as the chart registers it.
+// TestEnforceAndObserve calls the webhook through the chart's registration.
 func TestEnforceAndObserve(t *testing.T) {
 	register(t, webhook.Address)
 	for _, tt := range []struct {
@@ -86,7 +86,7 @@ func TestEnforceAndObserve(t *testing.T) {
 	})
 }
 
-// runSelftest runs what the pod of helm test does.
+// runSelftest runs the program of the pod of helm test.
 func runSelftest(t *testing.T, mode string) (status int, said string) {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -94,7 +94,7 @@ func runSelftest(t *testing.T, mode string) (status int, said string) {
 	return status, stdout.String() + stderr.String()
 }
 
-// wantOthersUntouched changes ConfigMaps beside aws-auth in every way.
+// wantOthersUntouched writes ConfigMaps beside aws-auth with every verb.
 func wantOthersUntouched(t *testing.T) {
 	t.Helper()
 	const label = "collection=others"
@@ -119,8 +119,8 @@ func wantOthersUntouched(t *testing.T) {
 	}
 }
 
-// TestDeleteEverything deletes a collection that aws-auth is in. The API server goes through it in
-// the order of names and stops at the first refusal.
+// TestDeleteEverything deletes a collection that includes aws-auth. The API server deletes the objects in the order
+// of their names, and stops at the first refusal.
 func TestDeleteEverything(t *testing.T) {
 	register(t, webhook.Address)
 	store(t, awsAuth(adminEntry+nodeEntry))
@@ -151,7 +151,7 @@ func TestNoPodAnswers(t *testing.T) {
 	register(t, closedPort(t))
 	operator := as(t, "operator").CoreV1().ConfigMaps("kube-system")
 
-	store(t, awsAuth(adminEntry+nodeEntry)) // by EKS, which observe does not keep from it
+	store(t, awsAuth(adminEntry+nodeEntry)) // written by EKS, for which the observing webhook refuses nothing
 	if _, err := operator.Update(t.Context(), awsAuth(adminEntry+nodeEntry), metav1.UpdateOptions{}); !apierrors.IsInternalError(err) {
 		t.Errorf("want an internal error, got %v", err)
 	}
@@ -168,7 +168,7 @@ func TestNoPodAnswers(t *testing.T) {
 	}
 }
 
-// TestOwnBypassGroup has another group than the default one.
+// TestOwnBypassGroup configures another bypass group.
 func TestOwnBypassGroup(t *testing.T) {
 	register(t, webhook.Address, "--set", "bypass.group=company:break-glass")
 	for group, admitted := range map[string]bool{"company:break-glass": true, "awsauth-guard:bypass": false} {

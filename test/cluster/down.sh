@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends the cluster that up.sh started and removes what it left: processes, mounts, network and STATE.
+# Ends the cluster that up.sh started, and removes its processes, mounts, network and STATE.
 set -euo pipefail
 # shellcheck source=env.bash
 . "$(dirname "${BASH_SOURCE[0]}")/env.bash"
@@ -16,7 +16,7 @@ end() { # NAME
 }
 dead() { ! runs "$1"; }
 
-# Nobody starts a container again before containerd is asked to end them all, each with its shim.
+# End the kubelet first, so that it starts no container again. Then containerd ends all containers with their shims.
 end kubelet
 if alive containerd; then
 	programs=$("$here/programs.sh")
@@ -28,7 +28,7 @@ fi
 for name in kube-proxy scheduler controller-manager apiserver containerd etcd; do
 	end "$name"
 done
-if [ -e "/run/netns/$NETNS" ]; then # what is left is ours: nobody else enters it
+if [ -e "/run/netns/$NETNS" ]; then # only processes of the cluster enter this namespace
 	for pid in $(ip netns pids "$NETNS"); do
 		kill -9 "$pid" 2>/dev/null || true
 	done

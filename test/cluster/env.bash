@@ -17,7 +17,7 @@ alive() { # NAME: whether the process that up.sh started under that name runs
 	[ -f "$STATE/pid/$1" ] && runs "$(cat "$STATE/pid/$1")"
 }
 
-runs() { # PID: what has ended and waits for its parent to notice does not
+runs() { # PID: whether the process runs; a zombie doesn't
 	grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null
 }
 

@@ -43,7 +43,7 @@ if alive apiserver && alive kubelet; then
 fi
 say "starting"
 
-# The network: eth0 has a peer that nobody listens at, so that its default route leads nowhere.
+# The network: eth0 has a peer without a listener, so that its default route leads to no host.
 [ -e "/run/netns/$NETNS" ] || ip netns add "$NETNS"
 ip -n "$NETNS" link set lo up
 if ! ip -n "$NETNS" link show eth0 >/dev/null 2>&1; then
@@ -133,7 +133,7 @@ state = "$STATE/containerd/state"
   bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$STATE/cni"
 TOML
-# Without masquerading: whom the pods talk to is on the same machine.
+# Without masquerading, because the pods only connect to this machine.
 cat >"$STATE/cni/10-bridge.conflist" <<JSON
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true,
   "hairpinMode": true, "ipam": {"type": "host-local", "dataDir": "$STATE/ipam", "ranges": [[{"subnet": "$pods"}]],

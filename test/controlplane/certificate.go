@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Certificates end with the folder they are in, so their dates are constants.
+// Certificates last as long as their temporary folder, so their dates are constants.
 var (
 	notBefore = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
 	notAfter  = time.Date(2120, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -74,7 +74,7 @@ func (a *authority) issue(subject pkix.Name) (cert, key []byte, err error) {
 	return pemBlock("CERTIFICATE", der), pemBlock("PRIVATE KEY", bytes), nil
 }
 
-// serving returns a server's tls.crt and tls.key.
+// serving returns tls.crt and tls.key of a server.
 func (a *authority) serving(name string) (map[string][]byte, error) {
 	cert, key, err := a.issue(pkix.Name{CommonName: name})
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// AdmitEverybody gives every user all rights, for tests of what comes after authorization, and waits
-// until the API server knows.
+// AdmitEverybody gives every user all rights, for tests of admission, and waits until the API server applies them.
 func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.Admin)
 	if err != nil {
@@ -27,7 +26,7 @@ func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 		return fmt.Errorf("giving everybody all rights: %w", err)
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: "somebody", Groups: []string{everybody},
+		User: "any-user", Groups: []string{everybody},
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "*", Group: "*", Version: "*", Resource: "*"},
 	}}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -35,7 +34,7 @@ func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 	if err := Poll(ctx, func(ctx context.Context) error {
 		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err == nil && !answer.Status.Allowed {
-			err = errors.New("somebody has no rights")
+			err = errors.New("a user has no rights yet")
 		}
 		return err
 	}); err != nil {

@@ -1,6 +1,6 @@
-// Package controlplane starts a real Kubernetes API server and the webhook beside it, for the
-// integration tests and the demo. All of it listens on the loopback address, writes into one
-// temporary folder, and ends with the process that started it, however that ends.
+// Package controlplane starts a real Kubernetes API server and the webhook, for the integration tests and the demo.
+// All programs listen on the loopback address and write into one temporary folder. They end with the process that
+// started them, even if that process is killed.
 package controlplane
 
 import (
@@ -26,24 +26,24 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// startTimeout is for one program to be ready: ten times what a busy machine with two cores needs.
+// startTimeout is the longest time in which a program must become ready: ten times as long as on a busy machine with
+// two cores.
 const startTimeout = time.Minute
 
 // ControlPlane is an etcd and a kube-apiserver.
 type ControlPlane struct {
 	// Admin is a client configuration of a user in the group system:masters.
 	Admin *rest.Config
-	// Kubeconfig is a file with the same.
+	// Kubeconfig is a kubeconfig file of the same user.
 	Kubeconfig string
-	// AuditLog is a file with what the API server recorded of writes to ConfigMaps, an event a line.
+	// AuditLog is a file with the API server's audit events of writes to ConfigMaps, an event a line.
 	AuditLog string
 
 	assets string
 	*Host
 }
 
-// Start starts a control plane that runs until Stop is called or ctx ends. Meanwhile the webhook
-// is built.
+// Start starts a control plane that runs until Stop is called or ctx ends, and builds the webhook meanwhile.
 func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	assets, err := Assets(ctx)
 	if err != nil {
@@ -80,16 +80,15 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	return c, nil
 }
 
-// Kubectl is the kubectl of the API server's version.
+// Kubectl returns the path of kubectl in the version of the API server.
 func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assets, "kubectl") }
 
-// Assets returns the folder with kube-apiserver, etcd and kubectl, and builds them when
-// KUBEBUILDER_ASSETS does not name it.
+// Assets returns the folder with kube-apiserver, etcd and kubectl. It builds them if KUBEBUILDER_ASSETS is not set.
 func Assets(ctx context.Context) (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		return dir, nil
 	}
-	// The module itself, also from another one of the repository, which replaces it by its folder.
+	// The folder of the root module, also for the other modules of the repository, which replace it by its folder.
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/awsauth-guard/awsauth-guard").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module's folder: %w", err)
@@ -104,7 +103,7 @@ func Assets(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(dir)), nil
 }
 
-// configure makes the administrator's client configuration and kubeconfig.
+// configure writes the client configuration and the kubeconfig of the administrator.
 func (c *ControlPlane) configure(server string) error {
 	cert, key, err := c.ca.issue(pkix.Name{CommonName: "kubernetes-admin", Organization: []string{"system:masters"}})
 	if err != nil {
@@ -113,7 +112,7 @@ func (c *ControlPlane) configure(server string) error {
 	c.Admin = &rest.Config{
 		Host: server,
 		QPS:  -1, // no limit: one client, on one machine
-		// A caller that wants warnings sets a handler in a copy.
+		// A caller that needs warnings sets a handler in a copy.
 		WarningHandler: rest.NoWarnings{},
 		TLSClientConfig: rest.TLSClientConfig{
 			CAData: c.ca.pem, CertData: cert, KeyData: key,
@@ -137,7 +136,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error
 		"--listen-client-urls=http://"+client,
 		"--advertise-client-urls=http://"+client,
 		"--listen-peer-urls=http://"+peer,
-		"--unsafe-no-fsync", // nothing is kept
+		"--unsafe-no-fsync", // the data may be lost
 	)
 	if err != nil {
 		return err
@@ -147,7 +146,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error
 	return etcd.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+client+"/health") })
 }
 
-// auditPolicy records the writes that the webhook may be asked about, and nothing else.
+// auditPolicy records the writes about which the API server may call the webhook, and no other requests.
 const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
 {"level":"Metadata","omitStages":["RequestReceived"],"verbs":["create","update","patch","delete","deletecollection"],
  "resources":[{"group":"","resources":["configmaps"]}]},
@@ -172,7 +171,7 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string)
 	server, err := c.start(ctx, "kube-apiserver", filepath.Join(c.assets, "kube-apiserver"),
 		"--etcd-servers=http://"+etcd,
 		"--bind-address="+host, "--advertise-address="+host, "--secure-port="+port,
-		"--endpoint-reconciler-type=none", // no Service may lead to a loopback address
+		"--endpoint-reconciler-type=none", // a Service must not lead to a loopback address
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--client-ca-file="+ca, "--tls-cert-file="+cert, "--tls-private-key-file="+key,
@@ -198,7 +197,7 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string)
 	})
 }
 
-// createNamespace makes kube-system where the API server has not done so yet.
+// createNamespace creates kube-system if the API server has not created it yet.
 func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterface) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
 	_, err := namespaces.Create(ctx, namespace, metav1.CreateOptions{})
@@ -212,7 +211,7 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
 func freePorts(n int) (list []string, err error) {
 	var listeners []net.Listener
-	defer func() { // once all are found
+	defer func() { // after all are found
 		for _, l := range listeners {
 			_ = l.Close()
 		}
@@ -231,11 +230,11 @@ func freePorts(n int) (list []string, err error) {
 	return nil, fmt.Errorf("looking for a free port: %w", err)
 }
 
-// get has no error when the URL answers 200.
+// get returns an error unless the URL answers 200.
 func get(ctx context.Context, url string) error {
 	_, err := fetch(ctx, url)
 	return err
 }
 
-// httpClient keeps no connections, which would be goroutines of the other side.
+// httpClient keeps no connections open, because the server needs goroutines for them.
 var httpClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

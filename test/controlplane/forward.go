@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Forward carries a client's TCP connection to an address, as a Service does, until both sides have
-// ended it or ctx ends.
+// Forward forwards a client's TCP connection to an address, like a Service, until both sides have closed it or ctx
+// ends.
 func Forward(ctx context.Context, client net.Conn, address string) {
 	defer client.Close()
 	server, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -24,9 +24,9 @@ func Forward(ctx context.Context, client net.Conn, address string) {
 	both.Wait()
 }
 
-// pipe copies bytes, and ends one direction when the other side has ended it.
+// pipe copies bytes in one direction, and closes this direction at the end.
 func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // however it ends, it has ended
+	_, _ = io.Copy(to, from) // an error also ends the direction
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

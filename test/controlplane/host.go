@@ -19,16 +19,16 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// Host is where webhooks run: a temporary folder with the program, and a CA that signs their
-// certificates. It needs no API server.
+// Host runs webhooks. It has a temporary folder with the program, and a CA that signs their certificates. It needs no
+// API server.
 type Host struct {
 	*processes
 	ca       *authority
-	build    *process // of the webhook
-	webhooks int      // that were started
+	build    *process // the build of the webhook
+	webhooks int      // the number of started webhooks
 }
 
-// NewHost begins to build the webhook. Everything on the host runs until Stop is called or ctx ends.
+// NewHost starts to build the webhook. All processes of the host run until Stop is called or ctx ends.
 func NewHost(ctx context.Context) (_ *Host, err error) {
 	ps, err := newProcesses()
 	if err != nil {
@@ -49,10 +49,10 @@ func NewHost(ctx context.Context) (_ *Host, err error) {
 	return h, nil
 }
 
-// Stop ends everything that was started and removes what it wrote.
+// Stop ends all processes of the host and removes its folder.
 func (h *Host) Stop() error { return h.stop() }
 
-// TLS returns what a client of the webhooks needs to trust them.
+// TLS returns the client configuration that trusts the webhooks.
 func (h *Host) TLS() *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(h.ca.pem)
@@ -72,7 +72,7 @@ func (h *Host) Client(idle time.Duration) *http.Client {
 	})}
 }
 
-// buildWebhook begins to build, with the race detector where this program has it.
+// buildWebhook starts the build, with the race detector if this program has it.
 func (h *Host) buildWebhook(ctx context.Context) (err error) {
 	args := []string{"build", "-ldflags=-w", "-o", h.binary()} // without tables for debuggers, which take a third of the time
 	if Race() {
@@ -91,11 +91,11 @@ func Race() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// Webhook is the real program as a process of its own.
+// Webhook is the real program in its own process.
 type Webhook struct {
-	// Address is where it serves reviews, as host:port.
+	// Address is the host and port on which it serves reviews.
 	Address string
-	// URL is what the API server calls; Metrics, Health and Ready are for everybody.
+	// URL is the address that the API server calls. Metrics, Health and Ready need no certificate.
 	URL, Metrics, Health, Ready string
 
 	*process
@@ -106,8 +106,8 @@ type Webhook struct {
 // configFile is the GuardConfig's name in its folder.
 const configFile = "guardconfig.yaml"
 
-// StartWebhook starts the webhook with a GuardConfig (none when it is empty) and more flags, and
-// waits until it says that it is ready. It runs until it is stopped, the host is, or ctx ends.
+// StartWebhook starts the webhook with a GuardConfig (without one if guardConfig is empty) and additional flags, and
+// waits until it is ready. The webhook runs until it or the host is stopped, or ctx ends.
 func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...string) (*Webhook, error) {
 	if err := h.build.wait(); err != nil {
 		return nil, err
@@ -149,8 +149,8 @@ func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...st
 	return w, nil
 }
 
-// SwapCertificate gives the webhook a new certificate as the kubelet does, and returns it. The
-// webhook serves it a moment later.
+// SwapCertificate gives the webhook a new certificate, in the way of the kubelet, and returns it. The webhook serves
+// it a moment later.
 func (w *Webhook) SwapCertificate() (*x509.Certificate, error) {
 	files, err := w.ca.serving("awsauth-guard")
 	if err != nil {
@@ -167,7 +167,7 @@ func (w *Webhook) SwapCertificate() (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// Configure replaces the GuardConfig as the kubelet does. The webhook reads it a moment later.
+// Configure replaces the GuardConfig in the way of the kubelet. The webhook loads it a moment later.
 func (w *Webhook) Configure(guardConfig string) error {
 	if err := w.configs.write(map[string][]byte{configFile: []byte(guardConfig)}); err != nil {
 		return fmt.Errorf("writing the GuardConfig: %w", err)
@@ -175,23 +175,23 @@ func (w *Webhook) Configure(guardConfig string) error {
 	return nil
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (w *Webhook) PID() int { return w.cmd.Process.Pid }
 
-// Log is the file with what the webhook writes. It is appended to, and may be truncated.
+// Log returns the path of the webhook's log file. The webhook appends to it. A test may truncate it.
 func (w *Webhook) Log() string { return w.log }
 
-// Terminate asks the webhook to end as the kubelet does. Its error is an exit status other than
-// zero, which is also what a data race leads to.
+// Terminate ends the webhook like the kubelet, by SIGTERM. It returns an error if the exit status is not zero, also
+// after a data race.
 func (w *Webhook) Terminate(ctx context.Context) error { return w.terminate(ctx) }
 
-// LogEnd returns the last lines that the webhook has logged.
+// LogEnd returns the last lines of the webhook's log.
 func (w *Webhook) LogEnd() string { return w.logEnd() }
 
-// Get returns the body of an answer with the status 200.
+// Get returns the body of a response with the status 200.
 func (w *Webhook) Get(ctx context.Context, url string) (string, error) { return fetch(ctx, url) }
 
-// fetch returns the body of an answer with the status 200.
+// fetch returns the body of a response with the status 200.
 func fetch(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -199,7 +199,7 @@ func fetch(ctx context.Context, url string) (string, error) {
 	}
 	response, err := httpClient.Do(request)
 	if err != nil {
-		return "", err // it names the URL
+		return "", err // err names the URL
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// reaper ends what is left when its standard input does, so that nothing survives this process
-// even when that is killed. It is sent a process id a line, and "none" once all have ended.
+// reaper is a shell script that kills the remaining processes and removes the folder when its standard input ends. So
+// nothing survives this process even if it is killed. Its standard input has a process id a line, and "none" after
+// all processes have ended.
 const reaper = `
 trap '' INT TERM HUP
 pids=
@@ -25,7 +26,8 @@ done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `
 
-// processes are programs with a folder for what they write. All of it is gone after stop.
+// processes are running programs and the folder into which they write. After stop neither the programs nor the folder
+// exist.
 type processes struct {
 	dir     string
 	started []*process
@@ -38,7 +40,7 @@ func newProcesses() (*processes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary folder: %w", err)
 	}
-	// It must outlive every context; it ends when the pipe is closed.
+	// The reaper must outlive every context; it ends when the pipe is closed.
 	cmd := exec.CommandContext(context.Background(), "sh", "-c", reaper, "reaper", dir) //nolint:gosec // the script is a constant
 	pids, err := cmd.StdinPipe()
 	if err == nil {
@@ -50,7 +52,7 @@ func newProcesses() (*processes, error) {
 	return &processes{dir: dir, reaper: cmd, pids: pids}, nil
 }
 
-// stop kills the programs, which hold nothing that anybody needs, and removes the folder.
+// stop kills the programs, which have no data that must be kept, and removes the folder.
 func (ps *processes) stop() error {
 	for _, p := range ps.started {
 		p.kill()
@@ -64,11 +66,11 @@ type process struct {
 	name string
 	log  string // the file with its output
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // how it ended
+	done chan struct{} // closed after the program has ended
+	err  error         // the result of the program
 }
 
-// start runs a program until it is stopped or ctx ends.
+// start starts a program, which runs until it is stopped or ctx ends.
 func (ps *processes) start(ctx context.Context, name, path string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(ps.dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -92,7 +94,7 @@ func (ps *processes) start(ctx context.Context, name, path string, args ...strin
 	return p, nil
 }
 
-// ready waits until check has no error. It gives up when the program ends.
+// ready waits until check returns no error. It returns an error if the program ends before.
 func (p *process) ready(ctx context.Context, check func(context.Context) error) error {
 	err := Poll(ctx, func(ctx context.Context) error {
 		select {
@@ -108,7 +110,7 @@ func (p *process) ready(ctx context.Context, check func(context.Context) error) 
 	return nil
 }
 
-// terminate asks the program to end, waits until it has and returns how it ended.
+// terminate sends SIGTERM, waits for the end of the program, and returns its result.
 func (p *process) terminate(ctx context.Context) error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping %s: %w", p.name, err)
@@ -122,7 +124,7 @@ func (p *process) terminate(ctx context.Context) error {
 	}
 }
 
-// wait waits until the program has ended and returns how.
+// wait waits for the end of the program and returns its result.
 func (p *process) wait() error {
 	<-p.done
 	if p.err != nil {
@@ -132,11 +134,11 @@ func (p *process) wait() error {
 }
 
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it fails only for a program that has ended
+	_ = p.cmd.Process.Kill() // fails only if the program has ended
 	<-p.done
 }
 
-// logEnd returns the last lines of what the program wrote.
+// logEnd returns the last lines of the program's output.
 func (p *process) logEnd() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
@@ -146,16 +148,15 @@ func (p *process) logEnd() string {
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
-// final is an error that is not worth another attempt.
+// final is an error after which another attempt is useless.
 type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// pollEvery is short beside what is waited for (a second and more) and long beside one attempt.
+// pollEvery is short compared with the usual wait (a second and more) and long compared with one attempt.
 const pollEvery = 50 * time.Millisecond
 
-// Poll calls check until it has no error or a final one. When ctx ends first, the answer is
-// check's last error.
+// Poll calls check until it returns no error or a final one. If ctx ends first, Poll returns the last error of check.
 func Poll(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -13,12 +13,12 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// nameIsAWSAuth asks for the name as the API server has it: request.name is absent where a
-// collection is deleted.
+// nameIsAWSAuth is a CEL expression for the name aws-auth. The API server sends no request.name if a client deletes a
+// collection.
 const nameIsAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
 
-// Register makes the API server ask the webhook about every write of kube-system/aws-auth that
-// also meets the conditions, and waits until it does.
+// Register registers the webhook for every write of kube-system/aws-auth that meets the conditions, and waits until
+// the API server calls it.
 func (c *ControlPlane) Register(ctx context.Context, w *Webhook, conditions ...admissionregistrationv1.MatchCondition) error {
 	registration, err := typedadmissionregistrationv1.NewForConfig(c.Admin)
 	if err != nil {
@@ -58,9 +58,9 @@ func (c *ControlPlane) Register(ctx context.Context, w *Webhook, conditions ...a
 	return c.called(ctx)
 }
 
-// called waits until the API server asks the webhook, which takes it a moment after registration.
-// Admission comes before the question whether the object exists already, so a dry run that creates
-// one with a fault is refused as invalid in any case, and stores nothing.
+// called waits until the API server calls the webhook, which happens a moment after the registration. It tries to
+// create a faulty aws-auth by a dry run. The API server calls the webhook before it checks whether the object exists,
+// so the webhook refuses the request in any case, and the request stores nothing.
 func (c *ControlPlane) called(ctx context.Context) error {
 	core, err := typedcorev1.NewForConfig(c.Admin)
 	if err != nil {

@@ -32,21 +32,21 @@ func good() *corev1.ConfigMap {
 	}
 }
 
-// unreadable is a change after which the authenticator would load nothing: a tab indents a line. It
-// still names whom the backstop looks for.
+// unreadable is a patch after which the authenticator loads no entry: a tab indents a line. The text still has the
+// ARN for which the backstop looks.
 const unreadable = `{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/Admin\n\tusername: admin\n"}}`
 
-// refusal is what only the guard says of it.
+// refusal is in the guard's refusal of that patch, and not in the backstop's.
 const refusal = "[yaml-syntax]"
 
-// admitted is the error of isRefused if the change is admitted.
+// admitted is the error of isRefused if the API server admits the change.
 const admitted = "an unreadable aws-auth is admitted"
 
 func awsAuth() typedcorev1.ConfigMapInterface {
 	return admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 }
 
-// isRefused asks, by a dry run, whether the guard refuses an unreadable aws-auth.
+// isRefused checks, by a dry run, that the guard refuses an unreadable aws-auth.
 func isRefused(ctx context.Context) error {
 	_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
@@ -58,14 +58,14 @@ func isRefused(ctx context.Context) error {
 	return err
 }
 
-// annotate is a change that must be admitted.
+// annotate makes a change that must be admitted.
 func annotate(ctx context.Context, namespace string, client, n int) error {
 	annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
 	_, err := admin.CoreV1().ConfigMaps(namespace).Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
 	return err
 }
 
-// editor has clients that edit aws-auth in a loop. Where one does not get what it should, a review was lost.
+// editor has clients that edit aws-auth in a loop. It counts an edit with an unexpected result as a lost review.
 type editor struct {
 	t       *testing.T
 	once    func(ctx context.Context, client, n int) error
@@ -78,13 +78,13 @@ type editor struct {
 	lost  []loss
 }
 
-// loss is a review that was lost.
+// loss is a lost review.
 type loss struct {
 	began, ended time.Time
 	err          error
 }
 
-// window is the time between the first and the last of reviews that were lost.
+// window returns the time between the first and the last of the lost reviews.
 func window(lost []loss) time.Duration {
 	var first, last time.Time
 	for _, l := range lost {
@@ -98,8 +98,8 @@ func window(lost []loss) time.Duration {
 	return last.Sub(first)
 }
 
-// edit has four clients edit a hundred times a second, by turns with a change that must be admitted and
-// with one that must be refused by the guard; finish ends it.
+// edit starts four clients that edit a hundred times a second in total. Each client alternates between a change that
+// must be admitted and one that the guard must refuse. finish stops them.
 func edit(t *testing.T) *editor {
 	t.Helper()
 	return editBy(t, 4, 40*time.Millisecond, func(ctx context.Context, client, n int) error {
@@ -110,7 +110,7 @@ func edit(t *testing.T) *editor {
 	})
 }
 
-// editBy has each of so many clients call once every so often.
+// editBy starts a number of clients, each of which calls once in every interval.
 func editBy(t *testing.T, clients int, every time.Duration, once func(ctx context.Context, client, n int) error) *editor {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -142,7 +142,7 @@ func (e *editor) count(ctx context.Context, began time.Time, err error) {
 	switch {
 	case err == nil:
 		e.edits++
-	case ctx.Err() == nil: // else the test has had enough of it
+	case ctx.Err() == nil: // the test has not stopped the clients
 		e.edits++
 		e.lost = append(e.lost, loss{began, time.Now(), err})
 	}
@@ -153,7 +153,7 @@ func (e *editor) end() {
 	e.done.Wait()
 }
 
-// more waits until as many more edits were made: those that began before are over then.
+// more waits until the clients have made n more edits. All edits that began before are then complete.
 func (e *editor) more(n int) {
 	e.t.Helper()
 	have := func() int {
@@ -170,7 +170,7 @@ func (e *editor) more(n int) {
 	})
 }
 
-// settle waits until none has been lost for two seconds.
+// settle waits until no review has been lost for two seconds.
 func (e *editor) settle() {
 	e.t.Helper()
 	eventually(e.t, late, "no review is lost any more", func(context.Context) error {
@@ -183,7 +183,7 @@ func (e *editor) settle() {
 	})
 }
 
-// finish ends the edits, prints how many were lost and returns those.
+// finish stops the clients, prints the number of lost reviews, and returns these.
 func (e *editor) finish(what string) []loss {
 	e.t.Helper()
 	e.more(100)
@@ -199,7 +199,7 @@ func (e *editor) finish(what string) []loss {
 	return e.lost
 }
 
-// finishWithout ends the edits, of which none may be lost.
+// finishWithout stops the clients, and fails if a review was lost.
 func (e *editor) finishWithout(what string) {
 	e.t.Helper()
 	if lost := e.finish(what); len(lost) > 0 {

@@ -1,7 +1,8 @@
 //go:build e2e
 
-// Package e2e_test installs the chart with helm in a real cluster, with real pods, and then does to
-// it what happens to pods. run.sh starts it; the parts of a test stand in an order and build on each other.
+// Package e2e_test installs the chart with helm in a real cluster, and then does to its pods what happens to pods in
+// production. run.sh starts the tests. The parts of a test run in order, and each continues with the state that the
+// previous part left.
 package e2e_test
 
 import (
@@ -31,7 +32,7 @@ const (
 	replicas  = 2 // the chart's default
 )
 
-// What run.sh hands over.
+// Environment variables that run.sh sets.
 var (
 	kubeconfig  = os.Getenv("E2E_KUBECONFIG")
 	kubectlPath = os.Getenv("E2E_KUBECTL")
@@ -39,16 +40,16 @@ var (
 	image       = os.Getenv("E2E_IMAGE")
 )
 
-// Every wait ends at one of them. They say how long is certainly too long, not how long it takes.
+// Limits of waits. A wait of this length is certainly a failure; the usual wait is much shorter.
 const (
 	soon = 30 * time.Second
 	late = 3 * time.Minute
 )
 
-// admin asks as the administrator whom the kubeconfig names.
+// admin is a client of the user in the kubeconfig.
 var admin *kubernetes.Clientset
 
-// figures are what is printed at the end.
+// figures are printed at the end.
 var (
 	figuresLock sync.Mutex
 	figures     []string
@@ -77,18 +78,18 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// run runs a program against the cluster, without what the machine's user has configured for it, and
-// returns what it says.
+// run runs a program against the cluster, without the configuration of the machine's user, and returns its output.
 func run(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	out, warnings, err := output(t, stdin, program, args...)
 	return out + warnings, err
 }
 
-// output is run with what a program warns of apart. Where it fails that is in the error.
+// output is like run, but returns standard output and standard error separately. If the program fails, the error
+// contains the standard error.
 func output(t *testing.T, stdin, program string, args ...string) (out, warnings string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*late) // also for what a cleanup does
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*late) // a cleanup may also call this function
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -100,8 +101,8 @@ func output(t *testing.T, stdin, program string, args ...string) (out, warnings 
 	return stdout.String(), stderr.String(), nil
 }
 
-// environment is that of kubectl and helm. HOME and what clouds need stay: the kubeconfig may run a
-// program that logs in.
+// environment returns the environment of kubectl and helm. It keeps HOME and the variables of cloud providers,
+// because the kubeconfig may run a program that logs in.
 func environment(t *testing.T) []string {
 	t.Helper()
 	own := t.TempDir()
@@ -145,7 +146,7 @@ func helm(t *testing.T, args ...string) string {
 	return out
 }
 
-// describe logs what the pods are about.
+// describe logs the state of the pods.
 func describe(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{
@@ -171,7 +172,7 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func(ctx c
 // selector selects the webhook's pods.
 const selector = "app.kubernetes.io/instance=" + release + ",app.kubernetes.io/component=webhook"
 
-// ready returns the pods that are Ready and not told to end, by name.
+// ready returns the pods that are Ready and not terminating, by name.
 func ready(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := admin.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
@@ -184,7 +185,7 @@ func ready(ctx context.Context) ([]corev1.Pod, error) {
 	}), nil
 }
 
-// readyPods waits until the pods are Ready, and returns them.
+// readyPods waits until the expected number of pods is Ready, and returns them.
 func readyPods(t *testing.T) (pods []corev1.Pod) {
 	t.Helper()
 	eventually(t, late, "the pods are Ready", func(ctx context.Context) (err error) {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestModes changes certs.mode as docs/how-to/certificates.md says, from self-managed to secret and back.
+// TestModes changes certs.mode from self-managed to secret and back, with the steps of docs/how-to/certificates.md.
 func TestModes(t *testing.T) {
 	alone(t)
 	install(t, "self-managed")
@@ -20,7 +20,7 @@ func TestModes(t *testing.T) {
 		t.Run("to self-managed", toSelfManaged)
 }
 
-// toSecret has caBundle vouch for the pods of both modes, and then for the new ones alone.
+// toSecret first sets a caBundle with the CAs of both modes, and then one with the new CA only.
 func toSecret(t *testing.T) {
 	ca := newCA(t)
 	if _, err := admin.CoreV1().Secrets(namespace).Create(t.Context(), ca.leaf(t), metav1.CreateOptions{}); err != nil {
@@ -47,12 +47,12 @@ func toSecret(t *testing.T) {
 	e = edit(t)
 	e.more(50)
 	upgrade(t, bundle(ca.pem)...)
-	e.more(300) // new connections are made with the new caBundle
+	e.more(300) // enough edits that the API server opens connections with the new caBundle
 	e.finishWithout("certs.mode secret, its CA alone")
 }
 
-// toSelfManaged is the way on which caBundle is empty until the first new pod has written it. With
-// failurePolicy Ignore no edit fails meanwhile; those that should are admitted.
+// toSelfManaged changes back. The caBundle is empty until the first new pod has written it. With failurePolicy Ignore
+// no edit fails meanwhile, but edits that the guard would refuse are admitted.
 func toSelfManaged(t *testing.T) {
 	before := readyPods(t)
 	e := edit(t)

@@ -24,8 +24,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kill ends a pod's process by SIGKILL. Where the node is another machine, or the process another
-// user's, it can only remove the pod without giving it time, of which the API server learns earlier.
+// kill ends a pod's process by SIGKILL. If the process runs on another machine or as another user, kill deletes the
+// pod without a grace period instead. The API server then learns of the end earlier.
 func kill(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	err := errors.New("it runs on another machine")
@@ -59,7 +59,7 @@ func process(pod *corev1.Pod) int {
 	return 0
 }
 
-// restarted waits until a pod's container runs again, or another pod has taken its place.
+// restarted waits until a pod's container runs again, or another pod has replaced the pod.
 func restarted(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	eventually(t, late, "the container runs again", func(ctx context.Context) error {
@@ -76,7 +76,7 @@ func restarted(t *testing.T, pod *corev1.Pod) {
 	})
 }
 
-// serving returns the fingerprint of the certificate that a pod serves with.
+// serving returns the fingerprint of the certificate that a pod serves.
 func serving(t *testing.T, pod *corev1.Pod) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -96,7 +96,7 @@ func serving(t *testing.T, pod *corev1.Pod) string {
 	if err != nil {
 		t.Fatalf("kubectl port-forward: %v: %q", err, line)
 	}
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the certificate is only looked at
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the test only reads the certificate
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,8 @@ func serving(t *testing.T, pod *corev1.Pod) string {
 	return fmt.Sprintf("%x", sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw))
 }
 
-// startTime returns the time between a pod's first line of log and the one that says that it serves reviews.
+// startTime returns the time between the first line of a pod's log and the line that says that the pod serves
+// reviews.
 func startTime(t *testing.T, pod string) time.Duration {
 	t.Helper()
 	var started time.Time
@@ -113,7 +114,7 @@ func startTime(t *testing.T, pod string) time.Duration {
 		var line struct {
 			Time time.Time `json:"time"`
 			Msg  string    `json:"msg"`
-			Port any       `json:"port"` // others write a number
+			Port any       `json:"port"` // other lines have a number
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Fatalf("%s logs %q: %v", pod, text, err)
@@ -135,7 +136,7 @@ func metricsOf(t *testing.T, pod *corev1.Pod) string {
 	return kubectl(t, "get", "--raw", "/api/v1/namespaces/"+pod.Namespace+"/pods/"+pod.Name+":8080/proxy/metrics")
 }
 
-// touch has the kubelet look at a pod, and so at what is mounted, at once.
+// touch annotates a pod, so that the kubelet updates its mounted files at once.
 func touch(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	kubectl(t, "annotate", "--overwrite", "pod", pod.Name, "--namespace", pod.Namespace, "e2e.test/touched="+strconv.FormatInt(time.Now().UnixNano(), 36))

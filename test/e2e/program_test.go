@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPrometheusProgram: what is downloaded once is there without network, and what cannot be had is never left out
-// without a word. It needs no cluster, and so no tag.
+// TestPrometheusProgram: a downloaded Prometheus can be used without network, and a failed download is an error, so
+// that no run leaves the test out silently. This test needs no cluster, and so has no build tag.
 func TestPrometheusProgram(t *testing.T) {
 	t.Parallel()
 	const works, fails = ": >prometheus_0_all.deb", "echo no network >&2; exit 100"
@@ -20,7 +20,7 @@ func TestPrometheusProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// As dpkg-deb --extract FILE FOLDER.
+	// Imitates dpkg-deb --extract FILE FOLDER.
 	stub("dpkg-deb", `mkdir -p "$3/usr/bin" && printf '#!/bin/sh\n' >"$3/usr/bin/prometheus" && chmod +x "$3/usr/bin/prometheus"`)
 	for _, tt := range []struct {
 		name, aptGet, ci string

@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestPrometheus has a real Prometheus scrape the pods and evaluate the chart's rules, as they are: with the
-// time that each alert takes to fire.
+// TestPrometheus runs a real Prometheus that scrapes the pods and evaluates the chart's rules unchanged, with the
+// times that the alerts wait before they fire.
 func TestPrometheus(t *testing.T) {
 	program := os.Getenv("E2E_PROMETHEUS")
 	if program == "" {
@@ -42,7 +42,7 @@ func TestPrometheus(t *testing.T) {
 	p.wantTargets(t, replicas)
 	p.wantPeace(t)
 
-	// The API server no longer asks about kube-system.
+	// The API server no longer calls the webhooks for kube-system.
 	const selected = "/webhooks/0/namespaceSelector/matchLabels/e2e.test~1none"
 	configure := func(patch string) {
 		kubectl(t, "patch", "validatingwebhookconfiguration", release, "--type", "json", "--patch", patch)
@@ -56,7 +56,7 @@ func TestPrometheus(t *testing.T) {
 	configure(`[{"op": "remove", "path": "` + selected + `"}]`)
 	p.wantPeace(t, "AwsAuthGuardNotEnforced")
 
-	// There is no webhook, and an administrator who is protected is taken away.
+	// The webhook configuration is deleted, and an edit removes a protected administrator.
 	kubectl(t, "delete", "validatingwebhookconfiguration", release)
 	p.wantAlert(t, "AwsAuthGuardNotEnforced", "pending", "firing")
 	locked := good()
@@ -69,8 +69,8 @@ func TestPrometheus(t *testing.T) {
 	p.wantAlert(t, "AwsAuthGuardBypassed", "firing")
 }
 
-// forward starts kubectl with a command that leads to the cluster until the test ends, and returns the
-// address on this machine.
+// forward starts a kubectl command that forwards to the cluster until the test ends, and returns the address on this
+// machine.
 func forward(t *testing.T, args ...string) (address string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), kubectlPath, args...)
@@ -91,16 +91,16 @@ func forward(t *testing.T, args ...string) (address string) {
 	return address
 }
 
-// target is one of Prometheus's static_configs.
+// target is an item of Prometheus's static_configs.
 type target struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
 }
 
-// prometheus is one that runs.
+// prometheus is a running Prometheus.
 type prometheus struct {
 	url string
-	log string // a file
+	log string // the path of the log
 }
 
 // startPrometheus starts a Prometheus with the chart's rules until the test ends.
@@ -152,7 +152,7 @@ func startPrometheus(t *testing.T, program string, targets []target) *prometheus
 	return p
 }
 
-// rules are the groups of the PrometheusRule that the chart renders.
+// rules returns the groups of the PrometheusRule that the chart renders.
 func rules(t *testing.T) any {
 	t.Helper()
 	args := append([]string{
@@ -172,7 +172,7 @@ func rules(t *testing.T) any {
 	return rule.Spec
 }
 
-// get asks Prometheus's API.
+// get calls Prometheus's API.
 func (p *prometheus) get(ctx context.Context, path string, data any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/"+path, http.NoBody)
 	if err != nil {
@@ -192,7 +192,7 @@ func (p *prometheus) get(ctx context.Context, path string, data any) error {
 	return nil
 }
 
-// wantTargets waits until so many targets are up.
+// wantTargets waits until n targets are up.
 func (p *prometheus) wantTargets(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, soon, "all targets are up", func(ctx context.Context) error {
@@ -215,8 +215,8 @@ func (p *prometheus) wantTargets(t *testing.T, n int) {
 	})
 }
 
-// alerting returns the alerts that are pending or firing as "NAME STATE", and when the rules were evaluated
-// last. A rule that could not be is an error.
+// alerting returns the pending and the firing alerts as "NAME STATE", and the time of the last evaluation. It fails
+// if Prometheus could not evaluate a rule.
 func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated time.Time, err error) {
 	var data struct {
 		Groups []struct {
@@ -246,8 +246,8 @@ func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated tim
 	return list, evaluated, err
 }
 
-// wantPeace waits until no alert has been pending or firing for 20 evaluations. Until then none may fire but
-// those that have before.
+// wantPeace waits until no alert has been pending or firing for 20 seconds. Meanwhile only the alerts in before may
+// fire.
 func (p *prometheus) wantPeace(t *testing.T, before ...string) {
 	t.Helper()
 	var since time.Time
@@ -274,7 +274,7 @@ func (p *prometheus) wantPeace(t *testing.T, before ...string) {
 	})
 }
 
-// wantAlert waits until an alert has one of some states.
+// wantAlert waits until an alert has one of the states.
 func (p *prometheus) wantAlert(t *testing.T, name string, states ...string) {
 	t.Helper()
 	eventually(t, late, name+" is "+strings.Join(states, " or "), func(ctx context.Context) error {

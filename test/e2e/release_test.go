@@ -20,11 +20,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// turn is whose turn it is to edit kube-system/aws-auth.
+// turn is held by the test that edits kube-system/aws-auth.
 var turn sync.Mutex
 
-// alone begins a test that edits kube-system/aws-auth, with no release: one after the other has its turn,
-// while TestRotateCA waits for minutes.
+// alone begins a test that edits kube-system/aws-auth, without a release. These tests run one after the other, beside
+// TestRotateCA, which waits for minutes.
 func alone(t *testing.T) {
 	t.Helper()
 	t.Parallel()
@@ -34,7 +34,7 @@ func alone(t *testing.T) {
 	t.Cleanup(func() { clean(t) })
 }
 
-// clean removes what an earlier run has left, and stores an aws-auth.
+// clean removes the objects of an earlier run, and stores an aws-auth.
 func clean(t *testing.T) {
 	t.Helper()
 	_, err := run(t, "", helmPath, "uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
@@ -50,7 +50,7 @@ func clean(t *testing.T) {
 	apply(t, string(text))
 }
 
-// values are those of every release: the image, and a principal to protect.
+// values returns helm's arguments for every release: the image and a protected principal.
 func values() []string {
 	colon := strings.LastIndexByte(image, ':')
 	return []string{
@@ -89,7 +89,7 @@ func upgrade(t *testing.T, more ...string) {
 	helm(t, append(args, more...)...)
 }
 
-// hasLeader waits until the Lease is held by a pod that is Ready.
+// hasLeader waits until a pod that is Ready holds the Lease.
 func hasLeader(t *testing.T) {
 	t.Helper()
 	eventually(t, late, "there is a leader", func(ctx context.Context) error {
@@ -103,7 +103,7 @@ func hasLeader(t *testing.T) {
 		}
 		holder := ""
 		if lease.Spec.HolderIdentity != nil {
-			holder, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_") // a pod's name, and a word
+			holder, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_") // the name of a pod and a random suffix
 		}
 		if !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == holder }) {
 			return fmt.Errorf("the Lease is held by %q", holder)

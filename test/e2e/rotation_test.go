@@ -15,14 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// rotating is the release of TestRotateCA, and its namespace. Its webhooks are asked about an aws-auth
-// there instead of that in kube-system, so that what is done to the other release does not concern it.
+// rotating is the name of TestRotateCA's release and of its namespace. The API server calls its webhooks for an
+// aws-auth in that namespace, not in kube-system, so that tests of the other release don't disturb it.
 const rotating = release + "-rotation"
 
-// retired is how long a rotation certainly takes, of which five minutes are for the old CA.
+// retired is the longest time of a rotation. The old CA stays for five minutes of it.
 const retired = 10 * time.Minute
 
-// TestRotateCA follows a rotation to its end, when caBundle has lost the old CA, while a client edits.
+// TestRotateCA observes a rotation until caBundle no longer has the old CA, while a client edits aws-auth.
 func TestRotateCA(t *testing.T) {
 	t.Parallel()
 	pods := installRotating(t)
@@ -76,7 +76,7 @@ func TestRotateCA(t *testing.T) {
 	figure("%-34s %.0f s", "rotation, old CA gone after", time.Since(asked).Seconds())
 	e.finishWithout("rotation of the CA to its end")
 
-	// They were asked, all the time.
+	// The API server called the pods all the time.
 	reviews := 0.0
 	for i := range pods {
 		reviews += skipped(t, &pods[i])
@@ -93,7 +93,8 @@ func installRotating(t *testing.T) []corev1.Pod {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not by helm install: kube-system would be selected until the webhooks are changed.
+	// This uses helm template and not helm install, because the installed webhooks would select kube-system until the
+	// test changes them.
 	args := append([]string{"template", rotating, chart, "--namespace", rotating, "--skip-tests", "--kube-version", version.GitVersion}, values()...)
 	manifest, _, err := output(t, "", helmPath, args...)
 	if err != nil {
@@ -127,7 +128,7 @@ func installRotating(t *testing.T) []corev1.Pod {
 	return list.Items
 }
 
-// rotatingSecret is what the Secret with the CAs holds.
+// rotatingSecret returns the data of the Secret with the CAs.
 func rotatingSecret(ctx context.Context, t *testing.T) map[string][]byte {
 	t.Helper()
 	secret, err := admin.CoreV1().Secrets(rotating).Get(ctx, rotating+"-ca", metav1.GetOptions{})
@@ -137,7 +138,7 @@ func rotatingSecret(ctx context.Context, t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-// rotatingBundles is the caBundle of each webhook.
+// rotatingBundles returns the caBundle of each webhook.
 func rotatingBundles(ctx context.Context, t *testing.T) (bundles [][]byte) {
 	t.Helper()
 	config, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, rotating, metav1.GetOptions{})
@@ -150,7 +151,7 @@ func rotatingBundles(ctx context.Context, t *testing.T) (bundles [][]byte) {
 	return bundles
 }
 
-// skipped is how many reviews a pod has answered of an aws-auth outside of kube-system.
+// skipped returns the number of reviews of an aws-auth outside of kube-system that a pod has answered.
 func skipped(t *testing.T, pod *corev1.Pod) (sum float64) {
 	t.Helper()
 	for line := range strings.Lines(metricsOf(t, pod)) {

@@ -22,8 +22,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestSecretAndIgnore is a release with a certificate from elsewhere, certs.mode secret, and with
-// failurePolicy Ignore, so that the backstop is there.
+// TestSecretAndIgnore installs a release with a certificate from a Secret (certs.mode secret), and with failurePolicy
+// Ignore, with which the chart installs the backstop.
 func TestSecretAndIgnore(t *testing.T) {
 	alone(t)
 	ca := newCA(t)
@@ -46,7 +46,8 @@ func TestSecretAndIgnore(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// backstoppedEdits are refused by the guard, and deleting by the policy that is asked before it.
+// backstoppedEdits: the guard refuses edits, and the backstop refuses a deletion, because the API server evaluates
+// policies before it calls webhooks.
 func backstoppedEdits(t *testing.T) {
 	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "e2e.test/note=harmless")
 	kubectlFails(t, refusal, "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch", unreadable)
@@ -54,8 +55,8 @@ func backstoppedEdits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth, and waits until every pod serves
-// it.
+// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth, and waits until
+// every pod serves it.
 func rotateLeaf(t *testing.T, ca *authority) {
 	t.Helper()
 	pods := readyPods(t)
@@ -67,7 +68,7 @@ func rotateLeaf(t *testing.T, ca *authority) {
 	}
 	for i := range pods {
 		eventually(t, late, "each pod has the new certificate", func(context.Context) error {
-			touch(t, &pods[i]) // else it takes the kubelet up to two minutes
+			touch(t, &pods[i]) // without this the kubelet takes up to two minutes
 			if serving(t, &pods[i]) == before {
 				return fmt.Errorf("%s serves the old one", pods[i].Name)
 			}
@@ -80,9 +81,9 @@ func rotateLeaf(t *testing.T, ca *authority) {
 // backstop checks that without pods the API server admits changes, except those that the backstop refuses.
 func backstop(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
-	eventually(t, late, "nobody answers", func(ctx context.Context) error {
+	eventually(t, late, "no pod answers", func(ctx context.Context) error {
 		if isRefused(ctx) == nil {
-			return errors.New("somebody does")
+			return errors.New("a pod still answers")
 		}
 		return nil
 	})

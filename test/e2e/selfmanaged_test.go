@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestSelfManaged is a release with the chart's defaults: certs.mode self-managed, failurePolicy Fail.
+// TestSelfManaged installs a release with the chart's defaults: certs.mode self-managed and failurePolicy Fail.
 func TestSelfManaged(t *testing.T) {
 	alone(t)
 	_ = t.Run("install", func(t *testing.T) { install(t, "self-managed") }) &&
@@ -40,7 +40,7 @@ func TestSelfManaged(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// edits asks for changes as people do.
+// edits makes changes with kubectl, as users do.
 func edits(t *testing.T) {
 	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "e2e.test/note=harmless")
 	kubectlFails(t, "[assumed-role-arn]", "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch",
@@ -50,7 +50,7 @@ func edits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// otherConfigMaps changes ConfigMaps beside aws-auth and of its name elsewhere.
+// otherConfigMaps changes other ConfigMaps in kube-system, and ConfigMaps named aws-auth in other namespaces.
 func otherConfigMaps(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"other/kube-system", "aws-auth/default"} {
@@ -59,7 +59,7 @@ func otherConfigMaps(t *testing.T) {
 		kubectl(t, "label", "configmap", name, "-n", in, "e2e.test/mine=yes")
 		kubectl(t, "delete", "configmap", name, "-n", in)
 	}
-	// With no name in the request.
+	// Requests of these commands have no name.
 	kubectl(t, "create", "configmap", "other", "-n", "kube-system")
 	kubectl(t, "label", "configmap", "other", "-n", "kube-system", "e2e.test/mine=yes")
 	err := awsAuth().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "e2e.test/mine=yes"})
@@ -79,10 +79,10 @@ func helmTest(t *testing.T) {
 	}
 }
 
-// maxMemory is what a pod has in memory at most, with everything on and 100 entries, in bytes.
+// maxMemory is the largest permitted memory of a pod, with all features enabled and 100 entries, in bytes.
 const maxMemory = 64 << 20
 
-// memory reads how much of it each pod has, and how long it took to start.
+// memory prints the memory of each pod and its start time.
 func memory(t *testing.T) {
 	t.Helper()
 	for _, pod := range readyPods(t) {
@@ -99,8 +99,8 @@ func memory(t *testing.T) {
 	}
 }
 
-// everything reads how much memory a pod has that looks after everything it can, with 100 entries that are edited.
-// There is no AWS: it is asked, and does not answer.
+// everything measures the memory of a pod with all features enabled, while clients edit an aws-auth of 100 entries.
+// The pod calls AWS, which doesn't answer.
 func everything(t *testing.T) {
 	upgrade(t, "--set", "guardConfig.iam.mode=warn,guardConfig.selfTest.enabled=true,guardConfig.restore.enabled=true,podAnnotations.everything=on")
 	hundred := good()
@@ -123,8 +123,8 @@ func everything(t *testing.T) {
 	upgrade(t)
 }
 
-// restores takes everything out of aws-auth through the bypass. The guard restores it within 15 s, unless the same edit
-// breaks the glass.
+// restores removes all entries from aws-auth through the bypass. The guard restores them within 15 s, unless the same
+// edit breaks the glass.
 func restores(t *testing.T) {
 	t.Helper()
 	empty := func(annotations string) {
@@ -166,9 +166,9 @@ func restores(t *testing.T) {
 	}
 }
 
-// killOne kills a process without a word to anybody, and then the other: the API server has its
-// connection with one of them. Reviews that the process has are lost, and those that go to it until
-// the kubelet has noticed; none that begins three seconds later.
+// killOne kills one process, and later the other. The API server has its connection with one of them. The reviews of
+// the killed process are lost, and so are reviews that the API server sends to it until the kubelet marks it not
+// ready. No review that begins three seconds later may be lost.
 func killOne(t *testing.T) {
 	for i := range 2 {
 		victim := &readyPods(t)[i]
@@ -199,8 +199,8 @@ func rollingUpgrade(t *testing.T) {
 	e.finishWithout("rolling upgrade")
 }
 
-// drain takes the pods from nodes that get no new ones: the budget keeps one of them until a node
-// takes pods again.
+// drain evicts the pods from nodes that accept no new pods. The PodDisruptionBudget keeps one pod until a node
+// accepts pods again.
 func drain(t *testing.T) {
 	before := readyPods(t)
 	nodes, err := admin.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{FieldSelector: "spec.unschedulable=false"})
@@ -233,8 +233,9 @@ func drain(t *testing.T) {
 	e.finishWithout("drain")
 }
 
-// upgradeForce replaces the webhook configuration by one without caBundle. Nothing is admitted unseen
-// meanwhile, and the leader writes the caBundle again within five seconds. The drain before has taken it away.
+// upgradeForce replaces the webhook configuration by one without caBundle. The API server admits no change without a
+// review meanwhile, and the leader writes the caBundle again within five seconds. The leader is new, because drain
+// has ended the previous one.
 func upgradeForce(t *testing.T) {
 	drained := time.Now()
 	hasLeader(t)
@@ -262,8 +263,8 @@ func upgradeForce(t *testing.T) {
 	eventually(t, soon, "an unreadable aws-auth is refused again", isRefused)
 }
 
-// watchBundles watches every version of the webhook configuration from now on. What it returns ends that, and reports
-// whether a webhook was without caBundle in one of them.
+// watchBundles watches the versions of the webhook configuration. The returned function stops the watch, and reports
+// whether a webhook had no caBundle in one of the versions.
 func watchBundles(t *testing.T) (emptied func() bool) {
 	t.Helper()
 	watched, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Watch(t.Context(), metav1.SingleObject(metav1.ObjectMeta{Name: release}))
@@ -288,7 +289,8 @@ func watchBundles(t *testing.T) (emptied func() bool) {
 	}
 }
 
-// killBoth kills every process at once: no change passes unseen meanwhile, and they come back.
+// killBoth kills both processes at the same time. The API server admits no change without a review meanwhile, and
+// both processes restart.
 func killBoth(t *testing.T) {
 	pods := readyPods(t)
 	for i := range pods {
@@ -309,7 +311,7 @@ func killBoth(t *testing.T) {
 	readyPods(t)
 }
 
-// noPod is the hour for which docs/how-to/when-nothing-answers.md is written.
+// noPod runs the commands of docs/how-to/when-nothing-answers.md in a cluster without a webhook pod.
 func noPod(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	annotate := []string{"annotate", "--overwrite", "configmap", "aws-auth", "-n", "kube-system"}
@@ -323,7 +325,7 @@ func noPod(t *testing.T) {
 	kubectl(t, append(annotate, append(bypass, "e2e.test/bypass=yes")...)...)
 	kubectl(t, append([]string{"delete", "configmap", "aws-auth", "-n", "kube-system"}, bypass...)...)
 	if _, err := awsAuth().Create(t.Context(), good(), metav1.CreateOptions{}); err == nil {
-		t.Error("aws-auth is created with nobody asked")
+		t.Error("aws-auth is created without a review")
 	}
 	text, err := yaml.Marshal(good())
 	if err != nil {
@@ -340,7 +342,8 @@ func noPod(t *testing.T) {
 // unanswered is in the API server's error if the guard doesn't answer a review.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
-// said has kubectl fail, and looks for what it says in docs/how-to/when-nothing-answers.md. Addresses are made the same.
+// said runs a kubectl command that must fail, and looks for its error in docs/how-to/when-nothing-answers.md. It
+// replaces the address in the error.
 func said(t *testing.T, args ...string) error {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
@@ -363,9 +366,8 @@ func said(t *testing.T, args ...string) error {
 	return nil
 }
 
-// uninstall removes the release. Helm takes the webhooks away last (v3.22.0, pkg/releaseutil/kind_sorter.go:
-// kinds that it does not know), after the Service and the Deployment: edits may be refused in between, and
-// none when it has returned.
+// uninstall uninstalls the release. Helm deletes the webhooks last (v3.22.0, pkg/releaseutil/kind_sorter.go: unknown
+// kinds), after the Service and the Deployment. Edits may fail in between, but not after helm returns.
 func uninstall(t *testing.T) {
 	e := edit(t)
 	e.more(50)
@@ -381,17 +383,17 @@ func uninstall(t *testing.T) {
 			if l.began.After(returned) {
 				t.Errorf("%.2f s after helm uninstall: %v", l.began.Sub(returned).Seconds(), l.err)
 			}
-		case !strings.Contains(text, admitted): // which every edit is from some moment on
+		case !strings.Contains(text, admitted): // every edit is admitted after the webhooks are deleted
 			t.Errorf("an edit has failed: %v", l.err)
 		}
 	}
-	figure("%-34s %5d edits in %5.1f s, %d refused with nobody asked, within %.2f s", "helm uninstall", e.edits, time.Since(e.started).Seconds(), len(refused), window(refused).Seconds())
+	figure("%-34s %5d edits in %5.1f s, %d refused without a review, within %.2f s", "helm uninstall", e.edits, time.Since(e.started).Seconds(), len(refused), window(refused).Seconds())
 	eventually(t, soon, "the API server has noticed", func(ctx context.Context) error {
 		_, err1 := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{})
 		return errors.Join(err1, awsAuth().Delete(ctx, "aws-auth", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}))
 	})
 	kubectl(t, "delete", "configmap", "aws-auth", "-n", "kube-system")
-	eventually(t, late, "nothing is left", func(context.Context) error { // the pods still answer for a while
+	eventually(t, late, "nothing is left", func(context.Context) error { // the pods may take a while to end
 		left := ""
 		for _, kinds := range []string{
 			"validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings",

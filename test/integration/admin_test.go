@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestLosingAnAdmin has the ways in which the protected admin loses its access, most of them with
-// the entry still to be seen in the text. There is a second admin, so that it is not the last.
-func TestLosingAnAdmin(t *testing.T) {
+// TestProtectedAdminMustKeepAccess makes changes by which the protected admin loses its access. In most of them the
+// text still has the admin's entry. A second admin stays, so that the rule last-admin reports nothing.
+func TestProtectedAdminMustKeepAccess(t *testing.T) {
 	shadow := strings.Replace(admin, "system:masters", "viewers", 1)
 	c := as(t, operator)
 	for _, test := range []struct {
@@ -55,7 +55,7 @@ func TestLosingAnAdmin(t *testing.T) {
 	})
 }
 
-// roles is the base with another text for mapRoles.
+// roles returns the base with another text for mapRoles.
 func roles(text string) data { return base().with("mapRoles", text) }
 
 func TestHarmless(t *testing.T) {
@@ -79,7 +79,7 @@ func TestHarmless(t *testing.T) {
 		{"a new entry", base(), roles(admin + node + ci)},
 		{"a user's path", base(), base().with("mapUsers", alice+userWithPath)},
 		{"another key, stored already, beside a change", base().with("note", "x"), roles(admin+node+ci).with("note", "y z")},
-		{"an entry removed that nobody needs to keep", roles(admin + node + ci), base()},
+		{"an entry without protected access removed", roles(admin + node + ci), base()},
 		{"nothing", base(), base()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func toJSON(t *testing.T, text string) string {
 	return string(b)
 }
 
-// TestMetadata changes labels and annotations, beside a fault that is stored already.
+// TestMetadata changes labels and annotations of an aws-auth that already has a fault.
 func TestMetadata(t *testing.T) {
 	c := as(t, operator)
 	for name, d := range map[string]data{"good": base(), "faulty": roles("[")} {
@@ -123,8 +123,8 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestOtherObjects writes what would be refused as kube-system/aws-auth.
-func TestOtherObjects(t *testing.T) {
+// TestOtherObjectsAreAdmitted writes data that the webhook would refuse in kube-system/aws-auth to other objects.
+func TestOtherObjectsAreAdmitted(t *testing.T) {
 	store(t, base())
 	core, err := typedcorev1.NewForConfig(cluster.Admin)
 	if err != nil {

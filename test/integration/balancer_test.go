@@ -19,8 +19,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// history is an API server that learns of every change of the caBundle late.
-type history struct {
+// lateServer calls the webhook like an API server that learns of every change of the caBundle after a lag.
+type lateServer struct {
 	s    *selfManaged
 	lag  time.Duration
 	seen []seenBundle
@@ -31,25 +31,25 @@ type seenBundle struct {
 	text []byte
 }
 
-// ask asks on a new connection and accepts only what was accepted the lag before.
-func (h *history) ask(ctx context.Context) error {
-	bundles, err := h.s.readBundles(ctx)
+// ask calls the webhook on a new connection. It trusts only the caBundle that was stored a lag ago.
+func (l *lateServer) ask(ctx context.Context) error {
+	bundles, err := l.s.readBundles(ctx)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	h.seen = append(h.seen, seenBundle{now, bundles[0]})
-	for len(h.seen) > 1 && now.Sub(h.seen[1].at) >= h.lag {
-		h.seen = h.seen[1:]
+	l.seen = append(l.seen, seenBundle{now, bundles[0]})
+	for len(l.seen) > 1 && now.Sub(l.seen[1].at) >= l.lag {
+		l.seen = l.seen[1:]
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(h.seen[0].text)
+	roots.AppendCertsFromPEM(l.seen[0].text)
 	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: guard + "." + h.s.namespace + ".svc"},
+		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: guard + "." + l.s.namespace + ".svc"},
 		DisableKeepAlives: true,
 	}}
 	body := `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","resource":{"resource":"pods"}}}`
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+h.s.balancer.proxy.address()+"/validate-aws-auth", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+l.s.balancer.proxy.address()+"/validate-aws-auth", strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (h *history) ask(ctx context.Context) error {
 	return nil
 }
 
-// balancer is a Service: a new connection goes to a replica that is ready.
+// balancer imitates a Service: it forwards each new connection to a ready replica.
 type balancer struct {
 	proxy *proxy
 	mu    sync.Mutex
@@ -94,7 +94,7 @@ func (b *balancer) pick() string {
 	return b.ready[b.next%len(b.ready)]
 }
 
-// set says whether a replica is ready.
+// set sets whether a replica is ready.
 func (b *balancer) set(address string, ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,20 +106,20 @@ func (b *balancer) set(address string, ready bool) {
 
 func (b *balancer) port() int32 { return int32(b.proxy.listener.Addr().(*net.TCPAddr).Port) }
 
-// proxy carries TCP connections to where target says, until it is cut.
+// proxy forwards TCP connections to the address that target returns, until it is cut.
 type proxy struct {
 	listener net.Listener
 	target   func() string
 	running  sync.WaitGroup
-	// cut ends all connections; new ones end at once.
+	// cut closes all connections. The proxy then closes new connections at once.
 	cut context.CancelFunc
 
 	mu     sync.Mutex
-	dead   string              // where nothing is carried any more
-	served map[net.Conn]string // clients, and to where they are carried
+	dead   string              // the address that gets no connection any more
+	served map[net.Conn]string // clients, with the addresses of their connections
 }
 
-// kill ends all connections to an address, also those that are about to begin.
+// kill closes all connections to an address, and refuses new ones.
 func (p *proxy) kill(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +135,7 @@ func (p *proxy) serve(ctx context.Context, client net.Conn) {
 	target := p.target()
 	p.mu.Lock()
 	if target == p.dead {
-		target = "" // nobody answers there
+		target = "" // a new connection gets no answer
 	}
 	p.served[client] = target
 	p.mu.Unlock()
@@ -151,7 +151,7 @@ func newProxy(t *testing.T, target func() string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // until the cleanups of the test are over
+	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // the proxy must also work during the cleanups of the test
 	p := &proxy{listener: listener, target: target, cut: cut, served: make(map[net.Conn]string)}
 	p.running.Go(func() { p.accept(ctx) })
 	t.Cleanup(func() {

@@ -22,9 +22,9 @@ import (
 
 const bypassed = "awsauth_guard_bypassed_changes_total"
 
-// The history says how each version came to be stored. A change that the guard would have refused is a bypass, and
-// every replica shows what is stored.
-func TestHowItWasStored(t *testing.T) {
+// The history has the origin of each version. It records a stored change as a bypass if the guard would have refused
+// it, and every replica exposes the stored version in its metrics.
+func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
 	since := time.Now()
@@ -80,7 +80,7 @@ func TestHowItWasStored(t *testing.T) {
 	wantEvent(t, g, since, kube.Overridden, "break-glass")
 
 	harmless := base()
-	g.around(t, harmless)
+	g.bypass(t, harmless)
 	g.wantNewest(t, 5*time.Second, guardhistory.Changed, "kubectl-edit", harmless)
 	if got := sum(t.Context(), replicas, bypassed); got != 0 {
 		t.Errorf("%v changes have bypassed the guard", got)
@@ -114,7 +114,7 @@ func TestHowItWasStored(t *testing.T) {
 	})
 }
 
-// hurried edits aws-auth by many writers at a time.
+// hurried makes a number of edits of aws-auth by several concurrent writers.
 func hurried(t *testing.T, edits, writers int) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -124,7 +124,7 @@ func hurried(t *testing.T, edits, writers int) {
 		running.Go(func() {
 			for i := range edits / writers {
 				entry := fmt.Sprintf("- userarn: arn:aws:iam::111122223333:user/u-%d-%d\n  username: u\n  groups:\n  - viewers\n", w, i)
-				// The API server tries a patch again where another one was faster, and asks again.
+				// If another writer was faster, the API server applies the patch again and calls the webhook again.
 				err := controlplane.Poll(t.Context(), func(ctx context.Context) error {
 					return patch(ctx, c, types.MergePatchType, map[string]any{"data": map[string]string{"mapUsers": alice + entry}}, nil)
 				})
@@ -143,8 +143,8 @@ func hurried(t *testing.T, edits, writers int) {
 	}
 }
 
-// Of many admitted edits none counts as a bypass, and the history holds the newest.
-func TestManyEdits(t *testing.T) {
+// Many admitted edits don't count as bypasses, and the history has the newest version.
+func TestManyEditsAreNoBypass(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
 	begun := time.Now()
@@ -172,8 +172,9 @@ func TestManyEdits(t *testing.T) {
 	}
 }
 
-// The leader ends or is killed while edits go on: each is in the history once, in order, and none counts as a bypass.
-func TestLeaderGoes(t *testing.T) {
+// The leader ends or is killed during edits. The history then has each edit once, in order, and no edit counts as a
+// bypass.
+func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
 	const edits, goes = 60, 20
 	for name, end := range map[string]func(*replica){"it ends": func(r *replica) { r.stop() }, "it is killed": (*replica).kill} {
 		t.Run(name, func(t *testing.T) {
@@ -211,13 +212,14 @@ func TestLeaderGoes(t *testing.T) {
 	}
 }
 
-// A bypass of the time without a leader counts once, and one that the leader before has counted doesn't count again.
-func TestBypassWithoutLeader(t *testing.T) {
+// A bypass that happens without a leader counts once. A bypass that the previous leader has counted doesn't count
+// again.
+func TestBypassWithoutLeaderCountsOnce(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
 	leads, follows := lead(t, replicas)
 	first, second := roles(admin+ci), roles(ci)
-	g.around(t, first)
+	g.bypass(t, first)
 	g.wantNewest(t, 5*time.Second, guardhistory.Bypassed, "kubectl-edit", first)
 	leads.wantMetric(t, bypassed, 1, time.Second)
 	leads.kill()
@@ -226,9 +228,9 @@ func TestBypassWithoutLeader(t *testing.T) {
 	follows.wantMetric(t, bypassed, 1, 5*time.Second)
 }
 
-// A restarted replica goes on with the history. The versions that were stored meanwhile are in it, in order, and how
-// they came about is known from the API server.
-func TestRestarted(t *testing.T) {
+// A restarted replica continues the history. It appends the versions that were stored while it was down, in order,
+// with the origins that the API server tells.
+func TestHistoryIsCompleteAfterRestart(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	first := g.run(t, 1)[0]
 	admitted := roles(admin + node + ci)
@@ -243,7 +245,7 @@ func TestRestarted(t *testing.T) {
 	first.stop()
 	second := g.start(t)
 	second.wantMetric(t, "awsauth_guard_leader", 1, 15*time.Second)
-	g.asked(t)
+	g.wantCalled(t)
 	other := base()
 	if err := update(t.Context(), c, other); err != nil {
 		t.Fatal(err)
@@ -259,7 +261,7 @@ func TestRestarted(t *testing.T) {
 	second.wantMetric(t, bypassed, 0, time.Second)
 
 	second.stop()
-	g.around(t, base().with("mapUsers", alice+strings.Replace(alice, "people/alice", "bob", 1)))
+	g.bypass(t, base().with("mapUsers", alice+strings.Replace(alice, "people/alice", "bob", 1)))
 	g.write(t, roles(node), "kubectl-replace")
 	third := g.start(t)
 	g.until(t, "the history has both versions", 20*time.Second, func(log *guardhistory.Log) error {

@@ -25,8 +25,8 @@ const comment = "# Andr\xe9's role\n"
 
 func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers": alice} }
 
-// inJSON returns a client like that of as, which reads and writes JSON. That of as, as client-go makes it where
-// nobody says otherwise, reads and writes protobuf.
+// inJSON returns a client that reads and writes JSON. The client that as returns reads and writes protobuf, the
+// default of client-go.
 func inJSON(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
 	c := &client{Warnings: new(kube.Warnings)}
@@ -41,7 +41,7 @@ func inJSON(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-// storeBytes makes d what is stored, byte by byte and without the webhook.
+// storeBytes stores the exact bytes of d, without calling the webhook.
 func storeBytes(t *testing.T, d data) {
 	t.Helper()
 	store(t, base())
@@ -51,15 +51,16 @@ func storeBytes(t *testing.T, d data) {
 	untilCached(t)
 }
 
-// storedBytes is mapRoles as the authenticator, which watches in protobuf, is told it.
+// storedBytes returns the stored mapRoles as the authenticator receives it, which watches in protobuf.
 func storedBytes(t *testing.T) string {
 	t.Helper()
 	return stored(t).Data["mapRoles"]
 }
 
-// What the guard rests on: the API server stores a byte that is not UTF-8 where a client sends it in protobuf, as
-// client-go's and controller-runtime's typed clients do by themselves. JSON shows U+FFFD, and stores it.
-func TestBytesAreStored(t *testing.T) {
+// The rule replacement-character relies on these facts: the API server stores a byte that is not UTF-8 if a client
+// sends it in protobuf, the default of the typed clients of client-go and controller-runtime. JSON shows the byte as
+// U+FFFD. A client that writes the JSON back stores U+FFFD.
+func TestAPIServerStoresInvalidBytes(t *testing.T) {
 	user := rest.ImpersonationConfig{UserName: "fixture"}
 	typed := func() error {
 		config := rest.CopyConfig(cluster.Admin)
@@ -68,7 +69,7 @@ func TestBytesAreStored(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// As its typed client does (controller-runtime v0.25.2, pkg/client/client_rest_resources.go).
+		// Like the typed client of controller-runtime v0.25.2, pkg/client/client_rest_resources.go.
 		c, err := apiutil.RESTClientForGVK(corev1.SchemeGroupVersion.WithKind("ConfigMap"), false, false, config, scheme.Codecs, transport)
 		if err != nil {
 			return err
@@ -107,8 +108,9 @@ func TestBytesAreStored(t *testing.T) {
 	}
 }
 
-// A byte that is not UTF-8 is refused to everybody but EKS, and nobody counts as mapped by its section.
-func TestBytesAreRefused(t *testing.T) {
+// The guard refuses a byte that is not UTF-8 to every user but EKS, and evaluates the section as if it mapped no
+// principal.
+func TestInvalidBytesAreRefused(t *testing.T) {
 	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
 	for name, as := range map[string]func(*testing.T, rest.ImpersonationConfig) *client{"protobuf": as, "JSON": inJSON} {
 		store(t, base())
@@ -130,8 +132,9 @@ func TestBytesAreRefused(t *testing.T) {
 	}
 }
 
-// What stood before is refused until it is repaired: JSON does not tell one byte from another.
-func TestStoredBytes(t *testing.T) {
+// The guard refuses other changes of a section until its byte that is not UTF-8 is repaired, because JSON shows all
+// such bytes alike.
+func TestSectionWithInvalidByteMustBeRepaired(t *testing.T) {
 	c := as(t, operator)
 	labels := map[string]any{"metadata": map[string]any{"labels": map[string]string{"a": "b"}}}
 	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
@@ -152,8 +155,8 @@ func TestStoredBytes(t *testing.T) {
 	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", "# André's role\n"+admin+node)))
 }
 
-// kubectl-awsauth reads what the authenticator reads, and names the byte.
-func TestBytesAreLinted(t *testing.T) {
+// kubectl-awsauth reads the same bytes as the authenticator, and names the faulty byte.
+func TestLintNamesInvalidByte(t *testing.T) {
 	storeBytes(t, latin1())
 	p := newPlugin(t)
 	const want = "data.mapRoles:1:7: deny: mapRoles does not parse, and the authenticator loads nothing from it: the byte 0xe9 is not UTF-8 [yaml-syntax]"

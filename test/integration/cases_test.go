@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// The cases of the rules get the same answer through the API server as from the engine: those that change a stored
-// aws-auth, and need nothing that the webhook of these tests does not have.
+// The cases of the rules get the same answer through the API server as from the engine. The test uses the cases that
+// update a stored aws-auth and that need no configuration beyond that of the webhook under test.
 func TestCasesThroughTheAPIServer(t *testing.T) {
 	policy := validate.Policy{Protected: []access.Protected{{ARN: adminARN, Groups: []string{access.Masters}}}}
 	tried, refused := 0, 0
@@ -57,7 +57,7 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 						t.Errorf("admitted, and the engine refuses it by %q", want)
 					}
 					return
-				case apierrors.IsForbidden(got): // a deletion, whose rules stand in the message
+				case apierrors.IsForbidden(got): // a deletion: its message names the rules
 					if diff := cmp.Diff(want, ruleIDs(got.Error())); diff != "" {
 						t.Errorf("rules (-engine +API server):\n%s", diff)
 					}
@@ -76,7 +76,8 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 	}
 }
 
-// reviewed returns an object as a review shows it. What only a manifest can hold, such as a key that stands twice, is gone.
+// reviewed returns an object as an AdmissionReview has it, without things that only a manifest can have, such as a
+// key that occurs twice.
 func reviewed(o *awsauth.Object) *awsauth.Object {
 	if o == nil {
 		return nil
@@ -84,7 +85,7 @@ func reviewed(o *awsauth.Object) *awsauth.Object {
 	return &awsauth.Object{Data: o.Data, Reviewed: true}
 }
 
-// plain reports whether an object is data alone, which every client can store as it is.
+// plain reports whether an object has only data, so that every client can store it unchanged.
 func plain(o *awsauth.Object) bool {
 	if o == nil || o.Immutable || len(o.Annotations)+len(o.BinaryData)+len(o.NotText)+len(o.Finalizers)+len(o.Owners) > 0 || o.Deleting {
 		return false

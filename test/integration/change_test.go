@@ -9,14 +9,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// TestChange has changes that are refused for what they take away, and their harmless neighbours.
+// TestChange makes changes that the guard refuses because of the access that they take away, and similar harmless
+// changes.
 func TestChange(t *testing.T) {
 	oneAdmin := data{"mapRoles": ci, "mapUsers": alice}
 	viewer := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
 	for _, test := range []struct {
 		name          string
 		before, after data
-		refused       []string // none: admitted
+		refused       []string // empty if the change is admitted
 	}{
 		{"node role removed", base(), roles(admin), []string{"node-role-removed"}},
 		{"node role with another username", base(), roles(admin + strings.Replace(node, "system:node:", "node-", 1)), []string{"node-role-removed", "node-shape"}},
@@ -44,7 +45,7 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// TestCreate makes aws-auth as the first node group does, before there is an entry for anybody.
+// TestCreate creates aws-auth with a node role and without an admin, as EKS does for the first node group.
 func TestCreate(t *testing.T) {
 	remove(t)
 	c := as(t, operator)
@@ -52,8 +53,8 @@ func TestCreate(t *testing.T) {
 	wantAdmitted(t, c, err, "protected-principal")
 }
 
-// TestSelfLockout impersonates people who log in through aws-auth, or seem to. The names of extras
-// arrive in lower case then.
+// TestSelfLockout impersonates users who log in through aws-auth, or who look like it. The API server passes the keys
+// of extra in lower case under impersonation.
 func TestSelfLockout(t *testing.T) {
 	const devs = "- rolearn: arn:aws:iam::111122223333:role/Dev\n  username: dev:{{SessionName}}\n  groups:\n  - system:masters\n"
 	bob := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
@@ -76,10 +77,10 @@ func TestSelfLockout(t *testing.T) {
 	}{
 		{"own entry removed", asAlice, withoutAlice, true},
 		{"own groups dropped", asAlice, before.with("mapUsers", strings.Replace(alice, "system:masters", "viewers", 1)+bob), true},
-		{"somebody else's entry removed", asAlice, withoutDevs, false},
+		{"another user's entry removed", asAlice, withoutDevs, false},
 		{"own entry with more groups", asAlice, before.with("mapUsers", alice+"  - viewers\n"+bob), false},
 		{"own role removed, by a session", asDev, withoutDevs, true},
-		{"somebody else's entry removed, by a session", asDev, withoutAlice, false},
+		{"another user's entry removed, by a session", asDev, withoutAlice, false},
 		{"cluster creator, who has no extras", rest.ImpersonationConfig{UserName: "alice", Groups: masters}, withoutAlice, false},
 		{"same ARN with another username, from an access entry", rest.ImpersonationConfig{UserName: "alice-by-access-entry", Groups: masters, Extra: extra(aliceARN, "")}, withoutAlice, false},
 	} {
@@ -96,8 +97,8 @@ func TestSelfLockout(t *testing.T) {
 	}
 }
 
-// TestEKS lets EKS itself do what is refused to everybody else, and counts it.
-func TestEKS(t *testing.T) {
+// EKS may make changes that the guard refuses to all other users, and the guard counts them.
+func TestEKSIsNeverRefused(t *testing.T) {
 	c := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
 	const series = `awsauth_guard_would_deny_total{dry_run="false",rule="node-role-removed"}`
 
@@ -112,8 +113,8 @@ func TestEKS(t *testing.T) {
 	wantAdmitted(t, c, err, "protected-principal", "role-path")
 }
 
-// TestRatchet repairs a map with faults that were there before the guard, step by step.
-func TestRatchet(t *testing.T) {
+// TestPreexistingFaultsAdmitRepairs repairs, step by step, a map whose faults are older than the guard.
+func TestPreexistingFaultsAdmitRepairs(t *testing.T) {
 	const (
 		path    = "- rolearn: arn:aws:iam::111122223333:role/team/Build\n  username: build\n  groups:\n  - builders\n"
 		session = "- rolearn: arn:aws:sts::111122223333:assumed-role/Deploy/x\n  username: deploy\n  groups:\n  - deployers\n"
@@ -141,11 +142,11 @@ func TestRatchet(t *testing.T) {
 	wantRefused(t, step(roles(faulty)), "assumed-role-arn", "role-path")
 }
 
-// TestRepair makes a map readable again that the authenticator loads nothing from.
-func TestRepair(t *testing.T) {
+// TestBrokenMapCanBeRepaired repairs a map that the authenticator can't parse.
+func TestBrokenMapCanBeRepaired(t *testing.T) {
 	c := as(t, operator)
 	broken := strings.Replace(admin+node, "  username: admin", "\tusername: admin", 1)
 	store(t, roles(broken))
 	wantAdmitted(t, c, update(t.Context(), c, roles(broken).with("note", "broken since Monday")), "protected-principal", "unknown-data-key", "yaml-syntax")
-	wantAdmitted(t, c, update(t.Context(), c, base()), "admin-grant") // nobody had the group while it was broken
+	wantAdmitted(t, c, update(t.Context(), c, base()), "admin-grant") // the authenticator loaded no admin from the broken text
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/tools/clientcmd"
 
-	// The plugin is a program that the test builds, see main_test.go.
+	// The test builds the plugin as a program, see main_test.go.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
 )
 
-// plugin is kubectl with kubectl-awsauth in its PATH.
+// plugin runs kubectl with kubectl-awsauth in its PATH.
 type plugin struct {
 	dir        string
 	kubeconfig string
@@ -28,7 +28,7 @@ func newPlugin(t *testing.T) plugin {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// As the README says it.
+	// The same script as in the README.
 	completion := "#!/bin/sh\nexec kubectl-awsauth __complete \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(p.dir, "kubectl_complete-awsauth"), []byte(completion), 0o700); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func newPlugin(t *testing.T) plugin {
 	return p
 }
 
-// with returns the plugin with another user, which the kubeconfig names.
+// with returns the plugin with another user in its kubeconfig.
 func (p plugin) with(t *testing.T, token string) plugin {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
@@ -65,8 +65,8 @@ func (p plugin) run(ctx context.Context, t *testing.T, stdin string, args ...str
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// TestPlugin: kubectl awsauth reads the live object of the current context where no file is named, also
-// before anything of the webhook is installed, and kubectl completes its arguments.
+// TestPlugin: without a file argument, kubectl awsauth reads the stored object of the current context, also if the
+// webhook is not installed. kubectl completes the plugin's arguments.
 func TestPlugin(t *testing.T) {
 	p := newPlugin(t)
 	broken := base().with("mapRoles", admin+"- rolearn: arn:aws:iam::111122223333:role/team/ci\n  username: ci\n")
@@ -86,7 +86,7 @@ func TestPlugin(t *testing.T) {
     username:     alice
     groups:       system:masters
 `},
-		{"explain nobody", "", []string{"awsauth", "explain", "arn:aws:iam::111122223333:user/bob"}, 1, `arn:aws:iam::111122223333:user/bob is not mapped
+		{"explain an ARN without an entry", "", []string{"awsauth", "explain", "arn:aws:iam::111122223333:user/bob"}, 1, `arn:aws:iam::111122223333:user/bob is not mapped
     reason:       no entry has the ARN arn:aws:iam::111122223333:user/bob
 `},
 		{"diff", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: {}\n", []string{"awsauth", "diff", "-"}, 1, `access: awsauth-guard/kube-system/aws-auth → <stdin>
@@ -108,7 +108,7 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
-// TestPluginErrors: why the live object cannot be read, and what to do.
+// TestPluginErrors: an error says why the plugin can't read the stored object, and how to solve it.
 func TestPluginErrors(t *testing.T) {
 	p := newPlugin(t)
 	remove(t)

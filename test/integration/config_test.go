@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// configured is the last good configuration that the webhook was given.
+// configured is the last valid configuration that the webhook loaded.
 var configured = guardConfig
 
 // configure makes the running webhook use a configuration until the test ends.
@@ -27,7 +27,7 @@ func configure(t *testing.T, config string) {
 func reconfigure(ctx context.Context, t *testing.T, config string) {
 	t.Helper()
 	if config == configured {
-		return // the webhook would not notice
+		return // the webhook doesn't load an unchanged file
 	}
 	configured = config
 	const generation = "awsauth_guard_config_generation"
@@ -38,7 +38,7 @@ func reconfigure(ctx context.Context, t *testing.T, config string) {
 	eventually(ctx, t, "the configuration is in use", func() bool { return metricFor(ctx, t, generation) == before+1 })
 }
 
-// eventually waits until something holds, ten times as long as it takes.
+// eventually waits until holds returns true, for at most 30 s. That is ten times the usual wait.
 func eventually(ctx context.Context, t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -53,8 +53,8 @@ func eventually(ctx context.Context, t *testing.T, what string, holds func() boo
 	}
 }
 
-// TestAccessEntries lets go of those who have an access entry, and of nobody else.
-func TestAccessEntries(t *testing.T) {
+// A principal that has an access entry may leave aws-auth. Other principals may not.
+func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	const bob = "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n  groups:\n  - system:masters\n"
 	asAlice := rest.ImpersonationConfig{
 		UserName: "alice", Groups: []string{"system:masters"},
@@ -62,7 +62,7 @@ func TestAccessEntries(t *testing.T) {
 	}
 	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
 
-	// Without the configuration.
+	// The configuration doesn't name the access entry yet.
 	c := as(t, operator)
 	store(t, lastAdmin)
 	wantRefused(t, update(t.Context(), c, lastAdmin.with("mapUsers", "")), "last-admin")
@@ -113,8 +113,8 @@ func TestAccessEntries(t *testing.T) {
 	})
 }
 
-// TestModeWarn refuses nothing, and counts what it would have refused.
-func TestModeWarn(t *testing.T) {
+// TestModeWarnRefusesNoChange: in mode warn the guard refuses no change, and counts the changes that it would have refused.
+func TestModeWarnRefusesNoChange(t *testing.T) {
 	configure(t, guardConfig+"mode: warn\n")
 	would := func(rule string) string {
 		return fmt.Sprintf("awsauth_guard_would_deny_total{dry_run=\"false\",rule=%q}", rule)
@@ -145,7 +145,7 @@ func TestModeWarn(t *testing.T) {
 	wantOverridden(t, &counts, 0, 0)
 }
 
-// TestRuleSeverities has rules that do not do what they do by themselves.
+// TestRuleSeverities configures severities of rules that differ from their defaults.
 func TestRuleSeverities(t *testing.T) {
 	configure(t, guardConfig+"rules:\n  node-role-removed: off\n  role-path: warn\noverrides: {groups: [platform]}\n")
 	path := strings.Replace(ci, "role/CI", "role/team/CI", 1)
@@ -159,15 +159,15 @@ func TestRuleSeverities(t *testing.T) {
 	wantRefused(t, update(t.Context(), c, roles(node)), "protected-principal")
 	wantRefused(t, update(t.Context(), c, roles("[")), "protected-principal", "yaml-syntax")
 
-	// The groups that may break the glass take the place of the default.
+	// The configured groups for break-glass replace the default.
 	broken := annotated(roles("["), breakGlass, "incident 4711")
 	wantRefused(t, put(t, as(t, onCall(t)), broken), "break-glass-denied", "protected-principal", "yaml-syntax")
 	c = as(t, rest.ImpersonationConfig{UserName: "platform", Groups: []string{"platform"}})
 	wantAdmitted(t, c, put(t, c, broken), "protected-principal", "yaml-syntax")
 }
 
-// TestReload changes the configuration under the running webhook, for the worse at last.
-func TestReload(t *testing.T) {
+// TestInvalidConfigurationIsNotLoaded changes the configuration of the running webhook. The last configuration is invalid.
+func TestInvalidConfigurationIsNotLoaded(t *testing.T) {
 	const failures = `awsauth_guard_config_reloads_total{result="failure"}`
 	c := as(t, operator)
 	withoutAlice := base().with("mapUsers", "")
@@ -178,7 +178,7 @@ func TestReload(t *testing.T) {
 	store(t, base())
 	wantRefused(t, update(t.Context(), c, withoutAlice), "protected-principal")
 
-	// A configuration with an error changes nothing.
+	// The webhook keeps the old configuration if the new one has an error.
 	generation := metric(t, "awsauth_guard_config_generation")
 	for _, bad := range []string{guardConfig + "protekted: []\n", ""} {
 		before := metric(t, failures)

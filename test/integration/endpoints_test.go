@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// metric returns the value of a series, zero where there is none.
+// metric returns the value of a series, or zero if the series doesn't exist.
 func metric(t *testing.T, series string) float64 {
 	t.Helper()
 	return metricFor(t.Context(), t, series)
@@ -82,7 +82,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestAuditEvent looks for the verdict and the rules in the API server's audit log.
+// TestAuditEvent checks that the API server's audit log has the verdict and the rules.
 func TestAuditEvent(t *testing.T) {
 	store(t, base())
 	user := rest.ImpersonationConfig{UserName: "audited"}
@@ -90,7 +90,7 @@ func TestAuditEvent(t *testing.T) {
 	wantAudited(t, user, "deny", "node-role-removed", "")
 }
 
-// wantAudited waits for the event of a user's first write, and checks what the webhook says in it.
+// wantAudited waits for the audit event of a user's first write, and checks the webhook's annotations in it.
 func wantAudited(t *testing.T, user rest.ImpersonationConfig, verdict, rules, overrides string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -124,7 +124,7 @@ func audited(user string) (map[string]string, error) {
 			Annotations map[string]string `json:"annotations"`
 		}
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
-			return nil, err // perhaps it is being written
+			return nil, err // the API server may still be writing the line
 		}
 		if event.ImpersonatedUser.Username == user {
 			return event.Annotations, nil
@@ -133,7 +133,7 @@ func audited(user string) (map[string]string, error) {
 	return nil, fmt.Errorf("no event of the user %s", user)
 }
 
-// kubectl returns what it printed, and whether it had its way.
+// kubectl returns the output of kubectl, and whether it succeeded.
 func kubectl(ctx context.Context, stdin string, env []string, args ...string) (output string, ok bool) {
 	cmd := exec.CommandContext(ctx, cluster.Kubectl(), args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -152,7 +152,7 @@ func manifest(t *testing.T, d data) string {
 	return string(b)
 }
 
-// TestKubectl shows what a person sees.
+// TestKubectl checks the output of kubectl for refused and admitted changes.
 func TestKubectl(t *testing.T) {
 	store(t, base())
 	bad := manifest(t, roles(admin+node+strings.Replace(ci, "role/CI", "role/team/CI", 1)))
@@ -192,7 +192,8 @@ func TestKubectl(t *testing.T) {
 	}
 }
 
-// TestKubectlEdit removes the node role in an editor, which opens again with the reason.
+// TestKubectlEdit removes the node role in an editor. kubectl then opens the editor again with the reason of the
+// refusal.
 func TestKubectlEdit(t *testing.T) {
 	store(t, base())
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// files has the replicas serve a certificate for the Service from a folder, and returns the CA that vouches for it.
+// files makes the replicas serve a certificate for the Service from a folder, and returns the CA that signed it.
 func (g *guarded) files(t *testing.T) (bundle []byte) {
 	t.Helper()
 	ca, err := servingcert.NewAuthority(time.Now(), time.Hour)
@@ -51,7 +51,8 @@ func (g *guarded) files(t *testing.T) (bundle []byte) {
 	return servingcert.EncodeCertificates(ca.Cert)
 }
 
-// wantEnforced waits until the gauge, the log, an Event and /readyz?verbose say that the guard is on, or why it is not.
+// wantEnforced waits until the gauge, the log, an Event and /readyz?verbose say that the guard enforces, or the
+// reason why it doesn't.
 func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	begun := time.Now()
@@ -78,8 +79,9 @@ func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	}
 }
 
-// With --cert-dir nobody repairs the configuration, and it is watched for this alone.
-func TestEnforced(t *testing.T) {
+// With --cert-dir no replica repairs the webhook configuration. The guard watches it only to report whether it
+// enforces.
+func TestEnforcementIsReported(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	bundle := g.files(t)
 	g.registerChart(t, bundle)
@@ -126,8 +128,8 @@ func TestEnforced(t *testing.T) {
 	}
 }
 
-// With a CA of its own it is the certificate's watch that sees the configuration.
-func TestEnforcedSelfManaged(t *testing.T) {
+// With a self-managed CA the guard reads the webhook configuration through the watch of servingcert.
+func TestEnforcementIsReportedWithSelfManagedCA(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
 	g.unregister(t)
@@ -140,7 +142,8 @@ func TestEnforcedSelfManaged(t *testing.T) {
 	}
 }
 
-// alone takes the webhook of the other tests away, which would refuse what a replica under test asks for.
+// alone removes the webhook of the other tests until the test ends. That webhook would refuse the writes of a replica
+// under test.
 func alone(t *testing.T) {
 	t.Helper()
 	g := &selfManaged{client: kubernetes.NewForConfigOrDie(cluster.Admin)}
@@ -156,9 +159,10 @@ func alone(t *testing.T) {
 	})
 }
 
-// A self-test is refused, or warned of, and is no review of anybody's. Who is not asked although the configuration
-// is as it should be learns of it.
-func TestSelfTest(t *testing.T) {
+// The enforcing webhook refuses a self-test, or warns in mode warn, and does not count it as a review. If the API
+// server doesn't call the webhook for it, although the webhook configuration is right, the guard reports that it
+// doesn't enforce.
+func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 	alone(t)
 	const enabled = guardConfig + "selfTest: {enabled: true}\n"
 	for _, test := range []struct {
@@ -184,7 +188,7 @@ func TestSelfTest(t *testing.T) {
 				})
 			}
 			g.registerChart(t, bundle)
-			// The observing webhook would warn, too.
+			// Remove the observing webhook: it would also answer the self-test with a warning.
 			g.updateConfig(t, func(c *webhookConfig) { c.Webhooks = c.Webhooks[:1] })
 			r := g.start(t)
 			r.wantReady(t, 10*time.Second)

@@ -11,20 +11,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// aws is the IAM that the webhook asks, where a test's configuration makes it.
+// aws is the imitation of IAM that the webhook asks if a test's configuration enables look-ups.
 var aws *iamtest.Server
 
-// startAWS starts it, and points every program at it that is started later.
+// eks is the EKS API from which the webhook reads access entries if a test's configuration enables it.
+var eks *ekstest.Server
+
+// startAWS starts aws and eks, and sets the environment so that programs started later use them.
 func startAWS() (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {
 		return nil, err
 	}
-	aws = iamtest.Start(dir)
-	for _, pair := range aws.Environ() {
+	aws, eks = iamtest.Start(dir), ekstest.Start()
+	for _, pair := range append(aws.Environ(), "AWS_ENDPOINT_URL_EKS="+eks.URL) {
 		name, value, _ := strings.Cut(pair, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return nil, fmt.Errorf("pointing the webhook at a stand-in for AWS: %w", err)
@@ -32,11 +36,12 @@ func startAWS() (stop func(), err error) {
 	}
 	return func() {
 		aws.Close()
-		_ = os.RemoveAll(dir) // it is temporary
+		eks.Close()
+		_ = os.RemoveAll(dir) // a temporary folder may stay
 	}, nil
 }
 
-// TestIAM adds, changes and removes entries while IAM is asked.
+// TestIAM adds, changes and removes entries while look-ups in IAM are enabled.
 func TestIAM(t *testing.T) {
 	role := func(name string) string {
 		return "- rolearn: arn:aws:iam::" + iamtest.Account + ":role/" + name + "\n  username: " + strings.ToLower(name) + "\n  groups:\n  - deployers\n"
@@ -52,7 +57,7 @@ func TestIAM(t *testing.T) {
 	}
 	added := with(role("missing"))
 
-	// asked is how often IAM was asked for a role.
+	// asked returns the number of calls to IAM about a role.
 	asked := func(name string) (n int) {
 		for _, call := range aws.Calls("GetRole") {
 			if call.Form.Get("RoleName") == name {
@@ -61,7 +66,7 @@ func TestIAM(t *testing.T) {
 		}
 		return n
 	}
-	// Off, nobody is asked.
+	// In mode off the guard doesn't call IAM.
 	wantAdmitted(t, c, edit(base(), added))
 	if n := asked("missing"); n > 0 {
 		t.Errorf("%d calls although IAM is not to be asked", n)
@@ -85,7 +90,7 @@ func TestIAM(t *testing.T) {
 			}
 			wantAdmitted(t, c, edit(base(), with(role("there"))))
 
-			// The role has got another suffix, and the cause says which.
+			// IAM Identity Center created the role again with another suffix. The cause names the new role.
 			err = edit(base(), with(role("AWSReservedSSO_Dev_0123456789abcdef")))
 			if mode == "deny" {
 				wantRefused(t, err, "principal-missing")
@@ -96,8 +101,8 @@ func TestIAM(t *testing.T) {
 				wantAdmitted(t, c, err, "principal-missing")
 			}
 
-			// What IAM says is no reason to keep an entry, or not to repair one. Each has a role of its own, because
-			// what IAM has said of one is remembered.
+			// A role that IAM doesn't have is no reason to keep an entry, or not to repair one. Each case has a role
+			// of its own, because the guard caches the answers of IAM.
 			for i, test := range []struct {
 				name          string
 				before, after func(entry string) data
@@ -118,7 +123,8 @@ func TestIAM(t *testing.T) {
 					t.Errorf("%s: %d calls", test.name, n)
 				}
 			}
-			// What aws-auth had none of is looked up, and not held up.
+			// A principal that is the first admin or the first node role is looked up, but the answer doesn't refuse
+			// the change.
 			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
 				name := fmt.Sprintf("new-%s-%d", mode, i)
 				store(t, before)
@@ -135,9 +141,9 @@ func TestIAM(t *testing.T) {
 		})
 	}
 
-	// An IAM that hangs or refuses: the change passes with a warning, and soon enough. Without this budget no edit would
-	// come back within the default one of 2 s, or within half of what the guard uses of the webhook's timeout of 5 s,
-	// which is 2 s, too. A busy machine may hold up an edit for a second, but not each of three.
+	// IAM hangs or refuses: the guard admits the change with a warning, in time. Without the configured budget of 500
+	// ms each edit would take 2 s: the default budget, and also half of the time that the guard uses of the webhook's
+	// timeout of 5 s. A busy machine may delay one edit for a second, but not each of three.
 	const soon = 1500 * time.Millisecond
 	for _, test := range []struct {
 		name   string
@@ -164,13 +170,13 @@ func TestIAM(t *testing.T) {
 		})
 	}
 
-	// Of another account and another partition.
+	// Principals of another account and another partition.
 	configure(t, guardConfig+"iam: {mode: deny}\n")
 	foreign := "- rolearn: arn:aws:iam::444455556666:role/a\n  username: a\n  groups:\n  - deployers\n"
 	wantAdmitted(t, c, edit(base(), with(foreign)), "principal-unverified")
 	wantAdmitted(t, c, edit(base(), with(strings.Replace(foreign, "arn:aws:", "arn:aws-cn:", 1))), "foreign-partition")
 
-	// Breaking the glass overrules IAM, too.
+	// Break-glass also overrules IAM.
 	store(t, base())
 	broken := added.configMap()
 	broken.Annotations = map[string]string{"awsauth-guard.io/break-glass": "IAM is wrong"}

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// many returns n elements of mapRoles, each with the path.
+// many returns n elements of mapRoles whose ARNs have the path.
 func many(n int, path string) string {
 	var b strings.Builder
 	for i := range n {
@@ -20,11 +20,11 @@ func many(n int, path string) string {
 	return b.String()
 }
 
-// TestLargest edits the largest possible map within the five seconds that the API server waits.
-func TestLargest(t *testing.T) {
-	n := 10_000 // a ConfigMap has at most 1 MiB
+// TestLargestMapIsReviewedInTime edits the largest possible map within the five seconds that the API server waits.
+func TestLargestMapIsReviewedInTime(t *testing.T) {
+	n := 10_000 // fills the 1 MiB that a ConfigMap may have
 	if controlplane.Race() {
-		n /= 10 // the race detector takes ten times as long
+		n /= 10 // the race detector makes the evaluation ten times as slow
 	}
 	c := as(t, operator)
 	before := roles(admin + node + many(n, ""))
@@ -36,8 +36,8 @@ func TestLargest(t *testing.T) {
 	wantRefused(t, update(t.Context(), c, roles(admin+many(n, ""))), "node-role-removed")
 }
 
-// TestManyFaults checks that the answer to a map that is all faults reaches the client.
-func TestManyFaults(t *testing.T) {
+// TestAnswerToManyFaultsReachesClient checks that the client gets the answer to a map in which every element is faulty.
+func TestAnswerToManyFaultsReachesClient(t *testing.T) {
 	c := as(t, operator)
 	const n = 1000
 	bad := roles(admin + node + many(n, "/team"))
@@ -64,10 +64,10 @@ func TestManyFaults(t *testing.T) {
 	}
 }
 
-// webhookPrefix is what the API server puts before a message.
+// webhookPrefix is the text that the API server writes before the webhook's message.
 const webhookPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request: `
 
-// TestControlCharacters has a value with characters that the API server drops a warning for.
+// TestControlCharacters changes a value with control characters. The API server drops a warning that has them.
 func TestControlCharacters(t *testing.T) {
 	c := as(t, operator)
 	bad := admin + node + "- rolearn: \"arn:aws:iam::111122223333:role/a\\tb\\nc\\x1b[31m\\u00a0\"\n  username: x\n"

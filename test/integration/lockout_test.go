@@ -7,8 +7,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// loggedIn is a user as the authenticator describes them after a login by the role Me. The API server adds
-// system:authenticated itself, and writes the keys of extra in lower case under impersonation.
+// loggedIn returns a user as the authenticator describes it after a login by the role Me. The API server adds
+// system:authenticated itself, and passes the keys of extra in lower case under impersonation.
 func loggedIn(username string, groups ...string) rest.ImpersonationConfig {
 	return rest.ImpersonationConfig{
 		UserName: username,
@@ -22,7 +22,7 @@ func loggedIn(username string, groups ...string) rest.ImpersonationConfig {
 	}
 }
 
-// entry is an element of mapRoles.
+// entry returns an element of mapRoles.
 func entry(role, username string, groups ...string) string {
 	return "- rolearn: arn:aws:iam::111122223333:role/" + role + "\n  username: " + username + "\n  groups: [\"" + strings.Join(groups, `", "`) + "\"]\n"
 }
@@ -34,7 +34,7 @@ func TestLockoutsAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		user       rest.ImpersonationConfig
-		start, end string // mapRoles behind the admin and the node
+		start, end string // mapRoles after the entries of the admin and the node
 		rules      string
 	}{
 		{"requester's entry lists system:authenticated", loggedIn("me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
@@ -61,16 +61,16 @@ func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
 		store(t, only(other))
 		wantRefused(t, update(t.Context(), c, only(foreign)), "last-admin")
 	}
-	// In two steps the admins may move to another account.
+	// The admins may move to another account in two steps.
 	moved := "arn:aws:iam::444455556666:role/Other"
 	store(t, only(other))
 	both := data{"mapRoles": only(other)["mapRoles"] + only(moved)["mapRoles"][:len(only(moved)["mapRoles"])-len(node)]}
-	// The fixture never had the protected principal, so that each change only warns of it.
+	// The stored map never had the protected principal, so the guard only warns that it is missing.
 	wantAdmitted(t, c, update(t.Context(), c, both), "admin-grant", "protected-principal")
 	wantAdmitted(t, c, update(t.Context(), c, only(moved)), "protected-principal")
 }
 
-func TestRequesterIsToldThatTheNextLoginDiffers(t *testing.T) {
+func TestRequesterIsWarnedOfAnotherNextLogin(t *testing.T) {
 	c := as(t, loggedIn("me", "system:masters", "editors"))
 	mine := entry("Me", "me", "system:masters", "editors")
 	for _, end := range []string{entry("Me", "you", "system:masters", "editors"), entry("Me", "me", "system:masters")} {

@@ -1,5 +1,5 @@
-// Package integration_test asks a real kube-apiserver to change aws-auth, with the real webhook
-// process beside it, and compares what the client is told and what is stored afterwards.
+// Package integration_test changes aws-auth on a real kube-apiserver, which calls a real webhook process, and checks
+// the client's response and the stored object.
 package integration_test
 
 import (
@@ -25,8 +25,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
-	// The webhook is a process that the test builds. With its packages imported here, a change of
-	// them makes the cached result of the test out of date.
+	// The test builds the webhook as a program. These imports make Go's cache of test results depend on the webhook's
+	// packages.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
@@ -66,13 +66,14 @@ func run(m *testing.M) (code int, err error) {
 	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s"); err != nil {
 		return 0, err
 	}
-	// Requests of the fixture bring about what a test begins with; the webhook does not see them.
+	// The requests of the user fixture prepare the stored object of a test. The API server doesn't call the webhook
+	// for them.
 	if err := cluster.Register(ctx, webhook, admissionregistrationv1.MatchCondition{
 		Name: "not-the-fixture", Expression: `request.userInfo.username != "fixture"`,
 	}); err != nil {
 		return 0, err
 	}
-	// What is under test is admission, so authorization admits everybody.
+	// The tests are about admission, so authorization allows every request.
 	if err := cluster.AdmitEverybody(ctx); err != nil {
 		return 0, err
 	}
@@ -84,10 +85,10 @@ func run(m *testing.M) (code int, err error) {
 	return code, webhook.Terminate(ctx)
 }
 
-// data is what a test is about in an aws-auth; nil is one without any.
+// data is the data of an aws-auth; nil has no sections.
 type data map[string]string
 
-// Elements of mapRoles and mapUsers. There are two admins, so that losing one is not losing the last.
+// Elements of mapRoles and mapUsers. The base has two admins, so that removing one doesn't remove the last admin.
 const (
 	adminARN = "arn:aws:iam::111122223333:role/Admin"
 	admin    = "- rolearn: " + adminARN + "\n  username: admin\n  groups:\n  - system:masters\n"
@@ -100,7 +101,7 @@ const (
 
 func base() data { return data{"mapRoles": admin + node, "mapUsers": alice} }
 
-// with returns a copy with another text for one key; without a text the key is gone.
+// with returns a copy in which a key has another text. An empty text removes the key.
 func (d data) with(key, text string) data {
 	d = maps.Clone(d)
 	d[key] = text
@@ -118,7 +119,7 @@ func (d data) configMap() *corev1.ConfigMap {
 	}
 }
 
-// client is a user's, with the warnings that the user has been given.
+// client is the client of one user. It collects the warnings of the API server.
 type client struct {
 	typedcorev1.ConfigMapInterface
 	*kube.Warnings
@@ -139,18 +140,18 @@ func as(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-// operator is somebody who does not log in through aws-auth.
+// operator is a user that doesn't log in through aws-auth.
 var operator = rest.ImpersonationConfig{UserName: "operator"}
 
-// store makes d what is stored, without the webhook. Its field manager is "fixture".
+// store replaces the stored aws-auth by d, without calling the webhook. Its field manager is "fixture".
 func store(t *testing.T, d data) {
 	t.Helper()
 	storeObject(t, d.configMap())
 }
 
-// storeObject returns when the API server's own cache has the object, too. An update is reviewed with
-// the object from there first, and again with the one from etcd where that is refused: its warnings
-// would be those of both reviews.
+// storeObject replaces the stored aws-auth and waits until the API server's own cache has it. With an older object in
+// the cache, the API server would call the webhook for an update twice, and the client would get the warnings of both
+// reviews.
 func storeObject(t *testing.T, cm *corev1.ConfigMap) {
 	t.Helper()
 	remove(t)
@@ -171,7 +172,7 @@ func storeObject(t *testing.T, cm *corev1.ConfigMap) {
 	}
 }
 
-// remove makes nothing stored, without the webhook.
+// remove deletes the stored aws-auth, without calling the webhook.
 func remove(t *testing.T) {
 	t.Helper()
 	if err := fixture(t).Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
@@ -184,7 +185,7 @@ func fixture(t *testing.T) *client {
 	return as(t, rest.ImpersonationConfig{UserName: "fixture"})
 }
 
-// stored returns what the API server holds; the zero ConfigMap is nothing.
+// stored returns the stored aws-auth, or the zero ConfigMap if there is none.
 func stored(t *testing.T) *corev1.ConfigMap {
 	t.Helper()
 	cm, err := fixture(t).Get(t.Context(), "aws-auth", metav1.GetOptions{})
@@ -197,13 +198,13 @@ func stored(t *testing.T) *corev1.ConfigMap {
 	return cm
 }
 
-// update puts d in the place of what is stored, which must exist.
+// update replaces the data of the stored aws-auth, which must exist.
 func update(ctx context.Context, c *client, d data) error {
 	_, err := c.Update(ctx, d.configMap(), metav1.UpdateOptions{})
 	return err
 }
 
-// apply is a server-side apply.
+// apply makes a server-side apply.
 func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.PatchOptions) error {
 	body, err := yaml.Marshal(cm)
 	if err != nil {
@@ -215,7 +216,7 @@ func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.
 
 var ruleID = regexp.MustCompile(`\[([a-z]+(?:-[a-z]+)+|deleted|emptied)\]`)
 
-// ruleIDs returns the rules that texts name, sorted, each once.
+// ruleIDs returns the ids of the rules that the texts name, sorted and without duplicates.
 func ruleIDs(texts ...string) []string {
 	var ids []string
 	for _, match := range ruleID.FindAllStringSubmatch(strings.Join(texts, "\n"), -1) {
@@ -225,7 +226,7 @@ func ruleIDs(texts ...string) []string {
 	return slices.Compact(ids)
 }
 
-// wantAdmitted checks a request that is admitted, with warnings of these rules.
+// wantAdmitted checks that a request was admitted with warnings of exactly these rules.
 func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
 	t.Helper()
 	if err != nil {
@@ -236,7 +237,7 @@ func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
 	}
 }
 
-// wantRefused checks a refused CREATE or UPDATE: it is invalid, because of exactly these rules.
+// wantRefused checks that a CREATE or UPDATE was refused as invalid, because of exactly these rules.
 func wantRefused(t *testing.T, err error, rules ...string) {
 	t.Helper()
 	if err == nil {
@@ -250,7 +251,7 @@ func wantRefused(t *testing.T, err error, rules ...string) {
 	}
 }
 
-// wantForbidden checks a refused DELETE: it is forbidden, because of exactly these rules.
+// wantForbidden checks that a DELETE was refused as forbidden, because of exactly these rules.
 func wantForbidden(t *testing.T, err error, rules ...string) {
 	t.Helper()
 	if err == nil {

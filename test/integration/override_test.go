@@ -17,7 +17,7 @@ const (
 	allowRemoval = "awsauth-guard.io/allow-removal"
 )
 
-// annotated is an aws-auth with one of the annotations; none where the value is empty.
+// annotated returns an aws-auth with an annotation, or without it if the value is empty.
 func annotated(d data, key, value string) *corev1.ConfigMap {
 	cm := d.configMap()
 	if value != "" {
@@ -26,15 +26,15 @@ func annotated(d data, key, value string) *corev1.ConfigMap {
 	return cm
 }
 
-// put puts cm in the place of what is stored.
+// put replaces the stored aws-auth by cm.
 func put(t *testing.T, c *client, cm *corev1.ConfigMap) error {
 	t.Helper()
 	_, err := c.Update(t.Context(), cm, metav1.UpdateOptions{})
 	return err
 }
 
-// Users with and without the right to break the glass. Every test has users of its own, by whose
-// name their events are found in the audit log.
+// Users with and without the right to break the glass. Each test has its own users, because the tests find audit
+// events by the name of the user.
 func onCall(t *testing.T) rest.ImpersonationConfig {
 	t.Helper()
 	return rest.ImpersonationConfig{UserName: "on-call in " + t.Name(), Groups: []string{"system:masters"}}
@@ -50,13 +50,13 @@ var robot = rest.ImpersonationConfig{
 	Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:masters"},
 }
 
-// overridden returns how often the glass was broken and removals were allowed.
+// overridden returns the numbers of break-glass overrides and of allowed removals.
 func overridden(t *testing.T) [2]float64 {
 	t.Helper()
 	return [2]float64{metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="break-glass"}`), metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="allow-removal"}`)}
 }
 
-// wantOverridden checks how much the counts have risen, and sets before to what they are.
+// wantOverridden checks by how much the numbers have risen since before, and sets before to the new numbers.
 func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals float64) {
 	t.Helper()
 	now := overridden(t)
@@ -66,7 +66,7 @@ func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals flo
 	*before = now
 }
 
-// wantWarned checks that one of the warnings since the last look holds a text, and looks away.
+// wantWarned checks that one of the new warnings contains a text, and clears the warnings.
 func wantWarned(t *testing.T, c *client, text string) {
 	t.Helper()
 	if warned := c.Take(); !strings.Contains(strings.Join(warned, "\n"), text) {
@@ -84,7 +84,7 @@ func TestBreakGlass(t *testing.T) {
 		user        user
 		stored, set string
 		after       data
-		refused     []string // none: admitted
+		refused     []string // empty if the change is admitted
 		warned      []string
 		counts      float64
 	}{
@@ -136,7 +136,8 @@ func TestBreakGlass(t *testing.T) {
 	}
 }
 
-// TestBreakGlassByEveryVerb sets the annotation beside a change that is refused without it.
+// TestBreakGlassByEveryVerb makes a change that is refused without the annotation, and sets the annotation in the
+// same request.
 func TestBreakGlassByEveryVerb(t *testing.T) {
 	bad := roles(admin)
 	t.Run("create", func(t *testing.T) {
@@ -162,7 +163,7 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 		wantRefused(t, apply(t.Context(), as(t, developer(t)), cm, options), "break-glass-denied", "node-role-removed")
 		c := as(t, onCall(t))
 		wantAdmitted(t, c, apply(t.Context(), c, cm, options), "node-role-removed")
-		// The same text again is no second override.
+		// An update with the stored break-glass value isn't an override.
 		store(t, base())
 		cm = annotated(base(), breakGlass, "incident 4711")
 		wantAdmitted(t, c, apply(t.Context(), c, cm, options))
@@ -171,7 +172,7 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 	})
 }
 
-// TestBreakGlassDelete deletes what holds a grant.
+// TestBreakGlassDelete deletes an aws-auth that has a stored break-glass value.
 func TestBreakGlassDelete(t *testing.T) {
 	in := func(d time.Duration, reason string) string {
 		return "delete " + time.Now().Add(d).UTC().Format(time.RFC3339) + " " + reason

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// The API server caches logins, so that a requester can be logged in by an entry that was replaced a moment
-// ago. Every replica knows that entry from its watch.
+// The API server caches logins, so a requester may be logged in by an entry that was replaced a moment ago. Every
+// replica knows that entry from its watch, and refuses a lockout of this requester.
 func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 	mine := entry("Me", "me", "system:masters")
 	g := newGuarded(t, base().with("mapRoles", admin+node+mine), guardConfig, quick())
 	replicas := g.run(t, 2)
-	g.asked(t)
+	g.wantCalled(t)
 	c := as(t, loggedIn("me", "system:masters"))
 	renamed := base().with("mapRoles", admin+node+entry("Me", "you", "system:masters")+ci)
 	wantAdmitted(t, c, update(t.Context(), c, renamed), "self-lockout")
@@ -19,7 +19,7 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 		r.wantMetric(t, `awsauth_guard_live_entries{section="mapRoles"}`, 4, 10*time.Second)
 	}
 	wantRefused(t, update(t.Context(), c, base().with("mapRoles", admin+node)), "self-lockout")
-	// Another requester whose login no version explains, such as the cluster's creator, may remove it.
+	// A requester whose login comes from no version, such as the cluster's creator, may remove the entry.
 	creator := as(t, loggedIn("creator", "system:masters"))
 	wantAdmitted(t, creator, update(t.Context(), creator, base().with("mapRoles", admin+node)))
 }

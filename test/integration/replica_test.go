@@ -28,18 +28,18 @@ import (
 
 type configs = typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
 
-// replica is a webhook in this process. It reaches the API server by a proxy that can be cut.
+// replica is a webhook in this process. It reaches the API server through a proxy that the test can cut.
 type replica struct {
-	webhook atomic.Pointer[string] // nil before it is served
+	webhook atomic.Pointer[string] // nil until the replica serves
 	ready   atomic.Bool
 	severed atomic.Bool
 	log     *logtest.Log
 	api     *proxy
-	stop    func() // as by SIGTERM; waits until it has ended
+	stop    func() // ends the replica like SIGTERM, and waits for its end
 	s       *selfManaged
 }
 
-// start starts a replica, which the balancer uses once it is ready.
+// start starts a replica. The balancer forwards connections to it once it is ready.
 func (s *selfManaged) start(t *testing.T) *replica {
 	t.Helper()
 	r := &replica{log: new(logtest.Log), s: s}
@@ -80,7 +80,7 @@ func (s *selfManaged) start(t *testing.T) *replica {
 	return r
 }
 
-// kubeconfig leads to the proxy, without any user.
+// kubeconfig returns a kubeconfig that leads to the proxy, without a user.
 func (r *replica) kubeconfig(t *testing.T) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
@@ -94,15 +94,15 @@ func (r *replica) kubeconfig(t *testing.T) string {
 	return path
 }
 
-// sever is the end of a replica for everybody but those who are connected: it can hand over nothing,
-// and gets no new connections.
+// sever cuts the replica from the API server and ends new connections. Established connections stay. The replica
+// can't hand over its lease.
 func (r *replica) sever() {
 	r.severed.Store(true)
 	r.api.cut()
 	r.s.forget(r)
 }
 
-// kill is the end of a replica for everybody, in the middle of whatever it does.
+// kill ends the replica for the API server and all clients at once, as SIGKILL would.
 func (r *replica) kill() {
 	r.sever()
 	r.s.balancer.set(*r.webhook.Load(), false)
@@ -121,7 +121,7 @@ func (s *selfManaged) running() []*replica {
 	return slices.Clone(s.replicas)
 }
 
-// leader is the running replica that has said last that it leads.
+// leader returns the running replica whose log has the latest message of a new leader.
 func (s *selfManaged) leader(t *testing.T) (leader *replica) {
 	t.Helper()
 	last := ""
@@ -133,7 +133,7 @@ func (s *selfManaged) leader(t *testing.T) (leader *replica) {
 		}
 	}
 	if leader == nil {
-		t.Fatal("nobody leads")
+		t.Fatal("no replica leads")
 	}
 	return leader
 }
@@ -153,7 +153,7 @@ func (r *replica) wantReady(t *testing.T, within time.Duration) {
 	until(t, "the replica is ready", within, func(context.Context) error { return missing(!r.ready.Load(), "it is not ready") })
 }
 
-// probe does what the kubelet and the endpoints do, until the replica ends.
+// probe calls the readiness endpoint, like the kubelet, and updates the balancer, until the replica ends.
 func (r *replica) probe(ctx context.Context) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -163,7 +163,7 @@ func (r *replica) probe(ctx context.Context) {
 			r.webhook.Store(&address)
 			r.s.balancer.set(address, ready)
 		}
-		r.ready.Store(ready && r.webhook.Load() != nil) // the address is logged a moment later
+		r.ready.Store(ready && r.webhook.Load() != nil) // it may be ready a moment before its address is in the log
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -188,7 +188,7 @@ func (r *replica) isReady(ctx context.Context) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// leaf is the certificate that the replica serves.
+// leaf returns the certificate that the replica serves.
 func (r *replica) leaf(ctx context.Context) (*x509.Certificate, error) {
 	if r.webhook.Load() == nil {
 		return nil, errors.New("it does not serve yet")
@@ -205,7 +205,7 @@ func (r *replica) leaf(ctx context.Context) (*x509.Certificate, error) {
 func (r *replica) lines(message string) (list []map[string]any) {
 	for line := range strings.Lines(r.log.String()) {
 		if !strings.Contains(line, message) {
-			continue // most lines of a log, which is read twenty times a second
+			continue // decodes few lines, because the tests read the log twenty times a second
 		}
 		var attrs map[string]any
 		if json.Unmarshal([]byte(line), &attrs) == nil && attrs["msg"] == message {

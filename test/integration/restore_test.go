@@ -25,12 +25,12 @@ const (
 	restoring    = guardConfig + "restore: {enabled: true}\n"
 	restoredOnes = `awsauth_guard_restores_total{result="restored"}`
 	limitedOnes  = `awsauth_guard_restores_total{result="limited"}`
-	// restoredWithin is the promise.
+	// restoredWithin is the longest time from a loss to its restore.
 	restoredWithin = 15 * time.Second
 	otherNode      = "- rolearn: arn:aws:iam::111122223333:role/OtherNode\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
 )
 
-// wantStored waits until d is stored.
+// wantStored waits until aws-auth has the data d.
 func wantStored(t *testing.T, d data) {
 	t.Helper()
 	begun := time.Now()
@@ -40,7 +40,7 @@ func wantStored(t *testing.T, d data) {
 	t.Logf("stored after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// wantUntouched waits for longer than a restore takes, and checks that nothing was restored.
+// wantUntouched waits for longer than a restore takes, and checks that no replica restored a version.
 func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	t.Helper()
 	begun := time.Now()
@@ -55,7 +55,7 @@ func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	}
 }
 
-// wantReadyToRestore waits until a replica would restore.
+// wantReadyToRestore waits until a replica is able to restore.
 func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	t.Helper()
 	until(t, "a replica is ready to restore", 15*time.Second, func(ctx context.Context) error {
@@ -81,7 +81,7 @@ func TestRestore(t *testing.T) {
 		if lost == nil {
 			remove(t)
 		} else {
-			g.around(t, lost)
+			g.bypass(t, lost)
 		}
 		wantStored(t, good)
 		wantEvent(t, g, begun, kube.Restored, "restored the last good aws-auth")
@@ -120,16 +120,16 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreIsNotRefused restores a good version with a fault that the stored version lacks. The webhook admits this request
-// from the guard, and refuses the same request from another user.
+// TestRestoreIsNotRefused restores a good version with a fault that the stored version lacks. The webhook admits this
+// request from the guard, and refuses the same request from another user.
 func TestRestoreIsNotRefused(t *testing.T) {
 	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
 	g := newGuarded(t, faulty, restoring, quick())
 	configure(t, guardConfig+"mode: warn\n") // the webhook of the other tests, which doesn't know this guard's user
 	g.run(t, 2)
-	g.around(t, roles(node))
+	g.bypass(t, roles(node))
 	g.registerChart(t, nil)
-	g.asked(t)
+	g.wantCalled(t)
 	wantRefused(t, update(t.Context(), as(t, operator), faulty), "assumed-role-arn")
 	wantStored(t, faulty)
 	g.wantNewest(t, 5*time.Second, guardhistory.Restored, "awsauth-guard", faulty)
@@ -143,25 +143,25 @@ func patchLabels(t *testing.T, label string) error {
 	return err
 }
 
-// unasked stores an object while the webhook is not registered.
-func (g *guarded) unasked(t *testing.T, cm *corev1.ConfigMap, manager string) {
+// bypassObject stores an object while the webhook is not registered.
+func (g *guarded) bypassObject(t *testing.T, cm *corev1.ConfigMap, manager string) {
 	t.Helper()
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	if _, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// The leader restores nothing after a change that is no loss, that EKS made, that breaks the glass or that repairs. Each change
-// takes more access away, so the test fails if one of them counted as a loss.
-func TestNotRestored(t *testing.T) {
+// The leader doesn't restore after a change that is no loss, that EKS made, that breaks the glass or that repairs.
+// Each change takes more access away, so the test fails if one of them counted as a loss.
+func TestHarmlessChangesAreNotRestored(t *testing.T) {
 	all := admin + node + otherNode
 	g := newGuarded(t, roles(all), restoring, quick())
 	replicas := g.run(t, 2)
 	wantReadyToRestore(t, replicas)
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	write := func(cm *corev1.ConfigMap, manager string, how guardhistory.Origin) {
 		t.Helper()
 		if _, err := fixture(t).Update(t.Context(), cm, metav1.UpdateOptions{FieldManager: manager}); err != nil {
@@ -178,11 +178,12 @@ func TestNotRestored(t *testing.T) {
 	write(annotated(roles(ci), breakGlass, "incident 4711"), "kubectl-edit", guardhistory.Overridden)
 	write(roles(all).configMap(), "kubectl-edit", guardhistory.Changed)
 	g.write(t, roles(ci), "kubectl-edit")
-	g.write(t, roles(admin+otherNode), "kubectl-edit") // within the wait
+	g.write(t, roles(admin+otherNode), "kubectl-edit") // during the wait
 	wantUntouched(t, replicas, roles(admin+otherNode))
 }
 
-// The guard restores a loss also if a replica was killed, even the leader at the time of the loss.
+// The guard restores after a loss even if a replica was killed, and even if it was the leader, at the time of the
+// loss.
 func TestRestoreAfterKill(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 3)
@@ -191,10 +192,10 @@ func TestRestoreAfterKill(t *testing.T) {
 		leads = replicas[2]
 	}
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	leads.kill()
 	g.write(t, roles(node), "kubectl-edit")
-	wantStored(t, base()) // with the Lease of a test, which is short
+	wantStored(t, base()) // the test's Lease is short
 }
 
 // A leader that restarts between the good version and the loss reads both from the API server, and restores.
@@ -202,7 +203,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		meanwhile []*corev1.ConfigMap
-		want      data // nil: the last of them
+		want      data // nil if the wanted data is that of the last version
 	}{
 		{"the loss alone", []*corev1.ConfigMap{roles(node).configMap()}, base()},
 		{"another version before it", []*corev1.ConfigMap{roles(admin + node + ci).configMap(), roles(ci).configMap()}, roles(admin + node + ci)},
@@ -212,7 +213,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 			g := newGuarded(t, base(), restoring, quick())
 			g.run(t, 1)[0].stop()
 			for _, cm := range test.meanwhile {
-				g.unasked(t, cm, "kubectl-edit")
+				g.bypassObject(t, cm, "kubectl-edit")
 			}
 			r := g.start(t)
 			if test.want != nil {
@@ -231,7 +232,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 	replicas := g.run(t, 2)
 	wantReadyToRestore(t, replicas)
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	begun := time.Now()
 	c := fixture(t)
 	for i := 0; ; i++ {
@@ -254,17 +255,17 @@ func TestRestoreDuringWrites(t *testing.T) {
 	}
 }
 
-// After a loss and 500 quick writes the leader still restores the good version, and a rollback finds it.
+// After a loss and 500 quick writes the leader still restores the good version, and rollback offers it.
 func TestRestoreAfterManyWrites(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig+"restore: {enabled: true, maxPerHour: 60}\n", quick())
 	replicas := g.run(t, 2)
 	wantReadyToRestore(t, replicas)
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	c := fixture(t)
 	for i := range 500 {
 		lost := roles(strings.Replace(ci, "role/CI", "role/CI-"+strconv.Itoa(i), 1)).configMap()
-		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // a restore may come between
+		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // a restore may cause a conflict
 			_, err := c.Update(t.Context(), lost, metav1.UpdateOptions{FieldManager: "mallory"})
 			return err
 		}); err != nil {
@@ -278,7 +279,7 @@ func TestRestoreAfterManyWrites(t *testing.T) {
 	})
 }
 
-// A forged history can't choose the restored content, which comes from the API server.
+// A forged history can't change the restored content, because the guard reads that content from the API server.
 func TestForgedHistory(t *testing.T) {
 	evil := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
 	forge := func(t *testing.T, g *guarded, version string) {
@@ -297,14 +298,14 @@ func TestForgedHistory(t *testing.T) {
 		g := newGuarded(t, base(), restoring, quick())
 		wantReadyToRestore(t, g.run(t, 1))
 		forge(t, g, stored(t).ResourceVersion)
-		g.around(t, roles(node))
+		g.bypass(t, roles(node))
 		wantStored(t, base())
 	})
 	t.Run("before the leader starts", func(t *testing.T) {
 		g := newGuarded(t, base(), restoring, quick())
 		g.run(t, 1)[0].stop()
 		forge(t, g, stored(t).ResourceVersion)
-		g.around(t, roles(node))
+		g.bypass(t, roles(node))
 		g.start(t)
 		wantStored(t, base())
 	})
@@ -313,7 +314,7 @@ func TestForgedHistory(t *testing.T) {
 		g := newGuarded(t, old, restoring, quick())
 		version := stored(t).ResourceVersion
 		g.run(t, 1)[0].stop()
-		g.around(t, base())
+		g.bypass(t, base())
 		forge(t, g, version)
 		g.write(t, roles(node), "kubectl-edit")
 		g.start(t)
@@ -323,7 +324,7 @@ func TestForgedHistory(t *testing.T) {
 
 // A restore keeps bytes that are not UTF-8.
 func TestRestoreKeepsBytes(t *testing.T) {
-	alone(t) // it would refuse U+FFFD to the replica, whose own webhook knows a restore
+	alone(t) // its webhook would refuse U+FFFD in the restore, because it doesn't know this replica's user
 	g := newGuarded(t, base(), restoring, quick())
 	config := rest.CopyConfig(kube.Protobuf(cluster.Admin))
 	config.Impersonate = rest.ImpersonationConfig{UserName: "fixture"}
@@ -337,7 +338,7 @@ func TestRestoreKeepsBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantReadyToRestore(t, g.run(t, 1))
-	g.around(t, roles(node))
+	g.bypass(t, roles(node))
 	until(t, "the bytes are stored again", restoredWithin, func(ctx context.Context) error {
 		cm, err := c.Get(ctx, "aws-auth", metav1.GetOptions{})
 		return missing(err != nil || !maps.Equal(cm.Data, good), fmt.Sprint(err))

@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// keepVersions makes the history of a guard that is configured as the webhook is.
+// keepVersions creates the history and the configuration of an installed guard.
 func keepVersions(t *testing.T, versions ...data) {
 	t.Helper()
 	maps := guardConfigMaps(t)
@@ -38,8 +38,8 @@ func keepVersions(t *testing.T, versions ...data) {
 	}
 }
 
-// registerService registers a webhook of the guard by its Service, which no request matches: the one that the tests call
-// is registered by its address.
+// registerService registers a webhook by the guard's Service, so that rollback finds the guard. No request matches
+// it. The webhook that the tests call is registered by its address.
 func registerService(t *testing.T) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Admin)
@@ -64,11 +64,11 @@ func registerService(t *testing.T) {
 	})
 }
 
-// TestRollbackGoesThroughWebhook: rollback sends a version as an ordinary edit. It doesn't send an edit that the guard's
-// own configuration denies, it prints a denial of the webhook, and --force overrides both.
+// TestRollbackGoesThroughWebhook: rollback sends a version as an ordinary update. It doesn't send an update that the
+// guard's configuration denies, it prints a denial of the webhook, and --force overrides both.
 func TestRollbackGoesThroughWebhook(t *testing.T) {
 	p := newPlugin(t)
-	without := data{"mapRoles": node, "mapUsers": alice} // the protected principal
+	without := data{"mapRoles": node, "mapUsers": alice} // without the protected principal
 	keepVersions(t, without, base(), base().with("mapRoles", admin+node+ci))
 	store(t, base().with("mapRoles", admin+node+ci))
 	lenient := filepath.Join(t.TempDir(), "lenient.yaml")
@@ -93,7 +93,7 @@ func TestRollbackGoesThroughWebhook(t *testing.T) {
 	for _, test := range []struct {
 		args           string
 		status         int
-		stdout, stderr string // the wanted ends of the outputs
+		stdout, stderr string // the end of each output
 		after          data
 		reason         string
 	}{

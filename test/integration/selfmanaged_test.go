@@ -22,24 +22,25 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// selfManaged is what a chart installs in a namespace of its own, and the replicas that run there.
+// selfManaged has the objects that the chart installs in a namespace of the test, and the replicas that run with
+// them.
 type selfManaged struct {
 	namespace string
 	timing    servingcert.Timing
 	client    *kubernetes.Clientset
 	balancer  *balancer
-	adjust    func(*server.Options) // of each replica before it starts
+	adjust    func(*server.Options) // called for each replica before it starts
 
 	mu       sync.Mutex
 	replicas []*replica
 }
 
-// guard is the name of everything that is installed.
+// guard is the name of all installed objects.
 const guard = "awsauth-guard"
 
-// newSelfManaged installs everything but the webhook configuration. The replicas are the anonymous
-// user of the API server: it has no other rights than those that are given here, which are the
-// least that a chart must give.
+// newSelfManaged installs all objects but the webhook configuration. The replicas are the anonymous user of the API
+// server. This user has only the permissions that this function grants, which are the least that the chart must
+// grant.
 func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	t.Helper()
 	s := &selfManaged{timing: timing, client: kubernetes.NewForConfigOrDie(cluster.Admin), balancer: newBalancer(t)}
@@ -61,7 +62,7 @@ func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	create("Secret", err)
 	_, err = s.client.CoordinationV1().Leases(s.namespace).Create(ctx, &coordinationv1.Lease{ObjectMeta: named}, metav1.CreateOptions{})
 	create("Lease", err)
-	// The API server calls a Service by its DNS name; of this type it is a host of ours.
+	// The API server calls a Service by its DNS name. A Service of this type is an alias of a host, here localhost.
 	_, err = s.client.CoreV1().Services(s.namespace).Create(ctx, &corev1.Service{ObjectMeta: named, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeExternalName, ExternalName: "localhost",
 	}}, metav1.CreateOptions{})
@@ -87,10 +88,10 @@ func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	return s
 }
 
-// config is the name of the webhook configuration.
+// config returns the name of the webhook configuration.
 func (s *selfManaged) config() string { return guard + "-" + s.namespace }
 
-// register makes the API server ask about the editor, and let EKS be observed.
+// register registers the enforcing webhook for the user editor, and the observing webhook for users of EKS.
 func (s *selfManaged) register(t *testing.T) {
 	t.Helper()
 	hook := func(name, path, condition string, policy admissionregistrationv1.FailurePolicyType) admissionregistrationv1.ValidatingWebhook {
@@ -136,7 +137,7 @@ func (s *selfManaged) configs() configs {
 	return s.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 }
 
-// bundles are the caBundles of the webhooks.
+// bundles returns the caBundles of the webhooks.
 func (s *selfManaged) bundles(t *testing.T) (list [][]byte) {
 	t.Helper()
 	list, err := s.readBundles(t.Context())
@@ -168,7 +169,7 @@ func (s *selfManaged) setBundles(t *testing.T, change func([]byte) []byte) {
 	})
 }
 
-// annotateConfig replaces annotations and caBundles in one write, and returns the annotations before.
+// annotateConfig replaces the annotations and the caBundles in one write, and returns the old annotations.
 func (s *selfManaged) annotateConfig(t *testing.T, annotations map[string]string, bundle []byte) (before map[string]string) {
 	t.Helper()
 	s.updateConfig(t, func(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
@@ -219,7 +220,7 @@ func (s *selfManaged) setData(t *testing.T, data map[string][]byte) {
 	s.updateSecret(t, func(secret *corev1.Secret) { secret.Data = data })
 }
 
-// annotate asks for a rotation.
+// annotate sets the annotation that asks for a rotation.
 func (s *selfManaged) annotate(t *testing.T, value string) {
 	t.Helper()
 	s.updateSecret(t, func(secret *corev1.Secret) {
@@ -240,8 +241,7 @@ func (s *selfManaged) updateSecret(t *testing.T, change func(*corev1.Secret)) {
 	}
 }
 
-// rotated waits until another CA is the only one: in the Secret, in the caBundles, and served by
-// every replica.
+// rotated waits until a new CA is the only one: in the Secret, in the caBundles, and of every replica's certificate.
 func (s *selfManaged) rotated(t *testing.T, old *x509.Certificate) {
 	t.Helper()
 	until(t, "the CA is another one", time.Minute, func(ctx context.Context) error {

@@ -19,29 +19,30 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// hasty are the proportions of the default, in seconds.
+// hasty returns the default times in the same proportions, as seconds.
 func hasty() servingcert.Timing {
 	t := servingcert.DefaultTiming()
 	t.SwitchAfter, t.RetireAfter, t.Resync = 3*time.Second, 4*time.Second, 200*time.Millisecond
 	return t
 }
 
-// hastyElection is a fifth of what client-go takes for core clients.
+// hastyElection returns a fifth of the times that the core clients of Kubernetes use.
 func hastyElection() election.Timing {
 	return election.Timing{LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 500 * time.Millisecond}
 }
 
-// until waits until check has no error.
+// until waits until check returns no error. It fails after within, or after 45 s if that is longer.
 func until(t *testing.T, what string, within time.Duration, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // within is on a machine with nothing else to do
+	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // within is the time on an idle machine
 	defer cancel()
 	if err := controlplane.Poll(ctx, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// Two replicas that start at once, with the default times, on an empty Secret.
+// Two replicas that start at the same time, with an empty Secret and the default times, serve certificates of the
+// same CA.
 func TestCertificateFirstStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -75,7 +76,7 @@ func TestCertificateFirstStart(t *testing.T) {
 	wantObserved(t, user, "node-role-removed")
 }
 
-// One replica in the usual order: everything is there when it starts.
+// A replica becomes ready if all objects exist before it starts.
 func TestCertificateStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -88,7 +89,7 @@ func TestCertificateStart(t *testing.T) {
 	t.Logf("two replicas ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// A client edits all the time, while everything happens to the CAs that may.
+// The API server loses no review while a CA rotates, is replaced or is deleted.
 func TestCertificateRotation(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
@@ -98,7 +99,7 @@ func TestCertificateRotation(t *testing.T) {
 		r.wantReady(t, 10*time.Second)
 	}
 	c := as(t, editor)
-	until(t, "the API server asks", 5*time.Second, func(ctx context.Context) error { return update(ctx, c, base()) })
+	until(t, "the API server calls the replicas", 5*time.Second, func(ctx context.Context) error { return update(ctx, c, base()) })
 
 	t.Run("forced", func(t *testing.T) {
 		old := s.state(t).Current.Cert
@@ -160,7 +161,7 @@ func TestCertificateRotation(t *testing.T) {
 	})
 }
 
-// Whatever happens to the caBundle, it is as before within 5 s, with the default times.
+// The leader repairs a changed caBundle within 5 s, with the default times.
 func TestCABundleIsRestored(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -173,8 +174,8 @@ func TestCABundleIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreignPEM := servingcert.EncodeCertificates(foreign.Cert)
-	// The leader also reads every 30 s, whatever the watch shows, and reads after each write: half of that is too late
-	// for it, and generous for the watch on a busy machine.
+	// The leader also reads the configuration every 30 s, without the watch. A repair in less than half of this time
+	// proves that the watch works, also on a busy machine.
 	const watched = 15 * time.Second
 	restored := func(t *testing.T) {
 		t.Helper()
@@ -212,9 +213,9 @@ func TestCABundleIsRestored(t *testing.T) {
 	})
 }
 
-// Whoever changes where the certificates come from takes the annotation away. The replica that leads
-// until it is stopped leaves the new caBundle alone.
-func TestCABundleOfAnother(t *testing.T) {
+// An administrator who uses another source of certificates removes the annotation. The leader, which still runs,
+// leaves the new caBundle unchanged.
+func TestForeignCABundleIsKept(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
 	s.register(t)
@@ -239,7 +240,7 @@ func TestCABundleOfAnother(t *testing.T) {
 	r.wantReady(t, 5*time.Second)
 }
 
-// A replica that cannot reach the API server goes on to serve, and to be ready.
+// A replica that can't reach the API server stays ready and continues to serve.
 func TestCertificateWithoutAPIServer(t *testing.T) {
 	store(t, base())
 	timing := hasty()
@@ -266,7 +267,7 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 	}
 }
 
-// editor is the only one about whom the webhooks of these tests are asked, besides EKS.
+// editor is the only user, besides those of EKS, whose writes the API server sends to the webhooks of these tests.
 var editor = rest.ImpersonationConfig{UserName: "editor"}
 
 func missing(is bool, what string) error {
@@ -276,7 +277,7 @@ func missing(is bool, what string) error {
 	return nil
 }
 
-// load edits aws-auth without a pause, and reports what was not admitted.
+// load edits aws-auth all the time, and collects the edits that were not admitted.
 type load struct {
 	stop func()
 	mu   sync.Mutex
@@ -284,7 +285,7 @@ type load struct {
 	errs []error
 }
 
-// load begins to edit, and to ask as an API server would that has heard of each change late.
+// load starts to edit aws-auth, and also calls the webhook like an API server that learns of each change late.
 func (s *selfManaged) load(t *testing.T, c *client) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -313,7 +314,7 @@ func (s *selfManaged) load(t *testing.T, c *client) *load {
 		n++
 		return update(ctx, c, variants[n%2])
 	})
-	late := &history{s: s, lag: s.timing.SwitchAfter * 8 / 10}
+	late := &lateServer{s: s, lag: s.timing.SwitchAfter * 8 / 10}
 	do("a late API server", func() error { return late.ask(ctx) })
 	return l
 }
@@ -333,7 +334,8 @@ func (l *load) none(t *testing.T) {
 	}
 }
 
-// wantObserved waits for the event of a user's write that the second webhook has looked at.
+// wantObserved waits for the audit event of a user's write, and checks the verdict and the rules of the observing
+// webhook.
 func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	t.Helper()
 	until(t, "the audit event", 10*time.Second, func(context.Context) error {
@@ -345,8 +347,8 @@ func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	})
 }
 
-// TestDeletedSecretIsCreated: the replica creates the Secret with the same CA, by a right for its name alone, and a new
-// replica becomes ready by it.
+// TestDeletedSecretIsCreated: the replica creates the Secret again, with the same CA and with a permission for this
+// name only. A new replica becomes ready with it.
 func TestDeletedSecretIsCreated(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())

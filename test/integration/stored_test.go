@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// quick is a tenth of the default where a test waits.
+// quick returns the default times, divided by ten where a test waits for them.
 func quick() enforcement.Timing {
 	t := enforcement.DefaultTiming()
 	t.Check, t.Grace = time.Second, 2*time.Second
@@ -35,21 +35,22 @@ func quick() enforcement.Timing {
 	return t
 }
 
-// guarded is what the chart installs with --state, beside a webhook configuration with its conditions.
+// guarded has the objects that the chart installs with --state, and a webhook configuration with the match conditions
+// of the chart.
 type guarded struct {
 	*selfManaged
 
 	timing enforcement.Timing
-	change func(*server.Options) // of each replica before it starts
+	change func(*server.Options) // called for each replica before it starts
 }
 
-// newGuarded installs everything but the webhook configuration. What is stored is d.
+// newGuarded stores d and installs all objects but the webhook configuration.
 func newGuarded(t *testing.T, d data, config string, timing enforcement.Timing) *guarded {
 	t.Helper()
 	store(t, d)
 	g := &guarded{selfManaged: newSelfManaged(t, hasty()), timing: timing}
 	ctx := t.Context()
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "history"}} // without the label by which the command line finds one
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "history"}} // without the label by which the command line finds a history
 	if _, err := g.client.CoreV1().ConfigMaps(g.namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func (g *guarded) grant(t *testing.T, namespace string, rules ...rbacv1.PolicyRu
 	}
 }
 
-// identify lets the replicas ask who they are, as everybody may who is authenticated.
+// identify grants the replicas the right to ask who they are, which every authenticated user has.
 func (g *guarded) identify(t *testing.T) {
 	t.Helper()
 	named := metav1.ObjectMeta{Name: "live-" + g.namespace}
@@ -99,7 +100,7 @@ func (g *guarded) identify(t *testing.T) {
 	}
 }
 
-// kubeconfigOf leads to the API server as a user.
+// kubeconfigOf returns the path of a kubeconfig that leads to the API server as a user.
 func kubeconfigOf(t *testing.T, user *clientcmdapi.AuthInfo) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
@@ -114,7 +115,7 @@ func kubeconfigOf(t *testing.T, user *clientcmdapi.AuthInfo) string {
 	return path
 }
 
-// registerChart makes the API server ask as the chart has it ask.
+// registerChart registers the webhooks with the rules and the match conditions of the chart.
 func (g *guarded) registerChart(t *testing.T, bundle []byte) {
 	t.Helper()
 	const isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
@@ -155,7 +156,7 @@ func (g *guarded) registerChart(t *testing.T, bundle []byte) {
 	t.Cleanup(func() { g.unregister(t) })
 }
 
-// run starts replicas and waits until the API server asks them.
+// run starts n replicas and waits until the API server calls them.
 func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	t.Helper()
 	g.registerChart(t, nil)
@@ -164,7 +165,7 @@ func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 		r.wantReady(t, 10*time.Second)
 		list = append(list, r)
 	}
-	g.asked(t)
+	g.wantCalled(t)
 	for _, r := range list {
 		r.wantMetric(t, "awsauth_guard_enforced", 1, 10*time.Second)
 	}
@@ -175,31 +176,32 @@ func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	return list
 }
 
-// asked waits until the API server asks the replicas: what is faulty is refused, and not by the webhook of the other tests.
-func (g *guarded) asked(t *testing.T) {
+// wantCalled waits until the API server calls the replicas: their webhook, not the webhook of the other tests, refuses a
+// faulty text.
+func (g *guarded) wantCalled(t *testing.T) {
 	t.Helper()
 	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
-	until(t, "the API server asks", 10*time.Second, func(ctx context.Context) error {
+	until(t, "the API server calls the replicas", 10*time.Second, func(ctx context.Context) error {
 		_, err := c.Update(ctx, roles("[").configMap(), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 		return missing(err == nil || !strings.Contains(err.Error(), `admission webhook "live.awsauth-guard.io" denied`), fmt.Sprint(err))
 	})
 }
 
-// notAsked waits until it does not.
-func (g *guarded) notAsked(t *testing.T) {
+// wantNotCalled waits until the API server doesn't call the replicas.
+func (g *guarded) wantNotCalled(t *testing.T) {
 	t.Helper()
 	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
-	until(t, "the API server does not ask", 10*time.Second, func(ctx context.Context) error {
+	until(t, "the API server does not call the replicas", 10*time.Second, func(ctx context.Context) error {
 		_, err := c.Update(ctx, roles("[").configMap(), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err
 	})
 }
 
-// around makes d what is stored on a way around the webhooks, whose configuration is gone then.
-func (g *guarded) around(t *testing.T, d data) {
+// bypass removes the webhook configuration and then stores d, so that d bypasses the guard.
+func (g *guarded) bypass(t *testing.T, d data) {
 	t.Helper()
 	g.unregister(t)
-	g.notAsked(t)
+	g.wantNotCalled(t)
 	g.write(t, d, "kubectl-edit")
 }
 
@@ -238,7 +240,7 @@ func summary(log *guardhistory.Log) string {
 	return strings.Join(list, "; ")
 }
 
-// wantNewest waits until the newest version has come about in a way, and has this content.
+// wantNewest waits until the newest version has this origin, field manager and data. An empty manager stands for any.
 func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.Origin, manager string, d data) {
 	t.Helper()
 	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
@@ -247,7 +249,7 @@ func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistor
 	})
 }
 
-// value is what a replica exposes under the name of a series; ok is whether it does.
+// value returns the value of a series that the replica exposes; ok is whether the replica exposes it.
 func (r *replica) value(ctx context.Context, series string) (value float64, ok bool) {
 	body, err := webhook.Get(ctx, "http://"+r.address("metrics")+"/metrics")
 	if err != nil {
@@ -270,7 +272,7 @@ func (r *replica) wantMetric(t *testing.T, series string, want float64, within t
 	})
 }
 
-// sum adds up what the replicas expose.
+// sum returns the sum of a series over the replicas.
 func sum(ctx context.Context, replicas []*replica, series string) (total float64) {
 	for _, r := range replicas {
 		value, _ := r.value(ctx, series)
@@ -279,7 +281,7 @@ func sum(ctx context.Context, replicas []*replica, series string) (total float64
 	return total
 }
 
-// wantEvent waits for an Event on aws-auth with a reason, whose message holds a text.
+// wantEvent waits for an Event on aws-auth with a reason and a message that contains a text.
 func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, text string) {
 	t.Helper()
 	until(t, "the Event "+string(reason), 10*time.Second, func(ctx context.Context) error {
@@ -298,7 +300,7 @@ func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, te
 	})
 }
 
-// lead waits until one of two leads.
+// lead waits until one of two replicas leads.
 func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
 	t.Helper()
 	until(t, "one of them leads", 10*time.Second, func(ctx context.Context) error {

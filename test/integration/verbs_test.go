@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// verbs are the ways in which a client can write aws-auth so that it holds d.
+// verbs are the ways in which a client can write aws-auth so that it has the data d.
 var verbs = []struct {
 	name    string
-	creates bool // there is nothing before
+	creates bool // aws-auth doesn't exist before
 	do      func(ctx context.Context, c *client, d data, dryRun []string) error
 }{{
 	name: "create", creates: true,
@@ -55,7 +55,7 @@ var verbs = []struct {
 		return apply(ctx, c, d.configMap(), metav1.PatchOptions{FieldManager: "fixture", DryRun: dryRun})
 	},
 }, {
-	name: "apply with force", // the fields belong to the fixture
+	name: "apply with force", // the user fixture owns the fields
 	do: func(ctx context.Context, c *client, d data, dryRun []string) error {
 		return apply(ctx, c, d.configMap(), metav1.PatchOptions{FieldManager: "another", Force: new(true), DryRun: dryRun})
 	},
@@ -134,7 +134,7 @@ func TestDelete(t *testing.T) {
 					t.Errorf("changed although refused:\n%s", diff)
 				}
 
-				store(t, data{"mapRoles": "[]\n"}) // nobody logs in through it
+				store(t, data{"mapRoles": "[]\n"}) // maps no principal
 				wantAdmitted(t, c, do(t.Context(), dryRun))
 				if gone := stored(t).Name == ""; gone != (dryRun == nil) {
 					t.Errorf("deleted: %t, dry run: %v", gone, dryRun)
@@ -144,15 +144,15 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteCollectionOfOthers deletes what stands beside aws-auth. The API server deletes in the
-// order of names and stops at the first refusal; its requests have no name.
+// TestDeleteCollectionOfOthers deletes ConfigMaps beside aws-auth. The API server deletes them in the order of their
+// names, and stops at the first refusal. The name of these requests is empty.
 func TestDeleteCollectionOfOthers(t *testing.T) {
 	c := as(t, operator)
 	others := []string{"aaa", "zzz"}
 	create := func(t *testing.T) {
 		t.Helper()
 		for _, name := range others {
-			cm := data{"mapRoles": "["}.configMap() // a fault, were it aws-auth
+			cm := data{"mapRoles": "["}.configMap() // a text that the webhook would refuse in aws-auth
 			cm.Name, cm.Labels = name, map[string]string{"collection": "test"}
 			if _, err := c.Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)

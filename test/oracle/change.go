@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -172,15 +173,28 @@ func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy valida
 	}
 }
 
-// names reports whether an object's data contain an ARN in any case. White space makes no difference, as where the guard
-// compares an element with text that the authenticator did not read.
+// names reports whether an object's data contain an ARN in any case. White space and escapes make no difference, as where
+// the guard compares an element with text that the authenticator did not read.
 func names(o *awsauth.Object, arn string) bool {
 	for _, text := range o.Data {
-		if strings.Contains(strings.ToLower(awsauth.Squeeze(text)), awsauth.Squeeze(arn)) {
+		if strings.Contains(strings.ToLower(awsauth.Squeeze(unescape(text))), awsauth.Squeeze(arn)) {
 			return true
 		}
 	}
 	return false
+}
+
+// escaped matches the escapes of quoted YAML texts that stand for a character by its number.
+var escaped = regexp.MustCompile(`\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})`)
+
+func unescape(text string) string {
+	return escaped.ReplaceAllStringFunc(text, func(s string) string {
+		n, err := strconv.ParseInt(s[2:], 16, 32)
+		if err != nil {
+			return s
+		}
+		return string(rune(n))
+	})
 }
 
 // elementRules are the rules that deny the elements with one ARN, each for itself.

@@ -112,7 +112,7 @@ func (v *access) mapped() int {
 }
 
 // covers reports whether every caller who is mapped in the other version has the same username here, and at least the same
-// groups. Callers with a random answer must have the same possible answers in both versions.
+// groups, and can log in if they could there. Callers with a random answer must have the same possible answers in both versions.
 func (v *access) covers(other *access) bool {
 	for _, caller := range other.callers {
 		was, is := other.answers[caller], v.answers[caller]
@@ -120,7 +120,8 @@ func (v *access) covers(other *access) bool {
 			continue
 		}
 		if len(was) == 1 && len(is) == 1 {
-			if !is[0].Mapped || is[0].Username != was[0].Username || !subset(was[0].Groups, is[0].Groups) {
+			refused := other.logins[caller][0].ok && !v.logins[caller][0].ok // a template of a group can't be rendered
+			if !is[0].Mapped || is[0].Username != was[0].Username || !subset(was[0].Groups, is[0].Groups) || refused {
 				return false
 			}
 			continue

@@ -1,5 +1,5 @@
-// Command sbom writes the SPDX 2.3 document of Go programs: the modules that are compiled into them,
-// as the programs themselves say.
+// Command sbom writes the SPDX 2.3 document of Go programs. It lists the modules that are compiled into them, and
+// reads these from the build information in the programs.
 //
 //	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z PROGRAM... >sbom.spdx.json
 package main
@@ -53,7 +53,7 @@ func run(args []string, stdout io.Writer) error {
 	return json.Write(b.document(root, *name+"-"+*version, *created, sum.Sum(nil)), stdout, json.Indent("  "))
 }
 
-// builder collects packages, each once, and what they have to do with each other.
+// builder collects packages, without duplicates, and their relationships.
 type builder struct {
 	packages      map[common.ElementID]*v2_3.Package
 	relationships []*v2_3.Relationship

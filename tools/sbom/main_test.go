@@ -12,8 +12,7 @@ import (
 	"github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
 
-// The document of this test's own program names its modules, is read back without a complaint, and
-// is the same when it is written again.
+// The document of this test's own program names its modules and is valid SPDX. A second run writes the same bytes.
 func TestRun(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {

@@ -2,8 +2,8 @@
 {{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
-{{- /* A Service's name has at most 63 characters; 13 are left for what the names of other objects end with. A
-release's name may have dots, and a Service's may not; validate.yaml refuses what begins with a digit. */}}
+{{- /* A Service's name has at most 63 characters; 13 are left for the suffixes of other objects' names. A
+release's name may have dots, and a Service's may not; validate.yaml refuses a name that begins with a digit. */}}
 {{- define "awsauth-guard.fullname" -}}
 {{- $name := include "awsauth-guard.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -128,7 +128,7 @@ that errs refuses other ConfigMaps, too, where failurePolicy is Fail. */}}
 (has(request.userInfo.groups) && {{ .Values.bypass.group | quote }} in request.userInfo.groups)
 {{- end }}
 
-{{- /* What is enforced: aws-auth, unless EKS or a member of the bypass group writes it. */}}
+{{- /* The match conditions of the enforcing webhook: aws-auth, unless EKS or a member of the bypass group writes it. */}}
 {{- define "awsauth-guard.enforceConditions" -}}
 - name: is-aws-auth
   expression: '{{ include "awsauth-guard.isAWSAuth" . }}'
@@ -172,7 +172,7 @@ the backstop. The schema does not know every kind of white space. */}}
 {{- end }}
 {{- end }}
 
-{{- /* (dict "at" FIELD "map" MAP) fails for labels and annotations by which Helm and the guard know what is theirs: with
+{{- /* (dict "at" FIELD "map" MAP) fails for labels and annotations that Helm and the guard themselves use: with
 helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a backend. */}}
 {{- define "awsauth-guard.checkMetadata" -}}
 {{- range $key, $_ := .map }}

@@ -13,22 +13,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// Consequence is what the authenticator, left to itself, makes of a change.
+// Consequence has the effects of a change on the authenticator if the cluster has no guard.
 type Consequence struct {
-	// Logged is whether it writes an error to its log. It refuses nothing in any case.
+	// Logged is whether the authenticator writes an error to its log. It refuses no change.
 	Logged bool
-	// What follows for those who log in; none where everybody gets in as the text says.
+	// What describes each effect on principals and ARNs. It is empty if every principal logs in as the text
+	// says.
 	What []string
 }
 
-// bare runs the released authenticator through a change.
+// bare runs the released authenticator before and after a change.
 type bare struct {
 	*authenticator.Authenticator
 	change validate.Change
 }
 
-// consequence asks the authenticator before and after a change for everybody whom one of the two
-// texts names. Each line is one of a fixed few, filled in from its answers.
+// consequence asks the authenticator, before and after the change, about every principal that the old or the new text
+// names. It chooses from a few fixed sentences and fills in the numbers.
 func (b *bare) consequence() (Consequence, error) {
 	before := callers(oldData(b.change))
 	b.Load(oldData(b.change))
@@ -63,7 +64,7 @@ func oldData(c validate.Change) map[string]string {
 	return c.Old.Data
 }
 
-// appendLost says how many elements of a section the authenticator loads, where it drops any.
+// appendLost appends how many elements of a section the authenticator loads, unless it loads all.
 func appendLost(what []string, section, text string) ([]string, error) {
 	users, roles, _, err := configmap.ParseMap(map[string]string{section: text})
 	if err == nil {
@@ -114,7 +115,7 @@ func (b *bare) answers(callers []string) map[string]authenticator.Answer {
 	return answers
 }
 
-// changes compares what those who got in before get now.
+// changes counts the principals that logged in before and are refused now, and those that lost groups.
 func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []string {
 	var refused, less int
 	for arn, now := range b.answers(callers) {
@@ -126,11 +127,11 @@ func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []
 			less++
 		}
 	}
-	what := appendCount(nil, refused, "refuses %d principal that got in before", "refuses %d principals that got in before")
+	what := appendCount(nil, refused, "refuses %d principal that logged in before", "refuses %d principals that logged in before")
 	return appendCount(what, less, "gives %d principal fewer groups than before", "gives %d principals fewer groups than before")
 }
 
-// flaws counts those whom the new text names and who do not get in, or not under a name.
+// flaws counts the principals of the new text that can't log in, and those that log in without a username.
 func (b *bare) flaws(callers []string) []string {
 	var never, nameless int
 	for _, answer := range b.answers(callers) {
@@ -142,7 +143,7 @@ func (b *bare) flaws(callers []string) []string {
 		}
 	}
 	what := appendCount(nil, never, "keeps %d ARN that never matches", "keeps %d ARNs that never match")
-	return appendCount(what, nameless, "lets %d principal in without a name", "lets %d principals in without a name")
+	return appendCount(what, nameless, "gives %d principal no username", "gives %d principals no username")
 }
 
 func appendCount(what []string, n int, one, many string) []string {
@@ -155,14 +156,14 @@ func appendCount(what []string, n int, one, many string) []string {
 	return append(what, fmt.Sprintf(many, n))
 }
 
-// String is the cell of the table.
+// String returns the text of the table's cell.
 func (c Consequence) String() string {
 	text := "no error"
 	if c.Logged {
 		text = "an error in its log"
 	}
 	if len(c.What) == 0 {
-		return text + "; lets everybody in as the text says"
+		return text + "; every principal logs in as the text says"
 	}
 	return text + "; " + strings.Join(c.What, "; ")
 }

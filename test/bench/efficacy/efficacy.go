@@ -1,5 +1,5 @@
-// Package efficacy evaluates the changes behind public reports three times: by the guard, by the
-// released authenticator alone, and by a policy of four rules in Rego. It writes docs/efficacy.md.
+// Package efficacy evaluates the changes behind public reports three times: by the guard, by the released
+// authenticator alone, and by a policy of four rules in Rego. It writes docs/efficacy.md.
 package efficacy
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// Row is a report and what the three say of its change. Without a case they say nothing.
+// Row is a report with the three evaluations of its change. The evaluations are empty if the report has no case.
 type Row struct {
 	Report
 	Guard         validate.Verdict
@@ -67,7 +67,7 @@ func (r *Row) evaluate(ctx context.Context) error {
 	return err
 }
 
-// toJSON turns a manifest into what the API server sends; nil stays nil.
+// toJSON returns a manifest as JSON, like the API server sends it, or nil for nil.
 func toJSON(manifest []byte) ([]byte, error) {
 	if manifest == nil {
 		return nil, nil
@@ -75,8 +75,8 @@ func toJSON(manifest []byte) ([]byte, error) {
 	return yaml.YAMLToJSON(manifest)
 }
 
-// Check returns what the guard gets wrong: a fault that it could see and lets pass without its rule,
-// or a finding where there is no fault.
+// Check returns an error if the guard is wrong about the report: if it finds no fault although a webhook can see one,
+// if it finds the fault by another rule than the case's, or if it finds a fault in a harmless change.
 func (r *Row) Check() error {
 	switch {
 	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
@@ -87,12 +87,12 @@ func (r *Row) Check() error {
 	return nil
 }
 
-// Totals are the numbers at the head of the page.
+// Totals has the numbers of the table at the beginning of the page.
 type Totals struct {
-	Catchable, Denied, Warned int // by the guard
-	RegoDenied, Logged        int // of the catchable
+	Catchable, Denied, Warned int // decisions of the guard
+	RegoDenied, Logged        int // among the catchable reports
 	Harmless                  int
-	FalseAlarms, RegoFalse    int // of the harmless
+	FalseAlarms, RegoFalse    int // among the harmless reports
 	Unseen                    int
 }
 

@@ -12,7 +12,7 @@ import (
 
 const root = "../../.."
 
-// The page is what the code says today, and the guard catches every report that it can.
+// The page is up to date, and the guard catches every report that it can.
 func TestPage(t *testing.T) {
 	rows, err := efficacy.Rows(t.Context(), root)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// No report stands twice on the page, and none lacks its address.
+// Every report has an address, and occurs only once on the page.
 func TestReports(t *testing.T) {
 	reports, err := efficacy.Reports(root)
 	if err != nil {

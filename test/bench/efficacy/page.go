@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/bench/rego"
 )
 
-// Page writes the rows as docs/efficacy.md. root is the folder of the repository.
+// Page returns the text of docs/efficacy.md. root is the folder of the repository.
 func Page(root string, rows []Row) []byte {
 	var b bytes.Buffer
 	t := total(rows)
@@ -59,13 +59,16 @@ the guard, and by a policy of four rules in Rego.
 
 **Configuration.** The guard runs with its defaults. If an administrator could log in before the change, this administrator is
 the only protected principal, also for the policy in Rego. The policy,
-[awsauth.rego](../test/bench/rego/awsauth.rego), requires that each section parses and is a list (*parses*), that the
-protected principal has its groups (*admin*), that every ARN is that of a role without a path, of a user or of root
-(*shape*), and that no ARN occurs twice (*duplicates*).
+[awsauth.rego](../test/bench/rego/awsauth.rego), has four rules:
+
+- *parses*: each section parses and is a list.
+- *admin*: the protected principal has its groups.
+- *shape*: every ARN is that of a role without a path, of a user or of root.
+- *duplicates*: no ARN occurs twice.
 
 **The authenticator's column** has the answers of the program itself, before and after the change, for every principal that
 the old or the new text names: whether it logs an error, how much of a section it loads, which principals it now refuses, which
-ARNs never match, and which principals log in without a name. For a role, the test sends the session ARN that STS returns, which
+ARNs never match, and which principals log in without a username. For a role, the test sends the session ARN that STS returns, which
 doesn't have the role's path.
 
 **Limits of this page**
@@ -94,7 +97,7 @@ func row(b *bytes.Buffer, root string, n int, r *Row) {
 		guardCell(r), r.Authenticator, regoCell(r.Rego))
 }
 
-// number is the row's number, which leads to the case.
+// number returns the row's number, with a link to the case.
 func number(root string, n int, r *Row) string {
 	if r.Case == nil {
 		return fmt.Sprint(n)
@@ -108,13 +111,13 @@ func number(root string, n int, r *Row) string {
 
 func link(r *Row) string { return fmt.Sprintf("[%s](%s)", r.Name(), r.URL) }
 
-// cell keeps a text from ending its cell or becoming markup.
+// cell escapes a text so that it doesn't end its cell and isn't markup.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "<", `\<`, "[", `\[`, "*", `\*`, "_", `\_`).Replace(text)
 }
 
-// guardCell names the rules that decide, the one that answers the report first: those that deny, or
-// without any those that warn.
+// guardCell returns the ids of the rules that decide, with the rule of the case first. These are the rules that deny.
+// If no rule denies, these are the rules that warn.
 func guardCell(r *Row) string {
 	if r.Guard.Action == validate.ActionAllow {
 		return "allow"

@@ -11,16 +11,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// Report is a public report and, where one can be written, the change that it is about.
+// Report is a public report, with the change that it describes if the report allows to reconstruct one.
 type Report struct {
 	URL, What string
-	// Case is nil where no change of aws-auth is at fault.
+	// Case is nil if the report describes no faulty change of aws-auth.
 	Case *rulecase.Case
-	// Rule is the folder of the case: the rule that answers the report.
+	// Rule is the folder of the case, which is the rule that must find the fault.
 	Rule string
-	// Unseen says why nothing can be seen at admission; empty for all others.
+	// Unseen says why a webhook can't see the fault. It is empty for all other reports.
 	Unseen string
-	// Harmless is for what was blamed and does no harm: a finding would be a false alarm.
+	// Harmless marks a report that blames a harmless change. A finding would be a false alarm.
 	Harmless bool
 }
 
@@ -28,26 +28,26 @@ type Report struct {
 func (r *Report) Catchable() bool { return r.Unseen == "" && !r.Harmless }
 
 const (
-	// casesOfRules are the cases of the guard's own tests.
+	// casesOfRules is the folder of the cases of the guard's own tests.
 	casesOfRules = "internal/validate/testdata/rules"
-	// casesOfPage are those in which the guard refuses nothing, which the tests of a rule that denies
-	// have no place for.
+	// casesOfPage is the folder of cases in which the guard refuses nothing. They can't be cases of a rule that
+	// denies.
 	casesOfPage = "test/bench/efficacy/testdata"
-	// blamed is the report of something harmless.
+	// blamed is the report about a harmless change.
 	blamed = "ok-terraform-aws-eks-579.txtar"
 )
 
-// withoutCase are reports in which aws-auth is not changed, or not by anybody's mistake.
+// withoutCase has the reports that describe no change of aws-auth, or whose fault is not in the change.
 var withoutCase = []Report{
 	{
 		URL:    "https://github.com/aws-ia/terraform-aws-iam-identity-center/issues/33",
-		What:   "IAM Identity Center creates its roles again, with other suffixes, and the entries for the old ones are dead.",
-		Unseen: "aws-auth does not change: there is no request to look at.",
+		What:   "IAM Identity Center creates its roles again, with other suffixes, so the entries of the old roles never match.",
+		Unseen: "aws-auth does not change: the API server makes no review.",
 	},
 	{
 		URL:    "https://github.com/terraform-aws-modules/terraform-aws-eks/issues/610",
-		What:   "The role of the worker nodes is replaced, and aws-auth still holds the old one.",
-		Unseen: "aws-auth does not change: there is no request to look at.",
+		What:   "A user replaces the role of the worker nodes, and aws-auth still has the old role.",
+		Unseen: "aws-auth does not change: the API server makes no review.",
 	},
 	{
 		URL:  "https://github.com/kyverno/kyverno/issues/8872",
@@ -57,7 +57,7 @@ var withoutCase = []Report{
 	},
 }
 
-// Reports reads every report, in the order of the rules that answer them.
+// Reports reads every report, in the order of the rules.
 func Reports(root string) ([]Report, error) {
 	var reports []Report
 	for _, dir := range []string{casesOfRules, casesOfPage} {
@@ -90,7 +90,7 @@ func Reports(root string) ([]Report, error) {
 	return append(reports, withoutCase...), nil
 }
 
-// split cuts a case's comment into what went wrong and where that is reported.
+// split separates a case's comment into its description and its address.
 func split(comment string) (what, url string, err error) {
 	what, rest, ok := strings.Cut(comment, "https://")
 	if !ok || strings.TrimSpace(what) == "" {
@@ -102,7 +102,7 @@ func split(comment string) (what, url string, err error) {
 
 var github = regexp.MustCompile(`^https://github\.com/[^/]+/([^/]+)/(?:issues|pull)/(\d+)$`)
 
-// Name is the report's short name: REPOSITORY#NUMBER, or the site.
+// Name returns the short name of the report: REPOSITORY#NUMBER, or the site.
 func (r *Report) Name() string {
 	if m := github.FindStringSubmatch(r.URL); m != nil {
 		return m[1] + "#" + m[2]

@@ -20,12 +20,12 @@ import (
 //go:embed awsauth.rego
 var source string
 
-// Policy is the policy, compiled and with the protected principals in its data.
+// Policy is the compiled policy with the protected principals as its data.
 type Policy struct {
 	query opa.PreparedEvalQuery
 }
 
-// New compiles the policy. The protected principals are the guard's own, so that both know the same.
+// New compiles the policy. The protected principals are those of the guard, so that both have the same information.
 func New(ctx context.Context, protected []access.Protected) (*Policy, error) {
 	list := make([]any, 0, len(protected))
 	for _, p := range protected {
@@ -46,19 +46,19 @@ func New(ctx context.Context, protected []access.Protected) (*Policy, error) {
 	return &Policy{query}, nil
 }
 
-// Request is what the policy sees of an AdmissionRequest. Object and OldObject are JSON, or nil.
+// Request has the fields of an AdmissionRequest that the policy reads. Object and OldObject are JSON, or nil.
 type Request struct {
 	Operation         string
 	Username          string
 	Object, OldObject []byte
 }
 
-// Denial is why the policy refuses a request: one of its rules (parses, admin, shape, duplicates) and
+// Denial is a reason for which the policy refuses a request: one of its rules (parses, admin, shape, duplicates) and
 // a message.
 type Denial struct{ Rule, Message string }
 
-// Deny returns why the policy refuses a request, sorted; nothing where it lets the request pass. What
-// is decoded here is what an engine decodes for every review.
+// Deny returns the reasons for which the policy refuses a request, sorted, or none if the policy admits it. It
+// decodes the same parts of the request as a policy engine decodes for every review.
 func (p *Policy) Deny(ctx context.Context, r Request) ([]Denial, error) {
 	request := map[string]any{"operation": r.Operation, "userInfo": map[string]any{"username": r.Username}}
 	for name, raw := range map[string][]byte{"object": r.Object, "oldObject": r.OldObject} {

@@ -12,12 +12,12 @@ import (
 
 const admin = "arn:aws:iam::111122223333:role/Admin"
 
-// The policy does what its four rules say, so that the comparison with it is a fair one.
+// Each of the four rules refuses its fault, and the policy admits a change without a fault.
 func TestPolicy(t *testing.T) {
 	const good = "- rolearn: " + admin + "\n  username: admin\n  groups:\n  - system:masters\n"
 	for _, tt := range []struct {
 		name string
-		data map[string]string // nil: the object is deleted
+		data map[string]string // nil if the request deletes the object
 		want []string
 	}{
 		{"good", map[string]string{"mapRoles": good, "mapAccounts": "[]", "mapUsers": ""}, nil},

@@ -21,10 +21,10 @@ const (
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// user is nobody's in particular; the Dockerfile has the same.
+// user is a user without a name or rights on a host. The Dockerfile has the same.
 const user = "65532:65532"
 
-// descriptor says what a blob is.
+// descriptor is the descriptor of a blob: its media type, digest and size.
 type descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
@@ -63,7 +63,7 @@ type rootFS struct {
 	DiffIDs []string `json:"diff_ids"`
 }
 
-// layout is an OCI layout.
+// layout is an OCI image layout.
 type layout struct {
 	blobs     map[string][]byte // by path in the archive
 	manifests []descriptor
@@ -107,13 +107,13 @@ func (l *layout) add(system, arch string, files []file, labels map[string]string
 	return image.Size + configured.Size + layer.Size, nil
 }
 
-// archive returns the digest of the image for all platforms, and the layout.
+// archive returns the layout, and the digest of the image for all platforms.
 func (l *layout) archive(tag string) (digest string, data []byte, err error) {
 	image, err := l.json(typeIndex, manifest{2, typeIndex, nil, nil, l.manifests})
 	if err != nil {
 		return "", nil, err
 	}
-	image.Annotations = map[string]string{ // containerd reads the first, others the second
+	image.Annotations = map[string]string{ // containerd reads the first, other engines the second
 		"io.containerd.image.name":          tag,
 		"org.opencontainers.image.ref.name": tag[strings.LastIndexByte(tag, ':')+1:],
 	}
@@ -148,7 +148,7 @@ func (l *layout) blob(mediaType string, data []byte) descriptor {
 
 func digest(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
-// pack writes files, and the folders they stand in, to a tar archive, with nothing of this machine.
+// pack writes files and their folders to a tar archive, without times and owners of this machine.
 func pack(files []file) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -1,10 +1,10 @@
-// Command image packs files into a container image from scratch, where nothing else can build one:
+// Command image packs files into a container image without a base image, on machines without Docker:
 //
 //	image -tag NAME:TAG -output FILE.tar [-platforms linux/amd64,linux/arm64] FILE[=/PATH]...
 //
-// The first file is what the container runs. {arch} in a file's name stands for the platform's. The
-// output is an OCI layout in a tar archive, which containerd, skopeo and crane read, and Docker from
-// version 25 on. The same files give the same bytes.
+// The container runs the first file. {arch} in a file's name stands for the architecture of the platform.
+// The output is an OCI layout in a tar archive. containerd, skopeo, crane and Docker 25 can read it. The same
+// files give the same bytes.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// labels are those of -label.
+// labels are the values of the flag -label.
 type labels map[string]string
 
 func (l labels) String() string { return "" }
@@ -71,14 +71,14 @@ func run(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(*output, archive, 0o644); err != nil { //nolint:gosec // what everybody may pull everybody may read
+	if err := os.WriteFile(*output, archive, 0o644); err != nil { //nolint:gosec // the image is public
 		return fmt.Errorf("writing the image: %w", err)
 	}
 	fmt.Fprintf(stdout, "%s@%s\n", *tag, digest)
 	return nil
 }
 
-// file is one in the image.
+// file is a file in the image.
 type file struct {
 	path string
 	mode int64

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// given are the files of an image for two platforms, in a folder.
+// given writes the files of an image for two platforms into a folder, and returns the folder.
 func given(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -35,7 +35,7 @@ func given(t *testing.T) string {
 	return folder
 }
 
-// packed runs the command on them.
+// packed returns the archive that the command makes of these files.
 func packed(t *testing.T, folder string) []byte {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), "image.tar")
@@ -52,7 +52,8 @@ func packed(t *testing.T, folder string) []byte {
 	return data
 }
 
-// TestTwice packs the same files, of another age and in another folder, to the same bytes, and another file to others.
+// TestTwice packs the same files twice, with other times and in another folder, and compares the bytes. A changed
+// file must change the bytes.
 func TestTwice(t *testing.T) {
 	t.Parallel()
 	folder := given(t)
@@ -72,7 +73,7 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestLayout reads the archive as a container engine does, and finds every blob in use.
+// TestLayout reads the archive like a container engine, and checks that the image uses every blob.
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	blobs, _ := untar(t, packed(t, given(t)))
@@ -132,7 +133,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestArguments has what it cannot pack.
+// TestArguments checks the errors for wrong arguments.
 func TestArguments(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(given(t), "LICENSE")
@@ -149,8 +150,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestDockerfile holds the image of the Makefile to the Dockerfile's: labels, user and what runs first, how the programs
-// are built, and which files there are.
+// TestDockerfile compares the image of the Makefile with the image of the Dockerfile: labels, user, entry point,
+// build flags and files.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
 	dockerfile, makefile := text(t, "Dockerfile"), text(t, "Makefile")
@@ -177,11 +178,11 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// contents are what is in an image.
+// contents has the build flags and the files of an image.
 type contents struct {
 	Flags    []string          // of go build
-	Programs map[string]string // by their names, the folders of cmd that they are built from
-	Files    map[string]string // by their names, what they are copied from; a program from nothing
+	Programs map[string]string // by name, the folder of cmd from which each is built
+	Files    map[string]string // by name, the source of each file; empty for a program
 }
 
 func ofDockerfile(t *testing.T, dockerfile string) contents {
@@ -229,10 +230,10 @@ func ofMakefile(t *testing.T, makefile string) contents {
 	return c
 }
 
-// braced makes a variable of make one of the shell.
+// braced turns variables of make into variables of the shell.
 var braced = strings.NewReplacer("$(", "${", ")", "}")
 
-// text is that of a file of the repository.
+// text returns a file of the repository.
 func text(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile("../../../" + name)
@@ -242,7 +243,7 @@ func text(t *testing.T, name string) string {
 	return string(data)
 }
 
-// all returns what matches a pattern, which something must.
+// all returns the matches of a pattern. It fails if there are none.
 func all(t *testing.T, text, pattern string) [][]string {
 	t.Helper()
 	found := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
@@ -263,7 +264,8 @@ func decoded[T any](t *testing.T, data []byte) T {
 	return v
 }
 
-// untar returns the files of an archive, and the modes of files and folders: all are root's, and without a time.
+// untar returns the files of an archive, and the modes of files and folders. It fails if root doesn't own all of
+// them, or if one has a time.
 func untar(t *testing.T, data []byte) (files map[string][]byte, modes map[string]int64) {
 	t.Helper()
 	files, modes = make(map[string][]byte), make(map[string]int64)

@@ -59,8 +59,10 @@ func (a *Authenticator) tries() int {
 	return 24 * max(8, 2*len(stored.Users), 2*len(stored.Roles))
 }
 
-// ambiguous reports whether more than one stored mapping matches a canonical ARN.
+// ambiguous reports whether more than one stored mapping matches a canonical ARN. The authenticator looks up the ARN in lower
+// case, and strings.ToLower turns U+0130 into i.
 func (a *Authenticator) ambiguous(canonical string) bool {
+	canonical = strings.ToLower(canonical)
 	matches := func(keys []string) int {
 		n := 0
 		for _, key := range keys {

@@ -1,0 +1,210 @@
+package access
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Mode is the authentication mode of a cluster (EKS API reference, AccessConfigResponse).
+type Mode string
+
+// With ModeConfigMap only aws-auth counts. With ModeAPIAndConfigMap aws-auth counts for principals without an access entry. With
+// ModeAPI only access entries count.
+const (
+	ModeConfigMap       Mode = "CONFIG_MAP"
+	ModeAPIAndConfigMap Mode = "API_AND_CONFIG_MAP"
+	ModeAPI             Mode = "API"
+)
+
+// AccessEntry is an EKS access entry. For its principal the entries of aws-auth have no effect, even if the access entry gives less (EKS
+// user guide, "Grant IAM users access to Kubernetes with EKS access entries").
+type AccessEntry struct {
+	// PrincipalARN is the ARN of the role or user, with its path.
+	PrincipalARN string `json:"principalARN"`
+	// Type is STANDARD for people and tools. The other types are for nodes.
+	Type     string         `json:"type,omitempty"`
+	Username string         `json:"username,omitempty"`
+	Groups   []string       `json:"groups,omitempty"`
+	Policies []AccessPolicy `json:"policies,omitempty"`
+	Created  time.Time      `json:"created,omitzero"`
+}
+
+// AccessPolicy is an access policy that is associated with an access entry.
+type AccessPolicy struct {
+	ARN string `json:"arn"`
+	// Scope is ScopeCluster for the whole cluster, or namespace for some namespaces.
+	Scope string `json:"scope"`
+	// Namespaces are the namespaces in which the policy applies. EKS allows a * at the end of each.
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+// ScopeCluster is the scope of an access policy that applies in the whole cluster.
+const ScopeCluster = "cluster"
+
+// Name returns the last part of the policy's ARN, such as AmazonEKSClusterAdminPolicy. ARNs of the same policy differ between
+// partitions.
+func (p AccessPolicy) Name() string { return p.ARN[strings.LastIndexByte(p.ARN, '/')+1:] }
+
+// ClusterAdminPolicy is the name of the access policy whose members EKS allows everything, as Kubernetes does the members of
+// system:masters (EKS user guide, "Review access policy permissions").
+const ClusterAdminPolicy = "AmazonEKSClusterAdminPolicy"
+
+// nodeTypes are the types of access entries for nodes. EKS gives their principals system:nodes and a username of the form
+// system:node:NAME (EKS user guide, "Create access entries").
+var nodeTypes = []string{"EC2_LINUX", "EC2_WINDOWS", "EC2", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX"}
+
+// IsNode reports whether the access entry is for nodes.
+func (e *AccessEntry) IsNode() bool { return slices.Contains(nodeTypes, e.Type) }
+
+// IsAdmin reports whether the access entry gives one of the admin groups, or the cluster admin policy for the whole cluster. EKS refuses
+// groups that begin with system:, so an access entry never gives system:masters.
+func (e *AccessEntry) IsAdmin(adminGroups []string) bool {
+	return !e.IsNode() && (slices.ContainsFunc(OrMasters(adminGroups), e.Gives) || slices.ContainsFunc(e.Policies, func(p AccessPolicy) bool {
+		return p.Name() == ClusterAdminPolicy && p.Scope == ScopeCluster
+	}))
+}
+
+// Gives reports whether a login through the access entry has a group. Every login has system:authenticated.
+func (e *AccessEntry) Gives(group string) bool {
+	return group == awsauth.AuthenticatedGroup || slices.Contains(e.Groups, group)
+}
+
+// Lacks returns the groups that a login through the access entry doesn't have. The cluster admin policy stands for system:masters, and
+// the type of an entry for nodes for every group that nodes need.
+func (e *AccessEntry) Lacks(groups []string) []string {
+	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool {
+		return e.Gives(group) || group == Masters && e.IsAdmin(nil) || e.IsNode() && slices.Contains(nodeGroups, group)
+	})
+}
+
+// nodeGroups are the groups that entries for nodes have in aws-auth. EKS gives an access entry for nodes the rights of its type instead
+// (EKS user guide, "Create access entries").
+var nodeGroups = []string{NodesGroup, "system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
+
+// Cluster is the access that EKS shows for a cluster. It must not be modified after its first use, and then is safe for concurrent use.
+type Cluster struct {
+	Mode          Mode          `json:"mode"`
+	AccessEntries []AccessEntry `json:"accessEntries,omitempty"`
+
+	index sync.Once
+	byKey map[string]*AccessEntry
+}
+
+// get returns the access entry of the principal with a key of [awsauth.PrincipalKey], or nil.
+func (c *Cluster) get(key string) *AccessEntry {
+	c.index.Do(func() {
+		c.byKey = make(map[string]*AccessEntry, len(c.AccessEntries))
+		for i := range c.AccessEntries {
+			c.byKey[awsauth.PrincipalKey(c.AccessEntries[i].PrincipalARN)] = &c.AccessEntries[i]
+		}
+	})
+	return c.byKey[key]
+}
+
+// Entries are the access entries of a cluster. They come from EKS, or, if EKS can't be asked, from an operator who declares which
+// principals have one.
+type Entries struct {
+	cluster  *Cluster
+	declared map[string]bool
+}
+
+// NewEntries returns the access entries of the cluster. If the cluster is nil, it returns the declared ones: principals with these ARNs.
+func NewEntries(cluster *Cluster, declared []string) Entries {
+	if cluster != nil {
+		return Entries{cluster: cluster}
+	}
+	e := Entries{declared: make(map[string]bool, len(declared))}
+	for _, arn := range declared {
+		e.declared[awsauth.PrincipalKey(arn)] = true
+	}
+	return e
+}
+
+// IgnoreAWSAuth reports whether only access entries count, so that aws-auth has no effect.
+func (e Entries) IgnoreAWSAuth() bool { return e.cluster != nil && e.cluster.Mode == ModeAPI }
+
+// Has reports whether the principal with an ARN has an access entry, so that the entries of aws-auth have no effect on it. It accepts the
+// ARN of a session.
+func (e Entries) Has(arn string) bool {
+	key, ok := e.key(arn)
+	return ok && (e.declared[key] || e.get(key) != nil)
+}
+
+// Get returns the access entry of the principal with an ARN, or nil. It returns nil for a declared access entry, because an operator
+// declares only that it exists.
+func (e Entries) Get(arn string) *AccessEntry {
+	key, ok := e.key(arn)
+	if !ok {
+		return nil
+	}
+	return e.get(key)
+}
+
+func (e Entries) key(arn string) (key string, ok bool) {
+	if len(e.declared) == 0 && (e.cluster == nil || len(e.cluster.AccessEntries) == 0) {
+		return "", false
+	}
+	if strings.Contains(arn, ":sts:") {
+		if canonical, err := awsauth.Canonicalize(arn); err == nil {
+			arn = canonical
+		}
+	}
+	return awsauth.PrincipalKey(arn), true
+}
+
+func (e Entries) get(key string) *AccessEntry {
+	if e.cluster == nil || e.cluster.Mode == ModeConfigMap {
+		return nil
+	}
+	return e.cluster.get(key)
+}
+
+// Admins returns the ARNs of the principals that are admins by their access entries. Declared access entries don't count, because the
+// guard doesn't know what they give.
+func (e Entries) Admins(adminGroups []string) (arns []string) {
+	return e.where(func(entry *AccessEntry) bool { return entry.IsAdmin(adminGroups) })
+}
+
+// Nodes returns the ARNs of the node roles with an access entry for nodes. Declared access entries don't count.
+func (e Entries) Nodes() (arns []string) { return e.where((*AccessEntry).IsNode) }
+
+func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
+	if e.cluster == nil || e.cluster.Mode == ModeConfigMap {
+		return nil
+	}
+	for i := range e.cluster.AccessEntries {
+		if entry := &e.cluster.AccessEntries[i]; holds(entry) {
+			arns = append(arns, entry.PrincipalARN)
+		}
+	}
+	return arns
+}
+
+// InForce returns the principals of aws-auth on which its entries have an effect: those without an access entry, or none if aws-auth
+// has no effect. A declared access entry makes no difference, because the guard doesn't know that it exists.
+func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
+	switch {
+	case e.cluster == nil:
+		return m.Principals()
+	case e.IgnoreAWSAuth():
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(m.Principals()), func(p awsauth.Principal) bool { return e.Get(p.ARN) != nil })
+}
+
+// Satisfy reports whether a protected principal certainly gets all its groups, from its access entry or from aws-auth. A declared access
+// entry gives all groups.
+func (e Entries) Satisfy(p Protected, m *awsauth.Map) bool {
+	if e.Has(p.ARN) {
+		entry := e.Get(p.ARN)
+		return entry == nil || len(entry.Lacks(p.Groups)) == 0
+	}
+	return !e.IgnoreAWSAuth() && p.GetsAll(m)
+}
+
+// Declared returns the keys of the declared access entries; see [awsauth.PrincipalKey].
+func (e Entries) Declared() map[string]bool { return e.declared }

@@ -1,0 +1,96 @@
+// Package awsapi configures the clients of AWS services, and turns their errors into texts that may be shown and logged.
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
+)
+
+const (
+	// defaultRegion is used if neither the environment nor the profile sets a region. IAM has one endpoint for each
+	// partition, and the region determines the partition. IRSA and Pod Identity set AWS_REGION.
+	defaultRegion = "us-east-1"
+
+	// By default the SDK waits 30 s for a connection and up to 20 s between attempts, which does not fit into a budget of
+	// 2 s.
+	connectTimeout = 3 * time.Second
+	maxBackoff     = 300 * time.Millisecond
+	// RequestTimeout limits one attempt of a call. It also limits calls that outlive a budget: calls that later reviews
+	// share, and the SDK's background calls for credentials.
+	RequestTimeout = 5 * time.Second
+	// MaxAttempts is the number of attempts of one call.
+	MaxAttempts = 3
+)
+
+// LoadConfig loads the SDK's configuration. The SDK reads endpoints, FIPS and dual-stack from the environment.
+func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
+	options := append([]func(*config.LoadOptions) error{
+		config.WithDefaultRegion(defaultRegion),
+		config.WithLogger(logging.Nop{}), // the SDK's default logger writes to standard error
+		// The SDK applies AWS_CA_BUNDLE only to a client of this type.
+		config.WithHTTPClient(awshttp.NewBuildableClient().
+			WithTimeout(RequestTimeout).
+			WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectTimeout }).
+			WithTransportOptions(func(t *http.Transport) { t.TLSHandshakeTimeout = connectTimeout })),
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = MaxAttempts, maxBackoff })
+		}),
+	}, more...)
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", redactLoadError(err))
+	}
+	return cfg, nil
+}
+
+// ErrNeedsMFA means that the profile requires the code of an MFA device, and no person can be asked for it.
+var ErrNeedsMFA = errors.New("the profile requires the code of an MFA device")
+
+// redactLoadError returns the reason why the configuration can't be loaded. It does not return the SDK's errors, because they quote
+// values of variables and lines of files, which may contain misplaced secrets. Names of profiles and files are not secret.
+func redactLoadError(err error) error {
+	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
+		return ErrNeedsMFA
+	}
+	if e, ok := errors.AsType[config.SharedConfigAssumeRoleError](err); ok {
+		return fmt.Errorf("the source_profile %q, or a profile that it refers to, cannot be used", e.Profile)
+	}
+	if e, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		return fmt.Errorf("there is no profile %q", e.Profile)
+	}
+	if e, ok := errors.AsType[config.CredentialRequiresARNError](err); ok {
+		return fmt.Errorf("the profile %q has no role_arn", e.Profile)
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e
+	}
+	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
+}
+
+// LabelledCredentials marks the errors of a provider, so that [NewError] can distinguish them from errors of the call that needed the credentials.
+type LabelledCredentials struct{ aws.CredentialsProvider }
+
+// Retrieve implements [aws.CredentialsProvider].
+func (c LabelledCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	got, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return got, &credentialsError{err}
+	}
+	return got, nil
+}
+
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "getting credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }

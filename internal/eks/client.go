@@ -1,0 +1,190 @@
+// Package eks reads the access that EKS shows for a cluster: its authentication mode and its access entries. It keeps a snapshot, so that
+// no review waits for EKS.
+package eks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	awseks "github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
+)
+
+const (
+	// maxCalls limits the concurrent calls. EKS throttles an account, for all its clusters together.
+	maxCalls = 8
+	// maxEntries limits the memory of a snapshot. An access entry takes about 1 KiB. A cluster has some tens.
+	maxEntries = 10_000
+	// attempts is the number of attempts of a call. A read of many access entries is throttled, and nothing waits for it.
+	attempts = 8
+)
+
+// standard is the type of access entries for people and tools. Only they have groups and access policies that the guard reads.
+const standard = "STANDARD"
+
+// Client reads a cluster from the EKS API. It needs the permissions eks:DescribeCluster, eks:ListAccessEntries,
+// eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies.
+type Client struct {
+	api     *awseks.Client
+	cluster string
+}
+
+// New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
+// the configuration.
+func New(ctx context.Context, cluster, region string) (*Client, error) {
+	cfg, err := awsapi.LoadConfig(ctx, config.WithRegion(region), config.WithRetryer(func() aws.Retryer {
+		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
+		})
+	}))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it says what was tried
+	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
+	}
+	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster}, nil
+}
+
+// Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is
+// deleted meanwhile. The error names the call that failed, and may be shown.
+func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
+	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	if err != nil {
+		return nil, callError("DescribeCluster", err)
+	}
+	if described.Cluster == nil {
+		return nil, callError("DescribeCluster", errNoCluster)
+	}
+	cluster := &access.Cluster{Mode: access.ModeConfigMap} // the mode of clusters that know no other
+	if c := described.Cluster.AccessConfig; c != nil && c.AuthenticationMode != "" {
+		cluster.Mode = access.Mode(c.AuthenticationMode)
+	}
+	switch cluster.Mode {
+	case access.ModeConfigMap:
+		return cluster, nil
+	case access.ModeAPIAndConfigMap, access.ModeAPI:
+	default:
+		return nil, fmt.Errorf("the cluster's authentication mode %q is unknown", cluster.Mode)
+	}
+	arns, err := c.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cluster.AccessEntries, err = c.describeAll(ctx, arns)
+	return cluster, err
+}
+
+var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
+
+// callError returns an error that names the failed call.
+func callError(action string, err error) error {
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok && action == "DescribeCluster" {
+		return errors.New("eks:DescribeCluster: there is no cluster of this name in this region and account")
+	}
+	return fmt.Errorf("eks:%s: %w", action, awsapi.NewError(err))
+}
+
+// list returns the ARNs of the principals that have an access entry.
+func (c *Client) list(ctx context.Context) (arns []string, err error) {
+	pages := awseks.NewListAccessEntriesPaginator(c.api, &awseks.ListAccessEntriesInput{ClusterName: &c.cluster}, func(o *awseks.ListAccessEntriesPaginatorOptions) {
+		o.StopOnDuplicateToken = true
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, callError("ListAccessEntries", err)
+		}
+		if arns = append(arns, page.AccessEntries...); len(arns) > maxEntries {
+			return nil, fmt.Errorf("the cluster has more than %d access entries", maxEntries)
+		}
+	}
+	return arns, nil
+}
+
+// describeAll returns the access entries of the principals, sorted by ARN.
+func (c *Client) describeAll(ctx context.Context, arns []string) ([]access.AccessEntry, error) {
+	var mu sync.Mutex
+	var entries []access.AccessEntry
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxCalls)
+	for _, arn := range arns {
+		group.Go(func() error {
+			entry, err := c.describe(ctx, arn)
+			if _, gone := errors.AsType[*types.ResourceNotFoundException](err); gone {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			entries = append(entries, entry)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // describe says what was tried
+	}
+	slices.SortFunc(entries, func(a, b access.AccessEntry) int { return strings.Compare(a.PrincipalARN, b.PrincipalARN) })
+	return entries, nil
+}
+
+// describe returns the access entry of a principal with its access policies.
+func (c *Client) describe(ctx context.Context, arn string) (entry access.AccessEntry, err error) {
+	defer func() {
+		if v := recover(); v != nil { // a panic in a goroutine would end the process
+			err = awsapi.NewPanicError(v)
+		}
+	}()
+	described, err := c.api.DescribeAccessEntry(ctx, &awseks.DescribeAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &arn})
+	if err != nil {
+		return entry, notFoundOr("DescribeAccessEntry", err)
+	}
+	if described.AccessEntry == nil {
+		return entry, callError("DescribeAccessEntry", errNoCluster)
+	}
+	e := described.AccessEntry
+	entry = access.AccessEntry{
+		PrincipalARN: arn, Type: aws.ToString(e.Type), Username: aws.ToString(e.Username), Groups: e.KubernetesGroups, Created: aws.ToTime(e.CreatedAt),
+	}
+	if entry.Type != standard {
+		return entry, nil
+	}
+	pages := awseks.NewListAssociatedAccessPoliciesPaginator(c.api, &awseks.ListAssociatedAccessPoliciesInput{ClusterName: &c.cluster, PrincipalArn: &arn}, func(o *awseks.ListAssociatedAccessPoliciesPaginatorOptions) {
+		o.StopOnDuplicateToken = true
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return entry, notFoundOr("ListAssociatedAccessPolicies", err)
+		}
+		for _, p := range page.AssociatedAccessPolicies {
+			policy := access.AccessPolicy{ARN: aws.ToString(p.PolicyArn)}
+			if p.AccessScope != nil {
+				policy.Scope, policy.Namespaces = string(p.AccessScope.Type), p.AccessScope.Namespaces
+			}
+			entry.Policies = append(entry.Policies, policy)
+		}
+	}
+	return entry, nil
+}
+
+// notFoundOr returns the error as it is if the access entry doesn't exist, and otherwise an error that names the failed call.
+func notFoundOr(action string, err error) error {
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return err
+	}
+	return callError(action, err)
+}

@@ -1,0 +1,237 @@
+// Package ekstest stands in for the EKS API, which can't be had without an AWS account. It answers the read calls for one cluster in the
+// wire format of the real SDK. It doesn't check signatures.
+package ekstest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+)
+
+// Name is the name of the cluster.
+const Name = "prod"
+
+// Answer answers one call.
+type Answer func(w http.ResponseWriter, r *http.Request)
+
+// Server is a stand-in for the EKS API of one region.
+type Server struct {
+	URL string
+
+	server *httptest.Server
+
+	mu      sync.Mutex
+	mode    access.Mode
+	entries []access.AccessEntry
+	answers map[string]Answer // by action, instead of the usual answer
+	calls   map[string]int    // by action
+	done    chan struct{}
+}
+
+// Start starts a server. The caller must close it.
+func Start() *Server {
+	s := &Server{answers: make(map[string]Answer), calls: make(map[string]int), done: make(chan struct{})}
+	mux := http.NewServeMux()
+	for pattern, call := range map[string]Answer{
+		"GET /clusters/{cluster}":                                      s.describeCluster,
+		"GET /clusters/{cluster}/access-entries":                       s.listAccessEntries,
+		"GET /clusters/{cluster}/access-entries/{arn}":                 s.describeAccessEntry,
+		"GET /clusters/{cluster}/access-entries/{arn}/access-policies": s.listAssociatedAccessPolicies,
+	} {
+		mux.HandleFunc(pattern, call)
+	}
+	s.server = httptest.NewServer(mux)
+	s.URL = s.server.URL
+	return s
+}
+
+// Close ends all calls and the server.
+func (s *Server) Close() {
+	close(s.done)
+	s.server.Close()
+}
+
+// New starts a server for a test, and sets the environment variables that lead the SDK to it.
+func New(t *testing.T) *Server {
+	t.Helper()
+	s := Start()
+	t.Cleanup(s.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+	} {
+		t.Setenv(name, value)
+	}
+	return s
+}
+
+// Set sets the mode and the access entries.
+func (s *Server) Set(mode access.Mode, entries ...access.AccessEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mode, s.entries = mode, entries
+}
+
+// Answer replaces the answer to an action, such as DescribeCluster. A nil Answer restores the usual one.
+func (s *Server) Answer(action string, a Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[action] = a
+}
+
+// Calls returns the number of calls of an action.
+func (s *Server) Calls(action string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[action]
+}
+
+// Error answers with an error. The texts of access denied and throttling are recorded from AWS; the others follow its API reference.
+func Error(status int, code, message string) Answer {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amzn-Errortype", code)
+		write(w, status, map[string]string{"message": message})
+	}
+}
+
+// AccessDenied returns the answer to a caller without a permission.
+func AccessDenied(action string) Answer {
+	return Error(http.StatusForbidden, "AccessDeniedException", "User: arn:aws:sts::111122223333:assumed-role/guard/x is not authorized to perform: eks:"+action)
+}
+
+// Throttled returns the answer to too many calls.
+func Throttled() Answer {
+	return Error(http.StatusTooManyRequests, "ThrottlingException", "Rate exceeded")
+}
+
+// Hang never answers. It ends with the test or when the caller gives up.
+func (s *Server) Hang() Answer {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.done:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// begin counts a call. It returns false if the call is answered.
+func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	s.calls[action]++
+	answer := s.answers[action]
+	s.mu.Unlock()
+	switch {
+	case answer != nil:
+		answer(w, r)
+		return false
+	case r.PathValue("cluster") != Name:
+		notFound("No cluster found for name: "+r.PathValue("cluster")+".")(w, r)
+		return false
+	}
+	return true
+}
+
+// content returns the mode and the access entries.
+func (s *Server) content() (access.Mode, []access.AccessEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mode, slices.Clone(s.entries)
+}
+
+func notFound(message string) Answer {
+	return Error(http.StatusNotFound, "ResourceNotFoundException", message)
+}
+
+func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
+	if s.begin("DescribeCluster", w, r) {
+		mode, _ := s.content()
+		write(w, http.StatusOK, map[string]any{"cluster": map[string]any{
+			"name": Name, "status": "ACTIVE", "accessConfig": map[string]any{"authenticationMode": mode},
+		}})
+	}
+}
+
+// pageSize is the number of access entries on a page if the caller sets none.
+const pageSize = 100
+
+func (s *Server) listAccessEntries(w http.ResponseWriter, r *http.Request) {
+	if !s.begin("ListAccessEntries", w, r) {
+		return
+	}
+	_, entries := s.content()
+	start, _ := strconv.Atoi(r.URL.Query().Get("nextToken"))
+	end := min(start+pageSize, len(entries))
+	page := map[string]any{"accessEntries": []string{}}
+	var arns []string
+	for _, e := range entries[start:end] {
+		arns = append(arns, e.PrincipalARN)
+	}
+	if arns != nil {
+		page["accessEntries"] = arns
+	}
+	if end < len(entries) {
+		page["nextToken"] = strconv.Itoa(end)
+	}
+	write(w, http.StatusOK, page)
+}
+
+func (s *Server) describeAccessEntry(w http.ResponseWriter, r *http.Request) {
+	if e := s.entry("DescribeAccessEntry", w, r); e != nil {
+		write(w, http.StatusOK, map[string]any{"accessEntry": map[string]any{
+			"clusterName": Name, "principalArn": e.PrincipalARN, "type": e.Type, "username": e.Username,
+			"kubernetesGroups": e.Groups, "createdAt": float64(e.Created.UnixMilli()) / 1000,
+		}})
+	}
+}
+
+func (s *Server) listAssociatedAccessPolicies(w http.ResponseWriter, r *http.Request) {
+	e := s.entry("ListAssociatedAccessPolicies", w, r)
+	if e == nil {
+		return
+	}
+	policies := []any{}
+	for _, p := range e.Policies {
+		policies = append(policies, map[string]any{"policyArn": p.ARN, "accessScope": map[string]any{"type": p.Scope, "namespaces": p.Namespaces}})
+	}
+	write(w, http.StatusOK, map[string]any{"clusterName": Name, "principalArn": e.PrincipalARN, "associatedAccessPolicies": policies})
+}
+
+// entry returns the access entry of a call, or nil if the call is answered.
+func (s *Server) entry(action string, w http.ResponseWriter, r *http.Request) *access.AccessEntry {
+	if !s.begin(action, w, r) {
+		return nil
+	}
+	_, entries := s.content()
+	arn, err := url.PathUnescape(r.PathValue("arn"))
+	i := slices.IndexFunc(entries, func(e access.AccessEntry) bool { return strings.EqualFold(e.PrincipalARN, arn) })
+	if err != nil || i < 0 {
+		notFound("The specified principalArn could not be found. You can view your access entries with the 'list-access-entries' command.")(w, r)
+		return nil
+	}
+	return &entries[i]
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Amzn-Requestid", "b25f48e8-84fd-11e6-80d9-574e0c4664cb")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// Entry returns an access entry of type STANDARD with these access policies for the whole cluster.
+func Entry(arn string, policies ...string) access.AccessEntry {
+	e := access.AccessEntry{PrincipalARN: arn, Type: "STANDARD", Username: arn, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for _, name := range policies {
+		e.Policies = append(e.Policies, access.AccessPolicy{ARN: "arn:aws:eks::aws:cluster-access-policy/" + name, Scope: access.ScopeCluster})
+	}
+	return e
+}

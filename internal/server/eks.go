@@ -1,0 +1,70 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// accessEntries adds the cluster's access entries to the policy.
+type accessEntries struct {
+	*eks.Snapshot
+	inUse    *configuration
+	recorder *metrics.Recorder
+	log      *slog.Logger
+	read     []func() // called after each successful read
+}
+
+func newAccessEntries(inUse *configuration, recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
+	a := &accessEntries{inUse: inUse, recorder: recorder, log: log}
+	a.Snapshot = eks.NewSnapshot(eks.SnapshotOptions{
+		Settings: func() eks.Settings { return settingsOf(inUse.current().EKS) },
+		Read:     a.useRead, Recorder: recorder, Logger: log, Now: time.Now, //nolint:forbidigo // the real clock
+	})
+	return a
+}
+
+func settingsOf(c config.EKS) eks.Settings { return eks.Settings(c) }
+
+// policy returns the policy in use with the access that EKS shows for the cluster.
+func (a *accessEntries) policy() validate.Policy {
+	p := a.inUse.policy()
+	cluster, err := a.Cluster()
+	p.Cluster = cluster
+	if err != nil {
+		p.ClusterUnknown = err.Error()
+	}
+	return p
+}
+
+// onRead registers a function to call after each successful read. Register functions before Run starts.
+func (a *accessEntries) onRead(read func()) { a.read = append(a.read, read) }
+
+func (a *accessEntries) useRead(cluster *access.Cluster) {
+	a.compare(cluster)
+	for _, read := range a.read {
+		read()
+	}
+}
+
+// compare counts the access entries, and logs the declared ones that EKS doesn't have.
+func (a *accessEntries) compare(cluster *access.Cluster) {
+	entries, declared := access.NewEntries(cluster, nil), 0
+	var absent []string
+	for _, arn := range a.inUse.current().AccessEntries {
+		if entries.Has(arn) {
+			declared++
+		} else {
+			absent = append(absent, arn)
+		}
+	}
+	a.recorder.AccessEntries(declared, len(cluster.AccessEntries)-declared, len(absent))
+	if len(absent) > 0 {
+		a.log.Warn("the configuration declares access entries that EKS doesn't have", "principals", absent)
+	}
+}

@@ -1,0 +1,80 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+)
+
+// Access entries count as EKS has them: the last admin of aws-auth may go if an access entry makes an admin of the whole cluster, and
+// only then.
+func TestAccessEntriesOfEKS(t *testing.T) {
+	const opsARN = "arn:aws:iam::111122223333:role/platform/Ops"
+	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
+	withoutAdmin := lastAdmin.with("mapUsers", "")
+	namespaced := ekstest.Entry(opsARN, access.ClusterAdminPolicy)
+	namespaced.Policies[0].Scope, namespaced.Policies[0].Namespaces = "namespace", []string{"team"}
+	viewer := ekstest.Entry(adminARN)
+	viewer.Groups = []string{"viewers"}
+	nodes := access.AccessEntry{PrincipalARN: nodeARN, Type: "EC2_LINUX"}
+	head, _, _ := strings.Cut(guardConfig, "protected:")
+	refresh := 5
+	t.Cleanup(func() { reconfigure(context.Background(), t, guardConfig) })
+	for _, test := range []struct {
+		name          string
+		config        string // beside that of EKS
+		mode          access.Mode
+		entries       []access.AccessEntry
+		before, after data
+		refused       []string
+		warned        []string
+	}{
+		{"an admin by access entry", "", access.ModeAPIAndConfigMap, []access.AccessEntry{ekstest.Entry(opsARN, access.ClusterAdminPolicy)}, lastAdmin, withoutAdmin, nil, []string{"lost-section"}},
+		{"an admin of one namespace", "", access.ModeAPIAndConfigMap, []access.AccessEntry{namespaced}, lastAdmin, withoutAdmin, []string{"last-admin"}, nil},
+		{"mode API", "", access.ModeAPI, nil, lastAdmin, withoutAdmin, nil, []string{"ignored-by-mode"}},
+		{"a node role with an access entry", "", access.ModeAPIAndConfigMap, []access.AccessEntry{nodes}, lastAdmin, data{"mapRoles": ci, "mapUsers": alice}, nil, nil},
+		{"a protected admin whose access entry gives less", "protected: [{arn: '" + adminARN + "', groups: ['system:masters']}]\n", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, data{"mapRoles": node, "mapUsers": alice}, base(), nil, []string{"protected-principal", "shadowed-by-access-entry"}},
+		{"the last admin, beside one whose access entry gives less", "", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, base(), data{"mapRoles": admin + node}, []string{"last-admin"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eks.Set(test.mode, test.entries...)
+			const reads = `awsauth_guard_eks_reads_total{result="ok"}`
+			before := metric(t, reads)
+			refresh++ // another configuration makes the webhook read again
+			reconfigure(t.Context(), t, fmt.Sprintf("%seks: {enabled: true, cluster: %s, refresh: %dm}\n%s", head, ekstest.Name, refresh, test.config))
+			eventually(t.Context(), t, "the access entries are read", func() bool { return metric(t, reads) > before })
+			store(t, test.before)
+			c := as(t, operator)
+			err := update(t.Context(), c, test.after)
+			if test.refused != nil {
+				wantRefused(t, err, test.refused...)
+				return
+			}
+			wantAdmitted(t, c, err, test.warned...)
+		})
+	}
+}
+
+// While EKS refuses to show the access entries, the guard decides by aws-auth, and says so.
+func TestUnknownAccessEntriesAreAWarningInTheReview(t *testing.T) {
+	eks.Answer("DescribeCluster", ekstest.AccessDenied("DescribeCluster"))
+	t.Cleanup(func() { eks.Answer("DescribeCluster", nil) })
+	const reads = `awsauth_guard_eks_reads_total{result="failed"}`
+	before := metric(t, reads)
+	configure(t, guardConfig+"eks: {enabled: true, cluster: another}\n")
+	eventually(t.Context(), t, "the read has failed", func() bool { return metric(t, reads) > before })
+	store(t, base())
+	c := as(t, operator)
+	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", admin+node+ci)), "access-entries-unknown")
+	const without = "awsauth_guard_reviews_without_access_entries_total"
+	if metric(t, without) < 1 {
+		t.Errorf("%s is not counted", without)
+	}
+	wantForbidden(t, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), "deleted", "last-admin", "node-role-removed", "protected-principal")
+}
