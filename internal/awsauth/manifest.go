@@ -2,16 +2,13 @@ package awsauth
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"sigs.k8s.io/yaml"
 )
 
 // Manifest is an aws-auth ConfigMap in a file.
@@ -40,15 +37,23 @@ var ErrNotObject = errors.New("not a Kubernetes object")
 // decodes the file as kubectl does (k8s.io/apimachinery v0.37.2, pkg/util/yaml/decoder.go, YAMLOrJSONDecoder), but goes
 // on after a document with an error. Each error is a [*ManifestError].
 func ParseManifests(src []byte) ([]Manifest, []error) {
-	r := &manifestReader{file: file{text: string(src), lines: newLineIndex(string(src))}}
-	if encoding := wideEncoding(src); encoding != "" {
-		r.fail(0, "the file %s, which kubectl does not read; save it as UTF-8", encoding)
-		return nil, r.errs
+	var manifests []Manifest
+	sources, errs := ReadSources(src)
+	for _, s := range sources {
+		found, problems := s.Manifests()
+		manifests, errs = append(manifests, found...), append(errs, problems...)
 	}
-	for _, c := range r.split() {
-		r.read(c)
+	slices.SortStableFunc(errs, byPlace)
+	return manifests, errs
+}
+
+// byPlace orders errors of a file by line and column.
+func byPlace(a, b error) int {
+	var p, q *ManifestError
+	if !errors.As(a, &p) || !errors.As(b, &q) {
+		return 0
 	}
-	return r.manifests, r.errs
+	return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
 // wideEncoding detects a text in UTF-16 or UTF-32 by its byte order mark, or by the zero bytes of its first character. It
@@ -66,80 +71,20 @@ func wideEncoding(src []byte) string {
 	return ""
 }
 
-type manifestReader struct {
-	file      file
-	manifests []Manifest
-	errs      []error
-}
-
-// fail reports an error at an offset in the file.
-func (r *manifestReader) fail(offset int, format string, args ...any) {
-	e := &ManifestError{Err: fmt.Errorf(format, args...)}
-	e.Line, e.Column = r.file.lines.position(r.file.text, offset)
-	r.errs = append(r.errs, e)
-}
-
-// read reads one document. It takes the values from kubectl's decoder, and builds a node tree only for the positions in
-// an aws-auth.
-func (r *manifestReader) read(c rawDocument) {
-	data := []byte(c.text)
-	if !c.json {
-		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // as kubectl's line reader
-		var err error
-		if data, err = yaml.YAMLToJSON(data); err != nil {
-			r.failSyntax(c, err)
-			return
-		}
-	}
-	var value any
-	if err := json.Unmarshal(data, &value); err != nil {
-		r.failSyntax(c, err)
-		return
-	}
-	object, ok := value.(map[string]any)
-	if !ok && value != nil {
-		if i := strings.Index("\n"+c.text, "\n<<<<<<<"); i >= 0 {
-			_, problem, hint := syntaxMistake(c.text[i:])
-			r.fail(c.offset+i, "%s; %s", problem, hint)
-			return
-		}
-		r.fail(c.start(), "the document is %s, %w", jsonKind(value), ErrNotObject)
-		return
-	}
-	found := findAWSAuth(object, nil)
-	if len(found) == 0 && !strings.Contains(c.text, Name) {
-		return
-	}
-	p, root := r.tree(c)
-	for _, f := range found {
-		o := newObject(p, f.object, f.node(root))
-		line, column := o.positions.objectPlace()
-		key, problem := inapplicable(f.object)
-		if problem == "" {
-			r.manifests = append(r.manifests, Manifest{Object: o, Line: line})
-			continue
-		}
-		if l, c := o.positions.topKeyPlace(key); l > 0 {
-			line, column = l, c
-		}
-		r.errs = append(r.errs, &ManifestError{line, column, fmt.Errorf("kubectl does not apply this aws-auth: %s", problem)})
-	}
-}
-
-// foundObject is an object and its path through the items of lists.
+// foundObject is an object and its path in the document.
 type foundObject struct {
 	object map[string]any
-	items  []int
+	path   Path
 }
 
 // findAWSAuth returns the object if it is named aws-auth or, if the object is a list, the aws-auth objects in it. The
 // elements of a typed list, such as ConfigMapList, need not repeat the type.
-func findAWSAuth(object map[string]any, way []int) []foundObject {
+func findAWSAuth(object map[string]any, path Path) []foundObject {
 	kind, _ := object["kind"].(string)
 	items, ok := object["items"].([]any)
 	if !ok || !strings.HasSuffix(kind, "List") {
 		if isNamedAWSAuth(object) {
-			return []foundObject{{object, way}}
+			return []foundObject{{object, path}}
 		}
 		return nil
 	}
@@ -153,7 +98,7 @@ func findAWSAuth(object map[string]any, way []int) []foundObject {
 			element = maps.Clone(element)
 			element["kind"], element["apiVersion"] = strings.TrimSuffix(kind, "List"), object["apiVersion"]
 		}
-		found = append(found, findAWSAuth(element, append(slices.Clone(way), i))...)
+		found = append(found, findAWSAuth(element, path.To("items", i))...)
 	}
 	return found
 }
@@ -170,7 +115,13 @@ func isNamedAWSAuth(object map[string]any) bool {
 	}
 	kind, _ := object["kind"].(string)
 	namespace, _ := metadata["namespace"].(string)
-	return metadata["name"] == Name && (namespace == "" || namespace == Namespace) && (kind == "" || kind == "ConfigMap")
+	return metadata["name"] == Name && (namespace == "" || namespace == Namespace) && (kind == "" || isConfigMapKind(kind))
+}
+
+// isConfigMapKind reports whether a kind is ConfigMap, or a spelling of it that the API server does not know; see inapplicable.
+func isConfigMapKind(kind string) bool {
+	letters := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(kind))
+	return strings.TrimSuffix(letters, "s") == "configmap"
 }
 
 // objectFields are the fields of a ConfigMap. The API server knows no other case of them.
@@ -186,8 +137,13 @@ func inapplicable(object map[string]any) (field, problem string) {
 			}
 		}
 	}
-	switch {
-	case object["kind"] != "ConfigMap":
+	if field, problem := misplacedSection(object); problem != "" {
+		return field, problem
+	}
+	switch kind, _ := object["kind"].(string); {
+	case kind != "" && kind != "ConfigMap":
+		return "kind", fmt.Sprintf("its kind is %s; write kind: ConfigMap", kind)
+	case kind == "":
 		return "kind", "it has no kind; write kind: ConfigMap"
 	case object["apiVersion"] != "v1":
 		return "apiVersion", "its apiVersion is not v1; write apiVersion: v1"
@@ -201,6 +157,40 @@ func inapplicable(object map[string]any) (field, problem string) {
 		return "immutable", fmt.Sprintf("immutable is %s; write true or false", jsonKind(object["immutable"]))
 	}
 	return "", ""
+}
+
+// misplacedSection returns the top-level field with a section that is not below data, and the problem; "" if there is none. kubectl refuses
+// unknown fields by default (kubernetes v1.37.2, kubectl, --validate=strict).
+func misplacedSection(object map[string]any) (field, problem string) {
+	data, _ := object["data"].(map[string]any)
+	_, complete := sectionIn(data) // another field may be an anchor for data
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if section, ok := sectionIn(map[string]any{key: nil}); ok {
+			return key, section + " stands beside data, and kubectl refuses this field; move it below data"
+		}
+		below, _ := object[key].(map[string]any)
+		section, ok := sectionIn(below)
+		switch inner, _ := below["data"].(map[string]any); {
+		case complete || key == "data" || key == "binaryData":
+		case ok:
+			return key, fmt.Sprintf("%s stands below %s, and kubectl refuses this field; move it below data", section, key)
+		case key == "metadata":
+			if _, ok := sectionIn(inner); ok {
+				return key, "data stands below metadata, and kubectl refuses this field; move data to the beginning of the line"
+			}
+		}
+	}
+	return "", ""
+}
+
+// sectionIn returns the first key of a mapping that is a section in any case.
+func sectionIn(mapping map[string]any) (key string, ok bool) {
+	for _, key := range slices.Sorted(maps.Keys(mapping)) {
+		if slices.ContainsFunc(Sections(), func(s Section) bool { return strings.EqualFold(key, string(s)) }) {
+			return key, true
+		}
+	}
+	return "", false
 }
 
 // HasUnknownTemplate reports whether a text holds a template that the authenticator does not render.
@@ -251,29 +241,5 @@ var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
 }
 
-var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}`)
-
-// failSyntax reports a document that does not parse. If the document holds an unrendered template, the message names it
-// as the likely reason.
-func (r *manifestReader) failSyntax(c rawDocument, err error) {
-	problem := bareYAMLError(err)
-	for _, at := range template.FindAllStringIndex(c.text, -1) {
-		if t := c.text[at[0]:at[1]]; !slices.Contains(ownTemplates, t) {
-			r.fail(c.offset+at[0], "the document does not parse as YAML and holds the template %s; lint the rendered text (%s)", t, problem)
-			return
-		}
-	}
-	if strings.HasPrefix(c.text[c.start()-c.offset:], "{") {
-		jsonErr := json.Unmarshal([]byte(c.text), new(any))
-		if syntax, ok := errors.AsType[*json.SyntaxError](jsonErr); ok {
-			r.fail(c.offset+int(syntax.Offset)-1, "the document does not parse as JSON: %v", syntax)
-			return
-		}
-	}
-	lines := newLineIndex(c.text)
-	at, problem, hint := explainYAMLError(c.text, &lines, err)
-	if r, size := utf8.DecodeRuneInString(c.text[at:]); r == utf8.RuneError && size == 1 { // for example a letter in Latin-1
-		problem, hint = fmt.Sprintf("the byte 0x%02x is not UTF-8", c.text[at]), "save the file as UTF-8"
-	}
-	r.fail(c.offset+at, "the document does not parse as YAML: %s; %s", problem, hint)
-}
+// template matches a template of Helm and others, a directive of Terraform, of Jinja and of ERB.
+var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|%\{[^{}\n]*\}|\{%[^\n]*?%\}|<%[^\n]*?%>`)

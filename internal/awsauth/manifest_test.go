@@ -52,6 +52,22 @@ func TestParseManifests(t *testing.T) {
 		"UTF-32, high first":    {"\x00\x00\xfe\xff\x00\x00\x00a", []string{"1:1: error: the file is UTF-32, which kubectl does not read; save it as UTF-8"}},
 		"conflict":              {"<<<<<<< HEAD\n---\n" + named, []string{"1:1: error: the text has a conflict mark of a merge; resolve the conflict and remove the marks", "3: "}},
 		"text before":           {"see below\n---\n" + named, []string{"1:1: error: the document is a string, not a Kubernetes object", "3: "}},
+		"a section elsewhere": {
+			named + "mapUsers: a\ndata: {mapRoles: a}\n---\n" + named + "spec: {maproles: a}\n---\nkind: ConfigMap\napiVersion: v1\nmetadata:\n  name: aws-auth\n  data:\n    mapRoles: a\n---\n" + named + "x: {mapRoles: a}\ndata: {mapUsers: b}\n",
+			[]string{
+				"4:1: error: kubectl does not apply this aws-auth: mapUsers stands beside data, and kubectl refuses this field; move it below data",
+				"10:1: error: kubectl does not apply this aws-auth: maproles stands below spec, and kubectl refuses this field; move it below data",
+				"14:1: error: kubectl does not apply this aws-auth: data stands below metadata, and kubectl refuses this field; move data to the beginning of the line",
+				"19: ",
+			},
+		},
+		"kinds in other spellings": {
+			strings.Replace(named, "ConfigMap", "Configmap", 1) + "---\n" + strings.Replace(named, "ConfigMap", "config-maps", 1) + "---\n" + strings.Replace(named, "ConfigMap", "ConfigMapper", 1),
+			[]string{
+				"2:1: error: kubectl does not apply this aws-auth: its kind is Configmap; write kind: ConfigMap",
+				"6:1: error: kubectl does not apply this aws-auth: its kind is config-maps; write kind: ConfigMap",
+			},
+		},
 		"keys in capitals": {
 			named + "Data: {mapRoles: a}\n---\n" + strings.Replace(named, "metadata", "Metadata", 1),
 			[]string{
@@ -59,7 +75,7 @@ func TestParseManifests(t *testing.T) {
 				"8:1: error: kubectl does not apply this aws-auth: Metadata is no field; write metadata",
 			},
 		},
-		"another key":           {named + "extra: {mapRoles: a}\n", []string{"1: "}},
+		"another key":           {named + "extra: {other: a}\n", []string{"1: "}},
 		"an error, and another": {named + "  data\n---\n" + named + "---\n\t- x\n", []string{"4:3: error: the document does not parse as YAML: did not find expected key; check the indentation and the quotes from here upwards", "6: ", "10:1: error: the document does not parse as YAML: a tab indents this line, and YAML allows spaces only; replace the tab with spaces"}},
 		"control character":     {named + "# \x01\n", []string{"4:3: error: the document does not parse as YAML: control characters are not allowed; remove the character"}},
 		"not UTF-8":             {named + "# é \xe9\n", []string{"4:5: error: the document does not parse as YAML: the byte 0xe9 is not UTF-8; save the file as UTF-8"}},

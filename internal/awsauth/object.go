@@ -72,7 +72,8 @@ type Object struct {
 	// removed.
 	Deleting bool
 
-	positions *positions // positions in a manifest file; nil for a live object
+	positions *positions     // positions in a manifest file; nil for a live object
+	values    map[string]any // see Values
 }
 
 // SameContent reports whether two objects are equal in all fields that the authenticator or the API server acts on. It

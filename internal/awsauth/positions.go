@@ -10,8 +10,7 @@ import (
 
 // positions maps offsets in the decoded texts of an object's keys to lines and columns of its manifest file.
 type positions struct {
-	text   string // the whole file
-	lines  lineIndex
+	file   *file
 	object int            // the offset of the object
 	top    map[string]int // the offsets of the object's keys
 	data   map[string]keySource
@@ -32,15 +31,15 @@ func (s *positions) place(key string, offset int) (line, column int) {
 	case !ok:
 		return s.objectPlace()
 	case k.segments == nil:
-		return s.lines.position(s.text, k.value)
+		return s.file.position(k.value)
 	}
-	return s.lines.position(s.text, locateIn(k.segments, offset))
+	return s.file.position(locateIn(k.segments, offset))
 }
 
 // keyPlace returns the position of a key under data, or (0, 0) if it is not known, as for a key from a YAML merge.
 func (s *positions) keyPlace(key string) (line, column int) {
 	if k, ok := s.data[key]; ok {
-		return s.lines.position(s.text, k.key)
+		return s.file.position(k.key)
 	}
 	return 0, 0
 }
@@ -48,12 +47,12 @@ func (s *positions) keyPlace(key string) (line, column int) {
 // binaryKeyPlace returns the position of a key under binaryData, or (0, 0).
 func (s *positions) binaryKeyPlace(key string) (line, column int) {
 	if offset, ok := s.binary[key]; ok {
-		return s.lines.position(s.text, offset)
+		return s.file.position(offset)
 	}
 	return 0, 0
 }
 
-func (s *positions) objectPlace() (line, column int) { return s.lines.position(s.text, s.object) }
+func (s *positions) objectPlace() (line, column int) { return s.file.position(s.object) }
 
 // duplicateKeys returns the second and further occurrences of data, and of keys under data and binaryData, with their
 // positions. kubectl keeps the last one without a warning.
@@ -62,7 +61,7 @@ func (s *positions) duplicateKeys() []Scalar { return s.again }
 // topKeyPlace returns the position of a key of the object itself, such as data, or (0, 0).
 func (s *positions) topKeyPlace(key string) (line, column int) {
 	if offset, ok := s.top[key]; ok {
-		return s.lines.position(s.text, offset)
+		return s.file.position(offset)
 	}
 	return 0, 0
 }
@@ -70,7 +69,7 @@ func (s *positions) topKeyPlace(key string) (line, column int) {
 // newPositions finds the positions of an object in the tree of its document. The node is nil if the tree has no node for the
 // object. values are the values from kubectl's decoder.
 func newPositions(p *part, object *yaml.Node, values map[string]string) *positions {
-	s := &positions{text: p.file.text, lines: p.file.lines, object: p.offset, data: map[string]keySource{}}
+	s := &positions{file: p.file, object: p.offset, data: map[string]keySource{}}
 	if object == nil {
 		return s
 	}
@@ -119,7 +118,7 @@ func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pa
 		name := resolveAlias(key).Value
 		if _, again := keys[name]; again && (path != "" || name == "data") {
 			at := Position{Path: path + name}
-			at.Line, at.Column = s.lines.position(s.text, p.at(key))
+			at.Line, at.Column = s.file.position(p.at(key))
 			s.again = append(s.again, Scalar{name, at})
 		}
 		keys[name] = pair{key, value}
@@ -137,7 +136,7 @@ func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pa
 func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 	data, _ := values["data"].(map[string]any)
 	binary, _ := values["binaryData"].(map[string]any)
-	o := &Object{Data: make(map[string]string, len(data)), BinaryData: slices.Sorted(maps.Keys(binary))}
+	o := &Object{Data: make(map[string]string, len(data)), BinaryData: slices.Sorted(maps.Keys(binary)), values: values}
 	o.Immutable, _ = values["immutable"].(bool)
 	for key, value := range data {
 		if text, ok := value.(string); ok || value == nil { // the API server reads null as an empty text

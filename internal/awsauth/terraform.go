@@ -20,6 +20,31 @@ type Resource struct {
 	// no aws-auth if Left is nil.
 	Replaced bool
 	Left     *Object
+	// Write is how the resource writes an object that exists already.
+	Write Write
+}
+
+// Write is the way in which a resource changes an object in the cluster that other tools have written, too.
+type Write int
+
+// The ways to write.
+const (
+	// Replaces writes the whole data. Keys that the resource does not set vanish.
+	Replaces Write = iota
+	// SetsKeys writes the keys that the resource sets, and removes those that it set before. Other keys stay (Kubernetes,
+	// "Server-Side Apply").
+	SetsKeys
+	// Applies writes like kubectl apply.
+	Applies
+)
+
+// writes is the way in which each type of resource writes; types that are not listed replace the data
+// (terraform-provider-kubernetes v2.38.0, kubernetes/resource_kubernetes_config_map_v1_data.go and
+// manifest/provider/apply.go; terraform-provider-kubectl v1.19.0, kubernetes/resource_kubectl_manifest.go).
+var writes = map[string]Write{
+	configMapDataResource: SetsKeys,
+	manifestResource:      SetsKeys,
+	kubectlResource:       Applies,
 }
 
 // ResourceError is the reason why an aws-auth of Terraform can't be evaluated.
@@ -179,7 +204,7 @@ func (r *terraformReader) planned(resource terraformResource) {
 	c := r.changes[resource.Address]
 	before, replaced := r.changed(c)
 	for _, o := range r.read(resource.Address, resource.Type, resource.Values) {
-		now := Resource{Address: resource.Address, After: o}
+		now := Resource{Address: resource.Address, After: o, Write: writes[resource.Type]}
 		if len(before) > 0 {
 			now.Before, now.Replaced, before = before[0], replaced, before[1:]
 			if replaced {
@@ -208,7 +233,7 @@ func (r *terraformReader) changed(c terraformChange) (before []*Object, replaced
 // removed adds the objects that a plan deletes.
 func (r *terraformReader) removed(c terraformChange, objects []*Object) {
 	for _, o := range objects {
-		r.resources = append(r.resources, Resource{Address: c.Address, Before: o, After: leftBehind(c.Type)})
+		r.resources = append(r.resources, Resource{Address: c.Address, Before: o, After: leftBehind(c.Type), Write: writes[c.Type]})
 	}
 }
 

@@ -28,7 +28,7 @@ func (c rawDocument) start() int {
 
 // split cuts the file into documents. It reads a file that begins with a brace as a sequence of JSON values. If the
 // sequence ends after no or one value, it reads the rest as YAML.
-func (r *manifestReader) split() []rawDocument {
+func (r *sourceReader) split() []rawDocument {
 	text, at := r.file.text, r.file.lines.first
 	var documents []rawDocument
 	if strings.HasPrefix(strings.TrimLeftFunc(text[at:], unicode.IsSpace), "{") && at == 0 {
@@ -55,7 +55,7 @@ func (r *manifestReader) split() []rawDocument {
 
 // splitYAML cuts the file from an offset on at every line that begins with three dashes, like kubectl, which ignores
 // their meaning in YAML.
-func (r *manifestReader) splitYAML(at int) []rawDocument {
+func (r *sourceReader) splitYAML(at int) []rawDocument {
 	var documents []rawDocument
 	begin := at
 	for line := range strings.Lines(r.file.text[at:]) {
@@ -81,7 +81,7 @@ func (r *manifestReader) splitYAML(at int) []rawDocument {
 }
 
 // failJSON reports an error in a sequence of JSON values. The last valid value ends at the offset.
-func (r *manifestReader) failJSON(at int, err error) {
+func (r *sourceReader) failJSON(at int, err error) {
 	at = rawDocument{text: r.file.text[at:], offset: at}.start()
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = int(syntax.Offset) - 1
@@ -97,36 +97,54 @@ type part struct {
 	lines  lineIndex
 }
 
-// file is a whole file.
+// file is a whole file, or the text of a value in another file.
 type file struct {
 	text  string
 	lines lineIndex
+	// outer is the file with the value, nil for a whole file. The value begins at the offset start in it, and segments map
+	// offsets in the value to offsets in outer; nil if they are not known.
+	outer    *file
+	start    int
+	segments []segment
+}
+
+func newFile(text string) *file { return &file{text: text, lines: newLineIndex(text)} }
+
+// position returns the line and column of an offset, for the text of a value in the file around it.
+func (f *file) position(offset int) (line, column int) {
+	switch {
+	case f.outer == nil:
+		return f.lines.position(f.text, offset)
+	case f.segments == nil:
+		return f.outer.position(f.start)
+	}
+	return f.outer.position(locateIn(f.segments, offset))
 }
 
 // at returns the offset in the file at which a node's own text begins.
 func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.lines, n) }
 
 // tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
-// from kubectl. tree reports text after the end of the YAML document as an error, because kubectl ignores it silently.
-func (r *manifestReader) tree(c rawDocument) (*part, *yaml.Node) {
-	p := &part{file: &r.file, text: c.text, offset: c.offset, lines: r.file.lines}
+// from kubectl. The error reports text after the end of the YAML document, because kubectl ignores it silently.
+func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, *ManifestError) {
+	p := &part{file: r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
 		p.lines = newLineIndex(c.text)
 	}
 	if c.json {
 		p.lines.yaml = p.lines.editor // JSON ends no line at NEL, LS and PS
-		return p, jsonTree(c.text, &p.lines)
+		return p, jsonTree(c.text, &p.lines), nil
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(c.text))
 	var first yaml.Node
-	if err := decoder.Decode(&first); err != nil || len(first.Content) == 0 {
-		return p, nil
+	if !hasDocument(decoder, &first) {
+		return p, nil, nil
 	}
 	for {
 		var next yaml.Node
 		err := decoder.Decode(&next)
 		if errors.Is(err, io.EOF) {
-			return p, resolveAlias(first.Content[0])
+			return p, resolveAlias(first.Content[0]), nil
 		}
 		var at int
 		if err != nil {
@@ -138,26 +156,13 @@ func (r *manifestReader) tree(c rawDocument) (*part, *yaml.Node) {
 			}
 			at = p.lines.offset(c.text, content.Line, content.Column)
 		}
-		r.fail(c.offset+at, "the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---")
-		return p, resolveAlias(first.Content[0])
+		return p, resolveAlias(first.Content[0]), r.errorAt(c.offset+at, "the document has ended before this line, and kubectl reads no more of it; indent all its keys alike, or begin a document with ---")
 	}
 }
 
-// node returns the node of an object in a document's tree, or nil if the tree has no node at the object's path.
-func (f foundObject) node(n *yaml.Node) *yaml.Node {
-	for _, i := range f.items {
-		var items *yaml.Node
-		for _, p := range pairs(n, 0) {
-			if p.key.Value == "items" {
-				items = resolveAlias(p.value)
-			}
-		}
-		if items == nil || i >= len(items.Content) {
-			return nil
-		}
-		n = resolveAlias(items.Content[i])
-	}
-	return n
+// hasDocument reads a document, and reports whether yaml.v3 can read it.
+func hasDocument(decoder *yaml.Decoder, document *yaml.Node) bool {
+	return decoder.Decode(document) == nil && len(document.Content) > 0
 }
 
 // jsonTree builds the node tree of a valid JSON text. yaml.v3 can't read every JSON text: it has neither the escape \/

@@ -63,7 +63,7 @@ func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	if err := decodeResponse(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
 		return input{}, explainAPIError(name, err)
 	}
-	return input{name: liveName(name), objects: []object{{Object: kube.Object(&cm), inText: true}}}, nil
+	return input{name: liveName(name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
 }
 
 // liveName returns the name of a context's live object in the output.

@@ -62,13 +62,16 @@ var errOneStdin = errors.New("standard input can be read only once")
 
 func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	last := len(args) - 1
-	to, after, err := a.readSingle(args[last], "the new version")
+	to, after, err := a.readSingle(args[last], "the new version", parseInput)
 	if err != nil {
 		return err
 	}
 	from, before, err := a.oldVersion(ctx, o, args[:last])
 	if err != nil {
 		return err
+	}
+	if after.Lists != "" || after.Write == awsauth.SetsKeys {
+		after.Object = setKeys(before.Object, after.Before, after.Object)
 	}
 	a.noteUnloadedSections(from.name, before)
 	a.noteUnloadedSections(to.name, after)
@@ -104,7 +107,7 @@ func (a *app) noteUnloadedSections(name string, o object) {
 // oldVersion reads the file that is named, or else the live object.
 func (a *app) oldVersion(ctx context.Context, o *diffOptions, files []string) (input, object, error) {
 	if len(files) > 0 {
-		return a.readSingle(files[0], "the old version")
+		return a.readSingle(files[0], "the old version", parseStored)
 	}
 	in, err := a.readLive(ctx, &o.cluster)
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
@@ -18,28 +20,40 @@ import (
 func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
-	if cannotContainName(text) {
+	concerns := extract.Concerns(text)
+	if !concerns && !extract.HasEntries(text) {
 		return nothing
 	}
 	named := namePattern.Match(text)
 	if chart := enclosingChart(label); chart != "" && bytes.Contains(text, []byte("{{")) {
 		if named {
 			nothing.skipped = true
-			nothing.notes = []string{fmt.Sprintf("%s: skipped: it is a chart template; render it first: helm template %s | kubectl awsauth lint -", label, chart)}
+			nothing.Notes = []string{fmt.Sprintf("%s: skipped: it is a chart template; render it first: helm template %s | kubectl awsauth lint -", label, chart)}
 		}
 		return nothing
 	}
 	in, err := parseInput(label, src)
+	in, skipped := in.discovered()
 	switch {
+	case slices.Contains(templateExtensions, strings.ToLower(filepath.Ext(label))) && len(in.problems) > 0:
+		if named {
+			nothing.skipped, nothing.Notes = true, places(in.problems[:1])
+		}
+		return nothing
 	case named || len(in.objects) > 0:
-	case err != nil || in.notKubernetes:
+	case skipped:
+		nothing.skipped, nothing.Notes = true, in.notes
+		return nothing
+	case err != nil || in.notKubernetes || !concerns:
 		return nothing
 	case len(in.problems) > 0:
 		nothing.skipped = true
-		nothing.notes = []string{in.problems[0].Place() + ": skipped: it does not look like an aws-auth and cannot be parsed: " + in.problems[0].Message}
+		nothing.Notes = []string{in.problems[0].Place() + ": skipped: it does not look like an aws-auth and cannot be parsed: " + in.problems[0].Message}
 		return nothing
 	}
-	return l.lintParsed(in, err)
+	o := l.lintParsed(in, err)
+	o.skipped = skipped
+	return o
 }
 
 // withoutNULs removes the NUL bytes of a text, so that ASCII can be searched for in UTF-16 and UTF-32 as well.
@@ -52,12 +66,6 @@ func withoutNULs(src []byte) []byte {
 
 // nameLine matches the name of an aws-auth in YAML or JSON.
 var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
-
-// cannotContainName reports whether a text can't hold an aws-auth in any format. It doesn't contain the name, and it has
-// no backslash and no exclamation mark, with which an escape or a YAML tag could encode the name.
-func cannotContainName(src []byte) bool {
-	return !bytes.Contains(src, []byte(awsauth.Name)) && bytes.IndexByte(src, '\\') < 0 && bytes.IndexByte(src, '!') < 0
-}
 
 // fileNamesAWSAuth reports whether a file of any size has a line with the name of an aws-auth. It reads 1 MiB at a time.
 func fileNamesAWSAuth(name string) (bool, error) {

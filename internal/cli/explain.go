@@ -77,7 +77,7 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 
 // explainARN looks the ARN up in the aws-auth of an input, which must have exactly one.
 func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
-	if len(in.objects) == 0 && len(in.problems) > 0 {
+	if len(in.objects) == 0 && len(in.problems) > 0 && !in.unknown {
 		return unreadableExplanation(arn, in), nil
 	}
 	a.reportProblems(in.problems)
@@ -94,7 +94,7 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), ignoredFields(document, resolution)...))
 	switch at := document.EntryAt(resolution); {
 	case at.Line == 0:
-	case m.inText:
+	case m.InText:
 		e.At = fmt.Sprintf("%s: %s:%d:%d", in.name, at.Path, at.Line, at.Column)
 	default:
 		e.At = fmt.Sprintf("%s:%d:%d", in.name, at.Line, at.Column)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
 )
 
 // source is a file to read.
@@ -19,13 +21,19 @@ type source struct {
 	// with aws-auth.
 	discovered bool
 	err        error // the reason why it can't be read
+	// built is the result of the Kustomization in the folder name; nil for a file.
+	built *build
 }
 
 // manifestExtensions are the extensions of the files that are read in a folder.
 var manifestExtensions = []string{".yaml", ".yml", ".json"}
 
+// templateExtensions are the extensions of files from which other tools make manifests. In a folder they are only searched for an aws-auth,
+// so that the user gets a note.
+var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
+
 // expandArgs returns the files to read, in the order of the arguments. A folder stands for the manifests below it, and a
-// pattern that the shell did not expand for the files that it matches. The list takes some hundred bytes a file; no
+// pattern that the shell did not expand for the files that it matches. A folder with a Kustomization stands for what it builds. The list takes some hundred bytes a file; no
 // other memory grows with the number of files.
 func expandArgs(args []string) []source {
 	var list sources
@@ -42,7 +50,7 @@ func expandArgs(args []string) []source {
 			list.add(source{name: arg})
 		}
 	}
-	return list.list
+	return withBuilds(list.list)
 }
 
 // sources is a list of files without duplicates.
@@ -90,8 +98,9 @@ func listFolder(root string) []source {
 			if !top && isSkippedFolder(entry.Name()) {
 				return fs.SkipDir
 			}
-		case slices.Contains(manifestExtensions, strings.ToLower(filepath.Ext(name))) && isFile(name, entry):
-			list = append(list, source{name: name, discovered: true})
+		case isListed(name) && isFile(name, entry):
+			ofRoot := kustomize.IsKustomization(name) && filepath.Dir(name) == filepath.Clean(root)
+			list = append(list, source{name: name, discovered: !ofRoot}) // to name a folder is to name its Kustomization
 		}
 		return nil
 	})
@@ -99,6 +108,12 @@ func listFolder(root string) []source {
 		list = append(list, source{name: root, err: err})
 	}
 	return list
+}
+
+// isListed reports whether a file in a folder is read.
+func isListed(name string) bool {
+	extension := strings.ToLower(filepath.Ext(name))
+	return slices.Contains(manifestExtensions, extension) || slices.Contains(templateExtensions, extension) || kustomize.IsKustomization(name)
 }
 
 func isSkippedFolder(folder string) bool {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
@@ -26,68 +28,113 @@ const (
 )
 
 // object is one aws-auth of an input.
-type object struct {
-	*awsauth.Object // nil where a Terraform plan deletes the object
-
-	before      *awsauth.Object // the object that a Terraform plan changes or deletes; else nil
-	replaced    bool            // the plan deletes before, and then creates the object
-	afterDelete *awsauth.Object // the object between the two steps if replaced; nil for none
-	line        int             // first line in the file; 0 if inText
-	resource    string          // the address of its Terraform resource
-	inText      bool            // positions count from the start of a key's text
-}
+type object = extract.Object
 
 // input is a parsed source: a file, standard input, or the live object of a cluster.
 type input struct {
 	name     string // in the output
 	objects  []object
 	problems []report.Problem
+	// unrendered are parts that concern aws-auth and can't be evaluated before another tool has run. others are objects that look like
+	// aws-auth and that the authenticator does not read.
+	unrendered, others []report.Problem
+	notes              []string
+	unknown            bool // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
+	built              bool // the input is the result of a Kustomization
 	// notKubernetes: each problem is a document that parses but is no Kubernetes object, such as an Ansible playbook.
 	notKubernetes bool
 }
 
-// readInput reads and parses a file, or standard input.
-func (a *app) readInput(name string) (input, error) {
+// readInput reads and parses a file that the user named, or standard input.
+func (a *app) readInput(name string) (input, error) { return a.readAs(name, parseInput) }
+
+func (a *app) readAs(name string, parse func(label string, src []byte) (input, error)) (input, error) {
 	label, src, err := a.readFile(name)
 	if err != nil {
 		return input{}, fmt.Errorf("reading manifests: %w", err)
 	}
-	return parseInput(label, src)
+	in, err := parse(label, src)
+	return in.named(), err
 }
 
-// parseInput finds the aws-auth objects in manifests, or in the output of terraform show -json.
+// parseInput finds the aws-auth objects in a new version. It does not return objects that another tool must render first.
 func parseInput(label string, src []byte) (input, error) {
+	return parse(label, src, (*extract.Result).RefuseTemplates)
+}
+
+// parseStored finds the aws-auth objects in a version that a cluster has or had, with any text.
+func parseStored(label string, src []byte) (input, error) {
+	return parse(label, src, func(*extract.Result) {})
+}
+
+// parse finds the aws-auth objects in an input of any kind. prepare changes the result before it is used.
+func parse(label string, src []byte, prepare func(*extract.Result)) (input, error) {
 	in := input{name: label}
-	if err := awsauth.NotShown(src); err != nil {
+	result, err := extract.File(label, src)
+	if err != nil {
 		return in, fmt.Errorf("%s: %w", label, err)
 	}
-	var errs []error
-	if awsauth.IsTerraform(src) {
-		var resources []awsauth.Resource
-		resources, errs = awsauth.ParseTerraform(src)
-		for _, r := range resources {
-			in.objects = append(in.objects, object{Object: r.After, before: r.Before, replaced: r.Replaced, afterDelete: r.Left, resource: r.Address, inText: true})
-		}
-	} else {
-		var manifests []awsauth.Manifest
-		manifests, errs = awsauth.ParseManifests(src)
-		for _, m := range manifests {
-			in.objects = append(in.objects, object{Object: m.Object, line: m.Line})
-		}
-	}
-	in.notKubernetes = len(errs) > 0
-	for _, err := range errs {
+	prepare(&result)
+	in.objects = result.Objects
+	in.notKubernetes = len(result.Errors) > 0
+	for _, err := range result.Errors {
 		in.notKubernetes = in.notKubernetes && errors.Is(err, awsauth.ErrNotObject)
-		p := report.Problem{File: label, Message: err.Error()}
-		if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
-			p.Line, p.Column, p.Message = place.Line, place.Column, place.Err.Error()
-		}
-		if r, ok := errors.AsType[*awsauth.ResourceError](err); ok {
-			p.Line, p.Column, p.Message = 0, 0, r.Error()
-		}
-		in.problems = append(in.problems, p)
+		in.problems = append(in.problems, problemOf(label, err))
+	}
+	for _, err := range result.Unrendered {
+		in.unrendered = append(in.unrendered, problemOf(label, err))
+	}
+	for _, err := range result.Others {
+		in.others = append(in.others, problemOf(label, err))
+	}
+	for _, note := range result.Notes {
+		p := problemOf(label, note)
+		in.notes = append(in.notes, p.Place()+": "+p.Message)
 	}
 	return in, nil
+}
+
+// problemOf returns an error of an input with its position.
+func problemOf(label string, err error) report.Problem {
+	p := report.Problem{File: label, Message: err.Error()}
+	if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
+		p.Line, p.Column, p.Message = place.Line, place.Column, place.Err.Error()
+	}
+	if r, ok := errors.AsType[*awsauth.ResourceError](err); ok {
+		p.Line, p.Column, p.Message = 0, 0, r.Error()
+	}
+	return p
+}
+
+// named returns an input that the user named. What can't be evaluated is an error then, and so is an object that only looks like aws-auth
+// unless the input has an aws-auth, too.
+func (in input) named() input {
+	in.problems = append(in.problems, in.unrendered...)
+	in.unknown = len(in.unrendered) > 0 || len(in.objects) == 0 && len(in.others) > 0
+	if len(in.objects) == 0 {
+		in.problems = append(in.problems, in.others...)
+	} else {
+		in.notes = append(in.notes, places(in.others)...)
+	}
+	in.unrendered, in.others = nil, nil
+	return in
+}
+
+// discovered returns an input of a folder. What can't be evaluated is only noted then; skipped reports that there is such a part.
+func (in input) discovered() (found input, skipped bool) {
+	list := append(slices.Clone(in.unrendered), in.others...)
+	in.notes = append(in.notes, places(list)...)
+	in.unrendered, in.others = nil, nil
+	return in, len(list) > 0
+}
+
+// places returns each problem as a line with its position.
+func places(problems []report.Problem) []string {
+	var lines []string
+	for _, p := range problems {
+		lines = append(lines, p.Place()+": not evaluated: "+p.Message)
+	}
+	return lines
 }
 
 // readFile reads a file, or standard input; label is its name in the output.
@@ -133,6 +180,31 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
+// place returns the place of an aws-auth in an input that has several, for the output; zero values if it has only one.
+func (in input) place(o object) (line int, resource string) {
+	if len(in.objects) < 2 {
+		return 0, ""
+	}
+	return o.Line, o.Resource
+}
+
+// label returns the name of an aws-auth in a note.
+func (in input) label(o object) string {
+	line, _ := in.place(o)
+	if line == 0 {
+		return in.name
+	}
+	return fmt.Sprintf("%s:%d", in.name, line)
+}
+
+// argument returns the argument of kubectl apply for the input.
+func (in input) argument() string {
+	if in.built {
+		return "-k " + in.name
+	}
+	return "-f " + in.name
+}
+
 // single returns the aws-auth of an input. It fails unless the input has exactly one.
 func (in input) single() (object, error) {
 	var places []string
@@ -142,10 +214,10 @@ func (in input) single() (object, error) {
 			continue
 		}
 		found = o
-		if o.inText {
-			places = append(places, o.resource)
+		if o.InText {
+			places = append(places, o.Resource)
 		} else {
-			places = append(places, fmt.Sprintf("line %d", o.line))
+			places = append(places, fmt.Sprintf("line %d", o.Line))
 		}
 	}
 	switch len(places) {
@@ -159,8 +231,8 @@ func (in input) single() (object, error) {
 
 // readSingle reads an input that must have exactly one aws-auth. It fails if any document can't be read. Errors name the
 // input by description, such as "the old version".
-func (a *app) readSingle(name, description string) (input, object, error) {
-	in, err := a.readInput(name)
+func (a *app) readSingle(name, description string, parse func(label string, src []byte) (input, error)) (input, object, error) {
+	in, err := a.readAs(name, parse)
 	if err != nil {
 		return in, object{}, err
 	}
@@ -169,5 +241,11 @@ func (a *app) readSingle(name, description string) (input, object, error) {
 		return in, object{}, fmt.Errorf("cannot read %s, %s", description, in.name)
 	}
 	o, err := in.single()
+	for _, note := range in.notes {
+		a.note("%s", note)
+	}
+	if o.Lists != "" {
+		a.note("%s:%d: %s", in.name, o.Line, listsAlone(o))
+	}
 	return in, o, err
 }

@@ -18,6 +18,8 @@ import (
 type lintOptions struct {
 	old     string
 	asARN   string
+	apply   bool
+	patch   patchType
 	config  string
 	rules   []string
 	iam     bool
@@ -33,22 +35,34 @@ func (a *app) lintCommand() *cobra.Command {
 		Long: `Check aws-auth manifests, or the live object, with the rules of the webhook.
 
 FILE can be:
-  - a YAML or JSON file with any number of manifests
+  - a YAML or JSON file with any number of manifests. lint also finds an aws-auth inside the objects of
+    other tools, such as a Crossplane Object, and lists of entries, such as values of a chart
   - the output of terraform show -json, of a plan or a state
+  - a CloudFormation template, as cdk synth writes it
+  - the text of mapRoles or mapUsers, as kubectl get -o jsonpath prints it
+  - a folder with a Kustomization: lint builds it, without the network, plugins and charts
   - a folder: lint reads the *.yaml, *.yml and *.json files below it, except in hidden folders and
-    node_modules
+    node_modules, and builds every Kustomization
   - a quoted pattern such as 'envs/**/*.yaml', where ** matches any number of folders
   - a dash (-) for standard input
 
 Without FILE, lint checks the live object of the current context. It ignores all objects except
-aws-auth. In a folder it skips unrelated files even if they do not parse, and templates of a Helm chart
-that must be rendered first.
+aws-auth. If another tool must run before the aws-auth is known, such as Helm or Terraform, a FILE is an
+error, and a file in a folder only gets a note. In a folder lint skips unrelated files even if they do
+not parse.
 
 Without --old, the rules check each manifest by itself. With --old, they check it as an edit of that
 version: losing access can be denied, a fault that the old version has too becomes a warning, and
 a warning that the old version has too is dropped. The output then ends with the access that each
-principal gains or loses. In a Terraform plan, lint checks a changed object as an edit of the old one,
-and a replaced object also as a deletion. The user who applies the plan is unknown to the rules.
+principal gains or loses. FILEs without aws-auth delete it. In a Terraform plan, lint checks a changed
+object as an edit of the old one, and a replaced object also as a deletion. The user who applies the
+plan is unknown to the rules.
+
+With --old, a manifest replaces the old version, with two exceptions. If the old version carries the
+annotation of kubectl apply, and with --apply, lint computes the result of kubectl apply, which keeps
+keys that were never applied. A Terraform resource that sets only some keys, such as
+kubernetes_config_map_v1_data, keeps the others. With --patch, FILE is a patch. A note says what lint
+assumed.
 
 If the config sets mode to warn, lint denies nothing, even with --rule.
 
@@ -64,9 +78,12 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 			"# Check an edit of the live object, made by alice",
 			"kubectl get configmap -n kube-system aws-auth -o yaml > old.yaml",
 			"kubectl-awsauth lint aws-auth.yaml --old old.yaml --as-arn arn:aws:sts::111122223333:assumed-role/admin/alice",
-			"# Check the output of Helm and Terraform",
+			"# Check what kubectl apply will store",
+			"kubectl apply --dry-run=server -o yaml -f aws-auth.yaml | kubectl-awsauth lint - --old old.yaml",
+			"# Check the output of Helm and Terraform, and a Kustomization",
 			"helm template . | kubectl-awsauth lint - --config guard.yaml -o json",
 			"terraform show -json plan | kubectl-awsauth lint -",
+			"kubectl-awsauth lint overlays/prod",
 			"# Check that IAM has a principal for every entry",
 			"AWS_PROFILE=prod kubectl-awsauth lint --context prod --iam",
 			"# Check a repository for GitHub code scanning",
@@ -76,6 +93,8 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 		RunE: func(cmd *cobra.Command, files []string) error { return a.lint(cmd, o, files) },
 	}
 	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the current version; the manifests are checked as an edit of it")
+	cmd.Flags().BoolVar(&o.apply, "apply", false, "compute the result of kubectl apply on the version in --old; --apply=false evaluates each manifest as a replacement; without the flag, lint computes it if the old version has been applied")
+	cmd.Flags().Var(&o.patch, "patch", "FILE is a patch of the version in --old, of the `TYPE` merge, strategic or json, as for kubectl patch --type")
 	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of the user who makes the edit, as printed by aws sts get-caller-identity; needs --old")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` with protected principals, severities and other settings")
 	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` sets a rule to deny, warn or off and overrides rules in the config; can be repeated")
@@ -84,6 +103,7 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
 	completeFlagWith(cmd, "rule", completeRuleSetting)
 	completeFlag(cmd, "as-arn")
+	completeFlag(cmd, "patch", patchMerge, patchStrategic, patchJSON)
 	return cmd
 }
 
@@ -91,6 +111,12 @@ func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
 	switch {
 	case len(files) == 0 && o.old != "":
 		return errors.New("--old needs a FILE with the new version")
+	case o.old == "" && cmd.Flags().Changed("apply"):
+		return errors.New("--apply needs --old: the result depends on the old version")
+	case o.old == "" && o.patch != "":
+		return errors.New("--patch needs --old: a patch changes the old version")
+	case o.apply && o.patch != "":
+		return errors.New("--apply and --patch exclude each other")
 	case o.asARN != "" && o.old == "":
 		return errors.New("--as-arn needs --old: the old version maps the ARN to a username and groups")
 	}
@@ -116,7 +142,12 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 	} else if cfg.IAM.Mode == validate.Off {
 		cfg.IAM.Mode = validate.Deny
 	}
-	l := &lintRun{app: a, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
+	l := &lintRun{app: a, patch: o.patch, apply: applyIfApplied, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
+	if o.apply {
+		l.apply = applyAlways
+	} else if cmd.Flags().Changed("apply") {
+		l.apply = applyNever
+	}
 	if o.old != "" {
 		if err := l.setOldVersion(o); err != nil {
 			return err
@@ -198,7 +229,7 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 
 // setOldVersion makes each change an edit of the version in --old, by the user in --as-arn.
 func (l *lintRun) setOldVersion(o *lintOptions) error {
-	in, old, err := l.app.readSingle(o.old, "the old version")
+	in, old, err := l.app.readSingle(o.old, "the old version", parseStored)
 	if err != nil {
 		return err
 	}

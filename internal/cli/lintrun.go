@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,6 +19,8 @@ type lintRun struct {
 	policy  validate.Policy
 	change  validate.Change // the change to evaluate for every aws-auth, without its New
 	oldName string
+	apply   applyMode
+	patch   patchType // the type of patch that each file is; empty for none
 	out     lintReport
 	// lookup looks principals up in IAM; nil without --iam.
 	lookup principalLookup
@@ -32,7 +33,6 @@ type fileResult struct {
 	report.File
 
 	denied, warned int
-	notes          []string
 	skipped        bool  // it does not parse and does not look like an aws-auth, or is a template to render first
 	err            error // the reason why it could not be read
 }
@@ -75,11 +75,31 @@ func (l *lintRun) lintFiles(args []string) error {
 	}
 	progress.clear()
 	if l.total.Objects == 0 && l.total.Problems == 0 {
-		l.app.note("no aws-auth in %s", describeArgs(args, len(sources)))
+		if err := l.lintNothing(describeArgs(args, len(sources))); err != nil {
+			return err
+		}
 	} else if len(sources) > 1 {
 		defer func() { fmt.Fprintln(l.app.stderr, l.total) }()
 	}
 	return l.finish()
+}
+
+// lintNothing reports that the files hold no aws-auth. With --old they delete it, unless a part of them could not be evaluated.
+func (l *lintRun) lintNothing(args string) error {
+	switch {
+	case l.oldName == "" && l.total.Unread > 0:
+		l.app.note("no aws-auth that lint can evaluate in %s", args)
+		return nil
+	case l.oldName == "":
+		l.app.note("no aws-auth in %s", args)
+		return nil
+	case l.total.Unread > 0:
+		return l.addResult(failedFile(args, fmt.Errorf("%s holds no aws-auth that lint can evaluate, so the change of %s is not known; see the notes", args, l.oldName)))
+	}
+	l.app.note("no aws-auth in %s: evaluated as the deletion of the one in %s", args, l.oldName)
+	change := l.change
+	change.Operation = validate.Delete
+	return l.addResult(l.resultOf(input{name: args}, object{InText: true}, l.evaluateChange(change, l.policy)))
 }
 
 // describeArgs names the files and folders that were read; more than 10 arguments become a count of files.
@@ -87,7 +107,13 @@ func describeArgs(args []string, files int) string {
 	if len(args) > 10 {
 		return fmt.Sprintf("%d files", files)
 	}
-	return strings.Join(args, ", ")
+	names := slices.Clone(args)
+	for i, name := range names {
+		if name == stdinName {
+			names[i] = stdinLabel
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // startWorkers checks the files in the background. The channel yields a channel with the result of each file, in the
@@ -128,7 +154,7 @@ func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult
 
 // addResult reports a file's result and adds it to the total.
 func (l *lintRun) addResult(o fileResult) error {
-	for _, note := range o.notes {
+	for _, note := range o.Notes {
 		l.app.note("%s", note)
 	}
 	t := &l.total
@@ -155,7 +181,7 @@ func (l *lintRun) addResult(o fileResult) error {
 
 // printsNothing reports whether addResult prints no line for the result.
 func (o *fileResult) printsNothing() bool {
-	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.notes) == 0
+	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0
 }
 
 // finish sets the exit status and ends the output. A file that could not be read counts more than any verdict.
@@ -180,6 +206,9 @@ func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)
 	}
+	if s.built != nil && l.patch == "" {
+		return l.lintBuild(s)
+	}
 	label, src, err := l.app.readFile(s.name)
 	if large := (*tooLargeError)(nil); s.discovered && errors.As(err, &large) {
 		if named, e := fileNamesAWSAuth(s.name); e == nil && !named {
@@ -189,8 +218,12 @@ func (l *lintRun) lintFile(s source) fileResult {
 	if err != nil {
 		return failedFile(label, fmt.Errorf("reading manifests: %w", err))
 	}
+	if l.patch != "" {
+		return l.lintParsed(parsePatch(label, src, l.patch, l.change.Old))
+	}
 	if !s.discovered {
-		return l.lintParsed(parseInput(label, src))
+		in, err := parseInput(label, src)
+		return l.lintParsed(in.named(), err)
 	}
 	return l.lintDiscovered(label, src)
 }
@@ -205,90 +238,4 @@ func (l *lintRun) lintParsed(in input, err error) fileResult {
 
 func failedFile(name string, err error) fileResult {
 	return fileResult{err: err, File: report.File{Name: name, Problems: []report.Problem{{File: name, Message: err.Error()}}}}
-}
-
-// lintInput evaluates every aws-auth of an input.
-func (l *lintRun) lintInput(in input) fileResult {
-	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects)}}
-	for _, object := range in.objects {
-		v := l.evaluateObject(object)
-		for _, f := range v.Findings {
-			o.Findings = append(o.Findings, report.Finding{File: in.name, Resource: object.resource, InText: object.inText, Finding: f})
-		}
-		if l.oldName != "" {
-			o.Access = append(o.Access, report.Access{Old: l.oldName, New: in.name, Changes: v.Access})
-		}
-		switch v.Action {
-		case validate.ActionDeny:
-			o.denied++
-		case validate.ActionWarn:
-			o.warned++
-		case validate.ActionAllow:
-		}
-	}
-	return o
-}
-
-// evaluateObject evaluates the change to an aws-auth. Where a Terraform plan replaces the object, it evaluates two
-// changes, the deletion and the edit from the old to the new object, and returns the findings of both with the severer
-// action.
-func (l *lintRun) evaluateObject(o object) validate.Verdict {
-	v := l.evaluateChange(l.changeOf(o))
-	if !o.replaced {
-		return v
-	}
-	deletion := l.evaluateChange(l.changeOf(object{Object: o.afterDelete, before: o.before}))
-	for _, f := range deletion.Findings {
-		same := func(other validate.Finding) bool {
-			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
-		}
-		if i := slices.IndexFunc(v.Findings, same); i < 0 {
-			v.Findings = append(v.Findings, f)
-		} else if f.Severity == validate.Deny {
-			v.Findings[i].Severity = f.Severity
-		}
-	}
-	if v.Action == validate.ActionAllow || deletion.Action == validate.ActionDeny {
-		v.Action = deletion.Action
-	}
-	return v
-}
-
-// evaluateChange evaluates a change, with IAM if --iam is given.
-func (l *lintRun) evaluateChange(c validate.Change) validate.Verdict {
-	c = asReviewed(c)
-	evaluation := validate.NewEvaluation(c, l.policy)
-	if l.lookup == nil {
-		return evaluation.Verdict(validate.IAM{})
-	}
-	return evaluation.Verdict(l.lookup(evaluation.ChangedPrincipals()))
-}
-
-// asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.
-func asReviewed(c validate.Change) validate.Change {
-	if c.Operation != validate.Document {
-		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
-	}
-	return c
-}
-
-// changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
-// deletion of the object in the Terraform plan, or else a document by itself. The break-glass annotation is removed,
-// because a file doesn't say which user will set it.
-func (l *lintRun) changeOf(o object) validate.Change {
-	c := l.change
-	c.New = o.Object
-	if o.before != nil && c.Old == nil {
-		c.Old, c.Operation = o.before, validate.Update
-	}
-	if o.Object == nil {
-		c.Operation = validate.Delete
-	}
-	if c.New != nil && c.New.Annotations[validate.BreakGlassAnnotation] != "" {
-		without := *c.New
-		without.Annotations = maps.Clone(c.New.Annotations)
-		delete(without.Annotations, validate.BreakGlassAnnotation)
-		c.New = &without
-	}
-	return c
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
@@ -30,6 +31,7 @@ const (
 	manifestOnly = "has a fault that only a manifest can have, and that kubectl or the API server refuses"
 	noConfig     = "has a policy that no configuration file can hold"
 	eks          = "the requester is EKS itself"
+	variable     = "holds a template, which lint does not evaluate before another tool has rendered it"
 	otherLogin   = "the requester's username and groups do not come from the old version"
 )
 
@@ -99,6 +101,11 @@ func incomparable(c *rulecase.Case) string {
 	change := c.Change
 	if change.New == nil {
 		return deletion
+	}
+	r, err := extract.File("new.yaml", c.Manifest(false))
+	r.RefuseTemplates()
+	if err == nil && len(r.Unrendered) > 0 {
+		return variable
 	}
 	for key, value := range change.New.Annotations {
 		if strings.HasPrefix(key, validate.AnnotationPrefix) && value != change.Old.Annotations[key] {

@@ -2,13 +2,17 @@ package iam
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 const (
@@ -112,17 +116,42 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 	if err != nil {
 		return identityResult{problem: awsapi.NewError(err)}
 	}
-	arn, err := awsauth.ParseARN(deref(out.Arn))
-	if err != nil {
-		return identityResult{problem: &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}}
+	self, problem := parseIdentity(deref(out.Arn))
+	if problem != nil {
+		return identityResult{problem: problem}
 	}
-	got := identityResult{Identity: Identity{ARN: arn.String(), Account: arn.Account, Partition: arn.Partition}, at: at}
+	got := identityResult{Identity: self, at: at}
 	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
 		c.cache.clear() // principals may be cached as missing because the calls went to the other account
 		c.log.LogAttrs(ctx, slog.LevelWarn, "the AWS credentials belong to another account than before",
 			slog.String("identity", got.ARN), slog.String("account", got.Account), slog.String("partition", got.Partition))
 	}
 	return got
+}
+
+// maxARN limits the bytes of an ARN that an error quotes. An ARN has at most 2048 (IAM User Guide, "IAM and AWS STS quotas"), and the error
+// needs only its beginning and its end.
+const maxARN = 256
+
+// parseIdentity returns the identity for the ARN in an answer of STS. It needs only the partition and the account, so it accepts every
+// resource: stand-ins for AWS name a caller such as arn:aws:sts::111122223333:user/moto, which IAM has not.
+func parseIdentity(arn string) (Identity, *awsapi.Error) {
+	invalid := func(cause string) (Identity, *awsapi.Error) {
+		return Identity{}, &awsapi.Error{
+			Reason: awsapi.ReasonInvalidResponse,
+			Detail: fmt.Sprintf("GetCallerIdentity names %q, %s", textutil.Shorten(arn, maxARN), cause),
+		}
+	}
+	parts := strings.SplitN(arn, ":", 6) // arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE
+	switch {
+	case len(parts) < 6 || parts[0] != "arn":
+		return invalid("which is not an ARN")
+	case !slices.Contains(awsauth.Partitions(), parts[1]):
+		return invalid("which has an unknown partition")
+	case !awsauth.IsAccountID(parts[4]):
+		return invalid("whose account is not 12 digits")
+	}
+	return Identity{ARN: arn, Account: parts[4], Partition: parts[1]}, nil
 }
 
 // LogIdentity logs the identity of the credentials, their account and partition, and whether they may call iam:GetRole. If that is

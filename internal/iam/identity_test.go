@@ -3,6 +3,7 @@ package iam_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,5 +174,30 @@ func TestConfirmationsAreShared(t *testing.T) {
 	}
 	if n := w.aws.Count("GetCallerIdentity"); n > 30 {
 		t.Errorf("asked %d times who asks", n)
+	}
+}
+
+// TestIdentityNeedsAccountAndPartition checks that an answer of STS is accepted if it has an account and a partition, and that the error
+// quotes any other answer.
+func TestIdentityNeedsAccountAndPartition(t *testing.T) {
+	t.Parallel()
+	for arn, want := range map[string]string{
+		"arn:aws:sts::111122223333:user/moto":     "{arn:aws:sts::111122223333:user/moto 111122223333 aws} <nil>",
+		"arn:aws-cn:iam::111122223333:root":       "{arn:aws-cn:iam::111122223333:root 111122223333 aws-cn} <nil>",
+		"arn:aws:sts::111122223333:anything:else": "{arn:aws:sts::111122223333:anything:else 111122223333 aws} <nil>",
+		"":                             `{  } AWS returned an invalid response: GetCallerIdentity names "", which is not an ARN`,
+		"arn:mars:sts::111122223333:u": `{  } AWS returned an invalid response: GetCallerIdentity names "arn:mars:sts::111122223333:u", which has an unknown partition`,
+		"arn:aws:sts::1234:user/a":     `{  } AWS returned an invalid response: GetCallerIdentity names "arn:aws:sts::1234:user/a", whose account is not 12 digits`,
+	} {
+		t.Run(arn, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.aws.Answer("GetCallerIdentity", iamtest.Text(http.StatusOK, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>"+
+				arn+"</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"))
+			self, err := w.Identity(t.Context())
+			if got := fmt.Sprint(self, " ", err); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
 	}
 }

@@ -24,7 +24,14 @@ func (a Access) Text(w io.Writer) error {
 }
 
 func (a Access) text(b *strings.Builder) {
-	fmt.Fprintf(b, "access: %s → %s\n", OneLine(a.Old), OneLine(a.New))
+	to := OneLine(a.New)
+	switch {
+	case a.Resource != "":
+		to += ": " + OneLine(a.Resource)
+	case a.Line > 0:
+		to += fmt.Sprintf(":%d", a.Line)
+	}
+	fmt.Fprintf(b, "access: %s → %s\n", OneLine(a.Old), to)
 	if len(a.Changes) == 0 {
 		b.WriteString("    no principal gains or loses access\n")
 	}
@@ -123,7 +130,9 @@ func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c
 // username.
 type jsonAccess struct {
 	File      string      `json:"file,omitempty"` // the new version; only for lint
-	Principal string      `json:"principal"`      // an ARN or an account id
+	Line      int         `json:"line,omitempty"` // see Access
+	Resource  string      `json:"resource,omitempty"`
+	Principal string      `json:"principal"` // an ARN or an account id
 	Change    string      `json:"change"`
 	Before    []jsonLogin `json:"before"`
 	After     []jsonLogin `json:"after"`
@@ -140,7 +149,7 @@ func (a Access) json(file string) []jsonAccess {
 	list := make([]jsonAccess, len(a.Changes))
 	for i, c := range a.Changes {
 		list[i] = jsonAccess{
-			File: file, Principal: c.ARN, Change: changeOf(c), Before: logins(c.Before), After: logins(c.After),
+			File: file, Line: a.Line, Resource: a.Resource, Principal: c.ARN, Change: changeOf(c), Before: logins(c.Before), After: logins(c.After),
 			Gained: append([]string{}, c.Gained...), Lost: append([]string{}, c.Lost...),
 		}
 		if c.ByAccount && c.New {

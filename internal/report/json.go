@@ -19,6 +19,7 @@ type JSON struct {
 	access   jsonList
 	changes  strings.Builder // the text of access
 	errors   []jsonProblem
+	notes    []string
 }
 
 // NewJSON returns a JSON. With edits it writes the field access even if no principal gains or loses access.
@@ -62,6 +63,7 @@ func (j *JSON) Add(f File) error {
 			}
 		}
 	}
+	j.notes = append(j.notes, f.Notes...)
 	for _, p := range f.Problems {
 		j.errors = append(j.errors, jsonProblem(p))
 	}
@@ -75,7 +77,7 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the access changes, the errors and the verdict. It writes each list even if it is empty.
+// End writes the access changes, the notes, the errors and the verdict. It writes each list except the notes even if it is empty.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -84,10 +86,15 @@ func (j *JSON) End(t Total) error {
 		b.WriteString(",\n  \"access\": [" + j.changes.String())
 		j.access.end(&b)
 	}
-	for _, field := range []struct {
+	type field struct {
 		name  string
 		value any
-	}{{"errors", j.errors}, {"verdict", t.Verdict}} {
+	}
+	fields := []field{{"errors", j.errors}, {"verdict", t.Verdict}}
+	if len(j.notes) > 0 {
+		fields = append([]field{{"notes", j.notes}}, fields...)
+	}
+	for _, field := range fields {
 		text, err := indented(field.value, 1)
 		if err != nil {
 			return err

@@ -17,6 +17,8 @@ type File struct {
 	// Objects is the number of aws-auth objects in the file.
 	Objects  int
 	Problems []Problem // errors that prevented the evaluation
+	// Notes say what was assumed about the file, and which parts of it were not evaluated.
+	Notes    []string
 	Findings []Finding
 	// Access has the changes of access for each aws-auth that was evaluated as an edit.
 	Access []Access
@@ -98,6 +100,9 @@ func count(n int, what string) string {
 // Access holds the changes of access by an edit.
 type Access struct {
 	Old, New string // the names of the versions
+	// Line and Resource are the place of the new version in its file. They are set only if the file has several aws-auth objects.
+	Line     int
+	Resource string
 	Changes  []awsauth.AccessChange
 }
 

@@ -1,0 +1,169 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	kubectlyaml "sigs.k8s.io/yaml"
+)
+
+// ObjectOf returns an aws-auth with the sections at the given paths, which lie outside of a ConfigMap, such as in the values
+// of a chart. A section is its text, or the list itself. A key of an entry in camel case, such as roleARN, becomes the one that
+// the authenticator knows in all releases.
+func (s *Source) ObjectOf(sections map[Section]Path) *Object {
+	o := &Object{Data: make(map[string]string, len(sections))}
+	p := s.readTree()
+	o.positions = &positions{file: p.file, object: s.raw.start(), data: map[string]keySource{}}
+	first := len(p.file.text)
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		path := sections[name]
+		at := s.offset(path)
+		first = min(first, at)
+		text, segments := s.fragment(path)
+		o.Data[string(name)] = lowerKeys.Replace(text)
+		o.positions.data[string(name)] = keySource{key: at, value: at, segments: segments}
+	}
+	o.positions.object = min(first, len(p.file.text))
+	return o
+}
+
+// lowerKeys writes keys of AWSIamConfig in lower case. It changes no length, so positions stay.
+var lowerKeys = strings.NewReplacer("roleARN:", "rolearn:", "userARN:", "userarn:", `roleARN":`, `rolearn":`, `userARN":`, `userarn":`)
+
+// fragment returns the text of a section at a path, and its segments if the file holds the text as it is.
+func (s *Source) fragment(path Path) (text string, segments []segment) {
+	value, n := s.At(path), s.node(path)
+	if text, ok := value.(string); ok {
+		if n != nil {
+			segments = newKeySource(s.part, pair{n, n}, text).segments
+		}
+		return text, segments
+	}
+	if value == nil {
+		return "", nil
+	}
+	if n != nil && n.Kind == yaml.SequenceNode {
+		for _, cut := range []func(*part, *yaml.Node) (string, []segment){flowList, blockList} {
+			if text, segments := cut(s.part, n); text != "" && means(text, value) {
+				return text, segments
+			}
+		}
+	}
+	encoded, err := kubectlyaml.Marshal(value)
+	if err != nil { // can't happen: the value has been decoded from JSON
+		return "", nil
+	}
+	return string(encoded), nil
+}
+
+// means reports whether a YAML text has a value.
+func means(text string, value any) bool {
+	data, err := kubectlyaml.YAMLToJSON([]byte(text))
+	var decoded any
+	return err == nil && json.Unmarshal(data, &decoded) == nil && reflect.DeepEqual(decoded, value)
+}
+
+// flowList returns the text of a list that is written as in JSON, on any number of lines.
+func flowList(p *part, n *yaml.Node) (string, []segment) {
+	at := p.lines.offset(p.text, n.Line, n.Column)
+	if at >= len(p.text) || p.text[at] != '[' {
+		return "", nil
+	}
+	var value json.RawMessage
+	if json.NewDecoder(strings.NewReader(p.text[at:])).Decode(&value) != nil {
+		return "", nil
+	}
+	return string(value), []segment{{0, p.offset + at, len(value)}}
+}
+
+// blockList returns the lines of a list with its elements on lines of their own, without their common indentation.
+func blockList(p *part, n *yaml.Node) (string, []segment) {
+	at := p.lines.offset(p.text, n.Line, n.Column)
+	indent := n.Column - 1
+	if at >= len(p.text) || p.text[at] != '-' || at < indent || strings.TrimLeft(p.text[at-indent:at], " ") != "" {
+		return "", nil
+	}
+	var b strings.Builder
+	var segments []segment
+	next := at - indent
+	for line := range strings.Lines(p.text[next:]) {
+		start := next
+		next += len(line)
+		content := strings.TrimRight(line, "\r\n")
+		blank := strings.Trim(content, " ") == ""
+		margin := len(content) - len(strings.TrimLeft(content, " "))
+		switch {
+		case blank:
+			b.WriteByte('\n')
+			continue
+		case margin < indent, margin == indent && content[margin] != '-' && content[margin] != '#':
+			return b.String(), segments
+		}
+		segments = append(segments, segment{b.Len(), p.offset + start + indent, len(content) - indent})
+		b.WriteString(content[indent:] + "\n")
+	}
+	return b.String(), segments
+}
+
+// BareSection returns an aws-auth with one section, whose text is a whole file.
+func BareSection(name Section, src []byte) *Object {
+	f := newFile(string(src))
+	text := f.text[f.lines.first:]
+	return &Object{
+		Data: map[string]string{string(name): text},
+		positions: &positions{file: f, object: f.lines.first, data: map[string]keySource{
+			string(name): {f.lines.first, f.lines.first, []segment{{0, f.lines.first, len(text)}}},
+		}},
+	}
+}
+
+// PositionIn returns the position of an offset in the text of a section.
+func (o *Object) PositionIn(s Section, offset int) Position {
+	p := Position{Path: s.Path()}
+	if o.positions != nil {
+		p.Line, p.Column = o.positions.place(string(s), offset)
+		return p
+	}
+	lines := newLineIndex(o.Data[string(s)])
+	p.Line, p.Column = lines.position(o.Data[string(s)], offset)
+	return p
+}
+
+// Values returns the manifest of the object as kubectl decodes it; nil for a stored object and one that was no manifest.
+func (o *Object) Values() map[string]any { return o.values }
+
+// WithoutPositions returns the object without its positions in a file. They count in the text of each key then.
+func (o *Object) WithoutPositions() *Object {
+	plain := *o
+	plain.positions, plain.NotText = nil, slices.Clone(o.NotText)
+	for i := range plain.NotText {
+		plain.NotText[i].Line, plain.NotText[i].Column = 0, 0
+	}
+	return &plain
+}
+
+// WithValues returns the object with the content of another manifest, such as the result of a patch. Texts that are the same in
+// both keep their positions.
+func (o *Object) WithValues(values map[string]any) *Object {
+	result := newObject(&part{file: new(file)}, values, nil)
+	result.positions = nil
+	if o.positions == nil {
+		return result
+	}
+	kept := *o.positions
+	kept.data = make(map[string]keySource, len(kept.data))
+	for key, source := range o.positions.data {
+		if text, ok := result.Data[key]; !ok || text == o.Data[key] {
+			kept.data[key] = source
+		}
+	}
+	result.positions = &kept
+	for i, key := range result.NotText {
+		result.NotText[i].Line, result.NotText[i].Column = kept.keyPlace(key.Value)
+	}
+	return result
+}

@@ -1,0 +1,106 @@
+package awsauth_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// readOne returns the only document of a file.
+func readOne(t *testing.T, text string) *awsauth.Source {
+	t.Helper()
+	sources, errs := awsauth.ReadSources([]byte(text))
+	if len(sources) != 1 || len(errs) > 0 {
+		t.Fatalf("%d documents, %v", len(sources), errs)
+	}
+	return sources[0]
+}
+
+// arnPlaces returns the line and column of the ARN in each entry of mapRoles.
+func arnPlaces(o *awsauth.Object) (places [][2]int) {
+	for _, m := range o.Parse().Roles {
+		at := m.ARN.At()
+		places = append(places, [2]int{at.Line, at.Column})
+	}
+	return places
+}
+
+// TestObjectOfKeepsPositions checks that the entries of a list outside of a ConfigMap have the positions of the file, in every
+// form in which the list can be written.
+func TestObjectOfKeepsPositions(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want [][2]int
+	}{
+		"block":           {"spec:\n  x:\n    # roles\n    - roleARN: a\n      username: b\n\n    # next\n    - username: c\n      roleARN: d\n  other: 1\n", [][2]int{{4, 16}, {9, 16}}},
+		"not indented":    {"spec:\n  x:\n  - rolearn: a\n  - rolearn: b\n  other: 1\n", [][2]int{{3, 14}, {4, 14}}},
+		"CR LF":           {"spec:\r\n  x:\r\n  - rolearn: a\r\n  - rolearn: b\r\n", [][2]int{{3, 14}, {4, 14}}},
+		"flow":            {"spec:\n  x: [{\"rolearn\": \"a\"},\n     {\"rolearn\": \"b\"}]\n", [][2]int{{2, 20}, {3, 19}}},
+		"JSON":            {`{"spec": {"x": [{"roleARN": "a"}]}}`, [][2]int{{1, 30}}},
+		"text":            {"spec:\n  x: |\n    - rolearn: a\n    - rolearn: b\n", [][2]int{{3, 16}, {4, 16}}},
+		"an alias":        {"a: &a {rolearn: a}\nspec:\n  x: [*a]\n", [][2]int{{3, 3}}},
+		"flow, no quotes": {"spec:\n  x: [{rolearn: a}]\n", [][2]int{{2, 3}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := readOne(t, test.text)
+			o := s.ObjectOf(map[awsauth.Section]awsauth.Path{awsauth.MapRoles: {"spec", "x"}})
+			if diff := cmp.Diff(test.want, arnPlaces(o)); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, o.Data["mapRoles"])
+			}
+		})
+	}
+}
+
+func TestBareSectionKeepsPositions(t *testing.T) {
+	o := awsauth.BareSection(awsauth.MapRoles, []byte("\ufeff- rolearn: a\n  username: b\n- rolearn: c\n"))
+	if diff := cmp.Diff([][2]int{{1, 12}, {3, 12}}, arnPlaces(o)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReadInnerKeepsPositions checks that positions in a file within a file count in the outer one.
+func TestReadInnerKeepsPositions(t *testing.T) {
+	const manifest = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"},"data":{"mapRoles":"- rolearn: a\n"}}`
+	for name, test := range map[string]struct {
+		text string
+		want [][2]int
+	}{
+		"a literal in a literal": {"values: |\n  apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: aws-auth}\n  data:\n    mapRoles: |\n      - rolearn: a\n", [][2]int{{7, 18}}},
+		"JSON in YAML":           {"a: b\nvalues: '" + manifest + "'\n", [][2]int{{2, 10 + strings.Index(manifest, "a\\n")}}},
+		"JSON in JSON":           {`{"values": "` + strings.ReplaceAll(strings.ReplaceAll(manifest, `\`, `\\`), `"`, `\"`) + `"}`, [][2]int{{1, 132}}},
+		"a folded text":          {"values: >-\n  " + manifest + "\n", [][2]int{{2, 3}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner, errs := readOne(t, test.text).ReadInner(awsauth.Path{"values"})
+			if len(inner) != 1 || len(errs) > 0 {
+				t.Fatalf("%d documents, %v", len(inner), errs)
+			}
+			m, err := inner[0].Manifest(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, arnPlaces(m.Object)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestSourceError checks that an error at a path stands at the path's key, or at the nearest one.
+func TestSourceError(t *testing.T) {
+	s := readOne(t, "# x\nspec:\n  list:\n  - a: 1\n")
+	for want, path := range map[string]awsauth.Path{
+		"3:3: bad": {"spec", "list"}, "4:5: bad": {"spec", "list", 0, "a"}, "2:1: bad": {"spec", "none"}, "2:1: worse": nil,
+	} {
+		word := strings.Fields(want)[1]
+		if got := s.Error(path, "%s", word).Error(); got != want && path != nil {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	if got := (awsauth.Path{"spec", "list", 0, "a"}).String(); got != "spec.list[0].a" {
+		t.Error(got)
+	}
+}

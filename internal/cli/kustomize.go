@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/extract"
+	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+// build is a folder with a Kustomization, built.
+type build struct {
+	kustomize.Result
+
+	err error
+}
+
+// withBuilds builds the Kustomizations in a list of files. Their folders take the place of their files, and the other files that they
+// read leave the list, unless the user named them: a base or a patch is not what a cluster gets. The files of a Kustomization that can't be
+// built stay.
+func withBuilds(list []source) []source {
+	built := map[int]*build{}
+	for i, s := range list {
+		if s.err == nil && s.name != stdinName && kustomize.IsKustomization(s.name) {
+			result, err := kustomize.Build(filepath.Dir(s.name), extract.Concerns)
+			built[i] = &build{result, err}
+		}
+	}
+	if len(built) == 0 {
+		return list
+	}
+	readBy := map[string]int{} // the number of builds that have read a file
+	for _, b := range built {
+		if b.err == nil {
+			for name := range b.Files {
+				readBy[name]++
+			}
+		}
+	}
+	var kept []source
+	for i, s := range list {
+		readers := readBy[absolutePath(s.name)]
+		if b := built[i]; b != nil {
+			if b.err == nil {
+				readers-- // itself
+			}
+			s.built, s.name = b, filepath.Dir(s.name)
+		}
+		if readers == 0 || !s.discovered {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// absolutePath returns the absolute path of a file without symbolic links, or the name if there is none.
+func absolutePath(name string) string {
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	if target, err := filepath.EvalSymlinks(absolute); err == nil {
+		return target
+	}
+	return absolute
+}
+
+// lintBuild checks the result of a Kustomization.
+func (l *lintRun) lintBuild(s source) fileResult {
+	switch {
+	case s.built.err == nil:
+	case !s.discovered:
+		return failedFile(s.name, fmt.Errorf("cannot build the Kustomization in %s: %w", s.name, s.built.err))
+	default:
+		o := fileResult{File: report.File{Name: s.name}}
+		if l.oldName != "" || slices.ContainsFunc(slices.Collect(maps.Values(s.built.Files)), extract.Concerns) {
+			o.skipped, o.Notes = true, []string{fmt.Sprintf("%s: not evaluated: cannot build its Kustomization: %v", s.name, s.built.err)}
+		}
+		return o
+	}
+	in, err := parseInput(s.name, s.built.Manifests)
+	in.built = true
+	for _, list := range [][]report.Problem{in.problems, in.unrendered, in.others} {
+		for i := range list {
+			list[i].Line, list[i].Column = 0, 0 // of the built text, which the user does not see
+		}
+	}
+	for i, o := range in.objects {
+		in.objects[i] = s.written(o)
+	}
+	if !s.discovered {
+		return l.lintParsed(in.named(), err)
+	}
+	in, skipped := in.discovered()
+	o := l.lintParsed(in, err)
+	o.skipped = skipped
+	return o
+}
+
+// written returns the object of a file that the build has taken over with the same data, or else the built object without positions.
+func (s source) written(o object) object {
+	folder := absolutePath(s.name)
+	for _, name := range slices.Sorted(maps.Keys(s.built.Files)) {
+		src := s.built.Files[name]
+		if kustomize.IsKustomization(name) || !bytes.Contains(src, []byte("aws-auth")) {
+			continue
+		}
+		in, err := parseStored(name, src)
+		if err != nil {
+			continue
+		}
+		for _, raw := range in.objects {
+			if raw.Object == nil || !maps.Equal(raw.Data, o.Data) || len(raw.NotText) > 0 {
+				continue
+			}
+			if relative, err := filepath.Rel(folder, name); err == nil {
+				raw.File = filepath.Join(s.name, relative)
+			}
+			raw.Object = raw.WithValues(o.Values())
+			return raw
+		}
+	}
+	o.Object, o.InText, o.Line = o.WithoutPositions(), true, 0
+	return o
+}

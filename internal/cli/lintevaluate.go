@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// lintInput evaluates every aws-auth of an input.
+func (l *lintRun) lintInput(in input) fileResult {
+	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Notes: in.notes}}
+	for _, object := range in.objects {
+		change, note, err := l.changeOf(object, in.argument())
+		if err != nil {
+			o.Problems = append(o.Problems, report.Problem{File: in.name, Line: object.Line, Column: min(object.Line, 1), Message: err.Error()})
+			continue
+		}
+		if note != "" {
+			o.Notes = append(o.Notes, in.label(object)+": "+note)
+		}
+		result := l.resultOf(in, object, l.evaluateObject(object, change))
+		o.Findings = append(o.Findings, result.Findings...)
+		o.Access = append(o.Access, result.Access...)
+		o.denied += result.denied
+		o.warned += result.warned
+	}
+	return o
+}
+
+// resultOf returns the result of one aws-auth of an input.
+func (l *lintRun) resultOf(in input, from object, v validate.Verdict) fileResult {
+	o := fileResult{File: report.File{Name: in.name}}
+	for _, f := range v.Findings {
+		o.Findings = append(o.Findings, report.Finding{File: cmp.Or(from.File, in.name), Resource: from.Resource, InText: from.InText, Finding: f})
+	}
+	if l.oldName != "" {
+		access := report.Access{Old: l.oldName, New: in.name, Changes: v.Access}
+		access.Line, access.Resource = in.place(from)
+		o.Access = append(o.Access, access)
+	}
+	switch v.Action {
+	case validate.ActionDeny:
+		o.denied++
+	case validate.ActionWarn:
+		o.warned++
+	case validate.ActionAllow:
+	}
+	return o
+}
+
+// evaluateObject evaluates the change to an aws-auth. Where a Terraform plan replaces the object, it evaluates two
+// changes, the deletion and the edit from the old to the new object, and returns the findings of both with the severer
+// action.
+func (l *lintRun) evaluateObject(o object, change validate.Change) validate.Verdict {
+	policy := l.policy
+	if o.Lists != "" && change.Old == nil {
+		policy.Protected = nil // other sections, or a tool's own entries, may map the protected principals
+	}
+	v := l.evaluateChange(change, policy)
+	if !o.Replaced {
+		return v
+	}
+	deletion := l.evaluateChange(l.deletionOf(o, change), policy)
+	for _, f := range deletion.Findings {
+		same := func(other validate.Finding) bool {
+			return other.Rule == f.Rule && other.Path == f.Path && other.Message == f.Message
+		}
+		if i := slices.IndexFunc(v.Findings, same); i < 0 {
+			v.Findings = append(v.Findings, f)
+		} else if f.Severity == validate.Deny {
+			v.Findings[i].Severity = f.Severity
+		}
+	}
+	if v.Action == validate.ActionAllow || deletion.Action == validate.ActionDeny {
+		v.Action = deletion.Action
+	}
+	return v
+}
+
+// evaluateChange evaluates a change, with IAM if --iam is given.
+func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) validate.Verdict {
+	c = asReviewed(c)
+	evaluation := validate.NewEvaluation(c, policy)
+	if l.lookup == nil {
+		return evaluation.Verdict(validate.IAM{})
+	}
+	return evaluation.Verdict(l.lookup(evaluation.ChangedPrincipals()))
+}
+
+// asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.
+func asReviewed(c validate.Change) validate.Change {
+	if c.Operation != validate.Document {
+		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
+	}
+	return c
+}
+
+// changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
+// deletion of the object in the Terraform plan, or else a document by itself. The note says what was assumed about the
+// version that the cluster will have. The break-glass annotation is removed, because a file doesn't say which user will
+// set it.
+func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {
+	stored, err := l.store(o, argument)
+	if err != nil {
+		return c, "", err
+	}
+	c = l.change
+	c.New = stored.Object
+	if o.Before != nil && c.Old == nil {
+		c.Old, c.Operation = o.Before, validate.Update
+	}
+	if c.New == nil {
+		c.Operation = validate.Delete
+	}
+	if c.New != nil && c.New.Annotations[validate.BreakGlassAnnotation] != "" {
+		without := *c.New
+		without.Annotations = maps.Clone(c.New.Annotations)
+		delete(without.Annotations, validate.BreakGlassAnnotation)
+		c.New = &without
+	}
+	return c, stored.note, nil
+}
+
+// deletionOf returns the first step of a Terraform plan that replaces an object.
+func (l *lintRun) deletionOf(o object, c validate.Change) validate.Change {
+	c.New = o.AfterDelete
+	if c.New == nil {
+		c.Operation = validate.Delete
+	} else if l.change.Old != nil {
+		c.New = setKeys(l.change.Old, o.Before, o.AfterDelete)
+	}
+	return c
+}

@@ -1,0 +1,168 @@
+package extract
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// isCloudFormation reports whether a document is a CloudFormation template, such as cdk synth writes.
+func isCloudFormation(document map[string]any) bool {
+	if document["AWSTemplateFormatVersion"] != nil {
+		return true
+	}
+	resources, _ := document["Resources"].(map[string]any)
+	for _, resource := range resources {
+		fields, _ := resource.(map[string]any)
+		if strings.Contains(text(fields, "Type"), "::") {
+			return true
+		}
+	}
+	return false
+}
+
+// cloudFormationJoin reports whether a value is a function of CloudFormation that makes a text with an aws-auth. cdk synth writes the
+// manifests of AwsAuth so, as Properties.Manifest of Custom::AWSCDK-EKS-KubernetesResource. A function is a mapping such as {Fn::Join: …}, or in
+// YAML a value with a tag such as !Join.
+func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
+	if w.tool != cloudFormation {
+		return false
+	}
+	var made string
+	var unknown []string
+	switch function := w.function(path, value); {
+	case function.join != nil:
+		made, unknown = w.join(function.path, function.join)
+	case function.substitute != nil:
+		made, unknown = substitute(function.substitute)
+	default:
+		return false
+	}
+	switch {
+	case !namePattern.MatchString(made) && !listPattern.MatchString(made):
+	case len(unknown) > 0:
+		w.unrendered(path, "%s makes this aws-auth with %s, which CloudFormation knows only at deployment; deploy to a test cluster, and lint the live object: kubectl awsauth lint --context TEST",
+			w.kind, enumerate(unknown))
+	default:
+		w.made(path, made)
+	}
+	return true
+}
+
+// function is a call of Fn::Join or Fn::Sub: its argument, and the path of the argument.
+type function struct {
+	path             awsauth.Path
+	join, substitute any
+}
+
+func (w *walker) function(path awsauth.Path, value any) function {
+	if object, ok := value.(map[string]any); ok {
+		if len(object) == 1 && object["Fn::Join"] != nil {
+			return function{path: path.To("Fn::Join"), join: object["Fn::Join"]}
+		}
+		if len(object) == 1 && object["Fn::Sub"] != nil {
+			return function{substitute: object["Fn::Sub"]}
+		}
+		return function{}
+	}
+	if !concerns.MatchString(fmt.Sprint(value)) { // spares the search for its tag
+		return function{}
+	}
+	switch w.source.Tag(path) {
+	case "!Join":
+		return function{path: path, join: value}
+	case "!Sub":
+		return function{substitute: value}
+	}
+	return function{}
+}
+
+// made searches a text that a function of CloudFormation makes. Its findings have the position of the function.
+func (w *walker) made(path awsauth.Path, value string) {
+	sources, errs := w.source.ReadMade(path, value)
+	if len(errs) > 0 {
+		w.unrendered(path, "the text that %s makes here names an aws-auth and does not parse as manifests: %w", w.kind, errs[0])
+		return
+	}
+	_ = w.inside(sources)
+}
+
+// join evaluates Fn::Join, and lists the values that are not known.
+func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []string) {
+	list, _ := arguments.([]any)
+	if len(list) != 2 {
+		return "", nil
+	}
+	separator, _ := list[0].(string)
+	parts, _ := list[1].([]any)
+	texts := make([]string, len(parts))
+	for i, part := range parts {
+		tag := w.source.Tag(path.To(1, i))
+		text, isText := part.(string)
+		object, _ := part.(map[string]any)
+		switch {
+		case object["Ref"] == "AWS::Partition", tag == "!Ref" && text == "AWS::Partition":
+			texts[i] = commercialPartition
+		case isText && (tag == "!Sub" || strings.HasPrefix(tag, "!!") || tag == ""):
+			var more []string
+			texts[i], more = text, nil
+			if tag == "!Sub" {
+				texts[i], more = substitute(text)
+			}
+			unknown = append(unknown, more...)
+		case isText:
+			unknown = append(unknown, text)
+		default:
+			unknown = append(unknown, reference(object))
+		}
+	}
+	return strings.Join(texts, separator), unknown
+}
+
+// commercialPartition stands for AWS::Partition, which CloudFormation knows only at deployment. The only rule that compares partitions needs IAM.
+const commercialPartition = "aws"
+
+// substitute evaluates Fn::Sub, and lists the variables in its text.
+func substitute(arguments any) (made string, unknown []string) {
+	if list, ok := arguments.([]any); ok && len(list) > 0 {
+		arguments = list[0]
+	}
+	made, _ = arguments.(string)
+	made = strings.ReplaceAll(made, "${AWS::Partition}", commercialPartition)
+	for rest := made; ; {
+		_, after, ok := strings.Cut(rest, "${")
+		if !ok {
+			return made, unknown
+		}
+		var name string
+		name, rest, _ = strings.Cut(after, "}")
+		unknown = append(unknown, name)
+	}
+}
+
+// reference returns the name of a value, such as NodeRole.Arn.
+func reference(function map[string]any) string {
+	for name, value := range function {
+		switch value := value.(type) {
+		case string:
+			return value
+		case []any:
+			var parts []string
+			for _, part := range value {
+				parts = append(parts, fmt.Sprint(part))
+			}
+			return strings.Join(parts, ".")
+		}
+		return name
+	}
+	return "a function"
+}
+
+// enumerate lists up to three names.
+func enumerate(names []string) string {
+	if len(names) > 3 {
+		return fmt.Sprintf("%s and %d other values", strings.Join(names[:3], ", "), len(names)-3)
+	}
+	return strings.Join(names, ", ")
+}

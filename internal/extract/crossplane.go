@@ -1,0 +1,114 @@
+package extract
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// crossplane reports whether a mapping holds an aws-auth whose text Crossplane makes, or which Crossplane only observes. A mapping that is
+// the final text is searched like any other: spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1 and
+// v1alpha2), and the base of a resource in a Composition.
+func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
+	base, isResource := object["base"].(map[string]any)
+	switch {
+	case w.asked:
+		return false
+	case isResource:
+		patch, patched := w.manifestPatch(path, object["patches"])
+		if !patched || !holds(w.source, path.To("base"), base) {
+			return false
+		}
+		w.unrendered(path.To("base"), "a patch of %s writes %s of this aws-auth, so its text is known only after Crossplane has composed it; "+
+			"lint the composed resources: crossplane render XR COMPOSITION FUNCTIONS | kubectl awsauth lint -", w.kind, patch)
+		return true
+	case text(object, "kind") == "Object" && strings.Contains(text(object, "apiVersion"), ".crossplane.io/"):
+		return w.crossplaneObject(path, object)
+	}
+	return false
+}
+
+func (w *walker) crossplaneObject(path awsauth.Path, object map[string]any) bool {
+	spec, _ := object["spec"].(map[string]any)
+	if !holds(w.source, path.To("spec", "forProvider"), spec["forProvider"]) {
+		return false
+	}
+	if onlyObserves(spec) {
+		w.Notes = append(w.Notes, w.source.Error(path, "this Object only observes aws-auth and does not write it"))
+		return true
+	}
+	references, _ := spec["references"].([]any)
+	for i, reference := range references {
+		fields, _ := reference.(map[string]any)
+		to := text(fields, "toFieldPath")
+		if fields["patchesFrom"] == nil || to != "" && !writesManifest("manifest."+strings.TrimPrefix(to, "manifest.")) {
+			continue
+		}
+		w.unrendered(path.To("spec", "references", i), "Crossplane copies a value of another object into this aws-auth, so its text is not known here; lint the live object: kubectl awsauth lint --context NAME")
+		return true
+	}
+	return false
+}
+
+// onlyObserves reports whether Crossplane neither creates nor updates the object of an Object (Crossplane, "Managed Resources",
+// managementPolicies; provider-kubernetes before v0.10, managementPolicy).
+func onlyObserves(spec map[string]any) bool {
+	if policies, ok := spec["managementPolicies"].([]any); ok {
+		return !slices.ContainsFunc(policies, func(policy any) bool { return policy == "*" || policy == "Create" || policy == "Update" })
+	}
+	policy := text(spec, "managementPolicy")
+	return policy == "Observe" || policy == "ObserveDelete"
+}
+
+// manifestPatch returns the field of a nested manifest that a list of patches writes.
+func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok bool) {
+	list, _ := patches.([]any)
+	for _, item := range list {
+		patch, _ := item.(map[string]any)
+		switch kind := text(patch, "type"); {
+		case kind == "PatchSet":
+			if field, ok := w.patchSet(path, text(patch, "patchSetName")); ok {
+				return field, true
+			}
+			continue
+		case strings.HasPrefix(kind, "ToComposite"), strings.HasPrefix(kind, "CombineToComposite"), strings.HasPrefix(kind, "ToEnvironment"), strings.HasPrefix(kind, "CombineToEnvironment"):
+			continue // reads the resource
+		}
+		to := text(patch, "toFieldPath")
+		if to == "" {
+			to = text(patch, "fromFieldPath")
+		}
+		if writesManifest(to) {
+			return to, true
+		}
+	}
+	return "", false
+}
+
+// patchSet finds a named list of patches beside the resources of a Composition.
+func (w *walker) patchSet(path awsauth.Path, name string) (field string, ok bool) {
+	for i := range path {
+		sets, _ := w.source.At(path[:i].To("patchSets")).([]any)
+		for _, item := range sets {
+			if set, _ := item.(map[string]any); text(set, "name") == name {
+				if field, ok := w.manifestPatch(nil, set["patches"]); ok {
+					return field, true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+// writesManifest reports whether a field belongs to a nested manifest, and is more than a label or an annotation.
+func writesManifest(field string) bool {
+	return strings.Contains(field, "manifest") && !strings.Contains(field, "metadata.labels") && !strings.Contains(field, "metadata.annotations")
+}
+
+// holds reports whether a value holds an aws-auth in any form.
+func holds(s *awsauth.Source, path awsauth.Path, value any) bool {
+	w := &walker{source: s, kind: theFile, asked: true}
+	w.walk(path, value)
+	return w.foundAny() || len(w.Errors) > 0
+}

@@ -1,0 +1,101 @@
+package extract
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// markup is a form of template or variable that no aws-auth in a cluster has.
+type markup struct {
+	form *regexp.Regexp
+	what string // the form with its tools
+	tool string // what to lint instead
+}
+
+// markups are the forms other than {{ }}, which the rule leftover-template finds.
+var markups = []markup{
+	{regexp.MustCompile(`%\{[^}\n]*\}?`), "a template directive of Terraform", "lint the plan: terraform show -json PLAN | kubectl awsauth lint -"},
+	{regexp.MustCompile(`\{%[^\n]*?%\}`), "a directive of Jinja", "lint the rendered text"},
+	{regexp.MustCompile(`<%[^\n]*?%>`), "a directive of ERB", "lint the rendered text"},
+	{
+		regexp.MustCompile(`\$\{[^}\n]*\}?|\$\([A-Za-z_][\w.]*\)|\$[A-Z_][A-Z0-9_]+\b`), "a variable of a template, as of Terraform, Flux or envsubst",
+		"lint the rendered text, such as the output of terraform show -json PLAN, flux build kustomization or envsubst",
+	},
+}
+
+// The tools that complete the text of an aws-auth within their documents. The variables of CloudFormation have the form of the last markup,
+// those of the others {{ }}.
+const (
+	cloudFormation = "CloudFormation"
+	applicationSet = "ApplicationSet"
+	ansible        = "Ansible"
+)
+
+// findMarkup returns the first markup in a YAML text outside of its comments, and its offset.
+func findMarkup(text, tool string) (at int, found string, m markup, ok bool) {
+	if !strings.ContainsAny(text, "%$") {
+		return 0, "", markup{}, false
+	}
+	text = withoutComments(text)
+	at = -1
+	for _, candidate := range markups {
+		if place := candidate.form.FindStringIndex(text); len(place) > 0 && (at < 0 || place[0] < at) {
+			at, found, m = place[0], strings.TrimSpace(text[place[0]:place[1]]), candidate
+		}
+	}
+	if tool == cloudFormation {
+		m.what, m.tool = "a value that CloudFormation inserts at deployment", "deploy to a test cluster, and lint the live object: kubectl awsauth lint --context TEST"
+	}
+	return at, found, m, at >= 0
+}
+
+// withoutComments replaces the comments of a YAML text by spaces.
+func withoutComments(text string) string {
+	if !strings.Contains(text, "#") {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		at := strings.Index(" "+line, " #")
+		if at < 0 {
+			b.WriteString(line)
+			continue
+		}
+		content := strings.TrimSuffix(line, "\n")
+		b.WriteString(line[:at] + strings.Repeat(" ", len(content)-at) + line[len(content):])
+	}
+	return b.String()
+}
+
+// RefuseTemplates moves the objects that another tool must render first from Objects to Unrendered. It leaves objects that come from a
+// cluster as they are, because their text is what the cluster has.
+func (r *Result) RefuseTemplates() {
+	r.Objects = slices.DeleteFunc(r.Objects, func(o Object) bool {
+		if o.Object == nil || o.InText || isStored(o.Values()) {
+			return false
+		}
+		for _, s := range awsauth.Sections() {
+			if (o.tool == applicationSet || o.tool == ansible) && awsauth.HasUnknownTemplate(o.Data[string(s)]) {
+				at := o.PositionIn(s, 0)
+				r.Unrendered = append(r.Unrendered, problem(at.Line, at.Column, "%s holds templates in {{ }}, which %s fills in, so it is not the text that the cluster gets; lint the rendered text", s, o.tool))
+				return true
+			}
+			offset, text, m, ok := findMarkup(o.Data[string(s)], o.tool)
+			if !ok {
+				continue
+			}
+			at := o.PositionIn(s, offset)
+			r.Unrendered = append(r.Unrendered, problem(at.Line, at.Column, "%s holds %q, %s, so it is not the text that the cluster gets; %s", s, text, m.what, m.tool))
+			return true
+		}
+		return false
+	})
+}
+
+// isStored reports whether a manifest is the output of an API server.
+func isStored(values map[string]any) bool {
+	return text(values, "metadata", "uid") != "" || text(values, "metadata", "resourceVersion") != ""
+}

@@ -1,0 +1,93 @@
+package extract
+
+import (
+	"bytes"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var (
+	// describeOutput matches the output of kubectl describe configmap.
+	describeOutput = regexp.MustCompile(`(?s)\A\s*Name:[ \t]+aws-auth[ \t]*\r?\n.*\nData\r?\n====`)
+	// tableOutput matches the table of kubectl get configmap.
+	tableOutput = regexp.MustCompile(`\A\s*(NAMESPACE[ \t]+)?NAME[ \t]+DATA[ \t]+AGE`)
+	// goMap matches a mapping as Go prints it.
+	goMap = regexp.MustCompile(`\A\s*map\[map(Roles|Users|Accounts):`)
+	// hclBlock matches a block of Terraform's language at the beginning of a line, and hclList an argument of terraform-aws-eks.
+	hclBlock = regexp.MustCompile(`(?m)^(resource|module|variable|locals|provider|terraform|data|output)\b[ \t]*("[^"\n]*"[ \t]*)*\{`)
+	hclList  = regexp.MustCompile(`(?m)^\s*(aws_auth|map)_(roles|users|accounts)\s*=`)
+	// yttLine matches a directive of ytt.
+	yttLine = regexp.MustCompile(`(?m)(^|\s)#@[ /]`)
+	// tfJSON matches the keys of Terraform's language in JSON.
+	tfJSON = regexp.MustCompile(`\A\s*\{\s*"(//|resource|module|variable|locals|provider|terraform|data|output)"\s*:`)
+)
+
+// terraformExtensions are the extensions of files in Terraform's language.
+var terraformExtensions = []string{".tf", ".tofu", ".tfvars", ".hcl"}
+
+// planFirst says what to lint instead of Terraform's language.
+const planFirst = "lint the plan: terraform plan -out=PLAN, then terraform show -json PLAN | kubectl awsauth lint -"
+
+// unreadText returns the reason why a text holds no manifest, or "", for texts that say so at their beginning: outputs of kubectl for people, and
+// the language of Terraform.
+func unreadText(name string, src []byte) string {
+	const asYAML = "; lint the output of kubectl get configmap -n kube-system aws-auth -o yaml"
+	manifest := bytes.Contains(src, []byte("apiVersion"))
+	switch {
+	case describeOutput.Match(src):
+		return "the text is the output of kubectl describe, which is for people and not exact" + asYAML
+	case tableOutput.Match(src):
+		return "the text is the table of kubectl get, which has no entries" + asYAML
+	case goMap.Match(src):
+		return "the text is a mapping as Go prints it, which can't be read back" + asYAML
+	case slices.Contains(terraformExtensions, filepath.Ext(name)), strings.HasSuffix(name, ".tf.json"):
+		return "the file is in Terraform's language, whose values are known only in a plan; " + planFirst
+	case !manifest && (hclBlock.Match(src) || hclList.Match(src)):
+		return "the text is in Terraform's language, whose values are known only in a plan; " + planFirst
+	case yttLine.Match(src) && namePattern.Match(src):
+		return "the text is a template of ytt; lint the rendered text: ytt -f FILE | kubectl awsauth lint -"
+	case tfJSON.Match(src) && !manifest:
+		return "the text is Terraform's language in JSON, whose values are known only in a plan; " + planFirst
+	}
+	return ""
+}
+
+// entryLine matches the key of the ARN of an entry, which may be quoted.
+var entryLine = regexp.MustCompile(`(?i)\b(role|user)_?arn["']?\s*:`)
+
+// bareSection returns an aws-auth for an input that is the text of mapRoles or mapUsers itself, such as the output of kubectl get -o jsonpath. A
+// text that does not parse counts, too, if it begins like a list of entries.
+func bareSection(src []byte, sources []*awsauth.Source, errs []error) (Object, bool) {
+	text := bytes.TrimPrefix(src, []byte("\ufeff"))
+	found := entryLine.FindSubmatch(text)
+	switch {
+	case len(sources) == 1 && len(errs) == 0:
+		list, ok := sources[0].Value.([]any)
+		if !ok || !isList(awsauth.MapRoles, list) || found == nil {
+			return Object{}, false
+		}
+	case found == nil, len(sources) > 0, namePattern.Match(text), !beginsWithList(text), bytes.Contains(text, []byte("\n---")):
+		return Object{}, false
+	}
+	section := awsauth.MapRoles
+	if i := bytes.Index(bytes.ToLower(text), []byte("rolearn")); i < 0 && bytes.Contains(bytes.ToLower(text), []byte("userarn")) {
+		section = awsauth.MapUsers
+	}
+	return Object{Object: awsauth.BareSection(section, src), Line: 1, Lists: "a list of entries as " + string(section)}, true
+}
+
+// beginsWithList reports whether the first line that is no comment begins an element of a list.
+func beginsWithList(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		return bytes.HasPrefix(line, []byte("- ")) || bytes.Equal(line, []byte("-"))
+	}
+	return false
+}

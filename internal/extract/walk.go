@@ -1,0 +1,211 @@
+package extract
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// maxDepth limits the depth to which values are searched, and maxInner the number of texts within texts. Real inputs have about 20
+// levels and 2 texts.
+const (
+	maxDepth = 100
+	maxInner = 4
+)
+
+// walker searches a document for aws-auth within the objects of other tools.
+type walker struct {
+	Result
+
+	source *awsauth.Source
+	kind   string // the kind of the document, for messages
+	tool   string // the tool that completes the document, or empty
+	inner  int    // the number of texts around this document
+	asked  bool   // the walk only finds out whether there is an aws-auth; see holds
+}
+
+// theFile stands for the kind of a document that has none.
+const theFile = "the file"
+
+func newWalker(s *awsauth.Source) *walker {
+	w := &walker{source: s, kind: theFile}
+	document, _ := s.Value.(map[string]any)
+	_, isList := s.Value.([]any)
+	switch kind := text(document, "kind"); {
+	case isList:
+		w.tool = ansible
+	case kind == applicationSet:
+		w.kind, w.tool = kind, applicationSet
+	case kind != "":
+		w.kind = kind
+	case isCloudFormation(document):
+		w.kind, w.tool = "the CloudFormation template", cloudFormation
+	}
+	return w
+}
+
+func problem(line, column int, format string, args ...any) *awsauth.ManifestError {
+	return &awsauth.ManifestError{Line: line, Column: column, Err: fmt.Errorf(format, args...)}
+}
+
+func (w *walker) unrendered(path awsauth.Path, format string, args ...any) {
+	w.Unrendered = append(w.Unrendered, w.source.Error(path, format, args...))
+}
+
+// walk searches a value. The manifests of the document itself, and of lists, have been read before.
+func (w *walker) walk(path awsauth.Path, value any) {
+	if len(path) > maxDepth {
+		return
+	}
+	if w.cloudFormationJoin(path, value) {
+		return
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		w.mapping(path, value)
+	case []any:
+		for i, item := range value {
+			w.walk(path.To(i), item)
+		}
+	case string:
+		w.text(path, value)
+	}
+}
+
+// isTop reports whether a path leads to the document, or to an item of its list.
+func isTop(path awsauth.Path) bool {
+	for i, step := range path {
+		if i%2 == 0 && step != "items" {
+			return false
+		}
+	}
+	return len(path)%2 == 0
+}
+
+func (w *walker) mapping(path awsauth.Path, object map[string]any) {
+	switch {
+	case isAWSAuth(object):
+		if !isTop(path) {
+			w.nested(path)
+		}
+		return
+	case w.otherConfigMap(path, object):
+		return
+	case w.crossplane(path, object), w.kustomizePatch(path, object), w.parameters(path, object), w.eksctl(path, object), w.kustomization(path, object):
+		return
+	}
+	w.lists(path, object)
+	_, isObject := object["apiVersion"].(string)
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if isObject && (key == "status" || key == "metadata") {
+			continue // the API server or another tool writes the status; annotations hold former versions
+		}
+		w.walk(path.To(key), object[key])
+	}
+}
+
+// nested adds the aws-auth at a path.
+func (w *walker) nested(path awsauth.Path) {
+	object, _ := w.source.At(path).(map[string]any)
+	if data, _ := object["data"].(map[string]any); w.tool == cloudFormation {
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			if function, ok := data[key].(map[string]any); ok {
+				w.unrendered(path.To("data", key), "%s makes %s of this aws-auth with %s, which CloudFormation evaluates at deployment; deploy to a test cluster, and lint the live object: kubectl awsauth lint --context TEST",
+					w.kind, key, strings.Join(slices.Sorted(maps.Keys(function)), ", "))
+				return
+			}
+		}
+	}
+	if object["kind"] == nil && object["apiVersion"] == nil { // the tool adds them, such as Pulumi
+		line, _ := w.source.Position(path)
+		w.Objects = append(w.Objects, Object{Object: w.source.Object(path), Line: line, tool: w.tool})
+		return
+	}
+	m, err := w.source.Manifest(path)
+	if err != nil {
+		w.Errors = append(w.Errors, err)
+		return
+	}
+	w.Objects = append(w.Objects, Object{Object: m.Object, Line: m.Line, tool: w.tool})
+}
+
+// namePattern matches the name of an aws-auth in YAML or JSON.
+var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
+
+// listPattern matches the key of a list of entries in YAML or JSON.
+var listPattern = regexp.MustCompile(listName.String() + `["']?\s*:`)
+
+// listName matches the name of a list of entries in the values of charts and modules.
+var listName = regexp.MustCompile(`(?i)(map|aws_?auth)_?(roles|users|accounts)`)
+
+// text searches a text that may hold manifests, or values of a chart.
+func (w *walker) text(path awsauth.Path, value string) {
+	named := namePattern.MatchString(value)
+	hasLists := strings.Contains(value, "\n") && listPattern.MatchString(value)
+	if w.inner == maxInner || !named && !hasLists && !aboutAWSAuth(value) {
+		return
+	}
+	if awsauth.HasUnknownTemplate(value) && named {
+		w.unrendered(path, "the text in %s of %s holds an aws-auth with templates, which another tool renders; lint the rendered text", path, w.kind)
+		return
+	}
+	sources, errs := w.source.ReadInner(path)
+	if len(errs) == 0 && w.inside(sources) {
+		return
+	}
+	if len(errs) > 0 && named || aboutAWSAuth(value) {
+		w.unrendered(path, "the text in %s of %s names an aws-auth, and lint can't read it as manifests; lint the manifests that it makes", path, w.kind)
+	}
+}
+
+// aboutAWSAuth reports whether a text in any language makes an aws-auth.
+func aboutAWSAuth(value string) bool {
+	return strings.Contains(value, awsauth.Name) && strings.Contains(value, "ConfigMap") && (strings.Contains(value, "mapRoles") || strings.Contains(value, "mapUsers"))
+}
+
+// inside searches the documents of a text, and reports whether it has found any.
+func (w *walker) inside(sources []*awsauth.Source) bool {
+	found := false
+	for _, s := range sources {
+		if _, ok := s.Value.(string); ok {
+			continue // a program or a sentence
+		}
+		inner := newWalker(s)
+		inner.inner, inner.tool = w.inner+1, cmp.Or(w.tool, inner.tool)
+		if inner.kind == theFile {
+			inner.kind = w.kind
+		}
+		if object, ok := s.Value.(map[string]any); ok && isTopManifest(object) {
+			manifests, problems := s.Manifests()
+			for _, m := range manifests {
+				w.Objects = append(w.Objects, Object{Object: m.Object, Line: m.Line, tool: w.tool})
+			}
+			w.Errors = append(w.Errors, problems...)
+			found = found || len(manifests)+len(problems) > 0
+		}
+		inner.walk(nil, s.Value)
+		found = found || inner.foundAny() || len(inner.Errors)+len(inner.Notes) > 0
+		w.add(inner.Result)
+	}
+	return found
+}
+
+func isTopManifest(object map[string]any) bool {
+	return isAWSAuth(object) || strings.HasSuffix(text(object, "kind"), "List")
+}
+
+// text returns the text at a path of keys, or "".
+func text(object map[string]any, keys ...string) string {
+	var value any = object
+	for _, key := range keys {
+		mapping, _ := value.(map[string]any)
+		value = mapping[key]
+	}
+	s, _ := value.(string)
+	return s
+}

@@ -1,0 +1,154 @@
+package kustomize
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+const (
+	// maxFile limits a file, in bytes, to the size of a manifest that lint reads.
+	maxFile = 3 << 20
+	// maxRead limits all files of a build, in bytes. It is the limit of lint for standard input, which has the result of other tools.
+	maxRead = 64 << 20
+)
+
+// files is a file system for a build. It reads below a root, which symbolic links can't leave, and writes nothing.
+type files struct {
+	path    string // the root, absolute and without symbolic links
+	root    *os.Root
+	files   map[string][]byte // by absolute path
+	read    int               // bytes
+	refused error             // the reason why this package ended the build; the library may hide it behind other errors
+}
+
+func openBelow(path string) (*files, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the folder: %w", err)
+	}
+	return &files{path: path, root: root, files: map[string][]byte{}}, nil
+}
+
+func (f *files) close() { _ = f.root.Close() }
+
+// refuse ends the build.
+func (f *files) refuse(format string, args ...any) error {
+	if f.refused == nil {
+		f.refused = fmt.Errorf(format, args...)
+	}
+	return f.refused
+}
+
+// relative returns the path below the root.
+func (f *files) relative(path string) (string, error) {
+	relative, err := filepath.Rel(f.path, path)
+	if err != nil || !filepath.IsLocal(relative) {
+		return "", f.refuse("it needs %s, which is outside of %s, and lint reads nothing there; build it with kubectl kustomize, and lint the result", path, f.path)
+	}
+	return relative, nil
+}
+
+// ReadFile implements filesys.FileSystem. It refuses a Kustomization that needs more than files.
+func (f *files) ReadFile(path string) ([]byte, error) {
+	relative, err := f.relative(path)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := f.root.Open(relative)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	data, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	f.read += len(data)
+	switch {
+	case len(data) > maxFile:
+		return nil, f.refuse("%s is larger than the limit of %d MiB for a file", relative, maxFile>>20)
+	case f.read > maxRead:
+		return nil, f.refuse("it reads more than %d MiB", maxRead>>20)
+	}
+	f.files[path] = data
+	if IsKustomization(path) {
+		if problem := unbuildable(data); problem != "" {
+			return nil, f.refuse("%s: %s", relative, problem)
+		}
+	}
+	return data, nil
+}
+
+// CleanedAbs implements filesys.FileSystem.
+func (f *files) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
+	target, err := realPath(path)
+	if err != nil {
+		return "", "", err
+	}
+	relative, err := f.relative(target)
+	if err != nil {
+		return "", "", err
+	}
+	info, err := f.root.Stat(relative)
+	switch {
+	case err != nil:
+		return "", "", err
+	case info.IsDir():
+		return filesys.ConfirmedDir(target), "", nil
+	}
+	return filesys.ConfirmedDir(filepath.Dir(target)), filepath.Base(target), nil
+}
+
+func (f *files) stat(path string) (os.FileInfo, error) {
+	relative, err := f.relative(path)
+	if err != nil {
+		return nil, err
+	}
+	return f.root.Stat(relative)
+}
+
+// IsDir implements filesys.FileSystem.
+func (f *files) IsDir(path string) bool {
+	info, err := f.stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Exists implements filesys.FileSystem.
+func (f *files) Exists(path string) bool {
+	_, err := f.stat(path)
+	return err == nil
+}
+
+var errUnsupported = errors.New("a build only reads files")
+
+// Create implements filesys.FileSystem; it fails, like all methods below.
+func (*files) Create(string) (filesys.File, error) { return nil, errUnsupported }
+
+// Mkdir implements filesys.FileSystem.
+func (*files) Mkdir(string) error { return errUnsupported }
+
+// MkdirAll implements filesys.FileSystem.
+func (*files) MkdirAll(string) error { return errUnsupported }
+
+// RemoveAll implements filesys.FileSystem.
+func (*files) RemoveAll(string) error { return errUnsupported }
+
+// Open implements filesys.FileSystem.
+func (*files) Open(string) (filesys.File, error) { return nil, errUnsupported }
+
+// ReadDir implements filesys.FileSystem.
+func (*files) ReadDir(string) ([]string, error) { return nil, errUnsupported }
+
+// Glob implements filesys.FileSystem.
+func (*files) Glob(string) ([]string, error) { return nil, errUnsupported }
+
+// WriteFile implements filesys.FileSystem.
+func (*files) WriteFile(string, []byte) error { return errUnsupported }
+
+// Walk implements filesys.FileSystem.
+func (*files) Walk(string, filepath.WalkFunc) error { return errUnsupported }
