@@ -198,7 +198,7 @@ func (s *search) text(t *Text) {
 		s.add(t.Syntax.Position, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
 		return
 	case t.NotAList != nil:
-		s.add(t.NotAList.Position, "is %s, not a list, so the authenticator loads no entry from it", t.NotAList.Problem)
+		s.add(t.NotAList.Position, "is %s, so the authenticator loads no entry from it", t.NotAList.Problem)
 		return
 	}
 	at := indexARN(t.raw, s.want)

@@ -1,5 +1,7 @@
 package validate
 
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
 var emptyUsername = &Rule{
 	ID:       "empty-username",
 	Severity: Deny,
@@ -24,9 +26,17 @@ func checkEmptyUsername(p *Pass) {
 			if p.isMisspelt(m, "username") {
 				continue // misspelt-key reports it
 			}
-			p.Reportf(m.Username, "write username and a name", "the entry has no username, and without one a caller logs in under an empty name")
+			p.Reportf(m.Username, "write username: "+nameOf(m), "the entry has no username, and without one a caller logs in under an empty name")
 		case withoutSession(m.Entry) == "": // STS gives sessions to roles alone (pkg/token/token.go)
-			p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
+			p.Reportf(m.Username, "write "+nameOf(m), "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 		}
 	}
+}
+
+// nameOf returns a username to write for an element: the name in its ARN, or NAME if the ARN is not that of a principal.
+func nameOf(m awsauth.Mapping) string {
+	if arn, err := m.Entry.Principal(); err == nil && m.Entry.ARN != "" {
+		return scalar(arn.Name())
+	}
+	return "NAME"
 }

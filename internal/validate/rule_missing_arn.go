@@ -1,6 +1,10 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var missingARN = &Rule{
 	ID:       "missing-arn",
@@ -20,15 +24,28 @@ func checkMissingARN(p *Pass) {
 		if m.Entry.Dropped == "" || !m.IsMapping() || hasWrongType(m, m.Entry.ARNKey()) || p.isMisspelt(m, m.Entry.ARNKey()) {
 			continue // not-a-mapping, wrong-type and misspelt-key report the others
 		}
+		if isGroupEntry(m) {
+			p.Reportf(m, "map a role that the IAM group may assume: write "+m.Entry.ARNKey()+" and the role's ARN instead of grouparn",
+				"the entry names an IAM group, and IAM groups can't log in, so the authenticator drops it")
+			continue
+		}
 		p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
 	}
 }
+
+// isGroupEntry reports whether the element has the key grouparn instead of an ARN.
+func isGroupEntry(m awsauth.Mapping) bool {
+	return m.Entry.Dropped != "" && m.Entry.ARN == "" && m.Entry.SSO == nil &&
+		slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool { return isGroupKey(f.Value) })
+}
+
+func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }
 
 func arnHint(m awsauth.Mapping) string {
 	want := m.Entry.ARNKey()
 	switch {
 	case m.Entry.ARN != "":
-		return "remove rolearn or sso"
+		return "write rolearn alone, without sso"
 	case m.Entry.SSO != nil:
 		return "write rolearn and the ARN of the role instead of sso"
 	case want == "userarn" && m.HasKey("rolearn"):

@@ -18,6 +18,7 @@ func Rules() []*Rule {
 		unknownKey,
 		wrongType,
 		leftoverTemplate,
+		typographicCharacter,
 		missingARN,
 		malformedARN,
 		assumedRoleARN,
@@ -31,8 +32,8 @@ func Rules() []*Rule {
 		mappedAccount,
 		emptyUsername,
 		reservedUsername,
-		usernameCase,
 		nodeShape,
+		nodeGroups,
 		groupTypo,
 		tooExpensive,
 		deleted,
@@ -52,5 +53,6 @@ func Rules() []*Rule {
 		ownerAdded,
 		beingDeleted,
 		breakGlassDenied,
+		allowRemovalDenied,
 	}
 }
