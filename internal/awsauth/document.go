@@ -242,12 +242,19 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	}
 }
 
+// accountID matches the digits of an account.
+var accountID = regexp.MustCompile(`\b[0-9]{12}\b`)
+
 // documentEnd matches a line that ends a YAML document.
 var documentEnd = regexp.MustCompile(`(?m)^\.\.\.[ \t\r]*$`)
 
 // describeNotAList describes a text that is not a list.
 func (t *Text) describeNotAList(root *yaml.Node) *Fault {
 	f := &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root) + ", not a list", Hint: "write a list, each element with a dash"}
+	if accounts := accountID.FindAllString(root.Value, 10); t.Section == MapAccounts && root.Kind == yaml.ScalarNode && len(accounts) > 0 {
+		f.Hint = `write "` + strings.Join(accounts, `" and "`) + `", each after a dash`
+		return f
+	}
 	if root.Kind == yaml.ScalarNode && strings.HasPrefix(strings.TrimSpace(root.Value), "- ") {
 		f.Hint = "write the list without quotes around it"
 		if root.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {

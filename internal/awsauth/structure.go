@@ -2,6 +2,7 @@ package awsauth
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -207,6 +208,34 @@ func (l *layout) readValue(at line) {
 		l.report(at, "write "+match[2]+" on a line of its own", "the keys %s and %s are on one line", at.key, match[2])
 	case at.value != "" && strings.IndexByte("@`*%", at.value[0]) >= 0 && !strings.Contains(at.value, `"`):
 		l.report(line{start: at.start, indent: strings.LastIndex(body, at.value) + at.indent, number: at.number}, "write "+strconv.Quote(at.value), "a value that begins with %c needs quotes", at.value[0])
+	}
+}
+
+// Line is a key or an item of a list in a text that does not parse, as the line looks.
+type Line struct {
+	Key   string // empty for an item
+	Value Scalar // without quotes
+}
+
+// UnparsedLines returns the keys and items of a text that does not parse. It returns nothing for other texts, whose values the
+// elements hold.
+func (t *Text) UnparsedLines() iter.Seq[Line] {
+	return func(yield func(Line) bool) {
+		if t.Syntax == nil {
+			return
+		}
+		start := t.index().first
+		for text := range strings.Lines(t.raw[start:]) {
+			at := readLine(0, start, strings.TrimRight(text, "\r\n"))
+			value := strings.Trim(at.value, ` "'`)
+			if value != "" && !strings.HasPrefix(strings.TrimSpace(text), "#") {
+				place := t.offsetPlace(t.Section.Path(), start+strings.LastIndex(text, value))
+				if !yield(Line{at.key, Scalar{value, place}}) {
+					return
+				}
+			}
+			start += len(text)
+		}
 	}
 }
 

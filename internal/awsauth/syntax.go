@@ -115,7 +115,7 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 	case body == "" || body[0] == '#':
 		return 0, "", ""
 	case strings.Contains(indent, "\t"):
-		return strings.IndexByte(indent, '\t'), "a tab indents this line, and YAML allows spaces only", "replace the tab with spaces"
+		return strings.IndexByte(indent, '\t'), "a tab indents this line, and YAML allows spaces only", tabHint(indent)
 	case typographicAt(line, len(indent)) >= 0:
 		at := typographicAt(line, len(indent))
 		_, c, _ := FindTypographic(line[at:])
@@ -139,6 +139,14 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		return 0, "the text has a conflict mark of a merge", "resolve the conflict and remove the marks"
 	}
 	return 0, "", ""
+}
+
+// tabHint returns the hint for a tab in the indentation of a line.
+func tabHint(indent string) string {
+	if strings.Contains(indent, "-\t") {
+		return "replace the tab with one space"
+	}
+	return "replace the tab with spaces"
 }
 
 // typographicAt returns the offset of the first typographic character in a line's indentation or directly after it, or -1.

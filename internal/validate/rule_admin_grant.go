@@ -34,7 +34,7 @@ func checkAdminGrant(p *Pass) {
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
 			case access.CertaintyOf(c.After, gives) > access.CertaintyOf(c.Before, gives):
-				p.Reportf(p.entryPlace(c.After[0]), "remove the group if you don't intend this", "%q gains the admin group %s", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
 			}

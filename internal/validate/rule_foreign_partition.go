@@ -32,7 +32,9 @@ func checkForeignPartition(p *Pass) {
 		if err != nil || arn.Partition == own {
 			continue // malformed-arn reports it
 		}
-		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
+		right := arn
+		right.Partition = own
+		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
@@ -43,15 +44,19 @@ func checkGroupTypo(p *Pass) {
 				continue
 			}
 			if right, ok := nearGroup(g.Value); ok {
-				p.Reportf(g, "write "+right, "%q is not a group that Kubernetes knows", g.Value)
+				hint := "write " + right
+				if right == access.NodesGroup && !strings.HasPrefix(m.Entry.Username, nodePrefix) {
+					hint += ", and the username system:node:{{EC2PrivateDNSName}}"
+				}
+				p.Reportf(g, hint, "%q is not a group that Kubernetes knows", g.Value)
 				continue
 			}
 			if parts := strings.Split(g.Value, ","); len(parts) > 1 && slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(knownGroups, strings.TrimSpace(s)) }) {
-				p.Reportf(g, "write "+strings.Join(scalars(parts), " and ")+" after a dash each", "%q is one group, whose name has commas", g.Value)
+				p.Reportf(g, itemsHint(parts), "%q is one group, whose name has commas", g.Value)
 				continue
 			}
 			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
-				p.Reportf(g, "write "+strings.Join(scalars(strings.Fields(g.Value)), " and ")+" after a dash each", "the group %q has white space", g.Value)
+				p.Reportf(g, itemsHint(strings.Fields(g.Value)), "the group %q has white space", g.Value)
 			}
 		}
 		if isIAMGroup(m.Username.Value) {
@@ -68,7 +73,7 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 			"%q is one group: YAML folds line %d, %q, into it, because the dash in column %d is deeper than the one above", g.Value, at.Line, line, at.Column)
 		return
 	}
-	p.Reportf(g, "write "+strings.Join(scalars(strings.Split(g.Value, " - ")), " and ")+" after a dash each", "%q is one group, whose name has a dash", g.Value)
+	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)
 }
 
 // groupHint is the hint for an IAM group.
@@ -78,6 +83,15 @@ const groupHint = "map a role that the IAM group may assume"
 func isIAMGroup(text string) bool { return iamGroup.MatchString(text) }
 
 var iamGroup = regexp.MustCompile(`(?i)^arn:[^:]*:iam::[^:]*:group/`)
+
+// itemsHint returns the hint to write the parts of a text as items of a list.
+func itemsHint(parts []string) string {
+	list := scalars(parts)
+	if len(list) == 1 {
+		return "write " + list[0]
+	}
+	return "write " + strings.Join(list, " and ") + ", each after a dash"
+}
 
 // scalars writes the parts of a text as YAML scalars.
 func scalars(parts []string) []string {

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -36,6 +37,28 @@ func checkLeftoverTemplate(p *Pass) {
 	for _, f := range p.Doc.Accounts {
 		p.reportLeftover(f, false)
 	}
+	for _, t := range p.Doc.Texts {
+		p.reportUnparsed(t)
+	}
+}
+
+// reportUnparsed reports misspelt templates in a text that does not parse, so that users can repair both faults at once. It
+// passes over other templates, and over the line of the syntax fault, which yaml-syntax reports.
+func (p *Pass) reportUnparsed(t *awsauth.Text) {
+	for line := range t.UnparsedLines() {
+		found, ok := leftoverIn(line.Value.Value, true)
+		if !ok || strings.EqualFold(line.Key, "rolearn") || strings.EqualFold(line.Key, "userarn") || line.Value.Line == t.Syntax.Line && strings.HasPrefix(line.Value.Value, "{{") {
+			continue
+		}
+		if hint := templateHint(line.Value.Value, found, true); isKnownTemplate(hint) {
+			p.Reportf(line.Value, hint, "the authenticator does not render %q in %s", found, quote(line.Value.Value))
+		}
+	}
+}
+
+// isKnownTemplate reports whether a hint names a template that the authenticator renders.
+func isKnownTemplate(hint string) bool {
+	return slices.ContainsFunc(awsauth.Templates(), func(known string) bool { return strings.HasPrefix(hint, "write ") && strings.Contains(hint, known) })
 }
 
 func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {

@@ -49,7 +49,7 @@ func accountHint(text string) string {
 		return r
 	}, text)
 	if len(digits) > 12 && len(digits)%12 == 0 {
-		return "write " + strings.Join(elements(digits), " and ") + " after a dash each"
+		return "write " + strings.Join(elements(digits), " and ") + ", each after a dash"
 	}
 	if awsauth.IsAccountID(digits) {
 		return "write \"" + digits + "\""

@@ -38,7 +38,11 @@ func checkMisspeltKey(p *Pass) {
 			if _, c, ok := awsauth.FindTypographic(key.Value); ok {
 				why = ", which has " + c.String()
 			}
-			p.Reportf(key, "write "+right+" instead of "+key.Value, "the authenticator ignores the key %q and its value%s", key.Value, why)
+			hint := "write " + right + " instead of " + key.Value
+			if m.HasKey(right) {
+				hint = "move its value to the key " + right + " of the element"
+			}
+			p.Reportf(key, hint, "the authenticator ignores the key %q and its value%s", key.Value, why)
 		}
 	}
 }

@@ -67,6 +67,12 @@ func instanceField(m awsauth.Mapping) awsauth.Field {
 	return m.Username
 }
 
+// forPeople returns a username or group for people: without a reserved prefix, and with the session's name instead of the
+// name of an instance.
+func forPeople(name string) string {
+	return withoutReserved(strings.ReplaceAll(strings.TrimPrefix(name, nodePrefix), awsauth.InstanceTemplate, "{{SessionName}}"))
+}
+
 // checkPeople reports an entry for people that lets in only EC2 instances.
 func (p *Pass) checkPeople(m awsauth.Mapping) {
 	arn, err := m.Entry.Principal()
@@ -83,8 +89,7 @@ func (p *Pass) checkPeople(m awsauth.Mapping) {
 		return
 	}
 	at := instanceField(m)
-	right := strings.ReplaceAll(strings.TrimPrefix(at.Value, nodePrefix), awsauth.InstanceTemplate, "{{SessionName}}")
-	p.Warnf(at, "write "+scalar(right), "only EC2 instances can log in to the entry of %q, because of {{EC2PrivateDNSName}}, and %s", m.Entry.ARN, who)
+	p.Warnf(at, "write "+scalar(forPeople(at.Value)), "only EC2 instances can log in to the entry of %q, because of {{EC2PrivateDNSName}}, and %s", m.Entry.ARN, who)
 }
 
 // checkNodeGroups compares the username of an entry with its groups.
@@ -104,13 +109,19 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	}
 	switch {
 	case p.isLeftover(username, true):
-		if found, _ := leftoverIn(name, true); prefix && group >= 0 && found != "" && found != name {
+		if prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups") && !slices.ContainsFunc(groups, func(g string) bool { return p.isLeftover(g, true) }) {
+			p.Reportf(m.Username, nodeGroupsHint(groups), "%q is meant as the username of a node, which has no rights without the group system:nodes", username)
+		} else if found, _ := leftoverIn(name, true); prefix && group >= 0 && found != "" && found != name {
 			p.Warnf(m.Username, usernames, "no node has the username %q, because a node's name is the template alone", username)
 		} // else leftover-template reports it
 	case !prefix && group >= 0:
 		p.Reportf(m.Username, usernames, "the group system:nodes needs a username of the form system:node:NAME, not %q", username)
 	case prefix && !isNodeName(name):
-		p.Reportf(m.Username, usernames, "no node can have the username %q", username)
+		hint := usernames
+		if group < 0 {
+			hint += ", and " + nodeGroupsHint(groups)
+		}
+		p.Reportf(m.Username, hint, "no node can have the username %q", username)
 	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
 		p.Reportf(m.Username, nodeGroupsHint(groups), "%q is the username of a node, which has no rights without the group system:nodes", username)
 	case prefix && group >= 0 && !isNodeTemplate(name):
@@ -128,7 +139,7 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 func nodeGroupsHint(groups []string) string {
 	for _, g := range groups {
 		if strings.Contains(g, " - ") {
-			return "write " + strings.Join(scalars(strings.Split(g, " - ")), " and ") + " after a dash each"
+			return itemsHint(strings.Split(g, " - "))
 		}
 		if right, ok := nearGroup(g); ok && right == "system:nodes" && g != right {
 			return "write system:nodes instead of " + g

@@ -27,7 +27,10 @@ func checkReservedUsername(p *Pass) {
 			continue // missing-arn reports it, and the entry gives the username to no caller
 		}
 		name := m.Username.Value
-		hint := "write " + scalar(withoutReserved(name))
+		hint := "write " + scalar(withoutReserved(withoutSession(m.Entry)))
+		if m.Entry.HasSessions() {
+			hint = "write " + scalar(forPeople(name))
+		}
 		switch username := withoutSession(m.Entry); {
 		case strings.HasPrefix(username, "system:node:"), strings.HasPrefix(username, "system:") && slices.Contains(m.Entry.Groups, "system:nodes"):
 			// node-shape reports on these
