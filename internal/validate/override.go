@@ -14,7 +14,7 @@ import (
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
 	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on
-	// purpose. To allow a later change to remove them it holds "until EXPIRY ARNS", with the expiry in RFC 3339. The
+	// purpose. To allow a later change to remove them it holds "until TIME ARN", with the expiry in RFC 3339. The
 	// requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
 	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later

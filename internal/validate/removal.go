@@ -42,7 +42,7 @@ func (c Change) removals() removals {
 // allowedRemovals returns the principals whose removal the request acknowledges.
 func (c Change) allowedRemovals() map[string]string { return c.removals().arns }
 
-// parseAllowance parses "ARN,ARN" and "until EXPIRY ARN,ARN". later reports the second form. An expiry that is not in RFC 3339
+// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". later reports the second form. A time that is not in RFC 3339
 // becomes the zero time.
 func parseAllowance(value string) (arns map[string]string, expiry time.Time, later bool) {
 	word, rest, _ := strings.Cut(value, " ")

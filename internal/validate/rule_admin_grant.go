@@ -19,7 +19,7 @@ before. RBAC can't limit the members of system:masters. A group with a session t
 some session name turns it into an admin group, because the caller who assumes a role chooses the
 session name.
 
-If you don't intend this, remove the group from the entry.`,
+If you don't intend this, leave the group out of the entry.`,
 	Source: "Kubernetes documentation, \"Role Based Access Control Good Practices\"; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
 	Check:  checkAdminGrant,
 }

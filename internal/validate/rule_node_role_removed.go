@@ -31,7 +31,7 @@ system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, 
 annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.
 
 eksctl and other tools that can't set an annotation in the change that removes the entry need the annotation beforehand:
-until EXPIRY ARN, with a time in RFC 3339 at most an hour ahead. Until that time every change may remove the role. See
+until TIME ARN, with a time in RFC 3339 at most an hour ahead. Until that time every change may remove the role. See
 [Retire a node group](../how-to/retire-a-node-group.md).`,
 	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; EKS user guide, \"Enable Windows support\"; terraform-aws-eks#624, #1786, #2289; containers-roadmap#1977",
 	Check:  checkNodeRoleRemoved,
@@ -59,7 +59,7 @@ func checkNodeRoleRemoved(p *Pass) {
 			section := principal.Matches[0].Section
 			hint := p.lossHint("keep the entry of "+principal.ARN, section, principal.ARN)
 			if p.Change.Operation != Delete && !p.newlyLost(section) {
-				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN, in the same change or beforehand with an expiry"
+				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN, in the same change or beforehand as \"until TIME ARN\""
 				if removals.denied != "" {
 					hint += " (" + removals.denied + ")"
 				}
