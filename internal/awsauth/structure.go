@@ -24,6 +24,7 @@ type layout struct {
 	key     line // the last key of the present element
 	group   line // the first group below the last key
 	near    int  // the line of the YAML error
+	active  bool // whether the present line is near the error
 	found   *mistake
 }
 
@@ -88,9 +89,8 @@ func (t *Text) layoutMistake(near int) (mistake, bool) {
 	return mistake{}, false
 }
 
-// report records a mistake near the YAML error. The error is at most two lines below the mistake, and at most one above.
 func (l *layout) report(at line, hint, problem string, args ...any) {
-	if l.found == nil && at.number >= l.near-2 && at.number <= l.near+1 {
+	if l.found == nil {
 		l.found = &mistake{at.at(), fmt.Sprintf(problem, args...), hint}
 	}
 }
@@ -106,10 +106,15 @@ func (l *layout) move(what string, at line, from, to int) string {
 	return fmt.Sprintf("move %s from column %d to column %d", what, column, column+shift)
 }
 
+// read reads one line. It reports mistakes near the YAML error only: the error is at most two lines below the mistake, and
+// at most one line above it.
 func (l *layout) read(at line) {
-	defer l.readValue(at)
+	l.active = at.number >= l.near-2 && at.number <= l.near+1
+	if l.active {
+		defer l.readValue(at)
+	}
 	switch {
-	case IsSection(at.key):
+	case IsSection(at.key) && l.active:
 		l.report(at, l.text.sectionHint(at.key), "the section %s begins inside the text of %s", at.key, l.text.Section)
 		l.element, l.key, l.group = line{}, line{}, line{}
 	case at.dash && elementKey.MatchString(at.key):
@@ -125,7 +130,7 @@ func (l *layout) readElement(at line) {
 	switch {
 	case l.first.number == 0:
 		l.first = at
-	case at.indent != l.first.indent:
+	case l.active && at.indent != l.first.indent:
 		l.report(at, l.move("this element", at, at.indent, l.first.indent),
 			"the dash of this element is in column %d, and that of the first element in column %d", l.column(at, at.indent), l.column(l.first, l.first.indent))
 	}
@@ -137,10 +142,10 @@ func (l *layout) readGroup(at line) {
 		return
 	}
 	switch {
-	case l.group.number > 0 && at.indent != l.group.indent:
+	case l.active && l.group.number > 0 && at.indent != l.group.indent:
 		l.report(at, l.move("this dash", at, at.indent, l.group.indent),
 			"the dash of %q is in column %d, and that of the group above it in column %d", at.value, l.column(at, at.indent), l.column(l.group, l.group.indent))
-	case l.group.number == 0 && at.indent < l.key.column:
+	case l.active && l.group.number == 0 && at.indent < l.key.column:
 		l.report(at, l.move("this dash", at, at.indent, l.key.column),
 			"the dash of %q is in column %d, left of groups in column %d", at.value, l.column(at, at.indent), l.column(l.key, l.key.column))
 	case l.group.number == 0:
@@ -150,7 +155,7 @@ func (l *layout) readGroup(at line) {
 
 func (l *layout) readKey(at line) {
 	nested := l.key.key == "sso" && at.indent > l.element.column
-	if l.element.number > 0 && at.indent != l.element.column && !nested && elementKey.MatchString(at.key) {
+	if l.active && l.element.number > 0 && at.indent != l.element.column && !nested && elementKey.MatchString(at.key) {
 		l.report(at, l.move(l.keysFrom(at), at, at.indent, l.element.column),
 			"the key %q is in column %d, and %q of the same element in column %d", at.key, l.column(at, at.indent), l.element.key, l.column(l.element, l.element.column))
 	}

@@ -22,6 +22,8 @@ type Report struct {
 	Unseen string
 	// Harmless is for what was blamed and does no harm: a finding would be a false alarm.
 	Harmless bool
+	// Shape is for a harmless file or change that no report is about.
+	Shape bool
 }
 
 // Catchable reports whether a webhook can notice the fault.
@@ -33,6 +35,8 @@ const (
 	// casesOfPage are those in which the guard refuses nothing, which the tests of a rule that denies
 	// have no place for.
 	casesOfPage = "test/bench/efficacy/testdata"
+	// harmless are files and changes in the forms that public tools and guides write.
+	harmless = "internal/validate/testdata/harmless"
 	// blamed is the report of something harmless.
 	blamed = "ok-terraform-aws-eks-579.txtar"
 )
@@ -87,6 +91,13 @@ func Reports(root string) ([]Report, error) {
 		}
 	}
 	slices.SortStableFunc(reports, func(a, b Report) int { return order[a.Rule] - order[b.Rule] })
+	shapes, err := rulecase.Glob(filepath.Join(root, filepath.FromSlash(harmless), "*.txtar"))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range shapes {
+		reports = append(reports, Report{What: strings.Join(strings.Fields(c.Comment), " "), Case: c, Harmless: true, Shape: true})
+	}
 	return append(reports, withoutCase...), nil
 }
 
