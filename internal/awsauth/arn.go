@@ -104,7 +104,7 @@ func ParseARN(text string) (ARN, error) {
 	case a.Service != "iam" && a.Service != "sts":
 		return fail(principalHint, "is an ARN of the service %q, and only principals of iam and sts log in", parts[2])
 	case parts[3] != "":
-		return fail(writeARN(a.String(), principalHint), "has the region %q, and ARNs of principals have none", parts[3])
+		return fail(writeARN(a.String()), "has the region %q, and ARNs of principals have none", parts[3])
 	case !IsAccountID(a.Account):
 		problem, hint := accountMistake(a)
 		return fail(hint, "%s", problem)
@@ -142,7 +142,7 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 		if strings.Contains(session, "/") {
 			role := strings.Split(rest, "/")
 			right := ARN{a.Partition, "iam", a.Account, "role/" + role[len(role)-2]}
-			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: writeARN(right.String(), principalHint)}
+			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: writeARN(right.String())}
 		}
 		return nil
 	case "iam:group":

@@ -37,12 +37,12 @@ func describeMistake(text string) *ARNError {
 	return nil
 }
 
-// writeARN returns the hint to write a repaired text as ARN, or another hint if the repaired text is none.
-func writeARN(text, otherwise string) string {
+// writeARN returns the hint to write a repaired text as ARN, or principalHint if the repaired text is none.
+func writeARN(text string) string {
 	if arn, err := ParseARN(text); err == nil {
 		return "write " + entryForm(arn).String()
 	}
-	return otherwise
+	return principalHint
 }
 
 func endsInvisible(text string) *ARNError {
@@ -54,7 +54,7 @@ func endsInvisible(text string) *ARNError {
 	if _, c, ok := FindTypographic(text); ok {
 		problem = "has " + c.String() + " at an end, and the authenticator does not trim it"
 	}
-	return &ARNError{Problem: problem, Hint: writeARN(trimmed, principalHint)}
+	return &ARNError{Problem: problem, Hint: writeARN(trimmed)}
 }
 
 // foldedLine recognizes an ARN with a dash after it: YAML folds a line with a dash into the value above it if the
@@ -65,7 +65,7 @@ func foldedLine(text string) *ARNError {
 		return nil
 	}
 	if _, err := ParseARN(first); err != nil {
-		return nil
+		return nil //nolint:nilerr // another mistake
 	}
 	return &ARNError{
 		Problem: fmt.Sprintf("has the next line, %q, folded into it, because that line is indented deeper than the key of the ARN", rest),
@@ -80,7 +80,7 @@ func hasTypographic(text string) *ARNError {
 	}
 	return &ARNError{
 		Problem: "has " + c.String() + ", which no ARN has",
-		Hint:    writeARN(Plain(text), principalHint),
+		Hint:    writeARN(Plain(text)),
 	}
 }
 
@@ -133,7 +133,7 @@ var arnParts = regexp.MustCompile(`(?i)^arn:+([a-z0-9-]+):+(iam|sts):*(\d*):*((?
 // wrongColons recognizes an ARN with one colon or more too many or too few.
 func wrongColons(text string) *ARNError {
 	parts := arnParts.FindStringSubmatch(text)
-	if parts == nil || parts[3] == "" {
+	if len(parts) == 0 || parts[3] == "" {
 		return nil
 	}
 	right := ARN{parts[1], parts[2], parts[3], strings.Replace(parts[4], ":", "/", 1)}
@@ -161,7 +161,7 @@ func wrongColons(text string) *ARNError {
 		}
 		return &ARNError{Problem: problem + ", and " + bad.Problem, Hint: hint}
 	}
-	return &ARNError{Problem: problem, Hint: writeARN(written, principalHint)}
+	return &ARNError{Problem: problem, Hint: writeARN(written)}
 }
 
 // afterDifference returns the word of the longer text at which the shorter one lacks a character.
@@ -181,7 +181,7 @@ func afterDifference(longer, shorter string) string {
 func accountMistake(a ARN) (problem, hint string) {
 	right := a
 	if right.Account = digits(a.Account); IsAccountID(right.Account) && right.Account != "" {
-		return fmt.Sprintf("has the account %q, which is not written as 12 digits", a.Account), writeARN(right.String(), principalHint)
+		return fmt.Sprintf("has the account %q, which is not written as 12 digits", a.Account), writeARN(right.String())
 	}
 	hint = "write " + a.String() + " with the 12 digits of the account"
 	switch {

@@ -243,10 +243,10 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 }
 
 // accountID matches the digits of an account.
-var accountID = regexp.MustCompile(`\b[0-9]{12}\b`)
+var accountID = regexp.MustCompile(`\b\d{12}\b`)
 
 // documentEnd matches a line that ends a YAML document.
-var documentEnd = regexp.MustCompile(`(?m)^\.\.\.[ \t\r]*$`)
+var documentEnd = regexp.MustCompile(`(?m)^\.{3}[ \t\r]*$`)
 
 // describeNotAList describes a text that is not a list.
 func (t *Text) describeNotAList(root *yaml.Node) *Fault {

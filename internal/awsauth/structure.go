@@ -168,7 +168,8 @@ func (l *layout) keysFrom(from line) string {
 	var keys []string
 	lines := 0
 	for text := range strings.Lines(l.text.raw[from.start:]) {
-		if lines++; lines > maxKeyLines {
+		lines++
+		if lines > maxKeyLines {
 			break
 		}
 		at := readLine(0, 0, strings.TrimRight(text, "\n"))

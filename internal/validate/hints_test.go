@@ -87,7 +87,7 @@ var hintForms = []struct {
 	{regexp.MustCompile(`^don't add|^write its name as IAM shows it, create it first, or leave the entry out`), (*edit).keepOld},
 	{regexp.MustCompile(`^leave out the group (\S+)`), (*edit).leaveOutGroup},
 	{regexp.MustCompile(`^add the groups? (.+)$`), (*edit).addGroups},
-	{regexp.MustCompile(`^leave out the line with (?:--- or )?\.\.\.`), (*edit).leaveOutSeparator},
+	{regexp.MustCompile(`^leave out the line with (?:--- or )?\.{3}`), (*edit).leaveOutSeparator},
 	{regexp.MustCompile(`^leave out immutable$`), func(e *edit) {
 		e.lines = slices.DeleteFunc(e.lines, func(line string) bool { return strings.HasPrefix(line, "immutable:") })
 	}},
@@ -267,7 +267,8 @@ func (e *edit) writeKey() {
 	case strings.HasPrefix(line[e.column:], e.words[1]+" "): // the colon is missing
 		e.lines[e.line] = line[:e.column] + e.words[1] + ": " + name
 	case strings.Contains(line[:e.column], e.words[1]+":") || strings.HasPrefix(line[e.column:], e.words[1]+":"):
-		e.lines[e.line] = line[:strings.Index(line, e.words[1]+":")] + e.words[1] + ": " + name
+		before, _, _ := strings.Cut(line, e.words[1]+":")
+		e.lines[e.line] = before + e.words[1] + ": " + name
 	case strings.HasPrefix(line[e.column:], "{"):
 		e.lines[e.line] = line[:e.column+1] + e.words[1] + ": " + name + ", " + line[e.column+1:]
 	default:
