@@ -110,11 +110,12 @@ func ParseARN(text string) (ARN, error) {
 		return fail(hint, "%s", problem)
 	}
 	kind, rest, slash := strings.Cut(a.Resource, "/")
-	if lower := fold(kind); lower != kind {
-		kind, a.Resource = lower, lower+a.Resource[len(kind):]
+	lower := fold(kind)
+	if err := checkResource(a, lower, rest, slash); err != nil {
+		return fail(cmp.Or(err.Hint, nameHint(a, lower)), "%s", err.Problem)
 	}
-	if err := checkResource(a, kind, rest, slash); err != nil {
-		return fail(cmp.Or(err.Hint, nameHint(a, kind)), "%s", err.Problem)
+	if lower != kind {
+		a.Resource = lower + a.Resource[len(kind):]
 	}
 	return a, nil
 }
@@ -149,6 +150,11 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 		return &ARNError{Problem: "names an IAM group, and IAM groups can't log in", Hint: GroupHint("arn:" + a.Partition + ":iam::" + a.Account)}
 	case "iam:instance-profile":
 		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME with the role that the instance profile holds"}
+	}
+	if a.Service == "iam" && !slash && checkName(a.Resource, 64) == nil {
+		right := a
+		right.Resource = "role/" + a.Resource
+		return &ARNError{Problem: fmt.Sprintf("has no role/ or user/ before %q", a.Resource), Hint: "write " + right.String() + " with user/ instead of role/ if it is a user"}
 	}
 	return &ARNError{
 		Problem: fmt.Sprintf("names %q of the service %s, which is not a principal that can log in", a.Resource, a.Service),

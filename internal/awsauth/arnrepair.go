@@ -133,10 +133,14 @@ var arnParts = regexp.MustCompile(`(?i)^arn:+([a-z0-9-]+):+(iam|sts):*(\d*):*((?
 // wrongColons recognizes an ARN with one colon or more too many or too few.
 func wrongColons(text string) *ARNError {
 	parts := arnParts.FindStringSubmatch(text)
-	if len(parts) == 0 || parts[3] == "" {
+	if len(parts) == 0 {
 		return nil
 	}
 	right := ARN{parts[1], parts[2], parts[3], strings.Replace(parts[4], ":", "/", 1)}
+	if right.Account == "" {
+		problem, hint := accountMistake(right)
+		return &ARNError{Problem: problem, Hint: hint}
+	}
 	written := right.String()
 	if written == text || strings.EqualFold(written, text) {
 		return nil

@@ -236,6 +236,16 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
+// ValueOf returns the text of the value of a key from [Mapping.OtherKeys], or "" if the value is not a scalar.
+func (m Mapping) ValueOf(key Field) string {
+	for _, p := range pairs(m.withNodes().node, 0) {
+		if value := resolveAlias(p.value); p.key == key.node && value.Kind == yaml.ScalarNode {
+			return value.Value
+		}
+	}
+	return ""
+}
+
 // OtherKeys returns the keys of the element that differ from the known keys of its section, also in case. It returns at
 // most maxOthers keys.
 func (m Mapping) OtherKeys() []Field { return m.others }

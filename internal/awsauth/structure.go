@@ -43,10 +43,11 @@ type line struct {
 func (l line) at() int { return l.start + l.indent }
 
 var (
-	keyLine    = regexp.MustCompile(`^(["']?)([A-Za-z_][\w-]*)(["']?)[ \t]*:(?:[ \t]+|$)(.*)$`)
-	joinedKey  = regexp.MustCompile(`^([^"'\[{#]*?)[ \t]+(rolearn|userarn|username|groups):(?:[ \t]|$)`)
-	colonless  = regexp.MustCompile(`^(rolearn|userarn|username|groups)(?::(\S.*)|[ \t]+([^:\s].*))$`)
-	elementKey = regexp.MustCompile(`(?i)^(rolearn|userarn|username|groups|userid|sso)$`)
+	keyLine           = regexp.MustCompile(`^(["']?)([A-Za-z_][\w-]*)(["']?)[ \t]*:(?:[ \t]+|$)(.*)$`)
+	joinedKey         = regexp.MustCompile(`^([^"'\[{#]*?)[ \t]+(rolearn|userarn|username|groups):(?:[ \t]|$)`)
+	colonless         = regexp.MustCompile(`^(rolearn|userarn|username|groups)(?::(\S.*)|[ \t]+([^:\s].*))$`)
+	keyAndTypographic = regexp.MustCompile(`^(?:rolearn|userarn|username|groups)(?::[^\x00-\x7f]|[^\x00-\x7f])`)
+	elementKey        = regexp.MustCompile(`(?i)^(rolearn|userarn|username|groups|userid|sso)$`)
 )
 
 func readLine(number, start int, text string) line {
@@ -200,6 +201,13 @@ func joinWords(words []string) string {
 func (l *layout) readValue(at line) {
 	body := strings.TrimRight(l.text.raw[at.start+at.indent:at.start+at.indent+lineLen(l.text.raw, at.start+at.indent)], " \t")
 	switch {
+	case strings.HasPrefix(body, "* "):
+		l.report(at, "write - instead of *", "an asterisk begins this line in place of a dash")
+	case at.key == "" && keyAndTypographic.MatchString(at.value):
+		_, c, _ := FindTypographic(at.value)
+		l.report(line{start: at.start, indent: at.column, number: at.number}, plainHint(c), "%s follows the key", c)
+	case at.key != "" && elementKey.MatchString(strings.TrimSuffix(firstWord(at.value), ":")) && strings.HasSuffix(firstWord(at.value), ":"):
+		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+at.value, "two keys follow each other, %s and %s", at.key, strings.TrimSuffix(firstWord(at.value), ":"))
 	case strings.HasPrefix(body, "-") && !at.dash && elementKey.MatchString(strings.TrimSpace(strings.SplitN(body[1:], ":", 2)[0])):
 		l.report(at, "write - "+body[1:], "a space is missing after the dash")
 	case strings.HasPrefix(body, "-") && !at.dash && at.key == "" && l.key.key == "groups" && l.key.value == "":

@@ -57,6 +57,9 @@ func (t *Text) explainSyntax(err error) *Fault {
 		if !ok {
 			m, ok = t.openValue(err)
 		}
+		if !ok {
+			m, ok = t.typographicNear(errorLine(err))
+		}
 		if ok {
 			offset, problem, hint = m.offset, m.problem, m.hint
 		}
@@ -121,11 +124,11 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 		_, c, _ := FindTypographic(line[at:])
 		switch c.Write {
 		case " ":
-			return at, c.String() + " indents this line, and YAML allows plain spaces only", "write a plain space instead of " + c.String()
+			return at, c.String() + " indents this line, and YAML allows plain spaces only", plainHint(c)
 		case "":
-			return at, "an invisible character begins this line, " + c.String(), "remove the character " + c.String()
+			return at, "an invisible character begins this line, " + c.String(), plainHint(c)
 		}
-		return at, c.String() + " begins this line in place of " + plainName(c), "write " + c.Write + " instead of " + c.String()
+		return at, c.String() + " begins this line in place of " + plainName(c), plainHint(c)
 	case bareTemplate.MatchString(line):
 		at := strings.Index(line, "{{")
 		value := strings.TrimSpace(line[at:])
@@ -156,6 +159,33 @@ func typographicAt(line string, indent int) int {
 		return -1
 	}
 	return at
+}
+
+// typographicNear returns the first typographic character in the lines around a YAML error, outside comments.
+func (t *Text) typographicNear(near int) (mistake, bool) {
+	start, number := t.index().first, 0
+	for line := range strings.Lines(t.raw[start:]) {
+		number++
+		code, _, _ := strings.Cut(line, " #")
+		if at, c, ok := FindTypographic(code); ok && number >= near-1 && number <= near+1 && !strings.HasPrefix(strings.TrimSpace(code), "#") {
+			return mistake{start + at, "the line has " + c.String(), plainHint(c)}, true
+		}
+		start += len(line)
+	}
+	return mistake{}, false
+}
+
+// plainHint returns the hint to write a plain character instead of a typographic one.
+func plainHint(c Typographic) string {
+	switch c.Write {
+	case " ":
+		return "write a plain space instead of " + c.String()
+	case "":
+		return "remove the character " + c.String()
+	case ":":
+		return "write a colon and a space instead of " + c.String()
+	}
+	return "write " + c.Write + " instead of " + c.String()
 }
 
 // plainName describes the plain character that a typographic one stands for.

@@ -27,7 +27,7 @@ var typographic = func() map[rune]Typographic {
 	}
 	add("-", map[rune]string{
 		0x2010: "HYPHEN", 0x2011: "NON-BREAKING HYPHEN", 0x2012: "FIGURE DASH", 0x2013: "EN DASH", 0x2014: "EM DASH",
-		0x2015: "HORIZONTAL BAR", 0x2212: "MINUS SIGN", 0xfe58: "SMALL EM DASH", 0xfe63: "SMALL HYPHEN-MINUS",
+		0x2015: "HORIZONTAL BAR", 0x2022: "BULLET", 0x2023: "TRIANGULAR BULLET", 0x25cf: "BLACK CIRCLE", 0x2212: "MINUS SIGN", 0xfe58: "SMALL EM DASH", 0xfe63: "SMALL HYPHEN-MINUS",
 	})
 	add("'", map[rune]string{
 		0x2018: "LEFT SINGLE QUOTATION MARK", 0x2019: "RIGHT SINGLE QUOTATION MARK", 0x201a: "SINGLE LOW-9 QUOTATION MARK",
@@ -53,10 +53,31 @@ var typographic = func() map[rune]Typographic {
 		0x2068: "FIRST STRONG ISOLATE", 0x2069: "POP DIRECTIONAL ISOLATE", 0xfeff: "ZERO WIDTH NO-BREAK SPACE",
 	})
 	for r := rune(0xff01); r <= 0xff5e; r++ { // the full-width forms of ASCII, in its order
-		all[r] = Typographic{r, "FULLWIDTH " + string(r-0xfee0), string(r - 0xfee0)}
+		all[r] = Typographic{r, "FULLWIDTH " + asciiName(r-0xfee0), string(r - 0xfee0)}
 	}
 	return all
 }()
+
+// asciiName returns the name that Unicode gives to a character of ASCII, without a word for the rare ones.
+func asciiName(r rune) string {
+	names := map[rune]string{
+		':': "COLON", '-': "HYPHEN-MINUS", '/': "SOLIDUS", '.': "FULL STOP", ',': "COMMA", '@': "COMMERCIAL AT", '_': "LOW LINE",
+		'=': "EQUALS SIGN", '+': "PLUS SIGN", '"': "QUOTATION MARK", '\'': "APOSTROPHE", '{': "LEFT CURLY BRACKET", '}': "RIGHT CURLY BRACKET",
+		'[': "LEFT SQUARE BRACKET", ']': "RIGHT SQUARE BRACKET", '*': "ASTERISK", '#': "NUMBER SIGN", '|': "VERTICAL LINE",
+	}
+	digits := []string{"ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"}
+	switch {
+	case r >= '0' && r <= '9':
+		return "DIGIT " + digits[r-'0']
+	case r >= 'a' && r <= 'z':
+		return "LATIN SMALL LETTER " + string(r-'a'+'A')
+	case r >= 'A' && r <= 'Z':
+		return "LATIN CAPITAL LETTER " + string(r)
+	case names[r] != "":
+		return names[r]
+	}
+	return "FORM OF " + string(r)
+}
 
 // FindTypographic returns the first typographic character of a text with its byte offset, and whether there is one.
 func FindTypographic(text string) (offset int, c Typographic, ok bool) {

@@ -100,6 +100,7 @@ var hintForms = []struct {
 	{regexp.MustCompile(`^(?:remove the annotation|write until|write delete)`), (*edit).removeAnnotations},
 	{regexp.MustCompile(`^write (.+) instead of (U\+[0-9A-F]+) `), (*edit).replaceCharacter},
 	{regexp.MustCompile(`^remove the character (U\+[0-9A-F]+) `), (*edit).removeCharacter},
+	{regexp.MustCompile(`^write (rolearn: arn:\S+)$`), func(e *edit) { e.lines[e.line] = e.lines[e.line][:e.column] + e.words[1] }},
 	{regexp.MustCompile(`^replace the tab with (spaces|one space)$`), func(e *edit) {
 		e.lines[e.line] = strings.Replace(e.lines[e.line], "\t", map[string]string{"spaces": "  ", "one space": " "}[e.words[1]], 1)
 	}},
@@ -153,7 +154,7 @@ func character(codePoint string) string {
 
 // replaceCharacter replaces a typographic character. In front of an item it also moves the item.
 func (e *edit) replaceCharacter() {
-	plain := strings.Trim(strings.NewReplacer("a plain space", " ").Replace(e.words[1]), `"`)
+	plain := strings.Trim(strings.NewReplacer("a plain space", " ", "a colon and a space", ": ").Replace(e.words[1]), `"`)
 	for i, line := range e.lines {
 		e.lines[i] = strings.ReplaceAll(line, character(e.words[2]), plain)
 		if e.lines[i] != line && i > e.line && strings.HasPrefix(strings.TrimSpace(e.lines[i]), "- ") && strings.HasPrefix(strings.TrimSpace(e.lines[i-1]), "- ") {

@@ -57,6 +57,8 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 			if !strings.HasPrefix(line, "- ") {
 				hint = fmt.Sprintf("write %s, and write %q as a comment", arn, line)
 			}
+		} else if arn, err := awsauth.ParseARN(awsauth.Squeeze(m.ARN.Value)); err == nil {
+			problem, hint = "is on two lines, between which YAML writes a space", "write "+arn.String()
 		}
 	}
 	p.Reportf(m.ARN, hint, "%q %s, so the entry never matches a caller", m.ARN.Value, problem)

@@ -25,7 +25,7 @@ func checkMissingARN(p *Pass) {
 			continue // not-a-mapping, wrong-type and misspelt-key report the others
 		}
 		if isGroupEntry(m) {
-			p.Reportf(m, "map a role that the IAM group may assume: write "+m.Entry.ARNKey()+" and the role's ARN instead of grouparn",
+			p.Reportf(m, "map a role that the IAM group may assume: write "+m.Entry.ARNKey()+" and the role's ARN instead of the group",
 				"the entry names an IAM group, and IAM groups can't log in, so the authenticator drops it")
 			continue
 		}
@@ -36,7 +36,12 @@ func checkMissingARN(p *Pass) {
 // isGroupEntry reports whether the element has the key grouparn instead of an ARN.
 func isGroupEntry(m awsauth.Mapping) bool {
 	return m.Entry.Dropped != "" && m.Entry.ARN == "" && m.Entry.SSO == nil &&
-		slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool { return isGroupKey(f.Value) })
+		slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool { return namesGroup(m, f) })
+}
+
+// namesGroup reports whether a key of an element stands for an IAM group: by its name, or because of the ARN of a group.
+func namesGroup(m awsauth.Mapping, key awsauth.Field) bool {
+	return isGroupKey(key.Value) || isIAMGroup(m.ValueOf(key))
 }
 
 func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }

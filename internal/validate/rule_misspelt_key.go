@@ -30,9 +30,9 @@ func checkMisspeltKey(p *Pass) {
 				p.Reportf(key, m.SectionHint(key.Value), "the section %s begins inside an element of %s, and the authenticator ignores it there", key.Value, string(m.Entry.Section))
 				continue
 			}
-			right, ok := meantKey(m, key.Value)
+			right, ok := meantKey(m, key)
 			if !ok {
-				continue
+				continue // unknown-key and missing-arn report it
 			}
 			why := ""
 			if _, c, ok := awsauth.FindTypographic(key.Value); ok {
@@ -70,7 +70,11 @@ const arnWord = "ARN"
 // meantKey returns the key of an entry that the given key probably stands for, and whether there is one. It is a key
 // with almost the same spelling or, if the element lacks it, the key that an everyday word stands for. If the element
 // already has the right key, only a misspelling by one letter counts.
-func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
+func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
+	key := field.Value
+	if isGroupEntry(m) && isIAMGroup(m.ValueOf(field)) {
+		return "", false // missing-arn says that IAM groups can't log in
+	}
 	if _, ok := entryKey(m, key); ok {
 		return "", false // unknown-key reports capital letters
 	}
@@ -106,7 +110,7 @@ func repeats(key, right string) bool {
 // isMisspelt reports whether misspelt-key reports a misspelling of the key want.
 func (p *Pass) isMisspelt(m awsauth.Mapping, want string) bool {
 	return p.runs(misspeltKey) && slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool {
-		right, ok := meantKey(m, f.Value)
+		right, ok := meantKey(m, f)
 		return ok && right == want
 	})
 }

@@ -24,10 +24,10 @@ func checkUnknownKey(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		again := m.DuplicateKeys()
 		for _, key := range m.OtherKeys() {
-			if _, misspelt := meantKey(m, key.Value); misspelt || awsauth.IsSection(key.Value) {
+			if _, misspelt := meantKey(m, key); misspelt || awsauth.IsSection(key.Value) {
 				continue // misspelt-key reports it
 			}
-			if isGroupKey(key.Value) && isGroupEntry(m) && p.runs(missingARN) {
+			if namesGroup(m, key) && isGroupEntry(m) && p.runs(missingARN) {
 				continue // missing-arn reports it
 			}
 			switch right, ok := entryKey(m, key.Value); {

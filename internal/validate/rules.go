@@ -19,6 +19,7 @@ func Rules() []*Rule {
 		wrongType,
 		leftoverTemplate,
 		typographicCharacter,
+		foldedLine,
 		missingARN,
 		malformedARN,
 		assumedRoleARN,
