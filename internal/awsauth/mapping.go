@@ -36,6 +36,9 @@ type Field struct {
 	name  string // the key within the element; empty for the element itself
 	nth   int    // the position in the list under the key, from one; zero for the value of the key
 	node  *yaml.Node
+
+	// Below is the text of the value below a key from Keys or OtherKeys. It is empty if the value is not a scalar.
+	Below string
 }
 
 // At returns the position of the value, or of its element if the value is missing.
@@ -231,19 +234,12 @@ func (m Mapping) Keys() []Field {
 		key := resolveAlias(p.key)
 		f := m.field(key.Value, p.key)
 		f.Value = key.Value
+		if value := resolveAlias(p.value); value.Kind == yaml.ScalarNode {
+			f.Below = value.Value
+		}
 		keys = append(keys, f)
 	}
 	return keys
-}
-
-// ValueOf returns the text of the value of a key from [Mapping.OtherKeys], or "" if the value is not a scalar.
-func (m Mapping) ValueOf(key Field) string {
-	for _, p := range pairs(m.withNodes().node, 0) {
-		if value := resolveAlias(p.value); p.key == key.node && value.Kind == yaml.ScalarNode {
-			return value.Value
-		}
-	}
-	return ""
 }
 
 // OtherKeys returns the keys of the element that differ from the known keys of its section, also in case. It returns at

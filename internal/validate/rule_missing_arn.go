@@ -36,13 +36,11 @@ func checkMissingARN(p *Pass) {
 // isGroupEntry reports whether the element has the key grouparn instead of an ARN.
 func isGroupEntry(m awsauth.Mapping) bool {
 	return m.Entry.Dropped != "" && m.Entry.ARN == "" && m.Entry.SSO == nil &&
-		slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool { return namesGroup(m, f) })
+		slices.ContainsFunc(m.OtherKeys(), namesGroup)
 }
 
 // namesGroup reports whether a key of an element stands for an IAM group: by its name, or because of the ARN of a group.
-func namesGroup(m awsauth.Mapping, key awsauth.Field) bool {
-	return isGroupKey(key.Value) || isIAMGroup(m.ValueOf(key))
-}
+func namesGroup(key awsauth.Field) bool { return isGroupKey(key.Value) || isIAMGroup(key.Below) }
 
 func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }
 

@@ -72,7 +72,7 @@ const arnWord = "ARN"
 // already has the right key, only a misspelling by one letter counts.
 func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	key := field.Value
-	if isGroupEntry(m) && isIAMGroup(m.ValueOf(field)) {
+	if isIAMGroup(field.Below) && isGroupEntry(m) {
 		return "", false // missing-arn says that IAM groups can't log in
 	}
 	if _, ok := entryKey(m, key); ok {

@@ -27,7 +27,7 @@ func checkUnknownKey(p *Pass) {
 			if _, misspelt := meantKey(m, key); misspelt || awsauth.IsSection(key.Value) {
 				continue // misspelt-key reports it
 			}
-			if namesGroup(m, key) && isGroupEntry(m) && p.runs(missingARN) {
+			if namesGroup(key) && isGroupEntry(m) && p.runs(missingARN) {
 				continue // missing-arn reports it
 			}
 			switch right, ok := entryKey(m, key.Value); {
