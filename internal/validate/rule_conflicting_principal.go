@@ -44,7 +44,7 @@ func checkConflictingPrincipal(p *Pass) {
 		case other == nil:
 		case atRandom(m.Entry, matches):
 			p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
-		case replacesWithMore(m.Entry, other):
+		case replacedWithMore(m.Entry, matches):
 			p.Warnf(m.ARN, "remove this entry; "+other.Path()+" has all its groups",
 				"%q is also the ARN of %s, which replaces this entry and gives more groups", m.ARN.Value, other.Path())
 		default:
@@ -64,6 +64,11 @@ func oneEntryHint(e, other *awsauth.Entry) string {
 	groups := slices.Concat(e.Groups, other.Groups)
 	slices.Sort(groups)
 	return fmt.Sprintf("keep one entry for the ARN, with the groups [%s]", strings.Join(slices.Compact(groups), ", "))
+}
+
+// replacedWithMore reports whether replacesWithMore holds for every entry that the authenticator may answer with.
+func replacedWithMore(e *awsauth.Entry, matches []*awsauth.Entry) bool {
+	return len(matches) <= maxHintGroups && !slices.ContainsFunc(matches, func(other *awsauth.Entry) bool { return !replacesWithMore(e, other) })
 }
 
 // replacesWithMore reports whether a principal gets at least what its entry says, although another entry replaces it: the
