@@ -79,7 +79,10 @@ func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Proble
 // the authenticator compares whole ARNs without case (pkg/config/mapper.go, Matches), and returns them in lower case.
 // Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
 // characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
-func ParseARN(text string) (ARN, error) {
+func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
+
+// parseARN is ParseARN. similar returns the hint for a text of which nothing is recognized.
+func parseARN(text string, similar func(string) string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
 	}
@@ -93,7 +96,7 @@ func ParseARN(text string) (ARN, error) {
 		if problem, ok := uniqueID(text); ok {
 			return fail(principalHint, "%s", problem)
 		}
-		return fail(principalHint, "is not an ARN")
+		return fail(similar(text), "is not an ARN")
 	}
 	a := ARN{fold(parts[1]), fold(parts[2]), parts[4], parts[5]}
 	switch {
@@ -112,7 +115,11 @@ func ParseARN(text string) (ARN, error) {
 	kind, rest, slash := strings.Cut(a.Resource, "/")
 	lower := fold(kind)
 	if err := checkResource(a, lower, rest, slash); err != nil {
-		return fail(cmp.Or(err.Hint, nameHint(a, lower)), "%s", err.Problem)
+		hint := cmp.Or(err.Hint, nameHint(a, lower))
+		if hint == principalHint {
+			hint = similar(a.String())
+		}
+		return fail(hint, "%s", err.Problem)
 	}
 	if lower != kind {
 		a.Resource = lower + a.Resource[len(kind):]

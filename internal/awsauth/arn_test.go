@@ -124,6 +124,11 @@ func TestARNErrorNamesMistakeAndRepair(t *testing.T) {
 		{iam + "role/a," + iam + "role/b", "holds several ARNs, and an entry has one", "write one entry for each role or user"},
 		{iam + "group/devs", "names an IAM group, and IAM groups can't log in", "map a role that the group may assume: write " + iam + "role/NAME"},
 		{"arn:aws:sts::111122223333:assumed-role/team/Admin/alice", "has a path, and STS puts none into a session's ARN", "write " + iam + "role/Admin"},
+		{"aws:iam::111122223333:role/Admin", "is not an ARN", "write " + iam + "role/Admin"},
+		{"arn:aws:iam::111122223333/role/Admin", "is not an ARN", "write " + iam + "role/Admin"},
+		{iam + "roles/Admin", `names "roles/Admin" of the service iam, which is not a principal that can log in`, "write " + iam + "role/Admin"},
+		{iam + "assumed-role/Admin/alice", `names "assumed-role/Admin/alice" of the service iam, which is not a principal that can log in`, "write " + iam + "role/Admin"},
+		{"arn:aws:sts::111122223333:role/Admin", `names "role/Admin" of the service sts, which is not a principal that can log in`, "write " + iam + "role/Admin"},
 		{iam + "role/", "has no name at its end", "write " + iam + "role/NAME with the name as IAM shows it"},
 	} {
 		_, err := awsauth.ParseARN(test.arn)

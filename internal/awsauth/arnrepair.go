@@ -84,6 +84,29 @@ func hasTypographic(text string) *ARNError {
 	}
 }
 
+var (
+	accountAndSlash = regexp.MustCompile(`(:\d{12})/`)
+	pluralKind      = regexp.MustCompile(`:(role|user)s/`)
+)
+
+// similarARN returns the hint to write the ARN that a text is similar to, or principalHint if there is none.
+func similarARN(text string) string {
+	for _, candidate := range []string{
+		"arn:" + text,
+		accountAndSlash.ReplaceAllString(text, "$1:"),
+		pluralKind.ReplaceAllString(text, ":$1/"),
+		strings.Replace(text, ":iam:", ":sts:", 1), // arn:aws:iam::…:assumed-role/…
+		strings.Replace(text, ":sts:", ":iam:", 1), // arn:aws:sts::…:role/…
+	} {
+		if candidate != text && looksPlain(candidate) {
+			if arn, err := parseARN(candidate, func(string) string { return principalHint }); err == nil {
+				return "write " + entryForm(arn).String()
+			}
+		}
+	}
+	return principalHint
+}
+
 // innerARN matches the beginning of a second ARN within a text.
 var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)`)
 

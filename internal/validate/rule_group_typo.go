@@ -80,7 +80,9 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 const groupHint = "map a role that the IAM group may assume"
 
 // isIAMGroup reports whether a text is the ARN of an IAM group.
-func isIAMGroup(text string) bool { return strings.Contains(text, ":group/") && iamGroup.MatchString(text) }
+func isIAMGroup(text string) bool {
+	return strings.Contains(text, ":group/") && iamGroup.MatchString(text)
+}
 
 var iamGroup = regexp.MustCompile(`(?i)^arn:[^:]*:iam::[^:]*:group/`)
 

@@ -29,8 +29,34 @@ func checkMissingARN(p *Pass) {
 				"the entry names an IAM group, and IAM groups can't log in, so the authenticator drops it")
 			continue
 		}
+		if p.continuesAbove(m) {
+			p.Reportf(m, "write two spaces instead of this dash, so that the keys belong to the element above", "the entry %s, and the authenticator drops it", m.Entry.Dropped)
+			continue
+		}
 		p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
 	}
+}
+
+// continuesAbove reports whether an element without an ARN has only keys that the last element with an ARN above it lacks: a
+// dash stands before each key of one entry.
+func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
+	list := p.Doc.Roles
+	if m.Entry.Section == awsauth.MapUsers {
+		list = p.Doc.Users
+	}
+	if m.Entry.ARN != "" || m.Entry.SSO != nil || m.HasKey(m.Entry.ARNKey()) || m.HasKey("username") == m.HasKey("groups") {
+		return false
+	}
+	for i := m.Entry.Index - 1; i >= max(0, m.Entry.Index-2); i-- {
+		above := list[i]
+		if m.HasKey("username") && above.HasKey("username") || m.HasKey("groups") && above.HasKey("groups") {
+			return false
+		}
+		if above.Entry.ARN != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // isGroupEntry reports whether the element has the key grouparn instead of an ARN.
