@@ -1,6 +1,7 @@
 package awsauth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -78,41 +79,50 @@ func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Proble
 // the authenticator compares whole ARNs without case (pkg/config/mapper.go, Matches), and returns them in lower case.
 // Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
 // characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
-func ParseARN(text string) (ARN, error) {
+func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
+
+// parseARN is ParseARN. similar returns the hint for a text of which nothing is recognized.
+func parseARN(text string, similar func(string) string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
 	}
-	if trimmed := strings.TrimFunc(text, invisible); trimmed != text && trimmed != "" {
-		hint := "remove the white space"
-		if arn, err := ParseARN(trimmed); err == nil {
-			hint = "write " + arn.String()
+	if !looksPlain(text) {
+		if err := describeMistake(text); err != nil {
+			return ARN{}, err
 		}
-		return fail(hint, "has white space or an invisible character at an end, and the authenticator does not trim it")
 	}
 	parts, ok := splitARN(text)
 	if !ok || fold(parts[0]) != "arn" {
 		if problem, ok := uniqueID(text); ok {
-			return fail("write the ARN, such as arn:aws:iam::111122223333:role/NAME", "%s", problem)
+			return fail(principalHint, "%s", problem)
 		}
-		return fail("write an ARN such as arn:aws:iam::111122223333:role/NAME", "is not an ARN")
+		return fail(similar(text), "is not an ARN")
 	}
 	a := ARN{fold(parts[1]), fold(parts[2]), parts[4], parts[5]}
 	switch {
 	case !knownPartition(a.Partition):
-		return fail("the partitions are "+strings.Join(Partitions(), ", "), "has the partition %q, which does not exist", parts[1])
+		right := a
+		right.Partition = "PARTITION"
+		return fail("write "+right.String()+" with one of the partitions "+strings.Join(Partitions(), ", "), "has the partition %q, which does not exist", parts[1])
 	case a.Service != "iam" && a.Service != "sts":
-		return fail("write the ARN of an IAM role or user", "is an ARN of the service %q, and only principals of iam and sts log in", parts[2])
+		return fail(principalHint, "is an ARN of the service %q, and only principals of iam and sts log in", parts[2])
 	case parts[3] != "":
-		return fail("leave the region empty: arn:"+a.Partition+":"+a.Service+"::…", "has the region %q, and ARNs of principals have none", parts[3])
+		return fail(writeARN(a.String()), "has the region %q, and ARNs of principals have none", parts[3])
 	case !IsAccountID(a.Account):
-		return fail("an account id is 12 digits, leading zeros included", "has the account %q, which is not 12 digits", parts[4])
+		problem, hint := accountMistake(a)
+		return fail(hint, "%s", problem)
 	}
 	kind, rest, slash := strings.Cut(a.Resource, "/")
-	if lower := fold(kind); lower != kind {
-		kind, a.Resource = lower, lower+a.Resource[len(kind):]
+	lower := fold(kind)
+	if err := checkResource(a, lower, rest, slash); err != nil {
+		hint := cmp.Or(err.Hint, nameHint(a, lower))
+		if hint == principalHint {
+			hint = similar(a.String())
+		}
+		return fail(hint, "%s", err.Problem)
 	}
-	if err := checkResource(a, kind, rest, slash); err != nil {
-		return fail(err.Hint, "%s", err.Problem)
+	if lower != kind {
+		a.Resource = lower + a.Resource[len(kind):]
 	}
 	return a, nil
 }
@@ -138,18 +148,39 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 			return err
 		}
 		if strings.Contains(session, "/") {
-			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: "write the role's own ARN, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
+			role := strings.Split(rest, "/")
+			right := ARN{a.Partition, "iam", a.Account, "role/" + role[len(role)-2]}
+			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: writeARN(right.String())}
 		}
 		return nil
 	case "iam:group":
-		return &ARNError{Problem: "names an IAM group, and groups never log in", Hint: "write one entry for each role or user"}
+		return &ARNError{Problem: "names an IAM group, and IAM groups can't log in", Hint: GroupHint("arn:" + a.Partition + ":iam::" + a.Account)}
 	case "iam:instance-profile":
-		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write the ARN of the role that the instance profile holds, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME"}
+		return &ARNError{Problem: "names an instance profile, and its instances log in as the role in it", Hint: "write arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME with the role that the instance profile holds"}
+	}
+	if a.Service == "iam" && !slash && checkName(a.Resource, 64) == nil {
+		right := a
+		right.Resource = "role/" + a.Resource
+		return &ARNError{Problem: fmt.Sprintf("has no role/ or user/ before %q", a.Resource), Hint: "write " + right.String() + " with user/ instead of role/ if it is a user"}
 	}
 	return &ARNError{
 		Problem: fmt.Sprintf("names %q of the service %s, which is not a principal that can log in", a.Resource, a.Service),
-		Hint:    "write the ARN of an IAM role or user, arn:" + a.Partition + ":iam::" + a.Account + ":role/NAME",
+		Hint:    principalHint,
 	}
+}
+
+// GroupHint returns the hint for an IAM group. prefix is the beginning of the group's ARN, up to the account.
+func GroupHint(prefix string) string {
+	return "map a role that the group may assume: write " + prefix + ":role/NAME"
+}
+
+// nameHint returns the hint for a resource whose name IAM does not allow.
+func nameHint(a ARN, kind string) string {
+	if kind == "assumed-role" {
+		kind, a.Service = "role", "iam"
+	}
+	a.Resource = kind + "/NAME"
+	return "write " + a.String() + " with the name as IAM shows it"
 }
 
 // checkName checks a name, with or without a path before it, of at most limit characters.
@@ -157,22 +188,22 @@ func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
 	if name == "" {
-		return &ARNError{Problem: "has no name at its end", Hint: "write the name after the last slash"}
+		return &ARNError{Problem: "has no name at its end"}
 	}
 	for _, r := range name {
 		if r == '*' || r == '?' {
 			return &ARNError{Problem: "has a wildcard, and the authenticator does not support wildcards", Hint: "write one entry for each role or user"}
 		}
 		if !nameRune(r) {
-			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r), Hint: "names consist of letters, digits and +=,.@-_"}
+			return &ARNError{Problem: fmt.Sprintf("has %q in its name, which IAM does not allow", r)}
 		}
 	}
 	if n := utf8.RuneCountInString(name); n > limit {
-		return &ARNError{Problem: fmt.Sprintf("has a name of %d characters, and IAM allows %d", n, limit), Hint: "write the name as IAM shows it"}
+		return &ARNError{Problem: fmt.Sprintf("has a name of %d characters, and IAM allows %d", n, limit)}
 	}
 	for _, r := range path {
 		if folded := foldRune(r); folded < '!' || folded > '~' {
-			return &ARNError{Problem: fmt.Sprintf("has %q in its path, which IAM does not allow", r), Hint: "write the path as IAM shows it"}
+			return &ARNError{Problem: fmt.Sprintf("has %q in its path, which IAM does not allow", r)}
 		}
 	}
 	return nil

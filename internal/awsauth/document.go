@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -197,7 +198,7 @@ func (t *Text) readTree(notAList bool) {
 	root := resolveAlias(read.document.Content[0])
 	switch {
 	case notAList:
-		t.NotAList = &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root)}
+		t.NotAList = t.describeNotAList(root)
 	case root.Kind == yaml.SequenceNode:
 		t.root = root
 	case root.Kind != yaml.ScalarNode || root.Tag != "!!null":
@@ -220,7 +221,13 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			t.Trailing = &Fault{
 				Position: t.place(max(errorLine(err), 1)),
 				Problem:  "the list ends before this line",
-				Hint:     "indent every element of the list alike, and remove a line with ... before it",
+				Hint:     "indent every element of the list alike",
+			}
+			if documentEnd.MatchString(t.raw[:t.end]) {
+				t.Trailing.Hint = "leave out the line with ... so that the list goes on"
+			}
+			if m, ok := t.layoutMistake(max(errorLine(err), 1)); ok {
+				t.Trailing.Problem, t.Trailing.Hint = m.problem, m.hint
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
@@ -228,11 +235,53 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			t.Trailing = &Fault{
 				Position: t.nodePlace(t.Section.Path(), next.Content[0]),
 				Problem:  "a second YAML document begins before this line",
-				Hint:     "remove the line with --- or ... and keep one list",
+				Hint:     "leave out the line with --- or ... so that the list goes on",
 			}
 			return
 		}
 	}
+}
+
+// accountID matches the digits of an account.
+var accountID = regexp.MustCompile(`\b\d{12}\b`)
+
+// documentEnd matches a line that ends a YAML document.
+var documentEnd = regexp.MustCompile(`(?m)^\.{3}[ \t\r]*$`)
+
+// describeNotAList describes a text that is not a list.
+func (t *Text) describeNotAList(root *yaml.Node) *Fault {
+	f := &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root) + ", not a list", Hint: "write a list, each element with a dash"}
+	if accounts := accountID.FindAllString(root.Value, 10); t.Section == MapAccounts && root.Kind == yaml.ScalarNode && len(accounts) > 0 {
+		f.Hint = `write "` + strings.Join(accounts, `" and "`) + `", each after a dash`
+		return f
+	}
+	if root.Kind == yaml.ScalarNode && strings.HasPrefix(strings.TrimSpace(root.Value), "- ") {
+		f.Hint = "write the list without quotes around it"
+		if root.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			f.Hint = "write the list without the line above it"
+		}
+		return f
+	}
+	if root.Kind != yaml.MappingNode || len(root.Content) == 0 {
+		return f
+	}
+	key := root.Content[0]
+	if at, c, ok := FindTypographic(key.Value); ok && at == 0 && c.Write == "-" {
+		f.Problem += ", because " + c.String() + " begins its first line in place of a dash"
+		f.Hint = "write - instead of " + c.String()
+		return f
+	}
+	switch {
+	case IsSection(key.Value):
+		f.Problem += ", because it begins with the key " + key.Value
+		f.Hint = "write the list without the line " + key.Value + ": above it"
+	case elementKey.MatchString(key.Value) && root.Style&yaml.FlowStyle == 0:
+		f.Problem += ", because no dash begins its element"
+		f.Hint = "write a dash before " + key.Value + ", and move the lines below it by two columns"
+	case elementKey.MatchString(key.Value):
+		f.Hint = "write the element in brackets"
+	}
+	return f
 }
 
 func (t *Text) disagree(at Position, problem string) {

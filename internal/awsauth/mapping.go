@@ -36,6 +36,9 @@ type Field struct {
 	name  string // the key within the element; empty for the element itself
 	nth   int    // the position in the list under the key, from one; zero for the value of the key
 	node  *yaml.Node
+
+	// Below is the text of the value below a key from Keys or OtherKeys. It is empty if the value is not a scalar.
+	Below string
 }
 
 // At returns the position of the value, or of its element if the value is missing.
@@ -231,6 +234,9 @@ func (m Mapping) Keys() []Field {
 		key := resolveAlias(p.key)
 		f := m.field(key.Value, p.key)
 		f.Value = key.Value
+		if value := resolveAlias(p.value); value.Kind == yaml.ScalarNode {
+			f.Below = value.Value
+		}
 		keys = append(keys, f)
 	}
 	return keys
@@ -332,6 +338,35 @@ func (m Mapping) DuplicateKeys() []Field {
 		}
 	}
 	return again
+}
+
+// Folded returns the first line that YAML folds into the value, because it is indented deeper than the key of the
+// value, with its position. It returns false for a value that begins and ends on one line, and for a value in quotes or
+// in a block scalar, whose author wanted several lines.
+func (f Field) Folded() (line string, at Position, ok bool) {
+	if f.node == nil && f.text.plain {
+		return "", Position{}, false // every value of a plain text is on one line
+	}
+	if f.node == nil || f.node.Kind != yaml.ScalarNode || f.node.Style != 0 {
+		return "", Position{}, false
+	}
+	raw := f.text.raw
+	offset := scalarOffset(raw, f.text.index(), f.node)
+	offset += lineLen(raw, offset)
+	for n := breakLen(raw, offset); n > 0; n = breakLen(raw, offset) {
+		offset += n
+		offset += spaces(raw, offset)
+		n = lineLen(raw, offset)
+		line = strings.TrimSpace(raw[offset : offset+n])
+		if line != "" {
+			break
+		}
+		offset += n
+	}
+	if line == "" || !strings.Contains(f.node.Value, line) {
+		return "", Position{}, false
+	}
+	return line, f.text.offsetPlace(f.At().Path, offset), true
 }
 
 // Element returns the section of the value and the index of its element.

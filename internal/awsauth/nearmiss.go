@@ -102,6 +102,8 @@ func (s *search) entry(m Mapping) {
 	switch {
 	case m.Entry.Dropped != "":
 		at, why = s.dropped(m)
+	case m.Entry.ShadowedBy() != nil && fold(m.Entry.ARN) == fold(s.want.String()):
+		why = "is replaced by " + m.Entry.ShadowedBy().Path() + ", which the authenticator stores under the same key, and which matches no caller"
 	case m.Entry.ARN != "":
 		why = s.differs(m.Entry.ARN)
 	}
@@ -169,10 +171,11 @@ func (s *search) malformed(text string, err error) string {
 	trimmed := strings.TrimRight(strings.TrimFunc(text, invisible), "/")
 	pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(trimmed))
 	matched, _ := regexp.MatchString("^(?i:"+pattern+")$", s.want.String())
-	if !matched && !s.names(trimmed) {
+	bad := AsARNError(err)
+	if !matched && !s.names(trimmed) && !contains(bad.Hint+" ", s.want) && !contains(text+" ", s.want) {
 		return ""
 	}
-	return fmt.Sprintf("holds %q, which %s; write %s", text, AsARNError(err).Problem, s.want)
+	return fmt.Sprintf("holds %q, which %s; write %s", text, bad.Problem, s.want)
 }
 
 // entryForm returns the ARN that an entry needs in order to match the principal that it names.
@@ -198,7 +201,7 @@ func (s *search) text(t *Text) {
 		s.add(t.Syntax.Position, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
 		return
 	case t.NotAList != nil:
-		s.add(t.NotAList.Position, "is %s, not a list, so the authenticator loads no entry from it", t.NotAList.Problem)
+		s.add(t.NotAList.Position, "is %s, so the authenticator loads no entry from it", t.NotAList.Problem)
 		return
 	}
 	at := indexARN(t.raw, s.want)
@@ -210,7 +213,20 @@ func (s *search) text(t *Text) {
 		s.add(place, "names it after the end of the list, which the authenticator does not read")
 		return
 	}
-	s.add(place, "names it, but not as the ARN of an entry that is loaded: in a comment or under another key")
+	s.add(place, "names it %s, and the authenticator does not read it there", placeOf(t.raw, at))
+}
+
+// placeOf describes where in a line an ARN is that no entry has: in a comment, under a key or as an item.
+func placeOf(raw string, at int) string {
+	start := strings.LastIndexByte(raw[:at], '\n') + 1
+	before := raw[start:at]
+	if body := strings.TrimSpace(before); strings.HasPrefix(body, "#") || strings.Contains(before, " #") {
+		return "in a comment"
+	}
+	if line := readLine(0, 0, raw[start:at+lineLen(raw, at)]); line.key != "" {
+		return "under the key " + line.key
+	}
+	return "in a line that is not the ARN of an entry"
 }
 
 // Names reports whether the text of a section holds an ARN as a separate word, in an element or a comment. The username

@@ -128,6 +128,15 @@ func (e *Entry) SameAccess(other *Entry) bool {
 		(slices.Equal(e.Groups, other.Groups) || slices.Equal(e.groupSet(), other.groupSet()))
 }
 
+// HasGroupsOf reports whether the entry has all groups of another entry.
+func (e *Entry) HasGroupsOf(other *Entry) bool {
+	set := e.groupSet()
+	return !slices.ContainsFunc(other.Groups, func(g string) bool {
+		_, found := slices.BinarySearch(set, g)
+		return !found
+	})
+}
+
 // groupSet returns the groups sorted, each once. It uses the stored result of a decoded entry.
 func (e *Entry) groupSet() []string {
 	if e.set == nil {

@@ -46,14 +46,35 @@ func (t *Text) explainSyntax(err error) *Fault {
 		}
 	}
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
+	if hint == genericHint {
+		m, ok := mistake{}, false
+		if strings.Contains(problem, "unexpected end of stream") { // an open quote takes the rest of the text
+			m, ok = t.openValue(err)
+		}
+		if !ok {
+			m, ok = t.layoutMistake(errorLine(err))
+		}
+		if !ok {
+			m, ok = t.openValue(err)
+		}
+		if !ok {
+			m, ok = t.typographicNear(errorLine(err))
+		}
+		if ok {
+			offset, problem, hint = m.offset, m.problem, m.hint
+		}
+	}
 	return &Fault{Position: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
 }
+
+// genericHint is the hint for a mistake that is not recognized.
+const genericHint = "check the indentation and the quotes from here upwards"
 
 // explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The line in the error,
 // if any, is only near the mistake. So explainYAMLError searches for the frequent mistakes around that line, then in the
 // whole text.
 func explainYAMLError(text string, lines *lineIndex, err error) (offset int, problem, hint string) {
-	problem, hint = bareYAMLError(err), "check the indentation and the quotes from here upwards"
+	problem, hint = bareYAMLError(err), genericHint
 	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows keys that JSON does not
 		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
@@ -97,9 +118,17 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 	case body == "" || body[0] == '#':
 		return 0, "", ""
 	case strings.Contains(indent, "\t"):
-		return strings.IndexByte(indent, '\t'), "a tab indents this line, and YAML allows spaces only", "replace the tab with spaces"
-	case strings.ContainsFunc(indent, func(r rune) bool { return r > 127 }):
-		return strings.IndexFunc(indent, func(r rune) bool { return r > 127 }), "a no-break space indents this line, and YAML allows plain spaces only", "replace it with a plain space"
+		return strings.IndexByte(indent, '\t'), "a tab indents this line, and YAML allows spaces only", tabHint(indent)
+	case typographicAt(line, len(indent)) >= 0:
+		at := typographicAt(line, len(indent))
+		_, c, _ := FindTypographic(line[at:])
+		switch c.Write {
+		case " ":
+			return at, c.String() + " indents this line, and YAML allows plain spaces only", plainHint(c)
+		case "":
+			return at, "an invisible character begins this line, " + c.String(), plainHint(c)
+		}
+		return at, c.String() + " begins this line in place of " + plainName(c), plainHint(c)
 	case bareTemplate.MatchString(line):
 		at := strings.Index(line, "{{")
 		value := strings.TrimSpace(line[at:])
@@ -107,10 +136,69 @@ func syntaxMistake(line string) (column int, problem, hint string) {
 			return at, "a value begins with the template " + name + ", which the authenticator does not know", "render the template before the object is applied"
 		}
 		return at, "a value that begins with {{ needs quotes", "write " + strconv.Quote(value)
+	case strings.HasPrefix(body, "%{"):
+		return len(indent), "a line begins with a template of Terraform, " + strings.TrimSpace(body), "render the template before the object is applied"
 	case strings.HasPrefix(line, "<<<<<<<") || strings.HasPrefix(line, ">>>>>>>"):
 		return 0, "the text has a conflict mark of a merge", "resolve the conflict and remove the marks"
 	}
 	return 0, "", ""
+}
+
+// tabHint returns the hint for a tab in the indentation of a line.
+func tabHint(indent string) string {
+	if strings.Contains(indent, "-\t") {
+		return "replace the tab with one space"
+	}
+	return "replace the tab with spaces"
+}
+
+// typographicAt returns the offset of the first typographic character in a line's indentation or directly after it, or -1.
+func typographicAt(line string, indent int) int {
+	at, c, ok := FindTypographic(line)
+	if !ok || at > indent || at == indent && (c.Write == `"` || c.Write == "'") {
+		return -1
+	}
+	return at
+}
+
+// typographicNear returns the first typographic character in the lines around a YAML error, outside comments.
+func (t *Text) typographicNear(near int) (mistake, bool) {
+	start, number := t.index().first, 0
+	for line := range strings.Lines(t.raw[start:]) {
+		number++
+		code, _, _ := strings.Cut(line, " #")
+		if at, c, ok := FindTypographic(code); ok && number >= near-1 && number <= near+1 && !strings.HasPrefix(strings.TrimSpace(code), "#") {
+			return mistake{start + at, "the line has " + c.String(), plainHint(c)}, true
+		}
+		start += len(line)
+	}
+	return mistake{}, false
+}
+
+// plainHint returns the hint to write a plain character instead of a typographic one.
+func plainHint(c Typographic) string {
+	switch c.Write {
+	case " ":
+		return "write a plain space instead of " + c.String()
+	case "":
+		return "remove the character " + c.String()
+	case ":":
+		return "write a colon and a space instead of " + c.String()
+	}
+	return "write " + c.Write + " instead of " + c.String()
+}
+
+// plainName describes the plain character that a typographic one stands for.
+func plainName(c Typographic) string {
+	switch c.Write {
+	case "-":
+		return "a dash"
+	case " ":
+		return "a space"
+	case `"`, "'":
+		return "a quote"
+	}
+	return strconv.Quote(c.Write)
 }
 
 // parserError matches the errors of libyaml's parser, which count lines from zero. The errors of its scanner count lines

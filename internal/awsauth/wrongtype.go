@@ -144,5 +144,15 @@ func (w WrongType) Name() string {
 	return w.name
 }
 
+// IsElement reports whether the value is a mapping with the keys of an element, such as an element that is indented so that
+// it becomes a group of the element above.
+func (w WrongType) IsElement() bool {
+	if w.node == nil || w.nth == 0 {
+		return false
+	}
+	n := resolveAlias(w.node)
+	return n.Kind == yaml.MappingNode && len(n.Content) > 0 && elementKey.MatchString(n.Content[0].Value)
+}
+
 // IsKey reports whether the value has a key, compared without case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

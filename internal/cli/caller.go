@@ -3,9 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -61,6 +63,62 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
+// awsCaller returns the values with which the authenticator renders templates for the caller.
+func (c caller) awsCaller() awsauth.Caller {
+	arn, err := awsauth.ParseARN(c.arn)
+	return awsauth.Caller{AccountID: c.account, SessionName: c.session, SessionUnknown: err == nil && c.session == "" && arn.IsRole()}
+}
+
+// render returns a resolution with the templates rendered for the caller. If the caller is not an EC2 instance and every
+// entry lets in EC2 instances only, the caller is not mapped.
+func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
+	if len(r.Matches) == 0 {
+		return r
+	}
+	who := c.awsCaller()
+	if !slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return e.Admits(who) }) {
+		r.Mapped, r.Ambiguous, r.Reason = false, false, ""
+		r.Username, r.Groups = "", nil
+		return r
+	}
+	r.Username, r.Groups = r.Matches[0].RenderedUsername(who), r.Matches[0].RenderedGroups(who)
+	return r
+}
+
+// maxClosest limits the entries that closest compares.
+const maxClosest = 1000
+
+// closest describes the entry whose ARN is most similar to a canonical ARN, and where the two differ. It returns "" if no
+// ARN is similar.
+func closest(o *awsauth.Object, canonical string) string {
+	want, err := awsauth.ParseARN(canonical)
+	if err != nil {
+		return ""
+	}
+	best, least := "", len(canonical)/8+1
+	compared := 0
+	for m := range o.Parse().Mappings() {
+		arn, err := m.Entry.Principal()
+		if m.Entry.ARN == "" || err != nil || len(m.Entry.ARN) > len(canonical)+least || compared == maxClosest {
+			continue
+		}
+		compared++
+		distance := textutil.Distance(strings.ToLower(m.Entry.ARN), strings.ToLower(canonical))
+		if distance >= least {
+			continue
+		}
+		var differ []string
+		for _, part := range [][2]string{{arn.Partition, want.Partition}, {arn.Account, want.Account}, {arn.Resource, want.Resource}} {
+			if !strings.EqualFold(part[0], part[1]) {
+				differ = append(differ, part[0]+" instead of "+part[1])
+			}
+		}
+		at := m.ARN.At()
+		least, best = distance, awsauth.NearMiss{Position: at, Why: "looks closest, and has " + strings.Join(differ, ", and ")}.String()
+	}
+	return best
+}
+
 // reasons returns explanations for the user that the fields of the resolution don't hold: a removed path, a refused ARN,
 // entries that nearly match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
@@ -77,12 +135,16 @@ func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 		if parsed, err := awsauth.ParseARN(strings.TrimSpace(c.arn)); err == nil && parsed.String() != c.arn {
 			add("STS writes this ARN as " + parsed.String())
 		}
+	case len(r.Matches) > 0 && r.Matches[0].OnlyInstances() && !(awsauth.Caller{SessionName: c.session}).IsInstance():
+		add(fmt.Sprintf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", r.Matches[0].Path()))
 	case !r.Mapped || r.Source == awsauth.MapAccounts:
-		for _, miss := range o.NearMisses(r.CanonicalARN) {
+		misses := o.NearMisses(r.CanonicalARN)
+		for _, miss := range misses {
 			add(miss.String())
 		}
-	case !r.Matches[0].Admits(awsauth.Caller{SessionName: c.session}):
-		add(fmt.Sprintf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", r.Matches[0].Path()))
+		if len(misses) == 0 {
+			add(closest(o, r.CanonicalARN))
+		}
 	}
 	return list
 }

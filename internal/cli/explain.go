@@ -24,9 +24,10 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `Show the username and groups that aws-auth gives to an ARN.
 
 ARN is the caller's ARN, as printed by aws sts get-caller-identity. explain finds the entry that
-aws-iam-authenticator would use, and shows its username and groups with their templates unrendered.
-If no entry matches, explain shows the reason and entries that nearly match. Without -f it reads the
-live object of the current context.
+aws-iam-authenticator would use, and shows the username and groups that the caller gets. It renders
+templates if their values are known: the session's name only if ARN is that of a session. It never knows
+the access key, and the DNS name of an EC2 instance. If no entry matches, explain shows the reason and
+entries that nearly match. Without -f it reads the live object of the current context.
 
 Exit status: 0 the ARN is mapped, 1 it is not mapped, 2 an error.`,
 		Example: a.example(
@@ -91,7 +92,7 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 		return report.Explanation{}, fmt.Errorf("cannot determine the mapping of %s: %s", arn, resolution.Unknown)
 	}
 	document := m.Parse()
-	e := report.NewExplanation(arn, resolution, append(c.reasons(m.Object, resolution), ignoredFields(document, resolution)...))
+	e := report.NewExplanation(arn, c.render(resolution), append(c.reasons(m.Object, resolution), ignoredFields(document, resolution)...))
 	switch at := document.EntryAt(resolution); {
 	case at.Line == 0:
 	case m.InText:

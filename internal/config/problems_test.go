@@ -89,7 +89,7 @@ guard.yaml:16: rules."\t": is not a rule; kubectl awsauth rules lists them`,
 guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which access entries don't support; write arn:aws:iam::111122223333:role/Admin
 guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is an STS session, which access entries don't support; write the ARN of the IAM user behind it
 guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" appears twice, first on line 6
-guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
+guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
 		},
 		{
@@ -109,7 +109,7 @@ guard.yaml:5: iam.budget: is the number 2; write a time such as 2s or 500ms
 guard.yaml:7: iam.accounts.222233334444.roleARN: "arn:aws:iam::333344445555:role/a" belongs to another account; write a role of 222233334444
 guard.yaml:8: iam.accounts.111122223333.roleARN: "arn:aws:iam::111122223333:user/a" is not a role; write the ARN of the role to assume
 guard.yaml:9: iam.accounts.444455556666.externalID: is the number 5; write text, "5" in quotes
-guard.yaml:9: iam.accounts.444455556666.roleARN: "Reader" is not an ARN; write an ARN such as arn:aws:iam::111122223333:role/NAME
+guard.yaml:9: iam.accounts.444455556666.roleARN: "Reader" is not an ARN; write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:10: iam.accounts.555566667777.roleARN: is missing
 guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which can't be assumed; write arn:aws:iam::666677778888:role/a
 guard.yaml:12: iam.accounts.production: is not an account id; write 12 digits in quotes`,

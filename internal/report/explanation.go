@@ -13,7 +13,7 @@ type Explanation struct {
 	Mapped       bool             `json:"mapped"`
 	Source       *awsauth.Section `json:"source"`
 	Index        *int             `json:"index"`
-	Username     string           `json:"username"` // a template, like the groups
+	Username     string           `json:"username"` // with the templates whose values are not known, like the groups
 	Groups       []string         `json:"groups"`
 	Ambiguous    bool             `json:"ambiguous"`
 	Reason       string           `json:"reason"` // all reasons in one text

@@ -15,7 +15,8 @@ import (
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
 	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on
-	// purpose. The requester needs no right beyond updating the object.
+	// purpose. To allow a later change to remove them it holds "until TIME ARN", with the expiry in RFC 3339. The
+	// requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
 	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later
 	// deletion of the object it holds "delete EXPIRY REASON", with the expiry in RFC 3339.
@@ -38,7 +39,7 @@ type Override struct {
 	Detail string
 }
 
-// maxGrant limits how far ahead the expiry of an allowed deletion may be: long enough to type the next command,
+// maxGrant limits how far ahead the expiry of an allowed deletion or removal may be: long enough to type the next command,
 // short enough that a forgotten annotation does no harm.
 const maxGrant = time.Hour
 
@@ -141,30 +142,21 @@ func parseGrant(value string) (grant, bool) {
 
 // invalid returns the reason why the grant is not valid at a time, or "" if it is.
 func (g grant) invalid(now time.Time) string {
-	switch {
-	case g.expiry.IsZero():
-		return "the value allows a deletion, and its time is not in RFC 3339"
-	case g.reason == "":
+	if g.reason == "" && !g.expiry.IsZero() {
 		return "the value allows a deletion without a reason"
-	case !g.expiry.After(now):
-		return "the value allows a deletion until " + g.expiry.Format(time.RFC3339) + ", which has passed"
-	case g.expiry.After(now.Add(maxGrant)):
-		return "the value allows a deletion until " + g.expiry.Format(time.RFC3339) + ", more than an hour ahead"
 	}
-	return ""
+	return expired("a deletion", g.expiry, now)
 }
 
-// allowedRemovals returns the principals whose removal the request acknowledges.
-func (c Change) allowedRemovals() map[string]string {
-	value := c.sets(AllowRemovalAnnotation)
-	if value == "" {
-		return nil
+// expired returns the reason why the expiry of an allowed action is not valid at a time, or "" if it is.
+func expired(action string, expiry, now time.Time) string {
+	switch {
+	case expiry.IsZero():
+		return "the value allows " + action + ", and its time is not in RFC 3339"
+	case !expiry.After(now):
+		return "the value allows " + action + " until " + expiry.Format(time.RFC3339) + ", which has passed"
+	case expiry.After(now.Add(maxGrant)):
+		return "the value allows " + action + " until " + expiry.Format(time.RFC3339) + ", more than an hour ahead"
 	}
-	allowed := make(map[string]string)
-	for arn := range strings.SplitSeq(value, ",") {
-		if arn = strings.TrimSpace(arn); arn != "" {
-			allowed[awsauth.PrincipalKey(arn)] = arn
-		}
-	}
-	return allowed
+	return ""
 }

@@ -131,20 +131,32 @@ func keyOf(e *awsauth.Entry) elementKey {
 
 // presentInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
 // element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
-// of the old object excuses one finding, so a copy of a faulty element is new. alike rejects duplicate keys, because
+// of the old object excuses one finding, so a copy of a faulty element is new. A warning does not excuse a denial. alike rejects duplicate keys, because
 // the decoded element doesn't show which keys it had twice.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string
+		severity  Severity
 		element   elementKey
 		value     string
 	}
 	of := func(v *version, f *Finding, value string) faultKey {
-		id := faultKey{rule: f.Rule, element: v.keys[f.identity.place()], value: value}
+		id := faultKey{rule: f.Rule, severity: f.Severity, element: v.keys[f.identity.place()], value: value}
 		if f.identity.index < 0 { // an element may move from one section to the other
 			id.key = f.identity.key
 		}
 		return id
+	}
+	// take uses up a finding that is at least as severe.
+	take := func(count map[faultKey]int, id faultKey) bool {
+		if count[id] == 0 && id.severity == Warn {
+			id.severity = Deny
+		}
+		if count[id] == 0 {
+			return false
+		}
+		count[id]--
+		return true
 	}
 	count := make(map[faultKey]int, len(old.faults))
 	for i := range old.faults {
@@ -153,11 +165,7 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	}
 	same = func(f *Finding) bool {
 		id := of(after, f, f.identity.value)
-		if f.identity.more > 0 || count[id] == 0 {
-			return false
-		}
-		count[id]--
-		return true
+		return f.identity.more == 0 && take(count, id)
 	}
 	var left map[faultKey]int
 	alike = func(f *Finding) bool {
@@ -169,11 +177,7 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 			}
 		}
 		id := of(after, f, "")
-		if f.identity.more > 0 || f.Rule == duplicateKey.ID || left[id] == 0 {
-			return false
-		}
-		left[id]--
-		return true
+		return f.identity.more == 0 && f.Rule != duplicateKey.ID && take(left, id)
 	}
 	return same, alike
 }

@@ -19,7 +19,7 @@ before. RBAC can't limit the members of system:masters. A group with a session t
 some session name turns it into an admin group, because the caller who assumes a role chooses the
 session name.
 
-If you don't intend this, remove the group from the entry.`,
+If you don't intend this, leave the group out of the entry.`,
 	Source: "Kubernetes documentation, \"Role Based Access Control Good Practices\"; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
 	Check:  checkAdminGrant,
 }
@@ -37,7 +37,7 @@ func checkAdminGrant(p *Pass) {
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
 			case access.CertaintyOf(c.After, gives) > access.CertaintyOf(c.Before, gives):
-				p.Reportf(p.entryPlace(c.After[0]), "remove the group if you don't intend this", "%q gains the admin group %s", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
 			}

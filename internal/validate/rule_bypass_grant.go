@@ -62,7 +62,7 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	switch {
 	case access.CertaintyOf(after, gives) > access.CertaintyOf(before, gives):
-		p.Reportf(p.entryPlace(after[0]), "remove the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
+		p.Reportf(p.entryPlace(after[0]), "leave out the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
 	case slices.ContainsFunc(before, gives):
 	default:
 		for _, e := range after {

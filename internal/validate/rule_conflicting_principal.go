@@ -1,6 +1,12 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var conflictingPrincipal = &Rule{
 	ID:       "conflicting-principal",
@@ -13,6 +19,9 @@ mapUsers. If entries of mapUsers have ARNs that differ only in case, it picks on
 request. An entry of mapRoles can also replace another one and match no caller: the capital İ with a dot
 becomes an i in the key, but does not equal an i when the authenticator compares ARNs.
 
+If the other entry gives the same username, all groups of this one and more, no principal gets less than the entries say, and
+the rule only warns. An edit of either entry can then take access away.
+
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",
 	Check:  checkConflictingPrincipal,
@@ -23,23 +32,49 @@ func checkConflictingPrincipal(p *Pass) {
 		if m.Entry.Dropped != "" || m.Entry.ARN == "" {
 			continue
 		}
-		const hint = "keep one entry for the ARN, with all its groups"
 		matches := p.Doc.Map.MatchesOf(m.Entry.ARN)
 		if len(matches) == 0 {
 			_, err := m.Entry.Principal()
 			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
-				p.Reportf(m.ARN, hint, "the authenticator replaces the entry of %q by %s, whose ARN matches no caller", m.ARN.Value, other.Path())
+				p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "the authenticator replaces the entry of %q by %s, whose ARN matches no caller", m.ARN.Value, other.Path())
 			}
 			continue
 		}
 		switch other := conflictOf(m.Entry, matches); {
 		case other == nil:
 		case atRandom(m.Entry, matches):
-			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
+			p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "%q is also the ARN of %s, which differs in case, and the authenticator picks one of the two at random", m.ARN.Value, other.Path())
+		case replacedWithMore(m.Entry, matches):
+			p.Warnf(m.ARN, "remove this entry; "+other.Path()+" has all its groups",
+				"%q is also the ARN of %s, which replaces this entry and gives more groups", m.ARN.Value, other.Path())
 		default:
-			p.Reportf(m.ARN, hint, "%q is also the ARN of %s, which replaces this entry with other access", m.ARN.Value, other.Path())
+			p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "%q is also the ARN of %s, which replaces this entry with other access", m.ARN.Value, other.Path())
 		}
 	}
+}
+
+// maxHintGroups limits the groups in a hint.
+const maxHintGroups = 20
+
+// oneEntryHint returns the hint to merge two entries.
+func oneEntryHint(e, other *awsauth.Entry) string {
+	if len(e.Groups)+len(other.Groups) > maxHintGroups {
+		return "keep one entry for the ARN, with all its groups"
+	}
+	groups := slices.Concat(e.Groups, other.Groups)
+	slices.Sort(groups)
+	return fmt.Sprintf("keep one entry for the ARN, with the groups [%s]", strings.Join(slices.Compact(groups), ", "))
+}
+
+// replacedWithMore reports whether replacesWithMore holds for every entry that the authenticator may answer with.
+func replacedWithMore(e *awsauth.Entry, matches []*awsauth.Entry) bool {
+	return len(matches) <= maxHintGroups && !slices.ContainsFunc(matches, func(other *awsauth.Entry) bool { return !replacesWithMore(e, other) })
+}
+
+// replacesWithMore reports whether a principal gets at least what its entry says, although another entry replaces it: the
+// same username, all its groups, and a login for the same sessions.
+func replacesWithMore(e, other *awsauth.Entry) bool {
+	return e.Username == other.Username && (e.OnlyInstances() || !other.OnlyInstances()) && other.HasGroupsOf(e)
 }
 
 // conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries, at least one, that the

@@ -1,5 +1,7 @@
 package validate
 
+import "strings"
+
 var duplicateKey = &Rule{
 	ID:       "duplicate-key",
 	Severity: Deny,
@@ -20,7 +22,11 @@ func checkDuplicateKey(p *Pass) {
 	}
 	for m := range p.Doc.Mappings() {
 		for _, key := range m.DuplicateKeys() {
-			p.Reportf(key, "begin a new element with a dash, or remove one of the two", "the element has the key %q twice, and only one of them counts", key.Value)
+			hint := "keep one of the two"
+			if strings.EqualFold(key.Value, m.Entry.ARNKey()) {
+				hint = "begin a new element with a dash before this key"
+			}
+			p.Reportf(key, hint, "the element has the key %q twice, and only one of them counts", key.Value)
 		}
 	}
 }

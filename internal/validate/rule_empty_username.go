@@ -1,5 +1,7 @@
 package validate
 
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
 var emptyUsername = &Rule{
 	ID:       "empty-username",
 	Severity: Deny,
@@ -21,12 +23,30 @@ func checkEmptyUsername(p *Pass) {
 		case !m.IsMapping() || hasWrongType(m, "username"):
 			// not-a-mapping and wrong-type report these
 		case m.Entry.Username == "":
-			if p.isMisspelt(m, "username") {
-				continue // misspelt-key reports it
+			if p.isMisspelt(m, "username") || p.usernameBelow(m) {
+				continue // misspelt-key and missing-arn report these
 			}
-			p.Reportf(m.Username, "write username and a name", "the entry has no username, and without one a caller logs in under an empty name")
+			p.Reportf(m.Username, "write username: "+nameOf(m), "the entry has no username, and without one a caller logs in under an empty name")
 		case withoutSession(m.Entry) == "": // STS gives sessions to roles alone (pkg/token/token.go)
-			p.Reportf(m.Username, "write a name, or a text before the template", "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
+			p.Reportf(m.Username, "write "+nameOf(m), "the username %q is empty for an IAM user, who has no session", m.Entry.Username)
 		}
 	}
+}
+
+// usernameBelow reports whether missing-arn says that the elements from this one on are one entry.
+func (p *Pass) usernameBelow(m awsauth.Mapping) bool {
+	list := p.Doc.Roles
+	if m.Entry.Section == awsauth.MapUsers {
+		list = p.Doc.Users
+	}
+	next := m.Entry.Index + 1
+	return p.runs(missingARN) && (p.continuesAbove(m) || m.Entry.ARN != "" && next < len(list) && list[next].HasKey("username") && p.continuesAbove(list[next]))
+}
+
+// nameOf returns a username to write for an element: the name in its ARN, or NAME if the ARN is not that of a principal.
+func nameOf(m awsauth.Mapping) string {
+	if arn, err := m.Entry.Principal(); err == nil && m.Entry.ARN != "" {
+		return scalar(arn.Name())
+	}
+	return "NAME"
 }

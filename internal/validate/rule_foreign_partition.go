@@ -1,6 +1,9 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+import (
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var foreignPartition = &Rule{
 	ID:       "foreign-partition",
@@ -9,8 +12,9 @@ var foreignPartition = &Rule{
 	Doc: `
 A caller logs in with a signed request to STS in the cluster's own partition, and credentials of one partition
 are not valid in another. So an entry for a principal of aws-cn in a cluster of aws, often copied from another
-cluster, never matches a caller. The guard learns its own partition from its credentials. This rule runs only if
-iam.mode makes the guard ask IAM.
+cluster, never matches a caller. If iam.mode makes the guard ask IAM, the guard learns its own partition from its
+credentials. Otherwise it takes the partition of the node roles, because nodes are always in the cluster's partition. If
+there is no node role, it takes the partition of the first entry.
 
 Write the ARN of a principal of the cluster's partition.`,
 	Source: "AWS whitepaper \"AWS Fault Isolation Boundaries\", Partitions; aws-iam-authenticator v0.7.18, pkg/token/token.go, verifyHost",
@@ -20,6 +24,7 @@ Write the ARN of a principal of the cluster's partition.`,
 func checkForeignPartition(p *Pass) {
 	own := p.Change.IAM.Partition
 	if own == "" {
+		p.checkMixedPartitions()
 		return
 	}
 	for m := range p.Doc.Mappings() {
@@ -27,7 +32,37 @@ func checkForeignPartition(p *Pass) {
 		if err != nil || arn.Partition == own {
 			continue // malformed-arn reports it
 		}
-		p.Reportf(m.ARN, "write an ARN that begins with arn:"+own+":", "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
+		right := arn
+		right.Partition = own
+		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
+	}
+}
+
+// checkMixedPartitions reports principals of another partition than the node roles or, if there are none, than the
+// first entry.
+func (p *Pass) checkMixedPartitions() {
+	var own, of string
+	for m := range p.Doc.Mappings() {
+		arn, err := m.Entry.Principal()
+		if m.Entry.ARN == "" || err != nil {
+			continue
+		}
+		if access.IsNode(m.Entry) {
+			own, of = arn.Partition, "the node roles are"
+			break
+		}
+		if own == "" {
+			own, of = arn.Partition, "the first entry is"
+		}
+	}
+	for m := range p.Doc.Mappings() {
+		arn, err := m.Entry.Principal()
+		if m.Entry.ARN == "" || err != nil || arn.Partition == own {
+			continue
+		}
+		right := arn
+		right.Partition = own
+		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s, but %s in partition %s, and a cluster lets in only one partition", m.ARN.Value, arn.Partition, of, own)
 	}
 }
 

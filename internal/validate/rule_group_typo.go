@@ -1,10 +1,14 @@
 package validate
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
@@ -28,26 +32,78 @@ var knownGroups = []string{"system:masters", "system:nodes", "system:bootstrappe
 func checkGroupTypo(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		for _, g := range m.Groups {
-			if slices.Contains(knownGroups, g.Value) || p.isLeftover(g.Value, true) {
+			if slices.Contains(knownGroups, g.Value) || p.isLeftover(g.Value, true) || p.hasTypographic(g.Value) {
+				continue
+			}
+			if isIAMGroup(g.Value) {
+				p.Reportf(g, groupHint, "%q is an IAM group, and IAM groups can't log in or become groups of Kubernetes", g.Value)
 				continue
 			}
 			if strings.Contains(g.Value, " - ") {
-				p.Reportf(g, "indent every dash of the list alike", "%q is one group, because a dash is indented deeper than the one above", g.Value)
+				p.reportFoldedGroup(g)
 				continue
 			}
 			if right, ok := nearGroup(g.Value); ok {
-				p.Reportf(g, "write "+right, "%q is not a group that Kubernetes knows", g.Value)
+				hint := "write " + right
+				if right == access.NodesGroup && !strings.HasPrefix(m.Entry.Username, nodePrefix) {
+					hint += ", and the username system:node:{{EC2PrivateDNSName}}"
+				}
+				p.Reportf(g, hint, "%q is not a group that Kubernetes knows", g.Value)
 				continue
 			}
 			if parts := strings.Split(g.Value, ","); len(parts) > 1 && slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(knownGroups, strings.TrimSpace(s)) }) {
-				p.Reportf(g, "write one group for each dash", "%q is one group, whose name has commas", g.Value)
+				p.Reportf(g, itemsHint(parts), "%q is one group, whose name has commas", g.Value)
 				continue
 			}
 			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
-				p.Reportf(g, "write the group without it, and one group for each dash", "the group %q has white space", g.Value)
+				p.Reportf(g, itemsHint(strings.Fields(g.Value)), "the group %q has white space", g.Value)
 			}
 		}
+		if isIAMGroup(m.Username.Value) {
+			p.Reportf(m.Username, groupHint, "the username %q is the ARN of an IAM group, and IAM groups can't log in", m.Username.Value)
+		}
 	}
+}
+
+// reportFoldedGroup reports a group that holds several dashes.
+func (p *Pass) reportFoldedGroup(g awsauth.Field) {
+	if line, at, ok := g.Folded(); ok {
+		at = p.Doc.Locate(at)
+		p.Reportf(g, fmt.Sprintf("move the dash of line %d to the column of the dash above it", at.Line),
+			"%q is one group: YAML folds line %d, %q, into it, because the dash in column %d is deeper than the one above", g.Value, at.Line, line, at.Column)
+		return
+	}
+	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)
+}
+
+// groupHint is the hint for an IAM group.
+const groupHint = "map a role that the IAM group may assume"
+
+// isIAMGroup reports whether a text is the ARN of an IAM group.
+func isIAMGroup(text string) bool {
+	return strings.Contains(text, ":group/") && iamGroup.MatchString(text)
+}
+
+var iamGroup = regexp.MustCompile(`(?i)^arn:[^:]*:iam::[^:]*:group/`)
+
+// itemsHint returns the hint to write the parts of a text as items of a list.
+func itemsHint(parts []string) string {
+	list := scalars(parts)
+	if len(list) == 1 {
+		return "write " + list[0]
+	}
+	return "write " + strings.Join(list, " and ") + ", each after a dash"
+}
+
+// scalars writes the parts of a text as YAML scalars.
+func scalars(parts []string) []string {
+	var list []string
+	for _, part := range parts {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, scalar(part))
+		}
+	}
+	return list
 }
 
 // nearGroup returns the group of Kubernetes that the given group equals except for one letter, case and spaces at its

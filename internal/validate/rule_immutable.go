@@ -18,6 +18,6 @@ Remove immutable: true.`,
 
 func checkImmutable(p *Pass) {
 	if p.Doc.Immutable {
-		p.Reportf(awsauth.Position{Path: "immutable"}, "remove it", "no user could change an immutable aws-auth any more, and EKS couldn't either")
+		p.Reportf(awsauth.Position{Path: "immutable"}, "leave out immutable", "no user could change an immutable aws-auth any more, and EKS couldn't either")
 	}
 }

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -36,6 +37,28 @@ func checkLeftoverTemplate(p *Pass) {
 	for _, f := range p.Doc.Accounts {
 		p.reportLeftover(f, false)
 	}
+	for _, t := range p.Doc.Texts {
+		p.reportUnparsed(t)
+	}
+}
+
+// reportUnparsed reports misspelt templates in a text that does not parse, so that users can repair both faults at once. It
+// passes over other templates, and over the line of the syntax fault, which yaml-syntax reports.
+func (p *Pass) reportUnparsed(t *awsauth.Text) {
+	for line := range t.UnparsedLines() {
+		found, ok := leftoverIn(line.Value.Value, true)
+		if !ok || strings.EqualFold(line.Key, "rolearn") || strings.EqualFold(line.Key, "userarn") || line.Value.Line == t.Syntax.Line && strings.HasPrefix(line.Value.Value, "{{") {
+			continue
+		}
+		if hint := templateHint(line.Value.Value, found, true); isKnownTemplate(hint) {
+			p.Reportf(line.Value, hint, "the authenticator does not render %q in %s", found, quote(line.Value.Value))
+		}
+	}
+}
+
+// isKnownTemplate reports whether a hint names a template that the authenticator renders.
+func isKnownTemplate(hint string) bool {
+	return slices.ContainsFunc(awsauth.Templates(), func(known string) bool { return strings.HasPrefix(hint, "write ") && strings.Contains(hint, known) })
 }
 
 func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
@@ -44,7 +67,7 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 		if found != f.Value {
 			where = " in " + quote(f.Value)
 		}
-		p.Reportf(f, templateHint(found, rendered), "the authenticator does not render %q%s", found, where)
+		p.Reportf(f, templateHint(f.Value, found, rendered), "the authenticator does not render %q%s", found, where)
 	}
 }
 
@@ -73,17 +96,24 @@ func (p *Pass) isLeftover(text string, rendered bool) bool {
 	return ok && p.runs(leftoverTemplate)
 }
 
-func templateHint(found string, rendered bool) string {
-	if strings.HasPrefix(found, "<") {
-		return "write the value that it stands for, without the brackets"
-	}
+// templateHint returns the hint for a template in a text.
+func templateHint(text, found string, rendered bool) string {
 	for _, known := range awsauth.Templates() {
 		switch {
 		case found == known: // a known template, in an ARN or an account
-			return "write the value itself: templates are rendered in usernames and groups only"
-		case rendered && near(strings.Trim(found, "{} ."), strings.ToLower(strings.Trim(known, "{}"))):
-			return "write " + known
+			return "write the value that " + found + " stands for; templates are rendered in usernames and groups only"
+		case !rendered || !near(strings.Trim(found, "{} ."), strings.ToLower(strings.Trim(known, "{}"))):
+		case strings.HasPrefix(text, nodePrefix) && isNodeTemplate(known):
+			return "write " + nodePrefix + known
+		default:
+			return "write " + scalar(strings.Replace(text, found, known, 1))
 		}
 	}
-	return "write the value that it stands for"
+	if strings.HasPrefix(found, "<") {
+		if inner := strings.Trim(found, "<>"); found == text && rendered && awsauth.WithoutTemplates(inner) != inner {
+			return "write " + scalar(inner) // the brackets of a placeholder around a whole username
+		}
+		return "write the value that " + found + " stands for, without the brackets"
+	}
+	return "write the value that " + found + " stands for"
 }

@@ -26,13 +26,21 @@ func checkMalformedAccount(p *Pass) {
 		if awsauth.IsAccountID(f.Value) || p.isLeftover(f.Value, false) {
 			continue
 		}
-		p.Reportf(f, accountHint(f.Value), "%q is not an account id of 12 digits, so it never matches a caller", f.Value)
+		why := ""
+		if _, c, ok := awsauth.FindTypographic(f.Value); ok {
+			why = " and has " + c.String()
+		}
+		p.Reportf(f, accountHint(f.Value), "%q is not an account id of 12 digits%s, so it never matches a caller", f.Value, why)
 	}
 }
 
 func accountHint(text string) string {
 	if account := awsauth.AccountOf(text); awsauth.IsAccountID(account) {
-		return "write \"" + account + "\"; a single principal belongs into mapRoles or mapUsers"
+		hint := "write \"" + account + "\"; a single principal belongs into mapRoles or mapUsers"
+		if isIAMGroup(text) {
+			hint = "write \"" + account + "\", or map a role that the IAM group may assume"
+		}
+		return hint
 	}
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -41,18 +49,26 @@ func accountHint(text string) string {
 		return r
 	}, text)
 	if len(digits) > 12 && len(digits)%12 == 0 {
-		return "write one element for each account"
+		return "write " + strings.Join(elements(digits), " and ") + ", each after a dash"
 	}
 	if awsauth.IsAccountID(digits) {
 		return "write \"" + digits + "\""
 	}
 	if number, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if octal := "0" + strconv.FormatInt(number, 8); awsauth.IsAccountID(octal) { // read as an octal number by some tool
-			return "an account id is 12 digits in quotes; is it \"" + octal + "\"?"
+			return "write \"" + octal + "\" if this is the account"
 		}
 	}
 	if padded := "0" + digits; awsauth.IsAccountID(padded) {
-		return "an account id is 12 digits in quotes; is it \"" + padded + "\"?"
+		return "write \"" + padded + "\" if this is the account"
 	}
 	return "write the 12 digits of the account in quotes"
+}
+
+// elements cuts the digits of several accounts into accounts in quotes.
+func elements(digits string) (list []string) {
+	for len(digits) >= 12 && len(list) < 10 {
+		list, digits = append(list, "\""+digits[:12]+"\""), digits[12:]
+	}
+	return list
 }

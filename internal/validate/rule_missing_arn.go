@@ -1,6 +1,10 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var missingARN = &Rule{
 	ID:       "missing-arn",
@@ -20,15 +24,57 @@ func checkMissingARN(p *Pass) {
 		if m.Entry.Dropped == "" || !m.IsMapping() || hasWrongType(m, m.Entry.ARNKey()) || p.isMisspelt(m, m.Entry.ARNKey()) {
 			continue // not-a-mapping, wrong-type and misspelt-key report the others
 		}
+		if isGroupEntry(m) {
+			p.Reportf(m, "map a role that the IAM group may assume: write "+m.Entry.ARNKey()+" and the role's ARN instead of the group",
+				"the entry names an IAM group, and IAM groups can't log in, so the authenticator drops it")
+			continue
+		}
+		if p.continuesAbove(m) {
+			p.Reportf(m, "write two spaces instead of this dash, so that the keys belong to the element above", "the entry %s, and the authenticator drops it", m.Entry.Dropped)
+			continue
+		}
 		p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
 	}
 }
+
+// continuesAbove reports whether an element without an ARN has only keys that the last element with an ARN above it lacks: a
+// dash stands before each key of one entry.
+func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
+	list := p.Doc.Roles
+	if m.Entry.Section == awsauth.MapUsers {
+		list = p.Doc.Users
+	}
+	if m.Entry.ARN != "" || m.Entry.SSO != nil || m.HasKey(m.Entry.ARNKey()) || m.HasKey("username") == m.HasKey("groups") {
+		return false
+	}
+	for i := m.Entry.Index - 1; i >= max(0, m.Entry.Index-2); i-- {
+		above := list[i]
+		if m.HasKey("username") && above.HasKey("username") || m.HasKey("groups") && above.HasKey("groups") {
+			return false
+		}
+		if above.Entry.ARN != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// isGroupEntry reports whether the element has the key grouparn instead of an ARN.
+func isGroupEntry(m awsauth.Mapping) bool {
+	return m.Entry.Dropped != "" && m.Entry.ARN == "" && m.Entry.SSO == nil &&
+		slices.ContainsFunc(m.OtherKeys(), namesGroup)
+}
+
+// namesGroup reports whether a key of an element stands for an IAM group: by its name, or because of the ARN of a group.
+func namesGroup(key awsauth.Field) bool { return isGroupKey(key.Value) || isIAMGroup(key.Below) }
+
+func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }
 
 func arnHint(m awsauth.Mapping) string {
 	want := m.Entry.ARNKey()
 	switch {
 	case m.Entry.ARN != "":
-		return "remove rolearn or sso"
+		return "write rolearn alone, without sso"
 	case m.Entry.SSO != nil:
 		return "write rolearn and the ARN of the role instead of sso"
 	case want == "userarn" && m.HasKey("rolearn"):

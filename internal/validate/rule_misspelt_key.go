@@ -2,6 +2,7 @@ package validate
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
@@ -14,7 +15,8 @@ var misspeltKey = &Rule{
 	Doc: `
 The authenticator ignores a key that it does not know, without an error. It drops an entry with role_arn,
 because the entry has no ARN. An entry with group gives no groups, and one with user gives an empty username.
-One missing letter in a key has locked users out of their cluster.
+One missing letter in a key has locked users out of their cluster. It also ignores a section, such as mapUsers, that
+is indented so that it becomes a key of an element.
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#607",
@@ -24,9 +26,23 @@ Write the key as the hint says.`,
 func checkMisspeltKey(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		for _, key := range m.OtherKeys() {
-			if right, ok := meantKey(m, key.Value); ok {
-				p.Reportf(key, "write "+right+" instead of "+key.Value, "the authenticator ignores the key %q and its value", key.Value)
+			if awsauth.IsSection(key.Value) {
+				p.Reportf(key, m.SectionHint(key.Value), "the section %s begins inside an element of %s, and the authenticator ignores it there", key.Value, string(m.Entry.Section))
+				continue
 			}
+			right, ok := meantKey(m, key)
+			if !ok {
+				continue // unknown-key and missing-arn report it
+			}
+			why := ""
+			if _, c, ok := awsauth.FindTypographic(key.Value); ok {
+				why = ", which has " + c.String()
+			}
+			hint := "write " + right + " instead of " + key.Value
+			if m.HasKey(right) {
+				hint = "move its value to the key " + right + " of the element"
+			}
+			p.Reportf(key, hint, "the authenticator ignores the key %q and its value%s", key.Value, why)
 		}
 	}
 }
@@ -54,11 +70,20 @@ const arnWord = "ARN"
 // meantKey returns the key of an entry that the given key probably stands for, and whether there is one. It is a key
 // with almost the same spelling or, if the element lacks it, the key that an everyday word stands for. If the element
 // already has the right key, only a misspelling by one letter counts.
-func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
+func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
+	key := field.Value
+	if isIAMGroup(field.Below) && isGroupEntry(m) {
+		return "", false // missing-arn says that IAM groups can't log in
+	}
 	if _, ok := entryKey(m, key); ok {
 		return "", false // unknown-key reports capital letters
 	}
 	own := []string{m.Entry.ARNKey(), "username", "groups"}
+	for _, right := range own {
+		if !m.HasKey(right) && repeats(key, right) {
+			return right, true
+		}
+	}
 	for _, right := range own {
 		if near(key, right) && (!m.HasKey(right) || textutil.Distance(bare(key), right) <= 1) {
 			return right, true
@@ -75,10 +100,17 @@ func meantKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	return "", false
 }
 
+// repeats reports whether a key consists of a right key once or more, with dashes, colons, typographic characters or
+// spaces around it, such as rolearn:rolearn.
+func repeats(key, right string) bool {
+	words := strings.FieldsFunc(strings.ToLower(awsauth.Plain(key)), func(r rune) bool { return strings.ContainsRune("-: \"'", r) })
+	return len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return word != right })
+}
+
 // isMisspelt reports whether misspelt-key reports a misspelling of the key want.
 func (p *Pass) isMisspelt(m awsauth.Mapping, want string) bool {
 	return p.runs(misspeltKey) && slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool {
-		right, ok := meantKey(m, f.Value)
+		right, ok := meantKey(m, f)
 		return ok && right == want
 	})
 }

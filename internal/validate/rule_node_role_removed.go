@@ -28,14 +28,19 @@ the guard refuses the change.
 
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
 system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
-annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.`,
+annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.
+
+eksctl and other tools that can't set an annotation in the change that removes the entry need the annotation beforehand:
+until TIME ARN, with a time in RFC 3339 at most an hour ahead. Until that time every change may remove the role. See
+[Retire a node group](../how-to/retire-a-node-group.md).`,
 	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; EKS user guide, \"Enable Windows support\"; terraform-aws-eks#624, #1786, #2289; containers-roadmap#1977",
 	Check:  checkNodeRoleRemoved,
 }
 
 func checkNodeRoleRemoved(p *Pass) {
-	allowed, used := p.Change.allowedRemovals(), make(map[string]bool)
-	given := nodeGroups(p.New)
+	removals, used := p.Change.removals(), make(map[string]bool)
+	allowed := removals.arns
+	given := givenGroups(p.New)
 	for _, principal := range p.Old.Principals() {
 		if access.CertaintyOf(principal.Matches, access.IsNode) == access.Never || p.hasAccessEntry(principal.ARN) {
 			continue
@@ -54,7 +59,10 @@ func checkNodeRoleRemoved(p *Pass) {
 			section := principal.Matches[0].Section
 			hint := p.lossHint("keep the entry of "+principal.ARN, section, principal.ARN)
 			if p.Change.Operation != Delete && !p.newlyLost(section) {
-				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN"
+				hint += ", or set the annotation " + AllowRemovalAnnotation + " to this ARN, in the same change or beforehand as \"until TIME ARN\""
+				if removals.denied != "" {
+					hint += " (" + removals.denied + ")"
+				}
 			}
 			p.Reportf(sectionPlace(section), hint,
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
@@ -68,12 +76,21 @@ func checkNodeRoleRemoved(p *Pass) {
 			"keep username: "+principal.Matches[0].Username+" and the groups ["+strings.Join(principal.Matches[0].Groups, ", ")+"]",
 			"the node role %q would keep an entry that %s, and its nodes would turn NotReady", principal.ARN, problem)
 	}
-	for _, key := range slices.Sorted(maps.Keys(allowed)) {
+	p.reportUnused(removals, used)
+	p.warnOfPathsRemoved()
+}
+
+// reportUnused reports an annotation allow-removal that names a role that the change does not remove. An allowance for
+// later changes may name such a role.
+func (p *Pass) reportUnused(r removals, used map[string]bool) {
+	if p.Change.sets(AllowRemovalAnnotation) == "" || r.later {
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.arns)) {
 		if !used[key] {
-			p.Warnf(annotations, "write the ARN of the node role that the change removes", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, allowed[key])
+			p.Warnf(annotations, "write the ARN of the node role that the change removes", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, r.arns[key])
 		}
 	}
-	p.warnOfPathsRemoved()
 }
 
 // kindGroups are the groups that nodes of one kind need beside system:nodes: kube-proxy on Windows (EKS
@@ -83,10 +100,16 @@ func checkNodeRoleRemoved(p *Pass) {
 var kindGroups = []struct {
 	name     string
 	required bool // the nodes of this kind have no network if no role gives the group
-}{{"eks:kube-proxy-windows", true}, {"system:node-proxier", true}, {"system:bootstrappers", false}}
+}{{windowsGroup, true}, {fargateGroup, true}, {"system:bootstrappers", false}}
 
-// nodeGroups returns the members of kindGroups that at least one node role certainly gets.
-func nodeGroups(m *awsauth.Map) map[string]bool {
+// The groups of kube-proxy on Windows and on Fargate.
+const (
+	windowsGroup = "eks:kube-proxy-windows"
+	fargateGroup = "system:node-proxier"
+)
+
+// givenGroups returns the members of kindGroups that at least one node role certainly gets.
+func givenGroups(m *awsauth.Map) map[string]bool {
 	given := make(map[string]bool)
 	for _, role := range m.Principals() {
 		for _, group := range kindGroups {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -18,6 +19,10 @@ gives the cluster to every pod that reaches the node's credentials. The authenti
 {{EC2PrivateDNSName}} only for EC2 instances, which log in as a role. It refuses an IAM user whose entry has
 this template.
 
+The rule warns if the username is system:node: with anything but the template alone, because a node may use only
+its own name. It also warns if an entry for people has {{EC2PrivateDNSName}}: an entry with an admin group, or for
+a role of IAM Identity Center, which no instance can have.
+
 For EC2 write the username system:node:{{EC2PrivateDNSName}}, for Fargate
 system:node:{{SessionName}}, and the groups system:bootstrappers and system:nodes.`,
 	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; aws-iam-authenticator#190",
@@ -31,39 +36,102 @@ func checkNodeShape(p *Pass) {
 		}
 		p.checkNodeGroups(m)
 		if !m.Entry.HasSessions() && m.Entry.OnlyInstances() {
-			at := m.Username
-			if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
-				at = m.Groups[i]
+			at := instanceField(m)
+			name := "NAME"
+			if arn, err := m.Entry.Principal(); err == nil {
+				name = arn.Name()
 			}
-			p.Reportf(at, "write a name without the template", "{{EC2PrivateDNSName}} is for EC2 instances, which log in with a role, and %q is not a role", m.Entry.ARN)
+			p.Reportf(at, "write "+scalar(strings.ReplaceAll(strings.TrimPrefix(at.Value, nodePrefix), awsauth.InstanceTemplate, name)),
+				"{{EC2PrivateDNSName}} is for EC2 instances, which log in with a role, and %q is not a role", m.Entry.ARN)
+		} else if m.Entry.OnlyInstances() {
+			p.checkPeople(m)
 		}
 	}
 }
 
+// nodePrefix is the prefix of the username of every node.
+const nodePrefix = "system:node:"
+
+// isNodeTemplate reports whether the authenticator renders a template to the name of a node: {{EC2PrivateDNSName}} for EC2,
+// and the session name for Fargate and hybrid nodes (EKS user guide, "Amazon EKS Pod execution IAM role" and "Prepare
+// cluster access for hybrid nodes").
+func isNodeTemplate(template string) bool {
+	return template == awsauth.InstanceTemplate || template == "{{SessionName}}" || template == "{{SessionNameRaw}}"
+}
+
+// instanceField returns the username or the group that holds {{EC2PrivateDNSName}}.
+func instanceField(m awsauth.Mapping) awsauth.Field {
+	if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
+		return m.Groups[i]
+	}
+	return m.Username
+}
+
+// forPeople returns a username or group for people: without a reserved prefix, and with the session's name instead of the
+// name of an instance.
+func forPeople(name string) string {
+	return withoutReserved(strings.ReplaceAll(strings.TrimPrefix(name, nodePrefix), awsauth.InstanceTemplate, "{{SessionName}}"))
+}
+
+// checkPeople reports an entry for people that lets in only EC2 instances.
+func (p *Pass) checkPeople(m awsauth.Mapping) {
+	arn, err := m.Entry.Principal()
+	who := ""
+	switch {
+	case err != nil: // malformed-arn reports it
+	case strings.HasPrefix(arn.Name(), "AWSReservedSSO_"):
+		who = "people log in with a role of IAM Identity Center"
+	case strings.HasPrefix(m.Entry.Username, nodePrefix), slices.Contains(m.Entry.Groups, access.NodesGroup): // a node
+	case slices.ContainsFunc(m.Entry.Groups, func(g string) bool { return slices.Contains(p.Policy.adminGroups(), g) }):
+		who = "it gives an admin group, which is for people"
+	}
+	if who == "" {
+		return
+	}
+	at := instanceField(m)
+	p.Warnf(at, "write "+scalar(forPeople(at.Value)), "only EC2 instances can log in to the entry of %q, because of {{EC2PrivateDNSName}}, and %s", m.Entry.ARN, who)
+}
+
 // checkNodeGroups compares the username of an entry with its groups.
 func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
-	const usernames = "write system:node:{{EC2PrivateDNSName}}, for Fargate system:node:{{SessionName}}"
+	const usernames = "write system:node:{{EC2PrivateDNSName}} for EC2, or system:node:{{SessionName}} for Fargate"
 	username, groups := m.Entry.Username, m.Entry.Groups
-	name, prefix := strings.CutPrefix(username, "system:node:")
-	group := slices.Index(groups, "system:nodes")
+	name, prefix := strings.CutPrefix(username, nodePrefix)
+	group := slices.Index(groups, access.NodesGroup)
 	admin := slices.IndexFunc(groups, func(g string) bool { return slices.Contains(p.Policy.adminGroups(), g) })
 	if prefix && admin >= 0 {
-		hint := "write another username, such as admin:{{SessionName}}, if these are people"
+		hint := "write admin:{{SessionName}} as username, if these are people"
 		if group >= 0 {
-			hint = "remove the group, and give people an entry with another role"
+			hint = "leave out the group " + groups[admin] + " here, and give people an entry with another role"
 		}
 		p.Grantf(m.Groups[admin], hint, "the node %q would have the admin group %s", username, groups[admin])
 		return
 	}
 	switch {
 	case p.isLeftover(username, true):
-		// leftover-template reports it
+		if prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups") && !slices.ContainsFunc(groups, func(g string) bool { return p.isLeftover(g, true) }) {
+			p.Reportf(m.Username, nodeGroupsHint(groups), "%q is meant as the username of a node, which has no rights without the group system:nodes", username)
+		} else if found, _ := leftoverIn(name, true); prefix && group >= 0 && found != "" && found != name {
+			p.Warnf(m.Username, usernames, "no node has the username %q, because a node's name is the template alone", username)
+		} // else leftover-template reports it
 	case !prefix && group >= 0:
 		p.Reportf(m.Username, usernames, "the group system:nodes needs a username of the form system:node:NAME, not %q", username)
 	case prefix && !isNodeName(name):
-		p.Reportf(m.Username, usernames, "no node can have the username %q", username)
+		hint := usernames
+		if group < 0 {
+			hint += ", and " + nodeGroupsHint(groups)
+		}
+		p.Reportf(m.Username, hint, "no node can have the username %q", username)
 	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
 		p.Reportf(m.Username, nodeGroupsHint(groups), "%q is the username of a node, which has no rights without the group system:nodes", username)
+	case prefix && group >= 0 && !isNodeTemplate(name):
+		why := "a node's name is the template alone"
+		if awsauth.WithoutTemplates(name) == name {
+			why = "all nodes of the role would have one name, and a node may use only its own"
+		} else if !slices.ContainsFunc(awsauth.Templates(), func(t string) bool { return isNodeTemplate(t) && strings.Contains(name, t) }) {
+			why = "the template is not the name of a node"
+		}
+		p.Warnf(m.Username, usernames, "no node can work with the username %q, because %s", username, why)
 	}
 }
 
@@ -71,7 +139,7 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 func nodeGroupsHint(groups []string) string {
 	for _, g := range groups {
 		if strings.Contains(g, " - ") {
-			return "indent every dash of the list alike: " + quote(g) + " is one group"
+			return itemsHint(strings.Split(g, " - "))
 		}
 		if right, ok := nearGroup(g); ok && right == "system:nodes" && g != right {
 			return "write system:nodes instead of " + g

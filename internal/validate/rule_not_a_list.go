@@ -16,7 +16,7 @@ Write each element with a dash.`,
 func checkNotAList(p *Pass) {
 	for _, t := range p.Doc.Texts {
 		if f := t.NotAList; f != nil {
-			p.Reportf(f, "write a list, each element with a dash", "%s is %s, not a list, and the authenticator loads nothing from it", string(t.Section), f.Problem)
+			p.Reportf(f, f.Hint, "%s is %s, and the authenticator loads nothing from it", string(t.Section), f.Problem)
 		}
 	}
 }

@@ -1,5 +1,11 @@
 package validate
 
+import (
+	"fmt"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
 var notAMapping = &Rule{
 	ID:       "not-a-mapping",
 	Severity: Deny,
@@ -14,10 +20,31 @@ template that wraps a list in brackets.`,
 	Check:  checkNotAMapping,
 }
 
+// elementHint returns the hint for an element that is not a mapping. A text below an entry with an empty groups is a group
+// whose dash is in the column of the entries.
+func (p *Pass) elementHint(m awsauth.Mapping) string {
+	list := p.Doc.Roles
+	if m.Entry.Section == awsauth.MapUsers {
+		list = p.Doc.Users
+	}
+	for i := m.Entry.Index - 1; i >= max(0, m.Entry.Index-maxHintGroups); i-- {
+		above := list[i]
+		if !above.IsMapping() {
+			continue
+		}
+		from, to := p.Doc.Locate(m.At()), p.Doc.Locate(above.At())
+		if len(above.Entry.Groups) > 0 || !above.HasKey("groups") || from.Column < 3 || m.Kind() == "a list" {
+			break
+		}
+		return fmt.Sprintf("move this dash from column %d to column %d, below groups", from.Column-2, to.Column)
+	}
+	return "write " + m.Entry.ARNKey() + ", username and groups below one dash"
+}
+
 func checkNotAMapping(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		if !m.IsMapping() {
-			p.Reportf(m, "write "+m.Entry.ARNKey()+", username and groups below one dash", "the element is %s, and the authenticator drops it", m.Kind())
+			p.Reportf(m, p.elementHint(m), "the element is %s, and the authenticator drops it", m.Kind())
 		}
 	}
 	for _, f := range p.Doc.BadAccounts {

@@ -22,12 +22,15 @@ Write a username without these prefixes.`,
 }
 
 func checkReservedUsername(p *Pass) {
-	const hint = "write a username without the prefix"
 	for m := range p.Doc.Mappings() {
 		if m.Entry.Dropped != "" {
 			continue // missing-arn reports it, and the entry gives the username to no caller
 		}
 		name := m.Username.Value
+		hint := "write " + scalar(withoutReserved(withoutSession(m.Entry)))
+		if m.Entry.HasSessions() {
+			hint = "write " + scalar(forPeople(name))
+		}
 		switch username := withoutSession(m.Entry); {
 		case strings.HasPrefix(username, "system:node:"), strings.HasPrefix(username, "system:") && slices.Contains(m.Entry.Groups, "system:nodes"):
 			// node-shape reports on these
@@ -44,8 +47,25 @@ func checkReservedUsername(p *Pass) {
 				session, ok = sessionMaking(before, "system")
 			}
 			if ok && colon {
-				p.Grantf(m.Username, "write another text before the template", "for a session named %q the username %q would become a reserved name", session, name)
+				p.Grantf(m.Username, "write "+scalar("sso:"+name), "for a session named %q the username %q would become a reserved name", session, name)
 			}
 		}
+	}
+}
+
+// withoutReserved returns a username without reserved prefixes, or NAME if nothing is left.
+func withoutReserved(name string) string {
+	for {
+		rest := name
+		for _, prefix := range []string{"eks:", "system:", "aws:", "amazon:", "iam:"} {
+			rest = strings.TrimPrefix(rest, prefix)
+		}
+		if rest == "" {
+			return "NAME"
+		}
+		if rest == name {
+			return name
+		}
+		name = rest
 	}
 }

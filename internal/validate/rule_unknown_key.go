@@ -15,7 +15,7 @@ var unknownKey = &Rule{
 The authenticator ignores keys that it does not know. Keys with capital letters, such as roleARN, are
 read by v0.6 and later; releases before it compare keys with case and drop the entry.
 
-Write the keys in lower case, and remove keys that the authenticator does not know.`,
+Write the keys in lower case. Write the value of an unknown key under the right key, or as a comment.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#312",
 	Check:  checkUnknownKey,
 }
@@ -24,8 +24,11 @@ func checkUnknownKey(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		again := m.DuplicateKeys()
 		for _, key := range m.OtherKeys() {
-			if _, misspelt := meantKey(m, key.Value); misspelt {
+			if _, misspelt := meantKey(m, key); misspelt || awsauth.IsSection(key.Value) {
 				continue // misspelt-key reports it
+			}
+			if namesGroup(key) && isGroupEntry(m) && p.runs(missingARN) {
+				continue // missing-arn reports it
 			}
 			switch right, ok := entryKey(m, key.Value); {
 			case slices.ContainsFunc(again, func(f awsauth.Field) bool { return strings.EqualFold(f.Value, key.Value) }):
@@ -35,7 +38,7 @@ func checkUnknownKey(p *Pass) {
 			case ok:
 				p.Reportf(key, "write "+right, "releases of the authenticator before v0.6 do not read the key %q", key.Value)
 			default:
-				p.Reportf(key, "remove it; an entry has "+m.Entry.ARNKey()+", username and groups", "the authenticator ignores the key %q", key.Value)
+				p.Reportf(key, "write its value under "+m.Entry.ARNKey()+", username or groups, or write the line as a comment", "the authenticator ignores the key %q", key.Value)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -29,6 +30,12 @@ func checkWrongType(p *Pass) {
 			continue // not-a-mapping reports it
 		}
 		for _, w := range m.WrongTypes() {
+			if w.IsElement() {
+				from, to := p.Doc.Locate(w.At()), p.Doc.Locate(m.At())
+				p.Reportf(w, fmt.Sprintf("move this element from column %d to column %d", from.Column-2, to.Column-2),
+					"an element begins inside the groups of another one, and the authenticator ignores it there")
+				continue
+			}
 			p.Reportf(w, typeHint(w), "%s is %s, not %s, and the authenticator ignores it", w.Name(), describe(w), w.Want)
 		}
 	}
@@ -46,7 +53,7 @@ func describe(w awsauth.WrongType) string {
 // groupsIn returns the groups in a text that should have been a list, each in quotes.
 func groupsIn(text string) []string {
 	var groups []string
-	for _, g := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,\t\r\n[]\"'", r) }) {
+	for _, g := range strings.FieldsFunc(awsauth.Plain(text), func(r rune) bool { return strings.ContainsRune(" ,\t\r\n[]\"'", r) }) {
 		if g != "-" {
 			groups = append(groups, quote(g))
 		}

@@ -18,6 +18,8 @@ func Rules() []*Rule {
 		unknownKey,
 		wrongType,
 		leftoverTemplate,
+		typographicCharacter,
+		foldedLine,
 		missingARN,
 		malformedARN,
 		assumedRoleARN,
@@ -31,8 +33,8 @@ func Rules() []*Rule {
 		mappedAccount,
 		emptyUsername,
 		reservedUsername,
-		usernameCase,
 		nodeShape,
+		nodeGroups,
 		groupTypo,
 		shadowedByAccessEntry,
 		tooExpensive,
@@ -55,5 +57,6 @@ func Rules() []*Rule {
 		ownerAdded,
 		beingDeleted,
 		breakGlassDenied,
+		allowRemovalDenied,
 	}
 }

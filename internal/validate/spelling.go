@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,6 +27,19 @@ func near(key, want string) bool {
 
 // bare returns a key in lower case without separators.
 func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
+
+// scalar writes a value as a YAML scalar on one line: plain if every YAML reader takes it for a text, otherwise in quotes.
+func scalar(value string) string {
+	if plainScalar.MatchString(value) && !otherType.MatchString(value) {
+		return textutil.Shorten(value, maxValue)
+	}
+	return quote(value)
+}
+
+var (
+	plainScalar = regexp.MustCompile(`^[A-Za-z/](?:[\w/.+=@{},-]|:[\w/.+=@{},-])*$|^[\w.+=@/-]+$`)
+	otherType   = regexp.MustCompile(`(?i)^(?:[-+.]?[0-9].*|-.*|y|n|yes|no|on|off|true|false|null|~|\.inf|\.nan)$`)
+)
 
 // quote writes a value as a quoted YAML scalar on one line, shortened to maxValue bytes.
 func quote(value string) string { return strconv.Quote(textutil.Shorten(value, maxValue)) }

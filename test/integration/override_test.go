@@ -249,6 +249,39 @@ func TestBreakGlassDelete(t *testing.T) {
 	}
 }
 
+// TestAllowRemovalBeforehand checks that a tool that sets no annotation can remove a node role while an annotation that was
+// set before allows it.
+func TestAllowRemovalBeforehand(t *testing.T) {
+	until := func(ahead time.Duration, arn string) string {
+		return "until " + time.Now().Add(ahead).UTC().Format(time.RFC3339) + " " + arn
+	}
+	for _, test := range []struct {
+		name, allowance string
+		warned          []string // when the annotation is set
+		refused         []string // when the entry is removed
+	}{
+		{"for half an hour", until(30*time.Minute, nodeARN), nil, nil},
+		{"expired", until(-time.Minute, nodeARN), []string{"allow-removal-denied"}, []string{"node-role-removed"}},
+		{"for a day", until(24*time.Hour, nodeARN), []string{"allow-removal-denied"}, []string{"node-role-removed"}},
+		{"for another role", until(30*time.Minute, "arn:aws:iam::111122223333:role/Other"), nil, []string{"node-role-removed"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store(t, base())
+			c := as(t, developer(t))
+			err := put(t, c, annotated(base(), allowRemoval, test.allowance))
+			wantAdmitted(t, c, err, test.warned...)
+			err = put(t, c, annotated(roles(admin), allowRemoval, test.allowance))
+			if test.refused != nil {
+				wantRefused(t, err, test.refused...)
+				return
+			}
+			if err != nil {
+				t.Errorf("the removal is refused: %v", err)
+			}
+		})
+	}
+}
+
 func TestAllowRemoval(t *testing.T) {
 	const other = "arn:aws:iam::111122223333:role/Other"
 	for _, test := range []struct {

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -455,7 +456,13 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 		fault := f.Rule + " " + f.Path
 		if path := elementPath.FindString(f.Path); path != "" {
 			e := elements[path]
-			fault = f.Rule + " " + e.section + " " + string(e.raw) + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
+			raw := string(e.raw)
+			if slices.Contains(accessRules, f.Rule) { // these are about what the principal gets
+				username, groups := e.access()
+				slices.Sort(groups)
+				raw = fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, slices.Compact(groups))
+			}
+			fault = f.Rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
 		}
 		count[fault]++
 	}

@@ -27,6 +27,7 @@ func (f Failure) kind() string { return f.Check + ": " + f.Class }
 const (
 	checkResolve   = "resolve"    // Resolve gives the authenticator's answer
 	checkNever     = "never"      // the authenticator never returns an entry if a finding says that it never matches
+	checkReplaced  = "replaced"   // a warning about two entries of a principal says the truth: it gets all of the replaced one
 	checkClean     = "clean"      // the authenticator loads a document without findings completely
 	checkStyle     = "style"      // the authenticator reads the generator's text as its model
 	checkFault     = "fault"      // a document without faults is not denied

@@ -63,6 +63,7 @@ func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 	}
 	for _, f := range verdict.Findings {
 		k.checkNever(f, answers)
+		k.checkReplacedWithMore(f, v, answers)
 	}
 	k.checkAccounts(verdict, answers)
 	if clean {
@@ -73,6 +74,9 @@ func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 // saysNeverMatches reports whether a finding says that an element never matches a caller.
 func saysNeverMatches(f validate.Finding) bool {
 	at, ok := neverMatchRules[f.Rule]
+	if f.Rule == "malformed-arn" && f.Severity == validate.Warn { // a well-formed ARN that is almost certainly wrong
+		return false
+	}
 	return ok && regexp.MustCompile(at).MatchString(f.Path)
 }
 
@@ -177,6 +181,42 @@ func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 			k.fail(checkNever, f.Rule, "%s: %s, but the authenticator answers with it: %v", f.Path, f.Message, r.by)
 		}
 	}
+}
+
+// checkReplacedWithMore checks a warning of conflicting-principal: the authenticator answers with an entry that has the username
+// and all groups of the entry that it replaces.
+func (k *Checker) checkReplacedWithMore(f validate.Finding, v *version, r *answerIndex) {
+	path := elementPath.FindString(f.Path)
+	i := slices.IndexFunc(v.elements, func(e element) bool { return e.path() == path })
+	if f.Rule != "conflicting-principal" || f.Severity != validate.Warn || i < 0 {
+		return
+	}
+	replaced := v.elements[i]
+	for caller, paths := range r.by {
+		if !strings.EqualFold(canonical(caller), replaced.arn) {
+			continue
+		}
+		for _, winner := range v.elements {
+			if !slices.Contains(paths, winner.path()) {
+				continue
+			}
+			k.Stats.add("replaced with more")
+			username, groups := replaced.access()
+			if name, more := winner.access(); name != username || !subset(groups, more) {
+				k.fail(checkReplaced, f.Rule, "%s: %s, but the authenticator answers %q with %q and %q", f.Path, f.Message, caller, name, more)
+			}
+		}
+	}
+}
+
+// access returns the username and the groups of an element as the authenticator decodes them.
+func (e element) access() (username string, groups []string) {
+	var fields struct {
+		Username string
+		Groups   []string
+	}
+	_ = json.Unmarshal(e.raw, &fields) // an error about a wrong type leaves the other fields
+	return fields.Username, fields.Groups
 }
 
 // checkAccounts checks that findings name no more elements of mapAccounts than those that are no account ids.

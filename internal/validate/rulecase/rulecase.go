@@ -5,6 +5,7 @@
 //   - aws-auth.yaml: the object after the change; absent for a deletion
 //   - old.yaml: the object before the change
 //   - replaced.yaml: the version before old.yaml
+//   - fixed.yaml: the object after a person has followed the hints, if a program can't follow them
 //   - facts: the operation, the requester, the time, the answers of IAM and the policy
 //   - want: the findings, written by UPDATE_GOLDEN=1
 package rulecase
@@ -28,6 +29,7 @@ const (
 	newObject      = "aws-auth.yaml"
 	oldObject      = "old.yaml"
 	replacedObject = "replaced.yaml"
+	fixedObject    = "fixed.yaml"
 	factsName      = "facts"
 	wantName       = "want"
 )
@@ -107,7 +109,7 @@ func Read(file string) (*Case, error) {
 
 func (c *Case) read() error {
 	for _, f := range c.archive.Files {
-		if !slices.Contains([]string{newObject, oldObject, replacedObject, factsName, wantName}, f.Name) {
+		if !slices.Contains([]string{newObject, oldObject, replacedObject, fixedObject, factsName, wantName}, f.Name) {
 			return fmt.Errorf("unknown section %s", f.Name)
 		}
 	}
@@ -167,6 +169,10 @@ func (c *Case) Manifest(before bool) []byte {
 	}
 	return c.manifest(newObject)
 }
+
+// Fixed returns the text of the object after a person has followed the hints of the findings, or nil if the hints leave no
+// choice.
+func (c *Case) Fixed() []byte { return c.manifest(fixedObject) }
 
 func (c *Case) manifest(name string) []byte {
 	data := c.section(name)

@@ -56,6 +56,9 @@ func (r *Row) evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if change.Operation == validate.Document {
+		change.Operation = validate.Create // the policy in Rego evaluates requests
+	}
 	request := rego.Request{Operation: string(change.Operation), Username: change.Requester.Username}
 	if request.Object, err = toJSON(r.Case.Manifest(false)); err != nil {
 		return err

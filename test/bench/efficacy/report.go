@@ -22,6 +22,8 @@ type Report struct {
 	Unseen string
 	// Harmless marks a report that blames a harmless change. A finding would be a false alarm.
 	Harmless bool
+	// Shape is for a harmless file or change that no report is about.
+	Shape bool
 }
 
 // Catchable reports whether a webhook can notice the fault.
@@ -33,6 +35,8 @@ const (
 	// casesOfPage is the folder of cases in which the guard refuses nothing. They can't be cases of a rule that
 	// denies.
 	casesOfPage = "test/bench/efficacy/testdata"
+	// harmless is the folder of files and changes in the forms that public tools and guides write.
+	harmless = "internal/validate/testdata/harmless"
 	// blamed is the report about a harmless change.
 	blamed = "ok-terraform-aws-eks-579.txtar"
 )
@@ -87,6 +91,13 @@ func Reports(root string) ([]Report, error) {
 		}
 	}
 	slices.SortStableFunc(reports, func(a, b Report) int { return order[a.Rule] - order[b.Rule] })
+	shapes, err := rulecase.Glob(filepath.Join(root, filepath.FromSlash(harmless), "*.txtar"))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range shapes {
+		reports = append(reports, Report{What: strings.Join(strings.Fields(c.Comment), " "), Case: c, Harmless: true, Shape: true})
+	}
 	return append(reports, withoutCase...), nil
 }
 

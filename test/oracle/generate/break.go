@@ -19,6 +19,23 @@ func Breaks() []Break {
 	return []Break{
 		{"tab-indentation", onLine(`^ +`, func(string) string { return "\t" })},
 		{"no-break-space", onLine(` +`, func(s string) string { return strings.Repeat("\u00a0", len(s)) })},
+		{"typographic-dash", func(r *rand.Rand, text string) string {
+			return onLine(`-`, func(string) string { return pick(r, []string{"\u2014", "\u2013", "\u2010", "\u2212", "\uff0d"}) })(r, text)
+		}},
+		{"typographic-quotes", func(r *rand.Rand, text string) string {
+			pair := pick(r, []string{"\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "\uff02\uff02"})
+			return onLine(`[\w/.@:+-]+$|"[^"]*"`, func(s string) string {
+				quotes := []rune(pair)
+				return string(quotes[0]) + strings.Trim(s, `"`) + string(quotes[1])
+			})(r, text)
+		}},
+		{"typographic-space", func(r *rand.Rand, text string) string {
+			return onLine(` `, func(string) string { return pick(r, []string{"\u00a0", "\u2003", "\u202f", "\u3000"}) })(r, text)
+		}},
+		{"invisible", func(r *rand.Rand, text string) string {
+			return onLine(`\w`, func(s string) string { return s + pick(r, []string{"\u200b", "\u00ad", "\u2060", "\u200e", "\ufeff"}) })(r, text)
+		}},
+		{"full-width-colon", onLine(`:`, func(string) string { return "\uff1a" })},
 		{"comment-first-line", onLine(`^ *- .*(arn|groups|user).*`, func(s string) string { return "# " + s })},
 		{"comment-line", onLine(`^.*$`, func(s string) string { return "# " + s })},
 		{"missing-dash", onLine(`^( *)- `, func(s string) string { return strings.Replace(s, "-", " ", 1) })},

@@ -25,6 +25,14 @@ func Edits() []Edit {
 		{"userid", onEntry(func(_ *rand.Rand, e *Entry) { e.UserID = "AROA0123456789ABCDEFG" })},
 		{"arn-case", onEntry(func(r *rand.Rand, e *Entry) { e.ARN = changeCase(r, e.ARN) })},
 		{"copy", onList(func(r *rand.Rand, list []Entry) []Entry { return insert(r, list, pick(r, list), true) })},
+		{"superset-copy", onList(func(r *rand.Rand, list []Entry) []Entry {
+			more := pick(r, list)
+			more.Groups = append(slices.Clone(more.Groups), pick(r, []string{"extra", "eks:kube-proxy-windows", "team:{{AccountID}}"}))
+			if r.IntN(4) == 0 {
+				more.ARN = changeCase(r, more.ARN)
+			}
+			return append(list, more)
+		})},
 		{"add-sso", func(r *rand.Rand, m *Model) {
 			m.Roles = insert(r, m.Roles, Entry{ARN: accountA, PermissionSet: pick(r, []string{"AdministratorAccess", "ReadOnly"}), Username: "sso", Groups: []string{"readers"}}, true)
 		}},
@@ -42,6 +50,11 @@ func Edits() []Edit {
 		{"empty-username", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = "" })},
 		{"wrong-template", onEntry(wrongTemplate)},
 		{"instances-only", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = nodeName })},
+		{"superset-copy-before", onList(func(r *rand.Rand, list []Entry) []Entry { // the later entry takes the group away
+			more := pick(r, list)
+			more.Groups = append(slices.Clone(more.Groups), "extra")
+			return slices.Insert(list, 0, more)
+		})},
 		{"no-groups", onEntry(func(_ *rand.Rand, e *Entry) { e.Groups = nil })},
 		{"remove-group", onEntry(func(r *rand.Rand, e *Entry) {
 			if n := len(e.Groups); n > 0 {
@@ -144,6 +157,16 @@ var brokenARNs = []func(string) string{
 	func(arn string) string { return strings.Replace(arn, "arn:aws:", "arn:aws-eu:", 1) },
 	func(string) string { return "arn:aws:eks:eu-west-1:111122223333:fargateprofile/demo/pods/0abc" },
 	func(string) string { return "AROA0123456789ABCDEFG" },
+	func(arn string) string { return strings.Replace(arn, ":role/", "::role/", 1) },
+	func(arn string) string { return strings.Replace(arn, "iam::", "iam:", 1) },
+	func(arn string) string { return strings.Replace(arn, "/", ":", 1) },
+	func(arn string) string { return strings.Replace(arn, "role/", "role/"+arn, 1) },
+	func(arn string) string { return strings.Replace(arn, "user/", "user/"+arn, 1) },
+	func(arn string) string { return arn + " - system:masters" },
+	func(arn string) string { return arn + "," + arn },
+	func(arn string) string { return arn + "\u2013x" },
+	func(arn string) string { return "\u201c" + arn + "\u201d" },
+	func(arn string) string { return strings.Replace(arn, "role/", "ro\u00adle/", 1) },
 	func(arn string) string { return strings.Replace(arn, "k", "\u212a", 1) }, // the Kelvin sign, which the authenticator compares as a k
 	func(arn string) string { return strings.Replace(arn, "s", "\u017f", 1) }, // the long s
 }

@@ -1,0 +1,289 @@
+package awsauth
+
+import (
+	"fmt"
+	"iter"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// mistake is a fault in the layout of a section's text.
+type mistake struct {
+	offset  int    // in the text
+	problem string // the fault, as part of a sentence
+	hint    string // how to correct it
+}
+
+// layout reads the lines of mapRoles or mapUsers and finds the mistakes that people make in the layout of a list of
+// elements. It reads a text that does not parse, so it takes a line for what it looks like.
+type layout struct {
+	text    *Text
+	first   line // the line with the dash of the first element
+	element line // the line with the dash of the present element
+	key     line // the last key of the present element
+	group   line // the first group below the last key
+	near    int  // the line of the YAML error
+	active  bool // whether the present line is near the error
+	found   *mistake
+}
+
+// line is one line of a section's text.
+type line struct {
+	number int // from one; zero for no line
+	start  int // the offset of the line
+	indent int // the number of spaces before the dash, or before the key if there is no dash
+	column int // the number of bytes before the key or text
+	dash   bool
+	key    string // the key without quotes; empty if the line has none
+	value  string // the text after the key, or after the dash
+}
+
+// at returns the offset of the line's first character.
+func (l line) at() int { return l.start + l.indent }
+
+var (
+	keyLine           = regexp.MustCompile(`^(["']?)([A-Za-z_][\w-]*)(["']?)[ \t]*:(?:[ \t]+|$)(.*)$`)
+	joinedKey         = regexp.MustCompile(`^([^"'\[{#]*?)[ \t]+(rolearn|userarn|username|groups):(?:[ \t]|$)`)
+	colonless         = regexp.MustCompile(`^(rolearn|userarn|username|groups)(?::(\S.*)|[ \t]+([^:\s].*))$`)
+	keyAndTypographic = regexp.MustCompile(`^(?:rolearn|userarn|username|groups)(?::[^\x00-\x7f]|[^\x00-\x7f])`)
+	elementKey        = regexp.MustCompile(`(?i)^(rolearn|userarn|username|groups|userid|sso)$`)
+)
+
+func readLine(number, start int, text string) line {
+	l := line{number: number, start: start, indent: spaces(text, 0)}
+	body := text[l.indent:]
+	for strings.HasPrefix(body, "- ") {
+		l.dash = true
+		rest := strings.TrimLeft(body[2:], " ")
+		body = rest
+	}
+	l.column = len(text) - len(body)
+	body = strings.TrimRight(body, " \t\r")
+	if match := keyLine.FindStringSubmatch(body); match != nil {
+		l.key, l.value = match[2], match[4]
+	} else {
+		l.value = body
+	}
+	return l
+}
+
+// layoutMistake returns the first mistake in the layout that is near a line, and so explains a YAML error there.
+func (t *Text) layoutMistake(near int) (mistake, bool) {
+	if t.Section == MapAccounts {
+		return mistake{}, false
+	}
+	l := &layout{text: t, near: near}
+	start := t.index().first
+	number := 0
+	for text := range strings.Lines(t.raw[start:]) {
+		number++
+		trimmed := strings.TrimSpace(text)
+		if trimmed != "" && trimmed[0] != '#' {
+			l.read(readLine(number, start, strings.TrimRight(text, "\n")))
+		}
+		start += len(text)
+		if l.found != nil {
+			return *l.found, true
+		}
+	}
+	return mistake{}, false
+}
+
+func (l *layout) report(at line, hint, problem string, args ...any) {
+	if l.found == nil {
+		l.found = &mistake{at.at(), fmt.Sprintf(problem, args...), hint}
+	}
+}
+
+// column returns the column of an offset as the user sees it.
+func (l *layout) column(at line, offset int) int {
+	return l.text.offsetPlace("", at.start+offset).Column
+}
+
+func (l *layout) move(what string, at line, from, to int) string {
+	shift := to - from
+	column := l.column(at, from)
+	return fmt.Sprintf("move %s from column %d to column %d", what, column, column+shift)
+}
+
+// read reads one line. It reports mistakes near the YAML error only: the error is at most two lines below the mistake, and
+// at most one line above it.
+func (l *layout) read(at line) {
+	l.active = at.number >= l.near-2 && at.number <= l.near+1
+	if l.active {
+		defer l.readValue(at)
+	}
+	switch {
+	case IsSection(at.key) && l.active:
+		l.report(at, l.text.sectionHint(at.key), "the section %s begins inside the text of %s", at.key, l.text.Section)
+		l.element, l.key, l.group = line{}, line{}, line{}
+	case at.dash && elementKey.MatchString(at.key):
+		l.readElement(at)
+	case at.dash:
+		l.readGroup(at)
+	case at.key != "":
+		l.readKey(at)
+	}
+}
+
+func (l *layout) readElement(at line) {
+	switch {
+	case l.first.number == 0:
+		l.first = at
+	case l.active && at.indent != l.first.indent:
+		l.report(at, l.move("this element", at, at.indent, l.first.indent),
+			"the dash of this element is in column %d, and that of the first element in column %d", l.column(at, at.indent), l.column(l.first, l.first.indent))
+	}
+	l.element, l.key, l.group = at, at, line{}
+}
+
+func (l *layout) readGroup(at line) {
+	if l.key.key != "groups" || l.key.value != "" {
+		return
+	}
+	switch {
+	case l.active && l.group.number > 0 && at.indent != l.group.indent:
+		l.report(at, l.move("this dash", at, at.indent, l.group.indent),
+			"the dash of %q is in column %d, and that of the group above it in column %d", at.value, l.column(at, at.indent), l.column(l.group, l.group.indent))
+	case l.active && l.group.number == 0 && at.indent < l.key.column:
+		l.report(at, l.move("this dash", at, at.indent, l.key.column),
+			"the dash of %q is in column %d, left of groups in column %d", at.value, l.column(at, at.indent), l.column(l.key, l.key.column))
+	case l.group.number == 0:
+		l.group = at
+	}
+}
+
+func (l *layout) readKey(at line) {
+	nested := l.key.key == "sso" && at.indent > l.element.column
+	if l.active && l.element.number > 0 && at.indent != l.element.column && !nested && elementKey.MatchString(at.key) {
+		l.report(at, l.move(l.keysFrom(at), at, at.indent, l.element.column),
+			"the key %q is in column %d, and %q of the same element in column %d", at.key, l.column(at, at.indent), l.element.key, l.column(l.element, l.element.column))
+	}
+	l.key, l.group = at, line{}
+}
+
+// keysFrom returns the keys that begin in the same column from a line on, up to the next element or a line that is
+// indented less.
+func (l *layout) keysFrom(from line) string {
+	var keys []string
+	lines := 0
+	for text := range strings.Lines(l.text.raw[from.start:]) {
+		lines++
+		if lines > maxKeyLines {
+			break
+		}
+		at := readLine(0, 0, strings.TrimRight(text, "\n"))
+		if at.value == "" && at.key == "" {
+			continue
+		}
+		if at.indent < from.indent && !at.dash || at.dash && at.key != "" || len(keys) == len(roleKeys) {
+			break
+		}
+		if at.indent == from.indent && at.key != "" {
+			keys = append(keys, at.key)
+		}
+	}
+	return joinWords(keys)
+}
+
+// maxKeyLines limits the lines that keysFrom reads.
+const maxKeyLines = 100
+
+func joinWords(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// readValue finds mistakes within a line.
+func (l *layout) readValue(at line) {
+	body := strings.TrimRight(l.text.raw[at.start+at.indent:at.start+at.indent+lineLen(l.text.raw, at.start+at.indent)], " \t")
+	switch {
+	case strings.HasPrefix(body, "* "):
+		l.report(at, "write - instead of *", "an asterisk begins this line in place of a dash")
+	case at.key == "" && keyAndTypographic.MatchString(at.value):
+		_, c, _ := FindTypographic(at.value)
+		l.report(line{start: at.start, indent: at.column, number: at.number}, plainHint(c), "%s follows the key", c)
+	case at.key != "" && elementKey.MatchString(strings.TrimSuffix(firstWord(at.value), ":")) && strings.HasSuffix(firstWord(at.value), ":"):
+		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+at.value, "two keys follow each other, %s and %s", at.key, strings.TrimSuffix(firstWord(at.value), ":"))
+	case strings.HasPrefix(body, "-") && !at.dash && elementKey.MatchString(strings.TrimSpace(strings.SplitN(body[1:], ":", 2)[0])):
+		l.report(at, "write - "+body[1:], "a space is missing after the dash")
+	case strings.HasPrefix(body, "-") && !at.dash && at.key == "" && l.key.key == "groups" && l.key.value == "":
+		l.report(at, "put a space after each dash of this list", "a space is missing after the dash")
+	case at.key == "groups" && strings.HasPrefix(at.value, "- "):
+		l.report(at, "write "+strconv.Quote(at.value)+" on a line of its own below groups", "a dash follows groups on the same line")
+	case at.key == "" && colonless.MatchString(at.value):
+		match := colonless.FindStringSubmatch(at.value)
+		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+match[1]+": "+match[2]+match[3], "a colon and a space are missing after %s", match[1])
+	case at.key != "" && joinedKey.MatchString(at.value):
+		match := joinedKey.FindStringSubmatch(at.value)
+		l.report(at, "write "+match[2]+" on a line of its own", "the keys %s and %s are on one line", at.key, match[2])
+	case at.value != "" && strings.IndexByte("@`*%", at.value[0]) >= 0 && !strings.Contains(at.value, `"`):
+		l.report(line{start: at.start, indent: strings.LastIndex(body, at.value) + at.indent, number: at.number}, "write "+strconv.Quote(at.value), "a value that begins with %c needs quotes", at.value[0])
+	}
+}
+
+// Line is a key or an item of a list in a text that does not parse, as the line looks.
+type Line struct {
+	Key   string // empty for an item
+	Value Scalar // without quotes
+}
+
+// UnparsedLines returns the keys and items of a text that does not parse. It returns nothing for other texts, whose values the
+// elements hold.
+func (t *Text) UnparsedLines() iter.Seq[Line] {
+	return func(yield func(Line) bool) {
+		if t.Syntax == nil {
+			return
+		}
+		start := t.index().first
+		for text := range strings.Lines(t.raw[start:]) {
+			at := readLine(0, start, strings.TrimRight(text, "\r\n"))
+			value := strings.Trim(at.value, ` "'`)
+			if value != "" && !strings.HasPrefix(strings.TrimSpace(text), "#") {
+				place := t.offsetPlace(t.Section.Path(), start+strings.LastIndex(text, value))
+				if !yield(Line{at.key, Scalar{value, place}}) {
+					return
+				}
+			}
+			start += len(text)
+		}
+	}
+}
+
+// openValue returns a value that begins with a quote or a bracket and does not end with one, if there is one.
+func (t *Text) openValue(err error) (mistake, bool) {
+	brackets := strings.Contains(err.Error(), "',' or ']'")
+	start := t.index().first
+	for text := range strings.Lines(t.raw[start:]) {
+		at := readLine(0, start, strings.TrimRight(text, "\n"))
+		start += len(text)
+		if at.value == "" {
+			continue
+		}
+		offset := at.start + strings.LastIndex(text, at.value)
+		switch open := at.value[:1]; {
+		case (open == `"` || open == "'") && strings.Count(at.value, open) == 1:
+			return mistake{offset, "a quote opens before this value and is not closed", "write " + at.value + open}, true
+		case open == "[" && brackets && !strings.Contains(at.value, "]"):
+			return mistake{offset, "a bracket opens before this value and is not closed", "write " + at.value + "]"}, true
+		}
+	}
+	return mistake{}, false
+}
+
+// sectionHint returns the hint for a section that begins inside another one.
+func (t *Text) sectionHint(section string) string {
+	if s := t.object.positions; s != nil {
+		if k, ok := s.data[string(t.Section)]; ok {
+			_, column := s.file.position(k.key)
+			return fmt.Sprintf("write %s: | in column %d, as a key of data", section, column)
+		}
+	}
+	return "write " + section + " as a key of data"
+}
+
+// SectionHint returns the hint for an element's key that has the name of a section.
+func (m Mapping) SectionHint(section string) string { return m.text.sectionHint(section) }

@@ -1,0 +1,68 @@
+package validate
+
+import (
+	"strings"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// removals is the result of evaluating the annotation allow-removal of a request.
+type removals struct {
+	// arns are the principals whose removal is acknowledged, by [awsauth.PrincipalKey].
+	arns map[string]string
+	// later reports that the change sets an allowance for later changes.
+	later bool
+	// denied says why the guard does not honour the annotation; otherwise it is empty.
+	denied string
+}
+
+// removals evaluates the annotation that the change sets, or else the allowance with an expiry that an earlier change
+// stored. Tools such as eksctl write aws-auth without annotations of their own and keep the stored ones.
+func (c Change) removals() removals {
+	value := c.sets(AllowRemovalAnnotation)
+	set := value != ""
+	if !set && c.Old != nil {
+		value = strings.TrimSpace(c.Old.Annotations[AllowRemovalAnnotation])
+	}
+	arns, expiry, later := parseAllowance(value)
+	switch {
+	case !later && !set:
+		return removals{} // an annotation without an expiry counts only in the change that sets it
+	case later:
+		r := removals{later: set, denied: expired("a removal", expiry, c.Now)}
+		if r.denied == "" {
+			r.arns = arns
+		}
+		return r
+	}
+	return removals{arns: arns}
+}
+
+// allowedRemovals returns the principals whose removal the request acknowledges.
+func (c Change) allowedRemovals() map[string]string { return c.removals().arns }
+
+// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". later reports the second form. A time that is not in RFC 3339
+// becomes the zero time.
+func parseAllowance(value string) (arns map[string]string, expiry time.Time, later bool) {
+	word, rest, _ := strings.Cut(value, " ")
+	if later = strings.EqualFold(word, "until"); later {
+		word, value, _ = strings.Cut(strings.TrimSpace(rest), " ")
+		var err error
+		if expiry, err = time.Parse(time.RFC3339, word); err != nil {
+			expiry = time.Time{}
+		}
+	}
+	arns = make(map[string]string)
+	for arn := range strings.SplitSeq(value, ",") {
+		if arn = strings.TrimSpace(arn); arn != "" {
+			arns[awsauth.PrincipalKey(arn)] = arn
+		}
+	}
+	return arns, expiry, later
+}
+
+// allowanceHint returns the hint for an allowance that is not valid.
+func (c Change) allowanceHint() string {
+	return "write until, a time at most an hour ahead such as " + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339) + ", and the ARNs"
+}

@@ -1,0 +1,57 @@
+package validate
+
+import (
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+var nodeGroups = &Rule{
+	ID:       "node-groups",
+	Severity: Warn,
+	Title:    "a node role lacks what nodes of its kind need",
+	Doc: `
+kube-proxy on Windows nodes logs in as the node and needs the group eks:kube-proxy-windows. kube-proxy on Fargate needs
+system:node-proxier, and Fargate nodes log in with a session name that is not an instance's, so the authenticator can't
+render {{EC2PrivateDNSName}} for them.
+
+aws-auth doesn't show the kind of a node. The rule takes a node role for one of Windows or Fargate if its name has this
+word. If a node role loses such a group, node-role-removed reports it, whatever its name.
+
+Add the group, and write system:node:{{SessionName}} for Fargate.`,
+	Source:      "EKS user guide, \"Enable Windows support\" and \"Amazon EKS Pod execution IAM role\"; containers-roadmap#1977; terraform-aws-eks#2471",
+	Check:       checkNodeGroups,
+	NeverDenies: false,
+}
+
+func checkNodeGroups(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		arn, err := m.Entry.Principal()
+		if err != nil || m.Entry.Dropped != "" || !access.IsNode(m.Entry) {
+			continue // malformed-arn and node-shape report these
+		}
+		name := strings.ToLower(arn.Name())
+		windows, fargate := strings.Contains(name, "windows"), strings.Contains(name, "fargate")
+		switch {
+		case windows == fargate: // neither, or a role of both kinds
+		case windows:
+			p.checkKindGroup(m, "Windows", windowsGroup)
+		default:
+			p.checkKindGroup(m, "Fargate", fargateGroup)
+			if m.Entry.OnlyInstances() && instanceField(m) == m.Username {
+				p.Reportf(m.Username, "write system:node:{{SessionName}}",
+					"%q is a role of Fargate, whose nodes can't log in to an entry with {{EC2PrivateDNSName}}", m.Entry.ARN)
+			}
+		}
+	}
+}
+
+// checkKindGroup reports a node role without the group of its kind, unless node-role-removed reports that the change
+// takes the group away.
+func (p *Pass) checkKindGroup(m awsauth.Mapping, kind, group string) {
+	if m.Entry.Gives(group) || access.CertaintyOf(p.Old.MatchesOf(m.Entry.ARN), givesNodes(group)) > access.Never && p.runs(nodeRoleRemoved) {
+		return
+	}
+	p.Reportf(m.ARN, "add the group "+group, "%q is a node role of %s by its name and lacks the group %s, which kube-proxy needs", m.Entry.ARN, kind, group)
+}

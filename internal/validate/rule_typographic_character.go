@@ -1,0 +1,51 @@
+package validate
+
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
+var typographicCharacter = &Rule{
+	ID:       "typographic-character",
+	Severity: Warn,
+	Title:    "a username or group has a typographic or invisible character",
+	Doc: `
+Word processors, chat programs and web pages put typographic dashes, quotes and spaces in place of plain ones, and
+invisible characters between letters. YAML knows only the plain quotes " and ', so typographic quotes become a part
+of the value. Kubernetes compares usernames and groups letter by letter: ‘system:masters’ gives no rights, and RBAC
+bindings for the plain name don't apply.
+
+In ARNs, accounts, keys and at the beginning of a line such characters change more, and malformed-arn,
+malformed-account, misspelt-key and yaml-syntax name them.
+
+Write the plain character.`,
+	Source: "YAML 1.1, \"Flow Scalar Styles\"; kubernetes v1.36.3, pkg/registry/rbac/validation/rule.go, appliesToUser; Unicode, General Punctuation",
+	Check:  checkTypographicCharacter,
+}
+
+func checkTypographicCharacter(p *Pass) {
+	for m := range p.Doc.Mappings() {
+		p.reportTypographic(m.Username, "username")
+		for _, g := range m.Groups {
+			p.reportTypographic(g, "group")
+		}
+	}
+}
+
+func (p *Pass) reportTypographic(f awsauth.Field, what string) {
+	_, c, ok := awsauth.FindTypographic(f.Value)
+	if !ok {
+		return
+	}
+	hint := "write " + scalar(awsauth.Plain(f.Value))
+	if _, _, folded := f.Folded(); folded {
+		hint = "write " + scalar(c.Write) + " instead of " + c.String()
+		if c.Write == "-" {
+			hint = "write - instead of " + c.String() + ", in the column of the dash above it"
+		}
+	}
+	p.Reportf(f, hint, "the %s %q has %s", what, f.Value, c.String())
+}
+
+// hasTypographic reports whether typographic-character reports a username or group.
+func (p *Pass) hasTypographic(text string) bool {
+	_, _, ok := awsauth.FindTypographic(text)
+	return ok && p.runs(typographicCharacter)
+}
