@@ -17,12 +17,11 @@ system:node-proxier, and Fargate nodes log in with a session name that is not an
 render {{EC2PrivateDNSName}} for them.
 
 aws-auth doesn't show the kind of a node. The rule takes a node role for one of Windows or Fargate if its name has this
-word. If a node role loses such a group, node-role-removed reports it, whatever its name.
+word. If a node role of any name loses such a group, node-role-removed reports it.
 
 Add the group, and write system:node:{{SessionName}} for Fargate.`,
-	Source:      "EKS user guide, \"Enable Windows support\" and \"Amazon EKS Pod execution IAM role\"; containers-roadmap#1977; terraform-aws-eks#2471",
-	Check:       checkNodeGroups,
-	NeverDenies: false,
+	Source: "EKS user guide, \"Enable Windows support\" and \"Amazon EKS Pod execution IAM role\"; containers-roadmap#1977; terraform-aws-eks#2471",
+	Check:  checkNodeGroups,
 }
 
 func checkNodeGroups(p *Pass) {
