@@ -22,7 +22,7 @@ const (
 
 // AccessEntry is an EKS access entry. For its principal the entries of aws-auth have no effect, even if the access entry gives less (EKS
 // user guide, "Grant IAM users access to Kubernetes with EKS access entries").
-type AccessEntry struct {
+type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an entry is one of aws-auth
 	// PrincipalARN is the ARN of the role or user, with its path.
 	PrincipalARN string `json:"principalARN"`
 	// Type is STANDARD for people and tools. The other types are for nodes.
@@ -34,7 +34,7 @@ type AccessEntry struct {
 }
 
 // AccessPolicy is an access policy that is associated with an access entry.
-type AccessPolicy struct {
+type AccessPolicy struct { //nolint:revive // EKS calls it an access policy
 	ARN string `json:"arn"`
 	// Scope is ScopeCluster for the whole cluster, or namespace for some namespaces.
 	Scope string `json:"scope"`

@@ -68,7 +68,7 @@ func asciiName(r rune) string {
 	digits := []string{"ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"}
 	switch {
 	case r >= '0' && r <= '9':
-		return "DIGIT " + digits[r-'0']
+		return "DIGIT " + digits[r-'0'] //nolint:gosec // r is a digit
 	case r >= 'a' && r <= 'z':
 		return "LATIN SMALL LETTER " + string(r-'a'+'A')
 	case r >= 'A' && r <= 'Z':

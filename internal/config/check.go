@@ -87,7 +87,7 @@ var (
 	// clusterName matches the names of EKS clusters (EKS API reference, CreateCluster), and no name.
 	clusterName = regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`)
 	// regionName matches the names of AWS regions, such as eu-west-1 and us-gov-east-1, and no name.
-	regionName = regexp.MustCompile(`^([a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2})?$`)
+	regionName = regexp.MustCompile(`^([a-z]{2,4}(-[a-z]{2,12}){1,3}-\d{1,2})?$`)
 )
 
 // checkEKS reports a missing name of the cluster, names that no cluster and no region have, and a refresh that is too short or

@@ -173,7 +173,7 @@ func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
 		stop()
 		for {
 			select {
-			case <-recorder:
+			case _ = <-recorder:
 			case err := <-done:
 				if err != nil {
 					t.Error(err)

@@ -73,7 +73,7 @@ func New(t *testing.T) *Server {
 
 // Environ returns the environment variables that lead the SDK to the server.
 func Environ(s *Server) map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // the key is the one of the AWS documentation
 		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret",
 	}
@@ -229,7 +229,7 @@ func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Amzn-Requestid", "b25f48e8-84fd-11e6-80d9-574e0c4664cb")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the bodies are maps of texts
 }
 
 // Entry returns an access entry of type STANDARD with these access policies for the whole cluster.
