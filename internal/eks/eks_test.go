@@ -173,7 +173,7 @@ func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
 		stop()
 		for {
 			select {
-			case _ = <-recorder:
+			case <-recorder: //nolint:errcheck // the error of a read doesn't matter here
 			case err := <-done:
 				if err != nil {
 					t.Error(err)
