@@ -134,4 +134,6 @@ func (u User) equal(other User) bool {
 }
 
 // String returns the user in one line.
-func (u User) String() string { return fmt.Sprintf("%q [%s]", u.Username, strings.Join(u.Groups, ", ")) }
+func (u User) String() string {
+	return fmt.Sprintf("%q [%s]", u.Username, strings.Join(u.Groups, ", "))
+}

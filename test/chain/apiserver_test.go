@@ -18,6 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+
 	// The webhook is a process that the test builds. The import puts the modules of the webhook into go.mod.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
@@ -137,14 +138,14 @@ func (c *chain) login(t *testing.T, caller int) *access.User {
 	return &access.User{Username: user.Username, Groups: groups}
 }
 
-// edit writes a new aws-auth as a caller. It returns false if the webhook refuses it.
-func (c *chain) edit(t *testing.T, caller int, data map[string]string) (admitted bool) {
+// edit writes a new aws-auth as a caller. It returns the refusal of the webhook.
+func (c *chain) edit(t *testing.T, caller int, data map[string]string) error {
 	t.Helper()
 	_, err := c.as(t, caller).CoreV1().ConfigMaps(metav1.NamespaceSystem).Update(t.Context(), configMap(data), metav1.UpdateOptions{})
 	if err != nil && !apierrors.IsInvalid(err) {
 		t.Fatalf("%s: %v\n%s", callers[caller].arn, err, c.webhook.LogEnd())
 	}
-	return err == nil
+	return err
 }
 
 // stored returns the stored aws-auth.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -89,10 +88,8 @@ func answerAWS(w http.ResponseWriter, r *http.Request) {
 		if _, session, ok := strings.Cut(arn, ":assumed-role/"); ok {
 			id += ":" + session[strings.IndexByte(session, '/')+1:]
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"GetCallerIdentityResponse": map[string]any{
-			"GetCallerIdentityResult": map[string]string{"Account": awsauth.AccountOf(arn), "Arn": arn, "UserId": id},
-			"ResponseMetadata":        map[string]string{"RequestId": "b25f48e8-84fd-11e6-80d9-574e0c4664cb"},
-		}})
+		fmt.Fprintf(w, `{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":%q,"Arn":%q,"UserId":%q},`+
+			`"ResponseMetadata":{"RequestId":"b25f48e8-84fd-11e6-80d9-574e0c4664cb"}}}`, awsauth.AccountOf(arn), arn, id)
 	case "DescribeInstances":
 		fmt.Fprintf(w, `<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet><item><instancesSet><item>`+
 			`<instanceId>%s</instanceId><privateDnsName>%s</privateDnsName></item></instancesSet></item></reservationSet></DescribeInstancesResponse>`,

@@ -205,10 +205,9 @@ func newAccessEntries(r *rand.Rand, callers []string) (entries []guard.AccessEnt
 		for range r.IntN(3) {
 			e.Groups = append(e.Groups, pick("viewers", "team:{{AccountID}}", "of:{{SessionName}}", "dns:{{EC2PrivateDNSName}}", ""))
 		}
-		switch {
-		case role && r.IntN(4) == 0:
+		if kind := r.IntN(6); role && kind == 0 {
 			e.Type, e.Username, e.Groups = "EC2_LINUX", "system:node:{{EC2PrivateDNSName}}", []string{"system:nodes"}
-		case role && r.IntN(4) == 0:
+		} else if role && kind == 1 {
 			e.Type, e.Username, e.Groups = "FARGATE_LINUX", "system:node:{{SessionName}}", []string{"system:nodes", "system:node-proxier"}
 		}
 		if role {
