@@ -120,7 +120,8 @@ func (s *state) edit() (admitted bool) {
 	}
 	if err := s.chain.edit(s.T, requester, data); err != nil {
 		s.refused++
-		if s.refusedInARow++; s.refusedInARow > maxRefused {
+		s.refusedInARow++
+		if s.refusedInARow > maxRefused {
 			s.Fatalf("the webhook refuses all edits; the last one: %v\naws-auth: %q", err, s.stored(s.T).Data)
 		}
 		return false
@@ -129,13 +130,13 @@ func (s *state) edit() (admitted bool) {
 	s.refusedInARow = 0
 	s.model = model
 	s.settle()
-	what := fmt.Sprintf("edit %d, by %s in mode %s", s.admitted, callers[requester].arn, s.mode)
-	after := s.check(what)
+	change := fmt.Sprintf("edit %d, by %s in mode %s", s.admitted, callers[requester].arn, s.mode)
+	after := s.check(change)
 	switch {
 	case after[requester] == nil:
-		s.lockout("%s: the requester can't log in any more", what)
+		s.lockout("%s: the requester can't log in any more", change)
 	case !slices.ContainsFunc(before.Users, func(u access.User) bool { return !isAdmin(u) }) && !isAdmin(*after[requester]):
-		s.lockout("%s: the requester is no admin any more: %s", what, after[requester])
+		s.lockout("%s: the requester is no admin any more: %s", change, after[requester])
 	}
 	return true
 }
@@ -170,7 +171,7 @@ func (s *state) settle() {
 
 // check logs all callers in. It counts the differences from the guard's view, and the lockouts of protected principals and
 // nodes.
-func (s *state) check(what string) []*access.User {
+func (s *state) check(change string) []*access.User {
 	after := make([]*access.User, len(callers))
 	for i := range callers[:canaryCaller] {
 		after[i] = s.login(s.T, i)
@@ -180,14 +181,14 @@ func (s *state) check(what string) []*access.User {
 		}
 		if want := s.guard(i); !agree(after[i], want) {
 			s.differences++
-			s.Errorf("%s: %s logs in as %v, and the guard says %+v", what, callers[i].arn, after[i], want)
+			s.Errorf("%s: %s logs in as %v, and the guard says %+v", change, callers[i].arn, after[i], want)
 		}
 	}
 	for i, holds := range map[int]func(access.User) bool{
 		adminCaller: isAdmin, aliceCaller: func(access.User) bool { return true }, nodeCaller: isNode, podCaller: isNode,
 	} {
 		if after[i] == nil || !holds(*after[i]) {
-			s.lockout("%s: %s logs in as %v", what, callers[i].arn, after[i])
+			s.lockout("%s: %s logs in as %v", change, callers[i].arn, after[i])
 		}
 	}
 	return after
