@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle"
 )
 
-var pairs = flag.Int("pairs", 2000, "pairs of an aws-auth and access entries; about six callers log in with each")
+var pairs = flag.Int("pairs", 1000, "pairs of an aws-auth and access entries; about six callers log in with each")
 
 // TestLoginsFromBothSources: the guard and the released authenticator agree on the login of every caller, whichever of the
 // two sources the authenticator asks first.

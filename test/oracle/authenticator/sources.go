@@ -22,15 +22,18 @@ import (
 // The orders in which the authenticator can ask its backends, as its setting backendMode has them. EKSConfigMap holds
 // aws-auth, and DynamicFile holds access entries.
 const (
-	OnlyAWSAuth      = "EKSConfigMap"             // mode CONFIG_MAP
-	OnlyEntries      = "DynamicFile"              // mode API
-	EntriesFirst     = "DynamicFile EKSConfigMap" // mode API_AND_CONFIG_MAP
-	AWSAuthFirst     = "EKSConfigMap DynamicFile" // no mode of EKS
-	fromEntries      = "access entry"
-	fromMapRoles     = "mapRoles"
-	fromMapUsers     = "mapUsers"
-	fromMapAccounts  = "mapAccounts"
-	uniqueIDAlphabet = "ABCDEFGHIJKLMNOP"
+	OnlyAWSAuth  = "EKSConfigMap"             // mode CONFIG_MAP
+	OnlyEntries  = "DynamicFile"              // mode API
+	EntriesFirst = "DynamicFile EKSConfigMap" // mode API_AND_CONFIG_MAP
+	AWSAuthFirst = "EKSConfigMap DynamicFile" // no mode of EKS
+)
+
+// The sources of a login.
+const (
+	fromEntries     = "access entry"
+	fromMapRoles    = "mapRoles"
+	fromMapUsers    = "mapUsers"
+	fromMapAccounts = "mapAccounts"
 )
 
 // Orders returns every order.
@@ -110,11 +113,7 @@ func UniqueID(arn string) string {
 	}
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(arn)) // a hash has no errors
-	id := []byte("AROA")
-	for sum, i := hash.Sum64(), 0; i < 16; i++ {
-		id = append(id, uniqueIDAlphabet[sum>>(4*i)&15])
-	}
-	return string(id)
+	return fmt.Sprintf("AROA%016X", hash.Sum64())
 }
 
 // Logins returns every login that the authenticator may give a caller if it asks its backends in an order. A refusal is
