@@ -1,5 +1,6 @@
-// Package access classifies effective access. A cluster has two sources of access: the entries of aws-auth, and EKS access entries,
-// which win. The package alone decides which entries make admins and nodes, and which protected principals get their groups.
+// Package access computes and classifies effective access. A cluster has two sources of access: the entries of aws-auth, and EKS access
+// entries, which win. The package alone decides how a caller logs in, which entries make admins and nodes, and which protected
+// principals get their groups.
 //
 // The package is pure: it takes the map that the authenticator loads and the access entries, and returns values.
 package access

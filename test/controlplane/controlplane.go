@@ -43,8 +43,9 @@ type ControlPlane struct {
 	*Host
 }
 
-// Start starts a control plane that runs until Stop is called or ctx ends, and builds the webhook meanwhile.
-func Start(ctx context.Context) (_ *ControlPlane, err error) {
+// Start starts a control plane that runs until Stop is called or ctx ends, and builds the webhook meanwhile. The API server
+// gets the flags in addition to its usual ones.
+func Start(ctx context.Context, apiServerFlags ...string) (_ *ControlPlane, err error) {
 	assets, err := Assets(ctx)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 			err = errors.Join(err, c.Stop())
 		}
 	}()
-	ports, err := freePorts(3)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	if err := c.startEtcd(ctx, ports[1], ports[2]); err != nil {
 		return nil, err
 	}
-	if err := c.startAPIServer(ctx, ports[0], ports[1]); err != nil {
+	if err := c.startAPIServer(ctx, ports[0], ports[1], apiServerFlags); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -152,7 +153,7 @@ const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
  "resources":[{"group":"","resources":["configmaps"]}]},
 {"level":"None"}]}`
 
-func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string) error {
+func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string, flags []string) error {
 	dir := filepath.Join(c.dir, "apiserver")
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	ca, policy := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "audit.json")
@@ -168,18 +169,18 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string)
 	if err != nil {
 		return fmt.Errorf("reading the address of kube-apiserver: %w", err)
 	}
-	server, err := c.start(ctx, "kube-apiserver", filepath.Join(c.assets, "kube-apiserver"),
-		"--etcd-servers=http://"+etcd,
-		"--bind-address="+host, "--advertise-address="+host, "--secure-port="+port,
+	server, err := c.start(ctx, "kube-apiserver", filepath.Join(c.assets, "kube-apiserver"), append([]string{
+		"--etcd-servers=http://" + etcd,
+		"--bind-address=" + host, "--advertise-address=" + host, "--secure-port=" + port,
 		"--endpoint-reconciler-type=none", // a Service must not lead to a loopback address
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
-		"--client-ca-file="+ca, "--tls-cert-file="+cert, "--tls-private-key-file="+key,
+		"--client-ca-file=" + ca, "--tls-cert-file=" + cert, "--tls-private-key-file=" + key,
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+cert, "--service-account-signing-key-file="+key,
-		"--audit-policy-file="+policy, "--audit-log-path="+c.AuditLog,
+		"--service-account-key-file=" + cert, "--service-account-signing-key-file=" + key,
+		"--audit-policy-file=" + policy, "--audit-log-path=" + c.AuditLog,
 		"--enable-priority-and-fairness=false", "--profiling=false",
-	)
+	}, flags...)...)
 	if err != nil {
 		return err
 	}
@@ -207,9 +208,9 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 	return nil
 }
 
-// freePorts returns n different loopback addresses on which no process listens, with ports below those that Linux
+// FreePorts returns n different loopback addresses on which no process listens, with ports below those that Linux
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
-func freePorts(n int) (list []string, err error) {
+func FreePorts(n int) (list []string, err error) {
 	var listeners []net.Listener
 	defer func() { // after all are found
 		for _, l := range listeners {

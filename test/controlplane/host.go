@@ -112,7 +112,7 @@ func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...st
 	if err := h.build.wait(); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}

@@ -70,8 +70,31 @@ type process struct {
 	err  error         // the result of the program
 }
 
+// Program is another program on the host. It is killed with the host.
+type Program struct{ *process }
+
+// StartProgram starts a program with more environment variables than this process has. The name is that of its log.
+func (h *Host) StartProgram(ctx context.Context, name string, env []string, path string, args ...string) (*Program, error) {
+	p, err := h.startWith(ctx, name, env, path, args...)
+	return &Program{p}, err
+}
+
+// WaitUntil waits until check has no error. It gives up when the program ends.
+func (p *Program) WaitUntil(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return p.ready(ctx, check)
+}
+
+// LogEnd returns the last lines that the program has written.
+func (p *Program) LogEnd() string { return p.logEnd() }
+
 // start starts a program, which runs until it is stopped or ctx ends.
 func (ps *processes) start(ctx context.Context, name, path string, args ...string) (*process, error) {
+	return ps.startWith(ctx, name, nil, path, args...)
+}
+
+func (ps *processes) startWith(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(ps.dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -80,6 +103,7 @@ func (ps *processes) start(ctx context.Context, name, path string, args ...strin
 	defer out.Close()
 	p.cmd = exec.CommandContext(ctx, path, args...) //nolint:gosec // the caller names the program
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}

@@ -53,7 +53,7 @@ func New() (*Authenticator, error) {
 	if err := set(reflect.ValueOf(mapper.MapStore).Elem(), "configMap", client.CoreV1().ConfigMaps("kube-system")); err != nil {
 		return nil, err
 	}
-	handler, err := newHandler(mapper, verifier{})
+	handler, err := newHandler(verifier{}, mapper)
 	if err != nil {
 		return nil, err
 	}

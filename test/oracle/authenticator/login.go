@@ -46,16 +46,19 @@ func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config
 //go:linkname authenticateEndpoint sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).authenticateEndpoint
 func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.ResponseWriter, req *http.Request) //nolint:revive // as above
 
+//go:linkname doMapping sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).doMapping
+func doMapping(handler unsafe.Pointer, ctx context.Context, identity *token.Identity) (string, []string, error) //nolint:revive // as above
+
 // newHandler makes the handler of the webhook as server.getHandler does, with a fake STS and a fake EC2 API. It takes the
-// handler's unexported type from a field of that type.
-func newHandler(backend mapper.Mapper, verifier token.Verifier) (unsafe.Pointer, error) {
+// handler's unexported type from a field of that type. The handler asks the backends in this order.
+func newHandler(verifier token.Verifier, ordered ...mapper.Mapper) (unsafe.Pointer, error) {
 	field, ok := reflect.TypeFor[server.Server]().FieldByName("internalHandler")
 	if !ok {
 		return nil, fmt.Errorf("the authenticator's Server has no field internalHandler")
 	}
 	handler := reflect.New(field.Type.Elem())
 	backends := server.BackendMapper{}
-	if err := set(reflect.ValueOf(&backends).Elem(), "mappers", []mapper.Mapper{backend}); err != nil {
+	if err := set(reflect.ValueOf(&backends).Elem(), "mappers", ordered); err != nil {
 		return nil, err
 	}
 	if err := set(handler.Elem(), "backendMapper", backends); err != nil {

@@ -37,7 +37,7 @@ func Watch(kubeconfig string) (*Watcher, error) {
 	if !ok {
 		return nil, fmt.Errorf("the authenticator's client is a %s now", field.Type())
 	}
-	handler, err := newHandler(mapper, verifier{})
+	handler, err := newHandler(verifier{}, mapper)
 	if err != nil {
 		return nil, err
 	}

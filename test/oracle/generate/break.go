@@ -130,6 +130,9 @@ func onLine(pattern string, change func(string) string) func(*rand.Rand, string)
 	}
 }
 
+// BreakText makes a random mistake in one text of the data, as a person or a tool does.
+func BreakText(r *rand.Rand, data map[string]string) { breakData(r, data) }
+
 // breakData applies a random break to one section, or misspells its key. It returns the name of the break.
 func breakData(r *rand.Rand, data map[string]string) (name string) {
 	keys := make([]string, 0, len(data))

@@ -12,6 +12,9 @@ type Edit struct {
 	apply func(r *rand.Rand, m *Model)
 }
 
+// Apply edits a model.
+func (e Edit) Apply(r *rand.Rand, m *Model) { e.apply(r, m) }
+
 // Edits returns every edit.
 func Edits() []Edit {
 	return []Edit{

@@ -193,7 +193,7 @@ func (m mutant) test(ctx context.Context, root, dir, known string, count int, se
 	if err := build(ctx, program, "-overlay="+overlay); err != nil {
 		return false, "", fmt.Errorf("%s does not compile: %w", m.name, err)
 	}
-	test := exec.CommandContext(ctx, program, "-test.run=^TestOracle$", fmt.Sprint("-cases=", count), fmt.Sprint("-seed=", seed), "-known="+known, "-first") //nolint:gosec // our own arguments
+	test := exec.CommandContext(ctx, program, "-test.run=^(TestOracle|TestLoginsFromBothSources)$", fmt.Sprint("-cases=", count), "-pairs=500", fmt.Sprint("-seed=", seed), "-known="+known, "-first") //nolint:gosec // our own arguments
 	output, err := test.CombinedOutput()
 	if err == nil {
 		return false, "", nil

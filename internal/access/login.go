@@ -1,0 +1,139 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Source is the source of a login.
+type Source string
+
+// SourceNone means that no source knows the caller. The other sources are access entries and the sections of aws-auth.
+const (
+	SourceNone        Source = ""
+	SourceAccessEntry Source = "access entry"
+	SourceMapRoles           = Source(awsauth.MapRoles)
+	SourceMapUsers           = Source(awsauth.MapUsers)
+	SourceMapAccounts        = Source(awsauth.MapAccounts)
+)
+
+// Caller is a caller of the cluster. [NewCaller] makes one.
+type Caller struct {
+	// ARN is the ARN that STS returns for the caller. For a role whose session is not known it is the ARN of the role.
+	ARN string
+	awsauth.Caller
+}
+
+// NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. NewCaller removes the
+// path of the role, because STS leaves it out.
+func NewCaller(arn string) Caller {
+	c := Caller{ARN: arn}
+	parsed, err := awsauth.ParseARN(arn)
+	if err != nil {
+		return c
+	}
+	c.AccountID = parsed.Account
+	if _, ok := parsed.SessionRole(); ok {
+		c.SessionName = parsed.Name()
+	}
+	if role, ok := parsed.WithoutPath(); ok {
+		c.ARN = role.String()
+	}
+	c.SessionUnknown = parsed.IsRole()
+	return c
+}
+
+// User is the user that the authenticator returns to the API server for a caller.
+type User struct {
+	// Username and Groups hold templates only where their value is not known: {{EC2PrivateDNSName}}, which comes from the
+	// EC2 API, and the templates of the session and the access key if the caller's are not known.
+	Username string
+	// Groups are in the order of the entry. The API server adds system:authenticated.
+	Groups []string
+}
+
+// Login is how a caller logs in.
+type Login struct {
+	// Source is the source that answers for the caller, also if it refuses the caller.
+	Source Source
+	// Admitted is how often the caller is let in. An answer of aws-auth may be random, see [Certainty].
+	Admitted Certainty
+	// Users are the users that the caller may be, each once. There are several only if the answer is random.
+	Users []User
+	// Policies are the access policies of the access entry.
+	Policies []AccessPolicy
+	// Reason says why the caller is refused, or why the answer is random.
+	Reason string
+	// Unknown says why the login is not certain, or is empty. Then the other fields, except Source, are not reliable.
+	Unknown string
+}
+
+// Login returns how a caller logs in, given the loaded aws-auth. The authenticator asks the access entries first. If one
+// of them matches, it doesn't ask aws-auth, even if the access entry doesn't admit the caller (aws-iam-authenticator
+// v0.7.18, pkg/server/server.go, doMapping). An access entry of a principal that was deleted and created again matches
+// nobody; Login doesn't know this, because EKS doesn't show it.
+func (e Entries) Login(m *awsauth.Map, c Caller) Login {
+	if _, err := awsauth.Canonicalize(c.ARN); err != nil {
+		return Login{Reason: "the authenticator refuses the ARN: " + err.Error()}
+	}
+	switch entry := e.Get(c.ARN); {
+	case entry != nil:
+		return entry.login(c.Caller)
+	case e.Has(c.ARN):
+		return Login{Source: SourceAccessEntry, Unknown: "the configuration declares an access entry, and doesn't say what it gives"}
+	case e.IgnoreAWSAuth():
+		return Login{Reason: "no access entry has the ARN " + c.ARN + ", and the cluster's authentication mode is API"}
+	}
+	return loginBy(m.Resolve(c.ARN), c.Caller)
+}
+
+// login returns the login of a caller whom the access entry matches. Its username and groups are templates, as in aws-auth.
+func (e *AccessEntry) login(c awsauth.Caller) Login {
+	l := Login{Source: SourceAccessEntry, Policies: e.Policies}
+	l.render([]*awsauth.Entry{{ARN: e.PrincipalARN, Username: e.Username, Groups: e.Groups}}, c, "the access entry of "+e.PrincipalARN)
+	return l
+}
+
+// loginBy returns the login of a caller for whom aws-auth has an answer.
+func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
+	l := Login{Reason: r.Reason, Unknown: r.Unknown}
+	switch {
+	case !r.Mapped:
+		return l
+	case len(r.Matches) == 0: // mapAccounts has no templates
+		l.Source, l.Admitted, l.Users = SourceMapAccounts, Always, []User{{r.Username, r.Groups}}
+		return l
+	}
+	l.Source = Source(r.Source)
+	l.render(r.Matches, c, r.Matches[0].Path())
+	return l
+}
+
+// render adds the users that the entries make of the caller. name names the first entry in the reason.
+func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
+	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
+	if l.Admitted == Never {
+		l.Reason = fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
+	}
+	for _, e := range entries {
+		if !e.Admits(c) {
+			continue
+		}
+		u := User{e.RenderedUsername(c), e.RenderedGroups(c)}
+		if !slices.ContainsFunc(l.Users, u.equal) {
+			l.Users = append(l.Users, u)
+		}
+	}
+}
+
+func (u User) equal(other User) bool {
+	return u.Username == other.Username && slices.Equal(u.Groups, other.Groups)
+}
+
+// String returns the user in one line.
+func (u User) String() string {
+	return fmt.Sprintf("%q [%s]", u.Username, strings.Join(u.Groups, ", "))
+}
