@@ -83,7 +83,7 @@ func (e Entries) Login(m *awsauth.Map, c Caller) Login {
 	case entry != nil:
 		return entry.login(c.Caller)
 	case e.Has(c.ARN):
-		return Login{Source: SourceAccessEntry, Unknown: "the configuration declares an access entry, and doesn't say what it gives"}
+		return Login{Source: SourceAccessEntry, Unknown: "the configuration declares an access entry, but not its access"}
 	case e.IgnoreAWSAuth():
 		return Login{Reason: "no access entry has the ARN " + c.ARN + ", and the cluster's authentication mode is API"}
 	}
