@@ -42,6 +42,26 @@ func (o *Object) AtWorst(m *Map) *Map {
 	return newMap(sections)
 }
 
+// Readings returns every map that the authenticator may have loaded, at most eight: a section that may hide a byte is
+// loaded, or lost. m is the map that it loads if no section hides a byte, and the first of the result.
+func (o *Object) Readings(m *Map) []*Map {
+	readings := []*Map{m}
+	if !o.mayHideBytes() {
+		return readings
+	}
+	for _, s := range Sections() {
+		if !o.MayHideBytes(s) {
+			continue
+		}
+		for _, reading := range readings[:len(readings):len(readings)] {
+			sections := maps.Clone(reading.sections)
+			sections[s] = section{text: o.text(s), lost: errMayHideBytes}
+			readings = append(readings, newMap(sections))
+		}
+	}
+	return readings
+}
+
 // AsReviewed returns the object as an AdmissionReview shows it, with U+FFFD instead of each byte that is not UTF-8. It
 // returns nil for nil.
 func (o *Object) AsReviewed() *Object {

@@ -5,13 +5,8 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 // A text that may hide a byte that is not UTF-8 has two possible results: the authenticator loads the section, or loads
 // nothing from it. If it loads nothing from a section, a later section may answer for the same caller.
 
-// oldMaps returns the one or two maps that the authenticator may have loaded before the change.
-func (p *Pass) oldMaps() []*awsauth.Map {
-	if worst := p.Change.Old.AtWorst(p.Old); worst != p.Old {
-		return []*awsauth.Map{p.Old, worst}
-	}
-	return []*awsauth.Map{p.Old}
-}
+// oldMaps returns the maps that the authenticator may have loaded before the change.
+func (p *Pass) oldMaps() []*awsauth.Map { return p.Change.Old.Readings(p.Old) }
 
 // newMaps returns the one or two maps that the authenticator may load after the change.
 func (p *Pass) newMaps() []*awsauth.Map {

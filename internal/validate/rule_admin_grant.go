@@ -36,13 +36,18 @@ func checkAdminGrant(p *Pass) {
 			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
-			case access.CertaintyOf(c.After, gives) > access.CertaintyOf(c.Before, gives):
+			case moreCertain(&c, gives), moreCertain(&c, func(e *awsauth.Entry) bool { return !e.OnlyInstances() && gives(e) }):
 				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
 			}
 		}
 	}
+}
+
+// moreCertain reports whether a condition holds for a principal's entries with more certainty after the change.
+func moreCertain(c *awsauth.AccessChange, holds func(*awsauth.Entry) bool) bool {
+	return access.CertaintyOf(c.After, holds) > access.CertaintyOf(c.Before, holds)
 }
 
 func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {

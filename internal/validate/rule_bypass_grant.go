@@ -60,8 +60,12 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 		effect = "members change aws-auth without the guard"
 	}
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
+	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
+	more := func(holds func(*awsauth.Entry) bool) bool {
+		return access.CertaintyOf(after, holds) > access.CertaintyOf(before, holds)
+	}
 	switch {
-	case access.CertaintyOf(after, gives) > access.CertaintyOf(before, gives):
+	case more(gives), more(givesPeople):
 		p.Reportf(p.entryPlace(after[0]), "leave out the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
 	case slices.ContainsFunc(before, gives):
 	default:

@@ -78,22 +78,20 @@ func checkSelfLockout(p *Pass) {
 // entries have fewer, and decoding five of 1 MiB takes seconds.
 const maxReplacedText = 256 << 10
 
-// answerBefore returns the answer for the requester in the stored version. If the stored text may hide a byte that
-// makes the authenticator lose a section, there are two possible answers, and answerBefore returns the one that
-// explains the requester's login.
-func (p *Pass) answerBefore(arn string) awsauth.Resolution {
-	stored := p.Old.Resolve(arn)
-	worst := p.Change.Old.AtWorst(p.Old)
-	if worst == p.Old {
-		return stored
+// answerBefore returns the answer for the requester in the stored version. If the stored text may hide bytes that
+// make the authenticator lose sections, there are several possible answers, and answerBefore returns the first one that
+// explains the requester's login. If none does, it returns the last one that maps the requester.
+func (p *Pass) answerBefore(arn string) (answer awsauth.Resolution) {
+	for i, m := range p.oldMaps() {
+		stored := m.Resolve(arn)
+		if _, ok := p.Change.Requester.loggedInBy(stored); ok {
+			return stored
+		}
+		if i == 0 || stored.Mapped {
+			answer = stored
+		}
 	}
-	if _, ok := p.Change.Requester.loggedInBy(stored); ok {
-		return stored
-	}
-	if other := worst.Resolve(arn); other.Mapped {
-		return other
-	}
-	return stored
+	return answer
 }
 
 // entriesUsed returns the entries through which the requester can have logged in, given the answer for them in the

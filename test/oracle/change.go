@@ -144,8 +144,8 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 // read it before, or is new. A fault that moves from one element to another one is new, although the number of faults stays
 // the same.
 func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
-	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil {
-		return
+	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || hasReplacementCharacter(change.Old) {
+		return // of a section with U+FFFD the guard does not know the faults
 	}
 	policy.Protected = nil
 	was, is := rulesOfElements(change.Old, old, policy), rulesOfElements(change.New, now, policy)
@@ -174,11 +174,11 @@ func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy valida
 	}
 }
 
-// names reports whether an object's data contain an ARN in any case. White space and escapes make no difference, as where
+// names reports whether an object's data contain an ARN in any case, or any text in base64, which may be the ARN. White space and escapes make no difference, as where
 // the guard compares an element with text that the authenticator did not read.
 func names(o *awsauth.Object, arn string) bool {
 	for _, text := range o.Data {
-		if strings.Contains(strings.ToLower(awsauth.Squeeze(unescape(text))), awsauth.Squeeze(arn)) {
+		if strings.Contains(text, "!!binary") || strings.Contains(strings.ToLower(awsauth.Squeeze(unescape(text))), awsauth.Squeeze(arn)) {
 			return true
 		}
 	}

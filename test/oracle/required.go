@@ -87,11 +87,10 @@ func (k *Checker) requiredFindings(c *generate.Change, before, after *access) []
 }
 
 // requiredForRequester returns the required findings for a requester who keeps access, but with another username or fewer
-// groups. If several sections of the old version may have invalid bytes, nothing is required: the guard only considers that all
-// of them load, or none.
+// groups.
 func requiredForRequester(c *generate.Change, before, after *access) []requiredFinding {
 	was, is := before.logins[c.Requester], after.logins[c.Requester]
-	if len(was) != 1 || !was[0].ok || len(is) != 1 || !is[0].ok || c.Form == generate.NoExtra || sectionsWithInvalidBytes(c.Old) > 1 {
+	if len(was) != 1 || !was[0].ok || len(is) != 1 || !is[0].ok || c.Form == generate.NoExtra {
 		return nil
 	}
 	about := func(f validate.Finding) bool { return f.Rule == "self-lockout" }

@@ -27,17 +27,6 @@ func sectionsAreUTF8(data map[string]string) bool {
 	return !slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return !utf8.ValidString(data[string(s)]) })
 }
 
-// sectionsWithInvalidBytes returns the number of sections that hold U+FFFD in a review, because the stored text may have an
-// invalid byte there.
-func sectionsWithInvalidBytes(data map[string]string) (n int) {
-	for _, s := range awsauth.Sections() {
-		if strings.Contains(string([]rune(data[string(s)])), replacement) {
-			n++
-		}
-	}
-	return n
-}
-
 // HasInvalidUTF8 reports whether a text holds bytes that are not UTF-8.
 func HasInvalidUTF8(data map[string]string) bool { return !validUTF8(data) }
 
