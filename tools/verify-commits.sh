@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fails when the subject of a commit is not of the form of CONTRIBUTING: "package: imperative subject", in at most 90
-# characters, and at most 72 if possible. It checks the commits after the one that added this file, 50 at most, without merges.
+# characters, and at most 72 if possible. It checks the commits after the one that added this file, 50 at most, on this branch itself.
 #   tools/verify-commits.sh          the commits of this repository
 #   tools/verify-commits.sh -        subjects from stdin, one a line
 #   tools/verify-commits.sh -test    the check itself
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 max=90
 # One path or more, a colon, and a verb in lower case.
-form='^[a-z0-9][a-z0-9._/*-]*(, [a-z0-9._/*-]+)*: [a-z]'
+form='^[A-Za-z0-9][A-Za-z0-9._/*-]*(, [A-Za-z0-9._/*-]+)*: [a-z]'
 # Beginnings that aren't imperative: an article or a pronoun, or a verb such as "added", "adding" and "adds".
 noun='^[^:]+: (an?|the|this|that|it|its|we|no|some|when|if) '
 verb='^[^:]+: [a-z-]+(ed|ing|[^us]s) '
@@ -21,7 +21,7 @@ check() { # reads subjects, and reports each that is wrong
 	while IFS= read -r subject; do
 		problem=
 		if [[ ! $subject =~ $form ]]; then
-			problem='want "package: imperative subject", in lower case'
+			problem='want "path: imperative subject", with the subject in lower case'
 		elif [[ $subject =~ $noun || ($subject =~ $verb && ! $subject =~ $exempt) ]]; then
 			problem='want an imperative verb after the colon, such as "add" or "reject"'
 		elif ((${#subject} > max)); then
@@ -37,7 +37,7 @@ check() { # reads subjects, and reports each that is wrong
 
 selftest() {
 	local good bad
-	good=('restore: ignore versions that were never stored' 'server, admission: pass the deadline' 'go.mod: embed x'
+	good=('CONTRIBUTING: name the cases' 'restore: ignore versions that were never stored' 'server, admission: pass the deadline' 'go.mod: embed x'
 		'test/chart: compress the golden' 'internal/iam: focus the error')
 	bad=('Fix a bug' 'restore: Ignore versions' 'restore: ignored versions' 'restore: ignoring versions'
 		'restore: ignores versions' 'oracle: a fault is new' 'restore ignore versions' ''
@@ -71,4 +71,5 @@ if [[ -z $added ]]; then
 fi
 [[ $(git rev-parse --is-shallow-repository) == false ]] ||
 	echo "verify-commits: this clone is shallow; only its commits are checked"
-git log --no-merges --max-count=50 --format=%s "$added..HEAD" | check
+# A merge may bring older commits of other branches, which are not checked.
+git log --first-parent --no-merges --max-count=50 --format=%s "$added..HEAD" | check

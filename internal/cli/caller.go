@@ -104,7 +104,7 @@ func closest(o *awsauth.Object, canonical string) string {
 		}
 		compared++
 		distance := textutil.Distance(strings.ToLower(m.Entry.ARN), strings.ToLower(canonical))
-		if distance >= least {
+		if distance >= least || textutil.Distance(strings.ToLower(arn.Name()), strings.ToLower(want.Name())) > len(want.Name())/3 {
 			continue
 		}
 		var differ []string

@@ -44,7 +44,7 @@ func (p *Pass) checkShadowed(arn string, matches []*awsauth.Entry) {
 		return
 	}
 	if lacks := entry.Lacks(matches[0].Groups); len(lacks) > 0 {
-		p.Reportf(p.entryPlace(matches[0]), "leave out "+groupList(lacks)+" if the access entry is right, or change the access entry",
-			"the entry of %q has no effect, because the principal has an access entry, which doesn't give [%s]", arn, strings.Join(lacks, ", "))
+		p.Reportf(p.entryPlace(matches[0]), "leave out "+groupList(lacks)+" or change the access entry",
+			"the entry of %q has no effect: the access entry wins and lacks [%s]", arn, strings.Join(lacks, ", "))
 	}
 }

@@ -147,6 +147,7 @@ func refusals(base *object, edited func(string) *object) []refusal {
 		{"malformed-account", base, base.and("mapAccounts", "- 1111-2222-3333")},
 		{"reserved-username", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: eks:ci", 1))},
 		{"node-shape", base, edited(head + strings.Replace(ciEntry, "deployers", "system:nodes", 1))},
+		{"folded-line", base, edited(head + "- rolearn: " + account + "role/CI\n  groups:\n  username: ci\n    - deployers\n")},
 		{"empty-username", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: ''", 1))},
 		{"malformed-arn", base, edited(head + strings.Replace(ciEntry, "arn:aws:iam", "arn:aws", 1))},
 		{"assumed-role-arn", base, edited(head + strings.Replace(ciEntry, account+"role/CI", "arn:aws:sts::111122223333:assumed-role/CI/x", 1))},
@@ -174,6 +175,7 @@ func warnings(base *object, edited func(string) *object) []refusal {
 		{"misplaced-arn", base, edited(head + strings.Replace(ciEntry, "role/CI", "user/CI", 1))},
 		{"sso-entry", base, edited(head + "- sso: {permissionSetName: a, accountID: '111122223333'}\n  username: a\n")},
 		{"repeated-principal", base, edited(head + ciEntry + ciEntry)},
+		{"foreign-partition", base, edited(head + strings.Replace(ciEntry, "arn:aws:", "arn:aws-cn:", 1))},
 		{"mapped-account", base, base.and("mapAccounts", "- '111122223333'")},
 		{"typographic-character", base, edited(head + strings.Replace(ciEntry, "username: ci", "username: “ci”", 1))},
 		{"node-groups", base, edited(head + "- rolearn: arn:aws:iam::111122223333:role/windows-nodes\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n")},
@@ -181,19 +183,20 @@ func warnings(base *object, edited func(string) *object) []refusal {
 		{"mass-removal", edited(head + teams(10)), base},
 		{"lost-section", base.and("mapAccounts", "- '111122223333'"), base},
 		{"admin-grant", base, edited(head + strings.Replace(ciEntry, "deployers", "system:masters", 1))},
+		{"allow-removal-denied", base, base.withMetadata(map[string]any{"annotations": map[string]any{validate.AllowRemovalAnnotation: "until tomorrow " + account + "role/CI"}})},
 		{"finalizer-added", base, base.withMetadata(map[string]any{"finalizers": finalizers})},
 		{"owner-added", base, base.withMetadata(map[string]any{"ownerReferences": owners})},
 		{"being-deleted", base.withMetadata(deleted), edited(head + ciEntry).withMetadata(deleted)},
 	}
 }
 
-// iamRules are the rules that need IAM lookups, which the webhook of the soak doesn't make.
-var iamRules = []string{"foreign-partition", "principal-missing", "principal-unverified"}
+// awsRules are the rules that need AWS, which the webhook of the soak doesn't call.
+var awsRules = []string{"principal-missing", "principal-unverified", "shadowed-by-access-entry", "ignored-by-mode", "access-entries-unknown"}
 
 // checkComplete fails if a rule has no case.
 func checkComplete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
-		if !slices.Contains(iamRules, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
+		if !slices.Contains(awsRules, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
 			return fmt.Errorf("no case has a finding of the rule %s with severity %s", rule.ID, rule.Severity)
 		}
 	}

@@ -82,8 +82,11 @@ func (c *Case) Kind() Kind {
 // Glob reads the cases that match a pattern, sorted by file. It returns an error if no file matches.
 func Glob(pattern string) ([]*Case, error) {
 	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("no cases match %s: %w", pattern, err)
+	if err != nil {
+		return nil, fmt.Errorf("listing the cases: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no case matches %s; write bad-*.txtar and ok-*.txtar there", pattern)
 	}
 	cases := make([]*Case, len(files))
 	for i, file := range files {
