@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -114,6 +115,21 @@ func TestFailedReadNamesTheCallAndTheCause(t *testing.T) {
 	server.Set("LATER_MODE")
 	if _, err := read(t, ekstest.Name); err == nil || !strings.Contains(err.Error(), `"LATER_MODE" is unknown`) {
 		t.Errorf("an unknown mode: got %v", err)
+	}
+}
+
+// A cluster of the same name may exist in a region that the guard guesses.
+func TestClientNeedsARegion(t *testing.T) {
+	ekstest.New(t)
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
+	if _, err := eks.New(t.Context(), ekstest.Name, ""); err == nil || !strings.Contains(err.Error(), "eks.region") {
+		t.Errorf("without a region: got %v", err)
+	}
+	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1"); err != nil {
+		t.Errorf("with a region: %v", err)
 	}
 }
 
