@@ -224,6 +224,31 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	}
 }
 
+// A read of many access entries can take most of a refresh period, and shows the access of its beginning.
+func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
+	server := ekstest.New(t)
+	server.Set(access.ModeConfigMap)
+	in := &settings{Settings: eks.Settings{Enabled: true, Cluster: ekstest.Name, Refresh: time.Hour}}
+	reading, advanced := make(chan struct{}), make(chan struct{})
+	server.Answer("DescribeCluster", func(w http.ResponseWriter, r *http.Request) {
+		server.Answer("DescribeCluster", nil)
+		close(reading)
+		<-advanced
+		ekstest.Throttled()(w, r)
+	})
+	s, recorder, now := start(t, in)
+	<-reading
+	now.advance(time.Minute)
+	close(advanced)
+	if err := <-recorder; err != nil {
+		t.Fatal(err)
+	}
+	now.advance(3*time.Hour - time.Second)
+	if c, err := s.Cluster(); c != nil || err == nil {
+		t.Error("the snapshot counts more than three refresh periods after its read began")
+	}
+}
+
 func TestSnapshotFollowsTheSettings(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI)

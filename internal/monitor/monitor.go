@@ -384,14 +384,14 @@ func (m *Monitor) record(loss kube.Reason) {
 	}
 	if err := m.recoverPanic("metrics", func() error {
 		policy := m.o.Policy()
-		m.recordMetrics(evaluate(kube.Object(m.stored), policy), policy.ClusterUnknown == "", loss)
+		m.recordMetrics(evaluate(kube.Object(m.stored), policy), policy.Cluster != nil, loss)
 		return nil
 	}); err != nil {
 		m.o.Recorder.StoredUnknown()
 	}
 }
 
-// recordMetrics records metrics and Events of an evaluation. known reports whether the access entries are known, or not used.
+// recordMetrics records metrics and Events of an evaluation. known reports whether the access entries are known.
 func (m *Monitor) recordMetrics(e evaluation, known bool, loss kube.Reason) {
 	r := m.o.Recorder
 	r.Stored(m.stored != nil, hasBreakGlass(m.stored))
