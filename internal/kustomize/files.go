@@ -63,7 +63,8 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.reads++; f.reads > maxReads {
+	f.reads++
+	if f.reads > maxReads {
 		return nil, f.refuse("it reads more than %d files; build it with kubectl kustomize, and lint the result", maxReads)
 	}
 	switch info, err := f.root.Stat(relative); {

@@ -94,7 +94,7 @@ func TestBuildEndsSoon(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	write(t, dir, map[string]string{"pipe/kustomization.yaml": "resources: [x.yaml]"})
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe/x.yaml"), 0o600); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe", "x.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := kustomize.Build(filepath.Join(dir, "pipe"), all); err == nil || !strings.Contains(err.Error(), "pipe/x.yaml is no regular file") {
