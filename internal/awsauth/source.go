@@ -23,6 +23,8 @@ type Source struct {
 	part   *part          // nil until a position is needed
 	root   *yaml.Node     // nil if yaml.v3 reads the text differently from kubectl
 	ended  *ManifestError // the document ends before the end of its text
+
+	keys map[*yaml.Node]map[string]pair // of the mappings that were searched
 }
 
 // Path leads from a document to one of its values. Its elements are keys (string) and indexes of lists (int).
@@ -200,26 +202,41 @@ func (s *Source) node(path Path) *yaml.Node {
 		if n == nil {
 			return nil
 		}
-		_, n = child(n, step)
+		_, n = s.child(n, step)
 	}
 	return n
 }
 
 // child returns the node of a key or an index below a node, and for a key also the node of the key itself.
-func child(n *yaml.Node, step any) (key, value *yaml.Node) {
+func (s *Source) child(n *yaml.Node, step any) (key, value *yaml.Node) {
 	switch step := step.(type) {
 	case int:
 		if step < len(n.Content) && n.Kind == yaml.SequenceNode {
 			return nil, resolveAlias(n.Content[step])
 		}
 	case string:
-		for _, p := range pairs(n, 0) {
-			if resolveAlias(p.key).Value == step {
-				key, value = p.key, resolveAlias(p.value)
-			}
+		if p, ok := s.keysOf(n)[step]; ok {
+			return p.key, resolveAlias(p.value)
 		}
 	}
-	return key, value
+	return nil, nil
+}
+
+// keysOf returns the keys of a mapping. It keeps them, because a search for every key of a large mapping would take quadratic time.
+func (s *Source) keysOf(n *yaml.Node) map[string]pair {
+	keys, ok := s.keys[n]
+	if ok {
+		return keys
+	}
+	keys = make(map[string]pair)
+	for _, p := range pairs(n, 0) {
+		keys[resolveAlias(p.key).Value] = p // the last of equal keys counts
+	}
+	if s.keys == nil {
+		s.keys = make(map[*yaml.Node]map[string]pair)
+	}
+	s.keys[n] = keys
+	return keys
 }
 
 // Tag returns the YAML tag of the value at a path as it is written, such as !Sub; "" if it is not known.
@@ -243,7 +260,7 @@ func (s *Source) offset(path Path) int {
 		if n == nil {
 			return at
 		}
-		key, value := child(n, step)
+		key, value := s.child(n, step)
 		switch {
 		case key != nil:
 			at = p.at(key)

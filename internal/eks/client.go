@@ -41,15 +41,18 @@ type Client struct {
 }
 
 // New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
-// the configuration.
+// the configuration. New fails if the configuration has no region either, because another region may have a cluster of this name.
 func New(ctx context.Context, cluster, region string) (*Client, error) {
-	cfg, err := awsapi.LoadConfig(ctx, config.WithRegion(region), config.WithRetryer(func() aws.Retryer {
+	cfg, err := awsapi.LoadConfig(ctx, config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
 		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
 		})
 	}))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was tried
+	}
+	if cfg.Region == "" {
+		return nil, errNoRegion
 	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
@@ -85,6 +88,8 @@ func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	cluster.AccessEntries, err = c.describeAll(ctx, arns)
 	return cluster, err
 }
+
+var errNoRegion = errors.New("neither eks.region nor the AWS configuration of the guard names a region")
 
 var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 
@@ -136,6 +141,9 @@ func (c *Client) describeAll(ctx context.Context, arns []string) ([]access.Acces
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err //nolint:wrapcheck // describe says what was tried
+	}
+	if len(arns) > 0 && len(entries) == 0 {
+		return nil, errors.New("eks:DescribeAccessEntry: none of the listed access entries exists; the cluster may have been deleted")
 	}
 	slices.SortFunc(entries, func(a, b access.AccessEntry) int { return strings.Compare(a.PrincipalARN, b.PrincipalARN) })
 	return entries, nil

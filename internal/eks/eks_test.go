@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,21 @@ func TestFailedReadNamesTheCallAndTheCause(t *testing.T) {
 	}
 }
 
+// A cluster of the same name may exist in a region that the guard guesses.
+func TestClientNeedsARegion(t *testing.T) {
+	ekstest.New(t)
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
+	if _, err := eks.New(t.Context(), ekstest.Name, ""); err == nil || !strings.Contains(err.Error(), "eks.region") {
+		t.Errorf("without a region: got %v", err)
+	}
+	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1"); err != nil {
+		t.Errorf("with a region: %v", err)
+	}
+}
+
 // reads is a Recorder that sends each read.
 type reads chan error
 
@@ -205,6 +221,31 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	now.advance(time.Second)
 	if c, err := s.Cluster(); err == nil || c != nil || !strings.Contains(err.Error(), "access denied") {
 		t.Errorf("later: got %v", err)
+	}
+}
+
+// A read of many access entries can take most of a refresh period, and shows the access of its beginning.
+func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
+	server := ekstest.New(t)
+	server.Set(access.ModeConfigMap)
+	in := &settings{Settings: eks.Settings{Enabled: true, Cluster: ekstest.Name, Refresh: time.Hour}}
+	reading, advanced := make(chan struct{}), make(chan struct{})
+	server.Answer("DescribeCluster", func(w http.ResponseWriter, r *http.Request) {
+		server.Answer("DescribeCluster", nil)
+		close(reading)
+		<-advanced
+		ekstest.Throttled()(w, r)
+	})
+	s, recorder, now := start(t, in)
+	<-reading
+	now.advance(time.Minute)
+	close(advanced)
+	if err := <-recorder; err != nil {
+		t.Fatal(err)
+	}
+	now.advance(3*time.Hour - time.Second)
+	if c, err := s.Cluster(); c != nil || err == nil {
+		t.Error("the snapshot counts more than three refresh periods after its read began")
 	}
 }
 

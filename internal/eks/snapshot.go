@@ -53,7 +53,7 @@ type Snapshot struct {
 	mu       sync.Mutex
 	settings Settings
 	cluster  *access.Cluster // nil until the first read
-	read     time.Time       // of the last successful read
+	read     time.Time       // when the last successful read began
 	reason   error           // of the last read, if it failed
 }
 
@@ -64,7 +64,7 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the access of the cluster. It returns an error, which may be shown, if the last successful read is more than three
+// Cluster returns the access of the cluster. It returns an error, which may be shown, if the last successful read began more than three
 // refresh periods ago. It returns neither if the settings don't enable the snapshot.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
@@ -111,15 +111,16 @@ func (s *Snapshot) Run(ctx context.Context) error {
 func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	settings := s.o.Settings()
 	if !settings.Enabled {
-		s.store(settings, nil, nil)
+		s.store(settings, nil, s.o.Now(), nil)
 		s.o.Recorder.EKSUnused()
 		return time.Hour // Reload comes earlier
 	}
+	began := s.o.Now()
 	cluster, err := readWithin(ctx, settings)
 	if ctx.Err() != nil {
 		return 0
 	}
-	s.store(settings, cluster, err)
+	s.store(settings, cluster, began, err)
 	if err != nil {
 		s.o.Recorder.EKSRead(err, s.o.Now())
 		if s.errors.ShouldLog(s.o.Now(), err) {
@@ -144,12 +145,12 @@ func readWithin(ctx context.Context, settings Settings) (*access.Cluster, error)
 	return client.Read(ctx)
 }
 
-// store stores the result of a read. After a failed read the last snapshot of the same cluster stays.
-func (s *Snapshot) store(settings Settings, cluster *access.Cluster, err error) {
+// store stores the result of a read that began at a time. After a failed read the last snapshot of the same cluster stays.
+func (s *Snapshot) store(settings Settings, cluster *access.Cluster, began time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cluster != nil || !sameCluster(s.settings, settings) || !settings.Enabled {
-		s.cluster, s.read = cluster, s.o.Now()
+		s.cluster, s.read = cluster, began
 	}
 	s.settings, s.reason = settings, err
 }

@@ -17,7 +17,7 @@ func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 		return false
 	case isResource:
 		patch, patched := w.manifestPatch(path, object["patches"])
-		if !patched || !holds(w.source, path.To("base"), base) {
+		if !patched || !w.holds(path.To("base"), base) {
 			return false
 		}
 		w.unrendered(path.To("base"), "a patch of %s writes %s of this aws-auth, so its text is known only after Crossplane has composed it; "+
@@ -31,7 +31,7 @@ func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 
 func (w *walker) crossplaneObject(path awsauth.Path, object map[string]any) bool {
 	spec, _ := object["spec"].(map[string]any)
-	if !holds(w.source, path.To("spec", "forProvider"), spec["forProvider"]) {
+	if !w.holds(path.To("spec", "forProvider"), spec["forProvider"]) {
 		return false
 	}
 	if onlyObserves(spec) {
@@ -107,8 +107,8 @@ func writesManifest(field string) bool {
 }
 
 // holds reports whether a value holds an aws-auth in any form.
-func holds(s *awsauth.Source, path awsauth.Path, value any) bool {
-	w := &walker{source: s, kind: theFile, asked: true}
-	w.walk(path, value)
-	return w.foundAny() || len(w.Errors) > 0
+func (w *walker) holds(path awsauth.Path, value any) bool {
+	asked := &walker{source: w.source, kind: theFile, inner: w.inner, asked: true}
+	asked.walk(path, value)
+	return asked.foundAny() || len(asked.Errors) > 0
 }

@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,6 +59,8 @@ func TestFileEndsSoon(t *testing.T) {
 		"nested resources":  strings.Repeat(`{"base": {"patches": [{"toFieldPath": "manifest"}], "base": `, 40) + `"aws-auth"` + strings.Repeat("}}", 40),
 		"comments":          "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata:\n  mapRoles: |\n    # " + strings.Repeat("${A} ", 100_000) + "\n    []\n",
 		"functions":         `{"AWSTemplateFormatVersion": "1", "a": ` + strings.Repeat(`{"Fn::Join": ["", [`, 45) + `"name: aws-auth"` + strings.Repeat(`]]}`, 45) + "}",
+		"texts of objects":  nestedObjects(30),
+		"many keys":         manyTables(10_000),
 		"tags of functions": "AWSTemplateFormatVersion: '1'\nx:\n" + strings.Repeat("- !Sub name aws-auth\n", 5_000),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +69,24 @@ func TestFileEndsSoon(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nestedObjects returns an Object of Crossplane whose manifest is the text of another one, and so on.
+func nestedObjects(levels int) string {
+	text := "name: aws-auth"
+	for range levels {
+		text = "kind: Object\napiVersion: kubernetes.crossplane.io/v1alpha2\nspec:\n forProvider:\n  manifest: |\n   " + strings.ReplaceAll(text, "\n", "\n   ")
+	}
+	return text
+}
+
+// manyTables returns a mapping with many keys, each with entries that another tool makes.
+func manyTables(keys int) string {
+	var b strings.Builder
+	for i := range keys {
+		fmt.Fprintf(&b, "a%dmapRoles: {x: {rolearn: a}}\n", i)
+	}
+	return b.String()
 }
 
 // TestConcerns checks that the words of every kind of input are found in any case.

@@ -176,7 +176,7 @@ func (w *walker) inside(sources []*awsauth.Source) bool {
 			continue // a program or a sentence
 		}
 		inner := newWalker(s)
-		inner.inner, inner.tool = w.inner+1, cmp.Or(w.tool, inner.tool)
+		inner.inner, inner.asked, inner.tool = w.inner+1, w.asked, cmp.Or(w.tool, inner.tool)
 		if inner.kind == theFile {
 			inner.kind = w.kind
 		}

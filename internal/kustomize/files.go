@@ -15,6 +15,9 @@ const (
 	maxFile = 3 << 20
 	// maxRead limits all files of a build, in bytes. It is the limit of lint for standard input, which has the result of other tools.
 	maxRead = 64 << 20
+	// maxReads limits the files of a build. It counts a file that several folders name several times. Folders that name the same base twice
+	// double the objects with each level.
+	maxReads = 2000
 )
 
 // files is a file system for a build. It reads below a root, which symbolic links can't leave, and writes nothing.
@@ -23,6 +26,7 @@ type files struct {
 	root    *os.Root
 	files   map[string][]byte // by absolute path
 	read    int               // bytes
+	reads   int               // files, each as often as it was read
 	refused error             // the reason why this package ended the build; the library may hide it behind other errors
 }
 
@@ -58,6 +62,16 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	relative, err := f.relative(path)
 	if err != nil {
 		return nil, err
+	}
+	f.reads++
+	if f.reads > maxReads {
+		return nil, f.refuse("it reads more than %d files; build it with kubectl kustomize, and lint the result", maxReads)
+	}
+	switch info, err := f.root.Stat(relative); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() && !info.IsDir(): // to open a pipe waits for its writer
+		return nil, f.refuse("%s is no regular file", relative)
 	}
 	opened, err := f.root.Open(relative)
 	if err != nil {

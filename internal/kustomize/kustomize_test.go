@@ -3,9 +3,11 @@ package kustomize_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
@@ -72,6 +74,31 @@ func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 				t.Errorf("%v, want %q\n%s", err, test.want, result.Manifests)
 			}
 		})
+	}
+}
+
+// TestBuildEndsSoon checks that a build ends if its folders name the same base again and again, so that each level doubles the objects,
+// and that it waits for no writer of a pipe.
+func TestBuildEndsSoon(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{"0/kustomization.yaml": "resources: [x.yaml]", "0/x.yaml": manifest}
+	for i := 1; i <= 30; i++ {
+		files[fmt.Sprintf("%d/kustomization.yaml", i)] = fmt.Sprintf("resources: [a, b, ../%d]\nnamePrefix: x-\n", i-1)
+		for _, name := range []string{"a", "b"} {
+			files[fmt.Sprintf("%d/%s/kustomization.yaml", i, name)] = fmt.Sprintf("resources: [../../%d]\nnamePrefix: %s-\n", i-1, name)
+		}
+	}
+	write(t, dir, files)
+	write(t, dir, map[string]string{".git/HEAD": ""})
+	if _, err := kustomize.Build(filepath.Join(dir, "30"), all); err == nil || !strings.Contains(err.Error(), "it reads more than 2000 files") {
+		t.Errorf("%v", err)
+	}
+	write(t, dir, map[string]string{"pipe/kustomization.yaml": "resources: [x.yaml]"})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe", "x.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kustomize.Build(filepath.Join(dir, "pipe"), all); err == nil || !strings.Contains(err.Error(), "pipe/x.yaml is no regular file") {
+		t.Errorf("%v", err)
 	}
 }
 

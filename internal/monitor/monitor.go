@@ -131,13 +131,19 @@ type Monitor struct {
 	stored     *corev1.ConfigMap
 	hash       string // of stored; empty if aws-auth does not exist
 	good       *corev1.ConfigMap
-	unknown    bool     // the watch has been interrupted for UnknownAfter
-	missing    []string // protected principals that lack some of their groups in the stored version
-	admins     int      // admins by the stored version and by access entries
+	unknown    bool      // the watch has been interrupted for UnknownAfter
+	last       *baseline // of the last evaluation
+	known      *baseline // of the last evaluation with known access entries; nil until the first one
 	unreported []bypass
 
 	panicLogsMu sync.Mutex
 	panicLogs   map[string]*kube.Throttle // by the name of the task
+}
+
+// baseline is the part of an evaluation that later ones are compared with.
+type baseline struct {
+	missing []string // protected principals that lack some of their groups
+	admins  int      // admins by the stored version and by access entries
 }
 
 // bypass is a bypass that this process observed while it was not the leader.
@@ -148,7 +154,7 @@ type bypass struct {
 
 // New returns a Monitor. It observes nothing until it runs.
 func New(o Options) (*Monitor, error) {
-	m := &Monitor{o: o, log: o.Logger, wake: make(chan struct{}, 1), panicLogs: make(map[string]*kube.Throttle)}
+	m := &Monitor{o: o, log: o.Logger, wake: make(chan struct{}, 1), last: new(baseline), panicLogs: make(map[string]*kube.Throttle)}
 	var err error
 	if m.watch, err = kube.NewWatch(o.ListerWatcher, "kube-system/aws-auth", m.changed, o.Logger, o.Now); err != nil {
 		return nil, err
@@ -377,18 +383,21 @@ func (m *Monitor) record(loss kube.Reason) {
 		return
 	}
 	if err := m.recoverPanic("metrics", func() error {
-		m.recordMetrics(evaluate(kube.Object(m.stored), m.o.Policy()), loss)
+		policy := m.o.Policy()
+		m.recordMetrics(evaluate(kube.Object(m.stored), policy), &policy, loss)
 		return nil
 	}); err != nil {
 		m.o.Recorder.StoredUnknown()
 	}
 }
 
-func (m *Monitor) recordMetrics(e evaluation, loss kube.Reason) {
+// recordMetrics records metrics and Events of an evaluation. While the access entries are unknown, access is unknown too: a
+// principal that has only an access entry would count as lost.
+func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube.Reason) {
 	r := m.o.Recorder
 	r.Stored(m.stored != nil, hasBreakGlass(m.stored))
 	r.StoredFindings(e.count)
-	if e.summary.Unknown {
+	if e.summary.Unknown || policy.ClusterUnknown != "" {
 		r.StoredAccessUnknown()
 		return
 	}
@@ -397,19 +406,22 @@ func (m *Monitor) recordMetrics(e evaluation, loss kube.Reason) {
 	r.StoredEntries(string(awsauth.MapRoles), e.summary.Roles)
 	r.StoredEntries(string(awsauth.MapUsers), e.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), e.summary.Accounts)
-	if loss != "" && m.o.Election.IsLeader() {
-		source := "the stored aws-auth"
-		if loss == kube.AccessEntryLost {
-			source = "their changed access entries or aws-auth"
-		}
-		if slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(m.missing, arn) }) {
-			m.o.Events.Warn(loss, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from "+source)
-		}
-		if loss == kube.AccessEntryLost && m.admins > 0 && admins == 0 {
-			m.o.Events.Warn(loss, "no principal gets an admin group from "+source)
-		}
+	before, source := m.last, "the stored aws-auth"
+	if loss == kube.AccessEntryLost {
+		before, source = m.known, "their changed access entries or aws-auth" // without known ones nothing shows a change
 	}
-	m.missing, m.admins = e.missing, admins
+	if m.last = (&baseline{e.missing, admins}); policy.Cluster != nil {
+		m.known = m.last
+	}
+	if loss == "" || before == nil || !m.o.Election.IsLeader() {
+		return
+	}
+	if slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(before.missing, arn) }) {
+		m.o.Events.Warn(loss, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from "+source)
+	}
+	if loss == kube.AccessEntryLost && before.admins > 0 && admins == 0 {
+		m.o.Events.Warn(loss, "no principal gets an admin group from "+source)
+	}
 }
 
 // hasBreakGlass reports whether an object has the break-glass annotation.

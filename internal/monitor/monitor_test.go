@@ -108,6 +108,37 @@ func TestAccessEntryLostIsReported(t *testing.T) {
 	})
 }
 
+// While the access entries are unknown, the monitor sees no change of them: neither when they become known for the first time, nor
+// one that it misses because it forgot the last known ones.
+func TestUnknownAccessEntriesAreNoLoss(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		entry := access.AccessEntry{PrincipalARN: adminARN, Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: access.ClusterAdminPolicy, Scope: access.ScopeCluster}}}
+		r := w.start(func(r *replica, _ *monitor.Options) {
+			r.settings.Enabled = false
+			r.policy.ClusterUnknown = "not read yet"
+		})
+		set := func(cluster *access.Cluster, unknown string) {
+			r.change(func() { r.policy.Cluster, r.policy.ClusterUnknown = cluster, unknown })
+		}
+		read := func(mode access.Mode, entries ...access.AccessEntry) int {
+			set(&access.Cluster{Mode: mode, AccessEntries: entries}, "")
+			r.AccessEntriesRead()
+			after(time.Second)
+			return r.event(kube.AccessEntryLost, "")
+		}
+		after(time.Second)
+		want(t, "the first read, where aws-auth has no effect", read(access.ModeAPI), 0)
+		want(t, "an access entry", read(access.ModeAPI, entry), 0)
+		set(nil, "access denied")
+		r.Reconfigured()
+		want(t, "known again", read(access.ModeAPI, entry), 0)
+		set(nil, "access denied")
+		r.Reconfigured()
+		want(t, "known again, without the access entry", read(access.ModeAPI), 2)
+	})
+}
+
 // A panic on the stored version ends nothing. The gauges have no series until it is evaluated, and the history continues.
 func TestPanicEndsNothing(t *testing.T) {
 	t.Parallel()

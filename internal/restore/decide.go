@@ -15,6 +15,10 @@ const (
 	settleTime = 3 * time.Second
 	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
 	maxSettleTime = 8 * time.Second
+	// entriesTime limits the wait while the access entries are unknown. Without them a change looks like a loss that another
+	// replica has rightly admitted, because an access entry gives the access. A new process reads them within seconds, and
+	// repeats a failed read after at most a minute.
+	entriesTime = 2 * time.Minute
 	// limitWindow is the period in which Settings.MaxPerHour versions may be restored.
 	limitWindow = time.Hour
 	// maxAge is how long after a loss a version may be restored. It is long enough for one attempt after the limit was
@@ -102,6 +106,9 @@ func Decide(s Input) Decision {
 	}
 	if nextAttempt := s.Attempted.Add(retryAfter); !s.Attempted.IsZero() && nextAttempt.After(due) {
 		due = nextAttempt
+	}
+	if known := l.Since.Add(entriesTime); s.Policy.ClusterUnknown != "" && known.After(due) {
+		due = known
 	}
 	if wait := due.Sub(s.Now); wait > 0 {
 		return Decision{Action: Wait, After: wait}

@@ -30,7 +30,11 @@ func TestDecideNeedsEveryCondition(t *testing.T) {
 		"the rule is off by now": {func(s *restore.Input) {
 			s.Policy.Rules = map[string]validate.Severity{"node-role-removed": validate.Off}
 		}, restore.Decision{}},
-		"an access entry by now": {func(s *restore.Input) { s.Policy.AccessEntries = []string{nodeARN} }, restore.Decision{}},
+		"an access entry by now":               {func(s *restore.Input) { s.Policy.AccessEntries = []string{nodeARN} }, restore.Decision{}},
+		"the access entries are not known yet": {func(s *restore.Input) { s.Policy.ClusterUnknown = "not read yet" }, wait(116 * time.Second)},
+		"the access entries stay unknown": {func(s *restore.Input) {
+			s.Policy.ClusterUnknown, s.Now = "access denied", at(2*time.Minute)
+		}, restored},
 		"EKS": {func(s *restore.Input) { s.Loss.Manager = "eks" }, restore.Decision{
 			Action: restore.Decline, Reason: "EKS wrote it, with the field manager eks",
 		}},

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
@@ -37,9 +40,17 @@ func (a *accessEntries) policy() validate.Policy {
 	cluster, err := a.Cluster()
 	p.Cluster = cluster
 	if err != nil {
-		p.ClusterUnknown = err.Error()
+		p.ClusterUnknown = publicReason(err)
 	}
 	return p
+}
+
+// publicReason returns the text of an error for requesters, who may not see addresses and profiles of the guard.
+func publicReason(err error) string {
+	if e, ok := errors.AsType[*awsapi.Error](err); ok {
+		return strings.Replace(err.Error(), e.Error(), e.Public(), 1)
+	}
+	return err.Error()
 }
 
 // onRead registers a function to call after each successful read. Register functions before Run starts.

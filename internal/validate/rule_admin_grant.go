@@ -29,10 +29,14 @@ func checkAdminGrant(p *Pass) {
 		return // nothing is new
 	}
 	for _, c := range p.Access {
-		if p.entries.Get(c.ARN) != nil {
-			continue // the entry has no effect; shadowed-by-access-entry reports it
+		entry := p.entries.Get(c.ARN)
+		if entry != nil && p.runs(shadowedByAccessEntry) {
+			continue // the entry of aws-auth has no effect; shadowed-by-access-entry reports it
 		}
 		for _, group := range p.Policy.adminGroups() {
+			if entry != nil && len(entry.Lacks([]string{group})) == 0 {
+				continue
+			}
 			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {

@@ -31,11 +31,23 @@ in another way, such as the cluster's creator, or through an access entry or wit
 }
 
 func checkSelfLockout(p *Pass) {
-	requester := p.Change.Requester
-	arn, caller := requester.ARN(), requester.caller()
-	if arn == "" || p.hasAccessEntry(arn) {
-		return // not logged in through the authenticator, or able to log in without aws-auth
+	arn := p.Change.Requester.ARN()
+	switch {
+	case arn == "": // not logged in through the authenticator
+	case !p.hasAccessEntry(arn):
+		p.checkNextLogin(arn)
+	case p.entryDiffersFromLogin(arn):
+		if p.checkNextLogin(arn); len(p.findings) > 0 {
+			p.findings = nil
+			p.Warnf(wholeObject, "first check with a new login that your access entry works",
+				"you are logged in as %q with groups that your access entry doesn't give; if it belongs to an older role of this name, you could not log in again", arn)
+		}
 	}
+}
+
+// checkNextLogin compares the requester's next login with the present one, as aws-auth gives them.
+func (p *Pass) checkNextLogin(arn string) {
+	caller := p.Change.Requester.caller()
 	stored, after := p.answerBefore(arn), p.New.Resolve(arn)
 	if !stored.Mapped {
 		return // logged in another way, and has no entry to lose
@@ -72,6 +84,13 @@ func checkSelfLockout(p *Pass) {
 	if len(p.findings) == 0 {
 		p.warnOfNextLogin(stored, after, caller)
 	}
+}
+
+// entryDiffersFromLogin reports whether the requester has a group that their access entry doesn't give. Then they logged in
+// through aws-auth: before the access entry existed, or because it belongs to a role that was deleted and created again.
+func (p *Pass) entryDiffersFromLogin(arn string) bool {
+	entry := p.entries.Get(arn)
+	return entry != nil && len(entry.Lacks(p.Change.Requester.Groups)) > 0
 }
 
 // maxReplacedText limits the bytes of the replaced versions that are decoded for one change. Five versions of 300

@@ -104,11 +104,11 @@ func (j *ruleRun) verdict(r *Evaluation) Verdict {
 
 func (j *ruleRun) run(r *Evaluation) {
 	c, pass := j.change, r.pass
+	pass.entries = j.policy.entries()
 	j.findings = append(j.findings, j.runRules(OfRequest, pass)...)
 	if !r.decoded {
 		return
 	}
-	pass.entries = j.policy.entries()
 	if c.Operation != Delete {
 		findings := j.runRules(OfDocument, pass)
 		if len(findings) > 0 && c.Old != nil {
@@ -120,7 +120,7 @@ func (j *ruleRun) run(r *Evaluation) {
 }
 
 // runRules runs the rules of one scope, each with a Pass of its own. If aws-auth has no effect, because the cluster's mode
-// is API, rules of the document only warn, and of the rules of the change only ignored-by-mode runs.
+// is API, rules of the document and of the request only warn, and of the rules of the change only ignored-by-mode runs.
 func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
 	ignored := with.entries.IgnoreAWSAuth()
@@ -129,7 +129,7 @@ func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 		if rule.Scope != scope || severity == Off || scope == OfChange && ignored && rule != ignoredByMode {
 			continue
 		}
-		if scope == OfDocument && ignored {
+		if ignored {
 			severity = Warn
 		}
 		p := *with

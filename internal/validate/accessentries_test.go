@@ -1,0 +1,76 @@
+package validate_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+const admins = "- {rolearn: '" + iamPrefix + "role/Admin', username: admin, groups: ['system:masters']}\n"
+
+// In mode API aws-auth has no effect, so no change of it can harm the cluster.
+func TestModeAPIRefusesNoChange(t *testing.T) {
+	t.Parallel()
+	policy := validate.Policy{Cluster: &access.Cluster{Mode: access.ModeAPI}, BypassGroup: "bypass"}
+	with := func(o *awsauth.Object, reason string) *awsauth.Object {
+		o.Annotations = map[string]string{validate.BreakGlassAnnotation: reason}
+		return o
+	}
+	immutable := rolesObject(admins)
+	immutable.Immutable = true
+	for name, c := range map[string]validate.Change{
+		"every entry is removed":             {Operation: validate.Update, New: rolesObject("")},
+		"the text is no YAML":                {Operation: validate.Update, New: rolesObject("{")},
+		"the object becomes immutable":       {Operation: validate.Update, New: immutable},
+		"an entry gives the bypass group":    {Operation: validate.Update, New: rolesObject("- {rolearn: '" + iamPrefix + "role/b', username: b, groups: [bypass]}")},
+		"a user without the right overrides": {Operation: validate.Update, New: with(rolesObject(""), "x")},
+		"aws-auth is deleted":                {Operation: validate.Delete},
+		"aws-auth is deleted after the time": {Operation: validate.Delete, Old: with(rolesObject(admins), "delete 2026-01-01T00:00:00Z x"), Requester: validate.Requester{Groups: []string{access.Masters}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.Now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC); c.Old == nil {
+				c.Old = rolesObject(admins)
+			}
+			if v := validate.Evaluate(c, policy); v.Action == validate.ActionDeny {
+				t.Errorf("refused:\n%s", text(v))
+			}
+			if v := validate.Evaluate(c, validate.Policy{BypassGroup: "bypass"}); v.Action != validate.ActionDeny {
+				t.Errorf("with aws-auth in force the verdict is %s:\n%s", v.Action, text(v))
+			}
+		})
+	}
+}
+
+// An access entry that gives less makes a grant in aws-auth ineffective, and shadowed-by-access-entry reports it. The grant is
+// reported as one if that rule is off, or only warns where admin-grant denies: the access entry may be deleted later.
+func TestShadowedAdminGrantIsReported(t *testing.T) {
+	t.Parallel()
+	c := validate.Change{Operation: validate.Update, Old: rolesObject(admins), New: rolesObject(admins + "- {rolearn: '" + iamPrefix + "role/ops', username: ops, groups: ['system:masters']}\n")}
+	const grant, shadowed = "admin-grant", "shadowed-by-access-entry"
+	weaker := access.AccessEntry{PrincipalARN: iamPrefix + "role/ops", Type: "STANDARD"}
+	admin := weaker
+	admin.Policies = []access.AccessPolicy{{ARN: access.ClusterAdminPolicy, Scope: access.ScopeCluster}}
+	for name, test := range map[string]struct {
+		entry access.AccessEntry
+		rules map[string]validate.Severity
+		want  []string
+	}{
+		"default":                   {weaker, nil, []string{shadowed}},
+		"shadowed is off":           {weaker, map[string]validate.Severity{shadowed: validate.Off}, []string{grant}},
+		"grants are denied":         {weaker, map[string]validate.Severity{grant: validate.Deny}, []string{grant, shadowed}},
+		"the access entry gives it": {admin, map[string]validate.Severity{shadowed: validate.Off, grant: validate.Deny}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := validate.Evaluate(c, validate.Policy{Rules: test.rules, Cluster: &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{test.entry}}})
+			if !slices.Equal(v.Rules(), test.want) {
+				t.Errorf("%q, want %q:\n%s", v.Rules(), test.want, text(v))
+			}
+		})
+	}
+}
