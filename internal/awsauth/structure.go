@@ -250,6 +250,39 @@ func (l *layout) reportColon(at line) {
 
 var colonAndSpace = regexp.MustCompile(`:[ \t]+`)
 
+// neighbours are the keys of a manifest that stand in one column.
+var neighbours = [][]string{
+	{"apiVersion", "kind", "metadata", "data"},
+	{"name", "namespace", "labels", "annotations"},
+	{"mapRoles", "mapUsers", "mapAccounts"},
+}
+
+// columnMistake returns the first key of a manifest near a YAML error that is not in the column of its neighbours. It reads a text that does not
+// parse, so it takes a line for what it looks like.
+func columnMistake(text string, near int) (mistake, bool) {
+	first := make([]line, len(neighbours))
+	start, number := 0, 0
+	for body := range strings.Lines(text) {
+		number++
+		at := readLine(number, start, strings.TrimRight(body, "\r\n"))
+		start += len(body)
+		group := slices.IndexFunc(neighbours, func(keys []string) bool { return !at.dash && slices.Contains(keys, at.key) })
+		switch {
+		case group < 0 || number > near+1:
+		case first[group].number == 0:
+			first[group] = at
+		case number < near-1 || at.indent == first[group].indent:
+		case IsSection(at.key) || max(at.indent, first[group].indent)-min(at.indent, first[group].indent) == 1: // nested mappings have such keys, too
+			from, to := at.indent+1, first[group].indent+1
+			return mistake{
+				at.at(), fmt.Sprintf("the key %q is in column %d, and %q beside it in column %d", at.key, from, first[group].key, to),
+				"write both in the same column",
+			}, true
+		}
+	}
+	return mistake{}, false
+}
+
 // Line is a key or an item of a list in a text that does not parse, as the line looks.
 type Line struct {
 	Key   string // empty for an item

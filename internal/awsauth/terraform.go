@@ -102,6 +102,7 @@ type terraformChange struct {
 	Change  struct {
 		Actions      []string        `json:"actions"`
 		Before       terraformShape  `json:"before"`
+		After        terraformShape  `json:"after"`
 		AfterUnknown json.RawMessage `json:"after_unknown"` // a tree like that of the values, with true for each unknown value
 	} `json:"change"`
 }
@@ -168,6 +169,13 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 	for _, values := range []*terraformValues{output.PlannedValues, output.Values} {
 		if values != nil {
 			r.module(values.RootModule)
+		}
+	}
+	if output.PlannedValues == nil && output.Values == nil { // the user has cut the plan down to its changes
+		for _, c := range output.ResourceChanges {
+			if c.Mode == "managed" && c.Deposed == "" && c.Change.After != nil {
+				r.planned(terraformResource{c.Address, c.Mode, c.Type, c.Change.After})
+			}
 		}
 	}
 	for _, c := range output.ResourceChanges {
