@@ -157,7 +157,7 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 	if err := json.Unmarshal(trimText(src), &output); err != nil {
 		return nil, []error{fmt.Errorf("the output of terraform show -json does not parse: %w", err)}
 	}
-	r := &terraformReader{changes: make(map[string]terraformChange)}
+	r := &terraformReader{changes: make(map[string]terraformChange), seen: make(map[string]bool)}
 	if output.Errored {
 		r.errs = append(r.errs, errors.New("the plan is not complete, because planning has failed (errored: true); repair that and plan again"))
 	}
@@ -171,11 +171,9 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 			r.module(values.RootModule)
 		}
 	}
-	if output.PlannedValues == nil && output.Values == nil { // the user has cut the plan down to its changes
-		for _, c := range output.ResourceChanges {
-			if c.Mode == "managed" && c.Deposed == "" && c.Change.After != nil {
-				r.planned(terraformResource{c.Address, c.Mode, c.Type, c.Change.After})
-			}
+	for _, c := range output.ResourceChanges { // the user may have cut the plan down to its changes
+		if c.Mode == "managed" && c.Deposed == "" && c.Change.After != nil && !r.seen[c.Address] {
+			r.planned(terraformResource{c.Address, c.Mode, c.Type, c.Change.After})
 		}
 	}
 	for _, c := range output.ResourceChanges {
@@ -188,6 +186,7 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 
 type terraformReader struct {
 	changes   map[string]terraformChange // by address
+	seen      map[string]bool            // the addresses in the planned values
 	resources []Resource
 	errs      []error
 }
@@ -198,6 +197,7 @@ func (r *terraformReader) fail(address, format string, args ...any) {
 
 func (r *terraformReader) module(m terraformModule) {
 	for _, resource := range m.Resources {
+		r.seen[resource.Address] = true
 		if resource.Mode == "managed" { // a data source describes the present object, not the planned one
 			r.planned(resource)
 		}

@@ -181,7 +181,7 @@ func (w WrongType) Meant() string {
 }
 
 // plainText matches texts that YAML reads as strings without quotes.
-var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*[\w]$`)
+var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*\w$`)
 
 // IsKey reports whether the value has a key, compared without case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

@@ -89,7 +89,7 @@ func hintInSection(hint string, m awsauth.Mapping) string {
 			hint = strings.Replace(role, ":role/", ":user/", 1)
 		}
 	}
-	if at := arnInHint.FindStringSubmatchIndex(hint); at != nil && hint[at[2]:at[3]] != own {
+	if at := arnInHint.FindStringSubmatchIndex(hint); len(at) > 0 && hint[at[2]:at[3]] != own {
 		return hint[:at[1]] + " in " + other + hint[at[1]:]
 	}
 	return hint
