@@ -222,11 +222,22 @@ func accountMistake(a ARN) (problem, hint string) {
 	return fmt.Sprintf("has the account %q, which is not 12 digits", a.Account), "write " + right.String() + " with the 12 digits of the account"
 }
 
-// ssoRole matches the name of a role of IAM Identity Center, and ssoSuffix its end.
+// ssoRole matches the name of a role of IAM Identity Center, ssoSuffix its end, and ssoDigits an end of almost as many digits.
 var (
 	ssoRole   = regexp.MustCompile(`(?i)^AWSReservedSSO_`)
 	ssoSuffix = regexp.MustCompile(`(?i)^AWSReservedSSO_.+_[0-9a-f]{16}$`)
+	ssoDigits = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+)_([0-9a-f]{12,24})$`)
 )
+
+// SSODigits returns the digits at the end of the name of a role of IAM Identity Center if they look like its suffix and are
+// too few or too many, and the name before them.
+func (a ARN) SSODigits() (name, digits string, ok bool) {
+	parts := ssoDigits.FindStringSubmatch(a.Name())
+	if parts == nil || !a.LacksSSOSuffix() {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
+}
 
 // LacksSSOSuffix reports whether a role has the name of a role of IAM Identity Center without the suffix that IAM
 // Identity Center gives it: an underscore and 16 hexadecimal digits (IAM Identity Center user guide, "Referencing

@@ -174,9 +174,9 @@ func misplacedSection(object map[string]any) (field, problem string) {
 		case complete || key == "data" || key == "binaryData":
 		case ok:
 			return key, fmt.Sprintf("%s stands below %s, and kubectl refuses this field; move it below data", section, key)
-		case key == "metadata":
+		default:
 			if _, ok := sectionIn(inner); ok {
-				return key, "data stands below metadata, and kubectl refuses this field; move data to the beginning of the line"
+				return key, fmt.Sprintf("data stands below %s, and kubectl refuses this field; move data to the beginning of the line", key)
 			}
 		}
 	}

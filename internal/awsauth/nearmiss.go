@@ -157,6 +157,8 @@ func (s *search) differs(text string) string {
 		return fmt.Sprintf("has the same name in another account, %s instead of %s", arn.Account, s.want.Account)
 	case same && arn.Account == s.want.Account:
 		return fmt.Sprintf("has the same name in another partition, %s instead of %s", arn.Partition, s.want.Partition)
+	case arn.Partition == s.want.Partition && arn.Account == s.want.Account && samePermissionSet(form, s.want):
+		return fmt.Sprintf("is a role of the same permission set with another suffix, %q; IAM Identity Center gives a new suffix when it creates the role again: write %s", text, s.want)
 	case arn.Partition != s.want.Partition || arn.Account != s.want.Account || fold(form.Name()) != fold(s.want.Name()):
 	case strings.HasPrefix(s.want.Resource, "user/") && strings.HasPrefix(arn.Resource, "user/"):
 		return fmt.Sprintf("is the user under another path, %q, and the path counts; write %s", text, s.want)
@@ -187,6 +189,15 @@ func entryForm(a ARN) ARN {
 		return role
 	}
 	return a
+}
+
+// samePermissionSet reports whether two roles of IAM Identity Center differ only in their suffixes.
+func samePermissionSet(a, b ARN) bool {
+	if !ssoSuffix.MatchString(a.Name()) || !ssoSuffix.MatchString(b.Name()) {
+		return false
+	}
+	set := func(a ARN) string { return fold(a.Name()[:len(a.Name())-len("0123456789abcdef")]) }
+	return set(a) == set(b)
 }
 
 func sameResource(a, b ARN) bool {

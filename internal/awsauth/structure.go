@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,12 +20,13 @@ type mistake struct {
 // elements. It reads a text that does not parse, so it takes a line for what it looks like.
 type layout struct {
 	text    *Text
-	first   line // the line with the dash of the first element
-	element line // the line with the dash of the present element
-	key     line // the last key of the present element
-	group   line // the first group below the last key
-	near    int  // the line of the YAML error
-	active  bool // whether the present line is near the error
+	first   line     // the line with the dash of the first element
+	element line     // the line with the dash of the present element
+	key     line     // the last key of the present element
+	group   line     // the first group below the last key
+	near    int      // the line of the YAML error
+	keys    []string // the keys of the present element so far
+	active  bool     // whether the present line is near the error
 	found   *mistake
 }
 
@@ -44,7 +46,8 @@ func (l line) at() int { return l.start + l.indent }
 
 var (
 	keyLine           = regexp.MustCompile(`^(["']?)([A-Za-z_][\w-]*)(["']?)[ \t]*:(?:[ \t]+|$)(.*)$`)
-	joinedKey         = regexp.MustCompile(`^([^"'\[{#]*?)[ \t]+(rolearn|userarn|username|groups):(?:[ \t]|$)`)
+	joinedKey         = regexp.MustCompile(`^(?:"[^"]*"|'[^']*'|\[[^\]]*\]|\{\{[^{}]*\}\}|[^"'\[{#])*?[ \t]+(rolearn|userarn|username|groups):(?:[ \t]|$)`)
+	spacedColon       = regexp.MustCompile(`^[^"'\[{>|&*!#][^#]*?:(?:[ \t]|$)`)
 	colonless         = regexp.MustCompile(`^(rolearn|userarn|username|groups)(?::(\S.*)|[ \t]+([^:\s].*))$`)
 	keyAndTypographic = regexp.MustCompile(`^(?:rolearn|userarn|username|groups)(?::[^\x00-\x7f]|[^\x00-\x7f])`)
 	elementKey        = regexp.MustCompile(`(?i)^(rolearn|userarn|username|groups|userid|sso)$`)
@@ -136,6 +139,7 @@ func (l *layout) readElement(at line) {
 			"the dash of this element is in column %d, and that of the first element in column %d", l.column(at, at.indent), l.column(l.first, l.first.indent))
 	}
 	l.element, l.key, l.group = at, at, line{}
+	l.keys = []string{at.key}
 }
 
 func (l *layout) readGroup(at line) {
@@ -156,11 +160,15 @@ func (l *layout) readGroup(at line) {
 
 func (l *layout) readKey(at line) {
 	nested := l.key.key == "sso" && at.indent > l.element.column
+	if l.active && at.indent == l.first.indent && at.indent < l.element.column && slices.Contains(l.keys, at.key) {
+		l.report(at, fmt.Sprintf("write - %s: %s", at.key, at.value), "the dash of this element is missing, because the element above has the key %q too", at.key)
+	}
 	if l.active && l.element.number > 0 && at.indent != l.element.column && !nested && elementKey.MatchString(at.key) {
 		l.report(at, l.move(l.keysFrom(at), at, at.indent, l.element.column),
 			"the key %q is in column %d, and %q of the same element in column %d", at.key, l.column(at, at.indent), l.element.key, l.column(l.element, l.element.column))
 	}
 	l.key, l.group = at, line{}
+	l.keys = append(l.keys, at.key)
 }
 
 // keysFrom returns the keys that begin in the same column from a line on, up to the next element or a line that is
@@ -218,11 +226,61 @@ func (l *layout) readValue(at line) {
 		match := colonless.FindStringSubmatch(at.value)
 		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+match[1]+": "+match[2]+match[3], "a colon and a space are missing after %s", match[1])
 	case at.key != "" && joinedKey.MatchString(at.value):
-		match := joinedKey.FindStringSubmatch(at.value)
-		l.report(at, "write "+match[2]+" on a line of its own", "the keys %s and %s are on one line", at.key, match[2])
+		second := joinedKey.FindStringSubmatch(at.value)[1]
+		l.report(at, "write "+second+" on a line of its own", "the keys %s and %s are on one line", at.key, second)
+	case elementKey.MatchString(at.key) && at.key != "groups" && spacedColon.MatchString(at.value):
+		l.reportColon(at)
 	case at.value != "" && strings.IndexByte("@`*%", at.value[0]) >= 0 && !strings.Contains(at.value, `"`):
 		l.report(line{start: at.start, indent: strings.LastIndex(body, at.value) + at.indent, number: at.number}, "write "+strconv.Quote(at.value), "a value that begins with %c needs quotes", at.value[0])
 	}
+}
+
+// reportColon reports a value that YAML takes for a mapping, because a colon ends it or a space follows a colon in it.
+func (l *layout) reportColon(at line) {
+	value, _, _ := strings.Cut(at.value, " #")
+	value = strings.TrimSpace(value)
+	problem := "a space follows a colon in the value of %s, and YAML takes it for a mapping"
+	if strings.HasSuffix(value, ":") {
+		problem = "a colon ends the value of %s, and YAML takes it for a mapping"
+	}
+	value = strings.TrimRight(colonAndSpace.ReplaceAllString(value, ":"), ":")
+	place := line{start: at.start, indent: strings.LastIndex(l.text.raw[at.start:at.start+lineLen(l.text.raw, at.start)], at.value), number: at.number}
+	l.report(place, "write "+value, problem, at.key)
+}
+
+var colonAndSpace = regexp.MustCompile(`:[ \t]+`)
+
+// neighbours are the keys of a manifest that stand in one column.
+var neighbours = [][]string{
+	{"apiVersion", "kind", "metadata", "data"},
+	{"name", "namespace", "labels", "annotations"},
+	{"mapRoles", "mapUsers", "mapAccounts"},
+}
+
+// columnMistake returns the first key of a manifest near a YAML error that is not in the column of its neighbours. It reads a text that does not
+// parse, so it takes a line for what it looks like.
+func columnMistake(text string, near int) (mistake, bool) {
+	first := make([]line, len(neighbours))
+	start, number := 0, 0
+	for body := range strings.Lines(text) {
+		number++
+		at := readLine(number, start, strings.TrimRight(body, "\r\n"))
+		start += len(body)
+		group := slices.IndexFunc(neighbours, func(keys []string) bool { return !at.dash && slices.Contains(keys, at.key) })
+		switch {
+		case group < 0 || number > near+1:
+		case first[group].number == 0:
+			first[group] = at
+		case number < near-1 || at.indent == first[group].indent:
+		case IsSection(at.key) || max(at.indent, first[group].indent)-min(at.indent, first[group].indent) == 1: // nested mappings have such keys, too
+			from, to := at.indent+1, first[group].indent+1
+			return mistake{
+				at.at(), fmt.Sprintf("the key %q is in column %d, and %q beside it in column %d", at.key, from, first[group].key, to),
+				"write both in the same column",
+			}, true
+		}
+	}
+	return mistake{}, false
 }
 
 // Line is a key or an item of a list in a text that does not parse, as the line looks.

@@ -102,6 +102,7 @@ type terraformChange struct {
 	Change  struct {
 		Actions      []string        `json:"actions"`
 		Before       terraformShape  `json:"before"`
+		After        terraformShape  `json:"after"`
 		AfterUnknown json.RawMessage `json:"after_unknown"` // a tree like that of the values, with true for each unknown value
 	} `json:"change"`
 }
@@ -156,7 +157,7 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 	if err := json.Unmarshal(trimText(src), &output); err != nil {
 		return nil, []error{fmt.Errorf("the output of terraform show -json does not parse: %w", err)}
 	}
-	r := &terraformReader{changes: make(map[string]terraformChange)}
+	r := &terraformReader{changes: make(map[string]terraformChange), seen: make(map[string]bool)}
 	if output.Errored {
 		r.errs = append(r.errs, errors.New("the plan is not complete, because planning has failed (errored: true); repair that and plan again"))
 	}
@@ -170,6 +171,11 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 			r.module(values.RootModule)
 		}
 	}
+	for _, c := range output.ResourceChanges { // the user may have cut the plan down to its changes
+		if c.Mode == "managed" && c.Deposed == "" && c.Change.After != nil && !r.seen[c.Address] {
+			r.planned(terraformResource{c.Address, c.Mode, c.Type, c.Change.After})
+		}
+	}
 	for _, c := range output.ResourceChanges {
 		if c.Mode == "managed" && slices.Equal(c.Change.Actions, []string{"delete"}) {
 			r.removed(c, r.read(c.Address, c.Type, c.Change.Before))
@@ -180,6 +186,7 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 
 type terraformReader struct {
 	changes   map[string]terraformChange // by address
+	seen      map[string]bool            // the addresses in the planned values
 	resources []Resource
 	errs      []error
 }
@@ -190,6 +197,7 @@ func (r *terraformReader) fail(address, format string, args ...any) {
 
 func (r *terraformReader) module(m terraformModule) {
 	for _, resource := range m.Resources {
+		r.seen[resource.Address] = true
 		if resource.Mode == "managed" { // a data source describes the present object, not the planned one
 			r.planned(resource)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -153,6 +154,34 @@ func (w WrongType) IsElement() bool {
 	n := resolveAlias(w.node)
 	return n.Kind == yaml.MappingNode && len(n.Content) > 0 && elementKey.MatchString(n.Content[0].Value)
 }
+
+// Meant returns the text that a list with one text, or a mapping with one key and a text, was probably meant to be: [a] means a,
+// and "a: b" means a:b. It returns "" for other values, and for a text that needs quotes.
+func (w WrongType) Meant() string {
+	if w.node == nil || w.Want != "a string" {
+		return ""
+	}
+	n := resolveAlias(w.node)
+	var parts []string
+	for _, c := range n.Content {
+		if resolveAlias(c).Kind != yaml.ScalarNode {
+			return ""
+		}
+		parts = append(parts, resolveAlias(c).Value)
+	}
+	switch {
+	case n.Kind == yaml.SequenceNode && len(parts) == 1, n.Kind == yaml.MappingNode && len(parts) == 2 && w.nth > 0:
+	default:
+		return ""
+	}
+	if text := strings.Join(parts, ":"); plainText.MatchString(text) {
+		return text
+	}
+	return ""
+}
+
+// plainText matches texts that YAML reads as strings without quotes.
+var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*\w$`)
 
 // IsKey reports whether the value has a key, compared without case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

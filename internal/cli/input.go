@@ -40,6 +40,7 @@ type input struct {
 	unrendered, others []report.Problem
 	notes              []string
 	unknown            bool // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
+	plan               bool // the input is a Terraform plan
 	built              bool // the input is the result of a Kustomization
 	// notKubernetes: each problem is a document that parses but is no Kubernetes object, such as an Ansible playbook.
 	notKubernetes bool
@@ -75,7 +76,7 @@ func parse(label string, src []byte, prepare func(*extract.Result)) (input, erro
 		return in, fmt.Errorf("%s: %w", label, err)
 	}
 	prepare(&result)
-	in.objects = result.Objects
+	in.objects, in.plan = result.Objects, result.Plan
 	in.notKubernetes = len(result.Errors) > 0
 	for _, err := range result.Errors {
 		in.notKubernetes = in.notKubernetes && errors.Is(err, awsauth.ErrNotObject)

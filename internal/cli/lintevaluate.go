@@ -11,7 +11,7 @@ import (
 
 // lintInput evaluates every aws-auth of an input.
 func (l *lintRun) lintInput(in input) fileResult {
-	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Notes: in.notes}}
+	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Notes: in.notes}, plan: in.plan}
 	for _, object := range in.objects {
 		change, note, err := l.changeOf(object, in.argument())
 		if err != nil {

@@ -26,6 +26,7 @@ type lintRun struct {
 	lookup principalLookup
 	quiet  bool // the output format reports files that cannot be read, so that standard error needn't
 	total  report.Total
+	plan   bool // one of the files is a Terraform plan
 }
 
 // fileResult is the result of one file.
@@ -35,6 +36,7 @@ type fileResult struct {
 	denied, warned int
 	skipped        bool  // it does not parse and does not look like an aws-auth, or is a template to render first
 	err            error // the reason why it could not be read
+	plan           bool  // it is a Terraform plan
 }
 
 // lintLive checks the live object of a cluster.
@@ -84,7 +86,8 @@ func (l *lintRun) lintFiles(args []string) error {
 	return l.finish()
 }
 
-// lintNothing reports that the files hold no aws-auth. With --old they delete it, unless a part of them could not be evaluated.
+// lintNothing reports that the files hold no aws-auth. With --old they delete it, unless a part of them could
+// not be evaluated, or one of them is a plan, which would name the deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -95,6 +98,9 @@ func (l *lintRun) lintNothing(args string) error {
 		return nil
 	case l.total.Unread > 0:
 		return l.addResult(failedFile(args, fmt.Errorf("%s holds no aws-auth that lint can evaluate, so the change of %s is not known; see the notes", args, l.oldName)))
+	}
+	if l.plan {
+		return l.addResult(failedFile(args, fmt.Errorf("%s is a plan without aws-auth, and so does not change the one in %s: a plan names what it deletes; leave out --old", args, l.oldName)))
 	}
 	l.app.note("no aws-auth in %s: evaluated as the deletion of the one in %s", args, l.oldName)
 	change := l.change
@@ -157,6 +163,7 @@ func (l *lintRun) addResult(o fileResult) error {
 	for _, note := range o.Notes {
 		l.app.note("%s", note)
 	}
+	l.plan = l.plan || o.plan
 	t := &l.total
 	t.Files++
 	t.Objects += o.Objects

@@ -97,7 +97,11 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 		note += ": " + strings.Join(stay, " and ") + verb(stay, " stays", " stay")
 	}
 	if gone := missing(result.Data, l.change.Old.Data); len(gone) > 0 {
-		note += ": " + strings.Join(gone, " and ") + verb(gone, " goes", " go")
+		separator := ": "
+		if len(stay) > 0 {
+			separator = ", "
+		}
+		note += separator + strings.Join(gone, " and ") + verb(gone, " goes", " go")
 	}
 	return note
 }

@@ -27,25 +27,42 @@ func plain(name string) string {
 // hashed matches the name with the suffix that Kustomize appends to the names of generated ConfigMaps (kustomize, api/hasher).
 var hashed = regexp.MustCompile(`^aws-auth-[a-z0-9]{10}$`)
 
-// otherConfigMap reports whether an object is a ConfigMap or a Secret that looks like aws-auth and is not read by the authenticator of EKS, and
-// adds the reason.
+// hasSection reports whether an object is named aws-auth and has a section below data or stringData.
+func hasSection(object map[string]any) bool {
+	if text(object, "metadata", "name") != awsauth.Name {
+		return false
+	}
+	for _, field := range []string{"data", "stringData"} {
+		data, _ := object[field].(map[string]any)
+		for _, section := range awsauth.Sections() {
+			if _, ok := data[string(section)]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// otherConfigMap reports whether an object looks like aws-auth and is not read by the authenticator of EKS, because of its kind, name, namespace or
+// form, and adds the reason.
 func (w *walker) otherConfigMap(path awsauth.Path, object map[string]any) bool {
 	kind := text(object, "kind")
+	other := func(format string, args ...any) bool {
+		w.Others = append(w.Others, w.source.Error(path.To("metadata", "name"), format, args...))
+		return true
+	}
 	if !isConfigMap(kind) && kind != "Secret" {
-		return false
+		return kind != "" && hasSection(object) &&
+			other("this object of the kind %s is named aws-auth, and the authenticator reads only a ConfigMap; write kind: ConfigMap", kind)
 	}
 	name, namespace := text(object, "metadata", "name"), text(object, "metadata", "namespace")
 	data, _ := object["data"].(map[string]any)
 	if kind == "Secret" {
 		data, _ = object["stringData"].(map[string]any)
 	}
-	other := func(format string, args ...any) bool {
-		w.Others = append(w.Others, w.source.Error(path.To("metadata", "name"), format, args...))
-		return true
-	}
 	entries := slices.ContainsFunc(awsauth.Sections(), func(section awsauth.Section) bool { return isList(section, data[string(section)]) })
 	switch {
-	case kind == "Secret" && entries:
+	case kind == "Secret" && (entries || hasSection(object)):
 		return other("this Secret holds entries, and the authenticator reads only the ConfigMap kube-system/aws-auth; write kind: ConfigMap, and data")
 	case kind == "Secret":
 		return false

@@ -46,6 +46,8 @@ type Result struct {
 	Others []*awsauth.ManifestError
 	// Notes are facts for the user that don't prevent an evaluation.
 	Notes []*awsauth.ManifestError
+	// Plan reports that the input is a Terraform plan, which names every object that it deletes.
+	Plan bool
 }
 
 // concerns matches the words of which every input that concerns aws-auth has at least one, except the bare text of a section.
@@ -104,6 +106,10 @@ func (r *Result) document(s *awsauth.Source) {
 		r.Objects = append(r.Objects, Object{Object: m.Object, Line: m.Line})
 	}
 	w := newWalker(s)
+	if w.patch() {
+		r.add(w.Result)
+		return
+	}
 	if list, ok := s.Value.([]any); ok { // kubectl refuses a list of manifests, but another tool's list may hold some
 		for i, item := range list {
 			if object, _ := item.(map[string]any); !isAWSAuth(object) {

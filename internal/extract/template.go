@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// markup is a form of template or variable that no aws-auth in a cluster has.
+// markup is a form of template, variable or encrypted value that no aws-auth in a cluster has.
 type markup struct {
 	form *regexp.Regexp
 	what string // the form with its tools
@@ -17,6 +17,8 @@ type markup struct {
 
 // markups are the forms other than {{ }}, which the rule leftover-template finds.
 var markups = []markup{
+	{regexp.MustCompile(`ENC\[AES256_GCM,`), "a value that SOPS has encrypted", "decrypt it first: sops decrypt FILE | kubectl awsauth lint -"},
+	{regexp.MustCompile(`\$ANSIBLE_VAULT;`), "a value that Ansible Vault has encrypted", "decrypt it first with ansible-vault"},
 	{regexp.MustCompile(`%\{[^}\n]*\}?`), "a template directive of Terraform", "lint the plan: terraform show -json PLAN | kubectl awsauth lint -"},
 	{regexp.MustCompile(`\{%[^\n]*?%\}`), "a directive of Jinja", "lint the rendered text"},
 	{regexp.MustCompile(`<%[^\n]*?%>`), "a directive of ERB", "lint the rendered text"},
@@ -36,7 +38,7 @@ const (
 
 // findMarkup returns the first markup in a YAML text outside of its comments, and its offset.
 func findMarkup(text, tool string) (at int, found string, m markup, ok bool) {
-	if !strings.ContainsAny(text, "%$") {
+	if !strings.ContainsAny(text, "%$") && !strings.Contains(text, "ENC[") {
 		return 0, "", markup{}, false
 	}
 	text = withoutComments(text)

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -10,7 +11,7 @@ import (
 // other resources, such as those of a helm_release, and the outputs, such as aws_auth_configmap_yaml of terraform-aws-eks.
 func terraform(src []byte) Result {
 	resources, errs := awsauth.ParseTerraform(src)
-	r := Result{Errors: errs}
+	r := Result{Errors: errs, Plan: bytes.Contains(src, []byte(`"resource_changes"`))}
 	for _, t := range resources {
 		r.Objects = append(r.Objects, Object{
 			Object: t.After, Before: t.Before, Replaced: t.Replaced, AfterDelete: t.Left, Resource: t.Address, InText: true, Write: t.Write,

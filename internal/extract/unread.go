@@ -24,6 +24,8 @@ var (
 	yttLine = regexp.MustCompile(`(?m)(^|\s)#@[ /]`)
 	// tfJSON matches the keys of Terraform's language in JSON.
 	tfJSON = regexp.MustCompile(`\A\s*\{\s*"(//|resource|module|variable|locals|provider|terraform|data|output)"\s*:`)
+	// sectionInJSON matches data with a section, which is no data source of Terraform.
+	sectionInJSON = regexp.MustCompile(`\A\s*\{\s*"data"\s*:\s*\{\s*"map(Roles|Users|Accounts)"`)
 )
 
 // terraformExtensions are the extensions of files in Terraform's language.
@@ -50,10 +52,39 @@ func unreadText(name string, src []byte) string {
 		return "the text is in Terraform's language, whose values are known only in a plan; " + planFirst
 	case yttLine.Match(src) && namePattern.Match(src):
 		return "the text is a template of ytt; lint the rendered text: ytt -f FILE | kubectl awsauth lint -"
-	case tfJSON.Match(src) && !manifest:
+	case tfJSON.Match(src) && !manifest && !sectionInJSON.Match(src):
 		return "the text is Terraform's language in JSON, whose values are known only in a plan; " + planFirst
 	}
 	return ""
+}
+
+// patch reports whether a document is a patch of aws-auth, and adds the reason why it is not evaluated: it is a JSON patch, or it removes a
+// section and is no whole object.
+func (w *walker) patch() bool {
+	switch document := w.source.Value.(type) {
+	case []any:
+		for i, item := range document {
+			operation, _ := item.(map[string]any)
+			path := text(operation, "path")
+			if text(operation, "op") == "" || !slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return path == "/data/"+string(s) }) {
+				continue
+			}
+			w.unrendered(awsauth.Path{i}, "the document is a JSON patch, and the result depends on the patched text; write --patch json, and --old FILE with that text")
+			return true
+		}
+	case map[string]any:
+		data, _ := document["data"].(map[string]any)
+		if document["kind"] != nil || document["apiVersion"] != nil {
+			return false
+		}
+		for _, section := range awsauth.Sections() {
+			if value, ok := data[string(section)]; ok && value == nil {
+				w.unrendered(awsauth.Path{"data", string(section)}, "the document is a patch that removes %s, and the result depends on the patched text; write --patch merge, and --old FILE with that text", section)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // entryLine matches the key of the ARN of an entry, which may be quoted.

@@ -21,7 +21,7 @@ func checkAssumedRoleARN(p *Pass) {
 			continue // malformed-arn reports it
 		}
 		if role, ok := arn.SessionRole(); ok {
-			p.Reportf(m.ARN, "write "+role.String(), "%q is an STS session and never matches a caller", m.ARN.Value)
+			p.Reportf(m.ARN, hintInSection("write "+role.String(), m), "%q is an STS session and never matches a caller", m.ARN.Value)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func checkGroupTypo(p *Pass) {
 				continue
 			}
 			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
-				p.Reportf(g, itemsHint(strings.Fields(g.Value)), "the group %q has white space", g.Value)
+				p.Reportf(g, itemsHint(strings.FieldsFunc(g.Value, betweenGroups)), "the group %q has white space", g.Value)
 			}
 		}
 		if isIAMGroup(m.Username.Value) {
@@ -75,6 +75,9 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 	}
 	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)
 }
+
+// betweenGroups reports whether a character stands between the groups of a text with white space.
+func betweenGroups(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }
 
 // groupHint is the hint for an IAM group.
 const groupHint = "map a role that the IAM group may assume"

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -37,10 +38,7 @@ func checkMalformedARN(p *Pass) {
 		case nested: // IAM allows a user such a path
 			p.Warnf(m.ARN, innerHint(inner), "%q has an ARN inside an ARN, so the entry matches only a user with this path", m.ARN.Value)
 		case principal.LacksSSOSuffix():
-			right := principal
-			right.Resource = "role/" + principal.Name() + "_SUFFIX"
-			p.Warnf(m.ARN, "write "+right.String()+" with the suffix that IAM shows",
-				"%q lacks the suffix of IAM Identity Center, an underscore and 16 hexadecimal digits, and such a role can't exist", m.ARN.Value)
+			p.warnSSOSuffix(m, principal)
 		}
 	}
 }
@@ -61,7 +59,40 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 			problem, hint = "is on two lines, between which YAML writes a space", "write "+arn.String()
 		}
 	}
-	p.Reportf(m.ARN, hint, "%q %s, so the entry never matches a caller", m.ARN.Value, problem)
+	p.Reportf(m.ARN, hintInSection(hint, m), "%q %s, so the entry never matches a caller", m.ARN.Value, problem)
+}
+
+// warnSSOSuffix reports a role of IAM Identity Center whose name ends without the suffix that such roles have.
+func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
+	problem := "lacks the suffix of IAM Identity Center, an underscore and 16 hexadecimal digits"
+	name, digits, ok := role.SSODigits()
+	if ok {
+		problem = fmt.Sprintf("has %d digits at its end, and the suffix of IAM Identity Center has 16", len(digits))
+	} else {
+		name = role.Name()
+	}
+	role.Resource = "role/" + name + "_SUFFIX"
+	p.Warnf(m.ARN, "write "+role.String()+" with the suffix that IAM shows", "%q %s, and such a role can't exist", m.ARN.Value, problem)
+}
+
+// arnInHint matches the ARN of a role or user in a hint.
+var arnInHint = regexp.MustCompile(`\barn:\S+:(role|user)/\S+`)
+
+// hintInSection returns a hint for the list in which the element stands. In mapUsers it names a user where the hint leaves the kind open. If the
+// hint writes a principal of the other kind, it names the list of that kind.
+func hintInSection(hint string, m awsauth.Mapping) string {
+	own, other := "role", "mapUsers"
+	if m.Entry.Section == awsauth.MapUsers {
+		own, other = "user", "mapRoles"
+		hint = strings.Replace(hint, "an IAM role or user, such as arn:aws:iam::111122223333:role/", "an IAM user, such as arn:aws:iam::111122223333:user/", 1)
+		if role, ok := strings.CutSuffix(hint, " with user/ instead of role/ if it is a user"); ok {
+			hint = strings.Replace(role, ":role/", ":user/", 1)
+		}
+	}
+	if at := arnInHint.FindStringSubmatchIndex(hint); len(at) > 0 && hint[at[2]:at[3]] != own {
+		return hint[:at[1]] + " in " + other + hint[at[1]:]
+	}
+	return hint
 }
 
 // innerHint returns the hint for an ARN inside the ARN of a user.

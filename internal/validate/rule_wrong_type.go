@@ -67,6 +67,12 @@ func typeHint(w awsauth.WrongType) string {
 		return "write it as a list: [" + strings.Join(groupsIn(w.Value), ", ") + "]"
 	case w.Want == "a list of strings":
 		return "write a list, each group with a dash"
+	case w.Meant() != "":
+		return "write " + w.Meant()
+	case w.IsKey("rolearn"):
+		return "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
+	case w.IsKey("userarn"):
+		return "write the ARN of an IAM user, such as arn:aws:iam::111122223333:user/NAME"
 	case w.Value != "":
 		return "write it in quotes: " + quote(w.Value)
 	}
