@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -53,7 +54,7 @@ func (o *Object) Readings(m *Map) []*Map {
 		if !o.MayHideBytes(s) {
 			continue
 		}
-		for _, reading := range readings[:len(readings):len(readings)] {
+		for _, reading := range slices.Clip(readings) {
 			sections := maps.Clone(reading.sections)
 			sections[s] = section{text: o.text(s), lost: errMayHideBytes}
 			readings = append(readings, newMap(sections))

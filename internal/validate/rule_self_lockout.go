@@ -37,7 +37,8 @@ func checkSelfLockout(p *Pass) {
 	case !p.hasAccessEntry(arn):
 		p.checkNextLogin(arn)
 	case p.entryDiffersFromLogin(arn):
-		if p.checkNextLogin(arn); len(p.findings) > 0 {
+		p.checkNextLogin(arn)
+		if len(p.findings) > 0 {
 			p.findings = nil
 			p.Warnf(wholeObject, "first check with a new login that your access entry works",
 				"you are logged in as %q with groups that your access entry doesn't give; if it belongs to an older role of this name, you could not log in again", arn)
