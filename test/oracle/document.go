@@ -212,8 +212,8 @@ func (k *Checker) checkReplacedWithMore(f validate.Finding, v *version, r *answe
 // access returns the username and the groups of an element as the authenticator decodes them.
 func (e element) access() (username string, groups []string) {
 	var fields struct {
-		Username string
-		Groups   []string
+		Username string   `json:"username"`
+		Groups   []string `json:"groups"`
 	}
 	_ = json.Unmarshal(e.raw, &fields) // an error about a wrong type leaves the other fields
 	return fields.Username, fields.Groups
