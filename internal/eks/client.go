@@ -143,7 +143,7 @@ func (c *Client) describeAll(ctx context.Context, arns []string) ([]access.Acces
 		return nil, err //nolint:wrapcheck // describe says what was tried
 	}
 	if len(arns) > 0 && len(entries) == 0 {
-		return nil, errors.New("eks:DescribeAccessEntry: none of the listed access entries exists; the cluster may have been deleted")
+		return nil, errors.New("eks:DescribeAccessEntry: every listed access entry is gone; the cluster may have been deleted")
 	}
 	slices.SortFunc(entries, func(a, b access.AccessEntry) int { return strings.Compare(a.PrincipalARN, b.PrincipalARN) })
 	return entries, nil
