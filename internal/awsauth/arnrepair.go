@@ -113,6 +113,9 @@ var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)
 // NestedARN returns the last ARN within a text that begins with another ARN, such as arn:aws:iam::111122223333:user/arn:…,
 // and whether there is one. If the inner ARN is that of a principal, it returns it as an entry needs it.
 func NestedARN(text string) (inner string, ok bool) {
+	if !mayNest(text) {
+		return "", false
+	}
 	at := innerARN.FindAllStringSubmatchIndex(text, -1)
 	if len(at) == 0 {
 		return "", false
@@ -124,9 +127,16 @@ func NestedARN(text string) (inner string, ok bool) {
 	return inner, true
 }
 
+// mayNest reports whether a text has enough colons for a second ARN: five of the first one, and three before the account of
+// the second. It is much faster than a regular expression.
+func mayNest(text string) bool { return strings.Count(text, ":") >= 8 }
+
 // severalARNs recognizes an ARN within an ARN, and a list of ARNs. IAM allows a path with the characters of an ARN, so
 // a user's ARN with another ARN as path is well-formed, see [NestedARN].
 func severalARNs(text string) *ARNError {
+	if !mayNest(text) {
+		return nil
+	}
 	at := innerARN.FindStringIndex(text)
 	if at == nil {
 		return nil

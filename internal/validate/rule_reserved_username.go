@@ -3,6 +3,8 @@ package validate
 import (
 	"slices"
 	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
 var reservedUsername = &Rule{
@@ -27,19 +29,15 @@ func checkReservedUsername(p *Pass) {
 			continue // missing-arn reports it, and the entry gives the username to no caller
 		}
 		name := m.Username.Value
-		hint := "write " + scalar(withoutReserved(withoutSession(m.Entry)))
-		if m.Entry.HasSessions() {
-			hint = "write " + scalar(forPeople(name))
-		}
 		switch username := withoutSession(m.Entry); {
 		case strings.HasPrefix(username, "system:node:"), strings.HasPrefix(username, "system:") && slices.Contains(m.Entry.Groups, "system:nodes"):
 			// node-shape reports on these
 		case strings.HasPrefix(username, "eks:"):
-			p.Grantf(m.Username, hint, "the prefix of the username %q belongs to EKS itself", name)
+			p.Grantf(m.Username, unreservedHint(m.Entry), "the prefix of the username %q belongs to EKS itself", name)
 		case strings.HasPrefix(username, "system:"):
-			p.Grantf(m.Username, hint, "the prefix of the username %q belongs to Kubernetes itself", name)
+			p.Grantf(m.Username, unreservedHint(m.Entry), "the prefix of the username %q belongs to Kubernetes itself", name)
 		case strings.HasPrefix(username, "aws:"), strings.HasPrefix(username, "amazon:"), strings.HasPrefix(username, "iam:"):
-			p.Warnf(m.Username, hint, "the prefix of the username %q is reserved for AWS", name)
+			p.Warnf(m.Username, unreservedHint(m.Entry), "the prefix of the username %q is reserved for AWS", name)
 		default:
 			before, _, colon := strings.Cut(username, ":")
 			session, ok := sessionMaking(before, "eks")
@@ -51,6 +49,14 @@ func checkReservedUsername(p *Pass) {
 			}
 		}
 	}
+}
+
+// unreservedHint returns the hint to write a username without a reserved prefix.
+func unreservedHint(e *awsauth.Entry) string {
+	if e.HasSessions() {
+		return "write " + scalar(forPeople(e.Username))
+	}
+	return "write " + scalar(withoutReserved(withoutSession(e)))
 }
 
 // withoutReserved returns a username without reserved prefixes, or NAME if nothing is left.

@@ -177,9 +177,9 @@ var alertCases = []alertCase{
 
 	{
 		alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{
-			`awsauth_guard_eks_reads_total{result="failed"}`: "0x4 1+1x80",
-			`awsauth_guard_eks_reads_total{result="ok"}`:     "5x4 5x80",
-		}, quiet: []string{"4m", "8m"}, fires: []string{"15m"},
+			`awsauth_guard_eks_reads_total{result="failed"}`: "0x9 1+1x80",
+			`awsauth_guard_eks_reads_total{result="ok"}`:     "0+1x9 9x80",
+		}, quiet: []string{"9m", "20m", "35m"}, fires: []string{"50m"},
 	},
 	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // one pod of two fails
 		`awsauth_guard_eks_reads_total{result="failed",instance="a"}`: "0x4 1+1x80",
