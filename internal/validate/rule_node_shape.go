@@ -41,7 +41,7 @@ func checkNodeShape(p *Pass) {
 			if arn, err := m.Entry.Principal(); err == nil {
 				name = arn.Name()
 			}
-			p.Reportf(at, "write "+scalar(strings.ReplaceAll(strings.TrimPrefix(at.Value, nodePrefix), awsauth.InstanceTemplate, name)),
+			p.Grantf(at, "write "+scalar(strings.ReplaceAll(strings.TrimPrefix(at.Value, nodePrefix), awsauth.InstanceTemplate, name)),
 				"{{EC2PrivateDNSName}} is for EC2 instances, which log in with a role, and %q is not a role", m.Entry.ARN)
 		} else if m.Entry.OnlyInstances() {
 			p.checkPeople(m)
