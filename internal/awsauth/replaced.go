@@ -31,14 +31,17 @@ func (o *Object) mayHideBytes() bool {
 // from those sections. m is the map that it loads if no section hides a byte. AtWorst returns m itself if no section may
 // hide a byte.
 func (o *Object) AtWorst(m *Map) *Map {
-	if !o.mayHideBytes() {
+	return o.without(m, slices.DeleteFunc(Sections(), func(s Section) bool { return !o.MayHideBytes(s) }))
+}
+
+// without returns the map if the authenticator loads nothing from some sections, or m itself if there are none.
+func (o *Object) without(m *Map, lost []Section) *Map {
+	if len(lost) == 0 {
 		return m
 	}
 	sections := maps.Clone(m.sections)
-	for _, s := range Sections() {
-		if o.MayHideBytes(s) {
-			sections[s] = section{text: o.text(s), lost: errMayHideBytes}
-		}
+	for _, s := range lost {
+		sections[s] = section{text: o.text(s), lost: errMayHideBytes}
 	}
 	return newMap(sections)
 }
@@ -47,17 +50,12 @@ func (o *Object) AtWorst(m *Map) *Map {
 // loaded, or lost. m is the map that it loads if no section hides a byte, and the first of the result.
 func (o *Object) Readings(m *Map) []*Map {
 	readings := []*Map{m}
-	if !o.mayHideBytes() {
-		return readings
-	}
 	for _, s := range Sections() {
 		if !o.MayHideBytes(s) {
 			continue
 		}
 		for _, reading := range slices.Clip(readings) {
-			sections := maps.Clone(reading.sections)
-			sections[s] = section{text: o.text(s), lost: errMayHideBytes}
-			readings = append(readings, newMap(sections))
+			readings = append(readings, o.without(reading, []Section{s}))
 		}
 	}
 	return readings

@@ -33,6 +33,7 @@ Keep an entry that gives the principal all its groups, or change the configurati
 }
 
 func checkProtectedPrincipal(p *Pass) {
+	oldMaps := p.oldMaps()
 	for _, protected := range p.Policy.Protected {
 		if p.hasAccessEntry(protected.ARN) {
 			p.checkAccessEntryOf(protected)
@@ -42,7 +43,7 @@ func checkProtectedPrincipal(p *Pass) {
 		var lost, missing []string
 		for _, group := range protected.Groups {
 			had, has := protected.Gets(before, group), protected.Gets(after, group)
-			for _, m := range p.oldMaps() {
+			for _, m := range oldMaps {
 				had = max(had, protected.Gets(m.Resolve(protected.ARN), group))
 			}
 			for _, m := range p.newMaps() {
