@@ -37,10 +37,9 @@ func checkAdminGrant(p *Pass) {
 			if entry != nil && len(entry.Lacks([]string{group})) == 0 {
 				continue
 			}
-			gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
-			case moreCertain(&c, gives), moreCertain(&c, func(e *awsauth.Entry) bool { return !e.OnlyInstances() && gives(e) }):
+			case gains(c.Before, c.After, group):
 				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
@@ -49,9 +48,15 @@ func checkAdminGrant(p *Pass) {
 	}
 }
 
-// moreCertain reports whether a condition holds for a principal's entries with more certainty after the change.
-func moreCertain(c *awsauth.AccessChange, holds func(*awsauth.Entry) bool) bool {
-	return access.CertaintyOf(c.After, holds) > access.CertaintyOf(c.Before, holds)
+// gains reports whether the entries of a principal give a group with more certainty after the change: to all of its
+// sessions, or to those of people.
+func gains(before, after []*awsauth.Entry, group string) bool {
+	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
+	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
+	more := func(holds func(*awsauth.Entry) bool) bool {
+		return access.CertaintyOf(after, holds) > access.CertaintyOf(before, holds)
+	}
+	return more(gives) || more(givesPeople)
 }
 
 func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {

@@ -3,7 +3,6 @@ package validate
 import (
 	"slices"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -59,15 +58,10 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 	if group == p.Policy.bypassGroup() {
 		effect = "members change aws-auth without the guard"
 	}
-	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
-	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
-	more := func(holds func(*awsauth.Entry) bool) bool {
-		return access.CertaintyOf(after, holds) > access.CertaintyOf(before, holds)
-	}
 	switch {
-	case more(gives), more(givesPeople):
+	case gains(before, after, group):
 		p.Reportf(p.entryPlace(after[0]), "leave out the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
-	case slices.ContainsFunc(before, gives):
+	case slices.ContainsFunc(before, func(e *awsauth.Entry) bool { return e.Gives(group) }):
 	default:
 		for _, e := range after {
 			session, could := sessionGiving(e, group)
