@@ -18,6 +18,15 @@ const Masters = "system:masters"
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
 const NodesGroup = "system:nodes"
 
+// The groups that nodes of one kind need beside NodesGroup: kube-proxy on Windows (EKS user guide, "Enable Windows
+// support"), kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution IAM role"), and nodes that ask for their
+// first certificate (Kubernetes documentation, "TLS bootstrapping").
+const (
+	WindowsProxyGroup  = "eks:kube-proxy-windows"
+	FargateProxyGroup  = "system:node-proxier"
+	BootstrappersGroup = "system:bootstrappers"
+)
+
 // Certainty is how often the authenticator's answers for one caller fulfil a condition. The answers differ if several
 // entries of mapUsers have ARNs that differ only in case, because the authenticator picks one of them at random.
 type Certainty int

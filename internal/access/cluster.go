@@ -83,7 +83,7 @@ func (e *AccessEntry) Lacks(groups []string) []string {
 
 // nodeGroups are the groups that entries for nodes have in aws-auth. EKS gives an access entry for nodes the rights of its type instead
 // (EKS user guide, "Create access entries").
-var nodeGroups = []string{NodesGroup, "system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
+var nodeGroups = []string{NodesGroup, BootstrappersGroup, FargateProxyGroup, WindowsProxyGroup}
 
 // Cluster is the access that EKS shows for a cluster. It must not be modified after its first use, and then is safe for concurrent use.
 type Cluster struct {

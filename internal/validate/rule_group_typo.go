@@ -27,7 +27,7 @@ Write the group as the hint says, and align all dashes of a list.`,
 }
 
 // knownGroups are the groups of Kubernetes that entries give.
-var knownGroups = []string{"system:masters", "system:nodes", "system:bootstrappers", "system:node-proxier"}
+var knownGroups = []string{access.Masters, access.NodesGroup, access.BootstrappersGroup, access.FargateProxyGroup}
 
 func checkGroupTypo(p *Pass) {
 	for m := range p.Doc.Mappings() {

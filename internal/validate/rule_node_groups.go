@@ -35,9 +35,9 @@ func checkNodeGroups(p *Pass) {
 		switch {
 		case windows == fargate: // neither, or a role of both kinds
 		case windows:
-			p.checkKindGroup(m, "Windows", windowsGroup)
+			p.checkKindGroup(m, "Windows", access.WindowsProxyGroup)
 		default:
-			p.checkKindGroup(m, "Fargate", fargateGroup)
+			p.checkKindGroup(m, "Fargate", access.FargateProxyGroup)
 			if m.Entry.OnlyInstances() && instanceField(m) == m.Username {
 				p.Reportf(m.Username, "write system:node:{{SessionName}}",
 					"%q is a role of Fargate, whose nodes can't log in to an entry with {{EC2PrivateDNSName}}", m.Entry.ARN)

@@ -93,20 +93,12 @@ func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	}
 }
 
-// kindGroups are the groups that nodes of one kind need beside system:nodes: kube-proxy on Windows (EKS
-// user guide, "Enable Windows support"), kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution
-// IAM role"), and nodes that ask for their first certificate (Kubernetes documentation, "TLS
-// bootstrapping"). EKS nodes log in by IAM and do without the last one.
+// kindGroups are the groups that nodes of one kind need beside system:nodes. EKS nodes log in by IAM and do without
+// system:bootstrappers.
 var kindGroups = []struct {
 	name     string
 	required bool // the nodes of this kind have no network if no role gives the group
-}{{windowsGroup, true}, {fargateGroup, true}, {"system:bootstrappers", false}}
-
-// The groups of kube-proxy on Windows and on Fargate.
-const (
-	windowsGroup = "eks:kube-proxy-windows"
-	fargateGroup = "system:node-proxier"
-)
+}{{access.WindowsProxyGroup, true}, {access.FargateProxyGroup, true}, {access.BootstrappersGroup, false}}
 
 // givenGroups returns the members of kindGroups that at least one node role certainly gets.
 func givenGroups(m *awsauth.Map) map[string]bool {
