@@ -43,17 +43,19 @@ func ParseManifests(src []byte) ([]Manifest, []error) {
 		found, problems := s.Manifests()
 		manifests, errs = append(manifests, found...), append(errs, problems...)
 	}
-	slices.SortStableFunc(errs, byPlace)
+	SortErrors(errs)
 	return manifests, errs
 }
 
-// byPlace orders errors of a file by line and column.
-func byPlace(a, b error) int {
-	var p, q *ManifestError
-	if !errors.As(a, &p) || !errors.As(b, &q) {
-		return 0
-	}
-	return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+// SortErrors sorts the errors of a file that are [*ManifestError] by line and column.
+func SortErrors(errs []error) {
+	slices.SortStableFunc(errs, func(a, b error) int {
+		var p, q *ManifestError
+		if !errors.As(a, &p) || !errors.As(b, &q) {
+			return 0
+		}
+		return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+	})
 }
 
 // wideEncoding detects a text in UTF-16 or UTF-32 by its byte order mark, or by the zero bytes of its first character. It

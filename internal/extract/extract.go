@@ -7,7 +7,6 @@ package extract
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -85,18 +84,8 @@ func File(name string, src []byte) (Result, error) {
 	for _, s := range sources {
 		r.document(s)
 	}
-	slices.SortStableFunc(r.Errors, byPlace)
+	awsauth.SortErrors(r.Errors)
 	return r, nil
-}
-
-// byPlace orders errors of a file by line and column.
-func byPlace(a, b error) int {
-	p, ok := errors.AsType[*awsauth.ManifestError](a)
-	q, both := errors.AsType[*awsauth.ManifestError](b)
-	if !ok || !both {
-		return 0
-	}
-	return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
 // document adds what a document has of aws-auth.
