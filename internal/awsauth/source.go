@@ -317,8 +317,10 @@ func (r *sourceReader) failSyntax(c rawDocument, err error) {
 	}
 	lines := newLineIndex(c.text)
 	at, problem, hint := explainYAMLError(c.text, &lines, err)
-	if m, ok := columnMistake(c.text, errorLine(err)); ok && hint == genericHint {
-		at, problem, hint = m.offset, m.problem, m.hint
+	if hint == genericHint {
+		if m, ok := columnMistake(c.text, errorLine(err)); ok {
+			at, problem, hint = m.offset, m.problem, m.hint
+		}
 	}
 	if r, size := utf8.DecodeRuneInString(c.text[at:]); r == utf8.RuneError && size == 1 { // for example a letter in Latin-1
 		problem, hint = fmt.Sprintf("the byte 0x%02x is not UTF-8", c.text[at]), "save the file as UTF-8"

@@ -105,12 +105,12 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 		case object["Ref"] == "AWS::Partition", tag == "!Ref" && text == "AWS::Partition":
 			texts[i] = commercialPartition
 		case isText && (tag == "!Sub" || strings.HasPrefix(tag, "!!") || tag == ""):
-			var more []string
-			texts[i], more = text, nil
+			texts[i] = text
 			if tag == "!Sub" {
+				var more []string
 				texts[i], more = substitute(text)
+				unknown = append(unknown, more...)
 			}
-			unknown = append(unknown, more...)
 		case isText:
 			unknown = append(unknown, text)
 		default:
