@@ -19,6 +19,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 const (
@@ -161,25 +162,30 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	review, meta, err := h.prepareBody(queue, class, r, body, observed)
+	releaseSlot, err := wait(queue, class.slots, r, 1)
 	if err != nil {
 		return nil, err
 	}
-	known := h.lookUp(ctx, review, class.lookup)
-	// Without a free slot in time, finish all the same: the review is nearly done, and a denial must reach the caller.
-	if release, err := wait(ctx, class.slots, r, 1); err == nil {
-		defer release()
+	defer func() { releaseSlot() }()
+	review, meta, err := h.prepareBody(body, observed)
+	if err != nil {
+		return nil, err
+	}
+	var known validate.IAM
+	if review.asksIAM {
+		releaseSlot()
+		releaseSlot = func() {}
+		known = h.lookUp(ctx, review, class.lookup)
+		// Without a free slot in time, finish all the same: the review is nearly done, and a denial must reach the caller.
+		if again, err := wait(ctx, class.slots, r, 1); err == nil {
+			releaseSlot = again
+		}
 	}
 	return encode(meta, h.finish(ctx, review, known)), nil
 }
 
-// prepareBody decodes a body and prepares its review. It holds an evaluation slot and fails if it gets none before ctx ends.
-func (h *Handler) prepareBody(ctx context.Context, class class, r *http.Request, body []byte, observed bool) (*review, metav1.TypeMeta, error) {
-	release, err := wait(ctx, class.slots, r, 1)
-	if err != nil {
-		return nil, metav1.TypeMeta{}, err
-	}
-	defer release()
+// prepareBody decodes a body and prepares its review.
+func (h *Handler) prepareBody(body []byte, observed bool) (*review, metav1.TypeMeta, error) {
 	review := admissionv1.AdmissionReview{}
 	// Use the API server's decoder, which matches keys case-sensitively.
 	if err := utiljson.Unmarshal(body, &review); err != nil {
