@@ -61,7 +61,7 @@ func New(ctx context.Context, cluster, region string) (*Client, error) {
 }
 
 // Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is
-// deleted meanwhile. The error names the call that failed, and may be shown.
+// deleted meanwhile. The error names the call that failed, and may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
 	if err != nil {
@@ -93,12 +93,27 @@ var errNoRegion = errors.New("neither eks.region nor the AWS configuration of th
 
 var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 
+// CallError is a failed call of the EKS API.
+type CallError struct {
+	Action string // such as DescribeCluster
+	Err    *awsapi.Error
+}
+
+// Error implements error.
+func (e *CallError) Error() string { return "eks:" + e.Action + ": " + e.Err.Error() }
+
+// Public returns the error for users who can't see the log.
+func (e *CallError) Public() string { return "eks:" + e.Action + ": " + e.Err.Public() }
+
+// Unwrap returns the reason.
+func (e *CallError) Unwrap() error { return e.Err }
+
 // callError returns an error that names the failed call.
 func callError(action string, err error) error {
 	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok && action == "DescribeCluster" {
 		return errors.New("eks:DescribeCluster: there is no cluster of this name in this region and account")
 	}
-	return fmt.Errorf("eks:%s: %w", action, awsapi.NewError(err))
+	return &CallError{action, awsapi.NewError(err)}
 }
 
 // list returns the ARNs of the principals that have an access entry.

@@ -64,8 +64,8 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the access of the cluster. It returns an error, which may be shown, if the last successful read began more than three
-// refresh periods ago. It returns neither if the settings don't enable the snapshot.
+// Cluster returns the access of the cluster. It returns an error if the last successful read began more than three refresh periods ago.
+// An error with a method Public has a shorter text for users who can't see the log. Cluster returns neither if the settings don't enable the snapshot.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
 	if !settings.Enabled {

@@ -3,11 +3,9 @@ package server
 import (
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
-	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
@@ -45,10 +43,11 @@ func (a *accessEntries) policy() validate.Policy {
 	return p
 }
 
-// publicReason returns the text of an error for requesters, who may not see addresses and profiles of the guard.
+// publicReason returns the text of an error for requesters, who can't see the log.
 func publicReason(err error) string {
-	if e, ok := errors.AsType[*awsapi.Error](err); ok {
-		return strings.Replace(err.Error(), e.Error(), e.Public(), 1)
+	var public interface{ Public() string }
+	if errors.As(err, &public) {
+		return public.Public()
 	}
 	return err.Error()
 }
