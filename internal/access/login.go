@@ -28,7 +28,7 @@ type Caller struct {
 }
 
 // NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. NewCaller removes the
-// path of the role, because STS leaves it out.
+// path of the role, because STS leaves it out, unless the authenticator refuses the ARN.
 func NewCaller(arn string) Caller {
 	c := Caller{ARN: arn}
 	parsed, err := awsauth.ParseARN(arn)
@@ -39,10 +39,13 @@ func NewCaller(arn string) Caller {
 	if _, ok := parsed.SessionRole(); ok {
 		c.SessionName = parsed.Name()
 	}
+	c.SessionUnknown = parsed.IsRole()
+	if _, err := awsauth.Canonicalize(arn); err != nil {
+		return c
+	}
 	if role, ok := parsed.WithoutPath(); ok {
 		c.ARN = role.String()
 	}
-	c.SessionUnknown = parsed.IsRole()
 	return c
 }
 
@@ -116,7 +119,7 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {
-		l.Reason = fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
+		l.Reason = InstancesOnly(name)
 	}
 	for _, e := range entries {
 		if !e.Admits(c) {
@@ -127,6 +130,11 @@ func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) 
 			l.Users = append(l.Users, u)
 		}
 	}
+}
+
+// InstancesOnly says that only EC2 instances can log in with an entry, which has this name in a message.
+func InstancesOnly(name string) string {
+	return fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
 }
 
 func (u User) equal(other User) bool {

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -13,30 +13,14 @@ import (
 
 // caller is the AWS caller that an ARN on the command line stands for.
 type caller struct {
-	arn     string // the ARN that STS sends to the authenticator
-	account string
-	session string // name of a role's STS session; empty for other callers
-	note    string // how arn differs from the ARN on the command line; empty if it does not
+	access.Caller
+	note string // how its ARN differs from the one on the command line; empty if it does not
 }
 
-// newCaller returns the caller for an ARN. An IAM role itself never calls. Its sessions do, and STS omits the role's path
-// from their ARNs, so newCaller removes the path.
 func newCaller(arn string) caller {
-	c := caller{arn: arn}
-	parsed, err := awsauth.ParseARN(arn)
-	if err != nil {
-		return c
-	}
-	c.account = parsed.Account
-	if _, ok := parsed.SessionRole(); ok {
-		c.session = parsed.Name()
-	}
-	if _, err := awsauth.Canonicalize(arn); err != nil {
-		return c
-	}
-	if role, ok := parsed.WithoutPath(); ok {
-		c.arn = role.String()
-		c.note = "STS omits the role's path: callers have the ARN " + c.arn
+	c := caller{Caller: access.NewCaller(arn)}
+	if c.ARN != arn {
+		c.note = "STS omits the role's path: callers have the ARN " + c.ARN
 	}
 	return c
 }
@@ -45,7 +29,7 @@ func newCaller(arn string) caller {
 // version of aws-auth. It fails if the caller can't log in.
 func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
-	r := old.Load().Resolve(c.arn)
+	r := old.Load().Resolve(c.ARN)
 	if !r.Mapped {
 		return validate.Requester{}, errors.New(r.Reason)
 	}
@@ -53,20 +37,14 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	if len(r.Matches) > 0 { // mapAccounts has no templates
 		e := r.Matches[0]
 		var ok bool
-		if q.Username, q.Groups, ok = e.Render(awsauth.Caller{AccountID: c.account, SessionName: c.session}); !ok {
-			return validate.Requester{}, fmt.Errorf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", e.Path())
+		if q.Username, q.Groups, ok = e.Render(awsauth.Caller{AccountID: c.AccountID, SessionName: c.SessionName}); !ok {
+			return validate.Requester{}, errors.New(access.InstancesOnly(e.Path()))
 		}
 	}
 	q.Extra = map[string][]string{
-		"arn": {c.arn}, "canonicalArn": {r.CanonicalARN}, "sessionName": {c.session},
+		"arn": {c.ARN}, "canonicalArn": {r.CanonicalARN}, "sessionName": {c.SessionName},
 	}
 	return q, nil
-}
-
-// awsCaller returns the values with which the authenticator renders templates for the caller.
-func (c caller) awsCaller() awsauth.Caller {
-	arn, err := awsauth.ParseARN(c.arn)
-	return awsauth.Caller{AccountID: c.account, SessionName: c.session, SessionUnknown: err == nil && c.session == "" && arn.IsRole()}
 }
 
 // render returns a resolution with the templates rendered for the caller. If the caller is not an EC2 instance and every
@@ -75,7 +53,7 @@ func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r
 	}
-	who := c.awsCaller()
+	who := c.Caller.Caller
 	if !slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return e.Admits(who) }) {
 		r.Mapped, r.Ambiguous, r.Reason = false, false, ""
 		r.Username, r.Groups = "", nil
@@ -132,11 +110,11 @@ func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	add(r.Reason)
 	switch {
 	case r.CanonicalARN == "":
-		if parsed, err := awsauth.ParseARN(strings.TrimSpace(c.arn)); err == nil && parsed.String() != c.arn {
+		if parsed, err := awsauth.ParseARN(strings.TrimSpace(c.ARN)); err == nil && parsed.String() != c.ARN {
 			add("STS writes this ARN as " + parsed.String())
 		}
-	case len(r.Matches) > 0 && r.Matches[0].OnlyInstances() && !(awsauth.Caller{SessionName: c.session}).IsInstance():
-		add(fmt.Sprintf("only EC2 instances can log in with %s, because it uses {{EC2PrivateDNSName}}", r.Matches[0].Path()))
+	case len(r.Matches) > 0 && r.Matches[0].OnlyInstances() && !(awsauth.Caller{SessionName: c.SessionName}).IsInstance():
+		add(access.InstancesOnly(r.Matches[0].Path()))
 	case !r.Mapped || r.Source == awsauth.MapAccounts:
 		misses := o.NearMisses(r.CanonicalARN)
 		for _, miss := range misses {

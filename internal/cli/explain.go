@@ -87,7 +87,7 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 		return report.Explanation{}, err
 	}
 	c := newCaller(arn)
-	resolution := m.Object.Load().Resolve(c.arn)
+	resolution := m.Object.Load().Resolve(c.ARN)
 	if resolution.Unknown != "" {
 		return report.Explanation{}, fmt.Errorf("cannot determine the mapping of %s: %s", arn, resolution.Unknown)
 	}
@@ -125,7 +125,7 @@ func unreadableExplanation(arn string, in input) report.Explanation {
 	for _, p := range in.problems {
 		reasons = append(reasons, p.Place()+": "+p.Message)
 	}
-	canonical, err := awsauth.Canonicalize(newCaller(arn).arn)
+	canonical, err := awsauth.Canonicalize(newCaller(arn).ARN)
 	if err != nil {
 		canonical = ""
 	}
