@@ -62,6 +62,8 @@ func NewChecker() (*Checker, error) {
 // Close stops the authenticator.
 func (k *Checker) Close() { k.a.Close() }
 
+func (k *Checker) statistics() Stats { return k.Stats }
+
 // Check returns the disagreements on a change.
 func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 	k.failures, k.grants, k.cause = nil, false, causeOf(c)

@@ -1,13 +1,11 @@
 package oracle
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 
 	guard "github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -36,44 +34,23 @@ func NewLoginChecker() (*LoginChecker, error) {
 // Close stops the backends.
 func (k *LoginChecker) Close() { k.a.Close() }
 
+func (k *LoginChecker) statistics() Stats { return k.Stats }
+
 // RunLogins checks the new objects of the source's first pairs changes, with one checker for each worker. The number of
 // workers doesn't affect what it checks. It returns at most one failure of each kind.
 func RunLogins(s *Source, pairs, workers int) (Stats, []FoundFailure, error) {
-	stats, found := make(Stats), make(map[string]FoundFailure)
-	errs := make([]error, workers)
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	for worker := range workers {
-		wait.Go(func() {
-			checker, err := NewLoginChecker()
-			if err != nil {
-				errs[worker] = err
-				return
-			}
-			defer checker.Close()
-			for index := worker; index < pairs; index += workers {
-				change := s.Change(index)
-				r := rand.New(rand.NewPCG(s.Seed, uint64(index)|1<<62)) //nolint:gosec // every run must be the same
-				for _, f := range checker.Check(r, change.New) {
-					mu.Lock()
-					if other, ok := found[f.kind()]; !ok || index < other.Index {
-						found[f.kind()] = FoundFailure{Failure: f, Index: index, Change: change}
-					}
-					stats.add("disagreements")
-					mu.Unlock()
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			stats.merge(checker.Stats)
-		})
+	found := newFoundFailures()
+	stats, err := checkInParallel(pairs, workers, NewLoginChecker, func(checker *LoginChecker, index int) {
+		change := s.Change(index)
+		r := rand.New(rand.NewPCG(s.Seed, uint64(index)|1<<62)) //nolint:gosec // every run must be the same
+		for _, f := range checker.Check(r, change.New) {
+			found.add(FoundFailure{Failure: f, Index: index, Change: change})
+		}
+	})
+	for _, n := range found.counts {
+		stats["disagreements"] += n
 	}
-	wait.Wait()
-	var failures []FoundFailure
-	for _, kind := range slices.Sorted(maps.Keys(found)) {
-		failures = append(failures, found[kind])
-	}
-	return stats, failures, errors.Join(errs...)
+	return stats, found.sorted(), err
 }
 
 // RequiredLogins returns the names in the statistics that every run must contain.

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -148,74 +149,109 @@ type Options struct {
 // Kinds returns the kinds of the disagreements, sorted.
 func (r *Report) Kinds() []string { return slices.Sorted(maps.Keys(r.Counts)) }
 
-// Run checks the cases and count more changes, with one authenticator for each worker. The number of workers doesn't affect
-// which changes it checks.
-func Run(s *Source, count, workers int, options Options) (*Report, error) {
-	report := &Report{Stats: make(Stats), Counts: make(map[string]int)}
-	var stop atomic.Bool
-	first := make(map[string]FoundFailure)
+// foundFailures collects the failures of several workers.
+type foundFailures struct {
+	mu     sync.Mutex
+	first  map[string]FoundFailure // by kind: the one with the lowest index
+	counts map[string]int          // by kind
+}
+
+func newFoundFailures() *foundFailures {
+	return &foundFailures{first: make(map[string]FoundFailure), counts: make(map[string]int)}
+}
+
+func (f *foundFailures) add(failure FoundFailure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kind := failure.kind()
+	f.counts[kind]++
+	if known, ok := f.first[kind]; !ok || failure.Index < known.Index {
+		f.first[kind] = failure
+	}
+}
+
+// sorted returns the first failure of each kind.
+func (f *foundFailures) sorted() (list []FoundFailure) {
+	for _, kind := range slices.Sorted(maps.Keys(f.first)) {
+		list = append(list, f.first[kind])
+	}
+	return list
+}
+
+// checkInParallel makes a checker for each worker, gives each index below count to one of them, and returns the merged
+// statistics of the checkers. The number of workers doesn't affect which indexes are checked.
+func checkInParallel[C interface {
+	Close()
+	statistics() Stats
+}](count, workers int, newChecker func() (C, error), check func(C, int)) (Stats, error) {
+	stats := make(Stats)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	errs := make([]error, workers)
 	for worker := range workers {
 		wait.Go(func() {
-			checker, err := NewChecker()
+			checker, err := newChecker()
 			if err != nil {
 				errs[worker] = err
 				return
 			}
 			defer checker.Close()
-			for index := worker; index < s.Cases()+count && !stop.Load(); index += workers {
-				c := s.Change(index)
-				failures := checker.Check(c)
-				sequence := s.Sequence(index)
-				if sequence != nil {
-					failures = slices.Concat(failures, checker.CheckSequence(sequence))
-				}
-				for _, f := range failures {
-					if options.Known[f.kind()] {
-						continue
-					}
-					stop.Store(options.First)
-					mu.Lock()
-					report.Counts[f.kind()]++
-					if known, ok := first[f.kind()]; !ok || index < known.Index {
-						first[f.kind()] = FoundFailure{f, index, c, sequence}
-					}
-					mu.Unlock()
-				}
+			for index := worker; index < count; index += workers {
+				check(checker, index)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			report.Stats.merge(checker.Stats)
+			stats.merge(checker.statistics())
 		})
 	}
 	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
+	return stats, errors.Join(errs...)
+}
+
+// Run checks the cases and count more changes, with one authenticator for each worker. The number of workers doesn't affect
+// which changes it checks.
+func Run(s *Source, count, workers int, options Options) (*Report, error) {
+	var stop atomic.Bool
+	found := newFoundFailures()
+	stats, err := checkInParallel(s.Cases()+count, workers, NewChecker, func(checker *Checker, index int) {
+		if stop.Load() {
+			return
 		}
+		c := s.Change(index)
+		failures := checker.Check(c)
+		sequence := s.Sequence(index)
+		if sequence != nil {
+			failures = slices.Concat(failures, checker.CheckSequence(sequence))
+		}
+		for _, f := range failures {
+			if !options.Known[f.kind()] {
+				stop.Store(options.First)
+				found.add(FoundFailure{f, index, c, sequence})
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	report := &Report{Stats: stats, Counts: found.counts}
 	if options.First || options.AsFound {
-		for _, kind := range slices.Sorted(maps.Keys(first)) {
-			report.Failures = append(report.Failures, first[kind])
-		}
+		report.Failures = found.sorted()
 		return report, nil
 	}
-	if err := report.shrink(first); err != nil {
+	if err := report.shrink(found.sorted()); err != nil {
 		return nil, err
 	}
 	return report, nil
 }
 
-func (r *Report) shrink(first map[string]FoundFailure) error {
+func (r *Report) shrink(found []FoundFailure) error {
 	checker, err := NewChecker()
 	if err != nil {
 		return err
 	}
 	defer checker.Close()
-	for _, kind := range slices.Sorted(maps.Keys(first)) {
-		r.Failures = append(r.Failures, checker.minimize(first[kind]))
+	for _, f := range found {
+		r.Failures = append(r.Failures, checker.minimize(f))
 	}
 	return nil
 }
