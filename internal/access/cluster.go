@@ -164,7 +164,7 @@ func (e Entries) get(key string) *AccessEntry {
 }
 
 // Admins returns the ARNs of the principals that are admins by their access entries. Declared access entries don't count, because the
-// guard doesn't know what they give.
+// guard doesn't know their access.
 func (e Entries) Admins(adminGroups []string) (arns []string) {
 	return e.where(func(entry *AccessEntry) bool { return entry.IsAdmin(adminGroups) })
 }

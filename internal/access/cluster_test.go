@@ -67,7 +67,7 @@ func TestAccessEntryWinsOverAWSAuth(t *testing.T) {
 	}
 }
 
-// Without access entries from EKS the declared ones exist, and the guard doesn't know what they give.
+// Without access entries from EKS the declared ones exist, and the guard doesn't know their access.
 func TestDeclaredAccessEntriesCountUntilEKSIsKnown(t *testing.T) {
 	declared := access.NewEntries(nil, []string{account + "role/declared"})
 	if !declared.Has(account+"role/declared") || declared.Get(account+"role/declared") != nil || len(declared.Admins(nil)) > 0 {

@@ -77,7 +77,7 @@ type Login struct {
 // Login returns how a caller logs in, given the loaded aws-auth. The authenticator asks the access entries first. If one
 // of them matches, it doesn't ask aws-auth, even if the access entry doesn't admit the caller (aws-iam-authenticator
 // v0.7.18, pkg/server/server.go, doMapping). An access entry of a principal that was deleted and created again matches
-// nobody; Login doesn't know this, because EKS doesn't show it.
+// no caller; Login doesn't know this, because EKS doesn't show it.
 func (e Entries) Login(m *awsauth.Map, c Caller) Login {
 	if _, err := awsauth.Canonicalize(c.ARN); err != nil {
 		return Login{Reason: "the authenticator refuses the ARN: " + err.Error()}

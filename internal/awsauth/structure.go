@@ -17,7 +17,7 @@ type mistake struct {
 }
 
 // layout reads the lines of mapRoles or mapUsers and finds the mistakes that people make in the layout of a list of
-// elements. It reads a text that does not parse, so it takes a line for what it looks like.
+// elements. The text does not parse, so layout guesses the meaning of each line from its form.
 type layout struct {
 	text    *Text
 	first   line     // the line with the dash of the first element
@@ -257,8 +257,8 @@ var neighbours = [][]string{
 	{"mapRoles", "mapUsers", "mapAccounts"},
 }
 
-// columnMistake returns the first key of a manifest near a YAML error that is not in the column of its neighbours. It reads a text that does not
-// parse, so it takes a line for what it looks like.
+// columnMistake returns the first key of a manifest near a YAML error that is not in the column of its neighbours. The text does not
+// parse, so columnMistake guesses the meaning of each line from its form.
 func columnMistake(text string, near int) (mistake, bool) {
 	first := make([]line, len(neighbours))
 	start, number := 0, 0

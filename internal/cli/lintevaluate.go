@@ -99,7 +99,7 @@ func asReviewed(c validate.Change) validate.Change {
 }
 
 // changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
-// deletion of the object in the Terraform plan, or else a document by itself. The note says what was assumed about the
+// deletion of the object in the Terraform plan, or else a document by itself. The note names the assumptions about the
 // version that the cluster will have. The break-glass annotation is removed, because a file doesn't say which user will
 // set it.
 func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {

@@ -30,7 +30,7 @@ const (
 type storedVersion struct {
 	*awsauth.Object
 
-	note string // what was assumed; empty if the input has the whole version
+	note string // the assumptions; empty if the input has the whole version
 }
 
 // store computes the version that an aws-auth of an input becomes in a cluster with the version of --old. argument is the argument of kubectl

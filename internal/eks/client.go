@@ -49,7 +49,7 @@ func New(ctx context.Context, cluster, region string) (*Client, error) {
 		})
 	}))
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says what was tried
+		return nil, err //nolint:wrapcheck // the error names the failed action
 	}
 	if cfg.Region == "" {
 		return nil, errNoRegion

@@ -17,7 +17,7 @@ type File struct {
 	// Objects is the number of aws-auth objects in the file.
 	Objects  int
 	Problems []Problem // errors that prevented the evaluation
-	// Notes say what was assumed about the file, and which parts of it were not evaluated.
+	// Notes name the assumptions about the file, and the parts of it that were not evaluated.
 	Notes    []string
 	Findings []Finding
 	// Access has the changes of access for each aws-auth that was evaluated as an edit.

@@ -95,7 +95,7 @@ func checkProtectedPrincipal(p *Pass) {
 func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 	entry := p.entries.Get(protected.ARN)
 	if entry == nil || p.Change.Operation == Delete {
-		return // declared: the guard doesn't know what it gives
+		return // declared: the guard doesn't know its access
 	}
 	missing := entry.Lacks(protected.Groups)
 	if len(missing) == 0 {

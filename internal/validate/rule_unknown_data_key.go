@@ -21,7 +21,7 @@ Put its entries below the right key, and other data into a ConfigMap of its own.
 	Check:  checkUnknownDataKey,
 }
 
-// reportUnknownDataKey reports a key by what it probably stands for.
+// reportUnknownDataKey reports a key with its probable meaning.
 func (p *Pass) reportUnknownDataKey(key awsauth.Scalar) {
 	text := ""
 	if p.Change.New != nil && key.Path == "data."+key.Value {
