@@ -166,7 +166,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	defer func() { releaseSlot() }()
+	defer func() { releaseSlot() }() //nolint:gocritic // the slot at the end may be another one
 	review, meta, err := h.prepareBody(body, observed)
 	if err != nil {
 		return nil, err
