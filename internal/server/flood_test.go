@@ -309,7 +309,7 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 				for range legitimate {
 					<-tick.C
 					started := time.Now()
-					ctx, cancel := context.WithTimeout(t.Context(), apiTimeout)
+					ctx, cancel := context.WithTimeout(t.Context(), reviewTimeout)
 					if err := send(ctx); err != nil {
 						lost.Add(1)
 						t.Logf("%s: %v", name, err)
@@ -318,16 +318,17 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 					slowest.Store(max(slowest.Load(), int64(time.Since(started))))
 				}
 			}
+			path := "/validate-aws-auth?timeout=" + reviewTimeout.String()
 			var clients sync.WaitGroup
 			clients.Go(func() {
 				review("new connection", func(ctx context.Context) error {
-					_, err := p.post(ctx, "/validate-aws-auth?timeout=5s")
+					_, err := p.post(ctx, path)
 					return err
 				})
 			})
 			clients.Go(func() {
 				review("kept connection", func(ctx context.Context) error {
-					_, err := p.send(ctx, kept, "/validate-aws-auth?timeout=5s", strings.NewReader(deletion))
+					_, err := p.send(ctx, kept, path, strings.NewReader(deletion))
 					return err
 				})
 			})
