@@ -13,7 +13,7 @@ import (
 // also limits each section with its aliases unfolded. The review of a text with many more tokens took seconds and most
 // of a gigabyte, because each token costs a node in several trees. An entry of aws-auth has about seven tokens in 150
 // bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000.
-const maxTokens = 1 << 16
+const maxTokens = 60_000
 
 // maxUnfolded limits the bytes of a section's text with its aliases unfolded. A ConfigMap holds 1 MiB, and a normal text
 // does not unfold to four times that size. yaml.v2 limits the number of nodes but not their size: 127 KiB of text became

@@ -9,7 +9,7 @@ var tooExpensive = &Rule{
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
 The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together
-may have 65,536 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that
+may have 60,000 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that
 stand for 4 MiB, and 64 entries for one ARN that differ in its case. These limits are higher than the numbers in
 any list of entries that fits into a ConfigMap of 1 MiB. For a text over a limit the webhook can't compute the
 effective access, so it refuses the text.
