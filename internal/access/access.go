@@ -90,6 +90,11 @@ func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 	return !e.OnlyInstances() && slices.ContainsFunc(OrMasters(adminGroups), e.Gives)
 }
 
+// AdminBy returns how often the authenticator's answer makes its caller an admin.
+func AdminBy(r awsauth.Resolution, adminGroups []string) Certainty {
+	return CertaintyOf(r.Matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
+}
+
 // Admins returns the ARNs of the principals that get an admin group always or sometimes, and the highest certainty among
 // them.
 func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string, most Certainty) {
@@ -110,10 +115,12 @@ func OrMasters(groups []string) []string {
 	return groups
 }
 
-// Protected is a principal that must keep its groups.
+// Protected is a principal that must keep its groups, or stay an admin.
 type Protected struct {
 	ARN    string
 	Groups []string
+	// Admin means that the principal must be an admin, through aws-auth or through an access entry.
+	Admin bool
 }
 
 // IsNode reports whether the principal is protected as a node role.
@@ -141,8 +148,9 @@ func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	return !p.IsNode() && after.Mapped && admitsAll(before) && !admitsAll(after)
 }
 
-// GetsAll reports whether the principal certainly gets all its groups.
-func (p Protected) GetsAll(m *awsauth.Map) bool {
+// GetsAll reports whether aws-auth certainly gives the principal all its groups and, if it must be an admin, one of the admin groups.
+func (p Protected) GetsAll(m *awsauth.Map, adminGroups []string) bool {
 	r := m.Resolve(p.ARN)
-	return !slices.ContainsFunc(p.Groups, func(g string) bool { return p.Gets(r, g) < Always })
+	return (!p.Admin || AdminBy(r, adminGroups) == Always) &&
+		!slices.ContainsFunc(p.Groups, func(g string) bool { return p.Gets(r, g) < Always })
 }

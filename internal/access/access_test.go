@@ -50,6 +50,27 @@ func TestNodesHaveTheShapeThatNodeAuthorizationAsksFor(t *testing.T) {
 	}
 }
 
+func TestProtectedAdminNeedsOneAdminGroup(t *testing.T) {
+	m := load(`
+- {rolearn: "`+account+`role/admin", username: a, groups: [ops]}
+- {rolearn: "`+account+`role/instances", username: "{{EC2PrivateDNSName}}", groups: [ops]}
+`, "")
+	for _, test := range []struct {
+		arn    string
+		admins []string
+		want   bool
+	}{
+		{account + "role/admin", []string{"system:masters", "ops"}, true},
+		{account + "role/admin", nil, false},
+		{account + "role/instances", []string{"ops"}, false},
+		{account + "role/absent", []string{"ops"}, false},
+	} {
+		if got := (access.Protected{ARN: test.arn, Admin: true}).GetsAll(m, test.admins); got != test.want {
+			t.Errorf("with the admin groups %q %s is an admin: %t", test.admins, test.arn, got)
+		}
+	}
+}
+
 func TestProtectedPrincipalGetsAllItsGroups(t *testing.T) {
 	m := load(`
 - {rolearn: "`+account+`role/admin", username: a, groups: [system:masters, ops]}
@@ -74,7 +95,7 @@ func TestProtectedPrincipalGetsAllItsGroups(t *testing.T) {
 		{"arn:aws:iam::444455556666:user/bob", []string{"system:authenticated"}, true},
 		{"arn:aws:iam::444455556666:user/bob", []string{"ops"}, false},
 	} {
-		if got := (access.Protected{ARN: test.arn, Groups: test.groups}).GetsAll(m); got != test.want {
+		if got := (access.Protected{ARN: test.arn, Groups: test.groups}).GetsAll(m, nil); got != test.want {
 			t.Errorf("%s gets %q: %t", test.arn, test.groups, got)
 		}
 	}

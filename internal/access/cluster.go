@@ -196,14 +196,14 @@ func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	return slices.DeleteFunc(slices.Clone(m.Principals()), func(p awsauth.Principal) bool { return e.Get(p.ARN) != nil })
 }
 
-// Satisfy reports whether a protected principal certainly gets all its groups, from its access entry or from aws-auth. A declared access
-// entry gives all groups.
-func (e Entries) Satisfy(p Protected, m *awsauth.Map) bool {
+// Satisfy reports whether a protected principal certainly gets all its groups and, if it must be an admin, is one. Its access comes from
+// its access entry or from aws-auth. A declared access entry gives everything.
+func (e Entries) Satisfy(p Protected, m *awsauth.Map, adminGroups []string) bool {
 	if e.Has(p.ARN) {
 		entry := e.Get(p.ARN)
-		return entry == nil || len(entry.Lacks(p.Groups)) == 0
+		return entry == nil || len(entry.Lacks(p.Groups)) == 0 && (!p.Admin || entry.IsAdmin(adminGroups))
 	}
-	return !e.IgnoreAWSAuth() && p.GetsAll(m)
+	return !e.IgnoreAWSAuth() && p.GetsAll(m, adminGroups)
 }
 
 // Declared returns the keys of the declared access entries; see [awsauth.PrincipalKey].

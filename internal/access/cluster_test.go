@@ -58,8 +58,13 @@ func TestAccessEntryWinsOverAWSAuth(t *testing.T) {
 		{access.ModeConfigMap, account + "role/other", "system:masters", true, 3},
 	} {
 		entries := access.NewEntries(cluster(test.mode), []string{account + "role/absent"})
-		if got := entries.Satisfy(access.Protected{ARN: test.arn, Groups: []string{test.group}}, m); got != test.want {
+		if got := entries.Satisfy(access.Protected{ARN: test.arn, Groups: []string{test.group}}, m, nil); got != test.want {
 			t.Errorf("mode %s: %s gets %s: %t", test.mode, test.arn, test.group, got)
+		}
+		if test.group == access.Masters {
+			if got := entries.Satisfy(access.Protected{ARN: test.arn, Admin: true}, m, nil); got != test.want {
+				t.Errorf("mode %s: %s is an admin: %t", test.mode, test.arn, got)
+			}
 		}
 		if got := len(entries.InForce(m)); got != test.inForce {
 			t.Errorf("mode %s: aws-auth has an effect on %d principals, want %d", test.mode, got, test.inForce)

@@ -35,7 +35,7 @@ type Config struct {
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
-	// protected principal. Without this list every other rule still applies.
+	// protected principal, or after which a protected admin is no admin. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
@@ -79,8 +79,12 @@ type Protected struct {
 	// them.
 	ARN string `yaml:"arn"`
 
-	// Groups are the Kubernetes groups that the principal must keep. At least one is required.
-	Groups []string `yaml:"groups"`
+	// Groups are the Kubernetes groups that the principal must keep. At least one is required unless admin is true.
+	Groups []string `yaml:"groups,omitempty"`
+
+	// Admin means that the principal must be an admin, by one of adminGroups in aws-auth, or by its access entry. It suits a
+	// principal that moves from aws-auth to an access entry.
+	Admin bool `yaml:"admin,omitempty"`
 }
 
 // Overrides configures who may override the guard.
@@ -244,7 +248,7 @@ func (c *Config) Policy() validate.Policy {
 		IAMMode: c.IAM.Mode,
 	}
 	for _, principal := range c.Protected {
-		p.Protected = append(p.Protected, access.Protected{ARN: principal.ARN, Groups: principal.Groups})
+		p.Protected = append(p.Protected, access.Protected(principal))
 	}
 	return p
 }

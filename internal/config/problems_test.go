@@ -154,7 +154,7 @@ guard.yaml:7: overrides.groups[2]: "system:authenticated" contains every user; w
 guard.yaml:8: overrides.groups[3]: is an empty name; write a group`,
 		},
 		{"a field in another case", head + "admingroups: [a]\n", `guard.yaml:3: admingroups: is not a field; write adminGroups`},
-		{"an unknown field of a principal", protected("arn:aws:iam::111122223333:role/a") + "  username: a\n", `guard.yaml:6: protected[0].username: is not a field; the fields are arn, groups`},
+		{"an unknown field of a principal", protected("arn:aws:iam::111122223333:role/a") + "  username: a\n", `guard.yaml:6: protected[0].username: is not a field; the fields are arn, groups, admin`},
 		{"a merge key", head + "<<: {adminGroups: [a]}\n", `guard.yaml:3: <<: is not a field; the fields are ` + fields},
 		{"a key that is a list", head + "? [a]\n: b\n", `guard.yaml:3: (a list as key): is not a field; the fields are ` + fields},
 		{"a key that cannot be seen", head + "\"\\u200b\": b\n", `guard.yaml:3: "\u200b": is not a field; the fields are ` + fields},
@@ -163,7 +163,7 @@ guard.yaml:8: overrides.groups[3]: is an empty name; write a group`,
 		{"nothing instead of a list", head + "adminGroups:\n", `guard.yaml:3: adminGroups: is empty; write a list`},
 		{"no admin group", head + "adminGroups: []\n", `guard.yaml:3: adminGroups: is an empty list; write at least one group`},
 		{"a mapping instead of a list", head + "protected:\n  arn: a\n", `guard.yaml:4: protected: is a mapping; write a list`},
-		{"text instead of a principal", head + "protected:\n- arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0]: is text; write a mapping with arn, groups`},
+		{"text instead of a principal", head + "protected:\n- arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0]: is text; write a mapping with arn, groups, admin`},
 		{
 			"groups that are no names", head + "adminGroups:\n- 5\n- true\n-\n- \"\"\n- [a]\n- \" a\"\n- b\n- b\n- !x c\n", `
 guard.yaml:4: adminGroups[0]: is the number 5; write text, "5" in quotes
@@ -181,7 +181,7 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 		},
 		{"an endless alias", "&a\n" + head + "protected: *a\n", `guard.yaml:4: protected: is an alias, which is not supported; write a list`},
 		{"no ARN", head + "protected:\n- groups: [a]\n", `guard.yaml:4: protected[0].arn: is missing`},
-		{"no groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0].groups: is missing`},
+		{"no groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0].groups: is missing; write the groups that the principal must keep, or admin: true`},
 		{"an empty list of groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: []\n", `guard.yaml:5: protected[0].groups: is an empty list; write at least one group`},
 		{
 			"a role with a path", protected("arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"),
@@ -204,7 +204,7 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 guard.yaml:1: apiVersion: is "awsauth-guard.io/v1"; write awsauth-guard.io/v1alpha1
 guard.yaml:4: protected[0].arn: is the number 5; write text, "5" in quotes
 guard.yaml:5: protected[0].groups: is an empty list; write at least one group
-guard.yaml:6: protected[0].x: is not a field; the fields are arn, groups
+guard.yaml:6: protected[0].x: is not a field; the fields are arn, groups, admin
 guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
 		},
 	}

@@ -254,7 +254,7 @@ func TestSchemaAcceptsWhatTheProgramAccepts(t *testing.T) {
 		head + "rules: [role-path]\n":                                                      false,
 		head + "protected: [{arn: Admin, groups: [a]}]\n":                                  false,
 		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a', groups: []}]\n":      false,
-		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a'}]\n":                  false,
+		head + "protected: [{arn: 'arn:aws:iam::111122223333:role/a', admin: true}]\n":     true,
 		head + "adminGroups: []\n":                                                         false,
 		head + "adminGroups: [a, a]\n":                                                     false,
 		head + "adminGroups: [' a']\n":                                                     false,

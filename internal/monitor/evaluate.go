@@ -80,7 +80,7 @@ func (a *accessOf) summary() (s history.Summary) {
 // missing returns the protected principals that don't certainly get all their groups.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
-		if !a.entries.Satisfy(p, a.loaded) {
+		if !a.entries.Satisfy(p, a.loaded, a.policy.AdminGroups) {
 			arns = append(arns, p.ARN)
 		}
 	}
@@ -96,7 +96,7 @@ func (a *accessOf) otherAdmins() int {
 	}
 	other := maps.Clone(a.entries.Declared())
 	for _, p := range a.policy.Protected {
-		if !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(access.OrMasters(a.policy.AdminGroups), g) }) {
+		if !p.Admin && !slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(access.OrMasters(a.policy.AdminGroups), g) }) {
 			delete(other, awsauth.PrincipalKey(p.ARN))
 		}
 	}

@@ -74,3 +74,24 @@ func TestShadowedAdminGrantIsReported(t *testing.T) {
 		})
 	}
 }
+
+// An access entry wins over aws-auth, so a protected admin must be one by its access entry. No change of aws-auth repairs that, so the
+// finding refuses no change, but a document that is evaluated alone.
+func TestAccessEntryMustMakeAProtectedAdminAnAdmin(t *testing.T) {
+	t.Parallel()
+	second := admins + "- {rolearn: '" + iamPrefix + "role/Second', username: second, groups: ['system:masters']}\n"
+	for policyName, want := range map[string]string{access.ClusterAdminPolicy: "", "AmazonEKSViewPolicy": "protected-principal"} {
+		policy := validate.Policy{
+			Protected: []access.Protected{{ARN: iamPrefix + "role/Admin", Admin: true}},
+			Cluster: &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{{
+				PrincipalARN: iamPrefix + "role/Admin", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: policyName, Scope: access.ScopeCluster}},
+			}}},
+		}
+		for operation, action := range map[validate.Operation]validate.Action{validate.Update: validate.ActionWarn, validate.Document: validate.ActionDeny} {
+			v := validate.Evaluate(validate.Change{Operation: operation, Old: rolesObject(second), New: rolesObject(second + "# x\n")}, policy)
+			if got := slices.Contains(v.Rules(), "protected-principal"); got != (want != "") || got && v.Action != action {
+				t.Errorf("%s, operation %v: %s\n%s", policyName, operation, v.Action, text(v))
+			}
+		}
+	}
+}

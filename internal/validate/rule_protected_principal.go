@@ -13,12 +13,15 @@ var protectedPrincipal = &Rule{
 	ID:       "protected-principal",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "a protected principal does not get its groups",
+	Title:    "a protected principal does not get its groups, or is no admin",
 	Doc: `
 The configuration names principals that must keep their groups, such as the role of the cluster's
 administrators. The rule checks the authenticator's answer for them, not the text. An entry gives nothing if it
 is removed, commented out, shadowed by a later one or moved behind ---, or if the authenticator can't read its ARN,
 keys or groups.
+
+A principal with admin: true must be an admin. One of the configuration's adminGroups is enough for that, and so is
+an access entry that makes it an admin.
 
 The group system:authenticated, which every login has, stands for the ability to log in. An account in
 mapAccounts is enough for it. For a node role an entry that makes nodes of EC2 instances is also enough.
@@ -41,14 +44,14 @@ func checkProtectedPrincipal(p *Pass) {
 		}
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
 		var lost, missing []string
-		for _, group := range protected.Groups {
-			had, has := protected.Gets(before, group), protected.Gets(after, group)
+		for _, group := range requirements(protected) {
+			had, has := p.gets(protected, before, group), p.gets(protected, after, group)
 			for _, m := range oldMaps {
-				had = max(had, protected.Gets(m.Resolve(protected.ARN), group))
+				had = max(had, p.gets(protected, m.Resolve(protected.ARN), group))
 			}
 			for _, m := range p.newMaps() {
-				if r := m.Resolve(protected.ARN); protected.Gets(r, group) < has {
-					has, after = protected.Gets(r, group), r
+				if r := m.Resolve(protected.ARN); p.gets(protected, r, group) < has {
+					has, after = p.gets(protected, r, group), r
 				}
 			}
 			switch {
@@ -65,15 +68,16 @@ func checkProtectedPrincipal(p *Pass) {
 			continue
 		}
 		at, why := p.explain(after, protected.IsNode())
-		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(protected.Groups, ", "))
-		if !slices.ContainsFunc(protected.Groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
+		groups := p.groupsOf(protected)
+		hint := fmt.Sprintf("keep an entry for %s with the groups [%s]", protected.ARN, strings.Join(groups, ", "))
+		if !slices.ContainsFunc(groups, func(g string) bool { return g != awsauth.AuthenticatedGroup }) {
 			hint = "keep an entry for " + protected.ARN
 		}
 		if len(lost) > 0 && !after.Mapped {
 			hint = p.lossHint(hint, before.Source, protected.ARN)
 		}
 		if len(lost) > 0 {
-			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, groupList(lost), why)
+			p.Reportf(at, hint, "the protected principal %q would lose %s: %s", protected.ARN, requirementList(lost), why)
 		}
 		if len(missing) == 0 {
 			continue
@@ -85,8 +89,36 @@ func checkProtectedPrincipal(p *Pass) {
 		if p.Change.Operation == Document {
 			report = p.Reportf
 		}
-		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, groupList(missing), why)
+		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, requirementList(missing), why)
 	}
+}
+
+// beAdmin stands beside the groups that a protected principal must get, for the requirement to be an admin.
+const beAdmin = ""
+
+// requirements returns the groups that a protected principal must get, and beAdmin if it must be an admin.
+func requirements(protected access.Protected) []string {
+	if !protected.Admin {
+		return protected.Groups
+	}
+	return append(slices.Clip(protected.Groups), beAdmin)
+}
+
+// gets returns how often the authenticator's answer fulfils a requirement of a protected principal.
+func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, requirement string) access.Certainty {
+	if requirement == beAdmin {
+		return access.AdminBy(r, p.Policy.AdminGroups)
+	}
+	return protected.Gets(r, requirement)
+}
+
+// groupsOf returns groups of an entry that fulfils all requirements of a protected principal.
+func (p *Pass) groupsOf(protected access.Protected) []string {
+	admins := p.Policy.adminGroups()
+	if !protected.Admin || slices.ContainsFunc(protected.Groups, func(g string) bool { return slices.Contains(admins, g) }) {
+		return protected.Groups
+	}
+	return append(slices.Clip(protected.Groups), admins[0])
 }
 
 // checkAccessEntryOf reports the groups that a protected principal lacks because its access entry, which wins over
@@ -98,6 +130,9 @@ func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 		return // declared: the guard doesn't know its access
 	}
 	missing := entry.Lacks(protected.Groups)
+	if protected.Admin && !entry.IsAdmin(p.Policy.AdminGroups) {
+		missing = append(missing, beAdmin)
+	}
 	if len(missing) == 0 {
 		return
 	}
@@ -106,7 +141,7 @@ func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 		report = p.Reportf
 	}
 	report(wholeObject, "change the access entry of "+protected.ARN,
-		"the protected principal %q does not get %s: its access entry wins over aws-auth and doesn't give it", protected.ARN, groupList(missing))
+		"the protected principal %q does not get %s: its access entry wins over aws-auth and doesn't give it", protected.ARN, requirementList(missing))
 }
 
 // explain returns the position of the entry that answers for a principal, and the effect of that entry as part of a
@@ -125,6 +160,18 @@ func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string)
 		return p.Doc.EntryAt(r), r.Matches[0].Path() + " gives it no groups"
 	}
 	return p.Doc.EntryAt(r), fmt.Sprintf("%s gives it [%s]", r.Matches[0].Path(), strings.Join(r.Groups, ", "))
+}
+
+// requirementList returns requirements of a protected principal as part of a sentence.
+func requirementList(list []string) string {
+	groups := slices.DeleteFunc(slices.Clone(list), func(r string) bool { return r == beAdmin })
+	switch {
+	case len(groups) == 0:
+		return "the rights of an admin"
+	case len(groups) < len(list):
+		return groupList(groups) + " and the rights of an admin"
+	}
+	return groupList(groups)
 }
 
 func groupList(groups []string) string {
