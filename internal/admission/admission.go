@@ -67,6 +67,9 @@ type Options struct {
 	// Directory looks up the principals that a change adds, if the policy requires it. Without a Directory the guard
 	// doesn't check whether principals exist.
 	Directory Directory
+	// Authorizer says who has the right break-glass, if the policy counts that right. Without an Authorizer the guard
+	// doesn't know who has it.
+	Authorizer Authorizer
 	// Notifier receives admitted and refused changes. The default ignores them.
 	Notifier Notifier
 	// Self returns the username under which the API server knows the guard, or an empty string while the username is
@@ -92,20 +95,21 @@ type Handler struct {
 	now      func() time.Time
 	small    class               // reviews with a small body
 	large    class               // reviews with a large body
-	lookups  *semaphore.Weighted // limits the reviews that wait for the Directory
+	lookups  *semaphore.Weighted // limits the reviews that wait for the Directory or the Authorizer
 	refusals rate.Sometimes      // throttles the log of requests that aren't valid reviews
 
-	notifier  Notifier
-	self      func() string
-	restores  func() bool
-	replaced  func(time.Time) []*awsauth.Object
-	directory Directory
-	decoded   awsauth.Cache
+	notifier   Notifier
+	self       func() string
+	restores   func() bool
+	replaced   func(time.Time) []*awsauth.Object
+	directory  Directory
+	authorizer Authorizer
+	decoded    awsauth.Cache
 }
 
 // New returns a Handler.
 func New(o Options) *Handler {
-	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, notifier: o.Notifier, self: o.Self, restores: o.Restores, replaced: o.Replaced}
+	h := &Handler{policy: o.Policy, recorder: o.Recorder, log: o.Logger, now: o.Now, directory: o.Directory, authorizer: o.Authorizer, notifier: o.Notifier, self: o.Self, restores: o.Restores, replaced: o.Replaced}
 	if h.notifier == nil {
 		h.notifier = silentNotifier{}
 	}

@@ -132,7 +132,7 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (relea
 }
 
 // answer reads a review, evaluates it and returns the encoded response. It holds an evaluation slot while it uses the CPU,
-// and none while it waits for the body or for IAM.
+// and none while it waits for the body, for IAM or for the API server.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -171,8 +171,8 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	var known validate.IAM
-	if review.asksIAM {
+	var known validate.Answers
+	if review.asks() {
 		releaseSlot()
 		releaseSlot = func() {}
 		known = h.lookUp(ctx, review, class.lookup)

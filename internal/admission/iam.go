@@ -2,10 +2,13 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
@@ -19,22 +22,89 @@ type Directory interface {
 	Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM
 }
 
-// A review that waits for the Directory holds its objects in memory, so maxLookups limits the number of these reviews. A
-// review with a large body counts as several. Beyond the limit a review continues without the Directory.
+// Authorizer asks the API server for the rights of a user. The Handler calls it concurrently.
+type Authorizer interface {
+	// MayBreakGlass reports whether the user has the right break-glass on aws-auth.
+	MayBreakGlass(ctx context.Context, user *authenticationv1.UserInfo) (bool, error)
+}
+
+// A review that waits for the Directory or the Authorizer holds its objects in memory, so maxLookups limits the number of these
+// reviews. A review with a large body counts as several. Beyond the limit a review continues without an answer.
 const (
 	maxLookups  = 16
 	smallLookup = 1
 	largeLookup = 8
 )
 
-// lookUp looks up the principals that a change adds or gives another group or username. The weight is that of the review in
-// Handler.lookups. The lookup takes at most half of the remaining time, so that the response arrives before the deadline.
+// asks reports whether the review has a question to the Directory or the Authorizer.
+func (r *review) asks() bool { return r.asksIAM || r.asksRight }
+
+// lookUp asks for the requester's right break-glass, and looks up the principals that a change adds or gives another group or
+// username. The weight is that of the review in Handler.lookups. Both together take at most half of the remaining time, so that the
+// response arrives before the deadline.
 //
 // lookUp needs no evaluation slot, so a Directory that hangs delays only reviews that need it.
-func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known validate.IAM) {
-	if !r.asksIAM {
-		return validate.IAM{}
+func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known validate.Answers) {
+	switch {
+	case !r.asks():
+		return known
+	case !r.asksRight && len(r.principals) == 0:
+		return validate.Answers{IAM: h.lookUpPrincipals(ctx, r)} // makes no call
 	}
+	if !h.lookups.TryAcquire(weight) {
+		const why = "too many reviews wait for IAM"
+		if r.asksRight {
+			known.BreakGlass = h.unknownRight(ctx, errors.New(why))
+		}
+		if r.asksIAM {
+			known.IAM = h.unasked(r.principals, why)
+		}
+		return known
+	}
+	defer h.lookups.Release(weight)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	if r.asksRight {
+		known.BreakGlass = h.askForRight(ctx, r)
+	}
+	if r.asksIAM {
+		known.IAM = h.lookUpPrincipals(ctx, r)
+	}
+	return known
+}
+
+// askForRight returns the API server's answer to whether the requester has the right break-glass.
+func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Right) {
+	defer func() {
+		if p := recover(); p != nil { // without an answer the requester may not break the glass
+			h.recorder.Panicked(validate.InternalError)
+			right = h.unknownRight(ctx, fmt.Errorf("panic: %v", p))
+		}
+	}()
+	if h.authorizer == nil {
+		return h.unknownRight(ctx, errors.New("the guard does not call the API server, because it runs without --state"))
+	}
+	granted, err := h.authorizer.MayBreakGlass(ctx, &r.UserInfo)
+	switch {
+	case err != nil:
+		return h.unknownRight(ctx, err)
+	case granted:
+		return validate.RightGranted
+	}
+	return validate.RightDenied
+}
+
+// unknownRight logs why the right is unknown.
+func (h *Handler) unknownRight(ctx context.Context, err error) validate.Right {
+	h.log.LogAttrs(ctx, slog.LevelWarn, "cannot ask whether the requester may break the glass", slog.String("err", textutil.Shorten(err.Error(), maxLogged)))
+	return validate.RightUnknown
+}
+
+// lookUpPrincipals looks up the principals of a review.
+func (h *Handler) lookUpPrincipals(ctx context.Context, r *review) (known validate.IAM) {
 	defer func() {
 		if p := recover(); p != nil { // a failed lookup must not refuse the change
 			h.recorder.Panicked(validate.InternalError)
@@ -42,20 +112,7 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 			known = h.unasked(r.principals, "the guard failed during the lookup")
 		}
 	}()
-	if len(r.principals) == 0 {
-		return h.directory.Lookup(ctx, nil)
-	}
-	if !h.lookups.TryAcquire(weight) {
-		return h.unasked(r.principals, "too many reviews wait for IAM")
-	}
-	defer h.lookups.Release(weight)
-	lookup := ctx
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		lookup, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	return h.directory.Lookup(lookup, r.principals)
+	return h.directory.Lookup(ctx, r.principals)
 }
 
 // unasked counts the principals and returns [validate.Unknown] with the reason for each of them.

@@ -15,7 +15,7 @@ import (
 )
 
 // review is a review in progress. [Handler.prepare] and [Handler.finish] use the CPU; [Handler.lookUp], between them, waits
-// for IAM.
+// for IAM and for the API server.
 type review struct {
 	*request
 	evaluation *validate.Evaluation // nil if the outcome is known without an evaluation
@@ -23,6 +23,7 @@ type review struct {
 
 	asksIAM    bool          // the rules need to know which principals exist
 	principals []awsauth.ARN // the principals to look up
+	asksRight  bool          // the verdict depends on the requester's right break-glass
 }
 
 // outcome is the result of a review.
@@ -41,7 +42,7 @@ type outcome struct {
 }
 
 // Review answers one admission request. It refuses a request that it can't evaluate, unless the guard must never refuse
-// it. Review waits only for the Directory, for at most half of the time until the context's deadline.
+// it. Review waits only for the Directory and the Authorizer, for at most half of the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, h.newRequest(req, false))
 }
@@ -81,6 +82,7 @@ func (h *Handler) prepare(req *request) (r *review) {
 	}
 	change.Replaced, change.Cache = h.replaced(req.time), &h.decoded
 	r.evaluation = validate.NewEvaluation(change, h.policy())
+	r.asksRight = r.evaluation.AsksRight()
 	if r.asksIAM = h.directory != nil && r.evaluation.AsksIAM(); r.asksIAM {
 		r.principals = r.evaluation.ChangedPrincipals()
 	}
@@ -88,7 +90,7 @@ func (h *Handler) prepare(req *request) (r *review) {
 }
 
 // finish runs the rules, notifies the Notifier, counts and logs the outcome, and returns the response.
-func (h *Handler) finish(ctx context.Context, r *review, known validate.IAM) *admissionv1.AdmissionResponse {
+func (h *Handler) finish(ctx context.Context, r *review, known validate.Answers) *admissionv1.AdmissionResponse {
 	r.decide(known)
 	h.notify(r.request, &r.outcome)
 	h.record(ctx, r.request, &r.outcome)
@@ -97,7 +99,7 @@ func (h *Handler) finish(ctx context.Context, r *review, known validate.IAM) *ad
 }
 
 // decide runs the rules if the review has an evaluation.
-func (r *review) decide(known validate.IAM) {
+func (r *review) decide(known validate.Answers) {
 	if r.evaluation == nil {
 		return
 	}
@@ -108,7 +110,7 @@ func (r *review) decide(known validate.IAM) {
 // recoverPanic makes a panic of the caller the outcome of the review.
 func (r *review) recoverPanic() {
 	if p := recover(); p != nil {
-		r.evaluation, r.asksIAM, r.outcome = nil, false, failed(r.request, fmt.Errorf("panic: %v", p))
+		r.evaluation, r.asksIAM, r.asksRight, r.outcome = nil, false, false, failed(r.request, fmt.Errorf("panic: %v", p))
 		r.outcome.stack = debug.Stack()
 	}
 }

@@ -85,9 +85,9 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	c = asReviewed(c)
 	evaluation := validate.NewEvaluation(c, policy)
 	if l.lookup == nil {
-		return evaluation.Verdict(validate.IAM{})
+		return evaluation.Verdict(validate.Answers{})
 	}
-	return evaluation.Verdict(l.lookup(evaluation.ChangedPrincipals()))
+	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
 // asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.

@@ -96,6 +96,11 @@ type Overrides struct {
 	// Principals are the ARNs of IAM roles and users that may use the annotation, too. They are for admins by access entry,
 	// who can't be in system:masters. Write a role with its path or without.
 	Principals []string `yaml:"principals,omitempty"`
+
+	// SubjectAccessReview allows requesters with the right break-glass on the ConfigMap kube-system/aws-auth to use the
+	// annotation, too. The guard asks the API server for that right if a request sets the annotation. It needs the right to
+	// create SubjectAccessReviews.
+	SubjectAccessReview bool `yaml:"subjectAccessReview,omitempty"`
 }
 
 // EKS configures whether and how the guard reads the cluster's access entries.
@@ -244,7 +249,7 @@ func (c *Config) Policy() validate.Policy {
 		Rules:          c.Rules,
 		AdminGroups:    c.AdminGroups,
 		AccessEntries:  c.AccessEntries,
-		OverrideGroups: c.Overrides.Groups, OverridePrincipals: c.Overrides.Principals,
+		OverrideGroups: c.Overrides.Groups, OverridePrincipals: c.Overrides.Principals, OverrideByRight: c.Overrides.SubjectAccessReview,
 		IAMMode: c.IAM.Mode,
 	}
 	for _, principal := range c.Protected {

@@ -138,7 +138,7 @@ guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"a zone as the region", head + "eks: {region: eu-west-1a}\n", `guard.yaml:3: eks.region: "eu-west-1a" is not a region; write one such as eu-west-1`},
 		{"reads that follow too quickly", head + "eks: {refresh: 10s}\n", `guard.yaml:3: eks.refresh: is 10s; write a time from 1m0s to 1h0m0s`},
 		{"a session that may override", head + "overrides: {principals: ['arn:aws:sts::111122223333:assumed-role/Admin/ann']}\n", `guard.yaml:3: overrides.principals[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which a later session doesn't have; write arn:aws:iam::111122223333:role/Admin`},
-		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups, principals`},
+		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups, principals, subjectAccessReview`},
 		{"no override group", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{
 			"override groups with every user", head + `overrides:

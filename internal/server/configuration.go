@@ -69,7 +69,7 @@ func (c *configuration) attrs() []any {
 	g := c.inUse.Load()
 	return []any{
 		"generation", g.number, "mode", string(g.config.Mode), "protected", len(g.config.Protected), "admin_groups", g.config.AdminGroups,
-		"access_entries", len(g.config.AccessEntries), "override_groups", g.config.Overrides.Groups, "rules", g.config.Rules, "iam_mode", string(g.config.IAM.Mode), "eks", g.config.EKS.Enabled,
+		"access_entries", len(g.config.AccessEntries), "override_groups", g.config.Overrides.Groups, "override_principals", g.config.Overrides.Principals, "override_by_right", g.config.Overrides.SubjectAccessReview, "rules", g.config.Rules, "iam_mode", string(g.config.IAM.Mode), "eks", g.config.EKS.Enabled,
 		"self_test", g.config.SelfTest.Enabled, "restore", g.config.Restore.Enabled, "restore_max_per_hour", g.config.Restore.MaxPerHour,
 	}
 }

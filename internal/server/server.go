@@ -106,7 +106,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	principals.prepare()
 	background := append([]func(context.Context) error{cfg.watch, principals.announce, entries.Run}, parts.run...)
 	handler := admission.New(admission.Options{
-		Policy: entries.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self, Replaced: parts.stored.replaced,
+		Policy: entries.policy, Recorder: recorder, Logger: log, Directory: principals, Notifier: parts.stored.notifier, Self: parts.stored.self, Replaced: parts.stored.replaced, Authorizer: parts.stored.authorizer,
 		Restores: func() bool { return cfg.current().Restore.Enabled },
 	})
 	webhook, err := newReviews(ctx, o, parts.certs, handler, log)

@@ -11,6 +11,7 @@ import (
 
 	typedadmissionregistrationv1 "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	typedauthenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	typedauthorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
@@ -29,6 +30,8 @@ import (
 type stored struct {
 	notifier admission.Notifier
 	self     func() string // username of this process at the API server; empty while it is unknown
+	// authorizer asks the API server for rights. It is nil for a process that doesn't call the API server.
+	authorizer admission.Authorizer
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
 	reconfigured func()         // called after a change of the configuration
@@ -42,6 +45,7 @@ type clients struct {
 	core           *typedcorev1.CoreV1Client
 	registration   *typedadmissionregistrationv1.AdmissionregistrationV1Client
 	authentication *typedauthenticationv1.AuthenticationV1Client
+	authorization  *typedauthorizationv1.AuthorizationV1Client
 	prober         enforcement.Prober
 }
 
@@ -64,6 +68,9 @@ func newClients(config *rest.Config) (c *clients, err error) {
 	}
 	if c.authentication, err = typedauthenticationv1.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("making a client for the own identity: %w", err)
+	}
+	if c.authorization, err = typedauthorizationv1.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("making a client for the rights of users: %w", err)
 	}
 	c.prober, err = enforcement.NewProber(config)
 	return c, err
@@ -111,7 +118,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 		return nil, err
 	}
 	s := &stored{
-		notifier: &notifier{events, recorder}, self: identity.Name, replaced: replaced.Recent, lines: []fmt.Stringer{enforced, restorer},
+		notifier: &notifier{events, recorder}, self: identity.Name, authorizer: kube.Rights{Client: client.authorization}, replaced: replaced.Recent, lines: []fmt.Stringer{enforced, restorer},
 		entriesRead:  func() { watched.AccessEntriesRead(); restorer.Wake() },
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},

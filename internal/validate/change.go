@@ -67,7 +67,19 @@ type Requester struct {
 	Username string
 	Groups   []string
 	Extra    map[string][]string
+	// BreakGlass is the API server's answer to whether the requester has the right break-glass on aws-auth.
+	BreakGlass Right
 }
+
+// Right is the API server's answer to whether the requester has a right. It is empty if the guard did not ask.
+type Right string
+
+// The answers about a right.
+const (
+	RightGranted Right = "granted"
+	RightDenied  Right = "denied"
+	RightUnknown Right = "unknown" // the API server did not answer
+)
 
 // IsEKS reports whether EKS itself makes the request. The usernames of EKS begin with eks: (EKS user guide,
 // "Default Kubernetes roles and users"). EKS must always be able to write aws-auth: on a new cluster it does
@@ -142,6 +154,9 @@ type Policy struct {
 	// OverridePrincipals are the ARNs of principals that may break the glass, beside the members of OverrideGroups. A
 	// role's path is ignored.
 	OverridePrincipals []string
+	// OverrideByRight allows requesters with the right break-glass on aws-auth to break the glass, too. The API server
+	// knows who has it.
+	OverrideByRight bool
 	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].
 	BypassGroup string

@@ -8,7 +8,7 @@ import (
 )
 
 // Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look
-// up the principals of [Evaluation.ChangedPrincipals] in IAM.
+// up the principals of [Evaluation.ChangedPrincipals] in IAM, and ask the API server about the requester's right.
 type Evaluation struct {
 	rules *ruleRun
 	// decoded reports that the content of the two versions differs and was decoded.
@@ -61,6 +61,19 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 		}
 	}
 	return changes
+}
+
+// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if the request breaks the
+// glass and the requester may not do so for another reason.
+func (r *Evaluation) AsksRight() bool {
+	c, policy := r.rules.change, r.rules.policy
+	if !policy.OverrideByRight || c.Observed {
+		return false
+	}
+	c.Requester.BreakGlass = RightDenied
+	without := c.breakGlass(policy)
+	c.Requester.BreakGlass = RightGranted
+	return without.denied != c.breakGlass(policy).denied
 }
 
 // AsksIAM reports whether IAM is asked about the change.
@@ -173,9 +186,18 @@ func (h *holder) add(text string) {
 	}
 }
 
-// Verdict runs the rules and decides. iam holds the lookups of the changed principals; a principal without a lookup
-// gets no finding about IAM.
-func (r *Evaluation) Verdict(iam IAM) Verdict {
-	r.rules.change.IAM, r.pass.Change.IAM = iam, iam
+// Answers are what other systems say about a change.
+type Answers struct {
+	// IAM holds the lookups of the changed principals. A principal without a lookup gets no finding about IAM.
+	IAM IAM
+	// BreakGlass is the answer if the Evaluation asks about the requester's right.
+	BreakGlass Right
+}
+
+// Verdict runs the rules and decides.
+func (r *Evaluation) Verdict(a Answers) Verdict {
+	for _, c := range []*Change{&r.rules.change, &r.pass.Change} {
+		c.IAM, c.Requester.BreakGlass = a.IAM, a.BreakGlass
+	}
 	return r.rules.verdict(r)
 }

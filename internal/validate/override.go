@@ -100,6 +100,10 @@ func (c Change) mayNotOverride(policy Policy) string {
 		return "a service account may not break the glass"
 	case slices.ContainsFunc(policy.overrideGroups(), func(g string) bool { return slices.Contains(r.Groups, g) }), policy.mayOverride(r):
 		return ""
+	case policy.OverrideByRight && r.BreakGlass == RightGranted:
+		return ""
+	case policy.OverrideByRight && r.BreakGlass == RightUnknown:
+		return fmt.Sprintf("the API server did not say whether %q may break the glass", textutil.Shorten(r.Username, maxValue))
 	}
 	return fmt.Sprintf("%q may not break the glass", textutil.Shorten(r.Username, maxValue))
 }
@@ -117,7 +121,11 @@ func overrideHint(policy Policy) string {
 
 // mayBreakGlass lists the groups and principals that may break the glass.
 func (p Policy) mayBreakGlass() string {
-	return strings.Join(append(slices.Clone(p.overrideGroups()), p.OverridePrincipals...), ", ")
+	list := strings.Join(append(slices.Clone(p.overrideGroups()), p.OverridePrincipals...), ", ")
+	if p.OverrideByRight {
+		list += " or with the right break-glass on configmaps/aws-auth"
+	}
+	return list
 }
 
 // grant is a break-glass value that allows a deletion until its expiry.

@@ -76,7 +76,9 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     the request, on the path that only observes, and in mode warn.
 //
 // A rule that panics denies the change.
-func Evaluate(c Change, policy Policy) Verdict { return NewEvaluation(c, policy).Verdict(c.IAM) }
+func Evaluate(c Change, policy Policy) Verdict {
+	return NewEvaluation(c, policy).Verdict(Answers{IAM: c.IAM, BreakGlass: c.Requester.BreakGlass})
+}
 
 // ruleRun runs the rules over one change and collects their findings.
 type ruleRun struct {

@@ -13,12 +13,15 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	"k8s.io/apiserver/pkg/cel/openapi/resolver"
 	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -100,9 +103,29 @@ const (
 	movedEntry = "- rolearn: arn:aws:iam::111122223333:role/Moved\n  username: moved\n  groups:\n  - deployers\n"
 )
 
+// allowBreakGlass gives a user the right break-glass on aws-auth.
+func allowBreakGlass(t *testing.T, user string) {
+	t.Helper()
+	rbac := kubernetes.NewForConfigOrDie(cluster.Admin).RbacV1()
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "test-break-glass"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"aws-auth"}, Verbs: []string{"break-glass"}}},
+	}
+	if _, err := rbac.ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rbac.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBackstop checks every denial and every exemption of the value set ignore.
 func TestBackstop(t *testing.T) {
 	install(t, "ignore")
+	allowBreakGlass(t, "entitled")
 	full := func(changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 		return awsAuth(adminEntry+nodeEntry+movedEntry, append([]func(*corev1.ConfigMap){withUsers(aliceEntry)}, changes...)...)
 	}
@@ -115,16 +138,20 @@ func TestBackstop(t *testing.T) {
 	type who struct {
 		name   string
 		groups []string
+		extra  map[string][]string
 	}
 	var (
-		operator = who{"operator", nil}
-		masters  = who{"operator", []string{"system:masters"}}
-		onCall   = who{"operator", []string{"on-call"}}
-		robot    = who{"system:serviceaccount:ci:robot", []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:masters"}}
-		disguise = who{"robot", []string{"system:serviceaccounts", "system:masters"}}
-		guard    = who{"system:serviceaccount:awsauth-guard:awsauth-guard", []string{"system:serviceaccounts", "system:serviceaccounts:awsauth-guard"}}
-		eks      = who{"eks:node-manager", nil}
-		bypass   = who{"operator", []string{"awsauth-guard:bypass"}}
+		operator = who{"operator", nil, nil}
+		masters  = who{"operator", []string{"system:masters"}, nil}
+		onCall   = who{"operator", []string{"on-call"}, nil}
+		robot    = who{"system:serviceaccount:ci:robot", []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:masters"}, nil}
+		disguise = who{"robot", []string{"system:serviceaccounts", "system:masters"}, nil}
+		guard    = who{"system:serviceaccount:awsauth-guard:awsauth-guard", []string{"system:serviceaccounts", "system:serviceaccounts:awsauth-guard"}, nil}
+		eks      = who{"eks:node-manager", nil, nil}
+		bypass   = who{"operator", []string{"awsauth-guard:bypass"}, nil}
+		rescuer  = who{"operator", nil, map[string][]string{"canonicalarn": {"arn:aws:iam::111122223333:role/Rescuer"}}} // impersonation lowers the key
+		other    = who{"operator", nil, map[string][]string{"canonicalarn": {"arn:aws:iam::111122223333:role/Other"}}}
+		entitled = who{"entitled", nil, nil}
 	)
 	const admitted = ""
 	for _, tt := range []struct {
@@ -210,6 +237,9 @@ func TestBackstop(t *testing.T) {
 		{"nothing", operator, full(), full(), false, admitted},
 
 		{"the glass broken", masters, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
+		{"the glass broken by a principal", rescuer, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
+		{"the glass broken by another principal", other, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
+		{"the glass broken by a user with the right", entitled, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
 		{"the glass broken by another group", onCall, full(), awsAuth(nodeEntry, withReason("incident 4711")), false, admitted},
 		{"another reason", masters, full(withReason("incident 4711")), awsAuth(nodeEntry, withReason("incident 4712")), false, admitted},
 		{"the same reason", masters, full(withReason("incident 4711")), awsAuth(nodeEntry, withReason("incident 4711")), false, "[protected-principal]"},
@@ -229,7 +259,7 @@ func TestBackstop(t *testing.T) {
 			if tt.dryRun {
 				dryRun = []string{metav1.DryRunAll}
 			}
-			configMaps := as(t, tt.who.name, tt.who.groups...).CoreV1().ConfigMaps("kube-system")
+			configMaps := asUser(t, rest.ImpersonationConfig{UserName: tt.who.name, Groups: tt.who.groups, Extra: tt.who.extra}).CoreV1().ConfigMaps("kube-system")
 			var err error
 			switch {
 			case tt.old == nil:

@@ -84,9 +84,15 @@ type client struct {
 // as returns a client of an impersonated user.
 func as(t *testing.T, name string, groups ...string) *client {
 	t.Helper()
+	return asUser(t, rest.ImpersonationConfig{UserName: name, Groups: groups})
+}
+
+// asUser returns a client for a user.
+func asUser(t *testing.T, user rest.ImpersonationConfig) *client {
+	t.Helper()
 	c := &client{Warnings: new(kube.Warnings)}
 	config := rest.CopyConfig(cluster.Admin)
-	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
+	config.Impersonate = user
 	config.WarningHandlerWithContext = c.Warnings
 	var err error
 	if c.Clientset, err = kubernetes.NewForConfig(config); err != nil {

@@ -11,34 +11,45 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// AdmitEverybody gives every user all rights, for tests of admission, and waits until the API server applies them.
+// AdmitEverybody lets every user read and write all objects, for tests of admission, and waits until the API server applies it. It
+// gives no right with another verb, such as break-glass.
 func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.Admin)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
 	const everybody = "system:authenticated"
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "read-and-write"},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"}},
+			{NonResourceURLs: []string{"*"}, Verbs: []string{"get"}},
+		},
+	}
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating the role of everybody: %w", err)
+	}
 	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "everybody-is-admin"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		ObjectMeta: metav1.ObjectMeta{Name: "everybody-reads-and-writes"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: everybody}},
 	}, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("giving everybody all rights: %w", err)
+		return fmt.Errorf("binding the role of everybody: %w", err)
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: "any-user", Groups: []string{everybody},
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "*", Group: "*", Version: "*", Resource: "*"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "deletecollection", Group: "*", Version: "*", Resource: "*"},
 	}}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := Poll(ctx, func(ctx context.Context) error {
 		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err == nil && !answer.Status.Allowed {
-			err = errors.New("a user has no rights yet")
+			err = errors.New("the API server does not apply it yet")
 		}
 		return err
 	}); err != nil {
-		return fmt.Errorf("waiting until everybody has all rights: %w", err)
+		return fmt.Errorf("waiting until everybody may read and write: %w", err)
 	}
 	return nil
 }

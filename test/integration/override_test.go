@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -134,6 +135,22 @@ func TestBreakGlass(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBreakGlassByRight binds a user to a ClusterRole with the right break-glass. The guard asks the real API server for it.
+func TestBreakGlassByRight(t *testing.T) {
+	configure(t, guardConfig+"overrides: {groups: [everyone]}\n") // the webhook of the other tests doesn't refuse
+	g := newGuarded(t, base(), guardConfig+"overrides: {subjectAccessReview: true}\n", quick())
+	g.bind(t, "ask-for-rights", "system:anonymous", rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}})
+	bound := rest.ImpersonationConfig{UserName: "bound in " + t.Name(), Groups: []string{"developers", "everyone"}}
+	other := rest.ImpersonationConfig{UserName: "other in " + t.Name(), Groups: bound.Groups}
+	g.bind(t, "break-glass", bound.UserName, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"aws-auth"}, Verbs: []string{"break-glass"}})
+	g.run(t, 1)
+
+	broken := annotated(roles("["), breakGlass, "incident 4711")
+	wantRefused(t, put(t, as(t, other), broken), "break-glass-denied", "node-role-removed", "protected-principal", "yaml-syntax")
+	c := as(t, bound)
+	wantAdmitted(t, c, put(t, c, broken), "node-role-removed", "protected-principal", "yaml-syntax")
 }
 
 // TestBreakGlassByEveryVerb makes a change that is refused without the annotation, and sets the annotation in the

@@ -88,6 +88,21 @@ func (g *guarded) grant(t *testing.T, namespace string, rules ...rbacv1.PolicyRu
 	}
 }
 
+// bind grants a user rights in the whole cluster.
+func (g *guarded) bind(t *testing.T, name, user string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	named := metav1.ObjectMeta{Name: name + "-" + g.namespace}
+	if _, err := g.client.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: rules}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // identify grants the replicas the right to ask who they are, which every authenticated user has.
 func (g *guarded) identify(t *testing.T) {
 	t.Helper()

@@ -1,0 +1,78 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/admission"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// authorizer is an Authorizer for tests. It records the users that the Handler asks about.
+type authorizer struct {
+	granted bool
+	err     error
+	panics  bool
+	asked   []string
+}
+
+func (a *authorizer) MayBreakGlass(_ context.Context, user *authenticationv1.UserInfo) (bool, error) {
+	a.asked = append(a.asked, user.Username)
+	if a.panics {
+		panic("a bug")
+	}
+	return a.granted, a.err
+}
+
+// The API server says who has the right break-glass. The guard asks only if the answer decides.
+func TestRightToBreakGlass(t *testing.T) {
+	t.Parallel()
+	set, member := annotated("break-glass", "incident"), []string{"system:masters"}
+	for name, tt := range map[string]struct {
+		authorizer authorizer
+		user       string
+		groups     []string
+		off        bool // the policy does not count the right
+		observe    bool
+		edit       func(map[string]any)
+		allowed    bool
+		message    string
+		asked      int
+	}{
+		"with the right":                      {authorizer{granted: true}, "dev", nil, false, false, set, true, "", 1},
+		"without the right":                   {authorizer{}, "dev", nil, false, false, set, false, `"dev" may not break the glass`, 1},
+		"without an answer":                   {authorizer{err: errors.New("no answer")}, "dev", nil, false, false, set, false, `the API server did not say whether "dev" may break the glass`, 1},
+		"after a panic":                       {authorizer{panics: true}, "dev", nil, false, false, set, false, "did not say", 1},
+		"a member of an override group":       {authorizer{}, "dev", member, false, false, set, true, "", 0},
+		"a service account with the right":    {authorizer{granted: true}, "system:serviceaccount:a:b", nil, false, false, set, false, "a service account may not", 0},
+		"the policy does not count the right": {authorizer{granted: true}, "dev", nil, true, false, set, false, `"dev" may not`, 0},
+		"without the annotation":              {authorizer{granted: true}, "dev", nil, false, false, func(map[string]any) {}, false, "node-role-removed", 0},
+		"an observed request":                 {authorizer{granted: true}, "dev", nil, false, true, set, true, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := admission.New(admission.Options{Authorizer: &tt.authorizer, Policy: func() validate.Policy { return validate.Policy{OverrideByRight: !tt.off} }})
+			change := request("UPDATE", configMap(admin+node), configMap(admin, tt.edit))
+			change.UserInfo.Username, change.UserInfo.Groups = tt.user, tt.groups
+			answer := h.Review
+			if tt.observe {
+				answer = h.Observe
+			}
+			response := answer(t.Context(), change)
+			message := ""
+			if response.Result != nil {
+				message = response.Result.Message
+			}
+			if response.Allowed != tt.allowed || !strings.Contains(message, tt.message) {
+				t.Errorf("allowed %t, want %t: %s", response.Allowed, tt.allowed, message)
+			}
+			if len(tt.authorizer.asked) != tt.asked {
+				t.Errorf("asked about %q, want %d questions", tt.authorizer.asked, tt.asked)
+			}
+		})
+	}
+}
