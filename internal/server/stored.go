@@ -63,7 +63,7 @@ func newClients(config *rest.Config) (c *clients, err error) {
 		return nil, fmt.Errorf("making a client for the webhook configuration: %w", err)
 	}
 	if c.authentication, err = typedauthenticationv1.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("making a client for the own identity: %w", err)
+		return nil, fmt.Errorf("making a client for the identity of this process: %w", err)
 	}
 	c.prober, err = enforcement.NewProber(config)
 	return c, err
