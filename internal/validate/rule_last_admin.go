@@ -84,7 +84,7 @@ func only(set map[string]bool) string {
 	return slices.Collect(maps.Keys(set))[0]
 }
 
-// isForeign reports whether a principal is of another partition or account than the home.
+// isForeign reports whether a principal belongs to another partition or account than the stored entries.
 func (h home) isForeign(principal awsauth.Principal) bool {
 	arn, err := principal.Matches[0].Principal()
 	return err == nil && (h.partition != "" && arn.Partition != h.partition || h.account != "" && arn.Account != h.account)
