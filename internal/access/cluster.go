@@ -73,8 +73,8 @@ func (e *AccessEntry) Gives(group string) bool {
 	return group == awsauth.AuthenticatedGroup || slices.Contains(e.Groups, group)
 }
 
-// Lacks returns the groups that a login through the access entry doesn't have. The cluster admin policy stands for system:masters, and
-// the type of an entry for nodes for every group that nodes need.
+// Lacks returns those of the groups that a login through the access entry doesn't have. An access entry with the cluster admin policy
+// counts as having system:masters, and an access entry of a node type counts as having every group that nodes need.
 func (e *AccessEntry) Lacks(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool {
 		return e.Gives(group) || group == Masters && e.IsAdmin(nil) || e.IsNode() && slices.Contains(nodeGroups, group)

@@ -100,7 +100,7 @@ func (e *AccessEntry) login(c awsauth.Caller) Login {
 	return l
 }
 
-// loginBy returns the login of a caller for whom aws-auth has an answer.
+// loginBy returns the login that aws-auth gives to a caller; the Resolution is the answer of aws-auth.
 func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	l := Login{Reason: r.Reason, Unknown: r.Unknown}
 	switch {

@@ -126,7 +126,7 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (relea
 	}
 	release, err = l.acquire(ctx, address, weight)
 	if err != nil {
-		return nil, httpErrorf(http.StatusTooManyRequests, "other requests were in work until the time for this one was over: %w", context.Cause(ctx))
+		return nil, httpErrorf(http.StatusTooManyRequests, "the request waited for other requests until its time limit: %w", context.Cause(ctx))
 	}
 	return release, nil
 }

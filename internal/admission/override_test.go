@@ -90,7 +90,7 @@ func TestAllowRemovalIsReported(t *testing.T) {
 		arns = append(arns, fmt.Sprintf("arn:aws:iam::111122223333:role/node-%d", i))
 	}
 	got := review(t, validate.Policy{}, request("UPDATE", configMap(admin+strings.Join(nodes, "")), configMap(admin, annotated("allow-removal", strings.Join(arns, ",")))))
-	if !got.Allowed || len(got.Warnings) != 30 || got.Warnings[0] != "allow-removal overrules the guard, and this node role goes: arn:aws:iam::111122223333:role/node-0" ||
+	if !got.Allowed || len(got.Warnings) != 30 || got.Warnings[0] != "allow-removal overrules the guard for this node role: arn:aws:iam::111122223333:role/node-0" ||
 		got.Warnings[29] != "11 more findings are not shown" {
 		t.Errorf("got %+v", got.AdmissionResponse)
 	}

@@ -67,7 +67,7 @@ func (r *request) change() (c validate.Change, err error) {
 	}
 	if hasNew {
 		if len(r.Object.Raw) > maxObject {
-			return c, fmt.Errorf("the object takes %d bytes as JSON, and %d are allowed: a later review of it could not be read", len(r.Object.Raw), maxObject)
+			return c, fmt.Errorf("the object takes %d bytes as JSON, but at most %d are allowed, because the guard could not read a later review of it", len(r.Object.Raw), maxObject)
 		}
 		if c.New, err = decode("object", r.Object.Raw); err != nil {
 			return c, err

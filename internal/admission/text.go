@@ -121,7 +121,7 @@ func overruled(o validate.Override, room int) string {
 	case validate.BreakGlass:
 		head = "break-glass overrules every denial of this request: "
 	case validate.AllowRemoval:
-		head = "allow-removal overrules the guard, and this node role goes: "
+		head = "allow-removal overrules the guard for this node role: "
 	}
 	return head + clean(o.Detail, room-len(head))
 }

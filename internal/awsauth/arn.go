@@ -105,7 +105,7 @@ func parseARN(text string, similar func(string) string) (ARN, error) {
 		right.Partition = "PARTITION"
 		return fail("write "+right.String()+" with one of the partitions "+strings.Join(Partitions(), ", "), "has the partition %q, which does not exist", parts[1])
 	case a.Service != "iam" && a.Service != "sts":
-		return fail(principalHint, "is an ARN of the service %q, and only principals of iam and sts log in", parts[2])
+		return fail(principalHint, "is an ARN of the service %q, but only principals of iam and sts can log in", parts[2])
 	case parts[3] != "":
 		return fail(writeARN(a.String()), "has the region %q, and ARNs of principals have none", parts[3])
 	case !IsAccountID(a.Account):

@@ -122,7 +122,7 @@ func TestARNErrorNamesMistakeAndRepair(t *testing.T) {
 		{iam + "role/" + iam + "role/Admin", "has an ARN inside an ARN", "write " + iam + "role/Admin"},
 		{iam + "role/arn:aws:sts::111122223333:assumed-role/Admin/alice", "has an ARN inside an ARN", "write " + iam + "role/Admin"},
 		{iam + iam + "user/alice", "has an ARN inside an ARN", "write " + iam + "user/alice"},
-		{iam + "role/a," + iam + "role/b", "holds several ARNs, and an entry has one", "write one entry for each role or user"},
+		{iam + "role/a," + iam + "role/b", "holds several ARNs, but an entry can have only one", "write one entry for each role or user"},
 		{iam + "group/devs", "names an IAM group, and IAM groups can't log in", "map a role that the group may assume: write " + iam + "role/NAME"},
 		{"arn:aws:sts::111122223333:assumed-role/team/Admin/alice", "has a path, and STS puts none into a session's ARN", "write " + iam + "role/Admin"},
 		{"aws:iam::111122223333:role/Admin", "is not an ARN", "write " + iam + "role/Admin"},

@@ -145,7 +145,7 @@ func severalARNs(text string) *ARNError {
 		return nil
 	}
 	if separator := text[at[0]]; separator == ',' || separator == ' ' || separator == ';' {
-		return &ARNError{Problem: "holds several ARNs, and an entry has one", Hint: "write one entry for each role or user"}
+		return &ARNError{Problem: "holds several ARNs, but an entry can have only one", Hint: "write one entry for each role or user"}
 	}
 	inner, _ := NestedARN(text)
 	if arn, err := ParseARN(inner); err == nil && strings.Contains(arn.Resource, ":") {

@@ -64,7 +64,7 @@ func withoutNULs(src []byte) []byte {
 	return bytes.ReplaceAll(src, []byte{0}, nil)
 }
 
-// nameLine matches the name of an aws-auth in YAML or JSON.
+// namePattern matches the name of an aws-auth in YAML or JSON.
 var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 
 // fileNamesAWSAuth reports whether a file of any size has a line with the name of an aws-auth. It reads 1 MiB at a time.

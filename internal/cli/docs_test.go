@@ -74,9 +74,10 @@ func index(t *testing.T) string {
 	if table == "" {
 		t.Fatal(stderr)
 	}
-	return table + "\nA rule of the document checks one version of the object by itself. A rule of the change compares effective\n" +
-		"access before and after. `kubectl awsauth rules ID` prints a page without its example. `make generate`\n" +
-		"generates these pages from the rules and their cases.\n"
+	return table + "\nA rule of the document checks one version of aws-auth by itself. A rule of the change compares effective access\n" +
+		"before and after. A rule of the request checks the request, even if the data stays the same.\n\n" +
+		"`kubectl awsauth rules ID` prints the page of a rule without its example. `make generate` generates these pages\n" +
+		"from the rules and their cases.\n"
 }
 
 // placeholders stand for invisible characters in cases.
@@ -96,9 +97,9 @@ func example(t *testing.T, rule *validate.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n## Example\n\n%s\n", strings.TrimSpace(string(archive.Comment)))
 	for _, part := range []struct{ section, title, language string }{
-		{"old.yaml", "Before:", "yaml"},
-		{"aws-auth.yaml", "The object:", "yaml"},
-		{"facts", "The user and the policy:", "yaml"},
+		{"old.yaml", "The old object:", "yaml"},
+		{"aws-auth.yaml", "The new object:", "yaml"},
+		{"facts", "The circumstances of the change:", "yaml"},
 	} {
 		i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == part.section })
 		if i < 0 {
@@ -116,7 +117,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.WriteString("\nThe findings, each with its line and column, path and severity:\n\n```text\n")
+	b.WriteString("\nThe findings, each with line and column (0:0 if it has no line), path and severity:\n\n```text\n")
 	for _, f := range validate.Evaluate(c.Change, c.Policy).Findings { // make generate writes the same findings into the case
 		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
 		if f.Hint != "" {

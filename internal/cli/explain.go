@@ -25,9 +25,9 @@ func (a *app) explainCommand() *cobra.Command {
 
 ARN is the caller's ARN, as printed by aws sts get-caller-identity. explain finds the entry that
 aws-iam-authenticator would use, and shows the username and groups that the caller gets. It renders
-templates if their values are known: the session's name only if ARN is that of a session. It never knows
-the access key, and the DNS name of an EC2 instance. If no entry matches, explain shows the reason and
-entries that nearly match. Without -f it reads the live object of the current context.
+a template if it knows the value. It knows the session's name only if ARN is the ARN of a session, and
+never knows the access key or the DNS name of an EC2 instance. If no entry matches, explain shows the
+reason and entries that nearly match. Without -f it reads the live object of the current context.
 
 Exit status: 0 the ARN is mapped, 1 it is not mapped, 2 an error.`,
 		Example: a.example(

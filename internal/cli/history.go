@@ -54,7 +54,7 @@ func (a *app) historyCommand() *cobra.Command {
 The newest version is last. The columns are:
   HOW      changed     the rules admit the change, or EKS made it
            overridden  the change set a new break-glass annotation
-           bypassed    the rules deny the change, so it did not go through the webhook
+           bypassed    the rules deny the change, but it was stored: it bypassed the webhook
            restored    awsauth-guard restored the version
            found       the version existed when awsauth-guard started to watch, or after a gap
   MANAGER  the field manager of the change

@@ -47,22 +47,23 @@ FILE can be:
   - a dash (-) for standard input
 
 Without FILE, lint checks the live object of the current context. It ignores all objects except
-aws-auth. If another tool must run before the aws-auth is known, such as Helm or Terraform, a FILE is an
-error, and a file in a folder only gets a note. In a folder lint skips unrelated files even if they do
-not parse.
+aws-auth. Some files show their aws-auth only after another tool, such as Helm or Terraform, has run.
+If you name such a file, lint reports an error; if it is in a folder, lint prints a note. In a folder
+lint skips unrelated files even if they do not parse.
 
-Without --old, the rules check each manifest by itself. With --old, they check it as an edit of that
-version: losing access can be denied, a fault that the old version has too becomes a warning, and
-a warning that the old version has too is dropped. The output then ends with the access that each
-principal gains or loses. FILEs without aws-auth delete it. In a Terraform plan, lint checks a changed
-object as an edit of the old one, and a replaced object also as a deletion. The user who applies the
-plan is unknown to the rules.
+Without --old, lint checks each manifest by itself. With --old, it checks the manifest as an edit of that
+version. It then also runs the rules about lost access. A fault that the old version has too becomes a
+warning, and lint drops a warning that the old version has too. The output ends with the access that each
+principal gains or loses. If no FILE has an aws-auth, lint checks its deletion. In a Terraform plan, lint
+checks a changed object as an edit of the old one, and a replaced object also as a deletion. Rules about
+the requester do not run for a plan, because a plan does not name the user who applies it.
 
-With --old, a manifest replaces the old version, with two exceptions. If the old version carries the
-annotation of kubectl apply, and with --apply, lint computes the result of kubectl apply, which keeps
-keys that were never applied. A Terraform resource that sets only some keys, such as
-kubernetes_config_map_v1_data, keeps the others. With --patch, FILE is a patch. A note says what lint
-assumed.
+With --old, lint treats a manifest as a replacement of the old version, with these exceptions:
+  - If the old version carries the annotation of kubectl apply, or with --apply, lint computes the result
+    of kubectl apply, which keeps keys that were never applied.
+  - A Terraform resource that sets only some keys, such as kubernetes_config_map_v1_data, keeps the others.
+  - With --patch, FILE is a patch.
+A note says what lint assumed.
 
 If the config sets mode to warn, lint denies nothing, even with --rule.
 
@@ -92,8 +93,8 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, files []string) error { return a.lint(cmd, o, files) },
 	}
-	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the current version; the manifests are checked as an edit of it")
-	cmd.Flags().BoolVar(&o.apply, "apply", false, "compute the result of kubectl apply on the version in --old; --apply=false evaluates each manifest as a replacement; without the flag, lint computes it if the old version has been applied")
+	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the current version; lint checks the manifests as edits of it")
+	cmd.Flags().BoolVar(&o.apply, "apply", false, "compute the result of kubectl apply on the version in --old; --apply=false evaluates each manifest as a replacement; without the flag, lint computes it if the old version carries the annotation of kubectl apply")
 	cmd.Flags().Var(&o.patch, "patch", "FILE is a patch of the version in --old, of the `TYPE` merge, strategic or json, as for kubectl patch --type")
 	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of the user who makes the edit, as printed by aws sts get-caller-identity; needs --old")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` with protected principals, severities and other settings")

@@ -50,7 +50,7 @@ func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (
 	}
 	sources = slices.DeleteFunc(sources, func(s *awsauth.Source) bool { return s.Value == nil })
 	if len(sources) != 1 {
-		return in, fmt.Errorf("%s holds %d documents, and a patch is one", label, len(sources))
+		return in, fmt.Errorf("%s holds %d documents, but a patch must be a single document", label, len(sources))
 	}
 	o, err := patched(old, sources[0], kind)
 	if err != nil {
@@ -79,7 +79,7 @@ func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsau
 	var result []byte
 	switch {
 	case kind == patchJSON && isMapping:
-		return nil, errors.New("the patch is a mapping, and a JSON patch is a list of operations; use --patch merge or --patch strategic")
+		return nil, errors.New("the patch is a mapping, but a JSON patch is a list of operations; use --patch merge or --patch strategic")
 	case kind != patchJSON && !isMapping:
 		return nil, fmt.Errorf("the patch is no mapping, as %s patches are; use --patch json for a list of operations", kind)
 	case kind != patchJSON && otherObject(mapping):

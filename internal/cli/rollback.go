@@ -61,7 +61,7 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 		Example: a.example(
 			"kubectl-awsauth rollback --dry-run",
 			"kubectl-awsauth rollback --to 7",
-			`kubectl-awsauth rollback --to 7 --force "incident 4711, the node role is meant to go" --yes`,
+			`kubectl-awsauth rollback --to 7 --force "incident 4711, the node role is retired" --yes`,
 		),
 		Args: usage(func(cmd *cobra.Command, args []string) error {
 			switch {

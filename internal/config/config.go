@@ -30,8 +30,8 @@ type Config struct {
 	// Kind is GuardConfig.
 	Kind string `yaml:"kind"`
 
-	// Mode is enforce, the default, or warn. In mode warn no change is refused: each refusal becomes a warning, and
-	// awsauth_guard_would_deny_total counts it. A request that can't be decoded is refused in both modes.
+	// Mode is enforce, the default, or warn. In mode warn the guard refuses no change. Each refusal becomes a warning, and
+	// awsauth_guard_would_deny_total counts it. In both modes the guard refuses a request that it can't decode.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
@@ -39,14 +39,14 @@ type Config struct {
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
-	// which no entry gives one of these groups, and a change by which the requester loses them. The default is
+	// which no principal has one of these groups, and a change that takes them away from the requester. The default is
 	// system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
 	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule
-	// counts them as lost. Write a role with its path, as EKS shows it, or without. The guard does not check that the access
-	// entry exists and grants the same access as the mapping. With eks.enabled the guard reads the access entries itself, and
-	// uses this list only while it can't.
+	// counts them as lost. Write a role with its path, as EKS shows it, or without. The guard does not check that an access
+	// entry exists, or that it gives the same access as the entry in aws-auth. With eks.enabled the guard reads the access
+	// entries itself, and uses this list only while it can't read them.
 	AccessEntries []string `yaml:"accessEntries,omitempty"`
 
 	// Rules sets the severity of rules by their ids: deny refuses the change, warn allows it with a warning, and off
@@ -56,7 +56,7 @@ type Config struct {
 	// Overrides configures who may override the guard.
 	Overrides Overrides `yaml:"overrides,omitempty"`
 
-	// IAM configures whether new principals are looked up in IAM.
+	// IAM configures whether the guard looks up new principals in IAM.
 	IAM IAM `yaml:"iam,omitempty"`
 
 	// EKS configures whether the guard reads the cluster's access entries.
@@ -65,7 +65,7 @@ type Config struct {
 	// SelfTest configures whether the guard tests that the API server calls it.
 	SelfTest SelfTest `yaml:"selfTest,omitempty"`
 
-	// History configures how many stored versions of aws-auth are kept.
+	// History configures how many stored versions of aws-auth the guard keeps.
 	History History `yaml:"history,omitempty"`
 
 	// Restore configures whether the guard restores the last good version after a change that bypassed it.
@@ -75,8 +75,8 @@ type Config struct {
 // Protected is a principal that must keep its access.
 type Protected struct {
 	// ARN is the principal's ARN in the form that aws-auth needs: an IAM role without its path, an IAM user with its
-	// path, an account's root, or an STS federated user. ARNs of STS sessions are refused, because entries never match
-	// them.
+	// path, an account's root, or an STS federated user. An ARN of an STS session is an error, because entries never match
+	// it.
 	ARN string `yaml:"arn"`
 
 	// Groups are the Kubernetes groups that the principal must keep. At least one is required unless admin is true.
@@ -93,8 +93,8 @@ type Overrides struct {
 	// is required, and service accounts may never use it. The default is system:masters.
 	Groups []string `yaml:"groups,omitempty"`
 
-	// Principals are the ARNs of IAM roles and users that may use the annotation, too. They are for admins by access entry,
-	// who can't be in system:masters. Write a role with its path or without.
+	// Principals are the ARNs of IAM roles and users that may use the annotation, too. Use them for admins who log in through
+	// an access entry, because an access entry can't give system:masters. Write a role with its path or without.
 	Principals []string `yaml:"principals,omitempty"`
 
 	// SubjectAccessReview allows requesters with the right break-glass on the ConfigMap kube-system/aws-auth to use the
@@ -106,7 +106,7 @@ type Overrides struct {
 // EKS configures whether and how the guard reads the cluster's access entries.
 type EKS struct {
 	// Enabled makes the guard read the authentication mode and the access entries of the cluster from EKS. A review never
-	// waits for EKS. It needs four permissions to read.
+	// waits for EKS. The guard needs four read permissions for this.
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// Cluster is the name of the EKS cluster. It is required if Enabled is true.
@@ -115,8 +115,8 @@ type EKS struct {
 	// Region is the AWS region of the cluster. The default is the region of the guard's AWS configuration.
 	Region string `yaml:"region,omitempty"`
 
-	// Refresh is the time between two reads, from 1m to 1h. Access entries that the guard read more than three times this
-	// long ago don't count any more. The default is 5m.
+	// Refresh is the time between two reads, from 1m to 1h. If no read succeeds for three times this time, the guard
+	// stops using the access entries of the last read. The default is 5m.
 	Refresh time.Duration `yaml:"refresh,omitempty"`
 }
 
@@ -127,10 +127,10 @@ type IAM struct {
 	Mode validate.Severity `yaml:"mode,omitempty"`
 
 	// Budget is how long a review may wait for IAM: more than 0s and at most 15s. It is also limited to half of the
-	// webhook's timeout. A principal without a result by then causes a warning. The default is 2s.
+	// webhook's timeout. If a lookup takes longer, the change gets a warning. The default is 2s.
 	Budget time.Duration `yaml:"budget,omitempty"`
 
-	// Accounts configures, by account id, how principals of other accounts are looked up.
+	// Accounts configures, by account id, how the guard looks up principals of other accounts.
 	Accounts map[string]Account `yaml:"accounts,omitempty"`
 }
 
@@ -146,11 +146,11 @@ type Account struct {
 // SelfTest configures whether the guard tests that the API server calls it.
 type SelfTest struct {
 	// Enabled makes the guard send a dry run that deletes aws-auth to the API server every 30 seconds. The guard expects
-	// a refusal. It needs the right to delete aws-auth.
+	// a refusal, and needs the right to delete aws-auth for this test.
 	Enabled bool `yaml:"enabled,omitempty"`
 }
 
-// History configures how many stored versions of aws-auth are kept.
+// History configures how many stored versions of aws-auth the guard keeps.
 type History struct {
 	// Versions is the number of versions, from 1 to 100. The default is 10.
 	Versions int `yaml:"versions,omitempty"`

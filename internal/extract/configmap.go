@@ -43,8 +43,8 @@ func hasSection(object map[string]any) bool {
 	return false
 }
 
-// otherConfigMap reports whether an object looks like aws-auth and is not read by the authenticator of EKS, because of its kind, name, namespace or
-// form, and adds the reason.
+// otherConfigMap reports whether an object looks like aws-auth although the authenticator of EKS doesn't read it. It adds the reason:
+// the kind, name, namespace or form of the object.
 func (w *walker) otherConfigMap(path awsauth.Path, object map[string]any) bool {
 	kind := text(object, "kind")
 	other := func(format string, args ...any) bool {

@@ -38,7 +38,7 @@ func (w *walker) lists(path awsauth.Path, object map[string]any) {
 		at := path.To(key)
 		switch {
 		case isTable(object[key]):
-			w.unrendered(at, "%s of %s is a mapping of entries, from which another tool makes a list; lint the text that it makes", at, w.kind)
+			w.unrendered(at, "%s of %s is a mapping of entries, from which another tool makes a list; lint the output of that tool", at, w.kind)
 		case !isList(s, object[key]):
 		case found[s] != nil:
 			w.addLists(map[awsauth.Section]awsauth.Path{s: at}, []string{at.String()})

@@ -41,7 +41,7 @@ func unreadText(name string, src []byte) string {
 	manifest := bytes.Contains(src, []byte("apiVersion"))
 	switch {
 	case describeOutput.Match(src):
-		return "the text is the output of kubectl describe, which is for people and not exact" + asYAML
+		return "the text is the output of kubectl describe, which does not show the exact text" + asYAML
 	case tableOutput.Match(src):
 		return "the text is the table of kubectl get, which has no entries" + asYAML
 	case goMap.Match(src):

@@ -22,7 +22,7 @@ func newEKSMetrics() eksMetrics {
 		}, []string{"result"}),
 		entries: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awsauth_guard_eks_access_entries",
-			Help: "Access entries of the cluster in the last successful read, by whether the configuration declares them: declared counts the accessEntries that EKS has, undeclared the others, and absent the declared ones that EKS doesn't have.",
+			Help: "Access entries in the last successful read of the cluster: declared counts those that the field accessEntries of the configuration lists, undeclared counts the others, and absent counts the listed ones that EKS doesn't have.",
 		}, []string{"configuration"}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awsauth_guard_eks_last_read_timestamp_seconds",
@@ -30,7 +30,7 @@ func newEKSMetrics() eksMetrics {
 		}, nil),
 		without: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_without_access_entries_total",
-			Help: "Reviews that the guard evaluated without the cluster's access entries, although eks.enabled is true: the last successful read was too long ago.",
+			Help: "Reviews that the guard evaluated without the cluster's access entries, although eks.enabled is true, because the last successful read was too long ago.",
 		}),
 	}
 	for _, result := range []string{"ok", "failed"} {

@@ -19,7 +19,7 @@ func newIAMMetrics() iamMetrics {
 	m := iamMetrics{
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_iam_lookups_total",
-			Help: "Principals to look up in IAM, by result: exists, missing (confirmed by a second call) or unknown (no permission, timeout, or any other failure of IAM or of the guard).",
+			Help: "Lookups of principals in IAM, by result: exists, missing (confirmed by a second call) or unknown (no permission, timeout, or any other failure of IAM or of the guard).",
 		}, []string{"result"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_iam_lookup_duration_seconds",
@@ -29,7 +29,7 @@ func newIAMMetrics() iamMetrics {
 		}),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "awsauth_guard_iam_cache_hits_total",
-			Help: "Principals whose result was cached.",
+			Help: "Lookups of principals that the cache answered.",
 		}),
 	}
 	for _, result := range lookupResults {

@@ -69,7 +69,7 @@ func New(rules []string) *Recorder {
 		}, []string{"rule", "operation", "dry_run"}),
 		wouldDeny: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_would_deny_total",
-			Help: "Reviews that were allowed only because the requester is EKS, a member of the bypass group or the guard itself that restores a version, or because the mode is warn; by the rule that would have refused them.",
+			Help: "Reviews that a rule would have refused, by this rule. The guard allowed them because the mode is warn, or because the requester is EKS, a member of the bypass group, or the guard itself during a restore.",
 		}, []string{"rule", "dry_run"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",
@@ -77,7 +77,7 @@ func New(rules []string) *Recorder {
 		}, []string{"kind", "dry_run"}),
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rule_panics_total",
-			Help: "Panics by rule; each of them refused its review. The rule internal-error means a panic outside of the rules.",
+			Help: "Panics by rule. The guard refused the review in which a panic occurred. The rule internal-error means a panic outside of the rules.",
 		}, []string{"rule"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",

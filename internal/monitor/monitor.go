@@ -274,7 +274,7 @@ func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	}
 	o.Comparison = restore.Compare(o.Good, o.Stored, o.Manager, m.o.Policy(), o.Time)
 	if o.Comparison.Intended != "" {
-		m.log.Warn("aws-auth lost access, and the loss counts as intended", "reason", o.Comparison.Intended, "lost", o.Comparison.Lost, "resource_version", o.Version)
+		m.log.Warn("a change of aws-auth took access away, and the guard treats this as intended", "reason", o.Comparison.Intended, "lost", o.Comparison.Lost, "resource_version", o.Version)
 		o.Comparison.Lost = nil
 	}
 	if len(o.Comparison.Lost) == 0 {

@@ -305,13 +305,13 @@ func TestRuleMarkdown(t *testing.T) {
 		t.Errorf("a rule that never denies:\n%s", never)
 	}
 	always := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
-	if want := "; in an update, also pre-existing faults.\n"; !strings.Contains(always, want) {
+	if want := "; in an update, the rule also reports a fault that the old version has too.\n"; !strings.Contains(always, want) {
 		t.Errorf("a rule whose faults are always new:\n%s", always)
 	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
-		for severity, old := range map[validate.Severity]string{validate.Deny: "only warn", validate.Warn: "are left out"} {
+		for severity, old := range map[validate.Severity]string{validate.Deny: "only warns about", validate.Warn: "leaves out"} {
 			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
-			if old = "pre-existing faults " + old + ".\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
+			if old = "the rule " + old + " a fault that the old version has too.\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
 				t.Errorf("no %q or %q in\n%s", want, old, got)
 			}
 		}

@@ -51,9 +51,9 @@ func (r Rules) byID() Rules {
 
 // scopes holds the name and the description of each scope.
 var scopes = map[validate.Scope]struct{ name, meaning string }{
-	validate.OfDocument: {"document", "the object as it is written"},
+	validate.OfDocument: {"document", "the text of the object"},
 	validate.OfChange:   {"change", "the effective access before and after the change"},
-	validate.OfRequest:  {"request", "the request itself, even where the content stays the same"},
+	validate.OfRequest:  {"request", "the request itself, even if the data stays the same"},
 }
 
 // evaluates describes the input of a rule, and for a rule of documents the effect of pre-existing faults.
@@ -63,11 +63,11 @@ func evaluates(r *validate.Rule) string {
 	case r.Scope != validate.OfDocument:
 		return meaning
 	case r.AlwaysNew:
-		return meaning + "; in an update, also pre-existing faults"
+		return meaning + "; in an update, the rule also reports a fault that the old version has too"
 	case r.Severity == validate.Warn:
-		return meaning + "; in an update, pre-existing faults are left out"
+		return meaning + "; in an update, the rule leaves out a fault that the old version has too"
 	}
-	return meaning + "; in an update, pre-existing faults only warn"
+	return meaning + "; in an update, the rule only warns about a fault that the old version has too"
 }
 
 type jsonRule struct {

@@ -130,8 +130,8 @@ func (r *Restorer) Wake() {
 	}
 }
 
-// Observe records an observed version. A loss lasts from the first version that lacks access until a version that has everything
-// again, or whose loss is intended.
+// Observe records an observed version. A loss begins with the first version that lacks access of the last good version. It ends with
+// a version that has all of this access again, or whose loss is intended.
 func (r *Restorer) Observe(o Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

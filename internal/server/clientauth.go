@@ -40,7 +40,7 @@ func verifyClients(c *tls.Config, caFile, name string, log *slog.Logger) error {
 			return fmt.Errorf("verifying the client certificate: %w", err)
 		}
 		if name != "" && client.Subject.CommonName != name && !slices.Contains(client.DNSNames, name) {
-			return fmt.Errorf("the client certificate is of %q with the DNS names %q, not of %q", client.Subject.CommonName, client.DNSNames, name)
+			return fmt.Errorf("the client certificate has the common name %q and the DNS names %q, but the required name is %q", client.Subject.CommonName, client.DNSNames, name)
 		}
 		return nil
 	}

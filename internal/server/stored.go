@@ -67,7 +67,7 @@ func newClients(config *rest.Config) (c *clients, err error) {
 		return nil, fmt.Errorf("making a client for the webhook configuration: %w", err)
 	}
 	if c.authentication, err = typedauthenticationv1.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("making a client for the own identity: %w", err)
+		return nil, fmt.Errorf("making a client for the identity of this process: %w", err)
 	}
 	if c.authorization, err = typedauthorizationv1.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("making a client for the rights of users: %w", err)

@@ -20,7 +20,7 @@ func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) st
 		sections = []awsauth.Section{section}
 	}
 	if slices.ContainsFunc(sections, p.newlyLost) {
-		return "repair the text that does not parse; no entry has to be removed for it"
+		return "correct the text that the authenticator can't load; you don't have to remove an entry"
 	}
 	for _, arn := range arns {
 		if len(p.New.MatchesOf(arn)) > 0 {

@@ -160,7 +160,7 @@ func (g grant) invalid(now time.Time) string {
 func expired(action string, expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():
-		return "the value allows " + action + ", and its time is not in RFC 3339"
+		return "the value allows " + action + ", but its time is not in RFC 3339"
 	case !expiry.After(now):
 		return "the value allows " + action + " until " + expiry.Format(time.RFC3339) + ", which has passed"
 	case expiry.After(now.Add(maxGrant)):

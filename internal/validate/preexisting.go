@@ -10,10 +10,10 @@ import (
 )
 
 // preexistingSuffix is appended to the message of a pre-existing finding.
-const preexistingSuffix = " (already so before this change)"
+const preexistingSuffix = " (the old version has this fault too)"
 
-// maxCompared limits the elements whose text, or whose form before an edit, is compared with the old object.
-// The faults of further elements count as new.
+// maxCompared is the maximum number of elements that are compared with the old object, by their text or by their form
+// before an edit. The faults of further elements count as new.
 const maxCompared = 500
 
 // softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings.
@@ -182,8 +182,8 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// countedInOld returns a predicate that holds for the finding that counts the findings past maxFindings, if the
-// old object has at least as many.
+// countedInOld returns a predicate for the last finding of a rule with more than maxFindings findings, which says how many
+// more there are. The predicate holds if the old object has at least as many findings of this rule.
 func countedInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {

@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// editedToFewerFaults returns a predicate that holds for the findings of an edited element with fewer faults
-// than before and no new one. The earlier form of an edited element is an element that only the old object
-// holds, for the same principal or with the same access.
+// editedToFewerFaults returns a predicate that holds for the findings of an edited element if the edit removed a
+// fault and added none. An element is an edited one if the new object lacks an old element for the
+// same principal or with the same access.
 func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	excused, used := make(map[place]bool), make(map[place]bool)
 	before := old.faultyWithout(after)

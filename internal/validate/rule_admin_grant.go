@@ -48,8 +48,8 @@ func checkAdminGrant(p *Pass) {
 	}
 }
 
-// gains reports whether the entries of a principal give a group with more certainty after the change: to all of its
-// sessions, or to those of people.
+// gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or all
+// sessions instead of some. It also compares the sessions of people alone.
 func gains(before, after []*awsauth.Entry, group string) bool {
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }

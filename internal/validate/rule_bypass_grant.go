@@ -12,16 +12,16 @@ var bypassGrant = &Rule{
 	Scope:    OfChange,
 	Title:    "a principal gains a group that overrules or bypasses the guard",
 	Doc: `
-The API server does not send changes by members of the bypass group, by default awsauth-guard:bypass, to the
-guard. The group is for emergencies, and admins reach it by impersonation. An entry that gives the group
-switches the guard off for everyone who logs in through that entry. Members of the groups in overrides.groups
-may overrule every denial. A group with a session template also counts if some session name turns it into one
-of these groups, because the caller who assumes a role chooses the session name.
+For changes by members of the bypass group, by default awsauth-guard:bypass, the API server calls only the observing
+webhook, which refuses nothing. The group is for emergencies, and admins reach it by impersonation. An entry that
+gives the group switches the guard off for everyone who logs in through that entry. Members of the groups in
+overrides.groups may overrule every denial. A group with a session template also counts if some session name turns
+it into one of these groups, because the caller who assumes a role chooses the session name.
 
 The rule admin-grant reports groups that are also admin groups, such as system:masters.
 
-Remove the group from the entry. If you intend to grant an override group, set
-awsauth-guard.io/break-glass in the same change.`,
+Remove the group from the entry. If you intend to grant an override group, set awsauth-guard.io/break-glass in the
+same change.`,
 	Source: "awsauth-guard: an entry must not switch the guard off; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplates",
 	Check:  checkBypassGrant,
 }

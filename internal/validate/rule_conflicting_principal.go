@@ -13,14 +13,14 @@ var conflictingPrincipal = &Rule{
 	Severity: Deny,
 	Title:    "one ARN has entries that give different access",
 	Doc: `
-If several entries of mapRoles have the same ARN, in any case, the authenticator uses the last one. It does
-not merge groups, so a later entry with fewer groups takes the other groups away. It searches mapRoles before
-mapUsers. If entries of mapUsers have ARNs that differ only in case, it picks one at random for each
-request. An entry of mapRoles can also replace another one and match no caller: the capital İ with a dot
-becomes an i in the key, but does not equal an i when the authenticator compares ARNs.
+If several entries of mapRoles have the same ARN, or ARNs that differ only in case, the authenticator uses the last
+one. It does not merge groups, so a later entry with fewer groups takes the other groups away. It searches mapRoles
+before mapUsers. If entries of mapUsers have ARNs that differ only in case, it picks one at random for each request.
+An entry of mapRoles can also replace another one and match no caller: the capital İ with a dot becomes an i in the
+key, but does not equal an i when the authenticator compares ARNs.
 
-If the other entry gives the same username, all groups of this one and more, no principal gets less than the entries say, and
-the rule only warns. An edit of either entry can then take access away.
+If the entry that the authenticator uses gives the same username and all groups of the other entry, no principal
+loses access, and the rule only warns. A later edit of one of the entries can then take access away.
 
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",

@@ -7,9 +7,9 @@ var duplicateKey = &Rule{
 	Severity: Deny,
 	Title:    "an element has a key twice",
 	Doc: `
-If an element has a key twice, in any case, the authenticator uses the last one without an error. So a
-forgotten dash merges two entries, and a comment sign before only the first line of an entry gives its
-username and groups to the entry above. Such a comment has made every node of a cluster an administrator.
+If an element has a key twice, even in different case, the authenticator uses the last one without an error. So a
+forgotten dash merges two entries, and a comment sign before only the first line of an entry gives its username and
+groups to the entry above. Such a comment has made every node of a cluster an administrator.
 
 Put the missing dash back, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",

@@ -13,11 +13,11 @@ var emptied = &Rule{
 	Scope:    OfChange,
 	Title:    "the change leaves no mapped principal",
 	Doc: `
-Before the change the authenticator loads entries from aws-auth, and after it loads none. All mapped
-roles, users and nodes lose access at once.
+Before the change the authenticator loads entries from aws-auth, and after it loads none. All mapped roles, users
+and nodes lose access at once.
 
-Keep the entries that are in use. If the text still shows them, another finding says why the
-authenticator does not load them.`,
+Keep the entries that are in use. If the text still shows them, another finding says why the authenticator does not
+load them.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap",
 	Check:  checkEmptied,
 }
@@ -52,9 +52,9 @@ func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 // noneLeft reports whether no principal or account is mapped after the change.
 func (p *Pass) noneLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
-// effective counts the principals and accounts of a version that can lose access unintentionally. It leaves out
-// principals with an access entry, and node roles whose removal the request acknowledges. It returns the ARNs of
-// the latter in meant.
+// effective counts the principals and accounts of a version whose loss of access would be a mistake. It leaves out
+// principals with an access entry, and node roles whose removal the annotation allow-removal allows. It returns the
+// ARNs of these node roles in meant.
 func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 	n = len(m.AllowedAccounts())
 	allowed := p.Change.allowedRemovals()

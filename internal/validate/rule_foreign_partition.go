@@ -10,11 +10,11 @@ var foreignPartition = &Rule{
 	Severity: Warn,
 	Title:    "the principal is of another AWS partition than the cluster",
 	Doc: `
-A caller logs in with a signed request to STS in the cluster's own partition, and credentials of one partition
-are not valid in another. So an entry for a principal of aws-cn in a cluster of aws, often copied from another
-cluster, never matches a caller. If iam.mode makes the guard ask IAM, the guard learns its own partition from its
-credentials. Otherwise it takes the partition of the node roles, because nodes are always in the cluster's partition. If
-there is no node role, it takes the partition of the first entry.
+A caller logs in with a signed request to STS in the cluster's own partition, and credentials of one partition are
+not valid in another. So an entry for a principal of aws-cn in a cluster of aws, often copied from another cluster,
+never matches a caller. If iam.mode makes the guard ask IAM, the guard learns its own partition from its
+credentials. Otherwise it takes the partition of the node roles, because nodes are always in the cluster's
+partition. If there is no node role, it takes the partition of the first entry.
 
 Write the ARN of a principal of the cluster's partition.`,
 	Source: "AWS whitepaper \"AWS Fault Isolation Boundaries\", Partitions; aws-iam-authenticator v0.7.18, pkg/token/token.go, verifyHost",
@@ -62,7 +62,7 @@ func (p *Pass) checkMixedPartitions() {
 		}
 		right := arn
 		right.Partition = own
-		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s, but %s in partition %s, and a cluster lets in only one partition", m.ARN.Value, arn.Partition, of, own)
+		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s, but %s in partition %s; a cluster admits principals of only one partition", m.ARN.Value, arn.Partition, of, own)
 	}
 }
 

@@ -17,9 +17,9 @@ var groupTypo = &Rule{
 	Severity: Warn,
 	Title:    "a group is probably misspelt",
 	Doc: `
-Kubernetes accepts any text as a group and compares groups letter by letter. It has no special groups
-system:master and system:node. A group with spaces, such as "system:bootstrappers - system:nodes", comes from
-a dash that is indented deeper than the one above it: YAML reads the two lines as one text.
+Kubernetes accepts any text as a group and compares groups letter by letter. It has no special groups system:master
+and system:node. A group with spaces, such as "system:bootstrappers - system:nodes", comes from a dash that is
+indented deeper than the one above it: YAML reads the two lines as one text.
 
 Write the group as the hint says, and align all dashes of a list.`,
 	Source: "kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/authentication/user/user.go; aws-iam-authenticator v0.7.18, pkg/mapper/configmap/yaml_test.go",
@@ -76,7 +76,7 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)
 }
 
-// betweenGroups reports whether a character stands between the groups of a text with white space.
+// betweenGroups reports whether a character separates groups in a text that holds several groups.
 func betweenGroups(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }
 
 // groupHint is the hint for an IAM group.

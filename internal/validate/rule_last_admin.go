@@ -15,18 +15,17 @@ var lastAdmin = &Rule{
 	Scope:    OfChange,
 	Title:    "no entry gives an admin group any more",
 	Doc: `
-Before the change at least one person can log in through aws-auth with an admin group, by default
-system:masters. After it no person can. Then only the cluster's creator, a principal with an access entry or
-AWS support can repair aws-auth.
+Before the change at least one person can log in through aws-auth with an admin group, by default system:masters.
+After it no person can. Then only the cluster's creator, a principal with an access entry or AWS support can repair
+aws-auth.
 
 If the guard reads the cluster's access entries (eks.enabled), it counts admins of both sources: an access entry
-with an admin group, or with AmazonEKSClusterAdminPolicy for the whole cluster, makes an admin. An entry of
-aws-auth for a principal with an access entry makes none, because the access entry wins.
+with an admin group, or with AmazonEKSClusterAdminPolicy for the whole cluster, makes an admin. If a principal has
+an access entry, its entry in aws-auth does not count, because EKS uses only the access entry.
 
-If all stored entries are of one partition or one account, an admin of another partition or account does not
-count. A mistyped account id looks like another account, and no principal of another partition can log in to
-the cluster. To move admins to another account, add the new entry first, and remove the old one in a second
-change.
+If all stored entries are of one partition or one account, an admin of another partition or account does not count.
+A mistyped account id looks like another account, and no principal of another partition can log in to the cluster.
+To move admins to another account, add the new entry first, and remove the old one in a second change.
 
 Keep one entry with an admin group, or create an access entry for an administrator first.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with a ConfigMap\"; containers-roadmap#1209",
@@ -85,7 +84,7 @@ func only(set map[string]bool) string {
 	return slices.Collect(maps.Keys(set))[0]
 }
 
-// isForeign reports whether a principal is of another partition or account than the home.
+// isForeign reports whether a principal belongs to another partition or account than the stored entries.
 func (h home) isForeign(principal awsauth.Principal) bool {
 	arn, err := principal.Matches[0].Principal()
 	return err == nil && (h.partition != "" && arn.Partition != h.partition || h.account != "" && arn.Account != h.account)

@@ -36,7 +36,7 @@ func checkMalformedAccount(p *Pass) {
 
 func accountHint(text string) string {
 	if account := awsauth.AccountOf(text); awsauth.IsAccountID(account) {
-		hint := "write \"" + account + "\"; a single principal belongs into mapRoles or mapUsers"
+		hint := "write \"" + account + "\"; a single principal belongs in mapRoles or mapUsers"
 		if isIAMGroup(text) {
 			hint = "write \"" + account + "\", or map a role that the IAM group may assume"
 		}

@@ -13,12 +13,12 @@ var malformedARN = &Rule{
 	Severity: Deny,
 	Title:    "no caller can have the entry's ARN",
 	Doc: `
-The authenticator compares the entry's whole ARN with the caller's, without case. It has no wildcards and
-does not trim spaces. If no IAM role, user, account root or federated user can have the ARN, the entry never
+The authenticator compares the entry's whole ARN with the ARN of the caller, and ignores case. It has no wildcards
+and does not trim spaces. If no IAM role, user, account root or federated user can have the ARN, the entry never
 matches a caller, and the authenticator reports no error.
 
-Two ARNs are well-formed and almost certainly wrong, so the rule warns: a user whose path is another ARN, and a role of
-IAM Identity Center without its suffix.
+Two kinds of ARNs are well-formed but almost certainly wrong, so the rule only warns: a user whose path is another
+ARN, and a role of IAM Identity Center without its suffix.
 
 Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; pkg/config/mapper.go, Matches; IAM API reference, CreateRole; IAM Identity Center user guide, \"Referencing permission sets in resource policies\"; terraform-aws-eks#1757, #2022",
@@ -56,7 +56,7 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 				hint = fmt.Sprintf("write %s, and write %q as a comment", arn, line)
 			}
 		} else if arn, err := awsauth.ParseARN(awsauth.Squeeze(m.ARN.Value)); err == nil {
-			problem, hint = "is on two lines, between which YAML writes a space", "write "+arn.String()
+			problem, hint = "is split over two lines, which YAML joins with a space", "write "+arn.String()
 		}
 	}
 	p.Reportf(m.ARN, hintInSection(hint, m), "%q %s, so the entry never matches a caller", m.ARN.Value, problem)

@@ -28,9 +28,9 @@ func checkMisplacedARN(p *Pass) {
 		}
 		switch {
 		case m.Entry.Section == awsauth.MapUsers && arn.IsRole():
-			p.Reportf(m.ARN, "move the entry to mapRoles and write rolearn", "%q is a role, and stands in mapUsers", m.ARN.Value)
+			p.Reportf(m.ARN, "move the entry to mapRoles and write rolearn", "%q is a role, but its entry is in mapUsers", m.ARN.Value)
 		case m.Entry.Section == awsauth.MapRoles && strings.HasPrefix(arn.Resource, "user/"):
-			p.Reportf(m.ARN, "move the entry to mapUsers and write userarn", "%q is a user, and stands in mapRoles", m.ARN.Value)
+			p.Reportf(m.ARN, "move the entry to mapUsers and write userarn", "%q is a user, but its entry is in mapRoles", m.ARN.Value)
 		}
 	}
 }

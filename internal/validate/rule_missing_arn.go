@@ -11,8 +11,8 @@ var missingARN = &Rule{
 	Severity: Deny,
 	Title:    "an entry has no ARN that the authenticator can use",
 	Doc: `
-The authenticator drops an entry of mapRoles that has neither rolearn nor sso, that has both, or
-whose sso fields are not valid, and an entry of mapUsers that has no userarn.
+The authenticator drops an entry of mapRoles that has neither rolearn nor sso, that has both, or whose sso fields
+are not valid, and an entry of mapUsers that has no userarn.
 
 Write rolearn in mapRoles and userarn in mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/mapper.go, Validate",
@@ -65,7 +65,8 @@ func isGroupEntry(m awsauth.Mapping) bool {
 		slices.ContainsFunc(m.OtherKeys(), namesGroup)
 }
 
-// namesGroup reports whether a key of an element stands for an IAM group: by its name, or because of the ARN of a group.
+// namesGroup reports whether an element names an IAM group with this key: the key is a name such as grouparn, or its value
+// is the ARN of an IAM group.
 func namesGroup(key awsauth.Field) bool { return isGroupKey(key.Value) || isIAMGroup(key.Below) }
 
 func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }

@@ -12,12 +12,12 @@ var nodeGroups = &Rule{
 	Severity: Warn,
 	Title:    "a node role lacks what nodes of its kind need",
 	Doc: `
-kube-proxy on Windows nodes logs in as the node and needs the group eks:kube-proxy-windows. kube-proxy on Fargate needs
-system:node-proxier, and Fargate nodes log in with a session name that is not an instance's, so the authenticator can't
-render {{EC2PrivateDNSName}} for them.
+kube-proxy on Windows nodes logs in as the node and needs the group eks:kube-proxy-windows. kube-proxy on Fargate
+needs system:node-proxier, and the authenticator can't render {{EC2PrivateDNSName}} for Fargate nodes, because their
+session name is not the id of an instance.
 
-aws-auth doesn't show the kind of a node. The rule takes a node role for one of Windows or Fargate if its name has this
-word. If a node role of any name loses such a group, node-role-removed reports it.
+aws-auth doesn't show the kind of a node. The rule assumes that a node role is for Windows or Fargate if its name
+contains this word. If a node role of any name loses such a group, node-role-removed reports it.
 
 Add the group, and write system:node:{{SessionName}} for Fargate.`,
 	Source: "EKS user guide, \"Enable Windows support\" and \"Amazon EKS Pod execution IAM role\"; containers-roadmap#1977; terraform-aws-eks#2471",
@@ -40,7 +40,7 @@ func checkNodeGroups(p *Pass) {
 			p.checkKindGroup(m, "Fargate", access.FargateProxyGroup)
 			if m.Entry.OnlyInstances() && instanceField(m) == m.Username {
 				p.Reportf(m.Username, "write system:node:{{SessionName}}",
-					"%q is a role of Fargate, whose nodes can't log in to an entry with {{EC2PrivateDNSName}}", m.Entry.ARN)
+					"%q is a role of Fargate, whose nodes can't log in with an entry that uses {{EC2PrivateDNSName}}", m.Entry.ARN)
 			}
 		}
 	}

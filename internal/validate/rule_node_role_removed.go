@@ -68,13 +68,13 @@ func checkNodeRoleRemoved(p *Pass) {
 				"the node role %q would no longer be mapped, and its nodes would turn NotReady", principal.ARN)
 			continue
 		}
-		problem := "does not make the same nodes"
+		problem := "no longer give its nodes their username and groups"
 		if !slices.ContainsFunc(principal.Matches, (*awsauth.Entry).OnlyInstances) && slices.ContainsFunc(matches, (*awsauth.Entry).OnlyInstances) {
-			problem = "lets in EC2 instances only, because of {{EC2PrivateDNSName}}"
+			problem = "let in only EC2 instances, because it uses {{EC2PrivateDNSName}}"
 		}
 		p.Reportf(p.entryPlace(matches[0]),
 			"keep username: "+principal.Matches[0].Username+" and the groups ["+strings.Join(principal.Matches[0].Groups, ", ")+"]",
-			"the node role %q would keep an entry that %s, and its nodes would turn NotReady", principal.ARN, problem)
+			"the entry of the node role %q would %s, and its nodes would turn NotReady", principal.ARN, problem)
 	}
 	p.reportUnused(removals, used)
 	p.warnOfPathsRemoved()
@@ -93,7 +93,7 @@ func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	}
 }
 
-// kindGroups are the groups that nodes of one kind need beside system:nodes. EKS nodes log in by IAM and do without
+// kindGroups are the groups that nodes of one kind need in addition to system:nodes. EKS nodes log in with IAM and don't need
 // system:bootstrappers.
 var kindGroups = []struct {
 	name     string

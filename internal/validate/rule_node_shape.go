@@ -14,12 +14,12 @@ var nodeShape = &Rule{
 	Title:    "an entry's username and groups don't fit a node",
 	Doc: `
 Node authorization requires the group system:nodes and a username of the form system:node:NAME. With only one
-of the two a kubelet can log in but has no rights, so the node never gets ready. A node with an admin group
+of the two a kubelet can log in but has no rights, so the node never becomes ready. A node with an admin group
 gives the cluster to every pod that reaches the node's credentials. The authenticator renders
 {{EC2PrivateDNSName}} only for EC2 instances, which log in as a role. It refuses an IAM user whose entry has
 this template.
 
-The rule warns if the username is system:node: with anything but the template alone, because a node may use only
+The rule warns if the username has other text after system:node: than the template, because a node may use only
 its own name. It also warns if an entry for people has {{EC2PrivateDNSName}}: an entry with an admin group, or for
 a role of IAM Identity Center, which no instance can have.
 
@@ -89,7 +89,7 @@ func (p *Pass) checkPeople(m awsauth.Mapping) {
 		return
 	}
 	at := instanceField(m)
-	p.Warnf(at, "write "+scalar(forPeople(at.Value)), "only EC2 instances can log in to the entry of %q, because of {{EC2PrivateDNSName}}, and %s", m.Entry.ARN, who)
+	p.Warnf(at, "write "+scalar(forPeople(at.Value)), "only EC2 instances can log in with the entry of %q, because it uses {{EC2PrivateDNSName}}, but %s", m.Entry.ARN, who)
 }
 
 // checkNodeGroups compares the username of an entry with its groups.
@@ -112,7 +112,7 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 		if prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups") && !slices.ContainsFunc(groups, func(g string) bool { return p.isLeftover(g, true) }) {
 			p.Reportf(m.Username, nodeGroupsHint(groups), "%q is meant as the username of a node, which has no rights without the group system:nodes", username)
 		} else if found, _ := leftoverIn(name, true); prefix && group >= 0 && found != "" && found != name {
-			p.Warnf(m.Username, usernames, "no node has the username %q, because a node's name is the template alone", username)
+			p.Warnf(m.Username, usernames, "no node has the username %q, because a node's name consists of the template only", username)
 		} // else leftover-template reports it
 	case !prefix && group >= 0:
 		p.Reportf(m.Username, usernames, "the group system:nodes needs a username of the form system:node:NAME, not %q", username)
@@ -125,7 +125,7 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	case prefix && group < 0 && !hasWrongType(m, "groups") && !p.isMisspelt(m, "groups"):
 		p.Reportf(m.Username, nodeGroupsHint(groups), "%q is the username of a node, which has no rights without the group system:nodes", username)
 	case prefix && group >= 0 && !isNodeTemplate(name):
-		why := "a node's name is the template alone"
+		why := "a node's name consists of the template only"
 		if awsauth.WithoutTemplates(name) == name {
 			why = "all nodes of the role would have one name, and a node may use only its own"
 		} else if !slices.ContainsFunc(awsauth.Templates(), func(t string) bool { return isNodeTemplate(t) && strings.Contains(name, t) }) {

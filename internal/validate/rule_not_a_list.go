@@ -5,8 +5,8 @@ var notAList = &Rule{
 	Severity: Deny,
 	Title:    "a key's text is not a list",
 	Doc: `
-The authenticator reads mapRoles, mapUsers and mapAccounts as lists. It loads nothing from any other text,
-such as a mapping, a block scalar within the value, or YAML in quotes.
+The authenticator reads mapRoles, mapUsers and mapAccounts as lists. It loads nothing from any other text, such as a
+mapping, a text that begins with a second |, or YAML in quotes.
 
 Write each element with a dash.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",

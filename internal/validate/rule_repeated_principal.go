@@ -24,7 +24,7 @@ func checkRepeatedPrincipal(p *Pass) {
 			continue // conflicting-principal reports it
 		}
 		if first := matches[0]; first != e {
-			p.Reportf(m.ARN, "remove one of the two entries", "%q is also the ARN of %s, with the same access", m.ARN.Value, first.Path())
+			p.Reportf(m.ARN, "remove one of the two entries", "%q is also the ARN of %s, which gives the same access", m.ARN.Value, first.Path())
 		}
 	}
 }

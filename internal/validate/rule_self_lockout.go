@@ -16,16 +16,15 @@ var selfLockout = &Rule{
 	Scope:    OfChange,
 	Title:    "the requester would lose their own access",
 	Doc: `
-The requester, a person or a tool, logs in through an entry of aws-auth. After the change no entry lets
-them in, or their entry no longer gives an admin group. Then they could not revert the change. The guard
-refuses it.
+The requester, a person or a tool, logs in through an entry of aws-auth. After the change no entry lets them in, or
+their entry no longer gives an admin group. Then they could not revert the change, so the guard refuses it.
 
-If the requester's next login would have another username or lack a group, the guard warns: RBAC may bind the
-right to edit aws-auth to the old username or group. The API server caches logins for minutes, so the requester
-would notice the loss only later.
+If the requester's next login would have another username or lack a group, the guard warns: RBAC may bind the right
+to edit aws-auth to the old username or group. The API server caches logins for minutes, so the requester would
+notice the loss only later.
 
-Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log
-in another way, such as the cluster's creator, or through an access entry or with a certificate.`,
+Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log in another
+way, such as the cluster's creator, or through an access entry or with a certificate.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
 	Check:  checkSelfLockout,
 }

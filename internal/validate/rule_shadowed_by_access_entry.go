@@ -45,6 +45,6 @@ func (p *Pass) checkShadowed(arn string, matches []*awsauth.Entry) {
 	}
 	if lacks := entry.Lacks(matches[0].Groups); len(lacks) > 0 {
 		p.Reportf(p.entryPlace(matches[0]), "leave out "+groupList(lacks)+" or change the access entry",
-			"the entry of %q has no effect: the access entry wins and lacks [%s]", arn, strings.Join(lacks, ", "))
+			"the entry of %q has no effect: EKS uses the access entry, which doesn't give [%s]", arn, strings.Join(lacks, ", "))
 	}
 }

@@ -8,15 +8,15 @@ var tooExpensive = &Rule{
 	Scope:    OfChange,
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
-The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together
-may have 60,000 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that
-stand for 4 MiB, and 64 entries for one ARN that differ in its case. These limits are higher than the numbers in
-any list of entries that fits into a ConfigMap of 1 MiB. For a text over a limit the webhook can't compute the
-effective access, so it refuses the text.
+The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together may
+have 60,000 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that stand for
+4 MiB, and 64 entries whose ARNs differ only in case. No ordinary list of entries that fits into a ConfigMap of 1
+MiB reaches these limits. For a text over a limit the webhook can't compute the effective access, so it refuses the
+text.
 
-If the stored text is over a limit, the webhook can't compute the access that a change takes away. It refuses
-every change of this key, and the deletion of aws-auth. Let a person who may override the webhook replace the text
-with the annotation awsauth-guard.io/break-glass.`,
+If the stored text is over a limit, the webhook can't compute the access that a change takes away. It refuses every
+change of this key, and the deletion of aws-auth. A person who may override the webhook must replace the text, and
+set the annotation awsauth-guard.io/break-glass in the same change.`,
 	Source: "go.yaml.in/yaml/v2, whose decoder has no limit of time and memory; kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize",
 	Check:  checkTooExpensive,
 }
@@ -30,11 +30,11 @@ func checkTooExpensive(p *Pass) {
 			if after == nil {
 				continue // a key before it has become smaller
 			}
-			p.Warnf(sectionPlace(s), "replace the text with the annotation "+BreakGlassAnnotation, "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), preexistingSuffix, after)
+			p.Warnf(sectionPlace(s), "replace the text, and set the annotation "+BreakGlassAnnotation+" in the same change", "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), preexistingSuffix, after)
 		case after != nil:
 			p.Reportf(sectionPlace(s), "remove unused entries, and write the list without directives and with few aliases", "cannot determine the entries that the authenticator would load from %s: %v", string(s), after)
 		default:
-			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it with the annotation "+BreakGlassAnnotation, "cannot determine whose access this change of %s takes away, because of the stored text: %v", string(s), before)
+			p.Reportf(sectionPlace(s), "leave the text as it is, or replace it and set the annotation "+BreakGlassAnnotation+" in the same change", "cannot determine whose access this change of %s takes away, because of the stored text: %v", string(s), before)
 		}
 	}
 }

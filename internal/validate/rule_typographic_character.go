@@ -12,8 +12,8 @@ invisible characters between letters. YAML knows only the plain quotes " and ', 
 of the value. Kubernetes compares usernames and groups letter by letter: ‘system:masters’ gives no rights, and RBAC
 bindings for the plain name don't apply.
 
-In ARNs, accounts, keys and at the beginning of a line such characters change more, and malformed-arn,
-malformed-account, misspelt-key and yaml-syntax name them.
+Other rules report such a character where it does more harm: malformed-arn in an ARN, malformed-account in an
+account, misspelt-key in a key, and yaml-syntax at the beginning of a line.
 
 Write the plain character.`,
 	Source: "YAML 1.1, \"Flow Scalar Styles\"; kubernetes v1.36.3, pkg/registry/rbac/validation/rule.go, appliesToUser; Unicode, General Punctuation",

@@ -12,8 +12,8 @@ var unknownKey = &Rule{
 	Severity: Warn,
 	Title:    "an entry has a key that not every release of the authenticator reads",
 	Doc: `
-The authenticator ignores keys that it does not know. Keys with capital letters, such as roleARN, are
-read by v0.6 and later; releases before it compare keys with case and drop the entry.
+The authenticator ignores keys that it does not know. Keys with capital letters, such as roleARN, are read by v0.6
+and later. Earlier releases compare keys with case and drop the entry.
 
 Write the keys in lower case. Write the value of an unknown key under the right key, or as a comment.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#312",
@@ -34,7 +34,7 @@ func checkUnknownKey(p *Pass) {
 			case slices.ContainsFunc(again, func(f awsauth.Field) bool { return strings.EqualFold(f.Value, key.Value) }):
 				// duplicate-key reports it
 			case isARNKey(key.Value) && !ok && m.Entry.Dropped != "" && m.Entry.ARN == "" && p.runs(missingARN):
-				// missing-arn says that the entry belongs into the other section
+				// missing-arn says that the entry belongs in the other section
 			case ok:
 				p.Reportf(key, "write "+right, "releases of the authenticator before v0.6 do not read the key %q", key.Value)
 			default:

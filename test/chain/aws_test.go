@@ -120,8 +120,8 @@ func callerOf(key string) (arn string, ok bool) {
 	return callers[n].arn, true
 }
 
-// token makes a new token for a caller, with the authenticator's own package. No two tokens are the same, because the API
-// server caches the answers to them: each has a session token of its own.
+// token makes a new token for a caller, with the authenticator's own package. Each token contains a session token
+// of its own, so that no two are the same: the API server caches the answer to a token.
 func (a *fakeAWS) token(t *testing.T, caller int) string {
 	t.Helper()
 	session := fmt.Sprintf("session-%d", a.tokens.Add(1))

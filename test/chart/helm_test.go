@@ -130,7 +130,7 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 	monitoringv1.SchemeGroupVersion.WithKind("ServiceMonitor"):                              func() any { return new(monitoringv1.ServiceMonitor) },
 }
 
-// ofOthers has the API groups that other software adds to a cluster.
+// ofOthers lists the API groups of custom resources that the chart uses and other software defines.
 var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
 // decode decodes the output of helm. It fails if a field is unknown, also if only its upper or lower case is wrong,

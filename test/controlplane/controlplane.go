@@ -237,5 +237,5 @@ func get(ctx context.Context, url string) error {
 	return err
 }
 
-// httpClient keeps no connections open, because the server needs goroutines for them.
+// httpClient keeps no connections open, because each open connection keeps goroutines in the server.
 var httpClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

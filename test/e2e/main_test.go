@@ -1,6 +1,6 @@
 //go:build e2e
 
-// Package e2e_test installs the chart with helm in a real cluster, and then does to its pods what happens to pods in
+// Package e2e_test installs the chart with helm in a real cluster, and then kills, drains and upgrades its pods as in
 // production. run.sh starts the tests. The parts of a test run in order, and each continues with the state that the
 // previous part left.
 package e2e_test

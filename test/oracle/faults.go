@@ -14,7 +14,7 @@ import (
 )
 
 // preexistingNote is the end of the message of a pre-existing finding.
-const preexistingNote = "already so before this change"
+const preexistingNote = "the old version has this fault too"
 
 // checkNewFaults checks that a rule denies a change if it finds more faults in the new version than in the old one. The
 // rule may only warn of a fault that the old version has, even in a text that the authenticator does not read.
@@ -129,8 +129,8 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	return elements
 }
 
-// accessRules are about the access that an element gives. It is pre-existing if another element for the same principal gave
-// the same access.
+// accessRules are the rules about the access that an element gives. A finding of such a rule is pre-existing if another
+// element gave the same principal the same access.
 var accessRules = []string{"node-shape", "reserved-username"}
 
 // hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after

@@ -65,7 +65,8 @@ func RequiredLogins() []string {
 	return names
 }
 
-// maxCallers limits the callers of one object. More of them find no more disagreements, and take most of the time.
+// maxCallers limits the callers of one object. More callers would take most of the time of the test, without finding more
+// disagreements.
 const maxCallers = 6
 
 // Check makes access entries and picks callers for an object, lets each caller log in with the backends in every order, and

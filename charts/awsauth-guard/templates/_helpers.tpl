@@ -20,7 +20,7 @@ release's name may have dots, and a Service's may not; validate.yaml refuses a n
 {{- if .Values.serviceAccount.create }}
 {{- default (include "awsauth-guard.fullname" .) .Values.serviceAccount.name }}
 {{- else }}
-{{- required "serviceAccount.name: is empty; name the ServiceAccount that serviceAccount.create=false leaves to you" .Values.serviceAccount.name }}
+{{- required "serviceAccount.name: is empty; with serviceAccount.create=false write the name of an existing ServiceAccount" .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 
