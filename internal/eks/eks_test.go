@@ -24,7 +24,7 @@ const role = "arn:aws:iam::111122223333:role/"
 
 func read(t *testing.T, cluster string) (*access.Cluster, error) {
 	t.Helper()
-	client, err := eks.New(t.Context(), cluster, "")
+	client, err := eks.New(t.Context(), cluster, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +125,10 @@ func TestClientNeedsARegion(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
-	if _, err := eks.New(t.Context(), ekstest.Name, ""); err == nil || !strings.Contains(err.Error(), "eks.region") {
+	if _, err := eks.New(t.Context(), ekstest.Name, "", nil); err == nil || !strings.Contains(err.Error(), "eks.region") {
 		t.Errorf("without a region: got %v", err)
 	}
-	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1"); err != nil {
+	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1", nil); err != nil {
 		t.Errorf("with a region: %v", err)
 	}
 }
@@ -177,11 +177,19 @@ func (s *settings) change(change func(*eks.Settings)) {
 	change(&s.Settings)
 }
 
-// start runs a Snapshot until the test ends.
-func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
+// start runs a Snapshot of the server's own cluster until the test ends.
+func start(t *testing.T, server *ekstest.Server, in *settings) (*eks.Snapshot, reads, *clock) {
+	t.Helper()
+	ca := newCA(t)
+	server.SetCA(ca)
+	return startWith(t, in, func() ([]byte, error) { return ca, nil })
+}
+
+// startWith runs a Snapshot until the test ends.
+func startWith(t *testing.T, in *settings, ownCA func() ([]byte, error)) (*eks.Snapshot, reads, *clock) {
 	t.Helper()
 	recorder, now := make(reads), &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, Read: func(*access.Cluster) {}, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
+	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, OwnCA: ownCA, Read: func(*access.Cluster) {}, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -205,7 +213,7 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI, ekstest.Entry(role+"a"))
 	in := &settings{Settings: eks.Settings{Enabled: true, Cluster: ekstest.Name, Refresh: time.Hour}}
-	s, recorder, now := start(t, in)
+	s, recorder, now := start(t, server, in)
 	if err := <-recorder; err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +244,7 @@ func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 		<-advanced
 		ekstest.Throttled()(w, r)
 	})
-	s, recorder, now := start(t, in)
+	s, recorder, now := start(t, server, in)
 	<-reading
 	now.advance(time.Minute)
 	close(advanced)
@@ -253,7 +261,7 @@ func TestSnapshotFollowsTheSettings(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI)
 	in := &settings{}
-	s, recorder, _ := start(t, in)
+	s, recorder, _ := start(t, server, in)
 	if err := <-recorder; !errors.Is(err, errUnused) {
 		t.Fatal(err)
 	}
@@ -293,7 +301,7 @@ func TestHungEKSDelaysNoReader(t *testing.T) {
 		close(hanging)
 		server.Hang()(w, r)
 	})
-	s, _, _ := start(t, in)
+	s, _, _ := start(t, server, in)
 	<-hanging
 	if _, err := s.Cluster(); err == nil || !strings.Contains(err.Error(), "just started") {
 		t.Errorf("got %v", err)

@@ -37,6 +37,9 @@ type Recorder interface {
 type SnapshotOptions struct {
 	// Settings returns the settings in use. They may change.
 	Settings func() Settings
+	// OwnCA returns the certificates, as PEM, by which the guard trusts the API server. A cluster with another CA is not read. If OwnCA
+	// fails, no cluster is read, because any cluster could be another one.
+	OwnCA func() ([]byte, error)
 	// Read is called after each successful read.
 	Read     func(*access.Cluster)
 	Recorder Recorder
@@ -116,7 +119,7 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 		return time.Hour // Reload comes earlier
 	}
 	began := s.o.Now()
-	cluster, err := readWithin(ctx, settings)
+	cluster, err := s.readWithin(ctx, settings)
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -135,10 +138,17 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 }
 
 // readWithin reads the cluster within one refresh period.
-func readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
+func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, settings.Refresh)
 	defer cancel()
-	client, err := New(ctx, settings.Cluster, settings.Region)
+	ca, err := s.o.OwnCA()
+	if err != nil {
+		return nil, ownCAError{err}
+	}
+	if len(ca) == 0 {
+		return nil, ownCAError{errNoOwnCA}
+	}
+	client, err := New(ctx, settings.Cluster, settings.Region, ca)
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,12 @@ type accessEntries struct {
 	read     []func() // called after each successful read
 }
 
-func newAccessEntries(inUse *configuration, recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
+// newAccessEntries returns the access entries of the cluster whose API server has the CA that ownCA returns.
+func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
 	a := &accessEntries{inUse: inUse, recorder: recorder, log: log}
 	a.Snapshot = eks.NewSnapshot(eks.SnapshotOptions{
 		Settings: func() eks.Settings { return settingsOf(inUse.current().EKS) },
-		Read:     a.useRead, Recorder: recorder, Logger: log, Now: time.Now, //nolint:forbidigo // the real clock
+		OwnCA:    ownCA, Read: a.useRead, Recorder: recorder, Logger: log, Now: time.Now, //nolint:forbidigo // the real clock
 	})
 	return a
 }

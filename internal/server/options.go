@@ -92,7 +92,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration whose webhooks call this program")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service by which the API server calls")
 	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "the `group` whose members can change aws-auth without a refusal: a matchCondition of the enforcing webhook may exclude it, the observing webhook still reviews its changes, and the rule bypass-grant refuses an entry that gives it")
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: kubeconfig `file` for the API server; without it the webhook uses the service account of its pod")
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file` for the API server; without it the webhook uses the service account of its pod. Only with --cert-secret or --state the webhook calls the API server; with eks.enabled it recognizes its own cluster by the CA")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "`file` with CAs, one of which must have signed the client certificate of each caller of --webhook-bind-address; without it callers need no certificate")
 	fs.StringVar(&o.ClientName, "client-name", o.ClientName, "with --client-ca-file: the `name` that a caller's certificate must have as its common name or as a DNS name; without it any name is accepted")
@@ -153,7 +153,7 @@ func (o *Options) completeCertificate() (errs []error) {
 		return []error{errors.New("--cert-dir and --cert-secret exclude each other: write one of them")}
 	case o.CertDir != "" && o.State == "":
 		for _, f := range []struct{ flag, value string }{
-			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service}, {"--kubeconfig", o.Kubeconfig},
+			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service},
 		} {
 			if f.value != "" {
 				errs = append(errs, fmt.Errorf("%s needs --cert-secret or --state; remove it if you use only --cert-dir", f.flag))
