@@ -6,10 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+var entryStates = []string{"ok", "stale", "missing", "unknown"}
+
 // eksMetrics describe the reads of the cluster's access entries.
 type eksMetrics struct {
 	reads   *prometheus.CounterVec
 	entries *prometheus.GaugeVec
+	states  *prometheus.GaugeVec
 	last    *prometheus.GaugeVec
 	without prometheus.Counter
 }
@@ -24,6 +27,10 @@ func newEKSMetrics() eksMetrics {
 			Name: "awsauth_guard_eks_access_entries",
 			Help: "Access entries of the cluster in the last successful read, by whether the configuration declares them: declared counts the accessEntries that EKS has, undeclared the others, and absent the declared ones that EKS doesn't have.",
 		}, []string{"configuration"}),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "awsauth_guard_access_entries",
+			Help: "Access entries of the cluster compared with IAM, by state: ok, stale (the principal was deleted and created again, so the access entry matches no caller), missing (IAM has no such principal) or unknown; only on the leader, and only with EKS and IAM on.",
+		}, []string{"state"}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awsauth_guard_eks_last_read_timestamp_seconds",
 			Help: "Time of the last successful read of the cluster's access entries.",
@@ -54,6 +61,17 @@ func (r *Recorder) EKSRead(err error, now time.Time) {
 func (r *Recorder) AccessEntries(declared, undeclared, absent int) {
 	for label, n := range map[string]int{"declared": declared, "undeclared": undeclared, "absent": absent} {
 		r.eks.entries.WithLabelValues(label).Set(float64(n))
+	}
+}
+
+// AccessEntryStates records the number of access entries by state: ok, stale, missing or unknown. Nil means not known.
+func (r *Recorder) AccessEntryStates(counts map[string]int) {
+	r.eks.states.Reset()
+	if counts == nil {
+		return
+	}
+	for _, state := range entryStates {
+		r.eks.states.WithLabelValues(state).Set(float64(counts[state]))
 	}
 }
 

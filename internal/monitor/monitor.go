@@ -45,6 +45,8 @@ type Recorder interface {
 	StoredAccessUnknown()
 	StoredFindings(count func(rule, severity string) int)
 	StoredPrincipals(counts map[string]int)
+	// AccessEntryStates records the number of access entries by state. Nil removes the metric.
+	AccessEntryStates(counts map[string]int)
 	// StoredUnknown removes all metrics of the stored version.
 	StoredUnknown()
 	Bypassed()

@@ -31,6 +31,16 @@ func (r recorder) StoredPrincipals(counts map[string]int) {
 	}
 }
 
+func (r recorder) AccessEntryStates(counts map[string]int) {
+	for _, state := range entryStates {
+		if counts == nil {
+			r.set("entry "+state, -1)
+			continue
+		}
+		r.set("entry "+state, float64(counts[state]))
+	}
+}
+
 func (r recorder) StoredUnknown() {
 	r.forget("present", "break-glass", "protected-principal/deny", "too-expensive/deny")
 	r.StoredAccessUnknown()

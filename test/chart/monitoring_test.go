@@ -39,6 +39,7 @@ func recorded() *metrics.Recorder {
 	}
 	r.StoredFindings(func(string, string) int { return 0 })
 	r.StoredPrincipals(map[string]int{})
+	r.AccessEntryStates(map[string]int{})
 	r.Leads(true)
 	r.RestoreReady(true)
 	r.Enforced(true)
