@@ -29,6 +29,8 @@ type Settings struct {
 type Recorder interface {
 	// EKSRead counts a read of the cluster.
 	EKSRead(err error, now time.Time)
+	// EKSKnown records whether Cluster returns the access of the cluster.
+	EKSKnown(known bool)
 	// EKSUnused is called when the cluster is no longer read.
 	EKSUnused()
 }
@@ -118,12 +120,14 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 		s.o.Recorder.EKSUnused()
 		return time.Hour // Reload comes earlier
 	}
+	s.recordKnown()
 	began := s.o.Now()
 	cluster, err := s.readWithin(ctx, settings)
 	if ctx.Err() != nil {
 		return 0
 	}
 	s.store(settings, cluster, began, err)
+	s.recordKnown()
 	if err != nil {
 		s.o.Recorder.EKSRead(err, s.o.Now())
 		if s.errors.ShouldLog(s.o.Now(), err) {
@@ -135,6 +139,13 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	s.o.Read(cluster)
 	s.o.Recorder.EKSRead(nil, s.o.Now())
 	return settings.Refresh
+}
+
+// recordKnown records whether the snapshot counts. It is called before and after each read. A snapshot expires only while reads fail,
+// so the metric is late by the time of one read and at most a minute.
+func (s *Snapshot) recordKnown() {
+	cluster, _ := s.Cluster()
+	s.o.Recorder.EKSKnown(cluster != nil)
 }
 
 // readWithin reads the cluster within one refresh period.

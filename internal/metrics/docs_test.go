@@ -22,6 +22,7 @@ func TestReference(t *testing.T) {
 	r.ServingCAStored(true)
 	r.EKSRead(nil, time.Unix(1, 0))
 	r.AccessEntries(1, 1, 0)
+	r.EKSKnown(true)
 	r.AccessEntryStates(map[string]int{})
 	stored(r)
 	families, err := r.Gatherer().Gather()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
@@ -24,6 +25,30 @@ const (
 const maxNamed = 5
 
 var errNoPrincipal = errors.New("the access entry has no ARN of a role or user")
+
+// reportEntryLosses counts the losses that a read of the access entries shows, and writes an Event for each kind.
+func (m *Monitor) reportEntryLosses(before, after *baseline) {
+	const source = " from their changed access entries or aws-auth"
+	report := func(kind, message string) {
+		m.o.Recorder.AccessEntryLost(kind)
+		m.o.Events.Warn(kube.AccessEntryLost, message)
+	}
+	if before.losesProtected(after) {
+		report("protected-principal", lacking(len(after.missing))+source)
+	}
+	if before.admins > 0 && after.admins == 0 {
+		report("last-admin", "no principal gets an admin group"+source)
+	}
+	var lost []string
+	for key, arn := range before.nodeRoles {
+		if after.nodeRoles[key] == "" {
+			lost = append(lost, arn)
+		}
+	}
+	if slices.Sort(lost); len(lost) > 0 {
+		report("node-role", counted(len(lost), "node role does", "node roles do")+" not get the access of nodes any more"+source+": "+named(lost))
+	}
+}
 
 // lookUpEntries compares the access entries with IAM. It writes one Event for all access entries that were not in before, and returns
 // the states of the stale and missing ones by ARN, or before if this process leads no more.

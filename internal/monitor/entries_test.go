@@ -108,3 +108,33 @@ func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 		want(t, "log lines about unknown ones", strings.Count(r.logged.String(), "cannot determine"), 0)
 	})
 }
+
+// A node role counts by either source. It is lost when its access entry goes, or no longer is one for nodes, and aws-auth has none for it.
+func TestNodeRoleLostByAnAccessEntryIsReported(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		entry := func(name, kind string) access.AccessEntry {
+			return access.AccessEntry{PrincipalARN: iamPrefix + "role/team/" + name, Type: kind}
+		}
+		r := w.start(func(r *replica, _ *monitor.Options) {
+			r.settings.Enabled = false
+			r.policy.Cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2")}}
+		})
+		read := func(mode access.Mode, entries ...access.AccessEntry) []int {
+			r.change(func() { r.policy.Cluster = &access.Cluster{Mode: mode, AccessEntries: entries} })
+			r.AccessEntriesRead()
+			after(time.Second)
+			return []int{int(r.value("nodes")), r.count("lost node-role"), r.event(kube.AccessEntryLost, "get the access of nodes any more")}
+		}
+		const both = access.ModeAPIAndConfigMap
+		want(t, "node roles of both sources", r.value("nodes"), 3)
+		want(t, "one has both", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2"), entry("Node", "EC2_LINUX")), []int{3, 0, 0})
+		want(t, "the one is in aws-auth again", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2")), []int{3, 0, 0})
+		want(t, "two are gone", read(both), []int{1, 1, 1})
+		want(t, "their Event", r.event(kube.AccessEntryLost, "2 node roles do not get the access of nodes any more from their changed access entries or aws-auth: "+iamPrefix+"role/team/Auto, "+iamPrefix+"role/team/Fargate"), 1)
+		want(t, "still gone", read(both), []int{1, 1, 1})
+		want(t, "an access entry for people takes over", read(both, entry("Node", "STANDARD")), []int{0, 2, 2})
+		want(t, "without it", read(both), []int{1, 2, 2})
+		want(t, "aws-auth has no effect any more", read(access.ModeAPI, entry("Other", "EC2")), []int{1, 3, 3})
+	})
+}
