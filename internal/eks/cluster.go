@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
@@ -33,12 +34,8 @@ func sameCA(described *types.Cluster, ca []byte) error {
 	if err != nil {
 		return fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
 	}
-	for _, a := range own {
-		for _, b := range theirs {
-			if a.Equal(b) {
-				return nil
-			}
-		}
+	if slices.ContainsFunc(own, func(c *x509.Certificate) bool { return slices.ContainsFunc(theirs, c.Equal) }) {
+		return nil
 	}
 	return &OtherClusterError{
 		ARN: aws.ToString(described.Arn), Endpoint: aws.ToString(described.Endpoint), fingerprint: fingerprint(theirs[0]), own: fingerprint(own[0]),

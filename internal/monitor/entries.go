@@ -45,7 +45,8 @@ func (m *Monitor) reportEntryLosses(before, after *baseline) {
 			lost = append(lost, arn)
 		}
 	}
-	if slices.Sort(lost); len(lost) > 0 {
+	slices.Sort(lost) // map iteration order is random
+	if len(lost) > 0 {
 		report("node-role", counted(len(lost), "node role does", "node roles do")+" not get the access of nodes any more"+source+": "+named(lost))
 	}
 }
