@@ -16,7 +16,7 @@ import (
 func TestStaleAccessEntriesAreReported(t *testing.T) {
 	const team = "arn:aws:iam::111122223333:role/team/"
 	entries := []access.AccessEntry{
-		ekstest.Entry(team+"Kept"), ekstest.Entry(team+"Again"), ekstest.Entry(team+"Gone"), ekstest.Entry("arn:aws:iam::444455556666:role/Other"),
+		ekstest.Entry(team + "Kept"), ekstest.Entry(team + "Again"), ekstest.Entry(team + "Gone"), ekstest.Entry("arn:aws:iam::444455556666:role/Other"),
 		{PrincipalARN: nodeARN, Type: "EC2_LINUX", Created: ekstest.Entry("").Created},
 	}
 	aws.Create(team+"Kept", entries[0].Created.Add(-time.Minute))
