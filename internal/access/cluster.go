@@ -33,6 +33,17 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	Created  time.Time      `json:"created,omitzero"`
 }
 
+// IAMFacts are the facts of IAM about a role or user.
+type IAMFacts struct {
+	// UniqueID is the unique id, such as AROA… for a role or AIDA… for a user.
+	UniqueID string
+	Created  time.Time
+}
+
+// Stale reports whether the principal was created after the access entry. EKS compares unique ids, and the access entry has that of the
+// earlier principal with this ARN. So the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
+func (e *AccessEntry) Stale(principal IAMFacts) bool { return principal.Created.After(e.Created) }
+
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct { //nolint:revive // EKS calls it an access policy
 	ARN string `json:"arn"`

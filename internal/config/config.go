@@ -109,7 +109,8 @@ type EKS struct {
 	// waits for EKS. The guard needs four read permissions for this.
 	Enabled bool `yaml:"enabled,omitempty"`
 
-	// Cluster is the name of the EKS cluster. It is required if Enabled is true.
+	// Cluster is the name of the EKS cluster in which the guard runs. The guard recognizes the cluster by its CA, and doesn't
+	// use the access entries of another one. It is required if Enabled is true.
 	Cluster string `yaml:"cluster,omitempty"`
 
 	// Region is the AWS region of the cluster. The default is the region of the guard's AWS configuration.

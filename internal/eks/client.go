@@ -38,11 +38,15 @@ const standard = "STANDARD"
 type Client struct {
 	api     *awseks.Client
 	cluster string
+	ca      []byte // nil: any cluster
 }
 
 // New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
 // the configuration. New fails if the configuration has no region either, because another region may have a cluster of this name.
-func New(ctx context.Context, cluster, region string) (*Client, error) {
+//
+// ca has the certificates, as PEM, by which the caller trusts the API server of the cluster. [Client.Read] fails if the cluster has
+// another CA. With nil the client reads any cluster.
+func New(ctx context.Context, cluster, region string, ca []byte) (*Client, error) {
 	cfg, err := awsapi.LoadConfig(ctx, config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
 		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
@@ -57,11 +61,11 @@ func New(ctx context.Context, cluster, region string) (*Client, error) {
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
 	}
-	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster}, nil
+	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca}, nil
 }
 
 // Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is
-// deleted meanwhile. The error names the call that failed, and may be logged.
+// deleted meanwhile. The error names the call that failed, or the other cluster, and may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
 	if err != nil {
@@ -69,6 +73,11 @@ func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	}
 	if described.Cluster == nil {
 		return nil, callError("DescribeCluster", errNoCluster)
+	}
+	if c.ca != nil {
+		if err := sameCA(described.Cluster, c.ca); err != nil {
+			return nil, err
+		}
 	}
 	cluster := &access.Cluster{Mode: access.ModeConfigMap} // the mode of clusters that know no other
 	if c := described.Cluster.AccessConfig; c != nil && c.AuthenticationMode != "" {

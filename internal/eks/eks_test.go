@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ const role = "arn:aws:iam::111122223333:role/"
 
 func read(t *testing.T, cluster string) (*access.Cluster, error) {
 	t.Helper()
-	client, err := eks.New(t.Context(), cluster, "")
+	client, err := eks.New(t.Context(), cluster, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,19 +126,23 @@ func TestClientNeedsARegion(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "config"))
-	if _, err := eks.New(t.Context(), ekstest.Name, ""); err == nil || !strings.Contains(err.Error(), "eks.region") {
+	if _, err := eks.New(t.Context(), ekstest.Name, "", nil); err == nil || !strings.Contains(err.Error(), "eks.region") {
 		t.Errorf("without a region: got %v", err)
 	}
-	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1"); err != nil {
+	if _, err := eks.New(t.Context(), ekstest.Name, "eu-west-1", nil); err != nil {
 		t.Errorf("with a region: %v", err)
 	}
 }
 
-// reads is a Recorder that sends each read.
-type reads chan error
+// recorder is a Recorder that sends each read.
+type recorder struct {
+	reads chan error
+	known atomic.Bool // the last value of EKSKnown
+}
 
-func (r reads) EKSRead(err error, _ time.Time) { r <- err }
-func (r reads) EKSUnused()                     { r <- errUnused }
+func (r *recorder) EKSRead(err error, _ time.Time) { r.reads <- err }
+func (r *recorder) EKSKnown(known bool)            { r.known.Store(known) }
+func (r *recorder) EKSUnused()                     { r.reads <- errUnused }
 
 var errUnused = errors.New("unused")
 
@@ -177,11 +182,19 @@ func (s *settings) change(change func(*eks.Settings)) {
 	change(&s.Settings)
 }
 
-// start runs a Snapshot until the test ends.
-func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
+// start runs a Snapshot of the server's own cluster until the test ends.
+func start(t *testing.T, server *ekstest.Server, in *settings) (*eks.Snapshot, *recorder, *clock) {
 	t.Helper()
-	recorder, now := make(reads), &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, Read: func(*access.Cluster) {}, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
+	ca := newCA(t)
+	server.SetCA(ca)
+	return startWith(t, in, func() ([]byte, error) { return ca, nil })
+}
+
+// startWith runs a Snapshot until the test ends.
+func startWith(t *testing.T, in *settings, ownCA func() ([]byte, error)) (*eks.Snapshot, *recorder, *clock) {
+	t.Helper()
+	recorder, now := &recorder{reads: make(chan error)}, &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := eks.NewSnapshot(eks.SnapshotOptions{Settings: in.get, OwnCA: ownCA, Read: func(*access.Cluster) {}, Recorder: recorder, Logger: slog.New(slog.DiscardHandler), Now: now.Now})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -189,7 +202,7 @@ func start(t *testing.T, in *settings) (*eks.Snapshot, reads, *clock) {
 		stop()
 		for {
 			select {
-			case <-recorder: //nolint:errcheck // the error of a read doesn't matter here
+			case <-recorder.reads: //nolint:errcheck // the error of a read doesn't matter here
 			case err := <-done:
 				if err != nil {
 					t.Error(err)
@@ -205,22 +218,35 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI, ekstest.Entry(role+"a"))
 	in := &settings{Settings: eks.Settings{Enabled: true, Cluster: ekstest.Name, Refresh: time.Hour}}
-	s, recorder, now := start(t, in)
-	if err := <-recorder; err != nil {
+	s, recorder, now := start(t, server, in)
+	if err := <-recorder.reads; err != nil {
 		t.Fatal(err)
 	}
 	server.Answer("DescribeCluster", ekstest.AccessDenied("DescribeCluster"))
 	s.Reload()
-	if err := <-recorder; err == nil {
+	if err := <-recorder.reads; err == nil {
 		t.Fatal("the read did not fail")
 	}
 	now.advance(3 * time.Hour)
+	s.Reload()
+	if err := <-recorder.reads; err == nil || !recorder.known.Load() {
+		t.Error("after three refresh periods the metric doesn't say that the access entries are known")
+	}
 	if c, err := s.Cluster(); err != nil || c == nil || len(c.AccessEntries) != 1 {
 		t.Errorf("after three refresh periods: %v", err)
 	}
 	now.advance(time.Second)
 	if c, err := s.Cluster(); err == nil || c != nil || !strings.Contains(err.Error(), "access denied") {
 		t.Errorf("later: got %v", err)
+	}
+	s.Reload()
+	if err := <-recorder.reads; err == nil || recorder.known.Load() {
+		t.Error("later the metric says that the access entries are known")
+	}
+	server.Answer("DescribeCluster", nil)
+	s.Reload()
+	if err := <-recorder.reads; err != nil || !recorder.known.Load() {
+		t.Errorf("after the next read the metric doesn't say that the access entries are known: %v", err)
 	}
 }
 
@@ -236,11 +262,11 @@ func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 		<-advanced
 		ekstest.Throttled()(w, r)
 	})
-	s, recorder, now := start(t, in)
+	s, recorder, now := start(t, server, in)
 	<-reading
 	now.advance(time.Minute)
 	close(advanced)
-	if err := <-recorder; err != nil {
+	if err := <-recorder.reads; err != nil {
 		t.Fatal(err)
 	}
 	now.advance(3*time.Hour - time.Second)
@@ -253,8 +279,8 @@ func TestSnapshotFollowsTheSettings(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI)
 	in := &settings{}
-	s, recorder, _ := start(t, in)
-	if err := <-recorder; !errors.Is(err, errUnused) {
+	s, recorder, _ := start(t, server, in)
+	if err := <-recorder.reads; !errors.Is(err, errUnused) {
 		t.Fatal(err)
 	}
 	if c, err := s.Cluster(); c != nil || err != nil {
@@ -265,7 +291,7 @@ func TestSnapshotFollowsTheSettings(t *testing.T) {
 		t.Errorf("before the first read: got %v", err)
 	}
 	s.Reload()
-	if err := <-recorder; err != nil {
+	if err := <-recorder.reads; err != nil {
 		t.Fatal(err)
 	}
 	if c, err := s.Cluster(); c == nil || err != nil {
@@ -276,7 +302,7 @@ func TestSnapshotFollowsTheSettings(t *testing.T) {
 		t.Error("the snapshot of another cluster counts")
 	}
 	s.Reload()
-	if err := <-recorder; err == nil {
+	if err := <-recorder.reads; err == nil {
 		t.Error("the other cluster does not exist")
 	}
 	if _, err := s.Cluster(); err == nil || !strings.Contains(err.Error(), "there is no cluster of this name") {
@@ -293,7 +319,7 @@ func TestHungEKSDelaysNoReader(t *testing.T) {
 		close(hanging)
 		server.Hang()(w, r)
 	})
-	s, _, _ := start(t, in)
+	s, _, _ := start(t, server, in)
 	<-hanging
 	if _, err := s.Cluster(); err == nil || !strings.Contains(err.Error(), "just started") {
 		t.Errorf("got %v", err)

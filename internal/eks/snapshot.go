@@ -29,6 +29,8 @@ type Settings struct {
 type Recorder interface {
 	// EKSRead counts a read of the cluster.
 	EKSRead(err error, now time.Time)
+	// EKSKnown records whether Cluster returns the access of the cluster.
+	EKSKnown(known bool)
 	// EKSUnused is called when the cluster is no longer read.
 	EKSUnused()
 }
@@ -37,6 +39,9 @@ type Recorder interface {
 type SnapshotOptions struct {
 	// Settings returns the settings in use. They may change.
 	Settings func() Settings
+	// OwnCA returns the certificates, as PEM, by which the guard trusts the API server. A cluster with another CA is not read. If OwnCA
+	// fails, no cluster is read, because any cluster could be another one.
+	OwnCA func() ([]byte, error)
 	// Read is called after each successful read.
 	Read     func(*access.Cluster)
 	Recorder Recorder
@@ -115,12 +120,14 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 		s.o.Recorder.EKSUnused()
 		return time.Hour // Reload comes earlier
 	}
+	s.recordKnown()
 	began := s.o.Now()
-	cluster, err := readWithin(ctx, settings)
+	cluster, err := s.readWithin(ctx, settings)
 	if ctx.Err() != nil {
 		return 0
 	}
 	s.store(settings, cluster, began, err)
+	s.recordKnown()
 	if err != nil {
 		s.o.Recorder.EKSRead(err, s.o.Now())
 		if s.errors.ShouldLog(s.o.Now(), err) {
@@ -134,11 +141,25 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	return settings.Refresh
 }
 
+// recordKnown records whether the snapshot counts. It is called before and after each read. A snapshot expires only while reads fail,
+// so the metric is late by the time of one read and at most a minute.
+func (s *Snapshot) recordKnown() {
+	cluster, _ := s.Cluster()
+	s.o.Recorder.EKSKnown(cluster != nil)
+}
+
 // readWithin reads the cluster within one refresh period.
-func readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
+func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, settings.Refresh)
 	defer cancel()
-	client, err := New(ctx, settings.Cluster, settings.Region)
+	ca, err := s.o.OwnCA()
+	if err != nil {
+		return nil, ownCAError{err}
+	}
+	if len(ca) == 0 {
+		return nil, ownCAError{errNoOwnCA}
+	}
+	client, err := New(ctx, settings.Cluster, settings.Region, ca)
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func TestAccountWithoutAccessIsLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestUniqueID(t *testing.T) {
+func TestFacts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withAccount)
 	w.aws.Trust(reader, "for-you")
@@ -131,15 +131,22 @@ func TestUniqueID(t *testing.T) {
 		"arn:aws:sts::111122223333:federated-user/ann": " unknown only roles and users have a unique id",
 	} {
 		before := w.aws.Count("GetRole", "GetUser")
-		if got := uniqueID(t, w, arn); got != want {
+		if got := facts(t, w, arn); got != want {
 			t.Errorf("%s: got %q, want %q", arn, got, want)
 		}
 		if n := w.aws.Count("GetRole", "GetUser") - before; n > 1 {
 			t.Errorf("%s: %d calls", arn, n)
 		}
 	}
+	created := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	for _, arn := range []string{role, "arn:aws:iam::111122223333:user/x/ann"} {
+		w.aws.Create(arn, created)
+		if got, _, err := w.Facts(t.Context(), parse(t, arn)[0]); err != nil || !got.Created.Equal(created) {
+			t.Errorf("%s was created at %s, want %s: %v", arn, got.Created, created, err)
+		}
+	}
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
-	if got := uniqueID(t, w, role); got != " unknown access denied (AccessDenied)" {
+	if got := facts(t, w, role); got != " unknown access denied (AccessDenied)" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -172,9 +179,9 @@ func TestReplacement(t *testing.T) {
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 }
 
-// uniqueID returns the id's kind, whether it exists, and the error.
-func uniqueID(t *testing.T, w *world, arn string) string {
+// facts returns the kind of the unique id, whether it exists, and the error.
+func facts(t *testing.T, w *world, arn string) string {
 	t.Helper()
-	id, existence, err := w.UniqueID(t.Context(), parse(t, arn)[0])
-	return fmt.Sprintf("%s %s %v", id[:min(4, len(id))], existence, err)
+	got, existence, err := w.Facts(t.Context(), parse(t, arn)[0])
+	return fmt.Sprintf("%s %s %v", got.UniqueID[:min(4, len(got.UniqueID))], existence, err)
 }

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -35,7 +37,8 @@ type getResult struct {
 	// began is before the call waited for a slot. ended is after the last attempt.
 	began, ended time.Time
 
-	arn, id string        // of the principal with this name; empty if IAM says that there is none
+	arn     string // of the principal with this name; empty if IAM says that there is none
+	facts   access.IAMFacts
 	problem *awsapi.Error // why the result is unknown; nil if it is known
 }
 
@@ -57,9 +60,9 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
-		s.arn, s.id, err = c.getRole(ctx, service, name)
+		s.arn, s.facts, err = c.getRole(ctx, service, name)
 	} else {
-		s.arn, s.id, err = c.getUser(ctx, service, name)
+		s.arn, s.facts, err = c.getUser(ctx, service, name)
 	}
 	s.ended = c.now()
 	// IAM answers this error with status 404 (API reference, GetRole, Errors). With another status it does not come from IAM.
@@ -72,36 +75,29 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 	}
 	found, err := awsauth.ParseARN(s.arn)
 	if err != nil || found.Account != p.Account || found.IsRole() != p.IsRole() || !strings.EqualFold(found.Name(), name) {
-		s.arn, s.id, s.problem = "", "", &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
+		s.arn, s.facts, s.problem = "", access.IAMFacts{}, &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 	}
 	return s
 }
 
-func (c *Client) getRole(ctx context.Context, service *awsiam.Client, name string) (arn, id string, err error) {
+func (c *Client) getRole(ctx context.Context, service *awsiam.Client, name string) (arn string, facts access.IAMFacts, err error) {
 	out, err := call(ctx, c, func(ctx context.Context) (*awsiam.GetRoleOutput, error) {
 		return service.GetRole(ctx, &awsiam.GetRoleInput{RoleName: &name})
 	})
 	if err != nil || out.Role == nil {
-		return "", "", err
+		return "", facts, err
 	}
-	return deref(out.Role.Arn), deref(out.Role.RoleId), nil
+	return aws.ToString(out.Role.Arn), access.IAMFacts{UniqueID: aws.ToString(out.Role.RoleId), Created: aws.ToTime(out.Role.CreateDate)}, nil
 }
 
-func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name string) (arn, id string, err error) {
+func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name string) (arn string, facts access.IAMFacts, err error) {
 	out, err := call(ctx, c, func(ctx context.Context) (*awsiam.GetUserOutput, error) {
 		return service.GetUser(ctx, &awsiam.GetUserInput{UserName: &name})
 	})
 	if err != nil || out.User == nil {
-		return "", "", err
+		return "", facts, err
 	}
-	return deref(out.User.Arn), deref(out.User.UserId), nil
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
+	return aws.ToString(out.User.Arn), access.IAMFacts{UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
 }
 
 // searchList searches the account's list, if listing is allowed and completes before the second call is due. It reports whether the
@@ -182,7 +178,7 @@ func (c *Client) roles(service *awsiam.Client, path string) page {
 			return nil, false, err
 		}
 		for i := range out.Roles {
-			arns = append(arns, deref(out.Roles[i].Arn))
+			arns = append(arns, aws.ToString(out.Roles[i].Arn))
 		}
 		return arns, pages.HasMorePages(), nil
 	}
@@ -196,7 +192,7 @@ func (c *Client) users(service *awsiam.Client, path string) page {
 			return nil, false, err
 		}
 		for i := range out.Users {
-			arns = append(arns, deref(out.Users[i].Arn))
+			arns = append(arns, aws.ToString(out.Users[i].Arn))
 		}
 		return arns, pages.HasMorePages(), nil
 	}

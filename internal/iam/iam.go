@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
@@ -198,33 +199,34 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	return f(ctx)
 }
 
-// UniqueID makes one call, without the cache, for the unique id of a role or user, such as AROA… or AIDA…. A new principal may still
-// be Missing. The error is the reason for Unknown.
-func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
+// Facts makes one call, without the cache, for the unique id and the creation of a role or user. A new principal may still be Missing.
+// The error is the reason for Unknown.
+func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error) {
+	var none access.IAMFacts
 	self, err := c.Identity(ctx)
 	if err != nil {
-		return "", validate.Unknown, err
+		return none, validate.Unknown, err
 	}
 	service := c.service(self, principal.Account)
 	switch {
 	case principal.Service != "iam" || principal.Name() == "root":
-		return "", validate.Unknown, errors.New("only roles and users have a unique id")
+		return none, validate.Unknown, errors.New("only roles and users have a unique id")
 	case principal.Partition != self.Partition:
-		return "", validate.Unknown, &awsapi.Error{Reason: reasonOtherPartition}
+		return none, validate.Unknown, &awsapi.Error{Reason: reasonOtherPartition}
 	case service == nil:
-		return "", validate.Unknown, &awsapi.Error{Reason: noAccess(principal.Account)}
+		return none, validate.Unknown, &awsapi.Error{Reason: noAccess(principal.Account)}
 	}
 	seen := c.get(ctx, service, principal)
 	switch {
 	case seen.problem != nil:
-		return "", validate.Unknown, seen.problem
+		return none, validate.Unknown, seen.problem
 	case seen.matches(principal):
-		return seen.id, validate.Exists, nil
+		return seen.facts, validate.Exists, nil
 	}
 	if problem := c.confirmAccount(ctx, self, principal, seen.began); problem != nil {
-		return "", validate.Unknown, problem
+		return none, validate.Unknown, problem
 	}
-	return "", validate.Missing, nil
+	return none, validate.Missing, nil
 }
 
 // Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. It is the same ARN

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
@@ -116,7 +117,7 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 	if err != nil {
 		return identityResult{problem: awsapi.NewError(err)}
 	}
-	self, problem := parseIdentity(deref(out.Arn))
+	self, problem := parseIdentity(aws.ToString(out.Arn))
 	if problem != nil {
 		return identityResult{problem: problem}
 	}

@@ -108,15 +108,15 @@ func TestIdentityChangesBetweenReviews(t *testing.T) {
 	is(t, w.lookup(t, short, role), unknown(changed))
 }
 
-func TestUniqueIDOfAnotherAccount(t *testing.T) {
+func TestFactsOfAnotherAccount(t *testing.T) {
 	t.Parallel()
 	w, move := newMovingWorld(t)
-	if got := uniqueID(t, w, role); got != "AROA exists <nil>" {
+	if got := facts(t, w, role); got != "AROA exists <nil>" {
 		t.Errorf("got %q", got)
 	}
 	move()
 	w.aws.Remove(foreign)
-	if got := uniqueID(t, w, role); got != " unknown "+changed {
+	if got := facts(t, w, role); got != " unknown "+changed {
 		t.Errorf("got %q", got)
 	}
 }

@@ -4,6 +4,7 @@ package kube
 
 import (
 	"fmt"
+	"os"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -25,6 +26,19 @@ func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	}
 	config.UserAgent = program + "/" + version.String()
 	return config, nil
+}
+
+// CA returns the certificates, as PEM, by which a client configuration trusts the API server, or nil if it has none of its own. It reads
+// the file anew, because the kubelet replaces it when the CA of the cluster changes.
+func CA(config *rest.Config) ([]byte, error) {
+	if len(config.CAData) > 0 || config.CAFile == "" {
+		return config.CAData, nil
+	}
+	text, err := os.ReadFile(config.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CA of the API server: %w", err)
+	}
+	return text, nil
 }
 
 // Protobuf returns a copy of a configuration whose clients read and write protobuf. JSON replaces bytes that are not UTF-8.

@@ -25,6 +25,7 @@ const (
 	Bypassed               Reason = "Bypassed"               // a stored change bypassed the guard, which would have refused it
 	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // the stored aws-auth lacks groups of a protected principal
 	AccessEntryLost        Reason = "AccessEntryLost"        // an access entry changed, and a protected principal or the last admin lost access
+	AccessEntryStale       Reason = "AccessEntryStale"       // the principal of an access entry is missing in IAM, or was deleted and created again
 	NotEnforced            Reason = "NotEnforced"            // the API server no longer calls the guard for every change
 	Enforced               Reason = "Enforced"               // the API server calls the guard for every change again
 	Restored               Reason = "Restored"               // the guard restored the last good version

@@ -23,6 +23,8 @@ func TestReference(t *testing.T) {
 	r.EKSRead(nil, time.Unix(1, 0))
 	r.AccessEntries(1, 1, 0)
 	r.RestoreReady(true)
+	r.EKSKnown(true)
+	r.AccessEntryStates(map[string]int{})
 	stored(r)
 	families, err := r.Gatherer().Gather()
 	if err != nil {

@@ -6,10 +6,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+var (
+	entryStates = []string{"ok", "stale", "missing", "unknown"}
+	entryLosses = []string{"protected-principal", "last-admin", "node-role"}
+)
+
 // eksMetrics describe the reads of the cluster's access entries.
 type eksMetrics struct {
 	reads   *prometheus.CounterVec
 	entries *prometheus.GaugeVec
+	states  *prometheus.GaugeVec
+	known   *prometheus.GaugeVec
+	losses  *prometheus.CounterVec
 	last    *prometheus.GaugeVec
 	without prometheus.Counter
 }
@@ -24,6 +32,18 @@ func newEKSMetrics() eksMetrics {
 			Name: "awsauth_guard_eks_access_entries",
 			Help: "Access entries in the last successful read of the cluster: declared counts those that the field accessEntries of the configuration lists, undeclared counts the others, and absent counts the listed ones that EKS doesn't have.",
 		}, []string{"configuration"}),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "awsauth_guard_access_entries",
+			Help: "Access entries of the cluster compared with IAM, by state: ok, stale (the principal was deleted and created again, so the access entry matches no caller), missing (IAM has no such principal) or unknown; only on the leader, and only with EKS and IAM on.",
+		}, []string{"state"}),
+		known: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "awsauth_guard_eks_access_entries_known",
+			Help: "1 if the reviews of this process count the cluster's access entries, 0 if they are unknown because the last successful read was too long ago or there was none; only with eks.enabled.",
+		}, nil),
+		losses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "awsauth_guard_access_entry_losses_total",
+			Help: "Reads of the access entries that show a loss of access since the read before, by kind: protected-principal, last-admin or node-role; counted by the leader.",
+		}, []string{"kind"}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "awsauth_guard_eks_last_read_timestamp_seconds",
 			Help: "Time of the last successful read of the cluster's access entries.",
@@ -36,7 +56,18 @@ func newEKSMetrics() eksMetrics {
 	for _, result := range []string{"ok", "failed"} {
 		m.reads.WithLabelValues(result)
 	}
+	for _, kind := range entryLosses {
+		m.losses.WithLabelValues(kind)
+	}
 	return m
+}
+
+// EKSKnown records whether reviews count the cluster's access entries.
+func (r *Recorder) EKSKnown(known bool) { r.eks.known.WithLabelValues().Set(boolValue(known)) }
+
+// AccessEntryLost counts a read of the access entries that shows a loss: protected-principal, last-admin or node-role.
+func (r *Recorder) AccessEntryLost(kind string) {
+	r.eks.losses.WithLabelValues(oneOf(entryLosses, kind, "protected-principal")).Inc()
 }
 
 // EKSRead counts a read of the cluster.
@@ -57,10 +88,22 @@ func (r *Recorder) AccessEntries(declared, undeclared, absent int) {
 	}
 }
 
+// AccessEntryStates records the number of access entries by state: ok, stale, missing or unknown. Nil means not known.
+func (r *Recorder) AccessEntryStates(counts map[string]int) {
+	r.eks.states.Reset()
+	if counts == nil {
+		return
+	}
+	for _, state := range entryStates {
+		r.eks.states.WithLabelValues(state).Set(float64(counts[state]))
+	}
+}
+
 // EKSUnused removes the metrics of the last read.
 func (r *Recorder) EKSUnused() {
 	r.eks.entries.Reset()
 	r.eks.last.Reset()
+	r.eks.known.Reset()
 }
 
 // WithoutAccessEntries counts a review that the guard evaluated without the cluster's access entries.

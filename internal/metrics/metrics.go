@@ -91,7 +91,7 @@ func New(rules []string) *Recorder {
 		r.config.generation, r.config.reloads, r.config.successful,
 		r.certificate.expiry, r.certificate.caExpiry, r.certificate.trusted, r.certificate.caStored,
 		r.iam.lookups, r.iam.duration, r.iam.cacheHits,
-		r.eks.reads, r.eks.entries, r.eks.last, r.eks.without,
+		r.eks.reads, r.eks.entries, r.eks.states, r.eks.known, r.eks.losses, r.eks.last, r.eks.without,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

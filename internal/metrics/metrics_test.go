@@ -195,6 +195,33 @@ func TestServingCertificateSeriesExistOnlyWhenKnown(t *testing.T) {
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
 }
 
+// A state that is not known has no series, and a state without access entries has the value 0.
+func TestAccessEntryStatesExistOnlyWhenKnown(t *testing.T) {
+	t.Parallel()
+	r := metrics.New(nil)
+	states := func() (found []string) {
+		for _, line := range guardSeries(t, r) {
+			if strings.HasPrefix(line, "awsauth_guard_access_entries{") {
+				found = append(found, line)
+			}
+		}
+		return found
+	}
+	want := []string{
+		`awsauth_guard_access_entries{state="missing"} 1`, `awsauth_guard_access_entries{state="ok"} 3`,
+		`awsauth_guard_access_entries{state="stale"} 2`, `awsauth_guard_access_entries{state="unknown"} 0`,
+	}
+	for _, step := range []struct {
+		counts map[string]int
+		want   []string
+	}{{nil, nil}, {map[string]int{"ok": 3, "stale": 2, "missing": 1, "arn:aws:iam::111122223333:role/a": 9}, want}, {nil, nil}} {
+		r.AccessEntryStates(step.counts)
+		if diff := cmp.Diff(step.want, states()); diff != "" {
+			t.Errorf("series (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestIAMLookupsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)

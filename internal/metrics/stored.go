@@ -17,12 +17,12 @@ var (
 
 // storedMetrics describe the stored aws-auth and the state of the guard. A value that is not known has no series.
 type storedMetrics struct {
-	findings, entries, principals                        *prometheus.GaugeVec
-	admins, missing, present, breakGlass, enforced, last *prometheus.GaugeVec
-	leader, restoreReady                                 *prometheus.GaugeVec
-	bypassed, historyErrors                              prometheus.Counter
-	restores                                             *prometheus.CounterVec
-	build                                                *prometheus.GaugeVec
+	findings, entries, principals                                   *prometheus.GaugeVec
+	admins, nodeRoles, missing, present, breakGlass, enforced, last *prometheus.GaugeVec
+	leader, restoreReady                                            *prometheus.GaugeVec
+	bypassed, historyErrors                                         prometheus.Counter
+	restores                                                        *prometheus.CounterVec
+	build                                                           *prometheus.GaugeVec
 }
 
 func newStoredMetrics() storedMetrics {
@@ -36,6 +36,7 @@ func newStoredMetrics() storedMetrics {
 		findings:      gauge("live_findings", "Findings in the stored aws-auth, evaluated without an older version, by rule and severity.", "rule", "severity"),
 		entries:       gauge("live_entries", "Entries of the stored aws-auth that are in force, by section.", "section"),
 		admins:        gauge("live_admins", "Principals with admin rights, from the stored aws-auth or from an access entry. A declared access entry counts unless its principal is known not to be an admin."),
+		nodeRoles:     gauge("live_node_roles", "Node roles, from the stored aws-auth or from an access entry for nodes."),
 		missing:       gauge("live_protected_missing", "Protected principals that don't get all their groups, neither from the stored aws-auth nor from an access entry."),
 		present:       gauge("live_present", "1 if aws-auth exists, 0 if not."),
 		breakGlass:    gauge("break_glass_present", "1 if the stored aws-auth has the break-glass annotation, 0 if not."),
@@ -58,7 +59,7 @@ func newStoredMetrics() storedMetrics {
 
 func (m *storedMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.findings, m.entries, m.principals, m.admins, m.missing, m.present, m.breakGlass, m.enforced, m.last,
+		m.findings, m.entries, m.principals, m.admins, m.nodeRoles, m.missing, m.present, m.breakGlass, m.enforced, m.last,
 		m.leader, m.restoreReady, m.bypassed, m.historyErrors, m.restores, m.build,
 	}
 }
@@ -81,8 +82,9 @@ func (r *Recorder) Stored(present, breakGlass bool) {
 	r.stored.breakGlass.WithLabelValues().Set(boolValue(breakGlass))
 }
 
-// StoredAccess records the number of admins, and of protected principals that lack some of their groups.
-func (r *Recorder) StoredAccess(admins, protectedMissing int) {
+// StoredAccess records the number of admins, of node roles, and of protected principals that lack some of their groups.
+func (r *Recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
+	r.stored.nodeRoles.WithLabelValues().Set(float64(nodeRoles))
 	r.stored.admins.WithLabelValues().Set(float64(admins))
 	r.stored.missing.WithLabelValues().Set(float64(protectedMissing))
 }
@@ -97,7 +99,7 @@ func (r *Recorder) StoredUnknown() {
 
 // StoredAccessUnknown removes the series of the effective access, because it is not known.
 func (r *Recorder) StoredAccessUnknown() {
-	for _, gauge := range []*prometheus.GaugeVec{r.stored.admins, r.stored.missing, r.stored.entries} {
+	for _, gauge := range []*prometheus.GaugeVec{r.stored.admins, r.stored.nodeRoles, r.stored.missing, r.stored.entries} {
 		gauge.Reset()
 	}
 }

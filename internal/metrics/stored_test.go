@@ -15,7 +15,7 @@ import (
 func stored(r *metrics.Recorder) {
 	r.BuildInfo("v1")
 	r.Stored(true, false)
-	r.StoredAccess(2, 1)
+	r.StoredAccess(2, 3, 1)
 	r.StoredEntries("mapRoles", 3)
 	r.StoredFindings(func(rule, severity string) int {
 		if rule == "role-path" && severity == "warn" {
@@ -74,6 +74,7 @@ func TestStoredMetricsExistOnlyWhenKnown(t *testing.T) {
 		`awsauth_guard_live_findings{rule="internal-error",severity="warn"} 0`,
 		`awsauth_guard_live_findings{rule="role-path",severity="deny"} 0`,
 		`awsauth_guard_live_findings{rule="role-path",severity="warn"} 4`,
+		"awsauth_guard_live_node_roles 3",
 		"awsauth_guard_live_present 1",
 		`awsauth_guard_live_principals{iam="exists"} 5`,
 		`awsauth_guard_live_principals{iam="missing"} 1`,
@@ -88,7 +89,7 @@ func TestStoredMetricsExistOnlyWhenKnown(t *testing.T) {
 	}
 	r.StoredAccessUnknown()
 	for _, line := range guardSeries(t, r) {
-		for _, name := range []string{"admins", "protected_missing", "entries"} {
+		for _, name := range []string{"admins", "node_roles", "protected_missing", "entries"} {
 			if strings.HasPrefix(line, "awsauth_guard_live_"+name) {
 				t.Errorf("%s is still there", line)
 			}

@@ -16,16 +16,18 @@ type evaluation struct {
 	// otherAdmins counts admins by access entries, which the summary does not count.
 	otherAdmins int
 	missing     []string // protected principals that don't get all their groups
-	verdict     validate.Action
-	rules       []string
-	findings    []validate.Finding
+	// nodeRoles are the ARNs of the node roles from both sources, by awsauth.PrincipalKey.
+	nodeRoles map[string]string
+	verdict   validate.Action
+	rules     []string
+	findings  []validate.Finding
 }
 
 // evaluate evaluates a version without an older one, in mode enforce. A nil object has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
-	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), verdict: validate.ActionAllow}
+	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), nodeRoles: effective.nodeRoles(), verdict: validate.ActionAllow}
 	if o == nil {
 		return e
 	}
@@ -85,6 +87,16 @@ func (a *accessOf) missing() (arns []string) {
 		}
 	}
 	return arns
+}
+
+// nodeRoles returns the ARNs of the node roles, from aws-auth and from access entries, by awsauth.PrincipalKey. Declared access entries
+// don't count.
+func (a *accessOf) nodeRoles() map[string]string {
+	byKey := make(map[string]string)
+	for _, arn := range append(access.Nodes(a.entries.InForce(a.loaded)), a.entries.Nodes()...) {
+		byKey[awsauth.PrincipalKey(arn)] = arn
+	}
+	return byKey
 }
 
 // otherAdmins counts the admins by access entries. Of declared access entries it counts those that may belong to admins: those that

@@ -39,12 +39,16 @@ const (
 // Recorder records metrics. Its methods may be called concurrently.
 type Recorder interface {
 	Stored(present, breakGlass bool)
-	StoredAccess(admins, protectedMissing int)
+	StoredAccess(admins, nodeRoles, protectedMissing int)
 	StoredEntries(section string, n int)
 	// StoredAccessUnknown removes the metrics of the effective access.
 	StoredAccessUnknown()
 	StoredFindings(count func(rule, severity string) int)
 	StoredPrincipals(counts map[string]int)
+	// AccessEntryStates records the number of access entries by state. Nil removes the metric.
+	AccessEntryStates(counts map[string]int)
+	// AccessEntryLost counts a read of the access entries that shows a loss: protected-principal, last-admin or node-role.
+	AccessEntryLost(kind string)
 	// StoredUnknown removes all metrics of the stored version.
 	StoredUnknown()
 	Bypassed()
@@ -142,8 +146,9 @@ type Monitor struct {
 
 // baseline is the part of an evaluation that later ones are compared with.
 type baseline struct {
-	missing []string // protected principals that lack some of their groups
-	admins  int      // admins by the stored version and by access entries
+	missing   []string          // protected principals that lack some of their groups
+	admins    int               // admins by the stored version and by access entries
+	nodeRoles map[string]string // ARNs of the node roles by both sources, by awsauth.PrincipalKey
 }
 
 // bypass is a bypass that this process observed while it was not the leader.
@@ -402,26 +407,34 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 		return
 	}
 	admins := e.summary.Admins + e.otherAdmins
-	r.StoredAccess(admins, e.summary.ProtectedMissing)
+	r.StoredAccess(admins, len(e.nodeRoles), e.summary.ProtectedMissing)
 	r.StoredEntries(string(awsauth.MapRoles), e.summary.Roles)
 	r.StoredEntries(string(awsauth.MapUsers), e.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), e.summary.Accounts)
-	before, source := m.last, "the stored aws-auth"
+	before := m.last
 	if loss == kube.AccessEntryLost {
-		before, source = m.known, "their changed access entries or aws-auth" // without known ones nothing shows a change
+		before = m.known // without known ones nothing shows a change
 	}
-	if m.last = (&baseline{e.missing, admins}); policy.Cluster != nil {
+	if m.last = (&baseline{e.missing, admins, e.nodeRoles}); policy.Cluster != nil {
 		m.known = m.last
 	}
-	if loss == "" || before == nil || !m.o.Election.IsLeader() {
-		return
+	switch {
+	case loss == "" || before == nil || !m.o.Election.IsLeader():
+	case loss == kube.AccessEntryLost:
+		m.reportEntryLosses(before, m.last)
+	case before.losesProtected(m.last):
+		m.o.Events.Warn(loss, lacking(len(e.missing))+" from the stored aws-auth")
 	}
-	if slices.ContainsFunc(e.missing, func(arn string) bool { return !slices.Contains(before.missing, arn) }) {
-		m.o.Events.Warn(loss, counted(e.summary.ProtectedMissing, "protected principal does", "protected principals do")+" not get all their groups from "+source)
-	}
-	if loss == kube.AccessEntryLost && before.admins > 0 && admins == 0 {
-		m.o.Events.Warn(loss, "no principal gets an admin group from "+source)
-	}
+}
+
+// losesProtected reports whether a protected principal lacks some of its groups after, and didn't before.
+func (b *baseline) losesProtected(after *baseline) bool {
+	return slices.ContainsFunc(after.missing, func(arn string) bool { return !slices.Contains(b.missing, arn) })
+}
+
+// lacking says that n protected principals lack some of their groups.
+func lacking(n int) string {
+	return counted(n, "protected principal does", "protected principals do") + " not get all their groups"
 }
 
 // hasBreakGlass reports whether an object has the break-glass annotation.

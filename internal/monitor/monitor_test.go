@@ -103,6 +103,7 @@ func TestAccessEntryLostIsReported(t *testing.T) {
 		weaker.Policies = nil
 		want(t, "there again", read(entry), 2)
 		want(t, "without its policy", read(weaker), 4)
+		want(t, "counted losses", []int{r.count("lost protected-principal"), r.count("lost last-admin"), r.count("lost node-role")}, []int{2, 2, 0})
 		w.write("x", roles(node+ci))
 		want(t, "Events of the stored aws-auth", r.event(kube.ProtectedPrincipalLost, ""), 0)
 	})

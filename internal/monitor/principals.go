@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
@@ -17,7 +18,7 @@ import (
 
 // PrincipalLookup looks up principals in IAM.
 type PrincipalLookup interface {
-	UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error)
+	Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error)
 	// Replacement returns the ARN that replaced a missing principal, or "" if it is not known.
 	Replacement(ctx context.Context, missing awsauth.ARN) string
 }
@@ -32,81 +33,126 @@ const (
 	ssoPrefix = "AWSReservedSSO_"
 )
 
-// lookUp makes the leader look up the stored principals in IAM periodically, one after the other.
+// lookUp makes the leader look up the stored principals and those of the access entries in IAM, periodically and one after the other.
 func (m *Monitor) lookUp(ctx context.Context) {
-	var last time.Time
+	var stored, entries time.Time // when the last lookups began; zero if their results don't count
+	var reported map[string]string
 	var lookupErrors kube.Throttle
 	for ctx.Err() == nil {
 		sleep(ctx, min(checkEvery, m.o.Timing.Principals))
-		if !m.o.Principals() || !m.o.Election.IsLeader() {
-			if !last.IsZero() {
-				m.o.Recorder.StoredPrincipals(nil)
+		leads := m.o.Principals() && m.o.Election.IsLeader()
+		if !leads && !stored.IsZero() {
+			m.o.Recorder.StoredPrincipals(nil)
+			stored = time.Time{}
+		}
+		cluster := m.o.Policy().Cluster
+		if (!leads || cluster == nil) && !entries.IsZero() {
+			m.o.Recorder.AccessEntryStates(nil)
+			entries = time.Time{}
+		}
+		if !leads {
+			reported = nil
+			continue
+		}
+		r := &round{Monitor: m, answers: make(map[string]answer)}
+		if m.isDue(stored) && m.hasObserved() {
+			stored = m.o.Now()
+			if err := m.recoverPanic("principals", func() error { return r.lookUpStored(ctx) }); lookupErrors.ShouldLog(m.o.Now(), err) {
+				m.log.Warn("cannot store the IAM ids of the stored principals", "err", err.Error())
 			}
-			last = time.Time{}
-			continue
 		}
-		if !last.IsZero() && m.o.Now().Sub(last) < m.o.Timing.Principals || !m.hasObserved() {
-			continue
-		}
-		last = m.o.Now()
-		if err := m.recoverPanic("principals", func() error { return m.lookUpAll(ctx) }); lookupErrors.ShouldLog(m.o.Now(), err) {
-			m.log.Warn("cannot store the IAM ids of the stored principals", "err", err.Error())
+		if cluster != nil && m.isDue(entries) {
+			entries = m.o.Now()
+			_ = m.recoverPanic("access entries", func() error {
+				reported = r.lookUpEntries(ctx, cluster.AccessEntries, reported)
+				return nil
+			})
 		}
 	}
 }
 
-func (m *Monitor) lookUpAll(ctx context.Context) error {
-	log, err := m.o.History.Read(ctx)
+// isDue reports whether lookups that began last at a time are to be repeated.
+func (m *Monitor) isDue(last time.Time) bool {
+	return last.IsZero() || m.o.Now().Sub(last) >= m.o.Timing.Principals
+}
+
+// round looks up each principal once, and at most maxLookedUp of them.
+type round struct {
+	*Monitor
+
+	answers map[string]answer // by awsauth.PrincipalKey
+}
+
+// answer is the answer of IAM about a principal. The error is the reason for Unknown.
+type answer struct {
+	facts     access.IAMFacts
+	existence validate.Existence
+	err       error
+}
+
+var errTooMany = errors.New("too many principals to look up in an hour")
+
+// lookUp looks up a principal. If IAM doesn't find it, lookUp looks again: a new principal may not be known everywhere. It pauses after
+// each call, to limit the rate of calls.
+func (r *round) lookUp(ctx context.Context, arn awsauth.ARN) (a answer) {
+	key := awsauth.PrincipalKey(arn.String())
+	if a, ok := r.answers[key]; ok {
+		return a
+	}
+	if len(r.answers) >= maxLookedUp {
+		return answer{existence: validate.Unknown, err: errTooMany}
+	}
+	for range 2 {
+		a.facts, a.existence, a.err = r.o.Lookup.Facts(ctx, arn)
+		sleep(ctx, r.o.Timing.Principal)
+		if a.existence != validate.Missing || !r.stillLeads(ctx) {
+			break
+		}
+	}
+	r.answers[key] = a
+	return a
+}
+
+// lookUpStored looks up the stored principals, and stores their unique ids in the history.
+func (r *round) lookUpStored(ctx context.Context) error {
+	log, err := r.o.History.Read(ctx)
 	if err != nil {
-		m.o.Recorder.HistoryFailed()
+		r.o.Recorder.HistoryFailed()
 		return err
 	}
-	seen := lookupRound{ids: make(map[string]string), counts: make(map[string]int)}
-	for _, arn := range m.principals() {
-		id, existence, err := m.lookUpOne(ctx, arn)
-		if !m.stillLeads(ctx) {
+	seen := storedIDs{ids: make(map[string]string), counts: make(map[string]int)}
+	for _, arn := range r.principals() {
+		a := r.lookUp(ctx, arn)
+		if !r.stillLeads(ctx) {
 			return nil // the next leader starts again
 		}
-		state := seen.add(arn.String(), log.IAM[arn.String()], id, existence)
-		m.logPrincipal(ctx, arn, state, err)
+		state := seen.add(arn.String(), log.IAM[arn.String()], a.facts.UniqueID, a.existence)
+		r.logPrincipal(ctx, arn, state, a.err)
 	}
-	m.o.Recorder.StoredPrincipals(seen.counts)
-	_, err = m.o.History.Change(ctx, func(log *history.Log) error {
+	r.o.Recorder.StoredPrincipals(seen.counts)
+	_, err = r.o.History.Change(ctx, func(log *history.Log) error {
 		log.IAM = maps.Clone(seen.ids)
 		return nil
 	})
 	if err != nil {
-		m.o.Recorder.HistoryFailed()
+		r.o.Recorder.HistoryFailed()
 	}
 	return err
-}
-
-// lookUpOne looks up a principal. If IAM doesn't find it, lookUpOne looks again: a new principal may not be known everywhere. It pauses
-// after each call, to limit the rate of calls.
-func (m *Monitor) lookUpOne(ctx context.Context, arn awsauth.ARN) (id string, existence validate.Existence, err error) {
-	for range 2 {
-		id, existence, err = m.o.Lookup.UniqueID(ctx, arn)
-		sleep(ctx, m.o.Timing.Principal)
-		if existence != validate.Missing || !m.stillLeads(ctx) {
-			break
-		}
-	}
-	return id, existence, err
 }
 
 func (m *Monitor) stillLeads(ctx context.Context) bool {
 	return ctx.Err() == nil && m.o.Election.IsLeader()
 }
 
-// lookupRound holds the results of one round.
-type lookupRound struct {
+// storedIDs holds the results for the stored principals in one round.
+type storedIDs struct {
 	ids    map[string]string
 	counts map[string]int
 }
 
 // add records the result for a principal. before is its unique id in the history, or "". That id stays until the entry is gone: a
 // deleted principal may come back.
-func (l *lookupRound) add(arn, before, id string, existence validate.Existence) (state string) {
+func (l *storedIDs) add(arn, before, id string, existence validate.Existence) (state string) {
 	state = string(existence)
 	switch {
 	case existence == validate.Exists && id != "":

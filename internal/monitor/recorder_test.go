@@ -8,7 +8,8 @@ func (r recorder) Stored(present, breakGlass bool) {
 	r.set("break-glass", flag(breakGlass))
 }
 
-func (r recorder) StoredAccess(admins, protectedMissing int) {
+func (r recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
+	r.set("nodes", float64(nodeRoles))
 	r.set("admins", float64(admins))
 	r.set("missing", float64(protectedMissing))
 }
@@ -31,13 +32,25 @@ func (r recorder) StoredPrincipals(counts map[string]int) {
 	}
 }
 
+func (r recorder) AccessEntryStates(counts map[string]int) {
+	for _, state := range entryStates {
+		if counts == nil {
+			r.set("entry "+state, -1)
+			continue
+		}
+		r.set("entry "+state, float64(counts[state]))
+	}
+}
+
+func (r recorder) AccessEntryLost(kind string) { r.add("lost " + kind) }
+
 func (r recorder) StoredUnknown() {
 	r.forget("present", "break-glass", "protected-principal/deny", "too-expensive/deny")
 	r.StoredAccessUnknown()
 }
 
 func (r recorder) StoredAccessUnknown() {
-	r.forget("admins", "missing", "mapRoles", "mapUsers", "mapAccounts")
+	r.forget("admins", "nodes", "missing", "mapRoles", "mapUsers", "mapAccounts")
 }
 
 func (r recorder) forget(names ...string) {

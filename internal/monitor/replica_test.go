@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/logtest"
@@ -30,10 +31,11 @@ type replica struct {
 	world      *world
 	stop       func()
 	principals bool
-	ids        map[string]string // unique ids of principals; empty: not found
-	later      map[string]string // ids from the second call on, if the first one finds nothing; ?: unknown
-	instead    map[string]string // replacements of missing principals
-	asked      []time.Time       // times of the calls to IAM
+	ids        map[string]string    // unique ids of principals; empty: not found
+	created    map[string]time.Time // when principals were created
+	later      map[string]string    // ids from the second call on, if the first one finds nothing; ?: unknown
+	instead    map[string]string    // replacements of missing principals
+	asked      []time.Time          // times of the calls to IAM
 	logged     logtest.Log
 
 	mu       sync.Mutex
@@ -158,15 +160,15 @@ func (r *replica) RestoreReady(is bool)   { r.set("ready", flag(is)) }
 func (r *replica) RestoreOff()            { r.change(func() { delete(r.gauges, "ready") }) }
 func (r *replica) Panicked(rule string)   { r.add("panic " + rule) }
 
-// UniqueID implements [monitor.PrincipalLookup].
-func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate.Existence, error) {
+// Facts implements [monitor.PrincipalLookup].
+func (r *replica) Facts(_ context.Context, arn awsauth.ARN) (facts access.IAMFacts, existence validate.Existence, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, time.Now())
 	id, ok := r.ids[arn.Name()]
 	switch {
 	case !ok:
-		return "", validate.Unknown, apierrors.NewUnauthorized("no")
+		return facts, validate.Unknown, apierrors.NewUnauthorized("no")
 	case id == "":
 		switch later, ok := r.later[arn.Name()]; {
 		case ok && later == "?":
@@ -174,9 +176,9 @@ func (r *replica) UniqueID(_ context.Context, arn awsauth.ARN) (string, validate
 		case ok:
 			r.ids[arn.Name()] = later
 		}
-		return "", validate.Missing, nil
+		return facts, validate.Missing, nil
 	}
-	return id, validate.Exists, nil
+	return access.IAMFacts{UniqueID: id, Created: r.created[arn.Name()]}, validate.Exists, nil
 }
 
 // Replacement implements [monitor.PrincipalLookup].

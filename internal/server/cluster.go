@@ -35,6 +35,15 @@ func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: config, election: leader}, err
 }
 
+// ownCA returns the certificates, as PEM, by which the process trusts the API server, or nil if there are none.
+func (o *Options) ownCA() ([]byte, error) {
+	config, err := kube.Config(o.Kubeconfig, program)
+	if err != nil {
+		return nil, err
+	}
+	return kube.CA(config)
+}
+
 // parts are the components that the process runs in addition to its ports.
 type parts struct {
 	certs  servingcert.Source

@@ -3,11 +3,13 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -18,14 +20,16 @@ type accessEntries struct {
 	inUse    *configuration
 	recorder *metrics.Recorder
 	log      *slog.Logger
-	read     []func() // called after each successful read
+	absent   kube.Throttle // of the log line about declared access entries that EKS doesn't have
+	read     []func()      // called after each successful read
 }
 
-func newAccessEntries(inUse *configuration, recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
+// newAccessEntries returns the access entries of the cluster whose API server has the CA that ownCA returns.
+func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
 	a := &accessEntries{inUse: inUse, recorder: recorder, log: log}
 	a.Snapshot = eks.NewSnapshot(eks.SnapshotOptions{
 		Settings: func() eks.Settings { return settingsOf(inUse.current().EKS) },
-		Read:     a.useRead, Recorder: recorder, Logger: log, Now: time.Now, //nolint:forbidigo // the real clock
+		OwnCA:    ownCA, Read: a.useRead, Recorder: recorder, Logger: log, Now: time.Now, //nolint:forbidigo // the real clock
 	})
 	return a
 }
@@ -62,7 +66,7 @@ func (a *accessEntries) useRead(cluster *access.Cluster) {
 	}
 }
 
-// compare counts the access entries, and logs the declared ones that EKS doesn't have.
+// compare counts the access entries, and logs the declared ones that EKS doesn't have: when they change, and otherwise once an hour.
 func (a *accessEntries) compare(cluster *access.Cluster) {
 	entries, declared := access.NewEntries(cluster, nil), 0
 	var absent []string
@@ -74,7 +78,11 @@ func (a *accessEntries) compare(cluster *access.Cluster) {
 		}
 	}
 	a.recorder.AccessEntries(declared, len(cluster.AccessEntries)-declared, len(absent))
+	var err error
 	if len(absent) > 0 {
+		err = errors.New(strings.Join(absent, ", "))
+	}
+	if a.absent.ShouldLog(time.Now(), err) { //nolint:forbidigo // the real clock
 		a.log.Warn("the configuration declares access entries that EKS doesn't have", "principals", absent)
 	}
 }

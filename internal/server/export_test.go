@@ -3,8 +3,12 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
 // NewDirectory exports newDirectory.
@@ -15,6 +19,15 @@ func (d *directory) Announce() func(context.Context) error { return d.announce }
 
 // Prepare exports prepare.
 func (d *directory) Prepare() { d.prepare() }
+
+// CompareAccessEntries returns the function that is called with each read of the cluster, with a GuardConfig file.
+func CompareAccessEntries(file string, recorder *metrics.Recorder, log *slog.Logger) (func(*access.Cluster), error) {
+	cfg, err := newConfiguration(file, "", recorder, log)
+	if err != nil {
+		return nil, err
+	}
+	return newAccessEntries(cfg, nil, recorder, log).compare, nil
+}
 
 // Readiness returns a handler for /readyz with one check and one detail.
 func Readiness(name string, run func() error, detail fmt.Stringer) http.Handler {

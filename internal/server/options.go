@@ -92,7 +92,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "with --cert-secret or --state: `name` of the ValidatingWebhookConfiguration whose webhooks call this program")
 	fs.StringVar(&o.Service, "service", o.Service, "with --cert-secret or --state: `namespace/name` of the Service through which the API server calls this program")
 	fs.StringVar(&o.BypassGroup, "bypass-group", o.BypassGroup, "`group` whose members can change aws-auth without a refusal; the matchConditions in the webhook configuration decide this. The observing webhook still reviews their changes, and the rule bypass-grant refuses an entry that gives this group")
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "with --cert-secret or --state: kubeconfig `file` for the API server; without it the webhook uses the service account of its pod")
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file` for the API server; without it the webhook uses the service account of its pod. The webhook calls the API server only with --cert-secret or --state. With eks.enabled it also takes the CA from this file to recognize its own cluster")
 	fs.StringVar(&o.WebhookAddress, "webhook-bind-address", o.WebhookAddress, "`host:port` that serves admission reviews over TLS")
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "`file` with CAs, one of which must have signed the client certificate of each caller of --webhook-bind-address; without it callers need no certificate")
 	fs.StringVar(&o.ClientName, "client-name", o.ClientName, "with --client-ca-file: the `name` that a caller's certificate must have as its common name or as a DNS name; without it any name is accepted")
@@ -153,7 +153,7 @@ func (o *Options) completeCertificate() (errs []error) {
 		return []error{errors.New("--cert-dir and --cert-secret exclude each other: write one of them")}
 	case o.CertDir != "" && o.State == "":
 		for _, f := range []struct{ flag, value string }{
-			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service}, {"--kubeconfig", o.Kubeconfig},
+			{"--webhook-configuration", o.WebhookConfiguration}, {"--service", o.Service},
 		} {
 			if f.value != "" {
 				errs = append(errs, fmt.Errorf("%s needs --cert-secret or --state; remove it if you use only --cert-dir", f.flag))

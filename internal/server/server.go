@@ -92,7 +92,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	}
 	log.Info("starting", append([]any{"version", version.String(), "config", o.ConfigFile}, cfg.attrs()...)...)
 	limitMemory(log)
-	principals, entries := newDirectory(cfg.current, recorder, log), newAccessEntries(cfg, recorder, log)
+	principals, entries := newDirectory(cfg.current, recorder, log), newAccessEntries(cfg, o.ownCA, recorder, log)
 	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
 	parts, err := assemble(partsCtx, o, cfg, principals, entries, recorder, log)

@@ -137,10 +137,9 @@ func TestInvalidFlagsAreRefused(t *testing.T) {
 		{nil, "awsauth-guard-webhook: --cert-dir and --cert-secret are missing: name the folder that holds tls.crt and tls.key, or the Secret for a CA of the webhook's own\n"},
 		{[]string{"--cert-dir", "x", "--cert-secret", "a/b"}, "awsauth-guard-webhook: --cert-dir and --cert-secret exclude each other: write one of them\n"},
 		{
-			[]string{"--cert-dir", "x", "--service", "a/b", "--webhook-configuration", "c", "--kubeconfig", "d"},
+			[]string{"--cert-dir", "x", "--service", "a/b", "--webhook-configuration", "c"},
 			`awsauth-guard-webhook: --webhook-configuration needs --cert-secret or --state; remove it if you use only --cert-dir
 awsauth-guard-webhook: --service needs --cert-secret or --state; remove it if you use only --cert-dir
-awsauth-guard-webhook: --kubeconfig needs --cert-secret or --state; remove it if you use only --cert-dir
 `,
 		},
 		{

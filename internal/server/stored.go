@@ -15,6 +15,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/enforcement"
@@ -111,7 +112,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 	watched, err := monitor.New(monitor.Options{
 		ListerWatcher: kube.ListWatch(client.core.RESTClient(), "configmaps", awsauth.Namespace, awsauth.Name),
 		Past:          awsAuth, History: store, Versions: keeper, Restorer: restorer, Enforcement: enforced, Replaced: replaced, Events: events, Election: api.election,
-		Lookup: uniqueIDs{principals}, Policy: entries.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
+		Lookup: iamFacts{principals}, Policy: entries.policy, Principals: func() bool { return cfg.current().IAM.Mode != validate.Off },
 		Recorder: recorder, Logger: log, Timing: o.MonitorTiming, Now: now,
 	})
 	if err != nil {
@@ -162,20 +163,20 @@ func (c *configuration) restore() restore.Settings {
 	return restore.Settings{Enabled: r.Enabled, MaxPerHour: r.MaxPerHour}
 }
 
-// uniqueIDs looks up unique IDs in IAM with the accounts of the configuration in use.
-type uniqueIDs struct{ *directory }
+// iamFacts looks up principals in IAM with the accounts of the configuration in use.
+type iamFacts struct{ *directory }
 
-// UniqueID implements [monitor.PrincipalLookup].
-func (u uniqueIDs) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
+// Facts implements [monitor.PrincipalLookup].
+func (u iamFacts) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error) {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {
-		return "", validate.Unknown, fmt.Errorf("the AWS configuration of the guard cannot be used")
+		return access.IAMFacts{}, validate.Unknown, fmt.Errorf("the AWS configuration of the guard cannot be used")
 	}
-	return client.UniqueID(ctx, principal)
+	return client.Facts(ctx, principal)
 }
 
 // Replacement implements [monitor.PrincipalLookup].
-func (u uniqueIDs) Replacement(ctx context.Context, missing awsauth.ARN) string {
+func (u iamFacts) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	client := u.get(ctx, u.inUse().IAM.Accounts)
 	if client == nil {
 		return ""

@@ -54,6 +54,7 @@ func start(t *testing.T, data map[string]string) *chain {
 			t.Error(err)
 		}
 	})
+	c.eks.SetCA(c.cluster.Admin.CAData)
 	c.program = c.authenticator.start(t, c.cluster, c.aws.environ)
 	if err := c.cluster.AdmitEverybody(ctx); err != nil { // the test is about authentication and admission
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func start(t *testing.T, data map[string]string) *chain {
 	if _, err := c.admin(t).Create(ctx, configMap(data), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if c.webhook, err = c.cluster.StartWebhook(ctx, c.guardConfig(), "--shutdown-delay=0s"); err != nil {
+	if c.webhook, err = c.cluster.StartWebhook(ctx, c.guardConfig(), "--shutdown-delay=0s", "--kubeconfig="+c.cluster.Kubeconfig); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.cluster.Register(ctx, c.webhook); err != nil {

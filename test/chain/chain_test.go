@@ -145,7 +145,7 @@ func (s *state) edit() (admitted bool) {
 // and the canary's username has the stamp of the change. Then it stores the guard's view.
 func (s *state) settle() {
 	object := s.stored(s.T).Load()
-	client, err := eks.New(s.Context(), ekstest.Name, "")
+	client, err := eks.New(s.Context(), ekstest.Name, "", s.cluster.Admin.CAData)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -33,12 +33,14 @@ func recorded() *metrics.Recorder {
 	r.ServingCAStored(true)
 	r.ConfigInUse(1)
 	r.Stored(true, false)
-	r.StoredAccess(1, 0)
+	r.StoredAccess(1, 1, 0)
 	for _, section := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
 		r.StoredEntries(section, 1)
 	}
 	r.StoredFindings(func(string, string) int { return 0 })
 	r.StoredPrincipals(map[string]int{})
+	r.EKSKnown(true)
+	r.AccessEntryStates(map[string]int{})
 	r.Leads(true)
 	r.RestoreReady(true)
 	r.Enforced(true)

@@ -13,9 +13,10 @@ import (
 )
 
 // startEKS starts a stand-in for the EKS API, because the demo needs no AWS account. The cluster has one access entry: it gives the
-// auditors the group viewers. startEKS sets the environment variables that lead the webhook to the stand-in.
-func startEKS() (stop func(), err error) {
+// auditors the group viewers. The webhook recognizes the cluster by its CA. startEKS sets the environment variables that lead the webhook to the stand-in.
+func startEKS(ca []byte) (stop func(), err error) {
 	server := ekstest.Start()
+	server.SetCA(ca)
 	auditor := ekstest.Entry("arn:aws:iam::111122223333:role/Auditor")
 	auditor.Groups = []string{"viewers"}
 	server.Set(access.ModeAPIAndConfigMap, auditor)

@@ -61,12 +61,12 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	}
 	d.configMaps = core.ConfigMaps(metav1.NamespaceSystem)
 	started("etcd and kube-apiserver run on %s", cluster.Admin.Host)
-	stopEKS, err := startEKS()
+	stopEKS, err := startEKS(cluster.Admin.CAData)
 	if err != nil {
 		return err
 	}
 	defer stopEKS()
-	if d.webhook, err = cluster.StartWebhook(ctx, guardConfig); err != nil {
+	if d.webhook, err = cluster.StartWebhook(ctx, guardConfig, "--kubeconfig="+cluster.Kubeconfig); err != nil {
 		return causeOf(ctx, err)
 	}
 	started("the webhook is built and ready")

@@ -2,7 +2,10 @@ package integration_test
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -59,6 +62,23 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 			wantAdmitted(t, c, err, test.warned...)
 		})
 	}
+}
+
+// The names of a cluster and its region may lead to another cluster. Its access entries must not decide.
+func TestAccessEntriesOfAnotherClusterAreNotUsed(t *testing.T) {
+	t.Cleanup(func() { eks.SetCA(cluster.Admin.CAData) })
+	other := httptest.NewTLSServer(http.NotFoundHandler())
+	defer other.Close()
+	eks.SetCA(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Certificate().Raw}))
+	eks.Set(access.ModeAPI)
+	const reads = `awsauth_guard_eks_reads_total{result="failed"}`
+	before := metric(t, reads)
+	configure(t, guardConfig+fmt.Sprintf("eks: {enabled: true, cluster: %s, refresh: 57m}\n", ekstest.Name))
+	eventually(t.Context(), t, "the read has failed", func() bool { return metric(t, reads) > before })
+	store(t, base())
+	c := as(t, operator)
+	wantAdmitted(t, c, update(t.Context(), c, base().with("mapRoles", admin+node+ci)), "access-entries-unknown")
+	wantForbidden(t, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), "deleted", "last-admin", "node-role-removed", "protected-principal")
 }
 
 // While EKS refuses to show the access entries, the guard decides by aws-auth, and says so.

@@ -28,6 +28,7 @@ func startAWS() (stop func(), err error) {
 		return nil, err
 	}
 	aws, eks = iamtest.Start(dir), ekstest.Start()
+	eks.SetCA(cluster.Admin.CAData)
 	for _, pair := range append(aws.Environ(), "AWS_ENDPOINT_URL_EKS="+eks.URL) {
 		name, value, _ := strings.Cut(pair, "=")
 		if err := os.Setenv(name, value); err != nil {

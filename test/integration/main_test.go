@@ -63,7 +63,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer stop()
-	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s"); err != nil {
+	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s", "--kubeconfig="+cluster.Kubeconfig); err != nil {
 		return 0, err
 	}
 	// The requests of the user fixture prepare the stored object of a test. The API server doesn't call the webhook

@@ -3,6 +3,7 @@
 package ekstest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,7 @@ type Server struct {
 	mu      sync.Mutex
 	mode    access.Mode
 	entries []access.AccessEntry
+	ca      []byte            // PEM
 	answers map[string]Answer // by action, instead of the usual answer
 	calls   map[string]int    // by action
 	done    chan struct{}
@@ -84,6 +86,13 @@ func (s *Server) Set(mode access.Mode, entries ...access.AccessEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mode, s.entries = mode, entries
+}
+
+// SetCA sets the CA of the cluster, as PEM. Without it, DescribeCluster returns no CA, as EKS does for a cluster that it is creating.
+func (s *Server) SetCA(pem []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ca = pem
 }
 
 // Answer replaces the answer to an action, such as DescribeCluster. A nil Answer restores the usual one.
@@ -152,6 +161,12 @@ func (s *Server) content() (access.Mode, []access.AccessEntry) {
 	return s.mode, slices.Clone(s.entries)
 }
 
+func (s *Server) certificates() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ca
+}
+
 func notFound(message string) Answer {
 	return Error(http.StatusNotFound, "ResourceNotFoundException", message)
 }
@@ -159,9 +174,14 @@ func notFound(message string) Answer {
 func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 	if s.begin("DescribeCluster", w, r) {
 		mode, _ := s.content()
-		write(w, http.StatusOK, map[string]any{"cluster": map[string]any{
-			"name": Name, "status": "ACTIVE", "accessConfig": map[string]any{"authenticationMode": mode},
-		}})
+		described := map[string]any{
+			"name": Name, "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/" + Name, "status": "ACTIVE",
+			"endpoint": "https://EXAMPLE0123456789.gr7.eu-west-1.eks.amazonaws.com", "accessConfig": map[string]any{"authenticationMode": mode},
+		}
+		if ca := s.certificates(); ca != nil {
+			described["certificateAuthority"] = map[string]any{"data": base64.StdEncoding.EncodeToString(ca)}
+		}
+		write(w, http.StatusOK, map[string]any{"cluster": described})
 	}
 }
 

@@ -51,8 +51,9 @@ type Server struct {
 	pageSize  int
 	roles     map[string]string // ids by ARN
 	users     map[string]string
-	callers   map[string]string // identities by access key
-	trusted   map[string]string // external ids by the ARN of the role
+	created   map[string]time.Time // by ARN; others were created in 2024
+	callers   map[string]string    // identities by access key
+	trusted   map[string]string    // external ids by the ARN of the role
 	answers   map[string][]Answer
 	calls     []Call
 	issued    int
@@ -89,6 +90,7 @@ func newServer(dir string) *Server {
 		pageSize: 100,
 		roles:    make(map[string]string),
 		users:    make(map[string]string),
+		created:  make(map[string]time.Time),
 		callers:  map[string]string{AccessKey: Identity},
 		trusted:  make(map[string]string),
 		answers:  make(map[string][]Answer),
@@ -149,6 +151,14 @@ func (s *Server) Add(arns ...string) {
 			s.roles[arn] = fmt.Sprintf("AROA%017d", s.issued)
 		}
 	}
+}
+
+// Create creates a role or user at a time, also if it exists.
+func (s *Server) Create(arn string, at time.Time) {
+	s.Add(arn)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created[arn] = at
 }
 
 // Remove removes roles and users.

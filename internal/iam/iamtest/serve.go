@@ -210,6 +210,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, caller, kind, name 
 		if accountOf(arn) != accountOf(caller) || p.name() != name && (s.exactCase || !strings.EqualFold(p.name(), name)) {
 			continue
 		}
+		if at, ok := s.created[arn]; ok {
+			p.CreateDate = at.UTC().Format(time.RFC3339)
+		}
 		type result struct {
 			XMLName   xml.Name
 			Principal principal

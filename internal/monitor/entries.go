@@ -1,0 +1,120 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// The states of an access entry, compared with its principal in IAM.
+const (
+	entryOK      = "ok"
+	entryStale   = "stale"   // the principal was deleted and created again, so the access entry matches no caller
+	entryMissing = "missing" // IAM has no principal with the ARN
+	entryUnknown = "unknown"
+)
+
+// maxNamed limits the access entries that an Event names.
+const maxNamed = 5
+
+var errNoPrincipal = errors.New("the access entry has no ARN of a role or user")
+
+// reportEntryLosses counts the losses that a read of the access entries shows, and writes an Event for each kind.
+func (m *Monitor) reportEntryLosses(before, after *baseline) {
+	const source = " from their changed access entries or aws-auth"
+	report := func(kind, message string) {
+		m.o.Recorder.AccessEntryLost(kind)
+		m.o.Events.Warn(kube.AccessEntryLost, message)
+	}
+	if before.losesProtected(after) {
+		report("protected-principal", lacking(len(after.missing))+source)
+	}
+	if before.admins > 0 && after.admins == 0 {
+		report("last-admin", "no principal gets an admin group"+source)
+	}
+	var lost []string
+	for key, arn := range before.nodeRoles {
+		if after.nodeRoles[key] == "" {
+			lost = append(lost, arn)
+		}
+	}
+	slices.Sort(lost) // map iteration order is random
+	if len(lost) > 0 {
+		report("node-role", counted(len(lost), "node role does", "node roles do")+" not get the access of nodes any more"+source+": "+named(lost))
+	}
+}
+
+// lookUpEntries compares the access entries with IAM. It writes one Event for all access entries that were not in before, and returns
+// the states of the stale and missing ones by ARN, or before if this process leads no more.
+func (r *round) lookUpEntries(ctx context.Context, entries []access.AccessEntry, before map[string]string) map[string]string {
+	counts, broken, unasked := make(map[string]int), make(map[string]string), 0
+	var news []string
+	for i := range entries {
+		e := &entries[i]
+		state, facts, err := r.stateOf(ctx, e)
+		if !r.stillLeads(ctx) {
+			return before // the next leader starts again
+		}
+		counts[state]++
+		switch {
+		case state == entryMissing:
+			r.log.Warn("an access entry names a principal that does not exist in IAM", "principal", e.PrincipalARN)
+		case state == entryStale:
+			r.log.Warn("an access entry matches no caller: its principal was deleted and created again with the same name",
+				"principal", e.PrincipalARN, "entry_created", e.Created, "principal_created", facts.Created)
+		case errors.Is(err, errTooMany):
+			unasked++
+		case err != nil && !errors.Is(err, context.Canceled):
+			r.log.Info("cannot determine whether an access entry matches its principal", "principal", e.PrincipalARN, "err", err.Error())
+		}
+		if state == entryMissing || state == entryStale {
+			broken[e.PrincipalARN] = state
+			if before[e.PrincipalARN] != state {
+				news = append(news, e.PrincipalARN+" ("+state+")")
+			}
+		}
+	}
+	if unasked > 0 {
+		r.log.Warn("cannot compare all access entries with IAM", "unknown", unasked, "err", errTooMany.Error())
+	}
+	r.o.Recorder.AccessEntryStates(counts)
+	if len(news) > 0 {
+		r.o.Events.Warn(kube.AccessEntryStale, counted(len(news), "access entry matches no principal in IAM: ", "access entries match no principal in IAM: ")+named(news))
+	}
+	return broken
+}
+
+// stateOf returns the state of an access entry and the facts of its principal. The error is the reason for entryUnknown.
+func (r *round) stateOf(ctx context.Context, e *access.AccessEntry) (state string, facts access.IAMFacts, err error) {
+	arn, err := awsauth.ParseARN(e.PrincipalARN)
+	if err != nil || arn.Service != "iam" {
+		return entryUnknown, facts, errNoPrincipal
+	}
+	a := r.lookUp(ctx, arn)
+	switch {
+	case a.existence == validate.Missing:
+		return entryMissing, a.facts, nil
+	case a.existence != validate.Exists:
+		return entryUnknown, a.facts, a.err
+	case e.Created.IsZero() || a.facts.Created.IsZero():
+		return entryUnknown, a.facts, errors.New("AWS does not say when the access entry or its principal was created")
+	case e.Stale(a.facts):
+		return entryStale, a.facts, nil
+	}
+	return entryOK, a.facts, nil
+}
+
+// named returns at most maxNamed of the names in one line.
+func named(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return strings.Join(names[:maxNamed], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
+}
