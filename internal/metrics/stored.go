@@ -37,7 +37,7 @@ func newStoredMetrics() storedMetrics {
 		entries:       gauge("live_entries", "Entries of the stored aws-auth that are in force, by section.", "section"),
 		admins:        gauge("live_admins", "Principals with admin rights, from the stored aws-auth or from an access entry. A declared access entry counts unless its principal is known not to be an admin."),
 		nodeRoles:     gauge("live_node_roles", "Node roles, from the stored aws-auth or from an access entry for nodes."),
-		missing:       gauge("live_protected_missing", "Protected principals that don't get all their groups, neither from the stored aws-auth nor from an access entry."),
+		missing:       gauge("live_protected_missing", "Protected principals that lack one of their groups or the rights of an admin, counting the stored aws-auth and access entries."),
 		present:       gauge("live_present", "1 if aws-auth exists, 0 if not."),
 		breakGlass:    gauge("break_glass_present", "1 if the stored aws-auth has the break-glass annotation, 0 if not."),
 		enforced:      gauge("enforced", "1 if the API server calls this webhook for every change of aws-auth, 0 if possibly not; /readyz?verbose shows the reason."),
