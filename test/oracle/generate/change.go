@@ -122,9 +122,29 @@ func (c *Change) writeNext(r *rand.Rand, model Model, style Style) {
 	if c.faultless() {
 		c.Model = &model
 	}
+	if r.IntN(8) == 0 && c.Old != nil {
+		c.keepKeys(r)
+	}
 	if r.IntN(5) == 0 {
 		c.Model = nil
 		c.record("break", breakData(r, c.New))
+	}
+}
+
+// keepKeys replaces some keys of the new version by those of the old one. kubectl apply, a patch and Terraform's
+// kubernetes_config_map_v1_data change some keys of an object, and keep the others as they are.
+func (c *Change) keepKeys(r *rand.Rand) {
+	c.Model = nil
+	for _, key := range []string{"mapRoles", "mapUsers", "mapAccounts"} {
+		if r.IntN(2) == 0 {
+			continue
+		}
+		if text, ok := c.Old[key]; ok {
+			c.New[key] = text
+		} else {
+			delete(c.New, key)
+		}
+		c.record("keep", key)
 	}
 }
 
