@@ -31,6 +31,9 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	Groups   []string       `json:"groups,omitempty"`
 	Policies []AccessPolicy `json:"policies,omitempty"`
 	Created  time.Time      `json:"created,omitzero"`
+	// Unknown lists the fields that can't be read: type, username, groups, policies. It is empty in a snapshot of the guard, which
+	// has all fields.
+	Unknown []string `json:"-"`
 }
 
 // AccessPolicy is an access policy that is associated with an access entry.
