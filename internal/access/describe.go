@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -48,17 +49,17 @@ func DecodeEntries(src []byte) ([]AccessEntry, error) {
 			return d.finish(), nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("is not JSON: %w", err)
+			return nil, fmt.Errorf("it is not JSON: %w", err)
 		}
 		list := []json.RawMessage{value}
 		if bytes.HasPrefix(value, []byte("[")) {
 			if err := json.Unmarshal(value, &list); err != nil {
-				return nil, fmt.Errorf("is not JSON: %w", err)
+				return nil, fmt.Errorf("it is not JSON: %w", err)
 			}
 		}
 		for _, text := range list {
 			if err := d.add(text); err != nil {
-				return nil, fmt.Errorf("element %d: %w", d.count, err)
+				return nil, fmt.Errorf("element %d %w", d.count, err)
 			}
 			d.count++
 		}
@@ -78,7 +79,8 @@ func (d *entryDecoder) add(text json.RawMessage) error {
 	var e element
 	if err := json.Unmarshal(text, &e); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-			return fmt.Errorf("%s is a JSON %s, not the value that the AWS CLI prints", wrong.Field, wrong.Value)
+			field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:]
+			return fmt.Errorf("has the field %s, which is a JSON %s and not as the AWS CLI prints it", field, wrong.Value)
 		}
 		return errNoEntry
 	}

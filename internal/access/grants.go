@@ -120,7 +120,7 @@ func entryGrant(c *Cluster, i int) Grant {
 // unmatched returns the reason why no caller has an ARN, given the result of its parsing, or "". It accepts a role with its path.
 func unmatched(arn awsauth.ARN, err error) string {
 	if err != nil {
-		return "the ARN " + err.Error()
+		return err.Error()
 	}
 	if role, ok := arn.SessionRole(); ok {
 		return "the ARN is that of a session, and the authenticator searches for that of the role, " + role.String()

@@ -171,4 +171,6 @@ func matchesTemplate(template, text string) bool {
 }
 
 // MayRender reports whether a template can have this text for the caller. A template whose value is not known matches any text.
-func (c Caller) MayRender(template, text string) bool { return matchesTemplate(c.render(template), text) }
+func (c Caller) MayRender(template, text string) bool {
+	return matchesTemplate(c.render(template), text)
+}

@@ -31,6 +31,7 @@ type getOptions struct {
 	admins, nodes bool
 	can           string
 	namespace     string
+	subresource   string
 	selector      string
 	sortBy        string
 	noHeaders     bool
@@ -100,7 +101,8 @@ of the cluster can't be read.`,
 	flags.StringVar(&o.region, "region", "", "`REGION` of the EKS cluster (default: that of the AWS configuration)")
 	flags.BoolVar(&o.admins, "admins", false, "only rows that are admins or can become admin")
 	flags.BoolVar(&o.nodes, "nodes", false, "only rows that log in as nodes")
-	flags.StringVar(&o.can, "can", "", "only rows that may make a request, such as 'get pods' or 'update deployments.apps/scale': `'VERB RESOURCE'`")
+	flags.StringVar(&o.can, "can", "", "only rows that may make a request, as in kubectl auth can-i: `'VERB RESOURCE[.GROUP][/NAME]'`")
+	flags.StringVar(&o.subresource, "subresource", "", "`SUBRESOURCE` of the request of --can, such as log or scale")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAMESPACE` of the request of --can (default: the whole cluster)")
 	flags.StringVar(&o.selector, "field-selector", "", "only rows with these values, such as state=ok,source!=mapUsers: `SELECTOR`")
 	flags.StringVar(&o.sortBy, "sort-by", "", "`FIELD` of the JSON output to sort by, such as principal (default: the order in which the sources apply)")
@@ -114,7 +116,7 @@ of the cluster can't be read.`,
 	}
 	completeFlag(cmd, "mode", modes...)
 	completeFlag(cmd, "sort-by", rowFields...)
-	for _, flag := range []string{"cluster-name", "region", "can", "namespace", "field-selector"} {
+	for _, flag := range []string{"cluster-name", "region", "can", "namespace", "subresource", "field-selector"} {
 		completeFlag(cmd, flag)
 	}
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -155,8 +157,8 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 		return errors.New("--mode is for files; --cluster-name reads the mode from EKS")
 	case o.region != "" && o.clusterName == "":
 		return errors.New("--region needs --cluster-name")
-	case o.namespace != "" && o.can == "":
-		return errors.New("-n is the namespace of --can")
+	case (o.namespace != "" || o.subresource != "") && o.can == "":
+		return errors.New("-n and --subresource belong to the request of --can")
 	}
 	return o.checkSelection()
 }
@@ -172,6 +174,9 @@ func (o *getOptions) checkSelection() (err error) {
 			return fmt.Errorf("--can: %w", err)
 		}
 		r.Namespace = o.namespace
+		if o.subresource != "" {
+			r.Resource += "/" + o.subresource
+		}
 		o.request = &r
 	}
 	if o.match, err = fields.ParseSelector(o.selector); err != nil {
@@ -208,15 +213,16 @@ func (a *app) get(ctx context.Context, o *getOptions, principals []string) error
 func (a *app) ofPrincipals(rows []row, principals []string) []row {
 	selected := make([]bool, len(rows))
 	for _, arg := range principals {
-		key, login := access.CallerKey(arg), false
-		of := func(r *row) bool {
-			return r.key == key || r.Source == access.SourceMapAccounts && r.Principal != "" && r.Principal == awsauth.AccountOf(arg)
-		}
-		known := slices.ContainsFunc(rows, func(r row) bool { return r.key == key })
+		key, known, login := access.CallerKey(arg), false, false
 		for i := range rows {
-			if r := &rows[i]; of(r) || r.Principal == "" && r.State == access.StateUnknown {
-				selected[i] = true
+			if r := &rows[i]; r.key == key || r.Principal == "" && r.State == access.StateUnknown {
+				selected[i], known = true, known || r.key == key
 				login = login || r.State == access.StateOK
+			}
+		}
+		for i := range rows { // mapAccounts applies to principals that no entry matches
+			if r := &rows[i]; !login && r.Source == access.SourceMapAccounts && r.State == access.StateOK && r.Principal == awsauth.AccountOf(arg) {
+				selected[i], login = true, true
 			}
 		}
 		if !login && a.status == statusOK {

@@ -228,7 +228,9 @@ func (o *getOptions) selects(r *row) bool {
 	for _, name := range selectorFields {
 		set[name] = r.field(name)
 	}
-	maybe := func(field string) bool { return r.effect && slices.Contains(r.Unknown, field) || r.Principal == "" && r.State == access.StateUnknown }
+	maybe := func(field string) bool {
+		return r.effect && slices.Contains(r.Unknown, field) || r.Principal == "" && r.State == access.StateUnknown
+	}
 	return o.match.Matches(set) &&
 		(!o.admins || r.Admin || len(r.PathsToAdmin) > 0 || maybe(access.FieldAdmin)) &&
 		(!o.nodes || r.Node || maybe(access.FieldNode)) &&

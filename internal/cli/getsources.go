@@ -52,7 +52,7 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 		s.entriesName = name
 		s.cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap}
 		if s.cluster.AccessEntries, err = access.DecodeEntries(src); err != nil {
-			return fmt.Errorf("reading access entries: %s %w", name, err)
+			return fmt.Errorf("reading access entries: %s: %w", name, err)
 		}
 		for _, e := range s.cluster.AccessEntries {
 			if len(e.Unknown) > 0 {
