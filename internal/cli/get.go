@@ -37,10 +37,11 @@ type getOptions struct {
 	noHeaders     bool
 	format        outputFormat
 
-	// The parsed values of can, selector and sortBy.
-	request *rbac.Request
-	match   fields.Selector
-	column  string
+	// The parsed arguments, and the parsed values of can, selector and sortBy.
+	principals []string
+	request    *rbac.Request
+	match      fields.Selector
+	column     string
 }
 
 func (a *app) getCommand() *cobra.Command {
@@ -90,7 +91,7 @@ of the cluster can't be read.`,
 			"kubectl-awsauth get arn:aws:iam::111122223333:role/deploy --field-selector state=ok",
 		),
 		Args: usage(o.check),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.get(cmd.Context(), o, args) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.get(cmd.Context(), o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or a dash (-) for standard input")
@@ -101,10 +102,10 @@ of the cluster can't be read.`,
 	flags.StringVar(&o.region, "region", "", "`REGION` of the EKS cluster (default: that of the AWS configuration)")
 	flags.BoolVar(&o.admins, "admins", false, "only rows that are admins or can become admin")
 	flags.BoolVar(&o.nodes, "nodes", false, "only rows that log in as nodes")
-	flags.StringVar(&o.can, "can", "", "only rows that may make a request, as in kubectl auth can-i: `'VERB RESOURCE[.GROUP][/NAME]'`")
+	flags.StringVar(&o.can, "can", "", "only rows that may make a `REQUEST` of the form 'VERB RESOURCE[.GROUP][/NAME]', as for kubectl auth can-i")
 	flags.StringVar(&o.subresource, "subresource", "", "`SUBRESOURCE` of the request of --can, such as log or scale")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAMESPACE` of the request of --can (default: the whole cluster)")
-	flags.StringVar(&o.selector, "field-selector", "", "only rows with these values, such as state=ok,source!=mapUsers: `SELECTOR`")
+	flags.StringVar(&o.selector, "field-selector", "", "`SELECTOR` of rows, such as state=ok,source!=mapUsers; fields: "+strings.Join(selectorFields, ", "))
 	flags.StringVar(&o.sortBy, "sort-by", "", "`FIELD` of the JSON output to sort by, such as principal (default: the order in which the sources apply)")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "omit the line with the names of the columns")
 	o.cluster.addTo(cmd)
@@ -130,11 +131,15 @@ func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || 
 
 // check checks the arguments and flags, and parses them.
 func (o *getOptions) check(cmd *cobra.Command, args []string) error {
+	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
+		o.can, args = verb[0]+" "+args[0], args[1:]
+	}
 	for _, arg := range args {
 		if _, err := awsauth.ParseARN(arg); err != nil && !awsauth.IsAccountID(arg) {
 			return fmt.Errorf("PRINCIPAL %w; write an ARN as aws sts get-caller-identity prints it", err)
 		}
 	}
+	o.principals = args
 	if o.offline() {
 		if err := o.cluster.rejectFlags(cmd, "-f, --entries and --rbac"); err != nil {
 			return err
@@ -195,14 +200,14 @@ func (o *getOptions) checkSelection() (err error) {
 	return nil
 }
 
-func (a *app) get(ctx context.Context, o *getOptions, principals []string) error {
+func (a *app) get(ctx context.Context, o *getOptions) error {
 	s, err := a.readSources(ctx, o)
 	if err != nil {
 		return err
 	}
 	rows := slices.DeleteFunc(s.rows(o.request), func(r row) bool { return !o.selects(&r) })
-	if len(principals) > 0 {
-		rows = a.ofPrincipals(rows, principals)
+	if len(o.principals) > 0 {
+		rows = a.ofPrincipals(rows, o.principals)
 	}
 	o.sort(rows)
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
