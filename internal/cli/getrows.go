@@ -60,6 +60,9 @@ const (
 
 // rows returns a row for each grant, and for each source that can't be read. With a request it sets can.
 func (s *accessSources) rows(request *rbac.Request) []row {
+	if s.policy != nil {
+		s.inherited = s.policy.Bindings(rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}})
+	}
 	var list []row
 	if s.entriesUnread && !s.entriesListed {
 		list = append(list, s.unreadRow(sourceAccessEntry, s.entriesName, "the access entries can't be read"))
@@ -107,7 +110,7 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 	if r.Principal == "" && r.State == access.StateUnknown {
 		r.Unknown = s.unreadRow("", "", "").Unknown
 	}
-	if s.policy != nil && r.effect {
+	if s.policy != nil && r.effect && r.Principal != "" {
 		s.addRights(&r, request)
 	}
 	if !r.Admin && (slices.Contains(r.Unknown, access.FieldGroups) || slices.Contains(r.Unknown, access.FieldPolicies)) && r.effect && !slices.Contains(r.Unknown, access.FieldAdmin) {
@@ -134,12 +137,10 @@ func (s *accessSources) place(g *access.Grant) string {
 // addRights adds the rights that RBAC gives to a row's user.
 func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	subject := s.subject(r)
-	everyone := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
-	inherited := s.policy.Bindings(everyone)
 	for _, b := range s.policy.Bindings(subject) {
 		r.Roles = append(r.Roles, boundRole{
 			Kind: b.RoleKind, Name: b.RoleName, Namespace: b.Namespace, Binding: b.Name,
-			inherited: slices.ContainsFunc(inherited, func(i rbac.Binding) bool { return i.Kind == b.Kind && i.Name == b.Name && i.Namespace == b.Namespace }),
+			inherited: slices.ContainsFunc(s.inherited, func(i rbac.Binding) bool { return i.Kind == b.Kind && i.Name == b.Name && i.Namespace == b.Namespace }),
 		})
 	}
 	r.Admin = r.Admin || s.policy.AllowsEverything(subject)

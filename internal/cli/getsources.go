@@ -24,9 +24,10 @@ type accessSources struct {
 	entriesUnread bool
 	entriesListed bool // the access entries are known, although the mode may not be
 
-	policy      *rbac.Policy // nil if RBAC was not read
-	rbacUnread  bool         // a part of RBAC can't be read
-	adminUnread bool         // the part for the whole cluster can't be read
+	policy      *rbac.Policy   // nil if RBAC was not read
+	rbacUnread  bool           // a part of RBAC can't be read
+	adminUnread bool           // the part for the whole cluster can't be read
+	inherited   []rbac.Binding // those of every authenticated user
 }
 
 // readSources reads the sources. It prints an error for each that can't be read, and fails only if there is nothing to show.
@@ -104,6 +105,11 @@ func (a *app) useInput(in input, s *accessSources) error {
 		return err
 	}
 	s.name, s.inText, s.document = in.name, o.InText, o.Parse()
+	for _, section := range awsauth.Sections() {
+		if err := s.document.Map.Unknown(section); err != nil {
+			a.fail(fmt.Errorf("cannot determine the entries of %s in %s: %w", section, in.name, err))
+		}
+	}
 	return nil
 }
 

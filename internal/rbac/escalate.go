@@ -42,12 +42,15 @@ func (p *Policy) PathsToAdmin(s Subject) []string {
 	return list
 }
 
-// names returns the names to try for a request: none, which stands for all objects, and the names to which the rules are restricted.
-func names(bindings []Binding) []string {
+// names returns the names to try for requests for a resource: none, which stands for all objects, and the names to which the rules for it
+// are restricted.
+func names(bindings []Binding, resource string) []string {
 	list := []string{""}
 	for _, b := range bindings {
 		for _, rule := range b.rules {
-			list = append(list, rule.ResourceNames...)
+			if (Request{Resource: resource}).matchesResource(rule.Resources) {
+				list = append(list, rule.ResourceNames...)
+			}
 		}
 	}
 	slices.Sort(list)
@@ -58,7 +61,7 @@ func names(bindings []Binding) []string {
 // changes no role.
 func (p *Policy) mayEscalate(bindings []Binding) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: "clusterroles"}
-	return slices.ContainsFunc(names(bindings), func(name string) bool {
+	return slices.ContainsFunc(names(bindings, r.Resource), func(name string) bool {
 		r.Name = name
 		return allowsVerb(bindings, r, "escalate") && (allowsVerb(bindings, r, "update") || allowsVerb(bindings, r, "patch"))
 	})
@@ -67,14 +70,14 @@ func (p *Policy) mayEscalate(bindings []Binding) bool {
 // mayBind reports whether the bindings allow to bind a ClusterRole that allows everything.
 func (p *Policy) mayBind(bindings []Binding) bool {
 	write := Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}
-	if !slices.ContainsFunc(names(bindings), func(name string) bool {
+	if !slices.ContainsFunc(names(bindings, write.Resource), func(name string) bool {
 		write.Name = name
 		return allowsVerb(bindings, write, "create") || allowsVerb(bindings, write, "update") || allowsVerb(bindings, write, "patch")
 	}) {
 		return false
 	}
 	bind := Request{Verb: "bind", Group: rbacv1.GroupName, Resource: "clusterroles"}
-	return slices.ContainsFunc(names(bindings), func(name string) bool {
+	return slices.ContainsFunc(names(bindings, bind.Resource), func(name string) bool {
 		bind.Name = name
 		_, ok := allows(bindings, bind)
 		return ok && (name == "" || p.everythingRole(name))
@@ -97,7 +100,7 @@ func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	case kind == "groups" && !impersonatesAny(bindings):
 		return "" // the API server refuses groups without a user
 	}
-	for _, name := range names(bindings) {
+	for _, name := range names(bindings, kind) {
 		r.Name = name
 		if _, ok := allows(bindings, r); !ok {
 			continue
@@ -118,16 +121,12 @@ func (p *Policy) impersonates(bindings []Binding, kind string) string {
 
 // impersonatesAny reports whether the bindings allow to impersonate any user or service account.
 func impersonatesAny(bindings []Binding) bool {
-	return slices.ContainsFunc(names(bindings), func(name string) bool {
-		return slices.ContainsFunc(bindings, func(b Binding) bool {
-			r := Request{Verb: "impersonate", Name: name, Namespace: b.Namespace}
-			r.Resource = "serviceaccounts"
-			_, account := allows(bindings, r)
-			r.Resource = "users"
-			_, user := allows(bindings, r)
-			return account || user && b.Namespace == ""
+	may := func(resource, namespace string) bool {
+		return slices.ContainsFunc(names(bindings, resource), func(name string) bool {
+			return allowsVerb(bindings, Request{Resource: resource, Name: name, Namespace: namespace}, "impersonate")
 		})
-	})
+	}
+	return may("users", "") || slices.ContainsFunc(bindings, func(b Binding) bool { return may("serviceaccounts", b.Namespace) })
 }
 
 // allowsVerb reports whether the bindings allow a request with a verb.
