@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,17 +56,13 @@ func accessServer(t *testing.T, denied, absent []string) (kubeconfig string) {
 			w.WriteHeader(code)
 			fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, strings.ToLower(reason), reason, code)
 		}
-		for _, path := range denied {
-			if r.URL.Path == path {
-				fail(http.StatusForbidden, "Forbidden")
-				return
-			}
-		}
-		for _, path := range absent {
-			if r.URL.Path == path {
-				fail(http.StatusNotFound, "NotFound")
-				return
-			}
+		switch {
+		case slices.Contains(denied, r.URL.Path):
+			fail(http.StatusForbidden, "Forbidden")
+			return
+		case slices.Contains(absent, r.URL.Path):
+			fail(http.StatusNotFound, "NotFound")
+			return
 		}
 		if body == "" {
 			t.Errorf("%s %s", r.Method, r.URL)
