@@ -34,6 +34,8 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	// Unknown lists the fields that can't be read: type, username, groups, policies. It is empty in a snapshot of the guard, which
 	// has all fields.
 	Unknown []string `json:"-"`
+	// Stale says why the access entry matches no caller, if a caller of [Grants] knows that its principal was deleted. EKS doesn't show it.
+	Stale string `json:"-"`
 }
 
 // AccessPolicy is an access policy that is associated with an access entry.

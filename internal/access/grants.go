@@ -94,7 +94,7 @@ func (g *Grant) precede(entries Entries) {
 	case entries.IgnoreAWSAuth():
 		g.State, g.Reason = StateIgnored, "the cluster's authentication mode is API, so aws-auth has no effect"
 	case g.State == StateOK && g.Source != SourceMapAccounts:
-		if e := entries.Get(g.Principal); e != nil {
+		if e := entries.Get(g.Principal); e != nil && e.Stale == "" { // a stale one matches no caller, so the authenticator goes on
 			g.State, g.Reason = StateShadowed, "the principal has the access entry "+e.PrincipalARN+", which wins"
 		}
 	}
@@ -113,6 +113,8 @@ func entryGrant(c *Cluster, i int) Grant {
 		g.State, g.Reason = StateIgnored, "the cluster's authentication mode is CONFIG_MAP, so access entries have no effect"
 	case reason != "":
 		g.State, g.Reason = StateNeverMatches, reason
+	case e.Stale != "":
+		g.State, g.Reason = StateStale, e.Stale
 	}
 	return g
 }

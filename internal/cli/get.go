@@ -28,6 +28,8 @@ type getOptions struct {
 	clusterName, region string
 	cluster             clusterFlags
 
+	iam bool
+
 	admins, nodes bool
 	can           string
 	namespace     string
@@ -72,6 +74,7 @@ entries from EKS. With -f, --entries or --rbac it reads only these files. The co
             shadowed      another row of the principal applies
             neverMatches  no caller has this ARN
             dropped       the authenticator doesn't load the element
+            stale         the principal was deleted; only with --iam
             ignored       the authentication mode excludes the source
             unknown       a part of the cluster can't be read
 -o wide adds the paths to admin, the place, and the reason for the state.
@@ -100,6 +103,7 @@ of the cluster can't be read.`,
 	flags.StringVar(&o.mode, "mode", "", "authentication `MODE` of the cluster, for files: CONFIG_MAP, API_AND_CONFIG_MAP (default with --entries) or API")
 	flags.StringVar(&o.clusterName, "cluster-name", "", "`NAME` of the EKS cluster whose access entries are read, with your AWS credentials")
 	flags.StringVar(&o.region, "region", "", "`REGION` of the EKS cluster (default: that of the AWS configuration)")
+	flags.BoolVar(&o.iam, "iam", false, "look up in IAM which principals were deleted, with your AWS credentials; needs iam:GetRole and iam:GetUser")
 	flags.BoolVar(&o.admins, "admins", false, "only rows that are admins or can become admin")
 	flags.BoolVar(&o.nodes, "nodes", false, "only rows that log in as nodes")
 	flags.StringVar(&o.can, "can", "", "only rows that may make a `REQUEST` of the form 'VERB RESOURCE[.GROUP][/NAME]', as for kubectl auth can-i")

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
 // The paths of the API server that get reads.
@@ -254,5 +256,51 @@ func TestGetNeedsARegion(t *testing.T) {
 	status, _, stderr := run(t.Context(), t, "", "get", "--cluster-name", "prod", "--kubeconfig", accessServer(t, nil, nil))
 	if want := "error: reading the access entries of EKS cluster prod: the AWS configuration names no region; set --region or AWS_REGION\n"; status != 2 || stderr != want {
 		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// TestGetFindsStaleEntries: with --iam an access entry is stale if its principal is gone, or is younger than the access entry. Then the
+// entry of aws-auth counts, unless the principal is gone.
+func TestGetFindsStaleEntries(t *testing.T) {
+	aws := iamtest.New(t)
+	aws.Setenv(t)
+	eks := ekstest.New(t)
+	for _, pair := range aws.Environ() { // the stand-in for EKS accepts every key
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+	aws.Add(opsARN, "arn:aws:iam::111122223333:role/platform/current")
+	again := ekstest.Entry(opsARN, access.ClusterAdminPolicy)
+	again.Created = time.Date(2023, 1, 2, 3, 4, 5, 0, time.UTC) // before the role, see iamtest
+	gone := ekstest.Entry(devsARN)
+	eks.Set(access.ModeAPIAndConfigMap, again, gone, ekstest.Entry("arn:aws:iam::111122223333:role/platform/current"), ekstest.Entry("arn:aws:iam::999999999999:role/foreign"))
+	kubeconfig := accessServer(t, nil, nil)
+	status, stdout, stderr := run(t.Context(), t, "", "get", "--kubeconfig", kubeconfig, "--cluster-name", "prod", "--iam", "-o", "json")
+	var rows []struct {
+		Principal, Source, State, Reason string
+	}
+	if err := json.Unmarshal([]byte(stdout), &rows); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", r.Source, r.Principal, r.State, r.Reason)))
+	}
+	want := []string{
+		"accessEntry " + devsARN + " stale IAM has no such principal",
+		"accessEntry " + opsARN + " stale the principal was created at 2024-01-02T03:04:05Z, after its access entry, so it was deleted and created again; delete the access entry and create it again",
+		"accessEntry arn:aws:iam::111122223333:role/platform/current ok",
+		"accessEntry arn:aws:iam::999999999999:role/foreign unknown IAM was not able to say whether the principal exists",
+		"mapRoles " + opsARN + " ok",
+		"mapRoles " + devsARN + " stale IAM has no such principal",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if want := "error: looking up arn:aws:iam::999999999999:role/foreign in IAM: "; status != 2 || !strings.Contains(stderr, want) {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	if status, stdout, _ := run(t.Context(), t, "", "get", "--kubeconfig", kubeconfig, "--cluster-name", "prod", "--iam", opsARN, "-o", "name"); status != 2 || stdout != opsARN+"\n" {
+		t.Errorf("status %d, %s", status, stdout)
 	}
 }

@@ -67,7 +67,7 @@ func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.entriesUnread && !s.entriesListed {
 		list = append(list, s.unreadRow(sourceAccessEntry, s.entriesName, "the access entries can't be read"))
 	}
-	for _, g := range access.Grants(s.document, s.cluster) {
+	for _, g := range s.grants {
 		if s.entriesUnread && g.Source != access.SourceAccessEntry && g.State == access.StateOK {
 			g.State, g.Reason = access.StateUnknown, "the access entries or the authentication mode can't be read, and may exclude it"
 		}

@@ -24,6 +24,8 @@ type accessSources struct {
 	entriesUnread bool
 	entriesListed bool // the access entries are known, although the mode may not be
 
+	grants []access.Grant // of aws-auth and the access entries
+
 	policy      *rbac.Policy   // nil if RBAC was not read
 	rbacUnread  bool           // a part of RBAC can't be read
 	adminUnread bool           // the part for the whole cluster can't be read
@@ -36,10 +38,18 @@ func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, e
 	if err := a.readEntries(ctx, o, s); err != nil {
 		return nil, err
 	}
+	read := a.readAccessLive
 	if o.offline() {
-		return s, a.readAccessFiles(o, s)
+		read = a.readAccessFiles
 	}
-	return s, a.readAccessLive(ctx, o, s)
+	if err := read(ctx, o, s); err != nil {
+		return nil, err
+	}
+	if o.iam {
+		return s, a.addStale(ctx, s)
+	}
+	s.grants = access.Grants(s.document, s.cluster)
+	return s, nil
 }
 
 // readEntries reads the access entries from a file or from EKS.
@@ -73,7 +83,7 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 }
 
 // readAccessFiles reads aws-auth and RBAC from files.
-func (a *app) readAccessFiles(o *getOptions, s *accessSources) error {
+func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources) error {
 	if o.file != "" {
 		in, err := a.readInput(o.file)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
@@ -36,6 +37,7 @@ type getResult struct {
 	began, ended time.Time
 
 	arn, id string        // of the principal with this name; empty if IAM says that there is none
+	created time.Time     // when the principal was created
 	problem *awsapi.Error // why the result is unknown; nil if it is known
 }
 
@@ -57,9 +59,9 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
-		s.arn, s.id, err = c.getRole(ctx, service, name)
+		err = c.getRole(ctx, service, name, &s)
 	} else {
-		s.arn, s.id, err = c.getUser(ctx, service, name)
+		err = c.getUser(ctx, service, name, &s)
 	}
 	s.ended = c.now()
 	// IAM answers this error with status 404 (API reference, GetRole, Errors). With another status it does not come from IAM.
@@ -77,24 +79,24 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 	return s
 }
 
-func (c *Client) getRole(ctx context.Context, service *awsiam.Client, name string) (arn, id string, err error) {
+func (c *Client) getRole(ctx context.Context, service *awsiam.Client, name string, into *getResult) error {
 	out, err := call(ctx, c, func(ctx context.Context) (*awsiam.GetRoleOutput, error) {
 		return service.GetRole(ctx, &awsiam.GetRoleInput{RoleName: &name})
 	})
-	if err != nil || out.Role == nil {
-		return "", "", err
+	if err == nil && out.Role != nil {
+		into.arn, into.id, into.created = deref(out.Role.Arn), deref(out.Role.RoleId), aws.ToTime(out.Role.CreateDate)
 	}
-	return deref(out.Role.Arn), deref(out.Role.RoleId), nil
+	return err
 }
 
-func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name string) (arn, id string, err error) {
+func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name string, into *getResult) error {
 	out, err := call(ctx, c, func(ctx context.Context) (*awsiam.GetUserOutput, error) {
 		return service.GetUser(ctx, &awsiam.GetUserInput{UserName: &name})
 	})
-	if err != nil || out.User == nil {
-		return "", "", err
+	if err == nil && out.User != nil {
+		into.arn, into.id, into.created = deref(out.User.Arn), deref(out.User.UserId), aws.ToTime(out.User.CreateDate)
 	}
-	return deref(out.User.Arn), deref(out.User.UserId), nil
+	return err
 }
 
 func deref(s *string) string {

@@ -201,30 +201,42 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 // UniqueID makes one call, without the cache, for the unique id of a role or user, such as AROA… or AIDA…. A new principal may still
 // be Missing. The error is the reason for Unknown.
 func (c *Client) UniqueID(ctx context.Context, principal awsauth.ARN) (string, validate.Existence, error) {
+	seen, existence, err := c.find(ctx, principal)
+	return seen.id, existence, err
+}
+
+// Created is like [Client.UniqueID], for the time at which the role or user was created.
+func (c *Client) Created(ctx context.Context, principal awsauth.ARN) (time.Time, validate.Existence, error) {
+	seen, existence, err := c.find(ctx, principal)
+	return seen.created, existence, err
+}
+
+// find makes one call for a role or user, without the cache. The result is the zero getResult unless the principal exists.
+func (c *Client) find(ctx context.Context, principal awsauth.ARN) (getResult, validate.Existence, error) {
 	self, err := c.Identity(ctx)
 	if err != nil {
-		return "", validate.Unknown, err
+		return getResult{}, validate.Unknown, err
 	}
 	service := c.service(self, principal.Account)
 	switch {
 	case principal.Service != "iam" || principal.Name() == "root":
-		return "", validate.Unknown, errors.New("only roles and users have a unique id")
+		return getResult{}, validate.Unknown, errors.New("only roles and users have a unique id")
 	case principal.Partition != self.Partition:
-		return "", validate.Unknown, &awsapi.Error{Reason: reasonOtherPartition}
+		return getResult{}, validate.Unknown, &awsapi.Error{Reason: reasonOtherPartition}
 	case service == nil:
-		return "", validate.Unknown, &awsapi.Error{Reason: noAccess(principal.Account)}
+		return getResult{}, validate.Unknown, &awsapi.Error{Reason: noAccess(principal.Account)}
 	}
 	seen := c.get(ctx, service, principal)
 	switch {
 	case seen.problem != nil:
-		return "", validate.Unknown, seen.problem
+		return getResult{}, validate.Unknown, seen.problem
 	case seen.matches(principal):
-		return seen.id, validate.Exists, nil
+		return seen, validate.Exists, nil
 	}
 	if problem := c.confirmAccount(ctx, self, principal, seen.began); problem != nil {
-		return "", validate.Unknown, problem
+		return getResult{}, validate.Unknown, problem
 	}
-	return "", validate.Missing, nil
+	return getResult{}, validate.Missing, nil
 }
 
 // Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. It is the same ARN
