@@ -277,7 +277,10 @@ func TestGetFindsStaleEntries(t *testing.T) {
 	kubeconfig := accessServer(t, nil, nil)
 	status, stdout, stderr := run(t.Context(), t, "", "get", "--kubeconfig", kubeconfig, "--cluster-name", "prod", "--iam", "-o", "json")
 	var rows []struct {
-		Principal, Source, State, Reason string
+		Principal string `json:"principal"`
+		Source    string `json:"source"`
+		State     string `json:"state"`
+		Reason    string `json:"reason"`
 	}
 	if err := json.Unmarshal([]byte(stdout), &rows); err != nil {
 		t.Fatal(err)

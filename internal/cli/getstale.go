@@ -48,7 +48,7 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 		}
 	}
 	s.grants = access.Grants(s.document, s.cluster)
-	unknown := make(map[string]int) // by reason
+	reported := make(map[string]bool) // by reason
 	for i := range s.grants {
 		g := &s.grants[i]
 		l, ok := found[g.Key()]
@@ -58,7 +58,8 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 			g.State, g.Reason = access.StateStale, missing
 		case l.err != nil:
 			g.State, g.Reason = access.StateUnknown, "IAM was not able to say whether the principal exists"
-			if unknown[l.err.Error()]++; unknown[l.err.Error()] == 1 {
+			if reason := l.err.Error(); !reported[reason] {
+				reported[reason] = true
 				a.fail(fmt.Errorf("looking up %s in IAM: %w; for each other principal with this reason the state is unknown, too", g.Principal, l.err))
 			}
 		}
