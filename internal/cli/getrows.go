@@ -184,14 +184,20 @@ func (s *accessSources) subject(r *row) rbac.Subject {
 		return subject
 	}
 	caller := access.NewCaller(r.Principal).Caller
-	named := func(template string) func(string) bool {
-		return func(name string) bool { return caller.MayRender(template, name) }
-	}
-	subject.Usernames = append(s.policy.Usernames(named(r.Username)), r.Username)
+	subject.Usernames = append(rendered(s.policy.Usernames, caller, r.Username), r.Username)
 	for _, group := range r.Groups {
-		subject.Groups = append(append(subject.Groups, s.policy.Groups(named(group))...), group)
+		subject.Groups = append(append(subject.Groups, rendered(s.policy.Groups, caller, group)...), group)
 	}
 	return subject
+}
+
+// rendered returns the names in RBAC to which a template may render for a caller.
+func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
+	prefix, _, ok := strings.Cut(template, "{{")
+	if !ok {
+		return nil
+	}
+	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && caller.MayRender(template, name) })
 }
 
 // rowFields are the fields by which rows are sorted, and selectorFields those by which they are selected.

@@ -42,13 +42,14 @@ type Binding struct {
 	// Missing reports that the role does not exist.
 	Missing bool
 
-	subjects []rbacv1.Subject
-	rules    []rbacv1.PolicyRule
+	rules []rbacv1.PolicyRule
 }
 
 // Policy is an index of RBAC objects. It is safe for concurrent use.
 type Policy struct {
 	bindings []Binding
+	// byUser and byGroup have the indexes of the bindings of a username or group, in ascending order.
+	byUser, byGroup map[string][]int
 }
 
 // NewPolicy returns the policy of the objects. Like the API server it uses the rules of an aggregated ClusterRole as they are; see
@@ -62,8 +63,9 @@ func NewPolicy(o Objects) *Policy {
 	for i := range o.Roles {
 		roles[key{o.Roles[i].Namespace, o.Roles[i].Name}] = o.Roles[i].Rules
 	}
-	p := &Policy{}
-	add := func(b Binding, ref rbacv1.RoleRef) {
+	p := &Policy{byUser: make(map[string][]int), byGroup: make(map[string][]int)}
+	var subjects [][]rbacv1.Subject
+	add := func(b Binding, ref rbacv1.RoleRef, of []rbacv1.Subject) {
 		b.RoleKind, b.RoleName = ref.Kind, ref.Name
 		var found bool
 		switch {
@@ -73,20 +75,48 @@ func NewPolicy(o Objects) *Policy {
 			b.rules, found = roles[key{b.Namespace, ref.Name}]
 		}
 		b.Missing = !found
-		p.bindings = append(p.bindings, b)
+		p.bindings, subjects = append(p.bindings, b), append(subjects, of)
 	}
 	for i := range o.ClusterRoleBindings {
 		b := &o.ClusterRoleBindings[i]
-		add(Binding{Kind: "ClusterRoleBinding", Name: b.Name, subjects: b.Subjects}, b.RoleRef)
+		add(Binding{Kind: "ClusterRoleBinding", Name: b.Name}, b.RoleRef, b.Subjects)
 	}
 	for i := range o.RoleBindings {
 		b := &o.RoleBindings[i]
-		add(Binding{Kind: "RoleBinding", Name: b.Name, Namespace: b.Namespace, subjects: b.Subjects}, b.RoleRef)
+		add(Binding{Kind: "RoleBinding", Name: b.Name, Namespace: b.Namespace}, b.RoleRef, b.Subjects)
 	}
-	slices.SortStableFunc(p.bindings, func(a, b Binding) int {
+	order := make([]int, len(p.bindings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &p.bindings[i], &p.bindings[j]
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.RoleName, b.RoleName), strings.Compare(a.Name, b.Name))
 	})
+	sorted := make([]Binding, len(order))
+	for n, i := range order {
+		sorted[n] = p.bindings[i]
+		p.index(n, sorted[n].Namespace, subjects[i])
+	}
+	p.bindings = sorted
 	return p
+}
+
+// index adds the subjects of a binding in a namespace.
+func (p *Policy) index(binding int, namespace string, subjects []rbacv1.Subject) {
+	for _, s := range subjects {
+		switch s.Kind {
+		case rbacv1.UserKind:
+			p.byUser[s.Name] = append(p.byUser[s.Name], binding)
+		case rbacv1.GroupKind:
+			p.byGroup[s.Name] = append(p.byGroup[s.Name], binding)
+		case rbacv1.ServiceAccountKind:
+			if of := cmp.Or(s.Namespace, namespace); of != "" {
+				name := "system:serviceaccount:" + of + ":" + s.Name
+				p.byUser[name] = append(p.byUser[name], binding)
+			}
+		}
+	}
 }
 
 const (
@@ -96,50 +126,36 @@ const (
 
 // Bindings returns the bindings of a subject: those for the whole cluster first, and then those in namespaces.
 func (p *Policy) Bindings(s Subject) []Binding {
+	var indexes []int
+	for _, name := range s.Usernames {
+		indexes = append(indexes, p.byUser[name]...)
+	}
+	for _, name := range s.Groups {
+		indexes = append(indexes, p.byGroup[name]...)
+	}
+	slices.Sort(indexes)
 	var list []Binding
-	for _, b := range p.bindings {
-		if b.appliesTo(s) {
-			list = append(list, b)
-		}
+	for _, i := range slices.Compact(indexes) {
+		list = append(list, p.bindings[i])
 	}
 	return list
 }
 
-// Usernames returns the usernames that bindings name and for which match returns true, sorted and each once.
-func (p *Policy) Usernames(match func(string) bool) []string {
-	return p.names(rbacv1.UserKind, match)
-}
+// Usernames returns the usernames that bindings name and for which match returns true, sorted. It includes those of service accounts.
+func (p *Policy) Usernames(match func(string) bool) []string { return matching(p.byUser, match) }
 
 // Groups is like Usernames, for the groups that bindings name.
-func (p *Policy) Groups(match func(string) bool) []string { return p.names(rbacv1.GroupKind, match) }
+func (p *Policy) Groups(match func(string) bool) []string { return matching(p.byGroup, match) }
 
-func (p *Policy) names(kind string, match func(string) bool) []string {
+func matching(index map[string][]int, match func(string) bool) []string {
 	var list []string
-	for _, b := range p.bindings {
-		for _, s := range b.subjects {
-			if s.Kind == kind && match(s.Name) {
-				list = append(list, s.Name)
-			}
+	for name := range index {
+		if match(name) {
+			list = append(list, name)
 		}
 	}
 	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// appliesTo reports whether the binding has the subject.
-func (b *Binding) appliesTo(s Subject) bool {
-	return slices.ContainsFunc(b.subjects, func(of rbacv1.Subject) bool {
-		switch of.Kind {
-		case rbacv1.UserKind:
-			return slices.Contains(s.Usernames, of.Name)
-		case rbacv1.GroupKind:
-			return slices.Contains(s.Groups, of.Name)
-		case rbacv1.ServiceAccountKind:
-			namespace := cmp.Or(of.Namespace, b.Namespace)
-			return namespace != "" && slices.Contains(s.Usernames, "system:serviceaccount:"+namespace+":"+of.Name)
-		}
-		return false
-	})
+	return list
 }
 
 // Request is a request for a resource.
