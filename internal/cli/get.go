@@ -164,6 +164,8 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 		return errors.New("--cluster-name reads the access entries and the mode from EKS, so it excludes --entries and --mode")
 	case o.mode != "" && !o.offline():
 		return errors.New("--mode is for files; --cluster-name reads the mode from EKS")
+	case o.rbac != "" && o.file == "" && o.entries == "" && o.clusterName == "":
+		return errors.New("--rbac needs aws-auth or access entries; add -f, --entries or --cluster-name")
 	case o.region != "" && o.clusterName == "":
 		return errors.New("--region needs --cluster-name")
 	case (o.namespace != "" || o.subresource != "") && o.can == "":
