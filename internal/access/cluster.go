@@ -31,6 +31,11 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	Groups   []string       `json:"groups,omitempty"`
 	Policies []AccessPolicy `json:"policies,omitempty"`
 	Created  time.Time      `json:"created,omitzero"`
+	// Unknown lists the fields that can't be read: type, username, groups, policies. It is empty in a snapshot of the guard, which
+	// has all fields.
+	Unknown []string `json:"-"`
+	// Stale says why the access entry matches no caller, if a caller of [Grants] knows that its principal was deleted. EKS doesn't show it.
+	Stale string `json:"-"`
 }
 
 // IAMFacts are the facts of IAM about a role or user.
@@ -40,9 +45,9 @@ type IAMFacts struct {
 	Created  time.Time
 }
 
-// Stale reports whether the principal was created after the access entry. EKS compares unique ids, and the access entry has that of the
+// IsStale reports whether the principal was created after the access entry. EKS compares unique ids, and the access entry has that of the
 // earlier principal with this ARN. So the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
-func (e *AccessEntry) Stale(principal IAMFacts) bool { return principal.Created.After(e.Created) }
+func (e *AccessEntry) IsStale(principal IAMFacts) bool { return principal.Created.After(e.Created) }
 
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct { //nolint:revive // EKS calls it an access policy

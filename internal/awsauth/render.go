@@ -169,3 +169,8 @@ func matchesTemplate(template, text string) bool {
 	}
 	return strings.HasSuffix(text, parts[last])
 }
+
+// MayRender reports whether a template can have this text for the caller. A template whose value is not known matches any text.
+func (c Caller) MayRender(template, text string) bool {
+	return matchesTemplate(c.render(template), text)
+}

@@ -132,6 +132,9 @@ func TestOutputErrorIsFailure(t *testing.T) {
 		"rules role-path -o markdown",
 		"config check ../../examples/guard.yaml",
 		"explain -f ../../examples/aws-auth.yaml arn:aws:iam::111122223333:role/deploy",
+		"get -f ../../examples/aws-auth.yaml",
+		"get -f ../../examples/aws-auth.yaml -o json",
+		"get -f ../../examples/aws-auth.yaml -o name",
 	} {
 		var stderr bytes.Buffer
 		status := cli.Main(t.Context(), append([]string{"kubectl-awsauth"}, strings.Fields(args)...), strings.NewReader(""), failingWriter{}, &stderr)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -107,8 +108,8 @@ func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 	if name == "" {
 		name = "in-cluster"
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme)); err != nil {
+	scheme, err := newScheme()
+	if err != nil {
 		return nil, "", fmt.Errorf("making a client: %w", err)
 	}
 	config = kube.Protobuf(config)
@@ -120,6 +121,12 @@ func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 		return nil, "", fmt.Errorf("making a client for the context %s: %w", name, err)
 	}
 	return client, name, nil
+}
+
+// newScheme returns a scheme with the kinds that the commands read.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
 // explainAPIError adds the likely cause and the next step to an error of reading the live object. name is the

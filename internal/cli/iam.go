@@ -28,9 +28,22 @@ const (
 // principalLookup looks up in IAM whether the principals of a file exist.
 type principalLookup func([]awsauth.ARN) validate.IAM
 
-// newPrincipalLookup returns a lookup with the AWS credentials of the environment. It checks the credentials first, and
-// notes the identity that they belong to.
+// newPrincipalLookup returns a lookup with the AWS credentials of the environment.
 func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLookup, error) {
+	client, err := a.newIAMClient(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return func(principals []awsauth.ARN) validate.IAM {
+		callCtx, cancel := context.WithTimeout(ctx, iamTimeout)
+		defer cancel()
+		return client.Lookup(callCtx, principals)
+	}, nil
+}
+
+// newIAMClient returns a client with the AWS credentials of the environment. It checks the credentials first, and notes the identity that
+// they belong to.
+func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, error) {
 	accounts := make(map[string]iam.Account, len(c.Accounts))
 	for id, account := range c.Accounts {
 		accounts[id] = iam.Account(account)
@@ -59,11 +72,7 @@ func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLo
 		return nil, errors.Join(fmt.Errorf("--iam: getting your identity from AWS: %w", err), errors.New("set AWS_PROFILE or log in, so that aws sts get-caller-identity works, or omit --iam"))
 	}
 	a.note("looking principals up in IAM as %s", self.ARN)
-	return func(principals []awsauth.ARN) validate.IAM {
-		callCtx, cancel := context.WithTimeout(ctx, iamTimeout)
-		defer cancel()
-		return client.Lookup(callCtx, principals)
-	}, nil
+	return client, nil
 }
 
 // askMFAToken asks for the code of the MFA device and reads one line. It reads byte by byte, because the rest of standard

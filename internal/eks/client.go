@@ -56,7 +56,7 @@ func New(ctx context.Context, cluster, region string, ca []byte) (*Client, error
 		return nil, err //nolint:wrapcheck // the error names the failed action
 	}
 	if cfg.Region == "" {
-		return nil, errNoRegion
+		return nil, ErrNoRegion
 	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
@@ -67,38 +67,49 @@ func New(ctx context.Context, cluster, region string, ca []byte) (*Client, error
 // Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is
 // deleted meanwhile. The error names the call that failed, or the other cluster, and may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
-	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	mode, err := c.mode(ctx)
 	if err != nil {
-		return nil, callError("DescribeCluster", err)
+		return nil, err
 	}
-	if described.Cluster == nil {
-		return nil, callError("DescribeCluster", errNoCluster)
-	}
-	if c.ca != nil {
-		if err := sameCA(described.Cluster, c.ca); err != nil {
-			return nil, err
-		}
-	}
-	cluster := &access.Cluster{Mode: access.ModeConfigMap} // the mode of clusters that know no other
-	if c := described.Cluster.AccessConfig; c != nil && c.AuthenticationMode != "" {
-		cluster.Mode = access.Mode(c.AuthenticationMode)
-	}
-	switch cluster.Mode {
-	case access.ModeConfigMap:
+	cluster := &access.Cluster{Mode: mode}
+	if mode == access.ModeConfigMap {
 		return cluster, nil
-	case access.ModeAPIAndConfigMap, access.ModeAPI:
-	default:
-		return nil, fmt.Errorf("the cluster's authentication mode %q is unknown", cluster.Mode)
 	}
 	arns, err := c.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cluster.AccessEntries, err = c.describeAll(ctx, arns)
+	cluster.AccessEntries, err = describeAll(ctx, arns, c.describe)
 	return cluster, err
 }
 
-var errNoRegion = errors.New("neither eks.region nor the AWS configuration of the guard names a region")
+// mode returns the authentication mode of the cluster.
+func (c *Client) mode(ctx context.Context) (access.Mode, error) {
+	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	if err != nil {
+		return "", callError("DescribeCluster", err)
+	}
+	if described.Cluster == nil {
+		return "", callError("DescribeCluster", errNoCluster)
+	}
+	if c.ca != nil {
+		if err := sameCA(described.Cluster, c.ca); err != nil {
+			return "", err
+		}
+	}
+	mode := access.ModeConfigMap // the mode of clusters that know no other
+	if c := described.Cluster.AccessConfig; c != nil && c.AuthenticationMode != "" {
+		mode = access.Mode(c.AuthenticationMode)
+	}
+	switch mode {
+	case access.ModeConfigMap, access.ModeAPIAndConfigMap, access.ModeAPI:
+		return mode, nil
+	}
+	return "", fmt.Errorf("the cluster's authentication mode %q is unknown", mode)
+}
+
+// ErrNoRegion means that neither the caller of [New] nor the AWS configuration names a region.
+var ErrNoRegion = errors.New("neither eks.region nor the AWS configuration of the guard names a region")
 
 var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 
@@ -142,15 +153,15 @@ func (c *Client) list(ctx context.Context) (arns []string, err error) {
 	return arns, nil
 }
 
-// describeAll returns the access entries of the principals, sorted by ARN.
-func (c *Client) describeAll(ctx context.Context, arns []string) ([]access.AccessEntry, error) {
+// describeAll returns the access entries of the principals, sorted by ARN. describe reads one of them.
+func describeAll(ctx context.Context, arns []string, describe func(context.Context, string) (access.AccessEntry, error)) ([]access.AccessEntry, error) {
 	var mu sync.Mutex
 	var entries []access.AccessEntry
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxCalls)
 	for _, arn := range arns {
 		group.Go(func() error {
-			entry, err := c.describe(ctx, arn)
+			entry, err := describe(ctx, arn)
 			if _, gone := errors.AsType[*types.ResourceNotFoundException](err); gone {
 				return nil
 			}
@@ -180,37 +191,47 @@ func (c *Client) describe(ctx context.Context, arn string) (entry access.AccessE
 			err = awsapi.NewPanicError(v)
 		}
 	}()
+	if entry, err = c.describeEntry(ctx, arn); err != nil || entry.Type != standard {
+		return entry, err
+	}
+	entry.Policies, err = c.policies(ctx, arn)
+	return entry, err
+}
+
+// describeEntry returns the access entry of a principal without its access policies.
+func (c *Client) describeEntry(ctx context.Context, arn string) (access.AccessEntry, error) {
 	described, err := c.api.DescribeAccessEntry(ctx, &awseks.DescribeAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &arn})
 	if err != nil {
-		return entry, notFoundOr("DescribeAccessEntry", err)
+		return access.AccessEntry{}, notFoundOr("DescribeAccessEntry", err)
 	}
 	if described.AccessEntry == nil {
-		return entry, callError("DescribeAccessEntry", errNoCluster)
+		return access.AccessEntry{}, callError("DescribeAccessEntry", errNoCluster)
 	}
 	e := described.AccessEntry
-	entry = access.AccessEntry{
+	return access.AccessEntry{
 		PrincipalARN: arn, Type: aws.ToString(e.Type), Username: aws.ToString(e.Username), Groups: e.KubernetesGroups, Created: aws.ToTime(e.CreatedAt),
-	}
-	if entry.Type != standard {
-		return entry, nil
-	}
+	}, nil
+}
+
+// policies returns the access policies of the access entry of a principal.
+func (c *Client) policies(ctx context.Context, arn string) (list []access.AccessPolicy, err error) {
 	pages := awseks.NewListAssociatedAccessPoliciesPaginator(c.api, &awseks.ListAssociatedAccessPoliciesInput{ClusterName: &c.cluster, PrincipalArn: &arn}, func(o *awseks.ListAssociatedAccessPoliciesPaginatorOptions) {
 		o.StopOnDuplicateToken = true
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return entry, notFoundOr("ListAssociatedAccessPolicies", err)
+			return list, notFoundOr("ListAssociatedAccessPolicies", err)
 		}
 		for _, p := range page.AssociatedAccessPolicies {
 			policy := access.AccessPolicy{ARN: aws.ToString(p.PolicyArn)}
 			if p.AccessScope != nil {
 				policy.Scope, policy.Namespaces = string(p.AccessScope.Type), p.AccessScope.Namespaces
 			}
-			entry.Policies = append(entry.Policies, policy)
+			list = append(list, policy)
 		}
 	}
-	return entry, nil
+	return list, nil
 }
 
 // notFoundOr returns the error as it is if the access entry doesn't exist, and otherwise an error that names the failed call.

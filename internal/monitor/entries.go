@@ -105,7 +105,7 @@ func (r *round) stateOf(ctx context.Context, e *access.AccessEntry) (state strin
 		return entryUnknown, a.facts, a.err
 	case e.Created.IsZero() || a.facts.Created.IsZero():
 		return entryUnknown, a.facts, errors.New("AWS does not say when the access entry or its principal was created")
-	case e.Stale(a.facts):
+	case e.IsStale(a.facts):
 		return entryStale, a.facts, nil
 	}
 	return entryOK, a.facts, nil

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+// write writes the rows in the format of the flags. withRBAC reports whether RBAC was read.
+func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
+	switch o.format.value {
+	case formatJSON, formatYAML:
+		return writeObject(w, o.format.value, append([]row{}, rows...))
+	case formatName:
+		return writeNames(w, rows)
+	}
+	return o.writeTable(w, rows, withRBAC)
+}
+
+// writeNames writes each principal once.
+func writeNames(w io.Writer, rows []row) error {
+	seen := make(map[string]bool)
+	var b strings.Builder
+	for i := range rows {
+		if name := rows[i].Principal; name != "" && !seen[name] {
+			seen[name] = true
+			fmt.Fprintln(&b, report.OneLine(name))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeTable writes a line for each row, like kubectl get.
+func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
+	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	header := []string{"PRINCIPAL", "SOURCE", "USERNAME", "GROUPS", "POLICIES", "ACCESS", "STATE"}
+	if o.request != nil {
+		header = append(header, "CAN")
+	}
+	if o.format.value == formatWide {
+		if withRBAC {
+			header = append(header, "PATHS TO ADMIN")
+		}
+		header = append(header, "PLACE", "REASON")
+	}
+	if !o.noHeaders {
+		fmt.Fprintln(t, strings.Join(header, "\t"))
+	}
+	for i := range rows {
+		r := &rows[i]
+		cells := []string{
+			r.cell("principal", r.Principal), string(r.Source), r.cell(access.FieldUsername, r.usernameText()),
+			r.cell(access.FieldGroups, strings.Join(r.Groups, ",")), r.cell(access.FieldPolicies, strings.Join(r.policyNames(), ",")),
+			r.accessText(withRBAC), string(r.State),
+		}
+		if o.request != nil {
+			cells = append(cells, r.Can)
+		}
+		if o.format.value == formatWide {
+			if withRBAC {
+				cells = append(cells, strings.Join(r.PathsToAdmin, ", "))
+			}
+			cells = append(cells, r.Place, r.Reason)
+		}
+		for i, cell := range cells {
+			if cells[i] = report.OneLine(cell); cells[i] == "" {
+				cells[i] = "-"
+			}
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
+}
+
+// unknownText stands for a value that can't be read.
+const unknownText = "unknown"
+
+// cell returns the text of a field, or that it is unknown.
+func (r *row) cell(field, text string) string {
+	if text == "" && slices.Contains(r.Unknown, field) {
+		return unknownText
+	}
+	return text
+}
+
+// usernameText returns the username, or for mapAccounts its description.
+func (r *row) usernameText() string {
+	if r.Source == access.SourceMapAccounts && r.Principal != "" {
+		return "(their ARN)"
+	}
+	return r.Username
+}
+
+// policyNames returns the names of the access policies, with the namespaces of those that don't apply in the whole cluster.
+func (r *row) policyNames() []string {
+	var list []string
+	for _, p := range r.policies {
+		name := p.Name()
+		if p.Scope != access.ScopeCluster {
+			name += " (" + strings.Join(p.Namespaces, ", ") + ")"
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// accessText describes the rights of a row.
+func (r *row) accessText(withRBAC bool) string {
+	var roles []string
+	for _, b := range r.Roles {
+		name := b.Name
+		if b.Namespace != "" {
+			name += " (" + b.Namespace + ")"
+		}
+		if !b.inherited && !slices.Contains(roles, name) {
+			roles = append(roles, name)
+		}
+	}
+	switch {
+	case r.Admin:
+		return "admin"
+	case len(r.PathsToAdmin) > 0:
+		return "can become admin"
+	case r.Node:
+		return "node"
+	case slices.Contains(r.Unknown, access.FieldAdmin):
+		return unknownText
+	case len(roles) > 0:
+		return strings.Join(roles, ",")
+	case slices.Contains(r.Unknown, access.FieldRoles):
+		return unknownText
+	case withRBAC && r.effect && len(r.Policies) == 0:
+		return "none"
+	}
+	return ""
+}

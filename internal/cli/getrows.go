@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
+)
+
+// row is a row of get, in the form of its JSON output.
+type row struct {
+	Principal string        `json:"principal"` // an ARN, an account of mapAccounts, or empty
+	Source    access.Source `json:"source"`
+	Username  string        `json:"username"`
+	Groups    []string      `json:"groups"`
+	Policies  []string      `json:"policies"` // ARNs
+	Admin     bool          `json:"admin"`
+	Node      bool          `json:"node"`
+	State     access.State  `json:"state"`
+	Place     string        `json:"place"`
+
+	Reason string `json:"reason,omitempty"` // for the state
+	// Scopes are the access policies that don't apply in the whole cluster, with their namespaces.
+	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
+	// Roles and PathsToAdmin are what RBAC gives. They are empty if RBAC was not read.
+	Roles        []boundRole `json:"roles,omitempty"`
+	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
+	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
+	Unknown      []string    `json:"unknown,omitempty"` // fields that can't be determined
+
+	key      string // see access.CallerKey
+	policies []access.AccessPolicy
+	effect   bool
+}
+
+// boundRole is a role that RBAC binds to a row's user.
+type boundRole struct {
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"` // of a RoleBinding
+	Binding   string `json:"binding"`
+	inherited bool   // every authenticated user has it
+}
+
+// sourceAccessEntry is the name of the source in the output.
+const sourceAccessEntry access.Source = "accessEntry"
+
+// The values of can.
+const (
+	canYes     = "yes"
+	canUnknown = "unknown"
+)
+
+// rows returns a row for each grant, and for each source that can't be read. With a request it sets can.
+func (s *accessSources) rows(request *rbac.Request) []row {
+	if s.policy != nil {
+		s.inherited = s.policy.Bindings(rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}})
+	}
+	var list []row
+	if s.entriesUnread && !s.entriesListed {
+		list = append(list, s.unreadRow(sourceAccessEntry, s.entriesName, "the access entries can't be read"))
+	}
+	for _, g := range s.grants {
+		if s.entriesUnread && g.Source != access.SourceAccessEntry && g.State == access.StateOK {
+			g.State, g.Reason = access.StateUnknown, "the access entries or the authentication mode can't be read, and may exclude it"
+		}
+		list = append(list, s.newRow(&g, request))
+	}
+	if s.unread && (s.cluster == nil || s.cluster.Mode != access.ModeAPI) {
+		for _, section := range awsauth.Sections() {
+			list = append(list, s.unreadRow(access.Source(section), s.name, "aws-auth can't be read"))
+		}
+	}
+	return list
+}
+
+// unreadRow returns the row of a source that can't be read.
+func (s *accessSources) unreadRow(source access.Source, place, reason string) row {
+	return row{
+		Source: source, Groups: []string{}, Policies: []string{}, State: access.StateUnknown, Place: place, Reason: reason,
+		Unknown: []string{"principal", access.FieldUsername, access.FieldGroups, access.FieldPolicies, access.FieldAdmin, access.FieldNode},
+	}
+}
+
+func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
+	r := row{
+		Principal: g.Principal, Source: g.Source, Username: g.Username, Groups: append([]string{}, g.Groups...), Policies: []string{},
+		Admin: g.AllowsAll(), Node: g.IsNode(), State: g.State, Place: s.place(g), Reason: g.Reason, Unknown: slices.Clone(g.Unknown),
+		key: g.Key(), policies: g.Policies, effect: g.HasEffect(),
+	}
+	if g.Source == access.SourceAccessEntry {
+		r.Source = sourceAccessEntry
+	}
+	for _, p := range g.Policies {
+		r.Policies = append(r.Policies, p.ARN)
+		if p.Scope != access.ScopeCluster {
+			if r.Scopes == nil {
+				r.Scopes = make(map[string][]string)
+			}
+			r.Scopes[p.ARN] = append([]string{}, p.Namespaces...)
+		}
+	}
+	if r.Principal == "" && r.State == access.StateUnknown {
+		r.Unknown = s.unreadRow("", "", "").Unknown
+	}
+	if s.policy != nil && r.effect && r.Principal != "" {
+		s.addRights(&r, request)
+	}
+	if !r.Admin && (slices.Contains(r.Unknown, access.FieldGroups) || slices.Contains(r.Unknown, access.FieldPolicies)) && r.effect && !slices.Contains(r.Unknown, access.FieldAdmin) {
+		r.Unknown = append(r.Unknown, access.FieldAdmin)
+	}
+	return r
+}
+
+// place returns the place of a grant: FILE:LINE:COL, the position in a live object, or the number of an element.
+func (s *accessSources) place(g *access.Grant) string {
+	switch {
+	case g.Source == access.SourceAccessEntry && strings.HasPrefix(s.entriesName, eksPrefix):
+		return s.entriesName
+	case g.Source == access.SourceAccessEntry:
+		return fmt.Sprintf("%s[%d]", s.entriesName, g.Index)
+	case g.At.Line == 0:
+		return s.name + ": " + g.At.Path
+	case s.inText:
+		return fmt.Sprintf("%s: %s:%d:%d", s.name, g.At.Path, g.At.Line, g.At.Column)
+	}
+	return fmt.Sprintf("%s:%d:%d", s.name, g.At.Line, g.At.Column)
+}
+
+// addRights adds the rights that RBAC gives to a row's user.
+func (s *accessSources) addRights(r *row, request *rbac.Request) {
+	subject := s.subject(r)
+	for _, b := range s.policy.Bindings(subject) {
+		r.Roles = append(r.Roles, boundRole{
+			Kind: b.RoleKind, Name: b.RoleName, Namespace: b.Namespace, Binding: b.Name,
+			inherited: slices.ContainsFunc(s.inherited, func(i rbac.Binding) bool { return i.Kind == b.Kind && i.Name == b.Name && i.Namespace == b.Namespace }),
+		})
+	}
+	r.Admin = r.Admin || s.policy.AllowsEverything(subject)
+	if !r.Admin {
+		r.PathsToAdmin = s.policy.PathsToAdmin(subject)
+	}
+	if s.rbacUnread {
+		r.Unknown = append(r.Unknown, access.FieldRoles)
+	}
+	if s.adminUnread && !r.Admin {
+		r.Unknown = append(r.Unknown, access.FieldAdmin)
+	}
+	if request == nil {
+		return
+	}
+	switch _, ok := s.policy.Allows(subject, *request); {
+	case ok, r.Admin:
+		r.Can = canYes
+	case s.rbacUnread, len(r.Unknown) > 0, mayApply(r.policies, request.Namespace):
+		r.Can = canUnknown
+	}
+}
+
+// mayApply reports whether one of the access policies may apply in a namespace, or in the whole cluster if the namespace is empty.
+// get doesn't know the rights of access policies, because AWS can change them.
+func mayApply(policies []access.AccessPolicy, namespace string) bool {
+	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
+		return p.Scope == access.ScopeCluster || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
+			prefix, wildcard := strings.CutSuffix(pattern, "*")
+			return namespace != "" && (pattern == namespace || wildcard && strings.HasPrefix(namespace, prefix))
+		})
+	})
+}
+
+// subject returns the subject that RBAC sees. If the username or a group has templates, it has each name that RBAC binds and that the
+// templates may render to, because a caller can often choose the name of its session.
+func (s *accessSources) subject(r *row) rbac.Subject {
+	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
+	if r.Source == access.SourceMapAccounts { // callers have their ARN as username
+		subject.Usernames = s.policy.Usernames(func(name string) bool { return awsauth.AccountOf(name) == r.Principal })
+		return subject
+	}
+	caller := access.NewCaller(r.Principal).Caller
+	subject.Usernames = append(rendered(s.policy.Usernames, caller, r.Username), r.Username)
+	for _, group := range r.Groups {
+		subject.Groups = append(append(subject.Groups, rendered(s.policy.Groups, caller, group)...), group)
+	}
+	return subject
+}
+
+// rendered returns the names in RBAC to which a template may render for a caller.
+func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
+	prefix, _, ok := strings.Cut(template, "{{")
+	if !ok {
+		return nil
+	}
+	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && caller.MayRender(template, name) })
+}
+
+// rowFields are the fields by which rows are sorted, and selectorFields those by which they are selected.
+var (
+	rowFields      = []string{"principal", "source", "username", "groups", "policies", "admin", "node", "state", "place"}
+	selectorFields = []string{"principal", "source", "username", "admin", "node", "state"}
+)
+
+// field returns the value of a field as a text.
+func (r *row) field(name string) string {
+	switch name {
+	case "principal":
+		return r.Principal
+	case "source":
+		return string(r.Source)
+	case "username":
+		return r.Username
+	case "groups":
+		return strings.Join(r.Groups, ",")
+	case "policies":
+		return strings.Join(r.Policies, ",")
+	case "admin":
+		return strconv.FormatBool(r.Admin)
+	case "node":
+		return strconv.FormatBool(r.Node)
+	case "state":
+		return string(r.State)
+	}
+	return r.Place
+}
+
+// selects reports whether the flags select a row. A row for which a part is unknown is selected if that part may be true.
+func (o *getOptions) selects(r *row) bool {
+	set := make(fields.Set, len(selectorFields))
+	for _, name := range selectorFields {
+		set[name] = r.field(name)
+	}
+	maybe := func(field string) bool {
+		return r.effect && slices.Contains(r.Unknown, field) || r.Principal == "" && r.State == access.StateUnknown
+	}
+	return o.match.Matches(set) &&
+		(!o.admins || r.Admin || len(r.PathsToAdmin) > 0 || maybe(access.FieldAdmin)) &&
+		(!o.nodes || r.Node || maybe(access.FieldNode)) &&
+		(o.request == nil || r.Can != "" || maybe(access.FieldGroups))
+}
+
+// sort sorts rows by the column of --sort-by, and keeps the order of equal rows.
+func (o *getOptions) sort(rows []row) {
+	if o.column != "" {
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.field(o.column), b.field(o.column)) })
+	}
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
+)
+
+// sources are the sources of access that get has read.
+type accessSources struct {
+	name     string            // of the input with aws-auth
+	inText   bool              // positions count from the start of a key's text
+	document *awsauth.Document // nil if there is no aws-auth, or it can't be read
+	unread   bool              // aws-auth can't be read
+
+	entriesName string          // of the access entries
+	cluster     *access.Cluster // nil if the access entries are not known
+	// entriesUnread reports that the access entries or the mode should be known and can't be read.
+	entriesUnread bool
+	entriesListed bool // the access entries are known, although the mode may not be
+
+	grants []access.Grant // of aws-auth and the access entries
+
+	policy      *rbac.Policy   // nil if RBAC was not read
+	rbacUnread  bool           // a part of RBAC can't be read
+	adminUnread bool           // the part for the whole cluster can't be read
+	inherited   []rbac.Binding // those of every authenticated user
+}
+
+// readSources reads the sources. It prints an error for each that can't be read, and fails only if there is nothing to show.
+func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, error) {
+	s := &accessSources{}
+	if err := a.readEntries(ctx, o, s); err != nil {
+		return nil, err
+	}
+	read := a.readAccessLive
+	if o.offline() {
+		read = a.readAccessFiles
+	}
+	if err := read(ctx, o, s); err != nil {
+		return nil, err
+	}
+	if o.iam {
+		return s, a.addStale(ctx, s)
+	}
+	s.grants = access.Grants(s.document, s.cluster)
+	return s, nil
+}
+
+// readEntries reads the access entries from a file or from EKS.
+func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) error {
+	switch {
+	case o.entries != "":
+		name, src, err := a.readFile(o.entries)
+		if err != nil {
+			return fmt.Errorf("reading access entries: %w", err)
+		}
+		s.entriesName = name
+		s.cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap}
+		if s.cluster.AccessEntries, err = access.DecodeEntries(src); err != nil {
+			return fmt.Errorf("reading access entries: %s: %w", name, err)
+		}
+		for _, e := range s.cluster.AccessEntries {
+			if len(e.Unknown) > 0 {
+				a.note("%s lacks a part of the access entry of %s, and maybe of others; write the output of aws eks describe-access-entry and of aws eks list-associated-access-policies into it", name, e.PrincipalARN)
+				break
+			}
+		}
+	case o.mode != "":
+		s.cluster = &access.Cluster{}
+	case o.clusterName != "":
+		a.readEKS(ctx, o, s)
+	}
+	if o.mode != "" {
+		s.cluster.Mode = access.Mode(o.mode)
+	}
+	return nil
+}
+
+// readAccessFiles reads aws-auth and RBAC from files.
+func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources) error {
+	if o.file != "" {
+		in, err := a.readInput(o.file)
+		if err != nil {
+			return err
+		}
+		if err := a.useInput(in, s); err != nil {
+			return err
+		}
+	}
+	if o.rbac != "" {
+		name, src, err := a.readFile(o.rbac)
+		if err != nil {
+			return fmt.Errorf("reading RBAC: %w", err)
+		}
+		objects, err := decodeRBAC(src)
+		if err != nil {
+			return fmt.Errorf("reading RBAC: %s: %w", name, err)
+		}
+		s.policy = rbac.NewPolicy(objects)
+	}
+	return nil
+}
+
+// useInput uses the aws-auth of an input, which must have exactly one.
+func (a *app) useInput(in input, s *accessSources) error {
+	a.reportProblems(in.problems)
+	o, err := in.single()
+	if err != nil {
+		return err
+	}
+	s.name, s.inText, s.document = in.name, o.InText, o.Parse()
+	for _, section := range awsauth.Sections() {
+		if err := s.document.Map.Unknown(section); err != nil {
+			a.fail(fmt.Errorf("cannot determine the entries of %s in %s: %w", section, in.name, err))
+		}
+	}
+	return nil
+}
+
+// readAccessLive reads aws-auth and RBAC of the current context.
+func (a *app) readAccessLive(ctx context.Context, o *getOptions, s *accessSources) error {
+	in, err := a.readLive(ctx, &o.cluster)
+	switch {
+	case err == nil:
+		if err := a.useInput(in, s); err != nil {
+			return err
+		}
+	case apierrors.IsNotFound(err) && (s.cluster != nil || s.entriesUnread):
+		a.note("%s", err)
+	case apierrors.IsForbidden(err):
+		s.unread = true
+		a.fail(err)
+	default:
+		return err
+	}
+	if s.cluster == nil && !s.entriesUnread {
+		a.note("access entries are not included, and may shadow rows of aws-auth; --cluster-name NAME reads them from EKS")
+	}
+	connection, err := o.cluster.connect()
+	if err != nil {
+		return err
+	}
+	a.readRBAC(ctx, connection, s)
+	return nil
+}

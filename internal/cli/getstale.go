@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// iamCalls limits the concurrent lookups. The client has a limit of its own.
+const iamCalls = 8
+
+// lookedUp is the result of looking up a principal in IAM.
+type lookedUp struct {
+	existence validate.Existence
+	facts     access.IAMFacts
+	err       error
+}
+
+// addStale computes the grants like [access.Grants], and finds the stale ones: those of principals that IAM doesn't have, and access
+// entries that are older than their principal. EKS stores the unique id of a principal when it creates the access entry. So the access
+// entry of a principal that was deleted and created again matches no caller, although both have the same ARN.
+func (a *app) addStale(ctx context.Context, s *accessSources) error {
+	client, err := a.newIAMClient(ctx, config.IAM{})
+	if err != nil {
+		return err
+	}
+	found := lookUpPrincipals(ctx, client, access.Grants(s.document, s.cluster))
+	const missing = "IAM has no such principal"
+	if s.cluster != nil {
+		for i := range s.cluster.AccessEntries {
+			e := &s.cluster.AccessEntries[i]
+			switch l := found[access.CallerKey(e.PrincipalARN)]; {
+			case l.existence == validate.Missing:
+				e.Stale = missing
+			case !e.Created.IsZero() && e.IsStale(l.facts):
+				e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry, so it was deleted and created again; delete the access entry and create it again",
+					l.facts.Created.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	s.grants = access.Grants(s.document, s.cluster)
+	reported := make(map[string]bool) // by reason
+	for i := range s.grants {
+		g := &s.grants[i]
+		l, ok := found[g.Key()]
+		switch {
+		case !ok || g.State != access.StateOK:
+		case l.existence == validate.Missing:
+			g.State, g.Reason = access.StateStale, missing
+		case l.err != nil:
+			g.State, g.Reason = access.StateUnknown, "IAM was not able to say whether the principal exists"
+			if reason := l.err.Error(); !reported[reason] {
+				reported[reason] = true
+				a.fail(fmt.Errorf("looking up %s in IAM: %w; for each other principal with this reason the state is unknown, too", g.Principal, l.err))
+			}
+		}
+	}
+	return nil
+}
+
+// lookUpPrincipals looks up the roles and users by which callers may log in, by the key of their grants.
+func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.Grant) map[string]lookedUp {
+	ctx, cancel := context.WithTimeout(ctx, iamTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	found := make(map[string]lookedUp)
+	group := new(errgroup.Group)
+	group.SetLimit(iamCalls)
+	asked := make(map[string]bool)
+	for i := range grants {
+		g := &grants[i]
+		arn, err := awsauth.ParseARN(g.Principal)
+		inForce := g.State == access.StateOK || g.State == access.StateShadowed
+		if err != nil || arn.Service != "iam" || arn.Resource == "root" || !inForce || asked[g.Key()] {
+			continue
+		}
+		asked[g.Key()] = true
+		group.Go(func() error {
+			var l lookedUp
+			l.facts, l.existence, l.err = client.Facts(ctx, arn)
+			mu.Lock()
+			defer mu.Unlock()
+			found[g.Key()] = l
+			return nil
+		})
+	}
+	_ = group.Wait() // the lookups have errors of their own
+	return found
+}

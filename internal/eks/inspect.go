@@ -1,0 +1,92 @@
+package eks
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
+)
+
+// Inspect reads the cluster like [Client.Read], but goes on where a permission is missing. It returns the part that it can read, and an
+// error for each call that failed. The mode is empty if it can't be read, and an access entry names its fields that can't be read.
+// Listed reports whether the access entries are known. The cluster is nil if nothing can be read.
+func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {
+	mode, err := c.mode(ctx)
+	if err != nil {
+		if !isDenied(err) {
+			return nil, false, []error{err}
+		}
+		errs = append(errs, err)
+	}
+	if mode == access.ModeConfigMap {
+		return &access.Cluster{Mode: mode}, true, nil
+	}
+	arns, err := c.list(ctx)
+	if err != nil {
+		errs = append(errs, err)
+		if mode == "" {
+			return nil, false, errs
+		}
+		return &access.Cluster{Mode: mode}, false, errs
+	}
+	cluster = &access.Cluster{Mode: mode}
+	denied := &denials{byAction: make(map[string]error)}
+	cluster.AccessEntries, err = describeAll(ctx, arns, func(ctx context.Context, arn string) (access.AccessEntry, error) {
+		return c.inspect(ctx, arn, denied)
+	})
+	for _, action := range []string{"DescribeAccessEntry", "ListAssociatedAccessPolicies"} {
+		if err := denied.byAction[action]; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err != nil {
+		cluster.AccessEntries = nil
+		return cluster, false, append(errs, err)
+	}
+	return cluster, true, errs
+}
+
+// inspect returns the access entry of a principal with the fields that can be read.
+func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entry access.AccessEntry, err error) {
+	defer func() {
+		if v := recover(); v != nil { // a panic in a goroutine would end the process
+			err = awsapi.NewPanicError(v)
+		}
+	}()
+	entry, err = c.describeEntry(ctx, arn)
+	if denied.add(err) {
+		entry, err = access.AccessEntry{PrincipalARN: arn, Unknown: []string{access.FieldUsername, access.FieldGroups, access.FieldNode}}, nil
+	} else if err != nil || entry.Type != standard {
+		return entry, err
+	}
+	if entry.Policies, err = c.policies(ctx, arn); denied.add(err) {
+		entry.Unknown, err = append(entry.Unknown, access.FieldPolicies), nil
+	}
+	return entry, err
+}
+
+// denials holds an error for each action for which a permission is missing.
+type denials struct {
+	mu       sync.Mutex
+	byAction map[string]error
+}
+
+// add adds an error if it says that a permission is missing, and reports whether it does.
+func (d *denials) add(err error) bool {
+	call, ok := errors.AsType[*CallError](err)
+	if !ok || !isDenied(err) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.byAction[call.Action] = err
+	return true
+}
+
+// isDenied reports whether an error says that a permission is missing.
+func isDenied(err error) bool {
+	call, ok := errors.AsType[*CallError](err)
+	return ok && call.Err.Reason == awsapi.ReasonDenied
+}

@@ -1,0 +1,69 @@
+package rbac
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Aggregate fills the rules of aggregated ClusterRoles that have none, as the controller does in a cluster (kubernetes v1.36.3,
+// pkg/controller/clusterroleaggregation). Objects from files may lack these rules. Objects from an API server have them.
+func (o *Objects) Aggregate() {
+	a := aggregation{roles: o.ClusterRoles, state: make([]int, len(o.ClusterRoles))}
+	for i := range a.roles {
+		a.fill(i)
+	}
+}
+
+type aggregation struct {
+	roles []rbacv1.ClusterRole
+	state []int // by index in roles
+}
+
+// The states of a role.
+const (
+	untouched = iota
+	filling
+	filled
+)
+
+// fill fills the rules of a role after those of the roles that it selects. A role may select another aggregated role. In a cycle of such
+// roles it leaves out the rules that come back to their own role.
+func (a *aggregation) fill(i int) {
+	r := &a.roles[i]
+	if a.state[i] != untouched {
+		return
+	}
+	a.state[i] = filling
+	defer func() { a.state[i] = filled }()
+	if r.AggregationRule == nil || len(r.Rules) > 0 {
+		return
+	}
+	for _, j := range a.selected(r) {
+		a.fill(j)
+		for _, rule := range a.roles[j].Rules {
+			if !slices.ContainsFunc(r.Rules, func(other rbacv1.PolicyRule) bool { return reflect.DeepEqual(rule, other) }) {
+				r.Rules = append(r.Rules, rule)
+			}
+		}
+	}
+}
+
+// selected returns the indexes of the other roles whose labels the role selects, sorted by name.
+func (a *aggregation) selected(r *rbacv1.ClusterRole) []int {
+	var list []int
+	for j := range a.roles {
+		if a.roles[j].Name != r.Name && slices.ContainsFunc(r.AggregationRule.ClusterRoleSelectors, func(s metav1.LabelSelector) bool {
+			selector, err := metav1.LabelSelectorAsSelector(&s)
+			return err == nil && selector.Matches(labels.Set(a.roles[j].Labels))
+		}) {
+			list = append(list, j)
+		}
+	}
+	slices.SortFunc(list, func(i, j int) int { return strings.Compare(a.roles[i].Name, a.roles[j].Name) })
+	return list
+}

@@ -1,0 +1,220 @@
+// Package rbac evaluates Kubernetes RBAC: which roles a subject is bound to, which requests they allow, and whether the subject is an
+// admin or can become one.
+//
+// The package is pure: it takes the objects of RBAC and returns values. It reproduces the authorizer RBAC of kubernetes v1.36.3
+// (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), which no module exports. It doesn't know the rights
+// that other authorizers give, such as those of nodes and of EKS access policies.
+package rbac
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+)
+
+// Objects are the objects of RBAC in a cluster.
+type Objects struct {
+	ClusterRoles        []rbacv1.ClusterRole
+	Roles               []rbacv1.Role
+	ClusterRoleBindings []rbacv1.ClusterRoleBinding
+	RoleBindings        []rbacv1.RoleBinding
+}
+
+// Subject is a user. It has several usernames if the name is not certain, such as that of a session. A right of one of them counts.
+type Subject struct {
+	Usernames []string
+	// Groups are all groups, including system:authenticated.
+	Groups []string
+}
+
+// Binding is a role to which a subject is bound.
+type Binding struct {
+	// Kind is ClusterRoleBinding or RoleBinding, Name its name.
+	Kind, Name string
+	// Namespace is the namespace of a RoleBinding, in which it applies. It is empty for a ClusterRoleBinding.
+	Namespace string
+	// RoleKind is ClusterRole or Role, RoleName its name.
+	RoleKind, RoleName string
+	// Missing reports that the role does not exist.
+	Missing bool
+
+	rules []rbacv1.PolicyRule
+}
+
+// Policy is an index of RBAC objects. It is safe for concurrent use.
+type Policy struct {
+	bindings []Binding
+	// byUser and byGroup have the indexes of the bindings of a username or group, in ascending order.
+	byUser, byGroup map[string][]int
+}
+
+// NewPolicy returns the policy of the objects. Like the API server it uses the rules of an aggregated ClusterRole as they are; see
+// [Objects.Aggregate].
+func NewPolicy(o Objects) *Policy {
+	type key struct{ namespace, name string }
+	roles := make(map[key][]rbacv1.PolicyRule)
+	for i := range o.ClusterRoles {
+		roles[key{"", o.ClusterRoles[i].Name}] = o.ClusterRoles[i].Rules
+	}
+	for i := range o.Roles {
+		roles[key{o.Roles[i].Namespace, o.Roles[i].Name}] = o.Roles[i].Rules
+	}
+	p := &Policy{byUser: make(map[string][]int), byGroup: make(map[string][]int)}
+	var subjects [][]rbacv1.Subject
+	add := func(b Binding, ref rbacv1.RoleRef, of []rbacv1.Subject) {
+		b.RoleKind, b.RoleName = ref.Kind, ref.Name
+		var found bool
+		switch {
+		case ref.Kind == clusterRole:
+			b.rules, found = roles[key{"", ref.Name}]
+		case ref.Kind == role && b.Namespace != "":
+			b.rules, found = roles[key{b.Namespace, ref.Name}]
+		}
+		b.Missing = !found
+		p.bindings, subjects = append(p.bindings, b), append(subjects, of)
+	}
+	for i := range o.ClusterRoleBindings {
+		b := &o.ClusterRoleBindings[i]
+		add(Binding{Kind: "ClusterRoleBinding", Name: b.Name}, b.RoleRef, b.Subjects)
+	}
+	for i := range o.RoleBindings {
+		b := &o.RoleBindings[i]
+		add(Binding{Kind: "RoleBinding", Name: b.Name, Namespace: b.Namespace}, b.RoleRef, b.Subjects)
+	}
+	order := make([]int, len(p.bindings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &p.bindings[i], &p.bindings[j]
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.RoleName, b.RoleName), strings.Compare(a.Name, b.Name))
+	})
+	sorted := make([]Binding, len(order))
+	for n, i := range order {
+		sorted[n] = p.bindings[i]
+		p.index(n, sorted[n].Namespace, subjects[i])
+	}
+	p.bindings = sorted
+	return p
+}
+
+// index adds the subjects of a binding in a namespace.
+func (p *Policy) index(binding int, namespace string, subjects []rbacv1.Subject) {
+	for _, s := range subjects {
+		switch s.Kind {
+		case rbacv1.UserKind:
+			p.byUser[s.Name] = append(p.byUser[s.Name], binding)
+		case rbacv1.GroupKind:
+			p.byGroup[s.Name] = append(p.byGroup[s.Name], binding)
+		case rbacv1.ServiceAccountKind:
+			if of := cmp.Or(s.Namespace, namespace); of != "" {
+				name := "system:serviceaccount:" + of + ":" + s.Name
+				p.byUser[name] = append(p.byUser[name], binding)
+			}
+		}
+	}
+}
+
+const (
+	clusterRole = "ClusterRole"
+	role        = "Role"
+)
+
+// Bindings returns the bindings of a subject: those for the whole cluster first, and then those in namespaces.
+func (p *Policy) Bindings(s Subject) []Binding {
+	var indexes []int
+	for _, name := range s.Usernames {
+		indexes = append(indexes, p.byUser[name]...)
+	}
+	for _, name := range s.Groups {
+		indexes = append(indexes, p.byGroup[name]...)
+	}
+	slices.Sort(indexes)
+	var list []Binding
+	for _, i := range slices.Compact(indexes) {
+		list = append(list, p.bindings[i])
+	}
+	return list
+}
+
+// Usernames returns the usernames that bindings name and for which match returns true, sorted. It includes those of service accounts.
+func (p *Policy) Usernames(match func(string) bool) []string { return matching(p.byUser, match) }
+
+// Groups is like Usernames, for the groups that bindings name.
+func (p *Policy) Groups(match func(string) bool) []string { return matching(p.byGroup, match) }
+
+func matching(index map[string][]int, match func(string) bool) []string {
+	var list []string
+	for name := range index {
+		if match(name) {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Request is a request for a resource.
+type Request struct {
+	Verb string
+	// Group is the API group; empty for the core group.
+	Group string
+	// Resource is a resource, or RESOURCE/SUBRESOURCE.
+	Resource string
+	// Name is empty for a request that names no object.
+	Name string
+	// Namespace is empty for a request for the whole cluster.
+	Namespace string
+}
+
+// everything is the request that a subject may make if and only if it may make every request for resources.
+var everything = Request{Verb: rbacv1.VerbAll, Group: rbacv1.APIGroupAll, Resource: rbacv1.ResourceAll}
+
+// AllowsEverything reports whether a subject may make every request for resources: it is in system:masters, or a ClusterRoleBinding gives
+// it a rule for all verbs, API groups and resources. SubjectAccessReview gives the same answer for the verb * on the resource *.
+func (p *Policy) AllowsEverything(s Subject) bool {
+	_, ok := p.Allows(s, everything)
+	return ok
+}
+
+// Allows reports whether a subject may make a request, and the binding that allows it. The binding is the zero Binding for members of
+// system:masters, whom the API server allows everything before it asks RBAC (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
+func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
+	if slices.Contains(s.Groups, access.Masters) {
+		return Binding{}, true
+	}
+	return allows(p.Bindings(s), r)
+}
+
+// allows returns the first of the bindings that allows a request.
+func allows(bindings []Binding, r Request) (Binding, bool) {
+	for _, b := range bindings {
+		if (b.Namespace == "" || b.Namespace == r.Namespace) && slices.ContainsFunc(b.rules, r.matches) {
+			return b, true
+		}
+	}
+	return Binding{}, false
+}
+
+// matches reports whether a rule allows the request.
+func (r Request) matches(rule rbacv1.PolicyRule) bool {
+	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && r.matchesResource(rule.Resources) &&
+		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
+}
+
+// has reports whether a list has a value or the value for all.
+func has(list []string, value string) bool {
+	return slices.Contains(list, "*") || slices.Contains(list, value)
+}
+
+func (r Request) matchesResource(list []string) bool {
+	if has(list, r.Resource) {
+		return true
+	}
+	_, sub, ok := strings.Cut(r.Resource, "/")
+	return ok && sub != "" && slices.Contains(list, "*/"+sub)
+}
