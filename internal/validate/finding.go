@@ -47,7 +47,8 @@ type element interface {
 func identify(at locator) identity {
 	e, ok := at.(element)
 	if !ok {
-		return identity{key: strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData."), index: -1}
+		key, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData."), "[") // a fault that stops the reading may move with its element
+		return identity{key: key, index: -1}
 	}
 	section, index := e.Element()
 	return identity{key: string(section), index: index, value: e.Text()}

@@ -100,7 +100,8 @@ func (v *version) entry(at place) *awsauth.Entry {
 }
 
 // elementKey is a hash of a decoded element. Elements that differ only in YAML style, in the case of keys or of the
-// ARN, or in absent versus empty groups have the same key.
+// ARN, in absent versus empty groups, or in userid have the same key. The authenticator does not use userid for aws-auth
+// (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go).
 type elementKey [sha256.Size]byte
 
 func newVersion(doc *awsauth.Document) *version {
@@ -122,7 +123,7 @@ func (v *version) entries() [][]awsauth.Entry {
 
 func keyOf(e *awsauth.Entry) elementKey {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q", awsauth.Fold(e.ARN), e.Username, e.Groups, e.UserID, e.Dropped)
+	fmt.Fprintf(h, "%q %q %q %q", awsauth.Fold(e.ARN), e.Username, e.Groups, e.Dropped)
 	if e.SSO != nil {
 		fmt.Fprintf(h, " %q", *e.SSO)
 	}

@@ -54,8 +54,14 @@ func checkProtectedPrincipal(p *Pass) {
 					has, after = p.gets(protected, r, group), r
 				}
 			}
+			loses := has < had
+			if group == awsauth.AuthenticatedGroup && !loses {
+				if r, lost := p.losesSessions(protected); lost {
+					loses, after = true, r
+				}
+			}
 			switch {
-			case has < had, group == awsauth.AuthenticatedGroup && protected.LosesSessions(before, after):
+			case loses:
 				lost = append(lost, group)
 			case has < access.Always:
 				missing = append(missing, group)
@@ -91,6 +97,19 @@ func checkProtectedPrincipal(p *Pass) {
 		}
 		report(at, hint, "the protected principal %q does not get %s: %s", protected.ARN, requirementList(missing), why)
 	}
+}
+
+// losesSessions reports whether a version that the old text may mean lets in all sessions of a protected principal, and one
+// that the new text may mean lets in only those of EC2 instances. It returns the answer of the latter.
+func (p *Pass) losesSessions(protected access.Protected) (after awsauth.Resolution, loses bool) {
+	for _, before := range slices.Concat([]*awsauth.Map{p.Old}, p.oldMaps()) {
+		for _, m := range p.newMaps() {
+			if after := m.Resolve(protected.ARN); protected.LosesSessions(before.Resolve(protected.ARN), after) {
+				return after, true
+			}
+		}
+	}
+	return after, false
 }
 
 // beAdmin stands beside the groups that a protected principal must get, for the requirement to be an admin.
