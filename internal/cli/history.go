@@ -196,20 +196,28 @@ func parseVersionNumber(text string) (int, error) {
 
 // versionWithContent returns a version by number. It fails if the version has no content that a manifest can hold.
 func (h storedHistory) versionWithContent(number int) (history.Version, error) {
+	v, err := h.version(number)
+	switch {
+	case err != nil:
+		return v, err
+	case v.Deleted:
+		return v, fmt.Errorf("version %d is a deletion and has no content", number)
+	case v.Truncated:
+		return v, fmt.Errorf("version %d was too large: its content was not stored", number)
+	case !isUTF8(&v):
+		return v, fmt.Errorf("version %d contains bytes that are not UTF-8, which a manifest can't contain", number)
+	}
+	return v, nil
+}
+
+// version returns a version by number.
+func (h storedHistory) version(number int) (history.Version, error) {
 	versions := h.log.Versions()
 	if len(versions) == 0 {
 		return history.Version{}, fmt.Errorf("%s has no versions", h)
 	}
 	for _, v := range versions {
-		switch {
-		case v.Number != number:
-		case v.Deleted:
-			return v, fmt.Errorf("version %d is a deletion and has no content", number)
-		case v.Truncated:
-			return v, fmt.Errorf("version %d was too large: its content was not stored", number)
-		case !isUTF8(&v):
-			return v, fmt.Errorf("version %d contains bytes that are not UTF-8, which a manifest can't contain", number)
-		default:
+		if v.Number == number {
 			return v, nil
 		}
 	}

@@ -3,12 +3,14 @@ package cli_test
 import (
 	"bytes"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
@@ -55,5 +57,26 @@ func TestHistoryOutputErrorIsFailure(t *testing.T) {
 		if want := "error: writing the output: disk full\n"; status != 2 || !strings.HasSuffix(stderr.String(), want) {
 			t.Errorf("%s: status %d, stderr %q", args, status, &stderr)
 		}
+	}
+}
+
+// TestHistoryShowPrintsAccessEntries: history show --access-entries prints what EKS showed when the guard observed a version.
+func TestHistoryShowPrintsAccessEntries(t *testing.T) {
+	t.Parallel()
+	want := access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{{
+		PrincipalARN: "arn:aws:iam::111122223333:role/Admin", Type: "STANDARD", Policies: []access.AccessPolicy{{ARN: access.ClusterAdminPolicy, Scope: access.ScopeCluster}},
+	}}}
+	kubeconfig := clusterWithVersion(t, history.Version{Deleted: true, Cluster: &want})
+	for _, form := range []string{"yaml", "json"} {
+		status, stdout, stderr := run(t.Context(), t, "", "history", "show", "1", "--access-entries", "-o", form, "--kubeconfig", kubeconfig)
+		var got access.Cluster
+		if err := yaml.UnmarshalStrict([]byte(stdout), &got); err != nil || status != 0 || got.Mode != want.Mode || !reflect.DeepEqual(got.AccessEntries, want.AccessEntries) {
+			t.Errorf("as %s: status %d, %v, %s\n%s", form, status, err, stderr, stdout)
+		}
+	}
+	kubeconfig = clusterWithVersion(t, history.Version{Data: map[string]string{"mapRoles": "[]"}})
+	status, _, stderr := run(t.Context(), t, "", "history", "show", "1", "--access-entries", "--kubeconfig", kubeconfig)
+	if status != 2 || !strings.Contains(stderr, "version 1 of") || !strings.Contains(stderr, "has no access entries") {
+		t.Errorf("without access entries: status %d, %s", status, stderr)
 	}
 }

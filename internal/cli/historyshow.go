@@ -11,19 +11,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
 func (a *app) historyShowCommand() *cobra.Command {
 	o, format := &historyOptions{}, &outputFormat{value: formatYAML, allowed: []string{formatYAML, formatJSON}}
+	accessEntries := false
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Print a version of aws-auth as a manifest",
 		Long: `Print a version of aws-auth as a manifest.
 
 The manifest has the content as it was stored. You can apply it, or pass it to diff and lint. Other facts
-about the version, such as its time and verdict, go to standard error.
+about the version, such as its time and verdict, go to standard error. With --access-entries the command
+prints the cluster's authentication mode and its access entries at that time instead.
 
 Exit status: 0 success, 2 an error.`,
 		Example: a.example(
@@ -39,14 +42,15 @@ Exit status: 0 success, 2 an error.`,
 			return err
 		}),
 		ValidArgsFunction: o.completeVersion,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.historyShow(cmd.Context(), o, format, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.historyShow(cmd.Context(), o, format, args[0], accessEntries) },
 	}
 	o.addTo(cmd)
 	format.addFlag(cmd)
+	cmd.Flags().BoolVar(&accessEntries, "access-entries", false, "print the access entries that the guard knew when it observed the version")
 	return cmd
 }
 
-func (a *app) historyShow(ctx context.Context, o *historyOptions, format *outputFormat, text string) error {
+func (a *app) historyShow(ctx context.Context, o *historyOptions, format *outputFormat, text string, accessEntries bool) error {
 	n, err := parseVersionNumber(text)
 	if err != nil {
 		return err
@@ -58,6 +62,16 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 	h, err := cluster.findHistory(ctx, o.namespace)
 	if err != nil {
 		return err
+	}
+	if accessEntries {
+		v, err := h.version(n)
+		if err != nil {
+			return err
+		}
+		if v.Cluster == nil {
+			return fmt.Errorf("version %d of %s has no access entries: the guard did not know them (eks.enabled), or they were too many to keep", n, h)
+		}
+		return outputError(writeCluster(a.stdout, format.value, v.Cluster))
 	}
 	v, err := h.versionWithContent(n)
 	if err != nil {
@@ -84,6 +98,19 @@ func describeVersion(h storedHistory, v *history.Version) string {
 		fmt.Fprintf(&b, " [%s]", strings.Join(v.Rules, " "))
 	}
 	return b.String()
+}
+
+// writeCluster writes the access that EKS showed for a cluster.
+func writeCluster(w io.Writer, format string, c *access.Cluster) error {
+	if format == formatJSON {
+		return writeObject(w, format, c)
+	}
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encoding the access entries: %w", err)
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 // manifest is the fields of aws-auth that the history stores, as kubectl applies them.

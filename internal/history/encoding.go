@@ -22,6 +22,8 @@ const (
 	maxIdentities = 256
 	// maxRestores limits the stored times of restores. Only those of the last hour count.
 	maxRestores = 100
+	// maxCluster limits the access entries of a version, as JSON in bytes. It is enough for about 250 access entries.
+	maxCluster = 64 << 10
 	// maxIAM limits the text of the IAM ids, in bytes. It is enough for about 500 principals.
 	maxIAM = 64 << 10
 	// maxNumber is the highest number that fits into a key.

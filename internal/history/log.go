@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,6 +67,9 @@ func (l *Log) Newest() (Version, bool) {
 // if it was dropped. Callers append versions in the order in which they were stored.
 func (l *Log) Append(v Version) (number int, added bool) {
 	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
+	if text, err := json.Marshal(v.Cluster); err != nil || len(text) > maxCluster {
+		v.Cluster = nil
+	}
 	id := identity(&v)
 	if newest, ok := l.Newest(); id == "" && ok && newest.Deleted == v.Deleted && newest.Hash == v.Hash {
 		return newest.Number, false

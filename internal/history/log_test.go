@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -419,4 +420,27 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("the newest is not %d: %+v", n, newest)
 		}
 	})
+}
+
+// The access entries of a version are kept unless they are too large, and a large list costs nothing else.
+func TestLogKeepsAccessEntriesWithinALimit(t *testing.T) {
+	t.Parallel()
+	for entries, kept := range map[int]bool{200: true, 3000: false} {
+		cluster := &access.Cluster{Mode: access.ModeAPI}
+		for i := range entries {
+			cluster.AccessEntries = append(cluster.AccessEntries, access.AccessEntry{
+				PrincipalARN: fmt.Sprintf("arn:aws:iam::111122223333:role/team/role-%04d", i), Type: "STANDARD", Groups: []string{"developers"},
+			})
+		}
+		l := new(history.Log)
+		l.Append(history.Version{ResourceVersion: "1", Hash: history.Hash(nil, nil), Cluster: cluster})
+		cm := new(corev1.ConfigMap)
+		if err := l.Write(cm, 10); err != nil {
+			t.Fatal(err)
+		}
+		v, ok := history.Read(cm).Newest()
+		if !ok || (v.Cluster != nil) != kept || kept && len(v.Cluster.AccessEntries) != entries {
+			t.Errorf("of %d access entries: version %t, kept %t", entries, ok, v.Cluster != nil)
+		}
+	}
 }

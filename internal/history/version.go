@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -58,6 +59,9 @@ type Version struct {
 	// RawData is used in the stored form only. It holds the values of Data that are not UTF-8, because JSON would change
 	// them.
 	RawData map[string][]byte `json:"rawData,omitempty"`
+	// Cluster is the access that EKS showed for the cluster when the guard observed the version. It is nil if the guard didn't
+	// know it, or if it is larger than 64 KiB in JSON.
+	Cluster *access.Cluster `json:"cluster,omitempty"`
 	// Truncated reports that the content was too large to store.
 	Truncated bool `json:"truncated,omitempty"`
 }

@@ -303,6 +303,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 		return nil
 	})
 	v.Verdict, v.Rules, v.Summary = e.verdict, e.rules, e.summary
+	v.Cluster = m.o.Policy().Cluster
 	var refused []string
 	if !c.Gap {
 		_ = m.recoverPanic("change", func() error {
