@@ -299,11 +299,12 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 	}
 	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // if evaluate panics, as for a review
 	_ = m.recoverPanic("version", func() error {
-		e = evaluate(kube.Object(c.Object), m.o.Policy())
+		policy := m.o.Policy()
+		v.Cluster = policy.Cluster
+		e = evaluate(kube.Object(c.Object), policy)
 		return nil
 	})
 	v.Verdict, v.Rules, v.Summary = e.verdict, e.rules, e.summary
-	v.Cluster = m.o.Policy().Cluster
 	var refused []string
 	if !c.Gap {
 		_ = m.recoverPanic("change", func() error {
