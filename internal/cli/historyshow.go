@@ -42,7 +42,9 @@ Exit status: 0 success, 2 an error.`,
 			return err
 		}),
 		ValidArgsFunction: o.completeVersion,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.historyShow(cmd.Context(), o, format, args[0], accessEntries) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.historyShow(cmd.Context(), o, format, args[0], accessEntries)
+		},
 	}
 	o.addTo(cmd)
 	format.addFlag(cmd)

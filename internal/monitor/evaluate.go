@@ -18,16 +18,18 @@ type evaluation struct {
 	missing     []string // protected principals that don't get all their groups
 	// nodeRoles are the ARNs of the node roles from both sources, by awsauth.PrincipalKey.
 	nodeRoles map[string]string
-	verdict   validate.Action
-	rules     []string
-	findings  []validate.Finding
+	// onlyAWSAuth are the ARNs of the principals whose access comes from aws-auth. It is nil unless the mode is API_AND_CONFIG_MAP.
+	onlyAWSAuth []string
+	verdict     validate.Action
+	rules       []string
+	findings    []validate.Finding
 }
 
 // evaluate evaluates a version without an older one, in mode enforce. A nil object has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
-	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), nodeRoles: effective.nodeRoles(), verdict: validate.ActionAllow}
+	e := evaluation{summary: effective.summary(), otherAdmins: effective.otherAdmins(), missing: effective.missing(), nodeRoles: effective.nodeRoles(), onlyAWSAuth: effective.onlyAWSAuth(), verdict: validate.ActionAllow}
 	if o == nil {
 		return e
 	}
@@ -85,6 +87,17 @@ func (a *accessOf) missing() (arns []string) {
 		if !a.entries.Satisfy(p, a.loaded, a.policy.AdminGroups) {
 			arns = append(arns, p.ARN)
 		}
+	}
+	return arns
+}
+
+// onlyAWSAuth returns the ARNs of the principals whose access comes from aws-auth although the cluster may have access entries.
+func (a *accessOf) onlyAWSAuth() (arns []string) {
+	if a.policy.Cluster == nil || a.policy.Cluster.Mode != access.ModeAPIAndConfigMap {
+		return nil
+	}
+	for _, p := range a.entries.InForce(a.loaded) {
+		arns = append(arns, p.ARN)
 	}
 	return arns
 }

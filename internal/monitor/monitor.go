@@ -7,6 +7,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -142,6 +143,7 @@ type Monitor struct {
 
 	panicLogsMu sync.Mutex
 	panicLogs   map[string]*kube.Throttle // by the name of the task
+	onlyAWSAuth kube.Throttle             // of the log line about principals without an access entry
 }
 
 // baseline is the part of an evaluation that later ones are compared with.
@@ -413,6 +415,7 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 	r.StoredEntries(string(awsauth.MapRoles), e.summary.Roles)
 	r.StoredEntries(string(awsauth.MapUsers), e.summary.Users)
 	r.StoredEntries(string(awsauth.MapAccounts), e.summary.Accounts)
+	m.logOnlyAWSAuth(e.onlyAWSAuth)
 	before := m.last
 	if loss == kube.AccessEntryLost {
 		before = m.known // without known ones nothing shows a change
@@ -426,6 +429,21 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 		m.reportEntryLosses(before, m.last)
 	case before.losesProtected(m.last):
 		m.o.Events.Warn(loss, lacking(len(e.missing))+" from the stored aws-auth")
+	}
+}
+
+// maxLogged limits the principals that a log line names.
+const maxLogged = 20
+
+// logOnlyAWSAuth logs which principals have no access entry and would lose their access in mode API. The leader logs them when they
+// change, and otherwise once an hour.
+func (m *Monitor) logOnlyAWSAuth(arns []string) {
+	var condition error
+	if len(arns) > 0 && m.o.Election.IsLeader() {
+		condition = errors.New(strings.Join(arns, " "))
+	}
+	if m.onlyAWSAuth.ShouldLog(m.o.Now(), condition) {
+		m.log.Info("principals without an access entry would lose their access in the authentication mode API", "count", len(arns), "principals", arns[:min(len(arns), maxLogged)])
 	}
 }
 

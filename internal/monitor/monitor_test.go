@@ -109,6 +109,34 @@ func TestAccessEntryLostIsReported(t *testing.T) {
 	})
 }
 
+// The leader logs which principals would lose their access in mode API.
+func TestPrincipalsWithoutAnAccessEntryAreLogged(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start()
+		read := func(mode access.Mode, entries ...access.AccessEntry) string {
+			after(time.Minute)
+			r.change(func() { r.policy.Cluster = &access.Cluster{Mode: mode, AccessEntries: entries} })
+			r.AccessEntriesRead()
+			var last string
+			for line := range strings.Lines(r.logged.String()) {
+				if strings.Contains(line, "would lose their access in the authentication mode API") {
+					last = line
+				}
+			}
+			return last
+		}
+		after(time.Second)
+		want(t, "of a mode without access entries", read(access.ModeConfigMap), "")
+		if got := read(access.ModeAPIAndConfigMap); !strings.Contains(got, "count=2") || !strings.Contains(got, adminARN) {
+			t.Errorf("of two principals: %q", got)
+		}
+		if got := read(access.ModeAPIAndConfigMap, access.AccessEntry{PrincipalARN: adminARN, Type: "STANDARD"}); !strings.Contains(got, "count=1") || strings.Contains(got, adminARN) {
+			t.Errorf("after an access entry was created: %q", got)
+		}
+	})
+}
+
 // While the access entries are unknown, the monitor sees no change of them: neither when they become known for the first time, nor
 // one that it misses because it forgot the last known ones.
 func TestUnknownAccessEntriesAreNoLoss(t *testing.T) {
