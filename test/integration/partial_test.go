@@ -31,7 +31,7 @@ func TestLintComputesWhatKubectlStores(t *testing.T) {
 	if _, err := client.Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: partialNamespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 0)) //nolint:gosec // the cases must be the same in each run
+	r := rand.New(rand.NewPCG(1, 0)) // the cases are the same in each run
 	different := 0
 	for n := range 24 {
 		before := partial(r, base(), roles(admin+node))
@@ -150,7 +150,11 @@ func lintFindings(t *testing.T, old, text string, flags ...string) (list []strin
 		t.Fatalf("%q: %s\n%s", args, errs.String(), text)
 	}
 	var report struct {
-		Findings []struct{ Rule, Severity, Message string }
+		Findings []struct {
+			Rule     string `json:"rule"`
+			Severity string `json:"severity"`
+			Message  string `json:"message"`
+		} `json:"findings"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
