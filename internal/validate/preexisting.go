@@ -149,16 +149,22 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		}
 		return id
 	}
-	// take uses up a finding that is at least as severe.
+	// take uses up a finding that is at least as severe. A fault without a kind, because of which the authenticator loads
+	// nothing from the key, excuses a fault of any kind.
 	take := func(count map[faultKey]int, id faultKey) bool {
-		if count[id] == 0 && id.severity == Warn {
-			id.severity = Deny
+		same, worse := id, id
+		if id.key != "" {
+			worse.value = ""
 		}
-		if count[id] == 0 {
-			return false
+		for _, id := range []faultKey{same, worse} {
+			for _, id.severity = range []Severity{id.severity, Deny} {
+				if count[id] > 0 {
+					count[id]--
+					return true
+				}
+			}
 		}
-		count[id]--
-		return true
+		return false
 	}
 	count := make(map[faultKey]int, len(old.faults))
 	for i := range old.faults {
