@@ -52,12 +52,11 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 		return validate.Answers{IAM: h.lookUpPrincipals(ctx, r)} // makes no call
 	}
 	if !h.lookups.TryAcquire(weight) {
-		const why = "too many reviews wait for IAM"
 		if r.asksRight {
-			known.BreakGlass = h.unknownRight(ctx, errors.New(why))
+			known.BreakGlass = h.unknownRight(ctx, r, errors.New("too many reviews wait for IAM or the API server"))
 		}
 		if r.asksIAM {
-			known.IAM = h.unasked(r.principals, why)
+			known.IAM = h.unasked(r.principals, "too many reviews wait for IAM")
 		}
 		return known
 	}
@@ -81,16 +80,16 @@ func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Ri
 	defer func() {
 		if p := recover(); p != nil { // without an answer the requester may not break the glass
 			h.recorder.Panicked(validate.InternalError)
-			right = h.unknownRight(ctx, fmt.Errorf("panic: %v", p))
+			right = h.unknownRight(ctx, r, fmt.Errorf("panic: %v", p), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	if h.authorizer == nil {
-		return h.unknownRight(ctx, errors.New("the guard does not call the API server, because it runs without --state"))
+		return h.unknownRight(ctx, r, errors.New("the guard does not call the API server, because it runs without --state"))
 	}
 	granted, err := h.authorizer.MayBreakGlass(ctx, &r.UserInfo)
 	switch {
 	case err != nil:
-		return h.unknownRight(ctx, err)
+		return h.unknownRight(ctx, r, err)
 	case granted:
 		return validate.RightGranted
 	}
@@ -98,8 +97,9 @@ func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Ri
 }
 
 // unknownRight logs why the right is unknown.
-func (h *Handler) unknownRight(ctx context.Context, err error) validate.Right {
-	h.log.LogAttrs(ctx, slog.LevelWarn, "cannot ask whether the requester may break the glass", slog.String("err", textutil.Shorten(err.Error(), maxLogged)))
+func (h *Handler) unknownRight(ctx context.Context, r *review, err error, more ...slog.Attr) validate.Right {
+	attrs := append([]slog.Attr{slog.String("uid", string(r.UID)), slog.String("err", textutil.Shorten(err.Error(), maxLogged))}, more...)
+	h.log.LogAttrs(ctx, slog.LevelWarn, "cannot ask whether the requester may break the glass", attrs...)
 	return validate.RightUnknown
 }
 

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
@@ -75,4 +80,61 @@ func TestRightToBreakGlass(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stored annotation that allows a deletion helps only a requester who has the right, too.
+func TestRightToDeleteByAStoredAnnotation(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	stored := configMap(admin, annotated("break-glass", "delete 2026-11-30T09:30:00Z moved"))
+	for _, granted := range []bool{true, false} {
+		a := &authorizer{granted: granted}
+		h := admission.New(admission.Options{
+			Authorizer: a, Now: func() time.Time { return now }, Policy: func() validate.Policy { return validate.Policy{OverrideByRight: true} },
+		})
+		deletion := request("DELETE", stored, runtime.RawExtension{})
+		deletion.UserInfo = authenticationv1.UserInfo{Username: "dev"}
+		if response := h.Review(t.Context(), deletion); response.Allowed != granted || len(a.asked) != 1 {
+			t.Errorf("allowed %t after %d questions, want %t after one", response.Allowed, len(a.asked), granted)
+		}
+	}
+}
+
+// hangingAuthorizer is an Authorizer that waits until the context ends.
+type hangingAuthorizer struct{}
+
+func (hangingAuthorizer) MayBreakGlass(ctx context.Context, _ *authenticationv1.UserInfo) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+// While the API server hangs, the reviews that ask it are limited in number and time. A requester without an answer is refused, and a
+// member of an override group is admitted at once.
+func TestReviewsWaitingForTheAPIServerAreLimited(t *testing.T) {
+	t.Parallel()
+	asked := func(groups ...string) string {
+		return asReview(t, request("UPDATE", configMap(admin+node), configMap(admin, annotated("break-glass", "incident")), func(r *admissionv1.AdmissionRequest) {
+			r.UserInfo = authenticationv1.UserInfo{Username: "dev", Groups: groups}
+		}))
+	}
+	member, other := asked("system:masters"), asked("developers")
+	synctest.Test(t, func(t *testing.T) {
+		h := admission.New(admission.Options{Authorizer: hangingAuthorizer{}, Policy: func() validate.Policy { return validate.Policy{OverrideByRight: true} }})
+		post := func(body string, allowed bool, want time.Duration) {
+			start := time.Now()
+			answer, status := send(t, h, "/?timeout=5s", jsonType, strings.NewReader(body))
+			if took := time.Since(start); status != 200 || answer.Response.Allowed != allowed || took != want {
+				t.Errorf("status %d after %s, allowed %t, want %t after %s", status, took, answer.Response.Allowed, allowed, want)
+			}
+		}
+		var waiting sync.WaitGroup
+		for range 16 {
+			waiting.Go(func() { post(other, false, 2*time.Second) })
+		}
+		synctest.Wait()
+		post(other, false, 0)
+		post(member, true, 0)
+		waiting.Wait()
+		post(other, false, 2*time.Second)
+	})
 }

@@ -129,6 +129,7 @@ type Text struct {
 
 	raw    string
 	end    int // the offset of Trailing
+	rest   int // the offset of Stop, or 0 if it is not known
 	places map[*yaml.Node]int
 	object *Object
 	lines  *lineIndex // see index
@@ -357,6 +358,7 @@ func (t *Text) accounts(values []string) (kept, bad []Field) {
 			}
 			if t.stop != nil && (next+1 == len(values) || values[next] == "" && !isEmpty(resolveAlias(n))) {
 				t.stopAt(f.At())
+				t.rest = t.index().offset(t.raw, n.Line, n.Column)
 				return kept, bad
 			}
 			if next < len(values) {
@@ -445,11 +447,13 @@ func kindOf(n *yaml.Node) string {
 const maxShown = 200
 
 // Unread returns the part of the text that the authenticator does not read: the whole text if the section is lost, the
-// text after the end of the list, or "".
+// text from the element on at which it stops, the text after the end of the list, or "".
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:
 		return t.raw
+	case t.Stop != nil && t.rest > 0:
+		return t.raw[t.rest:]
 	case t.Trailing != nil:
 		return t.raw[t.end:]
 	}

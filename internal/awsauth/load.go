@@ -49,7 +49,6 @@ type Entry struct {
 	ARN      string // rolearn or userarn
 	Username string // a template
 	Groups   []string
-	UserID   string // userid, which this backend ignores
 	SSO      *SSO
 	// Dropped is the reason why the authenticator does not load the element. It is empty for loaded elements.
 	Dropped string
@@ -164,14 +163,14 @@ func loadSection(s Section, text string) section {
 		loaded = decoded
 		loaded.entries = make([]Entry, len(elements))
 		for i, e := range elements {
-			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.RoleARN, Username: e.Username, Groups: e.Groups, UserID: e.UserID, SSO: e.SSO, Dropped: e.dropped()}
+			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.RoleARN, Username: e.Username, Groups: e.Groups, SSO: e.SSO, Dropped: e.dropped()}
 		}
 	case MapUsers:
 		elements, decoded := decodeList[userElement](text)
 		loaded = decoded
 		loaded.entries = make([]Entry, len(elements))
 		for i, e := range elements {
-			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.UserARN, Username: e.Username, Groups: e.Groups, UserID: e.UserID, Dropped: e.dropped()}
+			loaded.entries[i] = Entry{Section: s, Index: i, ARN: e.UserARN, Username: e.Username, Groups: e.Groups, Dropped: e.dropped()}
 		}
 	case MapAccounts:
 		loaded = decodeAccounts(text)

@@ -24,7 +24,7 @@ func (d *decoder) check(c *Config) {
 		if d.checkProtected(path+".arn", p.ARN) {
 			d.checkRepeated(c.Protected, i)
 		}
-		if line, ok := d.lines[path+".arn"]; ok && p.Groups == nil && !p.Admin {
+		if line, ok := d.lines[path]; ok && p.Groups == nil && !p.Admin {
 			d.report(line, path+".groups", "is missing; write the groups that the principal must keep, or admin: true")
 		}
 		d.checkGroups(path+".groups", p.Groups)

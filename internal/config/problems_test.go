@@ -182,6 +182,8 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 		{"an endless alias", "&a\n" + head + "protected: *a\n", `guard.yaml:4: protected: is an alias, which is not supported; write a list`},
 		{"no ARN", head + "protected:\n- groups: [a]\n", `guard.yaml:4: protected[0].arn: is missing`},
 		{"no groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n", `guard.yaml:4: protected[0].groups: is missing; write the groups that the principal must keep, or admin: true`},
+		{"a group instead of a list", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: a\n", `guard.yaml:5: protected[0].groups: is text; write a list`},
+		{"a misspelt list of groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  group: [a]\n", `guard.yaml:5: protected[0].group: is not a field; write groups`},
 		{"an empty list of groups", head + "protected:\n- arn: arn:aws:iam::111122223333:role/a\n  groups: []\n", `guard.yaml:5: protected[0].groups: is an empty list; write at least one group`},
 		{
 			"a role with a path", protected("arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"),

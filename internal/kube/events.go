@@ -24,7 +24,7 @@ const (
 	Overridden             Reason = "Overridden"             // an annotation overruled denials
 	Bypassed               Reason = "Bypassed"               // a stored change bypassed the guard, which would have refused it
 	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // the stored aws-auth lacks groups of a protected principal
-	AccessEntryLost        Reason = "AccessEntryLost"        // an access entry changed, and a protected principal or the last admin lost access
+	AccessEntryLost        Reason = "AccessEntryLost"        // the access entries changed, and a protected principal, the last admin or a node role lost access
 	AccessEntryStale       Reason = "AccessEntryStale"       // the principal of an access entry is missing in IAM, or was deleted and created again
 	NotEnforced            Reason = "NotEnforced"            // the API server no longer calls the guard for every change
 	Enforced               Reason = "Enforced"               // the API server calls the guard for every change again

@@ -33,7 +33,7 @@ type Finding struct {
 type identity struct {
 	key   string // mapRoles, …; for other keys their name
 	index int    // of the element in its section; -1 for a fault of a whole key
-	value string // the value at fault, which tells faults of one element apart
+	value string // the value at fault, or the kind of the fault, which tells faults of one element or key apart
 	more  int    // the number of findings past maxFindings, in the finding that counts them; else 0
 }
 
@@ -44,14 +44,25 @@ type element interface {
 	Text() string
 }
 
+// keyFault is a fault of a whole key with its kind, if the authenticator loads entries from the key all the same. It does
+// not excuse a fault of another kind, because of which the authenticator can load fewer entries.
+type keyFault struct {
+	locator
+
+	kind string
+}
+
 func identify(at locator) identity {
-	e, ok := at.(element)
-	if !ok {
-		key, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData."), "[") // a fault that stops the reading may move with its element
-		return identity{key: key, index: -1}
+	if e, ok := at.(element); ok {
+		section, index := e.Element()
+		return identity{key: string(section), index: index, value: e.Text()}
 	}
-	section, index := e.Element()
-	return identity{key: string(section), index: index, value: e.Text()}
+	key := strings.TrimPrefix(strings.TrimPrefix(at.At().Path, "data."), "binaryData.")
+	if f, ok := at.(keyFault); ok {
+		key, _, _ = strings.Cut(key, "[")
+		return identity{key: key, index: -1, value: f.kind}
+	}
+	return identity{key: key, index: -1}
 }
 
 // sortFindings puts findings into their final order: denials first; then the faults of the document before the

@@ -132,8 +132,9 @@ func keyOf(e *awsauth.Entry) elementKey {
 
 // presentInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
 // element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
-// of the old object excuses one finding, so a copy of a faulty element is new. A warning does not excuse a denial. alike rejects duplicate keys, because
-// the decoded element doesn't show which keys it had twice.
+// of the old object excuses one finding, so a copy of a faulty element is new. A warning does not excuse a denial. alike
+// rejects duplicate keys, because the decoded element doesn't show which keys it had twice. For a fault of a whole key
+// alike is the same as same.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string
@@ -144,20 +145,26 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	of := func(v *version, f *Finding, value string) faultKey {
 		id := faultKey{rule: f.Rule, severity: f.Severity, element: v.keys[f.identity.place()], value: value}
 		if f.identity.index < 0 { // an element may move from one section to the other
-			id.key = f.identity.key
+			id.key, id.value = f.identity.key, f.identity.value
 		}
 		return id
 	}
-	// take uses up a finding that is at least as severe.
+	// take uses up a finding that is at least as severe. A fault without a kind, because of which the authenticator loads
+	// nothing from the key, excuses a fault of any kind.
 	take := func(count map[faultKey]int, id faultKey) bool {
-		if count[id] == 0 && id.severity == Warn {
-			id.severity = Deny
+		same, worse := id, id
+		if id.key != "" {
+			worse.value = ""
 		}
-		if count[id] == 0 {
-			return false
+		for _, id := range []faultKey{same, worse} {
+			for _, id.severity = range []Severity{id.severity, Deny} {
+				if count[id] > 0 {
+					count[id]--
+					return true
+				}
+			}
 		}
-		count[id]--
-		return true
+		return false
 	}
 	count := make(map[faultKey]int, len(old.faults))
 	for i := range old.faults {
@@ -173,7 +180,9 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		if left == nil { // the findings of the old object that same has not used
 			left = make(map[faultKey]int)
 			for id, n := range count {
-				id.value = ""
+				if id.key == "" {
+					id.value = ""
+				}
 				left[id] += n
 			}
 		}
@@ -200,9 +209,10 @@ func countedInOld(old *version) func(*Finding) bool {
 // while the right one loaded nothing. So a user can repair the key first and its elements later. White space is
 // ignored.
 func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) bool {
-	unread := make(map[string]string)
+	unread, uncertain := make(map[string]string), make(map[string]bool)
 	for _, t := range old.doc.Texts {
 		unread[string(t.Section)] += awsauth.Squeeze(t.Unread())
+		uncertain[string(t.Section)] = t.Disagreement != nil // the authenticator may have loaded entries
 	}
 	for _, key := range old.doc.DataKeys {
 		if section, ok := nearDataKey(key.Value); ok && old.loadsNothing(section) {
@@ -217,7 +227,7 @@ func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) boo
 		}
 		if f.identity.index < 0 {
 			rest := awsauth.Squeeze(after.unread(f.identity.key))
-			return rest != "" && strings.Contains(text, rest)
+			return rest != "" && !uncertain[f.identity.key] && strings.Contains(text, rest)
 		}
 		at := f.identity.place()
 		excused, known := compared[at]

@@ -56,7 +56,7 @@ func checkProtectedPrincipal(p *Pass) {
 			}
 			loses := has < had
 			if group == awsauth.AuthenticatedGroup && !loses {
-				if r, lost := p.losesSessions(protected); lost {
+				if r, lost := p.losesSessions(protected, oldMaps); lost {
 					loses, after = true, r
 				}
 			}
@@ -99,10 +99,10 @@ func checkProtectedPrincipal(p *Pass) {
 	}
 }
 
-// losesSessions reports whether a version that the old text may mean lets in all sessions of a protected principal, and one
-// that the new text may mean lets in only those of EC2 instances. It returns the answer of the latter.
-func (p *Pass) losesSessions(protected access.Protected) (after awsauth.Resolution, loses bool) {
-	for _, before := range slices.Concat([]*awsauth.Map{p.Old}, p.oldMaps()) {
+// losesSessions reports whether one of the old maps lets in all sessions of a protected principal, and one of the new maps
+// lets in only those of EC2 instances. It returns the answer of the latter.
+func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map) (after awsauth.Resolution, loses bool) {
+	for _, before := range oldMaps {
 		for _, m := range p.newMaps() {
 			if after := m.Resolve(protected.ARN); protected.LosesSessions(before.Resolve(protected.ARN), after) {
 				return after, true

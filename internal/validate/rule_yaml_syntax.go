@@ -27,10 +27,11 @@ func checkYAMLSyntax(p *Pass) {
 			p.Reportf(f, f.Hint, "%s does not parse, and the authenticator loads nothing from it: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Stop; f != nil {
-			p.Reportf(f, f.Hint, "the authenticator reads %s only up to this element: %s", string(t.Section), f.Problem)
+			// At another element the fault takes away other accounts, so the path tells it from the old one.
+			p.Reportf(keyFault{f, "stop at " + f.Path}, f.Hint, "the authenticator reads %s only up to this element: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Disagreement; f != nil {
-			p.Reportf(f, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
+			p.Reportf(keyFault{f, "disagreement"}, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
 		}
 	}
 }

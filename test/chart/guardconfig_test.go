@@ -55,6 +55,8 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	good := []string{
 		protected(iam("role/Admin"), iam("user/ann"), iam("user/people/ann"), iam("root")),
 		protected("arn:aws:sts::" + account + ":federated-user/bob"),
+		`{protected: [{arn: "` + iam("role/Admin") + `", admin: true}, {arn: "` + iam("role/Ops") + `", admin: false, groups: [ops]}]}`,
+		`{overrides: {groups: ["system:masters"], subjectAccessReview: true}}`,
 		protected(iam("role/" + long)),
 		protected(iam("role/a_b+c=d,e.f@g-h")),
 		entriesOf("role/Admin", "role/team/Node", "user/ann", "user//ann", "root"),
@@ -82,6 +84,9 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 		`{adminGroups: ["ops\u00a0"]}`,
 		`{overrides: {groups: ["\u2003ops"]}}`,
 		`{protected: [{arn: "` + iam("role/Admin") + `", groups: ["ops\u00a0"]}]}`,
+		`{protected: [{arn: "` + iam("role/Admin") + `"}]}`,
+		`{protected: [{arn: "` + iam("role/Admin") + `", admin: false}]}`,
+		`{protected: [{arn: "` + iam("role/Admin") + `", admin: "true"}]}`,
 		`{overrides: {groups: ["system:unauthenticated"]}}`,
 		protected(iam("role/team/Admin")),
 		protected(iam("role//Admin")),
