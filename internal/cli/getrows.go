@@ -200,6 +200,11 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && caller.MayRender(template, name) })
 }
 
+// admits reports whether the authenticator lets a caller in whose ARN the row matches.
+func (r *row) admits(c awsauth.Caller) bool {
+	return (&awsauth.Entry{Username: r.Username, Groups: r.Groups}).Admits(c)
+}
+
 // rowFields are the fields by which rows are sorted, and selectorFields those by which they are selected.
 var (
 	rowFields      = []string{"principal", "source", "username", "groups", "policies", "admin", "node", "state", "place"}

@@ -73,6 +73,12 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 		}
 	case o.mode != "":
 		s.cluster = &access.Cluster{}
+		switch access.Mode(o.mode) {
+		case access.ModeAPI:
+			a.note("access entries are not included, and only they have an effect in mode API; --entries FILE reads them")
+		case access.ModeAPIAndConfigMap:
+			a.note("access entries are not included, and may shadow rows of aws-auth; --entries FILE reads them")
+		}
 	case o.clusterName != "":
 		a.readEKS(ctx, o, s)
 	}
