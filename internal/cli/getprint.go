@@ -113,12 +113,14 @@ func (r *row) policyNames() []string {
 // accessText describes the rights of a row.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
+	named := make(map[string]bool)
 	for _, b := range r.Roles {
 		name := b.Name
 		if b.Namespace != "" {
 			name += " (" + b.Namespace + ")"
 		}
-		if !b.inherited && !slices.Contains(roles, name) {
+		if !b.inherited && !named[name] {
+			named[name] = true
 			roles = append(roles, name)
 		}
 	}

@@ -26,10 +26,12 @@ type accessSources struct {
 
 	grants []access.Grant // of aws-auth and the access entries
 
-	policy      *rbac.Policy   // nil if RBAC was not read
-	rbacUnread  bool           // a part of RBAC can't be read
-	adminUnread bool           // the part for the whole cluster can't be read
-	inherited   []rbac.Binding // those of every authenticated user
+	policy      *rbac.Policy        // nil if RBAC was not read
+	rbacUnread  bool                // a part of RBAC can't be read
+	adminUnread bool                // the part for the whole cluster can't be read
+	inherited   map[bindingKey]bool // the bindings of every authenticated user
+	// accountUsers are the usernames in RBAC that callers of mapAccounts can have, by account.
+	accountUsers map[string][]string
 }
 
 // readSources reads the sources. It prints an error for each that can't be read, and fails only if there is nothing to show.
