@@ -64,12 +64,13 @@ entries from EKS. With -f, --entries or --rbac it reads only these files. The co
   POLICIES  the EKS access policies, each with its namespaces unless it applies in the whole cluster
   ACCESS    what these amount to:
             admin             everything: system:masters, AmazonEKSClusterAdminPolicy, or * on * by RBAC
-            can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth
+            can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth, or
+                              AmazonEKSClusterAdminPolicy applies in kube-system
             node              logs in as a node
             ROLE …            the roles that RBAC binds, without those of all authenticated users
             none              no role is bound
             unknown           a part of the cluster can't be read
-            -                 RBAC was not read, or the row has no effect
+            -                 RBAC was not read or binds no role beside the policies, or the row has no effect
   STATE     ok            callers log in by this row
             shadowed      another row of the principal applies
             neverMatches  no caller has this ARN

@@ -29,7 +29,7 @@ type row struct {
 	Reason string `json:"reason,omitempty"` // for the state
 	// Scopes are the access policies that don't apply in the whole cluster, with their namespaces.
 	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
-	// Roles and PathsToAdmin are what RBAC gives. They are empty if RBAC was not read.
+	// Roles and PathsToAdmin are what RBAC gives, and PathsToAdmin also what access policies give.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
 	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
@@ -111,6 +111,9 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 			r.Scopes[p.ARN] = append([]string{}, p.Namespaces...)
 		}
 	}
+	if r.effect && !r.Admin && administersKubeSystem(g.Policies) {
+		r.PathsToAdmin = []string{"create serviceaccounts/token in " + awsauth.Namespace}
+	}
 	if r.Principal == "" && r.State == access.StateUnknown {
 		r.Unknown = s.unreadRow("", "", "").Unknown
 	}
@@ -153,8 +156,12 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 		})
 	}
 	r.Admin = r.Admin || s.policy.AllowsEverything(subject)
-	if !r.Admin {
-		r.PathsToAdmin = s.policy.PathsToAdmin(subject)
+	if r.Admin {
+		r.PathsToAdmin = nil
+	} else {
+		withAWSAuth := s.cluster == nil || s.cluster.Mode != access.ModeAPI
+		paths := s.policy.PathsToAdmin(subject, withAWSAuth)
+		r.PathsToAdmin = append(r.PathsToAdmin, slices.DeleteFunc(paths, func(path string) bool { return slices.Contains(r.PathsToAdmin, path) })...)
 	}
 	if s.rbacUnread {
 		r.Unknown = append(r.Unknown, access.FieldRoles)
@@ -171,6 +178,14 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	case s.rbacUnread, len(r.Unknown) > 0, mayApply(r.policies, request.Namespace):
 		r.Can = canUnknown
 	}
+}
+
+// administersKubeSystem reports whether an access policy allows everything in kube-system, and so to make tokens of controllers that are
+// admins.
+func administersKubeSystem(policies []access.AccessPolicy) bool {
+	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
+		return p.Name() == access.ClusterAdminPolicy && mayApply([]access.AccessPolicy{p}, awsauth.Namespace)
+	})
 }
 
 // mayApply reports whether one of the access policies may apply in a namespace, or in the whole cluster if the namespace is empty.

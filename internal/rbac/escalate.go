@@ -15,8 +15,8 @@ const kubeSystem = awsauth.Namespace
 // PathsToAdmin returns the ways in which a subject who is no admin can become one by itself, each as the request that it may make. They
 // are those of the Kubernetes documentation, "Role Based Access Control Good Practices", that need no other program: to change RBAC
 // beyond the subject's own rights, to act as an admin, and to write aws-auth. The list doesn't include the rights to create pods and to
-// read Secrets, which many users need.
-func (p *Policy) PathsToAdmin(s Subject) []string {
+// read Secrets, which many users need. withAWSAuth reports whether aws-auth has an effect in the cluster, so that writing it is a way.
+func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
 	var list []string
@@ -44,7 +44,7 @@ func (p *Policy) PathsToAdmin(s Subject) []string {
 		list = append(list, "create serviceaccounts/"+name+"/token in "+kubeSystem)
 	}
 	for _, verb := range []string{"update", "patch"} {
-		if may(Request{Verb: verb, Resource: "configmaps", Name: awsauth.Name, Namespace: kubeSystem}) {
+		if withAWSAuth && may(Request{Verb: verb, Resource: "configmaps", Name: awsauth.Name, Namespace: kubeSystem}) {
 			list = append(list, verb+" configmaps/"+awsauth.Name+" in "+kubeSystem)
 		}
 	}

@@ -150,6 +150,15 @@ func (p *Policy) Bindings(s Subject) []Binding {
 	return list
 }
 
+// MissingRole returns the first binding whose role does not exist.
+func (p *Policy) MissingRole() (Binding, bool) {
+	i := slices.IndexFunc(p.bindings, func(b Binding) bool { return b.Missing })
+	if i < 0 {
+		return Binding{}, false
+	}
+	return p.bindings[i], true
+}
+
 // Usernames returns the usernames that bindings name and for which match returns true, sorted. It includes those of service accounts.
 func (p *Policy) Usernames(match func(string) bool) []string { return matching(p.byUser, match) }
 

@@ -90,10 +90,10 @@ func TestPathsToAdmin(t *testing.T) {
 			rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: "boss", Namespace: "kube-system"})
 		bind(&o, test.namespace, "given", group("ops"))
 		policy := rbac.NewPolicy(o)
-		if diff := cmp.Diff(test.want, policy.PathsToAdmin(rbac.Subject{Groups: []string{"ops"}})); diff != "" {
+		if diff := cmp.Diff(test.want, policy.PathsToAdmin(rbac.Subject{Groups: []string{"ops"}}, true)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if other := policy.PathsToAdmin(rbac.Subject{Groups: []string{"devs"}}); other != nil {
+		if other := policy.PathsToAdmin(rbac.Subject{Groups: []string{"devs"}}, true); other != nil {
 			t.Errorf("%s: another group has the paths %q", name, other)
 		}
 	}
