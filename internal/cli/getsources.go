@@ -81,6 +81,7 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 			a.note("access entries are not included, and only they have an effect in mode API; --entries FILE reads them")
 		case access.ModeAPIAndConfigMap:
 			a.note("access entries are not included, and may shadow rows of aws-auth; --entries FILE reads them")
+		case access.ModeConfigMap: // access entries have no effect
 		}
 	case o.clusterName != "":
 		a.readEKS(ctx, o, s)
