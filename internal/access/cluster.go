@@ -61,6 +61,9 @@ type AccessPolicy struct { //nolint:revive // EKS calls it an access policy
 // ScopeCluster is the scope of an access policy that applies in the whole cluster.
 const ScopeCluster = "cluster"
 
+// scopeNamespace is the scope of an access policy that applies in some namespaces.
+const scopeNamespace = "namespace"
+
 // Name returns the last part of the policy's ARN, such as AmazonEKSClusterAdminPolicy. ARNs of the same policy differ between
 // partitions.
 func (p AccessPolicy) Name() string { return p.ARN[strings.LastIndexByte(p.ARN, '/')+1:] }

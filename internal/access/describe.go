@@ -37,10 +37,15 @@ type element struct {
 
 // DecodeEntries decodes access entries as the AWS CLI prints them as JSON: a list, or one value after the other. A value is the output of
 // aws eks describe-access-entry, with or without its field accessEntry, and may have the field associatedAccessPolicies beside. It may
-// also be the output of aws eks list-associated-access-policies, which completes the access entry of its principal. The entries are in
-// the order of the input. A field that the input doesn't have is in Unknown.
+// also be the output of aws eks list-associated-access-policies, which completes the access entry of its principal; several of them, such
+// as the pages of one list, add up. The entries are in the order of the input. A field that the input doesn't have is in Unknown. An input
+// without any value is an error, because it comes from a command that failed; a cluster without access entries is an empty list.
 func DecodeEntries(src []byte) ([]AccessEntry, error) {
-	d := &entryDecoder{at: make(map[string]int)}
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes it
+	if len(bytes.TrimSpace(src)) == 0 {
+		return nil, errors.New("it is empty; did the command that wrote it fail? A cluster without access entries has an empty list, []")
+	}
+	d := &entryDecoder{at: make(map[string]int), policyAt: make(map[policyKey]int)}
 	decoder := json.NewDecoder(bytes.NewReader(src))
 	for {
 		var value json.RawMessage
@@ -67,11 +72,22 @@ func DecodeEntries(src []byte) ([]AccessEntry, error) {
 }
 
 type entryDecoder struct {
-	entries                []AccessEntry
-	described, hasPolicies []bool         // by index in entries
-	at                     map[string]int // the index of a principal
-	count                  int            // of elements
+	entries []AccessEntry
+	fields  []fields       // by index in entries
+	at      map[string]int // the index of a principal
+	// policyAt has the index of an access policy in its access entry.
+	policyAt map[policyKey]int
+	count    int // of elements
 }
+
+// policyKey identifies an access policy by the index of its access entry and its ARN.
+type policyKey struct {
+	entry int
+	arn   string
+}
+
+// fields are the fields that the input has for an access entry.
+type fields struct{ kind, username, groups, policies bool }
 
 var errNoEntry = errors.New("has no principalArn; an element is the output of aws eks describe-access-entry")
 
@@ -96,22 +112,51 @@ func (d *entryDecoder) add(text json.RawMessage) error {
 		i = len(d.entries)
 		d.at[described.PrincipalARN] = i
 		d.entries = append(d.entries, AccessEntry{PrincipalARN: described.PrincipalARN})
-		d.described, d.hasPolicies = append(d.described, false), append(d.hasPolicies, false)
+		d.fields = append(d.fields, fields{})
 	}
+	d.describe(i, described)
+	if e.Policies == nil {
+		return nil
+	}
+	d.fields[i].policies = true
+	return d.addPolicies(i, *e.Policies)
+}
+
+// describe adds the fields of aws eks describe-access-entry to an access entry.
+func (d *entryDecoder) describe(i int, described *describedEntry) {
+	entry, has := &d.entries[i], &d.fields[i]
+	if described.Type != nil {
+		entry.Type, has.kind = *described.Type, true
+	}
+	if described.Username != "" { // EKS gives every access entry a username
+		entry.Username, has.username = described.Username, true
+	}
+	if described.Groups != nil {
+		entry.Groups, has.groups = described.Groups, true
+	}
+	if at := described.created(); !at.IsZero() {
+		entry.Created = at
+	}
+}
+
+// addPolicies adds access policies to an access entry. EKS associates a policy once with an access entry.
+func (d *entryDecoder) addPolicies(i int, policies []describedPolicy) error {
 	entry := &d.entries[i]
-	if described.Type != nil || described.Username != "" || described.Groups != nil {
-		d.described[i] = true
-		entry.Type, entry.Username, entry.Groups, entry.Created = "STANDARD", described.Username, described.Groups, described.created()
-		if described.Type != nil {
-			entry.Type = *described.Type
+	for _, p := range policies {
+		switch {
+		case p.ARN == "":
+			return errors.New("has an access policy without policyArn")
+		case p.Scope.Type != ScopeCluster && p.Scope.Type != scopeNamespace:
+			return fmt.Errorf("has the access policy %s with the accessScope.type %q, which is neither %s nor %s", p.ARN, p.Scope.Type, ScopeCluster, scopeNamespace)
 		}
-	}
-	if e.Policies != nil {
-		d.hasPolicies[i] = true
-		entry.Policies = nil
-		for _, p := range *e.Policies {
-			entry.Policies = append(entry.Policies, AccessPolicy{ARN: p.ARN, Scope: p.Scope.Type, Namespaces: p.Scope.Namespaces})
+		policy := AccessPolicy{ARN: p.ARN, Scope: p.Scope.Type, Namespaces: p.Scope.Namespaces}
+		key := policyKey{i, p.ARN}
+		if at, again := d.policyAt[key]; again {
+			entry.Policies[at] = policy
+			continue
 		}
+		d.policyAt[key] = len(entry.Policies)
+		entry.Policies = append(entry.Policies, policy)
 	}
 	return nil
 }
@@ -141,12 +186,14 @@ const (
 
 func (d *entryDecoder) finish() []AccessEntry {
 	for i := range d.entries {
-		e := &d.entries[i]
-		if !d.described[i] {
-			e.Unknown = append(e.Unknown, FieldUsername, FieldGroups, FieldNode)
-		}
-		if !d.hasPolicies[i] && !e.IsNode() {
-			e.Unknown = append(e.Unknown, FieldPolicies)
+		e, has := &d.entries[i], &d.fields[i]
+		for _, field := range []struct {
+			known bool
+			name  string
+		}{{has.username, FieldUsername}, {has.groups, FieldGroups}, {has.kind, FieldNode}, {has.policies || e.IsNode(), FieldPolicies}} {
+			if !field.known {
+				e.Unknown = append(e.Unknown, field.name)
+			}
 		}
 	}
 	return d.entries

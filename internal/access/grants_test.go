@@ -165,7 +165,15 @@ func TestDecodeEntries(t *testing.T) {
 		`{"accessEntry": {` + described + `}}`:                                                                                   {withoutPolicies},
 		`{"principalArn": "arn:a", "associatedAccessPolicies": []}`:                                                              {{PrincipalARN: "arn:a", Unknown: []string{"username", "groups", "node"}}},
 		`{"accessEntry": {"principalArn": "arn:n", "type": "EC2_LINUX", "username": "n", "kubernetesGroups": ["system:nodes"]}}`: {{PrincipalARN: "arn:n", Type: "EC2_LINUX", Username: "n", Groups: []string{"system:nodes"}}},
-		`[]`: nil,
+		// Pages of one list add up, and a policy is associated once.
+		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`: {full},
+		`{` + described + `, "associatedAccessPolicies": []} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`:               {full},
+		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": []}`:               {full},
+		// Each field that is missing is unknown.
+		`{"principalArn": "arn:a", "type": "STANDARD", "associatedAccessPolicies": []}`: {{PrincipalARN: "arn:a", Type: "STANDARD", Unknown: []string{"username", "groups"}}},
+		`{"principalArn": "arn:a", "username": "u", "kubernetesGroups": []}`:            {{PrincipalARN: "arn:a", Username: "u", Groups: []string{}, Unknown: []string{"node", "policies"}}},
+		"\ufeff[]": nil,
+		`[]`:       nil,
 	} {
 		got, err := access.DecodeEntries([]byte(src))
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -173,9 +181,13 @@ func TestDecodeEntries(t *testing.T) {
 		}
 	}
 	for src, want := range map[string]string{
-		`[{}]`:          "element 0 has no principalArn; an element is the output of aws eks describe-access-entry",
-		`["arn:a"]`:     "element 0 has no principalArn; an element is the output of aws eks describe-access-entry",
-		`{"a": 1`:       "it is not JSON: unexpected EOF",
+		`[{}]`:      "element 0 has no principalArn; an element is the output of aws eks describe-access-entry",
+		`["arn:a"]`: "element 0 has no principalArn; an element is the output of aws eks describe-access-entry",
+		`{"a": 1`:   "it is not JSON: unexpected EOF",
+		``:          "it is empty; did the command that wrote it fail? A cluster without access entries has an empty list, []",
+		"\ufeff \n": "it is empty; did the command that wrote it fail? A cluster without access entries has an empty list, []",
+		`[{` + described + `, "associatedAccessPolicies": [{"accessScope": {"type": "cluster"}}]}]`: "element 0 has an access policy without policyArn",
+		`[{` + described + `, "associatedAccessPolicies": [{"policyArn": "arn:p"}]}]`:               `element 0 has the access policy arn:p with the accessScope.type "", which is neither cluster nor namespace`,
 		`[{"type": 1}]`: "element 0 has the field type, which is a JSON number and not as the AWS CLI prints it",
 	} {
 		if _, err := access.DecodeEntries([]byte(src)); err == nil || err.Error() != want {

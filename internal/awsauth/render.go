@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // InstanceTemplate is the template that the authenticator renders only for EC2 instances, see [Entry.OnlyInstances].
@@ -156,21 +157,35 @@ func matchesTemplate(template, text string) bool {
 	if !strings.Contains(template, "{{") {
 		return false
 	}
-	parts := unknownTemplates.Split(template, -1)
+	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
+}
+
+// matchesParts reports whether a text consists of the parts, in their order, with values between them.
+func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])
 	if !ok || last == 0 {
-		return false
+		return ok && text == ""
 	}
 	for _, part := range parts[1:last] {
-		if _, text, ok = strings.Cut(text, part); !ok {
+		var value string
+		if value, text, ok = strings.Cut(text, part); !ok || !isValue(value) {
 			return false
 		}
 	}
-	return strings.HasSuffix(text, parts[last])
+	value, ok := strings.CutSuffix(text, parts[last])
+	return ok && isValue(value)
 }
 
-// MayRender reports whether a template can have this text for the caller. A template whose value is not known matches any text.
-func (c Caller) MayRender(template, text string) bool {
-	return matchesTemplate(c.render(template), text)
+// Renderings returns the fixed text with which each text begins that a template can have for the caller, and a condition that holds for
+// these texts. A template whose value is not known can have any value that AWS allows.
+func (c Caller) Renderings(template string) (prefix string, holds func(text string) bool) {
+	parts := unknownTemplates.Split(c.render(template), -1)
+	return parts[0], func(text string) bool { return matchesParts(parts, text, maybeValue) }
+}
+
+// maybeValue reports whether the value of a template that is not known can be a text. A session name has only these characters (STS API
+// reference, AssumeRole), and so do the private DNS names of EC2 instances and the ids of access keys.
+func maybeValue(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf || !nameRune(r) })
 }

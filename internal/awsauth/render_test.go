@@ -1,6 +1,7 @@
 package awsauth_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -117,5 +118,37 @@ func TestEntryGivesGroupsThatAllItsCallersGet(t *testing.T) {
 	}
 	if role.Gives("b") || !role.GivesTo(alice, "balice-example.com") || role.GivesTo(alice, "bbob") {
 		t.Error("the template in a role's group does not stand for the session's name")
+	}
+}
+
+// TestRenderingsAreTextsThatATemplateCanHave: a value that is not known can be any text that AWS allows, and no other text.
+func TestRenderingsAreTextsThatATemplateCanHave(t *testing.T) {
+	role := awsauth.Caller{AccountID: "111122223333", SessionUnknown: true}
+	for _, test := range []struct {
+		caller         awsauth.Caller
+		template, text string
+		want           bool
+	}{
+		{role, "ops", "ops", true},
+		{role, "ops", "ops2", false},
+		{role, "{{SessionName}}", "alice@example.com", true},
+		{role, "{{SessionName}}", "system:kube-controller-manager", false},
+		{role, "{{SessionName}}", "älice", false},
+		{role, "{{SessionName}}", "a/b", false},
+		{role, "system:{{SessionName}}", "system:kube-controller-manager", true},
+		{role, "system:{{SessionName}}", "system:serviceaccount:a:b", false},
+		{role, "{{SessionName}}:{{SessionNameRaw}}:x", "a:b:x", true},
+		{role, "{{SessionName}}:{{SessionNameRaw}}:x", "a:b:c:x", false},
+		{role, "{{AccountID}}:{{AccessKeyID}}", "111122223333:AKIAEXAMPLE", true},
+		{role, "{{AccountID}}:{{AccessKeyID}}", "444455556666:AKIAEXAMPLE", false},
+		{role, "{{Unknown}}", "{{Unknown}}", true},
+		{role, "{{Unknown}}", "a", false},
+		{awsauth.Caller{}, "dev:{{SessionName}}", "dev:", true},
+		{awsauth.Caller{}, "dev:{{SessionName}}", "dev:alice", false},
+	} {
+		prefix, holds := test.caller.Renderings(test.template)
+		if got := strings.HasPrefix(test.text, prefix) && holds(test.text); got != test.want {
+			t.Errorf("%s can be %q: %t, want %t", test.template, test.text, got, test.want)
+		}
 	}
 }

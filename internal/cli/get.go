@@ -64,12 +64,13 @@ entries from EKS. With -f, --entries or --rbac it reads only these files. The co
   POLICIES  the EKS access policies, each with its namespaces unless it applies in the whole cluster
   ACCESS    what these amount to:
             admin             everything: system:masters, AmazonEKSClusterAdminPolicy, or * on * by RBAC
-            can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth
+            can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth, or
+                              AmazonEKSClusterAdminPolicy applies in kube-system
             node              logs in as a node
             ROLE …            the roles that RBAC binds, without those of all authenticated users
             none              no role is bound
             unknown           a part of the cluster can't be read
-            -                 RBAC was not read, or the row has no effect
+            -                 RBAC was not read or binds no role beside the policies, or the row has no effect
   STATE     ok            callers log in by this row
             shadowed      another row of the principal applies
             neverMatches  no caller has this ARN
@@ -211,29 +212,43 @@ func (a *app) get(ctx context.Context, o *getOptions) error {
 	if err != nil {
 		return err
 	}
-	rows := slices.DeleteFunc(s.rows(o.request), func(r row) bool { return !o.selects(&r) })
+	rows := s.rows(o.request)
 	if len(o.principals) > 0 {
-		rows = a.ofPrincipals(rows, o.principals)
+		rows = a.ofPrincipals(rows, o)
 	}
+	rows = slices.DeleteFunc(rows, func(r row) bool { return !o.selects(&r) })
 	o.sort(rows)
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
 }
 
 // ofPrincipals returns the rows of the principals. It sets the exit status to statusDenied, unless it is statusFailed, if one of them has
-// no row by which it logs in.
-func (a *app) ofPrincipals(rows []row, principals []string) []row {
-	selected := make([]bool, len(rows))
-	for _, arg := range principals {
-		key, known, login := access.CallerKey(arg), false, false
+// no row by which it logs in and that the flags select.
+func (a *app) ofPrincipals(rows []row, o *getOptions) []row {
+	chosen := make([]bool, len(rows))
+	for _, arg := range o.principals {
+		key, caller, known, mapped, login := access.CallerKey(arg), access.NewCaller(arg).Caller, false, false, false
+		choose := func(i int) {
+			chosen[i] = true
+			r := &rows[i]
+			if r.State != access.StateOK {
+				return
+			}
+			mapped = true
+			if !r.admits(caller) {
+				a.note("the principal %s can't log in: %s", arg, access.InstancesOnly(r.Place))
+				return
+			}
+			login = login || o.selects(r)
+		}
 		for i := range rows {
 			if r := &rows[i]; r.key == key || r.Principal == "" && r.State == access.StateUnknown {
-				selected[i], known = true, known || r.key == key
-				login = login || r.State == access.StateOK
+				known = known || r.key == key
+				choose(i)
 			}
 		}
 		for i := range rows { // mapAccounts applies to principals that no entry matches
-			if r := &rows[i]; !login && r.Source == access.SourceMapAccounts && r.State == access.StateOK && r.Principal == awsauth.AccountOf(arg) {
-				selected[i], login = true, true
+			if r := &rows[i]; !mapped && r.Source == access.SourceMapAccounts && r.State == access.StateOK && r.Principal == awsauth.AccountOf(arg) {
+				choose(i)
 			}
 		}
 		if !login && a.status == statusOK {
@@ -244,5 +259,5 @@ func (a *app) ofPrincipals(rows []row, principals []string) []row {
 		}
 	}
 	i := -1
-	return slices.DeleteFunc(rows, func(row) bool { i++; return !selected[i] })
+	return slices.DeleteFunc(rows, func(row) bool { i++; return !chosen[i] })
 }

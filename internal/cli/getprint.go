@@ -39,12 +39,13 @@ func writeNames(w io.Writer, rows []row) error {
 // writeTable writes a line for each row, like kubectl get.
 func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	withPaths := withRBAC || slices.ContainsFunc(rows, func(r row) bool { return len(r.PathsToAdmin) > 0 })
 	header := []string{"PRINCIPAL", "SOURCE", "USERNAME", "GROUPS", "POLICIES", "ACCESS", "STATE"}
 	if o.request != nil {
 		header = append(header, "CAN")
 	}
 	if o.format.value == formatWide {
-		if withRBAC {
+		if withPaths {
 			header = append(header, "PATHS TO ADMIN")
 		}
 		header = append(header, "PLACE", "REASON")
@@ -63,7 +64,7 @@ func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
 			cells = append(cells, r.Can)
 		}
 		if o.format.value == formatWide {
-			if withRBAC {
+			if withPaths {
 				cells = append(cells, strings.Join(r.PathsToAdmin, ", "))
 			}
 			cells = append(cells, r.Place, r.Reason)
@@ -113,12 +114,14 @@ func (r *row) policyNames() []string {
 // accessText describes the rights of a row.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
+	named := make(map[string]bool)
 	for _, b := range r.Roles {
 		name := b.Name
 		if b.Namespace != "" {
 			name += " (" + b.Namespace + ")"
 		}
-		if !b.inherited && !slices.Contains(roles, name) {
+		if !b.inherited && !named[name] {
+			named[name] = true
 			roles = append(roles, name)
 		}
 	}

@@ -119,7 +119,7 @@ func decodeRBAC(src []byte) (rbac.Objects, error) {
 			break
 		}
 		if err == nil && len(bytes.TrimSpace(document)) > 0 {
-			err = decodeDocument(decoder, document, &o)
+			err = decodeDocument(decoder, document, false, &o)
 		}
 		if err != nil {
 			return o, err
@@ -132,8 +132,9 @@ func decodeRBAC(src []byte) (rbac.Objects, error) {
 	return o, nil
 }
 
-// decodeDocument adds the objects of RBAC in a document in YAML or JSON.
-func decodeDocument(decoder runtime.Decoder, document []byte, o *rbac.Objects) error {
+// decodeDocument adds the objects of RBAC in a document in YAML or JSON. inList reports whether it is an item of a List. It refuses a
+// List in a List, because the time to decode it grows with the square of its depth, and kubectl prints none.
+func decodeDocument(decoder runtime.Decoder, document []byte, inList bool, o *rbac.Objects) error {
 	object, _, err := decoder.Decode(document, nil, nil)
 	if runtime.IsNotRegisteredError(err) {
 		return nil
@@ -142,8 +143,11 @@ func decodeDocument(decoder runtime.Decoder, document []byte, o *rbac.Objects) e
 		return fmt.Errorf("it is not a Kubernetes manifest: %w", err)
 	}
 	if list, ok := object.(*corev1.List); ok {
+		if inList {
+			return errors.New("it has a List in a List")
+		}
 		for _, item := range list.Items {
-			if err := decodeDocument(decoder, item.Raw, o); err != nil {
+			if err := decodeDocument(decoder, item.Raw, true, o); err != nil {
 				return err
 			}
 		}

@@ -29,7 +29,7 @@ type row struct {
 	Reason string `json:"reason,omitempty"` // for the state
 	// Scopes are the access policies that don't apply in the whole cluster, with their namespaces.
 	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
-	// Roles and PathsToAdmin are what RBAC gives. They are empty if RBAC was not read.
+	// Roles and PathsToAdmin are what RBAC gives, and PathsToAdmin also what access policies give.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
 	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
@@ -61,7 +61,11 @@ const (
 // rows returns a row for each grant, and for each source that can't be read. With a request it sets can.
 func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.policy != nil {
-		s.inherited = s.policy.Bindings(rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}})
+		s.inherited = make(map[bindingKey]bool)
+		for _, b := range s.policy.Bindings(rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}) {
+			s.inherited[keyOf(b)] = true
+		}
+		s.accountUsers = s.usersOfAccounts()
 	}
 	var list []row
 	if s.entriesUnread && !s.entriesListed {
@@ -107,6 +111,9 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 			r.Scopes[p.ARN] = append([]string{}, p.Namespaces...)
 		}
 	}
+	if r.effect && !r.Admin && administersKubeSystem(g.Policies) {
+		r.PathsToAdmin = []string{"create serviceaccounts/token in " + awsauth.Namespace}
+	}
 	if r.Principal == "" && r.State == access.StateUnknown {
 		r.Unknown = s.unreadRow("", "", "").Unknown
 	}
@@ -134,18 +141,27 @@ func (s *accessSources) place(g *access.Grant) string {
 	return fmt.Sprintf("%s:%d:%d", s.name, g.At.Line, g.At.Column)
 }
 
+// bindingKey identifies a binding.
+type bindingKey struct{ kind, namespace, name string }
+
+func keyOf(b rbac.Binding) bindingKey { return bindingKey{b.Kind, b.Namespace, b.Name} }
+
 // addRights adds the rights that RBAC gives to a row's user.
 func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	subject := s.subject(r)
 	for _, b := range s.policy.Bindings(subject) {
 		r.Roles = append(r.Roles, boundRole{
 			Kind: b.RoleKind, Name: b.RoleName, Namespace: b.Namespace, Binding: b.Name,
-			inherited: slices.ContainsFunc(s.inherited, func(i rbac.Binding) bool { return i.Kind == b.Kind && i.Name == b.Name && i.Namespace == b.Namespace }),
+			inherited: s.inherited[keyOf(b)],
 		})
 	}
 	r.Admin = r.Admin || s.policy.AllowsEverything(subject)
-	if !r.Admin {
-		r.PathsToAdmin = s.policy.PathsToAdmin(subject)
+	if r.Admin {
+		r.PathsToAdmin = nil
+	} else {
+		withAWSAuth := s.cluster == nil || s.cluster.Mode != access.ModeAPI
+		paths := s.policy.PathsToAdmin(subject, withAWSAuth)
+		r.PathsToAdmin = append(r.PathsToAdmin, slices.DeleteFunc(paths, func(path string) bool { return slices.Contains(r.PathsToAdmin, path) })...)
 	}
 	if s.rbacUnread {
 		r.Unknown = append(r.Unknown, access.FieldRoles)
@@ -164,6 +180,14 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	}
 }
 
+// administersKubeSystem reports whether an access policy allows everything in kube-system, and so to make tokens of controllers that are
+// admins.
+func administersKubeSystem(policies []access.AccessPolicy) bool {
+	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
+		return p.Name() == access.ClusterAdminPolicy && mayApply([]access.AccessPolicy{p}, awsauth.Namespace)
+	})
+}
+
 // mayApply reports whether one of the access policies may apply in a namespace, or in the whole cluster if the namespace is empty.
 // get doesn't know the rights of access policies, because AWS can change them.
 func mayApply(policies []access.AccessPolicy, namespace string) bool {
@@ -179,8 +203,8 @@ func mayApply(policies []access.AccessPolicy, namespace string) bool {
 // templates may render to, because a caller can often choose the name of its session.
 func (s *accessSources) subject(r *row) rbac.Subject {
 	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
-	if r.Source == access.SourceMapAccounts { // callers have their ARN as username
-		subject.Usernames = s.policy.Usernames(func(name string) bool { return awsauth.AccountOf(name) == r.Principal })
+	if r.Source == access.SourceMapAccounts {
+		subject.Usernames = s.accountUsers[r.Principal]
 		return subject
 	}
 	caller := access.NewCaller(r.Principal).Caller
@@ -193,11 +217,37 @@ func (s *accessSources) subject(r *row) rbac.Subject {
 
 // rendered returns the names in RBAC to which a template may render for a caller.
 func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
-	prefix, _, ok := strings.Cut(template, "{{")
-	if !ok {
+	if !strings.Contains(template, "{{") {
 		return nil
 	}
-	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && caller.MayRender(template, name) })
+	prefix, holds := caller.Renderings(template)
+	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && holds(name) })
+}
+
+// usersOfAccounts returns the usernames in RBAC that callers of mapAccounts can have, by account. Their username is the ARN that the
+// authenticator searches for, if no other grant applies to it.
+func (s *accessSources) usersOfAccounts() map[string][]string {
+	mapped := make(map[string]bool)
+	for i := range s.grants {
+		if g := &s.grants[i]; g.State == access.StateOK && g.Source != access.SourceMapAccounts && !s.entriesUnread {
+			mapped[g.Key()] = true
+		}
+	}
+	users := make(map[string][]string)
+	for _, name := range s.policy.Usernames(func(name string) bool { return strings.HasPrefix(name, "arn:") }) {
+		arn, err := awsauth.ParseARN(name)
+		_, session := arn.SessionRole()
+		_, path := arn.WithoutPath()
+		if err == nil && !session && !path && !mapped[access.CallerKey(name)] {
+			users[arn.Account] = append(users[arn.Account], name)
+		}
+	}
+	return users
+}
+
+// admits reports whether the authenticator lets a caller in whose ARN the row matches.
+func (r *row) admits(c awsauth.Caller) bool {
+	return (&awsauth.Entry{Username: r.Username, Groups: r.Groups}).Admits(c)
 }
 
 // rowFields are the fields by which rows are sorted, and selectorFields those by which they are selected.

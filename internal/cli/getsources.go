@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -26,10 +27,12 @@ type accessSources struct {
 
 	grants []access.Grant // of aws-auth and the access entries
 
-	policy      *rbac.Policy   // nil if RBAC was not read
-	rbacUnread  bool           // a part of RBAC can't be read
-	adminUnread bool           // the part for the whole cluster can't be read
-	inherited   []rbac.Binding // those of every authenticated user
+	policy      *rbac.Policy        // nil if RBAC was not read
+	rbacUnread  bool                // a part of RBAC can't be read
+	adminUnread bool                // the part for the whole cluster can't be read
+	inherited   map[bindingKey]bool // the bindings of every authenticated user
+	// accountUsers are the usernames in RBAC that callers of mapAccounts can have, by account.
+	accountUsers map[string][]string
 }
 
 // readSources reads the sources. It prints an error for each that can't be read, and fails only if there is nothing to show.
@@ -73,6 +76,13 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 		}
 	case o.mode != "":
 		s.cluster = &access.Cluster{}
+		switch access.Mode(o.mode) {
+		case access.ModeAPI:
+			a.note("access entries are not included, and only they have an effect in mode API; --entries FILE reads them")
+		case access.ModeAPIAndConfigMap:
+			a.note("access entries are not included, and may shadow rows of aws-auth; --entries FILE reads them")
+		case access.ModeConfigMap: // access entries have no effect
+		}
 	case o.clusterName != "":
 		a.readEKS(ctx, o, s)
 	}
@@ -103,8 +113,38 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 			return fmt.Errorf("reading RBAC: %s: %w", name, err)
 		}
 		s.policy = rbac.NewPolicy(objects)
+		a.noteMissingRBAC(name, objects, s)
 	}
 	return nil
+}
+
+// noteMissingRBAC notes what a file with RBAC lacks. Kubernetes creates objects of each kind in every cluster (kubernetes v1.36.3,
+// plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a kind without objects was not written into the file.
+func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
+	var absent []string
+	for _, kind := range []struct {
+		name     string
+		count    int
+		forAdmin bool // it decides who is an admin
+	}{
+		{"ClusterRole", len(o.ClusterRoles), true},
+		{"ClusterRoleBinding", len(o.ClusterRoleBindings), true},
+		{"Role", len(o.Roles), false},
+		{"RoleBinding", len(o.RoleBindings), false},
+	} {
+		if kind.count == 0 {
+			absent = append(absent, kind.name)
+			s.rbacUnread, s.adminUnread = true, s.adminUnread || kind.forAdmin
+		}
+	}
+	if len(absent) > 0 {
+		a.note("%s has no object of the kind %s, and every cluster has some; write the output of kubectl get clusterroles,roles,clusterrolebindings,rolebindings -A -o yaml into it",
+			name, strings.Join(absent, " or "))
+		return
+	}
+	if b, ok := s.policy.MissingRole(); ok {
+		a.note("%s lacks the %s %s of the %s %s; a role that doesn't exist gives no rights", name, b.RoleKind, b.RoleName, b.Kind, b.Name)
+	}
 }
 
 // useInput uses the aws-auth of an input, which must have exactly one.

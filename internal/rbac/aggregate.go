@@ -1,7 +1,7 @@
 package rbac
 
 import (
-	"reflect"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -43,10 +43,13 @@ func (a *aggregation) fill(i int) {
 	if r.AggregationRule == nil || len(r.Rules) > 0 {
 		return
 	}
+	has := make(map[string]bool)
 	for _, j := range a.selected(r) {
 		a.fill(j)
 		for _, rule := range a.roles[j].Rules {
-			if !slices.ContainsFunc(r.Rules, func(other rbacv1.PolicyRule) bool { return reflect.DeepEqual(rule, other) }) {
+			text := fmt.Sprintf("%q%q%q%q%q", rule.Verbs, rule.APIGroups, rule.Resources, rule.ResourceNames, rule.NonResourceURLs)
+			if !has[text] {
+				has[text] = true
 				r.Rules = append(r.Rules, rule)
 			}
 		}
@@ -55,12 +58,15 @@ func (a *aggregation) fill(i int) {
 
 // selected returns the indexes of the other roles whose labels the role selects, sorted by name.
 func (a *aggregation) selected(r *rbacv1.ClusterRole) []int {
+	var selectors []labels.Selector
+	for i := range r.AggregationRule.ClusterRoleSelectors {
+		if selector, err := metav1.LabelSelectorAsSelector(&r.AggregationRule.ClusterRoleSelectors[i]); err == nil {
+			selectors = append(selectors, selector)
+		}
+	}
 	var list []int
 	for j := range a.roles {
-		if a.roles[j].Name != r.Name && slices.ContainsFunc(r.AggregationRule.ClusterRoleSelectors, func(s metav1.LabelSelector) bool {
-			selector, err := metav1.LabelSelectorAsSelector(&s)
-			return err == nil && selector.Matches(labels.Set(a.roles[j].Labels))
-		}) {
+		if a.roles[j].Name != r.Name && slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(a.roles[j].Labels)) }) {
 			list = append(list, j)
 		}
 	}

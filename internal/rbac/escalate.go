@@ -1,11 +1,11 @@
 package rbac
 
 import (
+	"maps"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -15,123 +15,150 @@ const kubeSystem = awsauth.Namespace
 // PathsToAdmin returns the ways in which a subject who is no admin can become one by itself, each as the request that it may make. They
 // are those of the Kubernetes documentation, "Role Based Access Control Good Practices", that need no other program: to change RBAC
 // beyond the subject's own rights, to act as an admin, and to write aws-auth. The list doesn't include the rights to create pods and to
-// read Secrets, which many users need.
-func (p *Policy) PathsToAdmin(s Subject) []string {
+// read Secrets, which many users need. withAWSAuth reports whether aws-auth has an effect in the cluster, so that writing it is a way.
+func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
 	var list []string
-	if p.mayEscalate(bindings) {
+	switch {
+	case mayEscalate(bindings, "clusterroles", ""):
 		list = append(list, "escalate clusterroles")
+	case mayEscalate(bindings, "roles", kubeSystem):
+		list = append(list, "escalate roles in "+kubeSystem)
 	}
-	if p.mayBind(bindings) {
+	switch {
+	case p.mayBind(bindings, "clusterrolebindings", ""):
 		list = append(list, "bind clusterroles")
+	case p.mayBind(bindings, "rolebindings", kubeSystem):
+		list = append(list, "bind clusterroles in "+kubeSystem)
 	}
 	for _, kind := range []string{"users", "groups", "serviceaccounts"} {
 		if path := p.impersonates(bindings, kind); path != "" {
 			list = append(list, path)
 		}
 	}
-	if may(Request{Verb: "create", Resource: "serviceaccounts/token", Namespace: kubeSystem}) {
+	tokens := allowedObjects(bindings, Request{Resource: "serviceaccounts/token", Namespace: kubeSystem}, "create")
+	if tokens.all {
 		list = append(list, "create serviceaccounts/token in "+kubeSystem)
+	} else if name, ok := tokens.first(p.isAdminAccount); ok {
+		list = append(list, "create serviceaccounts/"+name+"/token in "+kubeSystem)
 	}
 	for _, verb := range []string{"update", "patch"} {
-		if may(Request{Verb: verb, Resource: "configmaps", Name: awsauth.Name, Namespace: kubeSystem}) {
+		if withAWSAuth && may(Request{Verb: verb, Resource: "configmaps", Name: awsauth.Name, Namespace: kubeSystem}) {
 			list = append(list, verb+" configmaps/"+awsauth.Name+" in "+kubeSystem)
 		}
 	}
 	return list
 }
 
-// names returns the names to try for requests for a resource: none, which stands for all objects, and the names to which the rules for it
-// are restricted.
-func names(bindings []Binding, resource string) []string {
-	list := []string{""}
-	for _, b := range bindings {
-		for _, rule := range b.rules {
-			if (Request{Resource: resource}).matchesResource(rule.Resources) {
-				list = append(list, rule.ResourceNames...)
+// objects are the objects for which bindings allow a request.
+type objects struct {
+	all   bool
+	names map[string]bool
+}
+
+// allowedObjects returns the objects for which bindings allow the request with one of the verbs. Its time grows with the number of
+// names in the rules, of which a role can have some ten thousand.
+func allowedObjects(bindings []Binding, r Request, verbs ...string) objects {
+	o := objects{names: make(map[string]bool)}
+	for i := range bindings {
+		if !bindings[i].appliesIn(r.Namespace) {
+			continue
+		}
+		for _, rule := range bindings[i].rules {
+			if !slices.ContainsFunc(verbs, func(verb string) bool { r.Verb = verb; return r.matchesObjects(rule) }) {
+				continue
+			}
+			o.all = o.all || len(rule.ResourceNames) == 0
+			for _, name := range rule.ResourceNames {
+				o.names[name] = true
 			}
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return o
 }
 
-// mayEscalate reports whether the bindings allow to give a ClusterRole rights that the subject doesn't have. The verb escalate alone
+// any reports whether there is an object.
+func (o objects) any() bool { return o.all || len(o.names) > 0 }
+
+// meets reports whether an object is in both.
+func (o objects) meets(other objects) bool {
+	if o.all || other.all {
+		return o.any() && other.any()
+	}
+	for name := range o.names {
+		if other.names[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// first returns the first name, in alphabetical order, for which a condition holds.
+func (o objects) first(holds func(string) bool) (name string, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(o.names)) {
+		if holds(name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// mayEscalate reports whether the bindings allow to give a role of a kind rights that the subject doesn't have. The verb escalate alone
 // changes no role.
-func (p *Policy) mayEscalate(bindings []Binding) bool {
-	r := Request{Group: rbacv1.GroupName, Resource: "clusterroles"}
-	return slices.ContainsFunc(names(bindings, r.Resource), func(name string) bool {
-		r.Name = name
-		return allowsVerb(bindings, r, "escalate") && (allowsVerb(bindings, r, "update") || allowsVerb(bindings, r, "patch"))
-	})
+func mayEscalate(bindings []Binding, resource, namespace string) bool {
+	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
+	return allowedObjects(bindings, r, "escalate").meets(allowedObjects(bindings, r, "update", "patch"))
 }
 
-// mayBind reports whether the bindings allow to bind a ClusterRole that allows everything.
-func (p *Policy) mayBind(bindings []Binding) bool {
-	write := Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}
-	if !slices.ContainsFunc(names(bindings, write.Resource), func(name string) bool {
-		write.Name = name
-		return allowsVerb(bindings, write, "create") || allowsVerb(bindings, write, "update") || allowsVerb(bindings, write, "patch")
-	}) {
+// mayBind reports whether the bindings allow to bind a ClusterRole that allows everything, by a binding of a kind.
+func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
+	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
+	if !allowedObjects(bindings, r, "create", "update", "patch").any() {
 		return false
 	}
-	bind := Request{Verb: "bind", Group: rbacv1.GroupName, Resource: "clusterroles"}
-	return slices.ContainsFunc(names(bindings, bind.Resource), func(name string) bool {
-		bind.Name = name
-		_, ok := allows(bindings, bind)
-		return ok && (name == "" || p.everythingRole(name))
-	})
-}
-
-// everythingRole reports whether the policy has a binding of a ClusterRole that allows everything. Every cluster binds cluster-admin.
-func (p *Policy) everythingRole(name string) bool {
-	return slices.ContainsFunc(p.bindings, func(b Binding) bool {
-		return b.RoleKind == clusterRole && b.RoleName == name && slices.ContainsFunc(b.rules, everything.matches)
-	})
+	r.Resource = "clusterroles"
+	bound := allowedObjects(bindings, r, "bind")
+	return bound.all || bound.meets(objects{names: p.adminRoles})
 }
 
 // impersonates returns the request by which the bindings allow to impersonate an admin, or "".
 func (p *Policy) impersonates(bindings []Binding, kind string) string {
-	r := Request{Verb: "impersonate", Resource: kind}
-	switch {
-	case kind == "serviceaccounts":
-		r.Namespace = kubeSystem
-	case kind == "groups" && !impersonatesAny(bindings):
-		return "" // the API server refuses groups without a user
+	request, allowed := impersonate+" "+kind, Request{Resource: kind}
+	isAdmin := func(name string) bool { return p.AllowsEverything(Subject{Usernames: []string{name}}) }
+	all := request
+	switch kind {
+	case "groups":
+		if !impersonatesAny(bindings) {
+			return "" // the API server refuses groups without a user
+		}
+		isAdmin = func(name string) bool { return p.AllowsEverything(Subject{Groups: []string{name}}) }
+	case "serviceaccounts":
+		allowed.Namespace, all, isAdmin = kubeSystem, request+" in "+kubeSystem, p.isAdminAccount
 	}
-	for _, name := range names(bindings, kind) {
-		r.Name = name
-		if _, ok := allows(bindings, r); !ok {
-			continue
-		}
-		switch {
-		case name == "" && kind == "serviceaccounts":
-			return "impersonate serviceaccounts in " + kubeSystem
-		case name == "":
-			return "impersonate " + kind
-		case kind == "groups" && (name == access.Masters || p.AllowsEverything(Subject{Groups: []string{name}})),
-			kind == "users" && p.AllowsEverything(Subject{Usernames: []string{name}}),
-			kind == "serviceaccounts" && p.AllowsEverything(Subject{Usernames: []string{"system:serviceaccount:" + kubeSystem + ":" + name}}):
-			return "impersonate " + kind + "/" + name
-		}
+	objects := allowedObjects(bindings, allowed, impersonate)
+	if objects.all {
+		return all
+	}
+	if name, ok := objects.first(isAdmin); ok {
+		return request + "/" + name
 	}
 	return ""
 }
 
-// impersonatesAny reports whether the bindings allow to impersonate any user or service account.
-func impersonatesAny(bindings []Binding) bool {
-	may := func(resource, namespace string) bool {
-		return slices.ContainsFunc(names(bindings, resource), func(name string) bool {
-			return allowsVerb(bindings, Request{Resource: resource, Name: name, Namespace: namespace}, "impersonate")
-		})
-	}
-	return may("users", "") || slices.ContainsFunc(bindings, func(b Binding) bool { return may("serviceaccounts", b.Namespace) })
+// isAdminAccount reports whether a service account in kube-system is allowed everything.
+func (p *Policy) isAdminAccount(name string) bool {
+	return p.AllowsEverything(Subject{Usernames: []string{"system:serviceaccount:" + kubeSystem + ":" + name}})
 }
 
-// allowsVerb reports whether the bindings allow a request with a verb.
-func allowsVerb(bindings []Binding, r Request, verb string) bool {
-	r.Verb = verb
-	_, ok := allows(bindings, r)
-	return ok
+const impersonate = "impersonate"
+
+// impersonatesAny reports whether the bindings allow to impersonate any user or service account.
+func impersonatesAny(bindings []Binding) bool {
+	user, account := Request{Verb: impersonate, Resource: "users"}, Request{Verb: impersonate, Resource: "serviceaccounts"}
+	return slices.ContainsFunc(bindings, func(b Binding) bool {
+		return slices.ContainsFunc(b.rules, func(rule rbacv1.PolicyRule) bool {
+			return b.Namespace == "" && user.matchesObjects(rule) || account.matchesObjects(rule)
+		})
+	})
 }

@@ -45,11 +45,18 @@ type Binding struct {
 	rules []rbacv1.PolicyRule
 }
 
+// appliesIn reports whether the binding applies in a namespace, or in the whole cluster if the namespace is empty.
+func (b *Binding) appliesIn(namespace string) bool {
+	return b.Namespace == "" || b.Namespace == namespace
+}
+
 // Policy is an index of RBAC objects. It is safe for concurrent use.
 type Policy struct {
 	bindings []Binding
 	// byUser and byGroup have the indexes of the bindings of a username or group, in ascending order.
 	byUser, byGroup map[string][]int
+	// adminRoles are the names of the ClusterRoles that allow everything.
+	adminRoles map[string]bool
 }
 
 // NewPolicy returns the policy of the objects. Like the API server it uses the rules of an aggregated ClusterRole as they are; see
@@ -57,13 +64,15 @@ type Policy struct {
 func NewPolicy(o Objects) *Policy {
 	type key struct{ namespace, name string }
 	roles := make(map[key][]rbacv1.PolicyRule)
+	p := &Policy{byUser: make(map[string][]int), byGroup: make(map[string][]int), adminRoles: make(map[string]bool)}
 	for i := range o.ClusterRoles {
-		roles[key{"", o.ClusterRoles[i].Name}] = o.ClusterRoles[i].Rules
+		r := &o.ClusterRoles[i]
+		roles[key{"", r.Name}] = r.Rules
+		p.adminRoles[r.Name] = slices.ContainsFunc(r.Rules, everything.matches)
 	}
 	for i := range o.Roles {
 		roles[key{o.Roles[i].Namespace, o.Roles[i].Name}] = o.Roles[i].Rules
 	}
-	p := &Policy{byUser: make(map[string][]int), byGroup: make(map[string][]int)}
 	var subjects [][]rbacv1.Subject
 	add := func(b Binding, ref rbacv1.RoleRef, of []rbacv1.Subject) {
 		b.RoleKind, b.RoleName = ref.Kind, ref.Name
@@ -141,6 +150,15 @@ func (p *Policy) Bindings(s Subject) []Binding {
 	return list
 }
 
+// MissingRole returns the first binding whose role does not exist.
+func (p *Policy) MissingRole() (Binding, bool) {
+	i := slices.IndexFunc(p.bindings, func(b Binding) bool { return b.Missing })
+	if i < 0 {
+		return Binding{}, false
+	}
+	return p.bindings[i], true
+}
+
 // Usernames returns the usernames that bindings name and for which match returns true, sorted. It includes those of service accounts.
 func (p *Policy) Usernames(match func(string) bool) []string { return matching(p.byUser, match) }
 
@@ -193,7 +211,7 @@ func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
 // allows returns the first of the bindings that allows a request.
 func allows(bindings []Binding, r Request) (Binding, bool) {
 	for _, b := range bindings {
-		if (b.Namespace == "" || b.Namespace == r.Namespace) && slices.ContainsFunc(b.rules, r.matches) {
+		if b.appliesIn(r.Namespace) && slices.ContainsFunc(b.rules, r.matches) {
 			return b, true
 		}
 	}
@@ -202,8 +220,12 @@ func allows(bindings []Binding, r Request) (Binding, bool) {
 
 // matches reports whether a rule allows the request.
 func (r Request) matches(rule rbacv1.PolicyRule) bool {
-	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && r.matchesResource(rule.Resources) &&
-		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
+	return r.matchesObjects(rule) && (len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
+}
+
+// matchesObjects reports whether a rule allows the request for some objects.
+func (r Request) matchesObjects(rule rbacv1.PolicyRule) bool {
+	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && r.matchesResource(rule.Resources)
 }
 
 // has reports whether a list has a value or the value for all.

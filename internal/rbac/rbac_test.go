@@ -55,36 +55,45 @@ func TestPathsToAdmin(t *testing.T) {
 		rules     []rbacv1.PolicyRule
 		want      []string
 	}{
-		"nothing":                           {"", nil, nil},
-		"to read everything":                {"", []rbacv1.PolicyRule{rule("get list watch", "*", "*", "")}, nil},
-		"to escalate and to update":         {"", []rbacv1.PolicyRule{rule("escalate update", group1, "clusterroles", "")}, []string{"escalate clusterroles"}},
-		"to escalate alone":                 {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "")}, nil},
-		"to escalate and update another":    {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "a"), rule("update", group1, "clusterroles", "b")}, nil},
-		"to bind and to create bindings":    {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
-		"to bind alone":                     {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "")}, nil},
-		"to bind the admin's role":          {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "cluster-admin"), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
-		"to bind a harmless role":           {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "view"), rule("create", group1, "clusterrolebindings", "")}, nil},
-		"to impersonate users":              {"", []rbacv1.PolicyRule{core("impersonate", "users", "")}, []string{"impersonate users"}},
-		"to impersonate a harmless user":    {"", []rbacv1.PolicyRule{core("impersonate", "users", "bob")}, nil},
-		"to impersonate an admin":           {"", []rbacv1.PolicyRule{core("impersonate", "users", "root")}, []string{"impersonate users/root"}},
-		"to impersonate the admins' group":  {"", []rbacv1.PolicyRule{core("impersonate", "users", "bob"), core("impersonate", "groups", "system:masters")}, []string{"impersonate groups/system:masters"}},
-		"to impersonate a group alone":      {"", []rbacv1.PolicyRule{core("impersonate", "groups", "system:masters")}, nil},
-		"to impersonate service accounts":   {"kube-system", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "")}, []string{"impersonate serviceaccounts in kube-system"}},
-		"to impersonate accounts elsewhere": {"team", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "")}, nil},
-		"to make tokens in kube-system":     {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "")}, []string{"create serviceaccounts/token in kube-system"}},
-		"to make tokens elsewhere":          {"team", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "")}, nil},
-		"to write aws-auth":                 {"kube-system", []rbacv1.PolicyRule{core("patch", "configmaps", "aws-auth")}, []string{"patch configmaps/aws-auth in kube-system"}},
-		"to write ConfigMaps elsewhere":     {"team", []rbacv1.PolicyRule{core("update patch", "configmaps", "")}, nil},
-		"to write another ConfigMap":        {"kube-system", []rbacv1.PolicyRule{core("update patch", "configmaps", "coredns")}, nil},
+		"nothing":                               {"", nil, nil},
+		"to read everything":                    {"", []rbacv1.PolicyRule{rule("get list watch", "*", "*", "")}, nil},
+		"to escalate and to update":             {"", []rbacv1.PolicyRule{rule("escalate update", group1, "clusterroles", "")}, []string{"escalate clusterroles"}},
+		"to escalate alone":                     {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "")}, nil},
+		"to escalate and update another":        {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "a"), rule("update", group1, "clusterroles", "b")}, nil},
+		"to bind and to create bindings":        {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to bind alone":                         {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "")}, nil},
+		"to bind the admin's role":              {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "cluster-admin"), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to bind a harmless role":               {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "view"), rule("create", group1, "clusterrolebindings", "")}, nil},
+		"to impersonate users":                  {"", []rbacv1.PolicyRule{core("impersonate", "users", "")}, []string{"impersonate users"}},
+		"to impersonate a harmless user":        {"", []rbacv1.PolicyRule{core("impersonate", "users", "bob")}, nil},
+		"to impersonate an admin":               {"", []rbacv1.PolicyRule{core("impersonate", "users", "root")}, []string{"impersonate users/root"}},
+		"to impersonate the admins' group":      {"", []rbacv1.PolicyRule{core("impersonate", "users", "bob"), core("impersonate", "groups", "system:masters")}, []string{"impersonate groups/system:masters"}},
+		"to impersonate a group alone":          {"", []rbacv1.PolicyRule{core("impersonate", "groups", "system:masters")}, nil},
+		"to impersonate service accounts":       {"kube-system", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "")}, []string{"impersonate serviceaccounts in kube-system"}},
+		"to impersonate accounts elsewhere":     {"team", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "")}, nil},
+		"to make tokens in kube-system":         {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "")}, []string{"create serviceaccounts/token in kube-system"}},
+		"to make tokens elsewhere":              {"team", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "")}, nil},
+		"to make tokens of an admin":            {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "boss other")}, []string{"create serviceaccounts/boss/token in kube-system"}},
+		"to make harmless tokens":               {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "other")}, nil},
+		"to impersonate an admin's account":     {"kube-system", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "boss other")}, []string{"impersonate serviceaccounts/boss"}},
+		"to bind in kube-system":                {"kube-system", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "rolebindings", "")}, []string{"bind clusterroles in kube-system"}},
+		"to bind roles in another":              {"team", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "rolebindings", "")}, nil},
+		"to escalate in kube-system":            {"kube-system", []rbacv1.PolicyRule{rule("escalate patch", group1, "roles", "a")}, []string{"escalate roles in kube-system"}},
+		"to escalate in another namespace":      {"team", []rbacv1.PolicyRule{rule("escalate patch", group1, "roles", "")}, nil},
+		"to bind an admin role without binding": {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "spare"), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to write aws-auth":                     {"kube-system", []rbacv1.PolicyRule{core("patch", "configmaps", "aws-auth")}, []string{"patch configmaps/aws-auth in kube-system"}},
+		"to write ConfigMaps elsewhere":         {"team", []rbacv1.PolicyRule{core("update patch", "configmaps", "")}, nil},
+		"to write another ConfigMap":            {"kube-system", []rbacv1.PolicyRule{core("update patch", "configmaps", "coredns")}, nil},
 	} {
-		o := rbac.Objects{ClusterRoles: []rbacv1.ClusterRole{admin, role("given", test.rules...)}}
-		bind(&o, "", "cluster-admin", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "root"})
+		o := rbac.Objects{ClusterRoles: []rbacv1.ClusterRole{admin, role("spare", rule("*", "*", "*", "")), role("given", test.rules...)}}
+		bind(&o, "", "cluster-admin", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "root"},
+			rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: "boss", Namespace: "kube-system"})
 		bind(&o, test.namespace, "given", group("ops"))
 		policy := rbac.NewPolicy(o)
-		if diff := cmp.Diff(test.want, policy.PathsToAdmin(rbac.Subject{Groups: []string{"ops"}})); diff != "" {
+		if diff := cmp.Diff(test.want, policy.PathsToAdmin(rbac.Subject{Groups: []string{"ops"}}, true)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if other := policy.PathsToAdmin(rbac.Subject{Groups: []string{"devs"}}); other != nil {
+		if other := policy.PathsToAdmin(rbac.Subject{Groups: []string{"devs"}}, true); other != nil {
 			t.Errorf("%s: another group has the paths %q", name, other)
 		}
 	}
