@@ -44,8 +44,8 @@ type element interface {
 	Text() string
 }
 
-// keyFault is a fault of a whole key with its kind, if the authenticator loads entries from the key all the same. It does
-// not excuse a fault of another kind, because of which the authenticator can load fewer entries.
+// keyFault is a fault of a whole key with its kind, if the authenticator loads entries from the key all the same. Without
+// entries the kind is empty. A fault with a kind does not excuse a fault of another kind, because of which the authenticator can load fewer entries.
 type keyFault struct {
 	locator
 

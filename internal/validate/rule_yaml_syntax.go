@@ -1,5 +1,7 @@
 package validate
 
+import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+
 var yamlSyntax = &Rule{
 	ID:       "yaml-syntax",
 	Severity: Deny,
@@ -21,6 +23,18 @@ text's meaning.`,
 	Check:  checkYAMLSyntax,
 }
 
+// loadsNothing reports whether a map has no entries of a section.
+func loadsNothing(m *awsauth.Map, s awsauth.Section) bool {
+	switch s {
+	case awsauth.MapRoles:
+		return len(m.Roles) == 0
+	case awsauth.MapUsers:
+		return len(m.Users) == 0
+	case awsauth.MapAccounts:
+	}
+	return len(m.Accounts) == 0
+}
+
 func checkYAMLSyntax(p *Pass) {
 	for _, t := range p.Doc.Texts {
 		if f := t.Syntax; f != nil {
@@ -31,7 +45,11 @@ func checkYAMLSyntax(p *Pass) {
 			p.Reportf(keyFault{f, "stop at " + f.Path}, f.Hint, "the authenticator reads %s only up to this element: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Disagreement; f != nil {
-			p.Reportf(keyFault{f, "disagreement"}, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
+			kind := "disagreement"
+			if loadsNothing(p.Doc.Map, t.Section) {
+				kind = ""
+			}
+			p.Reportf(keyFault{f, kind}, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
 		}
 	}
 }
