@@ -1,6 +1,10 @@
 package validate
 
-import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
 
 var yamlSyntax = &Rule{
 	ID:       "yaml-syntax",
@@ -23,13 +27,14 @@ text's meaning.`,
 	Check:  checkYAMLSyntax,
 }
 
-// loadsNothing reports whether a map has no entries of a section.
+// loadsNothing reports whether a map has no entries of a section but dropped ones.
 func loadsNothing(m *awsauth.Map, s awsauth.Section) bool {
+	loads := func(e awsauth.Entry) bool { return e.Dropped == "" }
 	switch s {
 	case awsauth.MapRoles:
-		return len(m.Roles) == 0
+		return !slices.ContainsFunc(m.Roles, loads)
 	case awsauth.MapUsers:
-		return len(m.Users) == 0
+		return !slices.ContainsFunc(m.Users, loads)
 	case awsauth.MapAccounts:
 	}
 	return len(m.Accounts) == 0

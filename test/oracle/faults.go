@@ -198,7 +198,7 @@ func mayPassLimit(data map[string]string) bool {
 		}
 		aliases = aliases || len(text) > 1<<12 && strings.Contains(text, "&") && strings.Contains(text, "*")
 	}
-	return directives > 16 || tokens > 1<<16 || aliases
+	return directives > 16 || tokens > 60_000 || aliases
 }
 
 // pastLimit reports whether the guard does not decode a section because it is past a limit.

@@ -86,7 +86,7 @@ func Breaks() []Break {
 		{"tail", func(r *rand.Rand, text string) string { return text + pick(r, tails) }},
 		{"comment-with-signs", onText(func(text string) string { return "# R&D *\n" + text })},
 		{"comment-with-signs-and-tail", func(r *rand.Rand, text string) string { return "# R&D *\n" + text + pick(r, tails) }},
-		{"commas-in-comment", onText(func(text string) string { return "# " + strings.Repeat(",", 1<<16) + "\n" + text })},
+		{"commas-in-comment", onText(func(text string) string { return "# " + strings.Repeat(",", 60_000) + "\n" + text })},
 		{"raw-comment", onText(func(text string) string { return "# caf\xe9\n" + text })},
 		{"raw-end", onText(func(text string) string { return text + "# cut \xe2\x82\n" })},
 		{"raw-value", onLine(`username: .*`, func(s string) string { return s + "\xff" })},
