@@ -90,16 +90,16 @@ func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 	return !e.OnlyInstances() && slices.ContainsFunc(OrMasters(adminGroups), e.Gives)
 }
 
-// AdminBy returns how often the authenticator's answer makes its caller an admin.
-func AdminBy(r awsauth.Resolution, adminGroups []string) Certainty {
-	return CertaintyOf(r.Matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
+// AdminBy returns how often the entries that may answer make their caller an admin.
+func AdminBy(matches []*awsauth.Entry, adminGroups []string) Certainty {
+	return CertaintyOf(matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
 }
 
 // Admins returns the ARNs of the principals that get an admin group always or sometimes, and the highest certainty among
 // them.
 func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string, most Certainty) {
 	for _, p := range principals {
-		if c := CertaintyOf(p.Matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) }); c > Never {
+		if c := AdminBy(p.Matches, adminGroups); c > Never {
 			arns = append(arns, p.ARN)
 			most = max(most, c)
 		}
@@ -151,6 +151,6 @@ func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 // GetsAll reports whether aws-auth certainly gives the principal all its groups and, if it must be an admin, one of the admin groups.
 func (p Protected) GetsAll(m *awsauth.Map, adminGroups []string) bool {
 	r := m.Resolve(p.ARN)
-	return (!p.Admin || AdminBy(r, adminGroups) == Always) &&
+	return (!p.Admin || AdminBy(r.Matches, adminGroups) == Always) &&
 		!slices.ContainsFunc(p.Groups, func(g string) bool { return p.Gets(r, g) < Always })
 }

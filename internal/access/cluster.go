@@ -47,7 +47,10 @@ type IAMFacts struct {
 
 // IsStale reports whether the principal was created after the access entry. EKS compares unique ids, and the access entry has that of the
 // earlier principal with this ARN. So the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
-func (e *AccessEntry) IsStale(principal IAMFacts) bool { return principal.Created.After(e.Created) }
+// It returns false if the creation of one of them is unknown.
+func (e *AccessEntry) IsStale(principal IAMFacts) bool {
+	return !e.Created.IsZero() && principal.Created.After(e.Created)
+}
 
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct { //nolint:revive // EKS calls it an access policy

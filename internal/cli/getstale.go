@@ -41,7 +41,7 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 			switch l := found[access.CallerKey(e.PrincipalARN)]; {
 			case l.existence == validate.Missing:
 				e.Stale = missing
-			case !e.Created.IsZero() && e.IsStale(l.facts):
+			case e.IsStale(l.facts):
 				e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry, so it was deleted and created again; delete the access entry and create it again",
 					l.facts.Created.UTC().Format(time.RFC3339))
 			}

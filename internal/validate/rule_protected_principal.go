@@ -126,7 +126,7 @@ func requirements(protected access.Protected) []string {
 // gets returns how often the authenticator's answer fulfils a requirement of a protected principal.
 func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, requirement string) access.Certainty {
 	if requirement == beAdmin {
-		return access.AdminBy(r, p.Policy.AdminGroups)
+		return access.AdminBy(r.Matches, p.Policy.AdminGroups)
 	}
 	return protected.Gets(r, requirement)
 }

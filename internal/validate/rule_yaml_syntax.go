@@ -27,8 +27,8 @@ text's meaning.`,
 	Check:  checkYAMLSyntax,
 }
 
-// loadsNothing reports whether a map has no entries of a section but dropped ones.
-func loadsNothing(m *awsauth.Map, s awsauth.Section) bool {
+// givesNoAccess reports whether a map has no entries of a section but dropped ones.
+func givesNoAccess(m *awsauth.Map, s awsauth.Section) bool {
 	loads := func(e awsauth.Entry) bool { return e.Dropped == "" }
 	switch s {
 	case awsauth.MapRoles:
@@ -51,7 +51,7 @@ func checkYAMLSyntax(p *Pass) {
 		}
 		if f := t.Disagreement; f != nil {
 			kind := "disagreement"
-			if loadsNothing(p.Doc.Map, t.Section) {
+			if givesNoAccess(p.Doc.Map, t.Section) {
 				kind = ""
 			}
 			p.Reportf(keyFault{f, kind}, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
