@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
@@ -73,7 +72,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 		if v.Cluster == nil {
 			return fmt.Errorf("version %d of %s has no access entries: the guard did not know them (eks.enabled), or they were too many to keep", n, h)
 		}
-		return outputError(writeCluster(a.stdout, format.value, v.Cluster))
+		return outputError(writeObject(a.stdout, format.value, v.Cluster))
 	}
 	v, err := h.versionWithContent(n)
 	if err != nil {
@@ -100,19 +99,6 @@ func describeVersion(h storedHistory, v *history.Version) string {
 		fmt.Fprintf(&b, " [%s]", strings.Join(v.Rules, " "))
 	}
 	return b.String()
-}
-
-// writeCluster writes the access that EKS showed for a cluster.
-func writeCluster(w io.Writer, format string, c *access.Cluster) error {
-	if format == formatJSON {
-		return writeObject(w, format, c)
-	}
-	text, err := yaml.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("encoding the access entries: %w", err)
-	}
-	_, err = w.Write(text)
-	return err
 }
 
 // manifest is the fields of aws-auth that the history stores, as kubectl applies them.
