@@ -12,9 +12,30 @@ import (
 // NearMiss is an entry or a text that probably should map a caller and does not.
 type NearMiss struct {
 	Position
+	Kind NearMissKind
 	// Why is the reason, as the rest of a sentence that begins with the position.
 	Why string
 }
+
+// NearMissKind is the respect in which a near miss differs from an entry that maps the caller.
+type NearMissKind string
+
+// The kinds of near misses.
+const (
+	MissSession       NearMissKind = "session"        // the entry has the ARN of a session instead of that of its role
+	MissPath          NearMissKind = "path"           // the entry has the role's path, which STS leaves out
+	MissUserPath      NearMissKind = "user path"      // the entry has another path of the user
+	MissAccount       NearMissKind = "account"        // the entry has another account
+	MissPartition     NearMissKind = "partition"      // the entry has another partition
+	MissPermissionSet NearMissKind = "permission set" // the entry has a former role of the same permission set
+	MissType          NearMissKind = "type"           // the entry has another type of principal with the same name
+	MissMalformed     NearMissKind = "malformed"      // the value is not an ARN
+	MissDropped       NearMissKind = "dropped"        // the authenticator doesn't load the element
+	MissShadowed      NearMissKind = "shadowed"       // another element replaces the entry
+	MissUnread        NearMissKind = "unread"         // the authenticator doesn't read the place
+	MissSection       NearMissKind = "section"        // the authenticator loads nothing from the section
+	MissSpelling      NearMissKind = "spelling"       // the ARN of the entry is similar
+)
 
 // String returns the near miss as part of a sentence.
 func (n NearMiss) String() string {
@@ -25,7 +46,8 @@ func (n NearMiss) String() string {
 }
 
 // NearMisses explains why Resolve found no entry for a canonical ARN. It returns the entries that differ from the ARN in
-// one respect, and the texts that name the ARN in places that the authenticator does not read.
+// one respect, and the texts that name the ARN in places that the authenticator does not read. If there are none, it returns the
+// entry with the most similar ARN, unless no ARN is similar.
 func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	d := o.Parse()
 	want, err := ParseARN(canonicalARN)
@@ -40,24 +62,27 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	}
 	for _, f := range d.Accounts {
 		if !IsAccountID(f.Value) && strings.TrimLeft(digits(f.Value), "0") == strings.TrimLeft(want.Account, "0") {
-			s.add(f.At(), "holds %q, which is not the account id %s, digit for digit", f.Value, want.Account)
+			s.add(f.At(), MissMalformed, "holds %q, which is not the account id %s, digit for digit", f.Value, want.Account)
 		}
 	}
 	for _, t := range d.Texts {
 		s.text(t)
 	}
 	for _, key := range d.NotText {
-		s.add(key.Position, "is not a text, and the API server refuses the object")
+		s.add(key.Position, MissUnread, "is not a text, and the API server refuses the object")
 	}
 	for _, key := range d.DataKeys {
 		if !IsSection(key.Value) && contains(o.Data[key.Value], want) {
-			s.add(key.Position, "names it, but the authenticator does not read this key")
+			s.add(key.Position, MissUnread, "names it, but the authenticator does not read this key")
 		}
 	}
 	for _, key := range d.BinaryKeys {
 		if IsSection(key.Value) {
-			s.add(key.Position, "is not read by the authenticator; move it to data")
+			s.add(key.Position, MissUnread, "is not read by the authenticator; move it to data")
 		}
+	}
+	if len(s.found) == 0 {
+		s.closest(d)
 	}
 	return s.found
 }
@@ -92,24 +117,25 @@ type search struct {
 	named  map[Section]bool // the sections in which an entry or a fault explains the miss
 }
 
-func (s *search) add(at Position, why string, args ...any) {
-	s.found = append(s.found, NearMiss{s.object.Locate(at), fmt.Sprintf(why, args...)})
+func (s *search) add(at Position, kind NearMissKind, why string, args ...any) {
+	s.found = append(s.found, NearMiss{s.object.Locate(at), kind, fmt.Sprintf(why, args...)})
 }
 
 // entry compares one element with the caller.
 func (s *search) entry(m Mapping) {
-	at, why := m.ARN, ""
+	at, kind, why := m.ARN, MissShadowed, ""
 	switch {
 	case m.Entry.Dropped != "":
+		kind = MissDropped
 		at, why = s.dropped(m)
 	case m.Entry.ShadowedBy() != nil && fold(m.Entry.ARN) == fold(s.want.String()):
 		why = "is replaced by " + m.Entry.ShadowedBy().Path() + ", which the authenticator stores under the same key, and which matches no caller"
 	case m.Entry.ARN != "":
-		why = s.differs(m.Entry.ARN)
+		kind, why = s.differs(m.Entry.ARN)
 	}
 	if why != "" {
 		s.named[m.Entry.Section] = true
-		s.add(at.At(), "%s", why)
+		s.add(at.At(), kind, "%s", why)
 	}
 }
 
@@ -138,34 +164,34 @@ func (s *search) names(value string) bool {
 
 // differs describes the difference between an entry's ARN and the caller's. It returns "" if they differ in more than one
 // respect.
-func (s *search) differs(text string) string {
+func (s *search) differs(text string) (kind NearMissKind, why string) {
 	arn, err := ParseARN(text)
 	if err != nil {
-		return s.malformed(text, err)
+		return MissMalformed, s.malformed(text, err)
 	}
 	form := entryForm(arn)
 	same := sameResource(form, s.want)
 	switch {
 	case same && arn.Partition == s.want.Partition && arn.Account == s.want.Account:
 		if _, ok := arn.SessionRole(); ok {
-			return fmt.Sprintf("is an STS session of it, %q; write %s", text, s.want)
+			return MissSession, fmt.Sprintf("is an STS session of it, %q; write %s", text, s.want)
 		}
 		if _, ok := arn.WithoutPath(); ok {
-			return fmt.Sprintf("is the same role with its path, %q; callers arrive without it: write %s", text, s.want)
+			return MissPath, fmt.Sprintf("is the same role with its path, %q; callers arrive without it: write %s", text, s.want)
 		}
 	case same && arn.Partition == s.want.Partition:
-		return fmt.Sprintf("has the same name in another account, %s instead of %s", arn.Account, s.want.Account)
+		return MissAccount, fmt.Sprintf("has the same name in another account, %s instead of %s", arn.Account, s.want.Account)
 	case same && arn.Account == s.want.Account:
-		return fmt.Sprintf("has the same name in another partition, %s instead of %s", arn.Partition, s.want.Partition)
+		return MissPartition, fmt.Sprintf("has the same name in another partition, %s instead of %s", arn.Partition, s.want.Partition)
 	case arn.Partition == s.want.Partition && arn.Account == s.want.Account && samePermissionSet(form, s.want):
-		return fmt.Sprintf("is a role of the same permission set with another suffix, %q; IAM Identity Center gives a new suffix when it creates the role again: write %s", text, s.want)
+		return MissPermissionSet, fmt.Sprintf("is a role of the same permission set with another suffix, %q; IAM Identity Center gives a new suffix when it creates the role again: write %s", text, s.want)
 	case arn.Partition != s.want.Partition || arn.Account != s.want.Account || fold(form.Name()) != fold(s.want.Name()):
 	case strings.HasPrefix(s.want.Resource, "user/") && strings.HasPrefix(arn.Resource, "user/"):
-		return fmt.Sprintf("is the user under another path, %q, and the path counts; write %s", text, s.want)
+		return MissUserPath, fmt.Sprintf("is the user under another path, %q, and the path counts; write %s", text, s.want)
 	default:
-		return fmt.Sprintf("has the same name and is another kind of principal, %q; write %s", text, s.want)
+		return MissType, fmt.Sprintf("has the same name and is another kind of principal, %q; write %s", text, s.want)
 	}
-	return ""
+	return "", ""
 }
 
 // malformed compares a text that is not the ARN of a principal with the caller's ARN.
@@ -209,10 +235,10 @@ func sameResource(a, b ARN) bool {
 func (s *search) text(t *Text) {
 	switch {
 	case t.Syntax != nil:
-		s.add(t.Syntax.Position, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
+		s.add(t.Syntax.Position, MissSection, "does not parse, so the authenticator loads no entry from it: %s", t.Syntax.Problem)
 		return
 	case t.NotAList != nil:
-		s.add(t.NotAList.Position, "is %s, so the authenticator loads no entry from it", t.NotAList.Problem)
+		s.add(t.NotAList.Position, MissSection, "is %s, so the authenticator loads no entry from it", t.NotAList.Problem)
 		return
 	}
 	at := indexARN(t.raw, s.want)
@@ -221,10 +247,10 @@ func (s *search) text(t *Text) {
 	}
 	place := t.offsetPlace(t.Section.Path(), at)
 	if t.Trailing != nil && place.Line >= t.Trailing.Line && t.Trailing.Line > 0 {
-		s.add(place, "names it after the end of the list, which the authenticator does not read")
+		s.add(place, MissUnread, "names it after the end of the list, which the authenticator does not read")
 		return
 	}
-	s.add(place, "names it %s, and the authenticator does not read it there", placeOf(t.raw, at))
+	s.add(place, MissUnread, "names it %s, and the authenticator does not read it there", placeOf(t.raw, at))
 }
 
 // placeOf describes where in a line an ARN is that no entry has: in a comment, under a key or as an item.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -63,40 +62,6 @@ func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	return r
 }
 
-// maxClosest limits the entries that closest compares.
-const maxClosest = 1000
-
-// closest describes the entry whose ARN is most similar to a canonical ARN, and where the two differ. It returns "" if no
-// ARN is similar.
-func closest(o *awsauth.Object, canonical string) string {
-	want, err := awsauth.ParseARN(canonical)
-	if err != nil {
-		return ""
-	}
-	best, least := "", len(canonical)/8+1
-	compared := 0
-	for m := range o.Parse().Mappings() {
-		arn, err := m.Entry.Principal()
-		if m.Entry.ARN == "" || err != nil || len(m.Entry.ARN) > len(canonical)+least || compared == maxClosest {
-			continue
-		}
-		compared++
-		distance := textutil.Distance(strings.ToLower(m.Entry.ARN), strings.ToLower(canonical))
-		if distance >= least || textutil.Distance(strings.ToLower(arn.Name()), strings.ToLower(want.Name())) > len(want.Name())/3 {
-			continue
-		}
-		var differ []string
-		for _, part := range [][2]string{{arn.Partition, want.Partition}, {arn.Account, want.Account}, {arn.Resource, want.Resource}} {
-			if !strings.EqualFold(part[0], part[1]) {
-				differ = append(differ, part[0]+" instead of "+part[1])
-			}
-		}
-		at := m.ARN.At()
-		least, best = distance, awsauth.NearMiss{Position: at, Why: "looks closest, and has " + strings.Join(differ, ", and ")}.String()
-	}
-	return best
-}
-
 // reasons returns explanations for the user that the fields of the resolution don't hold: a removed path, a refused ARN,
 // entries that nearly match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
@@ -116,12 +81,8 @@ func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	case len(r.Matches) > 0 && r.Matches[0].OnlyInstances() && !(awsauth.Caller{SessionName: c.SessionName}).IsInstance():
 		add(access.InstancesOnly(r.Matches[0].Path()))
 	case !r.Mapped || r.Source == awsauth.MapAccounts:
-		misses := o.NearMisses(r.CanonicalARN)
-		for _, miss := range misses {
+		for _, miss := range o.NearMisses(r.CanonicalARN) {
 			add(miss.String())
-		}
-		if len(misses) == 0 {
-			add(closest(o, r.CanonicalARN))
 		}
 	}
 	return list
