@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 )
 
@@ -52,6 +54,21 @@ func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (a
 		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", redactLoadError(err))
 	}
 	return cfg, nil
+}
+
+// As returns the options of [LoadConfig] for a profile and, if roleARN is not empty, for a role that the profile's credentials assume. An
+// empty profile means that of the environment. As makes no call.
+func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*config.LoadOptions) error, error) {
+	options := []func(*config.LoadOptions) error{config.WithSharedConfigProfile(profile)}
+	if roleARN == "" {
+		return options, nil
+	}
+	cfg, err := LoadConfig(ctx, options...)
+	if err != nil {
+		return nil, err
+	}
+	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = sessionName })
+	return append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(provider))), nil
 }
 
 // ErrNeedsMFA means that the profile requires the code of an MFA device, and no person can be asked for it.

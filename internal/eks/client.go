@@ -45,13 +45,16 @@ type Client struct {
 // the configuration. New fails if the configuration has no region either, because another region may have a cluster of this name.
 //
 // ca has the certificates, as PEM, by which the caller trusts the API server of the cluster. [Client.Read] fails if the cluster has
-// another CA. With nil the client reads any cluster.
-func New(ctx context.Context, cluster, region string, ca []byte) (*Client, error) {
-	cfg, err := awsapi.LoadConfig(ctx, config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
-		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
-			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
-		})
-	}))
+// another CA. With nil the client reads any cluster. more are further options, such as other credentials.
+func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*config.LoadOptions) error) (*Client, error) {
+	options := append([]func(*config.LoadOptions) error{
+		config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
+			return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+				o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
+			})
+		}),
+	}, more...)
+	cfg, err := awsapi.LoadConfig(ctx, options...)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the error names the failed action
 	}
@@ -85,20 +88,34 @@ func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 
 // mode returns the authentication mode of the cluster.
 func (c *Client) mode(ctx context.Context) (access.Mode, error) {
-	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	described, err := c.describeCluster(ctx)
 	if err != nil {
-		return "", callError("DescribeCluster", err)
-	}
-	if described.Cluster == nil {
-		return "", callError("DescribeCluster", errNoCluster)
+		return "", err
 	}
 	if c.ca != nil {
-		if err := sameCA(described.Cluster, c.ca); err != nil {
+		if err := sameCA(described, c.ca); err != nil {
 			return "", err
 		}
 	}
+	return modeOf(described)
+}
+
+// describeCluster returns what EKS says about the cluster.
+func (c *Client) describeCluster(ctx context.Context) (*types.Cluster, error) {
+	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	if err != nil {
+		return nil, callError("DescribeCluster", err)
+	}
+	if described.Cluster == nil {
+		return nil, callError("DescribeCluster", errNoCluster)
+	}
+	return described.Cluster, nil
+}
+
+// modeOf returns the authentication mode of a described cluster.
+func modeOf(described *types.Cluster) (access.Mode, error) {
 	mode := access.ModeConfigMap // the mode of clusters that know no other
-	if c := described.Cluster.AccessConfig; c != nil && c.AuthenticationMode != "" {
+	if c := described.AccessConfig; c != nil && c.AuthenticationMode != "" {
 		mode = access.Mode(c.AuthenticationMode)
 	}
 	switch mode {
@@ -107,6 +124,9 @@ func (c *Client) mode(ctx context.Context) (access.Mode, error) {
 	}
 	return "", fmt.Errorf("the cluster's authentication mode %q is unknown", mode)
 }
+
+// ErrNoSuchCluster means that the region and account of the caller have no cluster of this name.
+var ErrNoSuchCluster = errors.New("eks:DescribeCluster: there is no cluster of this name in this region and account")
 
 // ErrNoRegion means that neither the caller of [New] nor the AWS configuration names a region.
 var ErrNoRegion = errors.New("neither eks.region nor the AWS configuration of the guard names a region")
@@ -131,7 +151,7 @@ func (e *CallError) Unwrap() error { return e.Err }
 // callError returns an error that names the failed call.
 func callError(action string, err error) error {
 	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok && action == "DescribeCluster" {
-		return errors.New("eks:DescribeCluster: there is no cluster of this name in this region and account")
+		return ErrNoSuchCluster
 	}
 	return &CallError{action, awsapi.NewError(err)}
 }
@@ -162,7 +182,7 @@ func describeAll(ctx context.Context, arns []string, describe func(context.Conte
 	for _, arn := range arns {
 		group.Go(func() error {
 			entry, err := describe(ctx, arn)
-			if _, gone := errors.AsType[*types.ResourceNotFoundException](err); gone {
+			if isNotFound(err) {
 				return nil
 			}
 			if err != nil {
@@ -236,8 +256,13 @@ func (c *Client) policies(ctx context.Context, arn string) (list []access.Access
 
 // notFoundOr returns the error as it is if the access entry doesn't exist, and otherwise an error that names the failed call.
 func notFoundOr(action string, err error) error {
-	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+	if isNotFound(err) {
 		return err
 	}
 	return callError(action, err)
+}
+
+func isNotFound(err error) bool {
+	_, ok := errors.AsType[*types.ResourceNotFoundException](err)
+	return ok
 }

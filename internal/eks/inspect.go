@@ -36,11 +36,7 @@ func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed b
 	cluster.AccessEntries, err = describeAll(ctx, arns, func(ctx context.Context, arn string) (access.AccessEntry, error) {
 		return c.inspect(ctx, arn, denied)
 	})
-	for _, action := range []string{"DescribeAccessEntry", "ListAssociatedAccessPolicies"} {
-		if err := denied.byAction[action]; err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs = append(errs, denied.errors()...)
 	if err != nil {
 		cluster.AccessEntries = nil
 		return cluster, false, append(errs, err)
@@ -83,6 +79,16 @@ func (d *denials) add(err error) bool {
 	defer d.mu.Unlock()
 	d.byAction[call.Action] = err
 	return true
+}
+
+// errors returns the errors in the order of the calls.
+func (d *denials) errors() (list []error) {
+	for _, action := range []string{"DescribeAccessEntry", "ListAssociatedAccessPolicies"} {
+		if err := d.byAction[action]; err != nil {
+			list = append(list, err)
+		}
+	}
+	return list
 }
 
 // isDenied reports whether an error says that a permission is missing.

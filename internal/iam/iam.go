@@ -86,6 +86,8 @@ type Options struct {
 	// MFAToken asks a person for the code of an MFA device, which a profile may require. Without it such a profile fails
 	// with [awsapi.ErrNeedsMFA].
 	MFAToken func() (string, error)
+	// Load are options for loading the SDK's configuration, such as those of [awsapi.As].
+	Load []func(*config.LoadOptions) error
 }
 
 // Client looks up principals in AWS. It may be used concurrently.
@@ -114,7 +116,7 @@ type Client struct {
 
 // New loads the default configuration of the SDK, including environment and profile. It makes no call.
 func New(ctx context.Context, o Options) (*Client, error) {
-	var more []func(*config.LoadOptions) error
+	more := slices.Clone(o.Load)
 	if o.MFAToken != nil {
 		more = append(more, config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) { a.TokenProvider = o.MFAToken }))
 	}

@@ -5,6 +5,7 @@ package ekstest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -34,6 +35,7 @@ type Server struct {
 	mode    access.Mode
 	entries []access.AccessEntry
 	ca      []byte            // PEM
+	fields  map[string]any    // of DescribeCluster, instead of the usual ones
 	answers map[string]Answer // by action, instead of the usual answer
 	calls   map[string]int    // by action
 	done    chan struct{}
@@ -93,6 +95,13 @@ func (s *Server) SetCA(pem []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ca = pem
+}
+
+// SetFields replaces fields of the cluster in the answer to DescribeCluster, such as endpoint or status.
+func (s *Server) SetFields(fields map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fields = fields
 }
 
 // Answer replaces the answer to an action, such as DescribeCluster. A nil Answer restores the usual one.
@@ -181,6 +190,9 @@ func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 		if ca := s.certificates(); ca != nil {
 			described["certificateAuthority"] = map[string]any{"data": base64.StdEncoding.EncodeToString(ca)}
 		}
+		s.mu.Lock()
+		maps.Copy(described, s.fields)
+		s.mu.Unlock()
 		write(w, http.StatusOK, map[string]any{"cluster": described})
 	}
 }

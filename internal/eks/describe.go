@@ -1,0 +1,104 @@
+package eks
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Description is what EKS says about a cluster, without its access entries.
+type Description struct {
+	ARN      string
+	Endpoint string // the URL of the API server
+	Status   string // such as ACTIVE or DELETING
+	CA       []byte // PEM; empty while EKS creates the cluster
+	Mode     access.Mode
+	// Public reports whether the API server is reachable from outside of the VPC.
+	Public  bool
+	Created time.Time
+}
+
+// Active is the status of a cluster that can be used.
+const Active = "ACTIVE"
+
+// Describe describes the cluster. It needs the permission eks:DescribeCluster.
+func (c *Client) Describe(ctx context.Context) (Description, error) {
+	described, err := c.describeCluster(ctx)
+	if err != nil {
+		return Description{}, err
+	}
+	d := Description{
+		ARN: aws.ToString(described.Arn), Endpoint: aws.ToString(described.Endpoint), Status: string(described.Status),
+		Created: aws.ToTime(described.CreatedAt), Public: described.ResourcesVpcConfig == nil || described.ResourcesVpcConfig.EndpointPublicAccess,
+	}
+	if described.CertificateAuthority != nil {
+		if d.CA, err = base64.StdEncoding.DecodeString(aws.ToString(described.CertificateAuthority.Data)); err != nil {
+			return d, fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
+		}
+	}
+	d.Mode, err = modeOf(described)
+	return d, err
+}
+
+// HasEndpoint reports whether a URL is that of the cluster's API server.
+func (d *Description) HasEndpoint(server string) bool {
+	own, err := url.Parse(d.Endpoint)
+	other, otherErr := url.Parse(server)
+	return err == nil && otherErr == nil && strings.EqualFold(own.Hostname(), other.Hostname()) && port(own) == port(other)
+}
+
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return "443"
+}
+
+// HasCA reports whether a PEM text has a certificate of the cluster's CA.
+func (d *Description) HasCA(ca []byte) bool {
+	own, err := certificates(d.CA)
+	other, otherErr := certificates(ca)
+	return err == nil && otherErr == nil && slices.ContainsFunc(own, func(c *x509.Certificate) bool { return slices.ContainsFunc(other, c.Equal) })
+}
+
+// EntriesOf reads the access entries that a principal may match: those whose ARN differs from the principal's only in case and in the
+// path of a role. It goes on where a permission is missing, as [Client.Inspect] does. Without the permission to list, it looks only for
+// an access entry with the ARN. Complete reports whether the result has every access entry of the principal.
+func (c *Client) EntriesOf(ctx context.Context, arn string) (entries []access.AccessEntry, complete bool, errs []error) {
+	arns, err := c.list(ctx)
+	switch {
+	case err == nil:
+		arns = slices.DeleteFunc(arns, func(other string) bool { return awsauth.PrincipalKey(other) != awsauth.PrincipalKey(arn) })
+	case isDenied(err):
+		arns, errs = []string{arn}, append(errs, err)
+	default:
+		return nil, false, []error{err}
+	}
+	if len(arns) == 0 {
+		return nil, true, nil
+	}
+	complete = err == nil
+	denied := &denials{byAction: make(map[string]error)}
+	for _, arn := range arns {
+		entry, err := c.inspect(ctx, arn, denied)
+		switch {
+		case isNotFound(err):
+		case err != nil:
+			return entries, false, append(errs, err)
+		case !complete && slices.Contains(entry.Unknown, access.FieldUsername): // neither listing nor describing is permitted
+		default:
+			entries = append(entries, entry)
+		}
+	}
+	return entries, complete || len(entries) > 0, append(errs, denied.errors()...)
+}
