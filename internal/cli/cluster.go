@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -15,56 +14,30 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// requestTimeout limits one operation on the API server, which is one or two small requests.
+// requestTimeout limits one operation on the API server, which is one or two small requests, unless the user sets a limit.
 const requestTimeout = 30 * time.Second
-
-// clusterFlags are the flags that choose the cluster.
-type clusterFlags struct {
-	kubeconfig string
-	context    string
-}
-
-func (c *clusterFlags) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` for reading the live object")
-	cmd.Flags().StringVar(&c.context, "context", "", "`NAME` of the kubeconfig context for reading the live object")
-	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
-		panic(err) // the flag does not exist
-	}
-}
-
-// rejectFlags fails if the user sets one of the flags. Call it if the command reads a file, named by the argument, and
-// not the live object.
-func (*clusterFlags) rejectFlags(cmd *cobra.Command, argument string) error {
-	for _, flag := range []string{"context", "kubeconfig"} {
-		if cmd.Flags().Changed(flag) {
-			return fmt.Errorf("--%s selects the live object, which is read only without %s", flag, argument)
-		}
-	}
-	return nil
-}
 
 // readLive reads the aws-auth of the current context. It reads no other object.
 func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
-	client, name, err := c.restClient()
+	cluster, err := c.connect()
 	if errors.Is(err, errNoContext) {
-		return input{}, fmt.Errorf("no FILE given, and %w to read the live aws-auth; name a file, or set --kubeconfig or --context", err)
+		return input{}, fmt.Errorf("no FILE given, and %w to read the live aws-auth; name a file, or set --kubeconfig or --context", errNoContext)
 	}
 	if err != nil {
 		return input{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := cluster.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	if err := decodeResponse(client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
-		return input{}, explainAPIError(name, err)
+	if err := decodeResponse(cluster.client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
+		return input{}, explainAPIError(cluster.name, err)
 	}
-	return input{name: liveName(name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
+	return input{name: liveName(cluster.name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
 }
 
 // liveName returns the name of a context's live object in the output.
@@ -72,45 +45,44 @@ func liveName(contextName string) string {
 	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
-// decodeResponse decodes the response of an API server. The error says so if the response is an HTML page.
+// decodeResponse decodes the response of an API server. The error says so if the response is an HTML page, or if a time limit ended the request.
 func decodeResponse(result rest.Result, into runtime.Object) error {
 	var kind string
 	err := result.ContentType(&kind).Into(into)
 	if err != nil && (strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html")) {
 		return fmt.Errorf("the response is an HTML page, as from a proxy or a login page; is the server in the kubeconfig an API server? (%w)", err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the API server did not answer within the time limit, which --request-timeout sets (%w)", err)
+	}
 	return err
 }
 
-// errNoContext means that no cluster is configured.
-var errNoContext = errors.New("no kubeconfig has a current context")
+// cluster is a client for an API server.
+type cluster struct {
+	client *rest.RESTClient
+	name   string // of the context, with the flags that choose another cluster
+	// limited reports that the user limited each request with --request-timeout. Then the operations have no limit of their own.
+	limited bool
+}
 
-// restClient returns a client and the name of its context.
-func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = c.kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
-	raw, err := loader.RawConfig()
+// withTimeout returns a context with the default limit on the time of an operation.
+func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if c.limited {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// connect returns a client for the chosen cluster.
+func (c *clusterFlags) connect() (*cluster, error) {
+	config, name, err := c.config()
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	name := c.context
-	if name == "" {
-		name = raw.CurrentContext
-	}
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errNoContext
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	if name == "" {
-		name = "in-cluster"
+		return nil, err
 	}
 	scheme, err := newScheme()
 	if err != nil {
-		return nil, "", fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	config = kube.Protobuf(config)
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
@@ -118,9 +90,9 @@ func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 	config.WarningHandler = rest.NoWarnings{}
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
-		return nil, "", fmt.Errorf("making a client for the context %s: %w", name, err)
+		return nil, fmt.Errorf("making a client for the context %s: %w", name, err)
 	}
-	return client, name, nil
+	return &cluster{client, name, c.timeout.text != ""}, nil
 }
 
 // newScheme returns a scheme with the kinds that the commands read.

@@ -42,18 +42,19 @@ Exit status: 0 no difference, 1 a difference, 2 an error.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diff(cmd.Context(), o, args) },
 	}
 	o.cluster.addTo(cmd)
+	o.cluster.addFixedNamespace(cmd)
 	o.format.addTo(cmd)
 	return cmd
 }
 
-func (o *diffOptions) check(cmd *cobra.Command, args []string) error {
+func (o *diffOptions) check(_ *cobra.Command, args []string) error {
 	switch {
 	case len(args) != 1 && len(args) != 2:
 		return fmt.Errorf("%d arguments, but diff takes OLD and NEW, or NEW alone", len(args))
 	case len(args) == 2 && args[0] == stdinName && args[1] == stdinName:
 		return errOneStdin
 	case len(args) == 2:
-		return o.cluster.rejectFlags(cmd, "OLD")
+		return o.cluster.rejectFlags("OLD")
 	}
 	return nil
 }

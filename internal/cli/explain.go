@@ -40,17 +40,18 @@ Exit status: 0 the ARN is mapped, 1 it is not mapped, 2 an error.`,
 	}
 	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or a dash (-) for standard input")
 	o.cluster.addTo(cmd)
+	o.cluster.addFixedNamespace(cmd)
 	o.format.addTo(cmd)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd
 }
 
-func (o *explainOptions) check(cmd *cobra.Command, args []string) error {
+func (o *explainOptions) check(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%d arguments, but explain takes one ARN", len(args))
 	}
 	if o.file != "" {
-		return o.cluster.rejectFlags(cmd, "-f")
+		return o.cluster.rejectFlags("-f")
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfi
 func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || o.rbac != "" }
 
 // check checks the arguments and flags, and parses them.
-func (o *getOptions) check(cmd *cobra.Command, args []string) error {
+func (o *getOptions) check(_ *cobra.Command, args []string) error {
 	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
 		o.can, args = verb[0]+" "+args[0], args[1:]
 	}
@@ -146,7 +146,7 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 	}
 	o.principals = args
 	if o.offline() {
-		if err := o.cluster.rejectFlags(cmd, "-f, --entries and --rbac"); err != nil {
+		if err := o.cluster.rejectFlags("-f, --entries and --rbac"); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ const (
 
 // readRBAC reads RBAC of a cluster. It prints an error for each resource that can't be read.
 func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
-	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	ctx, cancel := c.withTimeout(ctx, 2*requestTimeout)
 	defer cancel()
 	var o rbac.Objects
 	for _, resource := range []struct {

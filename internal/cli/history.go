@@ -36,12 +36,12 @@ type historyOptions struct {
 
 func (o *historyOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.namespace, "guard-namespace", "", "`NAMESPACE` of awsauth-guard (default: the namespace of the Service in its ValidatingWebhookConfiguration)")
-	cmd.Flags().StringVar(&o.cluster.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`")
-	cmd.Flags().StringVar(&o.cluster.context, "context", "", "`NAME` of the kubeconfig context")
-	if err := cmd.MarkFlagFilename("kubeconfig"); err != nil {
-		panic(err) // the flag does not exist
-	}
+	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "the same as --guard-namespace `NAMESPACE`")
+	cmd.MarkFlagsMutuallyExclusive("guard-namespace", "namespace")
 	completeFlag(cmd, "guard-namespace")
+	completeFlag(cmd, "namespace")
+	o.cluster.addTo(cmd)
+	o.cluster.flags.AddFlag(cmd.Flags().Lookup("namespace"))
 }
 
 func (a *app) historyCommand() *cobra.Command {

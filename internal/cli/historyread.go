@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,25 +9,9 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/rest"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
-
-// cluster is a client for the API server of a context.
-type cluster struct {
-	client *rest.RESTClient
-	name   string // of the context
-}
-
-// connect returns a client for the chosen cluster.
-func (c *clusterFlags) connect() (*cluster, error) {
-	client, name, err := c.restClient()
-	if errors.Is(err, errNoContext) {
-		return nil, fmt.Errorf("%w; set --kubeconfig or --context", err)
-	}
-	return &cluster{client, name}, err
-}
 
 // storedHistory is a history and the name of its ConfigMap.
 type storedHistory struct {
@@ -75,7 +58,7 @@ func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 // findHistory reads the history in a namespace; empty means the namespace of the guard. It fails unless there is exactly
 // one ConfigMap with the label of the history.
 func (c *cluster) findHistory(ctx context.Context, namespace string) (storedHistory, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	if namespace == "" {
 		var err error

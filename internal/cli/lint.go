@@ -101,6 +101,7 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` sets a rule to deny, warn or off and overrides rules in the config; can be repeated")
 	cmd.Flags().BoolVar(&o.iam, "iam", false, "look up in IAM whether the principals exist (with --old only the new ones), with the AWS credentials of your environment; a missing principal is denied, or only a warning if iam.mode in the config is warn")
 	o.cluster.addTo(cmd)
+	o.cluster.addFixedNamespace(cmd)
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
 	completeFlagWith(cmd, "rule", completeRuleSetting)
 	completeFlag(cmd, "as-arn")
@@ -125,7 +126,7 @@ func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
 		return errOneStdin
 	}
 	if len(files) > 0 {
-		return o.cluster.rejectFlags(cmd, "FILE")
+		return o.cluster.rejectFlags("FILE")
 	}
 	return nil
 }

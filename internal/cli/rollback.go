@@ -52,7 +52,8 @@ rollback works in these steps:
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
 annotation only from members of overrides.groups.
 
-rollback does not impersonate. To write a version through the bypass, run:
+rollback does not impersonate, because it can't know which group is the bypass, and every edit of it must
+reach the webhook. To write a version through the bypass, run:
 
   kubectl awsauth history show NUMBER |
     kubectl replace -f - --as=rescue --as-group=system:masters --as-group=awsauth-guard:bypass
@@ -71,6 +72,8 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 				return errors.New("--to must be a version number; kubectl awsauth history lists the versions")
 			case cmd.Flags().Changed("force") && strings.TrimSpace(o.force) == "":
 				return errors.New("--force needs a reason, which is recorded in the annotation and in logs")
+			case o.cluster.impersonates() != "":
+				return fmt.Errorf("--%s: rollback does not impersonate; to write a version as another user, run: kubectl awsauth history show NUMBER | kubectl replace -f - --as=USERNAME", o.cluster.impersonates())
 			}
 			return nil
 		}),
@@ -83,6 +86,7 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` (default: the guard's own configuration)")
 	o.addTo(cmd)
+	o.cluster.hideImpersonation()
 	completeFlag(cmd, "dry-run", string(dryRunNone), string(dryRunServer))
 	completeFlag(cmd, "force")
 	completeFlagWith(cmd, "to", o.completeVersion)

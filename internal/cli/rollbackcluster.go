@@ -37,7 +37,7 @@ func (c *cluster) liveConfigMap(ctx context.Context) (*corev1.ConfigMap, error) 
 }
 
 func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	cm := new(corev1.ConfigMap)
 	if err := decodeResponse(c.client.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx), cm); err != nil {
@@ -81,7 +81,7 @@ func (e *deniedError) Unwrap() error { return e.err }
 
 // writeAWSAuth creates aws-auth, or updates it if cm has a resource version. It returns the warnings of the API server.
 func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	verb, request := "update", c.client.Put().Name(cm.Name)
 	if cm.ResourceVersion == "" {
