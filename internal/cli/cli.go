@@ -109,7 +109,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	}
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
-	root.AddCommand(a.lintCommand(), a.explainCommand(), a.getCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
+	root.AddCommand(a.lintCommand(), a.explainCommand(), a.getCommand(), a.whoamiCommand(), a.doctorCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
 		a.historyCommand(), a.rollbackCommand())
 	return root
 }

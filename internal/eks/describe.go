@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
 // Description is what EKS says about a cluster, without its access entries.
@@ -71,34 +70,21 @@ func (d *Description) HasCA(ca []byte) bool {
 	return err == nil && otherErr == nil && slices.ContainsFunc(own, func(c *x509.Certificate) bool { return slices.ContainsFunc(other, c.Equal) })
 }
 
-// EntriesOf reads the access entries that a principal may match: those whose ARN differs from the principal's only in case and in the
-// path of a role. It goes on where a permission is missing, as [Client.Inspect] does. Without the permission to list, it looks only for
-// an access entry with the ARN. Complete reports whether the result has every access entry of the principal.
-func (c *Client) EntriesOf(ctx context.Context, arn string) (entries []access.AccessEntry, complete bool, errs []error) {
-	arns, err := c.list(ctx)
-	switch {
-	case err == nil:
-		arns = slices.DeleteFunc(arns, func(other string) bool { return awsauth.PrincipalKey(other) != awsauth.PrincipalKey(arn) })
-	case isDenied(err):
-		arns, errs = []string{arn}, append(errs, err)
-	default:
-		return nil, false, []error{err}
-	}
-	if len(arns) == 0 {
-		return nil, true, nil
-	}
-	complete = err == nil
+// List returns the ARNs of the principals that have an access entry. It needs the permission eks:ListAccessEntries.
+func (c *Client) List(ctx context.Context) ([]string, error) { return c.list(ctx) }
+
+// InspectEntries reads the access entries of some principals. It leaves out an access entry that doesn't exist, and goes on where a
+// permission is missing, as [Client.Inspect] does. An access entry names its fields that can't be read.
+func (c *Client) InspectEntries(ctx context.Context, arns []string) (entries []access.AccessEntry, errs []error) {
 	denied := &denials{byAction: make(map[string]error)}
 	for _, arn := range arns {
-		entry, err := c.inspect(ctx, arn, denied)
-		switch {
+		switch entry, err := c.inspect(ctx, arn, denied); {
 		case isNotFound(err):
 		case err != nil:
-			return entries, false, append(errs, err)
-		case !complete && slices.Contains(entry.Unknown, access.FieldUsername): // neither listing nor describing is permitted
+			return entries, append(errs, err)
 		default:
 			entries = append(entries, entry)
 		}
 	}
-	return entries, complete || len(entries) > 0, append(errs, denied.errors()...)
+	return entries, denied.errors()
 }

@@ -15,7 +15,7 @@ import (
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {
 	mode, err := c.mode(ctx)
 	if err != nil {
-		if !isDenied(err) {
+		if !IsDenied(err) {
 			return nil, false, []error{err}
 		}
 		errs = append(errs, err)
@@ -72,7 +72,7 @@ type denials struct {
 // add adds an error if it says that a permission is missing, and reports whether it does.
 func (d *denials) add(err error) bool {
 	call, ok := errors.AsType[*CallError](err)
-	if !ok || !isDenied(err) {
+	if !ok || !IsDenied(err) {
 		return false
 	}
 	d.mu.Lock()
@@ -91,8 +91,8 @@ func (d *denials) errors() (list []error) {
 	return list
 }
 
-// isDenied reports whether an error says that a permission is missing.
-func isDenied(err error) bool {
+// IsDenied reports whether an error says that a permission is missing.
+func IsDenied(err error) bool {
 	call, ok := errors.AsType[*CallError](err)
 	return ok && call.Err.Reason == awsapi.ReasonDenied
 }

@@ -101,12 +101,20 @@ func (a *authenticator) setEntries(t *testing.T, entries []access.AccessEntry) {
 	data := dynamicfile.DynamicFileData{LastUpdatedDateTime: "0"}
 	for _, e := range entries {
 		if strings.Contains(e.PrincipalARN, ":role/") {
-			data.RoleMappings = append(data.RoleMappings, config.RoleMapping{RoleARN: e.PrincipalARN, UserId: uniqueID(e.PrincipalARN), Username: e.Username, Groups: e.Groups})
+			data.RoleMappings = append(data.RoleMappings, config.RoleMapping{RoleARN: e.PrincipalARN, UserId: entryID(&e), Username: e.Username, Groups: e.Groups})
 		} else {
-			data.UserMappings = append(data.UserMappings, config.UserMapping{UserARN: e.PrincipalARN, UserId: uniqueID(e.PrincipalARN), Username: e.Username, Groups: e.Groups})
+			data.UserMappings = append(data.UserMappings, config.UserMapping{UserARN: e.PrincipalARN, UserId: entryID(&e), Username: e.Username, Groups: e.Groups})
 		}
 	}
 	a.write(t, "entries.json", data)
+}
+
+// entryID returns the unique id that an access entry has of its principal. That of a stale one is the id of an earlier principal.
+func entryID(e *access.AccessEntry) string {
+	if e.Stale != "" {
+		return "AROASTALE"
+	}
+	return uniqueID(e.PrincipalARN)
 }
 
 func (a *authenticator) write(t *testing.T, file string, content any) {

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+)
+
+// doctorView writes the steps of a diagnosis as they finish, and then its cause.
+type doctorView struct {
+	a       *app
+	text    bool // the output is text
+	spinner *spinner
+	err     error // of the first failed write
+}
+
+// marks are the signs of the results of steps.
+var marks = map[doctor.Status]string{
+	doctor.StatusOK: "✔", doctor.StatusFailed: "✘", doctor.StatusWarning: "!", doctor.StatusUnknown: "?",
+}
+
+func (v *doctorView) finish(s doctor.Step) {
+	v.spinner.stop()
+	if v.text && v.err == nil {
+		_, v.err = fmt.Fprintf(v.a.stdout, "%s %2d %-22s %s\n", marks[s.Status], s.Number, s.Name, report.OneLine(s.Found))
+	}
+}
+
+// writeCause writes the cause with its commands, each on a line that can be copied.
+func (v *doctorView) writeCause(r *doctor.Report, status int) error {
+	if v.err != nil {
+		return v.err
+	}
+	var b strings.Builder
+	switch c := r.Cause; {
+	case c != nil:
+		fmt.Fprintf(&b, "\nCause: %s (%s)\n", report.OneLine(c.Summary), c.ID)
+		writeCommands(&b, c)
+	case status == statusOK:
+		b.WriteString("\nNothing is wrong.\n")
+	default:
+		b.WriteString("\nThe cause can't be found, because the steps with a question mark could not be taken.\n")
+	}
+	_, err := io.WriteString(v.a.stdout, b.String())
+	return err //nolint:wrapcheck // outputError wraps it
+}
+
+// writeCommands writes the commands of a cause. A command of kubectl that the user runs comes after that of the administrator, because
+// it works only then.
+func writeCommands(b *strings.Builder, c *doctor.Cause) {
+	user := "\nYou run:\n  " + report.OneLine(c.User) + "\n"
+	last := c.Admin != "" && strings.HasPrefix(c.User, "kubectl ")
+	switch {
+	case c.User == "":
+		user = ""
+	case last:
+		user = strings.Replace(user, "You run", "Then you run", 1)
+	default:
+		b.WriteString(user)
+	}
+	if c.Admin != "" {
+		fmt.Fprintf(b, "\nAn administrator runs:\n  %s\n", report.OneLine(c.Admin))
+	}
+	if c.Entry != "" {
+		b.WriteString("\nwith this text:\n")
+		for line := range strings.Lines(c.Entry) {
+			fmt.Fprintf(b, "  %s\n", report.OneLine(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	if last {
+		b.WriteString(user)
+	}
+}
+
+// writeLine writes one line to standard output.
+func (a *app) writeLine(text string) error {
+	_, err := fmt.Fprintln(a.stdout, report.OneLine(text))
+	return err //nolint:wrapcheck // outputError wraps it
+}
+
+// spinner shows on a terminal that the program waits. The zero value shows nothing.
+type spinner struct {
+	w    io.Writer // nil unless it is a terminal
+	quit chan struct{}
+	done sync.WaitGroup
+}
+
+// newSpinner returns a spinner. It shows nothing unless w is a terminal.
+func newSpinner(w io.Writer) *spinner {
+	if !isTerminal(w) {
+		return &spinner{}
+	}
+	return &spinner{w: w}
+}
+
+// start shows what the program waits for, until the next call of stop.
+func (s *spinner) start(name string) {
+	s.stop()
+	if s.w == nil {
+		return
+	}
+	s.quit = make(chan struct{})
+	quit := s.quit
+	s.done.Go(func() {
+		ticks := time.NewTicker(100 * time.Millisecond)
+		defer ticks.Stop()
+		for i := 0; ; i++ {
+			fmt.Fprintf(s.w, "\r\x1b[K%c %s", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], name)
+			select {
+			case <-quit:
+				fmt.Fprint(s.w, "\r\x1b[K")
+				return
+			case <-ticks.C:
+			}
+		}
+	})
+}
+
+// stop removes what is shown. A plugin may write to the terminal while the spinner is shown; its text stays.
+func (s *spinner) stop() {
+	if s.quit != nil {
+		close(s.quit)
+		s.quit = nil
+		s.done.Wait()
+	}
+}

@@ -1,0 +1,129 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+)
+
+// awsAuthFacts are what is known of aws-auth.
+type awsAuthFacts struct {
+	object  *awsauth.Object // nil if it is unknown or absent
+	absent  bool            // it does not exist
+	unknown string          // why it can't be read, or ""
+}
+
+// ErrNoAWSAuth means that aws-auth does not exist. Options.ReadAWSAuth returns it.
+var ErrNoAWSAuth = errors.New("aws-auth does not exist")
+
+// readAWSAuth is the eighth step. It reads aws-auth, and finds out why it does not map the principal. A caller who can't log in can't
+// read it; then an administrator's context or a file helps.
+func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
+	principal := d.principal()
+	switch {
+	case d.report.Principal == nil:
+		return "", ""
+	case principal == "":
+		return d.failUnsupported()
+	}
+	if d.cluster.mode() == access.ModeAPI && !d.refused && d.Principal == "" {
+		return StatusOK, "the authentication mode is API, so aws-auth has no effect"
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	d.loadAWSAuth(ctx)
+	status, found := d.resolve()
+	if cause := d.mappingCause(ctx); cause != nil {
+		d.report.Cause = cause
+		if cause.Step == stepAWSAuth {
+			return StatusFailed, found
+		}
+	}
+	return status, found
+}
+
+// loadAWSAuth reads aws-auth.
+func (d *diagnosis) loadAWSAuth(ctx context.Context) {
+	read := d.ReadAWSAuth
+	if read == nil {
+		read = d.readLive
+		if d.refused && d.Admin == nil {
+			d.awsAuth.unknown = "the API server refuses you, so you can't read aws-auth; an administrator runs " + readCommand +
+				" for you, and you run doctor again with -f FILE, or use --admin-context"
+			return
+		}
+	}
+	object, err := read(ctx)
+	switch {
+	case errors.Is(err, ErrNoAWSAuth):
+		d.awsAuth.absent = true
+	case err != nil:
+		d.awsAuth.unknown = err.Error()
+	default:
+		d.awsAuth.object = object
+	}
+}
+
+// readCommand prints aws-auth for a caller who can't read it.
+const readCommand = "kubectl get configmap -n kube-system aws-auth -o yaml"
+
+// readLive reads the live aws-auth. It uses protobuf, because JSON hides bytes that are not UTF-8.
+func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
+	config := d.adminConfig()
+	if config == nil {
+		return nil, errors.New("no context of a kubeconfig can be used")
+	}
+	client, err := newClient(kube.Protobuf(config))
+	if err != nil {
+		return nil, err
+	}
+	cm, err := client.CoreV1().ConfigMaps(awsauth.Namespace).Get(ctx, awsauth.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, ErrNoAWSAuth
+	case apierrors.IsForbidden(err):
+		return nil, errors.New("you may not read aws-auth; an administrator runs " + readCommand + " for you, and you run doctor again with -f FILE, or use --admin-context")
+	case err != nil:
+		return nil, fmt.Errorf("reading aws-auth: %w", withoutURL(err))
+	}
+	return kube.Object(cm), nil
+}
+
+// resolve says what aws-auth gives to the principal.
+func (d *diagnosis) resolve() (Status, string) {
+	switch {
+	case d.awsAuth.absent:
+		return StatusWarning, "aws-auth does not exist"
+	case d.awsAuth.object == nil:
+		return StatusUnknown, d.awsAuth.unknown
+	}
+	r := d.awsAuth.object.Load().Resolve(d.principal())
+	switch {
+	case r.Unknown != "":
+		return StatusUnknown, "aws-auth can't be evaluated: " + r.Unknown
+	case !r.Mapped && d.Principal != "" && !d.entries.known && d.cluster.mode() != access.ModeConfigMap:
+		return StatusUnknown, "aws-auth does not map " + d.principal() + ", and whether it has an access entry is not known; set --cluster-name"
+	case !r.Mapped:
+		return StatusWarning, "aws-auth does not map " + d.principal()
+	}
+	text := fmt.Sprintf("aws-auth maps %s by %s to the username %s with the groups [%s]", d.principal(), place(r), r.Username, strings.Join(r.Groups, ", "))
+	if d.cluster.mode() == access.ModeAPI {
+		return StatusWarning, text + ", and the authentication mode API ignores it"
+	}
+	return StatusOK, text
+}
+
+func place(r awsauth.Resolution) string {
+	if len(r.Matches) > 0 {
+		return r.Matches[0].Path()
+	}
+	return fmt.Sprintf("%s[%d]", r.Source.Path(), r.Index)
+}

@@ -1,0 +1,213 @@
+// Package doctor finds out why a caller can't log in to an EKS cluster. It takes the steps of a login one after the other: it reads the
+// kubeconfig, runs the exec plugin, decodes its token, asks STS for the caller, and asks EKS, the API server, aws-auth and RBAC. Then it
+// names one cause, with one command for the user and one for an administrator.
+//
+// The token of the exec plugin is a bearer credential. It must not reach a [Report], an error, a log or a file.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
+)
+
+// Status is the result of a step.
+type Status string
+
+// The results of a step.
+const (
+	StatusOK      Status = "ok"
+	StatusFailed  Status = "failed"
+	StatusWarning Status = "warning" // it works, and the user should know something
+	StatusUnknown Status = "unknown" // a permission or an earlier result is missing
+)
+
+// Step is a finished step.
+type Step struct {
+	Number int    `json:"step"` // from 1
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	// Found is one sentence that says what the step found.
+	Found string `json:"found"`
+}
+
+// Cause is the cause of a failed login.
+type Cause struct {
+	// ID is stable, such as role-path. docs/reference/login-faults.md lists all of them.
+	ID string `json:"id"`
+	// Step is the step that found the cause.
+	Step    int    `json:"step"`
+	Summary string `json:"summary"`
+	// User and Admin are the commands that the user and an administrator run. Each may be empty if the other one suffices.
+	User  string `json:"user"`
+	Admin string `json:"admin"`
+	// Entry is the text that the administrator adds to aws-auth by the command, or is empty.
+	Entry string `json:"entry,omitempty"`
+}
+
+// Identity is the caller, as STS sees it.
+type Identity struct {
+	ARN     string `json:"arn"`
+	Account string `json:"account"`
+	// UserID is the unique id of a user, or that of a role with the name of the session.
+	UserID string `json:"userID"`
+}
+
+// User is the user, as the API server sees it.
+type User struct {
+	Username string   `json:"username"`
+	Groups   []string `json:"groups"`
+}
+
+// Report is the result of a diagnosis.
+type Report struct {
+	Context   string    `json:"context"`
+	Principal *Identity `json:"principal"` // nil if it is not known
+	User      *User     `json:"user"`      // nil if the API server refuses the caller
+	Steps     []Step    `json:"steps"`
+	Cause     *Cause    `json:"cause"` // nil if nothing is wrong
+}
+
+// Options configure a diagnosis.
+type Options struct {
+	// Config loads the configuration of the caller's context. It fails with ErrNoContext if there is no context.
+	Config func() (*rest.Config, error)
+	// Context, Cluster and Namespace are the names in the kubeconfig.
+	Context, Cluster, Namespace string
+	// MissingUser is the user that the context names and the kubeconfig does not have, or empty.
+	MissingUser string
+	// ClusterName and Region are those of the EKS cluster. If they are empty, they come from the kubeconfig.
+	ClusterName, Region string
+	// Principal is the ARN to diagnose instead of the caller. Then the caller is an administrator.
+	Principal string
+	// ReadAWSAuth reads aws-auth with the rights of an administrator or from a file. If it is nil, the caller's rights are used.
+	ReadAWSAuth func(context.Context) (*awsauth.Object, error)
+	// Admin configures a client with the rights of an administrator, or is nil.
+	Admin *rest.Config
+	// Request is the request that the API server refused, or nil.
+	Request *rbac.Request
+	// Begin is called with the name of each step before it, and Finish after it. Each may be nil.
+	Begin  func(name string)
+	Finish func(Step)
+	Now    func() time.Time
+}
+
+// ErrNoContext means that no kubeconfig has a current context.
+var ErrNoContext = errors.New("no kubeconfig has a current context")
+
+// The limits of the steps. A plugin may ask a person for the code of an MFA device.
+const (
+	pluginTimeout = time.Minute
+	callTimeout   = 15 * time.Second
+)
+
+// diagnosis is a diagnosis in progress. The steps fill its fields in their order.
+type diagnosis struct {
+	Options
+
+	report Report
+
+	config *rest.Config // of the caller; step 2 replaces the plugin by the token
+	plugin plugin
+	token  *token // nil without a token of EKS
+
+	cluster  clusterFacts
+	refused  bool // the API server answered 401
+	entries  entryFacts
+	awsAuth  awsAuthFacts
+	identity identityFacts
+}
+
+// step is a step of the diagnosis. It returns its status and what it found, and sets the cause of the report if it knows it.
+type step struct {
+	name string
+	run  func(*diagnosis, context.Context) (Status, string)
+	// after reports that the step runs although the cause is known.
+	after bool
+}
+
+var steps = []step{
+	{name: "kubeconfig", run: (*diagnosis).readKubeconfig},
+	{name: "exec plugin", run: (*diagnosis).runPlugin},
+	{name: "token", run: (*diagnosis).readToken},
+	{name: "AWS identity", run: (*diagnosis).askSTS},
+	{name: "EKS cluster", run: (*diagnosis).describeCluster},
+	{name: "API server", run: (*diagnosis).reachAPIServer},
+	{name: "access entries", run: (*diagnosis).readEntries},
+	{name: "aws-auth", run: (*diagnosis).readAWSAuth},
+	{name: "rights", run: (*diagnosis).checkRights},
+	{name: "creator of the cluster", run: (*diagnosis).findCreator, after: true},
+}
+
+// The numbers of steps that causes name.
+const (
+	stepKubeconfig = iota + 1
+	stepPlugin
+	stepToken
+	stepIdentity
+	stepCluster
+	stepAPIServer
+	stepEntries
+	stepAWSAuth
+	stepRights
+	stepCreator
+)
+
+// Run diagnoses the login of a caller.
+func Run(ctx context.Context, o Options) *Report {
+	d := newDiagnosis(o)
+	d.take(ctx, steps)
+	return &d.report
+}
+
+// Identify takes the steps that find out which principal the caller is, and which user the API server makes of it. It leaves out EKS,
+// aws-auth and RBAC.
+func Identify(ctx context.Context, o Options) *Report {
+	d := newDiagnosis(o)
+	d.take(ctx, steps[:stepIdentity])
+	if d.report.Cause == nil {
+		d.takeStep(ctx, stepAPIServer, steps[stepAPIServer-1])
+	}
+	return &d.report
+}
+
+func newDiagnosis(o Options) *diagnosis {
+	d := &diagnosis{Options: o}
+	d.report.Context, d.report.Steps = o.Context, []Step{}
+	return d
+}
+
+// take takes the steps until one knows the cause. Then it takes only those that run after that.
+func (d *diagnosis) take(ctx context.Context, list []step) {
+	for i, s := range list {
+		if d.report.Cause == nil || s.after {
+			d.takeStep(ctx, i+1, s)
+		}
+	}
+}
+
+func (d *diagnosis) takeStep(ctx context.Context, number int, s step) {
+	if d.Begin != nil {
+		d.Begin(s.name)
+	}
+	status, found := s.run(d, ctx)
+	if status == "" { // the step doesn't apply
+		return
+	}
+	finished := Step{Number: number, Name: s.name, Status: status, Found: found}
+	d.report.Steps = append(d.report.Steps, finished)
+	if d.Finish != nil {
+		d.Finish(finished)
+	}
+}
+
+// fail sets the cause, and returns the result of the step that found it.
+func (d *diagnosis) fail(c Cause) (Status, string) {
+	d.report.Cause = &c
+	return StatusFailed, c.Summary
+}

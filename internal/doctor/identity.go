@@ -1,0 +1,201 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
+)
+
+// identityFacts are the AWS options for calls as the caller.
+type identityFacts struct {
+	options []func(*config.LoadOptions) error // nil if they can't be loaded
+}
+
+// bearerToken returns the token of a client's configuration, or "".
+func bearerToken(c *rest.Config) (string, error) {
+	if c.BearerTokenFile == "" || c.BearerToken != "" {
+		return c.BearerToken, nil
+	}
+	text, err := os.ReadFile(c.BearerTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the token: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// askSTS is the fourth step. It sends the token's own request to STS, as the authenticator does, so that it sees the same caller.
+func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
+	if d.Principal != "" || d.token == nil {
+		return "", ""
+	}
+	if d.ClusterName == "" {
+		return StatusUnknown, "the name of the EKS cluster is not in the kubeconfig, and the token can't be checked without it; set --cluster-name"
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := d.token.identify(ctx, d.ClusterName)
+	if err != nil {
+		return StatusUnknown, "STS can't be asked: " + err.Error()
+	}
+	if skew := d.Now().Sub(answer.date); !answer.date.IsZero() && skew.Abs() > tokenLifetime {
+		return d.fail(Cause{
+			ID: "clock-skew", Step: stepIdentity, User: "sudo timedatectl set-ntp true",
+			Summary: fmt.Sprintf("the clock of this machine differs by %s from that of AWS, so that AWS refuses the signature", skew.Abs().Round(time.Minute)),
+		})
+	}
+	switch answer.code {
+	case "":
+		d.report.Principal = &answer.identity
+		return StatusOK, fmt.Sprintf("STS says that you are %s", answer.identity.ARN)
+	case "InvalidClientTokenId", "UnrecognizedClientException":
+		return d.fail(Cause{
+			ID: "credentials-rejected", Step: stepIdentity, User: "aws configure list" + d.withProfile(),
+			Summary: "AWS does not know your access key; it was deleted or deactivated, or belongs to another partition",
+		})
+	case "ExpiredToken", "ExpiredTokenException":
+		return d.fail(Cause{
+			ID: "credentials-expired", Step: stepIdentity, User: "aws configure list" + d.withProfile(),
+			Summary: "your temporary AWS credentials have expired; get new ones from where the command says that they are",
+		})
+	case "SignatureDoesNotMatch":
+		return d.fail(Cause{
+			ID: "signature-mismatch", Step: stepIdentity, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("the token is not signed for the cluster %s, or with a wrong secret access key", d.ClusterName),
+		})
+	case "RegionDisabledException", "OptInRequired":
+		return d.fail(Cause{
+			ID: "sts-region-disabled", Step: stepIdentity, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("STS is not enabled in the region of %s for your account", d.token.host),
+		})
+	}
+	return StatusUnknown, fmt.Sprintf("STS refused the token's request (%s)", redact(answer.code))
+}
+
+// stsAnswer is an answer of STS: an identity, or the code of an error. The message of an error is left out, because that of
+// SignatureDoesNotMatch holds parts of the request.
+type stsAnswer struct {
+	identity Identity
+	code     string
+	date     time.Time // of the server
+}
+
+// maxSTSAnswer limits an answer of STS in bytes.
+const maxSTSAnswer = 64 << 10
+
+// identify sends the token's request to STS. The error has no part of the URL.
+func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error) {
+	client, err := newHTTPClient(ctx)
+	if err != nil {
+		return stsAnswer{}, err
+	}
+	request := (&http.Request{
+		Method: http.MethodGet, URL: t.url, Host: t.host, Header: http.Header{"Accept": {"application/json"}, http.CanonicalHeaderKey(clusterHeader): {cluster}},
+	}).WithContext(ctx)
+	response, err := client.Do(request)
+	if err != nil {
+		return stsAnswer{}, fmt.Errorf("%s: %w", t.host, withoutURL(err))
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxSTSAnswer))
+	if err != nil {
+		return stsAnswer{}, fmt.Errorf("reading the answer of %s: %w", t.host, withoutURL(err))
+	}
+	var decoded struct {
+		Response struct {
+			Result struct{ Account, Arn, UserID string } `json:"GetCallerIdentityResult"`
+		} `json:"GetCallerIdentityResponse"`
+		Error struct{ Code string }
+	}
+	if err := json.Unmarshal(body, &decoded); err != nil {
+		return stsAnswer{}, fmt.Errorf("%s answered %d without JSON; is a proxy between?", t.host, response.StatusCode)
+	}
+	answer := stsAnswer{code: decoded.Error.Code}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		answer.date = date
+	}
+	if response.StatusCode != http.StatusOK {
+		if answer.code == "" {
+			answer.code = fmt.Sprintf("status %d", response.StatusCode)
+		}
+		return answer, nil
+	}
+	r := decoded.Response.Result
+	answer.identity = Identity{ARN: r.Arn, Account: r.Account, UserID: r.UserID}
+	if r.Arn == "" {
+		return answer, fmt.Errorf("%s answered without an ARN", t.host)
+	}
+	return answer, nil
+}
+
+// newHTTPClient returns a client that uses the proxy and the CA bundle of the AWS configuration. It follows no redirect, because the
+// request is a credential.
+func newHTTPClient(ctx context.Context) (*http.Client, error) {
+	cfg, err := awsapi.LoadConfig(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the error names the failed action
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		client.Transport = c.GetTransport()
+	}
+	return client, nil
+}
+
+// withoutURL returns an error of an HTTP client without the URL of the request.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return errors.New("no answer in time")
+	}
+	return err
+}
+
+// awsOptions returns the options for calls of AWS as the caller: with the profile and the role of the kubeconfig.
+func (d *diagnosis) awsOptions(ctx context.Context) ([]func(*config.LoadOptions) error, error) {
+	if d.identity.options == nil {
+		options, err := awsapi.As(ctx, d.profile(), d.plugin.roleARN, "awsauth-doctor")
+		if err != nil {
+			return nil, err //nolint:wrapcheck // the error names the failed action
+		}
+		d.identity.options = options
+	}
+	return d.identity.options, nil
+}
+
+// callerOf returns the ARN of the caller that a profile's credentials belong to. It needs no permission.
+func callerOf(ctx context.Context, profile, region string) (string, error) {
+	options, err := awsapi.As(ctx, profile, "", "")
+	if err != nil {
+		return "", err //nolint:wrapcheck // the error names the failed action
+	}
+	if region != "" {
+		options = append(options, config.WithRegion(region))
+	}
+	cfg, err := awsapi.LoadConfig(ctx, options...)
+	if err != nil {
+		return "", err //nolint:wrapcheck // the error names the failed action
+	}
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", awsapi.NewError(err)
+	}
+	return aws.ToString(out.Arn), nil
+}

@@ -1,0 +1,223 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// plugin is the exec plugin of the kubeconfig, and what its arguments say.
+type plugin struct {
+	config *clientcmdapi.ExecConfig // nil without a plugin
+	path   string                   // of the program
+
+	cluster, region  string
+	profile, roleARN string
+	// profileByEnvironment reports that the kubeconfig sets the profile by a variable, which access keys of the environment override.
+	profileByEnvironment bool
+}
+
+// readKubeconfig is the first step. It reads the context, and checks that kubectl can use its credentials.
+func (d *diagnosis) readKubeconfig(ctx context.Context) (Status, string) {
+	if d.Principal != "" {
+		return d.readAdminKubeconfig()
+	}
+	config, err := d.Config()
+	switch {
+	case errors.Is(err, ErrNoContext):
+		return d.failWithoutContext(ctx)
+	case clientcmd.IsContextNotFound(err), err != nil && strings.Contains(err.Error(), fmt.Sprintf("context %q does not exist", d.Context)):
+		return d.fail(Cause{
+			ID: "context-not-found", Step: stepKubeconfig, Summary: fmt.Sprintf("the kubeconfig has no context %q", d.Context),
+			User: "kubectl config get-contexts",
+		})
+	case err != nil:
+		return d.fail(Cause{
+			ID: "kubeconfig-invalid", Step: stepKubeconfig, Summary: "the kubeconfig can't be used: " + err.Error(),
+			User: d.updateKubeconfig(),
+		})
+	}
+	d.config = config
+	d.plugin.config = config.ExecProvider
+	d.plugin.readArguments()
+	d.setCluster(config.Host)
+	where := fmt.Sprintf("the context %s leads to %s", d.Context, config.Host)
+	if config.ExecProvider == nil {
+		return d.readStaticCredentials(where)
+	}
+	return d.checkPlugin(where)
+}
+
+// readAdminKubeconfig reads the context of an administrator who diagnoses another principal.
+func (d *diagnosis) readAdminKubeconfig() (Status, string) {
+	config, err := d.Config()
+	if err != nil {
+		return StatusUnknown, "no context of a kubeconfig can be used, so the cluster is not read: " + err.Error()
+	}
+	d.config = config
+	d.plugin.config = config.ExecProvider
+	d.plugin.readArguments()
+	d.setCluster(config.Host)
+	d.report.Principal = &Identity{ARN: d.Principal, Account: awsauth.AccountOf(d.Principal)}
+	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
+}
+
+// readStaticCredentials names credentials that do not come from a plugin.
+func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
+	c := d.config
+	switch {
+	case d.MissingUser != "":
+		return d.fail(Cause{
+			ID: "user-not-found", Step: stepKubeconfig, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("the context %s names the user %q, which the kubeconfig does not have", d.Context, d.MissingUser),
+		})
+	case c.BearerToken != "" || c.BearerTokenFile != "":
+		return StatusOK, where + " with a token in the kubeconfig"
+	case c.CertFile != "" || len(c.CertData) > 0:
+		return StatusOK, where + " with a client certificate"
+	case c.AuthProvider != nil:
+		return StatusOK, fmt.Sprintf("%s with the auth provider %s", where, c.AuthProvider.Name)
+	case c.Username != "":
+		return d.fail(Cause{
+			ID: "no-credentials", Step: stepKubeconfig, User: d.updateKubeconfig(),
+			Summary: "the context has a username and a password, which Kubernetes has not accepted since version 1.19",
+		})
+	}
+	return d.fail(Cause{
+		ID: "no-credentials", Step: stepKubeconfig, User: d.updateKubeconfig(),
+		Summary: "the context has no credentials, so that the API server sees system:anonymous",
+	})
+}
+
+// acceptedVersions are the versions of the plugin's API that client-go accepts (k8s.io/client-go/plugin/pkg/client/auth/exec).
+const (
+	pluginGroup = "client.authentication.k8s.io/"
+	pluginV1    = pluginGroup + "v1"
+	pluginBeta  = pluginGroup + "v1beta1"
+)
+
+// checkPlugin checks the exec section without running the plugin.
+func (d *diagnosis) checkPlugin(where string) (Status, string) {
+	p := &d.plugin
+	if err := p.useVariables(); err != nil {
+		return StatusUnknown, err.Error()
+	}
+	if v := p.config.APIVersion; v != pluginV1 && v != pluginBeta {
+		return d.fail(Cause{
+			ID: "exec-api-version", Step: stepKubeconfig, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("the exec section has the apiVersion %q, which kubectl no longer accepts since version 1.24", v),
+		})
+	}
+	path, err := lookPath(p.config)
+	if err != nil {
+		return d.fail(Cause{
+			ID: "plugin-not-found", Step: stepKubeconfig,
+			Summary: fmt.Sprintf("the exec plugin %q is not a program in PATH", p.config.Command),
+			User:    "aws --version || echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html'",
+		})
+	}
+	p.path = path
+	text := fmt.Sprintf("%s by the exec plugin %s", where, p.config.Command)
+	if p.roleARN != "" {
+		text += ", which assumes the role " + p.roleARN
+	}
+	if p.profile != "" {
+		text += ", with the profile " + p.profile
+	}
+	if p.profileByEnvironment && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
+		return StatusWarning, text + "; but AWS_ACCESS_KEY_ID is set in the environment, and overrides the profile"
+	}
+	return StatusOK, text
+}
+
+// lookPath returns the path of the plugin's program. client-go resolves a relative path from the directory of the kubeconfig, and
+// has made it absolute here.
+func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
+	path, err := exec.LookPath(c.Command)
+	if err != nil {
+		return "", fmt.Errorf("finding the plugin: %w", err)
+	}
+	return path, nil
+}
+
+// readArguments reads the arguments and variables of aws eks get-token, aws-iam-authenticator token, and wrappers that contain them.
+func (p *plugin) readArguments() {
+	if p.config == nil {
+		return
+	}
+	for _, v := range p.config.Env {
+		switch v.Name {
+		case "AWS_PROFILE", "AWS_DEFAULT_PROFILE":
+			p.profile, p.profileByEnvironment = v.Value, true
+		case "AWS_REGION", "AWS_DEFAULT_REGION":
+			p.region = v.Value
+		}
+	}
+	into := map[string]*string{
+		"--cluster-name": &p.cluster, "--cluster-id": &p.cluster, "-i": &p.cluster, "--region": &p.region,
+		"--role-arn": &p.roleARN, "--role": &p.roleARN, "-r": &p.roleARN, "--profile": &p.profile,
+	}
+	words := strings.Fields(strings.Join(p.config.Args, " ")) // sh -c takes a whole command as one argument
+	for i, word := range words {
+		flag, value, ok := strings.Cut(word, "=")
+		field := into[flag]
+		if field == nil {
+			continue
+		}
+		if !ok && i+1 < len(words) {
+			value = words[i+1]
+		}
+		*field = strings.Trim(value, `"'`)
+		if field == &p.profile {
+			p.profileByEnvironment = false
+		}
+	}
+}
+
+// useVariables sets the variables of the exec section that the AWS SDK reads, so that the calls of AWS have the environment of the
+// plugin. The profile is an option of each call instead.
+func (p *plugin) useVariables() error {
+	for _, v := range p.config.Env {
+		if !strings.HasPrefix(v.Name, "AWS_") || v.Name == "AWS_PROFILE" || v.Name == "AWS_DEFAULT_PROFILE" {
+			continue
+		}
+		if err := os.Setenv(v.Name, v.Value); err != nil {
+			return fmt.Errorf("using the variable %s of the exec section: %w", v.Name, err)
+		}
+	}
+	return nil
+}
+
+// setCluster sets the name and the region of the EKS cluster, if the user does not: from the plugin's arguments, from the name of the
+// kubeconfig's cluster, which aws eks update-kubeconfig sets to the ARN, or from the host of the API server.
+func (d *diagnosis) setCluster(server string) {
+	var name, region string
+	if a, err := arn.Parse(d.Cluster); err == nil && a.Service == "eks" {
+		name, region = strings.TrimPrefix(a.Resource, "cluster/"), a.Region
+	}
+	if u, err := url.Parse(server); err == nil && region == "" {
+		if labels := strings.Split(u.Hostname(), "."); len(labels) > 4 && labels[3] == "eks" {
+			region = labels[2] // HASH.gr7.REGION.eks.amazonaws.com
+		}
+	}
+	for _, choice := range []struct {
+		field  *string
+		values []string
+	}{{&d.ClusterName, []string{d.plugin.cluster, name}}, {&d.Region, []string{d.plugin.region, region}}} {
+		for _, value := range choice.values {
+			if *choice.field == "" {
+				*choice.field = value
+			}
+		}
+	}
+}

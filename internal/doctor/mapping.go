@@ -1,0 +1,184 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// failUnsupported sets the cause for a caller whom the authenticator refuses without a search.
+func (d *diagnosis) failUnsupported() (Status, string) {
+	return d.fail(Cause{
+		ID: "principal-unsupported", Step: stepAWSAuth, User: "aws sts get-caller-identity" + d.withProfile(),
+		Summary: "no IAM role or user is behind " + d.report.Principal.ARN + ", so the authenticator refuses it",
+	})
+}
+
+// mappingCause returns the reason why no source of access admits the principal, or nil if there is none or it isn't known. An API server
+// that admits the caller is the best proof that there is none.
+func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
+	if d.report.User != nil {
+		return nil
+	}
+	mode := d.cluster.mode()
+	entry, stale := d.entries.inForce()
+	caller := access.NewCaller(d.report.Principal.ARN)
+	switch {
+	case entry != nil && mode != access.ModeConfigMap:
+		if e := (&awsauth.Entry{ARN: entry.PrincipalARN, Username: entry.Username, Groups: entry.Groups}); !e.Admits(caller.Caller) {
+			return &Cause{
+				ID: "entry-for-instances", Step: stepEntries, User: profilesCommand,
+				Summary: fmt.Sprintf("the access entry of %s has the type %s, which admits only EC2 instances; the role is that of nodes, so log in as another principal",
+					entry.PrincipalARN, entry.Type),
+			}
+		}
+		return d.refusedAlthoughMapped("the access entry of " + entry.PrincipalARN)
+	case mode == access.ModeAPI:
+		return d.missingEntry(stale)
+	case d.awsAuth.object != nil:
+		if c := d.notInAWSAuth(caller); c != nil {
+			return d.whyNotMapped(ctx, c, stale)
+		}
+		return d.refusedAlthoughMapped("aws-auth")
+	case stale != nil:
+		return d.staleEntry(stale)
+	case d.awsAuth.absent && (mode == access.ModeConfigMap || d.refused):
+		return d.whyNotMapped(ctx, &Cause{
+			ID: "no-aws-auth", Step: stepAWSAuth,
+			Admin: "kubectl create -f -", Entry: d.manifest(),
+			Summary: "aws-auth does not exist, so only the creator of the cluster can log in; EKS creates it with the first managed node group or Fargate profile",
+		}, nil)
+	case d.refused:
+		return d.whyNotMapped(ctx, &Cause{
+			ID: "unauthorized", Step: stepAPIServer,
+			User: "kubectl awsauth doctor -f aws-auth.yaml", Admin: readCommand,
+			Summary: fmt.Sprintf("AWS knows you as %s, and the API server refuses you, so neither aws-auth nor an access entry admits you; aws-auth can't be read to say why",
+				d.report.Principal.ARN),
+		}, nil)
+	}
+	return nil
+}
+
+// missingEntry returns the cause in the authentication mode API.
+func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
+	principal := d.principal()
+	switch {
+	case stale != nil:
+		return d.staleEntry(stale)
+	case d.awsAuth.object != nil && d.awsAuth.object.Load().Resolve(principal).Mapped:
+		return &Cause{
+			ID: "mode-ignores-aws-auth", Step: stepEntries, Admin: d.createEntry(), User: checkCommand,
+			Summary: fmt.Sprintf("aws-auth maps %s, but the authentication mode API ignores aws-auth, and no access entry has the principal", principal),
+		}
+	case d.entries.known || d.refused:
+		return &Cause{
+			ID: "no-access-entry", Step: stepEntries, Admin: d.createEntry(), User: checkCommand,
+			Summary: fmt.Sprintf("no access entry has the principal %s, and the authentication mode is API", principal),
+		}
+	}
+	return nil
+}
+
+func (d *diagnosis) staleEntry(stale *access.AccessEntry) *Cause {
+	return &Cause{
+		ID: "stale-access-entry", Step: stepEntries, Admin: d.replaceEntry(stale.PrincipalARN), User: checkCommand,
+		Summary: fmt.Sprintf("the access entry of %s is older than the principal, which was deleted and created again; EKS compares unique ids, so it matches no caller any more", stale.PrincipalARN),
+	}
+}
+
+// refusedAlthoughMapped returns the cause for a caller whom the API server refuses although a source of access admits it.
+func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
+	if !d.refused {
+		return nil
+	}
+	return &Cause{
+		ID: "refused-although-mapped", Step: stepAPIServer, User: "aws eks list-clusters" + d.withRegion() + d.withProfile(),
+		Admin: d.authenticatorLogs(),
+		Summary: fmt.Sprintf("%s admits %s, and the API server refuses the token; is it the API server of the cluster %s? EKS may also need some seconds to apply a change",
+			source, d.report.Principal.ARN, d.ClusterName),
+	}
+}
+
+// missIDs are the causes for the kinds of near misses, in the order in which they count. An entry is a stronger sign than a text.
+var missIDs = []struct {
+	kind awsauth.NearMissKind
+	id   string
+}{
+	{awsauth.MissSession, "session-arn"},
+	{awsauth.MissPath, "role-path"},
+	{awsauth.MissUserPath, "user-path"},
+	{awsauth.MissPermissionSet, "sso-role-recreated"},
+	{awsauth.MissAccount, "other-account"},
+	{awsauth.MissPartition, "other-partition"},
+	{awsauth.MissType, "other-principal-type"},
+	{awsauth.MissShadowed, "entry-shadowed"},
+	{awsauth.MissDropped, "entry-dropped"},
+	{awsauth.MissMalformed, "malformed-arn"},
+	{awsauth.MissSection, "section-lost"},
+	{awsauth.MissUnread, "entry-not-read"},
+	{awsauth.MissSpelling, "similar-arn"},
+}
+
+// notInAWSAuth returns the cause for which aws-auth does not admit the caller, or nil if it does or if that isn't known.
+func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
+	object := d.awsAuth.object
+	r := object.Load().Resolve(caller.ARN)
+	if r.Unknown != "" {
+		return nil
+	}
+	if r.Mapped {
+		if len(r.Matches) > 0 && !r.Matches[0].Admits(caller.Caller) {
+			return &Cause{
+				ID: "mapping-for-instances", Step: stepAWSAuth,
+				User:    profilesCommand,
+				Summary: access.InstancesOnly(r.Matches[0].Path()) + "; the role is that of nodes, so log in as another principal",
+			}
+		}
+		return nil
+	}
+	if d.Principal != "" && !d.entries.known && d.cluster.mode() != access.ModeConfigMap {
+		return nil // the principal may have an access entry
+	}
+	misses := object.NearMisses(r.CanonicalARN)
+	for _, m := range missIDs {
+		for _, miss := range misses {
+			if miss.Kind != m.kind {
+				continue
+			}
+			id := m.id
+			if id == "role-path" && strings.Contains(r.CanonicalARN, ":role/AWSReservedSSO_") {
+				id = "sso-role-path"
+			}
+			return &Cause{ID: id, Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth does not map %s: %s", r.CanonicalARN, miss)}
+		}
+	}
+	return &Cause{ID: "not-mapped", Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth has no entry for %s", r.CanonicalARN)}
+}
+
+// whyNotMapped completes the cause for a caller whom aws-auth does not admit. The caller may have meant to log in as another principal.
+func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.AccessEntry) *Cause {
+	if stale != nil {
+		return d.staleEntry(stale)
+	}
+	if d.Principal == "" && (c.ID == "not-mapped" || c.ID == "similar-arn" || c.ID == "unauthorized") {
+		if other := d.otherIdentity(ctx); other != nil {
+			return other
+		}
+	}
+	if c.User != "" || c.Admin != "" {
+		return c
+	}
+	c.User = checkCommand
+	switch mode := d.cluster.mode(); {
+	case c.ID != "not-mapped" && c.ID != "no-access-entry": // the summary says what to write
+		c.Admin = editCommand
+	case mode == access.ModeAPI || mode == access.ModeAPIAndConfigMap:
+		c.Admin = d.createEntry()
+	default:
+		c.Admin, c.Entry = editCommand, d.awsAuthEntry()
+	}
+	return c
+}

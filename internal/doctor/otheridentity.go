@@ -1,0 +1,157 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// otherIdentity returns the cause if the caller has another identity that the cluster admits: that without the role of the kubeconfig,
+// that of the profile which the environment overrides, or that of another profile. It returns nil if there is none.
+func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	p := &d.plugin
+	if p.roleARN != "" {
+		own, err := callerOf(ctx, d.profile(), d.Region)
+		if err == nil && d.admits(own) {
+			return &Cause{
+				ID: "wrong-role", Step: stepKubeconfig, User: d.updateKubeconfig(),
+				Summary: fmt.Sprintf("the kubeconfig assumes the role %s, which the cluster does not admit; it admits your own identity %s", p.roleARN, own),
+			}
+		}
+	}
+	if p.profile != "" && d.profile() == "" {
+		own, err := callerOf(ctx, p.profile, d.Region)
+		if err == nil && d.admits(own) {
+			return &Cause{
+				ID: "environment-overrides-profile", Step: stepKubeconfig, User: "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN",
+				Summary: fmt.Sprintf("the access key in the environment overrides the profile %s of the kubeconfig: you are %s instead of %s, whom the cluster admits",
+					p.profile, d.report.Principal.ARN, own),
+			}
+		}
+	}
+	return d.otherProfile()
+}
+
+// profile returns the profile whose credentials the plugin uses, or "" for those of the environment. The AWS CLI prefers access keys of
+// the environment to a profile that a variable names, and a profile on the command line to both.
+func (d *diagnosis) profile() string {
+	if d.plugin.profileByEnvironment && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
+		return ""
+	}
+	return d.plugin.profile
+}
+
+// admits reports whether a source of access certainly admits the caller with an ARN.
+func (d *diagnosis) admits(arn string) bool {
+	caller := access.NewCaller(arn)
+	key := access.CallerKey(arn)
+	if slices.ContainsFunc(d.entries.listed, func(other string) bool { return awsauth.PrincipalKey(other) == key }) {
+		return true
+	}
+	if d.awsAuth.object == nil || d.cluster.mode() == access.ModeAPI {
+		return false
+	}
+	r := d.awsAuth.object.Load().Resolve(caller.ARN)
+	return r.Mapped && r.Unknown == "" && (len(r.Matches) == 0 || r.Matches[0].Admits(caller.Caller))
+}
+
+// otherProfile returns the cause if the role of another profile in the AWS configuration is admitted. It reads only the file.
+func (d *diagnosis) otherProfile() *Cause {
+	for _, p := range readProfiles() {
+		if p.name == d.plugin.profile || p.name == os.Getenv("AWS_PROFILE") {
+			continue
+		}
+		role := p.role
+		if p.permissionSet != "" {
+			role = d.permissionSetRole(p.account, p.permissionSet)
+		}
+		if role != "" && d.admits(role) {
+			return &Cause{
+				ID: "wrong-profile", Step: stepKubeconfig, User: d.updateKubeconfigWith(p.name, ""),
+				Summary: fmt.Sprintf("you are %s, whom the cluster does not admit; it admits %s, the role of your profile %s", d.report.Principal.ARN, role, p.name),
+			}
+		}
+	}
+	return nil
+}
+
+// permissionSetRole returns the role in aws-auth or the access entries that IAM Identity Center made for a permission set in an
+// account, or "".
+func (d *diagnosis) permissionSetRole(account, set string) string {
+	prefix := "AWSReservedSSO_" + set + "_"
+	is := func(arn string) bool {
+		parsed, err := awsauth.ParseARN(arn)
+		return err == nil && parsed.Account == account && strings.HasPrefix(parsed.Name(), prefix)
+	}
+	if i := slices.IndexFunc(d.entries.listed, is); i >= 0 {
+		return d.entries.listed[i]
+	}
+	if d.awsAuth.object == nil {
+		return ""
+	}
+	for _, p := range d.awsAuth.object.Load().Principals() {
+		if is(p.ARN) {
+			return p.ARN
+		}
+	}
+	return ""
+}
+
+// profile is a profile of the AWS configuration, with the fields that name its role.
+type profile struct {
+	name, role             string
+	account, permissionSet string // of IAM Identity Center
+}
+
+// maxProfiles limits the profiles that are compared.
+const maxProfiles = 1000
+
+var (
+	profileSection = regexp.MustCompile(`^\[\s*(?:profile\s+)?"?([^\]"]+?)"?\s*\]`)
+	profileField   = regexp.MustCompile(`^(role_arn|sso_account_id|sso_role_name)\s*=\s*(\S+)`)
+)
+
+// readProfiles reads the profiles of the AWS configuration. The SDK's own reader fails for a profile whose credentials it can't find,
+// and here only the names of roles matter.
+func readProfiles() (list []profile) {
+	name := os.Getenv("AWS_CONFIG_FILE")
+	if name == "" {
+		name = config.DefaultSharedConfigFilename()
+	}
+	file, err := os.Open(name) //nolint:gosec // the file that the AWS CLI reads
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() && len(list) < maxProfiles {
+		if m := profileSection.FindStringSubmatch(lines.Text()); m != nil {
+			list = append(list, profile{name: m[1]})
+			continue
+		}
+		m := profileField.FindStringSubmatch(lines.Text())
+		if m == nil || len(list) == 0 {
+			continue
+		}
+		switch last := &list[len(list)-1]; m[1] {
+		case "role_arn":
+			last.role = m[2]
+		case "sso_account_id":
+			last.account = m[2]
+		default:
+			last.permissionSet = m[2]
+		}
+	}
+	return list
+}

@@ -1,0 +1,256 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+
+	"golang.org/x/term"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientauthv1 "k8s.io/client-go/pkg/apis/clientauthentication/v1"
+	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// maxPluginOutput limits what is read from the plugin. A token has at most 4096 bytes.
+const maxPluginOutput = 1 << 20
+
+// runPlugin is the second step. It runs the exec plugin as client-go does, and keeps its token in the client's configuration, so that
+// the plugin runs only once.
+func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
+	if d.Principal != "" || d.plugin.config == nil {
+		return "", ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
+	defer cancel()
+	out, failure, err := d.execute(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return d.fail(Cause{
+			ID: "plugin-timeout", Step: stepPlugin, Summary: fmt.Sprintf("the plugin %s did not end within %s", d.plugin.config.Command, pluginTimeout),
+			User: d.pluginCommand(),
+		})
+	case err != nil:
+		return d.fail(d.explainPluginError(failure, err))
+	}
+	return d.readCredential(out)
+}
+
+// execute runs the plugin. failure is its standard error.
+func (d *diagnosis) execute(ctx context.Context) (out []byte, failure string, err error) {
+	info, err := d.execInfo()
+	if err != nil {
+		return nil, "", err
+	}
+	p := d.plugin.config
+	cmd := exec.CommandContext(ctx, d.plugin.path, p.Args...) //nolint:gosec // the kubeconfig's plugin, as kubectl runs it
+	cmd.WaitDelay = callTimeout
+	cmd.Env = append(os.Environ(), "KUBERNETES_EXEC_INFO="+info)
+	for _, v := range p.Env {
+		cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
+	}
+	if interactive(p) {
+		cmd.Stdin = os.Stdin
+	}
+	stdout, stderr := &limitedBuffer{}, &limitedBuffer{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err = cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("running the plugin: %w", err)
+	}
+	return stdout.Bytes(), stderr.String(), err
+}
+
+// interactive reports whether the plugin may ask a person, for example for the code of an MFA device.
+func interactive(p *clientcmdapi.ExecConfig) bool {
+	return p.InteractiveMode != clientcmdapi.NeverExecInteractiveMode && term.IsTerminal(int(os.Stdin.Fd()))
+}
+
+// execInfo returns the variable by which client-go tells the plugin the version of the API, and the cluster if the kubeconfig wants it.
+func (d *diagnosis) execInfo() (string, error) {
+	p := d.plugin.config
+	credential := clientauthv1.ExecCredential{
+		TypeMeta: metav1.TypeMeta{Kind: "ExecCredential", APIVersion: p.APIVersion},
+		Spec:     clientauthv1.ExecCredentialSpec{Interactive: interactive(p)},
+	}
+	if p.ProvideClusterInfo {
+		cluster, err := rest.ConfigToExecCluster(d.config)
+		if err != nil {
+			return "", fmt.Errorf("describing the cluster for the plugin: %w", err)
+		}
+		credential.Spec.Cluster = &clientauthv1.Cluster{
+			Server: cluster.Server, TLSServerName: cluster.TLSServerName, InsecureSkipTLSVerify: cluster.InsecureSkipTLSVerify,
+			CertificateAuthorityData: cluster.CertificateAuthorityData, ProxyURL: cluster.ProxyURL, DisableCompression: cluster.DisableCompression,
+		}
+	}
+	text, err := json.Marshal(&credential)
+	if err != nil {
+		return "", fmt.Errorf("describing the plugin's call: %w", err)
+	}
+	return string(text), nil
+}
+
+// limitedBuffer keeps the beginning of what is written.
+type limitedBuffer struct{ bytes.Buffer }
+
+// Write implements io.Writer. It drops what exceeds the limit.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if rest := maxPluginOutput - b.Len(); rest > 0 {
+		b.Buffer.Write(p[:min(rest, len(p))])
+	}
+	return len(p), nil
+}
+
+// readCredential reads the plugin's output.
+func (d *diagnosis) readCredential(out []byte) (Status, string) {
+	var credential clientauthv1.ExecCredential
+	wrong := func(format string, args ...any) (Status, string) {
+		return d.fail(Cause{
+			ID: "plugin-output", Step: stepPlugin, User: d.updateKubeconfig(),
+			Summary: "the plugin ended without an error, but " + fmt.Sprintf(format, args...),
+		})
+	}
+	if err := json.Unmarshal(out, &credential); err != nil { // the error and the output may hold a part of the token
+		return wrong("its output is not the JSON of an ExecCredential; does a wrapper or a shell profile print other text?")
+	}
+	switch {
+	case credential.Kind != "ExecCredential":
+		return wrong("its output is not an ExecCredential")
+	case credential.APIVersion != d.plugin.config.APIVersion:
+		return d.fail(Cause{
+			ID: "plugin-api-version", Step: stepPlugin, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("the kubeconfig wants %s and the plugin returns %q; the AWS CLI or aws-iam-authenticator is too old, or older than the kubeconfig",
+				d.plugin.config.APIVersion, credential.APIVersion),
+		})
+	case credential.Status == nil || credential.Status.Token == "" && credential.Status.ClientCertificateData == "":
+		return wrong("its output has no token")
+	}
+	d.config.ExecProvider = nil
+	if credential.Status.Token == "" {
+		d.config.CertData, d.config.KeyData = []byte(credential.Status.ClientCertificateData), []byte(credential.Status.ClientKeyData)
+		return StatusOK, "the plugin returned a client certificate"
+	}
+	d.config.BearerToken = credential.Status.Token
+	return StatusOK, "the plugin returned a token"
+}
+
+// pluginFault is a way in which a plugin fails. The texts are those of the AWS CLI 1 and 2, botocore, aws-iam-authenticator and the AWS
+// SDK for Go.
+type pluginFault struct {
+	id      string
+	pattern *regexp.Regexp
+	summary string
+	user    func(*diagnosis) string
+}
+
+var pluginFaults = []pluginFault{
+	{
+		"sso-session-expired",
+		regexp.MustCompile(`(?i)SSO session associated with this profile|Error loading SSO Token|SSO (access )?token .*expired|Token has expired and refresh failed|refresh cached SSO token failed`),
+		"your session of IAM Identity Center has expired",
+		func(d *diagnosis) string { return "aws sso login" + d.withProfile() },
+	},
+	{
+		"assume-role-denied",
+		regexp.MustCompile(`(?is)AccessDenied.*AssumeRole|AssumeRole.*AccessDenied|not authorized to perform: sts:(AssumeRole|TagSession)`),
+		"AWS does not let your identity assume the role of the kubeconfig",
+		func(d *diagnosis) string { return "aws sts get-caller-identity" + d.withProfile() },
+	},
+	{
+		"credentials-expired",
+		regexp.MustCompile(`(?i)ExpiredToken|security token included in the request is expired`),
+		"your temporary AWS credentials have expired",
+		func(d *diagnosis) string { return "aws configure list" + d.withProfile() },
+	},
+	{
+		"credentials-rejected",
+		regexp.MustCompile(`(?i)InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|security token included in the request is invalid`),
+		"AWS does not know your access key; it was deleted or deactivated, or its secret is wrong",
+		func(d *diagnosis) string { return "aws configure list" + d.withProfile() },
+	},
+	{
+		"profile-not-found",
+		regexp.MustCompile(`(?i)config profile \(.*\) could not be found|failed to get shared config profile|source_profile .* does not exist`),
+		"the AWS configuration has no such profile",
+		func(*diagnosis) string { return profilesCommand },
+	},
+	{
+		"no-aws-credentials",
+		regexp.MustCompile(`(?i)Unable to locate credentials|NoCredentialProviders|no EC2 IMDS role found|failed to (refresh|retrieve) (cached )?credentials|partial credentials found`),
+		"the plugin finds no AWS credentials",
+		func(d *diagnosis) string { return "aws configure list" + d.withProfile() },
+	},
+	{
+		"plugin-too-old",
+		regexp.MustCompile(`(?i)invalid choice: '?(eks|get-token)|unknown (command|flag)|Unknown options|argument operation: Invalid choice`),
+		"the AWS CLI, or another plugin, is too old for the arguments in the kubeconfig",
+		func(*diagnosis) string { return "aws --version" },
+	},
+}
+
+// explainPluginError returns the cause of a plugin that failed with this text on its standard error.
+func (d *diagnosis) explainPluginError(failure string, err error) Cause {
+	last := redact(lastLine(failure))
+	for _, f := range pluginFaults {
+		if !f.pattern.MatchString(failure) {
+			continue
+		}
+		c := Cause{ID: f.id, Step: stepPlugin, Summary: f.summary + ": " + last, User: f.user(d)}
+		if f.id == "assume-role-denied" && d.plugin.roleARN != "" {
+			c.Admin = "aws iam get-role --role-name " + quote(awsName(d.plugin.roleARN)) + " --query Role.AssumeRolePolicyDocument"
+			c.Summary = "AWS does not let your identity assume the role " + d.plugin.roleARN + " of the kubeconfig; its trust policy or your permission sts:AssumeRole is missing"
+		}
+		return c
+	}
+	summary := fmt.Sprintf("the plugin %s failed", d.plugin.config.Command)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
+		summary += fmt.Sprintf(" with the exit status %d", exit.ExitCode())
+	}
+	if last != "" {
+		summary += ": " + last
+	}
+	return Cause{ID: "plugin-failed", Step: stepPlugin, Summary: summary, User: d.pluginCommand()}
+}
+
+// pluginCommand returns the command that shows what the plugin does. It hides the plugin's output, because the token is in it.
+func (d *diagnosis) pluginCommand() string {
+	words := []string{quote(d.plugin.config.Command)}
+	for _, arg := range d.plugin.config.Args {
+		words = append(words, quote(redact(arg)))
+	}
+	return strings.Join(words, " ") + " > /dev/null"
+}
+
+// withProfile returns the flag for the kubeconfig's profile, or nothing.
+func (d *diagnosis) withProfile() string {
+	if d.plugin.profile == "" {
+		return ""
+	}
+	return " --profile " + quote(d.plugin.profile)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// secrets are the texts in the output of a plugin that may be a credential or a part of one.
+var secrets = regexp.MustCompile(`(?i)k8s-aws-v1\.\S*|https?://\S*[?&]\S*|X-Amz-[\w-]+=\S*|\b(AKIA|ASIA)[A-Z0-9]{12,}\b|\b[A-Za-z0-9/+=_-]{40,}`)
+
+// maxQuoted limits a quoted text in bytes.
+const maxQuoted = 300
+
+// redact returns a text of a plugin without what may be a credential.
+func redact(text string) string {
+	text = secrets.ReplaceAllString(text, "[hidden]")
+	if len(text) > maxQuoted {
+		text = strings.ToValidUTF8(text[:maxQuoted], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,140 @@
+package doctor
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// The rules for a token of EKS (aws-iam-authenticator v0.7.18, pkg/token/token.go, Verify).
+const (
+	tokenPrefix   = "k8s-aws-v1."
+	maxToken      = 4096
+	clusterHeader = "x-k8s-aws-id"
+	dateFormat    = "20060102T150405Z"
+	tokenLifetime = 15 * time.Minute
+)
+
+// stsHost matches the hosts of STS that the authenticator accepts. The first group is the region. Without a region it is the global
+// host, which only the partition aws has. It does not match a VPC endpoint.
+var stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z0-9-]+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.com\.cn|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$`)
+
+// allowedParameters are the parameters that the authenticator allows in the URL.
+var allowedParameters = map[string]bool{
+	"action": true, "version": true, "x-amz-algorithm": true, "x-amz-credential": true, "x-amz-date": true, "x-amz-expires": true,
+	"x-amz-security-token": true, "x-amz-signature": true, "x-amz-signedheaders": true,
+}
+
+// token is a decoded token of EKS. It has no method that returns the token or its URL as a text.
+type token struct {
+	url    *url.URL // secret: everyone who has it can log in as the caller
+	host   string   // of STS
+	signed time.Time
+	// session reports that the token was signed with temporary credentials.
+	session bool
+}
+
+// errForeign means that a token is not one of EKS.
+var errForeign = errors.New("it does not begin with " + tokenPrefix)
+
+// parseToken decodes a token. The error has no part of the token but the names of parameters and the host.
+func parseToken(text string) (*token, error) {
+	encoded, ok := strings.CutPrefix(text, tokenPrefix)
+	if !ok {
+		return nil, errForeign
+	}
+	if len(text) > maxToken {
+		return nil, fmt.Errorf("it has %d bytes, and the authenticator accepts %d; are there many session tags or a long session policy?", len(text), maxToken)
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("it is not base64url without padding")
+	}
+	u, err := url.Parse(string(decoded))
+	if err != nil || u.Scheme != "https" || u.Path != "/" {
+		return nil, errors.New("it does not hold a URL of STS")
+	}
+	if !stsHost.MatchString(u.Host) {
+		return nil, fmt.Errorf("it is signed for the host %q, and the authenticator accepts only hosts of STS such as sts.eu-west-1.amazonaws.com; is AWS_ENDPOINT_URL_STS set, or a VPC endpoint configured?", u.Host)
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errors.New("its URL has parameters that can't be decoded")
+	}
+	return newToken(u, query)
+}
+
+// newToken checks the parameters of a token's URL.
+func newToken(u *url.URL, query url.Values) (*token, error) {
+	lower := make(url.Values, len(query))
+	for name, values := range query {
+		key := strings.ToLower(name)
+		if !allowedParameters[key] {
+			return nil, fmt.Errorf("its URL has the parameter %q, which the authenticator does not allow", redact(name))
+		}
+		if lower[key] = append(lower[key], values...); len(lower[key]) > 1 {
+			return nil, fmt.Errorf("its URL has the parameter %s twice", key)
+		}
+	}
+	if lower.Get("action") != "GetCallerIdentity" {
+		return nil, errors.New("its URL is not for the action GetCallerIdentity")
+	}
+	headers := strings.Split(strings.ToLower(lower.Get("x-amz-signedheaders")), ";")
+	signsCluster := false
+	for _, h := range headers {
+		signsCluster = signsCluster || h == clusterHeader
+	}
+	if !signsCluster {
+		return nil, errors.New("it does not name a cluster: the header " + clusterHeader + " is not signed")
+	}
+	signed, err := time.Parse(dateFormat, lower.Get("x-amz-date"))
+	if err != nil {
+		return nil, errors.New("its URL has no valid X-Amz-Date")
+	}
+	return &token{url: u, host: u.Host, signed: signed, session: lower.Has("x-amz-security-token")}, nil
+}
+
+// readToken is the third step. It decodes the token, and checks what the authenticator checks without STS.
+func (d *diagnosis) readToken(context.Context) (Status, string) {
+	if d.Principal != "" || d.config == nil {
+		return "", ""
+	}
+	text, err := bearerToken(d.config)
+	if err != nil {
+		return StatusUnknown, err.Error()
+	}
+	if text == "" {
+		return StatusOK, "the credentials are not a token, so neither AWS nor aws-auth decide about them"
+	}
+	t, err := parseToken(text)
+	switch {
+	case errors.Is(err, errForeign):
+		return StatusOK, "the token is not one of EKS, but of a ServiceAccount or an OIDC provider, so neither AWS nor aws-auth decide about it"
+	case err != nil:
+		c := Cause{ID: "token-malformed", Step: stepToken, Summary: "the API server refuses the token: " + err.Error(), User: d.updateKubeconfig()}
+		if os.Getenv("AWS_ENDPOINT_URL_STS") != "" {
+			c.User = "unset AWS_ENDPOINT_URL_STS"
+		}
+		return d.fail(c)
+	}
+	now := d.Now()
+	if now.Sub(t.signed) > tokenLifetime {
+		return d.fail(Cause{
+			ID: "token-expired", Step: stepToken, User: d.updateKubeconfig(),
+			Summary: fmt.Sprintf("the token was signed %s ago and is valid for %s; a token in a kubeconfig or in a cache is not renewed",
+				now.Sub(t.signed).Round(time.Minute), tokenLifetime),
+		})
+	}
+	d.token = t
+	keys := "an access key of a user"
+	if t.session {
+		keys = "temporary credentials"
+	}
+	return StatusOK, fmt.Sprintf("signed %s ago with %s for %s", max(now.Sub(t.signed), 0).Round(time.Second), keys, t.host)
+}

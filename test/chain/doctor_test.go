@@ -1,0 +1,430 @@
+package chain_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	certutil "k8s.io/client-go/util/cert"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
+	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+)
+
+// situation is a cluster and the machine of a user. The zero values of its fields are not useful; newSituation makes a healthy one.
+type situation struct {
+	// The cluster.
+	data    map[string]string // of aws-auth; nil without aws-auth
+	mode    access.Mode
+	entries []access.AccessEntry
+	fields  map[string]any // of DescribeCluster, instead of the usual ones
+	denied  []string       // actions of EKS
+	created map[string]time.Time
+	creator string // as CloudTrail knows it
+
+	// The user's machine.
+	caller  int
+	keyID   string // instead of the caller's
+	secret  string
+	environ []string
+	config  string // of the AWS CLI
+	aws     string // the shell script that stands in for the AWS CLI
+	ahead   time.Duration
+	user    func(*clientcmdapi.AuthInfo)
+	server  func(*clientcmdapi.Cluster)
+	context func(*clientcmdapi.Config)
+	args    []string
+	timeout string // of kubectl
+}
+
+// doctorWorld is a cluster and a machine on which the faults are injected one after the other.
+type doctorWorld struct {
+	cluster       *controlplane.ControlPlane
+	client        *kubernetes.Clientset
+	authenticator *authenticator
+	running       *controlplane.Program
+	aws           *fakeAWS
+	eks           *ekstest.Server
+	iam           *iamtest.Server
+	trail         *httptest.Server
+
+	dir     string // of the user
+	program string // kubectl-awsauth
+	stamp   int
+	creator string
+}
+
+func newDoctorWorld(t *testing.T) *doctorWorld {
+	t.Helper()
+	w := &doctorWorld{eks: ekstest.New(t), aws: newFakeAWS(t), iam: iamtest.New(t), authenticator: newAuthenticator(t), dir: t.TempDir()}
+	w.trail = httptest.NewServer(http.HandlerFunc(w.answerCloudTrail))
+	t.Cleanup(w.trail.Close)
+	w.program = filepath.Join(w.dir, "kubectl-awsauth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", w.program, "./cmd/kubectl-awsauth")
+	build.Dir = filepath.Join("..", "..") // the module of the program
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build kubectl-awsauth: %v\n%s", err, out)
+	}
+	w.authenticator.setMode(t, access.ModeConfigMap)
+	w.authenticator.setEntries(t, nil)
+	var err error
+	// Without a cache of the answers, the next case sees a new answer for the same token.
+	if w.cluster, err = controlplane.Start(t.Context(), "--authentication-token-webhook-config-file="+w.authenticator.webhookConfig(), "--authentication-token-webhook-cache-ttl=0s"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.running = w.authenticator.start(t, w.cluster, w.aws.environ)
+	if w.client, err = kubernetes.NewForConfig(w.cluster.Admin); err != nil {
+		t.Fatal(err)
+	}
+	w.bindOps(t)
+	for i := range callers {
+		w.iam.Caller(accessKey(i), callers[i].arn)
+	}
+	return w
+}
+
+// bindOps lets the group ops read pods. The role view would need a controller manager, which aggregates it.
+func (w *doctorWorld) bindOps(t *testing.T) {
+	t.Helper()
+	client := w.client.RbacV1()
+	if _, err := client.ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "pod-reader"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "ops"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "pod-reader"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "ops"}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answerCloudTrail stands in for CloudTrail and CloudWatch Logs, which can't be had without an AWS account.
+func (w *doctorWorld) answerCloudTrail(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".LookupEvents") && w.creator != "" {
+		event, _ := json.Marshal(map[string]any{
+			"eventSource": "eks.amazonaws.com", "requestParameters": map[string]any{"name": ekstest.Name},
+			"userIdentity": map[string]any{"arn": "arn:aws:sts::111122223333:assumed-role/founder/x", "sessionContext": map[string]any{"sessionIssuer": map[string]any{"arn": w.creator}}},
+		})
+		answer, _ := json.Marshal(map[string]any{"Events": []any{map[string]any{"EventName": "CreateCluster", "CloudTrailEvent": string(event)}}})
+		_, _ = rw.Write(answer)
+		return
+	}
+	rw.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
+	rw.WriteHeader(http.StatusBadRequest)
+	fmt.Fprint(rw, `{"__type":"AccessDeniedException","message":"User is not authorized"}`)
+}
+
+// opsCaller is the user of a situation: a session of the role ClusterOps.
+const opsCaller = 4
+
+// The stand-ins for the AWS CLI. The first one makes tokens by the released aws-iam-authenticator.
+const (
+	workingCLI = `while [ $# -gt 0 ]; do
+  case "$1" in
+    --cluster-name) name=$2; shift ;;
+    --role-arn) role="-r $2"; shift ;;
+    --region) AWS_REGION=$2; export AWS_REGION; shift ;;
+    --profile) AWS_PROFILE=$2; export AWS_PROFILE; unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; shift ;;
+  esac
+  shift
+done
+exec aws-iam-authenticator token -i "$name" $role
+`
+)
+
+// newSituation returns a situation in which the user can log in and read pods, with the kubeconfig of aws eks update-kubeconfig.
+func newSituation() *situation {
+	return &situation{
+		data: map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "ops")},
+		mode: access.ModeAPIAndConfigMap, caller: opsCaller, secret: secret, aws: workingCLI,
+		created: map[string]time.Time{}, timeout: "30s", args: []string{"--admin-context", "admin"},
+	}
+}
+
+// element returns an element of mapRoles or mapUsers.
+func element(key, arn, username string, groups ...string) string {
+	return fmt.Sprintf("- %s: %s\n  username: %s\n  groups: [%s]\n", key, arn, username, strings.Join(groups, ", "))
+}
+
+// kubeconfig writes the kubeconfig of the user.
+func (w *doctorWorld) kubeconfig(t *testing.T, s *situation) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	cluster := &clientcmdapi.Cluster{Server: w.cluster.Admin.Host, CertificateAuthorityData: w.cluster.Admin.CAData}
+	if s.server != nil {
+		s.server(cluster)
+	}
+	user := &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+		APIVersion: "client.authentication.k8s.io/v1beta1", Command: "aws", InteractiveMode: clientcmdapi.IfAvailableExecInteractiveMode,
+		Args: []string{"--region", region, "eks", "get-token", "--cluster-name", ekstest.Name, "--output", "json"},
+	}}
+	if s.user != nil {
+		s.user(user)
+	}
+	const name = "arn:aws:eks:" + region + ":111122223333:cluster/" + ekstest.Name
+	config.Clusters[name] = cluster
+	config.AuthInfos[name] = user
+	config.AuthInfos["admin"] = &clientcmdapi.AuthInfo{ClientCertificateData: w.cluster.Admin.CertData, ClientKeyData: w.cluster.Admin.KeyData}
+	config.Clusters["admin"] = &clientcmdapi.Cluster{Server: w.cluster.Admin.Host, CertificateAuthorityData: w.cluster.Admin.CAData}
+	config.Contexts["prod"] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	config.Contexts["admin"] = &clientcmdapi.Context{Cluster: "admin", AuthInfo: "admin"}
+	config.CurrentContext = "prod"
+	if s.context != nil {
+		s.context(config)
+	}
+	file := filepath.Join(w.dir, "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// environ returns the environment of the user's programs.
+func (w *doctorWorld) environ(t *testing.T, s *situation) []string {
+	t.Helper()
+	bin := filepath.Join(w.dir, "bin")
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{filepath.Join(bin, "aws"): "#!/bin/sh\n" + s.aws, filepath.Join(w.dir, "config"): s.config} {
+		if err := os.WriteFile(name, []byte(content), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
+	keyID := s.keyID
+	if keyID == "" {
+		keyID = accessKey(s.caller)
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(pair string) bool {
+		return strings.HasPrefix(pair, "AWS_") || strings.HasPrefix(pair, "PATH=") || strings.HasPrefix(pair, "HOME=") || strings.HasPrefix(pair, "KUBE")
+	})
+	environ = append(environ, w.aws.environ...)
+	environ = append(environ,
+		"HOME="+w.dir, "PATH="+bin+":"+filepath.Dir(w.authenticator.program)+":/usr/bin:/bin", "NO_PROXY=127.0.0.1,.invalid",
+		"AWS_CONFIG_FILE="+filepath.Join(w.dir, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(w.dir, "credentials"),
+		"AWS_REGION="+region, "AWS_EC2_METADATA_DISABLED=true", "AWS_STS_REGIONAL_ENDPOINTS=regional",
+		"AWS_ENDPOINT_URL_EKS="+w.eks.URL, "AWS_ENDPOINT_URL_IAM="+w.iam.URL, "AWS_ENDPOINT_URL_CLOUDTRAIL="+w.trail.URL, "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS="+w.trail.URL,
+		"AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+s.secret, "AWS_SESSION_TOKEN="+w.sessionToken(),
+		"KUBECONFIG="+w.kubeconfig(t, s),
+	)
+	return append(environ, s.environ...)
+}
+
+// sessionToken begins the session token of every caller.
+const sessionToken = "a-session-token-of-some-length"
+
+// sessionToken returns the session token of a situation. It differs from that of the situation before, because two tokens that are signed
+// in the same second with the same credentials are equal, and the API server caches the answer to a token.
+func (w *doctorWorld) sessionToken() string { return fmt.Sprintf("%s-%d", sessionToken, w.stamp) }
+
+// set makes the cluster and AWS those of a situation, and waits until the authenticator has read them.
+func (w *doctorWorld) set(t *testing.T, s *situation) {
+	t.Helper()
+	w.stamp++
+	username := fmt.Sprintf("canary-%d", w.stamp)
+	canary := ekstest.Entry(iam + "role/Canary")
+	canary.Username = username
+	entries := append(slices.Clone(s.entries), canary)
+	for i := range entries {
+		entries[i].Created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		w.iam.Create(entries[i].PrincipalARN, time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	for arn, at := range s.created {
+		w.iam.Create(arn, at)
+	}
+	w.creator = s.creator
+	w.eks.Set(s.mode, entries...)
+	fields := map[string]any{"endpoint": w.cluster.Admin.Host, "certificateAuthority": map[string]any{"data": w.cluster.Admin.CAData}}
+	for name, value := range s.fields {
+		fields[name] = value
+	}
+	w.eks.SetFields(fields)
+	for _, action := range []string{"DescribeCluster", "ListAccessEntries", "DescribeAccessEntry"} {
+		w.eks.Answer(action, nil)
+		if slices.Contains(s.denied, action) {
+			w.eks.Answer(action, ekstest.AccessDenied(action))
+		}
+	}
+	w.authenticator.setEntries(t, entries)
+	w.authenticator.setMode(t, s.mode)
+	w.store(t, s.data, username)
+	w.settle(t, s, username)
+	w.aws.ahead.Store(int64(s.ahead))
+}
+
+// store stores aws-auth, with an entry of the canary.
+func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string) {
+	t.Helper()
+	maps := w.client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
+	if err := maps.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	if data == nil {
+		return
+	}
+	stored := map[string]string{"mapUsers": data["mapUsers"] + element("userarn", callers[canaryCaller].arn, canary)}
+	for key, text := range data {
+		if key != "mapUsers" {
+			stored[key] = text
+		}
+	}
+	if _, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: stored}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settle waits until the canary of each source that the mode includes logs in with its new username, and the other one not at all.
+func (w *doctorWorld) settle(t *testing.T, s *situation, username string) {
+	t.Helper()
+	w.aws.ahead.Store(0)
+	c := &chain{cluster: w.cluster, aws: w.aws}
+	for canary, source := range map[int]bool{canaryCaller: s.mode != access.ModeAPI && s.data != nil, entryCanaryCaller: s.mode != access.ModeConfigMap} {
+		eventually(t, func(context.Context) error {
+			user := c.login(t, canary)
+			if got := user != nil && user.Username == username; got != source || !source && user != nil {
+				return fmt.Errorf("the authenticator has not read the change: %s logs in as %v", callers[canary].arn, user)
+			}
+			return nil
+		})
+	}
+}
+
+// outcome is what the user sees.
+type outcome struct {
+	symptom string // the error of kubectl
+	status  int
+	report  struct {
+		Principal *struct{ ARN string }
+		User      *struct{ Username string }
+		Steps     []struct {
+			Step                int
+			Name, Status, Found string
+		}
+		Cause *struct{ ID, Summary, User, Admin, Entry string }
+	}
+	text string // of the text output
+}
+
+// try lets the user run kubectl, and then doctor.
+func (w *doctorWorld) try(t *testing.T, s *situation) outcome {
+	t.Helper()
+	environ := w.environ(t, s)
+	var o outcome
+	_, _, kubectl := w.run(t, environ, w.cluster.Kubectl(), append([]string{"get", "pods", "--request-timeout=" + s.timeout}, contextOf(s)...)...)
+	o.symptom = lastError(kubectl)
+	args := append([]string{"doctor"}, s.args...)
+	var stdout, stderr string
+	o.status, stdout, stderr = w.run(t, environ, w.program, append(args, "-o", "json")...)
+	if err := json.Unmarshal([]byte(stdout), &o.report); err != nil {
+		t.Fatalf("doctor: status %d, %v\n%s%s", o.status, err, stdout, stderr)
+	}
+	var status int
+	status, o.text, stderr = w.run(t, environ, w.program, args...)
+	if status != o.status || stderr != "" {
+		t.Errorf("doctor: status %d with text and %d with JSON\n%s", status, o.status, stderr)
+	}
+	w.checkSecrets(t, environ, stdout+o.text+stderr)
+	return o
+}
+
+// lastError returns the last line of kubectl's output that is an error. The lines after it explain the error.
+func lastError(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	for _, line := range slices.Backward(lines) {
+		for _, prefix := range []string{"error:", "Error", "Unable to connect", "The connection to"} {
+			if strings.HasPrefix(line, prefix) {
+				return line
+			}
+		}
+	}
+	return lines[len(lines)-1]
+}
+
+// silentServer returns the address of a server that accepts connections and never answers.
+func (w *doctorWorld) silentServer(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().String() // the kernel accepts connections
+}
+
+// contextOf returns the flag of the context among the arguments, which kubectl takes, too.
+func contextOf(s *situation) []string {
+	if i := slices.Index(s.args, "--context"); i >= 0 {
+		return s.args[i : i+2]
+	}
+	return nil
+}
+
+// checkSecrets fails if an output has a token, a part of it, or a secret.
+func (w *doctorWorld) checkSecrets(t *testing.T, environ []string, outputs string) {
+	t.Helper()
+	_, whoami, errors := w.run(t, environ, w.program, "whoami")
+	_, inJSON, moreErrors := w.run(t, environ, w.program, "whoami", "-o", "json")
+	outputs += whoami + errors + inJSON + moreErrors
+	for _, part := range []string{"k8s-aws-v1", "aHR0cHM6Ly9zdHM", "X-Amz-", "GetCallerIdentity&", secret, sessionToken} {
+		if strings.Contains(outputs, part) {
+			t.Errorf("the output of doctor or whoami has %q:\n%s", part, outputs)
+		}
+	}
+}
+
+// run runs a program of the user.
+func (w *doctorWorld) run(t *testing.T, environ []string, path string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = environ, w.dir
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// otherCA returns the certificate of a CA that signed no API server.
+func (w *doctorWorld) otherCA(t *testing.T) []byte {
+	t.Helper()
+	certificate, _, err := certutil.GenerateSelfSignedCertKey("other.example.com", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
