@@ -5,7 +5,7 @@ import "regexp"
 var fargateProfileARN = &Rule{
 	ID:       "fargate-profile-arn",
 	Severity: Deny,
-	Title:    "the ARN is a Fargate profile's, not its pod execution role's",
+	Title:    "the ARN names a Fargate profile instead of its pod execution role",
 	Doc: `
 Fargate nodes log in as the pod execution role of their profile. The profile itself is not a principal, and
 an entry with its ARN never matches. So the pods of the profile stay pending.

@@ -11,8 +11,8 @@ var missingARN = &Rule{
 	Severity: Deny,
 	Title:    "an entry has no ARN that the authenticator can use",
 	Doc: `
-The authenticator drops an entry of mapRoles that has neither rolearn nor sso, that has both, or whose sso fields
-are not valid, and an entry of mapUsers that has no userarn.
+In mapRoles the authenticator drops an entry that has neither rolearn nor sso, that has both, or whose sso fields
+are invalid. In mapUsers it drops an entry that has no userarn.
 
 Write rolearn in mapRoles and userarn in mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/mapper.go, Validate",
