@@ -43,7 +43,7 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 func (*clusterFlags) rejectFlags(cmd *cobra.Command, argument string) error {
 	for _, flag := range []string{"context", "kubeconfig"} {
 		if cmd.Flags().Changed(flag) {
-			return fmt.Errorf("--%s selects the live object, which is read only without %s", flag, argument)
+			return fmt.Errorf("--%s selects the live object; use it without %s", flag, argument)
 		}
 	}
 	return nil

@@ -7,10 +7,10 @@ var duplicateKey = &Rule{
 	Severity: Deny,
 	Title:    "an element has the same key twice",
 	Doc: `
-If an element has the same key twice, the authenticator uses the last one without an error. If two keys differ only
-in case, it uses the one in lower case. So a forgotten dash merges two entries. If a user comments out only the
-first line of an entry, its username and groups replace those of the entry above. Below the entry of a node role,
-such a comment can make every node an administrator.
+If an element has the same key twice, the authenticator uses the last one without an error. So a forgotten dash
+merges two entries. If a user comments out only the first line of an entry, its username and groups replace those of
+the entry above. Below the entry of a node role, such a comment can make every node an administrator. If two keys
+differ only in case, the authenticator uses the one in lower case.
 
 Add the missing dash, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",

@@ -21,7 +21,7 @@ func checkFargateProfileARN(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		if fargateProfile.MatchString(m.ARN.Value) {
 			p.Reportf(m.ARN, "write the profile's podExecutionRoleArn, arn:aws:iam::ACCOUNT:role/NAME",
-				"%q is a Fargate profile and no principal, so the entry never matches a caller", m.ARN.Value)
+				"%q is a Fargate profile and not a principal, so the entry never matches a caller", m.ARN.Value)
 		}
 	}
 }

@@ -10,9 +10,9 @@ var foldedLine = &Rule{
 	Severity: Deny,
 	Title:    "YAML folds the next line into a username",
 	Doc: `
-A line that is indented deeper than the key above it continues the value of that key. If the line of a group stands
-directly below username and is indented deeper, the username becomes a text such as "build - system:masters", and
-the entry lacks the group. No RBAC binding names such a user.
+A line that is indented deeper than the key above it continues the value of that key. If the line of a group is
+directly below username and indented deeper, the username becomes a text such as "build - system:masters", and the
+entry lacks the group. No RBAC binding names such a user.
 
 The rules malformed-arn and group-typo report lines that are folded into an ARN or a group.
 

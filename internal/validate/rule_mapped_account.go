@@ -8,7 +8,7 @@ var mappedAccount = &Rule{
 	Title:    "every principal of an account may log in",
 	Doc: `
 An account in mapAccounts lets in every role, user and session of that account. The username of such a principal is
-its ARN (of a session, the ARN of the role), and it gets no groups. It has the rights of system:authenticated, and
+its ARN (for a session, the ARN of its role), and it gets no groups. It has the rights of system:authenticated, and
 the rights that RBAC binds to its ARN as a username. A person who can create a role in that account chooses the
 role's name, and with it the username.
 

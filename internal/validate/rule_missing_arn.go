@@ -38,7 +38,7 @@ func checkMissingARN(p *Pass) {
 }
 
 // continuesAbove reports whether an element without an ARN has only keys that the last element with an ARN above it lacks: a
-// dash stands before each key of one entry.
+// dash is before each key of one entry.
 func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {

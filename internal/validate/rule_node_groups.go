@@ -17,7 +17,7 @@ needs system:node-proxier, and the authenticator can't render {{EC2PrivateDNSNam
 session name is not the id of an instance.
 
 aws-auth doesn't show the kind of a node. The rule assumes that a node role is for Windows or Fargate nodes if its
-name contains the word Windows or Fargate. If a change takes such a group from a node role of any name, the rule
+name contains the word Windows or Fargate. If a change takes such a group from any node role, the rule
 node-role-removed reports it.
 
 Add the group, and write system:node:{{SessionName}} for Fargate.`,

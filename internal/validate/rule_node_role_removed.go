@@ -116,8 +116,9 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool { return access.IsNode(e) && e.Gives(group) }
 }
 
-// checkNodeKind reports that a node role keeps its nodes but loses a group that nodes of one kind need. given holds
-// the groups that at least one node role still gets.
+// checkNodeKind reports each member of kindGroups that a node role loses while its nodes can still log in. matches are the
+// entries of the role after the change, and given holds the groups that at least one node role still gets. allowed holds the
+// removals that the request acknowledges, and checkNodeKind marks in used those that it needs.
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
 	for _, group := range kindGroups {
 		gives := givesNodes(group.name)

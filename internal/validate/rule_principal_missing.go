@@ -20,8 +20,8 @@ principal gets the entry's access.
 
 The rule runs only if iam.mode is deny or warn. With deny it refuses the change, and with warn it warns. It needs
 the same answer from IAM twice, at least a second apart, because a new role is not visible everywhere at once. If a
-lookup fails for another reason, the finding is of the rule [principal-unverified](principal-unverified.md). The
-guard looks up roles by name, and users by name and path.
+lookup fails for another reason, the rule [principal-unverified](principal-unverified.md) reports it. The guard
+looks up roles by name, and users by name and path.
 
 If the old version already names the principal, even in text that the authenticator can't read, the guard looks it
 up only if the change gives it another group or username, and then the rule only warns. An ARN that occurs only in a

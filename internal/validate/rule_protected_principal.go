@@ -113,7 +113,7 @@ func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map)
 	return after, false
 }
 
-// beAdmin stands beside the groups that a protected principal must get, for the requirement to be an admin.
+// beAdmin is an item in the list of the groups that a protected principal must get. It means that the principal must be an admin.
 const beAdmin = ""
 
 // requirements returns the groups that a protected principal must get, and beAdmin if it must be an admin.

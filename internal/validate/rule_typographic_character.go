@@ -7,7 +7,7 @@ var typographicCharacter = &Rule{
 	Severity: Warn,
 	Title:    "a username or group has a typographic or invisible character",
 	Doc: `
-Word processors, chat programs and web pages replace plain dashes, quotes and spaces by typographic ones, and add
+Word processors, chat programs and web pages replace plain dashes, quotes and spaces with typographic ones, and add
 invisible characters between letters. YAML knows only the plain quotes " and ', so typographic quotes become a part
 of the value. Kubernetes compares usernames and groups letter by letter: ‘system:masters’ gives no rights, and RBAC
 bindings for the plain name don't apply.
