@@ -43,7 +43,8 @@ type Grant struct {
 	node, admin bool
 }
 
-// HasEffect reports whether callers log in by the grant, or may do so because a part of the cluster can't be read.
+// HasEffect reports whether callers log in through the grant, or possibly do so: its state is unknown, because a part of the cluster
+// can't be read.
 func (g *Grant) HasEffect() bool { return g.State == StateOK || g.State == StateUnknown }
 
 // IsNode reports whether callers log in as nodes by the grant.

@@ -60,7 +60,7 @@ type User struct {
 
 // Login is how a caller logs in.
 type Login struct {
-	// Source is the source that answers for the caller, also if it refuses the caller.
+	// Source is the source that answers for the caller, even if it refuses the caller.
 	Source Source
 	// Admitted is how often the caller is let in. An answer of aws-auth may be random, see [Certainty].
 	Admitted Certainty

@@ -6,7 +6,7 @@
 //
 // http.go replaces the webhook.Admission of controller-runtime. That handler reads up to 7 MiB for each request before
 // anything limits their number, and evaluates any number of reviews at the same time. It refuses every request that it can't
-// decode, also requests by EKS. Package server explains why it doesn't use the http.Server of controller-runtime.
+// decode, even a request by EKS. Package server explains why it doesn't use the http.Server of controller-runtime.
 package admission
 
 import (

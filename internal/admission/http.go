@@ -189,7 +189,7 @@ func (h *Handler) prepareBody(body []byte, observed bool) (*review, metav1.TypeM
 	review := admissionv1.AdmissionReview{}
 	// Use the API server's decoder, which matches keys case-sensitively.
 	if err := utiljson.Unmarshal(body, &review); err != nil {
-		return nil, metav1.TypeMeta{}, httpErrorf(http.StatusBadRequest, "the body is no review: %w", err)
+		return nil, metav1.TypeMeta{}, httpErrorf(http.StatusBadRequest, "the body is not a review: %w", err)
 	}
 	if review.Request == nil {
 		review.Request = &admissionv1.AdmissionRequest{}

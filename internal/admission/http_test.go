@@ -25,7 +25,7 @@ func send(t *testing.T, h http.Handler, target, contentType string, body io.Read
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
-		t.Fatalf("the answer is no review: %v\n%s", err, w.Body)
+		t.Fatalf("the answer is not a review: %v\n%s", err, w.Body)
 	}
 	return answer, w.Code
 }
@@ -169,7 +169,7 @@ func FuzzHTTP(f *testing.F) {
 		h.ServeHTTP(w, r)
 		var answer admissionv1.AdmissionReview
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
-			t.Fatalf("the answer is no review: %v\n%s", err, w.Body)
+			t.Fatalf("the answer is not a review: %v\n%s", err, w.Body)
 		}
 		if got := answer.Response; !got.Allowed {
 			if got.Result == nil || got.Result.Message == "" || strings.Contains(got.Result.Message, "panic") {

@@ -8,9 +8,9 @@ import (
 )
 
 // limiter is a weighted semaphore that also limits each source address. The sum of all granted weights is at most all,
-// and the sum for one source address is at most share. The limiter grants weights in the order of the requests. A source
-// address waits for a part of all with at most its share. So a request of another source address waits at most until each
-// source address has released one share.
+// and the sum for one source address is at most share. The limiter grants weights in the order of the requests. The waiting
+// requests of one source address never ask for more than one share of all together. So a request of another source address
+// waits at most until each source address has released one share.
 type limiter struct {
 	all   *semaphore.Weighted
 	share int64

@@ -133,7 +133,7 @@ func (o *Object) PositionIn(s Section, offset int) Position {
 	return p
 }
 
-// Values returns the manifest of the object as kubectl decodes it; nil for a stored object and one that was no manifest.
+// Values returns the manifest of the object as kubectl decodes it; nil for a stored object and for one that didn't come from a manifest.
 func (o *Object) Values() map[string]any { return o.values }
 
 // WithoutPositions returns the object without its positions in a file. They count in the text of each key then.

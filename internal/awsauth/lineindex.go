@@ -8,7 +8,7 @@ import (
 
 // lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and the lines and columns
 // that an editor shows. The two counts differ after a lone carriage return, NEL, LS or PS: YAML 1.1 ends a line there
-// and editors do not. A text needs one index, and each translation is a binary search, also in long lines.
+// and editors do not. A text needs one index, and each translation is a binary search, even in long lines.
 type lineIndex struct {
 	first  int   // the offset after a byte order mark, which neither count includes
 	size   int   // of the text in bytes

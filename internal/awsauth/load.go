@@ -197,8 +197,8 @@ func loadSection(s Section, text string) section {
 	return loaded
 }
 
-// LoadError returns the error because of which the Map holds nothing of the section, or nil. The error comes from the
-// authenticator's decoder or is that of Unknown.
+// LoadError returns an error if the Map holds nothing of the section, and nil otherwise. The error is that of the
+// authenticator's decoder, or the error that Unknown returns.
 func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
 // Unknown returns an error if the section is too expensive to evaluate, and nil otherwise. Then the Map holds nothing of

@@ -135,7 +135,7 @@ func inapplicable(object map[string]any) (field, problem string) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		for _, field := range objectFields {
 			if key != field && strings.EqualFold(key, field) {
-				return key, key + " is no field; write " + field
+				return key, key + " is not a field of a ConfigMap; write " + field
 			}
 		}
 	}
@@ -168,17 +168,17 @@ func misplacedSection(object map[string]any) (field, problem string) {
 	_, complete := sectionIn(data) // another field may be an anchor for data
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if section, ok := sectionIn(map[string]any{key: nil}); ok {
-			return key, section + " stands beside data, and kubectl refuses this field; move it below data"
+			return key, section + " is beside data, and kubectl refuses this field; move it below data"
 		}
 		below, _ := object[key].(map[string]any)
 		section, ok := sectionIn(below)
 		switch inner, _ := below["data"].(map[string]any); {
 		case complete || key == "data" || key == "binaryData":
 		case ok:
-			return key, fmt.Sprintf("%s stands below %s, and kubectl refuses this field; move it below data", section, key)
+			return key, fmt.Sprintf("%s is below %s, and kubectl refuses this field; move it below data", section, key)
 		default:
 			if _, ok := sectionIn(inner); ok {
-				return key, fmt.Sprintf("data stands below %s, and kubectl refuses this field; move data to the beginning of the line", key)
+				return key, fmt.Sprintf("data is below %s, and kubectl refuses this field; move data to the beginning of the line", key)
 			}
 		}
 	}

@@ -55,9 +55,9 @@ func TestParseManifests(t *testing.T) {
 		"a section elsewhere": {
 			named + "mapUsers: a\ndata: {mapRoles: a}\n---\n" + named + "spec: {maproles: a}\n---\nkind: ConfigMap\napiVersion: v1\nmetadata:\n  name: aws-auth\n  data:\n    mapRoles: a\n---\n" + named + "x: {mapRoles: a}\ndata: {mapUsers: b}\n",
 			[]string{
-				"4:1: error: kubectl does not apply this aws-auth: mapUsers stands beside data, and kubectl refuses this field; move it below data",
-				"10:1: error: kubectl does not apply this aws-auth: maproles stands below spec, and kubectl refuses this field; move it below data",
-				"14:1: error: kubectl does not apply this aws-auth: data stands below metadata, and kubectl refuses this field; move data to the beginning of the line",
+				"4:1: error: kubectl does not apply this aws-auth: mapUsers is beside data, and kubectl refuses this field; move it below data",
+				"10:1: error: kubectl does not apply this aws-auth: maproles is below spec, and kubectl refuses this field; move it below data",
+				"14:1: error: kubectl does not apply this aws-auth: data is below metadata, and kubectl refuses this field; move data to the beginning of the line",
 				"19: ",
 			},
 		},
@@ -71,8 +71,8 @@ func TestParseManifests(t *testing.T) {
 		"keys in capitals": {
 			named + "Data: {mapRoles: a}\n---\n" + strings.Replace(named, "metadata", "Metadata", 1),
 			[]string{
-				"4:1: error: kubectl does not apply this aws-auth: Data is no field; write data",
-				"8:1: error: kubectl does not apply this aws-auth: Metadata is no field; write metadata",
+				"4:1: error: kubectl does not apply this aws-auth: Data is not a field of a ConfigMap; write data",
+				"8:1: error: kubectl does not apply this aws-auth: Metadata is not a field of a ConfigMap; write metadata",
 			},
 		},
 		"another key":           {named + "extra: {other: a}\n", []string{"1: "}},

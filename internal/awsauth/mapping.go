@@ -242,7 +242,7 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
-// OtherKeys returns the keys of the element that differ from the known keys of its section, also in case. It returns at
+// OtherKeys returns the keys of the element that differ from the known keys of its section, even if only in case. It returns at
 // most maxOthers keys.
 func (m Mapping) OtherKeys() []Field { return m.others }
 

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// NearMiss is an entry or a text that probably should map a caller and does not.
+// NearMiss is an entry or a text that does not map a caller, although its author probably wanted it to.
 type NearMiss struct {
 	Position
 	Kind NearMissKind

@@ -239,9 +239,9 @@ func (l *layout) readValue(at line) {
 func (l *layout) reportColon(at line) {
 	value, _, _ := strings.Cut(at.value, " #")
 	value = strings.TrimSpace(value)
-	problem := "a space follows a colon in the value of %s, and YAML takes it for a mapping"
+	problem := "a space follows a colon in the value of %s, so YAML reads the value as a mapping"
 	if strings.HasSuffix(value, ":") {
-		problem = "a colon ends the value of %s, and YAML takes it for a mapping"
+		problem = "a colon ends the value of %s, so YAML reads the value as a mapping"
 	}
 	value = strings.TrimRight(colonAndSpace.ReplaceAllString(value, ":"), ":")
 	place := line{start: at.start, indent: strings.LastIndex(l.text.raw[at.start:at.start+lineLen(l.text.raw, at.start)], at.value), number: at.number}
@@ -250,7 +250,7 @@ func (l *layout) reportColon(at line) {
 
 var colonAndSpace = regexp.MustCompile(`:[ \t]+`)
 
-// neighbours are the keys of a manifest that stand in one column.
+// neighbours are the keys of a manifest that begin in the same column.
 var neighbours = [][]string{
 	{"apiVersion", "kind", "metadata", "data"},
 	{"name", "namespace", "labels", "annotations"},
@@ -283,7 +283,7 @@ func columnMistake(text string, near int) (mistake, bool) {
 	return mistake{}, false
 }
 
-// Line is a key or an item of a list in a text that does not parse, as the line looks.
+// Line is a line of a text that does not parse, read as a key with a value or as an item of a list.
 type Line struct {
 	Key   string // empty for an item
 	Value Scalar // without quotes

@@ -100,7 +100,7 @@ func (c *clusterFlags) addFixedNamespace(cmd *cobra.Command) {
 func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	c.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed && err == nil {
-			err = fmt.Errorf("--%s is for reading the live object, which is read only without %s", f.Name, argument)
+			err = fmt.Errorf("--%s selects the live object; use it without %s", f.Name, argument)
 		}
 	})
 	return err

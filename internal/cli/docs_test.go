@@ -77,7 +77,7 @@ func index(t *testing.T) string {
 	return table + "\nA rule of the document checks one version of aws-auth by itself. A rule of the change compares effective access\n" +
 		"before and after. A rule of the request checks the request, even if the data stays the same.\n\n" +
 		"`kubectl awsauth rules ID` prints the page of a rule without its example. `make generate` generates these pages\n" +
-		"from the rules and their cases.\n"
+		"from the rules and their test cases.\n"
 }
 
 // placeholders stand for invisible characters in cases.
@@ -117,7 +117,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.WriteString("\nThe findings, each with line and column (0:0 if it has no line), path and severity:\n\n```text\n")
+	b.WriteString("\nThe findings. Each begins with its line and column (0:0 if it has no line), path and severity:\n\n```text\n")
 	for _, f := range validate.Evaluate(c.Change, c.Policy).Findings { // make generate writes the same findings into the case
 		fmt.Fprintf(&b, "%d:%d: %s: %s: %s [%s]\n", f.Line, f.Column, f.Path, f.Severity, f.Message, f.Rule)
 		if f.Hint != "" {

@@ -52,8 +52,8 @@ If you name such a file, lint reports an error; if it is in a folder, lint print
 lint skips unrelated files even if they do not parse.
 
 Without --old, lint checks each manifest by itself. With --old, it checks the manifest as an edit of that
-version. It then also runs the rules about lost access. A fault that the old version has too becomes a
-warning, and lint drops a warning that the old version has too. The output ends with the access that each
+version. It then also runs the rules about lost access. A fault that the old version already has becomes
+a warning, and lint drops a warning that the old version already has. The output ends with the access that each
 principal gains or loses. If no FILE has an aws-auth, lint checks its deletion. In a Terraform plan, lint
 checks a changed object as an edit of the old one, and a replaced object also as a deletion. Rules about
 the requester do not run for a plan, because a plan does not name the user who applies it.
@@ -94,7 +94,7 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 		RunE: func(cmd *cobra.Command, files []string) error { return a.lint(cmd, o, files) },
 	}
 	cmd.Flags().StringVar(&o.old, "old", "", "`FILE` with the current version; lint checks the manifests as edits of it")
-	cmd.Flags().BoolVar(&o.apply, "apply", false, "compute the result of kubectl apply on the version in --old; --apply=false evaluates each manifest as a replacement; without the flag, lint computes it if the old version carries the annotation of kubectl apply")
+	cmd.Flags().BoolVar(&o.apply, "apply", false, "evaluate the result of kubectl apply on the version in --old; --apply=false evaluates each manifest as a replacement of that version; without the flag, lint evaluates the result of kubectl apply if the old version has the annotation of kubectl apply")
 	cmd.Flags().Var(&o.patch, "patch", "FILE is a patch of the version in --old, of the `TYPE` merge, strategic or json, as for kubectl patch --type")
 	cmd.Flags().StringVar(&o.asARN, "as-arn", "", "`ARN` of the user who makes the edit, as printed by aws sts get-caller-identity; needs --old")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` with protected principals, severities and other settings")

@@ -124,7 +124,8 @@ func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note s
 	return c, stored.note, nil
 }
 
-// deletionOf returns the first step of a Terraform plan that replaces an object.
+// deletionOf returns the deletion of an object that a Terraform plan replaces. A replacement is a deletion and then a creation, and c is
+// the change that the whole replacement makes.
 func (l *lintRun) deletionOf(o object, c validate.Change) validate.Change {
 	c.New = o.AfterDelete
 	if c.New == nil {

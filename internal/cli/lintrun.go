@@ -191,7 +191,7 @@ func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0
 }
 
-// finish sets the exit status and ends the output. A file that could not be read counts more than any verdict.
+// finish sets the exit status and ends the output. If a file could not be read, the status is that of the failure, even if a verdict is deny.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:

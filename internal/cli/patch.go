@@ -81,7 +81,7 @@ func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsau
 	case kind == patchJSON && isMapping:
 		return nil, errors.New("the patch is a mapping, but a JSON patch is a list of operations; use --patch merge or --patch strategic")
 	case kind != patchJSON && !isMapping:
-		return nil, fmt.Errorf("the patch is no mapping, as %s patches are; use --patch json for a list of operations", kind)
+		return nil, fmt.Errorf("the patch is not a mapping, as %s patches are; use --patch json for a list of operations", kind)
 	case kind != patchJSON && otherObject(mapping):
 		return nil, errors.New("the patch is for another object than the ConfigMap kube-system/aws-auth")
 	case kind == patchJSON:
@@ -100,7 +100,7 @@ func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsau
 	return withResult(o, result)
 }
 
-// otherObject reports whether a patch names another object than aws-auth.
+// otherObject reports whether a patch names an object that is not aws-auth.
 func otherObject(patch map[string]any) bool {
 	metadata := anyMap(patch["metadata"])
 	differs := func(value any, want string) bool { return value != nil && value != want }

@@ -133,8 +133,8 @@ func (d *decoder) checkARNs(list string, arns []string, session string) {
 	}
 }
 
-// checkOverrides reports groups that contain every user or service accounts: only chosen people may use break-glass
-// (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
+// checkOverrides reports groups that contain every user, or that contain service accounts. Such a group would let
+// more than a few chosen people use break-glass (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
 func (d *decoder) checkOverrides(groups []string) {
 	for i, group := range groups {
 		path := fmt.Sprintf("overrides.groups[%d]", i)

@@ -35,7 +35,7 @@ type Config struct {
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
-	// protected principal, or after which a protected admin is no admin. Without this list every other rule still applies.
+	// protected principal, or after which a protected admin is not an admin. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after

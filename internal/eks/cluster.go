@@ -80,7 +80,7 @@ var (
 	errNoCertificates = errors.New("it has no valid certificate")
 )
 
-// certificates returns the certificates of a PEM text. It skips blocks that are no valid certificate, as clients of the API server do,
+// certificates returns the certificates of a PEM text. It skips blocks that are not a valid certificate, as clients of the API server do,
 // and fails if no certificate is left.
 func certificates(text []byte) (list []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

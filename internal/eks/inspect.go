@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// Inspect reads the cluster like [Client.Read], but goes on where a permission is missing. It returns the part that it can read, and an
+// Inspect reads the cluster like [Client.Read], but goes on if a permission is missing. It returns the part that it can read, and an
 // error for each call that failed. The mode is empty if it can't be read, and an access entry names its fields that can't be read.
 // Listed reports whether the access entries are known. The cluster is nil if nothing can be read.
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// isAWSAuth reports whether an object is the ConfigMap kube-system/aws-auth, also if its kind is missing or misspelt.
+// isAWSAuth reports whether an object is the ConfigMap kube-system/aws-auth, even if its kind is missing or misspelt.
 func isAWSAuth(object map[string]any) bool {
 	namespace := text(object, "metadata", "namespace")
 	kind := text(object, "kind")

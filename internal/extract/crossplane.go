@@ -7,9 +7,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// crossplane reports whether a mapping holds an aws-auth whose text Crossplane makes, or which Crossplane only observes. A mapping that is
-// the final text is searched like any other: spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1 and
-// v1alpha2), and the base of a resource in a Composition.
+// crossplane reports whether a mapping holds an aws-auth whose text is known only after Crossplane has composed it, or which Crossplane only
+// observes. It returns false for an aws-auth whose text is final, and the caller then searches the mapping like any other. Such a text is in
+// spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1 and v1alpha2), or in the base of a resource in a
+// Composition.
 func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 	base, isResource := object["base"].(map[string]any)
 	switch {

@@ -16,7 +16,7 @@ import (
 
 // Object is an aws-auth of an input.
 type Object struct {
-	*awsauth.Object // nil where a Terraform plan deletes the object
+	*awsauth.Object // nil if a Terraform plan deletes the object
 
 	Before      *awsauth.Object // the object that a Terraform plan changes or deletes; else nil
 	Replaced    bool            // the plan deletes Before, and then creates the object
@@ -65,7 +65,7 @@ func HasEntries(src []byte) bool {
 }
 
 // File finds the aws-auth objects in an input. name is the name of the file, whose extension can tell its kind. Call
-// [Result.RefuseTemplates] unless the input is a text that the cluster has.
+// [Result.RefuseTemplates] afterwards, unless the input comes from the cluster: no tool renders that any more.
 func File(name string, src []byte) (Result, error) {
 	if err := awsauth.NotShown(src); err != nil {
 		return Result{}, err

@@ -22,7 +22,7 @@ func sectionOf(key, parent string) (awsauth.Section, bool) {
 	return "", false
 }
 
-// lists adds an aws-auth for the lists of entries in a mapping.
+// lists adds an aws-auth object made of the lists of entries that a mapping holds, such as values of a chart.
 func (w *walker) lists(path awsauth.Path, object map[string]any) {
 	parent := ""
 	if len(path) > 0 {

@@ -24,7 +24,7 @@ var (
 	yttLine = regexp.MustCompile(`(?m)(^|\s)#@[ /]`)
 	// tfJSON matches the keys of Terraform's language in JSON.
 	tfJSON = regexp.MustCompile(`\A\s*\{\s*"(//|resource|module|variable|locals|provider|terraform|data|output)"\s*:`)
-	// sectionInJSON matches data with a section, which is no data source of Terraform.
+	// sectionInJSON matches data with a section. Such data is not a data source of Terraform.
 	sectionInJSON = regexp.MustCompile(`\A\s*\{\s*"data"\s*:\s*\{\s*"map(Roles|Users|Accounts)"`)
 )
 
@@ -58,8 +58,8 @@ func unreadText(name string, src []byte) string {
 	return ""
 }
 
-// patch reports whether a document is a patch of aws-auth, and adds the reason why it is not evaluated: it is a JSON patch, or it removes a
-// section and is no whole object.
+// patch reports whether a document is a JSON patch of aws-auth, or a merge patch that removes a section. It adds the reason why lint doesn't
+// evaluate such a document.
 func (w *walker) patch() bool {
 	switch document := w.source.Value.(type) {
 	case []any:
@@ -111,7 +111,7 @@ func bareSection(src []byte, sources []*awsauth.Source, errs []error) (Object, b
 	return Object{Object: awsauth.BareSection(section, src), Line: 1, Lists: "a list of entries as " + string(section)}, true
 }
 
-// beginsWithList reports whether the first line that is no comment begins an element of a list.
+// beginsWithList reports whether the first line that is not a comment begins an element of a list.
 func beginsWithList(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)

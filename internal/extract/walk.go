@@ -159,7 +159,7 @@ func (w *walker) text(path awsauth.Path, value string) {
 		return
 	}
 	if len(errs) > 0 && named || aboutAWSAuth(value) {
-		w.unrendered(path, "the text in %s of %s names an aws-auth, and lint can't read it as manifests; lint the manifests that it makes", path, w.kind)
+		w.unrendered(path, "the text in %s of %s names an aws-auth, and lint can't read it as manifests; lint the manifests that are generated from it", path, w.kind)
 	}
 }
 

@@ -92,7 +92,7 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 }
 
 // confirmAccount makes sure that the credentials still belong to the principal's account after IAM did not find the principal.
-// Credentials are renewed while the guard runs, and those of another account find no principal.
+// The SDK renews credentials while the guard runs. If the new credentials belong to another account, IAM finds no principal of this one.
 func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
 		return nil // looked up with a configured role, which always belongs to this account
@@ -135,7 +135,7 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 const maxARN = 256
 
 // parseIdentity returns the identity for the ARN in an answer of STS. It needs only the partition and the account, so it accepts every
-// resource: stand-ins for AWS name a caller such as arn:aws:sts::111122223333:user/moto, which IAM has not.
+// resource. Emulators of AWS name a caller such as arn:aws:sts::111122223333:user/moto, a form that AWS itself does not use.
 func parseIdentity(arn string) (Identity, *awsapi.Error) {
 	invalid := func(cause string) (Identity, *awsapi.Error) {
 		return Identity{}, &awsapi.Error{

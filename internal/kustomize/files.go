@@ -71,7 +71,7 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular() && !info.IsDir(): // to open a pipe waits for its writer
-		return nil, f.refuse("%s is no regular file", relative)
+		return nil, f.refuse("%s is not a regular file", relative)
 	}
 	opened, err := f.root.Open(relative)
 	if err != nil {

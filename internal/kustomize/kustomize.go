@@ -26,7 +26,7 @@ func IsKustomization(name string) bool { return slices.Contains(fileNames, filep
 type Result struct {
 	// Manifests are the built objects that the filter has selected, as YAML.
 	Manifests []byte
-	// Files holds the files that the build has read, by absolute path without symbolic links. It is filled also if the build fails.
+	// Files holds the files that the build has read, by absolute path without symbolic links. It is filled even if the build fails.
 	Files map[string][]byte
 }
 

@@ -97,7 +97,7 @@ func TestBuildEndsSoon(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe", "x.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kustomize.Build(filepath.Join(dir, "pipe"), all); err == nil || !strings.Contains(err.Error(), "pipe/x.yaml is no regular file") {
+	if _, err := kustomize.Build(filepath.Join(dir, "pipe"), all); err == nil || !strings.Contains(err.Error(), "pipe/x.yaml is not a regular file") {
 		t.Errorf("%v", err)
 	}
 }

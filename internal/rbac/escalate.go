@@ -12,7 +12,7 @@ import (
 // kubeSystem is the namespace of aws-auth, and of controllers whose service accounts are admins.
 const kubeSystem = awsauth.Namespace
 
-// PathsToAdmin returns the ways in which a subject who is no admin can become one by itself, each as the request that it may make. They
+// PathsToAdmin returns the ways in which a subject that is not an admin can become one by itself, each as the request that it may make. They
 // are those of the Kubernetes documentation, "Role Based Access Control Good Practices", that need no other program: to change RBAC
 // beyond the subject's own rights, to act as an admin, and to write aws-auth. The list doesn't include the rights to create pods and to
 // read Secrets, which many users need. withAWSAuth reports whether aws-auth has an effect in the cluster, so that writing it is a way.
@@ -78,10 +78,10 @@ func allowedObjects(bindings []Binding, r Request, verbs ...string) objects {
 	return o
 }
 
-// any reports whether there is an object.
+// any reports whether the set has at least one object.
 func (o objects) any() bool { return o.all || len(o.names) > 0 }
 
-// meets reports whether an object is in both.
+// meets reports whether at least one object is in both sets.
 func (o objects) meets(other objects) bool {
 	if o.all || other.all {
 		return o.any() && other.any()

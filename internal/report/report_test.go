@@ -295,23 +295,23 @@ func TestRuleMarkdown(t *testing.T) {
 	want := "# some-rule\n\nSomething is wrong.\n\n" +
 		"Severity: warn. Looks at: the effective access before and after the change.\n\n" +
 		"It hurts\na lot.\n\nDo not.\n\nSource: a book.\n\n" +
-		"In a GuardConfig `deny` refuses such a change, and `off` disables the rule:\n\n" +
+		"In a GuardConfig, `deny` refuses such a change, and `off` disables the rule:\n\n" +
 		"```yaml\nrules:\n  some-rule: deny\n```\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	never := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Warn, NeverDenies: true, Title: "it is not known"})
-	if want := "\n\nIt never refuses a change. In a GuardConfig `off` disables the rule:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
+	if want := "\n\nThis rule never refuses a change. In a GuardConfig, `off` disables it:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
 		t.Errorf("a rule that never denies:\n%s", never)
 	}
 	always := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
-	if want := "; in an update, the rule also reports a fault that the old version has too.\n"; !strings.Contains(always, want) {
+	if want := "; in an update, the rule also reports a fault that the old version already had.\n"; !strings.Contains(always, want) {
 		t.Errorf("a rule whose faults are always new:\n%s", always)
 	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
-		for severity, old := range map[validate.Severity]string{validate.Deny: "only warns about", validate.Warn: "leaves out"} {
+		for severity, old := range map[validate.Severity]string{validate.Deny: "only warns about", validate.Warn: "does not report"} {
 			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
-			if old = "the rule " + old + " a fault that the old version has too.\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
+			if old = "the rule " + old + " a fault that the old version already had.\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
 				t.Errorf("no %q or %q in\n%s", want, old, got)
 			}
 		}

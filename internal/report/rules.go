@@ -63,11 +63,11 @@ func evaluates(r *validate.Rule) string {
 	case r.Scope != validate.OfDocument:
 		return meaning
 	case r.AlwaysNew:
-		return meaning + "; in an update, the rule also reports a fault that the old version has too"
+		return meaning + "; in an update, the rule also reports a fault that the old version already had"
 	case r.Severity == validate.Warn:
-		return meaning + "; in an update, the rule leaves out a fault that the old version has too"
+		return meaning + "; in an update, the rule does not report a fault that the old version already had"
 	}
-	return meaning + "; in an update, the rule only warns about a fault that the old version has too"
+	return meaning + "; in an update, the rule only warns about a fault that the old version already had"
 }
 
 type jsonRule struct {
@@ -111,12 +111,12 @@ func RuleMarkdown(r *validate.Rule) string {
 	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, evaluates(r))
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
-	other, effect := validate.Warn, "In a GuardConfig `warn` lets such a change pass with a warning, and `off` disables the rule"
+	other, effect := validate.Warn, "In a GuardConfig, `warn` admits such a change with a warning, and `off` disables the rule"
 	switch {
 	case r.NeverDenies:
-		other, effect = validate.Off, "It never refuses a change. In a GuardConfig `off` disables the rule"
+		other, effect = validate.Off, "This rule never refuses a change. In a GuardConfig, `off` disables it"
 	case r.Severity == validate.Warn:
-		other, effect = validate.Deny, "In a GuardConfig `deny` refuses such a change, and `off` disables the rule"
+		other, effect = validate.Deny, "In a GuardConfig, `deny` refuses such a change, and `off` disables the rule"
 	}
 	fmt.Fprintf(&b, "%s:\n\n```yaml\nrules:\n  %s: %s\n```\n", effect, r.ID, other)
 	return b.String()

@@ -290,7 +290,7 @@ func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 	r.mu.Lock()
 	if notStored(err) {
 		r.writing = ""
-	} else { // also if it is unknown whether the API server stored it
+	} else { // even if it is unknown whether the API server stored it
 		r.restores = append(r.restores, s.Now)
 		// A loss that was observed during the write is another one.
 		r.restored = err == nil && r.loss != nil && (r.loss.Version == version || r.loss.Version == s.Loss.Version)

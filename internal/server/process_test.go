@@ -184,7 +184,7 @@ func (p *process) send(ctx context.Context, client *http.Client, path string, bo
 		return nil, err
 	}
 	if answer.Response == nil {
-		return nil, errors.New("the answer is no review")
+		return nil, errors.New("the answer is not a review")
 	}
 	return answer.Response, nil
 }

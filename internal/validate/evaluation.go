@@ -115,7 +115,7 @@ func gives(c *awsauth.AccessChange) bool {
 	}))
 }
 
-// holder finds the principals that the text of a version names, even where the authenticator does not read them:
+// holder finds the principals that the text of a version names, even if the authenticator does not read them:
 // below a misspelt key, in a section that does not parse, with a role's path, or as a session. ARNs in comments, in
 // usernames and under unrelated keys of data don't count.
 type holder struct {

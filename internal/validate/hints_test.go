@@ -99,7 +99,7 @@ var hintForms = []struct {
 	}},
 	{regexp.MustCompile(`^write a dash before (\w+), and move the lines below it by two columns$`), (*edit).writeDash},
 	{regexp.MustCompile(`^write the list without the line above it$`), func(e *edit) { e.lines = slices.Delete(e.lines, e.line-1, e.line) }},
-	{regexp.MustCompile(`^(?:remove the annotation|write until|write delete)`), (*edit).removeAnnotations},
+	{regexp.MustCompile(`^(?:remove the annotation|write "until|write "delete)`), (*edit).removeAnnotations},
 	{regexp.MustCompile(`^write (.+) instead of (U\+[0-9A-F]+) `), (*edit).replaceCharacter},
 	{regexp.MustCompile(`^remove the character (U\+[0-9A-F]+) `), (*edit).removeCharacter},
 	{regexp.MustCompile(`^write (rolearn: arn:\S+)$`), func(e *edit) { e.lines[e.line] = e.lines[e.line][:e.column] + e.words[1] }},

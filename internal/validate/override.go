@@ -71,7 +71,7 @@ func (c Change) breakGlass(policy Policy) breakGlass {
 }
 
 func (c Change) grantHint() string {
-	return "write delete, a time at most an hour ahead such as " + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339) + ", and the reason"
+	return `write "delete TIME REASON", with a time that is at most an hour ahead, such as ` + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339)
 }
 
 // breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation.
@@ -151,7 +151,7 @@ func parseGrant(value string) (grant, bool) {
 // invalid returns the reason why the grant is not valid at a time, or "" if it is.
 func (g grant) invalid(now time.Time) string {
 	if g.reason == "" && !g.expiry.IsZero() {
-		return "the value allows a deletion without a reason"
+		return "the value would allow a deletion, but gives no reason"
 	}
 	return expired("a deletion", g.expiry, now)
 }
@@ -160,11 +160,11 @@ func (g grant) invalid(now time.Time) string {
 func expired(action string, expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():
-		return "the value allows " + action + ", but its time is not in RFC 3339"
+		return "the value would allow " + action + ", but the time in it is not in RFC 3339"
 	case !expiry.After(now):
-		return "the value allows " + action + " until " + expiry.Format(time.RFC3339) + ", which has passed"
+		return "the value allowed " + action + " until " + expiry.Format(time.RFC3339) + ", and this time has passed"
 	case expiry.After(now.Add(maxGrant)):
-		return "the value allows " + action + " until " + expiry.Format(time.RFC3339) + ", more than an hour ahead"
+		return "the value would allow " + action + " until " + expiry.Format(time.RFC3339) + ", but this is more than an hour ahead"
 	}
 	return ""
 }

@@ -132,9 +132,9 @@ func keyOf(e *awsauth.Entry) elementKey {
 
 // presentInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
 // element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
-// of the old object excuses one finding, so a copy of a faulty element is new. A warning does not excuse a denial. alike
-// rejects duplicate keys, because the decoded element doesn't show which keys it had twice. For a fault of a whole key
-// alike is the same as same.
+// of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning of the old object
+// does not make a denial pre-existing. alike rejects duplicate keys, because the decoded element doesn't show which keys it
+// had twice. For a fault of a whole key both predicates are the same.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string

@@ -64,5 +64,5 @@ func parseAllowance(value string) (arns map[string]string, expiry time.Time, lat
 
 // allowanceHint returns the hint for an allowance that is not valid.
 func (c Change) allowanceHint() string {
-	return "write until, a time at most an hour ahead such as " + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339) + ", and the ARNs"
+	return `write "until TIME ARNS", with a time that is at most an hour ahead, such as ` + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339)
 }

@@ -10,9 +10,9 @@ var accessEntriesUnknown = &Rule{
 	Title:    "the guard cannot read the cluster's access entries",
 	Doc: `
 With eks.enabled the guard reads the cluster's access entries from EKS. The last successful read is too long ago, or
-there was none yet. So the guard evaluates this change by aws-auth and the declared accessEntries alone: it may
-refuse to remove an admin who has an access entry, and it can't warn about an entry without effect. This rule only
-warns, even at severity deny.
+no read has succeeded yet. So the guard evaluates this change with only aws-auth and the declared accessEntries. It
+may refuse a change that removes an admin from aws-auth although this admin has an access entry, and it can't warn
+about an entry that has no effect. This rule only warns, even at severity deny.
 
 See docs/how-to/give-the-guard-eks.md for the permissions that the guard needs.`,
 	Source:      "EKS API reference, DescribeCluster, ListAccessEntries, DescribeAccessEntry and ListAssociatedAccessPolicies, Errors",

@@ -4,11 +4,12 @@ var allowRemovalDenied = &Rule{
 	ID:       "allow-removal-denied",
 	Severity: Warn,
 	Scope:    OfRequest,
-	Title:    "the annotation allow-removal is set with an expiry that is not valid",
+	Title:    "the annotation allow-removal has an invalid expiry",
 	Doc: `
-The annotation awsauth-guard.io/allow-removal allows a later change to remove node roles if its value is: until EXPIRY
-ARNS. The expiry is a time in RFC 3339, at most an hour ahead, so that a forgotten annotation does no harm. With another
-expiry the annotation allows nothing.
+If the annotation awsauth-guard.io/allow-removal has the value "until EXPIRY ARNS", later changes may remove the
+node roles in ARNS until the expiry. The expiry is a time in RFC 3339, at most an hour ahead, so that a forgotten
+annotation does no harm. If the expiry is not in RFC 3339, has passed or is further ahead, the annotation allows
+nothing.
 
 Set the annotation again with a valid expiry.`,
 	Source: "awsauth-guard: an allowance without an end would make node-role-removed useless",

@@ -7,8 +7,8 @@ var binaryData = &Rule{
 	Severity: Deny,
 	Title:    "mapRoles, mapUsers or mapAccounts is under binaryData",
 	Doc: `
-The authenticator reads only data. Some tools store text under binaryData because they take it for binary.
-The authenticator ignores such entries without an error.
+The authenticator reads only data. Some tools store text under binaryData because they treat it as binary data. The
+authenticator ignores such entries without an error.
 
 Move the key to data, as text.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",

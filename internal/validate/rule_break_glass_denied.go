@@ -6,12 +6,12 @@ var breakGlassDenied = &Rule{
 	Scope:    OfRequest,
 	Title:    "the requester sets break-glass without the right to do so",
 	Doc: `
-The annotation awsauth-guard.io/break-glass overrules every denial of the request that sets it. Only
-members of the groups in overrides.groups, by default system:masters, and the principals in overrides.principals may
-set it. With overrides.subjectAccessReview users with the right break-glass on configmaps/aws-auth may set it, too.
-Service accounts may not. The value is the reason, which the guard writes to its log and to the audit log.
+The annotation awsauth-guard.io/break-glass overrules every denial of the request that sets it. Only members of the
+groups in overrides.groups, by default system:masters, and the principals in overrides.principals may set it. With
+overrides.subjectAccessReview, users with the right break-glass on configmaps/aws-auth may set it, too. Service
+accounts may not set it. The value is the reason, which the guard writes to its log and to the audit log.
 
-To allow a deletion, write the value: delete EXPIRY REASON. The expiry is a time in RFC 3339, at most an hour
+To allow a deletion, set the value to "delete EXPIRY REASON". The expiry is a time in RFC 3339, at most an hour
 ahead. The user who then deletes the object needs the same right.
 
 Remove the annotation, or let a person with the right make the change.`,

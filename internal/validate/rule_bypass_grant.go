@@ -10,15 +10,15 @@ var bypassGrant = &Rule{
 	ID:       "bypass-grant",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "a principal gains a group that overrules or bypasses the guard",
+	Title:    "a principal gains a group whose members can overrule or bypass the guard",
 	Doc: `
 For changes by members of the bypass group, by default awsauth-guard:bypass, the API server calls only the observing
-webhook, which refuses nothing. The group is for emergencies, and admins reach it by impersonation. An entry that
-gives the group switches the guard off for everyone who logs in through that entry. Members of the groups in
-overrides.groups may overrule every denial. A group with a session template also counts if some session name turns
-it into one of these groups, because the caller who assumes a role chooses the session name.
+webhook, which refuses nothing. The group is for emergencies, and admins impersonate it. An entry that gives the
+group switches the guard off for everyone who logs in through that entry. Members of the groups in overrides.groups
+may overrule every denial. A group with a session template also counts if some session name turns it into one of
+these groups, because the caller who assumes a role chooses the session name.
 
-The rule admin-grant reports groups that are also admin groups, such as system:masters.
+If a group is also an admin group, such as system:masters, the rule admin-grant reports it instead.
 
 Remove the group from the entry. If you intend to grant an override group, set awsauth-guard.io/break-glass in the
 same change.`,

@@ -16,11 +16,12 @@ var conflictingPrincipal = &Rule{
 If several entries of mapRoles have the same ARN, or ARNs that differ only in case, the authenticator uses the last
 one. It does not merge groups, so a later entry with fewer groups takes the other groups away. It searches mapRoles
 before mapUsers. If entries of mapUsers have ARNs that differ only in case, it picks one at random for each request.
-An entry of mapRoles can also replace another one and match no caller: the capital İ with a dot becomes an i in the
-key, but does not equal an i when the authenticator compares ARNs.
+An entry of mapRoles can also replace another entry although it matches no caller itself. This happens if its ARN
+has the letter İ (capital I with a dot). To find entries with the same ARN, the authenticator turns İ into i. To
+match a caller, it does not treat İ and i as equal.
 
 If the entry that the authenticator uses gives the same username and all groups of the other entry, no principal
-loses access, and the rule only warns. A later edit of one of the entries can then take access away.
+loses access, and the rule only warns. Still, a later edit of one of the entries can take access away.
 
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",

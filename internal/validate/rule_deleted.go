@@ -6,9 +6,9 @@ var deleted = &Rule{
 	Scope:    OfChange,
 	Title:    "a request deletes aws-auth while people or nodes log in through it",
 	Doc: `
-When aws-auth is deleted, the authenticator empties all its tables at once: every mapped role, user and
-node loses access. Tools that replace an object delete it first. They lose their own access before they
-can create it again.
+When aws-auth is deleted, the authenticator drops all entries at once: every mapped role, user and node loses
+access. Some tools replace an object by deleting and creating it. Such a tool loses its own access with the
+deletion, and then can't create aws-auth again.
 
 Change the object instead of replacing it. Move every principal to an access entry before you
 delete aws-auth.

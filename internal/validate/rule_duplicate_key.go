@@ -5,13 +5,14 @@ import "strings"
 var duplicateKey = &Rule{
 	ID:       "duplicate-key",
 	Severity: Deny,
-	Title:    "an element has a key twice",
+	Title:    "an element has the same key twice",
 	Doc: `
-If an element has a key twice, even in different case, the authenticator uses the last one without an error. So a
-forgotten dash merges two entries, and a comment sign before only the first line of an entry gives its username and
-groups to the entry above. Such a comment has made every node of a cluster an administrator.
+If an element has the same key twice, the authenticator uses the last one without an error. So a forgotten dash
+merges two entries. If a user comments out only the first line of an entry, its username and groups replace those of
+the entry above. Below the entry of a node role, such a comment can make every node an administrator. If two keys
+differ only in case, the authenticator uses the one in lower case.
 
-Put the missing dash back, comment out whole entries, or remove one of the two keys.`,
+Add the missing dash, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",
 	Check:  checkDuplicateKey,
 }

@@ -13,11 +13,11 @@ var emptied = &Rule{
 	Scope:    OfChange,
 	Title:    "the change leaves no mapped principal",
 	Doc: `
-Before the change the authenticator loads entries from aws-auth, and after it loads none. All mapped roles, users
-and nodes lose access at once.
+The authenticator loads entries from the old version of aws-auth, and no entry from the new one. All mapped roles,
+users and nodes lose access at once.
 
-Keep the entries that are in use. If the text still shows them, another finding says why the authenticator does not
-load them.`,
+Keep the entries that are in use. If the new text still contains them, another finding says why the authenticator
+does not load them.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap",
 	Check:  checkEmptied,
 }

@@ -7,10 +7,10 @@ var emptyUsername = &Rule{
 	Severity: Deny,
 	Title:    "an entry gives no username",
 	Doc: `
-Without a username the authenticator lets the caller in under an empty name. It does not use the ARN, although
-older documentation says so. Direct requests then work by group, but requests through the aggregation layer,
-such as those of kubectl top, fail with Unauthorized, and the audit log has no username. The template
-{{SessionName}} is empty for IAM users, who have no session.
+Without a username the authenticator lets the caller in under an empty name. It does not use the ARN, although older
+documentation says so. Direct requests to the API server then have the rights of the entry's groups. But requests
+through the aggregation layer, such as those of kubectl top, fail with Unauthorized, and the audit log has no
+username. The template {{SessionName}} is empty for IAM users, who have no session.
 
 Write a username, such as the role's name, or admin:{{SessionName}} for people who share a role.`,
 	Source: "kubernetes v1.36.3, apiserver/pkg/authentication/request/headerrequest; aws-cdk#5263; aws-iam-authenticator#289",

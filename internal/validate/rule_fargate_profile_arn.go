@@ -5,7 +5,7 @@ import "regexp"
 var fargateProfileARN = &Rule{
 	ID:       "fargate-profile-arn",
 	Severity: Deny,
-	Title:    "the ARN is a Fargate profile's, not its pod execution role's",
+	Title:    "the ARN names a Fargate profile instead of its pod execution role",
 	Doc: `
 Fargate nodes log in as the pod execution role of their profile. The profile itself is not a principal, and
 an entry with its ARN never matches. So the pods of the profile stay pending.
@@ -21,7 +21,7 @@ func checkFargateProfileARN(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		if fargateProfile.MatchString(m.ARN.Value) {
 			p.Reportf(m.ARN, "write the profile's podExecutionRoleArn, arn:aws:iam::ACCOUNT:role/NAME",
-				"%q is a Fargate profile and no principal, so the entry never matches a caller", m.ARN.Value)
+				"%q is a Fargate profile and not a principal, so the entry never matches a caller", m.ARN.Value)
 		}
 	}
 }

@@ -10,13 +10,13 @@ var foldedLine = &Rule{
 	Severity: Deny,
 	Title:    "YAML folds the next line into a username",
 	Doc: `
-A line that is indented deeper than the key above it continues the value of that key. If the dash of a group comes below
-username in this way, the username becomes a text such as "build - system:masters", and the entry lacks the group. No
-RBAC binding names such a user.
+A line that is indented deeper than the key above it continues the value of that key. If the line of a group is
+directly below username and indented deeper, the username becomes a text such as "build - system:masters", and the
+entry lacks the group. No RBAC binding names such a user.
 
-malformed-arn and group-typo name lines that are folded into an ARN or a group.
+The rules malformed-arn and group-typo report lines that are folded into an ARN or a group.
 
-Write the group below groups, or the username on one line.`,
+Move the group below the key groups. If the line belongs to the username, write the whole username on one line.`,
 	Source: "YAML 1.1, \"Line Folding\"; terraform-aws-eks#1757",
 	Check:  checkFoldedLine,
 }

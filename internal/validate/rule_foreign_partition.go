@@ -8,13 +8,13 @@ import (
 var foreignPartition = &Rule{
 	ID:       "foreign-partition",
 	Severity: Warn,
-	Title:    "the principal is of another AWS partition than the cluster",
+	Title:    "the principal belongs to a different AWS partition than the cluster",
 	Doc: `
 A caller logs in with a signed request to STS in the cluster's own partition, and credentials of one partition are
-not valid in another. So an entry for a principal of aws-cn in a cluster of aws, often copied from another cluster,
-never matches a caller. If iam.mode makes the guard ask IAM, the guard learns its own partition from its
-credentials. Otherwise it takes the partition of the node roles, because nodes are always in the cluster's
-partition. If there is no node role, it takes the partition of the first entry.
+not valid in another. So if the cluster is in the partition aws, an entry for a principal of aws-cn never matches a
+caller. Often such an entry was copied from another cluster. If the guard asks IAM (iam.mode), it learns the
+cluster's partition from its own credentials. Otherwise it assumes the partition of the node roles, because nodes
+are always in the cluster's partition. If there is no node role, it assumes the partition of the first entry.
 
 Write the ARN of a principal of the cluster's partition.`,
 	Source: "AWS whitepaper \"AWS Fault Isolation Boundaries\", Partitions; aws-iam-authenticator v0.7.18, pkg/token/token.go, verifyHost",

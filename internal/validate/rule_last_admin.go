@@ -13,19 +13,19 @@ var lastAdmin = &Rule{
 	ID:       "last-admin",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "no entry gives an admin group any more",
+	Title:    "the change leaves no entry that gives an admin group",
 	Doc: `
 Before the change at least one person can log in through aws-auth with an admin group, by default system:masters.
-After it no person can. Then only the cluster's creator, a principal with an access entry or AWS support can repair
-aws-auth.
+After the change no person can do so. Then only the cluster's creator, a principal with an access entry or AWS
+support can repair aws-auth.
 
-If the guard reads the cluster's access entries (eks.enabled), it counts admins of both sources: an access entry
-with an admin group, or with AmazonEKSClusterAdminPolicy for the whole cluster, makes an admin. If a principal has
-an access entry, its entry in aws-auth does not count, because EKS uses only the access entry.
+If the guard reads the cluster's access entries (eks.enabled), it counts the admins of both sources. A principal is
+also an admin if its access entry gives an admin group, or AmazonEKSClusterAdminPolicy for the whole cluster. If a
+principal has an access entry, its entry in aws-auth does not count, because EKS uses only the access entry.
 
-If all stored entries are of one partition or one account, an admin of another partition or account does not count.
-A mistyped account id looks like another account, and no principal of another partition can log in to the cluster.
-To move admins to another account, add the new entry first, and remove the old one in a second change.
+If all stored entries belong to one partition or one account, an admin of another partition or account does not
+count. A mistyped account id looks like another account, and no principal of another partition can log in to the
+cluster. To move admins to another account, add the new entry first, and remove the old one in a second change.
 
 Keep one entry with an admin group, or create an access entry for an administrator first.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with a ConfigMap\"; containers-roadmap#1209",

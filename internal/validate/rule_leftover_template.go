@@ -15,8 +15,9 @@ var leftoverTemplate = &Rule{
 	Doc: `
 The authenticator renders {{EC2PrivateDNSName}}, {{SessionName}}, {{SessionNameRaw}}, {{AccountID}} and
 {{AccessKeyID}} in usernames and groups, in this spelling and without spaces. It does not replace any other text
-between {{ and }}, ${ and }, or < and >. An ARN with such a text matches no caller, a node with it in its username
-never becomes ready, and a person gets a username that no RBAC binding has.
+between {{ and }}, ${ and }, or < and >. An ARN with such a text matches no caller. A node with such a username
+never becomes ready. A person with such a username has only the rights of their groups, because no RBAC binding
+names this username.
 
 Write the value that the template stands for, or spell the template as above.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; opstrace#112",

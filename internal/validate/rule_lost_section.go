@@ -8,11 +8,11 @@ var lostSection = &Rule{
 	Scope:    OfChange,
 	Title:    "the change removes all of mapUsers or mapAccounts",
 	Doc: `
-Some tools write mapRoles and leave out the sections that they do not know. Then mapUsers or mapAccounts
-vanishes without a warning from the tool, and every principal in it loses access. Other rules protect mapRoles.
+Some tools write mapRoles and leave out the sections that they do not know. Then mapUsers or mapAccounts vanishes
+without a warning from the tool, and every principal in it loses access. Other rules report the loss of mapRoles.
 
 Keep the section. If you intend the removal, remove the entries one by one.`,
-	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap: an absent key is an empty one",
+	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap: an absent key counts as empty",
 	Check:  checkLostSection,
 }
 

@@ -7,9 +7,10 @@ var mappedAccount = &Rule{
 	Severity: Warn,
 	Title:    "every principal of an account may log in",
 	Doc: `
-An account in mapAccounts lets in every role, user and session of that account. The ARN becomes the username,
-and there are no groups. These principals get the rights of system:authenticated, and the rights that RBAC binds
-to their ARN. A person who can create a role in that account can choose its name, and so the username.
+An account in mapAccounts lets in every role, user and session of that account. The username of such a principal is
+its ARN (for a session, the ARN of its role), and it gets no groups. It has the rights of system:authenticated, and
+the rights that RBAC binds to its ARN as a username. A person who can create a role in that account chooses the
+role's name, and with it the username.
 
 Map the roles that need access, and remove the account.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, doMapping",

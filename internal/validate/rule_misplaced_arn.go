@@ -9,13 +9,13 @@ import (
 var misplacedARN = &Rule{
 	ID:       "misplaced-arn",
 	Severity: Warn,
-	Title:    "mapUsers has an entry for a role, or mapRoles one for a user",
+	Title:    "mapUsers has an entry for a role, or mapRoles has an entry for a user",
 	Doc: `
-The authenticator searches both lists for every caller and does not check the kind of principal in an ARN, so
-the entry works. But readers and tools search for a role in mapRoles only, and an entry of mapRoles takes
-precedence over one of mapUsers.
+The authenticator searches both lists for every caller and does not check the kind of principal in an ARN, so the
+entry works. But people and tools look for a role in mapRoles only, and an entry of mapRoles takes precedence over
+one of mapUsers.
 
-Move the entry to the list of its kind.`,
+Move a role to mapRoles, and a user to mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
 	Check:  checkMisplacedARN,
 }

@@ -11,8 +11,8 @@ var missingARN = &Rule{
 	Severity: Deny,
 	Title:    "an entry has no ARN that the authenticator can use",
 	Doc: `
-The authenticator drops an entry of mapRoles that has neither rolearn nor sso, that has both, or whose sso fields
-are not valid, and an entry of mapUsers that has no userarn.
+In mapRoles the authenticator drops an entry that has neither rolearn nor sso, that has both, or whose sso fields
+are invalid. In mapUsers it drops an entry that has no userarn.
 
 Write rolearn in mapRoles and userarn in mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/mapper.go, Validate",
@@ -38,7 +38,7 @@ func checkMissingARN(p *Pass) {
 }
 
 // continuesAbove reports whether an element without an ARN has only keys that the last element with an ARN above it lacks: a
-// dash stands before each key of one entry.
+// dash is before each key of one entry.
 func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {

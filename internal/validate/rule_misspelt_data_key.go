@@ -11,8 +11,8 @@ var misspeltDataKey = &Rule{
 	Severity: Deny,
 	Title:    "a key under data is a misspelling of mapRoles, mapUsers or mapAccounts",
 	Doc: `
-The authenticator reads exactly three keys: mapRoles, mapUsers and mapAccounts, in this case and
-spelling. It ignores every other key and all entries below it, without an error. One wrong letter in
+The authenticator reads exactly three keys: mapRoles, mapUsers and mapAccounts, in exactly this spelling, upper and
+lower case included. It ignores every other key and all entries below it, without an error. One wrong letter in
 mapRoles takes away the access of every role and every node.
 
 Write the key as the hint says.`,

@@ -13,10 +13,10 @@ var misspeltKey = &Rule{
 	Severity: Deny,
 	Title:    "a key of an entry is a misspelling of rolearn, userarn, username or groups",
 	Doc: `
-The authenticator ignores a key that it does not know, without an error. It drops an entry with role_arn, because
-the entry has no ARN. An entry with group gives no groups, and one with user gives an empty username. One missing
-letter in a key has locked users out of their cluster. The authenticator also ignores a section, such as mapUsers,
-whose indentation makes it a key of an element.
+The authenticator ignores a key that it does not know, without an error. It drops an entry with the key role_arn
+instead of rolearn, because such an entry has no ARN. An entry with the key group gives no groups, and an entry with
+the key user gives an empty username. One missing letter in a key has locked users out of their cluster. The
+authenticator also ignores a whole section, such as mapUsers, if its indentation makes it a key of an element.
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#607",

@@ -10,14 +10,15 @@ import (
 var nodeGroups = &Rule{
 	ID:       "node-groups",
 	Severity: Warn,
-	Title:    "a node role lacks what nodes of its kind need",
+	Title:    "a node role lacks a group or template that nodes of its kind need",
 	Doc: `
 kube-proxy on Windows nodes logs in as the node and needs the group eks:kube-proxy-windows. kube-proxy on Fargate
 needs system:node-proxier, and the authenticator can't render {{EC2PrivateDNSName}} for Fargate nodes, because their
 session name is not the id of an instance.
 
-aws-auth doesn't show the kind of a node. The rule assumes that a node role is for Windows or Fargate if its name
-contains this word. If a node role of any name loses such a group, node-role-removed reports it.
+aws-auth doesn't show the kind of a node. The rule assumes that a node role is for Windows or Fargate nodes if its
+name contains the word Windows or Fargate. If a change takes such a group from any node role, the rule
+node-role-removed reports it.
 
 Add the group, and write system:node:{{SessionName}} for Fargate.`,
 	Source: "EKS user guide, \"Enable Windows support\" and \"Amazon EKS Pod execution IAM role\"; containers-roadmap#1977; terraform-aws-eks#2471",

@@ -15,24 +15,23 @@ var nodeRoleRemoved = &Rule{
 	Scope:    OfChange,
 	Title:    "the change removes a node role, or its nodes can no longer log in",
 	Doc: `
-Nodes log in through the entry of their role, with the group system:nodes and a username that begins
-with system:node:. Without the entry running nodes turn NotReady and new ones do not join. Tools that
-write the whole map remove the roles that EKS or another tool has added. Nodes also lose access if the
-authenticator can't render the entry for their sessions: {{EC2PrivateDNSName}} in a group of a Fargate role
-makes it refuse every Fargate node.
+Nodes log in through the entry of their role, with the group system:nodes and a username that begins with
+system:node:. Without the entry, running nodes turn NotReady and new nodes do not join. Tools that write the whole
+map remove the roles that EKS or another tool has added. Nodes also lose access if the authenticator can't render
+the entry for their sessions: {{EC2PrivateDNSName}} in a group of a Fargate role makes it refuse every Fargate node.
 
-Some kinds of nodes need another group: kube-proxy on Windows needs eks:kube-proxy-windows, kube-proxy on
-Fargate needs system:node-proxier, and nodes that bootstrap need system:bootstrappers. If a node role loses
-one of these groups, the guard warns. If it is the last node role with one of the two groups of kube-proxy,
+Some kinds of nodes need another group: kube-proxy on Windows needs eks:kube-proxy-windows, kube-proxy on Fargate
+needs system:node-proxier, and nodes that bootstrap need system:bootstrappers. If a node role loses one of these
+groups, the guard warns. If no other node role has the lost group, and it is one of the two groups of kube-proxy,
 the guard refuses the change.
 
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
 system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
 annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.
 
-eksctl and other tools that can't set an annotation in the change that removes the entry need the annotation beforehand:
-until TIME ARN, with a time in RFC 3339 at most an hour ahead. Until that time every change may remove the role. See
-[Retire a node group](../how-to/retire-a-node-group.md).`,
+Some tools, such as eksctl, can't set an annotation in the change that removes the entry. Before you run such a
+tool, set the annotation to "until TIME ARN", with a time in RFC 3339 that is at most an hour ahead. Until that time
+every change may remove the role. See [Retire a node group](../how-to/retire-a-node-group.md).`,
 	Source: "kubernetes v1.36.3, pkg/auth/nodeidentifier/default.go; aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; EKS user guide, \"Enable Windows support\"; terraform-aws-eks#624, #1786, #2289; containers-roadmap#1977",
 	Check:  checkNodeRoleRemoved,
 }
@@ -117,8 +116,9 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool { return access.IsNode(e) && e.Gives(group) }
 }
 
-// checkNodeKind reports that a node role keeps its nodes but loses a group that nodes of one kind need. given holds
-// the groups that at least one node role still gets.
+// checkNodeKind reports each member of kindGroups that a node role loses while its nodes can still log in. matches are the
+// entries of the role after the change, and given holds the groups that at least one node role still gets. allowed holds the
+// removals that the request acknowledges, and checkNodeKind marks in used those that it needs.
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
 	for _, group := range kindGroups {
 		gives := givesNodes(group.name)

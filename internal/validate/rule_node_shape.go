@@ -19,9 +19,10 @@ gives the cluster to every pod that reaches the node's credentials. The authenti
 {{EC2PrivateDNSName}} only for EC2 instances, which log in as a role. It refuses an IAM user whose entry has
 this template.
 
-The rule warns if the username has other text after system:node: than the template, because a node may use only
-its own name. It also warns if an entry for people has {{EC2PrivateDNSName}}: an entry with an admin group, or for
-a role of IAM Identity Center, which no instance can have.
+The rule warns if anything other than a template follows system:node: in the username, because each node may use
+only its own name. It also warns if an entry for people has {{EC2PrivateDNSName}}. It assumes that an entry is for
+people if it has an admin group, or if its role belongs to IAM Identity Center, because no EC2 instance can have
+such a role.
 
 For EC2 write the username system:node:{{EC2PrivateDNSName}}, for Fargate
 system:node:{{SessionName}}, and the groups system:bootstrappers and system:nodes.`,

@@ -6,7 +6,7 @@ var notAList = &Rule{
 	Title:    "a key's text is not a list",
 	Doc: `
 The authenticator reads mapRoles, mapUsers and mapAccounts as lists. It loads nothing from any other text, such as a
-mapping, a text that begins with a second |, or YAML in quotes.
+mapping, a list in quotes, or a list with a second | in the line above it.
 
 Write each element with a dash.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",

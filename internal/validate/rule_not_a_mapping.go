@@ -11,8 +11,8 @@ var notAMapping = &Rule{
 	Severity: Deny,
 	Title:    "an element is not a mapping",
 	Doc: `
-The authenticator drops an element of mapRoles or mapUsers that is a text, empty, or a list within the list,
-because it has no ARN. In mapAccounts it drops every element that is not a text.
+The authenticator drops an element of mapRoles or mapUsers that is a text, is empty, or is itself a list, because it
+has no ARN. In mapAccounts it drops every element that is not a text.
 
 Write rolearn, username and groups below one dash. A list within the list often comes from a
 template that wraps a list in brackets.`,

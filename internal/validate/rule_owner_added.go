@@ -8,9 +8,9 @@ var ownerAdded = &Rule{
 	Scope:    OfRequest,
 	Title:    "the change adds an owner reference to aws-auth",
 	Doc: `
-Kubernetes deletes an object when its last owner is deleted. It deletes the object at once if the owner does not
-exist: the reference has a wrong UID, or names an owner in another namespace. The guard refuses that deletion
-while people or nodes log in through aws-auth, but it can't do so while the webhook is unreachable.
+Kubernetes deletes an object when its last owner is deleted. It also deletes the object if no owner exists, for
+example because the reference has a wrong UID or names an owner in another namespace. The guard refuses that
+deletion while people or nodes log in through aws-auth, but it can't do so while the webhook is unreachable.
 
 Don't add the owner reference.`,
 	Source: "Kubernetes documentation, \"Garbage Collection\" and \"Owners and Dependents\"",

@@ -11,22 +11,23 @@ var principalMissing = &Rule{
 	ID:       "principal-missing",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "IAM does not have the principal",
+	Title:    "the principal does not exist in IAM",
 	Doc: `
 The change adds a role or user, or gives it another group or username, and IAM reports that this principal does not
-exist. So no caller can log in as it. Often a letter is wrong, or IAM Identity Center has created the role of a
-permission set again with another suffix. If a person creates a principal of this name later, that principal gets
-the entry's access.
+exist. So no caller can log in as it. Often the name has a typing mistake, or IAM Identity Center has created the
+role of a permission set again with another suffix. If a person creates a principal of this name later, that
+principal gets the entry's access.
 
-The rule runs only if iam.mode makes the guard ask IAM. With deny it refuses the change, with warn it warns. IAM
-must give the answer twice, at least a second apart, because a new role is not visible everywhere at once. Every
-other failed lookup is a finding of [principal-unverified](principal-unverified.md). The guard looks up roles by
-name, and users by name and path.
+The rule runs only if iam.mode is deny or warn. With deny it refuses the change, and with warn it warns. It needs
+the same answer from IAM twice, at least a second apart, because a new role is not visible everywhere at once. If a
+lookup fails for another reason, the rule [principal-unverified](principal-unverified.md) reports it. The guard
+looks up roles by name, and users by name and path.
 
-If a section of the old version already names the principal, even in text that the authenticator can't read, the
-guard looks it up only when it gets another group or username, and the rule then only warns. An ARN in a comment or
-a username does not count here. The rule never refuses a repair: a change that creates aws-auth, or that brings the
-first entry with an admin group, the first entry for nodes, or a missing group of a protected principal.
+If the old version already names the principal, even in text that the authenticator can't read, the guard looks it
+up only if the change gives it another group or username, and then the rule only warns. An ARN that occurs only in a
+comment or a username does not count as named. The rule never refuses a repair. A repair is a change that creates
+aws-auth, or that adds the first entry with an admin group, the first entry for nodes, or a missing group of a
+protected principal.
 
 Write the name as IAM shows it, create the principal first, or leave the entry out. If the answer of IAM is wrong,
 set iam.mode to warn, or break the glass.`,

@@ -8,9 +8,9 @@ var principalUnverified = &Rule{
 	Scope:    OfChange,
 	Title:    "the guard cannot look up the principal in IAM",
 	Doc: `
-The guard can't find out whether the principals that the change adds exist: it lacks the permission, IAM did
-not answer in time, or the configuration has no access to their account. This rule only warns, even at severity
-deny. It runs only if iam.mode makes the guard ask IAM, and it reports each reason once for each account.
+The guard can't find out whether the principals that the change adds exist: it lacks the permission, IAM did not
+answer in time, or the configuration names no role for their account. This rule only warns, even at severity deny.
+It runs only if iam.mode is deny or warn, and it reports each reason once for each account.
 
 Check the ARN yourself, with aws iam get-role or get-user. If the warning repeats, see
 docs/how-to/give-the-guard-iam.md for the permission that the guard needs.`,

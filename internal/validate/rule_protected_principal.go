@@ -13,22 +13,23 @@ var protectedPrincipal = &Rule{
 	ID:       "protected-principal",
 	Severity: Deny,
 	Scope:    OfChange,
-	Title:    "a protected principal does not get its groups, or is no admin",
+	Title:    "a protected principal does not get its groups, or is not an admin",
 	Doc: `
 The configuration names principals that must keep their groups, such as the role of the cluster's administrators.
-The rule checks the authenticator's answer for them, not the text. An entry gives nothing if it is removed,
-commented out, shadowed by a later one or moved behind ---, or if the authenticator can't read its ARN, keys or
-groups.
+The rule checks the groups that the authenticator would give them, not the text. An entry gives nothing if it is
+removed, commented out, replaced by a later entry or moved below ---, or if the authenticator can't read its ARN,
+keys or groups.
 
-A principal with admin: true must be an admin. One of the configuration's adminGroups is enough for that, and so is
-an access entry that makes it an admin.
+A principal with admin: true must be an admin: it must get one of the configuration's adminGroups, or have an access
+entry that makes it an admin.
 
-The group system:authenticated, which every login has, stands for the ability to log in. An account in mapAccounts
-is enough for it. For a protected node role, an entry with which EC2 instances log in as nodes is also enough.
+With groups: [system:authenticated] the principal only has to be able to log in, because every login has this group.
+It can also log in if its account is in mapAccounts. For a node role it is enough that EC2 instances with the role
+can log in as nodes.
 
 If the guard reads the cluster's access entries (eks.enabled), a principal with an access entry must get its groups
-from there. AmazonEKSClusterAdminPolicy for the whole cluster stands for system:masters, which EKS doesn't allow in
-an access entry.
+from there. AmazonEKSClusterAdminPolicy for the whole cluster counts as the group system:masters, because EKS
+doesn't allow this group in an access entry.
 
 Keep an entry that gives the principal all its groups, or change the configuration first.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
@@ -112,7 +113,7 @@ func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map)
 	return after, false
 }
 
-// beAdmin stands beside the groups that a protected principal must get, for the requirement to be an admin.
+// beAdmin is an item in the list of the groups that a protected principal must get. It means that the principal must be an admin.
 const beAdmin = ""
 
 // requirements returns the groups that a protected principal must get, and beAdmin if it must be an admin.

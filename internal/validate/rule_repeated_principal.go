@@ -5,8 +5,8 @@ var repeatedPrincipal = &Rule{
 	Severity: Warn,
 	Title:    "one ARN has several entries that give the same access",
 	Doc: `
-Tools that append entries without a check leave copies. Copies do no harm until a user edits one of them. Then
-the authenticator uses the other one, or the two conflict.
+Tools that append entries without a check leave copies. Copies do no harm until a user edits one of them. Then the
+two give different access, and the edit has no effect if the authenticator uses the other copy.
 
 Keep one entry for each ARN.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap; terraform-aws-eks#2097",

@@ -11,8 +11,8 @@ controller-runtime, can store such a byte: a letter in Latin-1, or a text that w
 server sends reviews to the guard in JSON, and JSON shows U+FFFD (�) instead of the byte. So the guard can't tell
 the byte from a real U+FFFD.
 
-The guard therefore refuses U+FFFD even if the old object had it too, and counts no principal as mapped by that
-key of the new object.
+The guard therefore refuses U+FFFD even if the old object had it too, and assumes that the authenticator loads
+nothing from that key of the new object.
 
 Type the character again, and save the text as UTF-8.`,
 	Source:    "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap: the watch is in protobuf; go.yaml.in/yaml/v2, readerc.go: invalid leading or trailing UTF-8 octet; Go, encoding/json, Marshal",

@@ -5,9 +5,9 @@ var rolePath = &Rule{
 	Severity: Deny,
 	Title:    "a role's ARN has a path",
 	Doc: `
-STS leaves a role's path out of the ARN of its sessions, and the authenticator does not remove the path from
-the entry. So it never finds a role's ARN with a path, although IAM shows the ARN like this. All roles of IAM
-Identity Center have a path: role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_NAME_SUFFIX.
+STS leaves a role's path out of the ARN of its sessions, and the authenticator does not remove the path from the
+entry. So an entry with a role's path never matches a caller, although IAM shows the ARN with the path. All roles of
+IAM Identity Center have a path: role/aws-reserved/sso.amazonaws.com/REGION/AWSReservedSSO_NAME_SUFFIX.
 
 Write the ARN without the path, arn:aws:iam::ACCOUNT:role/NAME. For a user, keep the path: it is part of the ARN
 that userarn needs.`,

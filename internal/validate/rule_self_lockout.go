@@ -23,8 +23,8 @@ If the requester's next login would have another username or lack a group, the g
 to edit aws-auth to the old username or group. The API server caches logins for minutes, so the requester would
 notice the loss only later.
 
-Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log in another
-way, such as the cluster's creator, or through an access entry or with a certificate.`,
+Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log in without
+aws-auth: the cluster's creator, and users with an access entry or a client certificate.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
 	Check:  checkSelfLockout,
 }

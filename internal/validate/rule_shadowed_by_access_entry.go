@@ -12,11 +12,11 @@ var shadowedByAccessEntry = &Rule{
 	Scope:    OfChange,
 	Title:    "the entry has no effect, because the principal has an access entry that gives less",
 	Doc: `
-A principal with an EKS access entry logs in through it, and the authenticator doesn't look at aws-auth. So an
-entry of aws-auth has no effect for this principal, even if it gives more groups. Managed node groups have an
-access entry and an entry of aws-auth that give the same; the rule reports only an entry that gives a group that
-the access entry doesn't give. In a change it reports only principals that gain access or a group. This rule
-runs only if the guard reads the cluster's access entries (eks.enabled).
+A principal with an EKS access entry logs in through it, and the authenticator doesn't look at aws-auth. So an entry
+of aws-auth has no effect for this principal, even if it gives more groups. The role of a managed node group has
+both, and both give the same groups. So the rule reports an entry only if it gives a group that the access entry
+doesn't give, and only if the change gives the principal access or a group. This rule runs only if the guard reads
+the cluster's access entries (eks.enabled).
 
 Remove the entry, and change the access entry if the principal needs more.`,
 	Source: "EKS user guide, \"Grant IAM users access to Kubernetes with EKS access entries\"; aws-iam-authenticator v0.7.18, cmd/aws-iam-authenticator/server.go, backend-mode; containers-roadmap#185",

@@ -7,9 +7,9 @@ var ssoEntry = &Rule{
 	Severity: Warn,
 	Title:    "an entry uses sso, which is off by default",
 	Doc: `
-The authenticator matches sso entries only with its feature gate SSORoleMatch, which is alpha and off by
-default. It is not known whether EKS turns the gate on. With the gate off the entry matches no caller. With the
-gate on, an entry that names its partition, even aws, still matches no caller.
+The authenticator matches sso entries only with its feature gate SSORoleMatch, which is alpha and off by default.
+AWS doesn't document whether EKS turns the gate on. With the gate off the entry matches no caller. With the gate on,
+an entry that names its partition, even aws, still matches no caller.
 
 Write rolearn with the ARN of the role AWSReservedSSO_NAME_SUFFIX, without its path.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/features.go; pkg/config/mapper.go, SSOArnLike",

@@ -9,14 +9,14 @@ var tooExpensive = &Rule{
 	Title:    "a key's text is too expensive to evaluate",
 	Doc: `
 The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together may
-have 60,000 elements and keys. Each of them may have 16 lines that begin with a percent sign, aliases that stand for
-4 MiB, and 64 entries whose ARNs differ only in case. No ordinary list of entries that fits into a ConfigMap of 1
-MiB reaches these limits. For a text over a limit the webhook can't compute the effective access, so it refuses the
-text.
+have at most 60,000 elements and keys. Each of them may have at most 16 lines that begin with a percent sign,
+aliases that expand to 4 MiB, and 64 entries whose ARNs differ only in case. No ordinary list of entries that fits
+into a ConfigMap of 1 MiB reaches these limits. For a text over a limit the webhook can't compute the effective
+access, so it refuses the text.
 
 If the stored text is over a limit, the webhook can't compute the access that a change takes away. It refuses every
-change of this key, and the deletion of aws-auth. A person who may override the webhook must replace the text, and
-set the annotation awsauth-guard.io/break-glass in the same change.`,
+change of this key, and the deletion of aws-auth. To repair it, a person who may break the glass must replace the
+text, and set the annotation awsauth-guard.io/break-glass in the same change.`,
 	Source: "go.yaml.in/yaml/v2, whose decoder has no limit of time and memory; kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize",
 	Check:  checkTooExpensive,
 }

@@ -9,7 +9,7 @@ The authenticator reads the first YAML document of a key and drops the rest with
 A line with --- or ... ends the document, and so does a list whose first element is indented
 deeper than the others.
 
-Keep one list, every element indented alike.`,
+Keep one list, and indent all its elements alike.`,
 	Source: "go.yaml.in/yaml/v2, Unmarshal: only the first document is read",
 	Check:  checkTrailingContent,
 }

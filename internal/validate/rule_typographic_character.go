@@ -7,13 +7,13 @@ var typographicCharacter = &Rule{
 	Severity: Warn,
 	Title:    "a username or group has a typographic or invisible character",
 	Doc: `
-Word processors, chat programs and web pages put typographic dashes, quotes and spaces in place of plain ones, and
+Word processors, chat programs and web pages replace plain dashes, quotes and spaces with typographic ones, and add
 invisible characters between letters. YAML knows only the plain quotes " and ', so typographic quotes become a part
 of the value. Kubernetes compares usernames and groups letter by letter: ‘system:masters’ gives no rights, and RBAC
 bindings for the plain name don't apply.
 
-Other rules report such a character where it does more harm: malformed-arn in an ARN, malformed-account in an
-account, misspelt-key in a key, and yaml-syntax at the beginning of a line.
+In other places such a character does more harm, and other rules report it: malformed-arn in an ARN,
+malformed-account in an account, misspelt-key in a key, and yaml-syntax at the beginning of a line.
 
 Write the plain character.`,
 	Source: "YAML 1.1, \"Flow Scalar Styles\"; kubernetes v1.36.3, pkg/registry/rbac/validation/rule.go, appliesToUser; Unicode, General Punctuation",

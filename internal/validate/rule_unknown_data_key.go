@@ -16,7 +16,7 @@ var unknownDataKey = &Rule{
 The authenticator reads mapRoles, mapUsers and mapAccounts under data, and ignores every other key without an
 error. Entries below another key give no access.
 
-Put its entries below the right key, and other data into a ConfigMap of its own.`,
+Move entries to mapRoles, mapUsers or mapAccounts, and move other data to another ConfigMap.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
 	Check:  checkUnknownDataKey,
 }

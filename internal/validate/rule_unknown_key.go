@@ -10,12 +10,12 @@ import (
 var unknownKey = &Rule{
 	ID:       "unknown-key",
 	Severity: Warn,
-	Title:    "an entry has a key that not every release of the authenticator reads",
+	Title:    "an entry has a key that some releases of the authenticator do not read",
 	Doc: `
-The authenticator ignores keys that it does not know. Keys with capital letters, such as roleARN, are read by v0.6
-and later. Earlier releases compare keys with case and drop the entry.
+The authenticator ignores keys that it does not know. From v0.6 on it also reads keys with capital letters, such as
+roleARN. Earlier releases do not know these keys, and drop the entry.
 
-Write the keys in lower case. Write the value of an unknown key under the right key, or as a comment.`,
+Write the keys in lower case. Move the value of an unknown key to the right key or into a comment.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#312",
 	Check:  checkUnknownKey,
 }

@@ -12,9 +12,9 @@ var wrongType = &Rule{
 	Severity: Deny,
 	Title:    "the authenticator ignores a value because of its type",
 	Doc: `
-The authenticator ignores a value of a wrong type without an error, and keeps the rest of the entry. Groups
-written as one text give no group, and a username such as 123, yes or on is empty. In YAML 1.1, which
-the authenticator reads, an unquoted yes, no, on, off, y, n or a number is not a text.
+The authenticator ignores a value of a wrong type without an error, and keeps the rest of the entry. If groups is
+one text instead of a list, the entry gives no group. If username is 123, yes or on, the username is empty. The
+authenticator reads YAML 1.1, in which an unquoted yes, no, on, off, y, n or a number is not a text.
 
 Write groups as a list, and put texts that look like another type in quotes.`,
 	Source: "encoding/json, UnmarshalTypeError; aws-iam-authenticator v0.7.18, pkg/config/types.go",

@@ -21,8 +21,8 @@ value without quotes: write "{{SessionName}}".
 A value of mapAccounts that contradicts its tag, such as !!int x, ends the list: the authenticator keeps
 only the accounts before it.
 
-The guard also refuses a text that its two YAML readers read differently, because it can't be certain of the
-text's meaning.`,
+The guard reads the text with two YAML parsers. It also refuses a text that the two parsers read differently,
+because it can't be certain of the text's meaning.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap and saveMap",
 	Check:  checkYAMLSyntax,
 }

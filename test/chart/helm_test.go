@@ -133,7 +133,7 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 // ofOthers lists the API groups of custom resources that the chart uses and other software defines.
 var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
-// decode decodes the output of helm. It fails if a field is unknown, also if only its upper or lower case is wrong,
+// decode decodes the output of helm. It fails if a field is unknown, even if only its upper or lower case is wrong,
 // or if a key occurs twice.
 func decode(t *testing.T, text string) []object {
 	t.Helper()

@@ -65,7 +65,7 @@ func (p plugin) run(ctx context.Context, t *testing.T, stdin string, args ...str
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// TestPlugin: without a file argument, kubectl awsauth reads the stored object of the current context, also if the
+// TestPlugin: without a file argument, kubectl awsauth reads the stored object of the current context, even if the
 // webhook is not installed. kubectl completes the plugin's arguments.
 func TestPlugin(t *testing.T) {
 	p := newPlugin(t)

@@ -79,7 +79,7 @@ func endDeletion(t *testing.T) {
 var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
 
 // A user could try to avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and remove the
-// finalizer. The guard evaluates this last update as a deletion, for every user, also if it changes other fields.
+// finalizer. The guard evaluates this last update as a deletion, for every user, even if it changes other fields.
 func TestDeletionByFinalizer(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer, another)
 	c := as(t, operator)

@@ -69,7 +69,7 @@ func appendVersion(v guardhistory.Version) func(*guardhistory.Log) error {
 }
 
 // TestHistoryTwoWriters checks that no version is lost, doubled or out of order if an old and a new leader write the same versions
-// at the same time, also if the log drops old versions.
+// at the same time, even if the log drops old versions.
 func TestHistoryTwoWriters(t *testing.T) {
 	maps := guardConfigMaps(t)
 	const versions = 50

@@ -159,7 +159,7 @@ func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsaut
 	}
 }
 
-// checkResolve resolves every ARN in the text with both programs, also in other cases and as sessions, and absent ARNs.
+// checkResolve resolves every ARN in the text with both programs, also with changed upper and lower case and as sessions, and absent ARNs.
 func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:role/absent", "arn:aws:iam::111122223333:user/absent", "")
 	for _, arn := range v.arns {

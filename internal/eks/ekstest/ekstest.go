@@ -1,4 +1,4 @@
-// Package ekstest stands in for the EKS API, which can't be had without an AWS account. It answers the read calls for one cluster in the
+// Package ekstest imitates the EKS API, so that tests need no AWS account. It answers the read calls for one cluster in the
 // wire format of the real SDK. It doesn't check signatures.
 package ekstest
 

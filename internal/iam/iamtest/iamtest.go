@@ -75,7 +75,7 @@ func New(tb testing.TB) *Server {
 // (testing/synctest) need it.
 func NewInProcess() *Server { return newServer("") }
 
-// Start starts a server. dir is an empty directory of its own. The server has the role of [Identity] and no other principal.
+// Start starts a server. dir is an empty directory that only this server uses. The server has the role of [Identity] and no other principal.
 func Start(dir string) *Server {
 	s := newServer(dir)
 	s.server = httptest.NewServer(s)
@@ -153,7 +153,7 @@ func (s *Server) Add(arns ...string) {
 	}
 }
 
-// Create creates a role or user at a time, also if it exists.
+// Create creates a role or user with a creation time. It replaces a role or user with the same ARN.
 func (s *Server) Create(arn string, at time.Time) {
 	s.Add(arn)
 	s.mu.Lock()

@@ -117,7 +117,7 @@ func UniqueID(arn string) string {
 }
 
 // Logins returns every login that the authenticator may give a caller if it asks its backends in an order. A refusal is
-// the zero Login. source names the backend that answers, also if it then refuses the caller; it is empty if none does.
+// the zero Login. source names the backend that answers, even if it then refuses the caller; it is empty if none does.
 func (s *Sources) Logins(order, callerARN string) (source string, logins []Login) {
 	identity, err := identityOf(callerARN)
 	if err != nil {
