@@ -37,6 +37,17 @@ var clusterCommands = map[string][]string{
 	"history":      {"history"},
 	"history show": {"history", "show", "1"},
 	"rollback":     {"rollback", "--to", "1", "--dry-run"},
+	"whoami":       {"whoami"},
+	"doctor":       {"doctor"},
+}
+
+// diagnoses reports whether a command says in its output why it can't reach the cluster, with the exit status 1.
+func diagnoses(command string) bool { return command == "whoami" || command == "doctor" }
+
+// reviews are the answers to what doctor and whoami ask the API server.
+var reviews = map[string]string{
+	"/apis/authentication.k8s.io/v1/selfsubjectreviews":      `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","status":{"userInfo":{"username":"b","groups":["system:authenticated"]}}}`,
+	"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`,
 }
 
 // offlineCommands are the commands that read no cluster.
@@ -112,6 +123,11 @@ func newStub(t *testing.T) *stub {
 		s.mu.Lock()
 		s.requests = append(s.requests, seen{r.Header, r.TLS.ServerName, len(r.TLS.PeerCertificates) > 0, r.Header.Get("Accept-Encoding") == "gzip"})
 		s.mu.Unlock()
+		if review := reviews[r.URL.Path]; review != "" {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, review)
+			return
+		}
 		if name, ok := strings.CutPrefix(r.URL.Path, rbacPath); ok {
 			if r.URL.Query().Get("continue") != "" {
 				name += "?continue=next"
@@ -253,7 +269,11 @@ func TestFlagsOfKubectl(t *testing.T) {
 			status, stdout, stderr := run(t.Context(), t, newObject, all...)
 			toEast, toWest := east.take(), west.take()
 			if test.check == nil {
-				if status != 2 || !strings.Contains(stderr, "I'm a teapot") || len(toEast)+len(toWest) > 0 {
+				want := 2
+				if diagnoses(command) {
+					want, stderr = 1, stdout
+				}
+				if status != want || !strings.Contains(stderr, "I'm a teapot") || len(toEast)+len(toWest) > 0 {
 					t.Errorf("%s, %s: status %d\n%s", command, name, status, stderr)
 				}
 				continue
@@ -321,7 +341,13 @@ func TestRequestTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(server.Close)
 	for command, args := range clusterCommands {
-		status, stdout, stderr := run(t.Context(), t, newObject, append(args, "--server", server.URL, "--request-timeout", "20ms")...)
+		status, stdout, stderr := run(t.Context(), t, newObject, append(args, "--server", server.URL, "--token", "x", "--request-timeout", "20ms")...)
+		if diagnoses(command) {
+			if status != 1 || !strings.Contains(stdout, "does not answer in time") {
+				t.Errorf("%s: status %d\n%s%s", command, status, stdout, stderr)
+			}
+			continue
+		}
 		if want := "the API server did not answer within the time limit, which --request-timeout sets ("; status != 2 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d\n%s%s", command, status, stdout, stderr)
 		}
@@ -336,6 +362,8 @@ func TestNamespaceFlag(t *testing.T) {
 		switch command {
 		case "get":
 			good, bad, message = []string{"--can", "get pods", "-n", "team"}, []string{"-n", "team"}, "-n and --subresource belong to the request of --can"
+		case "whoami", "doctor": // every namespace is allowed
+			good, bad, message = []string{"-n", "team"}, []string{"-n", "team", "surplus"}, "unknown command"
 		case "history", "history show", "rollback":
 			good, bad, message = []string{"-n", "guard"}, []string{"-n", "team"}, "there is no history in the namespace team"
 		}
@@ -360,8 +388,8 @@ func TestWrongClusterFlagsAreNamed(t *testing.T) {
 		"--context other":          `context "other" does not exist`,
 		"--cluster other":          `cluster "other" does not exist`,
 		"--user other":             `auth info "other" does not exist`,
-		"--token x --old a b":      "--token is for reading the live object, which is read only without FILE",
-		"-n kube-system b":         "--namespace is for reading the live object, which is read only without FILE",
+		"--token x --old a b":      "--token selects the live object; use it without FILE",
+		"-n kube-system b":         "--namespace selects the live object; use it without FILE",
 	} {
 		status, _, stderr := run(t.Context(), t, "", append([]string{"lint", "--kubeconfig", kubeconfig}, strings.Fields(args)...)...)
 		if strings.HasPrefix(want, "--token") || strings.HasPrefix(want, "--namespace") {

@@ -106,6 +106,8 @@ Exit status: 0 success, 1 you can't log in, 2 an error.`,
 		Args:    usage(o.check),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.whoami(cmd.Context(), o) },
 	}
+	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "`NAMESPACE`, which makes no difference to who you are")
+	completeFlag(cmd, "namespace")
 	o.addTo(cmd)
 	return cmd
 }

@@ -19,7 +19,7 @@ import (
 // newClient returns a client that gives up after some seconds and prints no warnings.
 func newClient(config *rest.Config) (*kubernetes.Clientset, error) {
 	config = rest.CopyConfig(config)
-	if config.Timeout == 0 || config.Timeout > callTimeout {
+	if config.Timeout == 0 {
 		config.Timeout = callTimeout
 	}
 	config.WarningHandler = rest.NoWarnings{}

@@ -88,10 +88,7 @@ func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	case c.AuthProvider != nil:
 		return StatusOK, fmt.Sprintf("%s with the auth provider %s", where, c.AuthProvider.Name)
 	case c.Username != "":
-		return d.fail(Cause{
-			ID: "no-credentials", Step: stepKubeconfig, User: d.updateKubeconfig(),
-			Summary: "the context has a username and a password, which Kubernetes has not accepted since version 1.19",
-		})
+		return StatusWarning, where + " with a username and a password, which Kubernetes has not accepted since version 1.19"
 	}
 	return d.fail(Cause{
 		ID: "no-credentials", Step: stepKubeconfig, User: d.updateKubeconfig(),
