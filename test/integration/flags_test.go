@@ -37,17 +37,18 @@ func TestPluginHasFlagsOfKubectl(t *testing.T) {
 	}
 }
 
-// TestPluginImpersonates: the API server answers as it answers the impersonated user.
+// TestPluginImpersonates: the API server answers as it answers the impersonated user. In the test's cluster every authenticated user may read
+// aws-auth, so the user is anonymous.
 func TestPluginImpersonates(t *testing.T) {
 	p := newPlugin(t)
 	store(t, base())
-	const refused = `configmaps "aws-auth" is forbidden: User "erin" cannot get resource "configmaps"`
+	const refused = `configmaps "aws-auth" is forbidden: User "system:anonymous" cannot get resource "configmaps"`
 	for _, command := range []string{"lint", "explain " + aliceARN, "get"} {
 		args := append([]string{"awsauth"}, strings.Fields(command)...)
-		if status, _, stderr := p.run(t.Context(), t, "", append(args, "--as", "erin")...); status != 2 || !strings.Contains(stderr, refused) {
+		if status, _, stderr := p.run(t.Context(), t, "", append(args, "--as", "system:anonymous")...); status != 2 || !strings.Contains(stderr, refused) {
 			t.Errorf("%s as a user: status %d, %s", command, status, stderr)
 		}
-		if status, stdout, stderr := p.run(t.Context(), t, "", append(args, "--as", "erin", "--as-group", "system:masters")...); status != 0 {
+		if status, stdout, stderr := p.run(t.Context(), t, "", append(args, "--as", "system:anonymous", "--as-group", "system:masters")...); status != 0 {
 			t.Errorf("%s as an admin: status %d, %s%s", command, status, stdout, stderr)
 		}
 	}
