@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -47,12 +48,31 @@ type IAMFacts struct {
 	Created  time.Time
 }
 
-// IsStale reports whether the principal was created after the access entry. EKS compares unique ids, and the access entry has that of the
-// earlier principal with this ARN. So the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
-// It returns false if the creation of one of them is unknown.
-func (e *AccessEntry) IsStale(principal IAMFacts) bool {
-	return !e.Created.IsZero() && principal.Created.After(e.Created)
+// Freshness says whether an access entry matches the principal that now has its ARN.
+type Freshness int
+
+// The zero Freshness is FreshnessUnknown: the time at which the access entry or the principal was created is unknown.
+const (
+	FreshnessUnknown Freshness = iota
+	Fresh
+	Stale
+)
+
+// Freshness compares the access entry with its principal, which exists in IAM. EKS compares unique ids, and the access entry has that of
+// the principal that had this ARN when the access entry was created. If the principal was created after the access entry, it was deleted
+// and created again. Then the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
+func (e *AccessEntry) Freshness(principal IAMFacts) Freshness {
+	switch {
+	case e.Created.IsZero() || principal.Created.IsZero():
+		return FreshnessUnknown
+	case principal.Created.After(e.Created):
+		return Stale
+	}
+	return Fresh
 }
+
+// ErrNoCreationTime is the reason for [FreshnessUnknown].
+var ErrNoCreationTime = errors.New("AWS does not say when the access entry or its principal was created")
 
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct { //nolint:revive // EKS calls it an access policy

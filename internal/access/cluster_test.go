@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -80,5 +81,26 @@ func TestDeclaredAccessEntriesCountUntilEKSIsKnown(t *testing.T) {
 	}
 	if known := access.NewEntries(cluster(access.ModeAPIAndConfigMap), []string{account + "role/declared"}); known.Has(account + "role/declared") {
 		t.Error("a declared access entry counts, although EKS has no such access entry")
+	}
+}
+
+// TestAccessEntryIsStaleIfItsPrincipalIsYounger: without both times of creation it is unknown whether an access entry is stale.
+func TestAccessEntryIsStaleIfItsPrincipalIsYounger(t *testing.T) {
+	early, late, none := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
+	for _, test := range []struct {
+		entry, principal time.Time
+		want             access.Freshness
+	}{
+		{early, late, access.Stale},
+		{late, early, access.Fresh},
+		{early, early, access.Fresh},
+		{none, late, access.FreshnessUnknown},
+		{early, none, access.FreshnessUnknown},
+		{none, none, access.FreshnessUnknown},
+	} {
+		e := access.AccessEntry{Created: test.entry}
+		if got := e.Freshness(access.IAMFacts{Created: test.principal}); got != test.want {
+			t.Errorf("access entry of %s, principal of %s: %d, want %d", test.entry, test.principal, got, test.want)
+		}
 	}
 }

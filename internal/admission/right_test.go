@@ -47,16 +47,21 @@ func TestRightToBreakGlass(t *testing.T) {
 		allowed    bool
 		message    string
 		asked      int
+		warning    string
 	}{
-		"with the right":                      {authorizer{granted: true}, "dev", nil, false, false, set, true, "", 1},
-		"without the right":                   {authorizer{}, "dev", nil, false, false, set, false, `"dev" may not break the glass`, 1},
-		"without an answer":                   {authorizer{err: errors.New("no answer")}, "dev", nil, false, false, set, false, `the API server did not say whether "dev" may break the glass`, 1},
-		"after a panic":                       {authorizer{panics: true}, "dev", nil, false, false, set, false, "did not say", 1},
-		"a member of an override group":       {authorizer{}, "dev", member, false, false, set, true, "", 0},
-		"a service account with the right":    {authorizer{granted: true}, "system:serviceaccount:a:b", nil, false, false, set, false, "a service account may not", 0},
-		"the policy does not count the right": {authorizer{granted: true}, "dev", nil, true, false, set, false, `"dev" may not`, 0},
-		"without the annotation":              {authorizer{granted: true}, "dev", nil, false, false, func(map[string]any) {}, false, "node-role-removed", 0},
-		"an observed request":                 {authorizer{granted: true}, "dev", nil, false, true, set, true, "", 0},
+		"with the right":                             {authorizer{granted: true}, "dev", nil, false, false, set, true, "", 1, ""},
+		"without the right":                          {authorizer{}, "dev", nil, false, false, set, false, `"dev" may not break the glass`, 1, ""},
+		"without an answer":                          {authorizer{err: errors.New("no answer")}, "dev", nil, false, false, set, false, `the API server did not say whether "dev" may break the glass`, 1, ""},
+		"after a panic":                              {authorizer{panics: true}, "dev", nil, false, false, set, false, "did not say", 1, ""},
+		"a member of an override group":              {authorizer{}, "dev", member, false, false, set, true, "", 0, ""},
+		"a service account with the right":           {authorizer{granted: true}, "system:serviceaccount:a:b", nil, false, false, set, false, "a service account may not", 0, ""},
+		"the policy does not count the right":        {authorizer{granted: true}, "dev", nil, true, false, set, false, `"dev" may not`, 0, ""},
+		"without the annotation":                     {authorizer{granted: true}, "dev", nil, false, false, func(map[string]any) {}, false, "node-role-removed", 0, ""},
+		"an observed request with the right":         {authorizer{granted: true}, "dev", nil, false, true, set, true, "", 1, ""},
+		"an observed request without the right":      {authorizer{}, "dev", nil, false, true, set, true, "", 1, `"dev" may not break the glass`},
+		"an observed request without an answer":      {authorizer{err: errors.New("no answer")}, "dev", nil, false, true, set, true, "", 1, "did not say"},
+		"an observed member of an override group":    {authorizer{}, "dev", member, false, true, set, true, "", 0, ""},
+		"an observed request without the annotation": {authorizer{granted: true}, "dev", nil, false, true, func(map[string]any) {}, true, "", 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +79,9 @@ func TestRightToBreakGlass(t *testing.T) {
 			}
 			if response.Allowed != tt.allowed || !strings.Contains(message, tt.message) {
 				t.Errorf("allowed %t, want %t: %s", response.Allowed, tt.allowed, message)
+			}
+			if warnings := strings.Join(response.Warnings, "\n"); tt.observe && (tt.warning == "") == strings.Contains(warnings, "break-glass is not honoured") || !strings.Contains(warnings, tt.warning) {
+				t.Errorf("warnings %q, want %q", warnings, tt.warning)
 			}
 			if len(tt.authorizer.asked) != tt.asked {
 				t.Errorf("asked about %q, want %d questions", tt.authorizer.asked, tt.asked)

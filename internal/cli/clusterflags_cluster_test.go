@@ -156,7 +156,7 @@ func (s *stub) take() []seen {
 	return requests
 }
 
-// flagsOf returns the arguments and what every request must be like.
+// flagTest sets flags, and says where the requests must go and what each must be like.
 type flagTest struct {
 	flags []string
 	args  []string // with {west}, {ca} and {key} for the address of the other server, and files
@@ -196,7 +196,8 @@ var clusterFlagTests = map[string]flagTest{
 	"no --request-timeout":     {nil, []string{"--request-timeout", "0"}, true, bearer("alice")},
 	"impersonation": {
 		[]string{"as", "as-group", "as-uid", "as-user-extra"},
-		[]string{"--as", "erin", "--as-group", "a", "--as-group", "b", "--as-uid", "7", "--as-user-extra", "team=x", "--as-user-extra", "team=y"}, true,
+		[]string{"--as", "erin", "--as-group", "a", "--as-group", "b", "--as-uid", "7", "--as-user-extra", "team=x", "--as-user-extra", "team=y"},
+		true,
 		func(r seen) bool {
 			return cmp.Equal(impersonated(r), map[string][]string{
 				"Impersonate-User": {"erin"}, "Impersonate-Group": {"a", "b"}, "Impersonate-Uid": {"7"}, "Impersonate-Extra-Team": {"x", "y"},

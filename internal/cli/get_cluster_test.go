@@ -307,3 +307,23 @@ func TestGetFindsStaleEntries(t *testing.T) {
 		t.Errorf("status %d, %s", status, stdout)
 	}
 }
+
+// TestGetDoesNotKnowWhetherAnUndatedEntryIsStale: without its time of creation, an access entry may be stale, so its state is unknown. An
+// access entry whose principal is gone is stale nevertheless.
+func TestGetDoesNotKnowWhetherAnUndatedEntryIsStale(t *testing.T) {
+	aws := iamtest.New(t)
+	aws.Setenv(t)
+	aws.Add(opsARN)
+	file := filepath.Join(t.TempDir(), "entries.json")
+	writeFile(t, file, fmt.Sprintf(`[{"accessEntry":{"principalArn":%q,"kubernetesGroups":["ops"],"username":"ops","type":"STANDARD"},"associatedAccessPolicies":[]},
+{"accessEntry":{"principalArn":%q,"kubernetesGroups":["devs"],"username":"devs","type":"STANDARD"},"associatedAccessPolicies":[]}]`, opsARN, devsARN))
+	_, stdout, stderr := run(t.Context(), t, "", "get", "--entries", file, "--iam", "-o", "wide")
+	for arn, want := range map[string]string{opsARN: "unknown", devsARN: "stale"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%s is not %s:\n%s%s", arn, want, stdout, stderr)
+		}
+	}
+	if want := access.ErrNoCreationTime.Error(); !strings.Contains(stdout, want) {
+		t.Errorf("no %q in\n%s%s", want, stdout, stderr)
+	}
+}

@@ -35,13 +35,23 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	}
 	found := lookUpPrincipals(ctx, client, access.Grants(s.document, s.cluster))
 	const missing = "IAM has no such principal"
+	undated := make(map[string]bool) // the access entries that can't be compared, by key
 	if s.cluster != nil {
 		for i := range s.cluster.AccessEntries {
 			e := &s.cluster.AccessEntries[i]
-			switch l := found[access.CallerKey(e.PrincipalARN)]; {
-			case l.existence == validate.Missing:
+			key := access.CallerKey(e.PrincipalARN)
+			l := found[key]
+			if l.existence == validate.Missing {
 				e.Stale = missing
-			case e.IsStale(l.facts):
+			}
+			if l.existence != validate.Exists {
+				continue
+			}
+			switch e.Freshness(l.facts) {
+			case access.FreshnessUnknown:
+				undated[key] = true
+			case access.Fresh:
+			case access.Stale:
 				e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry, so it was deleted and created again; delete the access entry and create it again",
 					l.facts.Created.UTC().Format(time.RFC3339))
 			}
@@ -54,6 +64,8 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 		l, ok := found[g.Key()]
 		switch {
 		case !ok || g.State != access.StateOK:
+		case g.Source == access.SourceAccessEntry && undated[g.Key()]:
+			g.State, g.Reason = access.StateUnknown, access.ErrNoCreationTime.Error()
 		case l.existence == validate.Missing:
 			g.State, g.Reason = access.StateStale, missing
 		case l.err != nil:

@@ -52,8 +52,8 @@ rollback works in these steps:
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
 annotation only from members of overrides.groups.
 
-rollback does not impersonate, because it can't know which group is the bypass, and every edit of it must
-reach the webhook. To write a version through the bypass, run:
+rollback does not impersonate: it can't know which group is the bypass, and its edit must reach the
+webhook. To write a version through the bypass, run:
 
   kubectl awsauth history show NUMBER |
     kubectl replace -f - --as=rescue --as-group=system:masters --as-group=awsauth-guard:bypass

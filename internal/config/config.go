@@ -46,7 +46,8 @@ type Config struct {
 	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule
 	// counts them as lost. Write a role with its path, as EKS shows it, or without. The guard does not check that an access
 	// entry exists, or that it gives the same access as the entry in aws-auth. With eks.enabled the guard reads the access
-	// entries itself, and uses this list only while it can't read them.
+	// entries itself, and uses this list only while it can't read them. The backstop (a ValidatingAdmissionPolicy of the
+	// chart) knows only this list, even with eks.enabled.
 	AccessEntries []string `yaml:"accessEntries,omitempty"`
 
 	// Rules sets the severity of rules by their ids: deny refuses the change, warn allows it with a warning, and off
@@ -106,7 +107,8 @@ type Overrides struct {
 // EKS configures whether and how the guard reads the cluster's access entries.
 type EKS struct {
 	// Enabled makes the guard read the authentication mode and the access entries of the cluster from EKS. A review never
-	// waits for EKS. The guard needs four read permissions for this.
+	// waits for EKS. The guard needs four read permissions for this. The rules count a stale access entry as access until it
+	// is deleted, although it matches no caller.
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// Cluster is the name of the EKS cluster in which the guard runs. The guard recognizes the cluster by its CA, and doesn't

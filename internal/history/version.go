@@ -77,7 +77,7 @@ type Summary struct {
 	Roles    int `json:"roles"`
 	Users    int `json:"users"`
 	Accounts int `json:"accounts"`
-	// ProtectedMissing is the number of protected principals that don't get all their groups.
+	// ProtectedMissing is the number of protected principals that lack a group or the rights of an admin.
 	ProtectedMissing int `json:"protectedMissing,omitempty"`
 }
 

@@ -82,7 +82,7 @@ func (r *Recorder) Stored(present, breakGlass bool) {
 	r.stored.breakGlass.WithLabelValues().Set(boolValue(breakGlass))
 }
 
-// StoredAccess records the number of admins, of node roles, and of protected principals that lack some of their groups.
+// StoredAccess records the number of admins, of node roles, and of protected principals that lack a group or the rights of an admin.
 func (r *Recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
 	r.stored.nodeRoles.WithLabelValues().Set(float64(nodeRoles))
 	r.stored.admins.WithLabelValues().Set(float64(admins))

@@ -103,12 +103,15 @@ func (r *round) stateOf(ctx context.Context, e *access.AccessEntry) (state strin
 		return entryMissing, a.facts, nil
 	case a.existence != validate.Exists:
 		return entryUnknown, a.facts, a.err
-	case e.Created.IsZero() || a.facts.Created.IsZero():
-		return entryUnknown, a.facts, errors.New("AWS does not say when the access entry or its principal was created")
-	case e.IsStale(a.facts):
-		return entryStale, a.facts, nil
 	}
-	return entryOK, a.facts, nil
+	switch e.Freshness(a.facts) {
+	case access.Stale:
+		return entryStale, a.facts, nil
+	case access.Fresh:
+		return entryOK, a.facts, nil
+	case access.FreshnessUnknown:
+	}
+	return entryUnknown, a.facts, access.ErrNoCreationTime
 }
 
 // named returns at most maxNamed of the names in one line.

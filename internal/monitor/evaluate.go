@@ -15,7 +15,7 @@ type evaluation struct {
 	summary history.Summary
 	// otherAdmins counts admins by access entries, which the summary does not count.
 	otherAdmins int
-	missing     []string // protected principals that don't get all their groups
+	missing     []string // protected principals that lack a group or the rights of an admin
 	// nodeRoles are the ARNs of the node roles from both sources, by awsauth.PrincipalKey.
 	nodeRoles map[string]string
 	// onlyAWSAuth are the ARNs of the principals whose access comes from aws-auth. It is nil unless the mode is API_AND_CONFIG_MAP.
@@ -81,7 +81,7 @@ func (a *accessOf) summary() (s history.Summary) {
 	return s
 }
 
-// missing returns the protected principals that don't certainly get all their groups.
+// missing returns the protected principals that don't certainly get all their groups or, if they must be admins, aren't certainly admins.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
 		if !a.entries.Satisfy(p, a.loaded, a.policy.AdminGroups) {

@@ -148,7 +148,7 @@ type Monitor struct {
 
 // baseline is the part of an evaluation that later ones are compared with.
 type baseline struct {
-	missing   []string          // protected principals that lack some of their groups
+	missing   []string          // protected principals that lack a group or the rights of an admin
 	admins    int               // admins by the stored version and by access entries
 	nodeRoles map[string]string // ARNs of the node roles by both sources, by awsauth.PrincipalKey
 }
@@ -452,9 +452,9 @@ func (b *baseline) losesProtected(after *baseline) bool {
 	return slices.ContainsFunc(after.missing, func(arn string) bool { return !slices.Contains(b.missing, arn) })
 }
 
-// lacking says that n protected principals lack some of their groups.
+// lacking says that n protected principals lack some of their groups, or are no admins although the configuration declares it.
 func lacking(n int) string {
-	return counted(n, "protected principal does", "protected principals do") + " not get all their groups"
+	return counted(n, "protected principal does", "protected principals do") + " not get all declared groups or admin rights"
 }
 
 // hasBreakGlass reports whether an object has the break-glass annotation.

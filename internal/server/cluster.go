@@ -58,6 +58,8 @@ func assemble(ctx context.Context, o *Options, cfg *configuration, principals *d
 	var err error
 	if o.State == "" {
 		log.Info("the stored aws-auth is not watched: no --state is given")
+		cfg.reportUnusedRight()
+		cfg.onUse(cfg.reportUnusedRight)
 		if o.CertSecret == "" {
 			p.certs, err = servingcert.NewFiles(o.CertDir, recorder)
 			if err != nil {

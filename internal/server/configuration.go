@@ -64,6 +64,14 @@ func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy 
 // current returns the configuration in use.
 func (c *configuration) current() *config.Config { return c.inUse.Load().config }
 
+// reportUnusedRight logs that overrides.subjectAccessReview is on. Call it in a process that does not call the API server. The process
+// serves nevertheless, because the members of overrides.groups and the principals in overrides.principals can break the glass.
+func (c *configuration) reportUnusedRight() {
+	if c.current().Overrides.SubjectAccessReview {
+		c.log.Error("overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right")
+	}
+}
+
 // attrs returns the log attributes of the configuration. They contain the number of protected principals but not their ARNs.
 func (c *configuration) attrs() []any {
 	g := c.inUse.Load()

@@ -71,3 +71,22 @@ func TestConfigIsReloaded(t *testing.T) {
 		t.Errorf("log: %v", lines)
 	}
 }
+
+// TestRightWithoutStateIsReported: without --state the guard can't ask for the right break-glass. It says so at the start and when it
+// reads a new configuration.
+func TestRightWithoutStateIsReported(t *testing.T) {
+	t.Parallel()
+	const message = "overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right"
+	on, off := filepath.Join(t.TempDir(), "on.yaml"), filepath.Join(t.TempDir(), "off.yaml")
+	guard(t, on, "overrides: {subjectAccessReview: true}")
+	guard(t, off, "overrides: {subjectAccessReview: false}")
+	if lines := start(t, newCertDir(t), "--config", on).log.lines(message); len(lines) != 1 || lines[0]["level"] != "ERROR" {
+		t.Errorf("log: %v", lines)
+	}
+	p := start(t, newCertDir(t), "--config", off)
+	if lines := p.log.lines(message); len(lines) > 0 {
+		t.Errorf("log: %v", lines)
+	}
+	guard(t, off, "overrides: {subjectAccessReview: true}")
+	eventually(t, "the new configuration is reported", func() bool { return len(p.log.lines(message)) == 1 })
+}

@@ -64,10 +64,11 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 }
 
 // AsksRight reports whether the verdict depends on the requester's right break-glass. It does if the request breaks the
-// glass and the requester may not do so for another reason.
+// glass and the requester may not do so for another reason. An observed request is never refused, but the answer decides whether
+// the requester gets a warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
-	if !policy.OverrideByRight || c.Observed {
+	if !policy.OverrideByRight {
 		return false
 	}
 	c.Requester.BreakGlass = RightDenied

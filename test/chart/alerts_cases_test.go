@@ -193,7 +193,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_live_protected_missing{instance="a"}`: "0x80",
 			`awsauth_guard_live_protected_missing{instance="b"}`: "0x4 1x20 0x80",
 		}, quiet: []string{"2m", "4m", "14m"}, fires: []string{"5m"},
-		says: "1 of guardConfig.protected cannot log in with all their groups. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
+		says: "1 of guardConfig.protected cannot log in with all declared groups or admin rights. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // the pod is gone
 		`awsauth_guard_live_protected_missing{instance="a"}`: "1x2 stale",
@@ -290,18 +290,21 @@ var alertCases = []alertCase{
 
 	{
 		alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{
-			`awsauth_guard_access_entries{state="ok",instance="a"}`:      "9x80",
-			`awsauth_guard_access_entries{state="stale",instance="a"}`:   "0x4 2x80",
-			`awsauth_guard_access_entries{state="missing",instance="a"}`: "0x80",
-			`awsauth_guard_access_entries{state="unknown",instance="a"}`: "3x80",
-		}, quiet: []string{"2m"}, fires: []string{"3m"}, more: map[string]string{"state": "stale"},
+			`awsauth_guard_access_entries{state="ok",instance="a"}`:      "9x200",
+			`awsauth_guard_access_entries{state="stale",instance="a"}`:   "0x4 2x200",
+			`awsauth_guard_access_entries{state="missing",instance="a"}`: "0x200",
+			`awsauth_guard_access_entries{state="unknown",instance="a"}`: "3x200",
+		}, quiet: []string{"3m", "91m"}, fires: []string{"93m"}, more: map[string]string{"state": "stale"},
 		says: "2 are stale: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
 	},
 	{
 		alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{
-			`awsauth_guard_access_entries{state="stale"}`:   "0x80",
-			`awsauth_guard_access_entries{state="missing"}`: "1x9 0x80",
-		}, fires: []string{"1m"}, quiet: []string{"6m"}, more: map[string]string{"state": "missing"},
+			`awsauth_guard_access_entries{state="stale"}`:   "0x240",
+			`awsauth_guard_access_entries{state="missing"}`: "1x199 0x40",
+		}, fires: []string{"91m"}, quiet: []string{"89m", "101m"}, more: map[string]string{"state": "missing"},
 		says: "1 are missing: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
 	},
+	{alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{ // IAM shows the new principal in the next round
+		`awsauth_guard_access_entries{state="missing"}`: "1x124 0x200",
+	}, quiet: []string{"1m", "61m", "100m"}},
 }
