@@ -29,7 +29,7 @@ type entryFacts struct {
 // inForce returns the access entry by which the principal logs in, or nil. stale is an access entry that matches no caller, or nil.
 func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	for i := range e.found {
-		if f := &e.found[i]; e.existence == validate.Exists && f.IsStale(e.facts) {
+		if f := &e.found[i]; e.existence == validate.Exists && f.Freshness(e.facts) == access.Stale {
 			stale = f
 		} else if entry == nil {
 			entry = f

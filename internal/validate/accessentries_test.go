@@ -95,3 +95,18 @@ func TestAccessEntryMustMakeAProtectedAdminAnAdmin(t *testing.T) {
 		}
 	}
 }
+
+// The empty group is a group like any other one. A protected principal that must get it is not one that must be an admin.
+func TestEmptyProtectedGroupIsNoAdmin(t *testing.T) {
+	t.Parallel()
+	element := func(groups string) *awsauth.Object {
+		return rolesObject("- {rolearn: '" + iamPrefix + "role/CI', username: ci, groups: " + groups + "}\n")
+	}
+	policy := validate.Policy{Protected: []access.Protected{{ARN: iamPrefix + "role/CI", Groups: []string{""}}}}
+	for groups, want := range map[string]validate.Action{"[x, '']": validate.ActionAllow, "[x]": validate.ActionDeny} {
+		v := validate.Evaluate(validate.Change{Operation: validate.Update, Old: element("['']"), New: element(groups)}, policy)
+		if v.Action != want {
+			t.Errorf("groups %s: %s, want %s\n%s", groups, v.Action, want, text(v))
+		}
+	}
+}

@@ -29,11 +29,15 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	after.faults = findings
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
+	// Each predicate judges the denials first: a finding of the old object makes only one finding pre-existing, and a warning does not
+	// need it as much.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
-			for i := range findings {
-				if f := &findings[i]; !preexisting[i] && !f.isNew && applies(f) {
-					preexisting[i] = holds(f)
+			for _, severity := range []Severity{Deny, Warn} {
+				for i := range findings {
+					if f := &findings[i]; !preexisting[i] && !f.isNew && f.Severity == severity && applies(f) {
+						preexisting[i] = holds(f)
+					}
 				}
 			}
 		}

@@ -44,28 +44,28 @@ func checkProtectedPrincipal(p *Pass) {
 			continue
 		}
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
-		var lost, missing []string
-		for _, group := range requirements(protected) {
-			had, has := p.gets(protected, before, group), p.gets(protected, after, group)
+		var lost, missing []requirement
+		for _, required := range requirements(protected) {
+			had, has := p.gets(protected, before, required), p.gets(protected, after, required)
 			for _, m := range oldMaps {
-				had = max(had, p.gets(protected, m.Resolve(protected.ARN), group))
+				had = max(had, p.gets(protected, m.Resolve(protected.ARN), required))
 			}
 			for _, m := range p.newMaps() {
-				if r := m.Resolve(protected.ARN); p.gets(protected, r, group) < has {
-					has, after = p.gets(protected, r, group), r
+				if r := m.Resolve(protected.ARN); p.gets(protected, r, required) < has {
+					has, after = p.gets(protected, r, required), r
 				}
 			}
 			loses := has < had
-			if group == awsauth.AuthenticatedGroup && !loses {
+			if required.group == awsauth.AuthenticatedGroup && !loses {
 				if r, lost := p.losesSessions(protected, oldMaps); lost {
 					loses, after = true, r
 				}
 			}
 			switch {
 			case loses:
-				lost = append(lost, group)
+				lost = append(lost, required)
 			case has < access.Always:
-				missing = append(missing, group)
+				missing = append(missing, required)
 			}
 		}
 		if p.Change.Operation == Delete {
@@ -113,23 +113,35 @@ func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map)
 	return after, false
 }
 
-// beAdmin is an item in the list of the groups that a protected principal must get. It means that the principal must be an admin.
-const beAdmin = ""
+// requirement is what a protected principal must get: a group or, if beAdmin is true, the rights of an admin.
+type requirement struct {
+	group   string
+	beAdmin bool
+}
 
-// requirements returns the groups that a protected principal must get, and beAdmin if it must be an admin.
-func requirements(protected access.Protected) []string {
-	if !protected.Admin {
-		return protected.Groups
+// requirements returns the requirements of a protected principal.
+func requirements(protected access.Protected) []requirement {
+	list := groupRequirements(protected.Groups)
+	if protected.Admin {
+		list = append(list, requirement{beAdmin: true})
 	}
-	return append(slices.Clip(protected.Groups), beAdmin)
+	return list
+}
+
+func groupRequirements(groups []string) []requirement {
+	list := make([]requirement, len(groups), len(groups)+1)
+	for i, group := range groups {
+		list[i].group = group
+	}
+	return list
 }
 
 // gets returns how often the authenticator's answer fulfils a requirement of a protected principal.
-func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, requirement string) access.Certainty {
-	if requirement == beAdmin {
+func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, required requirement) access.Certainty {
+	if required.beAdmin {
 		return access.AdminBy(r.Matches, p.Policy.AdminGroups)
 	}
-	return protected.Gets(r, requirement)
+	return protected.Gets(r, required.group)
 }
 
 // groupsOf returns groups of an entry that fulfils all requirements of a protected principal.
@@ -149,9 +161,9 @@ func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 	if entry == nil || p.Change.Operation == Delete {
 		return // declared: the guard doesn't know its access
 	}
-	missing := entry.Lacks(protected.Groups)
+	missing := groupRequirements(entry.Lacks(protected.Groups))
 	if protected.Admin && !entry.IsAdmin(p.Policy.AdminGroups) {
-		missing = append(missing, beAdmin)
+		missing = append(missing, requirement{beAdmin: true})
 	}
 	if len(missing) == 0 {
 		return
@@ -183,8 +195,13 @@ func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string)
 }
 
 // requirementList returns requirements of a protected principal as part of a sentence.
-func requirementList(list []string) string {
-	groups := slices.DeleteFunc(slices.Clone(list), func(r string) bool { return r == beAdmin })
+func requirementList(list []requirement) string {
+	var groups []string
+	for _, r := range list {
+		if !r.beAdmin {
+			groups = append(groups, r.group)
+		}
+	}
 	switch {
 	case len(groups) == 0:
 		return "the rights of an admin"

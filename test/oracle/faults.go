@@ -227,9 +227,7 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 			e := elements[path]
 			raw := string(e.raw)
 			if slices.Contains(accessRules, f.Rule) { // these are about what the principal gets
-				username, groups := e.access()
-				slices.Sort(groups)
-				raw = fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, slices.Compact(groups))
+				raw = e.accessAt(f.Path)
 			}
 			fault = f.Rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
 		}
@@ -237,5 +235,20 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 	}
 	return count
 }
+
+// accessAt returns the principal and the username of an element, and the group at the path of a finding. An element that gives fewer groups
+// than an old one has no new fault in the groups that both have.
+func (e *element) accessAt(path string) string {
+	username, groups := e.access()
+	group := ""
+	if m := groupIndex.FindStringSubmatch(path); m != nil {
+		if i, err := strconv.Atoi(m[1]); err == nil && i < len(groups) {
+			group = groups[i]
+		}
+	}
+	return fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, group)
+}
+
+var groupIndex = regexp.MustCompile(`groups\[(\d+)\]`)
 
 var indexes = regexp.MustCompile(`\[\d+\]`)
