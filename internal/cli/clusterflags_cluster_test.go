@@ -339,7 +339,10 @@ func TestServerNeedsNoKubeconfig(t *testing.T) {
 
 // TestRequestTimeout: --request-timeout ends a request that the API server does not answer, and the error says so.
 func TestRequestTimeout(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after the body
+		<-r.Context().Done()
+	}))
 	t.Cleanup(server.Close)
 	for command, args := range clusterCommands {
 		status, stdout, stderr := run(t.Context(), t, newObject, append(args, "--server", server.URL, "--token", "x", "--request-timeout", "20ms")...)
