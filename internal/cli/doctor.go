@@ -47,7 +47,7 @@ and environment as kubectl. It takes the steps of a login one after the other:
    6 API server        asks the API server which user it sees
    7 access entries    needs eks:ListAccessEntries and eks:DescribeAccessEntry
    8 aws-auth          searches the entry for the principal
-   9 rights            asks the API server what the user may do
+   9 rights            asks the API server whether the user may make the request
   10 creator           searches CloudTrail, and the log of the authenticator, for the creator of the cluster
   11 cause             names one cause, one command for you and one for an administrator
 

@@ -35,7 +35,7 @@ func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 		if err == nil && d.admits(own) {
 			return &Cause{
 				ID: "environment-overrides-profile", Step: stepKubeconfig, User: "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN",
-				Summary: fmt.Sprintf("the access key in the environment overrides the profile %s of the kubeconfig: you are %s instead of %s, whom the cluster admits",
+				Summary: fmt.Sprintf("the access key in the environment overrides the profile %s of the kubeconfig: you are %s, and the cluster admits %s",
 					p.profile, d.report.Principal.ARN, own),
 			}
 		}
@@ -79,7 +79,7 @@ func (d *diagnosis) otherProfile() *Cause {
 		if role != "" && d.admits(role) {
 			return &Cause{
 				ID: "wrong-profile", Step: stepKubeconfig, User: d.updateKubeconfigWith(p.name, ""),
-				Summary: fmt.Sprintf("you are %s, whom the cluster does not admit; it admits %s, the role of your profile %s", d.report.Principal.ARN, role, p.name),
+				Summary: fmt.Sprintf("the cluster does not admit you as %s; it admits %s, the role of your profile %s", d.report.Principal.ARN, role, p.name),
 			}
 		}
 	}
