@@ -157,10 +157,11 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 		return err
 	}
 	if o.file != "" {
-		options.ReadAWSAuth = func(context.Context) (*awsauth.Object, error) { return a.readAWSAuthFile(o.file) }
-		if _, err := options.ReadAWSAuth(ctx); err != nil { // before the first step
+		object, err := a.readAWSAuthFile(o.file)
+		if err != nil {
 			return err
 		}
+		options.ReadAWSAuth = func(context.Context) (*awsauth.Object, error) { return object, nil }
 	}
 	if o.adminContext != "" {
 		if options.Admin, err = o.adminConfig(); err != nil {

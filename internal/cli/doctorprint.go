@@ -106,6 +106,10 @@ func (s *spinner) start(name string) {
 	}
 	s.quit = make(chan struct{})
 	quit := s.quit
+	if name == doctor.PluginStep { // without ticks, because each would erase the question of a plugin
+		fmt.Fprintf(s.w, "⠋ %s\r", name)
+		return
+	}
 	s.done.Go(func() {
 		ticks := time.NewTicker(100 * time.Millisecond)
 		defer ticks.Stop()
@@ -113,7 +117,6 @@ func (s *spinner) start(name string) {
 			fmt.Fprintf(s.w, "\r\x1b[K%c %s", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[i%10], name)
 			select {
 			case <-quit:
-				fmt.Fprint(s.w, "\r\x1b[K")
 				return
 			case <-ticks.C:
 			}
@@ -121,11 +124,12 @@ func (s *spinner) start(name string) {
 	})
 }
 
-// stop removes what is shown. A plugin may write to the terminal while the spinner is shown; its text stays.
+// stop removes what is shown.
 func (s *spinner) stop() {
 	if s.quit != nil {
 		close(s.quit)
 		s.quit = nil
 		s.done.Wait()
+		fmt.Fprint(s.w, "\r\x1b[K")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -23,7 +24,13 @@ func newClient(config *rest.Config) (*kubernetes.Clientset, error) {
 		config.Timeout = callTimeout
 	}
 	config.WarningHandler = rest.NoWarnings{}
-	client, err := kubernetes.NewForConfig(config)
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	// client-go adds the token to the requests of redirects, too, and so would send it to another host.
+	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client, err := kubernetes.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
@@ -36,6 +43,9 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 		return "", ""
 	}
 	client, err := newClient(d.config)
+	if err != nil && d.config.AuthProvider != nil && d.config.AuthProvider.Name == "oidc" { // kubectl has it
+		return StatusUnknown, "doctor can't use the auth provider oidc"
+	}
 	if err != nil {
 		return d.fail(Cause{ID: "kubeconfig-invalid", Step: stepKubeconfig, Summary: "the kubeconfig can't be used: " + err.Error(), User: d.updateKubeconfig()})
 	}
@@ -43,6 +53,9 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	switch {
 	case apierrors.IsUnauthorized(err):
 		d.refused = true
+		if d.cluster.suspicion != nil {
+			return d.fail(*d.cluster.suspicion)
+		}
 		if d.token == nil {
 			return d.fail(Cause{
 				ID: "credentials-refused", Step: stepAPIServer, User: d.updateKubeconfig(),
@@ -50,7 +63,7 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 			})
 		}
 		return StatusFailed, "the API server answers 401 Unauthorized"
-	case apierrors.IsForbidden(err): // system:anonymous, if the cluster admits it
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "system:anonymous"): // if the cluster admits it
 		return d.fail(Cause{
 			ID: "no-credentials", Step: stepAPIServer, User: d.updateKubeconfig(),
 			Summary: "the API server sees you as system:anonymous",
@@ -65,6 +78,9 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 
 // failUnreachable sets the cause if the API server does not answer a request.
 func (d *diagnosis) failUnreachable(err error) (Status, string) {
+	if d.cluster.suspicion != nil {
+		return d.fail(*d.cluster.suspicion)
+	}
 	host := d.config.Host
 	c := Cause{Step: stepAPIServer, User: d.updateKubeconfig()}
 	_, unknownAuthority := errors.AsType[x509.UnknownAuthorityError](err)

@@ -81,6 +81,12 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	if config == nil {
 		return nil, errors.New("no context of a kubeconfig can be used")
 	}
+	if d.Admin != nil {
+		if err := d.plugin.restoreVariables(); err != nil {
+			return nil, err
+		}
+		defer func() { _ = d.plugin.useVariables() }() // it worked before
+	}
 	client, err := newClient(kube.Protobuf(config))
 	if err != nil {
 		return nil, err

@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"k8s.io/client-go/rest"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
@@ -19,6 +21,9 @@ type clusterFacts struct {
 	client      *eks.Client      // nil without a name
 	description *eks.Description // nil if it can't be read
 	denied      bool             // the permission eks:DescribeCluster is missing
+	// suspicion is the cause if the API server does not admit the caller. The caller may reach the cluster by a tunnel, or the cluster may
+	// belong to another account, so that a difference from EKS proves nothing while the login works.
+	suspicion *Cause
 }
 
 // mode returns the authentication mode, or "" if it is not known.
@@ -43,17 +48,20 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	d.cluster.client = client
 	switch {
 	case errors.Is(err, eks.ErrNoSuchCluster):
-		return d.failNoSuchCluster()
+		return d.suspectNoSuchCluster(ctx)
 	case eks.IsDenied(err):
 		d.cluster.denied = true
 		return StatusUnknown, fmt.Sprintf("you lack the permission eks:DescribeCluster for %s, which aws eks update-kubeconfig needs, and kubectl does not", d.ClusterName)
 	case err != nil:
 		return StatusUnknown, "EKS can't be read: " + err.Error()
 	}
+	if d.Principal == "" && !d.isOwnCluster(ctx, description) {
+		return StatusUnknown, fmt.Sprintf("EKS describes %s, but doctor calls AWS with other credentials than those of the token, and the cluster may be another one", description.ARN)
+	}
 	d.cluster.description = description
 	if d.Principal == "" {
-		if status, found, failed := d.compareCluster(); failed {
-			return status, found
+		if d.cluster.suspicion = d.compareCluster(); d.cluster.suspicion != nil {
+			return StatusWarning, d.cluster.suspicion.Summary
 		}
 	}
 	return StatusOK, fmt.Sprintf("%s is %s, with the authentication mode %s", description.ARN, description.Status, description.Mode)
@@ -76,45 +84,97 @@ func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description
 	return client, &description, nil
 }
 
-func (d *diagnosis) failNoSuchCluster() (Status, string) {
+// suspectNoSuchCluster sets the suspicion that the cluster does not exist. EKS finds only clusters of the account that asks, and a
+// principal can log in to a cluster of another account.
+func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	where := "in the region " + d.Region
 	if d.Region == "" {
 		where = "in the region of your AWS configuration"
 	}
-	if p := d.report.Principal; p != nil && p.Account != "" {
-		where += " of the account " + p.Account
+	asking := ""
+	if caller, err := d.sdkCaller(ctx); err == nil {
+		asking = access.NewCaller(caller).AccountID
+		where += " of the account " + asking
 	}
-	return d.fail(Cause{
-		ID: "no-such-cluster", Step: stepCluster, Summary: fmt.Sprintf("there is no cluster %s %s", d.ClusterName, where),
-		User: "aws eks list-clusters" + d.withRegion() + d.withProfile(),
-	})
+	summary := fmt.Sprintf("there is no cluster %s %s", d.ClusterName, where)
+	owner := d.clusterAccount()
+	if p := d.report.Principal; owner == "" && p != nil {
+		owner = p.Account
+	}
+	if d.Principal == "" && asking != owner {
+		return StatusUnknown, summary + ", but the cluster may belong to another account"
+	}
+	c := Cause{ID: "no-such-cluster", Step: stepCluster, Summary: summary, User: "aws eks list-clusters" + d.withRegion() + d.withProfile()}
+	if d.Principal != "" {
+		return d.fail(c)
+	}
+	d.cluster.suspicion = &c
+	return StatusWarning, summary
 }
 
-// compareCluster compares the kubeconfig with the described cluster. failed reports that it found the cause.
-func (d *diagnosis) compareCluster() (status Status, found string, failed bool) {
+// isOwnCluster reports whether a described cluster can be that of the kubeconfig. It can be one of the same name in another account, if the
+// plugin runs in a wrapper with other credentials.
+func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Description) bool {
+	if d.report.Principal == nil || description.HasEndpoint(d.config.Host) {
+		return true
+	}
+	described, err := arn.Parse(description.ARN)
+	if err != nil {
+		return false
+	}
+	if owner := d.clusterAccount(); owner != "" {
+		return owner == described.AccountID
+	}
+	caller, err := d.sdkCaller(ctx)
+	return err == nil && access.NewCaller(caller).AccountID == d.report.Principal.Account
+}
+
+// sdkCaller returns the ARN of the caller that doctor's own calls of AWS have. It differs from the principal of the token if the plugin
+// runs in a wrapper with other credentials.
+func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
+	options, err := d.awsOptions(ctx)
+	if err != nil {
+		return "", err
+	}
+	return callerWith(ctx, d.Region, options)
+}
+
+// clusterAccount returns the account of the cluster: from EKS, or from the name of the kubeconfig's cluster, which aws eks
+// update-kubeconfig sets to the ARN. It is empty if it is not known.
+func (d *diagnosis) clusterAccount() string {
+	text := d.Cluster
+	if d.cluster.description != nil {
+		text = d.cluster.description.ARN
+	}
+	if a, err := arn.Parse(text); err == nil && a.Service == "eks" {
+		return a.AccountID
+	}
+	return ""
+}
+
+// compareCluster compares the kubeconfig with the described cluster. It returns nil if they agree.
+func (d *diagnosis) compareCluster() *Cause {
 	description := d.cluster.description
 	ca, err := kube.CA(d.config)
 	sameCA := err == nil && description.HasCA(ca)
 	switch {
 	case !sameCA && !description.HasEndpoint(d.config.Host):
-		status, found = d.fail(Cause{
+		return &Cause{
 			ID: "other-cluster", Step: stepCluster, User: d.updateKubeconfig(),
 			Summary: fmt.Sprintf("the kubeconfig leads to %s, and the token is for the cluster %s, whose API server is %s", d.config.Host, d.ClusterName, description.Endpoint),
-		})
-	case !sameCA && err == nil && len(description.CA) > 0 && description.HasEndpoint(d.config.Host):
-		status, found = d.fail(Cause{
+		}
+	case !sameCA && err == nil && len(ca) > 0 && len(description.CA) > 0:
+		return &Cause{
 			ID: "other-ca", Step: stepCluster, User: d.updateKubeconfig(),
 			Summary: fmt.Sprintf("the kubeconfig has the API server of the cluster %s, but the CA of another one", d.ClusterName),
-		})
+		}
 	case description.Status != eks.Active && description.Status != "UPDATING":
-		status, found = d.fail(Cause{
-			ID: "cluster-not-active", Step: stepCluster, User: "aws eks wait cluster-active --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile(),
+		return &Cause{
+			ID: "cluster-not-active", Step: stepCluster, User: "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster.status",
 			Summary: fmt.Sprintf("the cluster %s has the status %s", d.ClusterName, description.Status),
-		})
-	default:
-		return "", "", false
+		}
 	}
-	return status, found, true
+	return nil
 }
 
 // failWithoutContext sets the cause if there is no context. If the user names the cluster, it finds out whether the user can make one.
@@ -129,6 +189,9 @@ func (d *diagnosis) failWithoutContext(ctx context.Context) (Status, string) {
 		c.ID, c.Step = "describe-cluster-denied", stepCluster
 		c.Summary = "aws eks update-kubeconfig can't write a context for you, because you lack the permission eks:DescribeCluster for " + d.ClusterName
 		c.Admin = d.allowDescribeCluster(ctx)
+		if strings.HasPrefix(c.Admin, "aws iam create-policy") {
+			c.Summary += "; your role belongs to IAM Identity Center, so the administrator also adds the policy to your permission set"
+		}
 	}
 	return d.fail(c)
 }
@@ -152,9 +215,13 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 			}
 		}
 	}
-	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:DescribeCluster","Resource":"arn:%s:eks:%s:%s:cluster/%s"}]}`,
-		partition, region, account, d.ClusterName)
-	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s --policy-name describe-eks-cluster --policy-document %s", kind, kind, quote(name), quote(policy))
+	resource, _ := json.Marshal(fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, region, account, d.ClusterName)) // a text always has a form in JSON
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:DescribeCluster","Resource":%s}]}`, resource)
+	named := " --policy-name " + quote("describe-eks-cluster-"+d.ClusterName) + " --policy-document " + quote(policy)
+	if strings.HasPrefix(name, "AWSReservedSSO_") { // only IAM Identity Center can change this role
+		return "aws iam create-policy" + named
+	}
+	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s%s", kind, kind, quote(name), named)
 }
 
 // adminConfig returns a configuration that may read the cluster: that of an administrator, or the caller's.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,8 +45,39 @@ func (d *diagnosis) withRegion() string {
 	return " --region " + quote(d.Region)
 }
 
-// updateKubeconfig returns the command that writes the context anew, with the same profile and without a role.
-func (d *diagnosis) updateKubeconfig() string { return d.updateKubeconfigWith(d.plugin.profile, "") }
+// updateKubeconfig returns the command that writes the context anew, with the same profile and without a role. For a context that is not
+// one of EKS it returns the command that shows the context without its secrets.
+func (d *diagnosis) updateKubeconfig() string {
+	if !d.isEKS() {
+		return "kubectl config view --minify"
+	}
+	return d.updateKubeconfigWith(d.plugin.profile, "")
+}
+
+// isEKS reports whether the context may be one of EKS.
+func (d *diagnosis) isEKS() bool {
+	if d.config == nil || d.ClusterName != "" || d.token != nil || strings.Contains(d.config.Host, ".eks.") {
+		return true
+	}
+	return d.plugin.config != nil && slices.Contains([]string{programCLI, programAuthenticator}, filepath.Base(d.plugin.config.Command))
+}
+
+// The programs that make tokens of EKS.
+const (
+	programCLI           = "aws"
+	programAuthenticator = "aws-iam-authenticator"
+)
+
+// findPlugin returns the command for a user whose plugin is not found.
+func (d *diagnosis) findPlugin() string {
+	switch program := filepath.Base(d.plugin.config.Command); {
+	case program == programCLI:
+		return "aws --version || echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html'"
+	case program == programAuthenticator: // the AWS CLI makes the same tokens
+		return d.updateKubeconfig()
+	}
+	return "command -v " + quote(d.plugin.config.Command)
+}
 
 // updateKubeconfigWith returns the command that writes the context anew.
 func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
@@ -59,37 +91,91 @@ func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
 	return command
 }
 
-// principalWithPath returns the principal as EKS needs it, with its path, as a word of a shell. A role of another name may have no path,
-// and if IAM can't be read, the administrator's shell asks IAM.
+// principalWithPath returns the principal as EKS needs it, with its path, as a word of a shell. If IAM can't be read, the administrator's
+// shell asks IAM for the path of a role. The answer counts only if it is of the same account, because the administrator's account may have
+// another role of this name.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)
 	}
 	principal := d.principal()
 	parsed, err := awsauth.ParseARN(principal)
-	if err != nil || !parsed.IsRole() {
+	owner := d.clusterAccount()
+	if err != nil || !parsed.IsRole() || owner != "" && owner != parsed.Account {
 		return quote(principal)
 	}
-	return `"$(aws iam get-role --role-name ` + quote(parsed.Name()) + ` --query Role.Arn --output text)"`
+	query := fmt.Sprintf("[Role.Arn][?contains(@, ':%s:')] | [0]", parsed.Account)
+	return `"$(aws iam get-role --role-name ` + quote(parsed.Name()) + ` --query ` + quote(query) + ` --output text)"`
 }
 
-// createEntry returns the command that creates an access entry. It gives the right to view, because only the administrator knows
-// which rights the principal needs.
-func (d *diagnosis) createEntry() string { return d.createEntryFor(d.principalWithPath()) }
-
-func (d *diagnosis) createEntryFor(principal string) string {
-	cluster := " --cluster-name " + d.clusterName() + d.withRegion()
-	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
-	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") { // the ARN in other partitions is not documented
-		policy = `"$(aws eks list-access-policies` + d.withRegion() + ` --query "accessPolicies[?name=='AmazonEKSViewPolicy'].arn" --output text)"`
+// policyARN returns the ARN of an access policy, as a word of a shell. Its partition outside of the partition aws is not documented, so
+// the administrator's shell asks EKS.
+func (d *diagnosis) policyARN(name string) string {
+	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
+		return `"$(aws eks list-access-policies` + d.withRegion() + ` --query ` + quote("accessPolicies[?name=='"+name+"'].arn") + ` --output text)"`
 	}
-	return fmt.Sprintf("aws eks create-access-entry%s --principal-arn %s && aws eks associate-access-policy%s --principal-arn %s --policy-arn %s --access-scope type=cluster",
-		cluster, principal, cluster, principal, policy)
+	return "arn:aws:eks::aws:cluster-access-policy/" + name
 }
 
-// replaceEntry returns the command that deletes an access entry and creates it again.
-func (d *diagnosis) replaceEntry(arn string) string {
-	return fmt.Sprintf("aws eks delete-access-entry --cluster-name %s%s --principal-arn %s && %s", d.clusterName(), d.withRegion(), quote(arn), d.createEntryFor(quote(arn)))
+// viewPolicy is the access policy of the commands, because only the administrator knows which rights the principal needs.
+const viewPolicy = "AmazonEKSViewPolicy"
+
+// createEntry returns the command that creates an access entry, which gives the right to view.
+func (d *diagnosis) createEntry() string {
+	principal := d.principalWithPath()
+	return d.create(principal, "") + " && " + d.associate(principal, d.policyARN(viewPolicy), "type=cluster")
+}
+
+// createEntryOf returns the command that creates an access entry instead of an entry of aws-auth: of a type for nodes if the entry is for
+// nodes. The type of an access entry can't be changed later.
+func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
+	if !slices.Contains(r.Groups, access.NodesGroup) {
+		return d.createEntry()
+	}
+	kind := "EC2_LINUX"
+	if strings.Contains(r.Username, "{{SessionName}}") {
+		kind = "FARGATE_LINUX"
+	}
+	return d.create(d.principalWithPath(), " --type "+kind)
+}
+
+// replaceEntry returns the command that deletes an access entry and creates it again, with the same type. It gives the right to view only:
+// another principal may have got the name of the deleted one.
+func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
+	principal := quote(e.PrincipalARN)
+	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
+	if e.Type != "" && e.Type != typeStandard {
+		return command + d.create(principal, " --type "+quote(e.Type))
+	}
+	return command + d.create(principal, "") + " && " + d.associate(principal, d.policyARN(viewPolicy), "type=cluster")
+}
+
+// typeStandard is the type of access entries for people and tools.
+const typeStandard = "STANDARD"
+
+// ofCluster returns the flags for the cluster.
+func (d *diagnosis) ofCluster() string { return " --cluster-name " + d.clusterName() + d.withRegion() }
+
+// create returns the command that creates an access entry with some flags. principal is a word of a shell.
+func (d *diagnosis) create(principal, flags string) string {
+	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
+}
+
+// associate returns the command that associates an access policy. principal and policy are words of a shell.
+func (d *diagnosis) associate(principal, policy, scope string) string {
+	return "aws eks associate-access-policy" + d.ofCluster() + " --principal-arn " + principal + " --policy-arn " + policy + " --access-scope " + quote(scope)
+}
+
+// groupsFlag returns the flag for the groups of an access entry, or nothing.
+func groupsFlag(groups []string) string {
+	text := ""
+	for _, g := range groups {
+		text += " " + quote(g)
+	}
+	if text == "" {
+		return ""
+	}
+	return " --kubernetes-groups" + text
 }
 
 // awsAuthEntry returns the entry of aws-auth for the principal, as text. It has no group, because only the administrator knows which
@@ -138,11 +224,11 @@ func (d *diagnosis) logsCommand(text string) string {
 func awsName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // bindCommand returns the command that gives the user the right to make the refused request or, if the user named none, to view the
-// cluster.
+// cluster. A group whose name begins with system: has other members, such as nodes, so it gets no right.
 func (d *diagnosis) bindCommand() string {
 	subject := " --user=" + quote(d.report.User.Username)
 	for _, group := range d.report.User.Groups {
-		if group != awsauth.AuthenticatedGroup && group != access.Masters {
+		if !strings.HasPrefix(group, "system:") {
 			subject = " --group=" + quote(group)
 			break
 		}
@@ -151,38 +237,33 @@ func (d *diagnosis) bindCommand() string {
 	if r == nil {
 		return "kubectl create clusterrolebinding awsauth-view --clusterrole=view" + subject
 	}
-	resource, subresource, ok := strings.Cut(r.Resource, "/")
-	name := "awsauth-" + r.Verb + "-" + resource
+	name, resource := "awsauth-"+r.Verb+"-"+r.Resource, r.Resource
 	if r.Group != "" {
 		resource += "." + r.Group
 	}
-	if ok {
-		resource += "/" + subresource
+	flags := " --verb=" + quote(r.Verb) + " --resource=" + quote(resource)
+	if r.Name != "" {
+		flags += " --resource-name=" + quote(r.Name)
 	}
 	kind, namespace := "clusterrole", ""
 	if r.Namespace != "" {
 		kind, namespace = "role", " --namespace="+quote(r.Namespace)
 	}
-	return fmt.Sprintf("kubectl create %s %s%s --verb=%s --resource=%s && kubectl create %sbinding %s%s --%s=%s%s",
-		kind, quote(name), namespace, quote(r.Verb), quote(resource), kind, quote(name), namespace, kind, quote(name), subject)
+	return fmt.Sprintf("kubectl create %s %s%s%s && kubectl create %sbinding %s%s --%s=%s%s",
+		kind, quote(name), namespace, flags, kind, quote(name), namespace, kind, quote(name), subject)
 }
 
-// associate returns the command that associates an access policy for the whole cluster.
-func (d *diagnosis) associate(principal, policy string) string {
-	return fmt.Sprintf("aws eks associate-access-policy --cluster-name %s%s --principal-arn %s --policy-arn arn:aws:eks::aws:cluster-access-policy/%s --access-scope type=cluster",
-		d.clusterName(), d.withRegion(), quote(principal), policy)
-}
-
-// updateEntry returns the command that gives an access entry the groups of aws-auth. EKS refuses groups that begin with system:, and has
-// an access policy instead of system:masters.
+// updateEntry returns the command that adds the groups of aws-auth to those of an access entry. EKS refuses groups that begin with
+// system:. For these the principal gets the right to view, because only the administrator knows whether it shall be an administrator.
 func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) string {
-	if slices.Contains(groups, access.Masters) {
-		return d.associate(entry.PrincipalARN, access.ClusterAdminPolicy)
-	}
-	var quoted []string
+	all := slices.Clone(entry.Groups)
 	for _, g := range groups {
-		quoted = append(quoted, quote(g))
+		if !strings.HasPrefix(g, "system:") && !slices.Contains(all, g) {
+			all = append(all, g)
+		}
 	}
-	return fmt.Sprintf("aws eks update-access-entry --cluster-name %s%s --principal-arn %s --kubernetes-groups %s",
-		d.clusterName(), d.withRegion(), quote(entry.PrincipalARN), strings.Join(quoted, " "))
+	if len(all) == len(entry.Groups) {
+		return d.associate(quote(entry.PrincipalARN), d.policyARN(viewPolicy), "type=cluster")
+	}
+	return "aws eks update-access-entry" + d.ofCluster() + " --principal-arn " + quote(entry.PrincipalARN) + groupsFlag(all)
 }

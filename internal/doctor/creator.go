@@ -47,7 +47,7 @@ func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 	}
 	arn, logErr := creatorByLog(ctx, cloudwatchlogs.NewFromConfig(cfg), d.ClusterName, d.Now())
 	if arn != "" {
-		return StatusOK, d.describeCreator(arn, "the log of the authenticator")
+		return StatusOK, d.describeCreator(arn, logSource)
 	}
 	reasons := []string{"CloudTrail keeps events for 90 days and has none", "the log has no login of kubernetes-admin in the last hours"}
 	for i, err := range []error{trailErr, logErr} {
@@ -59,8 +59,13 @@ func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 		strings.Join(reasons, "; "), d.ClusterName, fmt.Sprintf(logsQuery, creatorUsername))
 }
 
+const logSource = "the log of the authenticator"
+
 // describeCreator says who created the cluster.
 func (d *diagnosis) describeCreator(arn, source string) string {
+	if source == logSource { // an entry of aws-auth may have the username, too
+		return fmt.Sprintf("according to %s, %s logged in as kubernetes-admin, which is the username of the creator unless an entry has it", source, arn)
+	}
 	if access.CallerKey(arn) == access.CallerKey(d.principal()) {
 		return fmt.Sprintf("according to %s you created the cluster as %s; EKS knows a creator by its unique id, so the role or user may have been deleted and created again", source, arn)
 	}
@@ -121,7 +126,7 @@ const creatorUsername = "username=kubernetes-admin"
 // logPeriod is the period of the log that is searched. Insights costs money by the amount of log that it reads.
 const logPeriod = 24 * time.Hour
 
-var logARN = regexp.MustCompile(`\barn="?(arn:[^\s"]+)`)
+var logARN = regexp.MustCompile(`\barn="?(arn:[\w+=,.@:/-]+).*\busername="?kubernetes-admin"?(?:\s|$)`)
 
 // creatorByLog returns the ARN of a caller that the authenticator logged in as kubernetes-admin, or "". The log exists only if the
 // cluster's logging is on.

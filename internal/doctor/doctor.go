@@ -95,6 +95,8 @@ type Options struct {
 	Begin  func(name string)
 	Finish func(Step)
 	Now    func() time.Time
+
+	pluginLimit time.Duration // instead of pluginTimeout, in a test
 }
 
 // ErrNoContext means that no kubeconfig has a current context.
@@ -123,6 +125,9 @@ type diagnosis struct {
 	identity identityFacts
 }
 
+// PluginStep is the name of the step that runs the exec plugin, which may ask a person for something.
+const PluginStep = "exec plugin"
+
 // step is a step of the diagnosis. It returns its status and what it found, and sets the cause of the report if it knows it.
 type step struct {
 	name string
@@ -133,7 +138,7 @@ type step struct {
 
 var steps = []step{
 	{name: "kubeconfig", run: (*diagnosis).readKubeconfig},
-	{name: "exec plugin", run: (*diagnosis).runPlugin},
+	{name: PluginStep, run: (*diagnosis).runPlugin},
 	{name: "token", run: (*diagnosis).readToken},
 	{name: "AWS identity", run: (*diagnosis).askSTS},
 	{name: "EKS cluster", run: (*diagnosis).describeCluster},

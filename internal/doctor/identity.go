@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +33,20 @@ func bearerToken(c *rest.Config) (string, error) {
 	if c.BearerTokenFile == "" || c.BearerToken != "" {
 		return c.BearerToken, nil
 	}
-	text, err := os.ReadFile(c.BearerTokenFile)
+	file, err := os.Open(c.BearerTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the token: %w", err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxPluginOutput))
 	if err != nil {
 		return "", fmt.Errorf("reading the token: %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
 }
+
+// maxSkew is the difference of clocks with which AWS accepts a signature (IAM user guide, "Elements of an AWS API request signature").
+const maxSkew = 5 * time.Minute
 
 // askSTS is the fourth step. It sends the token's own request to STS, as the authenticator does, so that it sees the same caller.
 func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
@@ -53,7 +62,12 @@ func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
 	if err != nil {
 		return StatusUnknown, "STS can't be asked: " + err.Error()
 	}
-	if skew := d.Now().Sub(answer.date); !answer.date.IsZero() && skew.Abs() > tokenLifetime {
+	return d.explainSTS(answer)
+}
+
+// explainSTS sets the principal, or the cause for which STS refuses the token's request.
+func (d *diagnosis) explainSTS(answer stsAnswer) (Status, string) {
+	if skew := d.Now().Sub(answer.date); answer.code != "" && !answer.date.IsZero() && skew.Abs() > maxSkew {
 		return d.fail(Cause{
 			ID: "clock-skew", Step: stepIdentity, User: "sudo timedatectl set-ntp true",
 			Summary: fmt.Sprintf("the clock of this machine differs by %s from that of AWS, so that AWS refuses the signature", skew.Abs().Round(time.Minute)),
@@ -95,6 +109,9 @@ type stsAnswer struct {
 	date     time.Time // of the server
 }
 
+// maxARN is the maximum length of an ARN in bytes (IAM API reference, arnType).
+const maxARN = 2048
+
 // maxSTSAnswer limits an answer of STS in bytes.
 const maxSTSAnswer = 64 << 10
 
@@ -112,9 +129,18 @@ func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error)
 		return stsAnswer{}, fmt.Errorf("%s: %w", t.host, withoutURL(err))
 	}
 	defer response.Body.Close()
+	answer, err := readSTSAnswer(response)
+	if err != nil {
+		return stsAnswer{}, fmt.Errorf("%s %w", t.host, err)
+	}
+	return answer, nil
+}
+
+// readSTSAnswer reads an answer of STS. The error has no part of the answer.
+func readSTSAnswer(response *http.Response) (stsAnswer, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxSTSAnswer))
 	if err != nil {
-		return stsAnswer{}, fmt.Errorf("reading the answer of %s: %w", t.host, withoutURL(err))
+		return stsAnswer{}, fmt.Errorf("sent an incomplete answer: %w", withoutURL(err))
 	}
 	var decoded struct {
 		Response struct {
@@ -123,7 +149,7 @@ func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error)
 		Error struct{ Code string }
 	}
 	if err := json.Unmarshal(body, &decoded); err != nil {
-		return stsAnswer{}, fmt.Errorf("%s answered %d without JSON; is a proxy between?", t.host, response.StatusCode)
+		return stsAnswer{}, fmt.Errorf("answered %d without JSON; is a proxy between?", response.StatusCode)
 	}
 	answer := stsAnswer{code: decoded.Error.Code}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
@@ -137,8 +163,8 @@ func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error)
 	}
 	r := decoded.Response.Result
 	answer.identity = Identity{ARN: r.Arn, Account: r.Account, UserID: r.UserID}
-	if r.Arn == "" {
-		return answer, fmt.Errorf("%s answered without an ARN", t.host)
+	if !plainWord.MatchString(r.Arn) || len(r.Arn) > maxARN || !strings.HasPrefix(r.Arn, "arn:") {
+		return stsAnswer{}, errors.New("answered without the ARN of a caller")
 	}
 	return answer, nil
 }
@@ -165,6 +191,9 @@ func withoutURL(err error) error {
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return errors.New("no answer in time")
 	}
+	if text := err.Error(); redact(text) != text { // a server or a proxy may repeat parts of the request
+		return errors.New(redact(text))
+	}
 	return err
 }
 
@@ -186,6 +215,12 @@ func callerOf(ctx context.Context, profile, region string) (string, error) {
 	if err != nil {
 		return "", err //nolint:wrapcheck // the error names the failed action
 	}
+	return callerWith(ctx, region, options)
+}
+
+// callerWith returns the ARN of the caller of some options.
+func callerWith(ctx context.Context, region string, options []func(*config.LoadOptions) error) (string, error) {
+	options = slices.Clone(options)
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -25,6 +26,8 @@ type plugin struct {
 	profile, roleARN string
 	// profileByEnvironment reports that the kubeconfig sets the profile by a variable, which access keys of the environment override.
 	profileByEnvironment bool
+	// replaced restores the variables that useVariables set.
+	replaced []func() error
 }
 
 // readKubeconfig is the first step. It reads the context, and checks that kubectl can use its credentials.
@@ -119,8 +122,7 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	if err != nil {
 		return d.fail(Cause{
 			ID: "plugin-not-found", Step: stepKubeconfig,
-			Summary: fmt.Sprintf("the exec plugin %q is not a program in PATH", p.config.Command),
-			User:    "aws --version || echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html'",
+			Summary: fmt.Sprintf("the exec plugin %q is not a program in PATH", p.config.Command), User: d.findPlugin(),
 		})
 	}
 	p.path = path
@@ -188,10 +190,28 @@ func (p *plugin) useVariables() error {
 		if !strings.HasPrefix(v.Name, "AWS_") || v.Name == "AWS_PROFILE" || v.Name == "AWS_DEFAULT_PROFILE" {
 			continue
 		}
+		before, set := os.LookupEnv(v.Name)
+		p.replaced = append(p.replaced, func() error {
+			if !set {
+				return os.Unsetenv(v.Name) //nolint:wrapcheck // the caller names the failed action
+			}
+			return os.Setenv(v.Name, before) //nolint:wrapcheck // the caller names the failed action
+		})
 		if err := os.Setenv(v.Name, v.Value); err != nil {
 			return fmt.Errorf("using the variable %s of the exec section: %w", v.Name, err)
 		}
 	}
+	return nil
+}
+
+// restoreVariables undoes useVariables, so that the plugin of an administrator's context has the environment of the user.
+func (p *plugin) restoreVariables() error {
+	for _, restore := range slices.Backward(p.replaced) {
+		if err := restore(); err != nil {
+			return fmt.Errorf("restoring a variable that the exec section sets: %w", err)
+		}
+	}
+	p.replaced = nil
 	return nil
 }
 

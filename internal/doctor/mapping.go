@@ -46,11 +46,7 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	case stale != nil:
 		return d.staleEntry(stale)
 	case d.awsAuth.absent && (mode == access.ModeConfigMap || d.refused):
-		return d.whyNotMapped(ctx, &Cause{
-			ID: "no-aws-auth", Step: stepAWSAuth,
-			Admin: "kubectl create -f -", Entry: d.manifest(),
-			Summary: "aws-auth does not exist, so only the creator of the cluster can log in; EKS creates it with the first managed node group or Fargate profile",
-		}, nil)
+		return d.noAWSAuth(ctx)
 	case d.refused:
 		return d.whyNotMapped(ctx, &Cause{
 			ID: "unauthorized", Step: stepAPIServer,
@@ -69,8 +65,9 @@ func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	case stale != nil:
 		return d.staleEntry(stale)
 	case d.awsAuth.object != nil && d.awsAuth.object.Load().Resolve(principal).Mapped:
+		r := d.awsAuth.object.Load().Resolve(principal)
 		return &Cause{
-			ID: "mode-ignores-aws-auth", Step: stepEntries, Admin: d.createEntry(), User: checkCommand,
+			ID: "mode-ignores-aws-auth", Step: stepEntries, Admin: d.createEntryOf(r), User: checkCommand,
 			Summary: fmt.Sprintf("aws-auth maps %s, but the authentication mode API ignores aws-auth, and no access entry has the principal", principal),
 		}
 	case d.entries.known || d.refused:
@@ -82,11 +79,32 @@ func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	return nil
 }
 
+// noAWSAuth returns the cause if aws-auth does not exist. Where EKS reads access entries, the principal needs one of these.
+func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
+	c := &Cause{ID: "no-aws-auth", Step: stepAWSAuth}
+	if d.cluster.mode() == access.ModeAPIAndConfigMap {
+		c.Admin, c.User = d.createEntry(), checkCommand
+		c.Summary = "aws-auth does not exist, and no access entry has the principal " + d.principal()
+	} else {
+		c.Admin, c.Entry = "kubectl create -f -", d.manifest()
+		c.Summary = "aws-auth does not exist, so only the creator of the cluster can log in; EKS creates it with the first managed node group or Fargate profile"
+	}
+	return d.whyNotMapped(ctx, c, nil)
+}
+
 func (d *diagnosis) staleEntry(stale *access.AccessEntry) *Cause {
 	return &Cause{
-		ID: "stale-access-entry", Step: stepEntries, Admin: d.replaceEntry(stale.PrincipalARN), User: checkCommand,
-		Summary: fmt.Sprintf("the access entry of %s is older than the principal, which was deleted and created again; EKS compares unique ids, so it matches no caller any more", stale.PrincipalARN),
+		ID: "stale-access-entry", Step: stepEntries, Admin: d.replaceEntry(stale), User: checkCommand,
+		Summary: fmt.Sprintf("the access entry of %s is older than the principal, which was deleted and created again; EKS compares unique ids, so it matches no caller any more; it has the groups [%s] and the policies [%s]",
+			stale.PrincipalARN, strings.Join(stale.Groups, ", "), strings.Join(policyNames(stale), ", ")),
 	}
+}
+
+func policyNames(e *access.AccessEntry) (names []string) {
+	for _, p := range e.Policies {
+		names = append(names, p.Name())
+	}
+	return names
 }
 
 // refusedAlthoughMapped returns the cause for a caller whom the API server refuses although a source of access admits it.

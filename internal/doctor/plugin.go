@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,15 +28,23 @@ func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.plugin.config == nil {
 		return "", ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
+	limit := cmp.Or(d.pluginLimit, pluginTimeout)
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out, failure, err := d.execute(ctx)
 	switch {
+	case parent.Err() != nil:
+		return StatusUnknown, "the plugin was interrupted"
 	case ctx.Err() != nil:
-		return d.fail(Cause{
-			ID: "plugin-timeout", Step: stepPlugin, Summary: fmt.Sprintf("the plugin %s did not end within %s", d.plugin.config.Command, pluginTimeout),
+		c := Cause{
+			ID: "plugin-timeout", Step: stepPlugin, Summary: fmt.Sprintf("the plugin %s did not end within %s", d.plugin.config.Command, limit),
 			User: d.pluginCommand(),
-		})
+		}
+		if last := redact(lastLine(failure)); last != "" {
+			c.Summary += "; its last line is: " + last
+		}
+		return d.fail(c)
 	case err != nil:
 		return d.fail(d.explainPluginError(failure, err))
 	}
@@ -126,7 +135,7 @@ func (d *diagnosis) readCredential(out []byte) (Status, string) {
 		return d.fail(Cause{
 			ID: "plugin-api-version", Step: stepPlugin, User: d.updateKubeconfig(),
 			Summary: fmt.Sprintf("the kubeconfig wants %s and the plugin returns %q; the AWS CLI or aws-iam-authenticator is too old, or older than the kubeconfig",
-				d.plugin.config.APIVersion, credential.APIVersion),
+				d.plugin.config.APIVersion, redact(credential.APIVersion)),
 		})
 	case credential.Status == nil || credential.Status.Token == "" && credential.Status.ClientCertificateData == "":
 		return wrong("its output has no token")
@@ -152,14 +161,26 @@ type pluginFault struct {
 var pluginFaults = []pluginFault{
 	{
 		"sso-session-expired",
-		regexp.MustCompile(`(?i)SSO session associated with this profile|Error loading SSO Token|SSO (access )?token .*expired|Token has expired and refresh failed|refresh cached SSO token failed`),
+		regexp.MustCompile(`(?i)SSO session associated with this profile|Error loading SSO Token|SSO (access )?token .*expired|Token has expired and refresh failed|refresh cached SSO token failed|UnauthorizedException.*GetRoleCredentials|GetRoleCredentials.*UnauthorizedException`),
 		"your session of IAM Identity Center has expired",
 		func(d *diagnosis) string { return "aws sso login" + d.withProfile() },
 	},
 	{
+		"sso-role-denied",
+		regexp.MustCompile(`(?i)(ForbiddenException|AccessDenied)\W.*GetRoleCredentials|GetRoleCredentials.*(No access|ForbiddenException)`),
+		"IAM Identity Center does not give you the role of the profile",
+		func(*diagnosis) string { return profilesCommand },
+	},
+	{
+		"mfa-refused",
+		regexp.MustCompile(`(?i)MultiFactorAuthentication failed`),
+		"AWS refuses the code of your MFA device",
+		func(d *diagnosis) string { return d.pluginCommand() },
+	},
+	{
 		"assume-role-denied",
 		regexp.MustCompile(`(?is)AccessDenied.*AssumeRole|AssumeRole.*AccessDenied|not authorized to perform: sts:(AssumeRole|TagSession)`),
-		"AWS does not let your identity assume the role of the kubeconfig",
+		"AWS does not let your identity assume a role",
 		func(d *diagnosis) string { return "aws sts get-caller-identity" + d.withProfile() },
 	},
 	{
@@ -188,7 +209,7 @@ var pluginFaults = []pluginFault{
 	},
 	{
 		"plugin-too-old",
-		regexp.MustCompile(`(?i)invalid choice: '?(eks|get-token)|unknown (command|flag)|Unknown options|argument operation: Invalid choice`),
+		regexp.MustCompile(`(?i)invalid choice: '?(eks|get-token)|unknown (command|flag)|Unknown options|argument (operation|command): Invalid choice`),
 		"the AWS CLI, or another plugin, is too old for the arguments in the kubeconfig",
 		func(*diagnosis) string { return "aws --version" },
 	},
@@ -221,7 +242,12 @@ func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 // pluginCommand returns the command that shows what the plugin does. It hides the plugin's output, because the token is in it.
 func (d *diagnosis) pluginCommand() string {
 	words := []string{quote(d.plugin.config.Command)}
+	hide := false
 	for _, arg := range d.plugin.config.Args {
+		if hide {
+			arg = hidden
+		}
+		hide = secretFlag.MatchString(arg)
 		words = append(words, quote(redact(arg)))
 	}
 	return strings.Join(words, " ") + " > /dev/null"
@@ -240,15 +266,38 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// secrets are the texts in the output of a plugin that may be a credential or a part of one.
-var secrets = regexp.MustCompile(`(?i)k8s-aws-v1\.\S*|https?://\S*[?&]\S*|X-Amz-[\w-]+=\S*|\b(AKIA|ASIA)[A-Z0-9]{12,}\b|\b[A-Za-z0-9/+=_-]{40,}`)
+// secrets matches the texts in the output of a plugin that may be a credential or a part of one. It also matches ARNs, so that their
+// names are not taken for one.
+var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
+	`arn:aws[\w-]*:[\w-]*:[\w-]*:\d*:[\w+=,.@/-]+`,
+	`k8s-aws-v1\.\S*`,
+	`https?://\S*[?&@]\S*`,
+	`X-Amz-[\w-]+[=:]\s*\S+`,
+	`\b(?:AKIA|ASIA)[A-Z0-9]{12,}`,
+	`\beyJ[\w-]{8,}[\w.-]*`, // a JSON Web Token
+	`[\w-]*(?:secret|password|passwd|token)[\w-]*=\S+`,
+	`"[\w-]*(?:secret|password|passwd|token)[\w-]*"\s*:\s*"[^"]*"?`,
+	`(?:^|\s)--?[\w-]*(?:secret|password|passwd|token)[\w-]*\s+[^\s-]\S*`,
+	`[A-Za-z0-9/+=_-]{40,}`,
+}, "|"))
+
+// secretFlag matches a flag whose value is a secret.
+var secretFlag = regexp.MustCompile(`(?i)^--?[\w-]*(?:secret|password|passwd|token)[\w-]*$`)
+
+// hidden replaces a text that may be a credential.
+const hidden = "[hidden]"
 
 // maxQuoted limits a quoted text in bytes.
 const maxQuoted = 300
 
 // redact returns a text of a plugin without what may be a credential.
 func redact(text string) string {
-	text = secrets.ReplaceAllString(text, "[hidden]")
+	text = secrets.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasPrefix(strings.ToLower(found), "arn:") {
+			return found
+		}
+		return hidden
+	})
 	if len(text) > maxQuoted {
 		text = strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 	}

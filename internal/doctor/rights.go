@@ -8,6 +8,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
@@ -31,6 +32,14 @@ func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	if request == nil {
 		request = &rbac.Request{Verb: "list", Resource: "pods", Namespace: d.Namespace}
 	}
+	if isClusterScoped(client, request) {
+		whole := *request
+		whole.Namespace = ""
+		request = &whole
+		if d.Request != nil {
+			d.Request = request
+		}
+	}
 	allowed, err := allows(ctx, client, request)
 	if err != nil {
 		return StatusUnknown, "the API server does not say what you may do: " + withoutURL(err).Error()
@@ -51,12 +60,28 @@ func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("you may not %s, but you have other rights; name a refused request by --verb and --resource", text)
 }
 
+// isClusterScoped reports whether the API server says that the objects of a request are in no namespace, such as nodes.
+func isClusterScoped(client kubernetes.Interface, r *rbac.Request) bool {
+	lists, _ := client.Discovery().ServerPreferredResources() // it returns those that it could read, too
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil || version.Group != r.Group {
+			continue
+		}
+		for i := range list.APIResources {
+			if list.APIResources[i].Name == r.Resource {
+				return !list.APIResources[i].Namespaced
+			}
+		}
+	}
+	return false
+}
+
 // allows asks the API server whether the caller may make a request.
 func allows(ctx context.Context, client kubernetes.Interface, r *rbac.Request) (bool, error) {
-	resource, subresource, _ := strings.Cut(r.Resource, "/")
 	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: subresource, Name: r.Name, Namespace: r.Namespace,
+			Verb: r.Verb, Group: r.Group, Resource: r.Resource, Name: r.Name, Namespace: r.Namespace,
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -104,8 +129,8 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 		c.ID = "not-allowed"
 		c.Summary = fmt.Sprintf("you are logged in as %s with the groups [%s], and no role that is bound to these allows you to %s", user.Username, strings.Join(user.Groups, ", "), request)
 	}
-	if entry != nil && entry.Type == "STANDARD" && d.Request == nil {
-		c.Admin = d.associate(entry.PrincipalARN, "AmazonEKSViewPolicy")
+	if entry != nil && entry.Type == typeStandard && d.Request == nil {
+		c.Admin = d.associate(quote(entry.PrincipalARN), d.policyARN(viewPolicy), "type=cluster")
 	}
 	return d.fail(c)
 }

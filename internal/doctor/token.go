@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,11 +20,14 @@ const (
 	clusterHeader = "x-k8s-aws-id"
 	dateFormat    = "20060102T150405Z"
 	tokenLifetime = 15 * time.Minute
+	maxExpires    = 900 // seconds
 )
 
-// stsHost matches the hosts of STS that the authenticator accepts. The first group is the region. Without a region it is the global
-// host, which only the partition aws has. It does not match a VPC endpoint.
-var stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z0-9-]+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.com\.cn|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$`)
+// stsHost matches the hosts of STS that the authenticator accepts, which the AWS SDK has for a region. Only the partition aws has a global
+// host. It does not match a VPC endpoint.
+var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.[[:alnum:]](?:[[:alnum:]-]*[[:alnum:]])?\.` +
+	`(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.(?:com\.cn|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$` +
+	`|^sts\.amazonaws\.com$`)
 
 // allowedParameters are the parameters that the authenticator allows in the URL.
 var allowedParameters = map[string]bool{
@@ -61,7 +65,11 @@ func parseToken(text string) (*token, error) {
 		return nil, errors.New("it does not hold a URL of STS")
 	}
 	if !stsHost.MatchString(u.Host) {
-		return nil, fmt.Errorf("it is signed for the host %q, and the authenticator accepts only hosts of STS such as sts.eu-west-1.amazonaws.com; is AWS_ENDPOINT_URL_STS set, or a VPC endpoint configured?", u.Host)
+		name := "another host"
+		if plainHost.MatchString(u.Host) {
+			name = "the host " + u.Host
+		}
+		return nil, fmt.Errorf("it is signed for %s, and the authenticator accepts only hosts of STS such as sts.eu-west-1.amazonaws.com; is AWS_ENDPOINT_URL_STS set, or a VPC endpoint configured?", name)
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -70,13 +78,26 @@ func parseToken(text string) (*token, error) {
 	return newToken(u, query)
 }
 
+// In a damaged URL the host or the name of a parameter can be a part of a secret. These patterns match the usual ones.
+var (
+	plainHost      = regexp.MustCompile(`^[a-z0-9.:-]{1,253}$`)
+	plainParameter = regexp.MustCompile(`^[A-Za-z-]{1,40}$`)
+)
+
+func describeParameter(name string) string {
+	if plainParameter.MatchString(name) {
+		return "the parameter " + name
+	}
+	return "a parameter"
+}
+
 // newToken checks the parameters of a token's URL.
 func newToken(u *url.URL, query url.Values) (*token, error) {
 	lower := make(url.Values, len(query))
 	for name, values := range query {
 		key := strings.ToLower(name)
 		if !allowedParameters[key] {
-			return nil, fmt.Errorf("its URL has the parameter %q, which the authenticator does not allow", redact(name))
+			return nil, fmt.Errorf("its URL has %s, which the authenticator does not allow", describeParameter(name))
 		}
 		if lower[key] = append(lower[key], values...); len(lower[key]) > 1 {
 			return nil, fmt.Errorf("its URL has the parameter %s twice", key)
@@ -92,6 +113,9 @@ func newToken(u *url.URL, query url.Values) (*token, error) {
 	}
 	if !signsCluster {
 		return nil, errors.New("it does not name a cluster: the header " + clusterHeader + " is not signed")
+	}
+	if expires, err := strconv.Atoi(lower.Get("x-amz-expires")); err != nil || expires < 0 || expires > maxExpires {
+		return nil, fmt.Errorf("its URL has no X-Amz-Expires from 0 to %d", maxExpires)
 	}
 	signed, err := time.Parse(dateFormat, lower.Get("x-amz-date"))
 	if err != nil {
