@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -163,10 +164,13 @@ func (p *plugin) readArguments() {
 		}
 	}
 	into := map[string]*string{
-		"--cluster-name": &p.cluster, "--cluster-id": &p.cluster, "-i": &p.cluster, "--region": &p.region,
-		"--role-arn": &p.roleARN, "--role": &p.roleARN, "-r": &p.roleARN, "--profile": &p.profile,
+		"--cluster-name": &p.cluster, "--cluster-id": &p.cluster, "--region": &p.region,
+		"--role-arn": &p.roleARN, "--role": &p.roleARN, "--profile": &p.profile,
 	}
-	words := strings.Fields(strings.Join(p.config.Args, " ")) // sh -c takes a whole command as one argument
+	words := strings.Fields(p.config.Command + " " + strings.Join(p.config.Args, " ")) // sh -c takes a whole command as one argument
+	if slices.ContainsFunc(words, func(w string) bool { return filepath.Base(w) == programAuthenticator }) {
+		into["-i"], into["-r"] = &p.cluster, &p.roleARN
+	}
 	for i, word := range words {
 		flag, value, ok := strings.Cut(word, "=")
 		field := into[flag]

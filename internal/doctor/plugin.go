@@ -67,13 +67,13 @@ func (d *diagnosis) execute(ctx context.Context) (out []byte, failure string, er
 	if interactive(p) {
 		cmd.Stdin = os.Stdin
 	}
-	stdout, stderr := &limitedBuffer{}, &limitedBuffer{}
+	stdout, stderr := &limitedBuffer{}, &tailBuffer{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err = cmd.Run()
 	if err != nil {
 		err = fmt.Errorf("running the plugin: %w", err)
 	}
-	return stdout.Bytes(), stderr.String(), err
+	return stdout.Bytes(), strings.ToValidUTF8(string(stderr.tail), ""), err
 }
 
 // interactive reports whether the plugin may ask a person, for example for the code of an MFA device.
@@ -112,6 +112,21 @@ type limitedBuffer struct{ bytes.Buffer }
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if rest := maxPluginOutput - b.Len(); rest > 0 {
 		b.Buffer.Write(p[:min(rest, len(p))])
+	}
+	return len(p), nil
+}
+
+// maxFailure limits what is kept of a plugin's standard error in bytes. The reason of a failure is at the end.
+const maxFailure = 16 << 10
+
+// tailBuffer keeps the end of what is written.
+type tailBuffer struct{ tail []byte }
+
+// Write implements io.Writer. It drops the beginning if the text exceeds the limit.
+func (b *tailBuffer) Write(p []byte) (int, error) {
+	b.tail = append(b.tail, p[max(0, len(p)-maxFailure):]...)
+	if excess := len(b.tail) - maxFailure; excess > 0 {
+		b.tail = append(b.tail[:0], b.tail[excess:]...)
 	}
 	return len(p), nil
 }

@@ -40,8 +40,10 @@ type situation struct {
 	entries []access.AccessEntry
 	fields  map[string]any // of DescribeCluster, instead of the usual ones
 	denied  []string       // actions of EKS
-	created map[string]time.Time
-	creator string // as CloudTrail knows it
+	// noCluster reports that EKS has no cluster in the account of the caller, because the cluster belongs to another one.
+	noCluster bool
+	created   map[string]time.Time
+	creator   string // as CloudTrail knows it
 
 	// The user's machine.
 	caller  int
@@ -274,6 +276,9 @@ func (w *doctorWorld) set(t *testing.T, s *situation) {
 		w.eks.Answer(action, nil)
 		if slices.Contains(s.denied, action) {
 			w.eks.Answer(action, ekstest.AccessDenied(action))
+		}
+		if s.noCluster {
+			w.eks.Answer(action, ekstest.Error(http.StatusNotFound, "ResourceNotFoundException", "No cluster found for name: "+ekstest.Name+"."))
 		}
 	}
 	w.authenticator.setEntries(t, entries)

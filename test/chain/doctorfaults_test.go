@@ -107,6 +107,10 @@ var faults = []fault{
 		e.Command, e.Args = "sh", []string{"-c", "aws eks get-token --cluster-name " + ekstest.Name + " --region " + region}
 	})},
 	{name: "none; the principal has an access entry", inject: entryFor(access.ModeAPI, "STANDARD", "ops")},
+	{name: "none; a tunnel leads to the API server", inject: func(s *situation) {
+		s.fields = map[string]any{"endpoint": "https://0123456789ABCDEF.gr7.eu-west-1.eks.amazonaws.com", "certificateAuthority": map[string]any{}}
+	}},
+	{name: "none; the cluster belongs to another account", inject: func(s *situation) { s.noCluster = true }},
 	{name: "none; no permission of AWS", inject: func(s *situation) { s.denied = []string{"DescribeCluster", "ListAccessEntries", "DescribeAccessEntry"} }},
 
 	{name: "none; an administrator examines the principal", inject: withArgs("--context", "admin", "--principal", sessions+"ClusterOps/x", "--cluster-name", ekstest.Name, "--region", region)},
@@ -144,6 +148,9 @@ var faults = []fault{
 
 	{name: "the session of IAM Identity Center has expired", cause: "sso-session-expired", inject: fails("Error loading SSO Token: Token for corp does not exist")},
 	{name: "the session of IAM Identity Center has expired (AWS CLI 2)", cause: "sso-session-expired", inject: fails("The SSO session associated with this profile has expired or is otherwise invalid. To refresh this SSO session run aws sso login with the corresponding profile.")},
+	{name: "the session of IAM Identity Center was ended", cause: "sso-session-expired", inject: fails("An error occurred (UnauthorizedException) when calling the GetRoleCredentials operation: Session token not found or invalid")},
+	{name: "the permission set is not assigned to the user", cause: "sso-role-denied", inject: fails("An error occurred (ForbiddenException) when calling the GetRoleCredentials operation: No access")},
+	{name: "the code of the MFA device is wrong", cause: "mfa-refused", inject: fails("An error occurred (AccessDenied) when calling the AssumeRole operation: MultiFactorAuthentication failed with invalid MFA one time pass code.")},
 	{name: "the trust policy of the role does not name the user", cause: "assume-role-denied", inject: all(usedBy(aliceCaller), execSection(withFlags("--role-arn", iam+"role/Forbidden")))},
 	{name: "the temporary credentials behind the role have expired", cause: "credentials-expired", inject: fails("An error occurred (ExpiredToken) when calling the AssumeRole operation: The security token included in the request is expired")},
 	{name: "the profile does not exist", cause: "profile-not-found", inject: fails("The config profile (ops) could not be found")},
@@ -171,8 +178,8 @@ var faults = []fault{
 	{name: "the clock of the machine is wrong", cause: "clock-skew", inject: func(s *situation) { s.ahead = time.Hour }},
 
 	{name: "the kubeconfig names a cluster that does not exist", cause: "no-such-cluster", inject: execSection(func(e *clientcmdapi.ExecConfig) { e.Args[5] = "staging" })},
-	{name: "the kubeconfig leads to another cluster", cause: "other-cluster", inject: func(s *situation) {
-		s.fields = map[string]any{"endpoint": "https://0123456789ABCDEF.gr7.eu-west-1.eks.amazonaws.com", "certificateAuthority": map[string]any{}}
+	{name: "the kubeconfig leads to the endpoint of a deleted cluster of the same name", cause: "other-cluster", inject: func(s *situation) {
+		s.server = func(c *clientcmdapi.Cluster) { c.Server, c.CertificateAuthorityData = closedPort, []byte(otherCA) }
 	}},
 	{name: "the kubeconfig has the CA of another cluster", cause: "other-ca", inject: func(s *situation) {
 		s.server = func(c *clientcmdapi.Cluster) { c.CertificateAuthorityData = []byte(otherCA) }
@@ -211,11 +218,23 @@ var faults = []fault{
 		s.entries[0].Stale = "created again"
 		s.created[iam+"role/ClusterOps"] = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	})},
+	{name: "the mode is API, and only aws-auth maps the role of nodes", cause: "mode-ignores-aws-auth", inject: func(s *situation) {
+		s.mode, s.data = access.ModeAPI, map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "'system:node:{{EC2PrivateDNSName}}'", "system:bootstrappers", "system:nodes")}
+	}},
 	{name: "the access entry has a type for nodes", cause: "entry-for-instances", inject: entryFor(access.ModeAPI, "EC2_LINUX", "system:nodes")},
 
+	{name: "aws-auth does not exist yet, and EKS reads access entries", cause: "no-aws-auth", inject: func(s *situation) { s.data = nil }},
 	{name: "aws-auth does not exist yet, because the cluster has no node group", cause: "no-aws-auth", inject: func(s *situation) { s.mode, s.data = access.ModeConfigMap, nil }},
 	{name: "no entry has the principal; another principal created the cluster", cause: "not-mapped", creator: "role/founder created the cluster", inject: all(mapRoles(iam+"role/admins"), func(s *situation) {
 		s.creator = iam + "role/founder"
+	})},
+	{name: "the cluster belongs to another account, and no entry has the principal", cause: "not-mapped", inject: all(mapRoles(iam+"role/admins"), func(s *situation) {
+		s.noCluster = true
+		s.context = func(c *clientcmdapi.Config) {
+			const other = "arn:aws:eks:" + region + ":444455556666:cluster/" + ekstest.Name
+			c.Clusters[other] = c.Clusters[c.Contexts["prod"].Cluster]
+			c.Contexts["prod"].Cluster = other
+		}
 	})},
 	{name: "no entry has the principal, and the creator is unknown", cause: "not-mapped", creator: "CloudWatch Logs Insights", inject: mapRoles(iam + "role/admins")},
 	{
@@ -254,6 +273,10 @@ var faults = []fault{
 		s.data = map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "nobody")}
 	}},
 	{name: "the roles do not allow the request", cause: "not-allowed", inject: withArgs("--admin-context", "admin", "--verb", "delete", "--resource", "pods")},
+	{name: "the roles do not allow the request, whose objects are in no namespace", cause: "not-allowed", inject: withArgs("--admin-context", "admin", "--verb", "list", "--resource", "nodes")},
+	{name: "an access entry gives less than aws-auth, which makes the principal an admin", cause: "entry-wins", inject: all(entryFor(access.ModeAPIAndConfigMap, "STANDARD", "viewers"), func(s *situation) {
+		s.data = map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "system:masters")}
+	})},
 	{name: "an access entry gives less than aws-auth", cause: "entry-wins", inject: all(entryFor(access.ModeAPIAndConfigMap, "STANDARD", "viewers"), mapRoles(iam+"role/ClusterOps"))},
 }
 
