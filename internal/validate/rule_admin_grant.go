@@ -37,11 +37,10 @@ func checkAdminGrant(p *Pass) {
 			if entry != nil && len(entry.Lacks([]string{group})) == 0 {
 				continue
 			}
-			could := func(e *awsauth.Entry) bool { return couldGive(e, group) }
 			switch {
 			case gains(c.Before, c.After, group):
 				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
-			case slices.ContainsFunc(c.After, could) && !slices.ContainsFunc(c.Before, could):
+			case slices.ContainsFunc(c.After, func(e *awsauth.Entry) bool { return newSession(c.Before, e, group) != "" }):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
 			}
 		}
@@ -63,23 +62,20 @@ func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {
 	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
 }
 
-// couldGive reports whether some session name turns a group of the entry into this group.
-func couldGive(e *awsauth.Entry, group string) bool {
-	_, ok := sessionGiving(e, group)
-	return ok
-}
-
-// sessionGiving returns the name of a session that the entry admits and for which a group of the entry renders to the
-// given group, and whether there is such a session.
-func sessionGiving(e *awsauth.Entry, group string) (session string, ok bool) {
+// newSession returns the name of a session that an entry admits and to which it gives a group, although none of the entries before gives the
+// group to this session. It returns "" if there is no such session.
+func newSession(before []*awsauth.Entry, e *awsauth.Entry, group string) string {
 	arn, err := e.Principal()
 	if err != nil || !arn.IsRole() {
-		return "", false
+		return ""
 	}
 	for _, g := range e.Groups {
-		if session, ok = sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group); ok && e.Admits(awsauth.Caller{SessionName: session}) {
-			return session, true
+		session, ok := sessionMaking(strings.ReplaceAll(g, "{{AccountID}}", arn.Account), group)
+		caller := awsauth.Caller{AccountID: arn.Account, SessionName: session}
+		gave := func(was *awsauth.Entry) bool { return was.Admits(caller) && was.GivesTo(caller, group) }
+		if ok && e.Admits(caller) && !slices.ContainsFunc(before, gave) {
+			return session
 		}
 	}
-	return "", false
+	return ""
 }

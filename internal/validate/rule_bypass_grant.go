@@ -64,8 +64,7 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 	case slices.ContainsFunc(before, func(e *awsauth.Entry) bool { return e.Gives(group) }):
 	default:
 		for _, e := range after {
-			session, could := sessionGiving(e, group)
-			if could && !slices.ContainsFunc(before, func(e *awsauth.Entry) bool { return couldGive(e, group) }) {
+			if session := newSession(before, e, group); session != "" {
 				p.Reportf(p.entryPlace(e), "write the group without a session's name",
 					"%q %s the group %s for a session named %q, and its %s", arn, verb, group, session, effect)
 				return

@@ -24,16 +24,13 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// A fault of these rules is pre-existing for every element that gives the principal the same access, so the faults of a
-	// principal count once.
+	// A fault of accessRules is pre-existing for every element whose access an old element of the principal gave, too.
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
-			rule, _, _ := strings.Cut(fault, " ")
-			if slices.Contains(accessRules, rule) {
-				n = 1
+			if rule, _, _ := strings.Cut(fault, " "); !slices.Contains(accessRules, rule) {
+				count[rule] += n
 			}
-			count[rule] += n
 		}
 		return count
 	}
@@ -42,6 +39,30 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 	for _, rule := range slices.Sorted(maps.Keys(is)) {
 		if is[rule] > was[rule] {
 			k.fail(checkNewFaults, rule, "the old version has %d faults, the new one %d, and the verdict is %s%s", was[rule], is[rule], verdict.Action, findings(verdict))
+		}
+	}
+	k.checkNewAccessFaults(change, policy, verdict, old, now)
+}
+
+// checkNewAccessFaults checks that a change is denied if an element has a fault of accessRules, and no old element gave its principal the
+// same username and at least its groups.
+func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
+	elements := make(map[string]element)
+	for _, e := range now.elements {
+		elements[e.path()] = e
+	}
+	for _, f := range validate.Evaluate(validate.Change{New: change.New}, policy).Findings {
+		e, ok := elements[elementPath.FindString(f.Path)]
+		if !ok || f.Severity != validate.Deny || !slices.Contains(accessRules, f.Rule) {
+			continue
+		}
+		username, groups := e.access()
+		if !slices.ContainsFunc(old.elements, func(was element) bool {
+			wasUsername, wasGroups := was.access()
+			return strings.EqualFold(was.arn, e.arn) && wasUsername == username && subset(groups, wasGroups)
+		}) {
+			k.fail(checkNewFaults, f.Rule+" of an access", "no old element gave this access, and the verdict is %s%s", verdict.Action, findings(verdict))
+			return
 		}
 	}
 }
@@ -227,7 +248,9 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 			e := elements[path]
 			raw := string(e.raw)
 			if slices.Contains(accessRules, f.Rule) { // these are about what the principal gets
-				raw = e.accessAt(f.Path)
+				username, groups := e.access()
+				slices.Sort(groups)
+				raw = fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, slices.Compact(groups))
 			}
 			fault = f.Rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
 		}
@@ -235,20 +258,5 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 	}
 	return count
 }
-
-// accessAt returns the principal and the username of an element, and the group at the path of a finding. An element that gives fewer groups
-// than an old one has no new fault in the groups that both have.
-func (e *element) accessAt(path string) string {
-	username, groups := e.access()
-	group := ""
-	if m := groupIndex.FindStringSubmatch(path); m != nil {
-		if i, err := strconv.Atoi(m[1]); err == nil && i < len(groups) {
-			group = groups[i]
-		}
-	}
-	return fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, group)
-}
-
-var groupIndex = regexp.MustCompile(`groups\[(\d+)\]`)
 
 var indexes = regexp.MustCompile(`\[\d+\]`)
