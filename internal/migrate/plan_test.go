@@ -1,0 +1,1 @@
+package migrate_test
