@@ -40,6 +40,8 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 
 // IAMFacts are the facts of IAM about a role or user.
 type IAMFacts struct {
+	// ARN is the ARN with the path.
+	ARN string
 	// UniqueID is the unique id, such as AROA… for a role or AIDA… for a user.
 	UniqueID string
 	Created  time.Time

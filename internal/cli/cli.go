@@ -110,7 +110,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
 	root.AddCommand(a.lintCommand(), a.explainCommand(), a.getCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
-		a.historyCommand(), a.rollbackCommand())
+		a.historyCommand(), a.rollbackCommand(), a.migrateCommand())
 	return root
 }
 

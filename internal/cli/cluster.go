@@ -85,8 +85,8 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 // errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// restClient returns a client and the name of its context.
-func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
+// restConfig returns the client configuration and the name of its context.
+func (c *clusterFlags) restConfig() (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
@@ -107,6 +107,27 @@ func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
 	}
 	if name == "" {
 		name = "in-cluster"
+	}
+	return config, name, nil
+}
+
+// certificateAuthority returns the certificates, as PEM, by which the context trusts its API server. It returns nil if the context names none.
+func (c *clusterFlags) certificateAuthority() ([]byte, error) {
+	config, _, err := c.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return nil, fmt.Errorf("reading the CA of the kubeconfig: %w", err)
+	}
+	return config.CAData, nil
+}
+
+// restClient returns a client and the name of its context.
+func (c *clusterFlags) restClient() (*rest.RESTClient, string, error) {
+	config, name, err := c.restConfig()
+	if err != nil {
+		return nil, "", err
 	}
 	scheme, err := newScheme()
 	if err != nil {

@@ -190,3 +190,10 @@ func describeChange(gained, lost []string) string {
 	}
 	return strings.Join(parts, " and ")
 }
+
+// SameAs reports whether an access entry that EKS describes gives the same access as the planned one.
+func (e Entry) SameAs(described *access.AccessEntry) bool {
+	planned := e.AccessEntry()
+	gained, lost := diff(byEntry(&planned), byEntry(described))
+	return planned.Type == described.Type && len(gained)+len(lost) == 0
+}

@@ -134,7 +134,9 @@ func (p *planner) clusterAdminPolicy(arn awsauth.ARN) string {
 }
 
 // withoutAuthenticated returns the groups as a sorted set without the group that every login has.
-func withoutAuthenticated(groups []string) []string { return without(groups, []string{awsauth.AuthenticatedGroup}) }
+func withoutAuthenticated(groups []string) []string {
+	return without(groups, []string{awsauth.AuthenticatedGroup})
+}
 
 // without returns the texts that are not in others, as a sorted set.
 func without(texts, others []string) []string {
