@@ -19,26 +19,26 @@ const (
 	Weaker    Comparison = "weaker"    // the access entry lacks a part
 	Stronger  Comparison = "stronger"  // the access entry gives more
 	Different Comparison = "different" // it lacks a part and gives another one, such as another username
-	StaleOne  Comparison = "stale"     // the access entry matches no caller, because its principal was created again
-	Unclear   Comparison = "unknown"   // a field of the access entry is not known
+	Stale  Comparison = "stale"     // the access entry matches no caller, because its principal was created again
+	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
 // compare compares the access entry that a principal has with its access by aws-auth. Unless they are equal it adds a problem.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
-		return StaleOne
+		return Stale
 	}
 	if found != nil && existing.IsStale(access.IAMFacts{Created: found.Created}) {
 		t.problem(fmt.Sprintf("the principal has an access entry that matches no caller, because the principal was created at %s, after it",
 			found.Created.UTC().Format(time.RFC3339)), choice{
 			"delete the access entry, and create it again", "none in mode API_AND_CONFIG_MAP, where aws-auth applies now; in mode API the principal keeps its access", func(*Entry) {},
 		})
-		return StaleOne
+		return Stale
 	}
 	if len(existing.Unknown) > 0 {
 		t.problem("the principal has an access entry, and its "+strings.Join(existing.Unknown, ", ")+" can't be read",
 			choice{option: "read the access entry with the missing permissions, and plan again", change: "none"})
-		return Unclear
+		return Unknown
 	}
 	gained, lost := diff(byDocument(matches), byEntry(existing))
 	result := Equal
