@@ -72,10 +72,10 @@ func (w *writer) header() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Access entries of %s that give the same access as aws-auth, by kubectl awsauth migrate plan.\n", comment(name))
 	if n := len(w.plan.Decide); n > 0 {
-		fmt.Fprintf(&b, "# Not included: %d principals about which a person must decide; kubectl awsauth migrate plan lists them.\n", n)
+		fmt.Fprintf(&b, "# Principals that are not included, because a person must decide about them: %d. kubectl awsauth migrate plan lists them.\n", n)
 	}
 	if n := len(w.plan.Move) - len(w.moves); n > 0 {
-		fmt.Fprintf(&b, "# Not included: %d principals that have their access entry.\n", n)
+		fmt.Fprintf(&b, "# Principals that are not included, because they have their access entry: %d.\n", n)
 	}
 	return b.String()
 }
