@@ -1,13 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -119,22 +115,22 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	if o.yes {
 		return true, nil
 	}
-	f, ok := a.stdin.(*os.File)
-	if o.dryRun || !ok || !isTerminal(f) {
-		a.note("dry run: nothing was created; --yes creates %s", entries)
+	dry := func() { a.note("dry run: nothing was created; --yes creates %s", entries) }
+	if o.dryRun {
+		dry()
 		return false, nil
 	}
-	fmt.Fprintf(a.stderr, "Create %s in the EKS cluster %s? [y/N] ", entries, report.OneLine(o.clusterName))
-	line, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("reading the answer: %w", err)
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	yes, asked, err := a.ask(fmt.Sprintf("Create %s in the EKS cluster %s?", entries, o.clusterName))
+	switch {
+	case err != nil:
+		return false, err
+	case !asked:
+		dry()
+	case !yes:
 		a.status = statusDenied
 		a.note("nothing was created")
-		return false, nil
 	}
-	return true, nil
+	return yes, nil
 }
 
 // createEntries creates the access entries, and verifies each. It stops at the first error.
