@@ -58,7 +58,7 @@ func TestMigrateKeepsTheAccess(t *testing.T) {
 		t.Fatalf("status %d, %s%s", status, stdout, stderr)
 	}
 	if want := "It can't be undone: EKS has no way back from the mode API\n" +
-		"note: aws eks update-cluster-config --name prod --region eu-west-1 --access-config authenticationMode=API\n"; !strings.HasSuffix(stderr, want) {
+		"  aws eks update-cluster-config --name prod --region eu-west-1 --access-config authenticationMode=API\n"; !strings.HasSuffix(stderr, want) {
 		t.Errorf("%s", stderr)
 	}
 	want := []string{`role/platform/ops STANDARD "ops" ["ops"] []`, `role/devs STANDARD "devs" ["devs"] []`}
@@ -107,7 +107,7 @@ func TestMigrateApplyNeverChangesTheMode(t *testing.T) {
 	}
 	eks.Set(access.ModeConfigMap)
 	status, _, stderr := run(t.Context(), t, "", "migrate", "apply", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name, "--iam")
-	if want := "note: aws eks update-cluster-config --name prod --access-config authenticationMode=API_AND_CONFIG_MAP\n"; status != 0 || !strings.HasSuffix(stderr, want) {
+	if want := "  aws eks update-cluster-config --name prod --access-config authenticationMode=API_AND_CONFIG_MAP\n"; status != 0 || !strings.HasSuffix(stderr, want) {
 		t.Errorf("status %d, %s", status, stderr)
 	}
 }

@@ -85,7 +85,7 @@ func (a *app) migrateApply(ctx context.Context, o *applyOptions) error {
 	}
 	if s.cluster.Mode == access.ModeConfigMap {
 		a.note("nothing was created: EKS makes access entries only in the authentication mode API_AND_CONFIG_MAP. No mode can be changed back. The command is:")
-		a.note("%s", o.modeCommand(access.ModeAPIAndConfigMap))
+		a.showCommand(o.modeCommand(access.ModeAPIAndConfigMap))
 		if o.yes {
 			return errors.New("the authentication mode is CONFIG_MAP; change it first")
 		}
@@ -156,12 +156,15 @@ func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Cl
 // noteNextMode notes the command that changes the mode, with its conditions.
 func (a *app) noteNextMode(o *applyOptions, plan *migrate.Plan) {
 	if n := len(plan.Decide); n > 0 {
-		a.note("%s keep their access only by aws-auth; decide about them before you change the mode", count(n, "principal", "principals"))
+		a.note("%s before you change the mode", count(n, "principal keeps its access only by aws-auth; decide about it", "principals keep their access only by aws-auth; decide about them"))
 	}
 	a.note("check the result with kubectl awsauth migrate verify --cluster-name %s", o.clusterName)
 	a.note("when every principal has its access entry, this command makes aws-auth ineffective. It can't be undone: EKS has no way back from the mode API")
-	a.note("%s", o.modeCommand(access.ModeAPI))
+	a.showCommand(o.modeCommand(access.ModeAPI))
 }
+
+// showCommand prints a command that the user may copy.
+func (a *app) showCommand(command string) { fmt.Fprintf(a.stderr, "  %s\n", report.OneLine(command)) }
 
 // modeCommand returns the command that changes the authentication mode.
 func (o *applyOptions) modeCommand(mode access.Mode) string {

@@ -90,7 +90,7 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 			return err
 		}
 	}
-	v := migrate.Verify(s.document, s.cluster.AccessEntries)
+	v := migrate.Verify(s.document, s.cluster.AccessEntries, s.partition)
 	excepted := make(map[string]bool)
 	for _, arn := range o.except {
 		excepted[access.CallerKey(arn)] = true

@@ -78,7 +78,7 @@ func exist(arns ...string) map[string]migrate.Found {
 	return found
 }
 
-// TestPlanEqualsTheTruth has the rows of the table in docs/how-to/move-to-access-entries.md, in which eksctl gives another access.
+// TestPlanEqualsTheTruth has the rows of the table in docs/how-to/migrate-to-access-entries.md, in which eksctl gives another access.
 func TestPlanEqualsTheTruth(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

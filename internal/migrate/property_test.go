@@ -142,7 +142,7 @@ func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 				t.Fatalf("seed %d: the plan leaves out %s, which logs in as %v", seed, g.Principal, before.Login(d.Map, caller))
 			}
 		}
-		for _, check := range migrate.Verify(d, made).Principals {
+		for _, check := range migrate.Verify(d, made, in.Partition).Principals {
 			if slices.ContainsFunc(p.Move, func(m migrate.Move) bool { return m.PrincipalARN == check.PrincipalARN }) && check.Result != migrate.ResultEqual {
 				t.Fatalf("seed %d: verify says %+v", seed, check)
 			}

@@ -53,8 +53,9 @@ const (
 // login is the right to log in.
 const login = "the login"
 
-// Verify compares the access before and after. Access entries that are marked as stale match no caller.
-func Verify(d *awsauth.Document, entries []access.AccessEntry) Verification {
+// Verify compares the access before and after. Access entries that are marked as stale match no caller. partition is that of the cluster, or
+// empty if it is not known: principals of other partitions can't log in, and are left out.
+func Verify(d *awsauth.Document, entries []access.AccessEntry, partition string) Verification {
 	v := verifier{document: d, result: Verification{Principals: []Check{}}}
 	matching := slices.DeleteFunc(slices.Clone(entries), func(e access.AccessEntry) bool { return e.Stale != "" })
 	v.both = access.NewEntries(&access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: matching}, nil)
@@ -67,7 +68,9 @@ func Verify(d *awsauth.Document, entries []access.AccessEntry) Verification {
 	for _, p := range d.Map.Principals() {
 		key := awsauth.PrincipalKey(p.ARN)
 		seen[key] = true
-		v.check(p.ARN, byKey[key])
+		if arn, err := p.Matches[0].Principal(); err == nil && (partition == "" || arn.Partition == partition) {
+			v.check(p.ARN, byKey[key])
+		}
 	}
 	for _, account := range d.Map.AllowedAccounts() {
 		effect := newEffect(rights{login + " of every principal of the account": true}, nil)
