@@ -94,7 +94,7 @@ func (a *app) rootCommand() *cobra.Command {
 The commands read manifests as kubectl and aws-iam-authenticator do, and check them with the rules of
 the admission webhook awsauth-guard. They need no AWS account.
 
-If you name no file, lint, explain, get and diff read the live object from the cluster of the current context.
+If you name no file, lint, explain, get, diff and migrate read the live object from the cluster of the current context.
 history and rollback always need a cluster: they read the versions of aws-auth that the webhook stored.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",

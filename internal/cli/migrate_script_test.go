@@ -73,7 +73,7 @@ func callEKS(args []string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("An error occurred (%s) when calling the operation: %s", response.Header.Get("X-Amzn-Errortype"), text) //nolint:staticcheck // as the AWS CLI does
+		return fmt.Errorf("An error occurred (%s) when calling the operation: %s", response.Header.Get("X-Amzn-Errortype"), text)
 	}
 	return nil
 }

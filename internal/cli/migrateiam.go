@@ -26,16 +26,16 @@ func (a *app) lookUpMigrated(ctx context.Context, grants []access.Grant) (map[st
 		if _, done := found[g.Key()]; done || !ok {
 			continue
 		}
-		switch {
-		case l.existence == validate.Exists:
+		switch l.existence {
+		case validate.Exists:
 			found[g.Key()] = migrate.Found{ARN: l.facts.ARN, Created: l.facts.Created}
-		case l.existence == validate.Missing:
+		case validate.Missing:
 			f := migrate.Found{}
 			if arn, err := awsauth.ParseARN(g.Principal); err == nil {
 				f.Replacement = client.Replacement(ctx, arn)
 			}
 			found[g.Key()] = f
-		default:
+		case validate.Unknown:
 			reason := fmt.Sprint(l.err)
 			found[g.Key()] = migrate.Found{Unknown: reason}
 			if !reported[reason] {

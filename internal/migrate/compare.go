@@ -19,7 +19,7 @@ const (
 	Weaker    Comparison = "weaker"    // the access entry lacks a part
 	Stronger  Comparison = "stronger"  // the access entry gives more
 	Different Comparison = "different" // it lacks a part and gives another one, such as another username
-	Stale  Comparison = "stale"     // the access entry matches no caller, because its principal was created again
+	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was created again
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
@@ -41,7 +41,7 @@ func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry,
 		return Unknown
 	}
 	gained, lost := diff(byDocument(matches), byEntry(existing))
-	result := Equal
+	var result Comparison
 	switch {
 	case len(gained)+len(lost) == 0 && t.unknown:
 		return Equal

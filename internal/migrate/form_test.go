@@ -102,7 +102,7 @@ func TestManifestsKeepEveryName(t *testing.T) {
 			var template struct {
 				Resources map[string]struct {
 					Properties struct {
-						PrincipalArn, Username string //nolint:revive // the names of CloudFormation
+						PrincipalArn, Username string
 						KubernetesGroups       []string
 					}
 				}
@@ -119,7 +119,7 @@ func TestManifestsKeepEveryName(t *testing.T) {
 		migrate.FormACK: func(t *testing.T, text []byte) map[string][]string {
 			t.Helper()
 			got := make(map[string][]string)
-			for _, document := range strings.Split(string(text), "\n---\n") {
+			for document := range strings.SplitSeq(string(text), "\n---\n") {
 				var object struct {
 					Spec struct {
 						PrincipalARN, Username string

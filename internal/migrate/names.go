@@ -81,8 +81,8 @@ func usable(name string) bool {
 
 // colonFirst reports whether a colon is before each template of the session.
 func colonFirst(name string) bool {
-	i := strings.Index(name, "{{SessionName")
-	return i < 0 || strings.Contains(name[:i], ":")
+	before, _, found := strings.Cut(name, "{{SessionName")
+	return !found || strings.Contains(before, ":")
 }
 
 // odd reports whether a name has white space at an end or characters that are not printable.

@@ -212,8 +212,8 @@ func (s *Server) associate(principal string, p access.AccessPolicy) {
 	defer s.mu.Unlock()
 	for i := range s.entries {
 		if e := &s.entries[i]; e.PrincipalARN == principal {
-			others := slices.DeleteFunc(slices.Clone(e.Policies), func(other access.AccessPolicy) bool { return other.ARN == p.ARN })
-			e.Policies = append(others, p)
+			e.Policies = slices.DeleteFunc(slices.Clone(e.Policies), func(other access.AccessPolicy) bool { return other.ARN == p.ARN })
+			e.Policies = append(e.Policies, p)
 		}
 	}
 }
