@@ -57,8 +57,8 @@ func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry,
 		result = Different
 	}
 	t.problem("the principal has an access entry, which wins over aws-auth; compared with aws-auth it "+describeChange(gained, lost),
-		choice{option: "keep the access entry", change: "none in modes with access entries: the access entry applies there now"},
-		choice{"change the access entry to the access of aws-auth", "the reverse, in modes with access entries", func(*Entry) {}})
+		choice{option: "keep the access entry", change: "none: in every mode with access entries it applies now"},
+		choice{"change the access entry to the access of aws-auth", "the principal gets exactly its access by aws-auth", func(*Entry) {}})
 	return result
 }
 
