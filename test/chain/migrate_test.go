@@ -79,11 +79,7 @@ func (s *state) moveMap() int {
 	before := s.loginAll()
 	object := s.stored(s.T)
 	document := object.Parse()
-	found := make(map[string]migrate.Found)
-	for _, p := range document.Map.Principals() {
-		found[awsauth.PrincipalKey(p.ARN)] = migrate.Found{ARN: strings.Replace(p.ARN, ":role/", ":role/team/", 1)}
-	}
-	plan := migrate.New(migrate.Input{Document: document, IAM: found, Account: ekstest.Account, Partition: "aws"})
+	plan := migrate.New(migrate.Input{Document: document, IAM: s.lookUp(document), Account: ekstest.Account, Partition: "aws"})
 	moves := make(map[string]migrate.Move)
 	s.eks.Set(access.ModeAPIAndConfigMap)
 	client, err := eks.New(s.Context(), ekstest.Name, "", nil)
@@ -133,6 +129,25 @@ func (s *state) moveMap() int {
 		}
 	}
 	return moved
+}
+
+// lookUp returns the principals of aws-auth as IAM has them: in the case of the callers, and the roles with a path.
+func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
+	found := make(map[string]migrate.Found)
+	add := func(arn string) {
+		found[awsauth.PrincipalKey(arn)] = migrate.Found{ARN: strings.Replace(arn, ":role/", ":role/team/", 1)}
+	}
+	for _, p := range document.Map.Principals() {
+		arn, err := awsauth.ParseARN(p.ARN)
+		if err != nil {
+			s.Fatal(err)
+		}
+		add(arn.String())
+	}
+	for i := range callers {
+		add(principalOf(callers[i].arn))
+	}
+	return found
 }
 
 // asMoved returns a user with the groups whose rights EKS gives by an access policy or by the type of the access entry.
