@@ -135,8 +135,9 @@ oracle: ## compare COUNT generated changes, and the logins to PAIRS of both sour
 		-cases=$(or $(COUNT),100000) -pairs=$(or $(PAIRS),20000) -seed=$(or $(SEED),1) -edits=1000
 
 .PHONY: chain
-chain: ## make COUNT admitted edits on a real API server, and log in through the released authenticator after each; another SEED makes others
-	$(WITH_CONTROL_PLANE) && cd test/chain && go test -count=1 -timeout 3h -v . -args -edits=$(or $(COUNT),1000) -seed=$(or $(SEED),1)
+chain: ## make COUNT admitted edits on a real API server, move MAPS maps to access entries, and log in through the released authenticator after each; another SEED makes others
+	$(WITH_CONTROL_PLANE) && cd test/chain && go test -count=1 -timeout 3h -v . -args \
+		-edits=$(or $(COUNT),1000) -maps=$(or $(MAPS),500) -seed=$(or $(SEED),1)
 
 .PHONY: mutants
 mutants: export GOGC := 400

@@ -94,7 +94,7 @@ func (a *app) rootCommand() *cobra.Command {
 The commands read manifests as kubectl and aws-iam-authenticator do, and check them with the rules of
 the admission webhook awsauth-guard. They need no AWS account.
 
-If you name no file, lint, explain, get and diff read the live object from the cluster of the current context.
+If you name no file, lint, explain, get, diff and migrate read the live object from the cluster of the current context.
 history and rollback always need a cluster: they read the versions of aws-auth that the webhook stored.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
@@ -110,7 +110,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
 	root.AddCommand(a.lintCommand(), a.explainCommand(), a.getCommand(), a.whoamiCommand(), a.doctorCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
-		a.historyCommand(), a.rollbackCommand())
+		a.historyCommand(), a.rollbackCommand(), a.migrateCommand())
 	return root
 }
 

@@ -15,12 +15,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"aws": fakeAWS,
 		"kubectl-awsauth": func() {
 			os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 		},
@@ -42,7 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "utf16": utf16File, "iam": startIAM},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "utf16": utf16File, "iam": startIAM, "eks": startEKS},
 	})
 }
 
@@ -99,6 +102,19 @@ func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// startEKS starts a fake EKS whose cluster has the authentication mode in args and no access entries. The programs of the script use it.
+func startEKS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: eks MODE")
+	}
+	server := ekstest.Start()
+	ts.Defer(server.Close)
+	server.Set(access.Mode(args[0]))
+	for name, value := range ekstest.Environ(server) {
+		ts.Setenv(name, value)
+	}
+}
+
 // TestHelpShowsCommandAsTyped: kubectl runs a plugin by its absolute path, and the help text must show kubectl awsauth.
 func TestHelpShowsCommandAsTyped(t *testing.T) {
 	for name, want := range map[string]string{
@@ -135,6 +151,9 @@ func TestOutputErrorIsFailure(t *testing.T) {
 		"get -f ../../examples/aws-auth.yaml",
 		"get -f ../../examples/aws-auth.yaml -o json",
 		"get -f ../../examples/aws-auth.yaml -o name",
+		"migrate plan -f ../../examples/aws-auth.yaml --entries ../../examples/entries.json",
+		"migrate plan -f ../../examples/aws-auth.yaml --entries ../../examples/entries.json -o json",
+		"migrate verify -f ../../examples/aws-auth.yaml --entries ../../examples/entries.json",
 	} {
 		var stderr bytes.Buffer
 		status := cli.Main(t.Context(), append([]string{"kubectl-awsauth"}, strings.Fields(args)...), strings.NewReader(""), failingWriter{}, &stderr)

@@ -74,6 +74,18 @@ func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context
 	return context.WithTimeout(ctx, limit)
 }
 
+// certificateAuthority returns the certificates, as PEM, by which the context trusts its API server. It returns nil if the context names none.
+func (c *clusterFlags) certificateAuthority() ([]byte, error) {
+	config, _, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return nil, fmt.Errorf("reading the CA of the kubeconfig: %w", err)
+	}
+	return config.CAData, nil
+}
+
 // connect returns a client for the chosen cluster.
 func (c *clusterFlags) connect() (*cluster, error) {
 	config, name, err := c.config()

@@ -25,10 +25,7 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	client, err := eks.New(ctx, o.clusterName, o.region, nil)
 	if err != nil {
 		s.entriesUnread = true
-		if errors.Is(err, eks.ErrNoRegion) {
-			err = errors.New("the AWS configuration names no region; set --region or AWS_REGION")
-		}
-		a.fail(fmt.Errorf("%s: %w", doing, err))
+		a.fail(fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName)))
 		return
 	}
 	cluster, listed, errs := client.Inspect(ctx)
@@ -36,13 +33,22 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	s.entriesUnread = cluster == nil || cluster.Mode == "" || !listed
 	s.entriesListed = listed
 	for _, err := range errs {
-		call, ok := errors.AsType[*eks.CallError](err)
-		switch {
-		case ok && call.Err.Reason == awsapi.ReasonDenied:
-			err = fmt.Errorf("you need the permission eks:%s on the cluster %s (%w)", call.Action, o.clusterName, err)
-		case ok && (call.Err.Reason == awsapi.ReasonCredentials || call.Err.Reason == awsapi.ReasonNoCredentials):
-			err = fmt.Errorf("%w; set AWS_PROFILE or log in, so that aws sts get-caller-identity works", err)
-		}
-		a.fail(fmt.Errorf("%s: %w", doing, err))
+		a.fail(fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName)))
 	}
+}
+
+// explainEKS adds the next step to an error of the EKS API.
+func explainEKS(err error, clusterName string) error {
+	call, ok := errors.AsType[*eks.CallError](err)
+	switch other := (*eks.OtherClusterError)(nil); {
+	case errors.Is(err, eks.ErrNoRegion):
+		return errors.New("the AWS configuration names no region; set --region or AWS_REGION")
+	case errors.As(err, &other):
+		return fmt.Errorf("the context of the kubeconfig is another cluster: its CA is not that of %s at %s; set --context or --cluster-name", other.ARN, other.Endpoint)
+	case ok && call.Err.Reason == awsapi.ReasonDenied:
+		return fmt.Errorf("you need the permission eks:%s on the cluster %s (%w)", call.Action, clusterName, err)
+	case ok && (call.Err.Reason == awsapi.ReasonCredentials || call.Err.Reason == awsapi.ReasonNoCredentials):
+		return fmt.Errorf("%w; set AWS_PROFILE or log in, so that aws sts get-caller-identity works", err)
+	}
+	return err
 }

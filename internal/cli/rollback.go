@@ -1,16 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -218,20 +214,17 @@ func (r *rollback) confirm() (bool, error) {
 	if r.options.yes || r.options.dryRun == dryRunServer {
 		return true, nil
 	}
-	if f, ok := a.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	yes, asked, err := a.ask(fmt.Sprintf("Restore %s of %s in the context %s?", r.versionName(), r.history, r.cluster.name))
+	switch {
+	case err != nil:
+		return false, err
+	case !asked:
 		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was sent; set --yes, or preview with --dry-run")
-	}
-	fmt.Fprintf(a.stderr, "Restore %s of %s in the context %s? [y/N] ", r.versionName(), r.history, report.OneLine(r.cluster.name))
-	line, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("reading the answer: %w", err)
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	case !yes:
 		a.status = statusDenied
 		a.note("nothing was sent")
-		return false, nil
 	}
-	return true, nil
+	return yes, nil
 }
 
 // newConfigMap returns the live object with the content of the version, and with the annotation of --force. It fails if the

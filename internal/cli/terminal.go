@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
 // isTerminal reports whether an output is a terminal.
@@ -17,6 +22,20 @@ func isTerminal(w io.Writer) bool {
 // useColours reports whether to colour an output. It honours NO_COLOR (https://no-color.org).
 func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+// ask asks a question at the terminal, and returns whether the answer is yes. asked is false if standard input is not a terminal.
+func (a *app) ask(question string) (yes, asked bool, err error) {
+	if f, ok := a.stdin.(*os.File); !ok || !isTerminal(f) {
+		return false, false, nil
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", report.OneLine(question))
+	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, true, fmt.Errorf("reading the answer: %w", err)
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", true, nil
 }
 
 // progress shows a line with the number of finished files. Call clear before you print anything else. The zero value

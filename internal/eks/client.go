@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -33,12 +34,13 @@ const (
 // standard is the type of access entries for people and tools. Only they have groups and access policies that the guard reads.
 const standard = "STANDARD"
 
-// Client reads a cluster from the EKS API. It needs the permissions eks:DescribeCluster, eks:ListAccessEntries,
-// eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies.
+// Client reads a cluster from the EKS API, and creates access entries. For reading it needs the permissions eks:DescribeCluster,
+// eks:ListAccessEntries, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies.
 type Client struct {
 	api     *awseks.Client
 	cluster string
-	ca      []byte // nil: any cluster
+	ca      []byte        // nil: any cluster
+	delay   time.Duration // see associateDelay
 }
 
 // New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
@@ -64,7 +66,7 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
 	}
-	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca}, nil
+	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: associateDelay}, nil
 }
 
 // Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is

@@ -87,7 +87,8 @@ func (c *Client) getRole(ctx context.Context, service *awsiam.Client, name strin
 	if err != nil || out.Role == nil {
 		return "", facts, err
 	}
-	return aws.ToString(out.Role.Arn), access.IAMFacts{ARN: aws.ToString(out.Role.Arn), UniqueID: aws.ToString(out.Role.RoleId), Created: aws.ToTime(out.Role.CreateDate)}, nil
+	arn = aws.ToString(out.Role.Arn)
+	return arn, access.IAMFacts{ARN: arn, UniqueID: aws.ToString(out.Role.RoleId), Created: aws.ToTime(out.Role.CreateDate)}, nil
 }
 
 func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name string) (arn string, facts access.IAMFacts, err error) {
@@ -97,7 +98,8 @@ func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name strin
 	if err != nil || out.User == nil {
 		return "", facts, err
 	}
-	return aws.ToString(out.User.Arn), access.IAMFacts{ARN: aws.ToString(out.User.Arn), UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
+	arn = aws.ToString(out.User.Arn)
+	return arn, access.IAMFacts{ARN: arn, UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
 }
 
 // searchList searches the account's list, if listing is allowed and completes before the second call is due. It reports whether the

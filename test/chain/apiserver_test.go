@@ -40,6 +40,21 @@ type chain struct {
 func start(t *testing.T, data map[string]string) *chain {
 	t.Helper()
 	ctx := t.Context()
+	c := startLogins(t, data)
+	var err error
+	if c.webhook, err = c.cluster.StartWebhook(ctx, c.guardConfig(), "--shutdown-delay=0s", "--kubeconfig="+c.cluster.Kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cluster.Register(ctx, c.webhook); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// startLogins starts the chain without the webhook, so that every change of aws-auth is admitted.
+func startLogins(t *testing.T, data map[string]string) *chain {
+	t.Helper()
+	ctx := t.Context()
 	// The stand-in for EKS sets environment variables, so it comes before the processes that inherit them.
 	c := &chain{eks: ekstest.New(t), aws: newFakeAWS(t), authenticator: newAuthenticator(t)}
 	c.eks.Set(access.ModeConfigMap)
@@ -60,12 +75,6 @@ func start(t *testing.T, data map[string]string) *chain {
 		t.Fatal(err)
 	}
 	if _, err := c.admin(t).Create(ctx, configMap(data), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if c.webhook, err = c.cluster.StartWebhook(ctx, c.guardConfig(), "--shutdown-delay=0s", "--kubeconfig="+c.cluster.Kubeconfig); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.cluster.Register(ctx, c.webhook); err != nil {
 		t.Fatal(err)
 	}
 	return c

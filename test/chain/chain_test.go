@@ -2,9 +2,9 @@
 // aws-iam-authenticator, and asks the real webhook before it changes aws-auth. Callers log in with real tokens. Only AWS
 // is not real: STS, EC2 and EKS have stand-ins.
 //
-// The files, from the outside in: chain_test.go has the promise, edits_test.go the callers and the changes,
-// apiserver_test.go the processes and their clients, authenticator_test.go the authenticator, and aws_test.go STS, EC2 and
-// the tokens.
+// The files, from the outside in: chain_test.go and migrate_test.go have the promises, edits_test.go the callers and the
+// changes, apiserver_test.go the processes and their clients, authenticator_test.go the authenticator, and aws_test.go STS,
+// EC2 and the tokens.
 package chain_test
 
 import (

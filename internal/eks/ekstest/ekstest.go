@@ -1,5 +1,5 @@
-// Package ekstest imitates the EKS API, so that tests need no AWS account. It answers the read calls for one cluster in the
-// wire format of the real SDK. It doesn't check signatures.
+// Package ekstest imitates the EKS API, so that tests need no AWS account. It answers the calls about the access entries of one cluster in the
+// wire format of the real SDK, and refuses the changes that EKS refuses. It doesn't check signatures.
 package ekstest
 
 import (
@@ -39,17 +39,25 @@ type Server struct {
 	answers map[string]Answer // by action, instead of the usual answer
 	calls   map[string]int    // by action
 	done    chan struct{}
+
+	principals map[string]bool // see SetPrincipals
+	now        time.Time       // when new access entries are created
 }
 
 // Start starts a server. The caller must close it.
 func Start() *Server {
-	s := &Server{answers: make(map[string]Answer), calls: make(map[string]int), done: make(chan struct{})}
+	s := &Server{answers: make(map[string]Answer), calls: make(map[string]int), done: make(chan struct{}), now: created}
 	mux := http.NewServeMux()
 	for pattern, call := range map[string]Answer{
 		"GET /clusters/{cluster}":                                      s.describeCluster,
 		"GET /clusters/{cluster}/access-entries":                       s.listAccessEntries,
 		"GET /clusters/{cluster}/access-entries/{arn}":                 s.describeAccessEntry,
 		"GET /clusters/{cluster}/access-entries/{arn}/access-policies": s.listAssociatedAccessPolicies,
+
+		"POST /clusters/{cluster}/access-entries":                       s.createAccessEntry,
+		"POST /clusters/{cluster}/access-entries/{arn}/access-policies": s.associateAccessPolicy,
+		"DELETE /clusters/{cluster}/access-entries/{arn}":               s.deleteAccessEntry,
+		"GET /access-policies":                                          s.listAccessPolicies,
 	} {
 		mux.HandleFunc(pattern, call)
 	}
@@ -148,18 +156,26 @@ func (s *Server) Hang() Answer {
 
 // begin counts a call. It returns false if the call is answered.
 func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bool {
-	s.mu.Lock()
-	s.calls[action]++
-	answer := s.answers[action]
-	s.mu.Unlock()
 	switch {
-	case answer != nil:
-		answer(w, r)
+	case s.answered(action, w, r):
 		return false
 	case r.PathValue("cluster") != Name:
 		notFound("No cluster found for name: "+r.PathValue("cluster")+".")(w, r)
 		return false
 	}
+	return true
+}
+
+// answered counts a call, and reports whether Answer answers it.
+func (s *Server) answered(action string, w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	s.calls[action]++
+	answer := s.answers[action]
+	s.mu.Unlock()
+	if answer == nil {
+		return false
+	}
+	answer(w, r)
 	return true
 }
 
@@ -183,17 +199,17 @@ func notFound(message string) Answer {
 func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 	if s.begin("DescribeCluster", w, r) {
 		mode, _ := s.content()
-		described := map[string]any{
-			"name": Name, "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/" + Name, "status": "ACTIVE",
+		cluster := map[string]any{
+			"name": Name, "arn": "arn:aws:eks:eu-west-1:" + Account + ":cluster/" + Name, "status": "ACTIVE",
 			"endpoint": "https://EXAMPLE0123456789.gr7.eu-west-1.eks.amazonaws.com", "accessConfig": map[string]any{"authenticationMode": mode},
 		}
 		if ca := s.certificates(); ca != nil {
-			described["certificateAuthority"] = map[string]any{"data": base64.StdEncoding.EncodeToString(ca)}
+			cluster["certificateAuthority"] = map[string]any{"data": base64.StdEncoding.EncodeToString(ca)}
 		}
 		s.mu.Lock()
-		maps.Copy(described, s.fields)
+		maps.Copy(cluster, s.fields)
 		s.mu.Unlock()
-		write(w, http.StatusOK, map[string]any{"cluster": described})
+		write(w, http.StatusOK, map[string]any{"cluster": cluster})
 	}
 }
 
@@ -223,10 +239,15 @@ func (s *Server) listAccessEntries(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) describeAccessEntry(w http.ResponseWriter, r *http.Request) {
 	if e := s.entry("DescribeAccessEntry", w, r); e != nil {
-		write(w, http.StatusOK, map[string]any{"accessEntry": map[string]any{
-			"clusterName": Name, "principalArn": e.PrincipalARN, "type": e.Type, "username": e.Username,
-			"kubernetesGroups": e.Groups, "createdAt": float64(e.Created.UnixMilli()) / 1000,
-		}})
+		write(w, http.StatusOK, map[string]any{"accessEntry": described(e)})
+	}
+}
+
+// described returns an access entry in the wire format.
+func described(e *access.AccessEntry) map[string]any {
+	return map[string]any{
+		"clusterName": Name, "principalArn": e.PrincipalARN, "type": e.Type, "username": e.Username,
+		"kubernetesGroups": e.Groups, "createdAt": float64(e.Created.UnixMilli()) / 1000,
 	}
 }
 
@@ -266,7 +287,7 @@ func write(w http.ResponseWriter, status int, body any) {
 
 // Entry returns an access entry of type STANDARD with these access policies for the whole cluster.
 func Entry(arn string, policies ...string) access.AccessEntry {
-	e := access.AccessEntry{PrincipalARN: arn, Type: "STANDARD", Username: arn, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	e := access.AccessEntry{PrincipalARN: arn, Type: "STANDARD", Username: arn, Created: created}
 	for _, name := range policies {
 		e.Policies = append(e.Policies, access.AccessPolicy{ARN: "arn:aws:eks::aws:cluster-access-policy/" + name, Scope: access.ScopeCluster})
 	}

@@ -1,0 +1,152 @@
+package eks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awseks "github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
+)
+
+const (
+	// associateAttempts and associateDelay are how often and when EKS is asked again for an access entry that it has just created. New
+	// access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
+	associateAttempts = 5
+	associateDelay    = 3 * time.Second
+	// cleanUpTimeout limits the deletion of an access entry without its access policies.
+	cleanUpTimeout = 30 * time.Second
+	// maxMessage limits the bytes of a message from EKS.
+	maxMessage = 500
+)
+
+// ErrExists means that the principal has an access entry.
+var ErrExists = errors.New("the principal has an access entry")
+
+// RefusedError means that EKS refused a change, such as one with a reserved username.
+type RefusedError struct {
+	Action  string // such as CreateAccessEntry
+	Code    string
+	Message string // of EKS
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("eks:%s: %s (%s)", e.Action, e.Message, e.Code)
+}
+
+// Account is the account and partition of a cluster.
+type Account struct{ ID, Partition string }
+
+// Account returns the account and partition of the cluster.
+func (c *Client) Account(ctx context.Context) (Account, error) {
+	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	if err != nil {
+		return Account{}, callError("DescribeCluster", err)
+	}
+	if described.Cluster == nil {
+		return Account{}, callError("DescribeCluster", errNoCluster)
+	}
+	parts := strings.Split(aws.ToString(described.Cluster.Arn), ":") // arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME
+	if len(parts) != 6 {
+		return Account{}, callError("DescribeCluster", errNoCluster)
+	}
+	return Account{ID: parts[4], Partition: parts[1]}, nil
+}
+
+// PolicyARN returns the ARN of an access policy in the cluster's partition. It returns "" if EKS doesn't list the policy.
+func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
+	pages := awseks.NewListAccessPoliciesPaginator(c.api, &awseks.ListAccessPoliciesInput{}, func(o *awseks.ListAccessPoliciesPaginatorOptions) {
+		o.StopOnDuplicateToken = true
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", callError("ListAccessPolicies", err)
+		}
+		for _, p := range page.AccessPolicies {
+			if aws.ToString(p.Name) == name {
+				return aws.ToString(p.Arn), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// Create creates an access entry with its access policies, and returns it as EKS then describes it. It needs the permissions
+// eks:CreateAccessEntry, eks:AssociateAccessPolicy and eks:DeleteAccessEntry.
+//
+// An access entry wins over aws-auth as soon as it exists. So Create deletes it again if an access policy can't be associated: without its
+// policies, the access entry would take access away. It changes no access entry that exists, and returns [ErrExists].
+func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
+	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
+	if entry.Type == standard {
+		in.Username, in.KubernetesGroups = &entry.Username, entry.Groups
+	}
+	if _, err := c.api.CreateAccessEntry(ctx, in); err != nil {
+		if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
+			return access.AccessEntry{}, ErrExists
+		}
+		return access.AccessEntry{}, changeError("CreateAccessEntry", err)
+	}
+	for _, p := range entry.Policies {
+		if err := c.associate(ctx, entry.PrincipalARN, p); err != nil {
+			return access.AccessEntry{}, c.cleanUp(ctx, entry.PrincipalARN, err)
+		}
+	}
+	made, err := c.describe(ctx, entry.PrincipalARN)
+	if err != nil {
+		return made, fmt.Errorf("reading the new access entry: %w", err)
+	}
+	return made, nil
+}
+
+// associate gives an access entry an access policy. It asks again while EKS doesn't find the new access entry.
+func (c *Client) associate(ctx context.Context, principal string, p access.AccessPolicy) error {
+	in := &awseks.AssociateAccessPolicyInput{
+		ClusterName: &c.cluster, PrincipalArn: &principal, PolicyArn: &p.ARN,
+		AccessScope: &types.AccessScope{Type: types.AccessScopeType(p.Scope), Namespaces: p.Namespaces},
+	}
+	for attempt := 1; ; attempt++ {
+		_, err := c.api.AssociateAccessPolicy(ctx, in)
+		if err == nil {
+			return nil
+		}
+		notFound, ok := errors.AsType[*types.ResourceNotFoundException](err)
+		if !ok || !strings.Contains(notFound.ErrorMessage(), "principalArn") || attempt == associateAttempts {
+			return changeError("AssociateAccessPolicy", err)
+		}
+		select {
+		case <-time.After(c.delay):
+		case <-ctx.Done():
+			return changeError("AssociateAccessPolicy", err)
+		}
+	}
+}
+
+// cleanUp deletes an access entry because of an error, even if the context has ended. It returns the error.
+func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+	defer cancel()
+	if _, err := c.api.DeleteAccessEntry(ctx, &awseks.DeleteAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &principal}); err != nil {
+		return errors.Join(because, fmt.Errorf("the access entry of %s stays without its access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
+	}
+	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", because)
+}
+
+// changeError returns the error of a change. The message of EKS about an invalid request is part of it, because it says what to correct.
+func changeError(action string, err error) error {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if ok && awsapi.NewError(err).Reason == awsapi.ReasonRefused {
+		return &RefusedError{action, textutil.Shorten(api.ErrorCode(), awsapi.MaxForeignBytes), textutil.Shorten(api.ErrorMessage(), maxMessage)}
+	}
+	return &CallError{action, awsapi.NewError(err)}
+}

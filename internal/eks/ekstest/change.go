@@ -1,0 +1,242 @@
+package ekstest
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Account is the account of the cluster.
+const Account = "111122223333"
+
+// The texts with which EKS refuses a change. They come from public reports and measurements: TFE is terraform-aws-modules/terraform-aws-eks,
+// Blueprints is aws-ia/terraform-aws-eks-blueprints, Preflight are the rules of badmintoncryer/cdk-preflight, which quote the answers of EKS on
+// 2026-09-25. The error codes of the texts from Preflight are not known; the stub uses InvalidParameterException.
+const (
+	RefusedMode      = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation." // the EKS workshop
+	RefusedExisting  = "The specified access entry resource is already in use on this cluster."                                       // TFE#2968
+	RefusedPrincipal = "The specified principalArn is invalid: invalid principal."                                                    // TFE#2969
+	// RefusedServiceLinked is refused by the form of the ARN alone.
+	RefusedServiceLinked = "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role" // Preflight
+	RefusedUsername      = "The username must not begin with "                                                                     // Blueprints#2004, and the prefix
+	RefusedGroup         = "The kubernetes group name %s is invalid, it cannot start with %s"                                      // TFE#2915
+	RefusedNodeUsername  = `The specified username is invalid: setting username is not allowed when the type is "%s"`              // Preflight
+	RefusedNodeGroups    = `The specified kubernetesGroups is invalid: setting kubernetesGroups is not allowed when the type is "%s"`
+	RefusedNodeAccount   = "AccessEntry principalArn must be from the same account as the cluster when using types [EC2_LINUX, EC2_WINDOWS, FARGATE_LINUX, HYBRID_LINUX, EC2]"
+	RefusedNodeUser      = "AccessEntry principalArn must be IAM role when using types [EC2_LINUX, EC2_WINDOWS, FARGATE_LINUX, HYBRID_LINUX, EC2]"
+	RefusedNodePolicy    = `This operation can only be performed on Access Entries with a type of "STANDARD"`
+	RefusedPolicyForm    = "The policyArn parameter format is not valid"
+	UnknownPolicy        = "The specified policyArn could not be found."
+	RefusedNoNamespaces  = "At least 1 namespace must be provided if the type is set as namespace"
+	RefusedNamespaces    = "accessScope should not include namespaces if the type is not set as namespace"
+	// RefusedTemplate is invented: the EKS user guide documents the refusal of a username with {{SessionName}} and no colon before it, and no
+	// public report has its text.
+	RefusedTemplate = "The username must include a colon before {{SessionName}}."
+	// RefusedType is invented, too.
+	RefusedType = "The specified type is invalid."
+)
+
+// SetPrincipals sets the ARNs of the principals that IAM has, with their paths. Without it EKS accepts every role and user.
+func (s *Server) SetPrincipals(arns ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.principals = make(map[string]bool)
+	for _, arn := range arns {
+		s.principals[arn] = true
+	}
+}
+
+// Entries returns the access entries.
+func (s *Server) Entries() []access.AccessEntry {
+	_, entries := s.content()
+	return entries
+}
+
+// invalid answers that EKS refuses the request.
+func invalid(message string) Answer {
+	return Error(http.StatusBadRequest, "InvalidParameterException", message)
+}
+
+// defaultNames are the usernames and groups that EKS shows for access entries of nodes (EKS user guide, "Create access entries").
+var defaultNames = map[string]struct {
+	username string
+	groups   []string
+}{
+	"EC2_LINUX":     {"system:node:{{EC2PrivateDNSName}}", []string{"system:nodes"}},
+	"EC2_WINDOWS":   {"system:node:{{EC2PrivateDNSName}}", []string{"eks:kube-proxy-windows", "system:nodes"}},
+	"FARGATE_LINUX": {"system:node:{{SessionName}}", []string{"system:nodes", "system:node-proxier"}},
+	"HYBRID_LINUX":  {"system:node:{{SessionName}}", []string{"system:nodes"}},
+}
+
+// newEntry is the body of CreateAccessEntry.
+type newEntry struct {
+	PrincipalARN string   `json:"principalArn"`
+	Type         string   `json:"type"`
+	Username     string   `json:"username"`
+	Groups       []string `json:"kubernetesGroups"`
+}
+
+func (s *Server) createAccessEntry(w http.ResponseWriter, r *http.Request) {
+	if !s.begin("CreateAccessEntry", w, r) {
+		return
+	}
+	in := newEntry{Type: "STANDARD"}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		invalid(err.Error())(w, r)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refusal := s.refusal(&in); refusal != nil {
+		refusal(w, r)
+		return
+	}
+	e := access.AccessEntry{PrincipalARN: in.PrincipalARN, Type: in.Type, Username: in.Username, Groups: in.Groups, Created: s.now}
+	if names, ok := defaultNames[in.Type]; ok {
+		e.Username, e.Groups = names.username, names.groups
+	}
+	if arn, err := awsauth.ParseARN(in.PrincipalARN); err == nil && e.Username == "" {
+		e.Username = defaultUsername(arn)
+	}
+	s.entries = append(s.entries, e)
+	write(w, http.StatusOK, map[string]any{"accessEntry": described(&e)})
+}
+
+// defaultUsername is the username of a principal without one (EKS user guide, "Set a custom username for EKS access entries").
+func defaultUsername(arn awsauth.ARN) string {
+	if !arn.IsRole() {
+		return arn.String()
+	}
+	return "arn:" + arn.Partition + ":sts::" + arn.Account + ":assumed-role/" + arn.Name() + "/{{SessionName}}"
+}
+
+// refusal returns the answer with which EKS refuses a new access entry, or nil.
+func (s *Server) refusal(in *newEntry) Answer {
+	arn, err := awsauth.ParseARN(in.PrincipalARN)
+	_, node := defaultNames[in.Type]
+	switch {
+	case s.mode == access.ModeConfigMap:
+		return Error(http.StatusBadRequest, "InvalidRequestException", RefusedMode)
+	case slices.ContainsFunc(s.entries, func(e access.AccessEntry) bool { return strings.EqualFold(e.PrincipalARN, in.PrincipalARN) }):
+		return Error(http.StatusConflict, "ResourceInUseException", RefusedExisting)
+	case strings.Contains(in.PrincipalARN, ":role/aws-service-role/"):
+		return invalid(RefusedServiceLinked)
+	case err != nil, arn.Service != "iam", arn.Resource == "root", s.principals != nil && !s.principals[in.PrincipalARN]:
+		return invalid(RefusedPrincipal)
+	case !node && in.Type != "STANDARD":
+		return invalid(RefusedType)
+	case node:
+		return refuseNode(in, arn)
+	}
+	for _, prefix := range []string{"system:", "eks:", "aws:", "amazon:", "iam:"} {
+		if strings.HasPrefix(in.Username, prefix) {
+			return invalid(RefusedUsername + prefix)
+		}
+		for _, group := range in.Groups {
+			if strings.HasPrefix(group, prefix) {
+				return invalid(strings.NewReplacer("name %s", "name "+group, "with %s", "with "+prefix).Replace(RefusedGroup))
+			}
+		}
+	}
+	if before, _, found := strings.Cut(in.Username, "{{SessionName"); found && !strings.Contains(before, ":") {
+		return invalid(RefusedTemplate)
+	}
+	return nil
+}
+
+// refuseNode returns the answer with which EKS refuses a new access entry for nodes, or nil.
+func refuseNode(in *newEntry, arn awsauth.ARN) Answer {
+	switch {
+	case !arn.IsRole():
+		return invalid(RefusedNodeUser)
+	case arn.Account != Account:
+		return invalid(RefusedNodeAccount)
+	case in.Username != "":
+		return invalid(strings.ReplaceAll(RefusedNodeUsername, "%s", in.Type))
+	case len(in.Groups) > 0:
+		return invalid(strings.ReplaceAll(RefusedNodeGroups, "%s", in.Type))
+	}
+	return nil
+}
+
+// policyARN matches the ARN of an access policy.
+var policyARN = regexp.MustCompile(`^arn:[^:]+:eks::aws:cluster-access-policy/.+$`)
+
+// policyPrefix begins the ARN of every access policy in the partition of the cluster.
+const policyPrefix = "arn:aws:eks::aws:cluster-access-policy/"
+
+// policyNames are some of the access policies (EKS user guide, "Review access policy permissions").
+var policyNames = []string{"AmazonEKSAdminPolicy", "AmazonEKSAdminViewPolicy", access.ClusterAdminPolicy, "AmazonEKSEditPolicy", "AmazonEKSViewPolicy"}
+
+func (s *Server) associateAccessPolicy(w http.ResponseWriter, r *http.Request) {
+	e := s.entry("AssociateAccessPolicy", w, r)
+	if e == nil {
+		return
+	}
+	var in struct {
+		PolicyARN string `json:"policyArn"`
+		Scope     struct {
+			Type       string   `json:"type"`
+			Namespaces []string `json:"namespaces"`
+		} `json:"accessScope"`
+	}
+	err := json.NewDecoder(r.Body).Decode(&in)
+	switch {
+	case err != nil:
+		invalid(err.Error())(w, r)
+	case e.Type != "STANDARD":
+		invalid(RefusedNodePolicy)(w, r)
+	case !policyARN.MatchString(in.PolicyARN):
+		invalid(RefusedPolicyForm)(w, r)
+	case !slices.Contains(policyNames, strings.TrimPrefix(in.PolicyARN, policyPrefix)):
+		notFound(UnknownPolicy)(w, r)
+	case in.Scope.Type == "namespace" && len(in.Scope.Namespaces) == 0:
+		invalid(RefusedNoNamespaces)(w, r)
+	case in.Scope.Type != "namespace" && len(in.Scope.Namespaces) > 0:
+		invalid(RefusedNamespaces)(w, r)
+	default:
+		s.associate(e.PrincipalARN, access.AccessPolicy{ARN: in.PolicyARN, Scope: in.Scope.Type, Namespaces: in.Scope.Namespaces})
+		write(w, http.StatusOK, map[string]any{"clusterName": Name, "principalArn": e.PrincipalARN, "associatedAccessPolicy": map[string]any{"policyArn": in.PolicyARN}})
+	}
+}
+
+// associate associates an access policy with an access entry, once.
+func (s *Server) associate(principal string, p access.AccessPolicy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.entries {
+		if e := &s.entries[i]; e.PrincipalARN == principal {
+			e.Policies = slices.DeleteFunc(slices.Clone(e.Policies), func(other access.AccessPolicy) bool { return other.ARN == p.ARN })
+			e.Policies = append(e.Policies, p)
+		}
+	}
+}
+
+func (s *Server) deleteAccessEntry(w http.ResponseWriter, r *http.Request) {
+	if e := s.entry("DeleteAccessEntry", w, r); e != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.entries = slices.DeleteFunc(slices.Clone(s.entries), func(other access.AccessEntry) bool { return other.PrincipalARN == e.PrincipalARN })
+		write(w, http.StatusOK, map[string]any{})
+	}
+}
+
+func (s *Server) listAccessPolicies(w http.ResponseWriter, r *http.Request) {
+	if s.answered("ListAccessPolicies", w, r) {
+		return
+	}
+	policies := []any{}
+	for _, name := range policyNames {
+		policies = append(policies, map[string]any{"name": name, "arn": policyPrefix + name})
+	}
+	write(w, http.StatusOK, map[string]any{"accessPolicies": policies})
+}
+
+// created is the time at which the server creates access entries.
+var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

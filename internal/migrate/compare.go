@@ -1,0 +1,199 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Comparison compares the access by an existing access entry with the access by aws-auth.
+type Comparison string
+
+// The results of a comparison.
+const (
+	Equal     Comparison = "equal"
+	Weaker    Comparison = "weaker"    // the access entry lacks a part
+	Stronger  Comparison = "stronger"  // the access entry gives more
+	Different Comparison = "different" // it lacks a part and gives another one, such as another username
+	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was created again
+	Unknown   Comparison = "unknown"   // a field of the access entry is not known
+)
+
+// compare compares the access entry that a principal has with its access by aws-auth. Unless they are equal it adds a problem.
+func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
+	if found != nil && found.Missing() {
+		return Stale
+	}
+	if found != nil && existing.Freshness(access.IAMFacts{Created: found.Created}) == access.Stale {
+		t.problem(fmt.Sprintf("the principal has an access entry that matches no caller, because the principal was created at %s, after it",
+			found.Created.UTC().Format(time.RFC3339)), choice{
+			"delete the access entry, and create it again", "none in mode API_AND_CONFIG_MAP, where aws-auth applies now; in mode API the principal keeps its access", func(*Entry) {},
+		})
+		return Stale
+	}
+	if len(existing.Unknown) > 0 {
+		t.problem("the principal has an access entry, and its "+strings.Join(existing.Unknown, ", ")+" can't be read",
+			choice{option: "read the access entry with the missing permissions, and plan again", change: "none"})
+		return Unknown
+	}
+	gained, lost := diff(byDocument(matches), byEntry(existing))
+	var result Comparison
+	switch {
+	case len(gained)+len(lost) == 0 && t.unknown:
+		return Equal
+	case len(gained)+len(lost) == 0:
+		t.problems = nil
+		t.entry = describe(existing)
+		return Equal
+	case len(gained) == 0:
+		result = Weaker
+	case len(lost) == 0:
+		result = Stronger
+	default:
+		result = Different
+	}
+	t.problem("the principal has an access entry, which wins over aws-auth; compared with aws-auth it "+describeChange(gained, lost),
+		choice{option: "keep the access entry", change: "none: in every mode with access entries it applies now"},
+		choice{"change the access entry to the access of aws-auth", "the principal gets exactly its access by aws-auth", func(*Entry) {}})
+	return result
+}
+
+// describe returns an existing access entry in the form of a plan.
+func describe(e *access.AccessEntry) Entry {
+	d := Entry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: []string{}, Policies: []Policy{}}
+	if e.IsNode() {
+		return d
+	}
+	d.Groups = append(d.Groups, e.Groups...)
+	for _, p := range e.Policies {
+		d.Policies = append(d.Policies, Policy{p.ARN, Scope{p.Scope, p.Namespaces}})
+	}
+	return d
+}
+
+// AccessEntry returns the access entry as EKS shows it after its creation.
+func (e Entry) AccessEntry() access.AccessEntry {
+	made := access.AccessEntry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: e.Groups}
+	for _, p := range e.Policies {
+		made.Policies = append(made.Policies, access.AccessPolicy{ARN: p.ARN, Scope: p.Scope.Type, Namespaces: p.Scope.Namespaces})
+	}
+	return made
+}
+
+// rights are the parts of the access of a caller, such as a username or a group, in the words of a report.
+type rights map[string]bool
+
+// admin is the right to everything. system:masters and the cluster admin policy give it.
+const admin = "the right to everything"
+
+// add adds the rights of a user.
+func (r rights) add(username string, groups []string) {
+	r[fmt.Sprintf("the username %q", username)] = true
+	for _, g := range withoutAuthenticated(groups) {
+		if g == access.Masters {
+			r[admin] = true
+			continue
+		}
+		r[fmt.Sprintf("the group %q", g)] = true
+	}
+}
+
+// byEntry returns the rights by an access entry.
+func byEntry(e *access.AccessEntry) rights {
+	r := make(rights)
+	user := &awsauth.Entry{ARN: e.PrincipalARN, Username: e.Username, Groups: slices.Concat(e.Groups, groupsOf(e.Type))}
+	caller := access.NewCaller(e.PrincipalARN).Caller
+	r.add(user.RenderedUsername(caller), user.RenderedGroups(caller))
+	r.addPolicies(e.Policies)
+	return r
+}
+
+// groupsOf returns the groups whose rights EKS gives to nodes by the type of their access entry. EKS doesn't show all of them.
+func groupsOf(kind string) []string {
+	for _, t := range nodeTypes {
+		if t.name == kind {
+			return t.groups
+		}
+	}
+	return nil
+}
+
+// addPolicies adds the rights by access policies.
+func (r rights) addPolicies(policies []access.AccessPolicy) {
+	for _, p := range policies {
+		switch {
+		case p.Scope != access.ScopeCluster:
+			r[fmt.Sprintf("the policy %s in %s", p.Name(), strings.Join(sortedSet(p.Namespaces), ", "))] = true
+		case p.Name() == access.ClusterAdminPolicy:
+			r[admin] = true
+		default:
+			r["the policy "+p.Name()] = true
+		}
+	}
+}
+
+// byDocument returns the rights by the entries of aws-auth that may answer. If their answers differ, it marks the rights that are not in all.
+func byDocument(matches []*awsauth.Entry) rights {
+	var all []rights
+	for _, e := range matches {
+		r := make(rights)
+		caller := access.NewCaller(e.ARN).Caller
+		r.add(e.RenderedUsername(caller), e.RenderedGroups(caller))
+		all = append(all, r)
+	}
+	return merge(all)
+}
+
+// merge returns the rights of a random answer.
+func merge(all []rights) rights {
+	merged := make(rights)
+	for _, r := range all {
+		for right := range r {
+			if slices.ContainsFunc(all, func(other rights) bool { return !other[right] }) {
+				right = "sometimes " + right
+			}
+			merged[right] = true
+		}
+	}
+	return merged
+}
+
+// diff returns the rights that are only in after, and those that are only in before, sorted.
+func diff(before, after rights) (gained, lost []string) {
+	for right := range after {
+		if !before[right] {
+			gained = append(gained, right)
+		}
+	}
+	for right := range before {
+		if !after[right] {
+			lost = append(lost, right)
+		}
+	}
+	slices.Sort(gained)
+	slices.Sort(lost)
+	return gained, lost
+}
+
+// describeChange describes a difference of rights.
+func describeChange(gained, lost []string) string {
+	var parts []string
+	if len(gained) > 0 {
+		parts = append(parts, "adds "+strings.Join(gained, ", "))
+	}
+	if len(lost) > 0 {
+		parts = append(parts, "lacks "+strings.Join(lost, ", "))
+	}
+	return strings.Join(parts, " and ")
+}
+
+// SameAs reports whether an access entry that EKS describes gives the same access as the planned one.
+func (e Entry) SameAs(described *access.AccessEntry) bool {
+	planned := e.AccessEntry()
+	gained, lost := diff(byEntry(&planned), byEntry(described))
+	return planned.Type == described.Type && len(gained)+len(lost) == 0
+}

@@ -1,0 +1,139 @@
+package migrate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Form is a text that makes the access entries of a plan.
+type Form string
+
+// The forms.
+const (
+	FormScript         Form = "cli"            // a bash script that calls aws eks
+	FormTerraform      Form = "terraform"      // resources of the provider hashicorp/aws
+	FormCloudFormation Form = "cloudformation" // a template
+	FormEksctl         Form = "eksctl"         // a ClusterConfig for eksctl create accessentry -f
+	FormACK            Form = "ack"            // manifests for the EKS controller of AWS Controllers for Kubernetes
+)
+
+// Forms returns all forms.
+func Forms() []Form {
+	return []Form{FormScript, FormTerraform, FormCloudFormation, FormEksctl, FormACK}
+}
+
+// Destination is the cluster that a [Form] is for.
+type Destination struct {
+	Cluster string // the name; empty if the user of the form inserts it
+	Region  string // empty: the default of the user of the form
+}
+
+// Write returns the access entries of the moves in a form. Only the form for Terraform has the access entries that exist, with blocks that
+// import them.
+func (p Plan) Write(form Form, d Destination) ([]byte, error) {
+	w := writer{Destination: d, plan: p}
+	for _, m := range p.Move {
+		if form == FormTerraform || m.Existing == "" {
+			w.moves = append(w.moves, m)
+		}
+	}
+	switch form {
+	case FormScript:
+		return w.script(), nil
+	case FormTerraform:
+		return w.terraform(), nil
+	case FormCloudFormation:
+		return w.cloudFormation()
+	case FormEksctl:
+		return w.eksctl()
+	case FormACK:
+		return w.ack()
+	}
+	return nil, fmt.Errorf("there is no form %q", form)
+}
+
+// writer writes a form.
+type writer struct {
+	Destination
+
+	plan  Plan
+	moves []Move
+}
+
+// header returns the comment at the beginning of a form. It says which principals the form leaves out.
+func (w *writer) header() string {
+	name := "an EKS cluster"
+	if w.Cluster != "" {
+		name = "the EKS cluster " + w.Cluster
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Access entries of %s that give the same access as aws-auth, by kubectl awsauth migrate plan.\n", comment(name))
+	if n := len(w.plan.Decide); n > 0 {
+		fmt.Fprintf(&b, "# Principals that are not included, because a person must decide about them: %d. kubectl awsauth migrate plan lists them.\n", n)
+	}
+	if n := len(w.plan.Move) - len(w.moves); n > 0 {
+		fmt.Fprintf(&b, "# Principals that are not included, because they have their access entry: %d.\n", n)
+	}
+	return b.String()
+}
+
+// comment returns a text that stays on its line.
+func comment(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// fields returns the fields of an access entry that EKS accepts for its type.
+func (e Entry) fields() (username string, groups []string) {
+	if e.Type != standard {
+		return "", nil
+	}
+	return e.Username, e.Groups
+}
+
+// names gives each principal a name that is unique in a form.
+type names struct {
+	taken map[string]bool
+	// clean replaces the characters that the form does not allow.
+	clean func(string) string
+	// joint is between a name and a number.
+	joint string
+}
+
+// of returns the name for an ARN: the name of the role or user, and a number if the name is taken.
+func (n *names) of(arn string) string {
+	name := arn
+	if parsed, err := awsauth.ParseARN(arn); err == nil {
+		name = parsed.Name()
+	}
+	name = n.clean(name)
+	unique := name
+	for i := 2; n.taken[unique]; i++ {
+		unique = fmt.Sprintf("%s%s%d", name, n.joint, i)
+	}
+	n.taken[unique] = true
+	return unique
+}
+
+// replaceOthers replaces each character that is not an ASCII letter or digit.
+func replaceOthers(text, by string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(by)
+		}
+	}
+	return b.String()
+}
+
+// policyName returns the name of an access policy.
+func (p Policy) policyName() string { return access.AccessPolicy{ARN: p.ARN}.Name() }

@@ -1,0 +1,107 @@
+package migrate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+)
+
+// scriptFunctions are the functions of the script. An access entry wins over aws-auth as soon as it exists. So create deletes it again if it
+// can't give it its access policies: without them the principal would have less access than by aws-auth.
+const scriptFunctions = `
+# create PRINCIPAL ENTRY [POLICY...] creates an access entry and gives it its access policies.
+# It leaves an access entry that exists as it is; kubectl awsauth migrate verify compares it with aws-auth.
+create() {
+  local principal=$1 entry=$2 policy answer
+  shift 2
+  if answer=$(eks create-access-entry --cluster-name "$cluster" --principal-arn "$principal" --cli-input-json "$entry" 2>&1); then
+    printf 'created %s\n' "$principal"
+  elif [[ $answer == *ResourceInUseException* ]]; then
+    printf 'exists  %s\n' "$principal"
+    return
+  else
+    printf 'error: creating the access entry of %s: %s\n' "$principal" "$answer" >&2
+    exit 1
+  fi
+  for policy in "$@"; do
+    if ! associate "$principal" "$policy"; then
+      eks delete-access-entry --cluster-name "$cluster" --principal-arn "$principal"
+      printf 'error: the access policy of %s failed, so its access entry is deleted again\n' "$principal" >&2
+      exit 1
+    fi
+  done
+}
+
+# associate PRINCIPAL POLICY gives an access entry an access policy. EKS may not find a new access entry for some seconds.
+associate() {
+  local attempt answer
+  for attempt in 1 2 3 4 5; do
+    if answer=$(eks associate-access-policy --cluster-name "$cluster" --principal-arn "$1" --cli-input-json "$2" 2>&1); then
+      return 0
+    fi
+    [[ $answer == *ResourceNotFoundException* && $attempt -lt 5 ]] || break
+    sleep 3
+  done
+  printf 'error: %s\n' "$answer" >&2
+  return 1
+}
+`
+
+// script returns a bash script.
+func (w *writer) script() []byte {
+	var b bytes.Buffer
+	b.WriteString("#!/usr/bin/env bash\n" + w.header() + "# The script stops at the first error, and can be run again.\nset -euo pipefail\n\n")
+	if w.Cluster == "" {
+		b.WriteString("cluster=${CLUSTER:?set CLUSTER to the name of the EKS cluster}\n")
+	} else {
+		fmt.Fprintf(&b, "cluster=%s\n", shellQuote(w.Cluster))
+	}
+	region := ""
+	if w.Region != "" {
+		region = " --region " + shellQuote(w.Region)
+	}
+	fmt.Fprintf(&b, "eks() { aws eks \"$@\"%s; }\n%s", region, scriptFunctions)
+	for _, m := range w.moves {
+		username, groups := m.fields()
+		fmt.Fprintf(&b, "\ncreate %s \\\n  %s", shellQuote(m.PrincipalARN), shellQuote(asciiJSON(scriptEntry{m.Type, username, groups})))
+		for _, p := range m.Policies {
+			fmt.Fprintf(&b, " \\\n  %s", shellQuote(asciiJSON(p)))
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// scriptEntry is the input of aws eks create-access-entry. The AWS CLI reads a file in place of an argument that begins with file://, but
+// not in place of a value in JSON.
+type scriptEntry struct {
+	Type     string   `json:"type"`
+	Username string   `json:"username,omitempty"`
+	Groups   []string `json:"kubernetesGroups,omitempty"`
+}
+
+// shellQuote quotes a text for a POSIX shell.
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// asciiJSON returns a value as JSON without characters outside of ASCII, so that the locale has no effect on it.
+func asciiJSON(v any) string {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(err) // the values consist of texts
+	}
+	var escaped strings.Builder
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if r < 0x7f {
+			escaped.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&escaped, `\u%04x`, unit)
+		}
+	}
+	return escaped.String()
+}

@@ -1,0 +1,248 @@
+package migrate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// target is the access entry of a principal, with the problems that keep it from giving the same access.
+type target struct {
+	entry    Entry
+	place    string
+	from     *awsauth.Entry
+	problems []problem
+	unknown  bool // a part of aws-auth can't be evaluated
+}
+
+// problem is a reason for a decision.
+type problem struct {
+	reason  string
+	options []choice
+}
+
+// choice is an option. apply makes the access entry of the option from that of the target; it is nil if the option has none.
+type choice struct {
+	option, change string
+	apply          func(*Entry)
+}
+
+func (t *target) problem(reason string, options ...choice) {
+	t.problems = append(t.problems, problem{reason, options})
+}
+
+// decision returns the decision for the problems. An option has an access entry only if there is no other problem.
+func (t *target) decision(existing Comparison) Decision {
+	d := Decision{PrincipalARN: t.entry.PrincipalARN, Place: t.place, Options: []Option{}, Existing: existing}
+	var reasons []string
+	for _, p := range t.problems {
+		reasons = append(reasons, p.reason)
+		for _, c := range p.options {
+			o := Option{Option: c.option, Change: c.change}
+			if c.apply != nil && len(t.problems) == 1 {
+				e := t.entry
+				e.Groups, e.Policies = slices.Clone(e.Groups), slices.Clone(e.Policies)
+				c.apply(&e)
+				o.Entry = &e
+			}
+			d.Options = append(d.Options, o)
+		}
+	}
+	d.Reason = strings.Join(reasons, "; ")
+	return d
+}
+
+// target returns the access entry of a principal of aws-auth.
+func (p *planner) target(principal *awsauth.Principal, arn awsauth.ARN) *target {
+	e := principal.Matches[0]
+	t := &target{place: e.Path(), from: e, entry: Entry{PrincipalARN: ascii(arn.String()), Type: standard, Username: e.Username, Groups: []string{}, Policies: []Policy{}}}
+	p.addARN(t, arn)
+	if p.partition == "" {
+		t.problem("the partition of the cluster is not known, and aws-auth has principals of several partitions",
+			choice{option: "name the partition with --partition, or the cluster with --cluster-name", change: "none; principals of other partitions can't log in"})
+	}
+	for _, other := range principal.Matches[1:] {
+		if !e.SameAccess(other) {
+			t.problem("the ARNs of "+e.Path()+" and "+other.Path()+" differ only in case, and the authenticator picks one of them at random for each request",
+				choice{"create the access entry with the access of " + e.Path(), "the caller always has this access", func(*Entry) {}},
+				choice{"create the access entry with the access of " + other.Path(), "the caller always has that access", nil})
+			break
+		}
+	}
+	if u := p.Document.Map.Resolve(e.ARN).Unknown; u != "" {
+		t.unknown = true
+		t.problem("cannot determine the access: "+u, choice{option: "make aws-auth smaller, and plan again", change: "none"})
+	}
+	if node := nodeUsername(e); node != "" && arn.IsRole() {
+		p.addNode(t, arn, node)
+		return t
+	}
+	t.addUsername(arn)
+	p.addGroups(t, arn)
+	return t
+}
+
+// ascii replaces the two characters that the authenticator compares as ASCII letters and that IAM does not accept.
+func ascii(arn string) string { return strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(arn) }
+
+const (
+	// ssoPrefix begins the name of every role that IAM Identity Center makes.
+	ssoPrefix = "AWSReservedSSO_"
+	// serviceLinkedPrefix begins the name of every service-linked role, and serviceLinkedPath its path (IAM user guide, "Create a
+	// service-linked role").
+	serviceLinkedPrefix = "AWSServiceRoleFor"
+	serviceLinkedPath   = ":role/aws-service-role/"
+)
+
+// addARN finds the ARN of the access entry, with its path. aws-auth has the ARN of a role without path, and EKS refuses an ARN without its
+// path: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969)
+func (p *planner) addARN(t *target, arn awsauth.ARN) {
+	keep := choice{option: "create no access entry", change: "the principal loses its access in mode API"}
+	switch {
+	case arn.Resource == "root":
+		t.problem("EKS makes no access entry for an account root", keep,
+			choice{option: "create an access entry for a role, and use the role in place of the root", change: "callers log in as another principal"})
+		return
+	case arn.Service == "sts":
+		t.problem("EKS makes no access entry for a federated user", keep,
+			choice{option: "create an access entry for a role, and use the role in place of the federated user", change: "callers log in as another principal"})
+		return
+	}
+	found, existing := p.found(t.from.ARN), p.existing[awsauth.PrincipalKey(t.from.ARN)]
+	switch {
+	case found != nil && found.ARN != "":
+		t.entry.PrincipalARN = found.ARN
+	case found != nil && found.Missing():
+		t.missing(*found, keep)
+	case existing != nil:
+		t.entry.PrincipalARN = existing.PrincipalARN // EKS checked it
+	case arn.IsRole():
+		p.addPath(t, arn, found)
+	}
+	if strings.Contains(t.entry.PrincipalARN, serviceLinkedPath) || arn.IsRole() && strings.HasPrefix(arn.Name(), serviceLinkedPrefix) {
+		t.problems = nil // the other problems don't matter
+		t.problem("EKS makes no access entry for a service-linked role", keep)
+	}
+}
+
+// missing adds the problem that IAM has no such principal.
+func (t *target) missing(found Found, keep choice) {
+	options := []choice{{option: keep.option, change: "none now; a new principal of this name would log in by aws-auth, and not in mode API"}}
+	if found.Replacement != "" {
+		options = append(options, choice{
+			"create an access entry for " + found.Replacement + ", the present role of the permission set", "its callers gain the access",
+			func(e *Entry) { e.PrincipalARN = found.Replacement },
+		})
+	}
+	t.problem("IAM has no such principal", options...)
+}
+
+// addPath adds the problem that the path of a role is not known. found is the lookup without a result, or nil.
+func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
+	sso := strings.HasPrefix(arn.Name(), ssoPrefix)
+	if found == nil && p.NoRolePaths && !sso {
+		return
+	}
+	reason := "the path of the role is not known, and EKS accepts only the ARN with its path"
+	look := choice{option: "plan with --iam, which looks up the ARN", change: "none"}
+	if found != nil {
+		reason += "; IAM gave no answer: " + found.Unknown
+		look.option = "plan with --iam and with credentials that can read the role, or read its ARN in the account " + arn.Account
+	}
+	options := []choice{look}
+	if sso {
+		reason += "; a role of IAM Identity Center has the path aws-reserved/sso.amazonaws.com/, outside of us-east-1 with the region behind"
+	} else {
+		options = append(options, choice{"create the access entry with this ARN", "none if the role has no path; otherwise EKS refuses the ARN", func(*Entry) {}})
+	}
+	t.problem(reason, options...)
+}
+
+// The types of access entries that a plan makes.
+const (
+	standard     = "STANDARD"
+	ec2Linux     = "EC2_LINUX"
+	ec2Windows   = "EC2_WINDOWS"
+	fargateLinux = "FARGATE_LINUX"
+	hybridLinux  = "HYBRID_LINUX"
+)
+
+// The usernames that EKS gives to nodes (EKS user guide, "Create access entries").
+const (
+	instanceUsername = "system:node:" + awsauth.InstanceTemplate
+	sessionUsername  = "system:node:" + sessionName
+)
+
+// nodeUsername returns the username of an entry if it is one that EKS gives to nodes, or "".
+func nodeUsername(e *awsauth.Entry) string {
+	if e.Username == instanceUsername || e.Username == sessionUsername {
+		return e.Username
+	}
+	return ""
+}
+
+// nodeTypes are the types of access entries for nodes, with their usernames and the groups whose rights EKS gives to the nodes. For
+// HYBRID_LINUX they are those that the EKS user guide writes into aws-auth ("Prepare cluster access for hybrid nodes").
+var nodeTypes = []struct {
+	name, username string
+	groups         []string
+}{
+	{ec2Linux, instanceUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
+	{ec2Windows, instanceUsername, []string{access.BootstrappersGroup, access.NodesGroup, access.WindowsProxyGroup}},
+	{fargateLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup, access.FargateProxyGroup}},
+	{hybridLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
+}
+
+// addNode finds the type of the access entry of a node role. Each group that a type gives or lacks is a decision, and so is HYBRID_LINUX: its
+// groups are also those of an incomplete entry for Fargate.
+func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
+	had := withoutAuthenticated(t.from.Groups)
+	var options []choice
+	for _, kind := range nodeTypes {
+		if kind.username != username {
+			continue
+		}
+		gained, lost := without(kind.groups, had), without(had, kind.groups)
+		if len(gained)+len(lost) == 0 && kind.name != hybridLinux {
+			t.entry.Type = kind.name
+			p.checkNodeAccount(t, arn)
+			return
+		}
+		options = append(options, choice{
+			"create an access entry of type " + kind.name, describeGroups(gained, lost), func(e *Entry) { e.Type = kind.name },
+		})
+	}
+	options = append(options, choice{option: "correct the groups in aws-auth first, and plan again", change: "none by the move itself"})
+	t.problem("the username is that of nodes, and no type of access entry certainly gives the same groups: "+quoted(had), options...)
+	p.checkNodeAccount(t, arn)
+}
+
+// checkNodeAccount adds a problem unless the role is in the account of the cluster.
+func (p *planner) checkNodeAccount(t *target, arn awsauth.ARN) {
+	switch p.account {
+	case arn.Account:
+	case "":
+		t.problem("the account of the cluster is not known, and an access entry for nodes needs a role of it",
+			choice{option: "name the account with --account, or the cluster with --cluster-name", change: "none"})
+	default:
+		t.problem("the role is in the account "+arn.Account+", and an access entry for nodes needs a role of the cluster's account "+p.account,
+			choice{option: "give the nodes a role of the account " + p.account, change: "the nodes log in by the new role"})
+	}
+}
+
+// describeGroups describes a change of groups.
+func describeGroups(gained, lost []string) string {
+	var parts []string
+	if len(gained) > 0 {
+		parts = append(parts, "gains "+quoted(gained))
+	}
+	if len(lost) > 0 {
+		parts = append(parts, "loses "+quoted(lost))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, " and ")
+}

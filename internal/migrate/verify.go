@@ -1,0 +1,168 @@
+package migrate
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Verification compares the access by aws-auth alone with the access in the modes that have access entries.
+type Verification struct {
+	// Principals are those of aws-auth in the order in which the authenticator searches them, accounts of mapAccounts, and then those that only
+	// have an access entry. The list is never nil.
+	Principals []Check `json:"principals"`
+}
+
+// Check is the comparison for one principal.
+type Check struct {
+	// PrincipalARN is an ARN, or an account of mapAccounts.
+	PrincipalARN string `json:"principalArn"`
+	// Result is the result in both modes together.
+	Result          Result `json:"result"`
+	APIAndConfigMap Effect `json:"apiAndConfigMap"`
+	API             Effect `json:"api"` // a forecast, if the cluster has another mode
+	// LosesLogin reports that the principal logs in now and does not in mode API.
+	LosesLogin bool `json:"losesLogin"`
+	// Stale says why the access entry of the principal matches no caller, or is empty.
+	Stale string `json:"stale,omitempty"`
+	// Unknown says why the comparison is not certain, or is empty.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// Effect is the access of a principal in one mode, compared with that by aws-auth alone.
+type Effect struct {
+	Result Result   `json:"result"`
+	Gained []string `json:"gained"`
+	Lost   []string `json:"lost"`
+}
+
+// Result is the result of a comparison.
+type Result string
+
+// The results of a comparison.
+const (
+	ResultEqual   Result = "equal"
+	ResultGains   Result = "gains"
+	ResultLoses   Result = "loses"
+	ResultChanges Result = "changes" // gains a part and loses another one
+	ResultStale   Result = "staleEntry"
+	ResultUnknown Result = "unknown"
+)
+
+// login is the right to log in.
+const login = "the login"
+
+// Verify compares the access before and after. Access entries that are marked as stale match no caller. partition is that of the cluster, or
+// empty if it is not known: principals of other partitions can't log in, and are left out.
+func Verify(d *awsauth.Document, entries []access.AccessEntry, partition string) Verification {
+	v := verifier{document: d, result: Verification{Principals: []Check{}}}
+	matching := slices.DeleteFunc(slices.Clone(entries), func(e access.AccessEntry) bool { return e.Stale != "" })
+	v.both = access.NewEntries(&access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: matching}, nil)
+	v.api = access.NewEntries(&access.Cluster{Mode: access.ModeAPI, AccessEntries: matching}, nil)
+	byKey := make(map[string]*access.AccessEntry, len(entries))
+	for i := range entries {
+		byKey[awsauth.PrincipalKey(entries[i].PrincipalARN)] = &entries[i]
+	}
+	seen := make(map[string]bool)
+	for _, p := range d.Map.Principals() {
+		key := awsauth.PrincipalKey(p.ARN)
+		seen[key] = true
+		if arn, err := p.Matches[0].Principal(); err == nil && (partition == "" || arn.Partition == partition) {
+			v.check(p.ARN, byKey[key])
+		}
+	}
+	for _, account := range d.Map.AllowedAccounts() {
+		effect := newEffect(rights{login + " of every principal of the account": true}, nil)
+		v.result.Principals = append(v.result.Principals, Check{
+			PrincipalARN: account, Result: effect.Result, APIAndConfigMap: newEffect(nil, nil), API: effect, LosesLogin: true,
+		})
+	}
+	for i := range entries {
+		if key := awsauth.PrincipalKey(entries[i].PrincipalARN); !seen[key] {
+			seen[key] = true
+			v.check(entries[i].PrincipalARN, &entries[i])
+		}
+	}
+	return v.result
+}
+
+type verifier struct {
+	document  *awsauth.Document
+	both, api access.Entries
+	result    Verification
+}
+
+// check adds the check of a principal, which may have an access entry.
+func (v *verifier) check(arn string, entry *access.AccessEntry) {
+	caller := access.NewCaller(arn)
+	alone := access.NewEntries(nil, nil)
+	before := v.rights(alone, caller)
+	c := Check{PrincipalARN: arn, APIAndConfigMap: newEffect(before, v.rights(v.both, caller)), API: newEffect(before, v.rights(v.api, caller))}
+	c.Result = combine(c.APIAndConfigMap.Result, c.API.Result)
+	c.LosesLogin = v.rights(v.both, caller)[login] && !v.rights(v.api, caller)[login]
+	if entry != nil {
+		c.PrincipalARN = entry.PrincipalARN
+		if entry.Stale != "" {
+			c.Stale, c.Result = entry.Stale, ResultStale
+		}
+		if len(entry.Unknown) > 0 {
+			c.Unknown = "the access entry has fields that can't be read"
+		}
+	}
+	if r := v.document.Map.Resolve(caller.ARN); r.Unknown != "" {
+		c.Unknown = r.Unknown
+	}
+	if c.Unknown != "" {
+		c.Result = ResultUnknown
+	}
+	v.result.Principals = append(v.result.Principals, c)
+}
+
+// rights returns the rights of a caller.
+func (v *verifier) rights(entries access.Entries, c access.Caller) rights {
+	l := entries.Login(v.document.Map, c)
+	if l.Admitted == access.Never {
+		return nil
+	}
+	if l.Source == access.SourceAccessEntry {
+		r := byEntry(entries.Get(c.ARN))
+		r[login] = true
+		return r
+	}
+	var all []rights
+	for _, u := range l.Users {
+		r := make(rights)
+		r.add(u.Username, u.Groups)
+		all = append(all, r)
+	}
+	r := merge(all)
+	r[login] = true
+	return r
+}
+
+// newEffect compares rights.
+func newEffect(before, after rights) Effect {
+	gained, lost := diff(before, after)
+	e := Effect{Result: ResultEqual, Gained: append([]string{}, gained...), Lost: append([]string{}, lost...)}
+	switch {
+	case len(gained) > 0 && len(lost) > 0:
+		e.Result = ResultChanges
+	case len(gained) > 0:
+		e.Result = ResultGains
+	case len(lost) > 0:
+		e.Result = ResultLoses
+	}
+	return e
+}
+
+// combine returns the result of two results together.
+func combine(a, b Result) Result {
+	switch {
+	case a == b, b == ResultEqual:
+		return a
+	case a == ResultEqual:
+		return b
+	}
+	return ResultChanges
+}

@@ -1,0 +1,179 @@
+package chain_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
+	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
+)
+
+var mapCount = flag.Int("maps", 3, "generated maps to move to access entries")
+
+// TestMigrationKeepsTheLogins moves generated maps to access entries by the plan of kubectl awsauth migrate. Every caller of a moved principal
+// logs in with the same username, groups and admin rights in both modes, and after the removal of the entries from aws-auth. In mode API only
+// the callers that are left to a person, or had no access, can't log in.
+func TestMigrationKeepsTheLogins(t *testing.T) {
+	s := &state{T: t, random: rand.New(rand.NewPCG(*seed, 1)), model: firstModel()}
+	s.chain = startLogins(t, write(s.random, s.model, 0))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the authenticator's log ends\n%s", s.program.LogEnd())
+		}
+	})
+	moved := 0
+	for range *mapCount {
+		s.model = firstModel()
+		for range 1 + s.random.IntN(6) {
+			s.model = nextModel(s.random, s.model)
+		}
+		moved += s.moveMap()
+	}
+	fmt.Fprintf(t.Output(), "seed %d: %d maps, %d moved callers, %d logins\n", *seed, *mapCount, moved, s.logins)
+	if moved == 0 {
+		t.Error("no caller is moved, so that the check is empty")
+	}
+}
+
+// set changes aws-auth, the mode and the access entries, and waits until the authenticator has read them. The text of a model may mean less
+// than the model, so set changes no text that stays.
+func (s *state) set(data map[string]string, mode access.Mode, entries []access.AccessEntry) {
+	s.Helper()
+	s.stamp++
+	if _, err := s.admin(s.T).Update(s.Context(), configMap(data), metav1.UpdateOptions{}); err != nil {
+		s.Fatal(err)
+	}
+	canary := ekstest.Entry(principalOf(callers[entryCanaryCaller].arn))
+	canary.Username = fmt.Sprintf("canary-entry-%d", s.stamp)
+	entries = append(slices.Clone(entries), canary)
+	s.eks.Set(mode, entries...)
+	s.authenticator.setEntries(s.T, entries)
+	s.authenticator.setMode(s.T, mode)
+	s.settle()
+}
+
+// loginAll logs all callers in, except the canaries.
+func (s *state) loginAll() (users [canaryCaller]*access.User) {
+	for i := range users {
+		users[i] = s.login(s.T, i)
+		s.logins++
+	}
+	return users
+}
+
+// moveMap moves one map, and returns the number of callers whose principals are moved.
+func (s *state) moveMap() int {
+	s.stamp++
+	data := write(s.random, s.model, s.stamp)
+	s.set(data, access.ModeConfigMap, nil)
+	before := s.loginAll()
+	object := s.stored(s.T)
+	document := object.Parse()
+	plan := migrate.New(migrate.Input{Document: document, IAM: s.lookUp(document), Account: ekstest.Account, Partition: "aws"})
+	moves := make(map[string]migrate.Move)
+	s.eks.Set(access.ModeAPIAndConfigMap)
+	client, err := eks.New(s.Context(), ekstest.Name, "", nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, m := range plan.Move {
+		if m.PrincipalARN == callers[canaryCaller].arn {
+			continue // shows by its login whether the authenticator reads aws-auth
+		}
+		moves[awsauth.PrincipalKey(m.PrincipalARN)] = m
+		if made, err := client.Create(s.Context(), m.AccessEntry()); err != nil || !m.SameAs(&made) {
+			s.Fatalf("EKS made %+v of %+v: %v", made, m, err)
+		}
+	}
+	entries, moved := s.eks.Entries(), 0
+	for i := range before {
+		if _, ok := moves[awsauth.PrincipalKey(principalOf(callers[i].arn))]; ok {
+			moved++
+		}
+	}
+	for _, station := range []struct {
+		name string
+		mode access.Mode
+		data map[string]string
+	}{
+		{"with both", access.ModeAPIAndConfigMap, data},
+		{"in mode API", access.ModeAPI, data},
+		{"without the entries of aws-auth", access.ModeAPIAndConfigMap, write(s.random, generate.Model{}, s.stamp+1)},
+	} {
+		s.set(station.data, station.mode, entries)
+		after := s.loginAll()
+		for i := range after {
+			m, ok := moves[awsauth.PrincipalKey(principalOf(callers[i].arn))]
+			want, got := describe(before[i]), describe(after[i])
+			switch {
+			case ok:
+				got = describe(asMoved(after[i], &m))
+			case station.name != "with both":
+				want = describe(nil) // left to a person, or without access
+			case document.Map.Resolve(callers[i].arn).Ambiguous:
+				continue // the authenticator picks one of several entries at random for each request
+			}
+			if got != want {
+				s.Errorf("%s, %s logged in as %s before, and as %s after\nthe plan: %+v\naws-auth: %q", station.name, callers[i].arn, want, got, plan, object.Data)
+			}
+		}
+	}
+	return moved
+}
+
+// lookUp returns the principals of aws-auth as IAM has them: in the case of the callers, and the roles with a path.
+func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
+	found := make(map[string]migrate.Found)
+	add := func(arn string) {
+		found[awsauth.PrincipalKey(arn)] = migrate.Found{ARN: strings.Replace(arn, ":role/", ":role/team/", 1)}
+	}
+	for _, p := range document.Map.Principals() {
+		arn, err := awsauth.ParseARN(p.ARN)
+		if err != nil {
+			s.Fatal(err)
+		}
+		add(arn.String())
+	}
+	for i := range callers {
+		add(principalOf(callers[i].arn))
+	}
+	return found
+}
+
+// asMoved returns a user with the groups whose rights EKS gives by an access policy or by the type of the access entry.
+func asMoved(u *access.User, m *migrate.Move) *access.User {
+	if u == nil {
+		return nil
+	}
+	made := access.User{Username: u.Username, Groups: slices.Clone(u.Groups)}
+	if len(m.Policies) > 0 {
+		made.Groups = append(made.Groups, masters)
+	}
+	switch m.Type {
+	case "EC2_LINUX":
+		made.Groups = append(made.Groups, access.BootstrappersGroup)
+	case "EC2_WINDOWS":
+		made.Groups = append(made.Groups, access.BootstrappersGroup, access.WindowsProxyGroup)
+	case "FARGATE_LINUX":
+		made.Groups = append(made.Groups, access.BootstrappersGroup, access.FargateProxyGroup)
+	}
+	return &made
+}
+
+// describe returns a user in a form that can be compared. The API server keeps each group once.
+func describe(u *access.User) string {
+	if u == nil {
+		return "none"
+	}
+	return access.User{Username: u.Username, Groups: sorted(u.Groups)}.String()
+}
