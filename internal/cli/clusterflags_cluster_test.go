@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,6 +40,18 @@ var clusterCommands = map[string][]string{
 	"rollback":     {"rollback", "--to", "1", "--dry-run"},
 	"whoami":       {"whoami"},
 	"doctor":       {"doctor"},
+	"migrate plan": {"migrate", "plan", "--no-role-paths"},
+	// The file has the access entries of no cluster: an empty list.
+	"migrate verify": {"migrate", "verify", "--entries", "testdata/no-entries.json"},
+	// Not run, because EKS must have the CA of the API server. It reads aws-auth by the same code as migrate plan.
+	"migrate apply": nil,
+}
+
+// runnable are the clusterCommands that the tests run.
+func runnable() map[string][]string {
+	commands := maps.Clone(clusterCommands)
+	maps.DeleteFunc(commands, func(_ string, args []string) bool { return args == nil })
+	return commands
 }
 
 // diagnoses reports whether a command says in its output why it can't reach the cluster, with the exit status 1.
@@ -51,7 +64,7 @@ var reviews = map[string]string{
 }
 
 // offlineCommands are the commands that read no cluster.
-var offlineCommands = []string{"", "rules", "config", "config check"}
+var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
 // TestEveryCommandIsKnownToReadAClusterOrNot: a new command must be in clusterCommands or offlineCommands. The commands that read a cluster
 // have every flag in clusterFlagTests, and the others have none.
@@ -261,7 +274,7 @@ contexts:
 // every request. Only rollback refuses impersonation.
 func TestFlagsOfKubectl(t *testing.T) {
 	east, west, kubeconfig, replace := twoClusters(t)
-	for command, args := range clusterCommands {
+	for command, args := range runnable() {
 		for name, test := range clusterFlagTests {
 			all := slices.Concat(args, []string{"--kubeconfig", kubeconfig})
 			for _, arg := range test.args {
@@ -306,7 +319,7 @@ func TestKubeconfigChoosesTheCluster(t *testing.T) {
 	east, west, kubeconfig, _ := twoClusters(t)
 	first := filepath.Join(t.TempDir(), "first")
 	writeFile(t, first, `{"apiVersion":"v1","kind":"Config","current-context":"mine","contexts":[{"name":"mine","context":{"cluster":"west","user":"alice"}}]}`)
-	for command, args := range clusterCommands {
+	for command, args := range runnable() {
 		for env, own := range map[string][]string{
 			first + string(os.PathListSeparator) + kubeconfig: nil,
 			"/nonexistent": {"--kubeconfig", kubeconfig, "--cluster", "west"},
@@ -344,7 +357,7 @@ func TestRequestTimeout(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(server.Close)
-	for command, args := range clusterCommands {
+	for command, args := range runnable() {
 		status, stdout, stderr := run(t.Context(), t, newObject, append(args, "--server", server.URL, "--token", "x", "--request-timeout", "20ms")...)
 		if diagnoses(command) {
 			if status != 1 || !strings.Contains(stdout, "does not answer in time") {
@@ -361,7 +374,7 @@ func TestRequestTimeout(t *testing.T) {
 // TestNamespaceFlag: -n is the namespace of aws-auth, which is fixed, of the guard, or of the request of get --can.
 func TestNamespaceFlag(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
-	for command, args := range clusterCommands {
+	for command, args := range runnable() {
 		good, bad, message := []string{"-n", "kube-system"}, []string{"-n", "team"}, "aws-auth is always in the namespace kube-system"
 		switch command {
 		case "get":
@@ -409,7 +422,7 @@ func TestWrongClusterFlagsAreNamed(t *testing.T) {
 func TestNamesOfTheKubeconfigAreCompleted(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	t.Setenv("KUBECONFIG", kubeconfig)
-	for command, args := range clusterCommands {
+	for command, args := range runnable() {
 		for flag, want := range map[string]string{"--context": "east\nuntrusted\nwest\n:4\n", "--cluster": "east\nuntrusted\nwest\n:4\n", "--user": "alice\nbob\nexec\nfile\nnobody\nsudo\n:4\n"} {
 			if _, stdout, _ := run(t.Context(), t, "", slices.Concat([]string{"__complete"}, args, []string{flag, ""})...); stdout != want {
 				t.Errorf("%s %s: %q", command, flag, stdout)

@@ -47,6 +47,7 @@ func (o *migrateOptions) addTo(cmd *cobra.Command) {
 	flags.StringVar(&o.clusterName, "cluster-name", "", "`NAME` of the EKS cluster, whose access entries are read with your AWS credentials")
 	flags.StringVar(&o.region, "region", "", "`REGION` of the EKS cluster (default: that of the AWS configuration)")
 	o.cluster.addTo(cmd)
+	o.cluster.addFixedNamespace(cmd)
 	if err := cmd.MarkFlagFilename("filename"); err != nil {
 		panic(err) // the flag does not exist
 	}
