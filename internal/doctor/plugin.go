@@ -225,8 +225,8 @@ var pluginFaults = []pluginFault{
 	{
 		"plugin-too-old",
 		regexp.MustCompile(`(?i)invalid choice: '?(eks|get-token)|unknown (command|flag)|Unknown options|argument (operation|command): Invalid choice`),
-		"the AWS CLI, or another plugin, is too old for the arguments in the kubeconfig",
-		func(*diagnosis) string { return "aws --version" },
+		"the exec plugin does not know the arguments in the kubeconfig, and may be too old",
+		func(d *diagnosis) string { return quote(d.plugin.config.Command) + " --version" },
 	},
 }
 
