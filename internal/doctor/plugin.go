@@ -110,8 +110,8 @@ type limitedBuffer struct{ bytes.Buffer }
 
 // Write implements io.Writer. It drops what exceeds the limit.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if rest := maxPluginOutput - b.Len(); rest > 0 {
-		b.Buffer.Write(p[:min(rest, len(p))])
+	if room := maxPluginOutput - b.Len(); room > 0 {
+		b.Buffer.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }

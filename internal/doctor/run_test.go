@@ -24,7 +24,7 @@ import (
 func script(t *testing.T, text string, args ...string) *clientcmdapi.ExecConfig {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "plugin")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return &clientcmdapi.ExecConfig{
