@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -215,8 +214,8 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 			}
 		}
 	}
-	resource, _ := json.Marshal(fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, region, account, d.ClusterName)) // a text always has a form in JSON
-	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:DescribeCluster","Resource":%s}]}`, resource)
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:DescribeCluster","Resource":%q}]}`,
+		fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, region, account, d.ClusterName))
 	named := " --policy-name " + quote("describe-eks-cluster-"+d.ClusterName) + " --policy-document " + quote(policy)
 	if strings.HasPrefix(name, "AWSReservedSSO_") { // only IAM Identity Center can change this role
 		return "aws iam create-policy" + named

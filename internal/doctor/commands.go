@@ -70,10 +70,10 @@ const (
 
 // findPlugin returns the command for a user whose plugin is not found.
 func (d *diagnosis) findPlugin() string {
-	switch program := filepath.Base(d.plugin.config.Command); {
-	case program == programCLI:
+	switch filepath.Base(d.plugin.config.Command) {
+	case programCLI:
 		return "aws --version || echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html'"
-	case program == programAuthenticator: // the AWS CLI makes the same tokens
+	case programAuthenticator: // the AWS CLI makes the same tokens
 		return d.updateKubeconfig()
 	}
 	return "command -v " + quote(d.plugin.config.Command)
@@ -108,22 +108,10 @@ func (d *diagnosis) principalWithPath() string {
 	return `"$(aws iam get-role --role-name ` + quote(parsed.Name()) + ` --query ` + quote(query) + ` --output text)"`
 }
 
-// policyARN returns the ARN of an access policy, as a word of a shell. Its partition outside of the partition aws is not documented, so
-// the administrator's shell asks EKS.
-func (d *diagnosis) policyARN(name string) string {
-	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
-		return `"$(aws eks list-access-policies` + d.withRegion() + ` --query ` + quote("accessPolicies[?name=='"+name+"'].arn") + ` --output text)"`
-	}
-	return "arn:aws:eks::aws:cluster-access-policy/" + name
-}
-
-// viewPolicy is the access policy of the commands, because only the administrator knows which rights the principal needs.
-const viewPolicy = "AmazonEKSViewPolicy"
-
 // createEntry returns the command that creates an access entry, which gives the right to view.
 func (d *diagnosis) createEntry() string {
 	principal := d.principalWithPath()
-	return d.create(principal, "") + " && " + d.associate(principal, d.policyARN(viewPolicy), "type=cluster")
+	return d.create(principal, "") + " && " + d.associateView(principal)
 }
 
 // createEntryOf returns the command that creates an access entry instead of an entry of aws-auth: of a type for nodes if the entry is for
@@ -147,7 +135,7 @@ func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	if e.Type != "" && e.Type != typeStandard {
 		return command + d.create(principal, " --type "+quote(e.Type))
 	}
-	return command + d.create(principal, "") + " && " + d.associate(principal, d.policyARN(viewPolicy), "type=cluster")
+	return command + d.create(principal, "") + " && " + d.associateView(principal)
 }
 
 // typeStandard is the type of access entries for people and tools.
@@ -161,21 +149,24 @@ func (d *diagnosis) create(principal, flags string) string {
 	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
 }
 
-// associate returns the command that associates an access policy. principal and policy are words of a shell.
-func (d *diagnosis) associate(principal, policy, scope string) string {
-	return "aws eks associate-access-policy" + d.ofCluster() + " --principal-arn " + principal + " --policy-arn " + policy + " --access-scope " + quote(scope)
+// associateView returns the command that gives an access entry the right to view, because only the administrator knows which rights the
+// principal needs. principal is a word of a shell. The ARN of the policy outside of the partition aws is not documented, so the
+// administrator's shell asks EKS.
+func (d *diagnosis) associateView(principal string) string {
+	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
+		policy = `"$(aws eks list-access-policies` + d.withRegion() + ` --query "accessPolicies[?name=='AmazonEKSViewPolicy'].arn" --output text)"`
+	}
+	return "aws eks associate-access-policy" + d.ofCluster() + " --principal-arn " + principal + " --policy-arn " + policy + " --access-scope type=cluster"
 }
 
-// groupsFlag returns the flag for the groups of an access entry, or nothing.
+// groupsFlag returns the flag for the groups of an access entry.
 func groupsFlag(groups []string) string {
-	text := ""
+	words := []string{" --kubernetes-groups"}
 	for _, g := range groups {
-		text += " " + quote(g)
+		words = append(words, quote(g))
 	}
-	if text == "" {
-		return ""
-	}
-	return " --kubernetes-groups" + text
+	return strings.Join(words, " ")
 }
 
 // awsAuthEntry returns the entry of aws-auth for the principal, as text. It has no group, because only the administrator knows which
@@ -263,7 +254,7 @@ func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) stri
 		}
 	}
 	if len(all) == len(entry.Groups) {
-		return d.associate(quote(entry.PrincipalARN), d.policyARN(viewPolicy), "type=cluster")
+		return d.associateView(quote(entry.PrincipalARN))
 	}
 	return "aws eks update-access-entry" + d.ofCluster() + " --principal-arn " + quote(entry.PrincipalARN) + groupsFlag(all)
 }

@@ -101,12 +101,20 @@ func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster
 // CloudTrail log file entries").
 func creatorIn(event, cluster string) string {
 	var e struct {
-		EventSource, ErrorCode string
-		RequestParameters      struct{ Name, ClusterName string }
-		UserIdentity           struct {
-			ARN            string
-			SessionContext struct{ SessionIssuer struct{ ARN string } }
-		}
+		EventSource       string `json:"eventSource"`
+		ErrorCode         string `json:"errorCode"`
+		RequestParameters struct {
+			Name        string `json:"name"`
+			ClusterName string `json:"clusterName"`
+		} `json:"requestParameters"`
+		UserIdentity struct {
+			ARN            string `json:"arn"`
+			SessionContext struct {
+				SessionIssuer struct {
+					ARN string `json:"arn"`
+				} `json:"sessionIssuer"`
+			} `json:"sessionContext"`
+		} `json:"userIdentity"`
 	}
 	if err := json.Unmarshal([]byte(event), &e); err != nil || e.EventSource != "eks.amazonaws.com" || e.ErrorCode != "" {
 		return ""

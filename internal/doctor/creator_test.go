@@ -42,9 +42,15 @@ func serveAWS(t *testing.T, answers map[string][]string) aws.Config {
 
 // created returns a page of CloudTrail with one event.
 func created(fields map[string]any) string {
-	event, _ := json.Marshal(fields)
-	page, _ := json.Marshal(map[string]any{"Events": []any{map[string]any{"CloudTrailEvent": string(event)}}, "NextToken": "more"})
-	return string(page)
+	return marshal(map[string]any{"Events": []any{map[string]any{"CloudTrailEvent": marshal(fields)}}, "NextToken": "more"})
+}
+
+func marshal(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // the values of the tests have a form in JSON
+	}
+	return string(text)
 }
 
 func TestCloudTrailNamesTheCreator(t *testing.T) {
@@ -80,8 +86,7 @@ func TestCloudTrailNamesTheCreator(t *testing.T) {
 func TestTheLogNamesTheCreator(t *testing.T) {
 	t.Parallel()
 	results := func(status, message string) string {
-		text, _ := json.Marshal(map[string]any{"status": status, "results": []any{[]any{map[string]any{"field": "@message", "value": message}}}})
-		return string(text)
+		return marshal(map[string]any{"status": status, "results": []any{[]any{map[string]any{"field": "@message", "value": message}}}})
 	}
 	const arn = "arn:aws:iam::111122223333:role/founder"
 	line := func(username string) string {

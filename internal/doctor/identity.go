@@ -144,9 +144,15 @@ func readSTSAnswer(response *http.Response) (stsAnswer, error) {
 	}
 	var decoded struct {
 		Response struct {
-			Result struct{ Account, Arn, UserID string } `json:"GetCallerIdentityResult"`
+			Result struct {
+				Account string `json:"Account"`
+				Arn     string `json:"Arn"`
+				UserID  string `json:"UserId"`
+			} `json:"GetCallerIdentityResult"`
 		} `json:"GetCallerIdentityResponse"`
-		Error struct{ Code string }
+		Error struct {
+			Code string `json:"Code"`
+		} `json:"Error"`
 	}
 	if err := json.Unmarshal(body, &decoded); err != nil {
 		return stsAnswer{}, fmt.Errorf("answered %d without JSON; is a proxy between?", response.StatusCode)

@@ -64,6 +64,7 @@ func (d *diagnosis) readKubeconfig(ctx context.Context) (Status, string) {
 
 // readAdminKubeconfig reads the context of an administrator who diagnoses another principal.
 func (d *diagnosis) readAdminKubeconfig() (Status, string) {
+	d.report.Principal = &Identity{ARN: d.Principal, Account: awsauth.AccountOf(d.Principal)}
 	config, err := d.Config()
 	if err != nil {
 		return StatusUnknown, "no context of a kubeconfig can be used, so the cluster is not read: " + err.Error()
@@ -72,7 +73,6 @@ func (d *diagnosis) readAdminKubeconfig() (Status, string) {
 	d.plugin.config = config.ExecProvider
 	d.plugin.readArguments()
 	d.setCluster(config.Host)
-	d.report.Principal = &Identity{ARN: d.Principal, Account: awsauth.AccountOf(d.Principal)}
 	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
 }
 
@@ -121,10 +121,14 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	}
 	path, err := lookPath(p.config)
 	if err != nil {
-		return d.fail(Cause{
-			ID: "plugin-not-found", Step: stepKubeconfig,
-			Summary: fmt.Sprintf("the exec plugin %q is not a program in PATH", p.config.Command), User: d.findPlugin(),
-		})
+		c := Cause{
+			ID: "plugin-not-found", Step: stepKubeconfig, User: d.findPlugin(),
+			Summary: fmt.Sprintf("the exec plugin %q is not a program in PATH", p.config.Command),
+		}
+		if hint := p.config.InstallHint; hint != "" {
+			c.Summary += "; the kubeconfig says: " + redact(strings.Join(strings.Fields(hint), " "))
+		}
+		return d.fail(c)
 	}
 	p.path = path
 	text := fmt.Sprintf("%s by the exec plugin %s", where, p.config.Command)

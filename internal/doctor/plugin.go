@@ -110,8 +110,8 @@ type limitedBuffer struct{ bytes.Buffer }
 
 // Write implements io.Writer. It drops what exceeds the limit.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if rest := maxPluginOutput - b.Len(); rest > 0 {
-		b.Buffer.Write(p[:min(rest, len(p))])
+	if room := maxPluginOutput - b.Len(); room > 0 {
+		b.Buffer.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
@@ -225,8 +225,8 @@ var pluginFaults = []pluginFault{
 	{
 		"plugin-too-old",
 		regexp.MustCompile(`(?i)invalid choice: '?(eks|get-token)|unknown (command|flag)|Unknown options|argument (operation|command): Invalid choice`),
-		"the AWS CLI, or another plugin, is too old for the arguments in the kubeconfig",
-		func(*diagnosis) string { return "aws --version" },
+		"the exec plugin does not know the arguments in the kubeconfig, and may be too old",
+		func(d *diagnosis) string { return quote(d.plugin.config.Command) + " --version" },
 	},
 }
 

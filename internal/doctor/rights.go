@@ -130,7 +130,7 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 		c.Summary = fmt.Sprintf("you are logged in as %s with the groups [%s], and no role that is bound to these allows you to %s", user.Username, strings.Join(user.Groups, ", "), request)
 	}
 	if entry != nil && entry.Type == typeStandard && d.Request == nil {
-		c.Admin = d.associate(quote(entry.PrincipalARN), d.policyARN(viewPolicy), "type=cluster")
+		c.Admin = d.associateView(quote(entry.PrincipalARN))
 	}
 	return d.fail(c)
 }

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 )
 
@@ -22,7 +24,7 @@ import (
 func script(t *testing.T, text string, args ...string) *clientcmdapi.ExecConfig {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "plugin")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return &clientcmdapi.ExecConfig{
@@ -176,5 +178,21 @@ func TestAnswersOfSTS(t *testing.T) {
 				t.Errorf("got the cause %+v", r.Cause)
 			}
 		})
+	}
+}
+
+// TestAFileSufficesForAnAdministrator: an administrator who has the aws-auth of a cluster in a file needs no kubeconfig.
+func TestAFileSufficesForAnAdministrator(t *testing.T) {
+	t.Parallel()
+	o := options(nil)
+	o.Config = func() (*rest.Config, error) { return nil, doctor.ErrNoContext }
+	o.Principal = "arn:aws:iam::111122223333:role/dev"
+	o.ReadAWSAuth = func(context.Context) (*awsauth.Object, error) {
+		return &awsauth.Object{Data: map[string]string{"mapRoles": "- rolearn: " + o.Principal + "\n  username: dev\n  groups: []\n"}}, nil
+	}
+	r := doctor.Run(t.Context(), o)
+	last := r.Steps[len(r.Steps)-1]
+	if last.Name != "aws-auth" || last.Status != doctor.StatusOK {
+		t.Errorf("got %+v", r.Steps)
 	}
 }

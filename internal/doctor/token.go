@@ -15,7 +15,7 @@ import (
 
 // The rules for a token of EKS (aws-iam-authenticator v0.7.18, pkg/token/token.go, Verify).
 const (
-	tokenPrefix   = "k8s-aws-v1."
+	tokenPrefix   = "k8s-aws-v1." //nolint:gosec // it begins every token
 	maxToken      = 4096
 	clusterHeader = "x-k8s-aws-id"
 	dateFormat    = "20060102T150405Z"
@@ -45,7 +45,7 @@ type token struct {
 }
 
 // errForeign means that a token is not one of EKS.
-var errForeign = errors.New("it does not begin with " + tokenPrefix)
+var errForeign = errors.New("it does not begin with " + tokenPrefix + " as a token of EKS")
 
 // parseToken decodes a token. The error has no part of the token but the names of parameters and the host.
 func parseToken(text string) (*token, error) {
