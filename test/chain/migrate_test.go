@@ -60,6 +60,7 @@ func (s *state) set(data map[string]string, mode access.Mode, entries []access.A
 	s.authenticator.setEntries(s.T, entries)
 	s.authenticator.setMode(s.T, mode)
 	s.settle()
+	s.settle() // the mode may have changed between the logins of the two canaries, and the authenticator then reads aws-auth again
 }
 
 // loginAll logs all callers in, except the canaries.
