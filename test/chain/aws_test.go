@@ -156,7 +156,7 @@ func validSignature(r *http.Request, now time.Time) bool {
 			query.Del(name)
 		}
 	}
-	again, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "https://"+r.Host+"/?"+query.Encode(), nil)
+	again, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "https://"+r.Host+"/?"+query.Encode(), http.NoBody)
 	if err != nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -134,12 +135,9 @@ func (w *doctorWorld) bindOps(t *testing.T) {
 func (w *doctorWorld) answerCloudTrail(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".LookupEvents") && w.creator != "" {
-		event, _ := json.Marshal(map[string]any{
-			"eventSource": "eks.amazonaws.com", "requestParameters": map[string]any{"name": ekstest.Name},
-			"userIdentity": map[string]any{"arn": "arn:aws:sts::111122223333:assumed-role/founder/x", "sessionContext": map[string]any{"sessionIssuer": map[string]any{"arn": w.creator}}},
-		})
-		answer, _ := json.Marshal(map[string]any{"Events": []any{map[string]any{"EventName": "CreateCluster", "CloudTrailEvent": string(event)}}})
-		_, _ = rw.Write(answer)
+		event := fmt.Sprintf(`{"eventSource":"eks.amazonaws.com","requestParameters":{"name":%q},"userIdentity":{"arn":"arn:aws:sts::111122223333:assumed-role/founder/x","sessionContext":{"sessionIssuer":{"arn":%q}}}}`,
+			ekstest.Name, w.creator)
+		fmt.Fprintf(rw, `{"Events":[{"EventName":"CreateCluster","CloudTrailEvent":%q}]}`, event)
 		return
 	}
 	rw.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
@@ -220,7 +218,7 @@ func (w *doctorWorld) environ(t *testing.T, s *situation) []string {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{filepath.Join(bin, "aws"): "#!/bin/sh\n" + s.aws, filepath.Join(w.dir, "config"): s.config} {
-		if err := os.WriteFile(name, []byte(content), 0o700); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(name, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -268,9 +266,7 @@ func (w *doctorWorld) set(t *testing.T, s *situation) {
 	w.creator = s.creator
 	w.eks.Set(s.mode, entries...)
 	fields := map[string]any{"endpoint": w.cluster.Admin.Host, "certificateAuthority": map[string]any{"data": w.cluster.Admin.CAData}}
-	for name, value := range s.fields {
-		fields[name] = value
-	}
+	maps.Copy(fields, s.fields)
 	w.eks.SetFields(fields)
 	for _, action := range []string{"DescribeCluster", "ListAccessEntries", "DescribeAccessEntry"} {
 		w.eks.Answer(action, nil)
@@ -291,8 +287,8 @@ func (w *doctorWorld) set(t *testing.T, s *situation) {
 // store stores aws-auth, with an entry of the canary.
 func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string) {
 	t.Helper()
-	maps := w.client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
-	if err := maps.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	configMaps := w.client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
+	if err := configMaps.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
 	}
 	if data == nil {
@@ -304,7 +300,7 @@ func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string)
 			stored[key] = text
 		}
 	}
-	if _, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: stored}, metav1.CreateOptions{}); err != nil {
+	if _, err := configMaps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: stored}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -330,13 +326,21 @@ type outcome struct {
 	symptom string // the error of kubectl
 	status  int
 	report  struct {
-		Principal *struct{ ARN string }
-		User      *struct{ Username string }
-		Steps     []struct {
-			Step                int
-			Name, Status, Found string
-		}
-		Cause *struct{ ID, Summary, User, Admin, Entry string }
+		Principal *struct {
+			ARN string `json:"arn"`
+		} `json:"principal"`
+		User *struct {
+			Username string `json:"username"`
+		} `json:"user"`
+		Steps []struct {
+			Number int    `json:"step"`
+			Found  string `json:"found"`
+		} `json:"steps"`
+		Cause *struct {
+			ID    string `json:"id"`
+			User  string `json:"user"`
+			Admin string `json:"admin"`
+		} `json:"cause"`
 	}
 	text string // of the text output
 }
@@ -379,7 +383,7 @@ func lastError(output string) string {
 // silentServer returns the address of a server that accepts connections and never answers.
 func (w *doctorWorld) silentServer(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,9 +402,9 @@ func contextOf(s *situation) []string {
 // checkSecrets fails if an output has a token, a part of it, or a secret.
 func (w *doctorWorld) checkSecrets(t *testing.T, environ []string, outputs string) {
 	t.Helper()
-	_, whoami, errors := w.run(t, environ, w.program, "whoami")
-	_, inJSON, moreErrors := w.run(t, environ, w.program, "whoami", "-o", "json")
-	outputs += whoami + errors + inJSON + moreErrors
+	_, whoami, notes := w.run(t, environ, w.program, "whoami")
+	_, inJSON, moreNotes := w.run(t, environ, w.program, "whoami", "-o", "json")
+	outputs += whoami + notes + inJSON + moreNotes
 	for _, part := range []string{"k8s-aws-v1", "aHR0cHM6Ly9zdHM", "X-Amz-", "GetCallerIdentity&", secret, sessionToken} {
 		if strings.Contains(outputs, part) {
 			t.Errorf("the output of doctor or whoami has %q:\n%s", part, outputs)

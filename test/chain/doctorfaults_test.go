@@ -315,7 +315,7 @@ func TestDoctorFindsTheCause(t *testing.T) {
 			}
 			if f.creator != "" {
 				last := got.report.Steps[len(got.report.Steps)-1]
-				if last.Step != 10 || !strings.Contains(last.Found, f.creator) {
+				if last.Number != 10 || !strings.Contains(last.Found, f.creator) {
 					t.Errorf("the last step found %+v", last)
 				}
 			}
