@@ -7,35 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 )
-
-// newClient returns a client that gives up after some seconds and prints no warnings.
-func newClient(config *rest.Config) (*kubernetes.Clientset, error) {
-	config = rest.CopyConfig(config)
-	if config.Timeout == 0 {
-		config.Timeout = callTimeout
-	}
-	config.WarningHandler = rest.NoWarnings{}
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	// client-go adds the token to the requests of redirects, too, and so would send it to another host.
-	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client, err := kubernetes.NewForConfigAndClient(config, httpClient)
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	return client, nil
-}
 
 // reachAPIServer is the sixth step. It asks the API server who the caller is, which every authenticated user may ask.
 func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
@@ -49,7 +25,8 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	if err != nil {
 		return d.fail(Cause{ID: "kubeconfig-invalid", Step: stepKubeconfig, Summary: "the kubeconfig can't be used: " + err.Error(), User: d.updateKubeconfig()})
 	}
-	review, err := client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	review := &authenticationv1.SelfSubjectReview{}
+	err = client.create(ctx, "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
 	switch {
 	case apierrors.IsUnauthorized(err):
 		d.refused = true

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -91,7 +90,7 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	cm, err := client.CoreV1().ConfigMaps(awsauth.Namespace).Get(ctx, awsauth.Name, metav1.GetOptions{})
+	cm, err := client.awsAuth(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, ErrNoAWSAuth

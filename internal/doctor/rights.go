@@ -8,8 +8,6 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -32,7 +30,7 @@ func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	if request == nil {
 		request = &rbac.Request{Verb: "list", Resource: "pods", Namespace: d.Namespace}
 	}
-	if isClusterScoped(client, request) {
+	if client.isClusterScoped(ctx, request) {
 		whole := *request
 		whole.Namespace = ""
 		request = &whole
@@ -60,31 +58,14 @@ func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("you may not %s, but you have other rights; name a refused request by --verb and --resource", text)
 }
 
-// isClusterScoped reports whether the API server says that the objects of a request are in no namespace, such as nodes.
-func isClusterScoped(client kubernetes.Interface, r *rbac.Request) bool {
-	lists, _ := client.Discovery().ServerPreferredResources() // it returns those that it could read, too
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil || version.Group != r.Group {
-			continue
-		}
-		for i := range list.APIResources {
-			if list.APIResources[i].Name == r.Resource {
-				return !list.APIResources[i].Namespaced
-			}
-		}
-	}
-	return false
-}
-
 // allows asks the API server whether the caller may make a request.
-func allows(ctx context.Context, client kubernetes.Interface, r *rbac.Request) (bool, error) {
-	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+func allows(ctx context.Context, client *apiClient, r *rbac.Request) (bool, error) {
+	review := &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: r.Verb, Group: r.Group, Resource: r.Resource, Name: r.Name, Namespace: r.Namespace,
 		}},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	}
+	if err := client.create(ctx, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review); err != nil {
 		return false, fmt.Errorf("reviewing the request: %w", err)
 	}
 	return review.Status.Allowed, nil
@@ -94,14 +75,12 @@ func allows(ctx context.Context, client kubernetes.Interface, r *rbac.Request) (
 var selfReviews = []string{"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
 
 // hasRights reports whether the caller has a right beside those of every authenticated user, and whether the API server knows all rights.
-func hasRights(ctx context.Context, client kubernetes.Interface, namespace string) (some, complete bool, err error) {
+func hasRights(ctx context.Context, client *apiClient, namespace string) (some, complete bool, err error) {
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault
 	}
-	review, err := client.AuthorizationV1().SelfSubjectRulesReviews().Create(ctx, &authorizationv1.SelfSubjectRulesReview{
-		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}
+	if err := client.create(ctx, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review); err != nil {
 		return false, false, fmt.Errorf("listing the rights: %w", err)
 	}
 	for _, rule := range review.Status.ResourceRules {

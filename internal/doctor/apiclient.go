@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
+)
+
+// apiClient is a client for the few objects that doctor needs. The clientset of client-go would add all kinds of Kubernetes to the program,
+// which makes it a quarter larger.
+type apiClient struct{ rest *rest.RESTClient }
+
+// newClient returns a client that gives up after some seconds and prints no warnings.
+func newClient(config *rest.Config) (*apiClient, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	config = rest.CopyConfig(config)
+	if config.Timeout == 0 {
+		config.Timeout = callTimeout
+	}
+	config.WarningHandler = rest.NoWarnings{}
+	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	// client-go adds the token to the requests of redirects, too, and so would send it to another host.
+	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client, err := rest.RESTClientForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return &apiClient{client}, nil
+}
+
+// create creates an object at a path, and replaces it by the answer. The error is that of the API server, for package apierrors.
+func (c *apiClient) create(ctx context.Context, path string, object runtime.Object) error {
+	return c.rest.Post().AbsPath(path).Body(object).Do(ctx).Into(object) //nolint:wrapcheck // see above
+}
+
+// awsAuth returns the live aws-auth. The error is that of the API server, for package apierrors.
+func (c *apiClient) awsAuth(ctx context.Context) (*corev1.ConfigMap, error) {
+	cm := &corev1.ConfigMap{}
+	err := c.rest.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx).Into(cm)
+	return cm, err //nolint:wrapcheck // see above
+}
+
+// isClusterScoped reports whether the API server says that the objects of a request are in no namespace, such as nodes.
+func (c *apiClient) isClusterScoped(ctx context.Context, r *rbac.Request) bool {
+	path := "/api/v1"
+	if r.Group != "" {
+		var group metav1.APIGroup
+		if err := c.getJSON(ctx, "/apis/"+r.Group, &group); err != nil {
+			return false
+		}
+		path = "/apis/" + group.PreferredVersion.GroupVersion
+	}
+	var list metav1.APIResourceList
+	if err := c.getJSON(ctx, path, &list); err != nil {
+		return false
+	}
+	for i := range list.APIResources {
+		if list.APIResources[i].Name == r.Resource {
+			return !list.APIResources[i].Namespaced
+		}
+	}
+	return false
+}
+
+func (c *apiClient) getJSON(ctx context.Context, path string, into any) error {
+	text, err := c.rest.Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx).Raw()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
+}
