@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
@@ -21,7 +22,7 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
 	concerns := extract.Concerns(text)
-	if !concerns && !extract.HasEntries(text) {
+	if !concerns && !extract.HasEntries(text) && !entryplan.Concerns(text) {
 		return nothing
 	}
 	named := namePattern.Match(text)
@@ -41,6 +42,8 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 		}
 		return nothing
 	case named || len(in.objects) > 0:
+	case in.entries != nil:
+		in.problems = nil // of documents without aws-auth
 	case skipped:
 		nothing.skipped, nothing.Notes = true, in.notes
 		return nothing

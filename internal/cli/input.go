@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
@@ -39,9 +40,10 @@ type input struct {
 	// aws-auth and that the authenticator does not read.
 	unrendered, others []report.Problem
 	notes              []string
-	unknown            bool // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
-	plan               bool // the input is a Terraform plan
-	built              bool // the input is the result of a Kustomization
+	unknown            bool            // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
+	plan               bool            // the input is a Terraform plan
+	entries            *entryplan.Plan // its resources of EKS: access entries, their policies, clusters; nil without
+	built              bool            // the input is the result of a Kustomization
 	// notKubernetes: each problem is a document that parses but is no Kubernetes object, such as an Ansible playbook.
 	notKubernetes bool
 }
@@ -76,7 +78,7 @@ func parse(label string, src []byte, prepare func(*extract.Result)) (input, erro
 		return in, fmt.Errorf("%s: %w", label, err)
 	}
 	prepare(&result)
-	in.objects, in.plan = result.Objects, result.Plan
+	in.objects, in.plan, in.entries = result.Objects, result.Plan, entryplan.Read(src)
 	in.notKubernetes = len(result.Errors) > 0
 	for _, err := range result.Errors {
 		in.notKubernetes = in.notKubernetes && errors.Is(err, awsauth.ErrNotObject)

@@ -11,7 +11,7 @@ import (
 
 // lintInput evaluates every aws-auth of an input.
 func (l *lintRun) lintInput(in input) fileResult {
-	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Notes: in.notes}, plan: in.plan}
+	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Resources: in.entries.Len(), Notes: in.notes}, plan: in.plan}
 	for _, object := range in.objects {
 		change, note, err := l.changeOf(object, in.argument())
 		if err != nil {
@@ -27,6 +27,7 @@ func (l *lintRun) lintInput(in input) fileResult {
 		o.denied += result.denied
 		o.warned += result.warned
 	}
+	l.lintEntries(in, &o)
 	return o
 }
 

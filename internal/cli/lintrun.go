@@ -15,13 +15,15 @@ import (
 
 // lintRun is one run of the lint command.
 type lintRun struct {
-	app     *app
-	policy  validate.Policy
-	change  validate.Change // the change to evaluate for every aws-auth, without its New
-	oldName string
-	apply   applyMode
-	patch   patchType // the type of patch that each file is; empty for none
-	out     lintReport
+	app    *app
+	policy validate.Policy
+	// entryRules are the severities that --rule gives the rules of access entries.
+	entryRules map[string]validate.Severity
+	change     validate.Change // the change to evaluate for every aws-auth, without its New
+	oldName    string
+	apply      applyMode
+	patch      patchType // the type of patch that each file is; empty for none
+	out        lintReport
 	// lookup looks principals up in IAM; nil without --iam.
 	lookup principalLookup
 	quiet  bool // the output format reports files that cannot be read, so that standard error needn't
@@ -76,7 +78,7 @@ func (l *lintRun) lintFiles(args []string) error {
 		}
 	}
 	progress.clear()
-	if l.total.Objects == 0 && l.total.Problems == 0 {
+	if l.total.Objects == 0 && l.total.Problems == 0 && (l.oldName != "" || l.total.Resources == 0) {
 		if err := l.lintNothing(describeArgs(args, len(sources))); err != nil {
 			return err
 		}
@@ -167,6 +169,7 @@ func (l *lintRun) addResult(o fileResult) error {
 	t := &l.total
 	t.Files++
 	t.Objects += o.Objects
+	t.Resources += o.Resources
 	t.Denied += o.denied
 	t.Warned += o.warned
 	if o.skipped {

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JUnit writes a test suite. Each file with an aws-auth or an error is a test case. The suite begins with its counts, so all cases are
+// JUnit writes a test suite. Each file with an aws-auth, a resource of EKS or an error is a test case. The suite begins with its counts, so all cases are
 // buffered until End.
 type JUnit struct {
 	w                       io.Writer
@@ -42,7 +42,7 @@ type junitOutcome struct {
 
 // Add adds the test case of a file. All denials are one failure, because most readers show only the first failure of a case.
 func (j *JUnit) Add(f File) error {
-	if f.Objects == 0 && len(f.Problems) == 0 {
+	if f.Objects == 0 && f.Resources == 0 && len(f.Problems) == 0 {
 		return nil
 	}
 	c := junitCase{Name: OneLine(f.Name), Class: suiteName, File: OneLine(f.Name)}

@@ -15,8 +15,10 @@ import (
 type File struct {
 	Name string // as the user gave it
 	// Objects is the number of aws-auth objects in the file.
-	Objects  int
-	Problems []Problem // errors that prevented the evaluation
+	Objects int
+	// Resources is the number of access entries, associations of access policies and clusters in a plan or template.
+	Resources int
+	Problems  []Problem // errors that prevented the evaluation
 	// Notes name the assumptions about the file, and the parts of it that were not evaluated.
 	Notes    []string
 	Findings []Finding
@@ -54,12 +56,14 @@ func (p Problem) Place() string {
 
 // Total is the summary of a run.
 type Total struct {
-	Files    int // files that were read
-	Objects  int // aws-auth objects in them
-	Denied   int // objects with at least one denial
-	Warned   int // objects with warnings and no denial
-	Problems int // files with errors
-	Unread   int // files that don't parse and don't look like aws-auth, and templates of charts
+	Files   int // files that were read
+	Objects int // aws-auth objects in them
+	// Resources are the access entries, associations of access policies and clusters in them.
+	Resources int
+	Denied    int // objects with at least one denial
+	Warned    int // objects with warnings and no denial
+	Problems  int // files with errors
+	Unread    int // files that don't parse and don't look like aws-auth, and templates of charts
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
 }
@@ -70,6 +74,9 @@ const Failed validate.Action = "error"
 // String returns the counts on one line.
 func (t Total) String() string {
 	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, "file"), t.Objects)
+	if t.Resources > 0 {
+		text += ", " + count(t.Resources, "EKS resource")
+	}
 	var parts []string
 	for _, part := range []struct {
 		n    int

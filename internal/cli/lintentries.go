@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// lintEntries evaluates the access entries, their policies and the clusters of an input, and adds the findings to its result. They count as one
+// object.
+func (l *lintRun) lintEntries(in input, o *fileResult) {
+	if in.entries == nil {
+		return
+	}
+	in.entries.Mapped = mappedBy(in.objects)
+	findings := entryplan.Evaluate(in.entries, entryplan.Policy{
+		Rules: l.entryRules, AdminGroups: l.policy.AdminGroups, AccessEntries: l.policy.AccessEntries, WarnOnly: l.policy.Mode == validate.WarnMode,
+	})
+	for _, f := range findings {
+		o.Findings = append(o.Findings, report.Finding{
+			File: in.name, Resource: f.Resource, InText: f.Line == 0,
+			Finding: validate.Finding{Rule: f.Rule, Severity: f.Severity, Position: f.Position, Message: f.Message, Hint: f.Hint, Exempt: f.Exempt},
+		})
+	}
+	switch {
+	case slices.ContainsFunc(findings, func(f entryplan.Finding) bool { return f.Severity == validate.Deny }):
+		o.denied++
+	case len(findings) > 0:
+		o.warned++
+	}
+}
+
+// mappedBy returns the principals that the aws-auth of an input maps. An aws-auth that a plan deletes counts as it is before the plan.
+func mappedBy(objects []object) []awsauth.Principal {
+	var list []awsauth.Principal
+	for _, o := range objects {
+		now := o.Object
+		if now == nil {
+			now = o.Before
+		}
+		if now != nil {
+			list = append(list, now.Load().Principals()...)
+		}
+	}
+	return list
+}

@@ -1,0 +1,138 @@
+package entryplan
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// index is a plan with what several rules look up in it.
+type index struct {
+	*Plan
+
+	policy Policy
+	// entries are the access entries by cluster and principal, before and after the plan.
+	before, after map[key][]*Resource[Entry]
+	// mapped are the principals of aws-auth with an access entry after the plan; keys of [awsauth.PrincipalKey].
+	withEntry map[string]bool
+	// unknownPrincipal reports that an access entry after the plan has an unknown principal.
+	unknownPrincipal bool
+	// accounts are the accounts of clusters by name.
+	accounts map[string]string
+}
+
+// key identifies an access entry: EKS has one for each cluster and principal.
+type key struct{ cluster, principal string }
+
+func newIndex(plan *Plan, policy Policy) *index {
+	x := &index{
+		Plan: plan, policy: policy, before: make(map[key][]*Resource[Entry]), after: make(map[key][]*Resource[Entry]),
+		withEntry: make(map[string]bool), accounts: make(map[string]string),
+	}
+	for i := range plan.Entries {
+		r := &plan.Entries[i]
+		x.add(x.before, r, r.Before)
+		x.add(x.after, r, r.After)
+		if r.After != nil {
+			x.unknownPrincipal = x.unknownPrincipal || r.After.Principal.Unknown
+			x.withEntry[awsauth.PrincipalKey(r.After.Principal.Value)] = true
+		}
+	}
+	for _, arn := range policy.AccessEntries {
+		x.withEntry[awsauth.PrincipalKey(arn)] = true
+	}
+	for _, r := range plan.Clusters {
+		for _, c := range []*Cluster{r.Before, r.After} {
+			if c != nil && c.Account != "" && c.Name.known() {
+				x.accounts[c.Name.Value] = c.Account
+			}
+		}
+	}
+	return x
+}
+
+func (x *index) add(to map[key][]*Resource[Entry], r *Resource[Entry], e *Entry) {
+	if e == nil {
+		return
+	}
+	if e.Account != "" && e.Cluster.known() {
+		x.accounts[e.Cluster.Value] = e.Account
+	}
+	if e.Principal.known() && e.Cluster.known() {
+		k := key{e.Cluster.Value, e.Principal.Value}
+		to[k] = append(to[k], r)
+	}
+}
+
+// admin is a principal with all rights in a cluster, and the resources that give them.
+type admin struct {
+	principal    string
+	associations []*Resource[Association]
+	entries      []*Resource[Entry]
+}
+
+// admins returns the principals with all rights in each cluster, in the order of the plan. of returns the state of a resource before or
+// after the plan; entries are the access entries in this state.
+func (x *index) admins(
+	association func(*Resource[Association]) *Association, entry func(*Resource[Entry]) *Entry, entries map[key][]*Resource[Entry],
+) map[string][]*admin {
+	found := make(map[string][]*admin)
+	byKey := make(map[key]*admin)
+	get := func(k key) *admin {
+		if byKey[k] == nil {
+			byKey[k] = &admin{principal: k.principal, entries: entries[k]}
+			found[k.cluster] = append(found[k.cluster], byKey[k])
+		}
+		return byKey[k]
+	}
+	for i := range x.Associations {
+		r := &x.Associations[i]
+		if a := association(r); a != nil && a.givesAdmin() {
+			admin := get(key{a.Cluster.Value, a.Principal.Value})
+			admin.associations = append(admin.associations, r)
+		}
+	}
+	for i := range x.Entries {
+		e := entry(&x.Entries[i])
+		if e == nil || !e.Principal.known() || !e.Cluster.known() {
+			continue
+		}
+		if slices.ContainsFunc(e.Groups, func(g Text) bool { return g.known() && slices.Contains(x.policy.AdminGroups, g.Value) }) {
+			get(key{e.Cluster.Value, e.Principal.Value})
+		}
+	}
+	return found
+}
+
+// adminsBefore returns the admins of each cluster before the plan.
+func (x *index) adminsBefore() map[string][]*admin {
+	return x.admins(func(r *Resource[Association]) *Association { return r.Before }, func(r *Resource[Entry]) *Entry { return r.Before }, x.before)
+}
+
+// adminsAfter returns the admins of each cluster after the plan. EKS deletes an association with its access entry, so an association does
+// not count if the plan deletes the access entry and doesn't create it again.
+func (x *index) adminsAfter() map[string][]*admin {
+	return x.admins(func(r *Resource[Association]) *Association {
+		if r.After == nil {
+			return nil
+		}
+		k := key{r.After.Cluster.Value, r.After.Principal.Value}
+		if len(x.before[k]) > 0 && len(x.after[k]) == 0 {
+			return nil
+		}
+		return r.After
+	}, func(r *Resource[Entry]) *Entry { return r.After }, x.after)
+}
+
+// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in a cluster after the plan.
+func (x *index) mayHaveAdmin(cluster Text) bool {
+	same := func(other Text) bool { return cluster.Unknown || other.mayBe(cluster.Value) }
+	return slices.ContainsFunc(x.Associations, func(r Resource[Association]) bool {
+		a := r.After
+		return a != nil && same(a.Cluster) && a.mayGiveAdmin() && !(a.givesAdmin() && !cluster.Unknown)
+	}) || len(x.policy.AdminGroups) > 0 && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
+		return r.After != nil && same(r.After.Cluster) && (r.After.GroupsUnknown || slices.ContainsFunc(r.After.Groups, func(g Text) bool {
+			return g.Unknown || r.After.Principal.Unknown && slices.Contains(x.policy.AdminGroups, g.Value)
+		}))
+	})
+}

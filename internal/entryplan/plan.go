@@ -1,0 +1,144 @@
+// Package entryplan holds the rules for infrastructure code that changes EKS access entries, their access policies, or the authentication
+// mode of a cluster.
+//
+// The package is pure: it takes the text of a Terraform plan or of a CloudFormation template, and returns findings. A value that the tool
+// computes only when it applies the plan is unknown, and no rule reports a fault of an unknown value.
+package entryplan
+
+import (
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+)
+
+// Text is a text of a plan. Numbers and booleans are texts, too. If the tool computes the text when it applies the plan, it is unknown, and
+// its Value is empty.
+type Text struct {
+	Value   string
+	Unknown bool
+}
+
+// is reports whether the text is known to have a value.
+func (t Text) is(value string) bool { return !t.Unknown && t.Value == value }
+
+// mayBe reports whether the text has a value, or is unknown.
+func (t Text) mayBe(value string) bool { return t.Unknown || t.Value == value }
+
+// known reports whether the text is known and not empty.
+func (t Text) known() bool { return !t.Unknown && t.Value != "" }
+
+// The fields of resources that have a place; see [Resource.Places]. The place of a group is that of [groupField].
+const (
+	fieldPrincipal = "principal"
+	fieldType      = "type"
+	fieldUsername  = "username"
+	fieldPolicy    = "policy"
+	fieldScope     = "scope"
+	fieldMode      = "mode"
+	fieldBootstrap = "bootstrap"
+)
+
+// Entry is an access entry. An empty Type means STANDARD.
+type Entry struct {
+	Cluster, Principal, Type, Username Text
+	Groups                             []Text
+	// GroupsUnknown reports that there may be more groups.
+	GroupsUnknown bool
+	// Account is the account of the cluster, from the ARN of the access entry.
+	Account string
+}
+
+// isNode reports whether the access entry is known to be for nodes.
+func (e *Entry) isNode() bool { return isNodeType(e.Type) }
+
+func isNodeType(t Text) bool { return (&access.AccessEntry{Type: t.Value}).IsNode() }
+
+// Association associates an access policy with an access entry.
+type Association struct {
+	Cluster, Principal, Policy, Scope Text
+	// EntryType is the type of the access entry in which a template writes the association; empty for Terraform.
+	EntryType Text
+}
+
+// policyName returns the last part of the policy's ARN.
+func (a *Association) policyName() string { return access.AccessPolicy{ARN: a.Policy.Value}.Name() }
+
+// givesAdmin reports whether the association is known to give all rights in the whole cluster.
+func (a *Association) givesAdmin() bool {
+	return a.Principal.known() && a.Cluster.known() && a.policyName() == access.ClusterAdminPolicy && a.Scope.is(access.ScopeCluster)
+}
+
+// mayGiveAdmin reports whether the association may give all rights in the whole cluster, because some of its values are unknown.
+func (a *Association) mayGiveAdmin() bool {
+	return (a.Policy.Unknown || a.policyName() == access.ClusterAdminPolicy) && a.Scope.mayBe(access.ScopeCluster)
+}
+
+// Cluster is a cluster. Bootstrap is "true" if EKS makes an access entry with all rights for the principal that creates the cluster.
+type Cluster struct {
+	Name, Mode, Bootstrap Text
+	// Account is the account of the cluster, from its ARN.
+	Account string
+}
+
+// Resource is a resource before and after a plan is applied. Before is nil if the plan creates the resource, and for a template, which
+// doesn't show the present resources. After is nil if the plan deletes the resource.
+type Resource[T any] struct {
+	// Address is the address of a Terraform resource; empty for a template.
+	Address       string
+	Before, After *T
+	// Replaced reports that the plan deletes the resource and creates it again.
+	Replaced bool
+	// ReplacedFor are the attributes that make Terraform replace the resource, such as access_config. It is empty if the plan doesn't say so.
+	ReplacedFor []string
+	// Places are the positions of the fields by name. The position of the resource itself has the name "".
+	Places map[string]awsauth.Position
+}
+
+// at returns the position of a field, or of the resource if the field has none.
+func (r *Resource[T]) at(field string) awsauth.Position {
+	if p, ok := r.Places[field]; ok {
+		return p
+	}
+	return r.Places[""]
+}
+
+// made reports whether the plan creates the resource as it is after the plan.
+func (r *Resource[T]) made() bool { return r.After != nil && (r.Before == nil || r.Replaced) }
+
+// removed reports whether the plan deletes the resource as it is before the plan.
+func (r *Resource[T]) removed() bool { return r.Before != nil && (r.After == nil || r.Replaced) }
+
+// Plan is a Terraform plan or a CloudFormation template.
+type Plan struct {
+	Entries      []Resource[Entry]
+	Associations []Resource[Association]
+	Clusters     []Resource[Cluster]
+	// NodeRoles are the roles of managed node groups and Fargate profiles, for which EKS makes access entries.
+	NodeRoles []Text
+	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, they are those before the plan.
+	Mapped []awsauth.Principal
+}
+
+// Len returns the number of resources to which the rules apply.
+func (p *Plan) Len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.Entries) + len(p.Associations) + len(p.Clusters)
+}
+
+// clusterIs returns a condition that holds for the cluster with a name.
+func clusterIs(name string) func(Resource[Cluster]) bool {
+	return func(r Resource[Cluster]) bool {
+		return r.Before != nil && r.Before.Name.is(name) || r.After != nil && r.After.Name.is(name)
+	}
+}
+
+// cluster returns the cluster with a name, or nil.
+func (p *Plan) cluster(name string) *Resource[Cluster] {
+	if i := slices.IndexFunc(p.Clusters, clusterIs(name)); i >= 0 {
+		return &p.Clusters[i]
+	}
+	return nil
+}
