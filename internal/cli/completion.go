@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -26,7 +27,7 @@ func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Comple
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var list []cobra.Completion
-	for _, rule := range validate.Rules() {
+	for _, rule := range report.AllRules() {
 		if strings.HasPrefix(rule.ID, typed) {
 			list = append(list, cobra.CompletionWithDesc(rule.ID, rule.Title))
 		}
@@ -39,7 +40,7 @@ func completeRuleSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Co
 	id, _, ok := strings.Cut(typed, "=")
 	var list []cobra.Completion
 	if !ok {
-		for _, rule := range validate.Rules() {
+		for _, rule := range report.AllRules() {
 			if strings.HasPrefix(rule.ID, id) {
 				list = append(list, rule.ID+"=")
 			}

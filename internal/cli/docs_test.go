@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
@@ -26,7 +27,10 @@ const docsDir = "../../docs/rules"
 func TestRuleDocsAreGenerated(t *testing.T) {
 	pages := map[string]string{"README.md": index(t)}
 	for _, rule := range validate.Rules() {
-		pages[rule.ID+".md"] = report.RuleMarkdown(rule) + example(t, rule)
+		pages[rule.ID+".md"] = report.NewRule(rule).Page() + example(t, rule)
+	}
+	for _, rule := range entryplan.Rules() {
+		pages[rule.ID+".md"] = report.NewEntryRule(rule).Page()
 	}
 	entries, err := os.ReadDir(docsDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +79,8 @@ func index(t *testing.T) string {
 		t.Fatal(stderr)
 	}
 	return table + "\nA rule of the document checks one version of aws-auth by itself. A rule of the change compares effective access\n" +
-		"before and after. A rule of the request checks the request, even if the data stays the same.\n\n" +
+		"before and after. A rule of the request checks the request, even if the data stays the same. Only `lint` runs a rule of a plan,\n" +
+		"which checks the access entries, access policies and clusters in a Terraform plan or a CloudFormation template.\n\n" +
 		"`kubectl awsauth rules ID` prints the page of a rule without its example. `make generate` generates these pages\n" +
 		"from the rules and their test cases.\n"
 }
@@ -130,7 +135,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 
 // TestRulesCommandPrintsStartOfPage: the output of kubectl awsauth rules ID is the start of the rule's page.
 func TestRulesCommandPrintsStartOfPage(t *testing.T) {
-	for _, rule := range validate.Rules() {
+	for _, rule := range report.AllRules() {
 		_, text, stderr := run(t.Context(), t, "", "rules", rule.ID, "-o", "markdown")
 		page, err := os.ReadFile(filepath.Join(docsDir, rule.ID+".md"))
 		if err != nil || text == "" || !strings.HasPrefix(string(page), text) {

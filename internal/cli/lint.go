@@ -16,15 +16,17 @@ import (
 )
 
 type lintOptions struct {
-	old     string
-	asARN   string
-	apply   bool
-	patch   patchType
-	config  string
-	rules   []string
-	iam     bool
-	cluster clusterFlags
-	format  outputFormat
+	old    string
+	asARN  string
+	apply  bool
+	patch  patchType
+	config string
+	rules  []string
+	// entryRules are the severities in rules of the rules of access entries.
+	entryRules map[string]validate.Severity
+	iam        bool
+	cluster    clusterFlags
+	format     outputFormat
 }
 
 func (a *app) lintCommand() *cobra.Command {
@@ -144,7 +146,7 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 	} else if cfg.IAM.Mode == validate.Off {
 		cfg.IAM.Mode = validate.Deny
 	}
-	l := &lintRun{app: a, patch: o.patch, apply: applyIfApplied, policy: cfg.Policy(), change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
+	l := &lintRun{app: a, patch: o.patch, apply: applyIfApplied, policy: cfg.Policy(), entryRules: o.entryRules, change: validate.Change{Operation: validate.Document}, quiet: o.format.value == formatGitHub}
 	if o.apply {
 		l.apply = applyAlways
 	} else if cmd.Flags().Changed("apply") {
@@ -195,6 +197,12 @@ func (o *lintOptions) guardConfig() (*config.Config, error) {
 		id, severity, ok := strings.Cut(setting, "=")
 		if !ok {
 			return nil, &ruleError{setting, errors.New("must be ID=SEVERITY, such as role-path=warn")}
+		}
+		if entryRule(id) {
+			if err := o.setEntryRule(id, severity); err != nil {
+				return nil, &ruleError{setting, err}
+			}
+			continue
 		}
 		if err := cfg.SetRule(id, severity); err != nil {
 			return nil, &ruleError{setting, err}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -46,4 +47,22 @@ func mappedBy(objects []object) []awsauth.Principal {
 		}
 	}
 	return list
+}
+
+// entryRule reports whether a rule is one of access entries, which only lint runs.
+func entryRule(id string) bool {
+	return slices.ContainsFunc(entryplan.Rules(), func(r *entryplan.Rule) bool { return r.ID == id })
+}
+
+// setEntryRule changes the severity of a rule of access entries.
+func (o *lintOptions) setEntryRule(id, severity string) error {
+	switch s := validate.Severity(severity); s {
+	case validate.Deny, validate.Warn, validate.Off:
+		if o.entryRules == nil {
+			o.entryRules = make(map[string]validate.Severity)
+		}
+		o.entryRules[id] = s
+		return nil
+	}
+	return fmt.Errorf("the severity of %s is %q; write deny, warn or off", id, severity)
 }

@@ -11,9 +11,11 @@ type index struct {
 	*Plan
 
 	policy Policy
-	// entries are the access entries by cluster and principal, before and after the plan.
+	// adminGroups are the admin groups that an access entry can have.
+	adminGroups []string
+	// before and after are the access entries by cluster and principal, before and after the plan.
 	before, after map[key][]*Resource[Entry]
-	// mapped are the principals of aws-auth with an access entry after the plan; keys of [awsauth.PrincipalKey].
+	// withEntry are the principals with an access entry after the plan; keys of [awsauth.PrincipalKey].
 	withEntry map[string]bool
 	// unknownPrincipal reports that an access entry after the plan has an unknown principal.
 	unknownPrincipal bool
@@ -25,8 +27,9 @@ type index struct {
 type key struct{ cluster, principal string }
 
 func newIndex(plan *Plan, policy Policy) *index {
+	groups := slices.DeleteFunc(slices.Clone(policy.AdminGroups), func(g string) bool { return reservedPrefix(g) != "" })
 	x := &index{
-		Plan: plan, policy: policy, before: make(map[key][]*Resource[Entry]), after: make(map[key][]*Resource[Entry]),
+		Plan: plan, policy: policy, adminGroups: groups, before: make(map[key][]*Resource[Entry]), after: make(map[key][]*Resource[Entry]),
 		withEntry: make(map[string]bool), accounts: make(map[string]string),
 	}
 	for i := range plan.Entries {
@@ -97,7 +100,7 @@ func (x *index) admins(
 		if e == nil || !e.Principal.known() || !e.Cluster.known() {
 			continue
 		}
-		if slices.ContainsFunc(e.Groups, func(g Text) bool { return g.known() && slices.Contains(x.policy.AdminGroups, g.Value) }) {
+		if slices.ContainsFunc(e.Groups, func(g Text) bool { return g.known() && slices.Contains(x.adminGroups, g.Value) }) {
 			get(key{e.Cluster.Value, e.Principal.Value})
 		}
 	}
@@ -130,9 +133,9 @@ func (x *index) mayHaveAdmin(cluster Text) bool {
 	return slices.ContainsFunc(x.Associations, func(r Resource[Association]) bool {
 		a := r.After
 		return a != nil && same(a.Cluster) && a.mayGiveAdmin() && !(a.givesAdmin() && !cluster.Unknown)
-	}) || len(x.policy.AdminGroups) > 0 && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
+	}) || len(x.adminGroups) > 0 && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
 		return r.After != nil && same(r.After.Cluster) && (r.After.GroupsUnknown || slices.ContainsFunc(r.After.Groups, func(g Text) bool {
-			return g.Unknown || r.After.Principal.Unknown && slices.Contains(x.policy.AdminGroups, g.Value)
+			return g.Unknown || r.After.Principal.Unknown && slices.Contains(x.adminGroups, g.Value)
 		}))
 	})
 }

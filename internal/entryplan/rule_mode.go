@@ -138,7 +138,7 @@ GuardConfig.`,
 // cluster's name.
 func (x *index) groupAdmin(cluster Text) bool {
 	return cluster.Unknown && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
-		return r.After != nil && slices.ContainsFunc(r.After.Groups, func(g Text) bool { return slices.Contains(x.policy.AdminGroups, g.Value) })
+		return r.After != nil && slices.ContainsFunc(r.After.Groups, func(g Text) bool { return slices.Contains(x.adminGroups, g.Value) })
 	})
 }
 
@@ -176,6 +176,9 @@ func checkModeDrops(p *pass) {
 	var people, nodes []string
 	for _, principal := range p.Mapped {
 		key := awsauth.PrincipalKey(principal.ARN)
+		if arn, err := awsauth.ParseARN(principal.ARN); err != nil || !matches(arn) {
+			continue // no caller has this ARN
+		}
 		isNode := slices.ContainsFunc(principal.Matches, access.IsNode)
 		switch {
 		case p.withEntry[key] || isNode && (managed[key] || !nodesKnown):
@@ -193,6 +196,13 @@ func checkModeDrops(p *pass) {
 		warn(p, r, fieldMode, "if their nodes are not those of managed node groups, "+hint,
 			"the authentication mode becomes API, and %d node roles of aws-auth have no access entry in the plan: %s", len(nodes), first(nodes))
 	}
+}
+
+// matches reports whether an ARN in aws-auth can be that of a caller.
+func matches(arn awsauth.ARN) bool {
+	_, session := arn.SessionRole()
+	_, path := arn.WithoutPath()
+	return !session && !path
 }
 
 // first joins the first three texts, and marks the omission of others with an ellipsis.

@@ -285,10 +285,12 @@ func TestTotal(t *testing.T) {
 	}
 }
 
+func page(r *validate.Rule) string { return report.NewRule(r).Page() }
+
 // TestRuleMarkdown checks the page of a rule: its title, severity, scope, text and source, and which severities a GuardConfig
 // can set.
 func TestRuleMarkdown(t *testing.T) {
-	got := report.RuleMarkdown(&validate.Rule{
+	got := page(&validate.Rule{
 		ID: "some-rule", Severity: validate.Warn, Scope: validate.OfChange, Title: "something is wrong",
 		Doc: "\nIt hurts\na lot.\n\nDo not.", Source: "a book.",
 	})
@@ -300,17 +302,17 @@ func TestRuleMarkdown(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	never := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Warn, NeverDenies: true, Title: "it is not known"})
+	never := page(&validate.Rule{ID: "r", Severity: validate.Warn, NeverDenies: true, Title: "it is not known"})
 	if want := "\n\nThis rule never refuses a change. In a GuardConfig, `off` disables it:\n\n```yaml\nrules:\n  r: off\n```\n"; !strings.HasSuffix(never, want) || strings.Contains(never, "deny") {
 		t.Errorf("a rule that never denies:\n%s", never)
 	}
-	always := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
+	always := page(&validate.Rule{ID: "r", Severity: validate.Deny, AlwaysNew: true, Title: "it is not known"})
 	if want := "; in an update, the rule also reports a fault that the old version already had.\n"; !strings.Contains(always, want) {
 		t.Errorf("a rule whose faults are always new:\n%s", always)
 	}
 	for title, want := range map[string]string{"mapRoles is wrong": "mapRoles is wrong.", "aws-auth is gone": "aws-auth is gone.", "a key is wrong": "A key is wrong."} {
 		for severity, old := range map[validate.Severity]string{validate.Deny: "only warns about", validate.Warn: "does not report"} {
-			got := report.RuleMarkdown(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
+			got := page(&validate.Rule{ID: "r", Severity: severity, Scope: validate.OfDocument, Title: title})
 			if old = "the rule " + old + " a fault that the old version already had.\n"; !strings.Contains(got, "\n"+want+"\n") || !strings.Contains(got, old) {
 				t.Errorf("no %q or %q in\n%s", want, old, got)
 			}

@@ -7,11 +7,74 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
+// Rule is the documentation of a rule.
+type Rule struct {
+	ID       string
+	Severity validate.Severity
+	Scope    string // document, change, request or plan
+	LooksAt  string // the description of the scope
+	Title    string
+	Doc      string
+	Source   string
+	// NeverDenies reports that the rule's findings are warnings even at severity deny.
+	NeverDenies bool
+}
+
+// ScopePlan is the scope of the rules of access entries, which only lint runs.
+const ScopePlan = "plan"
+
+// scopes holds the name and the description of the scopes of the rules of aws-auth.
+var scopes = map[validate.Scope]struct{ name, meaning string }{
+	validate.OfDocument: {"document", "the text of the object"},
+	validate.OfChange:   {"change", "the effective access before and after the change"},
+	validate.OfRequest:  {"request", "the request itself, even if the data stays the same"},
+}
+
+// NewRule returns the documentation of a rule of aws-auth.
+func NewRule(r *validate.Rule) Rule {
+	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies}
+}
+
+// evaluates describes the input of a rule, and for a rule of documents the effect of pre-existing faults.
+func evaluates(r *validate.Rule) string {
+	meaning := scopes[r.Scope].meaning
+	switch {
+	case r.Scope != validate.OfDocument:
+		return meaning
+	case r.AlwaysNew:
+		return meaning + "; in an update, the rule also reports a fault that the old version already had"
+	case r.Severity == validate.Warn:
+		return meaning + "; in an update, the rule does not report a fault that the old version already had"
+	}
+	return meaning + "; in an update, the rule only warns about a fault that the old version already had"
+}
+
+// NewEntryRule returns the documentation of a rule of access entries.
+func NewEntryRule(r *entryplan.Rule) Rule {
+	return Rule{
+		ID: r.ID, Severity: r.Severity, Scope: ScopePlan, Title: r.Title, Doc: r.Doc, Source: r.Source,
+		LooksAt: "access entries, access policies and clusters in a Terraform plan or a CloudFormation template",
+	}
+}
+
 // Rules is a list of rules.
-type Rules []*validate.Rule
+type Rules []Rule
+
+// AllRules returns the rules of aws-auth, and then those of access entries.
+func AllRules() Rules {
+	var list Rules
+	for _, r := range validate.Rules() {
+		list = append(list, NewRule(r))
+	}
+	for _, r := range entryplan.Rules() {
+		list = append(list, NewEntryRule(r))
+	}
+	return list
+}
 
 // Text writes a line for each rule, sorted by id: the id, the severity, the title.
 func (r Rules) Text(w io.Writer) error {
@@ -31,7 +94,7 @@ func (r Rules) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
 	for _, rule := range r.byID() {
-		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s | %s |\n", rule.ID, rule.ID, rule.Severity, scopes[rule.Scope].name, strings.ReplaceAll(rule.Title, "|", `\|`))
+		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s | %s |\n", rule.ID, rule.ID, rule.Severity, rule.Scope, strings.ReplaceAll(rule.Title, "|", `\|`))
 	}
 	return flush(w, &b)
 }
@@ -46,28 +109,7 @@ func (r Rules) JSON(w io.Writer) error {
 }
 
 func (r Rules) byID() Rules {
-	return slices.SortedFunc(slices.Values(r), func(a, b *validate.Rule) int { return cmp.Compare(a.ID, b.ID) })
-}
-
-// scopes holds the name and the description of each scope.
-var scopes = map[validate.Scope]struct{ name, meaning string }{
-	validate.OfDocument: {"document", "the text of the object"},
-	validate.OfChange:   {"change", "the effective access before and after the change"},
-	validate.OfRequest:  {"request", "the request itself, even if the data stays the same"},
-}
-
-// evaluates describes the input of a rule, and for a rule of documents the effect of pre-existing faults.
-func evaluates(r *validate.Rule) string {
-	meaning := scopes[r.Scope].meaning
-	switch {
-	case r.Scope != validate.OfDocument:
-		return meaning
-	case r.AlwaysNew:
-		return meaning + "; in an update, the rule also reports a fault that the old version already had"
-	case r.Severity == validate.Warn:
-		return meaning + "; in an update, the rule does not report a fault that the old version already had"
-	}
-	return meaning + "; in an update, the rule only warns about a fault that the old version already had"
+	return slices.SortedFunc(slices.Values(r), func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 type jsonRule struct {
@@ -81,36 +123,37 @@ type jsonRule struct {
 	NeverDenies bool `json:"neverDenies,omitempty"`
 }
 
-func newJSONRule(r *validate.Rule) jsonRule {
-	return jsonRule{r.ID, r.Severity, scopes[r.Scope].name, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
+func newJSONRule(r Rule) jsonRule {
+	return jsonRule{r.ID, r.Severity, r.Scope, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
 }
-
-// Rule is one rule with its documentation.
-type Rule struct{ *validate.Rule }
 
 // Text writes the documentation for a terminal.
 func (r Rule) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), evaluates(r.Rule), r.Source)
+	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), r.LooksAt, r.Source)
 	return flush(w, &b)
 }
 
 // JSON writes one object.
-func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r.Rule)) }
+func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r)) }
 
 // Markdown writes the rule's page in docs/rules, without its example.
 func (r Rule) Markdown(w io.Writer) error {
-	_, err := io.WriteString(w, RuleMarkdown(r.Rule))
+	_, err := io.WriteString(w, r.Page())
 	return err
 }
 
-// RuleMarkdown returns the documentation of a rule.
-func RuleMarkdown(r *validate.Rule) string {
+// Page returns the documentation of the rule in Markdown.
+func (r Rule) Page() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", r.ID, upperFirst(r.Title))
-	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, evaluates(r))
+	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, r.LooksAt)
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
+	if r.Scope == ScopePlan {
+		fmt.Fprintf(&b, "Only `kubectl awsauth lint` runs this rule. `--rule %s=warn` turns its denials into warnings, and `--rule %s=off` disables it.\n", r.ID, r.ID)
+		return b.String()
+	}
 	other, effect := validate.Warn, "In a GuardConfig, `warn` admits such a change with a warning, and `off` disables the rule"
 	switch {
 	case r.NeverDenies:

@@ -32,10 +32,10 @@ type SARIF struct {
 func NewSARIF(w io.Writer, version, base string) *SARIF {
 	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
 	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
-	for i, rule := range validate.Rules() {
+	for i, rule := range AllRules() {
 		r := sarifRule{
 			ID: rule.ID, Short: sarifText{Text: rule.Title}, Full: sarifText{Text: paragraphs(rule.Doc)},
-			Help: sarifText{paragraphs(rule.Doc), RuleMarkdown(rule)}, HelpURI: homepage + "/blob/main/docs/rules/" + rule.ID + ".md",
+			Help: sarifText{paragraphs(rule.Doc), rule.Page()}, HelpURI: homepage + "/blob/main/docs/rules/" + rule.ID + ".md",
 		}
 		r.Default.Level = sarifLevel(rule.Severity)
 		s.driver.Rules = append(s.driver.Rules, r)

@@ -100,7 +100,7 @@ func TestSARIF(t *testing.T) {
 		t.Errorf("columns %q, successful %t", run.ColumnKind, run.Invocations[0].Successful)
 	}
 	rules := run.Tool.Driver.Rules
-	if len(rules) != len(validate.Rules()) || rules[0].HelpURI != "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/rules/"+rules[0].ID+".md" {
+	if len(rules) != len(report.AllRules()) || rules[0].HelpURI != "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/rules/"+rules[0].ID+".md" {
 		t.Errorf("%d rules, the first one's help is at %s", len(rules), rules[0].HelpURI)
 	}
 	var got []string
