@@ -22,8 +22,11 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
 	concerns := extract.Concerns(text)
-	if !concerns && !extract.HasEntries(text) && !entryplan.Concerns(text) {
-		return nothing
+	if !concerns && !extract.HasEntries(text) {
+		if !entryplan.Concerns(text) {
+			return nothing
+		}
+		return l.lintInput(input{name: label, entries: entryplan.Read(src)})
 	}
 	named := namePattern.Match(text)
 	if chart := enclosingChart(label); chart != "" && bytes.Contains(text, []byte("{{")) {
@@ -43,7 +46,7 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 		return nothing
 	case named || len(in.objects) > 0:
 	case in.entries != nil:
-		in.problems = nil // of documents without aws-auth
+		in.problems = nil // they have nothing to do with aws-auth
 	case skipped:
 		nothing.skipped, nothing.Notes = true, in.notes
 		return nothing

@@ -190,11 +190,11 @@ func checkModeDrops(p *pass) {
 	}
 	const hint = "add access entries for them first, and change the mode in a later plan"
 	if len(people) > 0 {
-		report(p, r, fieldMode, hint, "the authentication mode becomes API, and %d principals of aws-auth have no access entry in the plan: %s", len(people), first(people))
+		report(p, r, fieldMode, hint, "the authentication mode becomes API, and these principals of aws-auth have no access entry in the plan, so they can't log in: %s", first(people))
 	}
 	if len(nodes) > 0 {
 		warn(p, r, fieldMode, "if their nodes are not those of managed node groups, "+hint,
-			"the authentication mode becomes API, and %d node roles of aws-auth have no access entry in the plan: %s", len(nodes), first(nodes))
+			"the authentication mode becomes API, and these node roles of aws-auth have no access entry in the plan: %s", first(nodes))
 	}
 }
 
