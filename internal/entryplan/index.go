@@ -21,6 +21,9 @@ type index struct {
 	unknownPrincipal bool
 	// accounts are the accounts of clusters by name.
 	accounts map[string]string
+	// clusters are the clusters by name.
+	clusters  map[string]*Resource[Cluster]
+	undecided undecided
 }
 
 // key identifies an access entry: EKS has one for each cluster and principal.
@@ -30,7 +33,7 @@ func newIndex(plan *Plan, policy Policy) *index {
 	groups := slices.DeleteFunc(slices.Clone(policy.AdminGroups), func(g string) bool { return reservedPrefix(g) != "" })
 	x := &index{
 		Plan: plan, policy: policy, adminGroups: groups, before: make(map[key][]*Resource[Entry]), after: make(map[key][]*Resource[Entry]),
-		withEntry: make(map[string]bool), accounts: make(map[string]string),
+		withEntry: make(map[string]bool), accounts: make(map[string]string), clusters: make(map[string]*Resource[Cluster]),
 	}
 	for i := range plan.Entries {
 		r := &plan.Entries[i]
@@ -44,13 +47,19 @@ func newIndex(plan *Plan, policy Policy) *index {
 	for _, arn := range policy.AccessEntries {
 		x.withEntry[awsauth.PrincipalKey(arn)] = true
 	}
-	for _, r := range plan.Clusters {
+	for i := range plan.Clusters {
+		r := &plan.Clusters[i]
 		for _, c := range []*Cluster{r.Before, r.After} {
-			if c != nil && c.Account != "" && c.Name.known() {
+			if c == nil || !c.Name.known() {
+				continue
+			}
+			x.clusters[c.Name.Value] = r
+			if c.Account != "" {
 				x.accounts[c.Name.Value] = c.Account
 			}
 		}
 	}
+	x.undecided = x.findUndecided()
 	return x
 }
 
@@ -127,15 +136,43 @@ func (x *index) adminsAfter() map[string][]*admin {
 	}, func(r *Resource[Entry]) *Entry { return r.After }, x.after)
 }
 
-// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in a cluster after the plan.
+// undecided are the clusters that may have an admin after the plan, because a resource that may give the rights has unknown values.
+type undecided struct {
+	byName map[string]bool
+	// any reports that such a resource may belong to any cluster, and every that some resource gives or may give the rights.
+	any, every bool
+}
+
+func (x *index) findUndecided() undecided {
+	u := undecided{byName: make(map[string]bool)}
+	add := func(cluster Text, sure bool) {
+		u.every = true
+		u.any = u.any || cluster.Unknown
+		if !sure {
+			u.byName[cluster.Value] = true
+		}
+	}
+	for i := range x.Associations {
+		if a := x.Associations[i].After; a != nil && a.mayGiveAdmin() {
+			add(a.Cluster, a.givesAdmin())
+		}
+	}
+	for i := range x.Entries {
+		e := x.Entries[i].After
+		if e == nil || len(x.adminGroups) == 0 {
+			continue
+		}
+		has := slices.ContainsFunc(e.Groups, func(g Text) bool { return slices.Contains(x.adminGroups, g.Value) })
+		unknown := e.GroupsUnknown || slices.ContainsFunc(e.Groups, func(g Text) bool { return g.Unknown })
+		if has || unknown {
+			add(e.Cluster, has && e.Principal.known())
+		}
+	}
+	return u
+}
+
+// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in a cluster after the plan. The name of a
+// cluster in a template is often a reference. Then any resource counts that gives the rights.
 func (x *index) mayHaveAdmin(cluster Text) bool {
-	same := func(other Text) bool { return cluster.Unknown || other.mayBe(cluster.Value) }
-	return slices.ContainsFunc(x.Associations, func(r Resource[Association]) bool {
-		a := r.After
-		return a != nil && same(a.Cluster) && a.mayGiveAdmin() && !(a.givesAdmin() && !cluster.Unknown)
-	}) || len(x.adminGroups) > 0 && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
-		return r.After != nil && same(r.After.Cluster) && (r.After.GroupsUnknown || slices.ContainsFunc(r.After.Groups, func(g Text) bool {
-			return g.Unknown || r.After.Principal.Unknown && slices.Contains(x.adminGroups, g.Value)
-		}))
-	})
+	return x.undecided.any || x.undecided.byName[cluster.Value] || cluster.Unknown && x.undecided.every
 }

@@ -6,8 +6,6 @@
 package entryplan
 
 import (
-	"slices"
-
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
@@ -126,19 +124,4 @@ func (p *Plan) Len() int {
 		return 0
 	}
 	return len(p.Entries) + len(p.Associations) + len(p.Clusters)
-}
-
-// clusterIs returns a condition that holds for the cluster with a name.
-func clusterIs(name string) func(Resource[Cluster]) bool {
-	return func(r Resource[Cluster]) bool {
-		return r.Before != nil && r.Before.Name.is(name) || r.After != nil && r.After.Name.is(name)
-	}
-}
-
-// cluster returns the cluster with a name, or nil.
-func (p *Plan) cluster(name string) *Resource[Cluster] {
-	if i := slices.IndexFunc(p.Clusters, clusterIs(name)); i >= 0 {
-		return &p.Clusters[i]
-	}
-	return nil
 }

@@ -156,9 +156,9 @@ group with another name.`,
 			if r.After == nil || r.After.isNode() {
 				continue // the rule access-entry-type reports any group of a node type
 			}
-			for n, group := range newGroups(r) {
+			for n, group := range r.After.Groups {
 				prefix := reservedPrefix(group.Value)
-				if prefix == "" {
+				if prefix == "" || !isNewGroup(r, group) {
 					continue
 				}
 				hint := "choose a group without this prefix, and bind it to the same role"
@@ -177,15 +177,9 @@ group with another name.`,
 // groupField returns the field of a group.
 func groupField(n int) string { return fmt.Sprintf("groups[%d]", n) }
 
-// newGroups returns the known groups that the plan adds to an access entry, by their index.
-func newGroups(r *Resource[Entry]) map[int]Text {
-	list := make(map[int]Text)
-	for n, group := range r.After.Groups {
-		if group.known() && (r.made() || !slices.Contains(r.Before.Groups, group)) {
-			list[n] = group
-		}
-	}
-	return list
+// isNewGroup reports whether the plan adds a group to an access entry.
+func isNewGroup(r *Resource[Entry], group Text) bool {
+	return group.known() && (r.made() || !slices.Contains(r.Before.Groups, group))
 }
 
 var entryType = &Rule{
@@ -207,9 +201,8 @@ Leave out the username and the groups. Or leave out the type, if people or tools
 			if r.After.Username.known() && r.isNew(func(e *Entry) Text { return e.Username }) {
 				report(p, r, fieldUsername, "leave out the username", "EKS refuses the username %q, because the access entry has the type %s", r.After.Username.Value, r.After.Type.Value)
 			}
-			groups := newGroups(r)
 			for n, group := range r.After.Groups {
-				if _, isNew := groups[n]; isNew {
+				if isNewGroup(r, group) {
 					report(p, r, groupField(n), "leave out the groups", "EKS refuses the group %q, because the access entry has the type %s", group.Value, r.After.Type.Value)
 				}
 			}

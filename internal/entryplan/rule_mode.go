@@ -117,13 +117,13 @@ GuardConfig.`,
 		after := p.adminsAfter()
 		for i := range p.Clusters {
 			r := &p.Clusters[i]
-			if r.After == nil || !r.After.Mode.is(string(access.ModeAPI)) || p.mayHaveAdmin(r.After.Name) || len(after[r.After.Name.Value]) > 0 || p.groupAdmin(r.After.Name) {
+			if r.After == nil || !r.After.Mode.is(string(access.ModeAPI)) || p.mayHaveAdmin(r.After.Name) || len(after[r.After.Name.Value]) > 0 {
 				continue
 			}
 			const hint = "add an access entry with " + access.ClusterAdminPolicy + " for the whole cluster first"
 			_, _, isStep := step(r)
 			switch {
-			case isStep && r.After.Bootstrap.mayBe("true"):
+			case isStep && !r.After.Bootstrap.is("false"): // true is the default
 				warn(p, r, fieldMode, hint, "the authentication mode becomes API, and the only admin that EKS may know is the principal that created the cluster")
 			case isStep:
 				report(p, r, fieldMode, hint, "the authentication mode becomes API, and no access entry of the plan has %s", access.ClusterAdminPolicy)
@@ -132,14 +132,6 @@ GuardConfig.`,
 			}
 		}
 	},
-}
-
-// groupAdmin reports whether an access entry that may belong to a cluster has an admin group. A template often has only a reference as the
-// cluster's name.
-func (x *index) groupAdmin(cluster Text) bool {
-	return cluster.Unknown && slices.ContainsFunc(x.Entries, func(r Resource[Entry]) bool {
-		return r.After != nil && slices.ContainsFunc(r.After.Groups, func(g Text) bool { return slices.Contains(x.adminGroups, g.Value) })
-	})
 }
 
 var modeDropsAWSAuth = &Rule{
@@ -216,7 +208,7 @@ func first(list []string) string {
 // mapsAdmin reports whether aws-auth in the plan lets an admin in after the plan: it maps one, and the mode of the cluster is not known to be
 // API.
 func (x *index) mapsAdmin(cluster string) bool {
-	if c := x.cluster(cluster); c != nil && c.After != nil && c.After.Mode.is(string(access.ModeAPI)) {
+	if c := x.clusters[cluster]; c != nil && c.After != nil && c.After.Mode.is(string(access.ModeAPI)) {
 		return false
 	}
 	admins, _ := access.Admins(x.Mapped, x.policy.AdminGroups)

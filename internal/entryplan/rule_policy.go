@@ -132,14 +132,15 @@ cluster, if an unknown value may make an admin, or if aws-auth in the same plan 
 func checkLastAdmin(p *pass) {
 	before, after := p.adminsBefore(), p.adminsAfter()
 	for _, cluster := range sortedKeys(before) {
-		if c := p.cluster(cluster); c != nil && c.removed() || p.mayHaveAdmin(Text{Value: cluster}) || p.mapsAdmin(cluster) {
+		if c := p.clusters[cluster]; c != nil && c.removed() || p.mayHaveAdmin(Text{Value: cluster}) || p.mapsAdmin(cluster) {
 			continue
 		}
 		was, is := before[cluster], after[cluster]
-		kept := func(a *admin) bool {
-			return slices.ContainsFunc(was, func(b *admin) bool { return b.principal == a.principal })
+		had := make(map[string]bool)
+		for _, a := range was {
+			had[a.principal] = true
 		}
-		if slices.ContainsFunc(is, kept) {
+		if slices.ContainsFunc(is, func(a *admin) bool { return had[a.principal] }) {
 			continue
 		}
 		if len(is) == 0 {
