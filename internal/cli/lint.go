@@ -60,6 +60,10 @@ principal gains or loses. If no FILE has an aws-auth, lint checks its deletion. 
 checks a changed object as an edit of the old one, and a replaced object also as a deletion. Rules about
 the requester do not run for a plan, because a plan does not name the user who applies it.
 
+In a Terraform plan and a CloudFormation template, lint also checks access entries, their access policies
+and the authentication mode of clusters, with rules of their own. Only --rule sets the severities of these
+rules. A value that is known only after apply is never a fault.
+
 With --old, lint treats a manifest as a replacement of the old version, with these exceptions:
   - If the old version carries the annotation of kubectl apply, or with --apply, lint computes the result
     of kubectl apply, which keeps keys that were never applied.

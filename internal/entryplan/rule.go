@@ -29,6 +29,7 @@ func Rules() []*Rule {
 		entryGroup,
 		entryType,
 		entryAccount,
+		entryMode,
 		policyType,
 		policyLost,
 		lastAdminEntry,

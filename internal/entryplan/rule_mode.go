@@ -95,6 +95,31 @@ access entries.`,
 	},
 }
 
+var entryMode = &Rule{
+	ID:       "access-entry-mode",
+	Severity: validate.Deny,
+	Title:    "the plan creates an access entry in a cluster whose authentication mode is CONFIG_MAP",
+	Doc: `
+In the authentication mode CONFIG_MAP a cluster has no access entries, and EKS refuses to create one: "The cluster's
+authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation." The rule needs the cluster
+in the same plan.
+
+Change the mode to API_AND_CONFIG_MAP. aws-auth keeps its effect for principals without an access entry.`,
+	Source: "EKS user guide, \"Change authentication mode to use access entries\"; terraform-aws-modules/terraform-aws-eks#3048",
+	check: func(p *pass) {
+		for i := range p.Entries {
+			r := &p.Entries[i]
+			if !r.made() || !r.After.Cluster.known() {
+				continue
+			}
+			if c := p.clusters[r.After.Cluster.Value]; c != nil && c.After != nil && c.After.Mode.is(string(access.ModeConfigMap)) {
+				report(p, r, fieldPrincipal, "change the mode to "+string(access.ModeAPIAndConfigMap),
+					"EKS refuses an access entry in the cluster %q, because its authentication mode is CONFIG_MAP", r.After.Cluster.Value)
+			}
+		}
+	},
+}
+
 var modeWithoutAdmin = &Rule{
 	ID:       "mode-without-admin",
 	Severity: validate.Deny,
