@@ -121,8 +121,11 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 		return d.createEntry()
 	}
 	kind := "EC2_LINUX"
-	if strings.Contains(r.Username, "{{SessionName}}") {
+	switch {
+	case strings.Contains(r.Username, "{{SessionName}}"):
 		kind = "FARGATE_LINUX"
+	case slices.Contains(r.Groups, access.WindowsProxyGroup):
+		kind = "EC2_WINDOWS"
 	}
 	return d.create(d.principalWithPath(), " --type "+kind)
 }
