@@ -173,10 +173,10 @@ func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T)
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
 	ctx, cancel := context.WithCancel(t.Context())
-	server.Answer("CreateAccessEntry", func(_ http.ResponseWriter, r *http.Request) {
+	server.Answer("CreateAccessEntry", func(http.ResponseWriter, *http.Request) {
 		server.Set(access.ModeAPIAndConfigMap, ekstest.Entry(role+"ops"))
 		cancel()
-		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // closes the connection
 	})
 	_, err := newClient(t).Create(ctx, ekstest.Entry(role+"ops", access.ClusterAdminPolicy))
 	if err == nil || !strings.Contains(err.Error(), "the access entry is deleted again") || len(server.Entries()) > 0 {
