@@ -19,7 +19,13 @@ import (
 // migrateServers starts an API server with liveAWSAuth, the EKS API of the same cluster, and IAM, in which the role ops has a path.
 func migrateServers(t *testing.T) (kubeconfig string, eks *ekstest.Server) {
 	t.Helper()
-	aws := iamtest.New(t)
+	kubeconfig, eks, _ = migrateServersWithIAM(t)
+	return kubeconfig, eks
+}
+
+func migrateServersWithIAM(t *testing.T) (kubeconfig string, eks *ekstest.Server, aws *iamtest.Server) {
+	t.Helper()
+	aws = iamtest.New(t)
 	aws.Setenv(t)
 	eks = ekstest.New(t)
 	for _, pair := range aws.Environ() { // the stand-in for EKS accepts every key
@@ -36,7 +42,7 @@ func migrateServers(t *testing.T) (kubeconfig string, eks *ekstest.Server) {
 	}
 	eks.SetCA(ca)
 	eks.Set(access.ModeAPIAndConfigMap)
-	return kubeconfig, eks
+	return kubeconfig, eks, aws
 }
 
 // TestMigrateKeepsTheAccess follows the way of the how-to: plan, apply, verify.
@@ -168,6 +174,26 @@ In mode API these principals can't log in any more:
 	eks.Set(access.ModeConfigMap)
 	if status, _, stderr := run(t.Context(), t, "", "migrate", "verify", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name); status != 2 || !strings.Contains(stderr, "CONFIG_MAP") {
 		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// An access entry that may be stale is not equal: its principal may lose its login in mode API.
+func TestVerifyFailsIfIAMGivesNoAnswer(t *testing.T) {
+	kubeconfig, eks, aws := migrateServersWithIAM(t)
+	devs := ekstest.Entry(devsARN)
+	devs.Username, devs.Groups = "devs", []string{"devs"}
+	eks.Set(access.ModeAPIAndConfigMap, devs)
+	flags := []string{"migrate", "verify", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name, "--except", opsARN}
+	if status, stdout, stderr := run(t.Context(), t, "", flags...); status != 0 {
+		t.Errorf("without --iam: status %d, %s%s", status, stdout, stderr)
+	}
+	aws.Answer("GetRole", iamtest.AccessDenied())
+	status, stdout, stderr := run(t.Context(), t, "", append(flags, "--iam")...)
+	if want := "error: cannot compare the access of " + devsARN + ": it is not known whether the access entry is stale"; status != 2 || !strings.Contains(stderr, want) {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := run(t.Context(), t, "", append(flags, "--iam", "--except", devsARN)...); status != 0 {
+		t.Errorf("excepted: status %d, %s%s", status, stdout, stderr)
 	}
 }
 

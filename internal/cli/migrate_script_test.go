@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -166,6 +167,24 @@ func TestScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	eks.Answer("AssociateAccessPolicy", ekstest.AccessDenied("AssociateAccessPolicy"))
 	out, err := bash(t, writeScript(t))
 	if err == nil || !strings.Contains(out, "is deleted again") || len(eks.Entries()) > 0 {
+		t.Errorf("%v: %s\n%v", err, out, eks.Entries())
+	}
+}
+
+// The next run of the script would leave the access entry as it is.
+func TestInterruptedScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
+	eks := ekstest.New(t)
+	eks.Set(access.ModeAPIAndConfigMap)
+	cmd := exec.CommandContext(t.Context(), "bash", writeScript(t))
+	late := ekstest.Error(http.StatusNotFound, "ResourceNotFoundException", "The specified principalArn could not be found.")
+	eks.Answer("AssociateAccessPolicy", func(w http.ResponseWriter, r *http.Request) {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		late(w, r)
+	})
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is deleted again") || len(eks.Entries()) > 0 || eks.Calls("AssociateAccessPolicy") != 1 {
 		t.Errorf("%v: %s\n%v", err, out, eks.Entries())
 	}
 }

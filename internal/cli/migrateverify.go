@@ -39,6 +39,7 @@ aws-auth, and in mode API, where aws-auth has no effect:
   changes     the principal gains a part and loses another one
   staleEntry  the access entry matches no caller, because the principal was deleted or created again;
               only with --iam
+With --iam, an access entry whose principal can't be looked up is unknown, for example one of another account.
 verify names the principals that log in now and can't in mode API.
 
 If the entries were removed from aws-auth already, pass the earlier version with -f.
@@ -46,7 +47,8 @@ If the entries were removed from aws-auth already, pass the earlier version with
 EKS itself makes access entries, for example for the principal that created the cluster. They are a gain.
 --except leaves principals out that you have checked.
 
-Exit status: 0 every principal has the same access, 1 a principal gains or loses, 2 an error.`,
+Exit status: 0 every principal has the same access, 1 a principal gains or loses, 2 an error or an unknown
+access.`,
 		Example: a.example(
 			"kubectl-awsauth migrate verify --cluster-name prod --region eu-west-1 --iam",
 			"kubectl-awsauth migrate verify -f aws-auth.yaml --entries entries.json",
@@ -85,12 +87,20 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	if s.cluster.Mode == access.ModeConfigMap {
 		return fmt.Errorf("the authentication mode of %s is CONFIG_MAP, in which EKS has no access entries", o.clusterName)
 	}
+	var unknown map[string]string
 	if o.iam {
-		if err := a.markStale(ctx, s); err != nil {
+		if unknown, err = a.markStale(ctx, s); err != nil {
 			return err
 		}
 	}
 	v := migrate.Verify(s.document, s.cluster.AccessEntries, s.partition)
+	for i := range v.Principals {
+		if c := &v.Principals[i]; c.Unknown == "" {
+			if why, ok := unknown[awsauth.PrincipalKey(c.PrincipalARN)]; ok {
+				c.Result, c.Unknown = migrate.ResultUnknown, why
+			}
+		}
+	}
 	excepted := make(map[string]bool)
 	for _, arn := range o.except {
 		excepted[access.CallerKey(arn)] = true
@@ -111,24 +121,37 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	return outputError(writeVerification(a.stdout, &v, excepted))
 }
 
-// markStale marks the access entries of principals that IAM doesn't have, or that are younger than their access entry.
-func (a *app) markStale(ctx context.Context, s *migrateSources) error {
+// markStale marks the access entries of principals that IAM doesn't have, or that are younger than their access entry. For the access
+// entries that can't be compared it returns the reasons, by [awsauth.PrincipalKey].
+func (a *app) markStale(ctx context.Context, s *migrateSources) (unknown map[string]string, err error) {
 	found, err := a.lookUpMigrated(ctx, access.Grants(nil, s.cluster))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	unknown = make(map[string]string)
 	for i := range s.cluster.AccessEntries {
 		e := &s.cluster.AccessEntries[i]
-		f, ok := found[awsauth.PrincipalKey(e.PrincipalARN)]
+		key := awsauth.PrincipalKey(e.PrincipalARN)
+		f, ok := found[key]
 		switch {
 		case !ok:
+			continue
 		case f.Missing():
 			e.Stale = "IAM has no such principal"
-		case e.Freshness(access.IAMFacts{Created: f.Created}) == access.Stale:
+			continue
+		case f.Unknown != "":
+			unknown[key] = "it is not known whether the access entry is stale; IAM gave no answer: " + f.Unknown
+			continue
+		}
+		switch e.Freshness(access.IAMFacts{Created: f.Created}) {
+		case access.Fresh:
+		case access.FreshnessUnknown:
+			unknown[key] = "it is not known whether the access entry is stale: " + access.ErrNoCreationTime.Error()
+		case access.Stale:
 			e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry; delete the access entry and create it again", f.Created.UTC().Format(time.RFC3339))
 		}
 	}
-	return nil
+	return unknown, nil
 }
 
 // writeVerification writes the checks as text.

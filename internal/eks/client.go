@@ -40,7 +40,7 @@ type Client struct {
 	api     *awseks.Client
 	cluster string
 	ca      []byte        // nil: any cluster
-	delay   time.Duration // see associateDelay
+	delay   time.Duration // see newDelay
 }
 
 // New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
@@ -66,7 +66,7 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
 	}
-	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: associateDelay}, nil
+	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
 }
 
 // Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is

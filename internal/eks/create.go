@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// associateAttempts and associateDelay are how often and when EKS is asked again for an access entry that it has just created. New
+	// newAttempts and newDelay are how often and when EKS is asked again for an access entry that it has just created. New
 	// access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
-	associateAttempts = 5
-	associateDelay    = 3 * time.Second
+	newAttempts = 5
+	newDelay    = 3 * time.Second
 	// cleanUpTimeout limits the deletion of an access entry without its access policies.
 	cleanUpTimeout = 30 * time.Second
 	// maxMessage limits the bytes of a message from EKS.
@@ -85,7 +85,8 @@ func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 // eks:CreateAccessEntry, eks:AssociateAccessPolicy and eks:DeleteAccessEntry.
 //
 // An access entry wins over aws-auth as soon as it exists. So Create deletes it again if an access policy can't be associated: without its
-// policies, the access entry would take access away. It changes no access entry that exists, and returns [ErrExists].
+// policies, the access entry would take access away. It does the same if it doesn't learn whether EKS has created such an access entry. It
+// changes no access entry that exists, and returns [ErrExists].
 func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
 	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
 	if entry.Type == standard {
@@ -95,6 +96,9 @@ func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.A
 		if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
 			return access.AccessEntry{}, ErrExists
 		}
+		if len(entry.Policies) > 0 && unanswered(err) {
+			return access.AccessEntry{}, c.cleanUp(ctx, entry.PrincipalARN, changeError("CreateAccessEntry", err))
+		}
 		return access.AccessEntry{}, changeError("CreateAccessEntry", err)
 	}
 	for _, p := range entry.Policies {
@@ -102,11 +106,41 @@ func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.A
 			return access.AccessEntry{}, c.cleanUp(ctx, entry.PrincipalARN, err)
 		}
 	}
-	made, err := c.describe(ctx, entry.PrincipalARN)
+	made, err := c.describeNew(ctx, &entry)
 	if err != nil {
 		return made, fmt.Errorf("reading the new access entry: %w", err)
 	}
 	return made, nil
+}
+
+// unanswered reports whether EKS may have made a change although its call failed.
+func unanswered(err error) bool {
+	switch awsapi.NewError(err).Reason {
+	case awsapi.ReasonTimeout, awsapi.ReasonUnreachable, awsapi.ReasonFailed, awsapi.ReasonInvalidResponse:
+		return true
+	}
+	return false
+}
+
+// describeNew reads an access entry that has just been created. It asks again while EKS doesn't find all of it.
+func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (access.AccessEntry, error) {
+	for attempt := 1; ; attempt++ {
+		made, err := c.describe(ctx, entry.PrincipalARN)
+		late := isNotFound(err) || err == nil && len(made.Policies) < len(entry.Policies)
+		if !late || attempt == newAttempts || !c.wait(ctx) {
+			return made, err
+		}
+	}
+}
+
+// wait waits until EKS may find a new access entry. It returns false if the context ends before.
+func (c *Client) wait(ctx context.Context) bool {
+	select {
+	case <-time.After(c.delay):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // associate gives an access entry an access policy. It asks again while EKS doesn't find the new access entry.
@@ -121,12 +155,7 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 			return nil
 		}
 		notFound, ok := errors.AsType[*types.ResourceNotFoundException](err)
-		if !ok || !strings.Contains(notFound.ErrorMessage(), "principalArn") || attempt == associateAttempts {
-			return changeError("AssociateAccessPolicy", err)
-		}
-		select {
-		case <-time.After(c.delay):
-		case <-ctx.Done():
+		if !ok || !strings.Contains(notFound.ErrorMessage(), "principalArn") || attempt == newAttempts || !c.wait(ctx) {
 			return changeError("AssociateAccessPolicy", err)
 		}
 	}
@@ -136,7 +165,13 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	if _, err := c.api.DeleteAccessEntry(ctx, &awseks.DeleteAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &principal}); err != nil {
+	_, err := c.api.DeleteAccessEntry(ctx, &awseks.DeleteAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &principal})
+	switch {
+	case isNotFound(err):
+		return because
+	case err != nil && unanswered(because):
+		return errors.Join(because, fmt.Errorf("if the access entry of %s exists, it has no access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
+	case err != nil:
 		return errors.Join(because, fmt.Errorf("the access entry of %s stays without its access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
 	}
 	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", because)

@@ -1,7 +1,9 @@
 package eks_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,6 +165,52 @@ func TestCreateWaitsUntilEKSFindsTheAccessEntry(t *testing.T) {
 	made, err := newClient(t).Create(t.Context(), ekstest.Entry(role+"ops", access.ClusterAdminPolicy))
 	if err != nil || len(made.Policies) != 1 || server.Calls("AssociateAccessPolicy") != 2 {
 		t.Errorf("%+v, %v, %d calls", made, err, server.Calls("AssociateAccessPolicy"))
+	}
+}
+
+// A lost answer, for example because the user interrupts apply, must not leave an administrator with an access entry without its policy.
+func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T) {
+	server := ekstest.New(t)
+	server.Set(access.ModeAPIAndConfigMap)
+	ctx, cancel := context.WithCancel(t.Context())
+	server.Answer("CreateAccessEntry", func(http.ResponseWriter, *http.Request) {
+		server.Set(access.ModeAPIAndConfigMap, ekstest.Entry(role+"ops"))
+		cancel()
+		panic(http.ErrAbortHandler) // closes the connection
+	})
+	_, err := newClient(t).Create(ctx, ekstest.Entry(role+"ops", access.ClusterAdminPolicy))
+	if err == nil || !strings.Contains(err.Error(), "the access entry is deleted again") || len(server.Entries()) > 0 {
+		t.Errorf("error %v, %d access entries", err, len(server.Entries()))
+	}
+}
+
+// EKS may have refused a call for a reason of its own, and another person may have made the access entry.
+func TestCreateDeletesNothingAfterARefusal(t *testing.T) {
+	server := ekstest.New(t)
+	server.Set(access.ModeAPIAndConfigMap)
+	server.Answer("CreateAccessEntry", ekstest.AccessDenied("CreateAccessEntry"))
+	_, err := newClient(t).Create(t.Context(), ekstest.Entry(role+"ops", access.ClusterAdminPolicy))
+	if err == nil || server.Calls("DeleteAccessEntry") > 0 {
+		t.Errorf("error %v, %d deletions", err, server.Calls("DeleteAccessEntry"))
+	}
+}
+
+func TestCreateReadsTheAccessEntryAgainUntilEKSFindsIt(t *testing.T) {
+	server := ekstest.New(t)
+	late := ekstest.Error(http.StatusNotFound, "ResourceNotFoundException", "The specified principalArn could not be found.")
+	for action, answer := range map[string]ekstest.Answer{
+		"DescribeAccessEntry":          late,
+		"ListAssociatedAccessPolicies": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"associatedAccessPolicies":[]}`) },
+	} {
+		server.Set(access.ModeAPIAndConfigMap)
+		server.Answer(action, func(w http.ResponseWriter, r *http.Request) {
+			server.Answer(action, nil)
+			answer(w, r)
+		})
+		made, err := newClient(t).Create(t.Context(), ekstest.Entry(role+"ops", access.ClusterAdminPolicy))
+		if err != nil || len(made.Policies) != 1 {
+			t.Errorf("%s: %+v, %v", action, made, err)
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ func (t *target) addUsername(arn awsauth.ARN) {
 	name := t.from.Username
 	prefix := reserved(name)
 	literal := strings.ReplaceAll(name, "{{AccountID}}", arn.Account)
+	if !arn.IsRole() { // which has no session; the authenticator inserts nothing
+		literal = strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(literal)
+	}
 	rest := strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
 	switch {
 	case name == "":
@@ -57,6 +60,10 @@ func (t *target) addUsername(arn awsauth.ARN) {
 		})
 	case prefix != "":
 		t.problem(fmt.Sprintf("EKS refuses the username %q, because it begins with %s", name, prefix), byDefault)
+	case literal != name && usable(literal) && !strings.Contains(name, "{{AccountID}}"):
+		t.problem("EKS documents the template of the session only for roles, and a user has no session", choice{
+			"create the access entry with the username " + literal, "none: the template has no text for a user", func(e *Entry) { e.Username = literal },
+		})
 	case literal != name && usable(literal):
 		t.problem("EKS has no template {{AccountID}} in usernames", choice{
 			"create the access entry with the username " + literal, "none: the template has this value for all callers of the principal",

@@ -120,11 +120,17 @@ type Leftover struct {
 // New returns the plan for an input.
 func New(in Input) Plan {
 	p := newPlanner(&in)
+	grants := access.Grants(in.Document, nil)
+	never := make(map[string]bool) // by path
+	for i := range grants {
+		never[grants[i].At.Path] = grants[i].State == access.StateNeverMatches
+	}
 	principals := in.Document.Map.Principals()
 	for i := range principals {
-		p.principal(&principals[i])
+		if slices.ContainsFunc(principals[i].Matches, func(e *awsauth.Entry) bool { return !never[e.Path()] }) {
+			p.principal(&principals[i])
+		}
 	}
-	grants := access.Grants(in.Document, nil)
 	for i := range grants {
 		p.grant(&grants[i])
 	}

@@ -378,3 +378,21 @@ func TestPlanHasNoNullLists(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// An option to create its access entry would be an offer to give access that the principal never had.
+func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
+	t.Parallel()
+	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "system:node:{{EC2PrivateDNSName}}", "system:masters")})})
+	if len(p.Move)+len(p.Decide) > 0 || len(p.LeaveBehind) != 1 {
+		t.Errorf("%q", summary(t, p))
+	}
+}
+
+// The authenticator inserts no text for the session of a user. EKS documents its template only for roles.
+func TestPlanDecidesAboutASessionTemplateOfAUser(t *testing.T) {
+	t.Parallel()
+	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "x:{{SessionName}}", "viewers")})})
+	if len(p.Move) > 0 || len(p.Decide) != 1 || p.Decide[0].Options[0].Entry.Username != "x:" {
+		t.Errorf("%q", summary(t, p))
+	}
+}

@@ -8,30 +8,44 @@ import (
 	"unicode/utf16"
 )
 
-// scriptFunctions are the functions of the script. An access entry wins over aws-auth as soon as it exists. So create deletes it again if it
-// can't give it its access policies: without them the principal would have less access than by aws-auth.
+// scriptFunctions are the functions of the script. An access entry wins over aws-auth as soon as it exists. So the script deletes it again if
+// it ends before it has given it its access policies: without them the principal would have less access than by aws-auth. The script
+// ignores signals while it creates an access entry, because then it does not know whether the access entry is its own.
 const scriptFunctions = `
+# unfinished is the principal whose access entry has not all of its access policies.
+unfinished=
+clean_up() {
+  trap '' HUP INT TERM
+  if [[ -n $unfinished ]]; then
+    printf 'error: the access policy of %s failed, so its access entry is deleted again\n' "$unfinished" >&2
+    eks delete-access-entry --cluster-name "$cluster" --principal-arn "$unfinished"
+  fi
+}
+trap clean_up EXIT
+
 # create PRINCIPAL ENTRY [POLICY...] creates an access entry and gives it its access policies.
 # It leaves an access entry that exists as it is; kubectl awsauth migrate verify compares it with aws-auth.
 create() {
   local principal=$1 entry=$2 policy answer
   shift 2
+  trap '' HUP INT TERM
   if answer=$(eks create-access-entry --cluster-name "$cluster" --principal-arn "$principal" --cli-input-json "$entry" 2>&1); then
+    unfinished=$principal
     printf 'created %s\n' "$principal"
   elif [[ $answer == *ResourceInUseException* ]]; then
+    trap - HUP INT TERM
     printf 'exists  %s\n' "$principal"
     return
   else
     printf 'error: creating the access entry of %s: %s\n' "$principal" "$answer" >&2
     exit 1
   fi
+  trap 'exit 1' HUP INT TERM
   for policy in "$@"; do
-    if ! associate "$principal" "$policy"; then
-      eks delete-access-entry --cluster-name "$cluster" --principal-arn "$principal"
-      printf 'error: the access policy of %s failed, so its access entry is deleted again\n' "$principal" >&2
-      exit 1
-    fi
+    associate "$principal" "$policy" || exit 1
   done
+  unfinished=
+  trap - HUP INT TERM
 }
 
 # associate PRINCIPAL POLICY gives an access entry an access policy. EKS may not find a new access entry for some seconds.
