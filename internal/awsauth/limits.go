@@ -31,9 +31,9 @@ const maxAtRandom = 64
 // errExpensive is wrapped by the error of a section that is not decoded because it is over a limit.
 var errExpensive = errors.New("it is too expensive to evaluate")
 
-// checkLimits returns the errors of the sections that are over a limit and are not decoded. It counts in the texts,
-// because a decoder can't be stopped once it runs. The sections share maxTokens: each may have the number that the
-// sections before it have left.
+// checkLimits returns an error for each section that is over a limit, and so is not decoded. It counts tokens in the text before
+// decoding, because a decoder can't be stopped once it runs. The sections share maxTokens: each section may have the number that the
+// sections before it left.
 func (o *Object) checkLimits() map[Section]error {
 	var expensive map[Section]error
 	left := maxTokens

@@ -13,7 +13,8 @@ import (
 // eksTimeout limits the calls to EKS. With eight calls at a time of about 100 ms each, a minute is enough for thousands of access entries.
 const eksTimeout = time.Minute
 
-// eksPrefix begins the place of the access entries of EKS.
+// eksPrefix is followed by the name of the cluster. Output has both as the place of access entries that were read from EKS, not from a
+// file.
 const eksPrefix = "EKS cluster "
 
 // readEKS reads the mode and the access entries from EKS. It prints an error for each part that can't be read.

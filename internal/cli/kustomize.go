@@ -57,7 +57,8 @@ func withBuilds(list []source) []source {
 	return kept
 }
 
-// absolutePath returns the absolute path of a file without symbolic links, or the name if there is none.
+// absolutePath returns the absolute path of a file with symbolic links resolved. It keeps links that it can't resolve, and returns the
+// name unchanged if there is no absolute path.
 func absolutePath(name string) string {
 	absolute, err := filepath.Abs(name)
 	if err != nil {
@@ -101,7 +102,8 @@ func (l *lintRun) lintBuild(s source) fileResult {
 	return o
 }
 
-// written returns the object of a file that the build has taken over with the same data, or else the built object without positions.
+// written returns the object with the same data that a source file of the build has, so that findings have positions in that file. If
+// no file has it, written returns the built object without positions.
 func (s source) written(o object) object {
 	folder := absolutePath(s.name)
 	for _, name := range slices.Sorted(maps.Keys(s.built.Files)) {

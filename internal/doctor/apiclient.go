@@ -23,7 +23,7 @@ import (
 // which makes it a quarter larger.
 type apiClient struct{ rest *rest.RESTClient }
 
-// newClient returns a client that gives up after some seconds and prints no warnings.
+// newClient returns a client without warnings. Its requests time out after callTimeout, unless config has another timeout.
 func newClient(config *rest.Config) (*apiClient, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme)); err != nil {
@@ -49,12 +49,13 @@ func newClient(config *rest.Config) (*apiClient, error) {
 	return &apiClient{client}, nil
 }
 
-// create creates an object at a path, and replaces it by the answer. The error is that of the API server, for package apierrors.
+// create sends an object to a path of the API server, and decodes the answer into the same object. It returns the API server's error as
+// it is, so that package apierrors can classify it.
 func (c *apiClient) create(ctx context.Context, path string, object runtime.Object) error {
 	return c.rest.Post().AbsPath(path).Body(object).Do(ctx).Into(object) //nolint:wrapcheck // see above
 }
 
-// awsAuth returns the live aws-auth. The error is that of the API server, for package apierrors.
+// awsAuth returns the live aws-auth. It returns the API server's error as it is, so that package apierrors can classify it.
 func (c *apiClient) awsAuth(ctx context.Context) (*corev1.ConfigMap, error) {
 	cm := &corev1.ConfigMap{}
 	err := c.rest.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx).Into(cm)

@@ -24,7 +24,7 @@ type awsAuthFacts struct {
 var ErrNoAWSAuth = errors.New("aws-auth does not exist")
 
 // readAWSAuth is the eighth step. It reads aws-auth, and finds out why it does not map the principal. A caller who can't log in can't
-// read it; then an administrator's context or a file helps.
+// read aws-auth; for such a caller the user can name an administrator's context or a file.
 func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	principal := d.principal()
 	switch {

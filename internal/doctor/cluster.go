@@ -66,7 +66,7 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("%s is %s, with the authentication mode %s", description.ARN, description.Status, description.Mode)
 }
 
-// describe describes the cluster as the caller.
+// describe calls EKS with the caller's credentials and describes the cluster. If only that call fails, it still returns the client.
 func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description, error) {
 	options, err := d.awsOptions(ctx)
 	if err != nil {
@@ -83,8 +83,8 @@ func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description
 	return client, &description, nil
 }
 
-// suspectNoSuchCluster sets the suspicion that the cluster does not exist. EKS finds only clusters of the account that asks, and a
-// principal can log in to a cluster of another account.
+// suspectNoSuchCluster sets the suspicion that the cluster does not exist. It is only a suspicion: EKS finds only clusters of the
+// caller's own account, and a principal can log in to a cluster of another account.
 func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	where := "in the region " + d.Region
 	if d.Region == "" {
@@ -111,8 +111,8 @@ func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	return StatusWarning, summary
 }
 
-// isOwnCluster reports whether a described cluster can be that of the kubeconfig. It can be one of the same name in another account, if the
-// plugin runs in a wrapper with other credentials.
+// isOwnCluster reports whether the cluster that EKS describes can be the cluster of the kubeconfig. If the plugin runs in a wrapper
+// with other credentials, EKS may describe a cluster of the same name in another account.
 func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Description) bool {
 	if d.report.Principal == nil || description.HasEndpoint(d.config.Host) {
 		return true
@@ -128,7 +128,7 @@ func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Descripti
 	return err == nil && access.NewCaller(caller).AccountID == d.report.Principal.Account
 }
 
-// sdkCaller returns the ARN of the caller that doctor's own calls of AWS have. It differs from the principal of the token if the plugin
+// sdkCaller returns the ARN of the caller that AWS sees in doctor's own calls. It differs from the principal of the token if the plugin
 // runs in a wrapper with other credentials.
 func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	options, err := d.awsOptions(ctx)
@@ -176,7 +176,8 @@ func (d *diagnosis) compareCluster() *Cause {
 	return nil
 }
 
-// failWithoutContext sets the cause if there is no context. If the user names the cluster, it finds out whether the user can make one.
+// failWithoutContext sets the cause if no kubeconfig has a current context. If the user names the cluster, it also finds out whether
+// the caller lacks the permission eks:DescribeCluster, which aws eks update-kubeconfig needs to write a context.
 func (d *diagnosis) failWithoutContext(ctx context.Context) (Status, string) {
 	c := Cause{ID: "no-context", Step: stepKubeconfig, Summary: "no kubeconfig has a current context", User: d.updateKubeconfig()}
 	if d.ClusterName == "" {

@@ -54,7 +54,7 @@ func (d *diagnosis) updateKubeconfig() string {
 	return d.updateKubeconfigWith(d.plugin.profile, "")
 }
 
-// isEKS reports whether the context may be one of EKS.
+// isEKS reports whether the context may belong to an EKS cluster.
 func (d *diagnosis) isEKS() bool {
 	if d.config == nil || d.ClusterName != "" || d.token != nil || strings.Contains(d.config.Host, ".eks.") {
 		return true
@@ -91,9 +91,9 @@ func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
 	return command
 }
 
-// principalWithPath returns the principal as EKS needs it, with its path, as a word of a shell. If IAM can't be read, the administrator's
-// shell asks IAM for the path of a role. The answer counts only if it is of the same account, because the administrator's account may have
-// another role of this name.
+// principalWithPath returns the ARN of the principal with its path, as EKS needs it, quoted for a shell. If doctor can't read IAM, the
+// text is a command substitution that asks IAM for the path of a role when the administrator runs it. It ignores an answer from another
+// account, because the administrator's account may have another role of this name.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)
@@ -147,14 +147,15 @@ const typeStandard = "STANDARD"
 // ofCluster returns the flags for the cluster.
 func (d *diagnosis) ofCluster() string { return " --cluster-name " + d.clusterName() + d.withRegion() }
 
-// create returns the command that creates an access entry with some flags. principal is a word of a shell.
+// create returns the command that creates an access entry for a principal. principal is already quoted for a shell. flags is empty or
+// begins with a space.
 func (d *diagnosis) create(principal, flags string) string {
 	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
 }
 
-// associateView returns the command that gives an access entry the right to view, because only the administrator knows which rights the
-// principal needs. principal is a word of a shell. The ARN of the policy outside of the partition aws is not documented, so the
-// administrator's shell asks EKS.
+// associateView returns the command that gives an access entry the right to view. It gives no more, because only the administrator
+// knows which rights the principal needs. principal is already quoted for a shell. The ARN of the policy is documented only for the
+// partition aws; for others the command asks EKS for it.
 func (d *diagnosis) associateView(principal string) string {
 	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
 	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {

@@ -21,7 +21,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// creatorMatters are the causes for which it helps to know who created the cluster, because that principal can log in.
+// creatorMatters are the causes for which doctor looks for the creator of the cluster, because the creator can log in and repair the
+// access of others.
 var creatorMatters = []string{"not-mapped", "similar-arn", "no-aws-auth", "no-access-entry", "unauthorized"}
 
 // findCreator is the tenth step. It searches CloudTrail, and then the log of the authenticator, for the principal that created the
@@ -128,10 +129,12 @@ func creatorIn(event, cluster string) string {
 	return e.UserIdentity.ARN
 }
 
-// creatorUsername is what the authenticator writes about a login of the creator. EKS maps the creator to kubernetes-admin.
+// creatorUsername is the text in the authenticator's log for a login of the cluster's creator. EKS maps the creator to
+// kubernetes-admin.
 const creatorUsername = "username=kubernetes-admin"
 
-// logPeriod is the period of the log that is searched. Insights costs money by the amount of log that it reads.
+// logPeriod is the period of the log that is searched. It is short because CloudWatch Logs Insights charges for the amount of log that
+// it reads.
 const logPeriod = 24 * time.Hour
 
 var logARN = regexp.MustCompile(`\barn="?(arn:[\w+=,.@:/-]+).*\busername="?kubernetes-admin"?(?:\s|$)`)

@@ -102,13 +102,13 @@ type Options struct {
 // ErrNoContext means that no kubeconfig has a current context.
 var ErrNoContext = errors.New("no kubeconfig has a current context")
 
-// The limits of the steps. A plugin may ask a person for the code of an MFA device.
+// The time limits of the steps. That of the plugin is longer, because the plugin may ask the user for the code of an MFA device.
 const (
 	pluginTimeout = time.Minute
 	callTimeout   = 15 * time.Second
 )
 
-// diagnosis is a diagnosis in progress. The steps fill its fields in their order.
+// diagnosis is the state of a diagnosis while it runs. Each step can use the fields that earlier steps filled.
 type diagnosis struct {
 	Options
 
@@ -125,7 +125,8 @@ type diagnosis struct {
 	identity identityFacts
 }
 
-// PluginStep is the name of the step that runs the exec plugin, which may ask a person for something.
+// PluginStep is the name of the step that runs the exec plugin. The plugin may ask the user for input, such as the code of an MFA
+// device.
 const PluginStep = "exec plugin"
 
 // step is a step of the diagnosis. It returns its status and what it found, and sets the cause of the report if it knows it.
@@ -149,7 +150,7 @@ var steps = []step{
 	{name: "creator of the cluster", run: (*diagnosis).findCreator, after: true},
 }
 
-// The numbers of steps that causes name.
+// The numbers of the steps, in the order of the variable steps. The field Step of a Cause has one of them.
 const (
 	stepKubeconfig = iota + 1
 	stepPlugin
@@ -170,8 +171,8 @@ func Run(ctx context.Context, o Options) *Report {
 	return &d.report
 }
 
-// Identify takes the steps that find out which principal the caller is, and which user the API server makes of it. It leaves out EKS,
-// aws-auth and RBAC.
+// Identify runs only the steps that find out which principal the caller is in AWS, and which username and groups the API server sees.
+// It leaves out the steps that read the cluster in EKS, access entries, aws-auth and rights.
 func Identify(ctx context.Context, o Options) *Report {
 	d := newDiagnosis(o)
 	d.take(ctx, steps[:stepIdentity])
@@ -187,7 +188,7 @@ func newDiagnosis(o Options) *diagnosis {
 	return d
 }
 
-// take takes the steps until one knows the cause. Then it takes only those that run after that.
+// take runs the steps in order until one sets the cause. Then it runs only those whose field after is true.
 func (d *diagnosis) take(ctx context.Context, list []step) {
 	for i, s := range list {
 		if d.report.Cause == nil || s.after {

@@ -224,7 +224,8 @@ func callerOf(ctx context.Context, profile, region string) (string, error) {
 	return callerWith(ctx, region, options)
 }
 
-// callerWith returns the ARN of the caller of some options.
+// callerWith returns the ARN of the caller that STS reports for the credentials in options. region replaces the region in options
+// unless it is empty.
 func callerWith(ctx context.Context, region string, options []func(*config.LoadOptions) error) (string, error) {
 	options = slices.Clone(options)
 	if region != "" {

@@ -76,7 +76,8 @@ func (d *diagnosis) readAdminKubeconfig() (Status, string) {
 	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
 }
 
-// readStaticCredentials names credentials that do not come from a plugin.
+// readStaticCredentials says which kind of credentials the context has if it has no exec plugin. It sets the cause if the context has
+// no credentials, or names a user that the kubeconfig lacks.
 func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	c := d.config
 	switch {
@@ -191,8 +192,8 @@ func (p *plugin) readArguments() {
 	}
 }
 
-// useVariables sets the variables of the exec section that the AWS SDK reads, so that the calls of AWS have the environment of the
-// plugin. The profile is an option of each call instead.
+// useVariables sets the AWS_ variables of the exec section in doctor's own environment, so that its calls to AWS have the same settings
+// as the plugin. It leaves out AWS_PROFILE and AWS_DEFAULT_PROFILE, because each call has the profile as an option.
 func (p *plugin) useVariables() error {
 	for _, v := range p.config.Env {
 		if !strings.HasPrefix(v.Name, "AWS_") || v.Name == "AWS_PROFILE" || v.Name == "AWS_DEFAULT_PROFILE" {

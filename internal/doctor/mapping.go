@@ -17,8 +17,8 @@ func (d *diagnosis) failUnsupported() (Status, string) {
 	})
 }
 
-// mappingCause returns the reason why no source of access admits the principal, or nil if there is none or it isn't known. An API server
-// that admits the caller is the best proof that there is none.
+// mappingCause returns the cause if the cluster does not admit the principal, usually that no source of access maps it. It returns nil
+// if the API server admits the caller, and if no cause is known.
 func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	if d.report.User != nil {
 		return nil
@@ -120,7 +120,8 @@ func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	}
 }
 
-// missIDs are the causes for the kinds of near misses, in the order in which they count. An entry is a stronger sign than a text.
+// missIDs are the ids of causes for the kinds of near misses. If a caller has several near misses, the first kind in the list is the
+// cause. A text that only names the caller is a weaker sign than an entry, and an ARN that is only spelled similarly is the weakest.
 var missIDs = []struct {
 	kind awsauth.NearMissKind
 	id   string
@@ -176,7 +177,8 @@ func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	return &Cause{ID: "not-mapped", Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth has no entry for %s", r.CanonicalARN)}
 }
 
-// whyNotMapped completes the cause for a caller whom aws-auth does not admit. The caller may have meant to log in as another principal.
+// whyNotMapped returns the cause for a caller whom aws-auth does not admit. It adds commands to c, or replaces c if the access entry is
+// stale or the caller has another identity that the cluster admits.
 func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)

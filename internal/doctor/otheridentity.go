@@ -15,8 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// otherIdentity returns the cause if the caller has another identity that the cluster admits: that without the role of the kubeconfig,
-// that of the profile which the environment overrides, or that of another profile. It returns nil if there is none.
+// otherIdentity returns the cause if the cluster admits another identity that the caller can use: the caller without the role of the
+// kubeconfig, the profile that an access key in the environment overrides, or another profile. It returns nil if there is none.
 func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -66,7 +66,8 @@ func (d *diagnosis) admits(arn string) bool {
 	return r.Mapped && r.Unknown == "" && (len(r.Matches) == 0 || r.Matches[0].Admits(caller.Caller))
 }
 
-// otherProfile returns the cause if the role of another profile in the AWS configuration is admitted. It reads only the file.
+// otherProfile returns the cause if a source of access admits the role of another profile in the AWS configuration. It reads only that
+// file, and calls no service.
 func (d *diagnosis) otherProfile() *Cause {
 	for _, p := range readProfiles() {
 		if p.name == d.plugin.profile || p.name == os.Getenv("AWS_PROFILE") {
@@ -86,8 +87,8 @@ func (d *diagnosis) otherProfile() *Cause {
 	return nil
 }
 
-// permissionSetRole returns the role in aws-auth or the access entries that IAM Identity Center made for a permission set in an
-// account, or "".
+// permissionSetRole returns the ARN of the role that IAM Identity Center made for a permission set in an account. It searches the
+// listed access entries, and then aws-auth. It returns "" if it finds no such role.
 func (d *diagnosis) permissionSetRole(account, set string) string {
 	prefix := "AWSReservedSSO_" + set + "_"
 	is := func(arn string) bool {

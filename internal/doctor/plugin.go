@@ -19,7 +19,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// maxPluginOutput limits what is read from the plugin. A token has at most 4096 bytes.
+// maxPluginOutput is the number of bytes of the plugin's output that are kept. A token has at most 4096 bytes.
 const maxPluginOutput = 1 << 20
 
 // runPlugin is the second step. It runs the exec plugin as client-go does, and keeps its token in the client's configuration, so that
@@ -76,12 +76,13 @@ func (d *diagnosis) execute(ctx context.Context) (out []byte, failure string, er
 	return stdout.Bytes(), strings.ToValidUTF8(string(stderr.tail), ""), err
 }
 
-// interactive reports whether the plugin may ask a person, for example for the code of an MFA device.
+// interactive reports whether the plugin may ask the user for input, for example for the code of an MFA device.
 func interactive(p *clientcmdapi.ExecConfig) bool {
 	return p.InteractiveMode != clientcmdapi.NeverExecInteractiveMode && term.IsTerminal(int(os.Stdin.Fd()))
 }
 
-// execInfo returns the variable by which client-go tells the plugin the version of the API, and the cluster if the kubeconfig wants it.
+// execInfo returns the value of the variable that client-go sets for the plugin. It holds the version of the plugin's API, and the
+// cluster if the kubeconfig has provideClusterInfo.
 func (d *diagnosis) execInfo() (string, error) {
 	p := d.plugin.config
 	credential := clientauthv1.ExecCredential{
@@ -105,10 +106,10 @@ func (d *diagnosis) execInfo() (string, error) {
 	return string(text), nil
 }
 
-// limitedBuffer keeps the beginning of what is written.
+// limitedBuffer keeps the first maxPluginOutput bytes that are written to it.
 type limitedBuffer struct{ bytes.Buffer }
 
-// Write implements io.Writer. It drops what exceeds the limit.
+// Write implements io.Writer. It drops the bytes over the limit and returns no error.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if room := maxPluginOutput - b.Len(); room > 0 {
 		b.Buffer.Write(p[:min(room, len(p))])
@@ -116,10 +117,10 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxFailure limits what is kept of a plugin's standard error in bytes. The reason of a failure is at the end.
+// maxFailure is the number of bytes at the end of a plugin's standard error that are kept. The reason for a failure is at the end.
 const maxFailure = 16 << 10
 
-// tailBuffer keeps the end of what is written.
+// tailBuffer keeps the last maxFailure bytes that are written to it.
 type tailBuffer struct{ tail []byte }
 
 // Write implements io.Writer. It drops the beginning if the text exceeds the limit.
@@ -230,7 +231,7 @@ var pluginFaults = []pluginFault{
 	},
 }
 
-// explainPluginError returns the cause of a plugin that failed with this text on its standard error.
+// explainPluginError returns the cause if the plugin fails. failure is the plugin's standard error, and err is the error of running it.
 func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	last := redact(lastLine(failure))
 	for _, f := range pluginFaults {
@@ -281,8 +282,8 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// secrets matches the texts in the output of a plugin that may be a credential or a part of one. It also matches ARNs, so that their
-// names are not taken for one.
+// secrets matches the parts of a plugin's output that may be a credential or a part of one. It also matches whole ARNs, which redact
+// keeps; otherwise a long name in an ARN would look like a credential.
 var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`arn:aws[\w-]*:[\w-]*:[\w-]*:\d*:[\w+=,.@/-]+`,
 	`k8s-aws-v1\.\S*`,
@@ -299,13 +300,13 @@ var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 // secretFlag matches a flag whose value is a secret.
 var secretFlag = regexp.MustCompile(`(?i)^--?[\w-]*(?:secret|password|passwd|token)[\w-]*$`)
 
-// hidden replaces a text that may be a credential.
+// hidden is the text that replaces a possible credential.
 const hidden = "[hidden]"
 
 // maxQuoted limits a quoted text in bytes.
 const maxQuoted = 300
 
-// redact returns a text of a plugin without what may be a credential.
+// redact returns a text of the plugin with [hidden] in place of each part that may be a credential, shortened to maxQuoted bytes.
 func redact(text string) string {
 	text = secrets.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasPrefix(strings.ToLower(found), "arn:") {

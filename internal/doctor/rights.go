@@ -89,7 +89,8 @@ func hasRights(ctx context.Context, client *apiClient, namespace string) (some, 
 	return some, !review.Status.Incomplete, nil
 }
 
-// failRights sets the cause for a caller who is logged in and may not make a request. some reports that the caller has other rights.
+// failRights sets the cause for a caller who can log in but is not allowed to make a request. request is its description, and some
+// reports that the caller has other rights.
 func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	user := d.report.User
 	entry, _ := d.entries.inForce()
@@ -119,7 +120,7 @@ func gives(groups, others []string) bool {
 	return slices.ContainsFunc(groups, func(g string) bool { return g != awsauth.AuthenticatedGroup && !slices.Contains(others, g) })
 }
 
-// describeRequest returns a request as the rest of a sentence.
+// describeRequest returns a request as text for the end of a sentence, such as "list pods in the namespace dev".
 func describeRequest(r *rbac.Request) string {
 	text := r.Verb + " " + r.Resource
 	if r.Group != "" {

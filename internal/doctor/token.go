@@ -23,8 +23,8 @@ const (
 	maxExpires    = 900 // seconds
 )
 
-// stsHost matches the hosts of STS that the authenticator accepts, which the AWS SDK has for a region. Only the partition aws has a global
-// host. It does not match a VPC endpoint.
+// stsHost matches the hosts of STS that the authenticator accepts: the regional hosts that the AWS SDK uses in each partition, and the
+// global host, which only the partition aws has. It does not match a VPC endpoint.
 var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.[[:alnum:]](?:[[:alnum:]-]*[[:alnum:]])?\.` +
 	`(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.(?:com\.cn|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$` +
 	`|^sts\.amazonaws\.com$`)
@@ -124,7 +124,7 @@ func newToken(u *url.URL, query url.Values) (*token, error) {
 	return &token{url: u, host: u.Host, signed: signed, session: lower.Has("x-amz-security-token")}, nil
 }
 
-// readToken is the third step. It decodes the token, and checks what the authenticator checks without STS.
+// readToken is the third step. It decodes the token, and makes those checks of the authenticator that need no call to STS.
 func (d *diagnosis) readToken(context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""

@@ -161,7 +161,8 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 	}
 }
 
-// cleanUp deletes an access entry because of an error, even if the context has ended. It returns the error.
+// cleanUp deletes an access entry after its creation or a later step failed with the error because. It deletes the access entry even if
+// ctx has ended. It returns because, extended by the outcome of the deletion.
 func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()

@@ -97,8 +97,8 @@ func (t template) place() awsauth.Position {
 	return p
 }
 
-// hidden reports whether a function of CloudFormation makes the value, or one of the values around it below Properties. A function is a
-// mapping such as {Ref: …}, or in YAML a value with a tag such as !Ref.
+// hidden reports whether a function of CloudFormation makes the value, or a value that contains it, up to the resource's Properties. A
+// function is a mapping such as {Ref: …}, or in YAML a value with a tag such as !Ref.
 func (t template) hidden() bool {
 	for n := 3; n <= len(t.path); n++ {
 		path := t.path[:n]

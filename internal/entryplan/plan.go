@@ -101,10 +101,10 @@ func (r *Resource[T]) at(field string) awsauth.Position {
 	return r.Places[""]
 }
 
-// made reports whether the plan creates the resource as it is after the plan.
+// made reports whether the plan creates the resource with the values in After: the resource is new, or Terraform replaces it.
 func (r *Resource[T]) made() bool { return r.After != nil && (r.Before == nil || r.Replaced) }
 
-// removed reports whether the plan deletes the resource as it is before the plan.
+// removed reports whether the plan deletes the resource with the values in Before: for good, or because Terraform replaces it.
 func (r *Resource[T]) removed() bool { return r.Before != nil && (r.After == nil || r.Replaced) }
 
 // Plan is a Terraform plan or a CloudFormation template.

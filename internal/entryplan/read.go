@@ -16,8 +16,8 @@ func Concerns(src []byte) bool {
 	return false
 }
 
-// Read returns the resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for another text, and for a
-// text without such resources. It leaves the principals of aws-auth to the caller.
+// Read returns the resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other text,
+// and if there are no such resources. It does not read aws-auth: the caller adds the principals of aws-auth.
 func Read(src []byte) *Plan {
 	if !Concerns(src) {
 		return nil

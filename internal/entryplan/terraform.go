@@ -126,7 +126,8 @@ func (p *Plan) change(c *terraformChange) {
 	}
 }
 
-// resource reads a resource before and after the plan. A resource that Terraform only forgets stays in EKS.
+// resource returns a resource before and after the plan. For the action forget, After equals Before: Terraform removes the resource
+// only from its state, and EKS keeps it.
 func resource[T any](c *terraformChange, read func(value) *T, names map[string]string) Resource[T] {
 	r := Resource[T]{Address: c.Address, Places: make(map[string]awsauth.Position)}
 	for field, name := range names {

@@ -120,7 +120,7 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 	return strings.Join(texts, separator), unknown
 }
 
-// commercialPartition stands for AWS::Partition, which CloudFormation knows only at deployment. The only rule that compares partitions needs IAM.
+// commercialPartition replaces the variable AWS::Partition, whose value is known only when CloudFormation deploys the template.
 const commercialPartition = "aws"
 
 // substitute evaluates Fn::Sub, and lists the variables in its text.

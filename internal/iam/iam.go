@@ -201,8 +201,8 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	return f(ctx)
 }
 
-// Facts makes one call, without the cache, for the unique id and the creation of a role or user. A new principal may still be Missing.
-// The error is the reason for Unknown.
+// Facts looks up the unique id and the creation time of a role or user in IAM, without the cache for principals. IAM may not find a
+// principal that was just created, and then the result is Missing. If the result is Unknown, the error says why.
 func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error) {
 	var none access.IAMFacts
 	self, err := c.Identity(ctx)

@@ -23,7 +23,8 @@ const (
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
-// compare compares the access entry that a principal has with its access by aws-auth. Unless they are equal it adds a problem.
+// compare compares the existing access entry of a principal with the access that aws-auth gives to it. It adds a problem unless they
+// are equal.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale
@@ -90,7 +91,7 @@ type rights map[string]bool
 // admin is the right to everything. system:masters and the cluster admin policy give it.
 const admin = "the right to everything"
 
-// add adds the rights of a user.
+// add adds the username and the groups of a user. system:masters counts as the right admin.
 func (r rights) add(username string, groups []string) {
 	r[fmt.Sprintf("the username %q", username)] = true
 	for _, g := range withoutAuthenticated(groups) {
@@ -136,7 +137,8 @@ func (r rights) addPolicies(policies []access.AccessPolicy) {
 	}
 }
 
-// byDocument returns the rights by the entries of aws-auth that may answer. If their answers differ, it marks the rights that are not in all.
+// byDocument returns the rights that aws-auth gives by matches, the entries of which the authenticator picks one. If the entries
+// differ, the rights that not all of them give begin with "sometimes".
 func byDocument(matches []*awsauth.Entry) rights {
 	var all []rights
 	for _, e := range matches {
@@ -148,7 +150,8 @@ func byDocument(matches []*awsauth.Entry) rights {
 	return merge(all)
 }
 
-// merge returns the rights of a random answer.
+// merge combines the rights of several entries of which the authenticator picks one at random. A right that not all of them give begins
+// with "sometimes".
 func merge(all []rights) rights {
 	merged := make(rights)
 	for _, r := range all {

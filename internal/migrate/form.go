@@ -80,7 +80,7 @@ func (w *writer) header() string {
 	return b.String()
 }
 
-// comment returns a text that stays on its line.
+// comment returns a text for a comment line, with a question mark for each line break or control character.
 func comment(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {

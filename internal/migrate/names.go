@@ -123,7 +123,7 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	t.addLost(strange, "the groups %s are empty or have characters that are not printable, and it is not known whether EKS keeps them")
 }
 
-// addLost adds the problem that the access entry can't have some groups. format has a place for them.
+// addLost adds the problem that the access entry can't have some groups. format is the reason, with a verb for the quoted groups.
 func (t *target) addLost(groups []string, format string) {
 	if len(groups) == 0 {
 		return

@@ -8,9 +8,10 @@ import (
 	"unicode/utf16"
 )
 
-// scriptFunctions are the functions of the script. An access entry wins over aws-auth as soon as it exists. So the script deletes it again if
-// it ends before it has given it its access policies: without them the principal would have less access than by aws-auth. The script
-// ignores signals while it creates an access entry, because then it does not know whether the access entry is its own.
+// scriptFunctions are the bash functions of the script. An access entry wins over aws-auth as soon as it exists. Without its access
+// policies it would give less access than aws-auth. So if the script ends before an access entry has all its policies, it deletes the
+// access entry again. The script ignores signals during the creation, because until it ends the script does not know whether it created
+// the access entry or found an existing one.
 const scriptFunctions = `
 # unfinished is the principal whose access entry has not all of its access policies.
 unfinished=

@@ -23,7 +23,8 @@ type problem struct {
 	options []choice
 }
 
-// choice is an option. apply makes the access entry of the option from that of the target; it is nil if the option has none.
+// choice is an option of a decision. apply changes a copy of the target's access entry into that of the option. It is nil if the option
+// makes no access entry.
 type choice struct {
 	option, change string
 	apply          func(*Entry)
@@ -127,7 +128,7 @@ func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	}
 }
 
-// missing adds the problem that IAM has no such principal.
+// missing adds the problem that IAM has no such principal, with the choices for it.
 func (t *target) missing(found Found, keep choice) {
 	options := []choice{{option: keep.option, change: "none now; a new principal of this name would log in by aws-auth, and not in mode API"}}
 	if found.Replacement != "" {
@@ -195,8 +196,8 @@ var nodeTypes = []struct {
 	{hybridLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
 }
 
-// addNode finds the type of the access entry of a node role. Each group that a type gives or lacks is a decision, and so is HYBRID_LINUX: its
-// groups are also those of an incomplete entry for Fargate.
+// addNode finds the type of the access entry of a node role. It adds a problem if no type gives exactly the groups of the entry. It
+// also adds one for HYBRID_LINUX, because an incomplete entry for Fargate has the same groups.
 func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	had := withoutAuthenticated(t.from.Groups)
 	var options []choice

@@ -93,7 +93,7 @@ type verifier struct {
 	result    Verification
 }
 
-// check adds the check of a principal, which may have an access entry.
+// check adds the Check of a principal to the result. entry is the principal's access entry, or nil if it has none.
 func (v *verifier) check(arn string, entry *access.AccessEntry) {
 	caller := access.NewCaller(arn)
 	alone := access.NewEntries(nil, nil)
@@ -141,7 +141,7 @@ func (v *verifier) rights(entries access.Entries, c access.Caller) rights {
 	return r
 }
 
-// newEffect compares rights.
+// newEffect returns the rights that a principal gains and loses from before to after.
 func newEffect(before, after rights) Effect {
 	gained, lost := diff(before, after)
 	e := Effect{Result: ResultEqual, Gained: append([]string{}, gained...), Lost: append([]string{}, lost...)}
@@ -156,7 +156,8 @@ func newEffect(before, after rights) Effect {
 	return e
 }
 
-// combine returns the result of two results together.
+// combine returns the result for a principal from its results in two modes. It returns the common result if they agree, the other
+// result if one is ResultEqual, and otherwise ResultChanges.
 func combine(a, b Result) Result {
 	switch {
 	case a == b, b == ResultEqual:

@@ -231,7 +231,8 @@ func (m *Monitor) isUnknown() bool {
 	return !lost.IsZero() && m.o.Now().Sub(lost) >= UnknownAfter
 }
 
-// changed handles a change from the watch. It observes the resumed versions first, if they lead to this change.
+// changed handles a change from the watch. If the first change is the last of the resumed versions, it observes all resumed versions in
+// their order. Otherwise it observes only the change.
 func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -113,7 +113,8 @@ func onlyAWSAuth(version string, match metav1.ResourceVersionMatch) metav1.ListO
 	}
 }
 
-// follows reports whether the resumed versions lead to the first change of the watch. The caller holds the lock.
+// follows reports whether the last resumed version is the same as the first version that the watch reports, so that no version between
+// them is missing. The caller holds the lock.
 func (m *Monitor) follows(c kube.Change[corev1.ConfigMap]) bool {
 	if len(m.resumed) == 0 {
 		return false

@@ -24,7 +24,7 @@ type aggregation struct {
 	state []int // by index in roles
 }
 
-// The states of a role.
+// The values of aggregation.state. They say whether fill has completed the rules of a ClusterRole.
 const (
 	untouched = iota
 	filling

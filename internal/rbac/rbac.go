@@ -111,7 +111,8 @@ func NewPolicy(o Objects) *Policy {
 	return p
 }
 
-// index adds the subjects of a binding in a namespace.
+// index records a binding under each of its subjects. binding is an index in p.bindings. A ServiceAccount without a namespace belongs
+// to the given namespace, that of the binding.
 func (p *Policy) index(binding int, namespace string, subjects []rbacv1.Subject) {
 	for _, s := range subjects {
 		switch s.Kind {

@@ -80,8 +80,8 @@ func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Pol
 	return c
 }
 
-// BreaksGlass reports whether a change sets or changes the break-glass annotation. It doesn't check the requester. A deletion
-// breaks the glass if the annotation of the deleted object permits it now.
+// BreaksGlass reports whether a change uses the break-glass override. It doesn't check the requester. A change that stores aws-auth
+// uses the override if it sets or changes the annotation. A deletion uses it if the deleted object has an annotation that is valid now.
 func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	value := func(o *awsauth.Object) string {
 		if o == nil {

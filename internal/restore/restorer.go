@@ -263,7 +263,8 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	}
 }
 
-// reportDeclined reports why a loss is not restored, once for each version and reason.
+// reportDeclined reports why the Restorer does not restore the last good version after a loss. It ignores a call with the same version
+// and reason as the last report.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	key := l.Version + " " + reason
 	if key == r.reported {

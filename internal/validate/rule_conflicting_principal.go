@@ -67,7 +67,8 @@ func oneEntryHint(e, other *awsauth.Entry) string {
 	return fmt.Sprintf("keep one entry for the ARN, with the groups [%s]", strings.Join(slices.Compact(groups), ", "))
 }
 
-// replacedWithMore reports whether replacesWithMore holds for every entry that the authenticator may answer with.
+// replacedWithMore reports whether replacesWithMore holds for each of matches, the entries among which the authenticator chooses. It
+// returns false if there are too many matches to compare.
 func replacedWithMore(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) <= maxHintGroups && !slices.ContainsFunc(matches, func(other *awsauth.Entry) bool { return !replacesWithMore(e, other) })
 }

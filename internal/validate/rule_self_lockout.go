@@ -86,8 +86,9 @@ func (p *Pass) checkNextLogin(arn string) {
 	}
 }
 
-// entryDiffersFromLogin reports whether the requester has a group that their access entry doesn't give. Then they logged in
-// through aws-auth: before the access entry existed, or because it belongs to a role that was deleted and created again.
+// entryDiffersFromLogin reports whether the requester has a group that the access entry of their ARN doesn't give. Such a requester
+// logged in through aws-auth and not through the access entry. Either the access entry is newer than the login, or it has no effect
+// because its role was deleted and created again.
 func (p *Pass) entryDiffersFromLogin(arn string) bool {
 	entry := p.entries.Get(arn)
 	return entry != nil && len(entry.Lacks(p.Change.Requester.Groups)) > 0

@@ -1,7 +1,7 @@
 package validate
 
-// Rules returns every rule in the order of the documentation: the object, the text, its elements, its principals,
-// their access, the change. Findings are sorted by position, not in this order.
+// Rules returns all rules in the order of the documentation: rules about the object, its text, its elements, its principals and their
+// access, and then rules about the change. Findings have another order: by position.
 func Rules() []*Rule {
 	return []*Rule{
 		misspeltDataKey,
