@@ -6,27 +6,30 @@ import (
 	"strings"
 )
 
-// AccessChange is a principal whose effective access differs between two versions of an object.
+// AccessChange describes how the effective access of one principal differs between two versions of an object.
 type AccessChange struct {
-	// ARN is the principal's canonical ARN in the spelling of an entry, or an account id of mapAccounts.
+	// ARN is the principal's canonical ARN, in the upper and lower case of an entry. For an account of mapAccounts it
+	// is the account id.
 	ARN string
-	// Before and After are the entries that the authenticator may answer with. Both are empty for
-	// an account.
+	// Before and After are the entries that the authenticator may answer with for the principal before and after the
+	// change. Both are empty for an account.
 	Before, After []*Entry
-	// Gained and Lost are the groups that the principal gets more or less often than before,
-	// sorted. A principal that is new or gone has its groups there, if it has any.
+	// Gained holds the groups that a larger share of the entries gives after the change than before, and Lost the
+	// groups that a smaller share gives. Both are sorted. For a new principal, Gained holds all its groups. For a
+	// principal that is gone, Lost holds them.
 	Gained, Lost []string
-	// New reports that the principal had no entry before, and Gone that it has none after the change. ByAccount
-	// reports that it can log in without an entry too, because its account is in mapAccounts.
+	// New reports that the principal had no entry before the change, and Gone that it has none after the change.
+	// ByAccount reports that the principal can log in even in the version without an entry, because mapAccounts has
+	// its account.
 	New, Gone, ByAccount bool
-	// InstancesOnly reports that other callers of the principal could log in before, and that the
-	// authenticator can render the entries only for EC2 instances after the change.
+	// InstancesOnly reports that an entry admitted callers other than EC2 instances before the change, and that no
+	// entry does so after the change.
 	InstancesOnly bool
 }
 
 // DiffAccess compares the effective access of two versions. It returns the principals in the order of the old
-// version, then the new principals in the order of the new version, then accounts. It leaves out principals with the
-// same answer in both.
+// version, then the new principals in the order of the new version, then accounts. It leaves out principals for
+// which the authenticator gives the same answer in both versions.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
@@ -86,7 +89,7 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 
 func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
-// shares returns for each group the share of the entries that give it, above 0 and up to 1.
+// shares returns, for each group, the fraction of the entries that give the group: more than 0, and at most 1.
 func shares(entries []*Entry) map[string]float64 {
 	counts := make(map[string]int)
 	for _, e := range entries {

@@ -75,13 +75,14 @@ type ARNError struct {
 
 func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Problem) }
 
-// ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in any case, because
-// the authenticator compares whole ARNs without case (pkg/config/mapper.go, Matches), and returns them in lower case.
+// ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in upper or
+// lower case, because the authenticator compares ARNs ignoring case (pkg/config/mapper.go, Matches). It returns these
+// four parts in lower case and the rest unchanged.
 // Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
 // characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
 func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
 
-// parseARN is ParseARN. similar returns the hint for a text of which nothing is recognized.
+// parseARN is ParseARN with a function that returns the hint for a text that is not recognized as any known mistake.
 func parseARN(text string, similar func(string) string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
@@ -183,7 +184,8 @@ func nameHint(a ARN, kind string) string {
 	return "write " + a.String() + " with the name as IAM shows it"
 }
 
-// checkName checks a name, with or without a path before it, of at most limit characters.
+// checkName checks the characters of a name and of the path before it, if there is one. The name without the path
+// may have at most limit characters.
 func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
@@ -220,7 +222,7 @@ func nameRune(r rune) bool {
 	return folded < utf8.RuneSelf && nameRune(folded) // the authenticator compares K as k and ſ as s
 }
 
-// uniqueID reports whether a text is one of the unique ids that IAM shows beside ARNs (IAM user guide, "Unique
+// uniqueID reports whether a text is one of the unique ids that IAM shows next to ARNs (IAM user guide, "Unique
 // identifiers"), and describes it.
 func uniqueID(text string) (problem string, ok bool) {
 	prefixes := map[string]string{"AROA": "role", "AIDA": "user", "AGPA": "group", "AIPA": "instance profile"}
@@ -312,7 +314,7 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// invisible reports whether readers can't see a character at the end of a value.
+// invisible reports whether a reader can't see the character if it stands at the end of a value.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
 }

@@ -10,8 +10,8 @@ import (
 // principalHint is the hint for a text that gives no clue to the principal.
 const principalHint = "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
 
-// looksPlain reports whether a text has the five colons and the characters of a principal's ARN, so that describeMistake
-// recognizes nothing in it.
+// looksPlain reports whether a text has five colons, as an ARN of a principal does, and only visible ASCII
+// characters. describeMistake recognizes no mistake in such a text.
 func looksPlain(text string) bool {
 	colons := 0
 	for i := range len(text) {
@@ -25,8 +25,8 @@ func looksPlain(text string) bool {
 	return colons == 5
 }
 
-// describeMistake recognizes a text that people write instead of an ARN, and returns the mistake with a hint. It returns
-// nil for a text without such a mistake.
+// describeMistake returns the mistake and a hint if a text is in one of the forms that people often write instead of
+// an ARN. It returns nil for other texts.
 func describeMistake(text string) *ARNError {
 	for _, recognize := range []func(string) *ARNError{endsInvisible, foldedLine, hasTypographic, severalARNs, wrongColons} {
 		if err := recognize(text); err != nil {
@@ -37,7 +37,7 @@ func describeMistake(text string) *ARNError {
 	return nil
 }
 
-// writeARN returns the hint to write a repaired text as ARN, or principalHint if the repaired text is none.
+// writeARN returns the hint to write a repaired text. It returns principalHint if the repaired text is not an ARN.
 func writeARN(text string) string {
 	if arn, err := ParseARN(text); err == nil {
 		return "write " + entryForm(arn).String()
@@ -57,8 +57,8 @@ func endsInvisible(text string) *ARNError {
 	return &ARNError{Problem: problem, Hint: writeARN(trimmed)}
 }
 
-// foldedLine recognizes an ARN with a dash after it: YAML folds a line with a dash into the value above it if the
-// dash is indented deeper than the key of the value.
+// foldedLine recognizes an ARN that a dash follows. The dash comes from the next line of the file: YAML folds a line
+// that begins with a dash into the value above it if the dash is indented deeper than the value's key.
 func foldedLine(text string) *ARNError {
 	first, rest, ok := strings.Cut(text, " ")
 	if !ok || !strings.HasPrefix(rest, "- ") {
@@ -110,8 +110,9 @@ func similarARN(text string) string {
 // innerARN matches the beginning of a second ARN within a text.
 var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)`)
 
-// NestedARN returns the last ARN within a text that begins with another ARN, such as arn:aws:iam::111122223333:user/arn:…,
-// and whether there is one. If the inner ARN is that of a principal, it returns it as an entry needs it.
+// NestedARN returns the last ARN within a text that begins with another ARN, such as
+// arn:aws:iam::111122223333:user/arn:…, and whether there is one. If the inner ARN is that of a principal, NestedARN
+// returns it in the form that an entry needs.
 func NestedARN(text string) (inner string, ok bool) {
 	if !mayNest(text) {
 		return "", false
@@ -163,7 +164,7 @@ func hasPrefixFold(text, prefix string) bool {
 // arnParts matches the parts of an ARN with any number of colons between them.
 var arnParts = regexp.MustCompile(`(?i)^arn:+([a-z0-9-]+):+(iam|sts):*(\d*):*((?:role|user|group|assumed-role|federated-user|instance-profile)[:/][^:]+|root)$`)
 
-// wrongColons recognizes an ARN with one colon or more too many or too few.
+// wrongColons recognizes an ARN with too many or too few colons.
 func wrongColons(text string) *ARNError {
 	parts := arnParts.FindStringSubmatch(text)
 	if len(parts) == 0 {
@@ -201,7 +202,8 @@ func wrongColons(text string) *ARNError {
 	return &ARNError{Problem: problem, Hint: writeARN(written)}
 }
 
-// afterDifference returns the word of the longer text at which the shorter one lacks a character.
+// afterDifference returns the part of the longer text that begins where the shorter text first differs, without
+// leading colons and up to the next colon or slash.
 func afterDifference(longer, shorter string) string {
 	i := 0
 	for i < len(shorter) && longer[i] == shorter[i] {
@@ -232,15 +234,16 @@ func accountMistake(a ARN) (problem, hint string) {
 	return fmt.Sprintf("has the account %q, which is not 12 digits", a.Account), "write " + right.String() + " with the 12 digits of the account"
 }
 
-// ssoRole matches the name of a role of IAM Identity Center, ssoSuffix its end, and ssoDigits an end of almost as many digits.
+// ssoRole matches the name of a role of IAM Identity Center. ssoSuffix matches the suffix of such a name, and
+// ssoDigits a suffix with slightly too few or too many digits.
 var (
 	ssoRole   = regexp.MustCompile(`(?i)^AWSReservedSSO_`)
 	ssoSuffix = regexp.MustCompile(`(?i)^AWSReservedSSO_.+_[0-9a-f]{16}$`)
 	ssoDigits = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+)_([0-9a-f]{12,24})$`)
 )
 
-// SSODigits returns the digits at the end of the name of a role of IAM Identity Center if they look like its suffix and are
-// too few or too many, and the name before them.
+// SSODigits returns the digits at the end of a role's name, and the name before them, if the digits look like the
+// suffix of a role of IAM Identity Center but are too few or too many.
 func (a ARN) SSODigits() (name, digits string, ok bool) {
 	parts := ssoDigits.FindStringSubmatch(a.Name())
 	if parts == nil || !a.LacksSSOSuffix() {

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// Limits of a Cache. A change has at most three new sections, so the sections of the last versions stay in the cache. A
+// Limits of a Cache. A change has at most three new sections, so the sections of the latest versions stay in the cache. A
 // decoded section takes about ten times the memory of its text.
 const (
 	maxCached      = 8
 	maxCachedBytes = 2 << 20
 )
 
-// Cache holds decoded sections by their text. It avoids decoding the version that a change replaces, which was
-// usually decoded before, when it was new. The zero Cache is empty and ready to use. Its methods may be called
-// concurrently. A nil Cache stores nothing.
+// Cache holds decoded sections by their text. Each change has an old version, which was usually decoded already when
+// an earlier change wrote it; the cache avoids decoding it again. The zero Cache is empty and ready to use. Its
+// methods may be called concurrently. A nil Cache stores nothing.
 type Cache struct {
 	mu       sync.Mutex
 	sections []cached // the newest last
@@ -26,7 +26,8 @@ type cached struct {
 	section
 }
 
-// load returns the cached result of [loadSection] for a text, or calls it and stores the result.
+// load returns the cached result of [loadSection] for a text. If there is none, it calls loadSection and caches the
+// result.
 func (c *Cache) load(s Section, text string) section {
 	if c == nil {
 		return loadSection(s, text)

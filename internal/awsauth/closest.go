@@ -6,10 +6,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// maxClosest limits the entries that closest compares.
+// maxClosest limits the number of entries that closest compares with the caller's ARN.
 const maxClosest = 1000
 
-// closest adds the entry whose ARN is most similar to the caller's, unless no ARN is similar.
+// closest adds a near miss for the entry whose ARN is most similar to the caller's ARN, unless no ARN is similar
+// enough.
 func (s *search) closest(d *Document) {
 	canonical := s.want.String()
 	var best *NearMiss

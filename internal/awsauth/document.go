@@ -17,7 +17,8 @@ import (
 // come from the authenticator's decoder, the positions from a node tree of the text.
 type Document struct {
 	Map *Map
-	// Texts are the sections that are present and not empty to the authenticator.
+	// Texts are the texts of the sections. A section that is missing, or that the authenticator treats as empty, has
+	// none.
 	Texts []*Text
 	// Roles and Users are the elements of Map.Roles and Map.Users with their positions.
 	Roles, Users []Mapping
@@ -119,12 +120,12 @@ type Text struct {
 	TooExpensive *Fault
 	// Syntax and NotAList are the faults because of which the authenticator loads nothing from the section.
 	Syntax, NotAList *Fault
-	// Trailing is the beginning of the text that the authenticator does not read.
+	// Trailing is the beginning of the content after the list, which the authenticator does not read.
 	Trailing *Fault
 	// Stop is the first element of mapAccounts that the authenticator can't decode. It reads no element after it.
 	Stop *Fault
-	// Disagreement is set if the node tree differs from the values that the authenticator decodes. Then positions
-	// are not certain. It is a fault of the text, because YAML readers give it different meanings.
+	// Disagreement is set if the node tree differs from the values that the authenticator decodes. Positions are then
+	// uncertain. It counts as a fault of the text, because two YAML readers give the text different meanings.
 	Disagreement *Fault
 
 	raw    string
@@ -140,7 +141,7 @@ type Text struct {
 	// plain reports that the text has the plain form. Then the tree is built on the first use of a position.
 	plain   bool
 	entries []Entry   // the entries of a plain text
-	located []Mapping // the same with nodes, after the first use of a position
+	located []Mapping // the entries with their nodes, after the first use of a position
 }
 
 // index returns the line index. It builds the index on first use.
@@ -291,7 +292,8 @@ func (t *Text) disagree(at Position, problem string) {
 	}
 }
 
-// mappings returns the decoded elements, with their nodes if the tree has been built.
+// mappings returns the decoded elements. They have their nodes, unless the text has the plain form, whose tree is
+// built later.
 func (t *Text) mappings(entries []Entry) []Mapping {
 	if !t.plain {
 		return t.join(entries)
@@ -446,8 +448,9 @@ func kindOf(n *yaml.Node) string {
 // maxShown limits the bytes of a value that a Problem quotes.
 const maxShown = 200
 
-// Unread returns the part of the text that the authenticator does not read: the whole text if the section is lost, the
-// text from the element on at which it stops, the text after the end of the list, or "".
+// Unread returns the part of the text that the authenticator does not read. This is the whole text if the section
+// doesn't parse, is not a list, or has a Disagreement; the text from the element Stop on; or the text after the end
+// of the list. It returns "" if the authenticator reads the whole text.
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:

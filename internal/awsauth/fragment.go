@@ -11,9 +11,9 @@ import (
 	kubectlyaml "sigs.k8s.io/yaml"
 )
 
-// ObjectOf returns an aws-auth with the sections at the given paths, which lie outside of a ConfigMap, such as in the values
-// of a chart. A section is its text, or the list itself. A key of an entry in camel case, such as roleARN, becomes the one that
-// the authenticator knows in all releases.
+// ObjectOf returns an aws-auth with sections that lie outside of a ConfigMap, such as in the values of a Helm chart.
+// Each path leads to the text of a section or to the list itself. ObjectOf turns keys in camel case, such as
+// roleARN, into lower case, which every release of the authenticator knows.
 func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	o := &Object{Data: make(map[string]string, len(sections))}
 	p := s.readTree()
@@ -31,10 +31,12 @@ func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	return o
 }
 
-// lowerKeys writes keys of AWSIamConfig in lower case. It changes no length, so positions stay.
+// lowerKeys turns the keys roleARN and userARN, as AWSIamConfig spells them, into lower case. The text keeps its
+// length, so positions remain correct.
 var lowerKeys = strings.NewReplacer("roleARN:", "rolearn:", "userARN:", "userarn:", `roleARN":`, `rolearn":`, `userARN":`, `userarn":`)
 
-// fragment returns the text of a section at a path, and its segments if the file holds the text as it is.
+// fragment returns the text of a section at a path. It also returns the text's segments, or nil if the file doesn't
+// hold the text unchanged.
 func (s *Source) fragment(path Path) (text string, segments []segment) {
 	value, n := s.At(path), s.node(path)
 	if text, ok := value.(string); ok {
@@ -60,7 +62,7 @@ func (s *Source) fragment(path Path) (text string, segments []segment) {
 	return string(encoded), nil
 }
 
-// means reports whether a YAML text has a value.
+// means reports whether a YAML text decodes to a value.
 func means(text string, value any) bool {
 	data, err := kubectlyaml.YAMLToJSON([]byte(text))
 	var decoded any
@@ -136,7 +138,8 @@ func (o *Object) PositionIn(s Section, offset int) Position {
 // Values returns the manifest of the object as kubectl decodes it; nil for a stored object and for one that didn't come from a manifest.
 func (o *Object) Values() map[string]any { return o.values }
 
-// WithoutPositions returns the object without its positions in a file. They count in the text of each key then.
+// WithoutPositions returns the object without its positions in a file. Positions then count within the text of each
+// key.
 func (o *Object) WithoutPositions() *Object {
 	plain := *o
 	plain.positions, plain.NotText = nil, slices.Clone(o.NotText)

@@ -9,10 +9,10 @@ import (
 	yamlv2 "go.yaml.in/yaml/v2"
 )
 
-// maxTokens limits the elements, keys and flow values of all sections of an object together, as they are written. It
-// also limits each section with its aliases unfolded. The review of a text with many more tokens took seconds and most
-// of a gigabyte, because each token costs a node in several trees. An entry of aws-auth has about seven tokens in 150
-// bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000.
+// maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together.
+// It also limits this number for each section after its aliases are unfolded. The review of a text with many more
+// tokens took seconds and most of a gigabyte, because each token costs a node in several trees. An entry of aws-auth
+// has about seven tokens in 150 bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000.
 const maxTokens = 60_000
 
 // maxUnfolded limits the bytes of a section's text with its aliases unfolded. A ConfigMap holds 1 MiB, and a normal text
@@ -62,7 +62,7 @@ func (o *Object) checkLimits() map[Section]error {
 // end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment
 // or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
-	line := true                  // only blanks precede the present character in its line
+	line := true                  // only blanks precede the current character in its line
 	utf := utf8.ValidString(text) // otherwise it may be UTF-16, in which lines end in other ways
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -105,8 +105,9 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
-// checkUnfolded returns an error if a text is over a limit with its aliases unfolded. yaml.v2 decodes the text first: it
-// stops by itself after 400,000 nodes of aliases, and shares their texts. Errors of yaml.v2 are not returned here.
+// checkUnfolded returns an error if a text is over a limit after its aliases are unfolded. It first decodes the text
+// with yaml.v2, which is safe: yaml.v2 stops after 400,000 nodes that come from aliases, and the aliases of a text
+// share its memory. checkUnfolded does not return errors of yaml.v2.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil

@@ -19,8 +19,8 @@ type Map struct {
 	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text. They include the
 	// elements that the authenticator drops, see [Entry.Dropped].
 	Roles, Users []Entry
-	// Accounts holds the elements of mapAccounts that the authenticator keeps. It keeps the elements after one
-	// that it can't decode as empty texts.
+	// Accounts holds the elements of mapAccounts that the authenticator keeps. After an element that it can't decode,
+	// the authenticator keeps the remaining elements as empty texts.
 	Accounts []string
 
 	sections   map[Section]section
@@ -75,9 +75,9 @@ func arnKey(s Section) string {
 	return "rolearn"
 }
 
-// SSO holds the fields of an sso element. The authenticator needs the feature gate SSORoleMatch to match it, which is
-// off by default (pkg/config/features.go). It is not known whether EKS turns the gate on. So the authenticator keeps
-// such an element, and it never matches.
+// SSO holds the fields of an sso element. The authenticator matches such an element only with the feature gate
+// SSORoleMatch, which is off by default (pkg/config/features.go). It is not known whether EKS turns the gate on.
+// This package assumes that the gate is off: the element is loaded, and matches no caller.
 type SSO struct {
 	PermissionSetName string `json:"permissionSetName"`
 	AccountID         string `json:"accountID"`
@@ -85,7 +85,7 @@ type SSO struct {
 }
 
 // roleElement and userElement have the fields and JSON names of the authenticator's RoleMapping and UserMapping
-// (pkg/config/types.go). encoding/json matches them without case.
+// (pkg/config/types.go). encoding/json matches them ignoring case.
 type roleElement struct {
 	RoleARN  string   `json:"rolearn"`
 	SSO      *SSO     `json:"sso"`
@@ -105,13 +105,14 @@ type userElement struct {
 // can't read.
 func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
-// ParseChange parses an object and loads the version that it replaces. It does not decode sections that are in the
-// cache.
+// ParseChange loads the object before a change and parses the object after it. It takes sections that are in the
+// cache from there instead of decoding them.
 func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
 	sections := before.loadSections(before.checkLimits(), c)
 	m := newMap(after.loadSections(after.checkLimits(), c))
 	for s, loaded := range sections {
-		// The sections before it may have used up the tokens of one of the two versions only.
+		// One version may have loaded this section and the other not, because the sections before it used up the
+		// tokens.
 		if now, ok := m.sections[s]; ok && now.text == loaded.text && (now.lost == nil) == (loaded.lost == nil) {
 			sections[s] = now
 		}
@@ -251,8 +252,9 @@ func decodeList[T any](text string) ([]T, section) {
 }
 
 // decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings, which
-// drops elements of another kind. yaml.v2 stops at an element that it can't decode, such as !!int x: the authenticator
-// keeps the elements before it, and the elements after it are empty. A text that does not parse loses the section.
+// drops elements that are not scalars. yaml.v2 stops at an element that it can't decode, such as !!int x: the
+// authenticator keeps the elements before it, and the elements after it are empty. From a text that does not parse
+// the authenticator loads nothing.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
@@ -299,8 +301,8 @@ func (e userElement) dropped() string {
 	return ""
 }
 
-// key returns the key under which the authenticator stores the entry. Of several entries with the same key the last one
-// stays. Keys of users keep their case, and keys of roles are in lower case (pkg/config/mapper.go, Key).
+// key returns the key under which the authenticator stores the entry. Of several entries with the same key it keeps
+// only the last one. Keys of users keep their case, and keys of roles are in lower case (pkg/config/mapper.go, Key).
 func (e *Entry) key() string {
 	switch {
 	case e.Section == MapUsers:

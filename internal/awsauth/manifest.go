@@ -105,7 +105,8 @@ func findAWSAuth(object map[string]any, path Path) []foundObject {
 	return found
 }
 
-// isNamedAWSAuth reports whether an object has the name kube-system/aws-auth and is a ConfigMap, or may be one.
+// isNamedAWSAuth reports whether an object has the name aws-auth, the namespace kube-system or none, and the kind
+// ConfigMap or none. It also accepts misspelt forms of the kind; see isConfigMapKind.
 func isNamedAWSAuth(object map[string]any) bool {
 	metadata, _ := object["metadata"].(map[string]any)
 	if metadata == nil {
@@ -120,13 +121,15 @@ func isNamedAWSAuth(object map[string]any) bool {
 	return metadata["name"] == Name && (namespace == "" || namespace == Namespace) && (kind == "" || isConfigMapKind(kind))
 }
 
-// isConfigMapKind reports whether a kind is ConfigMap, or a spelling of it that the API server does not know; see inapplicable.
+// isConfigMapKind reports whether a kind is ConfigMap or a misspelt form of it, such as config-maps, which the API
+// server does not know; see inapplicable.
 func isConfigMapKind(kind string) bool {
 	letters := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(kind))
 	return strings.TrimSuffix(letters, "s") == "configmap"
 }
 
-// objectFields are the fields of a ConfigMap. The API server knows no other case of them.
+// objectFields are the fields of a ConfigMap. The API server accepts them only in these upper and lower case
+// letters.
 var objectFields = []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}
 
 // inapplicable returns the reason why the API server refuses an aws-auth independently of its data, and the field at
@@ -161,11 +164,12 @@ func inapplicable(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
-// misplacedSection returns the top-level field with a section that is not below data, and the problem; "" if there is none. kubectl refuses
-// unknown fields by default (kubernetes v1.37.2, kubectl, --validate=strict).
+// misplacedSection returns a top-level field that is a section, or that holds a section or data in the wrong place,
+// and the problem. Both are "" if there is none. kubectl refuses unknown fields by default (kubernetes v1.37.2,
+// kubectl, --validate=strict).
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
-	_, complete := sectionIn(data) // another field may be an anchor for data
+	_, complete := sectionIn(data) // another field may hold the YAML anchor that data uses
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if section, ok := sectionIn(map[string]any{key: nil}); ok {
 			return key, section + " is beside data, and kubectl refuses this field; move it below data"
@@ -185,7 +189,7 @@ func misplacedSection(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
-// sectionIn returns the first key of a mapping that is a section in any case.
+// sectionIn returns the first key of a mapping that is the name of a section, ignoring case.
 func sectionIn(mapping map[string]any) (key string, ok bool) {
 	for _, key := range slices.Sorted(maps.Keys(mapping)) {
 		if slices.ContainsFunc(Sections(), func(s Section) bool { return strings.EqualFold(key, string(s)) }) {
@@ -243,5 +247,5 @@ var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
 }
 
-// template matches a template of Helm and others, a directive of Terraform, of Jinja and of ERB.
+// template matches text in double braces, as in Helm templates, and directives of Terraform, Jinja and ERB.
 var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|%\{[^{}\n]*\}|\{%[^\n]*?%\}|<%[^\n]*?%>`)

@@ -87,7 +87,7 @@ func (p Position) At() Position { return p }
 // At returns the position of the element.
 func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block returns the text of the element up to the next one, without white space.
+// Block returns the text from this element up to the next element, without white space.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -128,8 +128,8 @@ func (m Mapping) Kind() string {
 // pair is a key of a mapping node and its value.
 type pair struct{ key, value *yaml.Node }
 
-// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. It ignores
-// merges that are nested deeper than a person would write. Their values have no position.
+// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. It
+// ignores merges that are nested more than eight levels deep, so the values from such merges have no position.
 func pairs(n *yaml.Node, depth int) []pair {
 	var list []pair
 	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
@@ -181,8 +181,8 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 	return f
 }
 
-// find returns the node of the last key with this name, in any case, whose value fits. If no value fits, the trees
-// disagree.
+// find returns the value of the last key with this name, ignoring case, whose value fits. If no value fits,
+// the two YAML readers disagree.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {
@@ -205,8 +205,8 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
 }
 
-// sameText reports whether a node has the decoded value. The node of a value with the tag !!binary holds the value in
-// base64.
+// sameText reports whether a node has the decoded value. It returns true for every node with the tag !!binary,
+// because such a node holds its value in base64.
 func sameText(n *yaml.Node, value string) bool {
 	return n.Value == value || n.Tag == "!!binary"
 }
@@ -274,7 +274,7 @@ func (m Mapping) withOtherKeys() Mapping {
 	return m
 }
 
-// HasKey reports whether the element has rolearn, userarn, username or groups, in any case.
+// HasKey reports whether the element has the key rolearn, userarn, username or groups, ignoring case.
 func (m Mapping) HasKey(name string) bool {
 	m = m.withNodes()
 	if m.others == nil && m.node != nil && m.node.Kind == yaml.MappingNode {
@@ -305,7 +305,7 @@ func ElementKeys(s Section) []string {
 	return roleKeys
 }
 
-// DuplicateKeys returns the second and further occurrences of a key in the element, compared without case. It ignores
+// DuplicateKeys returns the second and further occurrences of a key in the element, ignoring case. It ignores
 // the keys of merged mappings.
 func (m Mapping) DuplicateKeys() []Field {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
@@ -314,7 +314,7 @@ func (m Mapping) DuplicateKeys() []Field {
 	var again []Field
 	content := m.node.Content
 	var seen map[string]bool
-	if len(content) > 32 { // an element has five keys; the comparison of hostile ones must not take quadratic time
+	if len(content) > 32 { // an element has at most five keys; comparing the keys of a hostile element must not take quadratic time
 		seen = make(map[string]bool, len(content)/2)
 	}
 	for i := 0; i < len(content); i += 2 {

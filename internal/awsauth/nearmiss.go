@@ -194,7 +194,8 @@ func (s *search) differs(text string) (kind NearMissKind, why string) {
 	return "", ""
 }
 
-// malformed compares a text that is not the ARN of a principal with the caller's ARN.
+// malformed returns the reason why a text that is not the ARN of a principal doesn't map the caller. It returns ""
+// if the text doesn't name the caller.
 func (s *search) malformed(text string, err error) string {
 	trimmed := strings.TrimRight(strings.TrimFunc(text, invisible), "/")
 	pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(trimmed))
@@ -217,7 +218,8 @@ func entryForm(a ARN) ARN {
 	return a
 }
 
-// samePermissionSet reports whether two roles of IAM Identity Center differ only in their suffixes.
+// samePermissionSet reports whether the names of two roles of IAM Identity Center are equal except for their
+// suffixes. It does not compare the accounts.
 func samePermissionSet(a, b ARN) bool {
 	if !ssoSuffix.MatchString(a.Name()) || !ssoSuffix.MatchString(b.Name()) {
 		return false
@@ -253,7 +255,8 @@ func (s *search) text(t *Text) {
 	s.add(place, MissUnread, "names it %s, and the authenticator does not read it there", placeOf(t.raw, at))
 }
 
-// placeOf describes where in a line an ARN is that no entry has: in a comment, under a key or as an item.
+// placeOf describes the place of an ARN that the authenticator does not read: in a comment, under a key, or
+// elsewhere in a line.
 func placeOf(raw string, at int) string {
 	start := strings.LastIndexByte(raw[:at], '\n') + 1
 	before := raw[start:at]
@@ -266,8 +269,8 @@ func placeOf(raw string, at int) string {
 	return "in a line that is not the ARN of an entry"
 }
 
-// Names reports whether the text of a section holds an ARN as a separate word, in an element or a comment. The username
-// of a loaded entry does not count.
+// Names reports whether the text of a section holds an ARN as a separate word, in an element or a comment. It
+// returns false if the username of an entry contains the ARN.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder
@@ -306,7 +309,7 @@ func holds(text, arn string) bool {
 
 func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
 
-// indexARN returns the offset of an ARN that is a separate word in a text, compared without case.
+// indexARN returns the offset of an ARN that is a separate word in a text, ignoring case.
 func indexARN(text string, a ARN) int {
 	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
 	if err != nil {

@@ -64,7 +64,8 @@ type Object struct {
 	// NotText are keys under data whose value in a manifest is not a string, such as a list written
 	// without a block scalar. The API server refuses such a manifest; a stored object has none.
 	NotText []Scalar
-	// Reviewed reports that the object came in an AdmissionReview, or is treated so; see [Object.MayHideBytes].
+	// Reviewed reports that the object came in an AdmissionReview, or is to be treated as if it had; see
+	// [Object.MayHideBytes].
 	Reviewed bool
 	// Finalizers are the object's finalizers, and Owners its owner references, each in one text.
 	Finalizers, Owners []string

@@ -17,7 +17,7 @@ import (
 // A value that YAML reads as another type, such as true, may have the plain form. The decoder reports its type.
 func plainElements(s Section, text string) (elements int) {
 	keys := ElementKeys(s)
-	var seen [8]bool // the keys of the present element so far
+	var seen [8]bool // the keys of the current element so far
 	list := false    // whether the last key is groups
 	indent := 0      // the indentation of the groups; 0 before the first one
 	for line := range strings.SplitSeq(text, "\n") {

@@ -165,9 +165,9 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 	return o
 }
 
-// Locate completes a place without a line and column, such as that of a missing value. It uses the position of the key in
-// the place's path, or else the position of the object in the manifest. It returns the places of a stored object
-// unchanged.
+// Locate adds a line and column to a position that has none, such as that of a missing value. It uses the position
+// of the key in the path, or else the position of the object in the manifest. It returns the positions of a stored
+// object unchanged.
 func (o *Object) Locate(p Position) Position {
 	if o == nil || o.positions == nil || p.Line > 0 {
 		return p

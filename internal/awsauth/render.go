@@ -160,7 +160,8 @@ func matchesTemplate(template, text string) bool {
 	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
 }
 
-// matchesParts reports whether a text consists of the parts, in their order, with values between them.
+// matchesParts reports whether a text consists of the parts, in their order, with texts between them for which
+// isValue returns true.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])
@@ -177,15 +178,17 @@ func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	return ok && isValue(value)
 }
 
-// Renderings returns the fixed text with which each text begins that a template can have for the caller, and a condition that holds for
-// these texts. A template whose value is not known can have any value that AWS allows.
+// Renderings describes the texts that a template can render to for the caller. It returns the fixed prefix of all
+// these texts, and a function that reports whether a text is one of them. A template whose value is not known can
+// have any value that AWS allows.
 func (c Caller) Renderings(template string) (prefix string, holds func(text string) bool) {
 	parts := unknownTemplates.Split(c.render(template), -1)
 	return parts[0], func(text string) bool { return matchesParts(parts, text, maybeValue) }
 }
 
-// maybeValue reports whether the value of a template that is not known can be a text. A session name has only these characters (STS API
-// reference, AssumeRole), and so do the private DNS names of EC2 instances and the ids of access keys.
+// maybeValue reports whether a text can be the value of a template whose value is not known. A session name has only
+// these characters (STS API reference, AssumeRole), and so do the private DNS names of EC2 instances and the ids of
+// access keys.
 func maybeValue(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf || !nameRune(r) })
 }

@@ -46,8 +46,9 @@ func (o *Object) without(m *Map, lost []Section) *Map {
 	return newMap(sections)
 }
 
-// Readings returns every map that the authenticator may have loaded, at most eight: a section that may hide a byte is
-// loaded, or lost. m is the map that it loads if no section hides a byte, and the first of the result.
+// Readings returns every map that the authenticator may have loaded. For each section that may hide a byte there are
+// two possibilities, loaded and lost, so there are at most eight maps. The first map is m, which the authenticator
+// loads if no section hides a byte.
 func (o *Object) Readings(m *Map) []*Map {
 	readings := []*Map{m}
 	for _, s := range Sections() {

@@ -10,10 +10,10 @@ import (
 // authenticator keeps all of them and answers with any of them.
 type index map[string][]*Entry
 
-// newIndex stores the entries as the authenticator's saveMap does: of several entries with the same key, the last one
-// stays. The authenticator's Matches compares ARNs with strings.EqualFold, but saveMap turns the keys of mapRoles into
+// newIndex stores the entries as the authenticator's saveMap does: of several entries with the same key, it keeps only
+// the last one. The authenticator's Matches compares ARNs with strings.EqualFold, but saveMap turns the keys of mapRoles into
 // lower case. These differ: strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to
-// itself. So an entry that stays may match no caller.
+// itself. So an entry that newIndex keeps may match no caller.
 func newIndex(entries []Entry) index {
 	stays := make(map[string]*Entry, len(entries)) // by key
 	keys := make([]string, len(entries))
@@ -50,7 +50,7 @@ func newIndex(entries []Entry) index {
 
 // Resolution is the authenticator's answer for one caller.
 type Resolution struct {
-	// CanonicalARN is the ARN that the authenticator searches for, without case. It is empty if the
+	// CanonicalARN is the ARN that the authenticator searches for, with upper case folded to lower case. It is empty if the
 	// authenticator refuses the caller's ARN.
 	CanonicalARN string
 	Mapped       bool

@@ -222,7 +222,8 @@ func (s *Source) child(n *yaml.Node, step any) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// keysOf returns the keys of a mapping. It keeps them, because a search for every key of a large mapping would take quadratic time.
+// keysOf returns the keys of a mapping. It caches them, because reading a large mapping again for each key would
+// take quadratic time.
 func (s *Source) keysOf(n *yaml.Node) map[string]pair {
 	keys, ok := s.keys[n]
 	if ok {
@@ -291,7 +292,8 @@ func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	return (&sourceReader{file: inner}).sources()
 }
 
-// ReadMade reads a text that a tool makes of the value at a path as a file of YAML or JSON. All positions in it are that of the path.
+// ReadMade reads, as a file of YAML or JSON, a text that a tool generates from the value at a path. All positions in
+// the text are the position of the path.
 func (s *Source) ReadMade(path Path, text string) ([]*Source, []error) {
 	inner := newFile(text)
 	inner.outer, inner.start = s.reader.file, s.offset(path)

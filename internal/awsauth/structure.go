@@ -21,12 +21,12 @@ type mistake struct {
 type layout struct {
 	text    *Text
 	first   line     // the line with the dash of the first element
-	element line     // the line with the dash of the present element
-	key     line     // the last key of the present element
+	element line     // the line with the dash of the current element
+	key     line     // the last key of the current element
 	group   line     // the first group below the last key
 	near    int      // the line of the YAML error
-	keys    []string // the keys of the present element so far
-	active  bool     // whether the present line is near the error
+	keys    []string // the keys of the current element so far
+	active  bool     // whether the current line is near the error
 	found   *mistake
 }
 
@@ -99,7 +99,7 @@ func (l *layout) report(at line, hint, problem string, args ...any) {
 	}
 }
 
-// column returns the column of an offset as the user sees it.
+// column returns the column that an editor shows for a byte offset in a line.
 func (l *layout) column(at line, offset int) int {
 	return l.text.offsetPlace("", at.start+offset).Column
 }
@@ -171,8 +171,8 @@ func (l *layout) readKey(at line) {
 	l.keys = append(l.keys, at.key)
 }
 
-// keysFrom returns the keys that begin in the same column from a line on, up to the next element or a line that is
-// indented less.
+// keysFrom lists the keys in the column of the given line's key. It reads from this line up to the next element or a
+// line that is indented less.
 func (l *layout) keysFrom(from line) string {
 	var keys []string
 	lines := 0
@@ -250,7 +250,7 @@ func (l *layout) reportColon(at line) {
 
 var colonAndSpace = regexp.MustCompile(`:[ \t]+`)
 
-// neighbours are the keys of a manifest that begin in the same column.
+// neighbours are groups of manifest keys. All keys of a group belong in the same column.
 var neighbours = [][]string{
 	{"apiVersion", "kind", "metadata", "data"},
 	{"name", "namespace", "labels", "annotations"},
@@ -311,7 +311,7 @@ func (t *Text) UnparsedLines() iter.Seq[Line] {
 	}
 }
 
-// openValue returns a value that begins with a quote or a bracket and does not end with one, if there is one.
+// openValue returns the mistake of a value that begins with a quote or a bracket and isn't closed, if there is one.
 func (t *Text) openValue(err error) (mistake, bool) {
 	brackets := strings.Contains(err.Error(), "',' or ']'")
 	start := t.index().first
@@ -332,7 +332,7 @@ func (t *Text) openValue(err error) (mistake, bool) {
 	return mistake{}, false
 }
 
-// sectionHint returns the hint for a section that begins inside another one.
+// sectionHint returns the hint for a section that begins inside the text of another section.
 func (t *Text) sectionHint(section string) string {
 	if s := t.object.positions; s != nil {
 		if k, ok := s.data[string(t.Section)]; ok {

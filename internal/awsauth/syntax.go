@@ -18,7 +18,7 @@ var (
 	bareTemplate = regexp.MustCompile(`^\s*-?\s*(\w+:\s*|-\s*)\{\{[^}]*\}\}`)
 )
 
-// lineOf returns the line in the text of a YAML error, or 0.
+// lineOf returns the line number in the message of a YAML error, or 0 if there is none.
 func lineOf(err error) int {
 	match := yamlLine.FindStringSubmatch(err.Error())
 	if match == nil {
@@ -99,7 +99,7 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	return offset + spaces(text, offset), problem, hint
 }
 
-// findMistake returns the first frequent mistake in some lines.
+// findMistake returns the first mistake in the given lines that it recognizes.
 func findMistake(lines string) (offset int, problem, hint string) {
 	for line := range strings.Lines(lines) {
 		if column, problem, hint := syntaxMistake(line); problem != "" {

@@ -13,8 +13,8 @@ import (
 // within the text of a key: Terraform writes everything on one line.
 type Resource struct {
 	Address string // such as module.eks.kubernetes_config_map.aws_auth
-	// Before is the object that a plan changes or deletes, or nil. After is the object after the plan, or in
-	// the state. It is nil if the plan deletes the object.
+	// Before is the object that a plan changes or deletes, or nil. After is the object after the plan, or the object
+	// in the state. After is nil if the plan deletes the object.
 	Before, After *Object
 	// Replaced reports that the plan deletes Before and then creates After. In between the cluster has Left, or
 	// no aws-auth if Left is nil.
@@ -38,7 +38,7 @@ const (
 	Applies
 )
 
-// writes is the way in which each type of resource writes; types that are not listed replace the data
+// writes maps each type of resource to the way in which it writes. Types that are not listed replace the data
 // (terraform-provider-kubernetes v2.38.0, kubernetes/resource_kubernetes_config_map_v1_data.go and
 // manifest/provider/apply.go; terraform-provider-kubectl v1.19.0, kubernetes/resource_kubectl_manifest.go).
 var writes = map[string]Write{
@@ -198,7 +198,7 @@ func (r *terraformReader) fail(address, format string, args ...any) {
 func (r *terraformReader) module(m terraformModule) {
 	for _, resource := range m.Resources {
 		r.seen[resource.Address] = true
-		if resource.Mode == "managed" { // a data source describes the present object, not the planned one
+		if resource.Mode == "managed" { // a data source describes the current object, not the planned one
 			r.planned(resource)
 		}
 	}
@@ -207,7 +207,7 @@ func (r *terraformReader) module(m terraformModule) {
 	}
 }
 
-// planned adds the planned object at an address, with the present object if the plan changes it.
+// planned adds the planned object at an address, with the current object if the plan changes it.
 func (r *terraformReader) planned(resource terraformResource) {
 	c := r.changes[resource.Address]
 	before, replaced := r.changed(c)

@@ -58,7 +58,8 @@ var typographic = func() map[rune]Typographic {
 	return all
 }()
 
-// asciiName returns the name that Unicode gives to a character of ASCII, without a word for the rare ones.
+// asciiName returns the Unicode name of an ASCII character. For a rare character it returns FORM OF and the
+// character.
 func asciiName(r rune) string {
 	names := map[rune]string{
 		':': "COLON", '-': "HYPHEN-MINUS", '/': "SOLIDUS", '.': "FULL STOP", ',': "COMMA", '@': "COMMERCIAL AT", '_': "LOW LINE",

@@ -64,7 +64,7 @@ func isKey(key string, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(key, name) })
 }
 
-// wantString adds the field unless its value is a string or null, which stands for the empty string.
+// wantString adds the field to the list, unless its value is a string or null. Null stands for the empty string.
 func wantString(list []WrongType, f Field, value any) []WrongType {
 	if _, ok := value.(string); ok || value == nil {
 		return list
@@ -145,8 +145,8 @@ func (w WrongType) Name() string {
 	return w.name
 }
 
-// IsElement reports whether the value is a mapping with the keys of an element, such as an element that is indented so that
-// it becomes a group of the element above.
+// IsElement reports whether the value is an item of a list and looks like an element: it is a mapping whose first
+// key is a key of elements. This happens if an element is indented so that it becomes a group of the element above.
 func (w WrongType) IsElement() bool {
 	if w.node == nil || w.nth == 0 {
 		return false
@@ -155,8 +155,8 @@ func (w WrongType) IsElement() bool {
 	return n.Kind == yaml.MappingNode && len(n.Content) > 0 && elementKey.MatchString(n.Content[0].Value)
 }
 
-// Meant returns the text that a list with one text, or a mapping with one key and a text, was probably meant to be: [a] means a,
-// and "a: b" means a:b. It returns "" for other values, and for a text that needs quotes.
+// Meant returns the text that the author probably meant: a for the list [a], and a:b for the mapping "a: b" if it is
+// an item of a list. It returns "" for other values, and for a text that needs quotes.
 func (w WrongType) Meant() string {
 	if w.node == nil || w.Want != "a string" {
 		return ""
@@ -183,5 +183,5 @@ func (w WrongType) Meant() string {
 // plainText matches texts that YAML reads as strings without quotes.
 var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*\w$`)
 
-// IsKey reports whether the value has a key, compared without case.
+// IsKey reports whether the value has a key, ignoring case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

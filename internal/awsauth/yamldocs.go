@@ -17,7 +17,7 @@ type rawDocument struct {
 	json   bool // read by the JSON decoder
 }
 
-// start returns the offset in the file of the document's first character other than white space and leading dashes.
+// start returns the offset in the file of the document's first character after white space and a leading --- marker.
 func (c rawDocument) start() int {
 	rest := strings.TrimLeftFunc(c.text, unicode.IsSpace)
 	if after, ok := strings.CutPrefix(rest, "---"); ok && wordLen(after, 0) == 0 {
@@ -110,7 +110,8 @@ type file struct {
 
 func newFile(text string) *file { return &file{text: text, lines: newLineIndex(text)} }
 
-// position returns the line and column of an offset, for the text of a value in the file around it.
+// position returns the line and column of an offset. If f is the text of a value, they are those in the file around
+// it.
 func (f *file) position(offset int) (line, column int) {
 	switch {
 	case f.outer == nil:
@@ -165,8 +166,8 @@ func hasDocument(decoder *yaml.Decoder, document *yaml.Node) bool {
 	return decoder.Decode(document) == nil && len(document.Content) > 0
 }
 
-// jsonTree builds the node tree of a valid JSON text. yaml.v3 can't read every JSON text: it has neither the escape \/
-// nor surrogate pairs.
+// jsonTree builds the node tree of a valid JSON text. yaml.v3 can't read every JSON text: it supports neither the
+// escape \/ nor surrogate pairs.
 func jsonTree(text string, lines *lineIndex) *yaml.Node {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
