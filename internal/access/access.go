@@ -18,7 +18,7 @@ const Masters = "system:masters"
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
 const NodesGroup = "system:nodes"
 
-// The groups that nodes of one kind need beside NodesGroup: kube-proxy on Windows (EKS user guide, "Enable Windows
+// The groups that nodes of one kind need in addition to NodesGroup: kube-proxy on Windows (EKS user guide, "Enable Windows
 // support"), kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution IAM role"), and nodes that ask for their
 // first certificate (Kubernetes documentation, "TLS bootstrapping").
 const (
@@ -64,8 +64,8 @@ func IsNode(e *awsauth.Entry) bool {
 	return ok && name != "" && slices.Contains(e.Groups, NodesGroup) && !awsauth.HasUnknownTemplate(name)
 }
 
-// SameNodes returns a condition that holds for an entry that makes the same nodes as the entries before. The entry has
-// the username of one of them and admits the same sessions: if they admitted more than EC2 instances, it does too.
+// SameNodes returns a function that reports whether an entry lets the same nodes log in as the entries in before.
+// Such an entry has the username of one of them, and is limited to EC2 instances only if that one is limited, too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {
@@ -74,7 +74,7 @@ func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	}
 }
 
-// Nodes returns the ARNs of the node roles: the principals with an entry that makes nodes.
+// Nodes returns the ARNs of the node roles: the principals with an entry through which nodes log in.
 func Nodes(principals []awsauth.Principal) (arns []string) {
 	for _, p := range principals {
 		if slices.ContainsFunc(p.Matches, IsNode) {
@@ -90,7 +90,8 @@ func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 	return !e.OnlyInstances() && slices.ContainsFunc(OrMasters(adminGroups), e.Gives)
 }
 
-// AdminBy returns how often the entries that may answer make their caller an admin.
+// AdminBy returns how often the authenticator's answer makes the caller an admin. matches are the entries that it
+// may answer with.
 func AdminBy(matches []*awsauth.Entry, adminGroups []string) Certainty {
 	return CertaintyOf(matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
 }
@@ -126,9 +127,9 @@ type Protected struct {
 // IsNode reports whether the principal is protected as a node role.
 func (p Protected) IsNode() bool { return slices.Contains(p.Groups, NodesGroup) }
 
-// Gets returns how often the authenticator's answer gives the principal a group. An entry that admits only EC2 instances
-// counts only for a principal that is protected as a node role. The group system:authenticated stands for the ability to
-// log in, and for it an entry that makes nodes counts, too.
+// Gets returns how often the authenticator's answer gives the principal a group. An entry that admits only EC2
+// instances counts only for a principal that is protected as a node role. The group system:authenticated stands for
+// the ability to log in. For this group an entry through which nodes log in counts for every principal.
 func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	login := group == awsauth.AuthenticatedGroup
 	if login && r.Mapped && len(r.Matches) == 0 {

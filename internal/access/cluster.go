@@ -35,7 +35,8 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	// Unknown lists the fields that can't be read: type, username, groups, policies. It is empty in a snapshot of the guard, which
 	// has all fields.
 	Unknown []string `json:"-"`
-	// Stale says why the access entry matches no caller, if a caller of [Grants] knows that its principal was deleted. EKS doesn't show it.
+	// Stale says why the access entry matches no caller. Code that calls [Grants] sets it if it knows that the
+	// principal was deleted. EKS doesn't show this.
 	Stale string `json:"-"`
 }
 
@@ -58,9 +59,10 @@ const (
 	Stale
 )
 
-// Freshness compares the access entry with its principal, which exists in IAM. EKS compares unique ids, and the access entry has that of
-// the principal that had this ARN when the access entry was created. If the principal was created after the access entry, it was deleted
-// and created again. Then the access entry matches no caller (aws/containers-roadmap#2441), and EKS doesn't show it.
+// Freshness compares the access entry with its principal, which exists in IAM. EKS compares unique ids: the access
+// entry keeps the id of the principal that had this ARN when the access entry was created. If the principal was
+// created after the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no
+// caller (aws/containers-roadmap#2441), and EKS doesn't show it.
 func (e *AccessEntry) Freshness(principal IAMFacts) Freshness {
 	switch {
 	case e.Created.IsZero() || principal.Created.IsZero():
@@ -93,7 +95,7 @@ const scopeNamespace = "namespace"
 // partitions.
 func (p AccessPolicy) Name() string { return p.ARN[strings.LastIndexByte(p.ARN, '/')+1:] }
 
-// ClusterAdminPolicy is the name of the access policy whose members EKS allows everything, as Kubernetes does the members of
+// ClusterAdminPolicy is the name of the access policy that allows everything, as Kubernetes does for the members of
 // system:masters (EKS user guide, "Review access policy permissions").
 const ClusterAdminPolicy = "AmazonEKSClusterAdminPolicy"
 
@@ -156,7 +158,8 @@ type Entries struct {
 	declared map[string]bool
 }
 
-// NewEntries returns the access entries of the cluster. If the cluster is nil, it returns the declared ones: principals with these ARNs.
+// NewEntries returns the access entries of the cluster. If the cluster is nil, each ARN in declared stands for the
+// access entry of a principal.
 func NewEntries(cluster *Cluster, declared []string) Entries {
 	if cluster != nil {
 		return Entries{cluster: cluster}

@@ -35,11 +35,13 @@ type element struct {
 	Policies *[]describedPolicy `json:"associatedAccessPolicies"`
 }
 
-// DecodeEntries decodes access entries as the AWS CLI prints them as JSON: a list, or one value after the other. A value is the output of
-// aws eks describe-access-entry, with or without its field accessEntry, and may have the field associatedAccessPolicies beside. It may
-// also be the output of aws eks list-associated-access-policies, which completes the access entry of its principal; several of them, such
-// as the pages of one list, add up. The entries are in the order of the input. A field that the input doesn't have is in Unknown. An input
-// without any value is an error, because it comes from a command that failed; a cluster without access entries is an empty list.
+// DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of values, or one value
+// after the other. A value is the output of aws eks describe-access-entry, with or without its field accessEntry,
+// and may also have the field associatedAccessPolicies. Or it is the output of aws eks
+// list-associated-access-policies, which completes the access entry of its principal. Several outputs for one
+// principal, such as the pages of a list, are combined. The entries are in the order of the input. A field that the
+// input doesn't have is in Unknown. An input without any value is an error, because it comes from a command that
+// failed; a cluster without access entries is an empty list.
 func DecodeEntries(src []byte) ([]AccessEntry, error) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes it
 	if len(bytes.TrimSpace(src)) == 0 {

@@ -57,7 +57,8 @@ func (g *Grant) AllowsAll() bool { return g.admin && g.HasEffect() }
 // Key returns a key that is equal for all grants of one principal. It is the account for a grant of mapAccounts.
 func (g *Grant) Key() string { return CallerKey(g.Principal) }
 
-// CallerKey returns the key of the principal that has an ARN, or of which a session has it. See [awsauth.PrincipalKey].
+// CallerKey returns the key of the principal with an ARN, or of the role if the ARN is that of a session. See
+// [awsauth.PrincipalKey].
 func CallerKey(arn string) string {
 	if parsed, err := awsauth.ParseARN(strings.TrimSpace(arn)); err == nil {
 		if role, ok := parsed.SessionRole(); ok {
@@ -89,7 +90,8 @@ func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	return list
 }
 
-// precede changes the state of a grant of aws-auth to that which it has beside the access entries.
+// precede sets the state of a grant of aws-auth if the authentication mode or an access entry takes precedence over
+// the grant.
 func (g *Grant) precede(entries Entries) {
 	switch {
 	case entries.IgnoreAWSAuth():
@@ -120,7 +122,8 @@ func entryGrant(c *Cluster, i int) Grant {
 	return g
 }
 
-// unmatched returns the reason why no caller has an ARN, given the result of its parsing, or "". It accepts a role with its path.
+// unmatched returns the reason why no caller has an ARN, or "" if a caller can have it. arn and err are the results
+// of parsing the ARN. unmatched accepts a role with its path.
 func unmatched(arn awsauth.ARN, err error) string {
 	if err != nil {
 		return err.Error()
@@ -131,7 +134,7 @@ func unmatched(arn awsauth.ARN, err error) string {
 	return ""
 }
 
-// documentGrants returns the grants of aws-auth by itself.
+// documentGrants returns the grants of aws-auth without regard to access entries.
 func documentGrants(d *awsauth.Document) []Grant {
 	inForce := make(map[*awsauth.Entry]*awsauth.Principal)
 	principals := d.Map.Principals()

@@ -115,7 +115,8 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	return l
 }
 
-// render adds the users that the entries make of the caller. name names the first entry in the reason.
+// render adds the users that the caller can be, one for each entry that may answer. name is the name of the first
+// entry in the reason.
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {
@@ -132,7 +133,8 @@ func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) 
 	}
 }
 
-// InstancesOnly says that only EC2 instances can log in with an entry, which has this name in a message.
+// InstancesOnly returns the message that only EC2 instances can log in with an entry. name is the name of the entry
+// in the message.
 func InstancesOnly(name string) string {
 	return fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
 }
