@@ -31,8 +31,9 @@ const (
 	filled
 )
 
-// fill fills the rules of a role after those of the roles that it selects. A role may select another aggregated role. In a cycle of such
-// roles it leaves out the rules that come back to their own role.
+// fill adds to an aggregated ClusterRole the rules of the roles that it selects, and first fills those roles. A role
+// may select another aggregated role. In a cycle of such roles, a role that is still being filled contributes only
+// the rules that it already has.
 func (a *aggregation) fill(i int) {
 	r := &a.roles[i]
 	if a.state[i] != untouched {

@@ -12,10 +12,12 @@ import (
 // kubeSystem is the namespace of aws-auth, and of controllers whose service accounts are admins.
 const kubeSystem = awsauth.Namespace
 
-// PathsToAdmin returns the ways in which a subject that is not an admin can become one by itself, each as the request that it may make. They
-// are those of the Kubernetes documentation, "Role Based Access Control Good Practices", that need no other program: to change RBAC
-// beyond the subject's own rights, to act as an admin, and to write aws-auth. The list doesn't include the rights to create pods and to
-// read Secrets, which many users need. withAWSAuth reports whether aws-auth has an effect in the cluster, so that writing it is a way.
+// PathsToAdmin returns the ways in which a subject that is not an admin can become one. Each way is written as the
+// request that the subject may make. The ways are those of the Kubernetes documentation, "Role Based Access Control
+// Good Practices", that need no other program: to change RBAC beyond the subject's own rights, to act as an admin,
+// and to write aws-auth. The list doesn't include the rights to create pods and to read Secrets, which many users
+// need. withAWSAuth reports whether aws-auth has an effect in the cluster. If it has none, writing it is not in the
+// list.
 func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
@@ -51,7 +53,7 @@ func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	return list
 }
 
-// objects are the objects for which bindings allow a request.
+// objects is the set of objects for which bindings allow a request.
 type objects struct {
 	all   bool
 	names map[string]bool
@@ -104,14 +106,16 @@ func (o objects) first(holds func(string) bool) (name string, ok bool) {
 	return "", false
 }
 
-// mayEscalate reports whether the bindings allow to give a role of a kind rights that the subject doesn't have. The verb escalate alone
-// changes no role.
+// mayEscalate reports whether the bindings let the subject give a role rights that the subject doesn't have.
+// resource is roles or clusterroles. The verb escalate alone is not enough, because the subject must also be able to
+// change the role.
 func mayEscalate(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	return allowedObjects(bindings, r, "escalate").meets(allowedObjects(bindings, r, "update", "patch"))
 }
 
-// mayBind reports whether the bindings allow to bind a ClusterRole that allows everything, by a binding of a kind.
+// mayBind reports whether the bindings let the subject create or change a binding to a ClusterRole that allows
+// everything. resource is rolebindings or clusterrolebindings.
 func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	if !allowedObjects(bindings, r, "create", "update", "patch").any() {
@@ -122,7 +126,8 @@ func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 	return bound.all || bound.meets(objects{names: p.adminRoles})
 }
 
-// impersonates returns the request by which the bindings allow to impersonate an admin, or "".
+// impersonates returns a request with which the bindings let the subject impersonate an admin, or "". kind is the
+// resource to impersonate, such as groups.
 func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	request, allowed := impersonate+" "+kind, Request{Resource: kind}
 	isAdmin := func(name string) bool { return p.AllowsEverything(Subject{Usernames: []string{name}}) }
@@ -153,7 +158,7 @@ func (p *Policy) isAdminAccount(name string) bool {
 
 const impersonate = "impersonate"
 
-// impersonatesAny reports whether the bindings allow to impersonate any user or service account.
+// impersonatesAny reports whether the bindings let the subject impersonate at least one user or service account.
 func impersonatesAny(bindings []Binding) bool {
 	user, account := Request{Verb: impersonate, Resource: "users"}, Request{Verb: impersonate, Resource: "serviceaccounts"}
 	return slices.ContainsFunc(bindings, func(b Binding) bool {

@@ -1,7 +1,7 @@
 // Package rbac evaluates Kubernetes RBAC: which roles a subject is bound to, which requests they allow, and whether the subject is an
 // admin or can become one.
 //
-// The package is pure: it takes the objects of RBAC and returns values. It reproduces the authorizer RBAC of kubernetes v1.36.3
+// The package is pure: it takes the objects of RBAC and returns values. It reproduces the RBAC authorizer of kubernetes v1.36.3
 // (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), which no module exports. It doesn't know the rights
 // that other authorizers give, such as those of nodes and of EKS access policies.
 package rbac
@@ -24,7 +24,8 @@ type Objects struct {
 	RoleBindings        []rbacv1.RoleBinding
 }
 
-// Subject is a user. It has several usernames if the name is not certain, such as that of a session. A right of one of them counts.
+// Subject is a user. It has several usernames if the name is not certain, such as that of a session. The subject has
+// a right if any of its usernames has it.
 type Subject struct {
 	Usernames []string
 	// Groups are all groups, including system:authenticated.
@@ -33,11 +34,11 @@ type Subject struct {
 
 // Binding is a role to which a subject is bound.
 type Binding struct {
-	// Kind is ClusterRoleBinding or RoleBinding, Name its name.
+	// Kind is ClusterRoleBinding or RoleBinding. Name is the name of the binding.
 	Kind, Name string
 	// Namespace is the namespace of a RoleBinding, in which it applies. It is empty for a ClusterRoleBinding.
 	Namespace string
-	// RoleKind is ClusterRole or Role, RoleName its name.
+	// RoleKind is ClusterRole or Role. RoleName is the name of the role.
 	RoleKind, RoleName string
 	// Missing reports that the role does not exist.
 	Missing bool
@@ -224,12 +225,12 @@ func (r Request) matches(rule rbacv1.PolicyRule) bool {
 	return r.matchesObjects(rule) && (len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
 }
 
-// matchesObjects reports whether a rule allows the request for some objects.
+// matchesObjects reports whether a rule allows the request for at least one object.
 func (r Request) matchesObjects(rule rbacv1.PolicyRule) bool {
 	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && r.matchesResource(rule.Resources)
 }
 
-// has reports whether a list has a value or the value for all.
+// has reports whether a list contains a value or the wildcard *.
 func has(list []string, value string) bool {
 	return slices.Contains(list, "*") || slices.Contains(list, value)
 }

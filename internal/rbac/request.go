@@ -30,7 +30,7 @@ var builtin = map[string]string{
 	"storage.k8s.io":               "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
 }
 
-// shortNames are the short names of resources that people use most.
+// shortNames maps the short names of common resources to the resources.
 var shortNames = map[string]string{
 	"cj": "cronjobs", "cm": "configmaps", "crd": "customresourcedefinitions", "deploy": "deployments", "ds": "daemonsets", "ep": "endpoints",
 	"hpa": "horizontalpodautoscalers", "ing": "ingresses", "netpol": "networkpolicies", "no": "nodes", "ns": "namespaces",
