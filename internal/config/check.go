@@ -51,7 +51,8 @@ func (d *decoder) checkNumber(path string, number, most int) {
 	}
 }
 
-// checkIAM reports a budget that leaves no time for a call, and roles that can't be assumed in their account.
+// checkIAM reports a budget out of range, keys that are not account ids, and values that are not roles of the
+// account.
 func (d *decoder) checkIAM(c *IAM) {
 	if line, ok := d.lines["iam.budget"]; ok && (c.Budget <= 0 || c.Budget > maxBudget) {
 		d.report(line, "iam.budget", "is %s; write more than 0s and at most %s", c.Budget, maxBudget)
@@ -87,14 +88,14 @@ func (d *decoder) checkRules(rules map[string]validate.Severity) {
 }
 
 var (
-	// clusterName matches the names of EKS clusters (EKS API reference, CreateCluster), and no name.
+	// clusterName matches the names of EKS clusters (EKS API reference, CreateCluster), and the empty string.
 	clusterName = regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`)
-	// regionName matches the names of AWS regions, such as eu-west-1 and us-gov-east-1, and no name.
+	// regionName matches the names of AWS regions, such as eu-west-1 and us-gov-east-1, and the empty string.
 	regionName = regexp.MustCompile(`^([a-z]{2,4}(-[a-z]{2,12}){1,3}-\d{1,2})?$`)
 )
 
-// checkEKS reports a missing name of the cluster, names that no cluster and no region have, and a refresh that is too short or
-// too long.
+// checkEKS reports a missing cluster name, a text that can't be the name of a cluster or region, and a refresh that
+// is too short or too long.
 func (d *decoder) checkEKS(c *EKS) {
 	if line, ok := d.lines["eks.enabled"]; ok && c.Enabled && c.Cluster == "" {
 		d.report(line, "eks.enabled", "is true without the name of the cluster; write it as eks.cluster")
@@ -162,8 +163,8 @@ func (d *decoder) checkProtected(path, text string) bool {
 	return true
 }
 
-// checkARN reports a text that is not an ARN, a session of a role, and an ARN that is not in the form that AWS uses. session is
-// the part of the message that says why a session is wrong here.
+// checkARN reports a text that is not an ARN, an ARN of a role's session, and an ARN that is not in the form that
+// AWS uses. session is the part of the message that says why the ARN of a session is wrong here.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {

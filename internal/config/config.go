@@ -221,7 +221,7 @@ func Default() *Config {
 	return c
 }
 
-// Effective returns the configuration with every rule in Rules.
+// Effective returns the configuration with the severity of every rule in Rules, including the defaults.
 func (c *Config) Effective() *Config {
 	e := *c
 	e.Rules = make(map[string]validate.Severity)

@@ -104,8 +104,8 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. The
-// fields of such a file would each be a problem, and no problem would say so.
+// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object.
+// Otherwise the decoder would report each field of such a file, and no message would name the cause.
 func (d *decoder) reportOtherKind(root *yaml.Node) bool {
 	if root.Kind != yaml.MappingNode {
 		return false

@@ -80,8 +80,9 @@ func oneOf(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-// nearestName returns the name that is most similar to key: a name that differs only in case, or else the first of those with the
-// fewest letters to change. It returns none if more than a third of the name's letters would change.
+// nearestName returns the name that is most similar to key: a name that differs only in case, or else the first of
+// those with the fewest letters to change. It returns false if more than a third of the name's letters would change,
+// or if key is more than twice as long as the name.
 func nearestName(names []string, key string) (name string, ok bool) {
 	best := 0
 	for _, n := range names {

@@ -42,10 +42,10 @@ func (f *File) Load() (*Config, error) {
 	return f.used.parse(f.Path)
 }
 
-// Watch calls changed for each new content of the file, with the configuration or with all problems of the file. Calls are in the
-// order of the contents and never concurrent. A content counts when two reads in a row return it: a single read may return a
-// half-written file, which can be a valid configuration with half of the protected principals. Watch returns when the context
-// ends.
+// Watch calls changed for each new content of the file, with the configuration or with all problems of the file.
+// Calls are in the order of the contents and never concurrent. Watch waits until two reads in a row return the same
+// content. A single read may return a half-written file, which can be a valid configuration with half of the
+// protected principals. Watch returns when the context ends.
 func (f *File) Watch(ctx context.Context, changed func(*Config, error)) {
 	interval := f.Interval
 	if interval == 0 {
