@@ -34,7 +34,7 @@ type Change struct {
 	IAM IAM
 	// Cache holds sections that were decoded for earlier changes; nil for none.
 	Cache *awsauth.Cache
-	// Observed reports that the review came on the path that never refuses.
+	// Observed reports that the API server sent the review to the path of the webhook that never refuses a change.
 	Observed bool
 	// Restore reports that the guard itself restores a version.
 	Restore bool
@@ -50,7 +50,7 @@ func (c Change) CompletesDeletion() bool {
 	return c.Operation == Update && c.New != nil && c.New.Deleting && len(c.New.Finalizers) == 0
 }
 
-// sets returns the value of an annotation if this change sets or changes it.
+// sets returns the value of an annotation if this change adds the annotation or changes its value, and otherwise "".
 func (c Change) sets(annotation string) string {
 	if c.New == nil || c.Operation == Document {
 		return ""
@@ -86,7 +86,7 @@ const (
 // so before the first node exists.
 func (r Requester) IsEKS() bool { return strings.HasPrefix(r.Username, "eks:") }
 
-// extra returns the first value of an extra field, or "". It compares keys without case, because impersonation
+// extra returns the first value of an extra field, or "". It compares keys ignoring case, because impersonation
 // turns them into lower case.
 func (r Requester) extra(key string) string {
 	if values := r.Extra[key]; len(values) > 0 {
@@ -109,9 +109,9 @@ func (r Requester) ARN() string {
 	return r.extra("arn")
 }
 
-// caller returns the values that the authenticator renders templates with for the requester. If the request does
-// not carry the name of a role's session, caller takes it from the session's ARN. If there is no session ARN
-// either, it sets SessionUnknown.
+// caller returns the values with which the authenticator renders templates for the requester. If the request does
+// not carry the name of a role's session, caller takes it from the session's ARN. If there is no session ARN either,
+// it sets SessionUnknown.
 func (r Requester) caller() awsauth.Caller {
 	c := awsauth.Caller{
 		AccountID:   awsauth.AccountOf(r.ARN()),
@@ -134,7 +134,7 @@ func (r Requester) caller() awsauth.Caller {
 }
 
 // Policy is the part of the configuration that the rules need. The zero Policy has no protected principals and
-// enforces every rule at its own severity.
+// enforces every rule at its default severity.
 type Policy struct {
 	Mode      Mode
 	Protected []access.Protected
@@ -147,15 +147,16 @@ type Policy struct {
 	AccessEntries []string
 	// Cluster is the access that EKS shows for the cluster; nil if it is unknown.
 	Cluster *access.Cluster
-	// ClusterUnknown is the reason why the guard should know the Cluster and doesn't; otherwise empty.
+	// ClusterUnknown says why Cluster is nil although the configuration tells the guard to read it. Otherwise it is
+	// empty.
 	ClusterUnknown string
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
-	// OverridePrincipals are the ARNs of principals that may break the glass, beside the members of OverrideGroups. A
+	// OverridePrincipals are the ARNs of principals that may break the glass, in addition to the members of OverrideGroups. A
 	// role's path is ignored.
 	OverridePrincipals []string
-	// OverrideByRight allows requesters with the right break-glass on aws-auth to break the glass, too. The API server
-	// knows who has it.
+	// OverrideByRight allows requesters with the right break-glass on aws-auth to break the glass, too. The guard
+	// asks the API server whether a requester has the right.
 	OverrideByRight bool
 	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].

@@ -1,15 +1,15 @@
 package validate
 
-// circumstances are the facts beside the findings that decide whether a change is refused.
+// circumstances are the facts that, together with the findings, decide whether a change is refused.
 type circumstances struct {
 	mode Mode
 	// eks reports that EKS itself makes the request. EKS must always be able to write aws-auth.
 	eks bool
-	// observed reports that the review came on the path that never refuses. The API server sends the requests of
-	// EKS and of the bypass group there.
+	// observed reports that the review came on the path of the webhook that never refuses a change. The API server
+	// sends the requests of EKS and of the bypass group there.
 	observed bool
-	// restore reports that the guard itself restores a version. Compared with the stored version, the faults of
-	// the restored one are new.
+	// restore reports that the guard itself restores a version. Such a change is exempt, because faults that the
+	// stored version lacks would count as new even though the restored version is an old one.
 	restore bool
 	// breakGlass is the reason that an entitled requester gives for overruling every denial, or empty.
 	breakGlass string
@@ -23,7 +23,8 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 	}
 }
 
-// exempt reports whether the change is admitted in every case: despite denials, and despite failures of the guard.
+// exempt reports whether the change is admitted even if rules deny it or fail. A request that the guard can't decode
+// is another case; see [NeverRefused].
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
 // NeverRefused reports whether a change is admitted even if the guard can't evaluate it: a request on the observing path, or
@@ -60,9 +61,9 @@ type decision struct {
 	brokeGlass bool
 }
 
-// decide returns the outcome, and gives the findings their final severity and order. No other function decides which
-// denials become warnings. overruled reports whether the request acknowledged a finding, such as the removal of a node
-// role.
+// decide returns the outcome, and gives the findings their final severity and order. It alone turns denials into
+// warnings because of an exemption or break-glass. overruled reports whether the request acknowledged a finding,
+// such as the removal of a node role.
 func decide(c circumstances, findings []Finding, overruled bool) decision {
 	d := decision{brokeGlass: c.breakGlass != ""}
 	denied := Verdict{Findings: findings}.Denied()

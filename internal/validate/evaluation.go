@@ -63,9 +63,9 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
-// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if the request breaks the
-// glass and the requester may not do so for another reason. An observed request is never refused, but the answer decides whether
-// the requester gets a warning.
+// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if the request has a
+// break-glass annotation, and neither a group nor an ARN already entitles the requester to use it. An observed
+// request is never refused, but the answer decides whether the requester gets a warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
 	if !policy.OverrideByRight {
@@ -77,7 +77,7 @@ func (r *Evaluation) AsksRight() bool {
 	return without.denied != c.breakGlass(policy).denied
 }
 
-// AsksIAM reports whether IAM is asked about the change.
+// AsksIAM reports whether the guard asks IAM about the principals of the change.
 func (r *Evaluation) AsksIAM() bool {
 	c, policy := r.rules.change, r.rules.policy
 	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
@@ -116,9 +116,9 @@ func gives(c *awsauth.AccessChange) bool {
 	}))
 }
 
-// holder finds the principals that the text of a version names, even if the authenticator does not read them:
-// below a misspelt key, in a section that does not parse, with a role's path, or as a session. ARNs in comments, in
-// usernames and under unrelated keys of data don't count.
+// holder searches the text of the old version for principals. It finds even those that the authenticator does not
+// read: below a misspelt key, in a section that does not parse, with a role's path, or as a session. ARNs in
+// comments, in usernames and under unrelated keys of data don't count.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // the texts in lower case; built on first use

@@ -44,8 +44,9 @@ type element interface {
 	Text() string
 }
 
-// keyFault is a fault of a whole key with its kind, if the authenticator loads entries from the key all the same. Without
-// entries the kind is empty. A fault with a kind does not excuse a fault of another kind, because of which the authenticator can load fewer entries.
+// keyFault is a fault of a whole key. Its kind is empty if the authenticator loads no entries from the key because
+// of the fault, and otherwise names the fault. A pre-existing fault with a kind does not make a fault of another
+// kind pre-existing, because the other fault can cost more entries.
 type keyFault struct {
 	locator
 

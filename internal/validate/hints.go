@@ -9,8 +9,10 @@ import (
 // maxSearched limits the principals that one rule searches for in the new text.
 const maxSearched = 20
 
-// lossHint returns the hint for principals that would lose access: keep if the text doesn't hold them any more, or
-// the repair of the text that the authenticator can't read. An empty section stands for all sections.
+// lossHint returns the hint for principals that would lose access. If the new text still holds them, but the
+// authenticator can't load that text because of a mistake, the hint is to repair the text. If the change deletes
+// aws-auth, the hint is to change it instead. Otherwise lossHint returns the hint in keep. An empty section stands
+// for all sections.
 func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
 	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose
 		return "change aws-auth instead of deleting it"

@@ -20,7 +20,7 @@ type Lookup struct {
 	// may contain an account or a host name of AWS, but never the principal or a request id.
 	Reason string
 	// Instead is the ARN that the entry of a Missing principal probably means, or empty: the same user under
-	// another path, or the present role of the permission set.
+	// another path, or the current role of the permission set.
 	Instead string
 }
 

@@ -32,7 +32,7 @@ const (
 // OverrideKinds returns every kind of override.
 func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 
-// Override records that the request turned one or more denials into warnings.
+// Override records that the request overruled one or more findings of the same kind.
 type Override struct {
 	Kind string
 	// Detail is the reason for breaking the glass, or the node role whose removal is allowed.
@@ -108,8 +108,8 @@ func (c Change) mayNotOverride(policy Policy) string {
 	return fmt.Sprintf("%q may not break the glass", textutil.Shorten(r.Username, maxValue))
 }
 
-// mayOverride reports whether the requester is one of the OverridePrincipals. Their ARN comes from the authenticator, which
-// adds it to the userInfo of every login, by an access entry too.
+// mayOverride reports whether the requester is one of the OverridePrincipals. Their ARN comes from the
+// authenticator, which adds it to the userInfo of every login, including a login through an access entry.
 func (p Policy) mayOverride(r Requester) bool {
 	arn := r.ARN()
 	return arn != "" && slices.ContainsFunc(p.OverridePrincipals, func(other string) bool { return awsauth.PrincipalKey(other) == awsauth.PrincipalKey(arn) })

@@ -16,9 +16,9 @@ const preexistingSuffix = " (the old version has this fault too)"
 // before an edit. The faults of further elements count as new.
 const maxCompared = 500
 
-// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings.
-// So an editor of one entry among a hundred sees only the findings on that entry. An evaluation of the document
-// alone shows all of them.
+// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing
+// warnings. A user who edits one of a hundred entries then sees only the findings on that entry as new. An
+// evaluation of the document alone shows all findings.
 func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding {
 	object := j.change.Old
 	old, after := newVersion(object.ParseLoaded(current.Old)), newVersion(current.Doc)
@@ -29,8 +29,8 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	after.faults = findings
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
-	// Each predicate judges the denials first: a finding of the old object makes only one finding pre-existing, and a warning does not
-	// need it as much.
+	// Each predicate checks the denials first. A finding of the old object makes only one finding pre-existing, and
+	// it helps the user more if that one is a denial.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for _, severity := range []Severity{Deny, Warn} {
@@ -153,8 +153,9 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		}
 		return id
 	}
-	// take uses up a finding that is at least as severe. A fault without a kind, because of which the authenticator loads
-	// nothing from the key, excuses a fault of any kind.
+	// take removes from count a finding that is at least as severe, and reports whether there was one. A fault of a
+	// key without a kind makes a fault of any kind pre-existing, because the authenticator loads nothing from the
+	// key.
 	take := func(count map[faultKey]int, id faultKey) bool {
 		same, worse := id, id
 		if id.key != "" {
@@ -181,7 +182,7 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	}
 	var left map[faultKey]int
 	alike = func(f *Finding) bool {
-		if left == nil { // the findings of the old object that same has not used
+		if left == nil { // the findings of the old object that the predicate same has not matched
 			left = make(map[faultKey]int)
 			for id, n := range count {
 				if id.key == "" {

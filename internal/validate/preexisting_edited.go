@@ -7,8 +7,8 @@ import (
 )
 
 // editedToFewerFaults returns a predicate that holds for the findings of an edited element if the edit removed a
-// fault and added none. An element is an edited one if the new object lacks an old element for the
-// same principal or with the same access.
+// fault and added none. An element counts as edited if it is new in the new object, and the old object has an
+// element, now gone, for the same principal or with the same access.
 func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	excused, used := make(map[place]bool), make(map[place]bool)
 	before := old.faultyWithout(after)
@@ -78,8 +78,8 @@ func (e *faultyElement) fewerThan(other *faultyElement) bool {
 	return e.total < other.total
 }
 
-// editOf reports whether the element can be the edited form of the other one: the ARNs end with the same name, or
-// both elements give the same username and groups.
+// editOf reports whether the element can be the edited form of the other one. Both are in the same section and can
+// be of the same account, and either their ARNs end with the same name, or they give the same username and groups.
 func (e *faultyElement) editOf(other *faultyElement) bool {
 	if e.at.section != other.at.section || !sameAccount(e.entry, other.entry) {
 		return false
@@ -89,8 +89,8 @@ func (e *faultyElement) editOf(other *faultyElement) bool {
 		e.entry.Username != "" && e.entry.SameAccess(other.entry)
 }
 
-// sameAccount reports whether the two ARNs can be of one account and partition. An ARN that does not parse can be
-// of any.
+// sameAccount reports whether the two ARNs can be of one account and partition. An ARN that does not parse can be of
+// any account and partition.
 func sameAccount(a, b *awsauth.Entry) bool {
 	left, err1 := a.Principal()
 	right, err2 := b.Principal()

@@ -47,8 +47,9 @@ func checkAdminGrant(p *Pass) {
 	}
 }
 
-// gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or all
-// sessions instead of some. It also compares the sessions of people alone.
+// gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or
+// all sessions instead of some. It returns true, too, if this is so without counting entries that admit only EC2
+// instances.
 func gains(before, after []*awsauth.Entry, group string) bool {
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }

@@ -46,7 +46,8 @@ func (p *Pass) oldARNs() (arns []string) {
 	return arns
 }
 
-// leftToEmptied reports whether the rule emptied reports that no principal is left.
+// leftToEmptied reports whether no principal is left and the rule emptied reports this, so that other rules don't
+// need to.
 func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 
 // noneLeft reports whether no principal or account is mapped after the change.
@@ -59,7 +60,7 @@ func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 	n = len(m.AllowedAccounts())
 	allowed := p.Change.allowedRemovals()
 	for _, principal := range m.Principals() {
-		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // avoids the key in the usual case
+		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // computes the key only if the request allows removals
 		switch {
 		case p.hasAccessEntry(principal.ARN):
 		case named && access.CertaintyOf(principal.Matches, access.IsNode) > access.Never:

@@ -33,7 +33,8 @@ func checkEmptyUsername(p *Pass) {
 	}
 }
 
-// usernameBelow reports whether missing-arn says that the elements from this one on are one entry.
+// usernameBelow reports whether the rule missing-arn reports that this element and a neighbour are parts of one
+// entry.
 func (p *Pass) usernameBelow(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {

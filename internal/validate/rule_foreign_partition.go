@@ -66,7 +66,7 @@ func (p *Pass) checkMixedPartitions() {
 	}
 }
 
-// foreign reports whether a principal is of another partition than the guard's own.
+// foreign reports whether a principal is in another partition than the guard's own credentials.
 func (p *Pass) foreign(c *awsauth.AccessChange) bool {
 	arn, err := c.After[0].Principal()
 	return err == nil && p.Change.IAM.Partition != "" && arn.Partition != p.Change.IAM.Partition

@@ -100,8 +100,8 @@ func (h home) String() string {
 	return "the partition " + h.partition + " and the account " + h.account
 }
 
-// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry counts as
-// one of an admin if the version makes the principal an admin.
+// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry counts
+// as an admin's if aws-auth, in this version, makes the same principal an admin.
 func (p *Pass) hasAdminByAccessEntry(m *awsauth.Map) bool {
 	admins, _ := p.admins(p.entries.InForce(m))
 	return len(p.entries.Admins(p.Policy.AdminGroups)) > 0 || slices.ContainsFunc(admins, p.hasAccessEntry)

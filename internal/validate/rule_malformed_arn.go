@@ -78,8 +78,9 @@ func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
 // arnInHint matches the ARN of a role or user in a hint.
 var arnInHint = regexp.MustCompile(`\barn:\S+:(role|user)/\S+`)
 
-// hintInSection returns a hint for the list in which the element stands. In mapUsers it names a user where the hint leaves the kind open. If the
-// hint writes a principal of the other kind, it names the list of that kind.
+// hintInSection adapts a hint to the section of the element. For mapUsers, a hint that fits both roles and users
+// becomes one for users. If the hint has an ARN that belongs in the other section, hintInSection adds the name of
+// that section.
 func hintInSection(hint string, m awsauth.Mapping) string {
 	own, other := "role", "mapUsers"
 	if m.Entry.Section == awsauth.MapUsers {

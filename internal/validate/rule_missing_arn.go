@@ -37,8 +37,9 @@ func checkMissingARN(p *Pass) {
 	}
 }
 
-// continuesAbove reports whether an element without an ARN has only keys that the last element with an ARN above it lacks: a
-// dash is before each key of one entry.
+// continuesAbove reports whether an element without an ARN is probably the rest of the entry above it, because the
+// author wrote a dash before each key of one entry. The element has only keys that the last element with an ARN
+// above it lacks.
 func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {

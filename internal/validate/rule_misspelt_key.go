@@ -47,8 +47,8 @@ func checkMisspeltKey(p *Pass) {
 	}
 }
 
-// everydayKeys maps words that people write instead of a key, without separators, to the keys. arnWord stands for the
-// section's own ARN key.
+// everydayKeys maps words that people write instead of a key to the keys that they probably mean. The words are
+// without separators. arnWord stands for the ARN key of the element's section.
 var everydayKeys = map[string][]string{
 	"arn":              {arnWord},
 	"iamarn":           {arnWord},

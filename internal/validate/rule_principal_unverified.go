@@ -26,7 +26,7 @@ func checkPrincipalUnverified(p *Pass) {
 	var reasons []reason
 	p.lookups(func(c *awsauth.AccessChange, l Lookup) {
 		if l.Existence != Unknown || p.foreign(c) && p.runs(foreignPartition) {
-			return // foreign-partition reports the latter
+			return // foreign-partition reports a wrong partition
 		}
 		r := reason{l.Reason, awsauth.AccountOf(c.ARN)}
 		count[r]++

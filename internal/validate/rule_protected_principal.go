@@ -101,7 +101,7 @@ func checkProtectedPrincipal(p *Pass) {
 }
 
 // losesSessions reports whether one of the old maps lets in all sessions of a protected principal, and one of the new maps
-// lets in only those of EC2 instances. It returns the answer of the latter.
+// lets in only those of EC2 instances. It returns the answer of that new map.
 func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map) (after awsauth.Resolution, loses bool) {
 	for _, before := range oldMaps {
 		for _, m := range p.newMaps() {
@@ -144,7 +144,7 @@ func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, required r
 	return protected.Gets(r, required.group)
 }
 
-// groupsOf returns groups of an entry that fulfils all requirements of a protected principal.
+// groupsOf returns the groups with which an entry fulfils all requirements of a protected principal.
 func (p *Pass) groupsOf(protected access.Protected) []string {
 	admins := p.Policy.adminGroups()
 	if !protected.Admin || slices.ContainsFunc(protected.Groups, func(g string) bool { return slices.Contains(admins, g) }) {

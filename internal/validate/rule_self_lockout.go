@@ -45,7 +45,7 @@ func checkSelfLockout(p *Pass) {
 	}
 }
 
-// checkNextLogin compares the requester's next login with the present one, as aws-auth gives them.
+// checkNextLogin compares the requester's next login with the current one, as aws-auth gives them.
 func (p *Pass) checkNextLogin(arn string) {
 	caller := p.Change.Requester.caller()
 	stored, after := p.answerBefore(arn), p.New.Resolve(arn)
@@ -140,7 +140,7 @@ func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsau
 	return nil, false
 }
 
-// loggedInBy returns the matching entries that give the requester their present username and groups, and reports
+// loggedInBy returns the matching entries that give the requester their current username and groups, and reports
 // whether the answer explains the requester's login.
 func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
 	if answer.Mapped && len(answer.Matches) == 0 { // by mapAccounts, which gives no groups

@@ -27,7 +27,7 @@ because it can't be certain of the text's meaning.`,
 	Check:  checkYAMLSyntax,
 }
 
-// givesNoAccess reports whether a map has no entries of a section but dropped ones.
+// givesNoAccess reports whether the authenticator loads no entry from a section.
 func givesNoAccess(m *awsauth.Map, s awsauth.Section) bool {
 	loads := func(e awsauth.Entry) bool { return e.Dropped == "" }
 	switch s {
@@ -46,7 +46,7 @@ func checkYAMLSyntax(p *Pass) {
 			p.Reportf(f, f.Hint, "%s does not parse, and the authenticator loads nothing from it: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Stop; f != nil {
-			// At another element the fault takes away other accounts, so the path tells it from the old one.
+			// The same fault at another element takes away other accounts, so the path is part of the kind.
 			p.Reportf(keyFault{f, "stop at " + f.Path}, f.Hint, "the authenticator reads %s only up to this element: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Disagreement; f != nil {
