@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// caller is the AWS caller that an ARN on the command line stands for.
+// caller is an AWS caller, given by an ARN on the command line.
 type caller struct {
 	access.Caller
 	note string // how its ARN differs from the one on the command line; empty if it does not
@@ -24,8 +24,8 @@ func newCaller(arn string) caller {
 	return c
 }
 
-// requesterFor returns the username, groups and extra fields that the API server sees if the caller logs in with this
-// version of aws-auth. It fails if the caller can't log in.
+// requesterFor returns the username, groups and extra fields with which the API server sees a caller who logs in through the aws-auth old.
+// It fails if the caller can't log in.
 func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
 	r := old.Load().Resolve(c.ARN)
@@ -46,8 +46,8 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// render returns a resolution with the templates rendered for the caller. If the caller is not an EC2 instance and every
-// entry lets in EC2 instances only, the caller is not mapped.
+// render returns a resolution with its templates rendered for the caller. A caller that is not an EC2 instance becomes unmapped if all
+// matching entries admit only EC2 instances.
 func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r
@@ -62,8 +62,8 @@ func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	return r
 }
 
-// reasons returns explanations for the user that the fields of the resolution don't hold: a removed path, a refused ARN,
-// entries that nearly match.
+// reasons returns explanations that the fields of the resolution don't contain: a removed path, a refused ARN, and entries that nearly
+// match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	var list []string
 	add := func(reason string) {

@@ -19,10 +19,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// requestTimeout limits one operation on the API server, which is one or two small requests, unless the user sets a limit.
+// requestTimeout limits one operation on the API server, which makes one or two small requests. A limit that the user sets replaces it.
 const requestTimeout = 30 * time.Second
 
-// readLive reads the aws-auth of the current context. It reads no other object.
+// readLive reads aws-auth from the cluster of the current context.
 func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	cluster, err := c.connect()
 	if errors.Is(err, errNoContext) {
@@ -40,12 +40,13 @@ func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	return input{name: liveName(cluster.name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
 }
 
-// liveName returns the name of a context's live object in the output.
+// liveName returns the name that the output uses for the live aws-auth of a context.
 func liveName(contextName string) string {
 	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
-// decodeResponse decodes the response of an API server. The error says so if the response is an HTML page, or if a time limit ended the request.
+// decodeResponse decodes the response of an API server. If the response is an HTML page, or if a time limit ended the request, the error
+// says so.
 func decodeResponse(result rest.Result, into runtime.Object) error {
 	var kind string
 	err := result.ContentType(&kind).Into(into)
@@ -62,11 +63,11 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 type cluster struct {
 	client *rest.RESTClient
 	name   string // of the context, with the flags that choose another cluster
-	// limited reports that the user limited each request with --request-timeout. Then the operations have no limit of their own.
+	// limited reports whether the user set --request-timeout, which limits each request. Then operations have no limit of their own.
 	limited bool
 }
 
-// withTimeout returns a context with the default limit on the time of an operation.
+// withTimeout returns a context that ends after limit, unless the user set --request-timeout.
 func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if c.limited {
 		return context.WithCancel(ctx)
@@ -74,7 +75,7 @@ func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context
 	return context.WithTimeout(ctx, limit)
 }
 
-// certificateAuthority returns the certificates, as PEM, by which the context trusts its API server. It returns nil if the context names none.
+// certificateAuthority returns the PEM certificates of the CA that the kubeconfig context trusts. It returns nil if the context has none.
 func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 	config, _, err := c.config()
 	if err != nil {
@@ -107,13 +108,13 @@ func (c *clusterFlags) connect() (*cluster, error) {
 	return &cluster{client, name, c.timeout.text != ""}, nil
 }
 
-// newScheme returns a scheme with the kinds that the commands read.
+// newScheme returns a scheme with the Kubernetes kinds that the commands read.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// explainAPIError adds the likely cause and the next step to an error of reading the live object. name is the
+// explainAPIError adds the likely cause and the next step to an error from reading the live object. name is the name of the kubeconfig
 // context.
 func explainAPIError(name string, err error) error {
 	doing := "reading kube-system/aws-auth in the context " + name

@@ -17,8 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// clusterFlags are the flags of kubectl that choose the cluster, the user and the time limit of a request. They have the names and the effect
-// that they have in kubectl (k8s.io/cli-runtime v0.37.1, pkg/genericclioptions/config_flags.go).
+// clusterFlags are kubectl's flags for the cluster, the user and the time limit of a request. They have the same names and effects as in
+// kubectl (k8s.io/cli-runtime v0.37.1, pkg/genericclioptions/config_flags.go).
 type clusterFlags struct {
 	flags      *pflag.FlagSet
 	kubeconfig string
@@ -26,7 +26,7 @@ type clusterFlags struct {
 	timeout    timeoutFlag
 }
 
-// clusterFlagUsage describes the flags that a help text shows. It only names the others.
+// clusterFlagUsage has the descriptions of the flags that a help text explains. The help text lists the other flags only by name.
 var clusterFlagUsage = map[string]string{
 	"as":              "`USERNAME` to impersonate",
 	"as-group":        "`GROUP` to impersonate, with --as; can be repeated",
@@ -38,7 +38,7 @@ var clusterFlagUsage = map[string]string{
 	"user":            "`NAME` of the user in the kubeconfig (default: that of the context)",
 }
 
-// addTo adds all flags except --namespace.
+// addTo adds all flags except --namespace to a command.
 func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	c.flags = pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
 	names := clientcmd.RecommendedConfigOverrideFlags("")
@@ -59,7 +59,7 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	c.addCompletions(cmd)
 }
 
-// addCompletions completes names from the kubeconfig, and files.
+// addCompletions adds shell completion to the flags whose values are kubeconfig names or files.
 func (c *clusterFlags) addCompletions(cmd *cobra.Command) {
 	completeFlagWith(cmd, "context", completeNames(c, func(k *clientcmdapi.Config) map[string]*clientcmdapi.Context { return k.Contexts }))
 	completeFlagWith(cmd, "cluster", completeNames(c, func(k *clientcmdapi.Config) map[string]*clientcmdapi.Cluster { return k.Clusters }))
@@ -77,7 +77,8 @@ func (c *clusterFlags) addCompletions(cmd *cobra.Command) {
 	})
 }
 
-// completeNames completes a name in the kubeconfig. It completes nothing if the kubeconfig can't be read.
+// completeNames returns a function that completes the names in one part of the kubeconfig. It completes nothing if the kubeconfig can't be
+// read.
 func completeNames[V any](c *clusterFlags, list func(*clientcmdapi.Config) map[string]V) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		config, err := c.loader().RawConfig()
@@ -95,8 +96,8 @@ func (c *clusterFlags) addFixedNamespace(cmd *cobra.Command) {
 	c.flags.AddFlag(cmd.Flags().Lookup("namespace"))
 }
 
-// rejectFlags fails if the user sets one of the flags. Call it if the command reads a file, named by the argument, and
-// not the live object.
+// rejectFlags fails if the user set one of these flags. Commands call it if they read a file instead of the live object. argument names
+// that file in the error.
 func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	c.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed && err == nil {
@@ -106,17 +107,17 @@ func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	return err
 }
 
-// impersonation are the flags that impersonate a user.
+// impersonation has the names of the flags that impersonate a user.
 var impersonation = []string{"as", "as-group", "as-uid", "as-user-extra"}
 
-// hideImpersonation removes the flags that impersonate a user from the help text. The command refuses them with an error of its own.
+// hideImpersonation removes the impersonation flags from the help text of a command that refuses them.
 func (c *clusterFlags) hideImpersonation() {
 	for _, name := range impersonation {
 		c.flags.Lookup(name).Hidden = true
 	}
 }
 
-// impersonates returns the first flag that impersonates a user; empty if the user set none.
+// impersonates returns the name of the first impersonation flag that the user set, or "".
 func (c *clusterFlags) impersonates() string {
 	for _, name := range impersonation {
 		if c.flags.Lookup(name).Changed {
@@ -126,7 +127,7 @@ func (c *clusterFlags) impersonates() string {
 	return ""
 }
 
-// writeUsage writes the usage of a command with the flags of kubectl in a group of their own.
+// writeUsage writes the usage of a command, with kubectl's flags in a separate group.
 func (c *clusterFlags) writeUsage(cmd *cobra.Command) error {
 	group, others := pflag.NewFlagSet("", pflag.ContinueOnError), []string(nil)
 	var visible []*pflag.Flag
@@ -157,7 +158,7 @@ func (c *clusterFlags) writeUsage(cmd *cobra.Command) error {
 	return err
 }
 
-// indented returns words as indented lines of at most 100 characters.
+// indented returns words, separated by commas, as indented lines of at most 100 characters.
 func indented(words []string) string {
 	var b strings.Builder
 	line := ""
@@ -187,8 +188,8 @@ func (c *clusterFlags) loader() clientcmd.ClientConfig {
 // errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// config returns the configuration of a client, and the name of the cluster in the output: that of the context, with the flags that choose
-// another cluster than the context does.
+// config returns the client configuration and the name of the cluster for the output. The name is that of the context, followed by the
+// flags --cluster and --server if the user set them.
 func (c *clusterFlags) config() (*rest.Config, string, error) {
 	loader := c.loader()
 	raw, err := loader.RawConfig()
@@ -205,8 +206,8 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	case err != nil:
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// client-go ignores these flags in some cases: --token if the user of the kubeconfig has a file with a token or an exec plugin, and
-	// impersonation with the configuration of a pod.
+	// client-go ignores some of these flags. It ignores --token if the kubeconfig's user has a token file or an exec plugin, and ignores
+	// impersonation if the configuration is that of a pod.
 	if user.Token != "" {
 		config.BearerToken, config.BearerTokenFile = user.Token, ""
 		config.ExecProvider, config.AuthProvider = nil, nil
@@ -218,7 +219,7 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	return config, c.clusterName(raw.CurrentContext), nil
 }
 
-// clusterName returns the name of the cluster in the output.
+// clusterName returns the name of the cluster for the output. current is the current context of the kubeconfig.
 func (c *clusterFlags) clusterName(current string) string {
 	name := current
 	if c.overrides.CurrentContext != "" {
@@ -243,13 +244,13 @@ func (c *clusterFlags) clusterName(current string) string {
 	}
 }
 
-// timeoutFlag is the flag --request-timeout, a pflag.Value.
+// timeoutFlag implements pflag.Value for --request-timeout.
 type timeoutFlag struct {
 	text  string
 	limit time.Duration // 0: none
 }
 
-// String returns the value; empty if the user did not set the flag.
+// String returns the value, or "" if the user did not set the flag.
 func (t *timeoutFlag) String() string { return t.text }
 
 // Set sets the value: a number of seconds, or a duration. It fails unless the value is at least 0.
@@ -265,7 +266,7 @@ func (t *timeoutFlag) Set(s string) error {
 // Type returns the type of the value in the help text.
 func (*timeoutFlag) Type() string { return "string" }
 
-// extraFlag is the flag --as-user-extra of a user, a pflag.Value.
+// extraFlag implements pflag.Value for --as-user-extra. It stores the values in the kubeconfig user.
 type extraFlag clientcmdapi.AuthInfo
 
 // String returns nothing, because the flag has no default.
@@ -287,7 +288,7 @@ func (e *extraFlag) Set(s string) error {
 // Type returns the type of the value in the help text.
 func (*extraFlag) Type() string { return "stringArray" }
 
-// fixedNamespace is the flag --namespace of a command that reads only aws-auth, a pflag.Value.
+// fixedNamespace implements pflag.Value for --namespace in commands that read only aws-auth.
 type fixedNamespace string
 
 // String returns the value.

@@ -9,19 +9,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// completeFlag makes a shell complete the value of a flag to one of values, and never to a file name.
+// completeFlag makes the shell complete a flag with the given values, and never with file names.
 func completeFlag(cmd *cobra.Command, flag string, values ...string) {
 	completeFlagWith(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// completeFlagWith sets the function that completes the value of a flag.
+// completeFlagWith sets the completion function of a flag.
 func completeFlagWith(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, by); err != nil {
 		panic(err) // the flag does not exist, or has a completion function already
 	}
 }
 
-// completeRule completes the first argument to the id of a rule.
+// completeRule completes the first argument with the ids of rules.
 func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -35,7 +35,7 @@ func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Comple
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeRuleSetting completes ID=SEVERITY, first the id and then the severity.
+// completeRuleSetting completes ID=SEVERITY: first the id, and after the equals sign the severity.
 func completeRuleSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	id, _, ok := strings.Cut(typed, "=")
 	var list []cobra.Completion

@@ -89,7 +89,7 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
-// noteUnloadedSections notes the sections of a version that the authenticator can't load, or loads only in part.
+// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator can't load, or loads only in part.
 func (a *app) noteUnloadedSections(name string, o object) {
 	for _, t := range o.Parse().Texts {
 		switch {
@@ -105,7 +105,7 @@ func (a *app) noteUnloadedSections(name string, o object) {
 	}
 }
 
-// oldVersion reads the file that is named, or else the live object.
+// oldVersion reads the old version from the file that the user named, or otherwise from the cluster.
 func (a *app) oldVersion(ctx context.Context, o *diffOptions, files []string) (input, object, error) {
 	if len(files) > 0 {
 		return a.readSingle(files[0], "the old version", parseStored)

@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// lintDiscovered checks a file that the user did not name. A file that doesn't parse is an error only if it looks like
-// an aws-auth.
+// lintDiscovered lints a file that was found in a folder or by a pattern. A file that doesn't parse is an error only if it seems to
+// contain an aws-auth.
 func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
@@ -62,7 +62,7 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	return o
 }
 
-// withoutNULs removes the NUL bytes of a text, so that ASCII can be searched for in UTF-16 and UTF-32 as well.
+// withoutNULs removes the NUL bytes from a text, so that a search for ASCII text also works in UTF-16 and UTF-32.
 func withoutNULs(src []byte) []byte {
 	if bytes.IndexByte(src, 0) < 0 {
 		return src
@@ -73,7 +73,8 @@ func withoutNULs(src []byte) []byte {
 // namePattern matches the name of an aws-auth in YAML or JSON.
 var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 
-// fileNamesAWSAuth reports whether a file of any size has a line with the name of an aws-auth. It reads 1 MiB at a time.
+// fileNamesAWSAuth reports whether a file contains the name of an aws-auth as YAML or JSON. It reads 1 MiB at a time, so a file can have
+// any size.
 func fileNamesAWSAuth(name string) (bool, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -99,7 +100,7 @@ func fileNamesAWSAuth(name string) (bool, error) {
 	}
 }
 
-// enclosingChart returns the folder of the Helm chart that has the file as a template; empty if there is none.
+// enclosingChart returns the folder of the Helm chart to whose templates a file belongs, or "" if it belongs to none.
 func enclosingChart(name string) string {
 	for dir := filepath.Dir(name); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if filepath.Base(dir) != "templates" {

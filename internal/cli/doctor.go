@@ -179,7 +179,7 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 	return outputError(view.writeCause(report, a.status))
 }
 
-// readAWSAuthFile reads the aws-auth of a file, which must have exactly one.
+// readAWSAuthFile reads aws-auth from a file. It fails unless the file has exactly one aws-auth.
 func (a *app) readAWSAuthFile(name string) (*awsauth.Object, error) {
 	in, err := a.readInput(name)
 	if err != nil {
@@ -193,7 +193,7 @@ func (a *app) readAWSAuthFile(name string) (*awsauth.Object, error) {
 	return m.Object, nil
 }
 
-// options returns the options of a diagnosis of the caller's context.
+// options converts the flags into the options of a diagnosis.
 func (o *doctorOptions) options() (doctor.Options, error) {
 	loader := o.cluster.loader()
 	raw, err := loader.RawConfig()
@@ -218,7 +218,7 @@ func (o *doctorOptions) options() (doctor.Options, error) {
 	return options, nil
 }
 
-// config returns the configuration of the caller's context.
+// config returns the client configuration of the caller's context.
 func (o *doctorOptions) config() (*rest.Config, error) {
 	config, _, err := o.cluster.config()
 	if errors.Is(err, errNoContext) {
@@ -227,7 +227,7 @@ func (o *doctorOptions) config() (*rest.Config, error) {
 	return config, err
 }
 
-// adminConfig returns the configuration of the administrator's context.
+// adminConfig returns the client configuration of the administrator's context.
 func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.cluster.kubeconfig
@@ -238,7 +238,7 @@ func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// doctorStatus returns the exit status of a diagnosis.
+// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal to diagnose.
 func doctorStatus(r *doctor.Report, ofPrincipal bool) int {
 	known := func(step doctor.Step) bool { return step.Name == "aws-auth" && step.Status != doctor.StatusUnknown }
 	switch {
@@ -276,7 +276,7 @@ func (a *app) whoami(ctx context.Context, o *doctorOptions) error {
 	return outputError(a.writeIdentity(report))
 }
 
-// writeIdentity writes one line: the principal, how it maps, and the user.
+// writeIdentity writes one line with the ARN of the principal, its form in aws-auth, and the Kubernetes user.
 func (a *app) writeIdentity(r *doctor.Report) error {
 	var parts []string
 	if p := r.Principal; p != nil {

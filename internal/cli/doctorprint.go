@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// doctorView writes the steps of a diagnosis as they finish, and then its cause.
+// doctorView writes each step of a diagnosis when it finishes, and then the cause.
 type doctorView struct {
 	a       *app
 	text    bool // the output is text
@@ -19,7 +19,7 @@ type doctorView struct {
 	err     error // of the first failed write
 }
 
-// marks are the signs of the results of steps.
+// marks are the signs that the output shows for the results of steps.
 var marks = map[doctor.Status]string{
 	doctor.StatusOK: "✔", doctor.StatusFailed: "✘", doctor.StatusWarning: "!", doctor.StatusUnknown: "?",
 }
@@ -31,7 +31,7 @@ func (v *doctorView) finish(s doctor.Step) {
 	}
 }
 
-// writeCause writes the cause with its commands, each on a line that can be copied.
+// writeCause writes the cause and its commands. Each command has its own line, so that the user can copy it.
 func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	if v.err != nil {
 		return v.err
@@ -50,8 +50,8 @@ func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	return err //nolint:wrapcheck // outputError wraps it
 }
 
-// writeCommands writes the commands of a cause. A command of kubectl that the user runs comes after that of the administrator, because
-// it works only then.
+// writeCommands writes the commands of a cause. If the user's command is a kubectl command, it comes after the administrator's, because it
+// works only when the administrator has finished.
 func writeCommands(b *strings.Builder, c *doctor.Cause) {
 	user := "\nYou run:\n  " + report.OneLine(c.User) + "\n"
 	last := c.Admin != "" && strings.HasPrefix(c.User, "kubectl ")
@@ -90,7 +90,7 @@ type spinner struct {
 	done sync.WaitGroup
 }
 
-// newSpinner returns a spinner. It shows nothing unless w is a terminal.
+// newSpinner returns a spinner that writes to w. The spinner shows nothing unless w is a terminal.
 func newSpinner(w io.Writer) *spinner {
 	if !isTerminal(w) {
 		return &spinner{}
@@ -98,7 +98,7 @@ func newSpinner(w io.Writer) *spinner {
 	return &spinner{w: w}
 }
 
-// start shows what the program waits for, until the next call of stop.
+// start shows name, the thing that the program waits for, until stop is called.
 func (s *spinner) start(name string) {
 	s.stop()
 	if s.w == nil {
@@ -124,7 +124,7 @@ func (s *spinner) start(name string) {
 	})
 }
 
-// stop removes what is shown.
+// stop removes the spinner from the terminal.
 func (s *spinner) stop() {
 	if s.quit != nil {
 		close(s.quit)

@@ -77,7 +77,7 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 	return a.print(e, &o.format)
 }
 
-// explainARN looks the ARN up in the aws-auth of an input, which must have exactly one.
+// explainARN resolves an ARN with the aws-auth of an input. It fails unless the input has exactly one aws-auth.
 func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	if len(in.objects) == 0 && len(in.problems) > 0 && !in.unknown {
 		return unreadableExplanation(arn, in), nil
@@ -104,7 +104,7 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	return e, nil
 }
 
-// ignoredFields lists the fields of the matching entry that the authenticator ignores because of their type.
+// ignoredFields names the fields of the matching entry that the authenticator ignores because their values have the wrong type.
 func ignoredFields(d *awsauth.Document, r awsauth.Resolution) []string {
 	list := d.Roles
 	if r.Source == awsauth.MapUsers {
@@ -120,7 +120,7 @@ func ignoredFields(d *awsauth.Document, r awsauth.Resolution) []string {
 	return reasons
 }
 
-// unreadableExplanation is the explanation for a file that kubectl can't apply: it maps no ARN.
+// unreadableExplanation returns the explanation for a file that kubectl can't apply. Such a file maps no ARN.
 func unreadableExplanation(arn string, in input) report.Explanation {
 	var reasons []string
 	for _, p := range in.problems {

@@ -14,27 +14,27 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
 )
 
-// source is a file to read.
+// source is a file to read, standard input, or a folder with a Kustomization.
 type source struct {
 	name string
-	// discovered: the file was found in a folder or by a pattern. The user did not name it, and it may have nothing to do
-	// with aws-auth.
+	// discovered reports whether the file was found in a folder or by a pattern. The user did not name such a file, and it may be
+	// unrelated to aws-auth.
 	discovered bool
 	err        error // the reason why it can't be read
-	// built is the result of the Kustomization in the folder name; nil for a file.
+	// built is the result of building the Kustomization in the folder name. It is nil for a file.
 	built *build
 }
 
-// manifestExtensions are the extensions of the files that are read in a folder.
+// manifestExtensions are the extensions of the files that lint reads as manifests in a folder.
 var manifestExtensions = []string{".yaml", ".yml", ".json"}
 
-// templateExtensions are the extensions of files from which other tools make manifests. In a folder they are only searched for an aws-auth,
-// so that the user gets a note.
+// templateExtensions are the extensions of files from which other tools generate manifests. In a folder, lint only searches these files
+// for an aws-auth, and prints a note if it finds one.
 var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
 
-// expandArgs returns the files to read, in the order of the arguments. A folder stands for the manifests below it, and a
-// pattern that the shell did not expand for the files that it matches. A folder with a Kustomization stands for what it builds. The list takes some hundred bytes a file; no
-// other memory grows with the number of files.
+// expandArgs returns the files to read, in the order of the arguments. It replaces a folder with the manifests in it, and a pattern that
+// the shell did not expand with the files that match. It replaces the files of a Kustomization with the build of its folder. The list
+// needs some hundred bytes for each file. No other memory grows with the number of files.
 func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {
@@ -59,7 +59,8 @@ type sources struct {
 	at   map[string]int // absolute path to index in list
 }
 
-// add appends files that are not in the list. A file that the user names is no longer a discovered one.
+// add appends the files that are not yet in the list. If the user names a file that was discovered before, the file no longer counts as
+// discovered.
 func (s *sources) add(more ...source) {
 	for _, m := range more {
 		key := filepath.Clean(m.name)
@@ -78,8 +79,8 @@ func (s *sources) add(more ...source) {
 	}
 }
 
-// listFolder lists the manifests below a folder, sorted by name. It skips hidden folders and node_modules. It follows no
-// links to folders, which may form a cycle, except root itself.
+// listFolder lists the manifests in a folder and its subfolders, sorted by name. It skips hidden folders and node_modules. It doesn't
+// follow links to folders, which may form a cycle, but root itself may be such a link.
 func listFolder(root string) []source {
 	var list []source
 	target, err := filepath.EvalSymlinks(root)
@@ -110,7 +111,7 @@ func listFolder(root string) []source {
 	return list
 }
 
-// isListed reports whether a file in a folder is read.
+// isListed reports whether lint reads a file with this name when it finds the file in a folder.
 func isListed(name string) bool {
 	extension := strings.ToLower(filepath.Ext(name))
 	return slices.Contains(manifestExtensions, extension) || slices.Contains(templateExtensions, extension) || kustomize.IsKustomization(name)
@@ -120,8 +121,8 @@ func isSkippedFolder(folder string) bool {
 	return strings.HasPrefix(folder, ".") || folder == "node_modules"
 }
 
-// isFile reports whether an entry of a folder is a file or a link to one. A dangling link counts as a file, so that the
-// user gets an error.
+// isFile reports whether a directory entry is a file or a link to a file. A dangling link counts as a file, so that the user gets an
+// error.
 func isFile(name string, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
@@ -130,8 +131,8 @@ func isFile(name string, entry fs.DirEntry) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// matchPattern lists the files that a pattern matches, sorted by name. ** stands for any number of folders, except those
-// that listFolder skips.
+// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders, but not the folders that listFolder
+// skips.
 func matchPattern(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {

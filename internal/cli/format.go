@@ -20,7 +20,7 @@ const (
 	formatMarkdown = "markdown"
 )
 
-// outputFormat is the flag --output, a pflag.Value.
+// outputFormat implements pflag.Value for --output.
 type outputFormat struct {
 	value   string
 	allowed []string
@@ -29,7 +29,7 @@ type outputFormat struct {
 // String returns the value.
 func (f *outputFormat) String() string { return f.value }
 
-// Set sets the value. It fails unless the command has this format.
+// Set sets the value. It fails if the command does not support the format.
 func (f *outputFormat) Set(s string) error {
 	if !slices.Contains(f.allowed, s) {
 		return errors.New("must be " + f.choices())
@@ -46,7 +46,7 @@ func (f *outputFormat) choices() string {
 	return strings.Join(f.allowed[:last], ", ") + " or " + f.allowed[last]
 }
 
-// addTo adds the flag with text, which is the default, JSON and the formats in more.
+// addTo adds the flag to a command. The formats are text, which is the default, JSON, and those in more.
 func (f *outputFormat) addTo(cmd *cobra.Command, more ...string) {
 	f.value, f.allowed = formatText, append([]string{formatText, formatJSON}, more...)
 	f.addFlag(cmd)
@@ -57,7 +57,7 @@ func (f *outputFormat) addFlag(cmd *cobra.Command) {
 	completeFlag(cmd, "output", f.allowed...)
 }
 
-// printable is a result that every output format of its command can show.
+// printable is a result that can be written in every output format of its command.
 type printable interface {
 	Text(io.Writer) error
 	JSON(io.Writer) error
@@ -76,7 +76,7 @@ func (a *app) print(d printable, f *outputFormat) error {
 	return outputError(write(a.stdout))
 }
 
-// outputError wraps the error of writing to standard output; nil for nil.
+// outputError wraps an error from writing to standard output. It returns nil for nil.
 func outputError(err error) error {
 	if err != nil {
 		return fmt.Errorf("writing the output: %w", err)

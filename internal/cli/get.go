@@ -39,7 +39,7 @@ type getOptions struct {
 	noHeaders     bool
 	format        outputFormat
 
-	// The parsed arguments, and the parsed values of can, selector and sortBy.
+	// The parsed arguments, and the parsed values of the flags can, selector and sortBy.
 	principals []string
 	request    *rbac.Request
 	match      fields.Selector
@@ -131,10 +131,10 @@ of the cluster can't be read.`,
 
 var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfigMap), string(access.ModeAPI)}
 
-// offline reports whether the sources are files.
+// offline reports whether get reads only files, and not the cluster.
 func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || o.rbac != "" }
 
-// check checks the arguments and flags, and parses them.
+// check validates and parses the arguments and flags.
 func (o *getOptions) check(_ *cobra.Command, args []string) error {
 	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
 		o.can, args = verb[0]+" "+args[0], args[1:]
@@ -221,8 +221,8 @@ func (a *app) get(ctx context.Context, o *getOptions) error {
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
 }
 
-// ofPrincipals returns the rows of the principals. It sets the exit status to statusDenied, unless it is statusFailed, if one of them has
-// no row by which it logs in and that the flags select.
+// ofPrincipals returns the rows of the principals that the user named. Each of them needs a row that allows it to log in and that the
+// flags select. If one has no such row, ofPrincipals sets the exit status to statusDenied, unless the status is already statusFailed.
 func (a *app) ofPrincipals(rows []row, o *getOptions) []row {
 	chosen := make([]bool, len(rows))
 	for _, arg := range o.principals {

@@ -10,14 +10,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 )
 
-// eksTimeout limits the calls to EKS. With eight calls at a time of about 100 ms each, a minute is enough for thousands of access entries.
+// eksTimeout limits the time for all calls to EKS. Eight concurrent calls of about 100 ms each read thousands of access entries in a
+// minute.
 const eksTimeout = time.Minute
 
-// eksPrefix is followed by the name of the cluster. Output has both as the place of access entries that were read from EKS, not from a
-// file.
+// eksPrefix and the name of the cluster are the place of access entries in the output if get read them from EKS and not from a file.
 const eksPrefix = "EKS cluster "
 
-// readEKS reads the mode and the access entries from EKS. It prints an error for each part that can't be read.
+// readEKS reads the authentication mode and the access entries from EKS. It prints an error for each part that it can't read.
 func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	s.entriesName = eksPrefix + o.clusterName
 	doing := "reading the access entries of " + s.entriesName
@@ -38,7 +38,7 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	}
 }
 
-// explainEKS adds the next step to an error of the EKS API.
+// explainEKS adds the next step for the user to an error of the EKS API.
 func explainEKS(err error, clusterName string) error {
 	call, ok := errors.AsType[*eks.CallError](err)
 	switch other := (*eks.OtherClusterError)(nil); {

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// write writes the rows in the format of the flags. withRBAC reports whether RBAC was read.
+// write writes the rows in the format that the flags select. withRBAC reports whether get read RBAC.
 func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
 	switch o.format.value {
 	case formatJSON, formatYAML:
@@ -22,7 +22,7 @@ func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
 	return o.writeTable(w, rows, withRBAC)
 }
 
-// writeNames writes each principal once.
+// writeNames writes the name of each principal, without duplicates.
 func writeNames(w io.Writer, rows []row) error {
 	seen := make(map[string]bool)
 	var b strings.Builder
@@ -36,7 +36,7 @@ func writeNames(w io.Writer, rows []row) error {
 	return err
 }
 
-// writeTable writes a line for each row, like kubectl get.
+// writeTable writes a table with a line for each row, like kubectl get.
 func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	withPaths := withRBAC || slices.ContainsFunc(rows, func(r row) bool { return len(r.PathsToAdmin) > 0 })
@@ -79,10 +79,10 @@ func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
 	return t.Flush()
 }
 
-// unknownText stands for a value that can't be read.
+// unknownText is the text of a field whose value can't be determined.
 const unknownText = "unknown"
 
-// cell returns the text of a field, or that it is unknown.
+// cell returns text for a field of the row, or unknownText if the field is unknown.
 func (r *row) cell(field, text string) string {
 	if text == "" && slices.Contains(r.Unknown, field) {
 		return unknownText
@@ -90,7 +90,7 @@ func (r *row) cell(field, text string) string {
 	return text
 }
 
-// usernameText returns the username, or for mapAccounts its description.
+// usernameText returns the username of a row. For an account of mapAccounts it returns a description of the usernames.
 func (r *row) usernameText() string {
 	if r.Source == access.SourceMapAccounts && r.Principal != "" {
 		return "(their ARN)"
@@ -98,7 +98,8 @@ func (r *row) usernameText() string {
 	return r.Username
 }
 
-// policyNames returns the names of the access policies, with the namespaces of those that don't apply in the whole cluster.
+// policyNames returns the names of the access policies. The name of a policy that applies only in some namespaces is followed by these
+// namespaces.
 func (r *row) policyNames() []string {
 	var list []string
 	for _, p := range r.policies {
@@ -111,7 +112,7 @@ func (r *row) policyNames() []string {
 	return list
 }
 
-// accessText describes the rights of a row.
+// accessText describes the rights of a row. withRBAC reports whether get read RBAC.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
 	named := make(map[string]bool)

@@ -20,13 +20,14 @@ import (
 )
 
 const (
-	// rbacPage is the number of objects of one request, as kubectl get reads them.
+	// rbacPage is the number of objects that one request lists. kubectl get uses the same number.
 	rbacPage = "500"
-	// maxRBAC limits the objects of one resource. An object takes about 1 KiB. A large cluster has some thousands.
+	// maxRBAC limits the number of objects of one RBAC resource, to limit memory. An object takes about 1 KiB, and a large cluster has
+	// some thousand.
 	maxRBAC = 200_000
 )
 
-// readRBAC reads RBAC of a cluster. It prints an error for each resource that can't be read.
+// readRBAC reads the RBAC objects of a cluster. It prints an error for each resource that it can't list.
 func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 	ctx, cancel := c.withTimeout(ctx, 2*requestTimeout)
 	defer cancel()
@@ -50,7 +51,7 @@ func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 	s.policy = rbac.NewPolicy(o)
 }
 
-// listRBAC adds the objects of a resource, page by page.
+// listRBAC lists the objects of one RBAC resource page by page, and adds them to o.
 func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() runtime.Object, o *rbac.Objects) error {
 	doing := "reading " + resource + " in the context " + c.name
 	next, count := "", 0
@@ -81,7 +82,7 @@ func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() 
 	}
 }
 
-// addRBAC adds an object of RBAC, or a list of them. It ignores other objects.
+// addRBAC adds an RBAC object, or the RBAC objects in a list, to o. It ignores other objects.
 func addRBAC(o *rbac.Objects, object runtime.Object) {
 	switch v := object.(type) {
 	case *rbacv1.ClusterRole:
@@ -103,8 +104,8 @@ func addRBAC(o *rbac.Objects, object runtime.Object) {
 	}
 }
 
-// decodeRBAC decodes the RBAC objects in manifests, and fills aggregated ClusterRoles. It skips other objects, and fails if it finds no
-// RBAC.
+// decodeRBAC decodes the RBAC objects in manifests, and computes the rules of aggregated ClusterRoles. It skips other objects, and fails
+// if there are no RBAC objects.
 func decodeRBAC(src []byte) (rbac.Objects, error) {
 	var o rbac.Objects
 	scheme, err := newScheme()
@@ -132,8 +133,8 @@ func decodeRBAC(src []byte) (rbac.Objects, error) {
 	return o, nil
 }
 
-// decodeDocument adds the objects of RBAC in a document in YAML or JSON. inList reports whether it is an item of a List. It refuses a
-// List in a List, because the time to decode it grows with the square of its depth, and kubectl prints none.
+// decodeDocument adds the RBAC objects in a YAML or JSON document to o. inList reports whether the document is an item of a List. A List
+// in a List is an error, because the time to decode nested lists grows with the square of their depth, and kubectl prints none.
 func decodeDocument(decoder runtime.Decoder, document []byte, inList bool, o *rbac.Objects) error {
 	object, _, err := decoder.Decode(document, nil, nil)
 	if runtime.IsNotRegisteredError(err) {

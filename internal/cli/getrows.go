@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// row is a row of get, in the form of its JSON output.
+// row is one row in the output of get. Its exported fields are the JSON output.
 type row struct {
 	Principal string        `json:"principal"` // an ARN, an account of mapAccounts, or empty
 	Source    access.Source `json:"source"`
@@ -27,9 +27,10 @@ type row struct {
 	Place     string        `json:"place"`
 
 	Reason string `json:"reason,omitempty"` // for the state
-	// Scopes are the access policies that don't apply in the whole cluster, with their namespaces.
+	// Scopes maps the access policies that don't apply in the whole cluster to the namespaces in which they apply.
 	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
-	// Roles and PathsToAdmin are what RBAC gives, and PathsToAdmin also what access policies give.
+	// Roles are the roles that RBAC binds to the user. PathsToAdmin are the ways in which RBAC or access policies let the user become an
+	// admin.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
 	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
@@ -40,7 +41,7 @@ type row struct {
 	effect   bool
 }
 
-// boundRole is a role that RBAC binds to a row's user.
+// boundRole is a role that RBAC binds to the user of a row.
 type boundRole struct {
 	Kind      string `json:"kind"`
 	Name      string `json:"name"`
@@ -49,7 +50,7 @@ type boundRole struct {
 	inherited bool   // every authenticated user has it
 }
 
-// sourceAccessEntry is the name of the source in the output.
+// sourceAccessEntry is the name of access entries as a source in the output.
 const sourceAccessEntry access.Source = "accessEntry"
 
 // The values of can.
@@ -58,7 +59,8 @@ const (
 	canUnknown = "unknown"
 )
 
-// rows returns a row for each grant, and for each source that can't be read. With a request it sets can.
+// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, it sets the field Can of each
+// row.
 func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.policy != nil {
 		s.inherited = make(map[bindingKey]bool)
@@ -85,7 +87,7 @@ func (s *accessSources) rows(request *rbac.Request) []row {
 	return list
 }
 
-// unreadRow returns the row of a source that can't be read.
+// unreadRow returns the row for a source that can't be read. reason is the reason.
 func (s *accessSources) unreadRow(source access.Source, place, reason string) row {
 	return row{
 		Source: source, Groups: []string{}, Policies: []string{}, State: access.StateUnknown, Place: place, Reason: reason,
@@ -126,7 +128,7 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 	return r
 }
 
-// place returns the place of a grant: FILE:LINE:COL, the position in a live object, or the number of an element.
+// place returns the place of a grant in the output: FILE:LINE:COL, a position in the live object, or the number of an element.
 func (s *accessSources) place(g *access.Grant) string {
 	switch {
 	case g.Source == access.SourceAccessEntry && strings.HasPrefix(s.entriesName, eksPrefix):
@@ -141,12 +143,12 @@ func (s *accessSources) place(g *access.Grant) string {
 	return fmt.Sprintf("%s:%d:%d", s.name, g.At.Line, g.At.Column)
 }
 
-// bindingKey identifies a binding.
+// bindingKey identifies a RoleBinding or ClusterRoleBinding.
 type bindingKey struct{ kind, namespace, name string }
 
 func keyOf(b rbac.Binding) bindingKey { return bindingKey{b.Kind, b.Namespace, b.Name} }
 
-// addRights adds the rights that RBAC gives to a row's user.
+// addRights adds the rights that RBAC gives to the user of a row.
 func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	subject := s.subject(r)
 	for _, b := range s.policy.Bindings(subject) {
@@ -180,16 +182,16 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	}
 }
 
-// administersKubeSystem reports whether an access policy allows everything in kube-system, and so to make tokens of controllers that are
-// admins.
+// administersKubeSystem reports whether an access policy allows everything in the namespace kube-system. This includes the right to create
+// tokens of controllers that are admins.
 func administersKubeSystem(policies []access.AccessPolicy) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Name() == access.ClusterAdminPolicy && mayApply([]access.AccessPolicy{p}, awsauth.Namespace)
 	})
 }
 
-// mayApply reports whether one of the access policies may apply in a namespace, or in the whole cluster if the namespace is empty.
-// get doesn't know the rights of access policies, because AWS can change them.
+// mayApply reports whether an access policy applies in a namespace or, if namespace is empty, in the whole cluster. get can't say which
+// rights the policy gives there, because AWS can change them.
 func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Scope == access.ScopeCluster || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
@@ -199,8 +201,8 @@ func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	})
 }
 
-// subject returns the subject that RBAC sees. If the username or a group has templates, it has each name that RBAC binds and that the
-// templates may render to, because a caller can often choose the name of its session.
+// subject returns the user of a row as RBAC sees it. A username or group with templates stands for several names: all names that RBAC
+// binds and to which the templates may render. Callers can often choose their session names, and so their rendered names.
 func (s *accessSources) subject(r *row) rbac.Subject {
 	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
 	if r.Source == access.SourceMapAccounts {
@@ -215,7 +217,7 @@ func (s *accessSources) subject(r *row) rbac.Subject {
 	return subject
 }
 
-// rendered returns the names in RBAC to which a template may render for a caller.
+// rendered returns the names that RBAC binds and to which a template may render for a caller.
 func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
 	if !strings.Contains(template, "{{") {
 		return nil
@@ -224,8 +226,8 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && holds(name) })
 }
 
-// usersOfAccounts returns the usernames in RBAC that callers of mapAccounts can have, by account. Their username is the ARN that the
-// authenticator searches for, if no other grant applies to it.
+// usersOfAccounts returns, for each account of mapAccounts, the usernames in RBAC that its callers can have. The username of such a caller
+// is the ARN that the authenticator searches for. A caller to whom another grant applies doesn't count.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)
 	for i := range s.grants {
@@ -245,7 +247,7 @@ func (s *accessSources) usersOfAccounts() map[string][]string {
 	return users
 }
 
-// admits reports whether the authenticator lets a caller in whose ARN the row matches.
+// admits reports whether the authenticator admits a caller whose ARN matches the row.
 func (r *row) admits(c awsauth.Caller) bool {
 	return (&awsauth.Entry{Username: r.Username, Groups: r.Groups}).Admits(c)
 }
@@ -256,7 +258,7 @@ var (
 	selectorFields = []string{"principal", "source", "username", "admin", "node", "state"}
 )
 
-// field returns the value of a field as a text.
+// field returns the value of a field as text, for sorting and selecting.
 func (r *row) field(name string) string {
 	switch name {
 	case "principal":
@@ -279,7 +281,8 @@ func (r *row) field(name string) string {
 	return r.Place
 }
 
-// selects reports whether the flags select a row. A row for which a part is unknown is selected if that part may be true.
+// selects reports whether the flags select a row. If a selected field of the row is unknown, it reports true if the field may have the
+// right value.
 func (o *getOptions) selects(r *row) bool {
 	set := make(fields.Set, len(selectorFields))
 	for _, name := range selectorFields {
@@ -294,7 +297,7 @@ func (o *getOptions) selects(r *row) bool {
 		(o.request == nil || r.Can != "" || maybe(access.FieldGroups))
 }
 
-// sort sorts rows by the column of --sort-by, and keeps the order of equal rows.
+// sort sorts the rows by the column that --sort-by names. Rows with equal values keep their order.
 func (o *getOptions) sort(rows []row) {
 	if o.column != "" {
 		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.field(o.column), b.field(o.column)) })

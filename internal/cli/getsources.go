@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// sources are the sources of access that get has read.
+// accessSources holds the sources of access that get has read.
 type accessSources struct {
 	name     string            // of the input with aws-auth
 	inText   bool              // positions count from the start of a key's text
@@ -21,7 +21,7 @@ type accessSources struct {
 
 	entriesName string          // of the access entries
 	cluster     *access.Cluster // nil if the access entries are not known
-	// entriesUnread reports that the access entries or the mode should be known and can't be read.
+	// entriesUnread reports whether get tried and failed to read the access entries or the authentication mode.
 	entriesUnread bool
 	entriesListed bool // the access entries are known, although the mode may not be
 
@@ -31,11 +31,11 @@ type accessSources struct {
 	rbacUnread  bool                // a part of RBAC can't be read
 	adminUnread bool                // the part for the whole cluster can't be read
 	inherited   map[bindingKey]bool // the bindings of every authenticated user
-	// accountUsers are the usernames in RBAC that callers of mapAccounts can have, by account.
+	// accountUsers maps each account of mapAccounts to the usernames in RBAC that its callers can have.
 	accountUsers map[string][]string
 }
 
-// readSources reads the sources. It prints an error for each that can't be read, and fails only if there is nothing to show.
+// readSources reads all sources. It prints an error for each source that it can't read, and fails only if there is nothing to show.
 func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, error) {
 	s := &accessSources{}
 	if err := a.readEntries(ctx, o, s); err != nil {
@@ -55,7 +55,7 @@ func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, e
 	return s, nil
 }
 
-// readEntries reads the access entries from a file or from EKS.
+// readEntries reads the access entries and the authentication mode from a file or from EKS.
 func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) error {
 	switch {
 	case o.entries != "":
@@ -118,8 +118,8 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 	return nil
 }
 
-// noteMissingRBAC notes what a file with RBAC lacks. Kubernetes creates objects of each kind in every cluster (kubernetes v1.36.3,
-// plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a kind without objects was not written into the file.
+// noteMissingRBAC notes which kinds of RBAC objects a file lacks. Kubernetes creates objects of each kind in every cluster (kubernetes
+// v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so the file is incomplete if a kind is missing.
 func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	var absent []string
 	for _, kind := range []struct {
@@ -147,7 +147,7 @@ func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	}
 }
 
-// useInput uses the aws-auth of an input, which must have exactly one.
+// useInput sets the aws-auth of s to that of an input. It fails unless the input has exactly one aws-auth.
 func (a *app) useInput(in input, s *accessSources) error {
 	a.reportProblems(in.problems)
 	o, err := in.single()
@@ -163,7 +163,7 @@ func (a *app) useInput(in input, s *accessSources) error {
 	return nil
 }
 
-// readAccessLive reads aws-auth and RBAC of the current context.
+// readAccessLive reads aws-auth and RBAC from the cluster of the current context.
 func (a *app) readAccessLive(ctx context.Context, o *getOptions, s *accessSources) error {
 	in, err := a.readLive(ctx, &o.cluster)
 	switch {

@@ -15,19 +15,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// iamCalls limits the concurrent lookups. The client has a limit of its own.
+// iamCalls limits the concurrent lookups. The IAM client also limits its calls.
 const iamCalls = 8
 
-// lookedUp is the result of looking up a principal in IAM.
+// lookedUp is the result of a lookup of a principal in IAM.
 type lookedUp struct {
 	existence validate.Existence
 	facts     access.IAMFacts
 	err       error
 }
 
-// addStale computes the grants like [access.Grants], and finds the stale ones: those of principals that IAM doesn't have, and access
-// entries that are older than their principal. EKS stores the unique id of a principal when it creates the access entry. So the access
-// entry of a principal that was deleted and created again matches no caller, although both have the same ARN.
+// addStale computes the grants like [access.Grants], and marks the stale ones. A grant is stale if IAM has no such principal, or if it is
+// an access entry that is older than its principal. EKS stores the unique id of the principal when it creates an access entry. So if a
+// principal was deleted and created again, its old access entry matches no caller, although the ARN is the same.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
@@ -79,7 +79,7 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	return nil
 }
 
-// lookUpPrincipals looks up the roles and users by which callers may log in, by the key of their grants.
+// lookUpPrincipals looks up in IAM the roles and users with which callers may log in. The result maps the key of a grant to its principal.
 func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.Grant) map[string]lookedUp {
 	ctx, cancel := context.WithTimeout(ctx, iamTimeout)
 	defer cancel()

@@ -25,7 +25,7 @@ const (
 	formatYAML  = "yaml"
 )
 
-// completionTimeout limits a completion, because the user waits for it in the shell.
+// completionTimeout limits the time of a completion. It is short, because the user is waiting at the command line.
 const completionTimeout = 3 * time.Second
 
 // historyOptions are the flags that select the history.
@@ -107,7 +107,7 @@ func (a *app) listHistory(ctx context.Context, o *historyOptions, format *output
 	return outputError(versionTable(a.stdout, versions))
 }
 
-// versionTable writes one line for each version, the newest last, like kubectl rollout history.
+// versionTable writes a line for each version, with the newest version last, like kubectl rollout history.
 func versionTable(w io.Writer, versions []history.Version) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tMANAGER\tVERDICT\tADMINS\tNODES\tENTRIES")
@@ -135,7 +135,7 @@ func versionTable(w io.Writer, versions []history.Version) error {
 // observedAt returns the time at which a version was observed, to the second.
 func observedAt(v *history.Version) string { return v.Time.UTC().Format(time.RFC3339) }
 
-// versionList is the output of history as JSON and YAML. The versions have no content.
+// versionList is the JSON and YAML output of history. It leaves out the content of the versions.
 type versionList struct {
 	Namespace string            `json:"namespace"`
 	Name      string            `json:"name"`
@@ -171,8 +171,8 @@ func writeObject(w io.Writer, format string, v any) error {
 	return err
 }
 
-// escapeUnprintable replaces unprintable characters in JSON by \u escapes: YAML parsers reject some of them and take others
-// for a line break. Characters above U+FFFF stay as they are, because YAML parsers don't combine surrogate pairs.
+// escapeUnprintable replaces unprintable characters in JSON with \u escapes, because YAML parsers reject some of them and treat others as
+// line breaks. It keeps characters above U+FFFF, because YAML parsers don't combine surrogate pairs.
 func escapeUnprintable(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {
@@ -194,7 +194,8 @@ func parseVersionNumber(text string) (int, error) {
 	return n, nil
 }
 
-// versionWithContent returns a version by number. It fails if the version has no content that a manifest can hold.
+// versionWithContent returns the version with a number. It fails if the history has no content of this version, or if a manifest can't
+// hold the content.
 func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	v, err := h.version(number)
 	switch {
@@ -210,7 +211,7 @@ func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	return v, nil
 }
 
-// version returns a version by number.
+// version returns the version with a number.
 func (h storedHistory) version(number int) (history.Version, error) {
 	versions := h.log.Versions()
 	if len(versions) == 0 {
@@ -239,7 +240,7 @@ func isUTF8(v *history.Version) bool {
 	return true
 }
 
-// completeVersion completes the number of a version. It completes nothing if the history can't be read.
+// completeVersion completes an argument with the numbers of the versions. It completes nothing if the history can't be read.
 func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

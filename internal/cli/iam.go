@@ -20,15 +20,15 @@ import (
 const (
 	// identityTimeout limits the first call, which asks STS for the caller's identity. It normally takes under a second.
 	identityTimeout = 15 * time.Second
-	// iamTimeout limits the IAM lookups of one file. With eight calls at a time of about 50 ms each, a minute is enough
-	// for thousands of principals.
+	// iamTimeout limits the time for the IAM lookups of one file. Eight concurrent calls of about 50 ms each look up thousands of
+	// principals in a minute.
 	iamTimeout = time.Minute
 )
 
-// principalLookup looks up in IAM whether the principals of a file exist.
+// principalLookup reports which of the principals exist in IAM.
 type principalLookup func([]awsauth.ARN) validate.IAM
 
-// newPrincipalLookup returns a lookup with the AWS credentials of the environment.
+// newPrincipalLookup returns a lookup that uses the AWS credentials of the environment.
 func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLookup, error) {
 	client, err := a.newIAMClient(ctx, c)
 	if err != nil {
@@ -41,8 +41,8 @@ func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLo
 	}, nil
 }
 
-// newIAMClient returns a client with the AWS credentials of the environment. It checks the credentials first, and notes the identity that
-// they belong to.
+// newIAMClient returns an IAM client that uses the AWS credentials of the environment. It first checks the credentials, and notes which
+// AWS identity they belong to.
 func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, error) {
 	accounts := make(map[string]iam.Account, len(c.Accounts))
 	for id, account := range c.Accounts {
@@ -75,8 +75,8 @@ func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, erro
 	return client, nil
 }
 
-// askMFAToken asks for the code of the MFA device and reads one line. It reads byte by byte, because the rest of standard
-// input may hold the manifests.
+// askMFAToken asks the user for the code of the MFA device and reads one line. It reads single bytes, because the rest of standard input
+// may contain the manifests.
 func (a *app) askMFAToken() (string, error) {
 	fmt.Fprint(a.stderr, "Code of your MFA device: ")
 	var line []byte

@@ -22,9 +22,9 @@ const (
 )
 
 const (
-	// maxFile limits a file to the size, in bytes, to which the webhook limits an object. The API server accepts 1 MiB.
+	// maxFile limits the size of a file in bytes. The webhook has the same limit for an object, and the API server accepts only 1 MiB.
 	maxFile = 3 << 20
-	// maxStdin limits standard input, in bytes. A rendered chart or a plan holds many other objects.
+	// maxStdin limits standard input in bytes. It is higher than maxFile, because a rendered chart or a plan contains many other objects.
 	maxStdin = 64 << 20
 )
 
@@ -36,15 +36,15 @@ type input struct {
 	name     string // in the output
 	objects  []object
 	problems []report.Problem
-	// unrendered are parts that concern aws-auth and can't be evaluated before another tool has run. others are objects that look like
-	// aws-auth and that the authenticator does not read.
+	// unrendered are the parts that concern aws-auth but can't be evaluated until another tool renders them. others are objects that look
+	// like aws-auth but that the authenticator does not read.
 	unrendered, others []report.Problem
 	notes              []string
 	unknown            bool            // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
 	plan               bool            // the input is a Terraform plan
 	entries            *entryplan.Plan // its resources of EKS: access entries, their policies, clusters; nil without
 	built              bool            // the input is the result of a Kustomization
-	// notKubernetes: each problem is a document that parses but is no Kubernetes object, such as an Ansible playbook.
+	// notKubernetes reports whether every problem is a document that parses but is not a Kubernetes object, such as an Ansible playbook.
 	notKubernetes bool
 }
 
@@ -60,17 +60,18 @@ func (a *app) readAs(name string, parse func(label string, src []byte) (input, e
 	return in.named(), err
 }
 
-// parseInput finds the aws-auth objects in a new version. It does not return objects that another tool must render first.
+// parseInput finds the aws-auth objects in a new version. Objects that another tool must render first are not part of the result.
 func parseInput(label string, src []byte) (input, error) {
 	return parse(label, src, (*extract.Result).RefuseTemplates)
 }
 
-// parseStored finds the aws-auth objects in a version that a cluster has or had, with any text.
+// parseStored finds the aws-auth objects in a version that a cluster stores or has stored. No tool renders such a version, so any text
+// counts as it is.
 func parseStored(label string, src []byte) (input, error) {
 	return parse(label, src, func(*extract.Result) {})
 }
 
-// parse finds the aws-auth objects in an input of any kind. prepare changes the result before it is used.
+// parse finds the aws-auth objects in an input of any kind. prepare modifies the extracted objects before parse uses them.
 func parse(label string, src []byte, prepare func(*extract.Result)) (input, error) {
 	in := input{name: label}
 	result, err := extract.File(label, src)
@@ -97,7 +98,7 @@ func parse(label string, src []byte, prepare func(*extract.Result)) (input, erro
 	return in, nil
 }
 
-// problemOf returns an error of an input with its position.
+// problemOf converts an error of an input into a problem with a position.
 func problemOf(label string, err error) report.Problem {
 	p := report.Problem{File: label, Message: err.Error()}
 	if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
@@ -109,8 +110,8 @@ func problemOf(label string, err error) report.Problem {
 	return p
 }
 
-// named returns an input that the user named. What can't be evaluated is an error then, and so is an object that only looks like aws-auth
-// unless the input has an aws-auth, too.
+// named classifies the problems of an input that the user named. A part that can't be evaluated is an error. So is an object that only
+// looks like aws-auth, unless the input also has an aws-auth.
 func (in input) named() input {
 	in.problems = append(in.problems, in.unrendered...)
 	in.unknown = len(in.unrendered) > 0 || len(in.objects) == 0 && len(in.others) > 0
@@ -123,7 +124,8 @@ func (in input) named() input {
 	return in
 }
 
-// discovered returns an input of a folder. What can't be evaluated is only noted then; skipped reports that there is such a part.
+// discovered classifies the problems of an input that was found in a folder. A part that can't be evaluated is only noted. skipped reports
+// whether there is such a part.
 func (in input) discovered() (found input, skipped bool) {
 	list := append(slices.Clone(in.unrendered), in.others...)
 	in.notes = append(in.notes, places(list)...)
@@ -131,7 +133,7 @@ func (in input) discovered() (found input, skipped bool) {
 	return in, len(list) > 0
 }
 
-// places returns each problem as a line with its position.
+// places returns a line for each problem, with its position and message.
 func places(problems []report.Problem) []string {
 	var lines []string
 	for _, p := range problems {
@@ -140,7 +142,7 @@ func places(problems []report.Problem) []string {
 	return lines
 }
 
-// readFile reads a file, or standard input; label is its name in the output.
+// readFile reads a file or standard input. label is the name of the file in the output.
 func (a *app) readFile(name string) (label string, src []byte, err error) {
 	if name == stdinName {
 		src, err = io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
@@ -167,7 +169,7 @@ func (a *app) readFile(name string) (label string, src []byte, err error) {
 	return name, src, err
 }
 
-// tooLargeError is a file with more than maxFile bytes.
+// tooLargeError means that a file has more than maxFile bytes.
 type tooLargeError struct{ name string }
 
 func (e *tooLargeError) Error() string {
@@ -175,7 +177,7 @@ func (e *tooLargeError) Error() string {
 		e.name, maxFile>>20, maxStdin>>20)
 }
 
-// reportProblems prints the documents that could not be read, and sets the exit status to statusFailed.
+// reportProblems prints the problems of an input, and sets the exit status to statusFailed if there are any.
 func (a *app) reportProblems(problems []report.Problem) {
 	for _, p := range problems {
 		a.status = statusFailed
@@ -183,7 +185,7 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
-// place returns the place of an aws-auth in an input that has several, for the output; zero values if it has only one.
+// place returns where an aws-auth is in an input with several of them, for the output. It returns zero values if the input has only one.
 func (in input) place(o object) (line int, resource string) {
 	if len(in.objects) < 2 {
 		return 0, ""
@@ -191,7 +193,7 @@ func (in input) place(o object) (line int, resource string) {
 	return o.Line, o.Resource
 }
 
-// label returns the name of an aws-auth in a note.
+// label returns the name of an aws-auth for a note.
 func (in input) label(o object) string {
 	line, _ := in.place(o)
 	if line == 0 {
@@ -200,7 +202,7 @@ func (in input) label(o object) string {
 	return fmt.Sprintf("%s:%d", in.name, line)
 }
 
-// argument returns the argument of kubectl apply for the input.
+// argument returns the arguments with which kubectl apply reads the same input.
 func (in input) argument() string {
 	if in.built {
 		return "-k " + in.name
@@ -232,8 +234,8 @@ func (in input) single() (object, error) {
 	return object{}, fmt.Errorf("%s holds %d aws-auth objects, at %s; name a file with only one", in.name, len(places), strings.Join(places, " and "))
 }
 
-// readSingle reads an input that must have exactly one aws-auth. It fails if any document can't be read. Errors name the
-// input by description, such as "the old version".
+// readSingle reads an input that must have exactly one aws-auth. It fails if a document can't be read. description names the input in
+// errors, such as "the old version".
 func (a *app) readSingle(name, description string, parse func(label string, src []byte) (input, error)) (input, object, error) {
 	in, err := a.readAs(name, parse)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// build is a folder with a Kustomization, built.
+// build is the result of building the Kustomization in a folder.
 type build struct {
 	kustomize.Result
 
 	err error
 }
 
-// withBuilds builds the Kustomizations in a list of files. Their folders take the place of their files, and the other files that they
-// read leave the list, unless the user named them: a base or a patch is not what a cluster gets. The files of a Kustomization that can't be
-// built stay.
+// withBuilds builds the Kustomizations in a list of files. It replaces each kustomization file with its folder. It removes the files that
+// the builds read, such as bases and patches, because a cluster doesn't get them as they are. It keeps files that the user named, and the
+// files of a Kustomization that can't be built.
 func withBuilds(list []source) []source {
 	built := map[int]*build{}
 	for i, s := range list {
@@ -57,8 +57,8 @@ func withBuilds(list []source) []source {
 	return kept
 }
 
-// absolutePath returns the absolute path of a file with symbolic links resolved. It keeps links that it can't resolve, and returns the
-// name unchanged if there is no absolute path.
+// absolutePath returns the absolute path of a file with symbolic links resolved. It keeps links that can't be resolved. If the absolute
+// path can't be determined, it returns the name unchanged.
 func absolutePath(name string) string {
 	absolute, err := filepath.Abs(name)
 	if err != nil {
@@ -70,7 +70,7 @@ func absolutePath(name string) string {
 	return absolute
 }
 
-// lintBuild checks the result of a Kustomization.
+// lintBuild lints the result of building a Kustomization.
 func (l *lintRun) lintBuild(s source) fileResult {
 	switch {
 	case s.built.err == nil:
@@ -102,8 +102,8 @@ func (l *lintRun) lintBuild(s source) fileResult {
 	return o
 }
 
-// written returns the object with the same data that a source file of the build has, so that findings have positions in that file. If
-// no file has it, written returns the built object without positions.
+// written returns the object with the same data in a source file of the build, so that findings have positions in that file. If no source
+// file has this data, it returns the built object without positions.
 func (s source) written(o object) object {
 	folder := absolutePath(s.name)
 	for _, name := range slices.Sorted(maps.Keys(s.built.Files)) {

@@ -22,7 +22,7 @@ type lintOptions struct {
 	patch  patchType
 	config string
 	rules  []string
-	// entryRules are the severities in rules of the rules of access entries.
+	// entryRules has the severities that --rule sets for the rules of access entries.
 	entryRules map[string]validate.Severity
 	iam        bool
 	cluster    clusterFlags
@@ -188,7 +188,7 @@ type ruleError struct {
 func (e *ruleError) Error() string { return "--rule " + e.setting + ": " + e.err.Error() }
 func (e *ruleError) Unwrap() error { return e.err }
 
-// guardConfig returns the configuration of --config, or else the default one, with the severities of --rule.
+// guardConfig returns the configuration that --config names, or the default configuration. The severities of --rule override those in it.
 func (o *lintOptions) guardConfig() (*config.Config, error) {
 	cfg := config.Default()
 	if o.config != "" {
@@ -241,7 +241,7 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 	return report.NewText(w, useColours(w)), nil
 }
 
-// setOldVersion makes each change an edit of the version in --old, by the user in --as-arn.
+// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old, made by the user in --as-arn.
 func (l *lintRun) setOldVersion(o *lintOptions) error {
 	in, old, err := l.app.readSingle(o.old, "the old version", parseStored)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lintEntries evaluates the access entries, their policies and the clusters of an input, and adds the findings to its result. They count as one
-// object.
+// lintEntries evaluates the access entries, access policies and clusters of an input, and adds the findings to o. In the counts of the
+// verdicts, they are together one object.
 func (l *lintRun) lintEntries(in input, o *fileResult) {
 	if in.entries == nil {
 		return
@@ -34,7 +34,8 @@ func (l *lintRun) lintEntries(in input, o *fileResult) {
 	}
 }
 
-// mappedBy returns the principals that the aws-auth of an input maps. An aws-auth that a plan deletes counts as it is before the plan.
+// mappedBy returns the principals that the aws-auth of an input maps. If a plan deletes aws-auth, it returns the principals before the
+// deletion.
 func mappedBy(objects []object) []awsauth.Principal {
 	var list []awsauth.Principal
 	for _, o := range objects {
@@ -49,12 +50,12 @@ func mappedBy(objects []object) []awsauth.Principal {
 	return list
 }
 
-// entryRule reports whether a rule is one of access entries, which only lint runs.
+// entryRule reports whether an id is that of a rule of access entries. Only lint runs these rules.
 func entryRule(id string) bool {
 	return slices.ContainsFunc(entryplan.Rules(), func(r *entryplan.Rule) bool { return r.ID == id })
 }
 
-// setEntryRule changes the severity of a rule of access entries.
+// setEntryRule sets the severity of a rule of access entries.
 func (o *lintOptions) setEntryRule(id, severity string) error {
 	switch s := validate.Severity(severity); s {
 	case validate.Deny, validate.Warn, validate.Off:

@@ -52,9 +52,8 @@ func (l *lintRun) resultOf(in input, from object, v validate.Verdict) fileResult
 	return o
 }
 
-// evaluateObject evaluates the change to an aws-auth. Where a Terraform plan replaces the object, it evaluates two
-// changes, the deletion and the edit from the old to the new object, and returns the findings of both with the severer
-// action.
+// evaluateObject evaluates the change to an aws-auth. If a Terraform plan replaces the object, it evaluates two changes: the deletion, and
+// the edit from the old to the new object. It returns the findings of both changes and the severer action.
 func (l *lintRun) evaluateObject(o object, change validate.Change) validate.Verdict {
 	policy := l.policy
 	if o.Lists != "" && change.Old == nil {
@@ -91,7 +90,8 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
-// asReviewed returns a change as the API server sends it to the webhook. A document by itself stays as it is.
+// asReviewed returns a change in the form in which the API server sends it to the webhook. It doesn't modify a document that has no old
+// version.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
@@ -99,10 +99,9 @@ func asReviewed(c validate.Change) validate.Change {
 	return c
 }
 
-// changeOf returns the change that an aws-auth stands for: an edit of the version in --old, or else an edit or a
-// deletion of the object in the Terraform plan, or else a document by itself. The note names the assumptions about the
-// version that the cluster will have. The break-glass annotation is removed, because a file doesn't say which user will
-// set it.
+// changeOf returns the change that lint evaluates for an aws-auth. With --old it is an edit of that version. Otherwise it is the edit or
+// deletion in a Terraform plan. Without either it is a document on its own. note names the assumptions about the version that the cluster
+// will store. changeOf removes the break-glass annotation, because a file doesn't say which user will set it.
 func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {
 	stored, err := l.store(o, argument)
 	if err != nil {
@@ -125,8 +124,8 @@ func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note s
 	return c, stored.note, nil
 }
 
-// deletionOf returns the deletion of an object that a Terraform plan replaces. A replacement is a deletion and then a creation, and c is
-// the change that the whole replacement makes.
+// deletionOf returns the deletion that is the first half of a replacement in a Terraform plan. c is the change that the whole replacement
+// makes.
 func (l *lintRun) deletionOf(o object, c validate.Change) validate.Change {
 	c.New = o.AfterDelete
 	if c.New == nil {

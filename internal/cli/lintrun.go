@@ -17,7 +17,7 @@ import (
 type lintRun struct {
 	app    *app
 	policy validate.Policy
-	// entryRules are the severities that --rule gives the rules of access entries.
+	// entryRules has the severities that --rule sets for the rules of access entries.
 	entryRules map[string]validate.Severity
 	change     validate.Change // the change to evaluate for every aws-auth, without its New
 	oldName    string
@@ -41,7 +41,7 @@ type fileResult struct {
 	plan           bool  // it is a Terraform plan
 }
 
-// lintLive checks the live object of a cluster.
+// lintLive lints the live object of a cluster.
 func (l *lintRun) lintLive(in input) error {
 	if err := l.addResult(l.lintInput(in)); err != nil {
 		return err
@@ -49,8 +49,8 @@ func (l *lintRun) lintLive(in input) error {
 	return l.finish()
 }
 
-// lintFiles checks files in parallel, one for each CPU, and reports them in the order of the arguments. A finished
-// file waits for the files before it; startWorkers limits how many can wait, and so how many are in memory.
+// lintFiles lints files in parallel, one for each CPU, and reports them in the order of the arguments. The result of a file waits until
+// the files before it are finished. startWorkers limits how many results wait, to limit memory.
 func (l *lintRun) lintFiles(args []string) error {
 	sources := expandArgs(args)
 	results, stop := l.startWorkers(sources)
@@ -88,8 +88,8 @@ func (l *lintRun) lintFiles(args []string) error {
 	return l.finish()
 }
 
-// lintNothing reports that the files hold no aws-auth. With --old they delete it, unless a part of them could
-// not be evaluated, or one of them is a plan, which would name the deletion.
+// lintNothing handles files without an aws-auth. With --old it evaluates them as the deletion of aws-auth. It fails instead if a part of
+// the files can't be evaluated, or if one of them is a Terraform plan, because a plan would list the deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -110,7 +110,7 @@ func (l *lintRun) lintNothing(args string) error {
 	return l.addResult(l.resultOf(input{name: args}, object{InText: true}, l.evaluateChange(change, l.policy)))
 }
 
-// describeArgs names the files and folders that were read; more than 10 arguments become a count of files.
+// describeArgs returns the names of the files and folders that lint reads. For more than 10 arguments it returns the number of files.
 func describeArgs(args []string, files int) string {
 	if len(args) > 10 {
 		return fmt.Sprintf("%d files", files)
@@ -124,8 +124,8 @@ func describeArgs(args []string, files int) string {
 	return strings.Join(names, ", ")
 }
 
-// startWorkers checks the files in the background. The channel yields a channel with the result of each file, in the
-// order of the files. stop ends the work early.
+// startWorkers starts to lint the files in the background. For each file, in order, results receives a channel that will get the result of
+// this file. stop ends the work early.
 func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
 	type job struct {
 		source
@@ -160,7 +160,7 @@ func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult
 	return ordered, sync.OnceFunc(func() { close(quit) })
 }
 
-// addResult reports a file's result and adds it to the total.
+// addResult writes the result of a file to the report and adds it to the total.
 func (l *lintRun) addResult(o fileResult) error {
 	for _, note := range o.Notes {
 		l.app.note("%s", note)
@@ -194,7 +194,7 @@ func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0
 }
 
-// finish sets the exit status and ends the output. If a file could not be read, the status is that of the failure, even if a verdict is deny.
+// finish sets the verdict and the exit status, and ends the report. A file that can't be read has a higher priority than a denial.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
@@ -211,7 +211,7 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and checks a file. A discovered file that is too large is an error only if it names aws-auth.
+// lintFile reads and lints a file. A file that is too large and was discovered is an error only if it contains the name aws-auth.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)
@@ -238,7 +238,7 @@ func (l *lintRun) lintFile(s source) fileResult {
 	return l.lintDiscovered(label, src)
 }
 
-// lintParsed checks a parsed input; err is the error of parsing it.
+// lintParsed lints a parsed input. err is the error from parsing it, or nil.
 func (l *lintRun) lintParsed(in input, err error) fileResult {
 	if err != nil {
 		return failedFile(in.name, err)

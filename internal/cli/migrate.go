@@ -15,7 +15,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 )
 
-// migrateOptions are the flags that the commands of migrate share.
+// migrateOptions are the flags that the subcommands of migrate share.
 type migrateOptions struct {
 	file, entries       string
 	clusterName, region string
@@ -40,7 +40,7 @@ No command changes the authentication mode of the cluster. It can't be changed b
 	return cmd
 }
 
-// addTo adds the flags that say where aws-auth and the access entries are.
+// addTo adds the flags that say where to read aws-auth and the access entries.
 func (o *migrateOptions) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth manifest, or a dash (-) for standard input")
@@ -57,7 +57,7 @@ func (o *migrateOptions) addTo(cmd *cobra.Command) {
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 }
 
-// addEntries adds the flag for a file with access entries.
+// addEntries adds the flag that names a file with access entries.
 func (o *migrateOptions) addEntries(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.entries, "entries", "", "`FILE` with access entries, as aws eks describe-access-entry and list-associated-access-policies print them; then --cluster-name is only a name")
 	if err := cmd.MarkFlagFilename("entries"); err != nil {
@@ -65,7 +65,7 @@ func (o *migrateOptions) addEntries(cmd *cobra.Command) {
 	}
 }
 
-// addPlan adds the flags with facts that a plan needs.
+// addPlan adds the flags with facts that are needed to compute a plan.
 func (o *migrateOptions) addPlan(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.iam, "iam", false, "look up in IAM the paths of roles and which principals were deleted, with your AWS credentials; needs iam:GetRole and iam:GetUser")
@@ -106,7 +106,7 @@ func (o *migrateOptions) check(cmd *cobra.Command, args []string) error {
 // live reports whether the access entries are read from EKS.
 func (o *migrateOptions) live() bool { return o.clusterName != "" && o.entries == "" }
 
-// migrateSources are aws-auth and the access entries that a command of migrate has read.
+// migrateSources holds aws-auth and the access entries that a subcommand of migrate has read.
 type migrateSources struct {
 	name     string // of the input with aws-auth
 	document *awsauth.Document
@@ -117,7 +117,8 @@ type migrateSources struct {
 	clusterAdminPolicy string // as EKS lists it; empty if EKS was not asked
 }
 
-// readMigration reads the sources. Unlike get it fails if a part can't be read, because a plan without it may take access away.
+// readMigration reads the sources. In contrast to get, it fails if it can't read a part of them, because an incomplete plan may take
+// access away.
 func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSources, error) {
 	s := &migrateSources{account: o.account, partition: o.partition}
 	if err := a.readMigratedDocument(ctx, o, s); err != nil {
@@ -139,7 +140,7 @@ func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSou
 	return s, nil
 }
 
-// readMigratedDocument reads aws-auth. A live aws-auth that does not exist is an empty one.
+// readMigratedDocument reads aws-auth. If the live aws-auth does not exist, it continues with an empty one.
 func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var in input
 	var err error
@@ -174,8 +175,8 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS. If aws-auth is the live one, it checks that both are
-// of the same cluster.
+// readMigratedCluster reads the access entries, the account and the partition from EKS. If aws-auth was read from a cluster, it checks
+// that EKS describes the same cluster.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {
@@ -212,7 +213,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 	return nil
 }
 
-// plan returns the plan for the sources. With --iam it looks the principals up.
+// plan computes the plan for the sources. With --iam it first looks the principals up in IAM.
 func (a *app) plan(ctx context.Context, o *migrateOptions, s *migrateSources) (migrate.Plan, error) {
 	in := migrate.Input{
 		Document: s.document, Cluster: s.cluster, Account: s.account, Partition: s.partition, NoRolePaths: o.noRolePaths, ClusterAdminPolicy: s.clusterAdminPolicy,

@@ -109,7 +109,7 @@ func (a *app) migrateApply(ctx context.Context, o *applyOptions) error {
 	return nil
 }
 
-// confirmApply asks the user at the terminal, and returns true for yes.
+// confirmApply asks the user at the terminal to confirm the creation. It returns true if the answer is yes.
 func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	entries := count(n, "access entry", "access entries")
 	if o.yes {
@@ -133,7 +133,7 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	return yes, nil
 }
 
-// createEntries creates the access entries, and verifies each. It stops at the first error.
+// createEntries creates the access entries in order, and verifies each one after its creation. It stops at the first error.
 func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Client, moves []migrate.Move) error {
 	for i, m := range moves {
 		made, err := client.Create(ctx, m.AccessEntry())
@@ -153,7 +153,7 @@ func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Cl
 	return nil
 }
 
-// noteNextMode notes the command that changes the mode, with its conditions.
+// noteNextMode tells the user how to change the authentication mode to API, and what to do before that.
 func (a *app) noteNextMode(o *applyOptions, plan *migrate.Plan) {
 	if n := len(plan.Decide); n > 0 {
 		a.note("%s before you change the mode", count(n, "principal keeps its access only by aws-auth; decide about it", "principals keep their access only by aws-auth; decide about them"))
@@ -163,7 +163,7 @@ func (a *app) noteNextMode(o *applyOptions, plan *migrate.Plan) {
 	a.showCommand(o.modeCommand(access.ModeAPI))
 }
 
-// showCommand prints a command that the user may copy.
+// showCommand prints a command on its own line, so that the user can copy it.
 func (a *app) showCommand(command string) { fmt.Fprintf(a.stderr, "  %s\n", report.OneLine(command)) }
 
 // modeCommand returns the command that changes the authentication mode.

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lookUpMigrated looks up the principals of grants in IAM. The result has their ARNs with path, by [awsauth.PrincipalKey].
+// lookUpMigrated looks up the principals of grants in IAM. The result maps the [awsauth.PrincipalKey] of each principal to its result.
 func (a *app) lookUpMigrated(ctx context.Context, grants []access.Grant) (map[string]migrate.Found, error) {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {

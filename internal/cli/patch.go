@@ -20,7 +20,7 @@ const (
 	patchJSON      = "json"
 )
 
-// patchType is the flag --patch, a pflag.Value.
+// patchType implements pflag.Value for --patch.
 type patchType string
 
 // String returns the value.
@@ -38,7 +38,7 @@ func (t *patchType) Set(s string) error {
 // Type returns the placeholder of the value in the help text.
 func (*patchType) Type() string { return "TYPE" }
 
-// parsePatch reads a patch, and returns the version that it makes of the old one.
+// parsePatch reads a patch, and returns the version that results from applying it to the old version.
 func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (input, error) {
 	in := input{name: label}
 	sources, errs := awsauth.ReadSources(src)
@@ -100,7 +100,7 @@ func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsau
 	return withResult(o, result)
 }
 
-// otherObject reports whether a patch names an object that is not aws-auth.
+// otherObject reports whether a patch names an object other than aws-auth.
 func otherObject(patch map[string]any) bool {
 	metadata := anyMap(patch["metadata"])
 	differs := func(value any, want string) bool { return value != nil && value != want }

@@ -89,8 +89,8 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 	return cmd
 }
 
-// dryRun is the flag --dry-run, a pflag.Value. Unlike kubectl's it has no value client, because a dry run on the client
-// doesn't call the webhook.
+// dryRun implements pflag.Value for --dry-run. In contrast to kubectl's flag it has no value client, because a client-side dry run doesn't
+// call the webhook.
 type dryRun string
 
 const (
@@ -147,7 +147,7 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	return r.sendEdit(ctx)
 }
 
-// chooseVersion returns the version with a number; 0 means the newest good version that differs from the live object.
+// chooseVersion returns the version with a number. For the number 0 it returns the newest good version that differs from the live object.
 func (h storedHistory) chooseVersion(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
 		return h.versionWithContent(number)
@@ -165,7 +165,7 @@ func sameContent(live *corev1.ConfigMap, v *history.Version) bool {
 	return history.Hash(live.Data, live.BinaryData) == history.Hash(v.Data, v.BinaryData)
 }
 
-// rollback is one run of the command.
+// rollback is one run of the rollback command.
 type rollback struct {
 	app     *app
 	cluster *cluster
@@ -177,8 +177,8 @@ type rollback struct {
 
 func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
 
-// showChange evaluates the edit, and writes the changes of access and the findings. It returns false if the rules deny
-// the edit and --force is not set.
+// showChange evaluates the edit, and prints the changes of access and the findings. It returns false if the rules deny the edit and the
+// user did not set --force.
 func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
 	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveName(r.cluster.name)
@@ -208,7 +208,8 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	return true, nil
 }
 
-// confirm asks the user at the terminal, and returns true for yes. It doesn't ask with --yes and in a dry run.
+// confirm asks the user at the terminal, and returns true if the answer is yes. With --yes and in a dry run it returns true without
+// asking.
 func (r *rollback) confirm() (bool, error) {
 	a := r.app
 	if r.options.yes || r.options.dryRun == dryRunServer {
@@ -227,8 +228,8 @@ func (r *rollback) confirm() (bool, error) {
 	return yes, nil
 }
 
-// newConfigMap returns the live object with the content of the version, and with the annotation of --force. It fails if the
-// live object has the annotation with the same reason.
+// newConfigMap returns the live object with the content of the version. With --force it also sets the break-glass annotation. It fails if
+// the live object already has this annotation with the same reason.
 func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
 	if r.live != nil {
@@ -244,7 +245,8 @@ func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
 	return cm, nil
 }
 
-// bypassHint returns the command that writes the version through the bypass, because rollback does not impersonate groups.
+// bypassHint returns a hint with a command that writes the version without the webhook. rollback doesn't do this itself, because it
+// doesn't impersonate groups.
 func (r *rollback) bypassHint() string {
 	verb := "replace"
 	if r.live == nil {

@@ -18,8 +18,8 @@ import (
 const (
 	// fieldManager is the field manager of the objects that the program writes.
 	fieldManager = "kubectl-awsauth"
-	// configKey is the key of the guard's configuration in its ConfigMap. This ConfigMap has the name of the history
-	// without historySuffix (charts/awsauth-guard/templates/guardconfig.yaml).
+	// configKey is the key of the guard's configuration in its ConfigMap. The name of this ConfigMap is the name of the history's
+	// ConfigMap without historySuffix (charts/awsauth-guard/templates/guardconfig.yaml).
 	configKey     = "guardconfig.yaml"
 	historySuffix = "-history"
 )
@@ -46,9 +46,9 @@ func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev
 	return cm, nil
 }
 
-// rollbackPolicy returns the policy of a file, or else of the guard that writes the history. If the guard's configuration
-// can't be read, it notes that and returns the default policy: the rollback may be urgent, and the webhook evaluates the
-// edit with the right policy anyway.
+// rollbackPolicy returns the policy from a file or, if the user named none, from the configuration of the guard that writes the history.
+// If it can't read the guard's configuration, it notes that and returns the default policy. A rollback may be urgent, and the webhook
+// evaluates the edit with the right policy anyway.
 func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, file string) (validate.Policy, error) {
 	if file != "" {
 		cfg, err := config.Load(file)
@@ -73,7 +73,7 @@ func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, f
 	return config.Default().Policy(), nil
 }
 
-// deniedError means that the API server, a webhook or a policy denied the change.
+// deniedError means that the API server, a webhook or an admission policy denied the change.
 type deniedError struct{ err error }
 
 func (e *deniedError) Error() string { return e.err.Error() }

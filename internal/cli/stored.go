@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// lastApplied is the annotation in which kubectl apply keeps the manifest for its next call (kubernetes v1.37.2, api/core/v1,
-// LastAppliedConfigAnnotation).
+// lastApplied is the annotation in which kubectl apply stores the manifest, to compare it at the next run (kubernetes v1.37.2,
+// api/core/v1, LastAppliedConfigAnnotation).
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
 // applyMode says whether lint computes the result of kubectl apply for a manifest.
@@ -33,8 +33,8 @@ type storedVersion struct {
 	note string // the assumptions; empty if the input has the whole version
 }
 
-// store computes the version that an aws-auth of an input becomes in a cluster with the version of --old. argument is the argument of kubectl
-// apply for the input.
+// store computes the version that a cluster stores after it gets an aws-auth of an input. Before, it has the version in --old. argument is
+// the argument of kubectl apply for the input.
 func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	old := l.change.Old
 	switch {
@@ -72,11 +72,11 @@ func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	return storedVersion{result, note}, nil
 }
 
-// listsAlone says that an object without --old is only lists of entries.
+// listsAlone returns a note that lint evaluated only lists of entries and not a whole aws-auth, because there is no --old.
 func listsAlone(o object) string { return "evaluated " + o.Lists + ", not a whole aws-auth" }
 
-// applies reports whether lint evaluates a manifest as the input of kubectl apply. A manifest that comes from a cluster is whole: it is the
-// result of a dry run, or an edited copy for kubectl replace.
+// applies reports whether lint evaluates a manifest as the input of kubectl apply. It doesn't do so for a manifest that comes from a
+// cluster. Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
 func (l *lintRun) applies(o object) bool {
 	if o.Values() == nil || l.apply == applyNever || o.Resource != "" && o.Write != awsauth.Applies {
 		return false
@@ -86,7 +86,7 @@ func (l *lintRun) applies(o object) bool {
 	return l.apply == applyAlways || o.Write == awsauth.Applies || json.Valid([]byte(l.change.Old.Annotations[lastApplied])) && !fromCluster
 }
 
-// effect completes a note by the keys of the old version that the input does not have: those that stay in the result, and those that go.
+// effect adds to a note the keys of the old version that the input lacks: those that the result keeps, and those that it loses.
 func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	var set map[string]string
 	if input != nil {
@@ -123,7 +123,7 @@ func (l *lintRun) partialNote(o object, argument string) string {
 		"kubectl apply --dry-run=server -o yaml %s | kubectl awsauth lint - --old %s, or use --apply", l.oldName, strings.Join(lost, " and "), argument, l.oldName)
 }
 
-// missing returns the paths of the keys with a text in full that part does not have, sorted.
+// missing returns the sorted paths of the keys that full has with a text that isn't blank, and that part lacks.
 func missing(part, full map[string]string) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(full)) {
@@ -141,8 +141,8 @@ func verb(list []string, singular, plural string) string {
 	return plural
 }
 
-// setKeys returns the old version with the keys of after, and without the keys of before that after does not have. It is what a resource does
-// that owns only some keys. before and after may be nil.
+// setKeys returns the old version with the keys of before removed and the keys of after set. A Terraform resource that owns only some keys
+// makes this change. before and after may be nil.
 func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	if after == nil {
 		after = &awsauth.Object{}
@@ -173,8 +173,8 @@ func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	return after.WithValues(values)
 }
 
-// applied returns the version that kubectl apply makes of the old one. It computes the patch as kubectl does (kubernetes v1.37.2,
-// kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
+// applied returns the version that results if kubectl apply applies a manifest to the old version. It computes the patch as kubectl does
+// (kubernetes v1.37.2, kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
 func applied(old, manifest *awsauth.Object) (*awsauth.Object, error) {
 	current, err := json.Marshal(manifestOf(old))
 	if err != nil {
@@ -199,7 +199,7 @@ func applied(old, manifest *awsauth.Object) (*awsauth.Object, error) {
 	return withResult(manifest, result)
 }
 
-// withResult returns an object with the content of a manifest in JSON.
+// withResult returns a copy of an object with the content of a JSON manifest.
 func withResult(o *awsauth.Object, manifest []byte) (*awsauth.Object, error) {
 	var values map[string]any
 	if err := json.Unmarshal(manifest, &values); err != nil {
@@ -208,7 +208,8 @@ func withResult(o *awsauth.Object, manifest []byte) (*awsauth.Object, error) {
 	return o.WithValues(values), nil
 }
 
-// manifestOf returns the manifest of an object. It makes one for an object of Terraform's types, of which only the content is known.
+// manifestOf returns the manifest of an object. For an object of a Terraform resource type, which has no manifest, it builds one from the
+// content.
 func manifestOf(o *awsauth.Object) map[string]any {
 	if values := o.Values(); values != nil {
 		return maps.Clone(values)

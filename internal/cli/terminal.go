@@ -19,12 +19,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// useColours reports whether to colour an output. It honours NO_COLOR (https://no-color.org).
+// useColours reports whether to write colours to an output. It respects NO_COLOR (https://no-color.org).
 func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
 
-// ask asks a question at the terminal, and returns whether the answer is yes. asked is false if standard input is not a terminal.
+// ask asks a question at the terminal. yes reports whether the answer is yes. asked is false if standard input is not a terminal.
 func (a *app) ask(question string) (yes, asked bool, err error) {
 	if f, ok := a.stdin.(*os.File); !ok || !isTerminal(f) {
 		return false, false, nil
@@ -38,15 +38,15 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows a line with the number of finished files. Call clear before you print anything else. The zero value
-// shows nothing.
+// progress shows a line with the number of finished files. Call clear before you write anything else to the terminal. The zero value shows
+// nothing.
 type progress struct {
 	w     io.Writer
 	total int
 	shown bool
 }
 
-// newProgress returns a progress for total files. It shows nothing unless w is a terminal and there are several files.
+// newProgress returns a progress for total files. It shows nothing unless w is a terminal and total is greater than 1.
 func newProgress(w io.Writer, total int) *progress {
 	if total < 2 || !isTerminal(w) {
 		return &progress{}
@@ -61,7 +61,7 @@ func (p *progress) show(done int) {
 	}
 }
 
-// clear removes the line.
+// clear removes the line from the terminal.
 func (p *progress) clear() {
 	if p.shown {
 		p.shown = false

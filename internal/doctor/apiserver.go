@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// reachAPIServer is the sixth step. It asks the API server who the caller is, which every authenticated user may ask.
+// reachAPIServer is the sixth step. It asks the API server for the caller's username and groups. Every authenticated user may ask this.
 func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// awsAuthFacts are what is known of aws-auth.
+// awsAuthFacts is the result of reading aws-auth.
 type awsAuthFacts struct {
 	object  *awsauth.Object // nil if it is unknown or absent
 	absent  bool            // it does not exist
@@ -23,8 +23,8 @@ type awsAuthFacts struct {
 // ErrNoAWSAuth means that aws-auth does not exist. Options.ReadAWSAuth returns it.
 var ErrNoAWSAuth = errors.New("aws-auth does not exist")
 
-// readAWSAuth is the eighth step. It reads aws-auth, and finds out why it does not map the principal. A caller who can't log in can't
-// read aws-auth; for such a caller the user can name an administrator's context or a file.
+// readAWSAuth is the eighth step. It reads aws-auth, and finds out why aws-auth does not map the principal. A caller who can't log in
+// can't read aws-auth; then the user can name an administrator's context or a file.
 func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	principal := d.principal()
 	switch {
@@ -49,7 +49,7 @@ func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	return status, found
 }
 
-// loadAWSAuth reads aws-auth.
+// loadAWSAuth reads aws-auth into d.awsAuth.
 func (d *diagnosis) loadAWSAuth(ctx context.Context) {
 	read := d.ReadAWSAuth
 	if read == nil {
@@ -71,10 +71,10 @@ func (d *diagnosis) loadAWSAuth(ctx context.Context) {
 	}
 }
 
-// readCommand prints aws-auth for a caller who can't read it.
+// readCommand prints aws-auth. An administrator runs it for a caller who can't read aws-auth.
 const readCommand = "kubectl get configmap -n kube-system aws-auth -o yaml"
 
-// readLive reads the live aws-auth. It uses protobuf, because JSON hides bytes that are not UTF-8.
+// readLive reads the live aws-auth. It requests protobuf, because JSON can't represent bytes that are not UTF-8.
 func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	config := d.adminConfig()
 	if config == nil {
@@ -102,7 +102,7 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	return kube.Object(cm), nil
 }
 
-// resolve says what aws-auth gives to the principal.
+// resolve returns the result of the step: the username and the groups that aws-auth gives to the principal, or why it gives none.
 func (d *diagnosis) resolve() (Status, string) {
 	switch {
 	case d.awsAuth.absent:

@@ -15,13 +15,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// clusterFacts are what EKS says about the cluster.
+// clusterFacts is the result of describing the cluster with the EKS API.
 type clusterFacts struct {
 	client      *eks.Client      // nil without a name
 	description *eks.Description // nil if it can't be read
 	denied      bool             // the permission eks:DescribeCluster is missing
-	// suspicion is the cause if the API server does not admit the caller. The caller may reach the cluster by a tunnel, or the cluster may
-	// belong to another account, so that a difference from EKS proves nothing while the login works.
+	// suspicion is a difference between the kubeconfig and EKS. It becomes the cause only if the API server refuses the caller. While the
+	// login works, the difference proves nothing: the caller may use a tunnel, or the cluster may belong to another account.
 	suspicion *Cause
 }
 
@@ -33,7 +33,8 @@ func (c *clusterFacts) mode() access.Mode {
 	return c.description.Mode
 }
 
-// describeCluster is the fifth step. It compares the kubeconfig with the cluster of EKS. It needs the permission eks:DescribeCluster.
+// describeCluster is the fifth step. It compares the kubeconfig with the cluster that EKS describes. It needs the permission
+// eks:DescribeCluster.
 func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	switch {
 	case d.Principal == "" && d.token == nil:
@@ -66,7 +67,8 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("%s is %s, with the authentication mode %s", description.ARN, description.Status, description.Mode)
 }
 
-// describe calls EKS with the caller's credentials and describes the cluster. If only that call fails, it still returns the client.
+// describe creates an EKS client with the caller's credentials, and describes the cluster. If only the description fails, it still returns
+// the client.
 func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description, error) {
 	options, err := d.awsOptions(ctx)
 	if err != nil {
@@ -83,7 +85,7 @@ func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description
 	return client, &description, nil
 }
 
-// suspectNoSuchCluster sets the suspicion that the cluster does not exist. It is only a suspicion: EKS finds only clusters of the
+// suspectNoSuchCluster sets the suspicion that the cluster does not exist. This is not certain: EKS describes only clusters of the
 // caller's own account, and a principal can log in to a cluster of another account.
 func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	where := "in the region " + d.Region
@@ -128,8 +130,8 @@ func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Descripti
 	return err == nil && access.NewCaller(caller).AccountID == d.report.Principal.Account
 }
 
-// sdkCaller returns the ARN of the caller that AWS sees in doctor's own calls. It differs from the principal of the token if the plugin
-// runs in a wrapper with other credentials.
+// sdkCaller returns the ARN that STS reports for doctor's own AWS credentials. It differs from the principal of the token if the exec
+// plugin runs in a wrapper with other credentials.
 func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	options, err := d.awsOptions(ctx)
 	if err != nil {
@@ -138,8 +140,8 @@ func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	return callerWith(ctx, d.Region, options)
 }
 
-// clusterAccount returns the account of the cluster: from EKS, or from the name of the kubeconfig's cluster, which aws eks
-// update-kubeconfig sets to the ARN. It is empty if it is not known.
+// clusterAccount returns the account of the cluster, from the EKS description or from the name of the cluster in the kubeconfig, which aws
+// eks update-kubeconfig sets to the cluster's ARN. It returns "" if neither has the account.
 func (d *diagnosis) clusterAccount() string {
 	text := d.Cluster
 	if d.cluster.description != nil {
@@ -196,7 +198,8 @@ func (d *diagnosis) failWithoutContext(ctx context.Context) (Status, string) {
 	return d.fail(c)
 }
 
-// allowDescribeCluster returns the command that gives the caller the permission eks:DescribeCluster.
+// allowDescribeCluster returns a command for the administrator that gives the caller the permission eks:DescribeCluster. For a role of IAM
+// Identity Center the command only creates an IAM policy, because only IAM Identity Center can change the role.
 func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	kind, name, partition, region, account := "role", "ROLE", "aws", "*", "*"
 	if d.Region != "" {
@@ -224,7 +227,7 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s%s", kind, kind, quote(name), named)
 }
 
-// adminConfig returns a configuration that may read the cluster: that of an administrator, or the caller's.
+// adminConfig returns the administrator's configuration if there is one, and otherwise the caller's.
 func (d *diagnosis) adminConfig() *rest.Config {
 	if d.Admin != nil {
 		return d.Admin

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// checkCommand shows the user that the administrator's command had its effect.
+	// checkCommand is the command with which the user checks that the administrator's command worked.
 	checkCommand = "kubectl auth whoami"
 	editCommand  = "kubectl edit configmap -n kube-system aws-auth"
-	// profilesCommand shows the user which other principals there are.
+	// profilesCommand is the command that lists the user's AWS profiles, so that the user can choose another principal.
 	profilesCommand = "aws configure list-profiles"
 )
 
 var plainWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 
-// quote quotes a word for a POSIX shell, if it must be.
+// quote quotes one argument for a POSIX shell. It returns an argument without special characters unchanged.
 func quote(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -29,7 +29,7 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// clusterName returns the name of the cluster, or a word that the user replaces.
+// clusterName returns the name of the cluster, quoted for a shell, or the placeholder CLUSTER if the name is not known.
 func (d *diagnosis) clusterName() string {
 	if d.ClusterName == "" {
 		return "CLUSTER"
@@ -37,7 +37,7 @@ func (d *diagnosis) clusterName() string {
 	return quote(d.ClusterName)
 }
 
-// withRegion returns the flag for the region, or nothing.
+// withRegion returns the flag --region with a leading space, or "" if the region is not known.
 func (d *diagnosis) withRegion() string {
 	if d.Region == "" {
 		return ""
@@ -45,8 +45,8 @@ func (d *diagnosis) withRegion() string {
 	return " --region " + quote(d.Region)
 }
 
-// updateKubeconfig returns the command that writes the context anew, with the same profile and without a role. For a context that is not
-// one of EKS it returns the command that shows the context without its secrets.
+// updateKubeconfig returns the command that rewrites the context with the same profile and without a role. If the context does not belong
+// to an EKS cluster, it returns the command that prints the context without its secrets.
 func (d *diagnosis) updateKubeconfig() string {
 	if !d.isEKS() {
 		return "kubectl config view --minify"
@@ -62,13 +62,13 @@ func (d *diagnosis) isEKS() bool {
 	return d.plugin.config != nil && slices.Contains([]string{programCLI, programAuthenticator}, filepath.Base(d.plugin.config.Command))
 }
 
-// The programs that make tokens of EKS.
+// The programs that create EKS tokens.
 const (
 	programCLI           = "aws"
 	programAuthenticator = "aws-iam-authenticator"
 )
 
-// findPlugin returns the command for a user whose plugin is not found.
+// findPlugin returns the command that helps a user whose exec plugin is not installed.
 func (d *diagnosis) findPlugin() string {
 	switch filepath.Base(d.plugin.config.Command) {
 	case programCLI:
@@ -79,7 +79,7 @@ func (d *diagnosis) findPlugin() string {
 	return "command -v " + quote(d.plugin.config.Command)
 }
 
-// updateKubeconfigWith returns the command that writes the context anew.
+// updateKubeconfigWith returns the command that rewrites the context with a profile and a role. Each may be empty.
 func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
 	command := "aws eks update-kubeconfig --name " + d.clusterName() + d.withRegion()
 	if profile != "" {
@@ -91,9 +91,9 @@ func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
 	return command
 }
 
-// principalWithPath returns the ARN of the principal with its path, as EKS needs it, quoted for a shell. If doctor can't read IAM, the
-// text is a command substitution that asks IAM for the path of a role when the administrator runs it. It ignores an answer from another
-// account, because the administrator's account may have another role of this name.
+// principalWithPath returns the ARN of the principal with its path, as EKS requires it, quoted for a shell. If doctor can't read IAM, it
+// returns a command substitution that looks up the role's ARN when the administrator runs the command. The substitution ignores a role of
+// the same name in another account.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)
@@ -108,14 +108,14 @@ func (d *diagnosis) principalWithPath() string {
 	return `"$(aws iam get-role --role-name ` + quote(parsed.Name()) + ` --query ` + quote(query) + ` --output text)"`
 }
 
-// createEntry returns the command that creates an access entry, which gives the right to view.
+// createEntry returns the command that creates an access entry for the principal and associates the access policy for viewing.
 func (d *diagnosis) createEntry() string {
 	principal := d.principalWithPath()
 	return d.create(principal, "") + " && " + d.associateView(principal)
 }
 
-// createEntryOf returns the command that creates an access entry instead of an entry of aws-auth: of a type for nodes if the entry is for
-// nodes. The type of an access entry can't be changed later.
+// createEntryOf returns the command that creates an access entry to replace an entry of aws-auth. If the aws-auth entry is for nodes, the
+// access entry gets the matching node type, because its type can't be changed later.
 func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	if !slices.Contains(r.Groups, access.NodesGroup) {
 		return d.createEntry()
@@ -130,8 +130,8 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	return d.create(d.principalWithPath(), " --type "+kind)
 }
 
-// replaceEntry returns the command that deletes an access entry and creates it again, with the same type. It gives the right to view only:
-// another principal may have got the name of the deleted one.
+// replaceEntry returns the command that deletes an access entry and creates it again with the same type. The new entry gives at most the
+// right to view, because its principal may be another one that has the name of a deleted principal.
 func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	principal := quote(e.PrincipalARN)
 	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
@@ -141,10 +141,10 @@ func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	return command + d.create(principal, "") + " && " + d.associateView(principal)
 }
 
-// typeStandard is the type of access entries for people and tools.
+// typeStandard is the type of access entries for people and tools, not for nodes.
 const typeStandard = "STANDARD"
 
-// ofCluster returns the flags for the cluster.
+// ofCluster returns the flags that name the cluster and its region.
 func (d *diagnosis) ofCluster() string { return " --cluster-name " + d.clusterName() + d.withRegion() }
 
 // create returns the command that creates an access entry for a principal. principal is already quoted for a shell. flags is empty or
@@ -153,9 +153,9 @@ func (d *diagnosis) create(principal, flags string) string {
 	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
 }
 
-// associateView returns the command that gives an access entry the right to view. It gives no more, because only the administrator
-// knows which rights the principal needs. principal is already quoted for a shell. The ARN of the policy is documented only for the
-// partition aws; for others the command asks EKS for it.
+// associateView returns the command that associates the access policy for viewing with an access entry. It gives no other rights, because
+// only the administrator knows which rights the principal needs. principal is already quoted for a shell. The ARN of the policy is
+// documented only for the partition aws, so in other partitions the command looks it up.
 func (d *diagnosis) associateView(principal string) string {
 	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
 	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
@@ -164,7 +164,7 @@ func (d *diagnosis) associateView(principal string) string {
 	return "aws eks associate-access-policy" + d.ofCluster() + " --principal-arn " + principal + " --policy-arn " + policy + " --access-scope type=cluster"
 }
 
-// groupsFlag returns the flag for the groups of an access entry.
+// groupsFlag returns the flag --kubernetes-groups with the groups, with a leading space.
 func groupsFlag(groups []string) string {
 	words := []string{" --kubernetes-groups"}
 	for _, g := range groups {
@@ -173,8 +173,8 @@ func groupsFlag(groups []string) string {
 	return strings.Join(words, " ")
 }
 
-// awsAuthEntry returns the entry of aws-auth for the principal, as text. It has no group, because only the administrator knows which
-// rights the principal needs.
+// awsAuthEntry returns an aws-auth entry for the principal as YAML. Its groups are empty, because only the administrator knows which
+// rights the principal needs. It returns "" if the ARN is invalid.
 func (d *diagnosis) awsAuthEntry() string {
 	principal := d.principal()
 	parsed, err := awsauth.ParseARN(principal)
@@ -188,7 +188,7 @@ func (d *diagnosis) awsAuthEntry() string {
 	return fmt.Sprintf("# below %s; groups are those whose rights the principal needs\n- %s: %s\n  username: %s\n  groups: []\n", section, key, principal, username)
 }
 
-// manifest returns an aws-auth with the entry of the principal.
+// manifest returns the manifest of an aws-auth whose only entry is that of the principal.
 func (d *diagnosis) manifest() string {
 	var b strings.Builder
 	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\ndata:\n")
@@ -204,10 +204,11 @@ func (d *diagnosis) manifest() string {
 	return b.String()
 }
 
-// logsQuery is the query of CloudWatch Logs Insights for the logins in the last hours (EKS user guide, "Unauthorized or access denied").
+// logsQuery is a query for CloudWatch Logs Insights. It finds the newest messages of the authenticator that contain a text (EKS user
+// guide, "Unauthorized or access denied").
 const logsQuery = `fields @logStream, @timestamp, @message | sort @timestamp desc | filter @logStream like /authenticator/ | filter @message like "%s" | limit 50`
 
-// authenticatorLogs returns the command that searches the log of the authenticator for the principal.
+// authenticatorLogs returns the command that searches the last hour of the authenticator's log for refused logins.
 func (d *diagnosis) authenticatorLogs() string { return d.logsCommand("access denied") }
 
 func (d *diagnosis) logsCommand(text string) string {
@@ -215,11 +216,12 @@ func (d *diagnosis) logsCommand(text string) string {
 		d.withRegion(), d.clusterName(), quote(fmt.Sprintf(logsQuery, text)))
 }
 
-// awsName returns the name in an ARN.
+// awsName returns the part of an ARN after the last slash, such as the name of a role.
 func awsName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-// bindCommand returns the command that gives the user the right to make the refused request or, if the user named none, to view the
-// cluster. A group whose name begins with system: has other members, such as nodes, so it gets no right.
+// bindCommand returns the command that binds the user to a role with the refused request or, if there is no such request, to the role
+// view. It binds the first group that doesn't begin with system:, and otherwise the username. A system: group has other members, such as
+// nodes.
 func (d *diagnosis) bindCommand() string {
 	subject := " --user=" + quote(d.report.User.Username)
 	for _, group := range d.report.User.Groups {
@@ -248,8 +250,9 @@ func (d *diagnosis) bindCommand() string {
 		kind, quote(name), namespace, flags, kind, quote(name), namespace, kind, quote(name), subject)
 }
 
-// updateEntry returns the command that adds the groups of aws-auth to those of an access entry. EKS refuses groups that begin with
-// system:. For these the principal gets the right to view, because only the administrator knows whether it shall be an administrator.
+// updateEntry returns the command that adds the aws-auth groups to an access entry. It omits groups that begin with system:, because EKS
+// refuses them. If no group is left to add, the command gives the right to view, because only the administrator knows whether the
+// principal should be an admin.
 func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) string {
 	all := slices.Clone(entry.Groups)
 	for _, g := range groups {

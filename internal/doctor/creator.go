@@ -21,12 +21,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// creatorMatters are the causes for which doctor looks for the creator of the cluster, because the creator can log in and repair the
-// access of others.
+// creatorMatters lists the causes after which doctor searches for the creator of the cluster. The creator can log in and repair the access
+// of others.
 var creatorMatters = []string{"not-mapped", "similar-arn", "no-aws-auth", "no-access-entry", "unauthorized"}
 
-// findCreator is the tenth step. It searches CloudTrail, and then the log of the authenticator, for the principal that created the
-// cluster: EKS makes it an administrator. It needs the permission cloudtrail:LookupEvents, or logs:StartQuery and logs:GetQueryResults.
+// findCreator is the tenth step. It searches CloudTrail, and then the authenticator's log, for the principal that created the cluster. EKS
+// makes this principal an administrator. The step needs the permission cloudtrail:LookupEvents, or logs:StartQuery and
+// logs:GetQueryResults.
 func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 	cause := d.report.Cause
 	if cause == nil || d.ClusterName == "" || !slices.Contains(creatorMatters, cause.ID) {
@@ -62,7 +63,7 @@ func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 
 const logSource = "the log of the authenticator"
 
-// describeCreator says who created the cluster.
+// describeCreator returns a sentence that names the creator of the cluster.
 func (d *diagnosis) describeCreator(arn, source string) string {
 	if source == logSource { // an entry of aws-auth may have the username, too
 		return fmt.Sprintf("according to %s, %s logged in as kubernetes-admin, which is the username of the creator unless an entry has it", source, arn)
@@ -73,10 +74,10 @@ func (d *diagnosis) describeCreator(arn, source string) string {
 	return fmt.Sprintf("according to %s, %s created the cluster, and can log in unless its rights were removed", source, arn)
 }
 
-// maxPages limits the pages that are read from CloudTrail. A page has 50 events.
+// maxPages limits the number of CloudTrail pages that doctor reads. A page has 50 events.
 const maxPages = 5
 
-// creatorByCloudTrail returns the ARN of the principal that created a cluster in the last 90 days, or "".
+// creatorByCloudTrail returns the ARN of the principal that created a cluster in the last 90 days. It returns "" if it finds none.
 func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster string) (string, error) {
 	pages := cloudtrail.NewLookupEventsPaginator(client, &cloudtrail.LookupEventsInput{LookupAttributes: []cloudtrailtypes.LookupAttribute{
 		{AttributeKey: cloudtrailtypes.LookupAttributeKeyEventName, AttributeValue: aws.String("CreateCluster")},
@@ -98,8 +99,8 @@ func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster
 	return "", nil
 }
 
-// creatorIn returns the principal of a CloudTrail event that created a cluster of EKS with this name, or "" (EKS user guide, "Analyze AWS
-// CloudTrail log file entries").
+// creatorIn returns the ARN of the principal if a CloudTrail event created an EKS cluster of this name, and otherwise "" (EKS user guide,
+// "Analyze AWS CloudTrail log file entries").
 func creatorIn(event, cluster string) string {
 	var e struct {
 		EventSource       string `json:"eventSource"`
@@ -129,18 +130,18 @@ func creatorIn(event, cluster string) string {
 	return e.UserIdentity.ARN
 }
 
-// creatorUsername is the text in the authenticator's log for a login of the cluster's creator. EKS maps the creator to
+// creatorUsername is the text in the authenticator's log when the creator of the cluster logs in. EKS maps the creator to
 // kubernetes-admin.
 const creatorUsername = "username=kubernetes-admin"
 
-// logPeriod is the period of the log that is searched. It is short because CloudWatch Logs Insights charges for the amount of log that
-// it reads.
+// logPeriod limits how far back doctor searches the log. It is short because CloudWatch Logs Insights charges for the amount of log that a
+// query reads.
 const logPeriod = 24 * time.Hour
 
 var logARN = regexp.MustCompile(`\barn="?(arn:[\w+=,.@:/-]+).*\busername="?kubernetes-admin"?(?:\s|$)`)
 
-// creatorByLog returns the ARN of a caller that the authenticator logged in as kubernetes-admin, or "". The log exists only if the
-// cluster's logging is on.
+// creatorByLog returns the ARN of a caller that logged in as kubernetes-admin, according to the authenticator's log. It returns "" if it
+// finds none. The log exists only if the cluster writes its authenticator log to CloudWatch.
 func creatorByLog(ctx context.Context, client *cloudwatchlogs.Client, cluster string, now time.Time) (string, error) {
 	started, err := client.StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
 		LogGroupName: aws.String("/aws/eks/" + cluster + "/cluster"), QueryString: aws.String(fmt.Sprintf(logsQuery, creatorUsername)),
@@ -165,7 +166,7 @@ func creatorByLog(ctx context.Context, client *cloudwatchlogs.Client, cluster st
 	}
 }
 
-// arnIn returns the ARN in the first message of a query's results.
+// arnIn returns the ARN in the first message of a query's results, or "".
 func arnIn(rows [][]logstypes.ResultField) string {
 	for _, row := range rows {
 		for _, field := range row {
@@ -177,7 +178,7 @@ func arnIn(rows [][]logstypes.ResultField) string {
 	return ""
 }
 
-// describeAWSError names the failed action. Its text may be shown.
+// describeAWSError names the failed action in the error of an AWS call. If the log does not exist, it says so. The user may see the text.
 func describeAWSError(action string, err error) error {
 	if _, ok := errors.AsType[*logstypes.ResourceNotFoundException](err); ok {
 		return errors.New("the cluster does not write the log of the authenticator")

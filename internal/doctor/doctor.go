@@ -32,33 +32,33 @@ type Step struct {
 	Number int    `json:"step"` // from 1
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	// Found is one sentence that says what the step found.
+	// Found is one sentence with the result of the step.
 	Found string `json:"found"`
 }
 
 // Cause is the cause of a failed login.
 type Cause struct {
-	// ID is stable, such as role-path. docs/reference/login-faults.md lists all of them.
+	// ID is the stable name of the cause, such as role-path. docs/reference/login-faults.md lists all of them.
 	ID string `json:"id"`
 	// Step is the step that found the cause.
 	Step    int    `json:"step"`
 	Summary string `json:"summary"`
-	// User and Admin are the commands that the user and an administrator run. Each may be empty if the other one suffices.
+	// User and Admin are the commands for the user and for an administrator. One of them may be empty if the other suffices.
 	User  string `json:"user"`
 	Admin string `json:"admin"`
-	// Entry is the text that the administrator adds to aws-auth by the command, or is empty.
+	// Entry is the text that Admin asks the administrator to add to aws-auth. It is empty if there is nothing to add.
 	Entry string `json:"entry,omitempty"`
 }
 
-// Identity is the caller, as STS sees it.
+// Identity is the caller's AWS identity, as STS reports it.
 type Identity struct {
 	ARN     string `json:"arn"`
 	Account string `json:"account"`
-	// UserID is the unique id of a user, or that of a role with the name of the session.
+	// UserID is the unique id of an IAM user. For a role it is the role's unique id and the session name.
 	UserID string `json:"userID"`
 }
 
-// User is the user, as the API server sees it.
+// User is the caller's Kubernetes user, as the API server reports it.
 type User struct {
 	Username string   `json:"username"`
 	Groups   []string `json:"groups"`
@@ -77,21 +77,22 @@ type Report struct {
 type Options struct {
 	// Config loads the configuration of the caller's context. It fails with ErrNoContext if there is no context.
 	Config func() (*rest.Config, error)
-	// Context, Cluster and Namespace are the names in the kubeconfig.
+	// Context, Cluster and Namespace are the names of the context, its cluster and its namespace in the kubeconfig.
 	Context, Cluster, Namespace string
-	// MissingUser is the user that the context names and the kubeconfig does not have, or empty.
+	// MissingUser is the user that the context names if the kubeconfig has no such user, and otherwise empty.
 	MissingUser string
-	// ClusterName and Region are those of the EKS cluster. If they are empty, they come from the kubeconfig.
+	// ClusterName and Region are the name and region of the EKS cluster. If they are empty, doctor takes them from the kubeconfig.
 	ClusterName, Region string
-	// Principal is the ARN to diagnose instead of the caller. Then the caller is an administrator.
+	// Principal is the ARN to diagnose instead of the caller. If it is set, the kubeconfig is that of an administrator.
 	Principal string
-	// ReadAWSAuth reads aws-auth with the rights of an administrator or from a file. If it is nil, the caller's rights are used.
+	// ReadAWSAuth reads aws-auth from a file or with the rights of an administrator. If it is nil, doctor reads the live aws-auth as the
+	// caller.
 	ReadAWSAuth func(context.Context) (*awsauth.Object, error)
-	// Admin configures a client with the rights of an administrator, or is nil.
+	// Admin is a client configuration with the rights of an administrator, or nil.
 	Admin *rest.Config
 	// Request is the request that the API server refused, or nil.
 	Request *rbac.Request
-	// Begin is called with the name of each step before it, and Finish after it. Each may be nil.
+	// Begin is called before each step with its name, and Finish after the step. Each may be nil.
 	Begin  func(name string)
 	Finish func(Step)
 	Now    func() time.Time
@@ -102,7 +103,7 @@ type Options struct {
 // ErrNoContext means that no kubeconfig has a current context.
 var ErrNoContext = errors.New("no kubeconfig has a current context")
 
-// The time limits of the steps. That of the plugin is longer, because the plugin may ask the user for the code of an MFA device.
+// The time limits of the plugin and of other calls. The plugin has more time, because it may ask the user for the code of an MFA device.
 const (
 	pluginTimeout = time.Minute
 	callTimeout   = 15 * time.Second
@@ -129,11 +130,12 @@ type diagnosis struct {
 // device.
 const PluginStep = "exec plugin"
 
-// step is a step of the diagnosis. It returns its status and what it found, and sets the cause of the report if it knows it.
+// step is a step of the diagnosis. Its function returns the status and a sentence with the result, and sets the cause of the report if it
+// finds the cause. An empty status means that the step doesn't apply.
 type step struct {
 	name string
 	run  func(*diagnosis, context.Context) (Status, string)
-	// after reports that the step runs although the cause is known.
+	// after reports whether the step also runs after an earlier step found the cause.
 	after bool
 }
 
@@ -150,7 +152,7 @@ var steps = []step{
 	{name: "creator of the cluster", run: (*diagnosis).findCreator, after: true},
 }
 
-// The numbers of the steps, in the order of the variable steps. The field Step of a Cause has one of them.
+// The numbers of the steps, in the order of the variable steps. [Cause.Step] has one of these numbers.
 const (
 	stepKubeconfig = iota + 1
 	stepPlugin
@@ -171,8 +173,8 @@ func Run(ctx context.Context, o Options) *Report {
 	return &d.report
 }
 
-// Identify runs only the steps that find out which principal the caller is in AWS, and which username and groups the API server sees.
-// It leaves out the steps that read the cluster in EKS, access entries, aws-auth and rights.
+// Identify finds out which AWS principal the caller is, and which username and groups the API server reports for the caller. It does not
+// describe the cluster, and reads no access entries, aws-auth or rights.
 func Identify(ctx context.Context, o Options) *Report {
 	d := newDiagnosis(o)
 	d.take(ctx, steps[:stepIdentity])
@@ -188,7 +190,7 @@ func newDiagnosis(o Options) *diagnosis {
 	return d
 }
 
-// take runs the steps in order until one sets the cause. Then it runs only those whose field after is true.
+// take runs the steps in order until one of them finds the cause. Of the remaining steps it runs only those with after.
 func (d *diagnosis) take(ctx context.Context, list []step) {
 	for i, s := range list {
 		if d.report.Cause == nil || s.after {
@@ -212,7 +214,7 @@ func (d *diagnosis) takeStep(ctx context.Context, number int, s step) {
 	}
 }
 
-// fail sets the cause, and returns the result of the step that found it.
+// fail sets the cause. It returns StatusFailed and the summary of the cause, so that a step can return both.
 func (d *diagnosis) fail(c Cause) (Status, string) {
 	d.report.Cause = &c
 	return StatusFailed, c.Summary

@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// entryFacts are what EKS and IAM say about the access entries of the principal.
+// entryFacts holds the access entries of the principal, and the principal's data in IAM.
 type entryFacts struct {
 	listed []string // the ARNs of all access entries; nil if they can't be listed
 	known  bool     // found has every access entry of the principal
@@ -26,7 +26,8 @@ type entryFacts struct {
 	existence validate.Existence
 }
 
-// inForce returns the access entry by which the principal logs in, or nil. stale is an access entry that matches no caller, or nil.
+// inForce returns the access entry with which the principal logs in, and a stale access entry of the principal, which matches no caller.
+// Each is nil if there is none.
 func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	for i := range e.found {
 		if f := &e.found[i]; e.existence == validate.Exists && f.Freshness(e.facts) == access.Stale {
@@ -38,8 +39,8 @@ func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	return entry, stale
 }
 
-// principal returns the ARN of the role or user behind the caller, without the path of a role. It is empty if the ARN is not one with
-// which a caller can log in.
+// principal returns the ARN of the caller's role or user, without a role's path. It returns "" if a caller can't log in with this kind of
+// ARN.
 func (d *diagnosis) principal() string {
 	if d.report.Principal == nil {
 		return ""
@@ -84,7 +85,7 @@ func (d *diagnosis) readEntries(ctx context.Context) (Status, string) {
 	return StatusOK, "no access entry has the principal " + principal
 }
 
-// findEntries finds the access entries of the principal. Without the permission to list them it tries the ARN.
+// findEntries finds the access entries of the principal. If listing is denied, it reads the access entry of the principal's ARN instead.
 func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	arns, err := d.cluster.client.List(ctx)
 	switch {
@@ -104,7 +105,7 @@ func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 		return err
 	}
 	for _, entry := range found {
-		// Without any permission, InspectEntries can't tell whether the access entry exists.
+		// If all permissions are missing, InspectEntries can't tell whether the access entry exists.
 		if d.entries.known || !slices.Contains(entry.Unknown, access.FieldUsername) {
 			d.entries.found = append(d.entries.found, entry)
 		}
@@ -113,7 +114,7 @@ func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	return nil
 }
 
-// lookUpPrincipal asks IAM for the principal. A failure leaves it unknown.
+// lookUpPrincipal looks the principal up in IAM. If that fails, it leaves the existence of the principal unknown.
 func (d *diagnosis) lookUpPrincipal(ctx context.Context, principal string) {
 	parsed, err := awsauth.ParseARN(principal)
 	if err != nil {

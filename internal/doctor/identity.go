@@ -23,12 +23,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// identityFacts are the AWS options for calls as the caller.
+// identityFacts holds the AWS options with which doctor makes calls as the caller.
 type identityFacts struct {
 	options []func(*config.LoadOptions) error // nil if they can't be loaded
 }
 
-// bearerToken returns the token of a client's configuration, or "".
+// bearerToken returns the token of a client configuration, which may be in a file. It returns "" if the configuration has no token.
 func bearerToken(c *rest.Config) (string, error) {
 	if c.BearerTokenFile == "" || c.BearerToken != "" {
 		return c.BearerToken, nil
@@ -45,10 +45,12 @@ func bearerToken(c *rest.Config) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// maxSkew is the difference of clocks with which AWS accepts a signature (IAM user guide, "Elements of an AWS API request signature").
+// maxSkew is the largest difference between two clocks at which AWS accepts a signature (IAM user guide, "Elements of an AWS API request
+// signature").
 const maxSkew = 5 * time.Minute
 
-// askSTS is the fourth step. It sends the token's own request to STS, as the authenticator does, so that it sees the same caller.
+// askSTS is the fourth step. It sends the request that the token contains to STS, as the authenticator does, and so learns the same
+// caller.
 func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.token == nil {
 		return "", ""
@@ -65,7 +67,7 @@ func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
 	return d.explainSTS(answer)
 }
 
-// explainSTS sets the principal, or the cause for which STS refuses the token's request.
+// explainSTS sets the principal from the answer of STS. If STS refused the request, it sets the cause.
 func (d *diagnosis) explainSTS(answer stsAnswer) (Status, string) {
 	if skew := d.Now().Sub(answer.date); answer.code != "" && !answer.date.IsZero() && skew.Abs() > maxSkew {
 		return d.fail(Cause{
@@ -101,8 +103,8 @@ func (d *diagnosis) explainSTS(answer stsAnswer) (Status, string) {
 	return StatusUnknown, fmt.Sprintf("STS refused the token's request (%s)", redact(answer.code))
 }
 
-// stsAnswer is an answer of STS: an identity, or the code of an error. The message of an error is left out, because that of
-// SignatureDoesNotMatch holds parts of the request.
+// stsAnswer is an answer of STS: an identity or an error code. It has no error message, because the message of SignatureDoesNotMatch
+// contains parts of the request.
 type stsAnswer struct {
 	identity Identity
 	code     string
@@ -112,10 +114,10 @@ type stsAnswer struct {
 // maxARN is the maximum length of an ARN in bytes (IAM API reference, arnType).
 const maxARN = 2048
 
-// maxSTSAnswer limits an answer of STS in bytes.
+// maxSTSAnswer limits the size of an answer from STS in bytes.
 const maxSTSAnswer = 64 << 10
 
-// identify sends the token's request to STS. The error has no part of the URL.
+// identify sends the token's request to STS. Its errors contain no part of the URL.
 func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error) {
 	client, err := newHTTPClient(ctx)
 	if err != nil {
@@ -136,7 +138,7 @@ func (t *token) identify(ctx context.Context, cluster string) (stsAnswer, error)
 	return answer, nil
 }
 
-// readSTSAnswer reads an answer of STS. The error has no part of the answer.
+// readSTSAnswer decodes the answer of STS. Its errors contain no part of the answer.
 func readSTSAnswer(response *http.Response) (stsAnswer, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxSTSAnswer))
 	if err != nil {
@@ -189,7 +191,7 @@ func newHTTPClient(ctx context.Context) (*http.Client, error) {
 	return client, nil
 }
 
-// withoutURL returns an error of an HTTP client without the URL of the request.
+// withoutURL returns an HTTP client's error with the URL of the request removed.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -203,7 +205,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// awsOptions returns the options for calls of AWS as the caller: with the profile and the role of the kubeconfig.
+// awsOptions returns the options for AWS calls as the caller, with the profile and the role from the kubeconfig.
 func (d *diagnosis) awsOptions(ctx context.Context) ([]func(*config.LoadOptions) error, error) {
 	if d.identity.options == nil {
 		options, err := awsapi.As(ctx, d.profile(), d.plugin.roleARN, "awsauth-doctor")
@@ -215,7 +217,7 @@ func (d *diagnosis) awsOptions(ctx context.Context) ([]func(*config.LoadOptions)
 	return d.identity.options, nil
 }
 
-// callerOf returns the ARN of the caller that a profile's credentials belong to. It needs no permission.
+// callerOf returns the ARN that STS reports for the credentials of a profile. The call needs no permission.
 func callerOf(ctx context.Context, profile, region string) (string, error) {
 	options, err := awsapi.As(ctx, profile, "", "")
 	if err != nil {
@@ -224,8 +226,7 @@ func callerOf(ctx context.Context, profile, region string) (string, error) {
 	return callerWith(ctx, region, options)
 }
 
-// callerWith returns the ARN of the caller that STS reports for the credentials in options. region replaces the region in options
-// unless it is empty.
+// callerWith returns the ARN that STS reports for the credentials in options. A region that is not empty replaces the one in options.
 func callerWith(ctx context.Context, region string, options []func(*config.LoadOptions) error) (string, error) {
 	options = slices.Clone(options)
 	if region != "" {

@@ -18,20 +18,21 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// plugin is the exec plugin of the kubeconfig, and what its arguments say.
+// plugin is the exec plugin of the kubeconfig, with the settings that its arguments and variables contain.
 type plugin struct {
 	config *clientcmdapi.ExecConfig // nil without a plugin
 	path   string                   // of the program
 
 	cluster, region  string
 	profile, roleARN string
-	// profileByEnvironment reports that the kubeconfig sets the profile by a variable, which access keys of the environment override.
+	// profileByEnvironment reports whether the kubeconfig sets the profile with a variable. Access keys in the environment override such a
+	// profile.
 	profileByEnvironment bool
-	// replaced restores the variables that useVariables set.
+	// replaced has a function for each variable that useVariables set. It restores the old value.
 	replaced []func() error
 }
 
-// readKubeconfig is the first step. It reads the context, and checks that kubectl can use its credentials.
+// readKubeconfig is the first step. It reads the context, and checks that kubectl can use the credentials of the context.
 func (d *diagnosis) readKubeconfig(ctx context.Context) (Status, string) {
 	if d.Principal != "" {
 		return d.readAdminKubeconfig()
@@ -76,8 +77,8 @@ func (d *diagnosis) readAdminKubeconfig() (Status, string) {
 	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
 }
 
-// readStaticCredentials says which kind of credentials the context has if it has no exec plugin. It sets the cause if the context has
-// no credentials, or names a user that the kubeconfig lacks.
+// readStaticCredentials handles a context without an exec plugin, and returns the kind of its credentials. It sets the cause if the
+// context has no credentials, or names a user that is not in the kubeconfig.
 func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	c := d.config
 	switch {
@@ -101,14 +102,14 @@ func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	})
 }
 
-// acceptedVersions are the versions of the plugin's API that client-go accepts (k8s.io/client-go/plugin/pkg/client/auth/exec).
+// The versions of the exec plugin API that client-go accepts (k8s.io/client-go/plugin/pkg/client/auth/exec).
 const (
 	pluginGroup = "client.authentication.k8s.io/"
 	pluginV1    = pluginGroup + "v1"
 	pluginBeta  = pluginGroup + "v1beta1"
 )
 
-// checkPlugin checks the exec section without running the plugin.
+// checkPlugin checks the exec section of the kubeconfig. It does not run the plugin.
 func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	p := &d.plugin
 	if err := p.useVariables(); err != nil {
@@ -145,8 +146,7 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	return StatusOK, text
 }
 
-// lookPath returns the path of the plugin's program. client-go resolves a relative path from the directory of the kubeconfig, and
-// has made it absolute here.
+// lookPath returns the path of the plugin's program. client-go has already made a path relative to the kubeconfig absolute.
 func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	path, err := exec.LookPath(c.Command)
 	if err != nil {
@@ -155,7 +155,8 @@ func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	return path, nil
 }
 
-// readArguments reads the arguments and variables of aws eks get-token, aws-iam-authenticator token, and wrappers that contain them.
+// readArguments reads the cluster, region, profile and role from the plugin's arguments and variables. It knows aws eks get-token,
+// aws-iam-authenticator token, and wrappers whose arguments contain one of these.
 func (p *plugin) readArguments() {
 	if p.config == nil {
 		return
@@ -192,8 +193,8 @@ func (p *plugin) readArguments() {
 	}
 }
 
-// useVariables sets the AWS_ variables of the exec section in doctor's own environment, so that its calls to AWS have the same settings
-// as the plugin. It leaves out AWS_PROFILE and AWS_DEFAULT_PROFILE, because each call has the profile as an option.
+// useVariables sets the AWS_ variables of the exec section in doctor's own environment, so that doctor's AWS calls have the settings of
+// the plugin. It omits AWS_PROFILE and AWS_DEFAULT_PROFILE, because each call gets the profile as an option.
 func (p *plugin) useVariables() error {
 	for _, v := range p.config.Env {
 		if !strings.HasPrefix(v.Name, "AWS_") || v.Name == "AWS_PROFILE" || v.Name == "AWS_DEFAULT_PROFILE" {
@@ -213,7 +214,7 @@ func (p *plugin) useVariables() error {
 	return nil
 }
 
-// restoreVariables undoes useVariables, so that the plugin of an administrator's context has the environment of the user.
+// restoreVariables undoes useVariables, so that the plugin of an administrator's context runs with the user's own environment.
 func (p *plugin) restoreVariables() error {
 	for _, restore := range slices.Backward(p.replaced) {
 		if err := restore(); err != nil {
@@ -224,8 +225,8 @@ func (p *plugin) restoreVariables() error {
 	return nil
 }
 
-// setCluster sets the name and the region of the EKS cluster, if the user does not: from the plugin's arguments, from the name of the
-// kubeconfig's cluster, which aws eks update-kubeconfig sets to the ARN, or from the host of the API server.
+// setCluster sets the name and region of the EKS cluster unless the user has set them. It takes them from the plugin's arguments, from the
+// cluster's name in the kubeconfig, which aws eks update-kubeconfig sets to the ARN, or from the host of the API server.
 func (d *diagnosis) setCluster(server string) {
 	var name, region string
 	if a, err := arn.Parse(d.Cluster); err == nil && a.Service == "eks" {

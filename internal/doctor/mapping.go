@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// failUnsupported sets the cause for a caller whom the authenticator refuses without a search.
+// failUnsupported sets the cause for a caller whose kind of ARN the authenticator refuses before it searches for a mapping.
 func (d *diagnosis) failUnsupported() (Status, string) {
 	return d.fail(Cause{
 		ID: "principal-unsupported", Step: stepAWSAuth, User: "aws sts get-caller-identity" + d.withProfile(),
@@ -17,8 +17,8 @@ func (d *diagnosis) failUnsupported() (Status, string) {
 	})
 }
 
-// mappingCause returns the cause if the cluster does not admit the principal, usually that no source of access maps it. It returns nil
-// if the API server admits the caller, and if no cause is known.
+// mappingCause returns the cause if the cluster refuses the principal. Usually neither an access entry nor aws-auth maps the principal. It
+// returns nil if the API server admits the caller, or if it finds no cause.
 func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	if d.report.User != nil {
 		return nil
@@ -58,7 +58,7 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	return nil
 }
 
-// missingEntry returns the cause in the authentication mode API.
+// missingEntry returns the cause if the principal has no access entry and the authentication mode is API, which ignores aws-auth.
 func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	principal := d.principal()
 	switch {
@@ -79,7 +79,8 @@ func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	return nil
 }
 
-// noAWSAuth returns the cause if aws-auth does not exist. Where EKS reads access entries, the principal needs one of these.
+// noAWSAuth returns the cause if aws-auth does not exist. In an authentication mode with access entries, the principal needs an access
+// entry.
 func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
 	c := &Cause{ID: "no-aws-auth", Step: stepAWSAuth}
 	if d.cluster.mode() == access.ModeAPIAndConfigMap {
@@ -107,7 +108,7 @@ func policyNames(e *access.AccessEntry) (names []string) {
 	return names
 }
 
-// refusedAlthoughMapped returns the cause for a caller whom the API server refuses although a source of access admits it.
+// refusedAlthoughMapped returns the cause if the API server refuses a caller whom source, an access entry or aws-auth, maps.
 func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	if !d.refused {
 		return nil
@@ -120,8 +121,8 @@ func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	}
 }
 
-// missIDs are the ids of causes for the kinds of near misses. If a caller has several near misses, the first kind in the list is the
-// cause. A text that only names the caller is a weaker sign than an entry, and an ARN that is only spelled similarly is the weakest.
+// missIDs maps each kind of near miss to the id of a cause. If a caller has several near misses, the first kind in this list is the cause.
+// The list ends with the weakest evidence: a text that only names the caller, and then an ARN with a similar spelling.
 var missIDs = []struct {
 	kind awsauth.NearMissKind
 	id   string
@@ -141,7 +142,8 @@ var missIDs = []struct {
 	{awsauth.MissSpelling, "similar-arn"},
 }
 
-// notInAWSAuth returns the cause for which aws-auth does not admit the caller, or nil if it does or if that isn't known.
+// notInAWSAuth returns the cause if aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if that is not
+// known.
 func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	object := d.awsAuth.object
 	r := object.Load().Resolve(caller.ARN)
@@ -177,8 +179,8 @@ func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	return &Cause{ID: "not-mapped", Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth has no entry for %s", r.CanonicalARN)}
 }
 
-// whyNotMapped returns the cause for a caller whom aws-auth does not admit. It adds commands to c, or replaces c if the access entry is
-// stale or the caller has another identity that the cluster admits.
+// whyNotMapped completes the cause c of a caller whom aws-auth does not admit. It adds commands to c. If the access entry is stale, or the
+// cluster admits another identity of the caller, it returns a different cause.
 func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)

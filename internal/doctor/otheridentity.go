@@ -15,8 +15,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// otherIdentity returns the cause if the cluster admits another identity that the caller can use: the caller without the role of the
-// kubeconfig, the profile that an access key in the environment overrides, or another profile. It returns nil if there is none.
+// otherIdentity returns the cause if the cluster admits another identity that the caller can use. It tries the caller without the
+// kubeconfig's role, the profile that an access key in the environment overrides, and the other profiles. It returns nil if the cluster
+// admits no such identity.
 func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -43,8 +44,8 @@ func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	return d.otherProfile()
 }
 
-// profile returns the profile whose credentials the plugin uses, or "" for those of the environment. The AWS CLI prefers access keys of
-// the environment to a profile that a variable names, and a profile on the command line to both.
+// profile returns the profile whose credentials the plugin uses, or "" if the plugin uses the credentials of the environment. The AWS CLI
+// prefers an access key in the environment to a profile in a variable, but prefers a profile on the command line to the access key.
 func (d *diagnosis) profile() string {
 	if d.plugin.profileByEnvironment && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
 		return ""
@@ -52,7 +53,7 @@ func (d *diagnosis) profile() string {
 	return d.plugin.profile
 }
 
-// admits reports whether a source of access certainly admits the caller with an ARN.
+// admits reports whether an access entry or aws-auth certainly admits the caller with an ARN.
 func (d *diagnosis) admits(arn string) bool {
 	caller := access.NewCaller(arn)
 	key := access.CallerKey(arn)
@@ -66,8 +67,8 @@ func (d *diagnosis) admits(arn string) bool {
 	return r.Mapped && r.Unknown == "" && (len(r.Matches) == 0 || r.Matches[0].Admits(caller.Caller))
 }
 
-// otherProfile returns the cause if a source of access admits the role of another profile in the AWS configuration. It reads only that
-// file, and calls no service.
+// otherProfile returns the cause if an access entry or aws-auth admits the role of another profile. It reads only the AWS configuration
+// file, and makes no AWS calls.
 func (d *diagnosis) otherProfile() *Cause {
 	for _, p := range readProfiles() {
 		if p.name == d.plugin.profile || p.name == os.Getenv("AWS_PROFILE") {
@@ -115,7 +116,7 @@ type profile struct {
 	account, permissionSet string // of IAM Identity Center
 }
 
-// maxProfiles limits the profiles that are compared.
+// maxProfiles limits the number of profiles that doctor compares.
 const maxProfiles = 1000
 
 var (
@@ -123,8 +124,8 @@ var (
 	profileField   = regexp.MustCompile(`^(role_arn|sso_account_id|sso_role_name)\s*=\s*(\S+)`)
 )
 
-// readProfiles reads the profiles of the AWS configuration. The SDK's own reader fails for a profile whose credentials it can't find,
-// and here only the names of roles matter.
+// readProfiles reads the profiles of the AWS configuration. It does not use the SDK's reader, which fails for a profile without usable
+// credentials. Only the names of the roles matter here.
 func readProfiles() (list []profile) {
 	name := os.Getenv("AWS_CONFIG_FILE")
 	if name == "" {

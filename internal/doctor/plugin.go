@@ -19,11 +19,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// maxPluginOutput is the number of bytes of the plugin's output that are kept. A token has at most 4096 bytes.
+// maxPluginOutput limits, in bytes, how much of the plugin's output doctor keeps. A token has at most 4096 bytes.
 const maxPluginOutput = 1 << 20
 
-// runPlugin is the second step. It runs the exec plugin as client-go does, and keeps its token in the client's configuration, so that
-// the plugin runs only once.
+// runPlugin is the second step. It runs the exec plugin as client-go does. It puts the token into the client configuration in place of the
+// plugin, so that the plugin runs only once.
 func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.plugin.config == nil {
 		return "", ""
@@ -51,7 +51,7 @@ func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	return d.readCredential(out)
 }
 
-// execute runs the plugin. failure is its standard error.
+// execute runs the plugin, and returns its standard output and, as failure, its standard error.
 func (d *diagnosis) execute(ctx context.Context) (out []byte, failure string, err error) {
 	info, err := d.execInfo()
 	if err != nil {
@@ -81,8 +81,8 @@ func interactive(p *clientcmdapi.ExecConfig) bool {
 	return p.InteractiveMode != clientcmdapi.NeverExecInteractiveMode && term.IsTerminal(int(os.Stdin.Fd()))
 }
 
-// execInfo returns the value of the variable that client-go sets for the plugin. It holds the version of the plugin's API, and the
-// cluster if the kubeconfig has provideClusterInfo.
+// execInfo returns the value of the variable KUBERNETES_EXEC_INFO, which client-go sets for the plugin. The value has the version of the
+// plugin API and, if the kubeconfig sets provideClusterInfo, the cluster.
 func (d *diagnosis) execInfo() (string, error) {
 	p := d.plugin.config
 	credential := clientauthv1.ExecCredential{
@@ -117,13 +117,13 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxFailure is the number of bytes at the end of a plugin's standard error that are kept. The reason for a failure is at the end.
+// maxFailure limits, in bytes, how much of the plugin's standard error doctor keeps. It keeps the end, which has the reason for a failure.
 const maxFailure = 16 << 10
 
 // tailBuffer keeps the last maxFailure bytes that are written to it.
 type tailBuffer struct{ tail []byte }
 
-// Write implements io.Writer. It drops the beginning if the text exceeds the limit.
+// Write implements io.Writer. It drops the beginning of the text if the text exceeds the limit.
 func (b *tailBuffer) Write(p []byte) (int, error) {
 	b.tail = append(b.tail, p[max(0, len(p)-maxFailure):]...)
 	if excess := len(b.tail) - maxFailure; excess > 0 {
@@ -132,7 +132,7 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readCredential reads the plugin's output.
+// readCredential decodes the ExecCredential in the plugin's output.
 func (d *diagnosis) readCredential(out []byte) (Status, string) {
 	var credential clientauthv1.ExecCredential
 	wrong := func(format string, args ...any) (Status, string) {
@@ -165,8 +165,8 @@ func (d *diagnosis) readCredential(out []byte) (Status, string) {
 	return StatusOK, "the plugin returned a token"
 }
 
-// pluginFault is a way in which a plugin fails. The texts are those of the AWS CLI 1 and 2, botocore, aws-iam-authenticator and the AWS
-// SDK for Go.
+// pluginFault is a known failure of a plugin. It is recognized by the messages of the AWS CLI 1 and 2, botocore, aws-iam-authenticator and
+// the AWS SDK for Go.
 type pluginFault struct {
 	id      string
 	pattern *regexp.Regexp
@@ -231,7 +231,8 @@ var pluginFaults = []pluginFault{
 	},
 }
 
-// explainPluginError returns the cause if the plugin fails. failure is the plugin's standard error, and err is the error of running it.
+// explainPluginError returns the cause of a plugin's failure. failure is the plugin's standard error, and err is the error from running
+// it.
 func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	last := redact(lastLine(failure))
 	for _, f := range pluginFaults {
@@ -255,7 +256,8 @@ func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	return Cause{ID: "plugin-failed", Step: stepPlugin, Summary: summary, User: d.pluginCommand()}
 }
 
-// pluginCommand returns the command that shows what the plugin does. It hides the plugin's output, because the token is in it.
+// pluginCommand returns a command that runs the plugin, so that the user sees its errors. It discards the plugin's output, which contains
+// the token.
 func (d *diagnosis) pluginCommand() string {
 	words := []string{quote(d.plugin.config.Command)}
 	hide := false
@@ -269,7 +271,7 @@ func (d *diagnosis) pluginCommand() string {
 	return strings.Join(words, " ") + " > /dev/null"
 }
 
-// withProfile returns the flag for the kubeconfig's profile, or nothing.
+// withProfile returns the flag --profile with the kubeconfig's profile, or "" if the kubeconfig sets none.
 func (d *diagnosis) withProfile() string {
 	if d.plugin.profile == "" {
 		return ""
@@ -282,8 +284,8 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// secrets matches the parts of a plugin's output that may be a credential or a part of one. It also matches whole ARNs, which redact
-// keeps; otherwise a long name in an ARN would look like a credential.
+// secrets matches the parts of a plugin's output that may be a credential. It also matches whole ARNs, which redact keeps. Otherwise it
+// would match a long name within an ARN as a credential.
 var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`arn:aws[\w-]*:[\w-]*:[\w-]*:\d*:[\w+=,.@/-]+`,
 	`k8s-aws-v1\.\S*`,
@@ -303,10 +305,10 @@ var secretFlag = regexp.MustCompile(`(?i)^--?[\w-]*(?:secret|password|passwd|tok
 // hidden is the text that replaces a possible credential.
 const hidden = "[hidden]"
 
-// maxQuoted limits a quoted text in bytes.
+// maxQuoted limits a plugin's text in a message, in bytes.
 const maxQuoted = 300
 
-// redact returns a text of the plugin with [hidden] in place of each part that may be a credential, shortened to maxQuoted bytes.
+// redact replaces each part of a plugin's text that may be a credential with [hidden], and shortens the text to maxQuoted bytes.
 func redact(text string) string {
 	text = secrets.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasPrefix(strings.ToLower(found), "arn:") {

@@ -14,8 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// checkRights is the ninth step. It asks the API server whether the caller may make the refused request or, if the user names none,
-// whether the caller has any right beside those of every authenticated user.
+// checkRights is the ninth step. If the user named a refused request, it asks the API server whether the caller may make it. Otherwise it
+// asks whether the caller has more rights than every authenticated user has.
 func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	if d.report.User == nil || d.Principal != "" {
 		return "", ""
@@ -74,7 +74,8 @@ func allows(ctx context.Context, client *apiClient, r *rbac.Request) (bool, erro
 // selfReviews are the resources that every authenticated user may create (kubernetes v1.36.3, bootstrappolicy, system:basic-user).
 var selfReviews = []string{"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
 
-// hasRights reports whether the caller has a right beside those of every authenticated user, and whether the API server knows all rights.
+// hasRights reports whether the caller has more rights than every authenticated user has, and whether the API server's list of the
+// caller's rights is complete.
 func hasRights(ctx context.Context, client *apiClient, namespace string) (some, complete bool, err error) {
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault
@@ -89,8 +90,8 @@ func hasRights(ctx context.Context, client *apiClient, namespace string) (some, 
 	return some, !review.Status.Incomplete, nil
 }
 
-// failRights sets the cause for a caller who can log in but is not allowed to make a request. request is its description, and some
-// reports that the caller has other rights.
+// failRights sets the cause for a caller who can log in but may not make a request. request describes it, and some reports whether the
+// caller has other rights.
 func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	user := d.report.User
 	entry, _ := d.entries.inForce()
@@ -115,12 +116,12 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	return d.fail(c)
 }
 
-// gives reports whether some groups have one that others lack.
+// gives reports whether groups has a group that others lacks, apart from system:authenticated.
 func gives(groups, others []string) bool {
 	return slices.ContainsFunc(groups, func(g string) bool { return g != awsauth.AuthenticatedGroup && !slices.Contains(others, g) })
 }
 
-// describeRequest returns a request as text for the end of a sentence, such as "list pods in the namespace dev".
+// describeRequest returns a description of a request for the end of a sentence, such as "list pods in the namespace dev".
 func describeRequest(r *rbac.Request) string {
 	text := r.Verb + " " + r.Resource
 	if r.Group != "" {

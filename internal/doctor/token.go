@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The rules for a token of EKS (aws-iam-authenticator v0.7.18, pkg/token/token.go, Verify).
+// The authenticator's rules for a token (aws-iam-authenticator v0.7.18, pkg/token/token.go, Verify).
 const (
 	tokenPrefix   = "k8s-aws-v1." //nolint:gosec // it begins every token
 	maxToken      = 4096
@@ -23,31 +23,31 @@ const (
 	maxExpires    = 900 // seconds
 )
 
-// stsHost matches the hosts of STS that the authenticator accepts: the regional hosts that the AWS SDK uses in each partition, and the
-// global host, which only the partition aws has. It does not match a VPC endpoint.
+// stsHost matches the STS hosts that the authenticator accepts: the AWS SDK's regional hosts in each partition and, in the partition aws,
+// the global host. It does not match a VPC endpoint.
 var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.[[:alnum:]](?:[[:alnum:]-]*[[:alnum:]])?\.` +
 	`(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.(?:com\.cn|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$` +
 	`|^sts\.amazonaws\.com$`)
 
-// allowedParameters are the parameters that the authenticator allows in the URL.
+// allowedParameters are the query parameters that the authenticator allows in the URL of a token.
 var allowedParameters = map[string]bool{
 	"action": true, "version": true, "x-amz-algorithm": true, "x-amz-credential": true, "x-amz-date": true, "x-amz-expires": true,
 	"x-amz-security-token": true, "x-amz-signature": true, "x-amz-signedheaders": true,
 }
 
-// token is a decoded token of EKS. It has no method that returns the token or its URL as a text.
+// token is a decoded EKS token. It has no method that returns the token or its URL as text, because both are secret.
 type token struct {
 	url    *url.URL // secret: everyone who has it can log in as the caller
 	host   string   // of STS
 	signed time.Time
-	// session reports that the token was signed with temporary credentials.
+	// session reports whether the token was signed with temporary credentials.
 	session bool
 }
 
-// errForeign means that a token is not one of EKS.
+// errForeign means that a text is not an EKS token.
 var errForeign = errors.New("it does not begin with " + tokenPrefix + " as a token of EKS")
 
-// parseToken decodes a token. The error has no part of the token but the names of parameters and the host.
+// parseToken decodes a token. Its errors contain nothing of the token except the names of parameters and the host.
 func parseToken(text string) (*token, error) {
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok {
@@ -124,7 +124,7 @@ func newToken(u *url.URL, query url.Values) (*token, error) {
 	return &token{url: u, host: u.Host, signed: signed, session: lower.Has("x-amz-security-token")}, nil
 }
 
-// readToken is the third step. It decodes the token, and makes those checks of the authenticator that need no call to STS.
+// readToken is the third step. It decodes the token, and makes the authenticator's checks that don't require a call to STS.
 func (d *diagnosis) readToken(context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""

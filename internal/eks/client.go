@@ -1,5 +1,5 @@
-// Package eks reads the access that EKS shows for a cluster: its authentication mode and its access entries. It keeps a snapshot, so that
-// no review waits for EKS.
+// Package eks reads a cluster's authentication mode and access entries from EKS. It keeps a snapshot of them, so that no admission review
+// waits for EKS.
 package eks
 
 import (
@@ -23,15 +23,17 @@ import (
 )
 
 const (
-	// maxCalls limits the concurrent calls. EKS throttles an account, for all its clusters together.
+	// maxCalls limits the number of concurrent calls. EKS throttles all calls of an AWS account together, for all its clusters.
 	maxCalls = 8
-	// maxEntries limits the memory of a snapshot. An access entry takes about 1 KiB. A cluster has some tens.
+	// maxEntries limits the number of access entries in a snapshot, to limit memory. An access entry takes about 1 KiB, and a cluster has
+	// some tens.
 	maxEntries = 10_000
-	// attempts is the number of attempts of a call. A read of many access entries is throttled, and nothing waits for it.
+	// attempts is how often a call is tried. The number is high, because EKS throttles a client that reads many access entries, and no
+	// review waits for the result.
 	attempts = 8
 )
 
-// standard is the type of access entries for people and tools. Only they have groups and access policies that the guard reads.
+// standard is the type of access entries for people and tools. Only this type has groups and access policies that the guard reads.
 const standard = "STANDARD"
 
 // Client reads a cluster from the EKS API, and creates access entries. For reading it needs the permissions eks:DescribeCluster,
@@ -43,11 +45,12 @@ type Client struct {
 	delay   time.Duration // see newDelay
 }
 
-// New loads the default configuration of the SDK, including environment and profile. It makes no call. An empty region means that of
-// the configuration. New fails if the configuration has no region either, because another region may have a cluster of this name.
+// New returns a client with the default configuration of the SDK, which includes the environment and the profile. It makes no call. An
+// empty region means the region in that configuration. New fails if neither names a region, because another region may have a cluster of
+// the same name.
 //
-// ca has the certificates, as PEM, by which the caller trusts the API server of the cluster. [Client.Read] fails if the cluster has
-// another CA. With nil the client reads any cluster. more are further options, such as other credentials.
+// ca has the PEM certificates with which the program trusts the API server of its cluster. [Client.Read] fails if the cluster in EKS has
+// another CA. If ca is nil, the client reads any cluster. more are further options, such as other credentials.
 func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*config.LoadOptions) error) (*Client, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
@@ -69,8 +72,8 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
 }
 
-// Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is
-// deleted meanwhile. The error names the call that failed, or the other cluster, and may be logged.
+// Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is deleted
+// while it reads. The error names the failed call, or says that the cluster is another one. It contains no secret, so it may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	mode, err := c.mode(ctx)
 	if err != nil {
@@ -102,7 +105,7 @@ func (c *Client) mode(ctx context.Context) (access.Mode, error) {
 	return modeOf(described)
 }
 
-// describeCluster returns what EKS says about the cluster.
+// describeCluster returns the description of the cluster from EKS.
 func (c *Client) describeCluster(ctx context.Context) (*types.Cluster, error) {
 	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
 	if err != nil {
@@ -114,7 +117,7 @@ func (c *Client) describeCluster(ctx context.Context) (*types.Cluster, error) {
 	return described.Cluster, nil
 }
 
-// modeOf returns the authentication mode of a described cluster.
+// modeOf returns the authentication mode in a cluster's description.
 func modeOf(described *types.Cluster) (access.Mode, error) {
 	mode := access.ModeConfigMap // the mode of clusters that know no other
 	if c := described.AccessConfig; c != nil && c.AuthenticationMode != "" {
@@ -127,10 +130,10 @@ func modeOf(described *types.Cluster) (access.Mode, error) {
 	return "", fmt.Errorf("the cluster's authentication mode %q is unknown", mode)
 }
 
-// ErrNoSuchCluster means that the region and account of the caller have no cluster of this name.
+// ErrNoSuchCluster means that the AWS account of the credentials has no cluster of this name in the region.
 var ErrNoSuchCluster = errors.New("eks:DescribeCluster: there is no cluster of this name in this region and account")
 
-// ErrNoRegion means that neither the caller of [New] nor the AWS configuration names a region.
+// ErrNoRegion means that neither the region argument of [New] nor the AWS configuration names a region.
 var ErrNoRegion = errors.New("neither eks.region nor the AWS configuration of the guard names a region")
 
 var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
@@ -144,13 +147,13 @@ type CallError struct {
 // Error implements error.
 func (e *CallError) Error() string { return "eks:" + e.Action + ": " + e.Err.Error() }
 
-// Public returns the error for users who can't see the log.
+// Public returns a shorter text of the error, for users who can't see the log.
 func (e *CallError) Public() string { return "eks:" + e.Action + ": " + e.Err.Public() }
 
 // Unwrap returns the reason.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// callError returns an error that names the failed call.
+// callError returns a CallError for a failed call of an EKS action.
 func callError(action string, err error) error {
 	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok && action == "DescribeCluster" {
 		return ErrNoSuchCluster
@@ -175,7 +178,7 @@ func (c *Client) list(ctx context.Context) (arns []string, err error) {
 	return arns, nil
 }
 
-// describeAll returns the access entries of the principals, sorted by ARN. describe reads one of them.
+// describeAll returns the access entries of the principals, sorted by ARN. It calls describe to read each access entry.
 func describeAll(ctx context.Context, arns []string, describe func(context.Context, string) (access.AccessEntry, error)) ([]access.AccessEntry, error) {
 	var mu sync.Mutex
 	var entries []access.AccessEntry
@@ -256,7 +259,8 @@ func (c *Client) policies(ctx context.Context, arn string) (list []access.Access
 	return list, nil
 }
 
-// notFoundOr returns the error as it is if the access entry doesn't exist, and otherwise an error that names the failed call.
+// notFoundOr returns err unchanged if it says that the access entry doesn't exist. Otherwise it returns an error that also names the
+// failed call.
 func notFoundOr(action string, err error) error {
 	if isNotFound(err) {
 		return err

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
 
-// sameCA returns an error unless the described cluster shares a CA certificate with ca, the certificates by which the guard trusts the
-// API server. EKS makes a CA for each cluster, so a cluster with another CA is another cluster: its access entries say nothing about
-// the guard's own. sameCA compares certificates, because the two PEM texts can differ in white space and in the number of certificates.
+// sameCA returns an error unless the described cluster has a CA certificate that is also in ca, the certificates with which the guard
+// trusts its API server. EKS creates a CA for each cluster, so a different CA means a different cluster, whose access entries don't apply
+// here. sameCA compares certificates and not PEM texts, because PEM texts can differ in white space and in the number of certificates.
 func sameCA(described *types.Cluster, ca []byte) error {
 	own, err := certificates(ca)
 	if err != nil {
@@ -42,7 +42,7 @@ func sameCA(described *types.Cluster, ca []byte) error {
 	}
 }
 
-// OtherClusterError means that EKS described another cluster than the one in which the guard runs.
+// OtherClusterError means that EKS described a different cluster from the one in which the guard runs.
 type OtherClusterError struct {
 	ARN, Endpoint    string // of the other cluster
 	fingerprint, own string // of the other cluster's CA, and of the guard's
@@ -54,12 +54,12 @@ func (e *OtherClusterError) Error() string {
 		e.ARN, e.Endpoint, e.fingerprint, e.own)
 }
 
-// Public returns the error for users who can't see the log.
+// Public returns a shorter text of the error, for users who can't see the log.
 func (e *OtherClusterError) Public() string {
 	return "the guard doesn't run in " + e.ARN + "; correct eks.cluster or eks.region"
 }
 
-// ownCAError means that no cluster can be recognized, because the guard's own CA is not known.
+// ownCAError means that the guard can't read its own CA, and so can't tell whether EKS describes the right cluster.
 type ownCAError struct{ err error }
 
 // Error implements error.
@@ -67,12 +67,12 @@ func (e ownCAError) Error() string {
 	return e.Public() + ": reading the CA of the guard's API server: " + e.err.Error()
 }
 
-// Public returns the error for users who can't see the log.
+// Public returns a shorter text of the error, for users who can't see the log.
 func (e ownCAError) Public() string {
 	return "cannot tell whether the guard runs in the cluster that eks.cluster names"
 }
 
-// Unwrap returns the reason.
+// Unwrap returns the error from reading the CA.
 func (e ownCAError) Unwrap() error { return e.err }
 
 var (
@@ -80,8 +80,8 @@ var (
 	errNoCertificates = errors.New("it has no valid certificate")
 )
 
-// certificates returns the certificates of a PEM text. It skips blocks that are not a valid certificate, as clients of the API server do,
-// and fails if no certificate is left.
+// certificates returns the certificates in a PEM text. It skips blocks that are not valid certificates, as clients of the API server do.
+// It fails if there is no valid certificate.
 func certificates(text []byte) (list []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
@@ -94,7 +94,7 @@ func certificates(text []byte) (list []*x509.Certificate, err error) {
 	return list, nil
 }
 
-// fingerprint returns the first 8 bytes of the SHA-256 of a certificate, in hexadecimal: enough to tell two CAs apart.
+// fingerprint returns the first 8 bytes of a certificate's SHA-256 hash in hexadecimal, which is enough to distinguish CAs.
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:8])

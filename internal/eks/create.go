@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	// newAttempts and newDelay are how often and when EKS is asked again for an access entry that it has just created. New
-	// access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
+	// newAttempts limits how often Create asks EKS for an access entry that it has just created, and newDelay is the time between two
+	// attempts. New access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
 	newAttempts = 5
 	newDelay    = 3 * time.Second
-	// cleanUpTimeout limits the deletion of an access entry without its access policies.
+	// cleanUpTimeout limits the time to delete a new access entry whose access policies can't be associated.
 	cleanUpTimeout = 30 * time.Second
-	// maxMessage limits the bytes of a message from EKS.
+	// maxMessage limits the length in bytes of a message from EKS.
 	maxMessage = 500
 )
 
-// ErrExists means that the principal has an access entry.
+// ErrExists means that the principal already has an access entry.
 var ErrExists = errors.New("the principal has an access entry")
 
-// RefusedError means that EKS refused a change, such as one with a reserved username.
+// RefusedError means that EKS refused a change, for example because of a reserved username.
 type RefusedError struct {
 	Action  string // such as CreateAccessEntry
 	Code    string
@@ -62,7 +62,7 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 	return Account{ID: parts[4], Partition: parts[1]}, nil
 }
 
-// PolicyARN returns the ARN of an access policy in the cluster's partition. It returns "" if EKS doesn't list the policy.
+// PolicyARN returns the ARN of the access policy with a name, in the cluster's partition. It returns "" if EKS doesn't list the policy.
 func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 	pages := awseks.NewListAccessPoliciesPaginator(c.api, &awseks.ListAccessPoliciesInput{}, func(o *awseks.ListAccessPoliciesPaginatorOptions) {
 		o.StopOnDuplicateToken = true
@@ -113,7 +113,7 @@ func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.A
 	return made, nil
 }
 
-// unanswered reports whether EKS may have made a change although its call failed.
+// unanswered reports whether a failed call may have changed something, because no valid answer from EKS arrived.
 func unanswered(err error) bool {
 	switch awsapi.NewError(err).Reason {
 	case awsapi.ReasonTimeout, awsapi.ReasonUnreachable, awsapi.ReasonFailed, awsapi.ReasonInvalidResponse:
@@ -122,7 +122,8 @@ func unanswered(err error) bool {
 	return false
 }
 
-// describeNew reads an access entry that has just been created. It asks again while EKS doesn't find all of it.
+// describeNew reads an access entry that has just been created. It repeats the call as long as EKS doesn't return the access entry with
+// all its access policies, up to newAttempts times.
 func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (access.AccessEntry, error) {
 	for attempt := 1; ; attempt++ {
 		made, err := c.describe(ctx, entry.PrincipalARN)
@@ -133,7 +134,7 @@ func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (ac
 	}
 }
 
-// wait waits until EKS may find a new access entry. It returns false if the context ends before.
+// wait waits for newDelay, so that EKS can make a new access entry visible. It returns false if the context ends first.
 func (c *Client) wait(ctx context.Context) bool {
 	select {
 	case <-time.After(c.delay):
@@ -143,7 +144,8 @@ func (c *Client) wait(ctx context.Context) bool {
 	}
 }
 
-// associate gives an access entry an access policy. It asks again while EKS doesn't find the new access entry.
+// associate associates an access policy with a new access entry. It repeats the call as long as EKS doesn't find the access entry, up to
+// newAttempts times.
 func (c *Client) associate(ctx context.Context, principal string, p access.AccessPolicy) error {
 	in := &awseks.AssociateAccessPolicyInput{
 		ClusterName: &c.cluster, PrincipalArn: &principal, PolicyArn: &p.ARN,
@@ -161,8 +163,8 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 	}
 }
 
-// cleanUp deletes an access entry after its creation or a later step failed with the error because. It deletes the access entry even if
-// ctx has ended. It returns because, extended by the outcome of the deletion.
+// cleanUp deletes a new access entry after its creation or a later step failed. because is the error of that step. It deletes the access
+// entry even if ctx has ended. It returns because, extended by the outcome of the deletion.
 func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
@@ -178,7 +180,8 @@ func (c *Client) cleanUp(ctx context.Context, principal string, because error) e
 	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", because)
 }
 
-// changeError returns the error of a change. The message of EKS about an invalid request is part of it, because it says what to correct.
+// changeError returns the error of a call that changes something. If EKS says that the request is invalid, the error includes the message
+// of EKS, which says what to correct.
 func changeError(action string, err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if ok && awsapi.NewError(err).Reason == awsapi.ReasonRefused {

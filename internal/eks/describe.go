@@ -15,14 +15,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
-// Description is what EKS says about a cluster, without its access entries.
+// Description describes a cluster with the data that EKS has about it, except its access entries.
 type Description struct {
 	ARN      string
 	Endpoint string // the URL of the API server
 	Status   string // such as ACTIVE or DELETING
 	CA       []byte // PEM; empty while EKS creates the cluster
 	Mode     access.Mode
-	// Public reports whether the API server is reachable from outside of the VPC.
+	// Public reports whether the API server can be reached from outside the VPC.
 	Public  bool
 	Created time.Time
 }
@@ -49,7 +49,7 @@ func (c *Client) Describe(ctx context.Context) (Description, error) {
 	return d, err
 }
 
-// HasEndpoint reports whether a URL is that of the cluster's API server.
+// HasEndpoint reports whether a URL is that of the cluster's API server according to EKS.
 func (d *Description) HasEndpoint(server string) bool {
 	own, err := url.Parse(d.Endpoint)
 	other, otherErr := url.Parse(server)
@@ -73,8 +73,8 @@ func (d *Description) HasCA(ca []byte) bool {
 // List returns the ARNs of the principals that have an access entry. It needs the permission eks:ListAccessEntries.
 func (c *Client) List(ctx context.Context) ([]string, error) { return c.list(ctx) }
 
-// InspectEntries reads the access entries of some principals. It leaves out an access entry that doesn't exist, and goes on where a
-// permission is missing, as [Client.Inspect] does. An access entry names its fields that can't be read.
+// InspectEntries reads the access entries of some principals. It leaves out access entries that don't exist. If a permission is missing,
+// it continues, as [Client.Inspect] does. Each access entry lists the fields that can't be read.
 func (c *Client) InspectEntries(ctx context.Context, arns []string) (entries []access.AccessEntry, errs []error) {
 	denied := &denials{byAction: make(map[string]error)}
 	for _, arn := range arns {

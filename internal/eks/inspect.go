@@ -9,9 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// Inspect reads the cluster like [Client.Read], but goes on if a permission is missing. It returns the part that it can read, and an
-// error for each call that failed. The mode is empty if it can't be read, and an access entry names its fields that can't be read.
-// Listed reports whether the access entries are known. The cluster is nil if nothing can be read.
+// Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it can read, and an
+// error for each failed call. The mode is empty if it can't be read, and each access entry lists its fields that can't be read. listed
+// reports whether the list of access entries is known. cluster is nil if nothing can be read.
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {
 	mode, err := c.mode(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed b
 	return cluster, true, errs
 }
 
-// inspect returns the access entry of a principal with the fields that can be read.
+// inspect returns the access entry of a principal with the fields that can be read. It adds missing permissions to denied.
 func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entry access.AccessEntry, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a panic in a goroutine would end the process
@@ -63,13 +63,13 @@ func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entr
 	return entry, err
 }
 
-// denials holds an error for each action for which a permission is missing.
+// denials collects one error for each action whose permission is missing.
 type denials struct {
 	mu       sync.Mutex
 	byAction map[string]error
 }
 
-// add adds an error if it says that a permission is missing, and reports whether it does.
+// add records err if it says that a permission is missing, and reports whether it does.
 func (d *denials) add(err error) bool {
 	call, ok := errors.AsType[*CallError](err)
 	if !ok || !IsDenied(err) {

@@ -11,13 +11,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// staleAfter is the number of refresh periods after which a snapshot is too old.
+// staleAfter is the age, in refresh periods, after which a snapshot is too old to use.
 const staleAfter = 3
 
-// retryAfter is the longest time until a failed read is repeated.
+// retryAfter is the longest time between a failed read and the next one.
 const retryAfter = time.Minute
 
-// Settings say which cluster is read, and how often.
+// Settings say which cluster the snapshot reads, and how often.
 type Settings struct {
 	Enabled bool
 	Cluster string
@@ -29,18 +29,18 @@ type Settings struct {
 type Recorder interface {
 	// EKSRead counts a read of the cluster.
 	EKSRead(err error, now time.Time)
-	// EKSKnown records whether Cluster returns the access of the cluster.
+	// EKSKnown records whether Cluster currently returns the access of the cluster.
 	EKSKnown(known bool)
-	// EKSUnused is called when the cluster is no longer read.
+	// EKSUnused is called when the settings no longer enable the snapshot.
 	EKSUnused()
 }
 
 // SnapshotOptions configure [NewSnapshot]. All fields are required.
 type SnapshotOptions struct {
-	// Settings returns the settings in use. They may change.
+	// Settings returns the current settings. They may change between calls.
 	Settings func() Settings
-	// OwnCA returns the certificates, as PEM, by which the guard trusts the API server. A cluster with another CA is not read. If OwnCA
-	// fails, no cluster is read, because any cluster could be another one.
+	// OwnCA returns the PEM certificates with which the guard trusts its API server. The snapshot doesn't read a cluster with another CA.
+	// If OwnCA fails, it reads no cluster, because it could not recognize a wrong one.
 	OwnCA func() ([]byte, error)
 	// Read is called after each successful read.
 	Read     func(*access.Cluster)
@@ -49,7 +49,7 @@ type SnapshotOptions struct {
 	Now      func() time.Time
 }
 
-// Snapshot keeps the access that EKS shows for the cluster. Only its Run calls EKS.
+// Snapshot keeps the authentication mode and the access entries of the cluster. Only its method Run calls EKS.
 type Snapshot struct {
 	o      SnapshotOptions
 	wake   chan struct{}
@@ -69,8 +69,9 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the access of the cluster. It returns an error if the last successful read began more than three refresh periods ago.
-// An error with a method Public has a shorter text for users who can't see the log. Cluster returns neither if the settings don't enable the snapshot.
+// Cluster returns the access of the cluster. It fails if the last successful read began more than three refresh periods ago. An error with
+// a method Public has a shorter text for users who can't see the log. If the settings don't enable the snapshot, Cluster returns nil and
+// no error.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
 	if !settings.Enabled {
@@ -89,7 +90,7 @@ func (s *Snapshot) Cluster() (*access.Cluster, error) {
 
 func sameCluster(a, b Settings) bool { return a.Cluster == b.Cluster && a.Region == b.Region }
 
-// Reload makes Run use changed settings at once.
+// Reload makes Run use changed settings immediately.
 func (s *Snapshot) Reload() {
 	select {
 	case s.wake <- struct{}{}:
@@ -97,7 +98,7 @@ func (s *Snapshot) Reload() {
 	}
 }
 
-// Run reads the cluster at once and in each refresh period, until the context ends.
+// Run reads the cluster immediately, and then once in each refresh period until the context ends.
 func (s *Snapshot) Run(ctx context.Context) error {
 	for {
 		timer := time.NewTimer(s.refresh(ctx))
@@ -141,14 +142,14 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	return settings.Refresh
 }
 
-// recordKnown records whether the snapshot counts. It is called before and after each read. A snapshot expires only while reads fail,
-// so the metric is late by the time of one read and at most a minute.
+// recordKnown records whether Cluster returns the access of the cluster. It is called before and after each read. A snapshot expires only
+// while reads fail, so the metric is late by at most a minute and the time of one read.
 func (s *Snapshot) recordKnown() {
 	cluster, _ := s.Cluster()
 	s.o.Recorder.EKSKnown(cluster != nil)
 }
 
-// readWithin reads the cluster within one refresh period.
+// readWithin reads the cluster, and gives up after one refresh period.
 func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, settings.Refresh)
 	defer cancel()
@@ -166,7 +167,7 @@ func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.C
 	return client.Read(ctx)
 }
 
-// store stores the result of a read that began at a time. After a failed read the last snapshot of the same cluster stays.
+// store stores the result of a read that began at the time began. If the read failed, the last snapshot of the same cluster remains.
 func (s *Snapshot) store(settings Settings, cluster *access.Cluster, began time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

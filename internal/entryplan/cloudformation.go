@@ -18,7 +18,7 @@ const (
 	customCluster     = "Custom::AWSCDK-EKS-Cluster"
 )
 
-// readTemplate adds the resources of a CloudFormation template.
+// readTemplate adds the EKS resources of a CloudFormation template to the plan.
 func (p *Plan) readTemplate(s *awsauth.Source) {
 	resources, _ := s.At(awsauth.Path{"Resources"}).(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(resources)) {
@@ -83,7 +83,7 @@ func (p *Plan) templateCluster(t, name, config template, mode, bootstrap string)
 	})
 }
 
-// template is a value of a template.
+// template is a value in a CloudFormation template, given by its path.
 type template struct {
 	source *awsauth.Source
 	path   awsauth.Path
@@ -97,8 +97,9 @@ func (t template) place() awsauth.Position {
 	return p
 }
 
-// hidden reports whether a function of CloudFormation makes the value, or a value that contains it, up to the resource's Properties. A
-// function is a mapping such as {Ref: …}, or in YAML a value with a tag such as !Ref.
+// hidden reports whether a CloudFormation function computes the value, so that it is unknown. The function may stand for the value itself,
+// or for a value around it within the resource's Properties. A function is a mapping such as {Ref: …} or, in YAML, a value with a tag such
+// as !Ref.
 func (t template) hidden() bool {
 	for n := 3; n <= len(t.path); n++ {
 		path := t.path[:n]
@@ -115,7 +116,7 @@ func (t template) hidden() bool {
 	return false
 }
 
-// text returns the value. A mapping, a list or a dynamic reference such as {{resolve:ssm:NAME}} is unknown.
+// text returns the value as text. The text is unknown for a mapping, a list, and a dynamic reference such as {{resolve:ssm:NAME}}.
 func (t template) text() Text {
 	if t.hidden() {
 		return Text{Unknown: true}
@@ -138,7 +139,8 @@ func (t Text) unlessReference() Text {
 	return t
 }
 
-// unset is text for a value that CloudFormation chooses if the template does not set it, such as the name of a cluster.
+// unset is like text, but also returns an unknown text if the value is empty or not set. Use it for a property for which CloudFormation
+// chooses a value, such as the name of a cluster.
 func (t template) unset() Text {
 	if text := t.text(); text.Value != "" {
 		return text
@@ -146,7 +148,8 @@ func (t template) unset() Text {
 	return Text{Unknown: true}
 }
 
-// items returns the elements of a list. more reports that a function makes the list, so that its elements are not known.
+// items returns the elements of a list. more reports whether the list may have other elements: a function computes the list, or Fn::If
+// decides about an element.
 func (t template) items() (list []template, more bool) {
 	if t.hidden() {
 		return nil, true

@@ -6,22 +6,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// index is a plan with what several rules look up in it.
+// index is a plan with tables for the data that several rules look up.
 type index struct {
 	*Plan
 
 	policy Policy
-	// adminGroups are the admin groups that an access entry can have.
+	// adminGroups are the admin groups that EKS accepts in an access entry.
 	adminGroups []string
-	// before and after are the access entries by cluster and principal, before and after the plan.
+	// before and after have the access entries for each cluster and principal, in the states before and after the plan.
 	before, after map[key][]*Resource[Entry]
-	// withEntry are the principals with an access entry after the plan; keys of [awsauth.PrincipalKey].
+	// withEntry is the set of principals that have an access entry after the plan. Its keys are [awsauth.PrincipalKey] values.
 	withEntry map[string]bool
-	// unknownPrincipal reports that an access entry after the plan has an unknown principal.
+	// unknownPrincipal reports whether the principal of some access entry after the plan is unknown.
 	unknownPrincipal bool
-	// accounts are the accounts of clusters by name.
+	// accounts maps the name of a cluster to its account.
 	accounts map[string]string
-	// clusters are the clusters by name.
+	// clusters maps the name of a cluster to its resource.
 	clusters  map[string]*Resource[Cluster]
 	undecided undecided
 }
@@ -76,15 +76,15 @@ func (x *index) add(to map[key][]*Resource[Entry], r *Resource[Entry], e *Entry)
 	}
 }
 
-// admin is a principal with all rights in a cluster, and the resources that give them.
+// admin is a principal that has all rights in a cluster, and the resources that give it these rights.
 type admin struct {
 	principal    string
 	associations []*Resource[Association]
 	entries      []*Resource[Entry]
 }
 
-// admins returns the principals with all rights in each cluster, in the order of the plan. of returns the state of a resource before or
-// after the plan; entries are the access entries in this state.
+// admins returns the admins of each cluster in one state, before or after the plan, in the order of the plan. association and entry return
+// a resource in this state, or nil. entries has the access entries of this state.
 func (x *index) admins(
 	association func(*Resource[Association]) *Association, entry func(*Resource[Entry]) *Entry, entries map[key][]*Resource[Entry],
 ) map[string][]*admin {
@@ -121,8 +121,8 @@ func (x *index) adminsBefore() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association { return r.Before }, func(r *Resource[Entry]) *Entry { return r.Before }, x.before)
 }
 
-// adminsAfter returns the admins of each cluster after the plan. EKS deletes an association with its access entry, so an association does
-// not count if the plan deletes the access entry and doesn't create it again.
+// adminsAfter returns the admins of each cluster after the plan. It ignores the associations of an access entry that the plan deletes and
+// doesn't create again, because EKS deletes them with the access entry.
 func (x *index) adminsAfter() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association {
 		if r.After == nil {
@@ -136,10 +136,11 @@ func (x *index) adminsAfter() map[string][]*admin {
 	}, func(r *Resource[Entry]) *Entry { return r.After }, x.after)
 }
 
-// undecided are the clusters that may have an admin after the plan, because a resource that may give the rights has unknown values.
+// undecided says which clusters may have an admin after the plan because of a resource with unknown values.
 type undecided struct {
 	byName map[string]bool
-	// any reports that such a resource may belong to any cluster, and every that some resource gives or may give the rights.
+	// any reports whether a resource that may give all rights has an unknown cluster. every reports whether any resource at all gives or
+	// may give all rights.
 	any, every bool
 }
 
@@ -171,8 +172,8 @@ func (x *index) findUndecided() undecided {
 	return u
 }
 
-// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in a cluster after the plan. The name of a
-// cluster in a template is often a reference. Then any resource counts that gives the rights.
+// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in the cluster after the plan. If the
+// cluster's name is unknown, as in a template with a reference, every resource that gives all rights may belong to the cluster.
 func (x *index) mayHaveAdmin(cluster Text) bool {
 	return x.undecided.any || x.undecided.byName[cluster.Value] || cluster.Unknown && x.undecided.every
 }

@@ -10,17 +10,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Text is a text of a plan. Numbers and booleans are texts, too. If the tool computes the text when it applies the plan, it is unknown, and
-// its Value is empty.
+// Text is a text, number or boolean of a plan. If the tool computes it only when it applies the plan, it is unknown, and Value is empty.
 type Text struct {
 	Value   string
 	Unknown bool
 }
 
-// is reports whether the text is known to have a value.
+// is reports whether the text is known and equals value.
 func (t Text) is(value string) bool { return !t.Unknown && t.Value == value }
 
-// mayBe reports whether the text has a value, or is unknown.
+// mayBe reports whether the text equals value or is unknown.
 func (t Text) mayBe(value string) bool { return t.Unknown || t.Value == value }
 
 // known reports whether the text is known and not empty.
@@ -41,13 +40,13 @@ const (
 type Entry struct {
 	Cluster, Principal, Type, Username Text
 	Groups                             []Text
-	// GroupsUnknown reports that there may be more groups.
+	// GroupsUnknown reports whether the access entry may have groups that Groups doesn't list.
 	GroupsUnknown bool
 	// Account is the account of the cluster, from the ARN of the access entry.
 	Account string
 }
 
-// isNode reports whether the access entry is known to be for nodes.
+// isNode reports whether the access entry is certainly for nodes.
 func (e *Entry) isNode() bool { return isNodeType(e.Type) }
 
 func isNodeType(t Text) bool { return (&access.AccessEntry{Type: t.Value}).IsNode() }
@@ -55,45 +54,47 @@ func isNodeType(t Text) bool { return (&access.AccessEntry{Type: t.Value}).IsNod
 // Association associates an access policy with an access entry.
 type Association struct {
 	Cluster, Principal, Policy, Scope Text
-	// EntryType is the type of the access entry in which a template writes the association; empty for Terraform.
+	// EntryType is the type of the access entry if a template declares the association within it. It is empty for Terraform.
 	EntryType Text
 }
 
 // policyName returns the last part of the policy's ARN.
 func (a *Association) policyName() string { return access.AccessPolicy{ARN: a.Policy.Value}.Name() }
 
-// givesAdmin reports whether the association is known to give all rights in the whole cluster.
+// givesAdmin reports whether the association certainly gives all rights in the whole cluster.
 func (a *Association) givesAdmin() bool {
 	return a.Principal.known() && a.Cluster.known() && a.policyName() == access.ClusterAdminPolicy && a.Scope.is(access.ScopeCluster)
 }
 
-// mayGiveAdmin reports whether the association may give all rights in the whole cluster, because some of its values are unknown.
+// mayGiveAdmin reports whether the association gives all rights in the whole cluster, or could do so because of unknown values.
 func (a *Association) mayGiveAdmin() bool {
 	return (a.Policy.Unknown || a.policyName() == access.ClusterAdminPolicy) && a.Scope.mayBe(access.ScopeCluster)
 }
 
-// Cluster is a cluster. Bootstrap is "true" if EKS makes an access entry with all rights for the principal that creates the cluster.
+// Cluster is an EKS cluster. Bootstrap is "true" if EKS creates an access entry with all rights for the principal that creates the
+// cluster.
 type Cluster struct {
 	Name, Mode, Bootstrap Text
 	// Account is the account of the cluster, from its ARN.
 	Account string
 }
 
-// Resource is a resource before and after a plan is applied. Before is nil if the plan creates the resource, and for a template, which
-// doesn't show the present resources. After is nil if the plan deletes the resource.
+// Resource is a resource in the states before and after the plan. Before is nil if the plan creates the resource. It is also nil for a
+// template, which doesn't contain the current resources. After is nil if the plan deletes the resource.
 type Resource[T any] struct {
 	// Address is the address of a Terraform resource; empty for a template.
 	Address       string
 	Before, After *T
-	// Replaced reports that the plan deletes the resource and creates it again.
+	// Replaced reports whether the plan deletes the resource and creates it again.
 	Replaced bool
-	// ReplacedFor are the attributes that make Terraform replace the resource, such as access_config. It is empty if the plan doesn't say so.
+	// ReplacedFor names the attributes whose change makes Terraform replace the resource, such as access_config. It is empty if the plan
+	// doesn't contain them.
 	ReplacedFor []string
-	// Places are the positions of the fields by name. The position of the resource itself has the name "".
+	// Places maps the name of a field to its position. The name "" stands for the resource itself.
 	Places map[string]awsauth.Position
 }
 
-// at returns the position of a field, or of the resource if the field has none.
+// at returns the position of a field, or the position of the resource if the field has none.
 func (r *Resource[T]) at(field string) awsauth.Position {
 	if p, ok := r.Places[field]; ok {
 		return p
@@ -101,10 +102,10 @@ func (r *Resource[T]) at(field string) awsauth.Position {
 	return r.Places[""]
 }
 
-// made reports whether the plan creates the resource with the values in After: the resource is new, or Terraform replaces it.
+// made reports whether the plan creates the resource with the values in After, as a new resource or as a replacement.
 func (r *Resource[T]) made() bool { return r.After != nil && (r.Before == nil || r.Replaced) }
 
-// removed reports whether the plan deletes the resource with the values in Before: for good, or because Terraform replaces it.
+// removed reports whether the plan deletes the resource with the values in Before, without or with a replacement.
 func (r *Resource[T]) removed() bool { return r.Before != nil && (r.After == nil || r.Replaced) }
 
 // Plan is a Terraform plan or a CloudFormation template.
@@ -112,9 +113,10 @@ type Plan struct {
 	Entries      []Resource[Entry]
 	Associations []Resource[Association]
 	Clusters     []Resource[Cluster]
-	// NodeRoles are the roles of managed node groups and Fargate profiles, for which EKS makes access entries.
+	// NodeRoles are the roles of managed node groups and Fargate profiles. EKS creates access entries for these roles.
 	NodeRoles []Text
-	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, they are those before the plan.
+	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, they are the principals that it maps
+	// before the plan.
 	Mapped []awsauth.Principal
 }
 

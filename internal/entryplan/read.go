@@ -6,7 +6,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Concerns reports whether a text may have resources to which the rules apply.
+// Concerns reports whether a text may contain resources to which the rules apply. It only searches for the names of resource types.
 func Concerns(src []byte) bool {
 	for _, word := range []string{`"` + terraformEntry + `"`, `"` + terraformAssociation + `"`, `"` + terraformCluster + `"`, templateEntry, templateCluster, customCluster} {
 		if bytes.Contains(src, []byte(word)) {
@@ -16,8 +16,8 @@ func Concerns(src []byte) bool {
 	return false
 }
 
-// Read returns the resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other text,
-// and if there are no such resources. It does not read aws-auth: the caller adds the principals of aws-auth.
+// Read returns the EKS resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other
+// text, and for a text without EKS resources. It does not set [Plan.Mapped]; its caller does.
 func Read(src []byte) *Plan {
 	if !Concerns(src) {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Rule is one check of a plan. Rules are values without state.
+// Rule is a check of a plan. A rule has no state.
 type Rule struct {
 	ID       string            // kebab case; never renamed, never reused, and different from the rules of aws-auth
 	Severity validate.Severity // Deny or Warn
@@ -20,7 +20,7 @@ type Rule struct {
 	check    func(*pass)
 }
 
-// Rules returns every rule: those about one access entry, about access policies, and about the whole plan.
+// Rules returns all rules: first those about single access entries, then those about access policies, and then those about the whole plan.
 func Rules() []*Rule {
 	return []*Rule{
 		entryPrincipal,
@@ -40,13 +40,13 @@ func Rules() []*Rule {
 	}
 }
 
-// Policy is the part of the configuration that the rules need. The zero Policy enforces every rule at its own severity.
+// Policy is the part of the guard's configuration that the rules use. With the zero Policy, each rule has its own severity.
 type Policy struct {
-	// Rules maps rule ids to severities that replace the rules' own.
+	// Rules maps the ids of rules to severities that override the rules' own.
 	Rules map[string]validate.Severity
-	// AdminGroups are the groups whose members are admins, too. EKS refuses system:masters in an access entry.
+	// AdminGroups are the groups, besides system:masters, whose members are admins. EKS refuses system:masters in an access entry.
 	AdminGroups []string
-	// AccessEntries are the ARNs of principals that have an access entry outside of the plan. A role's path is ignored.
+	// AccessEntries are the ARNs of principals that have an access entry that is not in the plan. The path of a role is ignored.
 	AccessEntries []string
 	// WarnOnly turns every denial into a warning.
 	WarnOnly bool
@@ -61,13 +61,13 @@ type Finding struct {
 	awsauth.Position
 	// Message is one sentence, lower case, without a full stop, that names the value.
 	Message string
-	// Hint says how to correct the fault; it may be empty.
+	// Hint says how to correct the fault. It may be empty.
 	Hint string
-	// Exempt is the reason why a denial became a warning; else empty.
+	// Exempt is the reason why a denial was turned into a warning, or empty.
 	Exempt string
 }
 
-// Evaluate runs the rules over a plan. It returns denials first, and then sorts by position and rule.
+// Evaluate runs all rules over a plan. It returns the denials before the warnings, each sorted by position and rule.
 func Evaluate(plan *Plan, policy Policy) []Finding {
 	var findings []Finding
 	if plan.Len() == 0 {
@@ -102,7 +102,7 @@ func Evaluate(plan *Plan, policy Policy) []Finding {
 	return findings
 }
 
-// pass is one run of one rule.
+// pass is one run of one rule over a plan.
 type pass struct {
 	*index
 
@@ -112,10 +112,10 @@ type pass struct {
 	more     int // number of findings past maxFindings
 }
 
-// maxFindings limits the findings of one rule, as for aws-auth. Further findings are only counted.
+// maxFindings limits the findings of one rule, as in the rules of aws-auth. Findings past the limit are only counted.
 const maxFindings = 1000
 
-// maxValue limits a value within a message, in bytes. It is the limit of the rules of aws-auth.
+// maxValue limits the length in bytes of a value in a message. The rules of aws-auth have the same limit.
 const maxValue = 300
 
 // report adds a finding about a field of a resource. The hint says how to correct the fault.
@@ -135,7 +135,7 @@ func report[T any](p *pass, r *Resource[T], field, hint, format string, args ...
 	})
 }
 
-// warn is report for a finding that is a warning even if the rule's severity is deny.
+// warn adds a finding like report, but as a warning even if the rule's severity is deny.
 func warn[T any](p *pass, r *Resource[T], field, hint, format string, args ...any) {
 	severity := p.severity
 	p.severity = validate.Warn
@@ -143,7 +143,7 @@ func warn[T any](p *pass, r *Resource[T], field, hint, format string, args ...an
 	p.severity = severity
 }
 
-// countRest replaces the last finding by a count of the findings past the limit.
+// countRest replaces the last finding with the number of findings that the limit leaves out, if there are any.
 func (p *pass) countRest() {
 	if p.more == 0 {
 		return

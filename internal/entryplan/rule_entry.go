@@ -79,7 +79,7 @@ region.`,
 	},
 }
 
-// ssoWithoutPath returns the name of a role of IAM Identity Center in an ARN that lacks the role's path.
+// ssoWithoutPath returns the name of the role if an ARN is that of an IAM Identity Center role but lacks the role's path.
 func ssoWithoutPath(text string) (name string, ok bool) {
 	arn, err := awsauth.ParseARN(text)
 	if err != nil {
@@ -88,7 +88,8 @@ func ssoWithoutPath(text string) (name string, ok bool) {
 	return arn.Name(), strings.HasPrefix(arn.Resource, "role/AWSReservedSSO_")
 }
 
-// reservedPrefixes begin usernames and groups that EKS refuses in an access entry (EKS user guide, "Create access entries").
+// reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Create access
+// entries").
 var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
 
 func reservedPrefix(name string) string {
@@ -133,7 +134,8 @@ Choose another username, and change the RBAC bindings that name it. Or leave the
 	},
 }
 
-// isNew reports whether the plan sets a value of an access entry, instead of keeping one that EKS has accepted before.
+// isNew reports whether the plan sets or changes a field of a resource. A field that keeps its value isn't new: EKS has already accepted
+// it.
 func (r *Resource[T]) isNew(field func(*T) Text) bool {
 	return r.After != nil && (r.made() || field(r.Before) != field(r.After))
 }
@@ -174,10 +176,10 @@ group with another name.`,
 	},
 }
 
-// groupField returns the field of a group.
+// groupField returns the name of the field that holds the group with index n.
 func groupField(n int) string { return fmt.Sprintf("groups[%d]", n) }
 
-// isNewGroup reports whether the plan adds a group to an access entry.
+// isNewGroup reports whether the plan adds a known group to an access entry.
 func isNewGroup(r *Resource[Entry], group Text) bool {
 	return group.known() && (r.made() || !slices.Contains(r.Before.Groups, group))
 }

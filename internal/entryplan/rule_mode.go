@@ -54,11 +54,11 @@ func orUnset(t Text) string {
 	return t.Value
 }
 
-// modes are the authentication modes in the only order in which EKS changes them.
+// modes are the authentication modes in the only order in which EKS lets a cluster move through them.
 var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfigMap), string(access.ModeAPI)}
 
-// step returns the authentication modes between which the plan changes a cluster. It returns false if the plan doesn't change the mode,
-// replaces the cluster, or if a mode is unknown.
+// step returns the authentication modes of a cluster before and after the plan. ok is false if the plan doesn't change the mode, if it
+// replaces the cluster, or if one of the modes is unknown.
 func step(r *Resource[Cluster]) (from, to string, ok bool) {
 	if r.Before == nil || r.After == nil || r.Replaced {
 		return "", "", false
@@ -215,14 +215,14 @@ func checkModeDrops(p *pass) {
 	}
 }
 
-// matches reports whether an ARN in aws-auth can be that of a caller.
+// matches reports whether the authenticator can match an ARN in aws-auth with a caller. It can't if the ARN has a session or a path.
 func matches(arn awsauth.ARN) bool {
 	_, session := arn.SessionRole()
 	_, path := arn.WithoutPath()
 	return !session && !path
 }
 
-// first joins the first three texts, and marks the omission of others with an ellipsis.
+// first joins at most three texts with commas. It adds an ellipsis if there are more.
 func first(list []string) string {
 	if len(list) > 3 {
 		list = append(slices.Clone(list[:3]), "…")
@@ -230,8 +230,8 @@ func first(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// mapsAdmin reports whether aws-auth in the plan lets an admin in after the plan: it maps one, and the mode of the cluster is not known to be
-// API.
+// mapsAdmin reports whether an admin can log in to the cluster through aws-auth after the plan. The plan's aws-auth must map an admin, and
+// the cluster's authentication mode must not be known to be API.
 func (x *index) mapsAdmin(cluster string) bool {
 	if c := x.clusters[cluster]; c != nil && c.After != nil && c.After.Mode.is(string(access.ModeAPI)) {
 		return false

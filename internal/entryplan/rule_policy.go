@@ -156,7 +156,7 @@ func checkLastAdmin(p *pass) {
 	}
 }
 
-// takesOver reports whether every resource that gives the admin their rights replaces one of another principal.
+// takesOver reports whether every resource that gives the admin all rights belonged to another principal before the plan.
 func (a *admin) takesOver() bool {
 	for _, r := range a.associations {
 		if !r.Replaced || r.Before.Principal == r.After.Principal {
@@ -174,7 +174,7 @@ func (a *admin) takesOver() bool {
 	return true
 }
 
-// reportLost reports that an admin loses their rights, at the resource that the plan removes.
+// reportLost reports that an admin loses all rights. The position is that of a resource that the plan removes, if there is one.
 func (p *pass) reportLost(a *admin, hint, format string, args ...any) {
 	for _, r := range a.entries {
 		if r.removed() {
@@ -192,7 +192,7 @@ func (p *pass) reportLost(a *admin, hint, format string, args ...any) {
 	}
 }
 
-// listed lists the principals of the first three admins.
+// listed returns the principals of at most three admins as text.
 func listed(admins []*admin) string {
 	var names []string
 	for _, a := range admins {

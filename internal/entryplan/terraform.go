@@ -62,7 +62,7 @@ const (
 	terraformFargate     = "aws_eks_fargate_profile"
 )
 
-// readTerraform reads the output of terraform show -json. A resource of the state that the plan does not mention stays as it is.
+// readTerraform reads the output of terraform show -json. It adds a resource of the state that the plan doesn't mention as unchanged.
 func readTerraform(src []byte) *Plan {
 	var output terraformOutput
 	if json.Unmarshal(bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff"))), &output) != nil {
@@ -84,7 +84,7 @@ func readTerraform(src []byte) *Plan {
 	return p
 }
 
-// module adds the resources of a module that no change mentions.
+// module adds the resources of a module, and of the modules in it, whose addresses are not in seen. It adds them as unchanged.
 func (p *Plan) module(m terraformModule, seen map[string]bool) {
 	for _, r := range m.Resources {
 		if r.Mode != "managed" || seen[r.Address] {
@@ -100,7 +100,7 @@ func (p *Plan) module(m terraformModule, seen map[string]bool) {
 	}
 }
 
-// change adds a resource.
+// change adds the resource of a Terraform change to the plan. It ignores types of resources that no rule needs.
 func (p *Plan) change(c *terraformChange) {
 	switch c.Type {
 	case terraformEntry:
@@ -126,7 +126,7 @@ func (p *Plan) change(c *terraformChange) {
 	}
 }
 
-// resource returns a resource before and after the plan. For the action forget, After equals Before: Terraform removes the resource
+// resource converts a Terraform change into a Resource. For the action forget, After equals Before, because Terraform removes the resource
 // only from its state, and EKS keeps it.
 func resource[T any](c *terraformChange, read func(value) *T, names map[string]string) Resource[T] {
 	r := Resource[T]{Address: c.Address, Places: make(map[string]awsauth.Position)}
@@ -152,7 +152,7 @@ func resource[T any](c *terraformChange, read func(value) *T, names map[string]s
 	return r
 }
 
-// value is a value of a resource, and the tree of its unknown parts.
+// value is a value in a Terraform resource. unknown has the same structure as known, with true in place of each unknown part.
 type value struct{ known, unknown any }
 
 func valueOf(known, unknown json.RawMessage) value {
@@ -175,7 +175,7 @@ func (v value) key(name string) value {
 	return value{known[name], unknown[name]}
 }
 
-// items returns the elements of a list. more reports that there may be others.
+// items returns the elements of a list. more reports whether the list itself is unknown and may have other elements.
 func (v value) items() (list []value, more bool) {
 	known, _ := v.known.([]any)
 	unknown, _ := v.unknown.([]any)
@@ -192,7 +192,7 @@ func (v value) items() (list []value, more bool) {
 	return list, v.unknown == true
 }
 
-// block returns the only block of a name, such as access_config. It is unknown if the list is.
+// block returns the first block with a name, such as access_config. The block is unknown if the list of blocks is unknown and empty.
 func (v value) block(name string) value {
 	list, more := v.key(name).items()
 	if len(list) == 0 {
@@ -214,7 +214,7 @@ func (v value) text() Text {
 	return Text{}
 }
 
-// accountInARN matches the account in an ARN of EKS.
+// accountInARN matches an EKS ARN and captures the account.
 var accountInARN = regexp.MustCompile(`^arn:[\w-]+:eks:[\w-]+:(\d{12}):`)
 
 func (v value) account() string {

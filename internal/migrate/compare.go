@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Comparison compares the access by an existing access entry with the access by aws-auth.
+// Comparison is the result of comparing an existing access entry with the access that aws-auth gives.
 type Comparison string
 
 // The results of a comparison.
@@ -23,8 +23,8 @@ const (
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
-// compare compares the existing access entry of a principal with the access that aws-auth gives to it. It adds a problem unless they
-// are equal.
+// compare compares the existing access entry of a principal with the access that aws-auth gives to the principal. If they differ, it adds
+// a problem. If IAM has no such principal, it returns Stale without a problem, because addARN has already added one.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale
@@ -63,7 +63,7 @@ func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry,
 	return result
 }
 
-// describe returns an existing access entry in the form of a plan.
+// describe converts an existing access entry into an Entry. An access entry for nodes gets no groups or policies.
 func describe(e *access.AccessEntry) Entry {
 	d := Entry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: []string{}, Policies: []Policy{}}
 	if e.IsNode() {
@@ -76,7 +76,7 @@ func describe(e *access.AccessEntry) Entry {
 	return d
 }
 
-// AccessEntry returns the access entry as EKS shows it after its creation.
+// AccessEntry converts the planned access entry into the form in which package eks returns existing ones.
 func (e Entry) AccessEntry() access.AccessEntry {
 	made := access.AccessEntry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: e.Groups}
 	for _, p := range e.Policies {
@@ -85,13 +85,13 @@ func (e Entry) AccessEntry() access.AccessEntry {
 	return made
 }
 
-// rights are the parts of the access of a caller, such as a username or a group, in the words of a report.
+// rights is the set of rights of a caller, such as a username or a group. Each right is a phrase for a report, such as the group "dev".
 type rights map[string]bool
 
-// admin is the right to everything. system:masters and the cluster admin policy give it.
+// admin is the right to everything. The group system:masters and the policy AmazonEKSClusterAdminPolicy give this right.
 const admin = "the right to everything"
 
-// add adds the username and the groups of a user. system:masters counts as the right admin.
+// add adds a username and its groups. It replaces system:masters by the right admin, and omits system:authenticated.
 func (r rights) add(username string, groups []string) {
 	r[fmt.Sprintf("the username %q", username)] = true
 	for _, g := range withoutAuthenticated(groups) {
@@ -103,7 +103,7 @@ func (r rights) add(username string, groups []string) {
 	}
 }
 
-// byEntry returns the rights by an access entry.
+// byEntry returns the rights that an access entry gives.
 func byEntry(e *access.AccessEntry) rights {
 	r := make(rights)
 	user := &awsauth.Entry{ARN: e.PrincipalARN, Username: e.Username, Groups: slices.Concat(e.Groups, groupsOf(e.Type))}
@@ -113,7 +113,7 @@ func byEntry(e *access.AccessEntry) rights {
 	return r
 }
 
-// groupsOf returns the groups whose rights EKS gives to nodes by the type of their access entry. EKS doesn't show all of them.
+// groupsOf returns the groups that EKS gives to nodes with an access entry of a type. The EKS API doesn't return all of them.
 func groupsOf(kind string) []string {
 	for _, t := range nodeTypes {
 		if t.name == kind {
@@ -123,7 +123,7 @@ func groupsOf(kind string) []string {
 	return nil
 }
 
-// addPolicies adds the rights by access policies.
+// addPolicies adds the rights that access policies give.
 func (r rights) addPolicies(policies []access.AccessPolicy) {
 	for _, p := range policies {
 		switch {
@@ -137,8 +137,8 @@ func (r rights) addPolicies(policies []access.AccessPolicy) {
 	}
 }
 
-// byDocument returns the rights that aws-auth gives by matches, the entries of which the authenticator picks one. If the entries
-// differ, the rights that not all of them give begin with "sometimes".
+// byDocument returns the rights that aws-auth gives to a principal. matches are the principal's entries, of which the authenticator picks
+// one. A right that only some of the entries give begins with "sometimes".
 func byDocument(matches []*awsauth.Entry) rights {
 	var all []rights
 	for _, e := range matches {
@@ -150,8 +150,8 @@ func byDocument(matches []*awsauth.Entry) rights {
 	return merge(all)
 }
 
-// merge combines the rights of several entries of which the authenticator picks one at random. A right that not all of them give begins
-// with "sometimes".
+// merge combines the rights of several entries, of which the authenticator picks one at random. A right that only some of the entries give
+// begins with "sometimes".
 func merge(all []rights) rights {
 	merged := make(rights)
 	for _, r := range all {
@@ -165,7 +165,7 @@ func merge(all []rights) rights {
 	return merged
 }
 
-// diff returns the rights that are only in after, and those that are only in before, sorted.
+// diff returns the rights that only after has as gained, and the rights that only before has as lost. Both lists are sorted.
 func diff(before, after rights) (gained, lost []string) {
 	for right := range after {
 		if !before[right] {
@@ -182,7 +182,7 @@ func diff(before, after rights) (gained, lost []string) {
 	return gained, lost
 }
 
-// describeChange describes a difference of rights.
+// describeChange describes gained and lost rights as a phrase, such as: adds the username "a" and lacks the group "b".
 func describeChange(gained, lost []string) string {
 	var parts []string
 	if len(gained) > 0 {
@@ -194,7 +194,7 @@ func describeChange(gained, lost []string) string {
 	return strings.Join(parts, " and ")
 }
 
-// SameAs reports whether an access entry that EKS describes gives the same access as the planned one.
+// SameAs reports whether an access entry that EKS returned has the type and the rights of the planned one.
 func (e Entry) SameAs(described *access.AccessEntry) bool {
 	planned := e.AccessEntry()
 	gained, lost := diff(byEntry(&planned), byEntry(described))

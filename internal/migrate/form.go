@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Form is a text that makes the access entries of a plan.
+// Form is a format in which a plan writes its access entries, such as Terraform.
 type Form string
 
 // The forms.
@@ -25,14 +25,14 @@ func Forms() []Form {
 	return []Form{FormScript, FormTerraform, FormCloudFormation, FormEksctl, FormACK}
 }
 
-// Destination is the cluster that a [Form] is for.
+// Destination is the cluster for which a plan writes its access entries.
 type Destination struct {
 	Cluster string // the name; empty if the user of the form inserts it
 	Region  string // empty: the default of the user of the form
 }
 
-// Write returns the access entries of the moves in a form. Only the form for Terraform has the access entries that exist, with blocks that
-// import them.
+// Write returns the access entries of the plan's moves in a form. The Terraform form also includes the access entries that already exist,
+// with import blocks. The other forms omit those.
 func (p Plan) Write(form Form, d Destination) ([]byte, error) {
 	w := writer{Destination: d, plan: p}
 	for _, m := range p.Move {
@@ -63,7 +63,7 @@ type writer struct {
 	moves []Move
 }
 
-// header returns the comment at the beginning of a form. It says which principals the form leaves out.
+// header returns the comment at the beginning of the text. The comment names the principals that the text leaves out.
 func (w *writer) header() string {
 	name := "an EKS cluster"
 	if w.Cluster != "" {
@@ -80,7 +80,7 @@ func (w *writer) header() string {
 	return b.String()
 }
 
-// comment returns a text for a comment line, with a question mark for each line break or control character.
+// comment makes a text safe for a comment line. It replaces each line break and control character with a question mark.
 func comment(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
@@ -90,7 +90,7 @@ func comment(text string) string {
 	}, text)
 }
 
-// fields returns the fields of an access entry that EKS accepts for its type.
+// fields returns the username and the groups to write. They are empty for a type other than STANDARD, for which EKS accepts neither.
 func (e Entry) fields() (username string, groups []string) {
 	if e.Type != standard {
 		return "", nil
@@ -98,16 +98,16 @@ func (e Entry) fields() (username string, groups []string) {
 	return e.Username, e.Groups
 }
 
-// names gives each principal a name that is unique in a form.
+// names assigns a unique name to each principal in a form, such as the name of a Terraform resource.
 type names struct {
 	taken map[string]bool
 	// clean replaces the characters that the form does not allow.
 	clean func(string) string
-	// joint is between a name and a number.
+	// joint separates a name from the number that makes the name unique.
 	joint string
 }
 
-// of returns the name for an ARN: the name of the role or user, and a number if the name is taken.
+// of returns a unique name for an ARN: the name of the role or user, with a number appended if that name is already in use.
 func (n *names) of(arn string) string {
 	name := arn
 	if parsed, err := awsauth.ParseARN(arn); err == nil {
@@ -122,7 +122,7 @@ func (n *names) of(arn string) string {
 	return unique
 }
 
-// replaceOthers replaces each character that is not an ASCII letter or digit.
+// replaceOthers replaces each character that is not an ASCII letter or digit with by.
 func replaceOthers(text, by string) string {
 	var b strings.Builder
 	for _, r := range text {

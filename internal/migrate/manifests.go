@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// yamlDocument returns the header and a value as YAML. The keys are sorted.
+// yamlDocument returns the header comment, followed by a value as YAML with sorted keys.
 func (w *writer) yamlDocument(v any) ([]byte, error) {
 	text, err := yaml.Marshal(v)
 	if err != nil {
@@ -18,7 +18,7 @@ func (w *writer) yamlDocument(v any) ([]byte, error) {
 	return append([]byte(w.header()), text...), nil
 }
 
-// cfnPolicy and cfnProperties have the properties of AWS::EKS::AccessEntry (CloudFormation template reference).
+// cfnPolicy and cfnProperties are properties of AWS::EKS::AccessEntry (CloudFormation template reference).
 type cfnPolicy struct {
 	PolicyArn   string   `json:"PolicyArn"`
 	AccessScope cfnScope `json:"AccessScope"`
@@ -38,7 +38,7 @@ type cfnProperties struct {
 	AccessPolicies   []cfnPolicy       `json:"AccessPolicies,omitempty"`
 }
 
-// cloudFormation returns a template in YAML.
+// cloudFormation returns a CloudFormation template in YAML.
 func (w *writer) cloudFormation() ([]byte, error) {
 	type resource struct {
 		Type       string        `json:"Type"`
@@ -86,10 +86,10 @@ func manifestPolicies(policies []Policy) (list []manifestPolicy) {
 	return list
 }
 
-// placeholder stands for the name of the cluster if it is not known.
+// placeholder replaces the name of the cluster if the name is not known.
 const placeholder = "CLUSTER"
 
-// eksctl returns a ClusterConfig.
+// eksctl returns a ClusterConfig for eksctl.
 func (w *writer) eksctl() ([]byte, error) {
 	entries := []manifestEntry{}
 	for _, m := range w.moves {
@@ -105,7 +105,7 @@ func (w *writer) eksctl() ([]byte, error) {
 	})
 }
 
-// ack returns a manifest for each access entry (AWS Controllers for Kubernetes reference, AccessEntry).
+// ack returns a manifest of AWS Controllers for Kubernetes for each access entry (AWS Controllers for Kubernetes reference, AccessEntry).
 func (w *writer) ack() ([]byte, error) {
 	type spec struct {
 		ClusterName      string           `json:"clusterName"`

@@ -11,11 +11,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// reservedPrefixes begin usernames and groups that EKS refuses (EKS user guide, "Set a custom username for EKS access entries"). For groups the
-// guide names only system:, and EKS refuses the others too: "The kubernetes group name X is invalid, it cannot start with Y".
+// reservedPrefixes are the prefixes that EKS refuses in usernames and groups (EKS user guide, "Set a custom username for EKS access
+// entries"). For groups the guide names only system:, but EKS refuses the others too: "The kubernetes group name X is invalid, it cannot
+// start with Y".
 var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
 
-// reserved returns the reserved prefix of a username or group, or "".
+// reserved returns the reserved prefix with which a username or group begins, or "".
 func reserved(name string) string {
 	for _, prefix := range reservedPrefixes {
 		if strings.HasPrefix(name, prefix) {
@@ -25,13 +26,14 @@ func reserved(name string) string {
 	return ""
 }
 
-// The templates that EKS accepts in a username, if a colon is before them (EKS user guide, "Set a custom username for EKS access entries").
+// The templates that EKS accepts in a username if a colon precedes them (EKS user guide, "Set a custom username for EKS access entries").
 const (
 	sessionName    = "{{SessionName}}"
 	sessionNameRaw = "{{SessionNameRaw}}"
 )
 
-// DefaultUsername returns the username that EKS gives to a principal without one (EKS user guide, "Set a custom username for EKS access entries").
+// DefaultUsername returns the username that EKS sets if an access entry is created without one (EKS user guide, "Set a custom username for
+// EKS access entries").
 func DefaultUsername(arn awsauth.ARN) string {
 	if !arn.IsRole() {
 		return arn.String()
@@ -39,7 +41,7 @@ func DefaultUsername(arn awsauth.ARN) string {
 	return "arn:" + arn.Partition + ":sts::" + arn.Account + ":assumed-role/" + arn.Name() + "/" + sessionName
 }
 
-// addUsername checks that EKS accepts the username of a principal that is no node.
+// addUsername adds a problem if EKS may refuse or change the username of a principal that is not a node role.
 func (t *target) addUsername(arn awsauth.ARN) {
 	own := DefaultUsername(arn)
 	byDefault := choice{
@@ -80,25 +82,25 @@ func (t *target) addUsername(arn awsauth.ARN) {
 	}
 }
 
-// usable reports whether EKS accepts a username.
+// usable reports whether EKS accepts a username in an access entry.
 func usable(name string) bool {
 	rest := strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
 	return name != "" && reserved(name) == "" && !strings.Contains(rest, "{{") && colonFirst(name) && !odd(name)
 }
 
-// colonFirst reports whether a colon is before each template of the session.
+// colonFirst reports whether a colon precedes every session name template in a username.
 func colonFirst(name string) bool {
 	before, _, found := strings.Cut(name, "{{SessionName")
 	return !found || strings.Contains(before, ":")
 }
 
-// odd reports whether a name has white space at an end or characters that are not printable.
+// odd reports whether a name begins or ends with white space, or contains unprintable characters.
 func odd(name string) bool {
 	return strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// addGroups adds the groups of a principal that is no node. The group system:masters becomes the access policy whose members EKS allows
-// everything. The group system:authenticated is left out, because every login has it.
+// addGroups sets the groups of a principal that is not a node role. It replaces system:masters by AmazonEKSClusterAdminPolicy, which
+// allows everything. It omits system:authenticated, which every caller gets at login.
 func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	var refused, templates, strange []string
 	for _, g := range t.from.Groups {
@@ -123,7 +125,7 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	t.addLost(strange, "the groups %s are empty or have characters that are not printable, and it is not known whether EKS keeps them")
 }
 
-// addLost adds the problem that the access entry can't have some groups. format is the reason, with a verb for the quoted groups.
+// addLost adds a problem if there are groups that the access entry can't have. format is the reason, with a verb for the quoted groups.
 func (t *target) addLost(groups []string, format string) {
 	if len(groups) == 0 {
 		return
@@ -134,23 +136,23 @@ func (t *target) addLost(groups []string, format string) {
 		choice{option: "bind the same roles to a group of another name, and give this group in aws-auth first", change: "none if every binding has the new group"})
 }
 
-// clusterAdminPolicy returns the ARN of the policy AmazonEKSClusterAdminPolicy. EKS finds an access policy only by the ARN of the cluster's own
-// partition ("The specified policyArn could not be found."), and that is the partition of every principal that can log in.
+// clusterAdminPolicy returns the ARN of AmazonEKSClusterAdminPolicy. EKS accepts the ARN only with the cluster's partition ("The specified
+// policyArn could not be found."). Every principal that can log in has this partition, so that of the principal will do.
 func (p *planner) clusterAdminPolicy(arn awsauth.ARN) string {
 	return cmp.Or(p.ClusterAdminPolicy, "arn:"+arn.Partition+":eks::aws:cluster-access-policy/"+access.ClusterAdminPolicy)
 }
 
-// withoutAuthenticated returns the groups as a sorted set without the group that every login has.
+// withoutAuthenticated returns the sorted set of groups without system:authenticated, which every caller gets at login.
 func withoutAuthenticated(groups []string) []string {
 	return without(groups, []string{awsauth.AuthenticatedGroup})
 }
 
-// without returns the texts that are not in others, as a sorted set.
+// without returns the sorted set of the texts that are not in others.
 func without(texts, others []string) []string {
 	return slices.DeleteFunc(sortedSet(texts), func(text string) bool { return slices.Contains(others, text) })
 }
 
-// quoted lists the texts in quotes.
+// quoted returns the texts in quotes, separated by commas, or "none".
 func quoted(texts []string) string {
 	if len(texts) == 0 {
 		return "none"

@@ -13,46 +13,48 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Input is the source of a plan.
+// Input is the data from which [New] computes a plan.
 type Input struct {
 	Document *awsauth.Document
-	// Cluster has the access entries that exist. It is nil if they are not known. Its mode has no effect on a plan, because a plan moves
-	// the access that aws-auth gives by itself.
+	// Cluster has the existing access entries. It is nil if they are not known. Its authentication mode has no effect, because a plan
+	// considers the access that aws-auth gives on its own.
 	Cluster *access.Cluster
-	// Account and Partition are those of the cluster, or empty if they are not known.
+	// Account and Partition are the account and partition of the cluster, or empty if they are not known.
 	Account, Partition string
-	// IAM has the result of looking up a principal, by its [awsauth.PrincipalKey]. It is nil if IAM was not asked.
+	// IAM maps the [awsauth.PrincipalKey] of a principal to the result of its lookup in IAM. It is nil if the principals were not looked
+	// up.
 	IAM map[string]Found
-	// NoRolePaths is the assurance of the user that the roles have no path, for a user who can't read IAM. It has no effect on roles of
-	// IAM Identity Center, which have a path.
+	// NoRolePaths is the user's assurance that roles have no path, for a user who can't read IAM. It has no effect on roles of IAM
+	// Identity Center, which always have a path.
 	NoRolePaths bool
-	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy as EKS lists it. If it is empty, the plan uses the partition of the principal.
+	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy as EKS lists it. If it is empty, the plan builds the ARN with the
+	// partition of the principal.
 	ClusterAdminPolicy string
 }
 
 // Found is the result of looking up a principal in IAM.
 type Found struct {
-	// ARN is the ARN with the path. It is empty if IAM has no such principal, or if Unknown is set.
+	// ARN is the principal's ARN with its path. It is empty if IAM has no such principal, or if Unknown is set.
 	ARN string
 	// Created is the time at which the principal was created.
 	Created time.Time
-	// Replacement is the ARN of the role that IAM Identity Center made in place of a missing one, or empty.
+	// Replacement is the ARN of the role that IAM Identity Center created to replace a missing role, or empty.
 	Replacement string
-	// Unknown says why IAM gave no answer, or is empty.
+	// Unknown is the reason why the lookup failed, or empty.
 	Unknown string
 }
 
 // Missing reports whether IAM has no such principal.
 func (f Found) Missing() bool { return f.ARN == "" && f.Unknown == "" }
 
-// Plan says for each principal and element of aws-auth how it is moved to access entries. All lists are in the order in which the
+// Plan says how the access of each principal and element of aws-auth moves to access entries. All lists are in the order in which the
 // authenticator searches aws-auth, and are never nil.
 type Plan struct {
-	// Move has the principals that get the same access from an access entry.
+	// Move has the principals whose access an access entry can give unchanged.
 	Move []Move `json:"move"`
 	// Decide has the principals about which a person must decide.
 	Decide []Decision `json:"decide"`
-	// LeaveBehind has the elements of aws-auth that give no access, and so must not become access entries.
+	// LeaveBehind has the elements of aws-auth that give no access, and so need no access entry.
 	LeaveBehind []Leftover `json:"leaveBehind"`
 }
 
@@ -62,7 +64,7 @@ type Move struct {
 
 	// Place is the path of the entry in aws-auth.
 	Place string `json:"place"`
-	// Existing is [Equal] if the principal has this access entry, and empty if it has none.
+	// Existing is [Equal] if the access entry already exists, and otherwise empty.
 	Existing Comparison `json:"existing,omitempty"`
 }
 
@@ -70,19 +72,19 @@ type Move struct {
 type Entry struct {
 	PrincipalARN string `json:"principalArn"`
 	Type         string `json:"type"`
-	// Username is the username that callers get. For a type other than STANDARD, EKS sets it and accepts no other.
+	// Username is the username that callers get. EKS sets the username for a type other than STANDARD, and then accepts no other.
 	Username string   `json:"username"`
 	Groups   []string `json:"kubernetesGroups"`
 	Policies []Policy `json:"accessPolicies"`
 }
 
-// Policy is an access policy of an access entry.
+// Policy is an access policy that is associated with an access entry.
 type Policy struct {
 	ARN   string `json:"policyArn"`
 	Scope Scope  `json:"accessScope"`
 }
 
-// Scope is the part of the cluster in which an access policy applies: cluster, or namespace with the namespaces.
+// Scope is the part of the cluster in which an access policy applies. Type is cluster or namespace; for namespace, Namespaces names them.
 type Scope struct {
 	Type       string   `json:"type"`
 	Namespaces []string `json:"namespaces,omitempty"`
@@ -90,22 +92,23 @@ type Scope struct {
 
 // Decision is a principal about which a person must decide.
 type Decision struct {
-	// PrincipalARN is the ARN, or an account of mapAccounts. It is empty if a section can't be evaluated.
+	// PrincipalARN is the ARN of the principal, or an account of mapAccounts. It is empty if a whole section of aws-auth can't be
+	// evaluated.
 	PrincipalARN string `json:"principalArn"`
 	Place        string `json:"place"`
-	// Reason says why no access entry certainly gives the same access.
+	// Reason is the reason why no access entry certainly gives the same access.
 	Reason  string   `json:"reason"`
 	Options []Option `json:"options"`
-	// Existing compares the access entry that the principal has with its access by aws-auth. It is empty if it has none.
+	// Existing compares the principal's existing access entry with the access that aws-auth gives. It is empty if there is no such entry.
 	Existing Comparison `json:"existing,omitempty"`
 }
 
-// Option is a choice for a [Decision].
+// Option is one of the choices for a [Decision].
 type Option struct {
 	Option string `json:"option"`
-	// Change says how the access differs from that by aws-auth.
+	// Change describes how the access with this option differs from the access that aws-auth gives.
 	Change string `json:"change"`
-	// Entry is the access entry of the option, if it has one.
+	// Entry is the access entry to create with this option, or nil.
 	Entry *Entry `json:"entry,omitempty"`
 }
 
@@ -117,7 +120,7 @@ type Leftover struct {
 	Reason string `json:"reason"`
 }
 
-// New returns the plan for an input.
+// New computes the plan for an input.
 func New(in Input) Plan {
 	p := newPlanner(&in)
 	grants := access.Grants(in.Document, nil)
@@ -137,12 +140,12 @@ func New(in Input) Plan {
 	return p.plan
 }
 
-// planner makes one plan.
+// planner computes one plan.
 type planner struct {
 	*Input
 
 	plan Plan
-	// account and partition are those of the cluster, as far as they can be inferred.
+	// account and partition are the cluster's. They are empty if the input doesn't have them and they can't be inferred.
 	account, partition string
 	existing           map[string]*access.AccessEntry // by awsauth.PrincipalKey
 }
@@ -162,10 +165,10 @@ func newPlanner(in *Input) *planner {
 	return p
 }
 
-// infer finds the account and the partition of the cluster where they are certain. EKS accepts an access entry for nodes only for a role of
-// the cluster's account (EKS user guide, "Create access entries"), and an access entry only for a principal of its partition. The
-// authenticator finds the name of an EC2 instance only in the cluster's account, so a node role of another account logs no node in
-// (aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate).
+// infer sets the account and the partition of the cluster if they follow from the principals. EKS accepts an access entry for nodes only
+// for a role of the cluster's account (EKS user guide, "Create access entries"), and any access entry only for a principal of the
+// cluster's partition. The authenticator looks up EC2 instances only in the cluster's account, so no node can log in with a role of
+// another account (aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate).
 func (p *planner) infer() {
 	byEntries, byDocument := newFacts(), newFacts()
 	for _, e := range p.existing {
@@ -178,7 +181,7 @@ func (p *planner) infer() {
 	p.partition = cmp.Or(p.partition, only(byEntries.partitions), only(byDocument.partitions))
 }
 
-// facts are the accounts of node roles and the partitions of principals.
+// facts has the accounts of the node roles and the partitions of the principals. infer uses them.
 type facts struct{ accounts, partitions map[string]bool }
 
 func newFacts() facts { return facts{make(map[string]bool), make(map[string]bool)} }
@@ -194,7 +197,7 @@ func (f facts) add(text string, node bool) {
 	}
 }
 
-// only returns the only key of a set, or "".
+// only returns the key of a set with exactly one key, and otherwise "".
 func only(set map[string]bool) string {
 	if len(set) != 1 {
 		return ""
@@ -229,7 +232,7 @@ func (p *planner) principal(principal *awsauth.Principal) {
 	p.add(t, comparison)
 }
 
-// add adds a principal to the moves, or to the decisions if there are problems.
+// add adds a principal to the plan: to the moves if the target has no problems, and otherwise to the decisions.
 func (p *planner) add(t *target, existing Comparison) {
 	if len(t.problems) == 0 {
 		p.plan.Move = append(p.plan.Move, Move{Entry: t.entry, Place: t.place, Existing: existing})
@@ -238,7 +241,7 @@ func (p *planner) add(t *target, existing Comparison) {
 	p.plan.Decide = append(p.plan.Decide, t.decision(existing))
 }
 
-// found returns the result of looking up a principal, and nil if IAM was not asked for it.
+// found returns the result of looking up a principal in IAM, or nil if the principal was not looked up.
 func (p *planner) found(arn string) *Found {
 	if f, ok := p.IAM[awsauth.PrincipalKey(arn)]; ok {
 		return &f
@@ -246,7 +249,8 @@ func (p *planner) found(arn string) *Found {
 	return nil
 }
 
-// grant adds an element of aws-auth that is not a principal's own entry: an account, or an element without effect.
+// grant adds an element of aws-auth that is not the effective entry of a principal: an account of mapAccounts, an element without effect,
+// or one that can't be evaluated.
 func (p *planner) grant(g *access.Grant) {
 	switch {
 	case g.State == access.StateUnknown:
@@ -268,7 +272,7 @@ func (p *planner) grant(g *access.Grant) {
 	}
 }
 
-// sortedSet returns the texts sorted, each once.
+// sortedSet returns the texts sorted and without duplicates.
 func sortedSet(texts []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(texts)))
 }

@@ -8,10 +8,10 @@ import (
 	"unicode/utf16"
 )
 
-// scriptFunctions are the bash functions of the script. An access entry wins over aws-auth as soon as it exists. Without its access
-// policies it would give less access than aws-auth. So if the script ends before an access entry has all its policies, it deletes the
-// access entry again. The script ignores signals during the creation, because until it ends the script does not know whether it created
-// the access entry or found an existing one.
+// scriptFunctions are the bash functions of the script. An access entry replaces the access by aws-auth as soon as it exists, and gives
+// less access until its policies are associated. So if the script ends before all policies are associated, it deletes the access entry.
+// The script ignores signals while it creates an access entry. A script that stopped then would not know whether it created the access
+// entry or found an existing one.
 const scriptFunctions = `
 # unfinished is the principal whose access entry has not all of its access policies.
 unfinished=
@@ -64,7 +64,7 @@ associate() {
 }
 `
 
-// script returns a bash script.
+// script returns a bash script that creates the access entries with the AWS CLI.
 func (w *writer) script() []byte {
 	var b bytes.Buffer
 	b.WriteString("#!/usr/bin/env bash\n" + w.header() + "# The script stops at the first error, and can be run again.\nset -euo pipefail\n\n")
@@ -89,8 +89,8 @@ func (w *writer) script() []byte {
 	return b.Bytes()
 }
 
-// scriptEntry is the input of aws eks create-access-entry. The AWS CLI reads a file in place of an argument that begins with file://, but
-// not in place of a value in JSON.
+// scriptEntry is the JSON input of aws eks create-access-entry. The script passes JSON, because the AWS CLI replaces an argument that
+// begins with file:// by the content of a file, but does not do so within JSON.
 type scriptEntry struct {
 	Type     string   `json:"type"`
 	Username string   `json:"username,omitempty"`
@@ -100,7 +100,7 @@ type scriptEntry struct {
 // shellQuote quotes a text for a POSIX shell.
 func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// asciiJSON returns a value as JSON without characters outside of ASCII, so that the locale has no effect on it.
+// asciiJSON returns a value as JSON with all non-ASCII characters escaped, so that the user's locale has no effect.
 func asciiJSON(v any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// target is the access entry of a principal, with the problems that keep it from giving the same access.
+// target is the access entry planned for a principal, with the problems that prevent it from giving the same access as aws-auth.
 type target struct {
 	entry    Entry
 	place    string
@@ -17,14 +17,14 @@ type target struct {
 	unknown  bool // a part of aws-auth can't be evaluated
 }
 
-// problem is a reason for a decision.
+// problem is a reason why a person must decide about a principal, with the options for the decision.
 type problem struct {
 	reason  string
 	options []choice
 }
 
-// choice is an option of a decision. apply changes a copy of the target's access entry into that of the option. It is nil if the option
-// makes no access entry.
+// choice is an option of a problem. apply changes a copy of the target's access entry for this option. It is nil if the plan shows no
+// access entry for this option.
 type choice struct {
 	option, change string
 	apply          func(*Entry)
@@ -34,7 +34,8 @@ func (t *target) problem(reason string, options ...choice) {
 	t.problems = append(t.problems, problem{reason, options})
 }
 
-// decision returns the decision for the problems. An option has an access entry only if there is no other problem.
+// decision combines the problems of the target into one decision. It gives access entries to the options only if there is exactly one
+// problem, because an option solves only its own problem.
 func (t *target) decision(existing Comparison) Decision {
 	d := Decision{PrincipalARN: t.entry.PrincipalARN, Place: t.place, Options: []Option{}, Existing: existing}
 	var reasons []string
@@ -55,7 +56,7 @@ func (t *target) decision(existing Comparison) Decision {
 	return d
 }
 
-// target returns the access entry of a principal of aws-auth.
+// target plans the access entry of a principal in aws-auth, and collects its problems.
 func (p *planner) target(principal *awsauth.Principal, arn awsauth.ARN) *target {
 	e := principal.Matches[0]
 	t := &target{place: e.Path(), from: e, entry: Entry{PrincipalARN: ascii(arn.String()), Type: standard, Username: e.Username, Groups: []string{}, Policies: []Policy{}}}
@@ -85,20 +86,21 @@ func (p *planner) target(principal *awsauth.Principal, arn awsauth.ARN) *target 
 	return t
 }
 
-// ascii replaces the two characters that the authenticator compares as ASCII letters and that IAM does not accept.
+// ascii replaces the Kelvin sign and the long s, which IAM does not accept, with the ASCII letters that the authenticator equates them
+// with.
 func ascii(arn string) string { return strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(arn) }
 
 const (
-	// ssoPrefix begins the name of every role that IAM Identity Center makes.
+	// ssoPrefix is the prefix of the names of all roles that IAM Identity Center creates.
 	ssoPrefix = "AWSReservedSSO_"
-	// serviceLinkedPrefix begins the name of every service-linked role, and serviceLinkedPath its path (IAM user guide, "Create a
+	// serviceLinkedPrefix begins the name of every service-linked role, and serviceLinkedPath begins its path (IAM user guide, "Create a
 	// service-linked role").
 	serviceLinkedPrefix = "AWSServiceRoleFor"
 	serviceLinkedPath   = ":role/aws-service-role/"
 )
 
-// addARN finds the ARN of the access entry, with its path. aws-auth has the ARN of a role without path, and EKS refuses an ARN without its
-// path: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969)
+// addARN sets the ARN of the access entry, with the role's path. aws-auth names a role without its path, and EKS refuses an ARN that lacks
+// it: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969)
 func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	keep := choice{option: "create no access entry", change: "the principal loses its access in mode API"}
 	switch {
@@ -128,7 +130,8 @@ func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	}
 }
 
-// missing adds the problem that IAM has no such principal, with the choices for it.
+// missing adds the problem that IAM has no such principal. Its options are keep and, if IAM Identity Center replaced the role, the new
+// role.
 func (t *target) missing(found Found, keep choice) {
 	options := []choice{{option: keep.option, change: "none now; a new principal of this name would log in by aws-auth, and not in mode API"}}
 	if found.Replacement != "" {
@@ -140,7 +143,7 @@ func (t *target) missing(found Found, keep choice) {
 	t.problem("IAM has no such principal", options...)
 }
 
-// addPath adds the problem that the path of a role is not known. found is the lookup without a result, or nil.
+// addPath adds the problem that the path of a role is not known. found is the lookup that failed, or nil if there was no lookup.
 func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	sso := strings.HasPrefix(arn.Name(), ssoPrefix)
 	if found == nil && p.NoRolePaths && !sso {
@@ -176,7 +179,7 @@ const (
 	sessionUsername  = "system:node:" + sessionName
 )
 
-// nodeUsername returns the username of an entry if it is one that EKS gives to nodes, or "".
+// nodeUsername returns the username of an aws-auth entry if EKS gives the same username to nodes, and otherwise "".
 func nodeUsername(e *awsauth.Entry) string {
 	if e.Username == instanceUsername || e.Username == sessionUsername {
 		return e.Username
@@ -184,8 +187,8 @@ func nodeUsername(e *awsauth.Entry) string {
 	return ""
 }
 
-// nodeTypes are the types of access entries for nodes, with their usernames and the groups whose rights EKS gives to the nodes. For
-// HYBRID_LINUX they are those that the EKS user guide writes into aws-auth ("Prepare cluster access for hybrid nodes").
+// nodeTypes are the types of access entries for nodes, with the username and the groups that EKS gives to such nodes. The groups for
+// HYBRID_LINUX are those of the aws-auth entry in the EKS user guide ("Prepare cluster access for hybrid nodes").
 var nodeTypes = []struct {
 	name, username string
 	groups         []string
@@ -196,8 +199,8 @@ var nodeTypes = []struct {
 	{hybridLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
 }
 
-// addNode finds the type of the access entry of a node role. It adds a problem if no type gives exactly the groups of the entry. It
-// also adds one for HYBRID_LINUX, because an incomplete entry for Fargate has the same groups.
+// addNode sets the type of the access entry for a node role. It adds a problem if no type gives exactly the groups of the aws-auth entry.
+// It also adds a problem if only HYBRID_LINUX does, because an incomplete entry for Fargate has the same groups.
 func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	had := withoutAuthenticated(t.from.Groups)
 	var options []choice
@@ -220,7 +223,7 @@ func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	p.checkNodeAccount(t, arn)
 }
 
-// checkNodeAccount adds a problem unless the role is in the account of the cluster.
+// checkNodeAccount adds a problem if the role is in another account than the cluster, or if the cluster's account is not known.
 func (p *planner) checkNodeAccount(t *target, arn awsauth.ARN) {
 	switch p.account {
 	case arn.Account:
@@ -233,7 +236,7 @@ func (p *planner) checkNodeAccount(t *target, arn awsauth.ARN) {
 	}
 }
 
-// describeGroups describes a change of groups.
+// describeGroups describes gained and lost groups as a phrase.
 func describeGroups(gained, lost []string) string {
 	var parts []string
 	if len(gained) > 0 {

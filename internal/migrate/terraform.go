@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// terraform returns resources of the provider hashicorp/aws, and a block for each access entry and access policy that exists, which imports it.
+// terraform returns resources for the provider hashicorp/aws. It adds an import block for each resource that already exists.
 func (w *writer) terraform() []byte {
 	var b bytes.Buffer
 	b.WriteString(w.header())
@@ -29,7 +29,7 @@ func (w *writer) terraform() []byte {
 	return b.Bytes()
 }
 
-// terraformEntry writes the resources of one principal.
+// terraformEntry writes the resources of one principal: its access entry and the associations of its access policies.
 func (w *writer) terraformEntry(b *bytes.Buffer, m Move, name, cluster string) {
 	resource := "aws_eks_access_entry." + name
 	fmt.Fprintf(b, "\nresource \"aws_eks_access_entry\" %q {\n", name)
@@ -64,7 +64,8 @@ func (w *writer) terraformEntry(b *bytes.Buffer, m Move, name, cluster string) {
 	}
 }
 
-// terraformImport writes a block that imports a resource if the principal has its access entry. rest is the id after the cluster's name.
+// terraformImport writes an import block for a resource if the principal already has the access entry. rest is the part of the import id
+// after the cluster's name.
 func (w *writer) terraformImport(b *bytes.Buffer, m Move, resource, rest string) {
 	if m.Existing == "" {
 		return
@@ -76,7 +77,7 @@ func (w *writer) terraformImport(b *bytes.Buffer, m Move, resource, rest string)
 	fmt.Fprintf(b, "\nimport {\n  to = %s\n  id = %s\n}\n", resource, id)
 }
 
-// hclScope returns the type of a scope, and its namespaces on a line of their own.
+// hclScope returns the type of a scope as HCL, and the namespaces on a separate line.
 func hclScope(s Scope) string {
 	var list []string
 	for _, namespace := range s.Namespaces {
@@ -88,7 +89,7 @@ func hclScope(s Scope) string {
 	return hclString(s.Type) + "\n    namespaces = [" + strings.Join(list, ", ") + "]"
 }
 
-// hclString quotes a text for HCL, which has templates of the forms ${…} and %{…}.
+// hclString quotes a text as an HCL string. It escapes ${ and %{, which begin templates in HCL.
 func hclString(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')

@@ -7,37 +7,38 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Verification compares the access by aws-auth alone with the access in the modes that have access entries.
+// Verification compares, for each principal, the access that aws-auth gives on its own with the access in the two modes that have access
+// entries.
 type Verification struct {
-	// Principals are those of aws-auth in the order in which the authenticator searches them, accounts of mapAccounts, and then those that only
-	// have an access entry. The list is never nil.
+	// Principals has the principals of aws-auth in the order in which the authenticator searches them, then the accounts of mapAccounts,
+	// and then the principals that have only an access entry. The list is never nil.
 	Principals []Check `json:"principals"`
 }
 
 // Check is the comparison for one principal.
 type Check struct {
-	// PrincipalARN is an ARN, or an account of mapAccounts.
+	// PrincipalARN is the ARN of the principal, or an account of mapAccounts.
 	PrincipalARN string `json:"principalArn"`
-	// Result is the result in both modes together.
+	// Result combines the results in both modes.
 	Result          Result `json:"result"`
 	APIAndConfigMap Effect `json:"apiAndConfigMap"`
 	API             Effect `json:"api"` // a forecast, if the cluster has another mode
-	// LosesLogin reports that the principal logs in now and does not in mode API.
+	// LosesLogin reports whether the principal can log in in mode API_AND_CONFIG_MAP but not in mode API.
 	LosesLogin bool `json:"losesLogin"`
-	// Stale says why the access entry of the principal matches no caller, or is empty.
+	// Stale is the reason why the principal's access entry matches no caller, or empty.
 	Stale string `json:"stale,omitempty"`
-	// Unknown says why the comparison is not certain, or is empty.
+	// Unknown is the reason why the comparison is uncertain, or empty.
 	Unknown string `json:"unknown,omitempty"`
 }
 
-// Effect is the access of a principal in one mode, compared with that by aws-auth alone.
+// Effect is the difference between the access of a principal in one mode and the access that aws-auth gives on its own.
 type Effect struct {
 	Result Result   `json:"result"`
 	Gained []string `json:"gained"`
 	Lost   []string `json:"lost"`
 }
 
-// Result is the result of a comparison.
+// Result classifies the difference in the access of a principal.
 type Result string
 
 // The results of a comparison.
@@ -53,8 +54,9 @@ const (
 // login is the right to log in.
 const login = "the login"
 
-// Verify compares the access before and after. Access entries that are marked as stale match no caller. partition is that of the cluster, or
-// empty if it is not known: principals of other partitions can't log in, and are left out.
+// Verify compares the access by aws-auth on its own with the access by aws-auth and the access entries. It treats stale access entries as
+// absent. partition is the cluster's partition, or empty if it is not known. Principals of aws-auth in other partitions are left out,
+// because they can't log in.
 func Verify(d *awsauth.Document, entries []access.AccessEntry, partition string) Verification {
 	v := verifier{document: d, result: Verification{Principals: []Check{}}}
 	matching := slices.DeleteFunc(slices.Clone(entries), func(e access.AccessEntry) bool { return e.Stale != "" })
@@ -119,7 +121,7 @@ func (v *verifier) check(arn string, entry *access.AccessEntry) {
 	v.result.Principals = append(v.result.Principals, c)
 }
 
-// rights returns the rights of a caller.
+// rights returns the rights of a caller with some access entries, or nil if the caller can't log in.
 func (v *verifier) rights(entries access.Entries, c access.Caller) rights {
 	l := entries.Login(v.document.Map, c)
 	if l.Admitted == access.Never {
@@ -141,7 +143,7 @@ func (v *verifier) rights(entries access.Entries, c access.Caller) rights {
 	return r
 }
 
-// newEffect returns the rights that a principal gains and loses from before to after.
+// newEffect returns the difference between the rights before and after.
 func newEffect(before, after rights) Effect {
 	gained, lost := diff(before, after)
 	e := Effect{Result: ResultEqual, Gained: append([]string{}, gained...), Lost: append([]string{}, lost...)}

@@ -16,7 +16,7 @@ const (
 	changed = "changed" // the principal logs in with another username or other groups
 )
 
-// Text writes a block for each principal: a sign and its ARN, its username and its groups.
+// Text writes a block for each principal: a sign for the kind of change with the ARN, then the username and the groups.
 func (a Access) Text(w io.Writer) error {
 	var b strings.Builder
 	a.text(&b)
@@ -75,7 +75,7 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	}
 }
 
-// beforeAfter writes the values before and after a change, or only one if both are equal or only one version has a value.
+// beforeAfter returns the values before and after a change. It returns a single value if both are equal, or if one version has none.
 func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
 	before, after := value(c.Before), value(c.After)
 	switch {
@@ -87,7 +87,7 @@ func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) st
 	return before + " → " + after
 }
 
-// alternatives lists the values of several entries. The authenticator picks one of these entries at random.
+// alternatives lists the values of several entries, of which the authenticator picks one at random.
 func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
 	if len(entries) == 0 {
 		return "none"
@@ -122,12 +122,12 @@ func changeOf(c awsauth.AccessChange) string {
 	return changed
 }
 
-// isAccount reports whether the change concerns all principals of an account, through mapAccounts.
+// isAccount reports whether the change concerns an account of mapAccounts, and so all its principals.
 func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
 
-// jsonAccess is the change of one principal. Before and After have several elements if the authenticator picks an entry at random.
-// They are empty if the principal can't log in, and for accounts. A principal that logs in only through mapAccounts has its ARN as
-// username.
+// jsonAccess is the change for one principal or account. Before and After have several elements if the authenticator picks an entry at
+// random. They are empty for a principal that can't log in, and for accounts. If only mapAccounts maps a principal, its username is its
+// ARN.
 type jsonAccess struct {
 	File      string      `json:"file,omitempty"` // the new version; only for lint
 	Line      int         `json:"line,omitempty"` // see Access
@@ -161,7 +161,7 @@ func (a Access) json(file string) []jsonAccess {
 	return list
 }
 
-// byAccount returns the login of a principal that only mapAccounts maps.
+// byAccount returns the login of a principal that only mapAccounts maps: its ARN as username, and no groups.
 func byAccount(arn string) []jsonLogin { return []jsonLogin{{arn, []string{}}} }
 
 func logins(entries []*awsauth.Entry) []jsonLogin {
@@ -172,7 +172,7 @@ func logins(entries []*awsauth.Entry) []jsonLogin {
 	return list
 }
 
-// JSON writes one object. Its field changes is a list even if there are no changes.
+// JSON writes one JSON object. The field changes is a list even if there are no changes.
 func (a Access) JSON(w io.Writer) error {
 	return writeJSON(w, struct {
 		Changes []jsonAccess `json:"changes"`

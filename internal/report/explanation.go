@@ -6,7 +6,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Explanation is the authenticator's result for one caller.
+// Explanation says how the authenticator maps one caller.
 type Explanation struct {
 	ARN          string           `json:"arn"`          // as given by the user
 	CanonicalARN string           `json:"canonicalARN"` // empty if the authenticator refuses it
@@ -18,12 +18,12 @@ type Explanation struct {
 	Ambiguous    bool             `json:"ambiguous"`
 	Reason       string           `json:"reason"` // all reasons in one text
 
-	// At is the position of the entry, FILE:LINE:COL. Only Text writes it.
+	// At is the position of the matching entry as FILE:LINE:COL. Only Text writes this field.
 	At      string `json:"-"`
 	reasons []string
 }
 
-// NewExplanation makes an explanation of a result, with its reasons in order.
+// NewExplanation converts a resolution into an Explanation. reasons are in the order in which they are written.
 func NewExplanation(arn string, r awsauth.Resolution, reasons []string) Explanation {
 	e := Explanation{
 		ARN: arn, CanonicalARN: r.CanonicalARN, Mapped: r.Mapped,

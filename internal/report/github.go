@@ -9,15 +9,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// GitHub writes workflow commands. GitHub Actions shows them beside the lines of a pull request (GitHub Docs, "Workflow commands for
-// GitHub Actions").
+// GitHub writes findings as workflow commands, which GitHub Actions shows as annotations on the lines of a pull request (GitHub Docs,
+// "Workflow commands for GitHub Actions").
 type GitHub struct{ w io.Writer }
 
-// NewGitHub returns a GitHub.
+// NewGitHub returns a GitHub that writes to w.
 func NewGitHub(w io.Writer) *GitHub { return &GitHub{w} }
 
-// Add writes a command for each problem and each finding of a file. A command is exactly one line, so that a value can't inject another
-// command.
+// Add writes a workflow command for each problem and each finding of a file. Each command is exactly one line, so that a value in it can't
+// inject another command.
 func (g *GitHub) Add(f File) error {
 	var b strings.Builder
 	for _, p := range f.Problems {
@@ -39,7 +39,7 @@ func (g *GitHub) Add(f File) error {
 	return flush(g.w, &b)
 }
 
-// End writes nothing, because each annotation is complete.
+// End writes nothing, because GitHub Actions needs no summary.
 func (g *GitHub) End(Total) error { return nil }
 
 var (

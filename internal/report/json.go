@@ -9,8 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JSON writes one object for all files. Add writes the findings of a file. End writes the access changes, the errors and the
-// verdict.
+// JSON writes one JSON object for all files. Add writes the findings of a file. End writes the access changes, the errors and the verdict.
 type JSON struct {
 	w        io.Writer
 	edits    bool
@@ -22,7 +21,7 @@ type JSON struct {
 	notes    []string
 }
 
-// NewJSON returns a JSON. With edits it writes the field access even if no principal gains or loses access.
+// NewJSON returns a JSON that writes to w. If edits is true, it writes the field access even if no principal gains or loses access.
 func NewJSON(w io.Writer, edits bool) *JSON {
 	return &JSON{w: w, edits: edits, findings: jsonList{depth: 1}, access: jsonList{depth: 1}, errors: []jsonProblem{}}
 }
@@ -39,7 +38,7 @@ type jsonFinding struct {
 	Hint     string            `json:"hint"`
 }
 
-// jsonProblem is an error in a file. Line and Column are zero if it concerns the whole file.
+// jsonProblem is an error in a file. Line and Column are zero if the error concerns the whole file.
 type jsonProblem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -77,7 +76,8 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the access changes, the notes, the errors and the verdict. It writes each list except the notes even if it is empty.
+// End writes the access changes, the notes, the errors and the verdict. It omits the notes if there are none, and writes the other lists
+// even if they are empty.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -105,8 +105,8 @@ func (j *JSON) End(t Total) error {
 	return flush(j.w, &b)
 }
 
-// jsonList writes a list element by element, with the same bytes as an encoder that indents the whole list. The caller has written its
-// bracket. depth is the depth of the line with the bracket.
+// jsonList writes a JSON list one element at a time. The result has the same bytes as an indented list from an encoder. The caller writes
+// the opening bracket. depth is the indentation depth of the line with that bracket.
 type jsonList struct{ depth, n int }
 
 func (l *jsonList) add(b *strings.Builder, v any) error {
@@ -132,7 +132,7 @@ func (l *jsonList) end(b *strings.Builder) {
 // indent is the indentation of all JSON output.
 const indent = "  "
 
-// indented encodes a value for a line of the given depth.
+// indented encodes a value with the indentation for a line at the given depth.
 func indented(v any, depth int) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -142,7 +142,7 @@ func indented(v any, depth int) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// JSON writes one object. groups is a list even if there are no groups. source and index are null if the caller is not mapped.
+// JSON writes one JSON object. groups is a list even if there are no groups. source and index are null if the caller is not mapped.
 func (e Explanation) JSON(w io.Writer) error { return writeJSON(w, e) }
 
 func writeJSON(w io.Writer, v any) error {

@@ -10,18 +10,18 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JUnit writes a test suite. Each file with an aws-auth, a resource of EKS or an error is a test case. The suite begins with its counts, so all cases are
-// buffered until End.
+// JUnit writes a JUnit test suite. Each file with an aws-auth, an EKS resource or an error is a test case. JUnit keeps all cases in memory
+// until End, because the number of cases comes at the beginning of the suite.
 type JUnit struct {
 	w                       io.Writer
 	cases                   bytes.Buffer
 	tests, failures, errors int
 }
 
-// NewJUnit returns a JUnit.
+// NewJUnit returns a JUnit that writes to w.
 func NewJUnit(w io.Writer) *JUnit { return &JUnit{w: w} }
 
-// suiteName is the name of the suite.
+// suiteName is the name of the test suite in the output.
 const suiteName = "awsauth-guard"
 
 type junitCase struct {
@@ -40,7 +40,8 @@ type junitOutcome struct {
 	Text    string `xml:",chardata"`
 }
 
-// Add adds the test case of a file. All denials are one failure, because most readers show only the first failure of a case.
+// Add adds a test case for a file. It combines all denials into one failure, because most programs that read JUnit files show only the
+// first failure of a case.
 func (j *JUnit) Add(f File) error {
 	if f.Objects == 0 && f.Resources == 0 && len(f.Problems) == 0 {
 		return nil
@@ -79,7 +80,7 @@ func (j *JUnit) Add(f File) error {
 	return nil
 }
 
-// End writes the document.
+// End writes the test suite.
 func (j *JUnit) End(Total) error {
 	head := fmt.Sprintf("%s<testsuites>\n  <testsuite name=%q tests=\"%d\" failures=\"%d\" errors=\"%d\">\n", xml.Header, suiteName, j.tests, j.failures, j.errors)
 	if _, err := io.WriteString(j.w, head); err != nil {

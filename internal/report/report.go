@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// File is an input of a run with its results.
+// File is one input of lint, with its results.
 type File struct {
 	Name string // as the user gave it
 	// Objects is the number of aws-auth objects in the file.
@@ -19,20 +19,20 @@ type File struct {
 	// Resources is the number of access entries, associations of access policies and clusters in a plan or template.
 	Resources int
 	Problems  []Problem // errors that prevented the evaluation
-	// Notes name the assumptions about the file, and the parts of it that were not evaluated.
+	// Notes name the assumptions that lint made about the file, and the parts of the file that it did not evaluate.
 	Notes    []string
 	Findings []Finding
-	// Access has the changes of access for each aws-auth that was evaluated as an edit.
+	// Access has the changes of access for each aws-auth that lint evaluated as an edit.
 	Access []Access
 }
 
 // Finding is a finding in a file.
 type Finding struct {
 	File string
-	// Resource is the address of the Terraform resource with the object. It is empty for manifests.
+	// Resource is the address of the Terraform resource that contains the object. It is empty for manifests.
 	Resource string
-	// InText reports that the file has no lines to show, as for a live object and for Terraform. Line and Column then count
-	// within the value of the key that Path names.
+	// InText reports whether the input has no line numbers to show, as with a live object or Terraform. Then Line and Column count from
+	// the start of the value of the key that Path names.
 	InText bool
 	validate.Finding
 }
@@ -46,7 +46,7 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Place() + ": error: " + OneLine(p.Message) }
 
-// Place returns the position of the problem in readable form.
+// Place returns the position of the problem as text for the user.
 func (p Problem) Place() string {
 	if p.Line == 0 {
 		return OneLine(p.File)
@@ -54,11 +54,11 @@ func (p Problem) Place() string {
 	return fmt.Sprintf("%s:%d:%d", OneLine(p.File), p.Line, p.Column)
 }
 
-// Total is the summary of a run.
+// Total is the summary of a run of lint over all files.
 type Total struct {
 	Files   int // files that were read
 	Objects int // aws-auth objects in them
-	// Resources are the access entries, associations of access policies and clusters in them.
+	// Resources is the number of access entries, associations of access policies, and clusters in the plans and templates.
 	Resources int
 	Denied    int // objects with at least one denial
 	Warned    int // objects with warnings and no denial
@@ -68,10 +68,10 @@ type Total struct {
 	Verdict validate.Action
 }
 
-// Failed is the verdict on a run in which a file could not be evaluated.
+// Failed is the verdict of a run if lint could not evaluate one of the files.
 const Failed validate.Action = "error"
 
-// String returns the counts on one line.
+// String returns a one-line summary with the counts.
 func (t Total) String() string {
 	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, "file"), t.Objects)
 	if t.Resources > 0 {
@@ -104,18 +104,18 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Access holds the changes of access by an edit.
+// Access has the changes of access that one edit makes.
 type Access struct {
 	Old, New string // the names of the versions
-	// Line and Resource are the place of the new version in its file. They are set only if the file has several aws-auth objects.
+	// Line and Resource say where the new version is in its file. They are set only if the file has several aws-auth objects.
 	Line     int
 	Resource string
 	Changes  []awsauth.AccessChange
 }
 
-// OneLine escapes control characters and invisible characters of untrusted values, so that a text stays on its line and can't control a
-// terminal. It also breaks commands for a GitHub runner: the runner reads ##[ as a command anywhere in a line, and :: at its beginning
-// (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
+// OneLine escapes the control characters and invisible characters in an untrusted text, so that the text stays on one line and can't
+// control the terminal. It also prevents the text from being a command for a GitHub runner, which reads ##[ as a command anywhere in a
+// line, and :: at the beginning of a line (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
 func OneLine(s string) string {
 	line := breakRunnerCommand(textutil.Printable(s))
 	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
@@ -126,7 +126,7 @@ func OneLine(s string) string {
 
 func breakRunnerCommand(line string) string { return strings.ReplaceAll(line, "##[", `#\x23[`) }
 
-// place returns the position of a finding in readable form.
+// place returns the position of the finding as text for the user.
 func (f Finding) place() string {
 	at := OneLine(f.File)
 	if f.Resource != "" {
@@ -141,7 +141,7 @@ func (f Finding) place() string {
 	return fmt.Sprintf("%s: %s:%d:%d", at, OneLine(f.Path), f.Line, f.Column)
 }
 
-// text writes a finding on one line and its hint on the next. severity may contain colour codes.
+// text writes the finding on one line, and its hint on the next line. severity is the severity to show, which may contain colour codes.
 func (f Finding) text(b *strings.Builder, severity string) {
 	fmt.Fprintf(b, "%s: %s: %s [%s]\n", f.place(), severity, OneLine(f.Message), f.Rule)
 	if f.Hint != "" {
@@ -149,7 +149,7 @@ func (f Finding) text(b *strings.Builder, severity string) {
 	}
 }
 
-// flush writes a text with one call, so that a reader never sees half of a file's findings.
+// flush writes all the text with one call to w, so that a reader never sees only some of a file's findings.
 func flush(w io.Writer, text *strings.Builder) error {
 	if text.Len() == 0 {
 		return nil

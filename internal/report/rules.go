@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Rule is the documentation of a rule.
+// Rule is the documentation of a rule of aws-auth or of access entries.
 type Rule struct {
 	ID       string
 	Severity validate.Severity
@@ -20,14 +20,14 @@ type Rule struct {
 	Title    string
 	Doc      string
 	Source   string
-	// NeverDenies reports that the rule's findings are warnings even at severity deny.
+	// NeverDenies reports whether the findings of the rule are warnings even if its severity is deny.
 	NeverDenies bool
 }
 
-// ScopePlan is the scope of the rules of access entries, which only lint runs.
+// ScopePlan is the scope of all rules of access entries. Only lint runs these rules.
 const ScopePlan = "plan"
 
-// scopes holds the name and the description of the scopes of the rules of aws-auth.
+// scopes has the name and the description of each scope of the aws-auth rules.
 var scopes = map[validate.Scope]struct{ name, meaning string }{
 	validate.OfDocument: {"document", "the text of the object"},
 	validate.OfChange:   {"change", "the effective access before and after the change"},
@@ -39,7 +39,8 @@ func NewRule(r *validate.Rule) Rule {
 	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies}
 }
 
-// evaluates describes the input of a rule, and for a rule of documents the effect of pre-existing faults.
+// evaluates returns a description of the input of a rule. For a rule of documents, it also describes how the rule treats pre-existing
+// faults.
 func evaluates(r *validate.Rule) string {
 	meaning := scopes[r.Scope].meaning
 	switch {
@@ -61,10 +62,10 @@ func NewEntryRule(r *entryplan.Rule) Rule {
 	}
 }
 
-// Rules is a list of rules.
+// Rules is a list of the documentation of rules.
 type Rules []Rule
 
-// AllRules returns the rules of aws-auth, and then those of access entries.
+// AllRules returns the documentation of all rules: first those of aws-auth, and then those of access entries.
 func AllRules() Rules {
 	var list Rules
 	for _, r := range validate.Rules() {
@@ -76,7 +77,7 @@ func AllRules() Rules {
 	return list
 }
 
-// Text writes a line for each rule, sorted by id: the id, the severity, the title.
+// Text writes a line for each rule with its id, severity and title, sorted by id.
 func (r Rules) Text(w io.Writer) error {
 	var b strings.Builder
 	width := 0
@@ -89,7 +90,7 @@ func (r Rules) Text(w io.Writer) error {
 	return flush(w, &b)
 }
 
-// Markdown writes the table of docs/rules.
+// Markdown writes the table of rules for docs/rules.
 func (r Rules) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
@@ -99,7 +100,7 @@ func (r Rules) Markdown(w io.Writer) error {
 	return flush(w, &b)
 }
 
-// JSON writes a list.
+// JSON writes the rules as a JSON list.
 func (r Rules) JSON(w io.Writer) error {
 	list := make([]jsonRule, 0, len(r))
 	for _, rule := range r.byID() {
@@ -127,14 +128,14 @@ func newJSONRule(r Rule) jsonRule {
 	return jsonRule{r.ID, r.Severity, r.Scope, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
 }
 
-// Text writes the documentation for a terminal.
+// Text writes the documentation of the rule as text for a terminal.
 func (r Rule) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), r.LooksAt, r.Source)
 	return flush(w, &b)
 }
 
-// JSON writes one object.
+// JSON writes the documentation of the rule as one JSON object.
 func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r)) }
 
 // Markdown writes the rule's page in docs/rules, without its example.
@@ -165,7 +166,7 @@ func (r Rule) Page() string {
 	return b.String()
 }
 
-// upperFirst capitalizes the first word of a sentence, unless it is a name such as mapRoles or aws-auth.
+// upperFirst capitalizes the first word of a sentence unless the word is a name such as mapRoles or aws-auth.
 func upperFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.ToLower(word) != word || strings.Contains(word, "-") {
@@ -174,7 +175,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// paragraphs joins the lines of each paragraph. It keeps indented paragraphs.
+// paragraphs joins the lines of each paragraph of a text into one line. It leaves indented paragraphs unchanged.
 func paragraphs(doc string) string {
 	var list []string
 	for p := range strings.SplitSeq(strings.TrimSpace(doc), "\n\n") {

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// homepage is the address of the project.
+// homepage is the URL of the project.
 const homepage = "https://github.com/awsauth-guard/awsauth-guard"
 
 // SARIF writes a SARIF 2.1.0 log, for example for GitHub code scanning. Add writes the results of each file, and End writes the errors.
@@ -28,7 +28,8 @@ type SARIF struct {
 	occurrences map[string]int // number of equal findings in the present file
 }
 
-// NewSARIF returns a SARIF for a version of the program. It writes paths of files in the folder base relative to that folder.
+// NewSARIF returns a SARIF that writes to w. version is the version of the program. Paths of files in the folder base are written relative
+// to base.
 func NewSARIF(w io.Writer, version, base string) *SARIF {
 	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
 	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
@@ -193,11 +194,12 @@ func (s *SARIF) result(f Finding) sarifResult {
 	return r
 }
 
-// counted matches the parts of a path or a message that change when an entry moves.
+// positions matches the parts of a path or a message that change when an entry moves, such as an index or a line number.
 var positions = regexp.MustCompile(`\[\d+\]|\bline \d+`)
 
-// fingerprint identifies a finding. It doesn't change when the finding moves within its file, or when entries before it are added or
-// removed. Equal findings in a file have different fingerprints, and the first one keeps its fingerprint when others are added.
+// fingerprint returns an id for a finding that stays the same from run to run. The id doesn't change if the finding moves within its file,
+// or if entries before it are added or removed. Equal findings in a file get different ids, and the first one keeps its id if others are
+// added.
 func (s *SARIF) fingerprint(f Finding, uri string) string {
 	what := strings.Join([]string{f.Rule, uri, f.Resource, positions.ReplaceAllString(f.Path, "[]"), positions.ReplaceAllString(f.Message, "")}, "\x00")
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.occurrences[what]))
@@ -220,7 +222,7 @@ func (s *SARIF) location(file string, line, column int) (l sarifLocation) {
 	return l
 }
 
-// artifact returns the address of a file. Code scanning requires addresses relative to the repository.
+// artifact returns the location of a file as a URI. Code scanning requires URIs relative to the repository.
 func (s *SARIF) artifact(file string) sarifArtifact {
 	if filepath.IsAbs(file) {
 		relative, err := filepath.Rel(s.base, file)

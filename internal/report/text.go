@@ -10,17 +10,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Text writes findings for people, file by file.
+// Text writes the findings of each file as text for people.
 type Text struct {
 	w      io.Writer
 	colour bool
 }
 
-// NewText returns a Text. colour adds terminal colours.
+// NewText returns a Text that writes to w, with terminal colours if colour is true.
 func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
 
 // Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on the next line. Then it writes the changes
-// of access. Without findings and changes it writes nothing.
+// of access. It writes nothing for a file without findings and changes.
 func (t *Text) Add(f File) error {
 	var b strings.Builder
 	for _, f := range f.Findings {
@@ -52,7 +52,7 @@ func (t *Text) severity(s validate.Severity) string {
 	return yellow + string(s) + plain
 }
 
-// Text writes the result in the first line and its details below.
+// Text writes the mapping of the caller on the first line, and its details on the next lines.
 func (e Explanation) Text(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	line := func(name, value string) { fmt.Fprintf(b, "    %-13s %s\n", name+":", OneLine(value)) }

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Account is the account of the cluster.
+// Account is the id of the cluster's AWS account.
 const Account = "111122223333"
 
 // The texts with which EKS refuses a change. They come from public reports and measurements: TFE is terraform-aws-modules/terraform-aws-eks,
@@ -22,7 +22,7 @@ const (
 	RefusedMode      = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation." // the EKS workshop
 	RefusedExisting  = "The specified access entry resource is already in use on this cluster."                                       // TFE#2968
 	RefusedPrincipal = "The specified principalArn is invalid: invalid principal."                                                    // TFE#2969
-	// RefusedServiceLinked is refused by the form of the ARN alone.
+	// RefusedServiceLinked is the answer to an ARN that looks like a service-linked role, whether or not the role exists.
 	RefusedServiceLinked = "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role" // Preflight
 	RefusedUsername      = "The username must not begin with "                                                                     // Blueprints#2004, and the prefix
 	RefusedGroup         = "The kubernetes group name %s is invalid, it cannot start with %s"                                      // TFE#2915
@@ -35,14 +35,15 @@ const (
 	UnknownPolicy        = "The specified policyArn could not be found."
 	RefusedNoNamespaces  = "At least 1 namespace must be provided if the type is set as namespace"
 	RefusedNamespaces    = "accessScope should not include namespaces if the type is not set as namespace"
-	// RefusedTemplate is invented: the EKS user guide documents the refusal of a username with {{SessionName}} and no colon before it, and no
-	// public report has its text.
+	// RefusedTemplate is not a real message of EKS. The EKS user guide says that EKS refuses a username with {{SessionName}} and no colon
+	// before it, but no public report has the text.
 	RefusedTemplate = "The username must include a colon before {{SessionName}}."
-	// RefusedType is invented, too.
+	// RefusedType is not a real message of EKS either.
 	RefusedType = "The specified type is invalid."
 )
 
-// SetPrincipals sets the ARNs of the principals that IAM has, with their paths. Without it EKS accepts every role and user.
+// SetPrincipals sets the ARNs, with their paths, of the principals that exist in IAM. Until it is called, the server accepts every role
+// and user.
 func (s *Server) SetPrincipals(arns ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,18 +53,19 @@ func (s *Server) SetPrincipals(arns ...string) {
 	}
 }
 
-// Entries returns the access entries.
+// Entries returns the access entries that the server has.
 func (s *Server) Entries() []access.AccessEntry {
 	_, entries := s.content()
 	return entries
 }
 
-// invalid answers that EKS refuses the request.
+// invalid returns the answer that refuses a request with a message.
 func invalid(message string) Answer {
 	return Error(http.StatusBadRequest, "InvalidParameterException", message)
 }
 
-// defaultNames are the usernames and groups that EKS shows for access entries of nodes (EKS user guide, "Create access entries").
+// defaultNames maps each node type to the username and groups that EKS shows for its access entries (EKS user guide, "Create access
+// entries").
 var defaultNames = map[string]struct {
 	username string
 	groups   []string
@@ -74,7 +76,7 @@ var defaultNames = map[string]struct {
 	"HYBRID_LINUX":  {"system:node:{{SessionName}}", []string{"system:nodes"}},
 }
 
-// newEntry is the body of CreateAccessEntry.
+// newEntry is the body of a CreateAccessEntry request.
 type newEntry struct {
 	PrincipalARN string   `json:"principalArn"`
 	Type         string   `json:"type"`
@@ -108,7 +110,8 @@ func (s *Server) createAccessEntry(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, map[string]any{"accessEntry": described(&e)})
 }
 
-// defaultUsername is the username of a principal without one (EKS user guide, "Set a custom username for EKS access entries").
+// defaultUsername returns the username that EKS sets if the request has none (EKS user guide, "Set a custom username for EKS access
+// entries").
 func defaultUsername(arn awsauth.ARN) string {
 	if !arn.IsRole() {
 		return arn.String()
@@ -116,7 +119,7 @@ func defaultUsername(arn awsauth.ARN) string {
 	return "arn:" + arn.Partition + ":sts::" + arn.Account + ":assumed-role/" + arn.Name() + "/{{SessionName}}"
 }
 
-// refusal returns the answer with which EKS refuses a new access entry, or nil.
+// refusal returns the answer if EKS would refuse a new access entry, and otherwise nil.
 func (s *Server) refusal(in *newEntry) Answer {
 	arn, err := awsauth.ParseARN(in.PrincipalARN)
 	_, node := defaultNames[in.Type]
@@ -150,7 +153,7 @@ func (s *Server) refusal(in *newEntry) Answer {
 	return nil
 }
 
-// refuseNode returns the answer with which EKS refuses a new access entry for nodes, or nil.
+// refuseNode returns the answer if EKS would refuse a new access entry for nodes, and otherwise nil.
 func refuseNode(in *newEntry, arn awsauth.ARN) Answer {
 	switch {
 	case !arn.IsRole():
@@ -168,7 +171,7 @@ func refuseNode(in *newEntry, arn awsauth.ARN) Answer {
 // policyARN matches the ARN of an access policy.
 var policyARN = regexp.MustCompile(`^arn:[^:]+:eks::aws:cluster-access-policy/.+$`)
 
-// policyPrefix begins the ARN of every access policy in the partition of the cluster.
+// policyPrefix is the prefix of the ARNs of all access policies in the cluster's partition.
 const policyPrefix = "arn:aws:eks::aws:cluster-access-policy/"
 
 // policyNames are some of the access policies (EKS user guide, "Review access policy permissions").
@@ -206,7 +209,7 @@ func (s *Server) associateAccessPolicy(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// associate associates an access policy with an access entry, once.
+// associate associates an access policy with an access entry. If they are already associated, it doesn't add a second association.
 func (s *Server) associate(principal string, p access.AccessPolicy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,5 +241,5 @@ func (s *Server) listAccessPolicies(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, map[string]any{"accessPolicies": policies})
 }
 
-// created is the time at which the server creates access entries.
+// created is the creation time of all access entries that the server creates.
 var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -1,5 +1,5 @@
-// Package ekstest imitates the EKS API, so that tests need no AWS account. It answers the calls about the access entries of one cluster in the
-// wire format of the real SDK, and refuses the changes that EKS refuses. It doesn't check signatures.
+// Package ekstest provides a test server for the EKS API, so that tests need no AWS account. It answers calls about the access entries of
+// one cluster in the wire format of the AWS SDK, and refuses the changes that EKS refuses. It doesn't check signatures.
 package ekstest
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
-// Name is the name of the cluster.
+// Name is the name of the server's only cluster.
 const Name = "prod"
 
-// Answer answers one call.
+// Answer writes the response to one call.
 type Answer func(w http.ResponseWriter, r *http.Request)
 
-// Server is a stand-in for the EKS API of one region.
+// Server is a test server for the EKS API of one region.
 type Server struct {
 	URL string
 
@@ -66,13 +66,13 @@ func Start() *Server {
 	return s
 }
 
-// Close ends all calls and the server.
+// Close ends all calls and stops the server.
 func (s *Server) Close() {
 	close(s.done)
 	s.server.Close()
 }
 
-// New starts a server for a test, and sets the environment variables that lead the SDK to it.
+// New starts a server for a test, and sets the environment variables that make the AWS SDK call it.
 func New(t *testing.T) *Server {
 	t.Helper()
 	s := Start()
@@ -83,7 +83,7 @@ func New(t *testing.T) *Server {
 	return s
 }
 
-// Environ returns the environment variables that lead the SDK to the server.
+// Environ returns the environment variables that make the AWS SDK call the server.
 func Environ(s *Server) map[string]string {
 	return map[string]string{ //nolint:gosec // the key is the one of the AWS documentation
 		"AWS_ENDPOINT_URL_EKS": s.URL, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
@@ -91,42 +91,43 @@ func Environ(s *Server) map[string]string {
 	}
 }
 
-// Set sets the mode and the access entries.
+// Set sets the authentication mode and the access entries of the cluster.
 func (s *Server) Set(mode access.Mode, entries ...access.AccessEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mode, s.entries = mode, entries
 }
 
-// SetCA sets the CA of the cluster, as PEM. Without it, DescribeCluster returns no CA, as EKS does for a cluster that it is creating.
+// SetCA sets the CA of the cluster, as PEM. Until it is called, DescribeCluster returns no CA, as EKS does while it creates a cluster.
 func (s *Server) SetCA(pem []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ca = pem
 }
 
-// SetFields replaces fields of the cluster in the answer to DescribeCluster, such as endpoint or status.
+// SetFields overrides fields of the cluster in the response to DescribeCluster, such as endpoint or status.
 func (s *Server) SetFields(fields map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fields = fields
 }
 
-// Answer replaces the answer to an action, such as DescribeCluster. A nil Answer restores the usual one.
+// Answer replaces the server's answer to an action, such as DescribeCluster. A nil Answer restores the original one.
 func (s *Server) Answer(action string, a Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[action] = a
 }
 
-// Calls returns the number of calls of an action.
+// Calls returns how often an action was called.
 func (s *Server) Calls(action string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[action]
 }
 
-// Error answers with an error. The texts of access denied and throttling are recorded from AWS; the others follow its API reference.
+// Error returns an answer with an error. The messages for denied access and throttling were recorded from AWS; the others follow the EKS
+// API reference.
 func Error(status int, code, message string) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amzn-Errortype", code)
@@ -134,17 +135,17 @@ func Error(status int, code, message string) Answer {
 	}
 }
 
-// AccessDenied returns the answer to a caller without a permission.
+// AccessDenied returns the answer of AWS to a caller who lacks the permission for an action.
 func AccessDenied(action string) Answer {
 	return Error(http.StatusForbidden, "AccessDeniedException", "User: arn:aws:sts::111122223333:assumed-role/guard/x is not authorized to perform: eks:"+action)
 }
 
-// Throttled returns the answer to too many calls.
+// Throttled returns the answer of AWS to a caller who makes too many calls.
 func Throttled() Answer {
 	return Error(http.StatusTooManyRequests, "ThrottlingException", "Rate exceeded")
 }
 
-// Hang never answers. It ends with the test or when the caller gives up.
+// Hang returns an answer that never responds. It ends when the server closes or when the client cancels the call.
 func (s *Server) Hang() Answer {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -154,7 +155,8 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// begin counts a call. It returns false if the call is answered.
+// begin counts a call. It returns false if it has already responded: with the Answer that a test set, or because the cluster doesn't
+// exist.
 func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case s.answered(action, w, r):
@@ -166,7 +168,7 @@ func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bo
 	return true
 }
 
-// answered counts a call, and reports whether Answer answers it.
+// answered counts a call. It reports whether it has responded with the Answer that a test set for the action.
 func (s *Server) answered(action string, w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	s.calls[action]++
@@ -213,7 +215,7 @@ func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pageSize is the number of access entries on a page if the caller sets none.
+// pageSize is the number of access entries on a page if the request doesn't set it.
 const pageSize = 100
 
 func (s *Server) listAccessEntries(w http.ResponseWriter, r *http.Request) {
@@ -243,7 +245,7 @@ func (s *Server) describeAccessEntry(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// described returns an access entry in the wire format.
+// described returns an access entry in the format of the API's response.
 func described(e *access.AccessEntry) map[string]any {
 	return map[string]any{
 		"clusterName": Name, "principalArn": e.PrincipalARN, "type": e.Type, "username": e.Username,
@@ -263,7 +265,7 @@ func (s *Server) listAssociatedAccessPolicies(w http.ResponseWriter, r *http.Req
 	write(w, http.StatusOK, map[string]any{"clusterName": Name, "principalArn": e.PrincipalARN, "associatedAccessPolicies": policies})
 }
 
-// entry returns the access entry of a call, or nil if the call is answered.
+// entry returns the access entry that a call names. It returns nil if it has already responded to the call.
 func (s *Server) entry(action string, w http.ResponseWriter, r *http.Request) *access.AccessEntry {
 	if !s.begin(action, w, r) {
 		return nil
