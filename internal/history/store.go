@@ -20,7 +20,8 @@ const Label = "awsauth-guard.io/history"
 const fieldManager = "awsauth-guard"
 
 // ConfigMaps reads and writes the ConfigMaps of one namespace. It has the methods of client-go's ConfigMapInterface that a Store
-// needs. kubectl-awsauth has its own implementation, because client-go's typed clients pull in every type of the Kubernetes API.
+// needs. Package history doesn't import client-go's interface, because its package pulls in every type of the Kubernetes API, and
+// kubectl-awsauth, which uses package history, should not contain them.
 type ConfigMaps interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*corev1.ConfigMap, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error)
