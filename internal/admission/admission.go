@@ -41,15 +41,16 @@ type Recorder interface {
 	Reviewed(operation, verdict string, dryRun bool, took time.Duration)
 	// Rejected counts one rule that refused a request. The Handler calls it once for each such rule.
 	Rejected(rule, operation string, dryRun bool)
-	// WouldDeny counts a rule that would have refused the request of another requester, or in another mode.
+	// WouldDeny counts a rule that would have refused the request if another requester had sent it, or in another mode.
 	WouldDeny(rule string, dryRun bool)
 	// Overridden counts a request that uses an override. The kind is break-glass or allow-removal.
 	Overridden(kind string, dryRun bool)
 	// Panicked counts a rule that panicked.
 	Panicked(rule string)
-	// Unasked counts principals whose existence is unknown because the guard made no lookup or the [Directory] panicked.
+	// Unasked counts principals whose existence is unknown because the guard didn't look them up, or because the
+	// [Directory] panicked.
 	Unasked(principals int)
-	// WithoutAccessEntries counts a review without the cluster's access entries, although the policy should have them.
+	// WithoutAccessEntries counts a review whose policy should contain the cluster's access entries but doesn't.
 	WithoutAccessEntries()
 }
 
@@ -67,8 +68,8 @@ type Options struct {
 	// Directory looks up the principals that a change adds, if the policy requires it. Without a Directory the guard
 	// doesn't check whether principals exist.
 	Directory Directory
-	// Authorizer says who has the right break-glass, if the policy counts that right. Without an Authorizer the guard
-	// doesn't know who has it.
+	// Authorizer reports whether a requester has the RBAC right "break-glass". The Handler asks it only if the policy
+	// accepts that right. Without an Authorizer the right is unknown.
 	Authorizer Authorizer
 	// Notifier receives admitted and refused changes. The default ignores them.
 	Notifier Notifier

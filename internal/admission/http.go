@@ -48,11 +48,13 @@ const (
 	// smallBody is the largest body, in bytes, that counts as small. A review with some hundred entries in both objects is
 	// smaller.
 	smallBody = 128 << 10
-	// minBody is the least memory, in bytes, that a request counts: every request needs a goroutine and headers.
+	// minBody is the size, in bytes, that the memory limit assumes for a smaller body: every request also needs a goroutine
+	// and headers.
 	minBody = 8 << 10
-	// These limits are the bytes of all requests that the Handler reads, queues or evaluates: in total, and for one source
-	// address. Small bodies have their own memory and slots, so that they never wait for large ones. A source address can
-	// send 4 small bodies of the largest size or 64 of the usual size, and also two of the largest bodies, at the same time.
+	// The memory constants limit the bytes of all bodies that the Handler reads, queues or evaluates at the same time. The
+	// share constants limit those of one source address. Small bodies have their own memory and slots, so that they never
+	// wait for large ones. One source address can send at the same time 4 small bodies of smallBody bytes or 64 of up to
+	// minBody bytes, and also 2 large bodies of maxBody bytes.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
@@ -131,8 +133,8 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (relea
 	return release, nil
 }
 
-// answer reads a review, evaluates it and returns the encoded response. It holds an evaluation slot while it uses the CPU,
-// and none while it waits for the body, for IAM or for the API server.
+// answer reads a review, evaluates it and returns the encoded response. It holds an evaluation slot only while it uses the
+// CPU, and not while it waits for the body, for IAM or for the API server.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -166,7 +168,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	defer func() { releaseSlot() }() //nolint:gocritic // the slot at the end may be another one
+	defer func() { releaseSlot() }() //nolint:gocritic // releaseSlot may belong to another slot by then
 	review, meta, err := h.prepareBody(body, observed)
 	if err != nil {
 		return nil, err
@@ -176,7 +178,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 		releaseSlot()
 		releaseSlot = func() {}
 		known = h.lookUp(ctx, review, class.lookup)
-		// Without a free slot in time, finish all the same: the review is nearly done, and a denial must reach the caller.
+		// If no slot becomes free in time, finish without one: the review is nearly done, and a denial must reach the caller.
 		if again, err := wait(ctx, class.slots, r, 1); err == nil {
 			releaseSlot = again
 		}

@@ -29,19 +29,20 @@ type Authorizer interface {
 }
 
 // A review that waits for the Directory or the Authorizer holds its objects in memory, so maxLookups limits the number of these
-// reviews. A review with a large body counts as several. Beyond the limit a review continues without an answer.
+// reviews. A review with a large body counts as largeLookup reviews. If the limit is reached, a review doesn't wait: it
+// continues with the existence of the principals and the right break-glass unknown.
 const (
 	maxLookups  = 16
 	smallLookup = 1
 	largeLookup = 8
 )
 
-// asks reports whether the review has a question to the Directory or the Authorizer.
+// asks reports whether the review needs an answer of the Directory or the Authorizer.
 func (r *review) asks() bool { return r.asksIAM || r.asksRight }
 
-// lookUp asks for the requester's right break-glass, and looks up the principals that a change adds or gives another group or
-// username. The weight is that of the review in Handler.lookups. Both together take at most half of the remaining time, so that the
-// response arrives before the deadline.
+// lookUp asks the Authorizer whether the requester has the right break-glass, and asks the Directory for the principals that
+// the change adds or gives another group or username. weight is how much the review counts in Handler.lookups. Both questions
+// together take at most half of the time until the deadline of ctx, so that the response arrives in time.
 //
 // lookUp needs no evaluation slot, so a Directory that hangs delays only reviews that need it.
 func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known validate.Answers) {
@@ -75,7 +76,8 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 	return known
 }
 
-// askForRight returns the API server's answer to whether the requester has the right break-glass.
+// askForRight asks the Authorizer whether the requester has the right break-glass. After an error or a panic the right is
+// unknown.
 func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Right) {
 	defer func() {
 		if p := recover(); p != nil { // without an answer the requester may not break the glass
@@ -96,7 +98,7 @@ func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Ri
 	return validate.RightDenied
 }
 
-// unknownRight logs why the right is unknown.
+// unknownRight logs why the right break-glass is unknown, and returns [validate.RightUnknown].
 func (h *Handler) unknownRight(ctx context.Context, r *review, err error, more ...slog.Attr) validate.Right {
 	attrs := append([]slog.Attr{slog.String("uid", string(r.UID)), slog.String("err", textutil.Shorten(err.Error(), maxLogged))}, more...)
 	h.log.LogAttrs(ctx, slog.LevelWarn, "cannot ask whether the requester may break the glass", attrs...)

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// limiter is a weighted semaphore that also limits each source address. The sum of all granted weights is at most all,
-// and the sum for one source address is at most share. The limiter grants weights in the order of the requests. The waiting
-// requests of one source address never ask for more than one share of all together. So a request of another source address
-// waits at most until each source address has released one share.
+// limiter is a weighted semaphore that also limits each source address. The sum of all granted weights never exceeds the
+// size of the semaphore all. The sum for one source address never exceeds share. The limiter grants weights in the order of
+// the requests. The requests of one source address that wait for the semaphore all ask for at most one share together. So a
+// request of another source address waits at most until each source address has released one share.
 type limiter struct {
 	all   *semaphore.Weighted
 	share int64
@@ -50,7 +50,7 @@ func (l *limiter) acquire(ctx context.Context, address string, weight int64) (re
 	}, nil
 }
 
-// enter begins a request of the source address. It adds the source if the request is the only one.
+// enter counts a new request of the source address, and adds the source with its first request.
 func (l *limiter) enter(address string) *source {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,8 +29,8 @@ func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionRes
 	}
 }
 
-// invalid refuses a CREATE or UPDATE with code 422 and reason Invalid. For these kubectl prints the causes instead of the
-// message, and kubectl edit opens the editor again with the causes as comments. Other clients print the message.
+// invalid refuses a CREATE or UPDATE with code 422 and reason Invalid. For this code and reason, kubectl prints the causes
+// instead of the message, and kubectl edit opens the editor again with the causes as comments. Other clients print the message.
 func invalid(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, denials, rules, warnings)
 }

@@ -62,8 +62,8 @@ func (h *Handler) review(ctx context.Context, req *request) *admissionv1.Admissi
 	return h.finish(ctx, r, h.lookUp(ctx, r, smallLookup))
 }
 
-// prepare decodes the objects of the request, compares the effective access, and finds the principals to look up. If the request needs no evaluation, or
-// can't be evaluated, the review has an outcome instead of an evaluation.
+// prepare decodes the objects of the request, compares the effective access, and finds the principals to look up. If the
+// request needs no evaluation, or can't be evaluated, the review has an outcome instead of an evaluation.
 func (h *Handler) prepare(req *request) (r *review) {
 	r = &review{request: req}
 	defer r.recoverPanic()
@@ -107,7 +107,7 @@ func (r *review) decide(known validate.Answers) {
 	r.outcome = respond(r.request, r.evaluation.Verdict(known))
 }
 
-// recoverPanic makes a panic of the caller the outcome of the review.
+// recoverPanic recovers a panic of the function that defers it, and makes the panic the outcome of the review.
 func (r *review) recoverPanic() {
 	if p := recover(); p != nil {
 		r.evaluation, r.asksIAM, r.asksRight, r.outcome = nil, false, false, failed(r.request, fmt.Errorf("panic: %v", p))

@@ -22,14 +22,15 @@ const (
 	// pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
 	maxWarnings     = 30
 	maxWarningsSize = 4000
-	// Limits of one warning. When the total is too long, the API server shortens each warning to 256 characters. With few
-	// warnings each can use up to 256 bytes, because half a sentence is useless. With many warnings each gets at least 120.
+	// Limits of one warning. When all warnings together are too long, the API server shortens each of them to 256 characters.
+	// That would cut a sentence, so a warning has at most maxWarning bytes. If there are many warnings, each has room for at
+	// least minWarning bytes.
 	maxWarning = 256
 	minWarning = 120 // 30 warnings of this length stay below maxWarningsSize
 	maxLogged  = 256
 
 	// Limits of one line of a denial. The longest role ARN that IAM allows has 604 characters (path 512, name 64), so a hint
-	// that contains one isn't shortened.
+	// that contains an ARN isn't shortened.
 	maxDenialText = 1000
 	maxHint       = 1000
 	maxPath       = 300 // a ConfigMap key has at most 253 characters
@@ -114,7 +115,7 @@ func warnings(overrides []validate.Override, findings []validate.Finding) []stri
 // warnedFirst lists the kinds of overrides that come first, so that a long list never hides them.
 var warnedFirst = []string{validate.BreakGlass}
 
-// overruled formats an override as one line of at most room bytes.
+// overruled formats an override, with the denials that it overruled, as one line of at most room bytes.
 func overruled(o validate.Override, room int) string {
 	head := clean(o.Kind, minValue) + " overrules the guard: "
 	switch o.Kind {

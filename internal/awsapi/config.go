@@ -24,18 +24,19 @@ const (
 	// partition, and the region determines the partition. IRSA and Pod Identity set AWS_REGION.
 	defaultRegion = "us-east-1"
 
-	// By default the SDK waits 30 s for a connection and up to 20 s between attempts, which does not fit into a budget of
-	// 2 s.
+	// connectTimeout and maxBackoff replace the SDK's defaults of 30 s for a connection and up to 20 s between attempts, which
+	// exceed the default lookup budget of 2 s.
 	connectTimeout = 3 * time.Second
 	maxBackoff     = 300 * time.Millisecond
-	// RequestTimeout limits one attempt of a call. It also limits calls that outlive a budget: calls that later reviews
-	// share, and the SDK's background calls for credentials.
+	// RequestTimeout limits one attempt of a call. The time budget of a lookup doesn't limit every call: a call that several
+	// reviews share, and the SDK's background calls for credentials, can last longer than the budget.
 	RequestTimeout = 5 * time.Second
 	// MaxAttempts is the number of attempts of one call.
 	MaxAttempts = 3
 )
 
-// LoadConfig loads the SDK's configuration. The SDK reads endpoints, FIPS and dual-stack from the environment.
+// LoadConfig loads the SDK's configuration. The SDK reads custom endpoints and the settings for FIPS and dual-stack
+// endpoints from the environment.
 func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithDefaultRegion(defaultRegion),
@@ -56,8 +57,8 @@ func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (a
 	return cfg, nil
 }
 
-// As returns the options of [LoadConfig] for a profile and, if roleARN is not empty, for a role that the profile's credentials assume. An
-// empty profile means that of the environment. As makes no call.
+// As returns options for [LoadConfig] that select a profile. If roleARN is not empty, they also make the SDK assume this role
+// with the profile's credentials. An empty profile means the profile of the environment. As doesn't call AWS.
 func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*config.LoadOptions) error, error) {
 	options := []func(*config.LoadOptions) error{config.WithSharedConfigProfile(profile)}
 	if roleARN == "" {
@@ -71,7 +72,7 @@ func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*conf
 	return append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(provider))), nil
 }
 
-// ErrNeedsMFA means that the profile requires the code of an MFA device, and no person can be asked for it.
+// ErrNeedsMFA means that the profile requires the code of an MFA device, and the program has no way to ask a person for it.
 var ErrNeedsMFA = errors.New("the profile requires the code of an MFA device")
 
 // redactLoadError returns the reason why the configuration can't be loaded. It does not return the SDK's errors, because they quote
@@ -95,7 +96,8 @@ func redactLoadError(err error) error {
 	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
 }
 
-// LabelledCredentials marks the errors of a provider, so that [NewError] can distinguish them from errors of the call that needed the credentials.
+// LabelledCredentials marks the errors of a credentials provider, so that [NewError] can distinguish them from errors of the
+// call that needed the credentials.
 type LabelledCredentials struct{ aws.CredentialsProvider }
 
 // Retrieve implements [aws.CredentialsProvider].

@@ -65,8 +65,8 @@ func (p *Error) Error() string {
 	return text
 }
 
-// NewPanicError returns the error of a panic. It contains only the type of the panic's value, because the value can contain secrets.
-// Errors of the Go runtime are safe and included.
+// NewPanicError returns the Error for a recovered panic. The Error contains only the type of the panic's value, because the
+// value can contain secrets. If the value is a [runtime.Error], which contains no secrets, the Error also contains its text.
 func NewPanicError(value any) *Error {
 	detail := fmt.Sprintf("panic of %T", value)
 	if e, ok := value.(runtime.Error); ok {
@@ -150,7 +150,8 @@ func timedOut(err error) bool {
 	return ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// detailOf returns the text of connection errors. They contain only addresses and host names.
+// detailOf returns the text of a connection error, and "" for any other error. Texts of connection errors contain only
+// addresses and host names.
 func detailOf(err error) string {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Error()
@@ -164,7 +165,7 @@ func detailOf(err error) string {
 	return ""
 }
 
-// MaxForeignBytes limits a logged text that AWS, or another server in its place, has chosen.
+// MaxForeignBytes limits, in bytes, a text that the log takes from a response of AWS or of a server that poses as AWS.
 const MaxForeignBytes = 64
 
 // Attrs returns the attributes for the log.

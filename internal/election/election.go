@@ -66,7 +66,7 @@ type term struct {
 	done atomic.Pointer[<-chan struct{}] // closed when the term ends; nil until this process leads
 }
 
-// New returns an Election. This process takes part in it while Run runs.
+// New returns an Election. This process is a candidate only while [Election.Run] runs.
 func New(o Options) (*Election, error) {
 	if o.Timing == (Timing{}) {
 		o.Timing = DefaultTiming()
@@ -95,8 +95,8 @@ func New(o Options) (*Election, error) {
 			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go uses the real clock too
 		},
 		LeaseDuration: o.Timing.LeaseDuration, RenewDeadline: o.Timing.RenewDeadline, RetryPeriod: o.Timing.RetryPeriod,
-		// The last write of this process may come after the first one of the next leader. That is safe: both have read
-		// the object that they change, and the API server refuses the later write.
+		// The last write of this process may reach the API server after the first write of the next leader. That is safe:
+		// each write names the version of the object that it changes, and the API server refuses the later write.
 		ReleaseOnCancel: true,
 		Name:            o.Namespace + "/" + o.Name,
 	}}

@@ -7,8 +7,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// throttledLock is a Lease lock that its holder writes at most once in a period. client-go uses one period for the renewals of
-// the holder and for the reads of the other candidates, and the reads must be more frequent.
+// throttledLock is a Lease lock whose holder renews it at most once in the period every. client-go has only one setting for
+// how often the holder renews the Lease and how often the other candidates read it, but the reads must be more frequent.
 type throttledLock struct {
 	resourcelock.Interface
 
@@ -19,7 +19,8 @@ type throttledLock struct {
 	record  resourcelock.LeaderElectionRecord
 }
 
-// Update skips a renewal that follows soon after another one.
+// Update writes the Lease. It skips the write if it would change nothing but the renewal time, and the last write is more
+// recent than every.
 func (l *throttledLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	now, renewal := l.now(), record
 	renewal.RenewTime = l.record.RenewTime

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Configuration holds the ValidatingWebhookConfiguration as a watch saw it last. The watch is either the one that maintains the
-// caBundle, or that of WatchConfiguration.
+// Configuration holds the ValidatingWebhookConfiguration as a watch saw it last. The watch belongs either to package
+// servingcert, which maintains the caBundle, or to [WatchConfiguration].
 type Configuration struct {
 	changed chan struct{}
 
@@ -23,10 +23,10 @@ type Configuration struct {
 	lost   time.Time
 }
 
-// NewConfiguration returns a Configuration that is not known yet.
+// NewConfiguration returns a Configuration that holds nothing until the first call of [Configuration.Set].
 func NewConfiguration() *Configuration { return &Configuration{changed: make(chan struct{}, 1)} }
 
-// Set stores the configuration, or nil if it doesn't exist. lost is the time since which it can't be watched; zero means that it can.
+// Set stores the configuration, or nil if it doesn't exist. lost is when the watch failed; zero means that the watch works.
 func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time) {
 	c.mu.Lock()
 	before := c.config
@@ -53,8 +53,8 @@ func (c *Configuration) version() string {
 	return string(config.UID) + "/" + config.ResourceVersion
 }
 
-// WatchConfiguration returns a function that keeps c up to date with the ValidatingWebhookConfiguration that lw shows, until the context
-// ends.
+// WatchConfiguration returns a function that watches the ValidatingWebhookConfiguration with lw and stores each version in c
+// until its context ends.
 func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logger, now func() time.Time) (run func(context.Context) error, err error) {
 	watch, err := kube.NewWatch(lw, "validatingwebhookconfigurations", func(change kube.Change[admissionregistrationv1.ValidatingWebhookConfiguration]) {
 		c.Set(change.Object, time.Time{})

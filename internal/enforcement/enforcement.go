@@ -66,10 +66,11 @@ type Options struct {
 type Timing struct {
 	// Check is the period in which the certificate is verified against the caBundle.
 	Check time.Duration
-	// Grace is the time after the start in which no problem is reported, because Helm creates the webhook configuration
-	// last.
+	// Grace is how long after its start the process reports no problem, because Helm creates the webhook configuration after
+	// everything else.
 	Grace time.Duration
-	// SelfTest is the period of the self-test, and Settle the wait before it after a change of the configuration.
+	// SelfTest is the period of the self-test. After a change of the webhook configuration, the self-test waits for Settle,
+	// because the API server may see the change later than this process.
 	SelfTest, Settle time.Duration
 	// UnknownAfter is how long the configuration may be unreadable until the result counts as unknown.
 	UnknownAfter time.Duration
@@ -97,7 +98,7 @@ type Enforcement struct {
 	eventWritten bool  // an Event with a reason was written
 }
 
-// New returns an Enforcement. It knows nothing until it runs.
+// New returns an Enforcement. It has no result until [Enforcement.Run] runs.
 func New(o Options) *Enforcement {
 	e := &Enforcement{o: o, log: o.Logger, started: o.Now(), wake: o.Configuration.changed, test: make(chan struct{}, 1)}
 	o.Election.OnWon(e.Wake)
@@ -148,7 +149,7 @@ func (e *Enforcement) Run(ctx context.Context) error {
 	}
 }
 
-// check returns the input of a check. The caller holds the lock.
+// check returns the input for checking the registration. The caller holds the lock.
 func (e *Enforcement) check(config *admissionregistrationv1.ValidatingWebhookConfiguration) check {
 	cert, err := e.o.Certificate(nil)
 	if err != nil {
@@ -214,8 +215,9 @@ func (e *Enforcement) update(ctx context.Context) {
 	e.writeEvent(err, changed, recovered)
 }
 
-// writeEvent writes Events. Only the leader writes them, and a new leader also writes one about an earlier result. recovered reports that the guard
-// was reported as not enforced, and is enforced now.
+// writeEvent writes an Event if this process is the leader and the result has changed. A new leader writes an Event also if
+// the guard was not enforced before its term. err is why the guard isn't enforced, or nil. recovered means that the guard was
+// reported as not enforced, and is enforced now.
 func (e *Enforcement) writeEvent(err error, changed, recovered bool) {
 	if !e.o.Election.IsLeader() {
 		e.eventWritten = false

@@ -43,7 +43,8 @@ type check struct {
 	now     time.Time
 }
 
-// matchingWebhook returns the webhook that calls this process for every change of aws-auth, or the reason why there may be none.
+// matchingWebhook returns the webhook by which the API server calls this process for every change of aws-auth. If there is
+// none, or matchingWebhook can't prove that there is one, the error says why.
 func (v *check) matchingWebhook() (*admissionregistrationv1.ValidatingWebhook, error) {
 	if v.config == nil {
 		return nil, errors.New("there is no ValidatingWebhookConfiguration")
@@ -69,9 +70,9 @@ func (v *check) callsThisProcess(c *admissionregistrationv1.WebhookClientConfig)
 	return v.webhook.Name == "" || c.Service.Name == v.webhook.Name && c.Service.Namespace == v.webhook.Namespace
 }
 
-// checkWebhook returns the reason why the API server does not call a webhook for every change. It follows the API server's logic
-// (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook). failurePolicy and matchPolicy have
-// no influence while this process answers.
+// checkWebhook returns the reason why the API server may not call a webhook for every change, or nil. It follows the API
+// server's logic (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook). It ignores
+// failurePolicy and matchPolicy, which make no difference while this process answers.
 func (v *check) checkWebhook(hook *admissionregistrationv1.ValidatingWebhook) error {
 	called, port := int32(defaultPort), cmp.Or(v.webhook.Port, defaultPort)
 	if p := hook.ClientConfig.Service.Port; p != nil {
@@ -108,7 +109,8 @@ func covers(r *admissionregistrationv1.RuleWithOperations, operation admissionre
 		(r.Scope == nil || *r.Scope != admissionregistrationv1.ClusterScope)
 }
 
-// checkNamespaceSelector requires that the selector selects kube-system independently of its other labels, which are not known here.
+// checkNamespaceSelector returns an error unless the selector selects kube-system whatever labels the namespace has in
+// addition to kubernetes.io/metadata.name. This process doesn't know the other labels.
 func checkNamespaceSelector(s *metav1.LabelSelector) error {
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {

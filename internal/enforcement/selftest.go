@@ -28,7 +28,7 @@ type Prober interface {
 	Delete(ctx context.Context) (warnings []string, err error)
 }
 
-// prober has its own connection, so that it does not receive the warnings of other requests.
+// prober implements [Prober] with a client of its own, so that it doesn't collect the warnings of other requests.
 type prober struct {
 	client   typedcorev1.ConfigMapInterface
 	warnings *kube.Warnings
@@ -104,7 +104,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 	}
 }
 
-// setResult stores the result of a test: nil, or the reason why the API server doesn't call the guard.
+// setResult stores the result of a self-test, which is nil or the reason why the API server doesn't call the guard.
 func (e *Enforcement) setResult(selfTestErr error) {
 	e.mu.Lock()
 	changed := (selfTestErr == nil) != (e.selfTestErr == nil)
@@ -127,8 +127,8 @@ var (
 	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// testOnce makes one test. selfTestErr is the reason why the API server doesn't call the guard, or nil if it does. err is the
-// reason why the test has no result.
+// testOnce makes one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API
+// server calls the guard, and also if there is nothing to test. err is the reason why the test has no result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
 		if recover() != nil { // every replica processes the same object, so a panic would end all of them
@@ -156,8 +156,8 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret returns the results of [Enforcement.testOnce] for an answer of the API server to the self-test. expected is the
-// verdict that the guard would give.
+// interpret turns the API server's warnings and error for the dry run into the results of [Enforcement.testOnce]. expected is
+// the verdict that the guard would give.
 func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (selfTestErr, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):

@@ -22,9 +22,9 @@ func isCloudFormation(document map[string]any) bool {
 	return false
 }
 
-// cloudFormationJoin reports whether a value is a function of CloudFormation that makes a text with an aws-auth. cdk synth writes the
-// manifests of AwsAuth so, as Properties.Manifest of Custom::AWSCDK-EKS-KubernetesResource. A function is a mapping such as {Fn::Join: …}, or in
-// YAML a value with a tag such as !Join.
+// cloudFormationJoin reports whether a value is a call of Fn::Join or Fn::Sub in a CloudFormation template. It evaluates the call,
+// and searches the resulting text for an aws-auth. cdk synth writes such a call for the class AwsAuth of the CDK, as Properties.Manifest
+// of Custom::AWSCDK-EKS-KubernetesResource. A call is a mapping such as {Fn::Join: …}, or in YAML a value with a tag such as !Join.
 func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
 	if w.tool != cloudFormation {
 		return false
@@ -66,7 +66,7 @@ func (w *walker) function(path awsauth.Path, value any) function {
 		}
 		return function{}
 	}
-	if !concerns.MatchString(fmt.Sprint(value)) { // spares the search for its tag
+	if !concerns.MatchString(fmt.Sprint(value)) { // such a text has no aws-auth, so don't spend time on finding its tag
 		return function{}
 	}
 	switch w.source.Tag(path) {
@@ -78,7 +78,7 @@ func (w *walker) function(path awsauth.Path, value any) function {
 	return function{}
 }
 
-// made searches a text that a function of CloudFormation makes. Its findings have the position of the function.
+// made searches the text that a call of a CloudFormation function results in. Findings in the text get the position of the call.
 func (w *walker) made(path awsauth.Path, value string) {
 	sources, errs := w.source.ReadMade(path, value)
 	if len(errs) > 0 {
@@ -88,7 +88,7 @@ func (w *walker) made(path awsauth.Path, value string) {
 	_ = w.inside(sources)
 }
 
-// join evaluates Fn::Join, and lists the values that are not known.
+// join evaluates Fn::Join. unknown lists the arguments whose values are known only when CloudFormation deploys the template.
 func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []string) {
 	list, _ := arguments.([]any)
 	if len(list) != 2 {
@@ -123,7 +123,7 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 // commercialPartition replaces the variable AWS::Partition, whose value is known only when CloudFormation deploys the template.
 const commercialPartition = "aws"
 
-// substitute evaluates Fn::Sub, and lists the variables in its text.
+// substitute evaluates Fn::Sub. unknown lists the variables in its text, except AWS::Partition.
 func substitute(arguments any) (made string, unknown []string) {
 	if list, ok := arguments.([]any); ok && len(list) > 0 {
 		arguments = list[0]
@@ -141,7 +141,7 @@ func substitute(arguments any) (made string, unknown []string) {
 	}
 }
 
-// reference returns the name of a value, such as NodeRole.Arn.
+// reference returns the name of the value that a call such as {Fn::GetAtt: [NodeRole, Arn]} refers to: NodeRole.Arn.
 func reference(function map[string]any) string {
 	for name, value := range function {
 		switch value := value.(type) {

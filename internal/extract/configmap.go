@@ -24,7 +24,7 @@ func plain(name string) string {
 	return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(name))
 }
 
-// hashed matches the name with the suffix that Kustomize appends to the names of generated ConfigMaps (kustomize, api/hasher).
+// hashed matches aws-auth with the hash suffix that Kustomize appends to the names of generated ConfigMaps (kustomize, api/hasher).
 var hashed = regexp.MustCompile(`^aws-auth-[a-z0-9]{10}$`)
 
 // hasSection reports whether an object is named aws-auth and has a section below data or stringData.
@@ -43,8 +43,8 @@ func hasSection(object map[string]any) bool {
 	return false
 }
 
-// otherConfigMap reports whether an object looks like aws-auth although the authenticator of EKS doesn't read it. It adds the reason:
-// the kind, name, namespace or form of the object.
+// otherConfigMap reports whether an object looks like aws-auth although the authenticator of EKS doesn't read it. It adds the object to
+// the result, with the reason: its kind, name, namespace or form.
 func (w *walker) otherConfigMap(path awsauth.Path, object map[string]any) bool {
 	kind := text(object, "kind")
 	other := func(format string, args ...any) bool {

@@ -7,10 +7,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// crossplane reports whether a mapping holds an aws-auth whose text is known only after Crossplane has composed it, or which Crossplane only
-// observes. It returns false for an aws-auth whose text is final, and the caller then searches the mapping like any other. Such a text is in
-// spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1 and v1alpha2), or in the base of a resource in a
-// Composition.
+// crossplane reports whether a mapping holds an aws-auth that lint must not evaluate: its text is known only after Crossplane has
+// composed it, or Crossplane only observes it. The aws-auth is in spec.forProvider.manifest of an Object
+// (crossplane-contrib/provider-kubernetes, v1alpha1 and v1alpha2), or in the base of a resource in a Composition. crossplane returns false
+// if the text of the aws-auth is final; the caller then searches the mapping like any other.
 func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 	base, isResource := object["base"].(map[string]any)
 	switch {
@@ -52,7 +52,7 @@ func (w *walker) crossplaneObject(path awsauth.Path, object map[string]any) bool
 	return false
 }
 
-// onlyObserves reports whether Crossplane neither creates nor updates the object of an Object (Crossplane, "Managed Resources",
+// onlyObserves reports whether Crossplane neither creates nor updates the manifest of an Object (Crossplane, "Managed Resources",
 // managementPolicies; provider-kubernetes before v0.10, managementPolicy).
 func onlyObserves(spec map[string]any) bool {
 	if policies, ok := spec["managementPolicies"].([]any); ok {
@@ -74,7 +74,7 @@ func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok
 			}
 			continue
 		case strings.HasPrefix(kind, "ToComposite"), strings.HasPrefix(kind, "CombineToComposite"), strings.HasPrefix(kind, "ToEnvironment"), strings.HasPrefix(kind, "CombineToEnvironment"):
-			continue // reads the resource
+			continue // such a patch reads the nested manifest and doesn't write it
 		}
 		to := text(patch, "toFieldPath")
 		if to == "" {
@@ -87,7 +87,7 @@ func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok
 	return "", false
 }
 
-// patchSet finds a named list of patches beside the resources of a Composition.
+// patchSet returns the field of a nested manifest that a patch set of the Composition writes. It finds the patch set by its name.
 func (w *walker) patchSet(path awsauth.Path, name string) (field string, ok bool) {
 	for i := range path {
 		sets, _ := w.source.At(path[:i].To("patchSets")).([]any)

@@ -26,8 +26,8 @@ type Object struct {
 	Resource    string          // the address of its Terraform resource
 	InText      bool            // positions count from the start of a key's text
 	Write       awsauth.Write   // how its Terraform resource writes it
-	// Lists describes an object that is only lists of entries, such as "spec.mapRoles of AWSIamConfig"; empty for a ConfigMap. Sections
-	// that the input does not have are not known.
+	// Lists says where the entries come from if the input has only lists of entries, such as "spec.mapRoles of AWSIamConfig". It is empty
+	// for a ConfigMap. Such an object does not tell what the other sections of aws-auth hold.
 	Lists string
 
 	tool string // CloudFormation if its template holds the object; else empty
@@ -36,10 +36,10 @@ type Object struct {
 // Result is the content of an input that concerns aws-auth.
 type Result struct {
 	Objects []Object
-	// Errors are the documents that can't be read, or that kubectl does not apply.
+	// Errors describe the documents that can't be read, or that kubectl refuses to apply.
 	Errors []error
-	// Unrendered are the parts of the input that make an aws-auth, but not before another tool has run. Each is an
-	// [*awsauth.ManifestError] whose text says what the part is, why it is not evaluated and what to lint instead.
+	// Unrendered are the parts of the input from which another tool first has to make an aws-auth. The text of each
+	// [*awsauth.ManifestError] describes the part, why it isn't evaluated, and what to lint instead.
 	Unrendered []*awsauth.ManifestError
 	// Others are objects that look like aws-auth and that the authenticator does not read.
 	Others []*awsauth.ManifestError
@@ -49,23 +49,24 @@ type Result struct {
 	Plan bool
 }
 
-// concerns matches the words of which every input that concerns aws-auth has at least one, except the bare text of a section.
+// concerns matches words such as aws-auth and mapRoles. Every input that concerns aws-auth has at least one of them, unless it is the
+// bare text of a section.
 var concerns = regexp.MustCompile(`(?i)aws[-_]?auth|map[-_]?(roles|users|accounts)|iamidentitymappings`)
 
-// Concerns reports whether a text may concern aws-auth. A backslash or an exclamation mark may encode its name, by an escape or by a YAML
-// tag.
+// Concerns reports whether a text may concern aws-auth. It returns true for every text with a backslash or an exclamation mark, because
+// an escape sequence or a YAML tag such as !!binary can hide the name.
 func Concerns(src []byte) bool {
 	return bytes.ContainsAny(src, `\!`) || concerns.Match(src)
 }
 
-// HasEntries reports whether a text has entries as in mapRoles and mapUsers, and so may be the bare text of a section. Other lists also have
-// keys like roleArn.
+// HasEntries reports whether a text has entries like those of mapRoles and mapUsers, and so may be the bare text of a section. It looks
+// for the exact keys, because unrelated lists have keys such as roleArn.
 func HasEntries(src []byte) bool {
 	return bytes.Contains(src, []byte("username")) && (bytes.Contains(src, []byte("rolearn")) || bytes.Contains(src, []byte("userarn")))
 }
 
-// File finds the aws-auth objects in an input. name is the name of the file, whose extension can tell its kind. Call
-// [Result.RefuseTemplates] afterwards, unless the input comes from the cluster: no tool renders that any more.
+// File finds the aws-auth objects in an input. name is the name of the file; its extension can show that the file is in Terraform's
+// language. Call [Result.RefuseTemplates] afterwards, unless the input comes from a cluster, where no tool changes its text any more.
 func File(name string, src []byte) (Result, error) {
 	if err := awsauth.NotShown(src); err != nil {
 		return Result{}, err
@@ -88,7 +89,7 @@ func File(name string, src []byte) (Result, error) {
 	return r, nil
 }
 
-// document adds what a document has of aws-auth.
+// document adds the aws-auth objects in a document to the result, and the parts of it that can't be evaluated.
 func (r *Result) document(s *awsauth.Source) {
 	manifests, errs := s.Manifests()
 	for _, m := range manifests {
@@ -99,7 +100,7 @@ func (r *Result) document(s *awsauth.Source) {
 		r.add(w.Result)
 		return
 	}
-	if list, ok := s.Value.([]any); ok { // kubectl refuses a list of manifests, but another tool's list may hold some
+	if list, ok := s.Value.([]any); ok { // kubectl refuses a list of manifests, but a list for another tool may hold an aws-auth
 		for i, item := range list {
 			if object, _ := item.(map[string]any); !isAWSAuth(object) {
 				w.walk(awsauth.Path{i}, item)
@@ -109,7 +110,7 @@ func (r *Result) document(s *awsauth.Source) {
 		w.walk(nil, s.Value)
 	}
 	if slices.ContainsFunc(errs, isNotObject) && w.foundAny() {
-		errs = nil // a list of another tool, such as an Ansible playbook
+		errs = nil // the document is a list for another tool, such as an Ansible playbook
 	}
 	r.Errors = append(r.Errors, errs...)
 	r.add(w.Result)

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sectionOf returns the section that a key stands for outside of aws-auth: mapRoles (values of charts, AWSIamConfig,
-// AWSManagedControlPlane of Cluster API), map_roles and aws_auth_roles (terraform-aws-eks), or roles below awsAuth.
+// sectionOf returns the section of aws-auth whose entries a key of another tool holds. For mapRoles, such keys are mapRoles (values of
+// charts, AWSIamConfig, AWSManagedControlPlane of Cluster API), map_roles and aws_auth_roles (terraform-aws-eks), and roles below awsAuth.
 func sectionOf(key, parent string) (awsauth.Section, bool) {
 	name := plain(key)
 	for _, s := range awsauth.Sections() {
@@ -85,7 +85,7 @@ func isList(s awsauth.Section, value any) bool {
 	return false
 }
 
-// isTable reports whether a value is a mapping whose values are entries.
+// isTable reports whether a value is a mapping whose values are entries, as some charts and modules have instead of a list.
 func isTable(value any) bool {
 	table, _ := value.(map[string]any)
 	for _, item := range table {
@@ -96,7 +96,7 @@ func isTable(value any) bool {
 	return false
 }
 
-// isEntry reports whether a value is like an entry: a mapping with an ARN, or with a username and groups.
+// isEntry reports whether a value looks like an entry: a mapping with an ARN, or with a username and groups.
 func isEntry(value any) bool {
 	entry, _ := value.(map[string]any)
 	has := func(name string) bool {
@@ -121,7 +121,7 @@ func (w *walker) eksctl(path awsauth.Path, object map[string]any) bool {
 	return true
 }
 
-// parameterLists are the keys of lists of parameters of a chart: those of an Argo CD Application, and of helm_release of Terraform.
+// parameterLists are the keys under which an Argo CD Application, or a helm_release of Terraform, lists the parameters of a chart.
 var parameterLists = []any{"parameters", "fileParameters", "set", "set_list", "set_sensitive"}
 
 // parameters reports whether a mapping is a parameter of a chart that sets a list of entries.

@@ -15,7 +15,7 @@ type markup struct {
 	tool string // what to lint instead
 }
 
-// markups are the forms other than {{ }}, which the rule leftover-template finds.
+// markups are all forms except {{ }}. The rule leftover-template finds {{ }}.
 var markups = []markup{
 	{regexp.MustCompile(`ENC\[AES256_GCM,`), "a value that SOPS has encrypted", "decrypt it first: sops decrypt FILE | kubectl awsauth lint -"},
 	{regexp.MustCompile(`\$ANSIBLE_VAULT;`), "a value that Ansible Vault has encrypted", "decrypt it first with ansible-vault"},
@@ -28,8 +28,8 @@ var markups = []markup{
 	},
 }
 
-// The tools that complete the text of an aws-auth within their documents. The variables of CloudFormation have the form of the last markup,
-// those of the others {{ }}.
+// The tools that replace variables in the text of an aws-auth within their documents. CloudFormation's variables have the form of the
+// last element of markups. The variables of the other tools have the form {{ }}.
 const (
 	cloudFormation = "CloudFormation"
 	applicationSet = "ApplicationSet"
@@ -72,8 +72,8 @@ func withoutComments(text string) string {
 	return b.String()
 }
 
-// RefuseTemplates moves the objects that another tool must render first from Objects to Unrendered. It leaves objects that come from a
-// cluster as they are, because their text is what the cluster has.
+// RefuseTemplates moves each object that another tool must render first from Objects to Unrendered. It doesn't move an object that comes
+// from a cluster, because the cluster uses its text as it is.
 func (r *Result) RefuseTemplates() {
 	r.Objects = slices.DeleteFunc(r.Objects, func(o Object) bool {
 		if o.Object == nil || o.InText || isStored(o.Values()) {
@@ -97,7 +97,7 @@ func (r *Result) RefuseTemplates() {
 	})
 }
 
-// isStored reports whether a manifest is the output of an API server.
+// isStored reports whether a manifest comes from an API server: it has a uid or a resourceVersion.
 func isStored(values map[string]any) bool {
 	return text(values, "metadata", "uid") != "" || text(values, "metadata", "resourceVersion") != ""
 }

@@ -33,10 +33,12 @@ func terraform(src []byte) Result {
 	return r
 }
 
-// configMaps are the resources that are ConfigMaps of other names here, because ParseTerraform has found no aws-auth.
+// configMaps are the types of ConfigMap resources in Terraform. ParseTerraform has already searched them and found no
+// kube-system/aws-auth, so any aws-auth among them is in another namespace.
 var configMaps = []string{"kubernetes_config_map", "kubernetes_config_map_v1", "kubernetes_config_map_v1_data"}
 
-// otherNamespace adds a resource that is a ConfigMap aws-auth outside of kube-system, as it is if the configuration names no namespace.
+// otherNamespace adds a resource to Others if it is a ConfigMap aws-auth outside of kube-system. A configuration that names no namespace
+// makes such a ConfigMap.
 func (w *walker) otherNamespace(values awsauth.Path, address string) {
 	metadata, _ := w.source.At(values.To("metadata", 0)).(map[string]any)
 	if text(metadata, "name") == awsauth.Name {

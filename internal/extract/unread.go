@@ -15,7 +15,7 @@ var (
 	describeOutput = regexp.MustCompile(`(?s)\A\s*Name:[ \t]+aws-auth[ \t]*\r?\n.*\nData\r?\n====`)
 	// tableOutput matches the table of kubectl get configmap.
 	tableOutput = regexp.MustCompile(`\A\s*(NAMESPACE[ \t]+)?NAME[ \t]+DATA[ \t]+AGE`)
-	// goMap matches a mapping as Go prints it.
+	// goMap matches a mapping as Go prints it, such as map[mapRoles:…].
 	goMap = regexp.MustCompile(`\A\s*map\[map(Roles|Users|Accounts):`)
 	// hclBlock matches a block of Terraform's language at the beginning of a line, and hclList an argument of terraform-aws-eks.
 	hclBlock = regexp.MustCompile(`(?m)^(resource|module|variable|locals|provider|terraform|data|output)\b[ \t]*("[^"\n]*"[ \t]*)*\{`)
@@ -24,7 +24,7 @@ var (
 	yttLine = regexp.MustCompile(`(?m)(^|\s)#@[ /]`)
 	// tfJSON matches the keys of Terraform's language in JSON.
 	tfJSON = regexp.MustCompile(`\A\s*\{\s*"(//|resource|module|variable|locals|provider|terraform|data|output)"\s*:`)
-	// sectionInJSON matches data with a section. Such data is not a data source of Terraform.
+	// sectionInJSON matches a JSON object that begins with the data of an aws-auth. tfJSON matches it too, but it isn't Terraform.
 	sectionInJSON = regexp.MustCompile(`\A\s*\{\s*"data"\s*:\s*\{\s*"map(Roles|Users|Accounts)"`)
 )
 
@@ -34,8 +34,8 @@ var terraformExtensions = []string{".tf", ".tofu", ".tfvars", ".hcl"}
 // planFirst says what to lint instead of Terraform's language.
 const planFirst = "lint the plan: terraform plan -out=PLAN, then terraform show -json PLAN | kubectl awsauth lint -"
 
-// unreadText returns the reason why a text holds no manifest, or "", for texts that say so at their beginning: outputs of kubectl for people, and
-// the language of Terraform.
+// unreadText returns the reason why lint can't read a text as manifests, or "". It recognizes outputs of kubectl that are meant for people,
+// mappings as Go prints them, Terraform's language and templates of ytt.
 func unreadText(name string, src []byte) string {
 	const asYAML = "; lint the output of kubectl get configmap -n kube-system aws-auth -o yaml"
 	manifest := bytes.Contains(src, []byte("apiVersion"))
@@ -58,8 +58,8 @@ func unreadText(name string, src []byte) string {
 	return ""
 }
 
-// patch reports whether a document is a JSON patch of aws-auth, or a merge patch that removes a section. It adds the reason why lint doesn't
-// evaluate such a document.
+// patch reports whether a document is a JSON patch of aws-auth, or a merge patch that removes a section. It adds such a document to
+// Unrendered, with the reason why lint doesn't evaluate it.
 func (w *walker) patch() bool {
 	switch document := w.source.Value.(type) {
 	case []any:
@@ -87,11 +87,11 @@ func (w *walker) patch() bool {
 	return false
 }
 
-// entryLine matches the key of the ARN of an entry, which may be quoted.
+// entryLine matches the key of an entry's ARN, such as rolearn. The key may be quoted.
 var entryLine = regexp.MustCompile(`(?i)\b(role|user)_?arn["']?\s*:`)
 
-// bareSection returns an aws-auth for an input that is the text of mapRoles or mapUsers itself, such as the output of kubectl get -o jsonpath. A
-// text that does not parse counts, too, if it begins like a list of entries.
+// bareSection returns an aws-auth for an input that is only the text of mapRoles or mapUsers, such as the output of kubectl get -o jsonpath.
+// It also accepts a text that does not parse, if the text begins like a list and has the key of an entry's ARN.
 func bareSection(src []byte, sources []*awsauth.Source, errs []error) (Object, bool) {
 	text := bytes.TrimPrefix(src, []byte("\ufeff"))
 	found := entryLine.FindSubmatch(text)

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// maxDepth limits the depth to which values are searched, and maxInner the number of texts within texts. Real inputs have about 20
-// levels and 2 texts.
+// maxDepth limits how deeply nested values are searched. maxInner limits how deeply texts with YAML or JSON are nested in each other.
+// Real inputs have about 20 levels of values and 2 of texts.
 const (
 	maxDepth = 100
 	maxInner = 4
@@ -24,12 +24,12 @@ type walker struct {
 
 	source *awsauth.Source
 	kind   string // the kind of the document, for messages
-	tool   string // the tool that completes the document, or empty
+	tool   string // the tool that replaces variables in the document, or empty
 	inner  int    // the number of texts around this document
-	asked  bool   // the walk only finds out whether there is an aws-auth; see holds
+	asked  bool   // holds started this walk, and only needs to know whether there is an aws-auth
 }
 
-// theFile stands for the kind of a document that has none.
+// theFile is used in messages instead of the kind of a document that has no kind.
 const theFile = "the file"
 
 func newWalker(s *awsauth.Source) *walker {
@@ -57,7 +57,8 @@ func (w *walker) unrendered(path awsauth.Path, format string, args ...any) {
 	w.Unrendered = append(w.Unrendered, w.source.Error(path, format, args...))
 }
 
-// walk searches a value. The manifests of the document itself, and of lists, have been read before.
+// walk searches a value and the values in it. It skips the document itself and the items of a List, because [awsauth.Source.Manifests]
+// has already read them.
 func (w *walker) walk(path awsauth.Path, value any) {
 	if len(path) > maxDepth {
 		return
@@ -77,7 +78,7 @@ func (w *walker) walk(path awsauth.Path, value any) {
 	}
 }
 
-// isTop reports whether a path leads to the document, or to an item of its list.
+// isTop reports whether a path leads to the document itself, or to an item of a List that is the document.
 func isTop(path awsauth.Path) bool {
 	for i, step := range path {
 		if i%2 == 0 && step != "items" {
@@ -103,13 +104,13 @@ func (w *walker) mapping(path awsauth.Path, object map[string]any) {
 	_, isObject := object["apiVersion"].(string)
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if isObject && (key == "status" || key == "metadata") {
-			continue // the API server or another tool writes the status; annotations hold former versions
+			continue // status isn't the user's input, and annotations in metadata can hold earlier versions
 		}
 		w.walk(path.To(key), object[key])
 	}
 }
 
-// nested adds the aws-auth at a path.
+// nested adds the aws-auth at a path within the object of another tool.
 func (w *walker) nested(path awsauth.Path) {
 	object, _ := w.source.At(path).(map[string]any)
 	if data, _ := object["data"].(map[string]any); w.tool == cloudFormation {
@@ -121,7 +122,7 @@ func (w *walker) nested(path awsauth.Path) {
 			}
 		}
 	}
-	if object["kind"] == nil && object["apiVersion"] == nil { // the tool adds them, such as Pulumi
+	if object["kind"] == nil && object["apiVersion"] == nil { // a tool such as Pulumi adds both fields
 		line, _ := w.source.Position(path)
 		w.Objects = append(w.Objects, Object{Object: w.source.Object(path), Line: line, tool: w.tool})
 		return
@@ -163,12 +164,12 @@ func (w *walker) text(path awsauth.Path, value string) {
 	}
 }
 
-// aboutAWSAuth reports whether a text in any language makes an aws-auth.
+// aboutAWSAuth reports whether a text in any language seems to make an aws-auth: it names aws-auth, ConfigMap and a section.
 func aboutAWSAuth(value string) bool {
 	return strings.Contains(value, awsauth.Name) && strings.Contains(value, "ConfigMap") && (strings.Contains(value, "mapRoles") || strings.Contains(value, "mapUsers"))
 }
 
-// inside searches the documents of a text, and reports whether it has found any.
+// inside searches the documents of a text, and reports whether any of them concerns aws-auth.
 func (w *walker) inside(sources []*awsauth.Source) bool {
 	found := false
 	for _, s := range sources {

@@ -18,7 +18,8 @@ const (
 	// maxStoredBytes limits all values of a ConfigMap together. The API server refuses more than 1 MiB (kubernetes v1.36.3,
 	// pkg/apis/core/validation, ValidateConfigMap).
 	maxStoredBytes = 900 << 10
-	// maxIdentities limits the stored identities of versions. It is more than a replica buffers that is not the leader.
+	// maxIdentities limits the stored identities of versions. It is more than the number of versions that a replica queues until
+	// it becomes the leader, so that no queued version is appended twice.
 	maxIdentities = 256
 	// maxRestores limits the stored times of restores. Only those of the last hour count.
 	maxRestores = 100
@@ -38,9 +39,9 @@ const (
 	keyIAM      = "iam"
 )
 
-// entry is a version with its stored form.
+// entry is a version with its compressed JSON.
 type entry struct {
-	Version // only its Number, unless ok
+	Version // only Number is set if ok is false
 
 	ok   bool
 	raw  []byte // stored form; nil if the version is new or has changed
@@ -159,9 +160,8 @@ func (l *Log) readData(data map[string]string) {
 }
 
 // Write replaces the content of a ConfigMap by the log. It keeps at most the given number of versions, within the size limits, and
-// drops the oldest first. If all of them are bad, it also keeps the newest good version: bad changes alone must not leave a
-// rollback without a version. A version that is too large by itself is kept without its content. The same log gives the same
-// bytes.
+// drops the oldest first. If no version among them is good, it also keeps the newest good version, so that a rollback always has a
+// version to restore. A version that is too large by itself is kept without its content. The same log gives the same bytes.
 func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	data, size, err := l.writeData()
 	if err != nil {
@@ -206,7 +206,7 @@ func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	return nil
 }
 
-// encode sets the stored form of a version that has none. It drops the content if that is too large.
+// encode sets raw and size unless raw is already set. It drops the content of the version if that is too large.
 func (e *entry) encode(limit int) (err error) {
 	if e.raw != nil {
 		return nil
@@ -222,7 +222,7 @@ func (e *entry) encode(limit int) (err error) {
 	return err
 }
 
-// storedForm returns the version with the values that are not UTF-8 in RawData, because JSON would change them.
+// storedForm returns the version as JSON encodes it: values of Data that are not UTF-8 are in RawData, because JSON would change them.
 func storedForm(v *Version) *Version {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(v.Data)), func(text string) bool { return !utf8.ValidString(text) }) {
 		return v

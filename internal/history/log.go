@@ -18,7 +18,7 @@ type Log struct {
 
 	entries    []entry
 	next       int      // number of the next version; 0 means 1
-	identities []string // of the newest versions ever appended, see identity
+	identities []string // of the newest appended versions, even if dropped since; see identity
 	damaged    []*EntryError
 }
 
@@ -37,8 +37,8 @@ func (e *EntryError) Number() int {
 	return n
 }
 
-// Damaged returns the parts that could not be decoded. A damaged version keeps its number and its place until it is the oldest
-// one.
+// Damaged returns the parts that could not be decoded. A damaged version keeps its number and its place in the log until it is
+// dropped as the oldest version.
 func (l *Log) Damaged() []*EntryError { return l.damaged }
 
 // Versions returns the versions that could be decoded, the oldest first.
@@ -62,9 +62,9 @@ func (l *Log) Newest() (Version, bool) {
 	return Version{}, false
 }
 
-// Append adds a version as the newest and gives it a number. It doesn't add a version again that this or another process has
-// appended before, even if that version was dropped since. Then added is false, and number is the number of that version, or 0
-// if it was dropped. Callers append versions in the order in which they were stored.
+// Append adds v as the newest version and gives it the next number. If this or another process has appended the same version
+// before, Append doesn't add it again, even if it was dropped since. Then added is false, and number is the number of the earlier
+// version, or 0 if that was dropped. Callers append versions in the order in which they were stored.
 func (l *Log) Append(v Version) (number int, added bool) {
 	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
 	if text, err := json.Marshal(v.Cluster); err != nil || len(text) > maxCluster {

@@ -19,8 +19,9 @@ const Label = "awsauth-guard.io/history"
 // fieldManager is the name of the guard's writes in managedFields.
 const fieldManager = "awsauth-guard"
 
-// ConfigMaps reads and writes the ConfigMaps of one namespace. It is the part of client-go's ConfigMapInterface that a Store
-// needs. The command line doesn't use that package, because it pulls in every type of the Kubernetes API.
+// ConfigMaps reads and writes the ConfigMaps of one namespace. It has the methods of client-go's ConfigMapInterface that a Store
+// needs. Package history doesn't import client-go's interface, because its package pulls in every type of the Kubernetes API, and
+// kubectl-awsauth, which uses package history, should not contain them.
 type ConfigMaps interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*corev1.ConfigMap, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error)
@@ -37,7 +38,7 @@ type Store struct {
 	Create bool
 }
 
-// Read returns the stored log. apierrors.IsNotFound holds for the error if the ConfigMap doesn't exist.
+// Read returns the stored log. If the ConfigMap doesn't exist, apierrors.IsNotFound returns true for the error.
 func (s *Store) Read(ctx context.Context) (*Log, error) {
 	cm, err := s.Client.Get(ctx, s.Name, metav1.GetOptions{})
 	if err != nil {
@@ -46,8 +47,8 @@ func (s *Store) Read(ctx context.Context) (*Log, error) {
 	return Read(cm), nil
 }
 
-// Change reads the log, calls change, and writes the log if it differs. If another client has written in between, it starts
-// again, so change may be called several times. It returns the log as stored. If change returns an error, nothing is written.
+// Change reads the log, calls change, and writes the log if it differs. If another client writes the ConfigMap meanwhile, Change
+// starts again, so change may be called several times. Change returns the log as stored. If change fails, nothing is written.
 func (s *Store) Change(ctx context.Context, change func(*Log) error) (*Log, error) {
 	var log *Log
 	err := retryOnConflict(ctx, func(ctx context.Context) (err error) {
@@ -89,7 +90,7 @@ func (s *Store) changeOnce(ctx context.Context, change func(*Log) error) (*Log, 
 // conflictBackoff limits the retries after conflicts to about two seconds, which is enough for dozens of writes by other clients.
 var conflictBackoff = wait.Backoff{Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 1, Steps: 10}
 
-// retryOnConflict calls try until it returns no conflict.
+// retryOnConflict calls changeOnce again as long as it returns a conflict and conflictBackoff allows another attempt.
 func retryOnConflict(ctx context.Context, changeOnce func(context.Context) error) error {
 	var last error
 	err := wait.ExponentialBackoffWithContext(ctx, conflictBackoff, func(ctx context.Context) (done bool, err error) {

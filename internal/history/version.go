@@ -59,8 +59,8 @@ type Version struct {
 	// RawData is used in the stored form only. It holds the values of Data that are not UTF-8, because JSON would change
 	// them.
 	RawData map[string][]byte `json:"rawData,omitempty"`
-	// Cluster is the access that EKS showed for the cluster when the guard observed the version. It is nil if the guard didn't
-	// know it, or if it is larger than 64 KiB in JSON.
+	// Cluster is the authentication mode and the access entries of the cluster when the guard observed the version. It is nil if
+	// the guard didn't know them, or if they are larger than 64 KiB in JSON.
 	Cluster *access.Cluster `json:"cluster,omitempty"`
 	// Truncated reports that the content was too large to store.
 	Truncated bool `json:"truncated,omitempty"`
@@ -95,8 +95,8 @@ func (v *Version) Object() *awsauth.Object {
 // Restorable reports whether the version has a content that can be restored.
 func (v *Version) Restorable() bool { return !v.Deleted && !v.Truncated }
 
-// Good reports whether a rollback may choose the version automatically: it has a content, its change did not bypass the guard, and
-// no access was lost with it.
+// Good reports whether a rollback may choose the version automatically: its content is stored, its change did not bypass the guard,
+// and the change did not lock out people or all nodes.
 func (v *Version) Good() bool { return v.Restorable() && v.Origin != Bypassed && len(v.Lost) == 0 }
 
 // Hash identifies the content of a ConfigMap. It is the SHA-256, in hexadecimal, of the sorted keys and their values. Each part is

@@ -12,8 +12,8 @@ import (
 const (
 	existsFor  = 10 * time.Minute
 	missingFor = 5 * time.Second
-	// notFoundFor is how long the cache keeps that IAM did not find a principal. Reviews whose budget is too short for two
-	// calls use it.
+	// notFoundFor is how long the cache remembers a call that did not find a principal. If the budget of a review is too short
+	// for two calls, a later review can use the first call.
 	notFoundFor = time.Minute
 	// maxCached limits the principals in each part of the cache. A principal takes about 400 bytes, and at most 1 KiB with a
 	// long path, so both parts together stay below 8 MiB.
@@ -28,10 +28,10 @@ func (c clock) Now() time.Time { return c() }
 
 // cache holds IAM's answers about principals. The keys are those of awsauth.PrincipalKey.
 type cache struct {
-	answers *lru.LRUExpireCache // certain answers, as validate.Lookup
+	answers *lru.LRUExpireCache // validate.Lookup values that say Exists or Missing
 
 	mu        sync.Mutex          // guards changes of notFounds
-	notFounds *lru.LRUExpireCache // recent calls that found no principal, as notFound
+	notFounds *lru.LRUExpireCache // notFound values of the recent calls that found no principal
 }
 
 // notFound describes the recent calls in which IAM did not find a principal: when IAM answered the first and the last of them, and
@@ -45,7 +45,7 @@ func newCache(now func() time.Time, size int) *cache {
 	}
 }
 
-// answer returns the cached answer about a principal, if there is a certain one.
+// answer returns the cached answer about a principal, Exists or Missing. It returns false if the cache has neither.
 func (c *cache) answer(key string) (validate.Lookup, bool) {
 	value, _ := c.answers.Get(key)
 	answer, ok := value.(validate.Lookup)
@@ -72,7 +72,7 @@ func (c *cache) storeMissing(key, replacement string) validate.Lookup {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.notFound(key); !a.lastAnswered.IsZero() {
-		a.firstAnswered = a.lastAnswered // a principal that is created after this answer is missing only after two new calls
+		a.firstAnswered = a.lastAnswered // so that two new calls are needed before the principal is Missing again
 		c.notFounds.Add(key, a, notFoundFor)
 	}
 	return answer

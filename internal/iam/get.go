@@ -34,7 +34,7 @@ var ssoRole = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+_)[0-9a-f]{16}$`)
 
 // getResult is the result of one GetRole or GetUser call.
 type getResult struct {
-	// began is before the call waited for a slot. ended is after the last attempt.
+	// began is the time before the call waited for one of the maxCalls slots. ended is the time after the last attempt.
 	began, ended time.Time
 
 	arn     string // of the principal with this name; empty if IAM says that there is none
@@ -56,7 +56,7 @@ func samePrincipal(a, b awsauth.ARN) bool {
 // get calls IAM once for the principal's name.
 func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN) getResult {
 	s := getResult{began: c.now()}
-	// IAM accepts only ASCII. These two characters fold to ASCII letters.
+	// IAM accepts only ASCII. These two characters are equal to ASCII letters when case is ignored.
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
@@ -102,11 +102,13 @@ func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name strin
 	return arn, access.IAMFacts{ARN: arn, UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
 }
 
-// searchList searches the account's list, if listing is allowed and completes before the second call is due. It reports whether the
-// list has the principal: AWS does not document whether GetRole and GetUser ignore case, and two names never differ only in case
-// (IAM API reference, CreateRole). Otherwise it returns the ARN that replaced the principal, if there is one. Without a complete list
-// the two calls decide. If IAM is case-sensitive then, a name in another case is missing, and the hint shows the name in IAM's case.
-// The alternative, Unknown, would be the answer for every missing principal if listing is not allowed.
+// searchList looks for a principal, which GetRole or GetUser did not find, in the list of the account's principals. exists is true if
+// the list has the principal, if necessary in another case: AWS does not document whether GetRole and GetUser ignore case, and two names
+// never differ only in case (IAM API reference, CreateRole). Otherwise replacement is the ARN that replaced the principal, or empty.
+//
+// If listing is not allowed, or does not complete in time, exists is false and the second call decides. A name in another case then
+// counts as missing if IAM is case-sensitive. Unknown would be no better: without the right to list, it would be the answer for every
+// missing principal.
 func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first getResult) (exists bool, replacement string) {
 	if first.arn != "" {
 		return false, first.arn // a user with another path
@@ -169,7 +171,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	return list
 }
 
-// page returns the ARNs of the next page, and whether there are more pages.
+// page is a function that returns the ARNs on the next page of a list, and whether more pages follow.
 type page func(context.Context) (arns []string, more bool, err error)
 
 func (c *Client) roles(service *awsiam.Client, path string) page {

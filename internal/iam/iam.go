@@ -36,8 +36,8 @@ const (
 	// visible").
 	secondCallDelay = time.Second
 
-	// problemInterval and accountInterval are the intervals in which the log repeats a problem, and that an account has no
-	// role.
+	// problemInterval is the minimum time until the log repeats a problem. accountInterval is the minimum time until the log
+	// repeats that no role is configured for an account.
 	problemInterval = 5 * time.Minute
 	accountInterval = 24 * time.Hour
 
@@ -52,11 +52,12 @@ type Account struct{ RoleARN, ExternalID string }
 type Limits struct {
 	PerLookup int        // principals in one Lookup
 	PerSecond rate.Limit // principals per second in all Lookups together
-	Burst     int        // principals at once before PerSecond counts
+	Burst     int        // principals that can be looked up at once before PerSecond limits them
 }
 
-// WebhookLimits are the limits of the webhook. A change adds a few entries, and looking up 64 takes a second or two, which fits into
-// the budget. Two per second leave an account most of its IAM calls, and allow at most 248 principals in a minute.
+// WebhookLimits are the limits of the webhook. A usual change adds a few entries, and looking up 64 principals takes a second or two,
+// which fits into the budget. The guard looks up at most two principals per second after a burst, which is at most 248 in a minute, and
+// so leaves most of the account's IAM calls to other users.
 var WebhookLimits = Limits{PerLookup: 64, PerSecond: 2, Burst: 128}
 
 func (l Limits) limiter() *rate.Limiter {
@@ -184,8 +185,8 @@ func (c *Client) service(self Identity, account string) *awsiam.Client {
 	return c.otherAccounts[account]
 }
 
-// call waits for a slot and runs f. It converts a panic of the SDK to an error: f runs in goroutines of its own, where a panic would
-// end the process.
+// call waits for one of the maxCalls slots and runs f. It converts a panic of the SDK to an error, because it runs in goroutines in
+// which a panic would end the process.
 func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (out T, err error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -231,8 +232,9 @@ func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFa
 	return none, validate.Missing, nil
 }
 
-// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. It is the same ARN
-// that [Client.Lookup] gives in its hint. It is empty if there is none or it is not known, for example because listing is not allowed.
+// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. [Client.Lookup] shows
+// the same ARN in its hint. Replacement returns "" if no ARN replaced the principal, or if the ARN is unknown, for example because the
+// guard may not list principals.
 func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	ctx, cancel := context.WithTimeout(ctx, awsapi.RequestTimeout) // for all pages together
 	defer cancel()

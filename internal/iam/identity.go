@@ -24,9 +24,9 @@ const (
 	// probeRoleName is the role of the test lookup if the guard's own identity is not a role.
 	probeRoleName = "awsauth-guard"
 
-	// identityFor is how long an identity is used without a new call: new credentials can belong to another account, for
-	// example after a change of a Pod Identity association. If STS does not answer within identityTimeout then, the next
-	// call follows after identityRetry.
+	// identityFor is how long an identity is used before STS is called again, because new credentials can belong to another
+	// account, for example after a change of a Pod Identity association. If STS does not answer the new call within
+	// identityTimeout, the old identity is used for identityRetry more.
 	identityFor     = existsFor
 	identityTimeout = 500 * time.Millisecond
 	identityRetry   = time.Minute
@@ -52,8 +52,8 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return self, nil
 }
 
-// identity returns the same as Identity. If STS does not answer soon, it returns the old result, because confirmAccount checks it
-// again before a principal is reported as Missing.
+// identity is [Client.Identity] with the error as an [*awsapi.Error]. If STS does not answer within identityTimeout, identity returns
+// the old result. That is safe, because confirmAccount checks the account again before a principal is reported as Missing.
 func (c *Client) identity(ctx context.Context) (Identity, *awsapi.Error) {
 	old := c.self.Load()
 	if old == nil {
@@ -73,7 +73,7 @@ func (c *Client) identity(ctx context.Context) (Identity, *awsapi.Error) {
 	return self, nil
 }
 
-// identitySince returns the result of a call that began at or after since.
+// identitySince returns the result of a call of STS that began at or after since. It makes a new call if there is no such result.
 func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, *awsapi.Error) {
 	if self := c.self.Load(); self != nil && !self.at.Before(since) {
 		return self.Identity, nil
@@ -83,7 +83,7 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 	}
 	got, problem := c.identities.do(ctx, "", c.getCallerIdentity)
 	if problem == nil && got.problem == nil && got.at.Before(since) {
-		got, problem = c.identities.do(ctx, "", c.getCallerIdentity) // the shared call had begun before since
+		got, problem = c.identities.do(ctx, "", c.getCallerIdentity) // the first do joined a call that had begun before since
 	}
 	if problem == nil {
 		problem = got.problem
@@ -91,11 +91,12 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 	return got.Identity, problem
 }
 
-// confirmAccount makes sure that the credentials still belong to the principal's account after IAM did not find the principal.
-// The SDK renews credentials while the guard runs. If the new credentials belong to another account, IAM finds no principal of this one.
+// confirmAccount checks, after IAM did not find a principal, that the credentials still belong to the principal's account. The SDK
+// renews credentials while the guard runs. If the new credentials belong to another account, IAM can't find the principal. The error
+// says that the account has changed or can't be determined.
 func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
-		return nil // looked up with a configured role, which always belongs to this account
+		return nil // the lookup used a configured role, which always belongs to p.Account
 	}
 	now, failed := c.identitySince(ctx, since)
 	if failed == nil && !now.sameAccount(self) {

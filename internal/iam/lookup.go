@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// maxWaiting limits the concurrent lookups of principals in one Lookup. It is more than maxCalls, because a missing
-	// principal waits a second for its second call.
+	// maxWaiting limits the principals that one Lookup looks up concurrently. It is more than maxCalls, because the lookup of a
+	// missing principal makes no call while it waits a second for the second call.
 	maxWaiting = 64
 	// minSecondCallTime is the minimum time that must be left for the second call.
 	minSecondCallTime = 100 * time.Millisecond
 )
 
 // Lookup returns whether roles and users exist. The context's deadline is the budget: a principal without a result by then is Unknown,
-// and so are principals beyond the Limits. Lookup never fails. Its calls end within 15 s, even after it has returned. The result does
-// not contain STS sessions and federated users, because AWS has no call to look them up.
+// and so are principals beyond the Limits. Lookup never fails. A call that Lookup started can continue after Lookup has returned, but
+// ends within 15 s. The result does not contain STS sessions and federated users, because AWS has no call to look them up.
 func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
@@ -214,10 +214,10 @@ func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) va
 	return c.cache.storeMissing(key, replacement)
 }
 
-// firstAnswer returns the answer if one call is enough for it.
+// firstAnswer returns the final answer if the result s of the first call determines it, and otherwise false.
 func (c *Client) firstAnswer(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
 	switch {
-	case s.problem != nil && s.problem.Reason == awsapi.ReasonInvalidResponse: // may be the role of this name in another account
+	case s.problem != nil && s.problem.Reason == awsapi.ReasonInvalidResponse: // IAM may have returned the role with this name in another account
 		if failed := c.confirmAccount(ctx, self, p.ARN, s.began); failed != nil && failed.Reason == reasonAccountChanged {
 			return c.unknown(ctx, p, failed), true
 		}
@@ -239,8 +239,8 @@ func unknown(reason string) validate.Lookup {
 	return validate.Lookup{Existence: validate.Unknown, Reason: reason}
 }
 
-// getShared calls IAM for a principal, or shares the call of another caller. If notBefore is set, it ignores calls that did not find
-// the principal and began earlier.
+// getShared calls IAM for a principal, or shares the call of a concurrent lookup, or returns a cached result. If notBefore is set, the
+// result is not that of a call which began earlier and did not find the principal.
 func (c *Client) getShared(ctx context.Context, self Identity, p keyedPrincipal, notBefore time.Time) getResult {
 	key := p.key
 	cached := func() (getResult, bool) {
@@ -251,7 +251,7 @@ func (c *Client) getShared(ctx context.Context, self Identity, p keyedPrincipal,
 		return getResult{began: last}, !notBefore.IsZero() && !last.IsZero() && !last.Before(notBefore)
 	}
 	fetch := func(ctx context.Context) getResult {
-		// Another call may have ended after this caller read the cache.
+		// Another lookup may have stored its result meanwhile.
 		if s, ok := cached(); ok {
 			return s
 		}

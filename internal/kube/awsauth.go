@@ -16,7 +16,7 @@ import (
 // FieldManager is the name of the guard's writes in managedFields.
 const FieldManager = "awsauth-guard"
 
-// Object converts a ConfigMap to the form that the rules evaluate. The result shares the ConfigMap's data. It is nil for nil.
+// Object converts a ConfigMap to the form that the rules evaluate. The result shares the ConfigMap's data. Object returns nil for nil.
 func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	if cm == nil {
 		return nil
@@ -43,15 +43,16 @@ func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {
 	return annotations
 }
 
-// IsEKSManager reports whether a field manager is one of EKS. EKS writes aws-auth as vpcLambda (seen in objects that people
-// have published since 2020), and everything else as eks (EKS user guide, "Determine fields you can customize for Amazon EKS
-// add-ons") or eks-internal. This is no proof: every client can choose these names.
+// IsEKSManager reports whether a field manager is a name that EKS uses. EKS writes aws-auth as vpcLambda (seen in objects that
+// people have published since 2020), and other objects as eks (EKS user guide, "Determine fields you can customize for Amazon
+// EKS add-ons") or eks-internal. The name doesn't prove that EKS made a change, because every client can choose it.
 func IsEKSManager(manager string) bool {
 	return manager == "vpcLambda" || manager == "eks" || manager == "eks-internal" || strings.HasPrefix(manager, "eks:")
 }
 
 // Manager returns the field manager that made the change between two versions of an object. If managedFields don't show it,
-// for example after an edit that only removed a key, it returns the manager that wrote last. It returns "" for a deletion.
+// for example after an edit that only removed a key, Manager returns the field manager with the latest write. It returns "" for
+// a deletion.
 func Manager(before, after *corev1.ConfigMap) string {
 	if after == nil {
 		return ""

@@ -28,8 +28,8 @@ func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	return config, nil
 }
 
-// CA returns the certificates, as PEM, by which a client configuration trusts the API server, or nil if it has none of its own. It reads
-// the file anew, because the kubelet replaces it when the CA of the cluster changes.
+// CA returns, as PEM, the CA certificates with which a client verifies the API server, or nil if the configuration names none. Each call
+// reads the CA file again, because the kubelet replaces the file when the CA of the cluster changes.
 func CA(config *rest.Config) ([]byte, error) {
 	if len(config.CAData) > 0 || config.CAFile == "" {
 		return config.CAData, nil

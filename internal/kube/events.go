@@ -36,8 +36,8 @@ const (
 	// maxEventBytes limits a message. The API server accepts 1,024 bytes (kubernetes v1.36.3,
 	// pkg/apis/core/validation/events.go, NoteLengthLimit). client-go adds a prefix to a message that it has aggregated.
 	maxEventBytes = 960
-	// eventBurst is how many Events of one reason are written at once. eventRate is how many more are written each
-	// second: one in five minutes. client-go aggregates more than ten similar Events within ten minutes into one.
+	// eventBurst is how many Events of one reason can be written at once. eventRate is how many more can be written each
+	// second: one in five minutes. client-go aggregates more than ten similar Events within ten minutes into one Event.
 	eventBurst = 25
 	eventRate  = 1. / 300
 )

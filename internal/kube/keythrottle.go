@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/cache"
 )
 
-// maxKeys limits the keys of a [KeyThrottle]. Requests choose some of the keys, such as account ids. They must not be able to
-// fill the memory or the log.
+// maxKeys limits the keys of a [KeyThrottle]. Some keys come from requests, such as account ids. The limit prevents requests
+// from filling the memory or the log.
 const maxKeys = 256
 
 // KeyThrottle limits how often a message is logged for each key.

@@ -3,20 +3,21 @@ package kube
 import "time"
 
 const (
-	// repeatAfter is when the same text is logged again. An old log may be lost while a condition lasts for months.
+	// repeatAfter is how long after a text the same text is logged again: a condition can last for months, and old logs may be
+	// deleted meanwhile.
 	repeatAfter = time.Hour
 	// changeAfter is the minimum time between two different texts. Many errors contain an address that differs every time.
 	changeAfter = time.Minute
 )
 
-// Throttle limits how often a lasting condition is logged. The zero Throttle has logged nothing.
+// Throttle limits how often a condition that lasts, such as an unreachable server, is logged. The zero Throttle is ready to use.
 type Throttle struct {
 	text string // empty: the condition has ended
 	at   time.Time
 }
 
-// ShouldLog reports whether an error is to be logged now. The caller must log it then. A nil error ends the condition and is
-// never logged.
+// ShouldLog reports whether the caller must log err now. It counts an error for which it returns true as logged. A nil error
+// means that the condition has ended, and ShouldLog returns false.
 func (t *Throttle) ShouldLog(now time.Time, err error) bool {
 	if err == nil {
 		t.text = ""
@@ -47,5 +48,5 @@ func (b *Backoff) Next() time.Duration {
 	return b.last
 }
 
-// Reset is called after a success. The next pause is the shortest again.
+// Reset makes the next pause the shortest one again. Call it after a success.
 func (b *Backoff) Reset() { b.last = 0 }

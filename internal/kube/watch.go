@@ -28,8 +28,8 @@ type Change[T any] struct {
 	Gap bool
 }
 
-// Watch is an informer of one object. It calls its handler for every version in order. The first version is the one that is
-// stored when the watch begins; if there is no object then, the first Change has none.
+// Watch is an informer of one object. It calls its handler for every version in order. The first Change has the version that is
+// stored when the watch begins. If there is no object then, the Object of the first Change is nil.
 type Watch[T any] struct {
 	resource string
 	handle   func(Change[T])
@@ -43,13 +43,14 @@ type Watch[T any] struct {
 	mu        sync.Mutex
 	delivered bool   // the handler was called at least once
 	version   string // of the object that was delivered last; empty: there was none
-	listed    string // a version that a list showed after an interruption of the watch, if the watch has not shown it
+	listed    string // a version that a list showed after an interruption, and that the handler had not received
 	lost      time.Time
 	cause     error // the last error; nil while the watch works
 	throttle  Throttle
 }
 
-// ListWatch returns a ListerWatcher for one object. RBAC can allow list and watch for one name.
+// ListWatch returns a ListerWatcher for one object. It selects the object by name, so RBAC can restrict list and watch to this
+// name.
 func ListWatch(client rest.Interface, resource, namespace, name string) cache.ListerWatcher {
 	return cache.NewListWatchFromClient(client, resource, namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
 }
@@ -161,7 +162,7 @@ func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	}
 }
 
-// recordList remembers a listed version that the watch has not shown. Other versions may have preceded it.
+// recordList stores the version in a list if the handler has not received it yet. The watch may have missed versions before it.
 func (w *Watch[T]) recordList(list runtime.Object) {
 	version := ""
 	_ = meta.EachListItem(list, func(item runtime.Object) error { // the function returns no error

@@ -13,10 +13,11 @@ import (
 const (
 	// maxFile limits a file, in bytes, to the size of a manifest that lint reads.
 	maxFile = 3 << 20
-	// maxRead limits all files of a build, in bytes. It is the limit of lint for standard input, which has the result of other tools.
+	// maxRead limits the total size of all files of a build, in bytes. It equals the limit of lint for standard input, through which lint
+	// reads the output of other tools.
 	maxRead = 64 << 20
-	// maxReads limits the files of a build. It counts a file that several folders name several times. Folders that name the same base twice
-	// double the objects with each level.
+	// maxReads limits how many times a build reads a file. A file counts once for each time that a folder names it. Without this limit, a
+	// chain of folders that each name the next folder twice would double the number of objects at each level.
 	maxReads = 2000
 )
 
@@ -26,7 +27,7 @@ type files struct {
 	root    *os.Root
 	files   map[string][]byte // by absolute path
 	read    int               // bytes
-	reads   int               // files, each as often as it was read
+	reads   int               // number of reads; a file counts once for each read
 	refused error             // the reason why this package ended the build; the library may hide it behind other errors
 }
 
@@ -40,7 +41,7 @@ func openBelow(path string) (*files, error) {
 
 func (f *files) close() { _ = f.root.Close() }
 
-// refuse ends the build.
+// refuse returns an error that ends the build, and stores it as the reason. It returns the first such error if there is one already.
 func (f *files) refuse(format string, args ...any) error {
 	if f.refused == nil {
 		f.refused = fmt.Errorf(format, args...)
@@ -57,7 +58,7 @@ func (f *files) relative(path string) (string, error) {
 	return relative, nil
 }
 
-// ReadFile implements filesys.FileSystem. It refuses a Kustomization that needs more than files.
+// ReadFile implements filesys.FileSystem. It refuses a Kustomization that needs more than local files, such as Helm or the network.
 func (f *files) ReadFile(path string) ([]byte, error) {
 	relative, err := f.relative(path)
 	if err != nil {
@@ -70,7 +71,7 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	switch info, err := f.root.Stat(relative); {
 	case err != nil:
 		return nil, err
-	case !info.Mode().IsRegular() && !info.IsDir(): // to open a pipe waits for its writer
+	case !info.Mode().IsRegular() && !info.IsDir(): // opening a pipe would wait until another process writes to it
 		return nil, f.refuse("%s is not a regular file", relative)
 	}
 	opened, err := f.root.Open(relative)

@@ -1,5 +1,5 @@
-// Package kustomize builds a folder with a Kustomization, without the network, programs and plugins, and without files outside of a root
-// folder.
+// Package kustomize builds a folder with a Kustomization. A build doesn't use the network, runs no programs or plugins, and reads no
+// files outside of a root folder.
 package kustomize
 
 import (
@@ -79,7 +79,7 @@ func run(k *krusty.Kustomizer, fsys *files, folder string) (built resmap.ResMap,
 	return k.Run(fsys, folder)
 }
 
-// oneCause returns an error of the library on one line, in at most 300 bytes, with paths below the root.
+// oneCause returns an error of the library as one line of at most 300 bytes, in which paths are relative to the root.
 func oneCause(err error, root string) error {
 	const limit = 300
 	text := strings.ReplaceAll(strings.Join(strings.Fields(err.Error()), " "), root+string(filepath.Separator), "")
@@ -98,8 +98,8 @@ func realPath(folder string) (string, error) {
 	return filepath.EvalSymlinks(absolute)
 }
 
-// rootOf returns the folder within which a build may read: the repository with the folder, or else the working directory if it holds the
-// folder, or else the folder itself.
+// rootOf returns the root folder, outside of which a build reads no files: the repository that contains folder, or else the working
+// directory if it contains folder, or else folder itself.
 func rootOf(folder string) string {
 	for at := folder; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {

@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kustomization has the fields of a Kustomization that name files, folders or addresses, and those that run more than built-in code
-// (kustomize v0.21.2, api/types/kustomization.go).
+// kustomization has the fields of a Kustomization that name files, folders or addresses, and the fields that make Kustomize run Helm or
+// plugins (kustomize v0.21.2, api/types/kustomization.go).
 type kustomization struct {
 	Resources             []string    `json:"resources"`
 	Bases                 []string    `json:"bases"`
@@ -41,11 +41,11 @@ type generator struct {
 	Env   string   `json:"env"`
 }
 
-// unbuildable returns the reason why a Kustomization can't be built from files alone; "" if it can, and if it does not parse, which the
-// library reports.
+// unbuildable returns the reason why a Kustomization can't be built from local files alone, or why it does not parse. It returns "" if
+// the Kustomization can be built.
 func unbuildable(data []byte) string {
 	const instead = "build it with kubectl kustomize, and lint the result"
-	text, err := yaml.YAMLToJSONStrict(data) // refuses duplicate keys, of which the library may read another one
+	text, err := yaml.YAMLToJSONStrict(data) // refuses duplicate keys, because the library may use another value of the key
 	if err != nil {
 		return fmt.Sprintf("it does not parse: %v", err)
 	}
@@ -96,9 +96,9 @@ func (k *kustomization) paths() []string {
 	return list
 }
 
-// isRemote reports whether the library may take a name for an address: it has a scheme, a user or a query, or begins with the host of GitHub
-// (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL; api/internal/loader, IsRemoteFile). It also refuses local names with
-// such characters.
+// isRemote reports whether the library may treat a name as a URL: it has a scheme, a user or a query, or begins with the host of GitHub
+// (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL; api/internal/loader, IsRemoteFile). It also returns true for an
+// absolute path, and for a local name with a colon, an at sign or a question mark.
 func isRemote(name string) bool {
 	folded := strings.ToLower(strings.TrimSpace(name))
 	return strings.ContainsAny(folded, ":@?") || strings.HasPrefix(folded, "github.com") || strings.HasPrefix(folded, "www.github.com") || filepath.IsAbs(folded)

@@ -1,4 +1,4 @@
-// Package logtest is the log of a test.
+// Package logtest provides a log that a test can read.
 package logtest
 
 import (

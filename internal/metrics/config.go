@@ -34,7 +34,8 @@ func newConfigMetrics() configMetrics {
 	return m
 }
 
-// ConfigInUse records that the newest configuration is in use. Generation 1 is the one at the start, which is not a reload.
+// ConfigInUse records that the newest configuration is in use. Generation 1 is the configuration at the start, which doesn't count as a
+// reload.
 func (r *Recorder) ConfigInUse(generation int) {
 	r.config.generation.Set(float64(generation))
 	r.config.successful.Set(1)

@@ -62,7 +62,7 @@ func newEKSMetrics() eksMetrics {
 	return m
 }
 
-// EKSKnown records whether reviews count the cluster's access entries.
+// EKSKnown records whether reviews take the cluster's access entries into account.
 func (r *Recorder) EKSKnown(known bool) { r.eks.known.WithLabelValues().Set(boolValue(known)) }
 
 // AccessEntryLost counts a read of the access entries that shows a loss: protected-principal, last-admin or node-role.
@@ -70,7 +70,7 @@ func (r *Recorder) AccessEntryLost(kind string) {
 	r.eks.losses.WithLabelValues(oneOf(entryLosses, kind, "protected-principal")).Inc()
 }
 
-// EKSRead counts a read of the cluster.
+// EKSRead counts a read of the cluster's access entries, and records the time of a successful read. err is why the read failed, or nil.
 func (r *Recorder) EKSRead(err error, now time.Time) {
 	if err != nil {
 		r.eks.reads.WithLabelValues("failed").Inc()
@@ -80,15 +80,15 @@ func (r *Recorder) EKSRead(err error, now time.Time) {
 	r.eks.last.WithLabelValues().Set(float64(now.UnixMilli()) / 1000)
 }
 
-// AccessEntries records the number of access entries: those that the configuration declares, the others, and the declared ones that EKS
-// doesn't have.
+// AccessEntries records three numbers of access entries: declared are those that EKS has and the configuration declares, undeclared those
+// that only EKS has, and absent those that only the configuration declares.
 func (r *Recorder) AccessEntries(declared, undeclared, absent int) {
 	for label, n := range map[string]int{"declared": declared, "undeclared": undeclared, "absent": absent} {
 		r.eks.entries.WithLabelValues(label).Set(float64(n))
 	}
 }
 
-// AccessEntryStates records the number of access entries by state: ok, stale, missing or unknown. Nil means not known.
+// AccessEntryStates records the number of access entries by state: ok, stale, missing or unknown. Nil removes the metric.
 func (r *Recorder) AccessEntryStates(counts map[string]int) {
 	r.eks.states.Reset()
 	if counts == nil {
@@ -99,7 +99,7 @@ func (r *Recorder) AccessEntryStates(counts map[string]int) {
 	}
 }
 
-// EKSUnused removes the metrics of the last read.
+// EKSUnused removes the metrics of the last read, because the configuration no longer makes the guard read access entries.
 func (r *Recorder) EKSUnused() {
 	r.eks.entries.Reset()
 	r.eks.last.Reset()

@@ -82,7 +82,7 @@ func New(rules []string) *Recorder {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",
 			Help: "Time from a decoded admission request to its response.",
-			// A no-op takes tens of microseconds; the API server gives a webhook at most 30 s, 10 s by default.
+			// A review of an unchanged object takes tens of microseconds; the API server waits for a webhook at most 30 s, 10 s by default.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}

@@ -120,7 +120,7 @@ func (r *Recorder) StoredFindings(count func(rule, severity string) int) {
 	}
 }
 
-// StoredPrincipals records the number of principals in the stored aws-auth by their result in IAM. Nil means not known.
+// StoredPrincipals records the number of principals in the stored aws-auth, by the result of their lookup in IAM. Nil removes the metric.
 func (r *Recorder) StoredPrincipals(counts map[string]int) {
 	r.stored.principals.Reset()
 	if counts == nil {

@@ -26,7 +26,8 @@ const maxNamed = 5
 
 var errNoPrincipal = errors.New("the access entry has no ARN of a role or user")
 
-// reportEntryLosses counts the losses that a read of the access entries shows, and writes an Event for each kind.
+// reportEntryLosses compares the baselines before and after a read of the access entries. It counts each kind of loss, and writes an
+// Event for it.
 func (m *Monitor) reportEntryLosses(before, after *baseline) {
 	const source = " from their changed access entries or aws-auth"
 	report := func(kind, message string) {
@@ -51,8 +52,9 @@ func (m *Monitor) reportEntryLosses(before, after *baseline) {
 	}
 }
 
-// lookUpEntries compares the access entries with IAM. It writes one Event for all access entries that were not in before, and returns
-// the states of the stale and missing ones by ARN, or before if this process leads no more.
+// lookUpEntries compares the access entries with IAM, and returns the states of the stale and missing ones by ARN. before is the result of
+// the last call. lookUpEntries writes one Event for all access entries that became stale or missing since then. If this process is no
+// longer the leader, lookUpEntries returns before.
 func (r *round) lookUpEntries(ctx context.Context, entries []access.AccessEntry, before map[string]string) map[string]string {
 	counts, broken, unasked := make(map[string]int), make(map[string]string), 0
 	var news []string

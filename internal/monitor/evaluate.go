@@ -10,22 +10,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// evaluation is the result of evaluating one version without an older one.
+// evaluation is the result of evaluating one version by itself, without comparing it with an older version.
 type evaluation struct {
 	summary history.Summary
-	// otherAdmins counts admins by access entries, which the summary does not count.
+	// otherAdmins is the number of admins that only access entries make admins. The summary does not count them.
 	otherAdmins int
 	missing     []string // protected principals that lack a group or the rights of an admin
 	// nodeRoles are the ARNs of the node roles from both sources, by awsauth.PrincipalKey.
 	nodeRoles map[string]string
-	// onlyAWSAuth are the ARNs of the principals whose access comes from aws-auth. It is nil unless the mode is API_AND_CONFIG_MAP.
+	// onlyAWSAuth are the ARNs of the principals that have access by aws-auth and no access entry. It is nil unless the authentication
+	// mode is API_AND_CONFIG_MAP.
 	onlyAWSAuth []string
 	verdict     validate.Action
 	rules       []string
 	findings    []validate.Finding
 }
 
-// evaluate evaluates a version without an older one, in mode enforce. A nil object has no findings.
+// evaluate evaluates a version by itself, in mode enforce. A nil object has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
@@ -81,7 +82,8 @@ func (a *accessOf) summary() (s history.Summary) {
 	return s
 }
 
-// missing returns the protected principals that don't certainly get all their groups or, if they must be admins, aren't certainly admins.
+// missing returns the ARNs of the protected principals that lack one of their groups, or must be admins and aren't. A principal whose
+// access is uncertain counts as missing.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
 		if !a.entries.Satisfy(p, a.loaded, a.policy.AdminGroups) {
@@ -91,7 +93,8 @@ func (a *accessOf) missing() (arns []string) {
 	return arns
 }
 
-// onlyAWSAuth returns the ARNs of the principals whose access comes from aws-auth although the cluster may have access entries.
+// onlyAWSAuth returns the ARNs of the principals that have access by aws-auth and no access entry, if the authentication mode is
+// API_AND_CONFIG_MAP.
 func (a *accessOf) onlyAWSAuth() (arns []string) {
 	if a.policy.Cluster == nil || a.policy.Cluster.Mode != access.ModeAPIAndConfigMap {
 		return nil
@@ -112,9 +115,9 @@ func (a *accessOf) nodeRoles() map[string]string {
 	return byKey
 }
 
-// otherAdmins counts the admins by access entries. Of declared access entries it counts those that may belong to admins: those that
-// aws-auth does not count as admins, and that are not known to be nodes. The guard does not know which access a declared access entry
-// grants. An operator who declares one says that its principal has access.
+// otherAdmins counts the principals that only access entries make admins. If the cluster's access entries are unknown, it counts the
+// principals of the declared access entries, because the guard doesn't know which access a declared access entry grants. It leaves out
+// principals in aws-auth, and protected principals that need no admin group.
 func (a *accessOf) otherAdmins() int {
 	if a.policy.Cluster != nil {
 		return len(a.entries.Admins(a.policy.AdminGroups))

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxQueued limits the versions that wait for a leader. It is less than the number of versions that a log identifies, so
-	// that none is appended twice.
+	// maxQueued limits the versions that wait until this process becomes the leader. It is less than the number of identities of
+	// versions in a log, so that no version is appended twice.
 	maxQueued = 200
 	// maxQueuedContent limits their contents together, in bytes.
 	maxQueuedContent = 4 << 20
 	// queuedFor is how long a version waits. It is longer than the election of another leader takes.
 	queuedFor = 10 * time.Minute
-	// writeEvery is the minimum time between two writes. Versions of this time are written together.
+	// writeEvery is the minimum time between two writes. Versions that arrive within this time are written together.
 	writeEvery = 250 * time.Millisecond
 	// leaderEvery is the period in which the keeper checks whether it still leads: losing the lead causes no event.
 	leaderEvery = 10 * time.Second

@@ -231,8 +231,8 @@ func (m *Monitor) isUnknown() bool {
 	return !lost.IsZero() && m.o.Now().Sub(lost) >= UnknownAfter
 }
 
-// changed handles a change from the watch. If the first change is the last of the resumed versions, it observes all resumed versions in
-// their order. Otherwise it observes only the change.
+// changed handles a change from the watch. If it is the first change, and shows the same version as the last resumed one, changed observes
+// all resumed versions in their order. Otherwise it observes only the change.
 func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -274,8 +274,8 @@ func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	m.record(loss)
 }
 
-// compare compares a version with the last good one. The version becomes the last good one itself unless it has an unintended loss. A
-// version after a gap always becomes the last good one, because the versions in between are not known.
+// compare compares a version with the last good version. Then it makes the version the last good one, unless the version has an unintended
+// loss. A version after a gap always becomes the last good one, because the versions in the gap are not known.
 func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	if o.Good = m.good; gap {
 		o.Good = nil
@@ -300,7 +300,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
 		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
 	}
-	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // if evaluate panics, as for a review
+	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // stays if evaluate panics; a review gets the same verdict
 	_ = m.recoverPanic("version", func() error {
 		policy := m.o.Policy()
 		v.Cluster = policy.Cluster
@@ -419,7 +419,7 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 	m.logOnlyAWSAuth(e.onlyAWSAuth)
 	before := m.last
 	if loss == kube.AccessEntryLost {
-		before = m.known // without known ones nothing shows a change
+		before = m.known // only two evaluations with known access entries can show that the access entries changed
 	}
 	if m.last = (&baseline{e.missing, admins, e.nodeRoles}); policy.Cluster != nil {
 		m.known = m.last
@@ -453,7 +453,8 @@ func (b *baseline) losesProtected(after *baseline) bool {
 	return slices.ContainsFunc(after.missing, func(arn string) bool { return !slices.Contains(b.missing, arn) })
 }
 
-// lacking says that n protected principals lack some of their groups, or are no admins although the configuration declares it.
+// lacking returns a text which says that n protected principals lack some of their groups, or the rights of an admin that the
+// configuration declares for them.
 func lacking(n int) string {
 	return counted(n, "protected principal does", "protected principals do") + " not get all declared groups or admin rights"
 }

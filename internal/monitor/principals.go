@@ -71,7 +71,7 @@ func (m *Monitor) lookUp(ctx context.Context) {
 	}
 }
 
-// isDue reports whether lookups that began last at a time are to be repeated.
+// isDue reports whether lookups must be repeated. last is when they last began.
 func (m *Monitor) isDue(last time.Time) bool {
 	return last.IsZero() || m.o.Now().Sub(last) >= m.o.Timing.Principals
 }
@@ -92,8 +92,8 @@ type answer struct {
 
 var errTooMany = errors.New("too many principals to look up in an hour")
 
-// lookUp looks up a principal. If IAM doesn't find it, lookUp looks again: a new principal may not be known everywhere. It pauses after
-// each call, to limit the rate of calls.
+// lookUp looks up a principal, once in a round. If IAM doesn't find the principal, lookUp makes a second call, because IAM may not find
+// a new principal yet. It pauses after each call, to limit the rate of calls.
 func (r *round) lookUp(ctx context.Context, arn awsauth.ARN) (a answer) {
 	key := awsauth.PrincipalKey(arn.String())
 	if a, ok := r.answers[key]; ok {
@@ -150,15 +150,15 @@ type storedIDs struct {
 	counts map[string]int
 }
 
-// add records the result for a principal. before is its unique id in the history, or "". That id stays until the entry is gone: a
-// deleted principal may come back.
+// add records the result for a principal, and returns its state. before is its unique id in the history, or "". add keeps before as long
+// as the stored aws-auth has the principal, so that a principal which is deleted and created again is recognized.
 func (l *storedIDs) add(arn, before, id string, existence validate.Existence) (state string) {
 	state = string(existence)
 	switch {
 	case existence == validate.Exists && id != "":
 		if before != "" && before != id {
 			state = recreated
-			id = before // the entry was written for the earlier principal
+			id = before // keep the id of the principal for which the entry was written
 		}
 		l.ids[arn] = id
 	case before != "":

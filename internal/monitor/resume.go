@@ -29,9 +29,9 @@ type ConfigMaps interface {
 }
 
 // resume reads the versions that were stored while this process did not run. It asks the API server for aws-auth at the
-// resourceVersion of the newest good version of the history, and for all later changes. It uses only that resourceVersion of the
-// history, so that a forged history can't introduce a content. The API server keeps some minutes of versions. If they are gone, the
-// monitor begins with the stored version, after a gap.
+// resourceVersion of the newest good version of the history, and for all later changes. It takes nothing but this resourceVersion
+// from the history, so that a forged history can't introduce a content. The API server keeps versions for some minutes only. If it
+// no longer has them, the monitor begins with the stored version, after a gap.
 func (m *Monitor) resume(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -30,7 +30,7 @@ type Comparison struct {
 // intended.
 func (c Comparison) Unintended() bool { return len(c.Lost) > 0 && c.Intended == "" }
 
-// lockoutRules are the rules whose refusal always is a loss.
+// lockoutRules are the rules that refuse only changes which take access away.
 var lockoutRules = []string{"protected-principal", "last-admin", "emptied", "deleted"}
 
 // nodeRoleRemoved is a rule whose refusal is a loss only if the change removes every node role.
@@ -55,8 +55,8 @@ func ChangeOf(before, after *awsauth.Object, now time.Time) validate.Change {
 	return c
 }
 
-// Compare evaluates the change from the last good version to the stored one. good and stored are nil if there is no object. Compare
-// evaluates in mode enforce and without IAM. manager is the field manager of the stored version.
+// Compare evaluates the change from the last good version to the stored one. Each of them is nil if it doesn't exist. manager is the field
+// manager of the stored version. Compare evaluates in mode enforce and makes no lookups in IAM.
 func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Policy, now time.Time) Comparison {
 	if good == nil {
 		return Comparison{}

@@ -11,18 +11,19 @@ import (
 )
 
 const (
-	// settleTime is how long the stored version must be unchanged. A person or a tool that repairs it does so in this time.
+	// settleTime is how long the stored version must be unchanged before a restore. It gives a person or a tool time to repair
+	// aws-auth first.
 	settleTime = 3 * time.Second
 	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
 	maxSettleTime = 8 * time.Second
-	// entriesTime limits the wait while the access entries are unknown. Without them a change looks like a loss that another
-	// replica has rightly admitted, because an access entry gives the access. A new process reads them within seconds, and
-	// repeats a failed read after at most a minute.
+	// entriesTime limits the wait while this process doesn't know the access entries. A change can look like a loss although
+	// another replica rightly admitted it, because an access entry gives the access. A new process reads the access entries
+	// within seconds, and repeats a failed read after at most a minute.
 	entriesTime = 2 * time.Minute
 	// limitWindow is the period in which Settings.MaxPerHour versions may be restored.
 	limitWindow = time.Hour
-	// maxAge is how long after a loss a version may be restored. It is long enough for one attempt after the limit was
-	// reached. An older state may be intended by now.
+	// maxAge is how long after a loss a version may be restored, because an older state may be intended by now. It is long
+	// enough for one attempt after the limit per hour allows restores again.
 	maxAge = limitWindow + 15*time.Minute
 	// retryAfter is the time between two attempts to write the same version, after the API server refused one.
 	retryAfter = time.Minute
@@ -129,7 +130,8 @@ func countRecent(restores []time.Time, now time.Time) (n int) {
 	return n
 }
 
-// NotReady returns the reason why a loss would not be restored now, or "" if it would.
+// NotReady returns the reason why this process would not restore a version if a loss occurred now, or "" if it would. observed reports
+// whether the process has observed aws-auth.
 func NotReady(s Input, observed bool) string {
 	switch {
 	case !s.Settings.Enabled:

@@ -28,8 +28,8 @@ const (
 )
 
 const (
-	// maxPause is the longest pause between two decisions. No event says that this process is no longer the leader, or that
-	// an hour is over.
+	// maxPause is the longest pause between two decisions. Nothing wakes the Restorer when this process is no longer the leader,
+	// or when the limit per hour allows another restore.
 	maxPause = 10 * time.Second
 	// callTimeout limits a call of the API server.
 	callTimeout = 5 * time.Second
@@ -293,7 +293,7 @@ func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 		r.writing = ""
 	} else { // even if it is unknown whether the API server stored it
 		r.restores = append(r.restores, s.Now)
-		// A loss that was observed during the write is another one.
+		// A loss that was observed during the write is not the one that was restored.
 		r.restored = err == nil && r.loss != nil && (r.loss.Version == version || r.loss.Version == s.Loss.Version)
 		defer r.recordRestore(context.WithoutCancel(ctx), s.Now)
 	}
@@ -341,9 +341,9 @@ func isConflict(err error) bool {
 // errNothingLost means that another version was stored during the restore, and that version must not be replaced.
 var errNothingLost = errors.New("no access is lost any more, or the loss is intended")
 
-// write stores the content of the last good version. If another version was stored meanwhile, that version has time to settle as
-// well: the watch shows it. If the loss is older than maxSettleTime, write replaces that version at once, so that a client that
-// keeps writing can't prevent the restore.
+// write stores the content of the last good version. If another client has stored a newer version meanwhile, write fails with a
+// conflict: the watch shows the newer version, and the Restorer waits settleTime for it too. But if the loss is older than
+// maxSettleTime, write replaces the newer version at once, so that a client that keeps writing can't prevent the restore.
 func (r *Restorer) write(ctx context.Context, s Input) error {
 	for attempt := 1; ; attempt++ {
 		err := r.writeOnce(ctx, s.Loss)
@@ -376,8 +376,8 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	return nil
 }
 
-// readAgain replaces the stored version of a loss by the present one. It fails with errNothingLost if that one must not be
-// replaced.
+// readAgain reads aws-auth and makes the result the stored version of the loss. It changes nothing in the cluster. It fails with
+// errNothingLost if the version that it read must not be replaced.
 func (r *Restorer) readAgain(ctx context.Context, l *Loss) error {
 	list, err := r.o.ConfigMaps.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + awsauth.Name})
 	if err != nil {

@@ -38,7 +38,8 @@ const (
 )
 
 const (
-	// expectedRule refuses the aws-auth below in every configuration in which the rule is on.
+	// expectedRule is how a refusal names the rule that refuses the aws-auth of unparsableAWSAuth, unless the configuration turns
+	// the rule off.
 	expectedRule = "[yaml-syntax]"
 	// refusalPrefix begins the API server's message about a refusal by the guard's webhook.
 	refusalPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request`

@@ -35,7 +35,7 @@ func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: config, election: leader}, err
 }
 
-// ownCA returns the certificates, as PEM, by which the process trusts the API server, or nil if there are none.
+// ownCA returns, as PEM, the CA certificates with which the process verifies the API server, or nil if its configuration names none.
 func (o *Options) ownCA() ([]byte, error) {
 	config, err := kube.Config(o.Kubeconfig, program)
 	if err != nil {

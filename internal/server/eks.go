@@ -24,7 +24,7 @@ type accessEntries struct {
 	read     []func()      // called after each successful read
 }
 
-// newAccessEntries returns the access entries of the cluster whose API server has the CA that ownCA returns.
+// newAccessEntries returns the accessEntries of this process's cluster. ownCA returns the CA certificates of the cluster's API server.
 func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
 	a := &accessEntries{inUse: inUse, recorder: recorder, log: log}
 	a.Snapshot = eks.NewSnapshot(eks.SnapshotOptions{
@@ -47,7 +47,7 @@ func (a *accessEntries) policy() validate.Policy {
 	return p
 }
 
-// publicReason returns the text of an error for requesters, who can't see the log.
+// publicReason returns the text of an error that requesters may see. They can't see the log.
 func publicReason(err error) string {
 	var public interface{ Public() string }
 	if errors.As(err, &public) {

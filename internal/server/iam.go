@@ -14,7 +14,7 @@ import (
 )
 
 // directory looks up principals in IAM with the accounts and the budget of the configuration in use. It makes its client
-// at the first use, and makes a new one when the accounts change.
+// before the first lookup, and makes a new client when the accounts change.
 type directory struct {
 	inUse      func() *config.Config
 	recorder   *metrics.Recorder

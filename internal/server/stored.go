@@ -50,7 +50,7 @@ type clients struct {
 	prober         enforcement.Prober
 }
 
-// Limits of API calls: per second, and in a burst. The leader pauses between its writes, so it never needs more.
+// Limits of calls to the API server: per second, and in a burst. They are enough, because the leader pauses between its writes.
 const (
 	callRate  = 50
 	callBurst = 100

@@ -123,7 +123,7 @@ func (e *connectionErrors) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// close closes a port that serve has not started to use.
+// close closes the port's listener. Call it instead of serve, if the process can't start.
 func (r *reviews) close() error { return r.listener.Close() }
 
 // started returns an error while the port doesn't accept connections. It opens no connection itself, so a probe doesn't
@@ -147,8 +147,8 @@ func closeWhenDraining(handler http.Handler, draining *atomic.Bool) http.Handler
 	})
 }
 
-// serve answers reviews until the context ends. Then it calls onShutdown and still answers reviews for the delay, because the
-// API server learns late that an address is gone, and a review without a listener is lost. In the second half of the delay
+// serve answers reviews until the context ends. Then it calls onShutdown and still answers reviews for the delay, because it
+// takes some time until an API server stops sending reviews to this process. In the second half of the delay
 // new connections go to other replicas, and serve ends open connections after their next response. At the end it finishes
 // open reviews for at most stopTimeout.
 func (r *reviews) serve(ctx context.Context) error {

@@ -30,12 +30,13 @@ type Authority struct {
 // Leaf is a serving certificate with its private key.
 type Leaf struct {
 	tls.Certificate
-	// CA is the certificate of the CA that signed it. A key identifier is not enough: two CAs may have the same key.
+	// CA is the certificate of the CA that signed the Leaf. A key identifier would not identify it, because two CAs may have the
+	// same key.
 	CA *x509.Certificate
 }
 
-// NewAuthority makes a CA that is valid from clockSkew before now until lifetime after now. Every CA has the same name: API
-// servers tell CAs of one name apart by their key identifiers.
+// NewAuthority makes a CA that is valid from clockSkew before now until lifetime after now. All CAs have the same name. API
+// servers distinguish them by their key identifiers.
 func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -78,8 +79,8 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	return &Leaf{tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, a.Cert}, nil
 }
 
-// checkSigns signs and verifies a test certificate for these names, at a time when the CA is valid. It fails for a CA that
-// was made elsewhere and is constrained to other names, to other uses, or not allowed to sign.
+// checkSigns signs and verifies a test certificate for these names, at a time when the CA is valid. It fails if the CA is
+// constrained to other names or other uses, or may not sign. Only a CA that this package didn't make can be like that.
 func (a *Authority) checkSigns(names []string) error {
 	leaf, err := a.Sign(a.Cert.NotBefore, time.Hour, names)
 	if err != nil {

@@ -47,9 +47,9 @@ type leaderState struct {
 	at               time.Time // of that reconcile; zero if the last one failed
 }
 
-// reconcileObjects writes the Secret and the caBundles. It reads both objects first, because a write must follow from the
-// stored version and not from an older one in the watch. It returns the objects as stored; for an object that it could not
-// read, it returns the version from the watch.
+// reconcileObjects writes the Secret and the caBundles. It reads both objects first, because a write must be based on the
+// stored version and not on an older version from the watch. It returns the objects as stored. For an object that it could not
+// read, it returns the version from the watch, which is in seen.
 func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objects, error) {
 	now := m.now()
 	if !m.due(now, seen) {
@@ -77,7 +77,7 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 	switch {
 	case secretErr != nil:
 	case secret == nil && (config == nil || !m.owns(config)):
-		// The release may be in removal. A new Secret would be left behind.
+		// Helm may be removing the release. Nothing would then delete a new Secret.
 		secretErr = fmt.Errorf("not creating the missing Secret %s: the ValidatingWebhookConfiguration %s does not exist or does not name it", m.o.Secret, m.o.WebhookConfiguration)
 	case secret == nil:
 		stored.secret, secretErr = m.createSecret(ctx)
@@ -153,8 +153,8 @@ func (m *SelfManaged) reconcileSecret(ctx context.Context, now time.Time, secret
 	return secret, nil
 }
 
-// createSecret creates the deleted Secret again. If this process knows its last usable content, it restores that, so that no
-// CA changes. Otherwise the Secret is empty, and the next reconcile makes a new CA.
+// createSecret creates the Secret if it was deleted. The new Secret has the last usable content that this process knows, so that
+// no CA changes. Without such a content the Secret is empty, and the next reconcile makes a new CA.
 func (m *SelfManaged) createSecret(ctx context.Context) (*corev1.Secret, error) {
 	secret, err := m.api.createSecret(ctx, m.o.Secret, m.lastUsable)
 	if err != nil {

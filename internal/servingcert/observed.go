@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// Observed holds the objects that a process has observed, and since when. A process waits by its own observations only,
-// because a stored time would come from another machine's clock. Observed is not safe for concurrent use.
+// Observed holds the CAs and the state that a process has observed, and since when. Rotations wait for times since such an
+// observation. They don't use times that are stored in the cluster, because these come from another machine's clock. Observed
+// is not safe for concurrent use.
 type Observed struct {
 	published      []*x509.Certificate  // CAs in some caBundle
 	serving        []*x509.Certificate  // CAs of the last state with a usable CA: replicas may serve with each of them
 	inherited      []*x509.Certificate  // CAs in some caBundle when the leader's term began, until it has stored a state
 	publishedSince map[string]time.Time // by CA: since when every caBundle holds it
-	// stored is the state that the Secret has held since that time.
+	// stored is the state of the Secret, which the Secret has held since the time since.
 	stored State
 	since  time.Time
 }
@@ -48,8 +49,9 @@ func (m *Observed) RecordWritten(now time.Time, s State) {
 	}
 }
 
-// RecordSeen records a state that another process has stored. A CA that has left the Secret counts as serving until it has
-// left the caBundle too: the leader removes it from both, so it may have been lost from the Secret alone.
+// RecordSeen records a state that another process has stored. If a CA is no longer in the Secret but still in a caBundle,
+// replicas may still serve with it: the leader removes a CA from both objects, so another client may have removed this one from
+// the Secret.
 func (m *Observed) RecordSeen(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving = union(now, s.certificates(), intersection(m.serving, m.published))
@@ -75,10 +77,10 @@ func inAll(bundles [][]*x509.Certificate, cert *x509.Certificate) bool {
 	return true
 }
 
-// never is shorter than any waiting time.
+// never is the duration for a state that doesn't hold now. It is shorter than any waiting time.
 const never = -1
 
-// publishedFor returns how long every caBundle has held a CA without interruption.
+// publishedFor returns how long every caBundle has held a CA without interruption, or never if a caBundle lacks the CA.
 func (m *Observed) publishedFor(cert *x509.Certificate, now time.Time) time.Duration {
 	since, ok := m.publishedSince[string(cert.Raw)]
 	if !ok {
@@ -87,7 +89,7 @@ func (m *Observed) publishedFor(cert *x509.Certificate, now time.Time) time.Dura
 	return now.Sub(since)
 }
 
-// storedFor returns how long the Secret has held these CAs in these roles.
+// storedFor returns how long the Secret has held the CAs of s in the same roles, or never if it holds another state.
 func (m *Observed) storedFor(s State, now time.Time) time.Duration {
 	if !m.stored.equal(s) {
 		return never

@@ -47,8 +47,8 @@ func NextState(s RotationInput, t Timing) (State, Step, error) {
 	return next, step, nil
 }
 
-// limitPrevious returns at most maxPrevious of the previous CAs. It drops foreign CAs of a caBundle before those that the Secret
-// or this process knows.
+// limitPrevious returns at most maxPrevious of the CAs in all. It first drops CAs that are in neither the Secret nor the observations of
+// this process: another client has added them to a caBundle.
 func (s *RotationInput) limitPrevious(before State, all []*x509.Certificate) (kept []*x509.Certificate) {
 	inOrder := slices.Concat(certificates(before.authorities()), s.Observed.serving, before.Previous, all)
 	for _, cert := range inOrder {
@@ -98,8 +98,8 @@ func (s *RotationInput) plan(t Timing) (State, Step, error) {
 	return st, StepNone, nil
 }
 
-// recoverCA makes a new CA when the Secret has no usable one. Replicas may serve with a CA whose key is lost, or with one that
-// was made elsewhere, for example by cert-manager before the source of the certificate was changed.
+// recoverCA makes a new CA when the Secret has no usable CA. Replicas may still serve with another CA: its key may be lost, or
+// another program made it, for example cert-manager before the operator changed the source of the certificate.
 func (s *RotationInput) recoverCA(t Timing) (State, Step, error) {
 	a, err := NewAuthority(s.Now, t.CALifetime)
 	if err != nil {

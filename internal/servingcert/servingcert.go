@@ -45,8 +45,8 @@ type Source interface {
 const RotateAnnotation = "awsauth-guard.io/rotate"
 
 // CAAnnotation is an annotation of the ValidatingWebhookConfiguration. It names the Secret, as NAMESPACE/NAME, whose CAs
-// belong into the caBundles. A leader never writes to a configuration that names another Secret: while the source of the
-// certificate changes, replicas of the old kind are still running, and the new source owns the caBundle.
+// belong into the caBundles. A leader never writes to a configuration that names another Secret. Such a configuration exists
+// while an operator changes the source of the certificate: the new source owns the caBundle, but old replicas still run.
 const CAAnnotation = "awsauth-guard.io/ca"
 
 // Recorder records metrics of the serving certificate.
@@ -115,9 +115,9 @@ type Timing struct {
 	// Resync is the period in which the state is checked without an event, and in which the leader writes if another
 	// client keeps undoing its writes. Even then the caBundle is restored within 5 s.
 	Resync time.Duration
-	// CALifetime is how long a CA is valid. CARenewBefore is how long before its end the leader makes the next one.
-	// CARenewBefore is a third of CALifetime and longer than LeafLifetime, so that a certificate never ends early
-	// because of its CA. The leader may be unable to write for as long.
+	// CALifetime is how long a CA is valid. CARenewBefore is how long before the end of a CA the leader makes the next CA.
+	// CARenewBefore is a third of CALifetime and longer than LeafLifetime, so that a certificate never expires early
+	// because of its CA. The leader can be unable to write for this long before the CA expires.
 	CALifetime, CARenewBefore time.Duration
 	// LeafLifetime is how long a serving certificate is valid. LeafRenewAfter is the age at which a replica replaces it.
 	// Neither needs the API server.

@@ -10,8 +10,8 @@ import (
 // writeBurst is how many writes of one object within a minute are not delayed. A rotation needs one or two a minute.
 const writeBurst = 4
 
-// writeLimiter limits the writes of one object, so that another client that undoes each of them does not turn the leader
-// into a load on the API server.
+// writeLimiter limits how often the leader writes one object. Without it, a client that undoes each write would make the leader
+// write without a pause and load the API server.
 type writeLimiter struct {
 	writes   []time.Time // of the last minute
 	conflict kube.Throttle

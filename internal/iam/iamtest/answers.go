@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Error answers with an error of AWS.
+// Error returns an answer that is an error in the form of AWS.
 func Error(status int, code, message string) Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		kind, ns := "Sender", iamNamespace
@@ -58,7 +58,7 @@ func Text(status int, text string) Answer {
 	}
 }
 
-// Hang never answers. It ends with the test or when the caller gives up.
+// Hang returns an answer that never arrives. The handler ends when the server is closed or the client gives up.
 func (s *Server) Hang() Answer {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -68,7 +68,7 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// HalfAnswer starts an answer and then hangs.
+// HalfAnswer returns an answer whose beginning arrives, and whose rest never does.
 func (s *Server) HalfAnswer() Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role>")(w, r)
@@ -77,7 +77,7 @@ func (s *Server) HalfAnswer() Answer {
 	}
 }
 
-// Slow answers like AWS, after a delay.
+// Slow returns the answer that AWS would give, after a delay.
 func (s *Server) Slow(d time.Duration) Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {

@@ -25,7 +25,7 @@ const (
 	SessionToken = "tokentokentoken"
 )
 
-// Answer answers one call. A nil Answer answers like AWS.
+// Answer writes the response to one call. Instead of a nil Answer, the server responds like AWS.
 type Answer func(w http.ResponseWriter, r *http.Request)
 
 // Call is a received call.
@@ -199,7 +199,8 @@ func (s *Server) PageSize(n int) {
 	s.pageSize = n
 }
 
-// Ahead sets the server's clock ahead. Signatures older than five minutes are refused.
+// Ahead sets the server's clock ahead of the real clock. Like AWS, the server refuses signatures older than five minutes, so a larger
+// offset makes every signed call fail until the SDK corrects for it.
 func (s *Server) Ahead(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
-// response passes on what a handler writes.
+// response is the [http.ResponseWriter] of [Server.Do], which passes on the status, headers and body that a handler writes.
 type response struct {
 	header http.Header
 	body   *io.PipeWriter

@@ -64,7 +64,7 @@ func accessKey(r *http.Request) string {
 	return ""
 }
 
-// ordinary answers like AWS.
+// ordinary writes the response that AWS would give.
 func (s *Server) ordinary(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +205,7 @@ func (s *Server) ids(kind string) map[string]string {
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request, caller, kind, name string) {
-	for arn, id := range s.ids(kind) { // at most one has the name
+	for arn, id := range s.ids(kind) { // at most one ARN has the name
 		p := newPrincipal(kind, arn, id)
 		if accountOf(arn) != accountOf(caller) || p.name() != name && (s.exactCase || !strings.EqualFold(p.name(), name)) {
 			continue
