@@ -26,6 +26,9 @@ func Shorten(text string, limit int) string {
 	return text[:head] + ellipsis + text[tail:]
 }
 
+// ShellQuote quotes a text as one word for a POSIX shell.
+func ShellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
 // Printable returns text with Go escapes instead of control characters, invisible characters and bytes that are not
 // UTF-8.
 func Printable(text string) string {

@@ -60,3 +60,12 @@ func TestDistanceIsSymmetric(t *testing.T) {
 		}
 	}
 }
+
+func TestShellQuoteKeepsOneWord(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "''", "a b": "'a b'", "it's $(id)": `'it'\''s $(id)'`} {
+		if got := textutil.ShellQuote(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
