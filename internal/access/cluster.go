@@ -99,6 +99,24 @@ func (p AccessPolicy) Name() string { return p.ARN[strings.LastIndexByte(p.ARN, 
 // system:masters (EKS user guide, "Review access policy permissions").
 const ClusterAdminPolicy = "AmazonEKSClusterAdminPolicy"
 
+// TypeStandard is the type of access entries for people and tools. Only this type takes a username and groups.
+const TypeStandard = "STANDARD"
+
+// reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Set a custom username
+// for EKS access entries"). For groups the guide names only system:, but EKS refuses the others too: "The kubernetes group name X is
+// invalid, it cannot start with Y".
+var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
+
+// ReservedPrefix returns the prefix because of which EKS refuses a username or group in an access entry, or "".
+func ReservedPrefix(name string) string {
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
+
 // nodeTypes are the types of access entries for nodes. EKS gives their principals system:nodes and a username of the form
 // system:node:NAME (EKS user guide, "Create access entries").
 var nodeTypes = []string{"EC2_LINUX", "EC2_WINDOWS", "EC2", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX"}

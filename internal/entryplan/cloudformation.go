@@ -127,16 +127,12 @@ func (t template) text() Text {
 	case bool:
 		return Text{Value: strconv.FormatBool(value)}
 	case string:
-		return Text{Value: value, Unknown: false}.unlessReference()
+		if strings.Contains(value, "{{resolve:") || strings.Contains(value, "${") {
+			return Text{Unknown: true}
+		}
+		return Text{Value: value}
 	}
 	return Text{Unknown: true}
-}
-
-func (t Text) unlessReference() Text {
-	if strings.Contains(t.Value, "{{resolve:") || strings.Contains(t.Value, "${") {
-		return Text{Unknown: true}
-	}
-	return t
 }
 
 // unset is like text, but also returns an unknown text if the value is empty or not set. Use it for a property for which CloudFormation

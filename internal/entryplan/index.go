@@ -3,6 +3,7 @@ package entryplan
 import (
 	"slices"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
@@ -30,7 +31,7 @@ type index struct {
 type key struct{ cluster, principal string }
 
 func newIndex(plan *Plan, policy Policy) *index {
-	groups := slices.DeleteFunc(slices.Clone(policy.AdminGroups), func(g string) bool { return reservedPrefix(g) != "" })
+	groups := slices.DeleteFunc(slices.Clone(policy.AdminGroups), func(g string) bool { return access.ReservedPrefix(g) != "" })
 	x := &index{
 		Plan: plan, policy: policy, adminGroups: groups, before: make(map[key][]*Resource[Entry]), after: make(map[key][]*Resource[Entry]),
 		withEntry: make(map[string]bool), accounts: make(map[string]string), clusters: make(map[string]*Resource[Cluster]),

@@ -88,19 +88,6 @@ func ssoWithoutPath(text string) (name string, ok bool) {
 	return arn.Name(), strings.HasPrefix(arn.Resource, "role/AWSReservedSSO_")
 }
 
-// reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Create access
-// entries").
-var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
-
-func reservedPrefix(name string) string {
-	for _, prefix := range reservedPrefixes {
-		if strings.HasPrefix(name, prefix) {
-			return prefix
-		}
-	}
-	return ""
-}
-
 var entryUsername = &Rule{
 	ID:       "access-entry-username",
 	Severity: validate.Deny,
@@ -119,7 +106,7 @@ Choose another username, and change the RBAC bindings that name it. Or leave the
 				continue // the rule access-entry-type reports any username of a node type
 			}
 			name := r.After.Username.Value
-			if prefix := reservedPrefix(name); prefix != "" {
+			if prefix := access.ReservedPrefix(name); prefix != "" {
 				report(p, r, fieldUsername, "choose a username without this prefix, or leave it out", "EKS refuses the username %q, because it begins with %s", name, prefix)
 				continue
 			}
@@ -159,7 +146,7 @@ group with another name.`,
 				continue // the rule access-entry-type reports any group of a node type
 			}
 			for n, group := range r.After.Groups {
-				prefix := reservedPrefix(group.Value)
+				prefix := access.ReservedPrefix(group.Value)
 				if prefix == "" || !isNewGroup(r, group) {
 					continue
 				}
