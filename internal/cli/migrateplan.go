@@ -122,7 +122,7 @@ func writePlan(w io.Writer, p *migrate.Plan) error {
 func writeMove(w io.Writer, m *migrate.Move) {
 	var policies []string
 	for _, p := range m.Policies {
-		policies = append(policies, access.AccessPolicy{ARN: p.ARN}.Name())
+		policies = append(policies, p.Name())
 	}
 	cells := []string{m.PrincipalARN, m.Type, m.Username, strings.Join(m.Groups, ","), strings.Join(policies, ","), string(m.Existing)}
 	for i, cell := range cells {

@@ -92,7 +92,7 @@ func comment(text string) string {
 
 // fields returns the username and the groups to write. They are empty for a type other than STANDARD, for which EKS accepts neither.
 func (e Entry) fields() (username string, groups []string) {
-	if e.Type != standard {
+	if e.Type != access.TypeStandard {
 		return "", nil
 	}
 	return e.Username, e.Groups
@@ -135,5 +135,5 @@ func replaceOthers(text, by string) string {
 	return b.String()
 }
 
-// policyName returns the name of an access policy.
-func (p Policy) policyName() string { return access.AccessPolicy{ARN: p.ARN}.Name() }
+// Name returns the name of the access policy, such as AmazonEKSViewPolicy.
+func (p Policy) Name() string { return access.AccessPolicy{ARN: p.ARN}.Name() }

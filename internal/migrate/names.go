@@ -11,26 +11,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// reservedPrefixes are the prefixes that EKS refuses in usernames and groups (EKS user guide, "Set a custom username for EKS access
-// entries"). For groups the guide names only system:, but EKS refuses the others too: "The kubernetes group name X is invalid, it cannot
-// start with Y".
-var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
-
-// reserved returns the reserved prefix with which a username or group begins, or "".
-func reserved(name string) string {
-	for _, prefix := range reservedPrefixes {
-		if strings.HasPrefix(name, prefix) {
-			return prefix
-		}
-	}
-	return ""
-}
-
 // The templates that EKS accepts in a username if a colon precedes them (EKS user guide, "Set a custom username for EKS access entries").
 const (
 	sessionName    = "{{SessionName}}"
 	sessionNameRaw = "{{SessionNameRaw}}"
 )
+
+// withoutSession removes the templates of the session from a username.
+func withoutSession(name string) string {
+	return strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
+}
 
 // DefaultUsername returns the username that EKS sets if an access entry is created without one (EKS user guide, "Set a custom username for
 // EKS access entries").
@@ -49,12 +39,12 @@ func (t *target) addUsername(arn awsauth.ARN) {
 		func(e *Entry) { e.Username = own },
 	}
 	name := t.from.Username
-	prefix := reserved(name)
+	prefix := access.ReservedPrefix(name)
 	literal := strings.ReplaceAll(name, "{{AccountID}}", arn.Account)
 	if !arn.IsRole() { // which has no session; the authenticator inserts nothing
-		literal = strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(literal)
+		literal = withoutSession(literal)
 	}
-	rest := strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
+	rest := withoutSession(name)
 	switch {
 	case name == "":
 		t.problem("the username is empty, and EKS gives every access entry a username", choice{
@@ -84,8 +74,8 @@ func (t *target) addUsername(arn awsauth.ARN) {
 
 // usable reports whether EKS accepts a username in an access entry.
 func usable(name string) bool {
-	rest := strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
-	return name != "" && reserved(name) == "" && !strings.Contains(rest, "{{") && colonFirst(name) && !odd(name)
+	rest := withoutSession(name)
+	return name != "" && access.ReservedPrefix(name) == "" && !strings.Contains(rest, "{{") && colonFirst(name) && !odd(name)
 }
 
 // colonFirst reports whether a colon precedes every session name template in a username.
@@ -112,7 +102,7 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 		case g == awsauth.AuthenticatedGroup, slices.Contains(t.entry.Groups, g):
 		case strings.Contains(g, "{{"):
 			templates = append(templates, g)
-		case reserved(g) != "":
+		case access.ReservedPrefix(g) != "":
 			refused = append(refused, g)
 		case g == "" || odd(g):
 			strange = append(strange, g)

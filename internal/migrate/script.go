@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // scriptFunctions are the bash functions of the script. An access entry replaces the access by aws-auth as soon as it exists, and gives
@@ -71,18 +73,18 @@ func (w *writer) script() []byte {
 	if w.Cluster == "" {
 		b.WriteString("cluster=${CLUSTER:?set CLUSTER to the name of the EKS cluster}\n")
 	} else {
-		fmt.Fprintf(&b, "cluster=%s\n", shellQuote(w.Cluster))
+		fmt.Fprintf(&b, "cluster=%s\n", textutil.ShellQuote(w.Cluster))
 	}
 	region := ""
 	if w.Region != "" {
-		region = " --region " + shellQuote(w.Region)
+		region = " --region " + textutil.ShellQuote(w.Region)
 	}
 	fmt.Fprintf(&b, "eks() { aws eks \"$@\"%s; }\n%s", region, scriptFunctions)
 	for _, m := range w.moves {
 		username, groups := m.fields()
-		fmt.Fprintf(&b, "\ncreate %s \\\n  %s", shellQuote(m.PrincipalARN), shellQuote(asciiJSON(scriptEntry{m.Type, username, groups})))
+		fmt.Fprintf(&b, "\ncreate %s \\\n  %s", textutil.ShellQuote(m.PrincipalARN), textutil.ShellQuote(asciiJSON(scriptEntry{m.Type, username, groups})))
 		for _, p := range m.Policies {
-			fmt.Fprintf(&b, " \\\n  %s", shellQuote(asciiJSON(p)))
+			fmt.Fprintf(&b, " \\\n  %s", textutil.ShellQuote(asciiJSON(p)))
 		}
 		b.WriteByte('\n')
 	}
@@ -96,9 +98,6 @@ type scriptEntry struct {
 	Username string   `json:"username,omitempty"`
 	Groups   []string `json:"kubernetesGroups,omitempty"`
 }
-
-// shellQuote quotes a text for a POSIX shell.
-func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // asciiJSON returns a value as JSON with all non-ASCII characters escaped, so that the user's locale has no effect.
 func asciiJSON(v any) string {

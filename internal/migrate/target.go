@@ -59,7 +59,7 @@ func (t *target) decision(existing Comparison) Decision {
 // target plans the access entry of a principal in aws-auth, and collects its problems.
 func (p *planner) target(principal *awsauth.Principal, arn awsauth.ARN) *target {
 	e := principal.Matches[0]
-	t := &target{place: e.Path(), from: e, entry: Entry{PrincipalARN: ascii(arn.String()), Type: standard, Username: e.Username, Groups: []string{}, Policies: []Policy{}}}
+	t := &target{place: e.Path(), from: e, entry: Entry{PrincipalARN: ascii(arn.String()), Type: access.TypeStandard, Username: e.Username, Groups: []string{}, Policies: []Policy{}}}
 	p.addARN(t, arn)
 	if p.partition == "" {
 		t.problem("the partition of the cluster is not known, and aws-auth has principals of several partitions",
@@ -164,9 +164,8 @@ func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	t.problem(reason, options...)
 }
 
-// The types of access entries that a plan makes.
+// The types of access entries for nodes that a plan makes.
 const (
-	standard     = "STANDARD"
 	ec2Linux     = "EC2_LINUX"
 	ec2Windows   = "EC2_WINDOWS"
 	fargateLinux = "FARGATE_LINUX"

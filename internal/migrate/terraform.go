@@ -56,7 +56,7 @@ func (w *writer) terraformEntry(b *bytes.Buffer, m Move, name, cluster string) {
 	b.WriteString("}\n")
 	w.terraformImport(b, m, resource, ":"+m.PrincipalARN)
 	for _, p := range m.Policies {
-		association := name + "_" + replaceOthers(p.policyName(), "_")
+		association := name + "_" + replaceOthers(p.Name(), "_")
 		fmt.Fprintf(b, "\nresource \"aws_eks_access_policy_association\" %q {\n", association)
 		fmt.Fprintf(b, "  cluster_name  = %s.cluster_name\n  principal_arn = %s.principal_arn\n  policy_arn    = %s\n\n", resource, resource, hclString(p.ARN))
 		fmt.Fprintf(b, "  access_scope {\n    type = %s\n  }\n}\n", hclScope(p.Scope))

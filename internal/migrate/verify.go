@@ -99,10 +99,10 @@ type verifier struct {
 func (v *verifier) check(arn string, entry *access.AccessEntry) {
 	caller := access.NewCaller(arn)
 	alone := access.NewEntries(nil, nil)
-	before := v.rights(alone, caller)
-	c := Check{PrincipalARN: arn, APIAndConfigMap: newEffect(before, v.rights(v.both, caller)), API: newEffect(before, v.rights(v.api, caller))}
+	before, both, api := v.rights(alone, caller), v.rights(v.both, caller), v.rights(v.api, caller)
+	c := Check{PrincipalARN: arn, APIAndConfigMap: newEffect(before, both), API: newEffect(before, api)}
 	c.Result = combine(c.APIAndConfigMap.Result, c.API.Result)
-	c.LosesLogin = v.rights(v.both, caller)[login] && !v.rights(v.api, caller)[login]
+	c.LosesLogin = both[login] && !api[login]
 	if entry != nil {
 		c.PrincipalARN = entry.PrincipalARN
 		if entry.Stale != "" {
