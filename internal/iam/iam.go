@@ -77,6 +77,18 @@ type Recorder interface {
 	CacheHit()
 }
 
+// NoMetrics is a Recorder that drops all metrics.
+type NoMetrics struct{}
+
+// LookedUp implements [Recorder].
+func (NoMetrics) LookedUp(string, time.Duration) {}
+
+// Unasked implements [Recorder].
+func (NoMetrics) Unasked(int) {}
+
+// CacheHit implements [Recorder].
+func (NoMetrics) CacheHit() {}
+
 // Options configures a [Client].
 type Options struct {
 	Accounts map[string]Account // by account id
