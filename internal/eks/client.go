@@ -33,9 +33,6 @@ const (
 	attempts = 8
 )
 
-// standard is the type of access entries for people and tools. Only this type has groups and access policies that the guard reads.
-const standard = "STANDARD"
-
 // Client reads a cluster from the EKS API, and creates access entries. For reading it needs the permissions eks:DescribeCluster,
 // eks:ListAccessEntries, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies.
 type Client struct {
@@ -83,7 +80,7 @@ func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	if mode == access.ModeConfigMap {
 		return cluster, nil
 	}
-	arns, err := c.list(ctx)
+	arns, err := c.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +158,8 @@ func callError(action string, err error) error {
 	return &CallError{action, awsapi.NewError(err)}
 }
 
-// list returns the ARNs of the principals that have an access entry.
-func (c *Client) list(ctx context.Context) (arns []string, err error) {
+// List returns the ARNs of the principals that have an access entry. It needs the permission eks:ListAccessEntries.
+func (c *Client) List(ctx context.Context) (arns []string, err error) {
 	pages := awseks.NewListAccessEntriesPaginator(c.api, &awseks.ListAccessEntriesInput{ClusterName: &c.cluster}, func(o *awseks.ListAccessEntriesPaginatorOptions) {
 		o.StopOnDuplicateToken = true
 	})
@@ -216,7 +213,7 @@ func (c *Client) describe(ctx context.Context, arn string) (entry access.AccessE
 			err = awsapi.NewPanicError(v)
 		}
 	}()
-	if entry, err = c.describeEntry(ctx, arn); err != nil || entry.Type != standard {
+	if entry, err = c.describeEntry(ctx, arn); err != nil || entry.Type != access.TypeStandard {
 		return entry, err
 	}
 	entry.Policies, err = c.policies(ctx, arn)

@@ -22,24 +22,37 @@ func sameCA(described *types.Cluster, ca []byte) error {
 	if err != nil {
 		return ownCAError{err}
 	}
-	var encoded string
-	if described.CertificateAuthority != nil {
-		encoded = aws.ToString(described.CertificateAuthority.Data)
-	}
-	text, err := base64.StdEncoding.DecodeString(encoded)
+	text, err := caOf(described)
 	if err != nil {
-		return fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
+		return err
 	}
 	theirs, err := certificates(text)
 	if err != nil {
 		return fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
 	}
-	if slices.ContainsFunc(own, func(c *x509.Certificate) bool { return slices.ContainsFunc(theirs, c.Equal) }) {
+	if shareCertificate(own, theirs) {
 		return nil
 	}
 	return &OtherClusterError{
 		ARN: aws.ToString(described.Arn), Endpoint: aws.ToString(described.Endpoint), fingerprint: fingerprint(theirs[0]), own: fingerprint(own[0]),
 	}
+}
+
+// caOf returns the CA of a described cluster as PEM. It is empty while EKS creates the cluster.
+func caOf(described *types.Cluster) ([]byte, error) {
+	if described.CertificateAuthority == nil {
+		return nil, nil
+	}
+	text, err := base64.StdEncoding.DecodeString(aws.ToString(described.CertificateAuthority.Data))
+	if err != nil {
+		return nil, fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
+	}
+	return text, nil
+}
+
+// shareCertificate reports whether two lists have a certificate in common.
+func shareCertificate(a, b []*x509.Certificate) bool {
+	return slices.ContainsFunc(a, func(c *x509.Certificate) bool { return slices.ContainsFunc(b, c.Equal) })
 }
 
 // OtherClusterError means that EKS described a different cluster from the one in which the guard runs.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awseks "github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/smithy-go"
@@ -48,18 +49,15 @@ type Account struct{ ID, Partition string }
 
 // Account returns the account and partition of the cluster.
 func (c *Client) Account(ctx context.Context) (Account, error) {
-	described, err := c.api.DescribeCluster(ctx, &awseks.DescribeClusterInput{Name: &c.cluster})
+	described, err := c.describeCluster(ctx)
 	if err != nil {
-		return Account{}, callError("DescribeCluster", err)
+		return Account{}, err
 	}
-	if described.Cluster == nil {
+	parsed, err := arn.Parse(aws.ToString(described.Arn))
+	if err != nil {
 		return Account{}, callError("DescribeCluster", errNoCluster)
 	}
-	parts := strings.Split(aws.ToString(described.Cluster.Arn), ":") // arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME
-	if len(parts) != 6 {
-		return Account{}, callError("DescribeCluster", errNoCluster)
-	}
-	return Account{ID: parts[4], Partition: parts[1]}, nil
+	return Account{ID: parsed.AccountID, Partition: parsed.Partition}, nil
 }
 
 // PolicyARN returns the ARN of the access policy with a name, in the cluster's partition. It returns "" if EKS doesn't list the policy.
@@ -89,7 +87,7 @@ func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 // changes no access entry that exists, and returns [ErrExists].
 func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
 	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
-	if entry.Type == standard {
+	if entry.Type == access.TypeStandard {
 		in.Username, in.KubernetesGroups = &entry.Username, entry.Groups
 	}
 	if _, err := c.api.CreateAccessEntry(ctx, in); err != nil {

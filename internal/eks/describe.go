@@ -2,13 +2,8 @@ package eks
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/base64"
-	"fmt"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -23,8 +18,7 @@ type Description struct {
 	CA       []byte // PEM; empty while EKS creates the cluster
 	Mode     access.Mode
 	// Public reports whether the API server can be reached from outside the VPC.
-	Public  bool
-	Created time.Time
+	Public bool
 }
 
 // Active is the status of a cluster that can be used.
@@ -38,12 +32,10 @@ func (c *Client) Describe(ctx context.Context) (Description, error) {
 	}
 	d := Description{
 		ARN: aws.ToString(described.Arn), Endpoint: aws.ToString(described.Endpoint), Status: string(described.Status),
-		Created: aws.ToTime(described.CreatedAt), Public: described.ResourcesVpcConfig == nil || described.ResourcesVpcConfig.EndpointPublicAccess,
+		Public: described.ResourcesVpcConfig == nil || described.ResourcesVpcConfig.EndpointPublicAccess,
 	}
-	if described.CertificateAuthority != nil {
-		if d.CA, err = base64.StdEncoding.DecodeString(aws.ToString(described.CertificateAuthority.Data)); err != nil {
-			return d, fmt.Errorf("eks:DescribeCluster: reading the CA of the cluster: %w", err)
-		}
+	if d.CA, err = caOf(described); err != nil {
+		return d, err
 	}
 	d.Mode, err = modeOf(described)
 	return d, err
@@ -67,11 +59,8 @@ func port(u *url.URL) string {
 func (d *Description) HasCA(ca []byte) bool {
 	own, err := certificates(d.CA)
 	other, otherErr := certificates(ca)
-	return err == nil && otherErr == nil && slices.ContainsFunc(own, func(c *x509.Certificate) bool { return slices.ContainsFunc(other, c.Equal) })
+	return err == nil && otherErr == nil && shareCertificate(own, other)
 }
-
-// List returns the ARNs of the principals that have an access entry. It needs the permission eks:ListAccessEntries.
-func (c *Client) List(ctx context.Context) ([]string, error) { return c.list(ctx) }
 
 // InspectEntries reads the access entries of some principals. It leaves out access entries that don't exist. If a permission is missing,
 // it continues, as [Client.Inspect] does. Each access entry lists the fields that can't be read.

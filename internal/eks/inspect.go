@@ -23,7 +23,7 @@ func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed b
 	if mode == access.ModeConfigMap {
 		return &access.Cluster{Mode: mode}, true, nil
 	}
-	arns, err := c.list(ctx)
+	arns, err := c.List(ctx)
 	if err != nil {
 		errs = append(errs, err)
 		if mode == "" {
@@ -54,7 +54,7 @@ func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entr
 	entry, err = c.describeEntry(ctx, arn)
 	if denied.add(err) {
 		entry, err = access.AccessEntry{PrincipalARN: arn, Unknown: []string{access.FieldUsername, access.FieldGroups, access.FieldNode}}, nil
-	} else if err != nil || entry.Type != standard {
+	} else if err != nil || entry.Type != access.TypeStandard {
 		return entry, err
 	}
 	if entry.Policies, err = c.policies(ctx, arn); denied.add(err) {
