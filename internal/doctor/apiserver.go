@@ -71,13 +71,13 @@ func (d *diagnosis) failUnreachable(err error) (Status, string) {
 	case description != nil && !description.Public:
 		c.ID = "private-endpoint"
 		c.Summary = fmt.Sprintf("%s can't be reached, and the cluster's endpoint is private: it is reachable only from its VPC", host)
-		c.User = "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster.resourcesVpcConfig"
+		c.User = d.queryCluster("resourcesVpcConfig")
 		c.Admin = "aws eks update-cluster-config --name " + quote(d.ClusterName) + d.withRegion() + " --resources-vpc-config endpointPublicAccess=true,publicAccessCidrs=ADDRESS/32"
 	case dns:
 		c.ID, c.Summary = "dns", fmt.Sprintf("the name of %s can't be resolved; was the cluster deleted or created again, or is its endpoint private?", host)
 	case isNet && timeout.Timeout():
 		c.ID, c.Summary = "timeout", fmt.Sprintf("%s does not answer in time; is there a firewall, a VPN that is not connected, or a list of permitted addresses?", host)
-		c.User = "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster.resourcesVpcConfig"
+		c.User = d.queryCluster("resourcesVpcConfig")
 	default:
 		c.ID, c.Summary = "unreachable", fmt.Sprintf("%s can't be reached: %s", host, redact(withoutURL(err).Error()))
 	}

@@ -16,6 +16,7 @@ import (
 // awsAuthFacts is the result of reading aws-auth.
 type awsAuthFacts struct {
 	object  *awsauth.Object // nil if it is unknown or absent
+	loaded  *awsauth.Map    // of object
 	absent  bool            // it does not exist
 	unknown string          // why it can't be read, or ""
 }
@@ -67,7 +68,7 @@ func (d *diagnosis) loadAWSAuth(ctx context.Context) {
 	case err != nil:
 		d.awsAuth.unknown = err.Error()
 	default:
-		d.awsAuth.object = object
+		d.awsAuth.object, d.awsAuth.loaded = object, object.Load()
 	}
 }
 
@@ -110,7 +111,7 @@ func (d *diagnosis) resolve() (Status, string) {
 	case d.awsAuth.object == nil:
 		return StatusUnknown, d.awsAuth.unknown
 	}
-	r := d.awsAuth.object.Load().Resolve(d.principal())
+	r := d.awsAuth.loaded.Resolve(d.principal())
 	switch {
 	case r.Unknown != "":
 		return StatusUnknown, "aws-auth can't be evaluated: " + r.Unknown

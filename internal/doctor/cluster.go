@@ -19,7 +19,6 @@ import (
 type clusterFacts struct {
 	client      *eks.Client      // nil without a name
 	description *eks.Description // nil if it can't be read
-	denied      bool             // the permission eks:DescribeCluster is missing
 	// suspicion is a difference between the kubeconfig and EKS. It becomes the cause only if the API server refuses the caller. While the
 	// login works, the difference proves nothing: the caller may use a tunnel, or the cluster may belong to another account.
 	suspicion *Cause
@@ -50,7 +49,6 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	case errors.Is(err, eks.ErrNoSuchCluster):
 		return d.suspectNoSuchCluster(ctx)
 	case eks.IsDenied(err):
-		d.cluster.denied = true
 		return StatusUnknown, fmt.Sprintf("you lack the permission eks:DescribeCluster for %s, which aws eks update-kubeconfig needs, and kubectl does not", d.ClusterName)
 	case err != nil:
 		return StatusUnknown, "EKS can't be read: " + err.Error()
@@ -171,7 +169,7 @@ func (d *diagnosis) compareCluster() *Cause {
 		}
 	case description.Status != eks.Active && description.Status != "UPDATING":
 		return &Cause{
-			ID: "cluster-not-active", Step: stepCluster, User: "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster.status",
+			ID: "cluster-not-active", Step: stepCluster, User: d.queryCluster("status"),
 			Summary: fmt.Sprintf("the cluster %s has the status %s", d.ClusterName, description.Status),
 		}
 	}

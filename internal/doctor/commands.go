@@ -9,6 +9,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 const (
@@ -26,7 +27,7 @@ func quote(word string) string {
 	if plainWord.MatchString(word) {
 		return word
 	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return textutil.ShellQuote(word)
 }
 
 // clusterName returns the name of the cluster, quoted for a shell, or the placeholder CLUSTER if the name is not known.
@@ -51,7 +52,7 @@ func (d *diagnosis) updateKubeconfig() string {
 	if !d.isEKS() {
 		return "kubectl config view --minify"
 	}
-	return d.updateKubeconfigWith(d.plugin.profile, "")
+	return d.updateKubeconfigWith(d.plugin.profile)
 }
 
 // isEKS reports whether the context may belong to an EKS cluster.
@@ -79,16 +80,18 @@ func (d *diagnosis) findPlugin() string {
 	return "command -v " + quote(d.plugin.config.Command)
 }
 
-// updateKubeconfigWith returns the command that rewrites the context with a profile and a role. Each may be empty.
-func (d *diagnosis) updateKubeconfigWith(profile, role string) string {
+// updateKubeconfigWith returns the command that rewrites the context with a profile, which may be empty.
+func (d *diagnosis) updateKubeconfigWith(profile string) string {
 	command := "aws eks update-kubeconfig --name " + d.clusterName() + d.withRegion()
 	if profile != "" {
 		command += " --profile " + quote(profile)
 	}
-	if role != "" {
-		command += " --role-arn " + quote(role)
-	}
 	return command
+}
+
+// queryCluster returns the command that prints a field of the cluster's description.
+func (d *diagnosis) queryCluster(field string) string {
+	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster." + field
 }
 
 // principalWithPath returns the ARN of the principal with its path, as EKS requires it, quoted for a shell. If doctor can't read IAM, it
@@ -135,14 +138,11 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	principal := quote(e.PrincipalARN)
 	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
-	if e.Type != "" && e.Type != typeStandard {
+	if e.Type != "" && e.Type != access.TypeStandard {
 		return command + d.create(principal, " --type "+quote(e.Type))
 	}
 	return command + d.create(principal, "") + " && " + d.associateView(principal)
 }
-
-// typeStandard is the type of access entries for people and tools, not for nodes.
-const typeStandard = "STANDARD"
 
 // ofCluster returns the flags that name the cluster and its region.
 func (d *diagnosis) ofCluster() string { return " --cluster-name " + d.clusterName() + d.withRegion() }

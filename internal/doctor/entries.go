@@ -124,7 +124,7 @@ func (d *diagnosis) lookUpPrincipal(ctx context.Context, principal string) {
 	if err != nil {
 		return
 	}
-	client, err := iam.New(ctx, iam.Options{Recorder: noopRecorder{}, Logger: slog.New(slog.DiscardHandler), Load: options})
+	client, err := iam.New(ctx, iam.Options{Recorder: iam.NoMetrics{}, Logger: slog.New(slog.DiscardHandler), Load: options})
 	if err != nil {
 		return
 	}
@@ -132,10 +132,3 @@ func (d *diagnosis) lookUpPrincipal(ctx context.Context, principal string) {
 		d.entries.existence = validate.Unknown
 	}
 }
-
-// noopRecorder drops the metrics of package iam.
-type noopRecorder struct{}
-
-func (noopRecorder) LookedUp(string, time.Duration) {}
-func (noopRecorder) Unasked(int)                    {}
-func (noopRecorder) CacheHit()                      {}

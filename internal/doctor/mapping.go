@@ -60,17 +60,19 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 
 // missingEntry returns the cause if the principal has no access entry and the authentication mode is API, which ignores aws-auth.
 func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
-	principal := d.principal()
-	switch {
-	case stale != nil:
+	if stale != nil {
 		return d.staleEntry(stale)
-	case d.awsAuth.object != nil && d.awsAuth.object.Load().Resolve(principal).Mapped:
-		r := d.awsAuth.object.Load().Resolve(principal)
-		return &Cause{
-			ID: "mode-ignores-aws-auth", Step: stepEntries, Admin: d.createEntryOf(r), User: checkCommand,
-			Summary: fmt.Sprintf("aws-auth maps %s, but the authentication mode API ignores aws-auth, and no access entry has the principal", principal),
+	}
+	principal := d.principal()
+	if d.awsAuth.object != nil {
+		if r := d.awsAuth.loaded.Resolve(principal); r.Mapped {
+			return &Cause{
+				ID: "mode-ignores-aws-auth", Step: stepEntries, Admin: d.createEntryOf(r), User: checkCommand,
+				Summary: fmt.Sprintf("aws-auth maps %s, but the authentication mode API ignores aws-auth, and no access entry has the principal", principal),
+			}
 		}
-	case d.entries.known || d.refused:
+	}
+	if d.entries.known || d.refused {
 		return &Cause{
 			ID: "no-access-entry", Step: stepEntries, Admin: d.createEntry(), User: checkCommand,
 			Summary: fmt.Sprintf("no access entry has the principal %s, and the authentication mode is API", principal),
@@ -145,8 +147,7 @@ var missIDs = []struct {
 // notInAWSAuth returns the cause if aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if that is not
 // known.
 func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
-	object := d.awsAuth.object
-	r := object.Load().Resolve(caller.ARN)
+	r := d.awsAuth.loaded.Resolve(caller.ARN)
 	if r.Unknown != "" {
 		return nil
 	}
@@ -163,7 +164,7 @@ func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	if d.Principal != "" && !d.entries.known && d.cluster.mode() != access.ModeConfigMap {
 		return nil // the principal may have an access entry
 	}
-	misses := object.NearMisses(r.CanonicalARN)
+	misses := d.awsAuth.object.NearMisses(r.CanonicalARN)
 	for _, m := range missIDs {
 		for _, miss := range misses {
 			if miss.Kind != m.kind {

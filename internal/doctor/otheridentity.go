@@ -63,7 +63,7 @@ func (d *diagnosis) admits(arn string) bool {
 	if d.awsAuth.object == nil || d.cluster.mode() == access.ModeAPI {
 		return false
 	}
-	r := d.awsAuth.object.Load().Resolve(caller.ARN)
+	r := d.awsAuth.loaded.Resolve(caller.ARN)
 	return r.Mapped && r.Unknown == "" && (len(r.Matches) == 0 || r.Matches[0].Admits(caller.Caller))
 }
 
@@ -80,7 +80,7 @@ func (d *diagnosis) otherProfile() *Cause {
 		}
 		if role != "" && d.admits(role) {
 			return &Cause{
-				ID: "wrong-profile", Step: stepKubeconfig, User: d.updateKubeconfigWith(p.name, ""),
+				ID: "wrong-profile", Step: stepKubeconfig, User: d.updateKubeconfigWith(p.name),
 				Summary: fmt.Sprintf("the cluster does not admit you as %s; it admits %s, the role of your profile %s", d.report.Principal.ARN, role, p.name),
 			}
 		}
@@ -102,7 +102,7 @@ func (d *diagnosis) permissionSetRole(account, set string) string {
 	if d.awsAuth.object == nil {
 		return ""
 	}
-	for _, p := range d.awsAuth.object.Load().Principals() {
+	for _, p := range d.awsAuth.loaded.Principals() {
 		if is(p.ARN) {
 			return p.ARN
 		}

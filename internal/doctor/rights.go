@@ -96,7 +96,7 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	user := d.report.User
 	entry, _ := d.entries.inForce()
 	if entry != nil && d.awsAuth.object != nil && d.cluster.mode() != access.ModeConfigMap {
-		if r := d.awsAuth.object.Load().Resolve(d.principal()); r.Mapped && gives(r.Groups, user.Groups) {
+		if r := d.awsAuth.loaded.Resolve(d.principal()); r.Mapped && gives(r.Groups, user.Groups) {
 			return d.fail(Cause{
 				ID: "entry-wins", Step: stepRights, User: checkCommand, Admin: d.updateEntry(entry, r.Groups),
 				Summary: fmt.Sprintf("you may not %s: the access entry of %s gives you the groups [%s], and so [%s] in aws-auth has no effect",
@@ -110,7 +110,7 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 		c.ID = "not-allowed"
 		c.Summary = fmt.Sprintf("you are logged in as %s with the groups [%s], and no role that is bound to these allows you to %s", user.Username, strings.Join(user.Groups, ", "), request)
 	}
-	if entry != nil && entry.Type == typeStandard && d.Request == nil {
+	if entry != nil && entry.Type == access.TypeStandard && d.Request == nil {
 		c.Admin = d.associateView(quote(entry.PrincipalARN))
 	}
 	return d.fail(c)

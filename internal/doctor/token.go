@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,12 +107,7 @@ func newToken(u *url.URL, query url.Values) (*token, error) {
 	if lower.Get("action") != "GetCallerIdentity" {
 		return nil, errors.New("its URL is not for the action GetCallerIdentity")
 	}
-	headers := strings.Split(strings.ToLower(lower.Get("x-amz-signedheaders")), ";")
-	signsCluster := false
-	for _, h := range headers {
-		signsCluster = signsCluster || h == clusterHeader
-	}
-	if !signsCluster {
+	if !slices.Contains(strings.Split(strings.ToLower(lower.Get("x-amz-signedheaders")), ";"), clusterHeader) {
 		return nil, errors.New("it does not name a cluster: the header " + clusterHeader + " is not signed")
 	}
 	if expires, err := strconv.Atoi(lower.Get("x-amz-expires")); err != nil || expires < 0 || expires > maxExpires {
