@@ -59,18 +59,13 @@ func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, e
 func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) error {
 	switch {
 	case o.entries != "":
-		name, src, err := a.readFile(o.entries)
-		if err != nil {
-			return fmt.Errorf("reading access entries: %w", err)
-		}
-		s.entriesName = name
-		s.cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap}
-		if s.cluster.AccessEntries, err = access.DecodeEntries(src); err != nil {
-			return fmt.Errorf("reading access entries: %s: %w", name, err)
+		var err error
+		if s.entriesName, s.cluster, err = a.readEntriesFile(o.entries); err != nil {
+			return err
 		}
 		for _, e := range s.cluster.AccessEntries {
 			if len(e.Unknown) > 0 {
-				a.note("%s lacks a part of the access entry of %s, and maybe of others; write the output of aws eks describe-access-entry and of aws eks list-associated-access-policies into it", name, e.PrincipalARN)
+				a.note("%s lacks a part of the access entry of %s, and maybe of others; write the output of aws eks describe-access-entry and of aws eks list-associated-access-policies into it", s.entriesName, e.PrincipalARN)
 				break
 			}
 		}
@@ -90,6 +85,20 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 		s.cluster.Mode = access.Mode(o.mode)
 	}
 	return nil
+}
+
+// readEntriesFile reads the access entries of a cluster from a file, and returns the name of the file in the output. The authentication mode
+// is API_AND_CONFIG_MAP.
+func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster, err error) {
+	name, src, err := a.readFile(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading access entries: %w", err)
+	}
+	entries, err := access.DecodeEntries(src)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading access entries: %s: %w", name, err)
+	}
+	return name, &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: entries}, nil
 }
 
 // readAccessFiles reads aws-auth and RBAC from files.

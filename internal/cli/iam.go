@@ -52,7 +52,7 @@ func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, erro
 	defer cancel()
 	late := time.AfterFunc(identityTimeout, cancel)
 	defer late.Stop()
-	o := iam.Options{Accounts: accounts, Recorder: noopRecorder{}, Logger: slog.New(slog.DiscardHandler)}
+	o := iam.Options{Accounts: accounts, Recorder: iam.NoMetrics{}, Logger: slog.New(slog.DiscardHandler)}
 	if f, ok := a.stdin.(*os.File); ok && isTerminal(f) {
 		o.MFAToken = func() (string, error) {
 			late.Stop() // the user needs time to read the code
@@ -91,10 +91,3 @@ func (a *app) askMFAToken() (string, error) {
 		line = append(line, b[:n]...)
 	}
 }
-
-// noopRecorder is an iam.Recorder that drops all metrics.
-type noopRecorder struct{}
-
-func (noopRecorder) LookedUp(string, time.Duration) {}
-func (noopRecorder) Unasked(int)                    {}
-func (noopRecorder) CacheHit()                      {}

@@ -126,13 +126,9 @@ func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSou
 	}
 	switch {
 	case o.entries != "":
-		name, src, err := a.readFile(o.entries)
-		if err != nil {
-			return nil, fmt.Errorf("reading access entries: %w", err)
-		}
-		s.cluster = &access.Cluster{Mode: access.ModeAPIAndConfigMap}
-		if s.cluster.AccessEntries, err = access.DecodeEntries(src); err != nil {
-			return nil, fmt.Errorf("reading access entries: %s: %w", name, err)
+		var err error
+		if _, s.cluster, err = a.readEntriesFile(o.entries); err != nil {
+			return nil, err
 		}
 	case o.live():
 		return s, a.readMigratedCluster(ctx, o, s)
