@@ -270,7 +270,7 @@ var faults = []fault{
 	{name: "no entry has the principal, and the user can read neither aws-auth nor EKS", cause: "unauthorized", inject: all(mapRoles(iam+"role/admins"), withArgs())},
 
 	{name: "no role is bound to the groups of the entry", cause: "no-role-bound", inject: func(s *situation) {
-		s.data = map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "nobody")}
+		s.data = map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "unbound")}
 	}},
 	{name: "the roles do not allow the request", cause: "not-allowed", inject: withArgs("--admin-context", "admin", "--verb", "delete", "--resource", "pods")},
 	{name: "the roles do not allow the request, whose objects are in no namespace", cause: "not-allowed", inject: withArgs("--admin-context", "admin", "--verb", "list", "--resource", "nodes")},
