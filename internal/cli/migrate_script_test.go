@@ -176,15 +176,27 @@ func TestInterruptedScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	eks := ekstest.New(t)
 	eks.Set(access.ModeAPIAndConfigMap)
 	cmd := exec.CommandContext(t.Context(), "bash", writeScript(t))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	started := make(chan *os.Process, 1)
 	late := ekstest.Error(http.StatusNotFound, "ResourceNotFoundException", "The specified principalArn could not be found.")
 	eks.Answer("AssociateAccessPolicy", func(w http.ResponseWriter, r *http.Request) {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
+		select {
+		case script := <-started:
+			if err := script.Signal(syscall.SIGTERM); err != nil {
+				t.Error(err)
+			}
+		case <-r.Context().Done():
+			t.Error("a second call came, or the first call came from a script that did not start")
 		}
 		late(w, r)
 	})
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "is deleted again") || len(eks.Entries()) > 0 || eks.Calls("AssociateAccessPolicy") != 1 {
-		t.Errorf("%v: %s\n%v", err, out, eks.Entries())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started <- cmd.Process
+	if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), "is deleted again") || len(eks.Entries()) > 0 ||
+		eks.Calls("AssociateAccessPolicy") != 1 {
+		t.Errorf("%v: %s\n%v", err, out.String(), eks.Entries())
 	}
 }
