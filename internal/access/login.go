@@ -27,8 +27,8 @@ type Caller struct {
 	awsauth.Caller
 }
 
-// NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. NewCaller removes the
-// path of the role, because STS leaves it out, unless the authenticator refuses the ARN.
+// NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. The ARN of a session has
+// no path, so NewCaller removes the path of a role. It leaves an ARN unchanged that the authenticator refuses.
 func NewCaller(arn string) Caller {
 	c := Caller{ARN: arn}
 	parsed, err := awsauth.ParseARN(arn)

@@ -43,8 +43,8 @@ func (v *ReplacedVersions) Observe(stored *awsauth.Object, now time.Time) {
 	v.current = stored
 }
 
-// Recent returns the last observed version and then the versions that were replaced within the last 15 minutes, the
-// newest first. It includes the last observed version because a request may already replace a newer one.
+// Recent returns the last observed version, followed by the versions that were replaced within the last 15 minutes, the
+// newest first. The watch may lag behind, so the version that a request replaces can be newer than all of these.
 func (v *ReplacedVersions) Recent(now time.Time) (objects []*awsauth.Object) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -105,9 +105,9 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
-// checkUnfolded returns an error if a text is over a limit after its aliases are unfolded. It first decodes the text
-// with yaml.v2, which is safe: yaml.v2 stops after 400,000 nodes that come from aliases, and the aliases of a text
-// share its memory. checkUnfolded does not return errors of yaml.v2.
+// checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. To count
+// these nodes, it decodes the text with yaml.v2. This is safe for a hostile text: yaml.v2 stops after 400,000 nodes that come
+// from aliases, and these nodes share their memory. If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil

@@ -163,8 +163,8 @@ func (d *decoder) checkProtected(path, text string) bool {
 	return true
 }
 
-// checkARN reports a text that is not an ARN, an ARN of a role's session, and an ARN that is not in the form that
-// AWS uses. session is the part of the message that says why the ARN of a session is wrong here.
+// checkARN parses an ARN and reports its faults: it is not an ARN, it is the ARN of a role's session, or AWS writes it in
+// another form. session ends the message about a session's ARN: it says why such an ARN is wrong in this field.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {

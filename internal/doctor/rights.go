@@ -90,8 +90,8 @@ func hasRights(ctx context.Context, client *apiClient, namespace string) (some, 
 	return some, !review.Status.Incomplete, nil
 }
 
-// failRights sets the cause for a caller who can log in but may not make a request. request describes it, and some reports whether the
-// caller has other rights.
+// failRights sets the cause for a caller who can log in but may not make a request. request is the end of the sentence "you may not …".
+// some reports whether the caller has any other rights.
 func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	user := d.report.User
 	entry, _ := d.entries.inForce()

@@ -97,10 +97,10 @@ func (t template) place() awsauth.Position {
 	return p
 }
 
-// hidden reports whether a CloudFormation function computes the value, so that it is unknown. The function may stand for the value itself,
-// or for a value around it within the resource's Properties. A function is a mapping such as {Ref: …} or, in YAML, a value with a tag such
-// as !Ref.
-func (t template) hidden() bool {
+// isComputed reports whether a CloudFormation function computes the value. The value is then unknown. The function may compute the value
+// alone, or a mapping or list of the resource's Properties that holds the value. A function is a mapping such as {Ref: …} or, in YAML, a
+// value with a tag such as !Ref.
+func (t template) isComputed() bool {
 	for n := 3; n <= len(t.path); n++ {
 		path := t.path[:n]
 		if tag := t.source.Tag(path); strings.HasPrefix(tag, "!") && !strings.HasPrefix(tag, "!!") {
@@ -118,7 +118,7 @@ func (t template) hidden() bool {
 
 // text returns the value as text. The text is unknown for a mapping, a list, and a dynamic reference such as {{resolve:ssm:NAME}}.
 func (t template) text() Text {
-	if t.hidden() {
+	if t.isComputed() {
 		return Text{Unknown: true}
 	}
 	switch value := t.source.At(t.path).(type) {
@@ -147,7 +147,7 @@ func (t template) unset() Text {
 // items returns the elements of a list. more reports whether the list may have other elements: a function computes the list, or Fn::If
 // decides about an element.
 func (t template) items() (list []template, more bool) {
-	if t.hidden() {
+	if t.isComputed() {
 		return nil, true
 	}
 	values, _ := t.source.At(t.path).([]any)

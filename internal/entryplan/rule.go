@@ -40,7 +40,8 @@ func Rules() []*Rule {
 	}
 }
 
-// Policy is the part of the guard's configuration that the rules use. With the zero Policy, each rule has its own severity.
+// Policy configures the rules. In the zero Policy each rule has the severity that its [Rule] states, and system:masters is the only group
+// of admins.
 type Policy struct {
 	// Rules maps the ids of rules to severities that override the rules' own.
 	Rules map[string]validate.Severity

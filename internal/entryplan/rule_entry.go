@@ -166,7 +166,7 @@ group with another name.`,
 // groupField returns the name of the field that holds the group with index n.
 func groupField(n int) string { return fmt.Sprintf("groups[%d]", n) }
 
-// isNewGroup reports whether the plan adds a known group to an access entry.
+// isNewGroup reports whether the plan adds a group to an access entry. It returns false if the name of the group is not known yet.
 func isNewGroup(r *Resource[Entry], group Text) bool {
 	return group.known() && (r.made() || !slices.Contains(r.Before.Groups, group))
 }

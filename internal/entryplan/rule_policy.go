@@ -156,7 +156,8 @@ func checkLastAdmin(p *pass) {
 	}
 }
 
-// takesOver reports whether every resource that gives the admin all rights belonged to another principal before the plan.
+// takesOver reports whether the plan gives the rights of another principal to this admin: it changes the principal of every resource that
+// makes the admin an admin.
 func (a *admin) takesOver() bool {
 	for _, r := range a.associations {
 		if !r.Replaced || r.Before.Principal == r.After.Principal {

@@ -164,7 +164,8 @@ func (w *walker) text(path awsauth.Path, value string) {
 	}
 }
 
-// aboutAWSAuth reports whether a text in any language seems to make an aws-auth: it names aws-auth, ConfigMap and a section.
+// aboutAWSAuth reports whether a text, in any language, seems to create aws-auth: it holds the words aws-auth and ConfigMap, and the name
+// of a section.
 func aboutAWSAuth(value string) bool {
 	return strings.Contains(value, awsauth.Name) && strings.Contains(value, "ConfigMap") && (strings.Contains(value, "mapRoles") || strings.Contains(value, "mapUsers"))
 }

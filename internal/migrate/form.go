@@ -98,7 +98,7 @@ func (e Entry) fields() (username string, groups []string) {
 	return e.Username, e.Groups
 }
 
-// names assigns a unique name to each principal in a form, such as the name of a Terraform resource.
+// names gives each principal a name that is unique in the output, such as the name of its Terraform resource.
 type names struct {
 	taken map[string]bool
 	// clean replaces the characters that the form does not allow.

@@ -34,8 +34,8 @@ func (t *target) problem(reason string, options ...choice) {
 	t.problems = append(t.problems, problem{reason, options})
 }
 
-// decision combines the problems of the target into one decision. It gives access entries to the options only if there is exactly one
-// problem, because an option solves only its own problem.
+// decision combines the problems of the target into one decision. Each option solves one problem. So with several problems no option
+// solves all of them, and the options have no access entries.
 func (t *target) decision(existing Comparison) Decision {
 	d := Decision{PrincipalARN: t.entry.PrincipalARN, Place: t.place, Options: []Option{}, Existing: existing}
 	var reasons []string

@@ -153,7 +153,7 @@ type baseline struct {
 	nodeRoles map[string]string // ARNs of the node roles by both sources, by awsauth.PrincipalKey
 }
 
-// bypass is a bypass that this process observed while it was not the leader.
+// bypass is a stored version that the webhook did not review. This process observed it while another replica was the leader.
 type bypass struct {
 	version history.Version
 	rules   []string

@@ -16,8 +16,8 @@ const kubeSystem = awsauth.Namespace
 // request that the subject may make. The ways are those of the Kubernetes documentation, "Role Based Access Control
 // Good Practices", that need no other program: to change RBAC beyond the subject's own rights, to act as an admin,
 // and to write aws-auth. The list doesn't include the rights to create pods and to read Secrets, which many users
-// need. withAWSAuth reports whether aws-auth has an effect in the cluster. If it has none, writing it is not in the
-// list.
+// need. withAWSAuth reports whether aws-auth has an effect in the cluster. If it has no effect, the list doesn't include
+// the right to write aws-auth.
 func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }

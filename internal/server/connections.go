@@ -86,7 +86,7 @@ func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	defer l.mu.Unlock()
 	own := l.sources[c.source]
 	if own >= l.perSource || len(l.open) >= l.total {
-		if gone = l.victim(c.source, own); gone == nil {
+		if gone = l.connectionToClose(c.source, own); gone == nil {
 			return nil, false
 		}
 		l.remove(gone)
@@ -97,9 +97,9 @@ func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	return gone, true
 }
 
-// victim returns the connection to replace by a new connection of the source address, or nil. own is the number of open
-// connections of this address.
-func (l *connections) victim(source netip.Addr, own int) (chosen *connection) {
+// connectionToClose returns the open connection that must close so that the listener can accept a new connection from a source
+// address. It returns nil if no connection may be closed. own is the number of open connections of this address.
+func (l *connections) connectionToClose(source netip.Addr, own int) (chosen *connection) {
 	most := own
 	if own < l.perSource {
 		for _, n := range l.sources {

@@ -12,10 +12,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/metrics"
 )
 
-// maxPlainConnections limits the number of open connections to a plain HTTP port. A probe takes a millisecond and a scrape a
-// few. Each connection takes about 16 KiB, so a port takes at most 2 MiB. Plain ports have no ConnState hook, so every
-// connection counts as idle. A new connection replaces the oldest connection of the source address with the most
-// connections, so the kubelet can always connect.
+// maxPlainConnections limits the number of open connections to a plain HTTP port. A probe takes a millisecond, and a scrape takes
+// a few milliseconds. A connection takes about 16 KiB of memory, so a port takes at most 2 MiB.
+//
+// At the limit, a new connection closes the oldest connection of the source address that has the most connections. So the
+// kubelet can always connect. A plain port has no ConnState hook, so each of its connections counts as idle and may be closed.
 const maxPlainConnections = 128
 
 // port is a plain HTTP server with its listener.

@@ -22,8 +22,8 @@ const (
 	Delete   Operation = "DELETE"
 )
 
-// Change is a request to change aws-auth. Old is nil for Create and Document. New is nil for Delete, except
-// where an update completes a deletion, see [Change.CompletesDeletion].
+// Change is a request to change aws-auth. Old is nil for Create and Document. New is nil for a delete request. [Evaluate] treats
+// an update that completes a deletion as a Delete whose New is not nil; see [Change.CompletesDeletion].
 type Change struct {
 	Operation Operation
 	Old, New  *awsauth.Object

@@ -134,11 +134,13 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// presentInOld returns two predicates for findings that the old object has in the same key or in an equal decoded
-// element: same requires the same value at fault, and alike accepts another value of the same element. Each finding
-// of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning of the old object
-// does not make a denial pre-existing. alike rejects duplicate keys, because the decoded element doesn't show which keys it
-// had twice. For a fault of a whole key both predicates are the same.
+// presentInOld returns two predicates that report whether the old object has the same finding. Both look in the same key and in
+// an equal decoded element. same requires that the two findings are about the same value. alike also accepts a finding about
+// another value of the element, except for duplicate keys: the decoded element doesn't show which of its keys occurred twice.
+// For a fault of a whole key, both predicates give the same result.
+//
+// Each finding of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning of the
+// old object does not make a denial pre-existing.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string

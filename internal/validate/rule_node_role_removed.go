@@ -79,8 +79,8 @@ func checkNodeRoleRemoved(p *Pass) {
 	p.warnOfPathsRemoved()
 }
 
-// reportUnused reports an annotation allow-removal that names a role that the change does not remove. An allowance for
-// later changes may name such a role.
+// reportUnused warns about each ARN in the annotation allow-removal that is not a node role that the change removes. It accepts
+// such an ARN if the annotation allows removals by later changes.
 func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	if p.Change.sets(AllowRemovalAnnotation) == "" || r.later {
 		return

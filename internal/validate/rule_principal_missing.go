@@ -73,7 +73,7 @@ func (p *Pass) repairs() bool {
 	}
 	return slices.ContainsFunc(p.Policy.Protected, func(protected access.Protected) bool {
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
-		return slices.ContainsFunc(requirements(protected), func(r requirement) bool { return p.gets(protected, after, r) > p.gets(protected, before, r) })
+		return slices.ContainsFunc(requirements(protected), func(r requirement) bool { return p.fulfils(protected, after, r) > p.fulfils(protected, before, r) })
 	})
 }
 

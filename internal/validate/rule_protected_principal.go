@@ -46,13 +46,13 @@ func checkProtectedPrincipal(p *Pass) {
 		before, after := p.Old.Resolve(protected.ARN), p.New.Resolve(protected.ARN)
 		var lost, missing []requirement
 		for _, required := range requirements(protected) {
-			had, has := p.gets(protected, before, required), p.gets(protected, after, required)
+			had, has := p.fulfils(protected, before, required), p.fulfils(protected, after, required)
 			for _, m := range oldMaps {
-				had = max(had, p.gets(protected, m.Resolve(protected.ARN), required))
+				had = max(had, p.fulfils(protected, m.Resolve(protected.ARN), required))
 			}
 			for _, m := range p.newMaps() {
-				if r := m.Resolve(protected.ARN); p.gets(protected, r, required) < has {
-					has, after = p.gets(protected, r, required), r
+				if r := m.Resolve(protected.ARN); p.fulfils(protected, r, required) < has {
+					has, after = p.fulfils(protected, r, required), r
 				}
 			}
 			loses := has < had
@@ -136,8 +136,9 @@ func groupRequirements(groups []string) []requirement {
 	return list
 }
 
-// gets returns how often the authenticator's answer fulfils a requirement of a protected principal.
-func (p *Pass) gets(protected access.Protected, r awsauth.Resolution, required requirement) access.Certainty {
+// fulfils returns whether the logins of a protected principal fulfil a requirement: always, sometimes or never. r holds the
+// entries that may answer these logins.
+func (p *Pass) fulfils(protected access.Protected, r awsauth.Resolution, required requirement) access.Certainty {
 	if required.beAdmin {
 		return access.AdminBy(r.Matches, p.Policy.AdminGroups)
 	}
