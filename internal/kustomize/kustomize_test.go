@@ -53,7 +53,7 @@ func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 		"an address of a CRD":        {map[string]string{"kustomization.yaml": "crds: ['http://example.com/x']"}, network},
 		"an address in a base":       {map[string]string{"kustomization.yaml": "resources: [base]", "base/kustomization.yml": "resources: ['http://example.com/x']"}, "base/kustomization.yml: it needs http://example.com/x, and " + network},
 		"the same key twice":         {map[string]string{"kustomization.yaml": "resources: ['http://example.com/x']\nresources: []"}, "it does not parse"},
-		"an absolute path":           {map[string]string{"kustomization.yaml": "resources: [/etc/hosts]"}, network},
+		"an absolute path":           {map[string]string{"kustomization.yaml": "resources: [/etc/hosts]"}, "it needs the absolute path /etc/hosts"},
 		"a plugin":                   {map[string]string{"kustomization.yaml": "transformers: ['{kind: PatchTransformer}']"}, "lint does not run"},
 		"a chart":                    {map[string]string{"kustomization.yaml": "helmCharts: [{name: x}]"}, "renders a Helm chart"},
 		"a folder outside":           {map[string]string{"kustomization.yaml": "resources: [../outside]"}, "outside of"},

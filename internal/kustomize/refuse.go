@@ -60,6 +60,9 @@ func unbuildable(data []byte) string {
 		return "it uses generators, transformers or validators of its own, which lint does not run; " + instead
 	}
 	for _, name := range k.paths() {
+		if filepath.IsAbs(name) {
+			return fmt.Sprintf("it needs the absolute path %s, and lint accepts only relative paths; write the path relative to the folder of the Kustomization", name)
+		}
 		if isRemote(name) {
 			return fmt.Sprintf("it needs %s, and lint loads nothing from the network; %s", name, instead)
 		}
@@ -97,9 +100,9 @@ func (k *kustomization) paths() []string {
 }
 
 // isRemote reports whether the library may treat a name as a URL: it has a scheme, a user or a query, or begins with the host of GitHub
-// (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL; api/internal/loader, IsRemoteFile). It also returns true for an
-// absolute path, and for a local name with a colon, an at sign or a question mark.
+// (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL; api/internal/loader, IsRemoteFile). It also returns true for a
+// local name with a colon, an at sign or a question mark.
 func isRemote(name string) bool {
 	folded := strings.ToLower(strings.TrimSpace(name))
-	return strings.ContainsAny(folded, ":@?") || strings.HasPrefix(folded, "github.com") || strings.HasPrefix(folded, "www.github.com") || filepath.IsAbs(folded)
+	return strings.ContainsAny(folded, ":@?") || strings.HasPrefix(folded, "github.com") || strings.HasPrefix(folded, "www.github.com")
 }
