@@ -24,11 +24,12 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// A fault of accessRules is pre-existing for every element whose access an old element of the principal gave, too.
+	// checkNewAccessFaults checks the faults about access. Such a fault is pre-existing for every element whose access an old element of the
+	// principal gave, too.
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
-			if rule, _, _ := strings.Cut(fault, " "); !slices.Contains(accessRules, rule) {
+			if rule, _, _ := strings.Cut(fault, " "); !strings.HasSuffix(rule, ofAccess) {
 				count[rule] += n
 			}
 		}
@@ -44,8 +45,8 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 	k.checkNewAccessFaults(change, policy, verdict, old, now)
 }
 
-// checkNewAccessFaults checks that a change is denied if an element has a fault of accessRules, and no old element gave its principal the
-// same username and at least its groups.
+// checkNewAccessFaults checks that a change is denied if an element has a fault about access, and no old element gave its principal the same
+// username and at least its groups.
 func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	elements := make(map[string]element)
 	for _, e := range now.elements {
@@ -53,7 +54,7 @@ func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.P
 	}
 	for _, f := range validate.Evaluate(validate.Change{New: change.New}, policy).Findings {
 		e, ok := elements[elementPath.FindString(f.Path)]
-		if !ok || f.Severity != validate.Deny || !slices.Contains(accessRules, f.Rule) {
+		if !ok || f.Severity != validate.Deny || !isAboutAccess(f) {
 			continue
 		}
 		username, groups := e.access()
@@ -142,7 +143,7 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	}
 	for _, f := range validate.Evaluate(validate.Change{New: object}, policy).Findings {
 		arn := byPath[elementPath.FindString(f.Path)]
-		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !slices.Contains(accessRules, f.Rule) && !slices.Contains(e.rules, f.Rule) {
+		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !isAboutAccess(f) && !slices.Contains(e.rules, f.Rule) {
 			e.rules = append(e.rules, f.Rule)
 			elements[arn] = e
 		}
@@ -150,9 +151,15 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	return elements
 }
 
-// accessRules are the rules about the access that an element gives. A finding of such a rule is pre-existing if another
-// element gave the same principal the same access.
-var accessRules = []string{"node-shape", "reserved-username"}
+// isAboutAccess reports whether a finding is about access that an element gives. Such a finding is pre-existing if an old element gave the
+// same principal the same access. The other findings of node-shape are about an element whose nodes can't work.
+func isAboutAccess(f validate.Finding) bool {
+	return f.Rule == "reserved-username" ||
+		f.Rule == "node-shape" && (strings.Contains(f.Message, "would have the admin group") || strings.Contains(f.Message, "is for EC2 instances"))
+}
+
+// ofAccess marks the faults about access in the result of [faults].
+const ofAccess = "(access)"
 
 // hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after
 // the end of a section, or a section under another key.
@@ -243,16 +250,20 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 		if f.Severity != validate.Deny {
 			continue
 		}
-		fault := f.Rule + " " + f.Path
+		rule := f.Rule
+		if isAboutAccess(f) {
+			rule += ofAccess
+		}
+		fault := rule + " " + f.Path
 		if path := elementPath.FindString(f.Path); path != "" {
 			e := elements[path]
 			raw := string(e.raw)
-			if slices.Contains(accessRules, f.Rule) { // these are about what the principal gets
+			if isAboutAccess(f) {
 				username, groups := e.access()
 				slices.Sort(groups)
 				raw = fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, slices.Compact(groups))
 			}
-			fault = f.Rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
+			fault = rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
 		}
 		count[fault]++
 	}
