@@ -6,30 +6,31 @@ import (
 	"strings"
 )
 
-// AccessChange describes how the effective access of one principal differs between two versions of an object.
+// AccessChange describes how the effective access of one principal, or of one account of mapAccounts, differs between
+// two versions of an object.
 type AccessChange struct {
-	// ARN is the principal's canonical ARN, in the upper and lower case of an entry. For an account of mapAccounts it
-	// is the account id.
+	// ARN is the ARN of the principal in an entry of the old version, or of the new version if the principal is new.
+	// For an account it is the account id.
 	ARN string
-	// Before and After are the entries that the authenticator may answer with for the principal before and after the
-	// change. Both are empty for an account.
+	// Before and After are the entries that match the principal before and after the change. If several entries match,
+	// the authenticator picks one at random. Both are empty for an account.
 	Before, After []*Entry
-	// Gained holds the groups that a larger share of the entries gives after the change than before, and Lost the
-	// groups that a smaller share gives. Both are sorted. For a new principal, Gained holds all its groups. For a
-	// principal that is gone, Lost holds them.
+	// Gained and Lost are sorted lists of groups. Gained holds the groups that a larger share of the entries gives
+	// after the change than before. Lost holds the groups that a smaller share gives. For a new principal, Gained holds
+	// all its groups. For a principal without an entry after the change, Lost holds all its groups.
 	Gained, Lost []string
-	// New reports that the principal had no entry before the change, and Gone that it has none after the change.
-	// ByAccount reports that the principal can log in even in the version without an entry, because mapAccounts has
-	// its account.
+	// New reports that the principal has no entry before the change, and Gone that it has no entry after the change.
+	// For an account, New means that the change adds it to mapAccounts, and Gone that the change removes it. ByAccount
+	// reports that the principal can log in even in the version without an entry, because mapAccounts has its account.
 	New, Gone, ByAccount bool
-	// InstancesOnly reports that an entry admitted callers other than EC2 instances before the change, and that no
-	// entry does so after the change.
+	// InstancesOnly reports that only EC2 instances can still log in. Before the change an entry admitted other
+	// callers. After the change the principal still has an entry, but no entry admits other callers.
 	InstancesOnly bool
 }
 
-// DiffAccess compares the effective access of two versions. It returns the principals in the order of the old
-// version, then the new principals in the order of the new version, then accounts. It leaves out principals for
-// which the authenticator gives the same answer in both versions.
+// DiffAccess compares the effective access of two versions. It returns the principals in the order of the old version,
+// then the new principals in the order of the new version, then accounts. It leaves out principals whose entries give
+// the same usernames and groups in both versions.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
@@ -89,7 +90,7 @@ func compareAccess(arn string, before, after []*Entry) (c AccessChange, differs 
 
 func admitsAll(e *Entry) bool { return !e.OnlyInstances() }
 
-// shares returns, for each group, the fraction of the entries that give the group: more than 0, and at most 1.
+// shares maps each group to the fraction of the entries that give the group: more than 0, and at most 1.
 func shares(entries []*Entry) map[string]float64 {
 	counts := make(map[string]int)
 	for _, e := range entries {
@@ -104,8 +105,9 @@ func shares(entries []*Entry) map[string]float64 {
 	return parts
 }
 
-// PrincipalKey returns a key that is equal for all ARNs of one principal. It ignores case and the path of a role,
-// because STS leaves the path out of a caller's ARN.
+// PrincipalKey returns a key that is equal for all spellings of a principal's ARN. It ignores case, white space at the
+// ends and the path of a role, because STS leaves the path out of a caller's ARN. The ARN of a session has a key of its
+// own.
 func PrincipalKey(arn string) string {
 	arn = strings.TrimSpace(arn)
 	if strings.Count(arn, "/") < 2 {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Partitions are the AWS partitions whose callers the authenticator accepts
-// (aws-iam-authenticator v0.7.18, pkg/endpoints/partitions.go).
+// Partitions returns the names of the AWS partitions whose callers the authenticator accepts (aws-iam-authenticator
+// v0.7.18, pkg/endpoints/partitions.go).
 func Partitions() []string {
 	return []string{"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"}
 }
@@ -23,8 +23,8 @@ func knownPartition(p string) bool {
 	return false
 }
 
-// ARN is the ARN of a principal: an IAM role, user or account root, an STS session of a role,
-// or an STS federated user.
+// ARN is the ARN of a principal. The principal is an IAM role, an IAM user, the root of an account, an STS session of a
+// role, or an STS federated user.
 type ARN struct {
 	Partition string // aws, aws-cn, …
 	Service   string // iam or sts
@@ -32,13 +32,13 @@ type ARN struct {
 	Resource  string // role/NAME, role/PATH/NAME, user/NAME, user/PATH/NAME, root, assumed-role/NAME/SESSION, federated-user/NAME
 }
 
-// String writes the ARN as AWS does.
+// String returns the ARN as AWS writes it.
 func (a ARN) String() string {
 	return "arn:" + a.Partition + ":" + a.Service + "::" + a.Account + ":" + a.Resource
 }
 
-// SessionRole returns the role behind an STS session ARN, as the authenticator derives it
-// (pkg/arn/arn.go, Canonicalize), and whether a is such an ARN.
+// SessionRole returns the ARN of the role of an STS session. It derives this ARN as the authenticator does
+// (pkg/arn/arn.go, Canonicalize). It returns false if a is not the ARN of a session.
 func (a ARN) SessionRole() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "assumed-role/")
 	if !ok {
@@ -48,8 +48,8 @@ func (a ARN) SessionRole() (ARN, bool) {
 	return ARN{a.Partition, "iam", a.Account, "role/" + name}, true
 }
 
-// WithoutPath returns the ARN of the role without its path, and whether a is a role that has a path. STS leaves the
-// path out of the ARN of a role's callers.
+// WithoutPath returns the ARN of a role without the role's path. It returns false if a is not a role with a path. STS
+// leaves the path out of the ARNs of a role's callers.
 func (a ARN) WithoutPath() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "role/")
 	i := strings.LastIndexByte(rest, '/')
@@ -69,20 +69,21 @@ func (a ARN) Name() string { return a.Resource[strings.LastIndexByte(a.Resource,
 // ARNError is the reason why a text is not the ARN of a principal.
 type ARNError struct {
 	Text    string
-	Problem string // the fault, as the rest of a sentence that begins with the quoted text
-	Hint    string // how to correct it; may be empty
+	Problem string // the fault, as a predicate such as "is not an ARN"
+	Hint    string // how to correct the text; may be empty
 }
 
 func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Problem) }
 
-// ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in upper or
-// lower case, because the authenticator compares ARNs ignoring case (pkg/config/mapper.go, Matches). It returns these
-// four parts in lower case and the rest unchanged.
+// ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in upper or lower
+// case, because the authenticator compares ARNs ignoring case (pkg/config/mapper.go, Matches). In the result these
+// parts are in lower case, and the other parts are unchanged.
 // Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
 // characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
 func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
 
-// parseARN is ParseARN with a function that returns the hint for a text that is not recognized as any known mistake.
+// parseARN is ParseARN with another source of hints. It calls similar for the hint if it recognizes no known mistake in
+// the text.
 func parseARN(text string, similar func(string) string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}
@@ -128,7 +129,9 @@ func parseARN(text string, similar func(string) string) (ARN, error) {
 	return a, nil
 }
 
-// checkResource checks the part of the ARN after the account.
+// checkResource checks the part of the ARN after the account. kind is the text before the first slash of this part, in
+// lower case. rest is the text after the slash, and slash reports whether there is one. The error has no Text, and may
+// have no Hint.
 func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 	switch a.Service + ":" + kind {
 	case "iam:root":
@@ -170,12 +173,12 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 	}
 }
 
-// GroupHint returns the hint for an IAM group. prefix is the beginning of the group's ARN, up to the account.
+// GroupHint returns the hint for an IAM group. prefix is the beginning of the group's ARN, including the account.
 func GroupHint(prefix string) string {
 	return "map a role that the group may assume: write " + prefix + ":role/NAME"
 }
 
-// nameHint returns the hint for a resource whose name IAM does not allow.
+// nameHint returns the hint for an ARN whose resource has a name that IAM does not allow. kind is the resource type.
 func nameHint(a ARN, kind string) string {
 	if kind == "assumed-role" {
 		kind, a.Service = "role", "iam"
@@ -184,8 +187,8 @@ func nameHint(a ARN, kind string) string {
 	return "write " + a.String() + " with the name as IAM shows it"
 }
 
-// checkName checks the characters of a name and of the path before it, if there is one. The name without the path
-// may have at most limit characters.
+// checkName checks a name that may have a path before it. IAM must allow the characters of both, and the name without
+// the path may have at most limit characters. The error has no Text, and may have no Hint.
 func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
@@ -219,11 +222,11 @@ func nameRune(r rune) bool {
 		return strings.ContainsRune("+=,.@-_", r)
 	}
 	folded := foldRune(r)
-	return folded < utf8.RuneSelf && nameRune(folded) // the authenticator compares K as k and ſ as s
+	return folded < utf8.RuneSelf && nameRune(folded) // the authenticator treats the Kelvin sign (U+212A) as k and the long s (U+017F) as s
 }
 
-// uniqueID reports whether a text is one of the unique ids that IAM shows next to ARNs (IAM user guide, "Unique
-// identifiers"), and describes it.
+// uniqueID reports whether a text looks like a unique id, such as AROA…, which IAM shows next to an ARN (IAM user
+// guide, "Unique identifiers"). problem describes the text for an [ARNError].
 func uniqueID(text string) (problem string, ok bool) {
 	prefixes := map[string]string{"AROA": "role", "AIDA": "user", "AGPA": "group", "AIPA": "instance profile"}
 	if len(text) < 16 || strings.Contains(text, ":") {
@@ -247,8 +250,8 @@ func IsAccountID(id string) bool {
 }
 
 // Canonicalize turns the ARN of a caller, as STS GetCallerIdentity returns it, into the ARN that the authenticator
-// searches for (pkg/arn/arn.go, Canonicalize). The ARN of an STS session becomes that of its role, and every other ARN
-// is returned unchanged. An error means that the authenticator refuses the caller without a search.
+// searches for (pkg/arn/arn.go, Canonicalize). It turns the ARN of an STS session into that of its role, and returns
+// every other ARN unchanged. An error means that the authenticator refuses the caller without a search.
 func Canonicalize(arn string) (string, error) {
 	parts, ok := splitARN(arn)
 	if !ok || parts[0] != "arn" {
@@ -272,7 +275,8 @@ func Canonicalize(arn string) (string, error) {
 	return "", fmt.Errorf("%q is not a principal that the authenticator accepts: it accepts IAM roles, users and root, and STS sessions and federated users", arn)
 }
 
-// splitARN cuts an ARN into its six parts. The last part may contain colons.
+// splitARN cuts an ARN into its six parts. The last part may contain colons. It returns false if the text has fewer
+// than six parts.
 func splitARN(text string) (parts [6]string, ok bool) {
 	for i := range 5 {
 		if parts[i], text, ok = strings.Cut(text, ":"); !ok {
@@ -283,7 +287,8 @@ func splitARN(text string) (parts [6]string, ok bool) {
 	return parts, true
 }
 
-// AccountOf returns the account in an ARN, or "" if it has none.
+// AccountOf returns the account in an ARN: the text between the fourth and the fifth colon. It returns "" for a text
+// with fewer than four colons.
 func AccountOf(arn string) string {
 	parts, _ := splitARN(arn)
 	return parts[4]
@@ -292,8 +297,8 @@ func AccountOf(arn string) string {
 // Fold maps two ARNs to the same text if and only if the authenticator treats them as equal.
 func Fold(arn string) string { return fold(arn) }
 
-// fold maps two texts to the same text if and only if strings.EqualFold treats them as equal. It writes ASCII letters,
-// and runes that fold to ASCII, as lower-case ASCII, and every other rune as the smallest rune of its folding orbit.
+// fold maps two texts to the same text if and only if strings.EqualFold treats them as equal. It replaces each rune by
+// the smallest rune that strings.EqualFold treats as equal, and then writes ASCII letters in lower case.
 func fold(s string) string {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
@@ -314,12 +319,14 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// invisible reports whether a reader can't see the character if it stands at the end of a value.
+// invisible reports whether a character is white space, a control character or a Unicode format character. A reader
+// can't see such a character at the end of a value.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
 }
 
-// AsARNError returns an error of ParseARN as an [*ARNError].
+// AsARNError returns the [*ARNError] that an error of ParseARN is or wraps. For another error it returns an [*ARNError]
+// with the error's text as Problem.
 func AsARNError(err error) *ARNError {
 	if e, ok := errors.AsType[*ARNError](err); ok {
 		return e

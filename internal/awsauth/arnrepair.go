@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// principalHint is the hint for a text that gives no clue to the principal.
+// principalHint is the hint for a text that names no principal that can be guessed.
 const principalHint = "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
 
-// looksPlain reports whether a text has five colons, as an ARN of a principal does, and only visible ASCII
-// characters. describeMistake recognizes no mistake in such a text.
+// looksPlain reports whether a text has exactly five colons, as an ARN of a principal has, and consists of ASCII
+// characters other than white space. ParseARN does not call describeMistake for such a text.
 func looksPlain(text string) bool {
 	colons := 0
 	for i := range len(text) {
@@ -25,8 +25,8 @@ func looksPlain(text string) bool {
 	return colons == 5
 }
 
-// describeMistake returns the mistake and a hint if a text is in one of the forms that people often write instead of
-// an ARN. It returns nil for other texts.
+// describeMistake recognizes mistakes that people often make when they write an ARN. It returns the first mistake in
+// the text with its hint, or nil if it recognizes none.
 func describeMistake(text string) *ARNError {
 	for _, recognize := range []func(string) *ARNError{endsInvisible, foldedLine, hasTypographic, severalARNs, wrongColons} {
 		if err := recognize(text); err != nil {
@@ -37,7 +37,8 @@ func describeMistake(text string) *ARNError {
 	return nil
 }
 
-// writeARN returns the hint to write a repaired text. It returns principalHint if the repaired text is not an ARN.
+// writeARN returns the hint to write the ARN in a repaired text, in the form that an entry needs. It returns
+// principalHint if the repaired text is not an ARN.
 func writeARN(text string) string {
 	if arn, err := ParseARN(text); err == nil {
 		return "write " + entryForm(arn).String()
@@ -57,15 +58,15 @@ func endsInvisible(text string) *ARNError {
 	return &ARNError{Problem: problem, Hint: writeARN(trimmed)}
 }
 
-// foldedLine recognizes an ARN that a dash follows. The dash comes from the next line of the file: YAML folds a line
-// that begins with a dash into the value above it if the dash is indented deeper than the value's key.
+// foldedLine recognizes an ARN that is followed by a dash from the next line of the file. YAML folds a line that begins
+// with a dash into the value above it if the dash is indented deeper than the value's key.
 func foldedLine(text string) *ARNError {
 	first, rest, ok := strings.Cut(text, " ")
 	if !ok || !strings.HasPrefix(rest, "- ") {
 		return nil
 	}
 	if _, err := ParseARN(first); err != nil {
-		return nil //nolint:nilerr // another mistake
+		return nil //nolint:nilerr // it is another mistake
 	}
 	return &ARNError{
 		Problem: fmt.Sprintf("has the next line, %q, folded into it, because that line is indented deeper than the key of the ARN", rest),
@@ -89,7 +90,8 @@ var (
 	pluralKind      = regexp.MustCompile(`:(role|user)s/`)
 )
 
-// similarARN returns the hint to write the ARN that a text is similar to, or principalHint if there is none.
+// similarARN tries some corrections of a text. It returns the hint to write the first result that is an ARN of a
+// principal. It returns principalHint if no result is one.
 func similarARN(text string) string {
 	for _, candidate := range []string{
 		"arn:" + text,
@@ -110,9 +112,9 @@ func similarARN(text string) string {
 // innerARN matches the beginning of a second ARN within a text.
 var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)`)
 
-// NestedARN returns the last ARN within a text that begins with another ARN, such as
-// arn:aws:iam::111122223333:user/arn:…, and whether there is one. If the inner ARN is that of a principal, NestedARN
-// returns it in the form that an entry needs.
+// NestedARN returns the last ARN that a text holds inside another ARN. In arn:aws:iam::111122223333:user/arn:… it is
+// the ARN after user/. If this is the ARN of a principal, NestedARN returns the form that an entry needs. It returns
+// false if the text holds no inner ARN.
 func NestedARN(text string) (inner string, ok bool) {
 	if !mayNest(text) {
 		return "", false
@@ -128,12 +130,13 @@ func NestedARN(text string) (inner string, ok bool) {
 	return inner, true
 }
 
-// mayNest reports whether a text has enough colons for a second ARN: five of the first one, and three before the account of
-// the second. It is much faster than a regular expression.
+// mayNest reports whether a text has enough colons for a second ARN: five in the first ARN, and three before the
+// account of the second. This check is much faster than a regular expression.
 func mayNest(text string) bool { return strings.Count(text, ":") >= 8 }
 
-// severalARNs recognizes an ARN within an ARN, and a list of ARNs. IAM allows a path with the characters of an ARN, so
-// a user's ARN with another ARN as path is well-formed, see [NestedARN].
+// severalARNs recognizes an ARN inside another ARN, and a list of ARNs. It does not report the ARN of a user with
+// another ARN as its path, see [NestedARN]. Such an ARN is well-formed, because IAM allows the characters of an ARN in
+// a path.
 func severalARNs(text string) *ARNError {
 	if !mayNest(text) {
 		return nil
@@ -164,7 +167,8 @@ func hasPrefixFold(text, prefix string) bool {
 // arnParts matches the parts of an ARN with any number of colons between them.
 var arnParts = regexp.MustCompile(`(?i)^arn:+([a-z0-9-]+):+(iam|sts):*(\d*):*((?:role|user|group|assumed-role|federated-user|instance-profile)[:/][^:]+|root)$`)
 
-// wrongColons recognizes an ARN with too many or too few colons.
+// wrongColons recognizes an ARN with too many, too few or misplaced colons, with a colon in place of a slash, or
+// without an account.
 func wrongColons(text string) *ARNError {
 	parts := arnParts.FindStringSubmatch(text)
 	if len(parts) == 0 {
@@ -202,8 +206,8 @@ func wrongColons(text string) *ARNError {
 	return &ARNError{Problem: problem, Hint: writeARN(written)}
 }
 
-// afterDifference returns the part of the longer text that begins where the shorter text first differs, without
-// leading colons and up to the next colon or slash.
+// afterDifference finds the first difference between two texts, and returns the part of the longer text from there up
+// to the next colon or slash. It ignores colons at the beginning of this part.
 func afterDifference(longer, shorter string) string {
 	i := 0
 	for i < len(shorter) && longer[i] == shorter[i] {
@@ -216,7 +220,7 @@ func afterDifference(longer, shorter string) string {
 	return rest
 }
 
-// accountMistake describes an account that is not 12 digits, with a hint.
+// accountMistake returns the problem and the hint for an ARN whose account is not 12 digits.
 func accountMistake(a ARN) (problem, hint string) {
 	right := a
 	if right.Account = digits(a.Account); IsAccountID(right.Account) && right.Account != "" {
@@ -234,16 +238,17 @@ func accountMistake(a ARN) (problem, hint string) {
 	return fmt.Sprintf("has the account %q, which is not 12 digits", a.Account), "write " + right.String() + " with the 12 digits of the account"
 }
 
-// ssoRole matches the name of a role of IAM Identity Center. ssoSuffix matches the suffix of such a name, and
-// ssoDigits a suffix with slightly too few or too many digits.
+// The name of a role of IAM Identity Center begins with AWSReservedSSO_, and ends with an underscore and 16 hexadecimal
+// digits. ssoRole matches each name with this beginning. ssoSuffix matches a whole name. ssoDigits matches a name with
+// 12 to 24 digits at its end.
 var (
 	ssoRole   = regexp.MustCompile(`(?i)^AWSReservedSSO_`)
 	ssoSuffix = regexp.MustCompile(`(?i)^AWSReservedSSO_.+_[0-9a-f]{16}$`)
 	ssoDigits = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+)_([0-9a-f]{12,24})$`)
 )
 
-// SSODigits returns the digits at the end of a role's name, and the name before them, if the digits look like the
-// suffix of a role of IAM Identity Center but are too few or too many.
+// SSODigits splits the name of a role of IAM Identity Center at its suffix if the suffix has a wrong number of digits:
+// from 12 to 24, but not 16. It returns the name before the suffix, and the digits. It returns false for other names.
 func (a ARN) SSODigits() (name, digits string, ok bool) {
 	parts := ssoDigits.FindStringSubmatch(a.Name())
 	if parts == nil || !a.LacksSSOSuffix() {
@@ -252,9 +257,9 @@ func (a ARN) SSODigits() (name, digits string, ok bool) {
 	return parts[1], parts[2], true
 }
 
-// LacksSSOSuffix reports whether a role has the name of a role of IAM Identity Center without the suffix that IAM
-// Identity Center gives it: an underscore and 16 hexadecimal digits (IAM Identity Center user guide, "Referencing
-// permission sets in resource policies, Amazon EKS Cluster config maps, and AWS KMS key policies").
+// LacksSSOSuffix reports whether the name of a role begins like that of a role of IAM Identity Center, but does not end
+// with its suffix: an underscore and 16 hexadecimal digits (IAM Identity Center user guide, "Referencing permission
+// sets in resource policies, Amazon EKS Cluster config maps, and AWS KMS key policies").
 func (a ARN) LacksSSOSuffix() bool {
 	return a.IsRole() && ssoRole.MatchString(a.Name()) && !ssoSuffix.MatchString(a.Name())
 }

@@ -5,19 +5,20 @@ import (
 	"sync"
 )
 
-// Limits of a Cache. A change has at most three new sections, so the sections of the latest versions stay in the cache. A
-// decoded section takes about ten times the memory of its text.
+// maxCached limits the number of sections in a Cache, and maxCachedBytes the size of their texts. A change has at most
+// three new sections, so eight sections cover the last two changes. A decoded section takes about ten times the memory
+// of its text.
 const (
 	maxCached      = 8
 	maxCachedBytes = 2 << 20
 )
 
-// Cache holds decoded sections by their text. Each change has an old version, which was usually decoded already when
-// an earlier change wrote it; the cache avoids decoding it again. The zero Cache is empty and ready to use. Its
-// methods may be called concurrently. A nil Cache stores nothing.
+// Cache holds decoded sections by their text. The old version of a change is usually the new version of an earlier
+// change, so its sections are decoded already. The zero Cache is empty and ready to use. Its methods may be called
+// concurrently. A nil Cache stores nothing.
 type Cache struct {
 	mu       sync.Mutex
-	sections []cached // the newest last
+	sections []cached // in the order of their last use
 	bytes    int      // total size of their texts
 }
 

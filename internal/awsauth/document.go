@@ -13,21 +13,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Document is an object with the map that the authenticator loads from it and the position of every value. The values
-// come from the authenticator's decoder, the positions from a node tree of the text.
+// Document is a decoded object: the map that the authenticator loads from it, and the position of every value. The
+// values come from the authenticator's decoder, and the positions from a node tree of the text.
 type Document struct {
 	Map *Map
-	// Texts are the texts of the sections. A section that is missing, or that the authenticator treats as empty, has
-	// none.
+	// Texts are the texts of the sections. They leave out a section that is missing or that the authenticator treats as
+	// empty.
 	Texts []*Text
 	// Roles and Users are the elements of Map.Roles and Map.Users with their positions.
 	Roles, Users []Mapping
-	// Accounts are the elements of Map.Accounts. BadAccounts are the elements that the authenticator drops.
+	// Accounts are the elements of mapAccounts that the authenticator keeps, up to the first element that it can't
+	// decode. BadAccounts are the elements of mapAccounts that it drops.
 	Accounts, BadAccounts []Field
 	// DataKeys and BinaryKeys are the keys under data and binaryData, sorted.
 	DataKeys, BinaryKeys []Scalar
-	// NotText are keys under data whose value is not a string, and DuplicateKeys are keys that occur twice.
-	// Both occur only in manifests.
+	// NotText are the keys under data whose value is not a string. DuplicateKeys are the second and further occurrences
+	// of data, and of keys under data and binaryData. Only manifests can have such keys.
 	NotText, DuplicateKeys []Scalar
 	// Immutable reports whether the ConfigMap is immutable.
 	Immutable bool
@@ -52,10 +53,11 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 	}
 }
 
-// Parse decodes the object with the positions of its values. Like Load it never fails.
+// Parse decodes the object and finds the positions of its values. Like Load, it never fails.
 func (o *Object) Parse() *Document { return o.ParseLoaded(o.Load()) }
 
-// ParseLoaded is Parse for an object that has been loaded already: it adds positions to the values of m.
+// ParseLoaded is Parse for an object that is loaded already. It adds positions to the values of m, which is the result
+// of Load.
 func (o *Object) ParseLoaded(m *Map) *Document {
 	d := &Document{Map: m, object: o}
 	if o == nil {
@@ -106,42 +108,44 @@ func (d *Document) addKeys(o *Object) {
 	}
 }
 
-// Fault is a fault of the whole text of a section.
+// Fault is a fault that concerns more than one value of a section.
 type Fault struct {
 	Position
 	Problem string // the fault, as part of a sentence
 	Hint    string // how to correct it
 }
 
-// Text is the text of one section with its faults.
+// Text is the text of one section with its faults. A fault is nil if the text doesn't have it.
 type Text struct {
 	Section Section
-	// TooExpensive is set if the text is over a limit. It is not decoded, so the entries are unknown.
+	// TooExpensive is set if the text is over a limit. Such a text is not decoded, so the entries are unknown.
 	TooExpensive *Fault
 	// Syntax and NotAList are the faults because of which the authenticator loads nothing from the section.
 	Syntax, NotAList *Fault
 	// Trailing is the beginning of the content after the list, which the authenticator does not read.
 	Trailing *Fault
-	// Stop is the first element of mapAccounts that the authenticator can't decode. It reads no element after it.
+	// Stop is the first element of mapAccounts that the authenticator can't decode. The authenticator does not read the
+	// elements after it.
 	Stop *Fault
-	// Disagreement is set if the node tree differs from the values that the authenticator decodes. Positions are then
-	// uncertain. It counts as a fault of the text, because two YAML readers give the text different meanings.
+	// Disagreement is set if the node tree, which comes from a second YAML reader, differs from the values that the
+	// authenticator decodes. The positions of the values are then uncertain.
 	Disagreement *Fault
 
 	raw    string
 	end    int // the offset of Trailing
-	rest   int // the offset of Stop, or 0 if it is not known
+	rest   int // the offset of Stop, or 0 if this offset is not known
 	places map[*yaml.Node]int
 	object *Object
 	lines  *lineIndex // see index
-	root   *yaml.Node // a sequence, or nil
-	json   []byte     // the source of the decoded elements, if a value has a wrong type
+	root   *yaml.Node // the node of the list, or nil if the text has none
+	json   []byte     // the decoded elements; set only if a value has a wrong type
 	stop   error      // see section
 
-	// plain reports that the text has the plain form. Then the tree is built on the first use of a position.
+	// plain reports that the text has the plain form, see plainElements. The node tree of such a text is built when the
+	// first position is needed.
 	plain   bool
 	entries []Entry   // the entries of a plain text
-	located []Mapping // the entries with their nodes, after the first use of a position
+	located []Mapping // see withNodes
 }
 
 // index returns the line index. It builds the index on first use.
@@ -153,7 +157,8 @@ func (t *Text) index() *lineIndex {
 	return t.lines
 }
 
-// tree is the node tree of a text's first YAML document, with the decoder that has read it.
+// tree is the node tree of a text's first YAML document. The decoder has read this document, and can read the next
+// ones.
 type tree struct {
 	document yaml.Node
 	err      error
@@ -166,7 +171,8 @@ func newTree(text string) *tree {
 	return t
 }
 
-// newText returns the text of a section with its faults and its node tree.
+// newText returns the text of a section with its faults. d is the loaded section. newText builds the node tree unless
+// the text is in the plain form or can't be decoded.
 func newText(o *Object, s Section, raw string, d section) *Text {
 	t := &Text{Section: s, raw: raw, object: o, plain: d.plain}
 	if d.typ != nil {
@@ -209,8 +215,8 @@ func (t *Text) readTree(notAList bool) {
 	t.findTrailing(read.decoder)
 }
 
-// findTrailing searches for content after the first YAML document, which the authenticator does not read. It ignores
-// empty documents.
+// findTrailing sets Trailing if content follows the first YAML document. The authenticator does not read such content.
+// Empty documents do not count as content.
 func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	for {
 		var next yaml.Node
@@ -244,13 +250,13 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	}
 }
 
-// accountID matches the digits of an account.
+// accountID matches an account id.
 var accountID = regexp.MustCompile(`\b\d{12}\b`)
 
 // documentEnd matches a line that ends a YAML document.
 var documentEnd = regexp.MustCompile(`(?m)^\.{3}[ \t\r]*$`)
 
-// describeNotAList describes a text that is not a list.
+// describeNotAList returns the fault of a text that is not a list. root is the node of the whole text.
 func (t *Text) describeNotAList(root *yaml.Node) *Fault {
 	f := &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root) + ", not a list", Hint: "write a list, each element with a dash"}
 	if accounts := accountID.FindAllString(root.Value, 10); t.Section == MapAccounts && root.Kind == yaml.ScalarNode && len(accounts) > 0 {
@@ -292,8 +298,8 @@ func (t *Text) disagree(at Position, problem string) {
 	}
 }
 
-// mappings returns the decoded elements. They have their nodes, unless the text has the plain form, whose tree is
-// built later.
+// mappings returns the decoded elements with their nodes. The elements of a plain text get no nodes here: withNodes
+// adds them when the first position is needed.
 func (t *Text) mappings(entries []Entry) []Mapping {
 	if !t.plain {
 		return t.join(entries)
@@ -306,7 +312,7 @@ func (t *Text) mappings(entries []Entry) []Mapping {
 	return list
 }
 
-// withNodes returns the elements of a plain text with their nodes.
+// withNodes returns the elements of a plain text with their nodes. Its first call builds the node tree.
 func (t *Text) withNodes() []Mapping {
 	if t.located == nil {
 		t.readTree(false)
@@ -347,8 +353,9 @@ func (t *Text) join(entries []Entry) []Mapping {
 	return list
 }
 
-// accounts returns the accounts with their nodes, up to the element that the authenticator can't decode, and separately
-// the elements that it drops because they are not scalars.
+// accounts returns the elements of mapAccounts with their nodes, up to the element that the authenticator can't decode.
+// kept holds the elements that the authenticator keeps, with their values. bad holds those that it drops because they
+// are not scalars.
 func (t *Text) accounts(values []string) (kept, bad []Field) {
 	next := 0
 	if t.root != nil {
@@ -395,8 +402,8 @@ func isEmpty(n *yaml.Node) bool {
 	return false
 }
 
-// place returns the position of a line of the text. Line 0 stands for the first line, because YAML errors in the first
-// line name no line.
+// place returns the position of a line of the text. Line 0 stands for the first line, because a YAML error in the first
+// line has no line number.
 func (t *Text) place(line int) Position {
 	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
@@ -448,9 +455,12 @@ func kindOf(n *yaml.Node) string {
 // maxShown limits the bytes of a value that a Problem quotes.
 const maxShown = 200
 
-// Unread returns the part of the text that the authenticator does not read. This is the whole text if the section
-// doesn't parse, is not a list, or has a Disagreement; the text from the element Stop on; or the text after the end
-// of the list. It returns "" if the authenticator reads the whole text.
+// Unread returns the part of the text that the authenticator does not read:
+//   - the whole text if the section doesn't parse, is not a list, or has a Disagreement
+//   - the text from the element Stop on
+//   - the text after the end of the list
+//
+// For every other text Unread returns "", even for one that is too expensive to decode.
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:

@@ -37,7 +37,8 @@ func ScalarTexts(text string) ([]ScalarText, error) {
 	return list, nil
 }
 
-// ParseWithTree is Parse, but builds the node tree of every text. plain reports whether a text has the plain form.
+// ParseWithTree is Parse, but builds the node tree of every text. plain reports whether at least one text has the plain
+// form.
 func (o *Object) ParseWithTree() (d *Document, plain bool) {
 	sections := o.loadSections(o.checkLimits(), nil)
 	for name, s := range sections {

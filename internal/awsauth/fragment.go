@@ -11,9 +11,9 @@ import (
 	kubectlyaml "sigs.k8s.io/yaml"
 )
 
-// ObjectOf returns an aws-auth with sections that lie outside of a ConfigMap, such as in the values of a Helm chart.
-// Each path leads to the text of a section or to the list itself. ObjectOf turns keys in camel case, such as
-// roleARN, into lower case, which every release of the authenticator knows.
+// ObjectOf returns an aws-auth with sections that are not in a ConfigMap, but for example in the values of a Helm
+// chart. Each path leads to a section, which is a text or a list. ObjectOf writes the keys roleARN and userARN in lower
+// case, because every release of the authenticator knows this spelling.
 func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	o := &Object{Data: make(map[string]string, len(sections))}
 	p := s.readTree()
@@ -31,8 +31,8 @@ func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	return o
 }
 
-// lowerKeys turns the keys roleARN and userARN, as AWSIamConfig spells them, into lower case. The text keeps its
-// length, so positions remain correct.
+// lowerKeys writes the keys roleARN and userARN, as AWSIamConfig of EKS Anywhere spells them, in lower case. The text
+// keeps its length, so positions remain correct.
 var lowerKeys = strings.NewReplacer("roleARN:", "rolearn:", "userARN:", "userarn:", `roleARN":`, `rolearn":`, `userARN":`, `userarn":`)
 
 // fragment returns the text of a section at a path. It also returns the text's segments, or nil if the file doesn't
@@ -69,7 +69,8 @@ func means(text string, value any) bool {
 	return err == nil && json.Unmarshal(data, &decoded) == nil && reflect.DeepEqual(decoded, value)
 }
 
-// flowList returns the text of a list that is written as in JSON, on any number of lines.
+// flowList returns the text and the segments of a list that is written as in JSON, on any number of lines. It returns
+// "" for other lists.
 func flowList(p *part, n *yaml.Node) (string, []segment) {
 	at := p.lines.offset(p.text, n.Line, n.Column)
 	if at >= len(p.text) || p.text[at] != '[' {
@@ -82,7 +83,8 @@ func flowList(p *part, n *yaml.Node) (string, []segment) {
 	return string(value), []segment{{0, p.offset + at, len(value)}}
 }
 
-// blockList returns the lines of a list with its elements on lines of their own, without their common indentation.
+// blockList returns the text and the segments of a list in which each element begins with a dash on a line of its own.
+// It removes the common indentation of these lines. It returns "" for other lists.
 func blockList(p *part, n *yaml.Node) (string, []segment) {
 	at := p.lines.offset(p.text, n.Line, n.Column)
 	indent := n.Column - 1
@@ -111,7 +113,7 @@ func blockList(p *part, n *yaml.Node) (string, []segment) {
 	return b.String(), segments
 }
 
-// BareSection returns an aws-auth with one section, whose text is a whole file.
+// BareSection returns an aws-auth with one section. The text of the section is the whole file.
 func BareSection(name Section, src []byte) *Object {
 	f := newFile(string(src))
 	text := f.text[f.lines.first:]
@@ -135,10 +137,11 @@ func (o *Object) PositionIn(s Section, offset int) Position {
 	return p
 }
 
-// Values returns the manifest of the object as kubectl decodes it; nil for a stored object and for one that didn't come from a manifest.
+// Values returns the manifest of the object as kubectl decodes it. It returns nil for an object without a manifest,
+// such as a stored object.
 func (o *Object) Values() map[string]any { return o.values }
 
-// WithoutPositions returns the object without its positions in a file. Positions then count within the text of each
+// WithoutPositions returns the object without its positions in a file. Its positions then count within the text of each
 // key.
 func (o *Object) WithoutPositions() *Object {
 	plain := *o
@@ -149,8 +152,8 @@ func (o *Object) WithoutPositions() *Object {
 	return &plain
 }
 
-// WithValues returns the object with the content of another manifest, such as the result of a patch. Texts that are the same in
-// both keep their positions.
+// WithValues returns the object with the content of another manifest, such as the result of a patch. A text that both
+// contents have keeps its position.
 func (o *Object) WithValues(values map[string]any) *Object {
 	result := newObject(&part{file: new(file)}, values, nil)
 	result.positions = nil

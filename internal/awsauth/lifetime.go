@@ -2,7 +2,8 @@ package awsauth
 
 import "fmt"
 
-// OwnerReference returns an owner reference as one text, the form in [Object.Owners].
+// OwnerReference returns an owner reference in the form KIND/NAME (UID), or KIND/NAME if it has no uid. [Object.Owners]
+// holds texts of this form.
 func OwnerReference(kind, name, uid string) string {
 	if uid == "" {
 		return kind + "/" + name
@@ -10,7 +11,7 @@ func OwnerReference(kind, name, uid string) string {
 	return kind + "/" + name + " (" + uid + ")"
 }
 
-// addLifetime reads the finalizers, the owner references and the deletion time from the metadata of a manifest.
+// addLifetime sets Finalizers, Owners and Deleting from the metadata of a manifest.
 func (o *Object) addLifetime(metadata map[string]any) {
 	finalizers, _ := metadata["finalizers"].([]any)
 	for _, finalizer := range finalizers {

@@ -9,31 +9,32 @@ import (
 	yamlv2 "go.yaml.in/yaml/v2"
 )
 
-// maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together.
-// It also limits this number for each section after its aliases are unfolded. The review of a text with many more
-// tokens took seconds and most of a gigabyte, because each token costs a node in several trees. An entry of aws-auth
-// has about seven tokens in 150 bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000.
+// maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together. It
+// also limits this number for each section after its aliases are unfolded. The review of a text with many more tokens
+// took seconds and most of a gigabyte, because each token costs a node in several trees. An entry of aws-auth has about
+// seven tokens in 150 bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000 tokens.
 const maxTokens = 60_000
 
-// maxUnfolded limits the bytes of a section's text with its aliases unfolded. A ConfigMap holds 1 MiB, and a normal text
-// does not unfold to four times that size. yaml.v2 limits the number of nodes but not their size: 127 KiB of text became
-// 1.7 GiB of memory.
+// maxUnfolded limits the bytes of a section's scalars after its aliases are unfolded. A ConfigMap holds 1 MiB, and a
+// normal text does not unfold to four times that size. yaml.v2 limits the number of nodes but not their size: it turned
+// a text of 127 KiB into 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
 // maxDirectives limits the lines of a section that begin with a percent sign. YAML has two directives, and aws-auth
-// needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 took 21 s.
+// needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 of them took 21 s.
 const maxDirectives = 16
 
-// maxAtRandom limits the entries that match one caller because their ARNs differ only in case. The authenticator picks
-// one of them at random. Rules compare each of them before a change with each after it, and 4,500 took 9 s.
+// maxAtRandom limits the entries of a section whose ARNs differ only in case. They match the same caller, and the
+// authenticator picks one of them at random. Rules compare each of them before a change with each of them after it:
+// 4,500 took 9 s.
 const maxAtRandom = 64
 
-// errExpensive is wrapped by the error of a section that is not decoded because it is over a limit.
+// errExpensive is wrapped by the error of a section that is over a limit. The Map holds nothing of such a section.
 var errExpensive = errors.New("it is too expensive to evaluate")
 
-// checkLimits returns an error for each section that is over a limit, and so is not decoded. It counts tokens in the text before
-// decoding, because a decoder can't be stopped once it runs. The sections share maxTokens: each section may have the number that the
-// sections before it left.
+// checkLimits returns an error for each section that is over maxDirectives or maxTokens. Such a section must not be
+// decoded, because a decoder can't be stopped once it runs. The sections share maxTokens: each section may have the
+// number that the sections before it left.
 func (o *Object) checkLimits() map[Section]error {
 	var expensive map[Section]error
 	left := maxTokens
@@ -57,13 +58,13 @@ func (o *Object) checkLimits() map[Section]error {
 	return expensive
 }
 
-// countCosts counts the lines that can be directives, and the tokens: commas, opening brackets, and dashes, colons and
-// question marks that YAML may read as indicators. It may count too many in plain text, and never counts too few. Lines
-// end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a line is a comment
-// or part of a scalar.
+// countCosts counts the lines that can be directives, and the tokens. Tokens are commas, opening brackets, and the
+// dashes, colons and question marks that YAML may read as indicators. In plain text it may count too many, but never
+// too few. Lines end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a
+// line is a comment or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
-	line := true                  // only blanks precede the current character in its line
-	utf := utf8.ValidString(text) // otherwise it may be UTF-16, in which lines end in other ways
+	line := true                  // whether only blanks precede the current character in its line
+	utf := utf8.ValidString(text) // whether the text is UTF-8; lines of UTF-16 end in other ways
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '\n' || c == '\r':
@@ -105,9 +106,9 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
-// checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. To count
-// these nodes, it decodes the text with yaml.v2. This is safe for a hostile text: yaml.v2 stops after 400,000 nodes that come
-// from aliases, and these nodes share their memory. If yaml.v2 refuses the text, checkUnfolded returns nil.
+// checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. It
+// decodes the text with yaml.v2 to count the nodes. This is safe for a hostile text: yaml.v2 stops after 400,000 nodes
+// that come from aliases, and these nodes share their memory. If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil

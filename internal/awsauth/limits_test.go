@@ -62,7 +62,7 @@ func inEveryCase(n int) string {
 	return b.String()
 }
 
-// TestUnknownAnswers checks that an answer is certain only if every section that is searched before it is known.
+// TestUnknownAnswers checks that an answer is uncertain if a section that is too expensive is searched first.
 func TestUnknownAnswers(t *testing.T) {
 	expensive := strings.Repeat("%TAG !a! x\n", 17)
 	roles, users := "- {rolearn: \""+account+"role/a\", username: role}\n", "- {userarn: \""+account+"user/b\", username: user}\n"

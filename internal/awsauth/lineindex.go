@@ -7,13 +7,13 @@ import (
 )
 
 // lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and the lines and columns
-// that an editor shows. The two counts differ after a lone carriage return, NEL, LS or PS: YAML 1.1 ends a line there
-// and editors do not. A text needs one index, and each translation is a binary search, even in long lines.
+// that an editor shows. YAML 1.1 ends a line at a lone carriage return, NEL, LS or PS, and editors do not, so their
+// line numbers can differ. Each translation is a binary search, even in long lines.
 type lineIndex struct {
-	first  int   // the offset after a byte order mark, which neither count includes
-	size   int   // of the text in bytes
+	first  int   // the offset of the first character, after a byte order mark
+	size   int   // the number of bytes of the text
 	yaml   []int // the offset of each line's first character, as YAML counts lines
-	editor []int // the same as editors count lines; shares the array if the two counts agree
+	editor []int // the same, as editors count lines; the same slice if they count as YAML does
 	// runes holds the offset of every runesStep-th character, counted from first. It is nil if every
 	// character is one byte.
 	runes []int
@@ -88,7 +88,7 @@ func (ix *lineIndex) offset(text string, line, column int) int {
 	return ix.offsetOfRune(text, ix.runeAt(text, start)+column-1)
 }
 
-// position returns the line and the column, in characters, that an editor shows for an offset.
+// position returns the line and the column that an editor shows for an offset. The column counts characters.
 func (ix *lineIndex) position(text string, offset int) (line, column int) {
 	return ix.positionIn(ix.editor, text, offset)
 }

@@ -16,8 +16,8 @@ import (
 // Map is the state of the authenticator after it has read an object
 // (pkg/mapper/configmap/configmap.go, ParseMap and saveMap).
 type Map struct {
-	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text. They include the
-	// elements that the authenticator drops, see [Entry.Dropped].
+	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text. They include the elements
+	// that the authenticator drops, see Entry.Dropped.
 	Roles, Users []Entry
 	// Accounts holds the elements of mapAccounts that the authenticator keeps. After an element that it can't decode,
 	// the authenticator keeps the remaining elements as empty texts.
@@ -30,10 +30,10 @@ type Map struct {
 // section is the result of loading one section.
 type section struct {
 	text string
-	json []byte // the source of the decoded elements; nil for mapAccounts and lost sections
+	json []byte // the decoded elements; nil for mapAccounts, and if lost is set
 	lost error  // the reason why the authenticator loads nothing from the section
-	stop error  // the error of the element at which the authenticator stops reading; mapAccounts only
-	typ  error  // the error about ignored values of a wrong type
+	stop error  // the error of the element of mapAccounts at which the authenticator stops reading
+	typ  error  // the error about values that are ignored because of a wrong type
 
 	plain    bool // see plainElements
 	entries  []Entry
@@ -47,7 +47,7 @@ type Entry struct {
 	Section  Section
 	Index    int    // in the section, from zero
 	ARN      string // rolearn or userarn
-	Username string // a template
+	Username string // may hold templates, see [Templates]
 	Groups   []string
 	SSO      *SSO
 	// Dropped is the reason why the authenticator does not load the element. It is empty for loaded elements.
@@ -55,17 +55,18 @@ type Entry struct {
 
 	shadowedBy   *Entry // the entry that the authenticator stores under the same key instead
 	principal    ARN
-	notPrincipal error    // the error of ParseARN for ARN
+	notPrincipal error    // the error of ParseARN for ARN; nil if ARN is empty
 	set          []string // see groupSet
 }
 
-// Principal returns the result of [ParseARN] for the entry's ARN.
+// Principal returns the result of [ParseARN] for the entry's ARN. For an entry without an ARN it returns the zero ARN
+// and no error.
 func (e *Entry) Principal() (ARN, error) { return e.principal, e.notPrincipal }
 
 // Path returns the path of the entry in the object, such as data.mapRoles[1].
 func (e *Entry) Path() string { return fmt.Sprintf("%s[%d]", e.Section.Path(), e.Index) }
 
-// ARNKey returns the key of the entry's ARN: rolearn or userarn.
+// ARNKey returns the name of the key that holds the entry's ARN: rolearn or userarn.
 func (e *Entry) ARNKey() string { return arnKey(e.Section) }
 
 func arnKey(s Section) string {
@@ -75,9 +76,9 @@ func arnKey(s Section) string {
 	return "rolearn"
 }
 
-// SSO holds the fields of an sso element. The authenticator matches such an element only with the feature gate
-// SSORoleMatch, which is off by default (pkg/config/features.go). It is not known whether EKS turns the gate on.
-// This package assumes that the gate is off: the element is loaded, and matches no caller.
+// SSO holds the fields under the key sso of an element. The authenticator matches such an element only with the feature
+// gate SSORoleMatch, which is off by default (pkg/config/features.go). It is not known whether EKS turns the gate on.
+// This package assumes that the gate is off: the authenticator loads the element, and the element matches no caller.
 type SSO struct {
 	PermissionSetName string `json:"permissionSetName"`
 	AccountID         string `json:"accountID"`
@@ -101,18 +102,18 @@ type userElement struct {
 	UserID   string   `json:"userid"`
 }
 
-// Load decodes the object as the authenticator does. It never fails: the Map lacks everything that the authenticator
-// can't read.
+// Load decodes the object as the authenticator does. It never fails: the Map leaves out everything that the
+// authenticator can't read.
 func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
-// ParseChange loads the object before a change and parses the object after it. It takes sections that are in the
-// cache from there instead of decoding them.
+// ParseChange loads the object before a change and parses the object after it. It decodes only sections that are not in
+// the cache.
 func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
 	sections := before.loadSections(before.checkLimits(), c)
 	m := newMap(after.loadSections(after.checkLimits(), c))
 	for s, loaded := range sections {
-		// One version may have loaded this section and the other not, because the sections before it used up the
-		// tokens.
+		// The limit of tokens may exclude a section from only one version, even if its text is the same in both. The
+		// sections before it then differ.
 		if now, ok := m.sections[s]; ok && now.text == loaded.text && (now.lost == nil) == (loaded.lost == nil) {
 			sections[s] = now
 		}
@@ -150,7 +151,7 @@ func newMap(sections map[Section]section) *Map {
 	return m
 }
 
-// loadSection decodes a text that the authenticator does not treat as empty.
+// loadSection decodes a section. The authenticator must not treat the text as empty.
 func loadSection(s Section, text string) section {
 	if s != MapAccounts { // mapAccounts is a list of strings, in which an alias is one text
 		if err := checkUnfolded(text); err != nil {
@@ -198,12 +199,13 @@ func loadSection(s Section, text string) section {
 	return loaded
 }
 
-// LoadError returns an error if the Map holds nothing of the section, and nil otherwise. The error is that of the
-// authenticator's decoder, or the error that Unknown returns.
+// LoadError returns the reason why the Map holds nothing of a section: the error of the authenticator's decoder, or the
+// error of Unknown. In a map of [Object.AtWorst] and [Object.Readings] it can also be an error that says that the
+// section may hide a byte. LoadError returns nil for a section that is loaded, empty or missing.
 func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
-// Unknown returns an error if the section is too expensive to evaluate, and nil otherwise. Then the Map holds nothing of
-// the section, although the authenticator may load entries from it.
+// Unknown returns an error if the section is too expensive to evaluate. The Map then holds nothing of the section,
+// although the authenticator may load entries from it. For other sections Unknown returns nil.
 func (m *Map) Unknown(s Section) error {
 	if err := m.sections[s].lost; errors.Is(err, errExpensive) {
 		return err
@@ -220,15 +222,15 @@ func skippable(text string) bool {
 	return false
 }
 
-// errNotAList is wrapped by the error of a section that is well-formed and not a list.
+// errNotAList is wrapped by the error of a section that parses but is not a list.
 var errNotAList = errors.New("is not a list")
 
-// errJSON is wrapped by the error of a section that begins with a brace and is not JSON.
+// errJSON is wrapped by the error of a section that begins with a brace but is not JSON.
 var errJSON = errors.New("a text that begins with { is read as JSON")
 
-// decodeList decodes mapRoles or mapUsers. sigs.k8s.io/yaml converts YAML 1.1 to JSON, and encoding/json decodes the
-// JSON and ignores values of a wrong type. A text whose first byte other than white space is { goes to the JSON decoder
-// directly (apimachinery, pkg/util/yaml, ToJSON).
+// decodeList decodes mapRoles or mapUsers as the authenticator does. sigs.k8s.io/yaml converts YAML 1.1 to JSON.
+// encoding/json decodes the JSON, and ignores values of a wrong type. If the first character after white space is {,
+// the text is decoded as JSON without the conversion (apimachinery, pkg/util/yaml, ToJSON).
 func decodeList[T any](text string) ([]T, section) {
 	data := []byte(text)
 	if !bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{")) {
@@ -251,10 +253,10 @@ func decodeList[T any](text string) ([]T, section) {
 	return elements, section{json: data, typ: err}
 }
 
-// decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings, which
-// drops elements that are not scalars. yaml.v2 stops at an element that it can't decode, such as !!int x: the
-// authenticator keeps the elements before it, and the elements after it are empty. From a text that does not parse
-// the authenticator loads nothing.
+// decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings, and so
+// drops elements that are not scalars. yaml.v2 stops at an element that it can't decode, such as !!int x. The
+// authenticator keeps the elements before this one, and keeps the elements after it as empty texts. It loads nothing
+// from a text that does not parse.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
@@ -301,8 +303,9 @@ func (e userElement) dropped() string {
 	return ""
 }
 
-// key returns the key under which the authenticator stores the entry. Of several entries with the same key it keeps
-// only the last one. Keys of users keep their case, and keys of roles are in lower case (pkg/config/mapper.go, Key).
+// key returns the key under which the authenticator stores the entry. Of several entries with the same key, the
+// authenticator keeps only the last one. Keys of users keep their case, and keys of roles are in lower case
+// (pkg/config/mapper.go, Key).
 func (e *Entry) key() string {
 	switch {
 	case e.Section == MapUsers:

@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// caseObjects are the objects in the rules' cases, before and after each change.
+// caseObjects returns the objects in the rules' cases, before and after each change.
 func caseObjects(tb testing.TB) [][2]*awsauth.Object {
 	tb.Helper()
 	var all [][2]*awsauth.Object
@@ -28,7 +28,7 @@ func caseObjects(tb testing.TB) [][2]*awsauth.Object {
 	return all
 }
 
-// texts returns the sections of an object in order. They are empty for nil.
+// texts returns the texts of the sections of an object. For nil they are empty.
 func texts(o *awsauth.Object) (roles, users, accounts string) {
 	if o == nil {
 		return "", "", ""

@@ -68,8 +68,9 @@ func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 	running.Wait()
 }
 
-// TestAccountsUpToTheOneThatFails checks that the elements of mapAccounts before one that yaml.v2 can't decode are kept,
-// and that the others are empty texts (configmap.go, ParseMap). A text that does not parse loses all of them.
+// TestAccountsUpToTheOneThatFails checks the elements of mapAccounts if yaml.v2 can't decode one of them. The elements
+// before it are kept, and the others are empty texts (configmap.go, ParseMap). From a text that does not parse no
+// element is kept.
 func TestAccountsUpToTheOneThatFails(t *testing.T) {
 	for _, test := range []struct {
 		about, text           string

@@ -17,8 +17,8 @@ type Manifest struct {
 	Line   int // where the object begins
 }
 
-// ManifestError is an error in a document of a file: kubectl does not apply the document, or applies it differently from
-// its text.
+// ManifestError is an error in a document of a file. Because of it, kubectl does not apply the document, or applies
+// something else than the document says.
 type ManifestError struct {
 	Line, Column int
 	Err          error
@@ -47,7 +47,7 @@ func ParseManifests(src []byte) ([]Manifest, []error) {
 	return manifests, errs
 }
 
-// SortErrors sorts the errors of a file that are [*ManifestError] by line and column.
+// SortErrors sorts the errors of a file by line and column. It expects errors of type [*ManifestError].
 func SortErrors(errs []error) {
 	slices.SortStableFunc(errs, func(a, b error) int {
 		var p, q *ManifestError
@@ -73,14 +73,14 @@ func wideEncoding(src []byte) string {
 	return ""
 }
 
-// foundObject is an object and its path in the document.
+// foundObject is an object with its path in the document.
 type foundObject struct {
 	object map[string]any
 	path   Path
 }
 
-// findAWSAuth returns the object if it is named aws-auth or, if the object is a list, the aws-auth objects in it. The
-// elements of a typed list, such as ConfigMapList, need not repeat the type.
+// findAWSAuth returns the object itself if it is an aws-auth, see isNamedAWSAuth. For a list it returns the aws-auth
+// objects in the list. The elements of a typed list, such as ConfigMapList, need not repeat the type.
 func findAWSAuth(object map[string]any, path Path) []foundObject {
 	kind, _ := object["kind"].(string)
 	items, ok := object["items"].([]any)
@@ -105,8 +105,8 @@ func findAWSAuth(object map[string]any, path Path) []foundObject {
 	return found
 }
 
-// isNamedAWSAuth reports whether an object has the name aws-auth, the namespace kube-system or none, and the kind
-// ConfigMap or none. It also accepts misspelt forms of the kind; see isConfigMapKind.
+// isNamedAWSAuth reports whether an object is named aws-auth. Its namespace must be kube-system or missing, and its
+// kind must be ConfigMap, a misspelt form of it, or missing; see isConfigMapKind.
 func isNamedAWSAuth(object map[string]any) bool {
 	metadata, _ := object["metadata"].(map[string]any)
 	if metadata == nil {
@@ -121,19 +121,18 @@ func isNamedAWSAuth(object map[string]any) bool {
 	return metadata["name"] == Name && (namespace == "" || namespace == Namespace) && (kind == "" || isConfigMapKind(kind))
 }
 
-// isConfigMapKind reports whether a kind is ConfigMap or a misspelt form of it, such as config-maps, which the API
-// server does not know; see inapplicable.
+// isConfigMapKind reports whether a kind is ConfigMap or a misspelt form of it, such as config-maps. The API server
+// does not know the misspelt forms; see inapplicable.
 func isConfigMapKind(kind string) bool {
 	letters := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(kind))
 	return strings.TrimSuffix(letters, "s") == "configmap"
 }
 
-// objectFields are the fields of a ConfigMap. The API server accepts them only in these upper and lower case
-// letters.
+// objectFields are the fields of a ConfigMap. The API server accepts them only in this case.
 var objectFields = []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}
 
-// inapplicable returns the reason why the API server refuses an aws-auth independently of its data, and the field at
-// fault. Both are "" if it accepts the object.
+// inapplicable returns the reason why kubectl or the API server refuses an aws-auth, and the field at fault. It does
+// not check the values of keys under data. It returns "" for both if there is no such reason.
 func inapplicable(object map[string]any) (field, problem string) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		for _, field := range objectFields {
@@ -164,9 +163,9 @@ func inapplicable(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
-// misplacedSection returns a top-level field that is a section, or that holds a section or data in the wrong place,
-// and the problem. Both are "" if there is none. kubectl refuses unknown fields by default (kubernetes v1.37.2,
-// kubectl, --validate=strict).
+// misplacedSection returns a top-level field in the wrong place, and the problem. The field is a section, or a section
+// or data is below it. kubectl refuses such a field, because it refuses unknown fields by default (kubernetes v1.37.2,
+// kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
 	_, complete := sectionIn(data) // another field may hold the YAML anchor that data uses
@@ -218,7 +217,8 @@ func HasUnknownTemplate(text string) bool {
 	}
 }
 
-// TemplatePrefix returns the template at the beginning of a text if the authenticator renders it, or "".
+// TemplatePrefix returns the template with which a text begins if the authenticator renders this template, and
+// otherwise "".
 func TemplatePrefix(text string) string {
 	for _, t := range ownTemplates {
 		if strings.HasPrefix(text, t) {
@@ -247,5 +247,5 @@ var ownTemplates = []string{
 	"{{EC2PrivateDNSName}}", "{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}",
 }
 
-// template matches text in double braces, as in Helm templates, and directives of Terraform, Jinja and ERB.
+// template matches a text in double braces, as in Helm templates, or a directive of Terraform, Jinja or ERB.
 var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|%\{[^{}\n]*\}|\{%[^\n]*?%\}|<%[^\n]*?%>`)

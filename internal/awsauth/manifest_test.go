@@ -115,7 +115,7 @@ func TestParseManifests(t *testing.T) {
 	}
 }
 
-// hasOtherCase reports whether the API server refuses a field because of its case. kubectl does not check it.
+// hasOtherCase reports whether the API server refuses a field because of its case. kubectl does not check the case.
 func hasOtherCase(object map[string]any) bool {
 	for key := range object {
 		for _, field := range []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"} {
@@ -148,8 +148,8 @@ func kubectl(src []byte) (data []map[string]any, err error) {
 	}
 }
 
-// FuzzParseManifests checks for any file that ParseManifests finds every aws-auth that kubectl decodes, with the same
-// values, that it reports an error if kubectl does, and that every position is within the file.
+// FuzzParseManifests checks ParseManifests for any file. It must find every aws-auth that kubectl decodes, with the
+// same values. It must report an error if kubectl does. Every position must be within the file.
 func FuzzParseManifests(f *testing.F) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Mapping is one element of mapRoles or mapUsers with its positions. The values come from the authenticator's decoder: a
-// value that it ignores because of a wrong type is empty.
+// Mapping is one element of mapRoles or mapUsers with its positions. The values come from the authenticator's decoder,
+// which ignores a value of a wrong type. Such a value is empty.
 type Mapping struct {
 	Entry    *Entry
 	ARN      Field // rolearn or userarn
@@ -18,26 +18,26 @@ type Mapping struct {
 	Groups   []Field
 
 	text    *Text
-	written *yaml.Node // the element as written, possibly an alias; nil if the trees disagree; see withNodes
-	node    *yaml.Node // the element after resolving an alias
-	next    int        // the offset of the next element
+	written *yaml.Node // the node of the element, which may be an alias; nil if it is not known; see withNodes
+	node    *yaml.Node // the same node, with an alias resolved
+	next    int        // the offset of the next element, or of the end of the list
 	json    json.RawMessage
 	wrong   []WrongType
 	others  []Field
-	has     [4]bool // whether the element has each of sharedKeys; set only if there are other keys
+	has     [4]bool // whether the element has each of sharedKeys; set only if others is set
 }
 
-// Field is a value of an element. At computes its position on demand.
+// Field is a value or a key of an element, or an element of mapAccounts. At computes its position on demand.
 type Field struct {
 	Value string
 
 	text  *Text
 	index int
 	name  string // the key within the element; empty for the element itself
-	nth   int    // the position in the list under the key, from one; zero for the value of the key
+	nth   int    // the place in the list under the key, from one; zero for a value that is not in a list
 	node  *yaml.Node
 
-	// Below is the text of the value below a key from Keys or OtherKeys. It is empty if the value is not a scalar.
+	// Below is the text under a key. Keys and OtherKeys set it if the value of the key is a scalar.
 	Below string
 }
 
@@ -60,7 +60,7 @@ func (f Field) At() Position {
 	return f.text.nodePlace(path, n)
 }
 
-// nodeOf returns the node of a field that was created without one.
+// nodeOf returns the node of a field that has none yet. m is the field's element with its nodes.
 func (m Mapping) nodeOf(f Field) *yaml.Node {
 	switch {
 	case f.name == m.ARN.name:
@@ -73,7 +73,7 @@ func (m Mapping) nodeOf(f Field) *yaml.Node {
 	return m.written
 }
 
-// withNodes returns the element with its nodes. For a plain text it builds the node tree on first use.
+// withNodes returns the element with its nodes. The first call for an element of a plain text builds the node tree.
 func (m Mapping) withNodes() Mapping {
 	if !m.text.plain {
 		return m
@@ -87,7 +87,8 @@ func (p Position) At() Position { return p }
 // At returns the position of the element.
 func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block returns the text from this element up to the next element, without white space.
+// Block returns the text from this element up to the next element, without white space. It returns "" if the place of
+// the element in the text is not known.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -114,7 +115,7 @@ func (m Mapping) field(name string, n *yaml.Node) Field {
 	return Field{text: m.text, index: m.Entry.Index, name: name, node: n}
 }
 
-// IsMapping reports whether the element is a mapping.
+// IsMapping reports whether the element is a mapping. It returns true if the type of the element is not known.
 func (m Mapping) IsMapping() bool { return m.node == nil || m.node.Kind == yaml.MappingNode }
 
 // Kind describes the YAML type of the element, for messages.
@@ -128,8 +129,9 @@ func (m Mapping) Kind() string {
 // pair is a key of a mapping node and its value.
 type pair struct{ key, value *yaml.Node }
 
-// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. It
-// ignores merges that are nested more than eight levels deep, so the values from such merges have no position.
+// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. depth
+// is the number of merges around n. pairs ignores merges that are nested more than eight levels deep, so the values
+// from such merges have no position.
 func pairs(n *yaml.Node, depth int) []pair {
 	var list []pair
 	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
@@ -153,7 +155,7 @@ func pairs(n *yaml.Node, depth int) []pair {
 	return list
 }
 
-// withFields finds the nodes of the decoded values among all keys of the element.
+// withFields returns the element with the nodes of its decoded values. all are the keys of the element.
 func (m Mapping) withFields(all []pair) Mapping {
 	e := m.Entry
 	m.ARN = m.scalar(all, e.ARNKey(), e.ARN)
@@ -170,7 +172,8 @@ func (m Mapping) withFields(all []pair) Mapping {
 	return m
 }
 
-// scalar returns the field for the value of a key, with its node.
+// scalar returns the field for the decoded value of a key, with the value's node. If the key is missing, it uses the
+// node of the element.
 func (m Mapping) scalar(all []pair, key, value string) Field {
 	node := m.find(all, key, func(n *yaml.Node) bool { return value == "" || sameText(n, value) })
 	if node == nil {
@@ -181,8 +184,9 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 	return f
 }
 
-// find returns the value of the last key with this name, ignoring case, whose value fits. If no value fits,
-// the two YAML readers disagree.
+// find returns the node of the value of a key. It ignores the case of the key. If several keys have this name, it takes
+// the last one whose value fits. If no value fits, it takes the first key and records a Disagreement. It records none
+// if a value of the section has a wrong type.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {
@@ -211,7 +215,7 @@ func sameText(n *yaml.Node, value string) bool {
 	return n.Value == value || n.Tag == "!!binary"
 }
 
-// holds reports whether a node is a list of the decoded groups.
+// holds reports whether a node is a list of the decoded groups. Every node holds the empty list.
 func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 	if len(groups) == 0 {
 		return true
@@ -242,14 +246,14 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
-// OtherKeys returns the keys of the element that differ from the known keys of its section, even if only in case. It returns at
-// most maxOthers keys.
+// OtherKeys returns the keys of the element that are not known keys of its section, at most maxOthers. It includes
+// known keys in another case.
 func (m Mapping) OtherKeys() []Field { return m.others }
 
 // maxOthers limits the result of OtherKeys.
 const maxOthers = 100
 
-// withOtherKeys finds the other keys.
+// withOtherKeys returns the element with others and has set.
 func (m Mapping) withOtherKeys() Mapping {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
 		return m
@@ -340,9 +344,10 @@ func (m Mapping) DuplicateKeys() []Field {
 	return again
 }
 
-// Folded returns the first line that YAML folds into the value, because it is indented deeper than the key of the
-// value, with its position. It returns false for a value that begins and ends on one line, and for a value in quotes or
-// in a block scalar, whose author wanted several lines.
+// Folded returns the first line that YAML folds into a value that begins on an earlier line, and the position of the
+// folded line. YAML folds a line that is indented deeper than the key of the value. Folded returns false if the value
+// is on one line. It also returns false for a value in quotes or in a block scalar, because its author wanted several
+// lines.
 func (f Field) Folded() (line string, at Position, ok bool) {
 	if f.node == nil && f.text.plain {
 		return "", Position{}, false // every value of a plain text is on one line

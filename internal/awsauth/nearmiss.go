@@ -29,7 +29,7 @@ const (
 	MissPartition     NearMissKind = "partition"      // the entry has another partition
 	MissPermissionSet NearMissKind = "permission set" // the entry has a former role of the same permission set
 	MissType          NearMissKind = "type"           // the entry has another type of principal with the same name
-	MissMalformed     NearMissKind = "malformed"      // the value is not an ARN
+	MissMalformed     NearMissKind = "malformed"      // the value is not an ARN or account id
 	MissDropped       NearMissKind = "dropped"        // the authenticator doesn't load the element
 	MissShadowed      NearMissKind = "shadowed"       // another element replaces the entry
 	MissUnread        NearMissKind = "unread"         // the authenticator doesn't read the place
@@ -45,9 +45,15 @@ func (n NearMiss) String() string {
 	return fmt.Sprintf("%s (line %d) %s", n.Path, n.Line, n.Why)
 }
 
-// NearMisses explains why Resolve found no entry for a canonical ARN. It returns the entries that differ from the ARN in
-// one respect, and the texts that name the ARN in places that the authenticator does not read. If there are none, it returns the
-// entry with the most similar ARN, unless no ARN is similar.
+// NearMisses explains why Resolve found no entry for a canonical ARN (see [Canonicalize]). It returns the near misses
+// of these kinds:
+//   - elements whose ARN differs from the canonical ARN in one respect
+//   - elements of mapAccounts that have the digits of the account, but are not its id
+//   - sections from which the authenticator loads nothing
+//   - keys and texts that the authenticator does not read, and that may hold the ARN
+//
+// If there are none, it returns the entry with the most similar ARN, if an ARN is similar enough. NearMisses returns
+// nil if canonicalARN is not an ARN of a principal.
 func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	d := o.Parse()
 	want, err := ParseARN(canonicalARN)
@@ -87,7 +93,8 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	return s.found
 }
 
-// EntryAt returns the position of the entry that a resolution names. Line and Column are zero if it names none.
+// EntryAt returns the position of the entry or account that a resolution names. Line and Column are zero if the
+// resolution names none.
 func (d *Document) EntryAt(r Resolution) Position {
 	switch {
 	case r.Source == MapRoles && r.Index < len(d.Roles):
@@ -114,14 +121,14 @@ type search struct {
 	object *Object
 	want   ARN
 	found  []NearMiss
-	named  map[Section]bool // the sections in which an entry or a fault explains the miss
+	named  map[Section]bool // the sections with an element that is a near miss
 }
 
 func (s *search) add(at Position, kind NearMissKind, why string, args ...any) {
 	s.found = append(s.found, NearMiss{s.object.Locate(at), kind, fmt.Sprintf(why, args...)})
 }
 
-// entry compares one element with the caller.
+// entry adds a near miss for an element if one fault keeps it from mapping the caller.
 func (s *search) entry(m Mapping) {
 	at, kind, why := m.ARN, MissShadowed, ""
 	switch {
@@ -139,7 +146,8 @@ func (s *search) entry(m Mapping) {
 	}
 }
 
-// dropped searches for the caller's ARN in the values of an element that the authenticator drops.
+// dropped searches for the caller's ARN in the values of an element that the authenticator drops. It returns "" as why
+// if no value is the ARN.
 func (s *search) dropped(m Mapping) (at Field, why string) {
 	m = m.withNodes()
 	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {
@@ -153,7 +161,8 @@ func (s *search) dropped(m Mapping) (at Field, why string) {
 	return Field{}, ""
 }
 
-// names reports whether a value is the caller's ARN, with or without a path.
+// names reports whether a value is an ARN of the caller: the canonical ARN, the ARN of a session, or the ARN with the
+// role's path.
 func (s *search) names(value string) bool {
 	arn, err := ParseARN(value)
 	if err != nil {
@@ -162,8 +171,8 @@ func (s *search) names(value string) bool {
 	return sameResource(entryForm(arn), s.want) && arn.Account == s.want.Account && arn.Partition == s.want.Partition
 }
 
-// differs describes the difference between an entry's ARN and the caller's. It returns "" if they differ in more than one
-// respect.
+// differs describes the difference between an entry's ARN and the caller's. It returns "" if the ARNs are equal or
+// differ in more than one respect.
 func (s *search) differs(text string) (kind NearMissKind, why string) {
 	arn, err := ParseARN(text)
 	if err != nil {
@@ -207,7 +216,8 @@ func (s *search) malformed(text string, err error) string {
 	return fmt.Sprintf("holds %q, which %s; write %s", text, bad.Problem, s.want)
 }
 
-// entryForm returns the ARN that an entry needs in order to match the principal that it names.
+// entryForm returns the ARN with which an entry matches a principal. For a session this is the ARN of its role, and for
+// a role with a path it is the ARN without the path.
 func entryForm(a ARN) ARN {
 	if role, ok := a.SessionRole(); ok {
 		return role
@@ -232,8 +242,8 @@ func sameResource(a, b ARN) bool {
 	return a.Service == b.Service && fold(a.Resource) == fold(b.Resource)
 }
 
-// text reports a section that the authenticator does not read completely, and a text that names the caller outside an
-// entry, such as in a comment.
+// text adds a near miss for a section from which the authenticator loads nothing. For another section it adds the first
+// text that names the caller, such as a comment. It adds no text if an element of the section is a near miss already.
 func (s *search) text(t *Text) {
 	switch {
 	case t.Syntax != nil:
@@ -269,8 +279,8 @@ func placeOf(raw string, at int) string {
 	return "in a line that is not the ARN of an entry"
 }
 
-// Names reports whether the text of a section holds an ARN as a separate word, in an element or a comment. It
-// returns false if the username of an entry contains the ARN.
+// Names reports whether the text of a section holds an ARN, in an element or in a comment. The beginning of a longer
+// ARN does not count. Names returns false if the username of an entry contains the ARN.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder
@@ -292,7 +302,7 @@ func (d *Document) Names(arn string) bool {
 	return true
 }
 
-// holds reports whether a text holds an ARN that is not the beginning of a longer one.
+// holds reports whether a text holds an ARN that is not the beginning of a longer ARN.
 func holds(text, arn string) bool {
 	for {
 		_, rest, found := strings.Cut(text, arn)
@@ -309,7 +319,8 @@ func holds(text, arn string) bool {
 
 func contains(text string, a ARN) bool { return indexARN(text, a) >= 0 }
 
-// indexARN returns the offset of an ARN that is a separate word in a text, ignoring case.
+// indexARN returns the offset of an ARN in a text, or -1 if the text does not hold the ARN. It ignores case. It skips
+// an ARN that is the beginning of a longer one.
 func indexARN(text string, a ARN) int {
 	pattern, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(a.String()) + `(?:[^\w+=,.@/-]|$)`)
 	if err != nil {

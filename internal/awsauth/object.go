@@ -1,8 +1,8 @@
 // Package awsauth decodes the aws-auth document. It computes the map that aws-iam-authenticator v0.7.18 loads, resolves
 // a caller's ARN to a username and groups, and gives the position of each value in the text.
 //
-// The package is pure: it takes bytes and returns values. [Map] holds the values, which it decodes with the
-// authenticator's own decoders. [Document] adds a position to every value from a YAML node tree.
+// The package is pure: it takes bytes and returns values. [Map] holds the values, as the authenticator's own decoders
+// return them. [Document] adds the position of every value, from a YAML node tree.
 package awsauth
 
 import (
@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// Section is one of the three keys under data that the authenticator reads. Their case matters
+// Section is one of the three keys under data that the authenticator reads. It reads them only in this case
 // (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
 type Section string
 
@@ -21,7 +21,7 @@ const (
 	MapAccounts Section = "mapAccounts"
 )
 
-// Sections returns the three sections in the order in which a caller is looked up.
+// Sections returns the three sections in the order in which the authenticator looks a caller up.
 func Sections() []Section { return []Section{MapRoles, MapUsers, MapAccounts} }
 
 // IsSection reports whether a key under data is one of the sections, in the right case.
@@ -34,8 +34,8 @@ func (s Section) Path() string { return "data." + string(s) }
 type Position struct {
 	// Path is the value's path in the object, such as data.mapRoles[1].rolearn. Indexes count from zero.
 	Path string
-	// Line and Column count from one, Column in characters. For an object from a manifest they count in the
-	// file, and otherwise within the text of the key that Path names. They are zero if they are not known.
+	// Line and Column count from one, and Column counts characters. For an object from a manifest they count in the
+	// file. For other objects they count in the text of the key that Path names. They are zero if they are not known.
 	Line, Column int
 }
 
@@ -56,30 +56,30 @@ const (
 // The zero Object is an empty ConfigMap.
 type Object struct {
 	Data map[string]string
-	// BinaryData holds the names of the keys under binaryData; the authenticator ignores them.
+	// BinaryData holds the names of the keys under binaryData. The authenticator ignores these keys.
 	BinaryData []string
 	Immutable  bool
 	// Annotations are the object's annotations, or the subset that the caller needs.
 	Annotations map[string]string
-	// NotText are keys under data whose value in a manifest is not a string, such as a list written
-	// without a block scalar. The API server refuses such a manifest; a stored object has none.
+	// NotText are the keys under data whose value in a manifest is not a string, such as a list that is written without
+	// a block scalar. The API server refuses such a manifest. A stored object has no such keys.
 	NotText []Scalar
-	// Reviewed reports that the object came in an AdmissionReview, or is to be treated as if it had; see
+	// Reviewed reports that the object came in an AdmissionReview, or must be treated as if it had; see
 	// [Object.MayHideBytes].
 	Reviewed bool
-	// Finalizers are the object's finalizers, and Owners its owner references, each in one text.
+	// Finalizers are the object's finalizers. Owners are its owner references in the form of [OwnerReference].
 	Finalizers, Owners []string
 	// Deleting reports that a request deleted the object, and that Kubernetes keeps it until its finalizers are
 	// removed.
 	Deleting bool
 
-	positions *positions     // positions in a manifest file; nil for a live object
+	positions *positions     // positions in a manifest file; nil for other objects
 	values    map[string]any // see Values
 }
 
-// SameContent reports whether two objects are equal in all fields that the authenticator or the API server acts on. It
-// returns false for a manifest that can't be applied as it is written, for an object that may hide bytes, and for an
-// object that is being deleted.
+// SameContent reports whether two objects have the same data, the same keys under binaryData, and the same value of
+// immutable. It returns false if o is being deleted, may hide bytes, or is a manifest that can't be applied as it is
+// written.
 func (o *Object) SameContent(other *Object) bool {
 	return o != nil && !o.mayHideBytes() && !o.Deleting && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
 		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&

@@ -7,11 +7,11 @@ import (
 
 // plainElements returns the number of elements of mapRoles or mapUsers in a text of the plain form, or -1 for a text of
 // another form. kubectl, eksctl and Terraform write the plain form. Both YAML readers give a plain text the same
-// meaning, every element is a mapping of known keys without duplicates, and no text follows the list. So the text has no
-// fault to report, and its node tree is needed only for positions. The form is:
+// meaning, every element is a mapping of known keys without duplicates, and no text follows the list. So the text has
+// no fault to report, and only positions need its node tree. The form is:
 //
-//   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists
-//     a group with a dash below groups. There are no comments, and no spaces at the end of a line.
+//   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists a
+//     group with a dash below groups. There are no comments, and no spaces at the end of a line.
 //   - A value is a text on one line, see isPlainValue.
 //
 // A value that YAML reads as another type, such as true, may have the plain form. The decoder reports its type.
@@ -58,8 +58,9 @@ func plainElements(s Section, text string) (elements int) {
 	return elements
 }
 
-// isPlainValue reports whether a text is a scalar in quotes without escapes, or one without quotes that begins with a
-// letter, has only letters, digits and :/_.+=@{},- and does not end with a colon.
+// isPlainValue reports whether a text is a plain value. In quotes, a plain value has only printable ASCII characters
+// and no escapes. Without quotes, it begins with a letter, has only letters, digits and :/_.+=@{},- and does not end
+// with a colon.
 func isPlainValue(value string) bool {
 	if value == "" {
 		return false

@@ -45,8 +45,8 @@ func describeDocument(d *awsauth.Document) (all described) {
 	return all
 }
 
-// FuzzPlain checks that a text of the plain form gives the same document with a node tree that is built on demand as with
-// one that is built at once, and that neither document has a fault.
+// FuzzPlain checks that a text of the plain form gives the same document with both node trees: the one that is built on
+// demand, and the one that is built at once. Neither document may have a fault.
 func FuzzPlain(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		for _, o := range objects {

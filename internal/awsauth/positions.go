@@ -18,13 +18,14 @@ type positions struct {
 	again  []Scalar // see duplicateKeys
 }
 
-// keySource holds the offsets of a key and its text in the file.
+// keySource holds the offsets of a key and of its text in the file.
 type keySource struct {
 	key, value int
-	segments   []segment // the segments of the value; nil if only its beginning is known
+	segments   []segment // the segments of the text; nil if only its beginning is known
 }
 
-// place returns the line and column of a byte offset in the decoded text of data[key].
+// place returns the line and column of a byte offset in the decoded text of data[key]. If the segments of the text are
+// not known, it returns the position of the whole text. If the key is not known, it returns the position of the object.
 func (s *positions) place(key string, offset int) (line, column int) {
 	k, ok := s.data[key]
 	switch {
@@ -36,7 +37,7 @@ func (s *positions) place(key string, offset int) (line, column int) {
 	return s.file.position(locateIn(k.segments, offset))
 }
 
-// keyPlace returns the position of a key under data, or (0, 0) if it is not known, as for a key from a YAML merge.
+// keyPlace returns the position of a key under data, or (0, 0) if the position is not known.
 func (s *positions) keyPlace(key string) (line, column int) {
 	if k, ok := s.data[key]; ok {
 		return s.file.position(k.key)
@@ -44,7 +45,7 @@ func (s *positions) keyPlace(key string) (line, column int) {
 	return 0, 0
 }
 
-// binaryKeyPlace returns the position of a key under binaryData, or (0, 0).
+// binaryKeyPlace returns the position of a key under binaryData, or (0, 0) if the position is not known.
 func (s *positions) binaryKeyPlace(key string) (line, column int) {
 	if offset, ok := s.binary[key]; ok {
 		return s.file.position(offset)
@@ -55,10 +56,10 @@ func (s *positions) binaryKeyPlace(key string) (line, column int) {
 func (s *positions) objectPlace() (line, column int) { return s.file.position(s.object) }
 
 // duplicateKeys returns the second and further occurrences of data, and of keys under data and binaryData, with their
-// positions. kubectl keeps the last one without a warning.
+// positions. kubectl uses the last occurrence of a key, and does not warn.
 func (s *positions) duplicateKeys() []Scalar { return s.again }
 
-// topKeyPlace returns the position of a key of the object itself, such as data, or (0, 0).
+// topKeyPlace returns the position of a key of the object itself, such as data, or (0, 0) if the position is not known.
 func (s *positions) topKeyPlace(key string) (line, column int) {
 	if offset, ok := s.top[key]; ok {
 		return s.file.position(offset)
@@ -66,8 +67,8 @@ func (s *positions) topKeyPlace(key string) (line, column int) {
 	return 0, 0
 }
 
-// newPositions finds the positions of an object in the tree of its document. The node is nil if the tree has no node for the
-// object. values are the values from kubectl's decoder.
+// newPositions finds the positions of an object. object is the object's node, or nil if the node tree of the document
+// has none. values are the texts under data from kubectl's decoder.
 func newPositions(p *part, object *yaml.Node, values map[string]string) *positions {
 	s := &positions{file: p.file, object: p.offset, data: map[string]keySource{}}
 	if object == nil {
@@ -106,8 +107,8 @@ func newKeySource(p *part, f pair, value string) keySource {
 	return k
 }
 
-// keys returns the keys of a mapping with the last occurrence of each, and records duplicates. A key from a merge has its
-// position in the merged mapping.
+// keys returns the last occurrence of each key of a mapping, and records the duplicates. A key from a merge has its
+// position in the merged mapping. path is the path of the mapping with a dot at its end, or "" for the object.
 func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
 	keys := map[string]pair{}
 	if mapping.Kind != yaml.MappingNode {
@@ -132,7 +133,8 @@ func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pa
 	return keys
 }
 
-// newObject returns an object with the values from kubectl's decoder and their positions.
+// newObject returns an object with the values from kubectl's decoder and their positions. n is the object's node, or
+// nil.
 func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 	data, _ := values["data"].(map[string]any)
 	binary, _ := values["binaryData"].(map[string]any)
@@ -165,9 +167,9 @@ func newObject(p *part, values map[string]any, n *yaml.Node) *Object {
 	return o
 }
 
-// Locate adds a line and column to a position that has none, such as that of a missing value. It uses the position
-// of the key in the path, or else the position of the object in the manifest. It returns the positions of a stored
-// object unchanged.
+// Locate adds a line and column to a position that has none, such as that of a missing value. It uses the position of
+// the key in the path, or else that of data, or else that of the object. For a stored object it returns the position
+// unchanged.
 func (o *Object) Locate(p Position) Position {
 	if o == nil || o.positions == nil || p.Line > 0 {
 		return p

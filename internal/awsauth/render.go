@@ -40,14 +40,16 @@ func (e *Entry) OnlyInstances() bool {
 		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, InstanceTemplate) })
 }
 
-// Admits reports whether the authenticator can render the entry for a matching caller, and so admits the caller. It
-// treats a session with an unknown name as a possible instance.
+// Admits reports whether the authenticator admits a caller that matches the entry. The authenticator refuses a caller
+// for whom it can't render the entry: one that is not an EC2 instance, if OnlyInstances is true. A session with an
+// unknown name counts as an instance.
 func (e *Entry) Admits(c Caller) bool {
 	return c.IsInstance() || c.SessionUnknown || !e.OnlyInstances()
 }
 
-// Gives reports whether every caller that the entry admits gets a group. It renders only the templates that have the same
-// value for all of these callers: the account of the ARN, and an empty session name if the principal has no sessions.
+// Gives reports whether every caller that the entry admits gets a group. It renders only the templates that have the
+// same value for all of these callers. These are {{AccountID}} and, for a principal without sessions, the session name,
+// which is empty.
 func (e *Entry) Gives(group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && e.renderShared(g) == group
@@ -58,24 +60,25 @@ func (e *Entry) renderShared(template string) string {
 	return Caller{AccountID: AccountOf(e.ARN), SessionUnknown: e.HasSessions()}.render(template)
 }
 
-// HasSessions reports whether callers that match the entry have a session name. Callers of a role have one. IAM users,
-// account roots and federated users have none. It returns true if the entry's ARN is not the ARN of a principal.
+// HasSessions reports whether callers that match the entry have a session name. Callers of a role have a session name.
+// IAM users, account roots and federated users have none. HasSessions returns true if the entry's ARN is not the ARN of
+// a principal.
 func (e *Entry) HasSessions() bool {
 	arn, err := e.Principal()
 	_, session := arn.SessionRole()
 	return e.ARN == "" || err != nil || arn.IsRole() || session
 }
 
-// GivesTo reports whether an admitted caller gets a group from the entry, or may get it because the value of a template
-// is not known.
+// GivesTo reports whether an admitted caller gets a group from the entry. It also returns true if the caller may get
+// the group because the value of a template is not known.
 func (e *Entry) GivesTo(c Caller, group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && matchesTemplate(c.render(g), group)
 	})
 }
 
-// RenderedGroups returns the groups that a caller gets from the entry, in the entry's order. It does not replace
-// templates whose value is not known.
+// RenderedGroups returns the groups that a caller gets from the entry, in the entry's order. A template stays in a
+// group if its value is not known.
 func (e *Entry) RenderedGroups(c Caller) []string {
 	rendered := make([]string, len(e.Groups))
 	for i, template := range e.Groups {
@@ -84,12 +87,12 @@ func (e *Entry) RenderedGroups(c Caller) []string {
 	return rendered
 }
 
-// RenderedUsername returns the username that a caller gets from the entry. It does not replace templates whose value is
-// not known.
+// RenderedUsername returns the username that a caller gets from the entry. A template stays in the username if its
+// value is not known.
 func (e *Entry) RenderedUsername(c Caller) string { return c.render(e.Username) }
 
-// Render renders the entry's templates for a caller. It returns false if the entry holds {{EC2PrivateDNSName}}: that name
-// comes from the EC2 API, and the authenticator refuses callers that are not instances.
+// Render renders the entry's templates for a caller. It returns false if the entry holds {{EC2PrivateDNSName}}, because
+// only the EC2 API knows this name.
 func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
 	if e.OnlyInstances() {
 		return "", nil, false
@@ -97,8 +100,8 @@ func (e *Entry) Render(c Caller) (username string, groups []string, ok bool) {
 	return c.render(e.Username), e.RenderedGroups(c), true
 }
 
-// render replaces the templates in the authenticator's order, except {{EC2PrivateDNSName}} (pkg/server/server.go,
-// renderTemplate).
+// render replaces the templates in the authenticator's order (pkg/server/server.go, renderTemplate). It leaves
+// {{EC2PrivateDNSName}} and the templates whose value is not known.
 func (c Caller) render(template string) string {
 	if !strings.Contains(template, "{{") {
 		return template
@@ -117,8 +120,8 @@ func (c Caller) render(template string) string {
 
 // GivesLogin reports whether a caller who logs in through the entry can have this username and this set of groups. It
 // ignores the group system:authenticated, which the API server adds to every login. A template whose value is not known
-// matches any text: {{EC2PrivateDNSName}}, which comes from the EC2 API, and the templates of the session and the access
-// key if the caller's are not known.
+// matches any text. The value of {{EC2PrivateDNSName}} is never known, because it comes from the EC2 API. The session
+// name and the id of the access key may be unknown, see [Caller].
 func (e *Entry) GivesLogin(c Caller, username string, groups []string) bool {
 	if !e.Admits(c) || !matchesTemplate(c.render(e.Username), username) {
 		return false
@@ -146,10 +149,10 @@ func withoutAuthenticated(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groupSet(groups)), func(g string) bool { return g == AuthenticatedGroup })
 }
 
-// unknownTemplates matches the templates that can remain in a rendered text because their value is not known.
+// unknownTemplates matches the templates that remain in a rendered text if their value is not known.
 var unknownTemplates = regexp.MustCompile(`\{\{(?:EC2PrivateDNSName|SessionName|SessionNameRaw|AccessKeyID)\}\}`)
 
-// matchesTemplate reports whether a text equals a rendered template, where each remaining template matches any text.
+// matchesTemplate reports whether a text equals a rendered template. A template that remains in it matches any text.
 func matchesTemplate(template, text string) bool {
 	if template == text {
 		return true
@@ -160,8 +163,8 @@ func matchesTemplate(template, text string) bool {
 	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
 }
 
-// matchesParts reports whether a text consists of the parts, in their order, with texts between them for which
-// isValue returns true.
+// matchesParts reports whether a text consists of the parts, in their order, with one text between two parts. isValue
+// must return true for each text between parts.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])
@@ -178,9 +181,9 @@ func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	return ok && isValue(value)
 }
 
-// Renderings describes the texts that a template can render to for the caller. It returns the fixed prefix of all
-// these texts, and a function that reports whether a text is one of them. A template whose value is not known can
-// have any value that AWS allows.
+// Renderings describes the texts to which a username or group of an entry can render for the caller. It returns the
+// fixed prefix of all these texts, and a function that reports whether a text is one of them. If the value of
+// {{SessionName}}, for example, is not known, any value that AWS allows is possible.
 func (c Caller) Renderings(template string) (prefix string, holds func(text string) bool) {
 	parts := unknownTemplates.Split(c.render(template), -1)
 	return parts[0], func(text string) bool { return matchesParts(parts, text, maybeValue) }

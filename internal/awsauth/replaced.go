@@ -9,15 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// ReplacementCharacter replaces, in JSON, each byte that is not UTF-8. The API server stores such bytes if a client sends
-// them in protobuf. It writes U+FFFD instead into an AdmissionReview, which is JSON (Go, encoding/json, Marshal).
+// ReplacementCharacter is U+FFFD, which stands in JSON for a byte that is not UTF-8. The API server stores such bytes
+// if a client sends them in protobuf. An AdmissionReview is JSON, so there the API server writes U+FFFD for each of
+// these bytes (Go, encoding/json, Marshal).
 const ReplacementCharacter = "\ufffd"
 
-// errMayHideBytes is the error of a section that [Object.AtWorst] treats as lost.
+// errMayHideBytes is the error of a section that [Object.AtWorst] treats as if the authenticator loaded nothing from
+// it.
 var errMayHideBytes = errors.New("it holds U+FFFD, which may hide a byte that is not UTF-8")
 
-// MayHideBytes reports whether the stored text of a section may hold bytes that are not UTF-8: the object came in an
-// AdmissionReview, and the section holds U+FFFD. The authenticator loads nothing from a section with such a byte.
+// MayHideBytes reports whether the stored text of a section may hold bytes that are not UTF-8. This is so if the object
+// came in an AdmissionReview and the section holds U+FFFD. The authenticator loads nothing from a section with such a
+// byte.
 func (o *Object) MayHideBytes(s Section) bool {
 	return o != nil && o.Reviewed && strings.Contains(o.text(s), ReplacementCharacter)
 }
@@ -27,14 +30,15 @@ func (o *Object) mayHideBytes() bool {
 	return o.MayHideBytes(MapRoles) || o.MayHideBytes(MapUsers) || o.MayHideBytes(MapAccounts)
 }
 
-// AtWorst returns the map that the authenticator loads if every section that may hide a byte hides one: it loads nothing
-// from those sections. m is the map that it loads if no section hides a byte. AtWorst returns m itself if no section may
-// hide a byte.
+// AtWorst returns the map for the worst case: every section that may hide a byte hides one, and the authenticator loads
+// nothing from these sections. m is the map for the case that no section hides a byte. AtWorst returns m itself if no
+// section may hide a byte.
 func (o *Object) AtWorst(m *Map) *Map {
 	return o.without(m, slices.DeleteFunc(Sections(), func(s Section) bool { return !o.MayHideBytes(s) }))
 }
 
-// without returns the map if the authenticator loads nothing from some sections, or m itself if there are none.
+// without returns the map for the case that the authenticator loads nothing from the sections in lost. It returns m
+// itself if lost is empty.
 func (o *Object) without(m *Map, lost []Section) *Map {
 	if len(lost) == 0 {
 		return m
@@ -46,9 +50,9 @@ func (o *Object) without(m *Map, lost []Section) *Map {
 	return newMap(sections)
 }
 
-// Readings returns every map that the authenticator may have loaded. For each section that may hide a byte there are
-// two possibilities, loaded and lost, so there are at most eight maps. The first map is m, which the authenticator
-// loads if no section hides a byte.
+// Readings returns every map that the authenticator may have loaded. From a section that may hide a byte, it loaded
+// either all entries or nothing, so there are at most eight maps. The first map is m, the map for the case that no
+// section hides a byte.
 func (o *Object) Readings(m *Map) []*Map {
 	readings := []*Map{m}
 	for _, s := range Sections() {
@@ -62,8 +66,8 @@ func (o *Object) Readings(m *Map) []*Map {
 	return readings
 }
 
-// AsReviewed returns the object as an AdmissionReview shows it, with U+FFFD instead of each byte that is not UTF-8. It
-// returns nil for nil.
+// AsReviewed returns the object as an AdmissionReview shows it, with U+FFFD instead of each byte that is not UTF-8. For
+// nil it returns nil.
 func (o *Object) AsReviewed() *Object {
 	if o == nil || o.Reviewed {
 		return o

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// index maps folded ARNs to the entries that match a caller with this ARN. If a key has several entries, the
-// authenticator keeps all of them and answers with any of them.
+// index maps folded ARNs to the entries that match a caller with this ARN. If several entries match, the authenticator
+// answers with any of them.
 type index map[string][]*Entry
 
-// newIndex stores the entries as the authenticator's saveMap does: of several entries with the same key, it keeps only
-// the last one. The authenticator's Matches compares ARNs with strings.EqualFold, but saveMap turns the keys of mapRoles into
-// lower case. These differ: strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to
-// itself. So an entry that newIndex keeps may match no caller.
+// newIndex indexes the entries that the authenticator keeps. Of several entries with the same key it keeps only the
+// last one (see Entry.key), and sets shadowedBy of the others. An entry can replace another one although it matches
+// other callers. For the key, saveMap turns the ARNs of mapRoles into lower case, but Matches compares ARNs with
+// strings.EqualFold. strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to itself.
 func newIndex(entries []Entry) index {
-	stays := make(map[string]*Entry, len(entries)) // by key
+	stays := make(map[string]*Entry, len(entries)) // the last entry with each key
 	keys := make([]string, len(entries))
 	for i := range entries {
 		if e := &entries[i]; e.Dropped == "" {
@@ -50,32 +50,34 @@ func newIndex(entries []Entry) index {
 
 // Resolution is the authenticator's answer for one caller.
 type Resolution struct {
-	// CanonicalARN is the ARN that the authenticator searches for, with upper case folded to lower case. It is empty if the
-	// authenticator refuses the caller's ARN.
+	// CanonicalARN is the ARN that the authenticator searches for, ignoring case; see [Canonicalize]. It is empty if
+	// the authenticator refuses the caller's ARN.
 	CanonicalARN string
 	Mapped       bool
-	// Ambiguous means that entries with different usernames or groups match, and that the
-	// authenticator picks one of them at random for each request.
+	// Ambiguous means that entries with different usernames or groups match. The authenticator picks one of them at
+	// random for each request.
 	Ambiguous bool
-	// Matches are the entries that the authenticator may answer with. They are empty if an account of
-	// mapAccounts answers.
+	// Matches are the entries that the authenticator may answer with. They are empty if the caller is not mapped, or if
+	// it is mapped by an account of mapAccounts.
 	Matches []*Entry
 	// Source and Index name the first of Matches, or the element of mapAccounts.
 	Source Section
 	Index  int
-	// Username and Groups are those of the first of Matches, with unrendered templates.
+	// Username and Groups are those of the first of Matches, and may hold templates. For an account of mapAccounts,
+	// Username is CanonicalARN, and Groups is empty.
 	Username string
 	Groups   []string
 	// Reason says why the caller is not mapped, or why the answer is ambiguous.
 	Reason string
-	// Unknown is the reason why the answer is not certain, or empty: a section that the authenticator searches
+	// Unknown is empty if the answer is certain. Otherwise it says that a section that the authenticator searches
 	// before it answers is too expensive to evaluate. The other fields are the answer without that section.
 	Unknown string
 }
 
-// Resolve returns the authenticator's answer for the caller with an ARN, as STS GetCallerIdentity returns it. It searches
-// mapRoles, then mapUsers, then mapAccounts (pkg/mapper/configmap/mapper.go, Map; pkg/server/server.go, doMapping). The
-// authenticator still refuses a mapped caller if it can't render a template for the caller, see [Entry.OnlyInstances].
+// Resolve returns the authenticator's answer for a caller. arn is the caller's ARN as STS GetCallerIdentity returns it.
+// The authenticator searches mapRoles, then mapUsers, then mapAccounts (pkg/mapper/configmap/mapper.go, Map;
+// pkg/server/server.go, doMapping). It still refuses a mapped caller if it can't render a template for the caller, see
+// [Entry.Admits].
 func (m *Map) Resolve(arn string) Resolution {
 	canonical, err := Canonicalize(arn)
 	if err != nil {
@@ -156,22 +158,24 @@ func groupSet(groups []string) []string {
 }
 
 // Shadowed reports whether another entry of the section replaces this entry, so that the authenticator never uses it.
+// It returns false for an sso element.
 func (e *Entry) Shadowed() bool { return e.ARN != "" && e.shadowedBy != nil }
 
-// ShadowedBy returns the entry that replaces this entry, or nil. It may match other callers, see [Map.MatchesOf].
+// ShadowedBy returns the entry that replaces this entry, or nil. The two entries have the same key, but may match
+// different callers.
 func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
-// Principal is a caller that entries of mapRoles or mapUsers let in.
+// Principal is a principal that entries of mapRoles or mapUsers let in.
 type Principal struct {
-	// ARN is the ARN that the authenticator looks up for the caller, in the upper and lower case of the entry.
+	// ARN is the principal's canonical ARN, in the upper and lower case of the first entry.
 	ARN string
 	// Matches are the entries that the authenticator may answer with, at least one.
 	Matches []*Entry
 }
 
 // Principals returns the principals with an entry that a caller can match, each once, in the order of the entries. It
-// leaves out entries that are dropped or shadowed, or whose ARN no caller can have. It does not list the principals of
-// accounts in mapAccounts.
+// ignores entries that are dropped or shadowed, and entries with an ARN that no caller can have. It does not list the
+// principals of accounts in mapAccounts.
 func (m *Map) Principals() []Principal { return m.principals }
 
 func (m *Map) listPrincipals() []Principal {
@@ -191,11 +195,12 @@ func (m *Map) listPrincipals() []Principal {
 	return list
 }
 
-// MatchesOf returns the entries of mapRoles or mapUsers that the authenticator may answer with for a canonical ARN. It
-// compares ARNs with strings.EqualFold. Unlike Resolve it does not turn a session's ARN into that of its role.
+// MatchesOf returns the entries of mapRoles or mapUsers that the authenticator may answer with for a canonical ARN.
+// MatchesOf compares ARNs with strings.EqualFold. Unlike Resolve, it does not turn a session's ARN into that of its
+// role.
 func (m *Map) MatchesOf(arn string) []*Entry { return m.matches(fold(arn)) }
 
-// matches searches mapRoles, then mapUsers. key is a folded ARN.
+// matches searches mapRoles, and then mapUsers if mapRoles has no match. key is a folded ARN.
 func (m *Map) matches(key string) []*Entry {
 	if matches := m.sections[MapRoles].keys[key]; len(matches) > 0 {
 		return matches
@@ -203,8 +208,8 @@ func (m *Map) matches(key string) []*Entry {
 	return m.sections[MapUsers].keys[key]
 }
 
-// reachable reports whether a caller can have the entry's ARN as canonical ARN: it is well-formed, is not a session, and
-// is not a role with a path.
+// reachable reports whether a caller can have the entry's ARN as canonical ARN. Such an ARN is well-formed, and is
+// neither the ARN of a session nor that of a role with a path.
 func (e *Entry) reachable() bool {
 	arn, err := e.Principal()
 	if err != nil {
@@ -215,8 +220,8 @@ func (e *Entry) reachable() bool {
 	return !session && !path
 }
 
-// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order. Every principal of these
-// accounts may log in.
+// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order. Every principal of
+// these accounts can log in.
 func (m *Map) AllowedAccounts() []string {
 	var ids []string
 	for i, account := range m.Accounts {

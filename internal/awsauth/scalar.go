@@ -6,9 +6,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalarOffset returns the offset of a scalar's own text: after its anchor, tag and opening quote, and in a block scalar
-// at the first line that is not empty. For an alias, an empty scalar and other nodes it returns the position of the node
-// in the tree. It does not read the whole scalar, so a caller can ask for every scalar of a long text.
+// scalarOffset returns the offset at which the text of a scalar begins. This is the offset after the scalar's anchor,
+// tag and opening quote. In a block scalar it is that of the first line that is not empty. For an alias, an empty
+// scalar and other nodes, scalarOffset returns the offset of the node. It does not read the whole scalar, so a caller
+// can call it for every scalar of a long text.
 func scalarOffset(text string, lines *lineIndex, n *yaml.Node) int {
 	node := lines.offset(text, n.Line, n.Column)
 	if n.Kind != yaml.ScalarNode {
@@ -34,7 +35,7 @@ func scalarOffset(text string, lines *lineIndex, n *yaml.Node) int {
 
 func hasByte(text string, at int, c byte) bool { return at < len(text) && text[at] == c }
 
-// firstWord returns the first part of a value that is on one line in every YAML style.
+// firstWord returns a value up to its first white space. Every YAML style writes this part on one line.
 func firstWord(value string) string {
 	if i := strings.IndexAny(value, " \t\n\u2028\u2029"); i >= 0 {
 		return value[:i]
@@ -104,9 +105,9 @@ type block struct {
 	indent  int // the indentation of every content line
 }
 
-// findBlock reads the header of a block scalar at an offset. It derives the indentation from the value, which shows how
-// many of the first line's spaces are content. So it needs neither the indentation indicator nor the parent's
-// indentation.
+// findBlock reads the header of a block scalar at an offset. It computes the indentation from the value, which shows
+// how many spaces of the first line are content. So it needs neither the indentation indicator nor the parent's
+// indentation. It returns false if the text doesn't fit the value.
 func findBlock(text string, header int, value string) (block, bool) {
 	at := header + lineLen(text, header)
 	at += breakLen(text, at)

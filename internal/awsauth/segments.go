@@ -8,12 +8,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// segment is a piece of a scalar's value that the text holds unchanged: length bytes, at the offset decoded of the value
-// and at the offset raw of the text. An escape has the length zero.
+// segment is a part of a scalar's value that the text holds unchanged. The part has length bytes. It begins at the
+// offset decoded in the value and at the offset raw in the text. For an escape, length is zero.
 type segment struct{ decoded, raw, length int }
 
-// locateIn returns the offset in the text of an offset in the value. An offset between two segments, such as that of
-// a line break, is the end of the first one.
+// locateIn returns the offset in the text for an offset in the value. For an offset between two segments, such as that
+// of a line break, it returns the end of the first segment.
 func locateIn(segments []segment, offset int) int {
 	i, found := slices.BinarySearchFunc(segments, offset, func(s segment, offset int) int { return s.decoded - offset })
 	if !found {
@@ -25,9 +25,9 @@ func locateIn(segments []segment, offset int) int {
 	return segments[i].raw + min(offset-segments[i].decoded, segments[i].length)
 }
 
-// scalarSegments returns the segments of a scalar's value. It supports literals, texts in double quotes, and plain scalars
-// and single quotes on one line. It returns nil for folded scalars, aliases, empty values and rare escapes. Then every
-// position within the value is the position of the value itself.
+// scalarSegments returns the segments of a scalar's value. It supports literals, texts in double quotes, and plain or
+// single-quoted scalars on one line. It returns nil for folded scalars, aliases, empty values and rare escapes. Then
+// every position within the value is the position of the value itself.
 func scalarSegments(text string, lines *lineIndex, n *yaml.Node) []segment {
 	if n.Kind != yaml.ScalarNode || n.Value == "" || n.Style&yaml.FoldedStyle != 0 {
 		return nil
@@ -65,7 +65,7 @@ func literalSegments(text string, header int, value string) (segments []segment)
 			end = "\n"
 		}
 		at += n + breakLen(text, at+n)
-		if rest := value[done:]; rest == line { // the last break may be missing
+		if rest := value[done:]; rest == line { // the last line may have no break
 			return segments
 		} else if !strings.HasPrefix(rest, line+end) {
 			return nil
@@ -75,8 +75,8 @@ func literalSegments(text string, header int, value string) (segments []segment)
 	return segments
 }
 
-// quotedSegments returns the segments of a scalar in double quotes, whose content begins at an offset. It supports the
-// line breaks with which kubectl edit folds a long text.
+// quotedSegments returns the segments of a scalar in double quotes. at is the offset after the opening quote. It
+// supports the line breaks with which kubectl edit folds a long text. It returns nil if it does not support the scalar.
 func quotedSegments(text string, at int, value string) (segments []segment) {
 	for done := 0; done < len(value); {
 		rest := text[min(at, len(text)):]
@@ -92,7 +92,7 @@ func quotedSegments(text string, at int, value string) (segments []segment) {
 		case rest[0] == '\\':
 			segments = append(segments, segment{done, at, 0})
 			size, piece = unescape(rest)
-		default: // one break becomes a space, and several breaks become one fewer
+		default: // one break stands for a space, and n breaks stand for n-1 line feeds
 			size = len(rest) - len(strings.TrimLeft(rest, " \t\r\n"))
 			piece = strings.Repeat("\n", max(strings.Count(rest[:size], "\n"), 1)-1)
 			if piece == "" {
@@ -107,8 +107,8 @@ func quotedSegments(text string, at int, value string) (segments []segment) {
 	return segments
 }
 
-// unescape returns the size and the meaning of the escape at the beginning of a text. It supports the escapes of YAML and
-// JSON that Go has too, an escaped space and an escaped slash. The size is 0 for other escapes.
+// unescape returns the size and the meaning of the escape with which a text begins. It supports an escaped space, an
+// escaped slash, and the escapes of YAML and JSON that Go has, too. For other escapes the size is 0.
 func unescape(text string) (size int, piece string) {
 	if len(text) > 1 && strings.IndexByte(" /", text[1]) >= 0 {
 		return 2, text[1:2]

@@ -15,25 +15,25 @@ import (
 
 // Source is one document of a file of YAML or JSON, with the positions of its values.
 type Source struct {
-	// Value is the document as kubectl decodes it; nil for an empty document.
+	// Value is the document as kubectl decodes it. It is nil for an empty document.
 	Value any
 
 	reader *sourceReader
 	raw    rawDocument
 	part   *part          // nil until a position is needed
 	root   *yaml.Node     // nil if yaml.v3 reads the text differently from kubectl
-	ended  *ManifestError // the document ends before the end of its text
+	ended  *ManifestError // set if the YAML document ends before the end of its text
 
-	keys map[*yaml.Node]map[string]pair // of the mappings that were searched
+	keys map[*yaml.Node]map[string]pair // the results of keysOf
 }
 
 // Path leads from a document to one of its values. Its elements are keys (string) and indexes of lists (int).
 type Path []any
 
-// To returns the path with more elements at its end.
+// To returns the path with more steps at its end.
 func (p Path) To(more ...any) Path { return append(slices.Clone(p), more...) }
 
-// String returns the path as spec.items[0].name.
+// String returns the path in the form spec.items[0].name.
 func (p Path) String() string {
 	var b strings.Builder
 	for _, step := range p {
@@ -50,8 +50,8 @@ func (p Path) String() string {
 	return b.String()
 }
 
-// ReadSources cuts a file into documents and decodes each of them; see [ParseManifests]. Each error is a [*ManifestError] of
-// a document that does not parse.
+// ReadSources cuts a file into documents and decodes each of them; see [ParseManifests]. It leaves out documents that
+// do not parse. Each error is a [*ManifestError].
 func ReadSources(src []byte) ([]*Source, []error) {
 	r := &sourceReader{file: newFile(string(src))}
 	if encoding := wideEncoding(src); encoding != "" {
@@ -88,11 +88,12 @@ func (r *sourceReader) fail(offset int, format string, args ...any) {
 	r.errs = append(r.errs, r.errorAt(offset, format, args...))
 }
 
-// decode returns the value of a document as kubectl's decoder returns it.
+// decode returns the value of a document as kubectl's decoder returns it. If the document does not parse, decode
+// records an error and returns false.
 func (r *sourceReader) decode(c rawDocument) (value any, ok bool) {
 	data := []byte(c.text)
 	if !c.json {
-		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // as kubectl's line reader
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // kubectl's line reader does the same
 		var err error
 		if data, err = kubectlyaml.YAMLToJSON(data); err != nil {
 			r.failSyntax(c, err)
@@ -106,8 +107,8 @@ func (r *sourceReader) decode(c rawDocument) (value any, ok bool) {
 	return value, true
 }
 
-// Manifests returns the ConfigMaps kube-system/aws-auth in a document that is a Kubernetes object or a list of objects; see
-// [ParseManifests].
+// Manifests returns the ConfigMaps kube-system/aws-auth in a document. The document must be a Kubernetes object or a
+// list of objects; see [ParseManifests].
 func (s *Source) Manifests() ([]Manifest, []error) {
 	object, ok := s.Value.(map[string]any)
 	if !ok && s.Value != nil {
@@ -134,13 +135,14 @@ func (s *Source) Manifests() ([]Manifest, []error) {
 	return manifests, errs
 }
 
-// Manifest returns the ConfigMap at a path, or an error if kubectl does not apply it.
+// Manifest returns the ConfigMap at a path. It returns a [*ManifestError] if kubectl does not apply the ConfigMap.
 func (s *Source) Manifest(path Path) (Manifest, error) {
 	object, _ := s.At(path).(map[string]any)
 	return s.manifest(foundObject{object, path})
 }
 
-// Object returns the object at a path as an aws-auth, even if kubectl does not apply it, such as a patch.
+// Object returns the object at a path as an aws-auth. The object may be one that kubectl does not apply, such as a
+// patch.
 func (s *Source) Object(path Path) *Object {
 	object, _ := s.At(path).(map[string]any)
 	return newObject(s.readTree(), object, s.node(path))
@@ -194,7 +196,7 @@ func (s *Source) At(path Path) any {
 	return value
 }
 
-// node returns the node at a path without aliases, or nil if the tree has none.
+// node returns the node at a path, with aliases resolved. It returns nil if the tree has no node at the path.
 func (s *Source) node(path Path) *yaml.Node {
 	s.readTree()
 	n := s.root
@@ -207,7 +209,8 @@ func (s *Source) node(path Path) *yaml.Node {
 	return n
 }
 
-// child returns the node of a key or an index below a node, and for a key also the node of the key itself.
+// child returns the node below n at a key or an index. For a key it also returns the node of the key itself. It returns
+// nil for both if there is no such node.
 func (s *Source) child(n *yaml.Node, step any) (key, value *yaml.Node) {
 	switch step := step.(type) {
 	case int:
@@ -231,7 +234,7 @@ func (s *Source) keysOf(n *yaml.Node) map[string]pair {
 	}
 	keys = make(map[string]pair)
 	for _, p := range pairs(n, 0) {
-		keys[resolveAlias(p.key).Value] = p // the last of equal keys counts
+		keys[resolveAlias(p.key).Value] = p // of equal keys, the last one counts
 	}
 	if s.keys == nil {
 		s.keys = make(map[*yaml.Node]map[string]pair)
@@ -240,7 +243,8 @@ func (s *Source) keysOf(n *yaml.Node) map[string]pair {
 	return keys
 }
 
-// Tag returns the YAML tag of the value at a path as it is written, such as !Sub; "" if it is not known.
+// Tag returns the YAML tag of the value at a path as the file has it, such as !Sub. It returns "" if the tag is not
+// known.
 func (s *Source) Tag(path Path) string {
 	if n := s.node(path); n != nil {
 		return n.Tag
@@ -248,8 +252,8 @@ func (s *Source) Tag(path Path) string {
 	return ""
 }
 
-// Position returns the position of the key at the end of a path, or of the value if the path ends with an index. If the value
-// is not found, it returns the position of the nearest value around it.
+// Position returns the position of the key at the end of a path. If the path ends with an index, it returns the
+// position of the value. If there is no value at the path, it returns the position of the last step that exists.
 func (s *Source) Position(path Path) (line, column int) {
 	return s.reader.file.position(s.offset(path))
 }
@@ -273,12 +277,13 @@ func (s *Source) offset(path Path) int {
 	return at
 }
 
-// Error returns an error at the position of a path.
+// Error returns an error at the position of a path; see Position.
 func (s *Source) Error(path Path, format string, args ...any) *ManifestError {
 	return s.reader.errorAt(s.offset(path), format, args...)
 }
 
-// ReadInner reads the text at a path as a file of YAML or JSON. The positions of its documents count in the whole file.
+// ReadInner reads the text at a path as a file of YAML or JSON. The positions of its documents count in the file that
+// holds the text.
 func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	text, _ := s.At(path).(string)
 	inner := newFile(text)
@@ -292,16 +297,16 @@ func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	return (&sourceReader{file: inner}).sources()
 }
 
-// ReadMade reads, as a file of YAML or JSON, a text that a tool generates from the value at a path. All positions in
-// the text are the position of the path.
+// ReadMade reads a text as a file of YAML or JSON. A tool generates this text from the value at a path. Every position
+// in the text is the position of the path.
 func (s *Source) ReadMade(path Path, text string) ([]*Source, []error) {
 	inner := newFile(text)
 	inner.outer, inner.start = s.reader.file, s.offset(path)
 	return (&sourceReader{file: inner}).sources()
 }
 
-// failSyntax reports a document that does not parse. If the document holds an unrendered template, the message names it
-// as the likely reason.
+// failSyntax records the error of a document that does not parse. If the document holds an unrendered template, the
+// message names the template as the likely reason.
 func (r *sourceReader) failSyntax(c rawDocument, err error) {
 	problem := bareYAMLError(err)
 	for _, at := range template.FindAllStringIndex(c.text, -1) {

@@ -61,7 +61,7 @@ func TestBareSectionKeepsPositions(t *testing.T) {
 	}
 }
 
-// TestReadInnerKeepsPositions checks that positions in a file within a file count in the outer one.
+// TestReadInnerKeepsPositions checks that positions in a file within another file count in the outer file.
 func TestReadInnerKeepsPositions(t *testing.T) {
 	const manifest = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth"},"data":{"mapRoles":"- rolearn: a\n"}}`
 	for name, test := range map[string]struct {
@@ -89,7 +89,8 @@ func TestReadInnerKeepsPositions(t *testing.T) {
 	}
 }
 
-// TestSourceError checks that an error at a path stands at the path's key, or at the nearest one.
+// TestSourceError checks that an error at a path has the position of the path's key. If the key is missing, it has the
+// position of the last key that exists.
 func TestSourceError(t *testing.T) {
 	s := readOne(t, "# x\nspec:\n  list:\n  - a: 1\n")
 	for want, path := range map[string]awsauth.Path{

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// mistake is a fault in the layout of a section's text.
+// mistake is a fault in the layout of a text.
 type mistake struct {
 	offset  int    // in the text
 	problem string // the fault, as part of a sentence
@@ -71,7 +71,8 @@ func readLine(number, start int, text string) line {
 	return l
 }
 
-// layoutMistake returns the first mistake in the layout that is near a line, and so explains a YAML error there.
+// layoutMistake returns the first mistake in the layout near the line of a YAML error. The mistake probably caused the
+// error. It returns false if it recognizes no mistake, and always for mapAccounts.
 func (t *Text) layoutMistake(near int) (mistake, bool) {
 	if t.Section == MapAccounts {
 		return mistake{}, false
@@ -110,8 +111,7 @@ func (l *layout) move(what string, at line, from, to int) string {
 	return fmt.Sprintf("move %s from column %d to column %d", what, column, column+shift)
 }
 
-// read reads one line. It reports mistakes near the YAML error only: the error is at most two lines below the mistake, and
-// at most one line above it.
+// read reads one line. It reports mistakes only from two lines above the YAML error to one line below the error.
 func (l *layout) read(at line) {
 	l.active = at.number >= l.near-2 && at.number <= l.near+1
 	if l.active {
@@ -171,8 +171,8 @@ func (l *layout) readKey(at line) {
 	l.keys = append(l.keys, at.key)
 }
 
-// keysFrom lists the keys in the column of the given line's key. It reads from this line up to the next element or a
-// line that is indented less.
+// keysFrom returns a text such as "username and groups": the keys that are in the column of the given line's key. It
+// reads from this line up to the next element or a line with less indentation.
 func (l *layout) keysFrom(from line) string {
 	var keys []string
 	lines := 0
@@ -235,7 +235,8 @@ func (l *layout) readValue(at line) {
 	}
 }
 
-// reportColon reports a value that YAML takes for a mapping, because a colon ends it or a space follows a colon in it.
+// reportColon reports a value that YAML reads as a mapping, because the value ends with a colon or has a colon before a
+// space.
 func (l *layout) reportColon(at line) {
 	value, _, _ := strings.Cut(at.value, " #")
 	value = strings.TrimSpace(value)
@@ -257,8 +258,9 @@ var neighbours = [][]string{
 	{"mapRoles", "mapUsers", "mapAccounts"},
 }
 
-// columnMistake returns the first key of a manifest near a YAML error that is not in the column of its neighbours. The text does not
-// parse, so columnMistake guesses the meaning of each line from its form.
+// columnMistake returns the first key of a manifest that is not in the column of its neighbours. It reports only keys
+// near the line of the YAML error. The text does not parse, so columnMistake guesses the meaning of each line from its
+// form.
 func columnMistake(text string, near int) (mistake, bool) {
 	first := make([]line, len(neighbours))
 	start, number := 0, 0
@@ -272,7 +274,7 @@ func columnMistake(text string, near int) (mistake, bool) {
 		case first[group].number == 0:
 			first[group] = at
 		case number < near-1 || at.indent == first[group].indent:
-		case IsSection(at.key) || max(at.indent, first[group].indent)-min(at.indent, first[group].indent) == 1: // nested mappings have such keys, too
+		case IsSection(at.key) || max(at.indent, first[group].indent)-min(at.indent, first[group].indent) == 1: // a key further away may be nested
 			from, to := at.indent+1, first[group].indent+1
 			return mistake{
 				at.at(), fmt.Sprintf("the key %q is in column %d, and %q beside it in column %d", at.key, from, first[group].key, to),
@@ -289,8 +291,8 @@ type Line struct {
 	Value Scalar // without quotes
 }
 
-// UnparsedLines returns the keys and items of a text that does not parse. It returns nothing for other texts, whose values the
-// elements hold.
+// UnparsedLines yields the keys and items with a value of a text that does not parse. It yields nothing for a text that
+// parses, because the elements hold its values.
 func (t *Text) UnparsedLines() iter.Seq[Line] {
 	return func(yield func(Line) bool) {
 		if t.Syntax == nil {
@@ -311,7 +313,7 @@ func (t *Text) UnparsedLines() iter.Seq[Line] {
 	}
 }
 
-// openValue returns the mistake of a value that begins with a quote or a bracket and isn't closed, if there is one.
+// openValue returns the first value that begins with a quote or a bracket and isn't closed.
 func (t *Text) openValue(err error) (mistake, bool) {
 	brackets := strings.Contains(err.Error(), "',' or ']'")
 	start := t.index().first
@@ -332,7 +334,7 @@ func (t *Text) openValue(err error) (mistake, bool) {
 	return mistake{}, false
 }
 
-// sectionHint returns the hint for a section that begins inside the text of another section.
+// sectionHint returns the hint for a section that begins inside the text of another one.
 func (t *Text) sectionHint(section string) string {
 	if s := t.object.positions; s != nil {
 		if k, ok := s.data[string(t.Section)]; ok {
@@ -343,5 +345,5 @@ func (t *Text) sectionHint(section string) string {
 	return "write " + section + " as a key of data"
 }
 
-// SectionHint returns the hint for an element's key that has the name of a section.
+// SectionHint returns the hint for a key of an element that has the name of a section.
 func (m Mapping) SectionHint(section string) string { return m.text.sectionHint(section) }

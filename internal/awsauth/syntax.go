@@ -48,7 +48,7 @@ func (t *Text) explainSyntax(err error) *Fault {
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
 	if hint == genericHint {
 		m, ok := mistake{}, false
-		if strings.Contains(problem, "unexpected end of stream") { // an open quote takes the rest of the text
+		if strings.Contains(problem, "unexpected end of stream") { // an open quote reads on up to the end of the text
 			m, ok = t.openValue(err)
 		}
 		if !ok {
@@ -70,9 +70,9 @@ func (t *Text) explainSyntax(err error) *Fault {
 // genericHint is the hint for a mistake that is not recognized.
 const genericHint = "check the indentation and the quotes from here upwards"
 
-// explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The line in the error,
-// if any, is only near the mistake. So explainYAMLError searches for the frequent mistakes around that line, then in the
-// whole text.
+// explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The error may name a
+// line, but the mistake is only near that line. So explainYAMLError searches for the frequent mistakes around that
+// line, then in the whole text.
 func explainYAMLError(text string, lines *lineIndex, err error) (offset int, problem, hint string) {
 	problem, hint = bareYAMLError(err), genericHint
 	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows keys that JSON does not
@@ -99,7 +99,7 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	return offset + spaces(text, offset), problem, hint
 }
 
-// findMistake returns the first mistake in the given lines that it recognizes.
+// findMistake returns the first mistake in the lines that syntaxMistake recognizes. If there is none, problem is "".
 func findMistake(lines string) (offset int, problem, hint string) {
 	for line := range strings.Lines(lines) {
 		if column, problem, hint := syntaxMistake(line); problem != "" {
@@ -110,7 +110,8 @@ func findMistake(lines string) (offset int, problem, hint string) {
 	return 0, "", ""
 }
 
-// syntaxMistake recognizes a frequent mistake in a line. column is its byte offset in the line.
+// syntaxMistake recognizes a frequent mistake in a line. column is the byte offset of the mistake in the line. If there
+// is none, problem is "".
 func syntaxMistake(line string) (column int, problem, hint string) {
 	body := strings.TrimLeftFunc(line, func(r rune) bool { return unicode.IsSpace(r) || r == '-' })
 	indent := line[:len(line)-len(body)]
@@ -152,7 +153,9 @@ func tabHint(indent string) string {
 	return "replace the tab with spaces"
 }
 
-// typographicAt returns the offset of the first typographic character in a line's indentation or directly after it, or -1.
+// typographicAt returns the offset of the first typographic character of a line if the character is in the indentation
+// or directly after it, and otherwise -1. It ignores a quote after the indentation. indent is the length of the
+// indentation.
 func typographicAt(line string, indent int) int {
 	at, c, ok := FindTypographic(line)
 	if !ok || at > indent || at == indent && (c.Write == `"` || c.Write == "'") {
@@ -161,7 +164,7 @@ func typographicAt(line string, indent int) int {
 	return at
 }
 
-// typographicNear returns the first typographic character in the lines around a YAML error, outside comments.
+// typographicNear returns the first typographic character in the lines around a YAML error. It ignores comments.
 func (t *Text) typographicNear(near int) (mistake, bool) {
 	start, number := t.index().first, 0
 	for line := range strings.Lines(t.raw[start:]) {

@@ -9,36 +9,37 @@ import (
 	"strings"
 )
 
-// Resource is an aws-auth in the output of terraform show -json. Positions in its objects count
-// within the text of a key: Terraform writes everything on one line.
+// Resource is an aws-auth in the output of terraform show -json. Positions in its objects count within the text of a
+// key, because Terraform writes everything on one line.
 type Resource struct {
 	Address string // such as module.eks.kubernetes_config_map.aws_auth
-	// Before is the object that a plan changes or deletes, or nil. After is the object after the plan, or the object
-	// in the state. After is nil if the plan deletes the object.
+	// Before is the object that a plan changes or deletes, or nil if there is none. After is the object after the plan,
+	// or the object in the state. If the plan deletes the resource, After is the object that remains, or nil if none
+	// remains.
 	Before, After *Object
-	// Replaced reports that the plan deletes Before and then creates After. In between the cluster has Left, or
-	// no aws-auth if Left is nil.
+	// Replaced reports that the plan replaces the resource: it deletes Before and creates After. In between the cluster
+	// has the object Left, or no aws-auth if Left is nil.
 	Replaced bool
 	Left     *Object
-	// Write is how the resource writes an object that exists already.
+	// Write is the way in which the resource changes an object that exists already.
 	Write Write
 }
 
-// Write is the way in which a resource changes an object in the cluster that other tools have written, too.
+// Write is the way in which a resource changes an object that exists in the cluster and may hold keys of other tools.
 type Write int
 
 // The ways to write.
 const (
-	// Replaces writes the whole data. Keys that the resource does not set vanish.
+	// Replaces writes the whole data, and so removes the keys that the resource does not set.
 	Replaces Write = iota
-	// SetsKeys writes the keys that the resource sets, and removes those that it set before. Other keys stay (Kubernetes,
-	// "Server-Side Apply").
+	// SetsKeys writes the keys that the resource sets, and removes the keys that only its earlier version set. Other
+	// keys stay (Kubernetes, "Server-Side Apply").
 	SetsKeys
 	// Applies writes like kubectl apply.
 	Applies
 )
 
-// writes maps each type of resource to the way in which it writes. Types that are not listed replace the data
+// writes maps types of resources to the way in which they write. Other types replace the data
 // (terraform-provider-kubernetes v2.38.0, kubernetes/resource_kubernetes_config_map_v1_data.go and
 // manifest/provider/apply.go; terraform-provider-kubectl v1.19.0, kubernetes/resource_kubectl_manifest.go).
 var writes = map[string]Write{
@@ -123,8 +124,8 @@ func trimText(src []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff")))
 }
 
-// NotShown returns an error for a text of Terraform that is not the output of terraform show -json: a state file, or the
-// log of a run with -json. The error names the output to lint instead. NotShown returns nil for other texts.
+// NotShown returns an error for a state file of Terraform, and for the log of a run with -json. Neither is the output
+// of terraform show -json, which the error names as the text to lint instead. NotShown returns nil for other texts.
 func NotShown(src []byte) error {
 	src = trimText(src)
 	if !bytes.HasPrefix(src, []byte("{")) {
@@ -150,8 +151,8 @@ func NotShown(src []byte) error {
 	return nil
 }
 
-// ParseTerraform returns the aws-auth objects of a plan or a state, in the root module and its children. Each error is a
-// [*ResourceError], except for a text that does not parse and for a plan that failed.
+// ParseTerraform returns the aws-auth objects of a plan or a state, in the root module and its children. The error of a
+// text that does not parse, or of a plan that failed, is a plain error. Every other error is a [*ResourceError].
 func ParseTerraform(src []byte) ([]Resource, []error) {
 	var output terraformOutput
 	if err := json.Unmarshal(trimText(src), &output); err != nil {
@@ -171,7 +172,7 @@ func ParseTerraform(src []byte) ([]Resource, []error) {
 			r.module(values.RootModule)
 		}
 	}
-	for _, c := range output.ResourceChanges { // the user may have cut the plan down to its changes
+	for _, c := range output.ResourceChanges { // the user may have removed planned_values from the plan
 		if c.Mode == "managed" && c.Deposed == "" && c.Change.After != nil && !r.seen[c.Address] {
 			r.planned(terraformResource{c.Address, c.Mode, c.Type, c.Change.After})
 		}
@@ -207,7 +208,7 @@ func (r *terraformReader) module(m terraformModule) {
 	}
 }
 
-// planned adds the planned object at an address, with the current object if the plan changes it.
+// planned adds the planned objects of a resource, each with the object that the plan changes, if any.
 func (r *terraformReader) planned(resource terraformResource) {
 	c := r.changes[resource.Address]
 	before, replaced := r.changed(c)
@@ -225,11 +226,11 @@ func (r *terraformReader) planned(resource terraformResource) {
 		}
 		r.resources = append(r.resources, now)
 	}
-	r.removed(c, before) // for example because the plan renames the resource
+	r.removed(c, before) // objects that the plan takes out of the resource, for example because it renames them
 }
 
-// changed returns the aws-auth before an update or a replacement. It does not report errors in that object, because the
-// plan did not cause them.
+// changed returns the aws-auth objects of a resource before an update or a replacement, and whether the plan replaces
+// the resource. It does not report errors in these objects, because the plan did not cause them.
 func (r *terraformReader) changed(c terraformChange) (before []*Object, replaced bool) {
 	replaced = len(c.Change.Actions) == 2 && slices.Contains(c.Change.Actions, "delete") && slices.Contains(c.Change.Actions, "create")
 	if !replaced && !slices.Equal(c.Change.Actions, []string{"update"}) {
@@ -245,8 +246,9 @@ func (r *terraformReader) removed(c terraformChange, objects []*Object) {
 	}
 }
 
-// leftBehind returns the object that remains after the deletion of a resource, or nil. The deletion of a
-// kubernetes_config_map_v1_data leaves the object without the keys that the resource has set.
+// leftBehind returns the object that remains after the deletion of a resource, or nil. After the deletion of a
+// kubernetes_config_map_v1_data an object without the resource's keys remains. leftBehind returns an empty object for
+// it.
 func leftBehind(kind string) *Object {
 	if kind == configMapDataResource {
 		return &Object{Data: map[string]string{}}

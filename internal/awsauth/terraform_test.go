@@ -175,7 +175,7 @@ func TestParseTerraform(t *testing.T) {
 	}
 }
 
-// TestNotShown checks that other output of Terraform than that of terraform show -json gets a message of its own.
+// TestNotShown checks that output of Terraform other than that of terraform show -json gets a message of its own.
 func TestNotShown(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint the output of terraform show -json",

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// read returns the aws-auth that a resource holds, if any.
+// read returns the aws-auth objects of a resource, and records the errors in them.
 func (r *terraformReader) read(address, kind string, values terraformShape) []*Object {
 	switch kind {
 	case configMapResource, configMapV1Resource, configMapDataResource:
@@ -60,7 +60,8 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 	return list
 }
 
-// kubectl reads the text of a kubectl_manifest. If the text is unknown, it recognizes an aws-auth by its name.
+// kubectl returns the aws-auth objects in the text of a kubectl_manifest. If the plan does not know the text yet,
+// kubectl returns an empty object if the resource has the name aws-auth.
 func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
 	var text, name string
 	if values.decode("yaml_body", &text) != nil {
@@ -87,7 +88,8 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	return list
 }
 
-// unknownKeys returns the sorted paths of the values of an aws-auth that a plan does not know yet.
+// unknownKeys returns the sorted paths of the values of an aws-auth that a plan does not know yet. tree is
+// after_unknown of the change.
 func unknownKeys(kind string, tree json.RawMessage) []string {
 	var unknown map[string]any
 	if json.Unmarshal(tree, &unknown) != nil {

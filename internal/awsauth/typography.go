@@ -95,8 +95,8 @@ func FindTypographic(text string) (offset int, c Typographic, ok bool) {
 	return 0, Typographic{}, false
 }
 
-// Plain returns a text with plain characters in place of the typographic ones. It removes typographic quotes around
-// the text, and white space at its ends.
+// Plain returns a text with plain characters in place of the typographic ones. It removes white space at the ends and,
+// if the text has a typographic character, the quotes around the text.
 func Plain(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -2,11 +2,12 @@ package awsauth
 
 import "regexp"
 
-// writtenARN matches the ARN of an entry in a text that can't be decoded, as YAML or as JSON.
+// writtenARN matches the key and the ARN of an entry, as YAML or JSON writes them, in a text that can't be decoded.
 var writtenARN = regexp.MustCompile(`(?i)\b(?:role|user)arn["']?[ \t]*:[ \t]*["']?([^\s"',{}\[\]]+)`)
 
-// UnreadARNs returns the ARNs that entries have in the part of the text that the authenticator does not read, in order. It searches the
-// text for them, because this part may not be YAML.
+// UnreadARNs returns the ARNs of entries in the part of the text that the authenticator does not read. They are in the
+// order of the text, with the positions of their keys. This part may not be YAML, so UnreadARNs searches it with a
+// regular expression.
 func (t *Text) UnreadARNs() []Scalar {
 	if t.Syntax == nil && t.NotAList == nil && t.Trailing == nil {
 		return nil

@@ -18,11 +18,11 @@ type WrongType struct {
 	Got, Want string
 }
 
-// WrongTypes returns the values of the element that have a wrong type, and at most maxWrong of one list. Types are those
-// of YAML 1.1, in which an unquoted yes, on, y or 0123 is not a string.
+// WrongTypes returns the values of the element that have a wrong type. It stops reading a list after maxWrong of them.
+// Types are those of YAML 1.1, in which an unquoted yes, on, y or 0123 is not a string.
 func (m Mapping) WrongTypes() []WrongType { return m.wrong }
 
-// maxWrong limits the reported elements of one list.
+// maxWrong limits the values with a wrong type that WrongTypes reports in a list.
 const maxWrong = 100
 
 func (m Mapping) wrongTypes() []WrongType {
@@ -64,7 +64,8 @@ func isKey(key string, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(key, name) })
 }
 
-// wantString adds the field to the list, unless its value is a string or null. Null stands for the empty string.
+// wantString appends the field to the list if its value is neither a string nor null. The authenticator reads null as
+// the empty string.
 func wantString(list []WrongType, f Field, value any) []WrongType {
 	if _, ok := value.(string); ok || value == nil {
 		return list
@@ -72,7 +73,7 @@ func wantString(list []WrongType, f Field, value any) []WrongType {
 	return append(list, WrongType{f.withText(), jsonKind(value), "a string"})
 }
 
-// withText returns the field with the text of its scalar as it is written, without quotes.
+// withText returns the field with the text of its scalar as Value, without quotes. Other fields stay unchanged.
 func (f Field) withText() Field {
 	if f.node != nil && resolveAlias(f.node).Kind == yaml.ScalarNode {
 		f.Value = resolveAlias(f.node).Value
@@ -102,7 +103,7 @@ func wantStrings(list []WrongType, f Field, value any) []WrongType {
 	return list
 }
 
-// valueNodes maps the keys of a mapping, as they are written, to their last values.
+// valueNodes maps the keys of a mapping, in the case of the text, to their last values.
 func valueNodes(mapping *yaml.Node) map[string]*yaml.Node {
 	if mapping == nil {
 		return nil
@@ -137,7 +138,7 @@ func jsonKind(value any) string {
 	return "null"
 }
 
-// Name returns the key of the value, with the index if it is in a list.
+// Name returns the key of the value. For a value in a list it appends the index, as in groups[0].
 func (w WrongType) Name() string {
 	if w.nth > 0 {
 		return fmt.Sprintf("%s[%d]", w.name, w.nth-1)
@@ -145,8 +146,8 @@ func (w WrongType) Name() string {
 	return w.name
 }
 
-// IsElement reports whether the value is an item of a list and looks like an element: it is a mapping whose first
-// key is a key of elements. This happens if an element is indented so that it becomes a group of the element above.
+// IsElement reports whether the value is an item of a list and looks like an element: a mapping whose first key is a
+// key of elements. This happens if the indentation of an element makes it a group of the element above.
 func (w WrongType) IsElement() bool {
 	if w.node == nil || w.nth == 0 {
 		return false
@@ -155,8 +156,8 @@ func (w WrongType) IsElement() bool {
 	return n.Kind == yaml.MappingNode && len(n.Content) > 0 && elementKey.MatchString(n.Content[0].Value)
 }
 
-// Meant returns the text that the author probably meant: a for the list [a], and a:b for the mapping "a: b" if it is
-// an item of a list. It returns "" for other values, and for a text that needs quotes.
+// Meant returns the text that the author probably meant. For a list with one item this is the item. For a mapping a: b
+// that is an item of a list, this is a:b. Meant returns "" for other values, and for a text that needs quotes.
 func (w WrongType) Meant() string {
 	if w.node == nil || w.Want != "a string" {
 		return ""
@@ -183,5 +184,5 @@ func (w WrongType) Meant() string {
 // plainText matches texts that YAML reads as strings without quotes.
 var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*\w$`)
 
-// IsKey reports whether the value has a key, ignoring case.
+// IsKey reports whether the value is that of the given key, ignoring case.
 func (w WrongType) IsKey(key string) bool { return strings.EqualFold(w.name, key) }

@@ -14,7 +14,7 @@ import (
 type rawDocument struct {
 	text   string
 	offset int  // in the file
-	json   bool // read by the JSON decoder
+	json   bool // whether kubectl reads the document with its JSON decoder
 }
 
 // start returns the offset in the file of the document's first character after white space and a leading --- marker.
@@ -27,7 +27,7 @@ func (c rawDocument) start() int {
 }
 
 // split cuts the file into documents. It reads a file that begins with a brace as a sequence of JSON values. If the
-// sequence ends after no or one value, it reads the rest as YAML.
+// first or second value is not JSON, split reads the file from this value on as YAML.
 func (r *sourceReader) split() []rawDocument {
 	text, at := r.file.text, r.file.lines.first
 	var documents []rawDocument
@@ -53,8 +53,8 @@ func (r *sourceReader) split() []rawDocument {
 	return append(documents, r.splitYAML(at)...)
 }
 
-// splitYAML cuts the file from an offset on at every line that begins with three dashes, like kubectl, which ignores
-// their meaning in YAML.
+// splitYAML cuts the file from an offset on at every line that begins with three dashes. kubectl does the same without
+// parsing the YAML.
 func (r *sourceReader) splitYAML(at int) []rawDocument {
 	var documents []rawDocument
 	begin := at
@@ -68,7 +68,7 @@ func (r *sourceReader) splitYAML(at int) []rawDocument {
 		if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
 			r.fail(end, "kubectl refuses %q after the three dashes that separate documents", rest)
 		}
-		if begin < end { // otherwise kubectl makes the line the beginning of the document
+		if begin < end { // otherwise the line belongs to the document, as for kubectl
 			documents = append(documents, rawDocument{text: r.file.text[begin:end], offset: begin})
 			begin = at
 		}
@@ -80,7 +80,7 @@ func (r *sourceReader) splitYAML(at int) []rawDocument {
 	return append(documents, rawDocument{text: rest, offset: begin})
 }
 
-// failJSON reports an error in a sequence of JSON values. The last valid value ends at the offset.
+// failJSON records an error in a sequence of JSON values. at is the end of the last valid value.
 func (r *sourceReader) failJSON(at int, err error) {
 	at = rawDocument{text: r.file.text[at:], offset: at}.start()
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -101,8 +101,8 @@ type part struct {
 type file struct {
 	text  string
 	lines lineIndex
-	// outer is the file with the value, nil for a whole file. The value begins at the offset start in it, and segments map
-	// offsets in the value to offsets in outer; nil if they are not known.
+	// outer is the file with the value, and nil for a whole file. The value begins at the offset start in outer.
+	// segments map offsets in the value to offsets in outer, and are nil if these offsets are not known.
 	outer    *file
 	start    int
 	segments []segment
@@ -110,8 +110,7 @@ type file struct {
 
 func newFile(text string) *file { return &file{text: text, lines: newLineIndex(text)} }
 
-// position returns the line and column of an offset. If f is the text of a value, they are those in the file around
-// it.
+// position returns the line and column of an offset. If f is the text of a value, they count in the outermost file.
 func (f *file) position(offset int) (line, column int) {
 	switch {
 	case f.outer == nil:
@@ -122,11 +121,11 @@ func (f *file) position(offset int) (line, column int) {
 	return f.outer.position(locateIn(f.segments, offset))
 }
 
-// at returns the offset in the file at which a node's own text begins.
+// at returns the offset in the file at which the text of a node begins.
 func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.lines, n) }
 
 // tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
-// from kubectl. The error reports text after the end of the YAML document, because kubectl ignores it silently.
+// from kubectl. The error reports text after the end of the YAML document, because kubectl ignores such text silently.
 func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, *ManifestError) {
 	p := &part{file: r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
@@ -161,7 +160,7 @@ func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, *ManifestError) {
 	}
 }
 
-// hasDocument reads a document, and reports whether yaml.v3 can read it.
+// hasDocument decodes the next document into a node. It returns false if yaml.v3 can't read the document.
 func hasDocument(decoder *yaml.Decoder, document *yaml.Node) bool {
 	return decoder.Decode(document) == nil && len(document.Content) > 0
 }
