@@ -12,7 +12,7 @@ import (
 
 const admins = "- {rolearn: '" + iamPrefix + "role/Admin', username: admin, groups: ['system:masters']}\n"
 
-// In mode API aws-auth has no effect, so no change of it can harm the cluster.
+// TestModeAPIRefusesNoChange: in mode API aws-auth has no effect, so no change of it can harm the cluster.
 func TestModeAPIRefusesNoChange(t *testing.T) {
 	t.Parallel()
 	policy := validate.Policy{Cluster: &access.Cluster{Mode: access.ModeAPI}, BypassGroup: "bypass"}
@@ -46,8 +46,10 @@ func TestModeAPIRefusesNoChange(t *testing.T) {
 	}
 }
 
-// An access entry that gives less makes a grant in aws-auth ineffective, and shadowed-by-access-entry reports it. The grant is
-// reported as one if that rule is off, or only warns where admin-grant denies: the access entry may be deleted later.
+// TestShadowedAdminGrantIsReported: a grant in aws-auth has no effect if the principal has an access entry. If the
+// access entry gives less, shadowed-by-access-entry reports the grant. admin-grant also reports it if
+// shadowed-by-access-entry is off, or only warns while admin-grant denies. The reason is that the access entry may be
+// deleted later.
 func TestShadowedAdminGrantIsReported(t *testing.T) {
 	t.Parallel()
 	c := validate.Change{Operation: validate.Update, Old: rolesObject(admins), New: rolesObject(admins + "- {rolearn: '" + iamPrefix + "role/ops', username: ops, groups: ['system:masters']}\n")}
@@ -75,8 +77,9 @@ func TestShadowedAdminGrantIsReported(t *testing.T) {
 	}
 }
 
-// An access entry wins over aws-auth, so a protected admin must be one by its access entry. No change of aws-auth repairs that, so the
-// finding refuses no change, but a document that is evaluated alone.
+// TestAccessEntryMustMakeAProtectedAdminAnAdmin: an access entry wins over aws-auth, so a protected admin must be an
+// admin by its access entry. No change of aws-auth can repair this. So the finding denies only a document that is
+// evaluated alone, and no change.
 func TestAccessEntryMustMakeAProtectedAdminAnAdmin(t *testing.T) {
 	t.Parallel()
 	second := admins + "- {rolearn: '" + iamPrefix + "role/Second', username: second, groups: ['system:masters']}\n"
@@ -96,7 +99,8 @@ func TestAccessEntryMustMakeAProtectedAdminAnAdmin(t *testing.T) {
 	}
 }
 
-// The empty group is a group like any other one. A protected principal that must get it is not one that must be an admin.
+// TestEmptyProtectedGroupIsNoAdmin: the empty group is a group like any other. A protected principal that must get the
+// empty group need not be an admin.
 func TestEmptyProtectedGroupIsNoAdmin(t *testing.T) {
 	t.Parallel()
 	element := func(groups string) *awsauth.Object {

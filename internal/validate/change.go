@@ -14,7 +14,7 @@ import (
 // Operation is the operation of an AdmissionRequest, as admission.k8s.io/v1 names it.
 type Operation string
 
-// The operations. Document is not an operation of Kubernetes: the rules evaluate one version alone.
+// The operations. Document is not an operation of Kubernetes. With it, the rules evaluate one version alone.
 const (
 	Document Operation = ""
 	Create   Operation = "CREATE"
@@ -28,18 +28,18 @@ type Change struct {
 	Operation Operation
 	Old, New  *awsauth.Object
 	Requester Requester
-	// Now is the time of the request. A break-glass value for a deletion expires relative to it.
+	// Now is the time of the request. The guard compares the expiry in an annotation with it.
 	Now time.Time
 	// IAM holds the lookups of the changed principals in IAM; see [Evaluation].
 	IAM IAM
-	// Cache holds sections that were decoded for earlier changes; nil for none.
+	// Cache holds sections that were decoded for earlier changes. It may be nil.
 	Cache *awsauth.Cache
 	// Observed reports that the API server sent the review to the path of the webhook that never refuses a change.
 	Observed bool
 	// Restore reports that the guard itself restores a version.
 	Restore bool
-	// Replaced holds the versions before Old, the newest first. The API server caches token reviews, so a
-	// requester may still be logged in through an entry of one of them.
+	// Replaced holds the versions before Old, from the newest to the oldest. The API server caches token reviews, so a
+	// requester may still be logged in through an entry of such a version.
 	Replaced []*awsauth.Object
 }
 
@@ -100,8 +100,8 @@ func (r Requester) extra(key string) string {
 	return ""
 }
 
-// ARN returns the requester's ARN, which the authenticator puts into userInfo.extra, or ""
-// (aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint).
+// ARN returns the requester's ARN, preferably the canonical one. The authenticator puts it into userInfo.extra
+// (aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint). ARN returns "" if userInfo has none.
 func (r Requester) ARN() string {
 	if arn := r.extra("canonicalArn"); arn != "" {
 		return arn
@@ -109,8 +109,8 @@ func (r Requester) ARN() string {
 	return r.extra("arn")
 }
 
-// caller returns the values with which the authenticator renders templates for the requester. If the request does
-// not carry the name of a role's session, caller takes it from the session's ARN. If there is no session ARN either,
+// caller returns the values with which the authenticator renders templates for the requester. If the request does not
+// carry the session name, caller takes it from the session's ARN. If the requester is a role without a session's ARN,
 // it sets SessionUnknown.
 func (r Requester) caller() awsauth.Caller {
 	c := awsauth.Caller{
@@ -140,29 +140,30 @@ type Policy struct {
 	Protected []access.Protected
 	// AdminGroups are the groups whose members can repair aws-auth. An empty list means system:masters.
 	AdminGroups []string
-	// Rules maps rule ids to severities that replace the rules' own.
+	// Rules maps rule ids to severities. Such a severity replaces the rule's own.
 	Rules map[string]Severity
-	// AccessEntries are the ARNs of principals for which the operator declares an EKS access entry. No rule counts
-	// their access as lost. A role's path is ignored. They count only without a Cluster.
+	// AccessEntries are the ARNs of principals for which the operator declares an EKS access entry. The path of a role
+	// does not count. No rule counts the access of these principals as lost. If Cluster is set, the guard ignores
+	// AccessEntries.
 	AccessEntries []string
-	// Cluster is the access that EKS shows for the cluster; nil if it is unknown.
+	// Cluster is the access that EKS shows for the cluster. It is nil if this access is unknown.
 	Cluster *access.Cluster
-	// ClusterUnknown says why Cluster is nil although the configuration tells the guard to read it. Otherwise it is
-	// empty.
+	// ClusterUnknown is the reason why the guard could not read Cluster. It is empty if the guard has read Cluster, or
+	// if the configuration does not tell it to.
 	ClusterUnknown string
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
-	// OverridePrincipals are the ARNs of principals that may break the glass, in addition to the members of OverrideGroups. A
-	// role's path is ignored.
+	// OverridePrincipals are the ARNs of principals that may break the glass, in addition to the members of
+	// OverrideGroups. The path of a role does not count.
 	OverridePrincipals []string
-	// OverrideByRight allows requesters with the right break-glass on aws-auth to break the glass, too. The guard
-	// asks the API server whether a requester has the right.
+	// OverrideByRight also allows requesters with the right break-glass on aws-auth to break the glass. The guard asks
+	// the API server whether a requester has the right.
 	OverrideByRight bool
 	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
 	// [DefaultBypassGroup].
 	BypassGroup string
-	// IAMMode is the severity of a changed principal that does not exist in IAM: Deny refuses the change, and
-	// Warn warns. With Off or "" the guard does not ask IAM.
+	// IAMMode is the severity of the finding that a changed principal does not exist in IAM. With Off or "" the guard
+	// does not ask IAM.
 	IAMMode Severity
 }
 

@@ -1,6 +1,6 @@
 package validate
 
-// circumstances are the facts that, together with the findings, decide whether a change is refused.
+// circumstances are the facts about a change that decide, together with the findings, whether the guard refuses it.
 type circumstances struct {
 	mode Mode
 	// eks reports that EKS itself makes the request. EKS must always be able to write aws-auth.
@@ -8,10 +8,11 @@ type circumstances struct {
 	// observed reports that the review came on the path of the webhook that never refuses a change. The API server
 	// sends the requests of EKS and of the bypass group there.
 	observed bool
-	// restore reports that the guard itself restores a version. Such a change is exempt, because faults that the
-	// stored version lacks would count as new even though the restored version is an old one.
+	// restore reports that the guard itself restores a version. Such a change is exempt. Otherwise every fault of the
+	// restored version that the current version lacks would count as new.
 	restore bool
-	// breakGlass is the reason that an entitled requester gives for overruling every denial, or empty.
+	// breakGlass is the reason with which a requester overrules every denial. It is empty if the requester doesn't do
+	// so, or may not.
 	breakGlass string
 }
 
@@ -23,12 +24,13 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 	}
 }
 
-// exempt reports whether the change is admitted even if rules deny it or fail. A request that the guard can't decode
-// is another case; see [NeverRefused].
+// exempt reports whether the guard admits the change even if rules deny it or fail. It does not tell whether the guard
+// admits a request that it can't decode; see [NeverRefused].
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
-// NeverRefused reports whether a change is admitted even if the guard can't evaluate it: a request on the observing path, or
-// one by EKS. In mode warn, and for its own restore, the guard still refuses a request that it can't decode.
+// NeverRefused reports whether the guard admits a change even if it can't evaluate the change. This is so for a request
+// on the observing path and for a request by EKS. A restore, or a request in mode warn, is still refused if the guard
+// can't decode it.
 func NeverRefused(c Change) bool { return c.Observed || c.Requester.IsEKS() }
 
 // exemption returns the reason why the change is never refused, or "" if it can be refused.
@@ -46,8 +48,9 @@ func (c circumstances) exemption() string {
 	return ""
 }
 
-// asksIAM reports whether the guard asks IAM about the principals of the change. It does not ask for changes by
-// EKS, the bypass group or the guard itself: they are never refused, so the lookup would only delay them.
+// asksIAM reports whether the guard asks IAM about the principals of the change. mode is the policy's IAMMode. The
+// guard does not ask about changes by EKS, the bypass group or the guard itself, because they are never refused and a
+// lookup would only delay them.
 func (c circumstances) asksIAM(mode Severity) bool {
 	return mode != "" && mode != Off && !c.eks && !c.observed && !c.restore
 }
@@ -55,15 +58,15 @@ func (c circumstances) asksIAM(mode Severity) bool {
 // decision is the outcome of a review.
 type decision struct {
 	action Action
-	// wouldDeny are the rules whose denials became warnings because the change is exempt, sorted.
+	// wouldDeny are the sorted ids of the rules whose denials became warnings because the change is exempt.
 	wouldDeny []string
 	// brokeGlass reports that the denials became warnings because the requester broke the glass.
 	brokeGlass bool
 }
 
-// decide returns the outcome, and gives the findings their final severity and order. It alone turns denials into
-// warnings because of an exemption or break-glass. overruled reports whether the request acknowledged a finding,
-// such as the removal of a node role.
+// decide returns the outcome, and gives the findings their final severity and order. Only decide turns denials into
+// warnings because of an exemption or break-glass. overruled reports whether the request used an override such as
+// allow-removal.
 func decide(c circumstances, findings []Finding, overruled bool) decision {
 	d := decision{brokeGlass: c.breakGlass != ""}
 	denied := Verdict{Findings: findings}.Denied()
@@ -86,7 +89,7 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	return d
 }
 
-// soften turns denials into warnings and records in each why the change is exempt.
+// soften turns denials into warnings. exemption is the reason that it records in each of them.
 func soften(findings []Finding, exemption string) {
 	for i := range findings {
 		if f := &findings[i]; f.Severity == Deny {

@@ -17,8 +17,8 @@ import (
 // unrelated is an entry for a principal that no test case names.
 const unrelated = "- userarn: arn:aws:iam::555566667777:user/unrelated\n  username: unrelated\n  groups: [readers]\n"
 
-// FuzzEvaluate checks that for every change no rule panics, the verdict is the same every time and fits its findings, and
-// an unchanged object is never refused.
+// FuzzEvaluate checks every change: no rule panics, the verdict is the same every time and fits its findings, and an
+// unchanged object is never refused.
 func FuzzEvaluate(f *testing.F) {
 	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
 		cases, err := rulecase.Glob(pattern)
@@ -80,8 +80,8 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	}
 }
 
-// checkLenient checks that mode warn reports the rules that would have refused the change and admits it, that EKS is
-// never refused, and that a document rule refuses an update only if it also refuses the new document alone.
+// checkLenient checks three promises. Mode warn admits the change, and reports the rules that would have refused it.
+// EKS is never refused. A document rule refuses an update only if it also refuses the new document alone.
 func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	t.Helper()
 	warn := policy
@@ -103,8 +103,8 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 	}
 }
 
-// checkHarmless checks that an unchanged object and an object with one unrelated entry more are not refused, even if the
-// object had faults before.
+// checkHarmless checks that two changes are not refused, even if the object had faults before: one that changes
+// nothing, and one that adds an unrelated entry.
 func checkHarmless(t *testing.T, evaluate func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {

@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can look
-// up the principals of [Evaluation.ChangedPrincipals] in IAM, and ask the API server about the requester's right.
+// Evaluation is a change whose texts are decoded. Between [NewEvaluation] and [Evaluation.Verdict] the caller can ask
+// IAM about the principals of [Evaluation.ChangedPrincipals], and the API server about the requester's right.
 type Evaluation struct {
 	rules *ruleRun
 	// decoded reports that the content of the two versions differs and was decoded.
@@ -21,7 +21,7 @@ type Evaluation struct {
 func NewEvaluation(c Change, policy Policy) *Evaluation {
 	next := c.New
 	if c.CompletesDeletion() {
-		c.Operation, next = Delete, nil // New keeps the annotations
+		c.Operation, next = Delete, nil // c.New stays, because it has the annotations
 	}
 	j := &ruleRun{change: c, policy: policy}
 	nothing := &awsauth.Document{Map: new(awsauth.Map)}
@@ -32,7 +32,7 @@ func NewEvaluation(c Change, policy Policy) *Evaluation {
 	r.decoded = j.guard(InternalError, func() {
 		cache := c.Cache
 		if cache == nil {
-			cache = new(awsauth.Cache) // decodes an unchanged section once
+			cache = new(awsauth.Cache) // with a cache, an unchanged section is decoded once
 		}
 		before, after := cache.ParseChange(c.Old, next)
 		r.pass.Doc, r.pass.Old, r.pass.New = after, before, next.AtWorst(after.Map)
@@ -43,8 +43,8 @@ func NewEvaluation(c Change, policy Policy) *Evaluation {
 }
 
 // diffAccess compares effective access before and after. A new version that may hide bytes has two possible results:
-// best, in which every section loads, and worst, in which some don't. The losses are those of worst, the gains those
-// of best.
+// best, in which every section loads, and worst, in which some sections do not. diffAccess returns the changes from
+// before to worst. It adds the principals that gain access only in best.
 func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	changes := awsauth.DiffAccess(before, worst)
 	if worst == best {
@@ -63,9 +63,10 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
-// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if the request has a
-// break-glass annotation, and neither a group nor an ARN already entitles the requester to use it. An observed
-// request is never refused, but the answer decides whether the requester gets a warning.
+// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if OverrideByRight is
+// set, a break-glass annotation applies to the request, and neither a group nor an ARN entitles the requester to use
+// the annotation. For an observed request, which is never refused, the right decides whether the requester gets a
+// warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
 	if !policy.OverrideByRight {
@@ -84,9 +85,9 @@ func (r *Evaluation) AsksIAM() bool {
 }
 
 // ChangedPrincipals returns the roles and users to look up in IAM, each once, in the order of the entries. These are
-// the principals that get another group or username, and the new ones that the old text doesn't name. A principal
-// that an unread part of the old text names is not new: the change only repairs its entry. The list is empty if the
-// policy does not ask IAM.
+// the principals that get another group or username, and the new principals. A principal is not new if the old text
+// names it in a part that the authenticator does not read, because then the change only repairs its entry. The list is
+// empty if the guard does not ask IAM, or if both rules about IAM are off.
 func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.rules.change, r.rules.policy
 	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
@@ -116,18 +117,18 @@ func gives(c *awsauth.AccessChange) bool {
 	}))
 }
 
-// holder searches the text of the old version for principals. It finds even those that the authenticator does not
-// read: below a misspelt key, in a section that does not parse, with a role's path, or as a session. ARNs in
-// comments, in usernames and under unrelated keys of data don't count.
+// holder searches the text of the old version for principals. It also finds a principal that the authenticator does not
+// read: below a misspelt key, in a section that does not parse, with a role's path, or as a session. An ARN in a
+// comment, in a username or under an unrelated key of data doesn't count.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // the texts in lower case; built on first use
-	keys  map[string]bool // the keys of the principals; built on first use
+	keys  map[string]bool // the PrincipalKeys of the ARNs in the texts; built on first use
 	asked int
 }
 
-// maxSearches is the number of names to search for in a text before parsing all of its ARNs. Most changes add a few
-// principals, and for a few a text search is much faster.
+// maxSearches limits the principals that holder searches for one by one. For further principals it parses all ARNs of
+// the text. Most changes add a few principals, and for a few a text search is much faster.
 const maxSearches = 16
 
 func (h *holder) names(arn awsauth.ARN) bool {
@@ -187,15 +188,15 @@ func (h *holder) add(text string) {
 	}
 }
 
-// Answers are what other systems say about a change.
+// Answers are the answers of IAM and of the API server about a change.
 type Answers struct {
 	// IAM holds the lookups of the changed principals. A principal without a lookup gets no finding about IAM.
 	IAM IAM
-	// BreakGlass is the answer if the Evaluation asks about the requester's right.
+	// BreakGlass is the answer about the requester's right, if [Evaluation.AsksRight] returns true.
 	BreakGlass Right
 }
 
-// Verdict runs the rules and decides.
+// Verdict runs the rules with the answers, and returns the verdict.
 func (r *Evaluation) Verdict(a Answers) Verdict {
 	for _, c := range []*Change{&r.rules.change, &r.pass.Change} {
 		c.IAM, c.Requester.BreakGlass = a.IAM, a.BreakGlass

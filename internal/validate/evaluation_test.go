@@ -14,7 +14,8 @@ import (
 
 const iamPrefix = "arn:aws:iam::111122223333:"
 
-// TestChangedPrincipals checks that the list holds the principals that the change adds or gives more, and no others.
+// TestChangedPrincipals checks that the list holds exactly the principals that the change adds, or to which it gives
+// more.
 func TestChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	entry := func(resource string) string {
@@ -72,8 +73,8 @@ func TestChangedPrincipals(t *testing.T) {
 	}
 }
 
-// TestManyChangedPrincipals adds so many principals that all ARNs of the old text are parsed, instead of a search for
-// each name.
+// TestManyChangedPrincipals adds so many principals that the guard parses all ARNs of the old text, instead of
+// searching for each name.
 func TestManyChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	var oldText, newText strings.Builder
@@ -106,8 +107,8 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	}
 }
 
-// TestChangedPrincipalsOfOtherKeys checks that an ARN in the old version makes a principal known only under the key of a
-// section or a misspelling of it.
+// TestChangedPrincipalsOfOtherKeys checks that an ARN in the old version makes a principal known only in some keys:
+// those of the sections, and misspellings of them.
 func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 	t.Parallel()
 	entry := "- {rolearn: " + iamPrefix + "role/a, username: u}\n"

@@ -13,7 +13,7 @@ type Finding struct {
 	Rule     string
 	Severity Severity
 	awsauth.Position
-	// Message is one sentence, lower case, without a full stop, that names the value.
+	// Message is one sentence in lower case, without a full stop. It names the value.
 	Message string
 	// Hint says how to correct the problem; it may be empty.
 	Hint string
@@ -27,26 +27,26 @@ type Finding struct {
 	isNew    bool // see Rule.AlwaysNew
 }
 
-// identity identifies the value that a finding is about, to tell whether the old object had the same fault. The
-// comparison uses the rule, the key and the decoded element, and never the element's index. A fault of a whole
-// key has no element.
+// identity identifies the value that a finding is about. It serves to compare findings of the old and the new object.
+// The comparison uses the rule, the key and the decoded element, and never the element's index. A fault of a whole key
+// has no element.
 type identity struct {
-	key   string // mapRoles, …; for other keys their name
-	index int    // of the element in its section; -1 for a fault of a whole key
-	value string // the value at fault, or the kind of the fault, which tells faults of one element or key apart
-	more  int    // the number of findings past maxFindings, in the finding that counts them; else 0
+	key   string // the name of the key, such as mapRoles
+	index int    // the index of the element in its section; -1 for a fault of a whole key
+	value string // the value at fault, or the kind of the fault of a key
+	more  int    // the number of findings past maxFindings, if this finding counts them; otherwise 0
 }
 
-// element is implemented by the elements of a section and the values in them.
+// element is a locator for an element of a section or a value in it.
 type element interface {
 	locator
 	Element() (awsauth.Section, int)
 	Text() string
 }
 
-// keyFault is a fault of a whole key. Its kind is empty if the authenticator loads no entries from the key because
-// of the fault, and otherwise names the fault. A pre-existing fault with a kind does not make a fault of another
-// kind pre-existing, because the other fault can cost more entries.
+// keyFault is a fault of a whole key. kind names the fault. If the authenticator loads no entries from the key because
+// of the fault, kind is empty. A pre-existing fault with a kind does not make a fault of another kind pre-existing,
+// because the other fault can take away more entries.
 type keyFault struct {
 	locator
 
@@ -66,8 +66,8 @@ func identify(at locator) identity {
 	return identity{key: key, index: -1}
 }
 
-// sortFindings puts findings into their final order: denials first; then the faults of the document before the
-// losses and gains that they cause; then by position, then by rule.
+// sortFindings puts findings into their final order. Denials come first. The faults of the document come before the
+// losses and gains that they cause. Further findings are in the order of their positions, then of their rules.
 func sortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(
@@ -90,7 +90,8 @@ func severityOrder(s Severity) int {
 	return 1
 }
 
-// sectionOrder sorts findings on the whole object first, then the sections in lookup order.
+// sectionOrder returns the place of a path in the order of findings: 0 for the whole object, and from 1 for the
+// sections in lookup order.
 func sectionOrder(path string) int {
 	for i, s := range awsauth.Sections() {
 		if strings.HasPrefix(path, s.Path()) {

@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestHarmless evaluates harmless files and changes, as public tools and guides write them. Each finding would be a false
+// TestHarmless evaluates harmless files and changes that public tools and guides write. Every finding would be a false
 // alarm.
 func TestHarmless(t *testing.T) {
 	for _, c := range cases(t, "testdata/harmless/*.txtar") {

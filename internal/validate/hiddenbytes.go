@@ -2,8 +2,8 @@ package validate
 
 import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 
-// A text that may hide a byte that is not UTF-8 has two possible results: the authenticator loads the section, or loads
-// nothing from it. If it loads nothing from a section, a later section may answer for the same caller.
+// The authenticator may load nothing from a section whose text may hide a byte that is not UTF-8. Then a later section
+// may answer for the same caller. So a version with such a section has several possible maps.
 
 // oldMaps returns the maps that the authenticator may have loaded before the change.
 func (p *Pass) oldMaps() []*awsauth.Map { return p.Change.Old.Readings(p.Old) }

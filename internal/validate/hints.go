@@ -9,10 +9,10 @@ import (
 // maxSearched limits the principals that one rule searches for in the new text.
 const maxSearched = 20
 
-// lossHint returns the hint for principals that would lose access. If the new text still holds them, but the
-// authenticator can't load that text because of a mistake, the hint is to repair the text. If the change deletes
-// aws-auth, the hint is to change it instead. Otherwise lossHint returns the hint in keep. An empty section stands
-// for all sections.
+// lossHint returns the hint for principals that would lose access. If the change deletes aws-auth, the hint is to
+// change it instead. If the new text still holds the principals in a part that the authenticator can't load, the hint
+// is to repair the text. In other cases lossHint returns keep. section is the section of the principals, or "" for all
+// sections.
 func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
 	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose
 		return "change aws-auth instead of deleting it"
@@ -26,7 +26,7 @@ func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) st
 	}
 	for _, arn := range arns {
 		if len(p.New.MatchesOf(arn)) > 0 {
-			continue // the authenticator reads the entry, and it gives other access
+			continue // the authenticator reads the entry, which gives other access
 		}
 		p.searched++
 		if p.searched <= maxSearched && p.Doc.Names(arn) {
@@ -36,7 +36,7 @@ func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) st
 	return keep
 }
 
-// deletionHint returns a hint on how to avoid the deletion and on how to delete aws-auth on purpose.
+// deletionHint returns a hint on how to avoid the deletion of aws-auth, and on how to delete it on purpose.
 func (p *Pass) deletionHint() string {
 	if p.Change.New != nil { // an update that completes a deletion
 		return "keep a finalizer until every principal has an access entry, or break the glass and create aws-auth again at once"
@@ -45,7 +45,7 @@ func (p *Pass) deletionHint() string {
 		BreakGlassAnnotation + ` to "delete TIME REASON", with a time in RFC 3339 that is at most an hour ahead`
 }
 
-// newlyLost reports whether the change makes a section unreadable.
+// newlyLost reports whether the authenticator loads nothing from a section because of this change.
 func (p *Pass) newlyLost(s awsauth.Section) bool {
 	return p.New.LoadError(s) != nil && p.Old.LoadError(s) == nil
 }

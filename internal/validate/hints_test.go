@@ -14,8 +14,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// TestHintsAreExecutable follows the hints of every bad case, and checks that the result has no finding of the rule and no
-// denial. A hint is followed literally, or, if it leaves a choice, as the section fixed.yaml of the case shows.
+// TestHintsAreExecutable follows the hints of every bad case. The result must have no finding of the rule and no
+// denial. The test follows a hint literally. If the hint leaves a choice, the section fixed.yaml of the case is the
+// result.
 func TestHintsAreExecutable(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		for _, c := range cases(t, filepath.Join(rulesDir, rule.ID, "*.txtar")) {
@@ -27,7 +28,7 @@ func TestHintsAreExecutable(t *testing.T) {
 	}
 }
 
-// notAboutText says what the hints of a rule ask for, if no text of aws-auth follows them.
+// notAboutText maps a rule to the action that its hints ask for, if this action is not an edit of aws-auth.
 var notAboutText = map[string]string{
 	"principal-unverified":   "to look at IAM",
 	"access-entries-unknown": "to look at EKS",
@@ -72,7 +73,7 @@ func byPosition(findings []validate.Finding) []validate.Finding {
 	return sorted
 }
 
-// edit is a text with the place of a finding.
+// edit is a text that follows a hint, with the place of the finding.
 type edit struct {
 	lines        []string
 	line, column int // from zero, the column in bytes
@@ -123,7 +124,8 @@ var hintForms = []struct {
 	{regexp.MustCompile(`^write (".+?"|'.+?'|\[.+\]|[^\s"]+)(?: if this is the account|; a single principal .+)?$`), (*edit).writeValue},
 }
 
-// follow returns the manifest after the hint of a finding has been followed, and whether the hint has one of the forms.
+// follow returns the manifest after the hint of a finding has been followed. It returns false if the hint has none of
+// the forms.
 func follow(f validate.Finding, manifest string, c *rulecase.Case) (string, bool) {
 	for _, h := range hintForms {
 		words := h.form.FindStringSubmatch(f.Hint)
@@ -154,7 +156,8 @@ func character(codePoint string) string {
 	return string(rune(n))
 }
 
-// replaceCharacter replaces a typographic character. In front of an item it also moves the item.
+// replaceCharacter replaces a typographic character. If the character is in front of an item, replaceCharacter also
+// moves the item.
 func (e *edit) replaceCharacter() {
 	plain := strings.Trim(strings.NewReplacer("a plain space", " ", "a colon and a space", ": ").Replace(e.words[1]), `"`)
 	for i, line := range e.lines {
@@ -212,7 +215,7 @@ func (e *edit) writeSection() {
 	e.lines[e.line] = strings.Repeat(" ", number(e.words[2])-1) + e.words[1]
 }
 
-// writeItems replaces an item by several.
+// writeItems replaces an item by several items.
 func (e *edit) writeItems() {
 	parts := strings.Split(e.words[1], " and ")
 	if strings.HasPrefix(strings.TrimSpace(e.lines[e.line]), "- ") && !e.flow() {
@@ -262,7 +265,7 @@ func (e *edit) writeStandsFor() {
 	e.lines[e.line] = line[:e.column] + strings.Replace(line[e.column:], e.words[1], value, 1)
 }
 
-// writeKey adds a key to the element, or writes the value of an empty one.
+// writeKey adds a key to the element. If the key has an empty value, writeKey writes the value.
 func (e *edit) writeKey() {
 	line := e.lines[e.line]
 	name := strings.ReplaceAll(e.words[2], "NAME", "name")

@@ -5,8 +5,8 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 // Existence is the result of looking up a principal in IAM.
 type Existence string
 
-// Missing is certain: IAM answered twice that the principal does not exist. Every other failed lookup is Unknown,
-// and an Unknown principal never refuses a change.
+// Missing is certain: IAM answered twice that the principal does not exist. The result of every other failed lookup is
+// Unknown, because of which the guard never refuses a change.
 const (
 	Exists  Existence = "exists"
 	Missing Existence = "missing"
@@ -19,12 +19,12 @@ type Lookup struct {
 	// Reason says why a principal is Unknown, such as "access denied". It comes from a small set of texts, which
 	// may contain an account or a host name of AWS, but never the principal or a request id.
 	Reason string
-	// Instead is the ARN that the entry of a Missing principal probably means, or empty: the same user under
-	// another path, or the current role of the permission set.
+	// Instead is the ARN that the author of an entry for a Missing principal probably meant. It names the same user
+	// under another path, or the current role of the permission set. It is empty if the guard found no such principal.
 	Instead string
 }
 
-// IAM holds the lookups for the principals of a change. The zero IAM has none.
+// IAM holds the lookups of the principals of a change. The zero IAM has none.
 type IAM struct {
 	// Partition is the partition of the guard's own credentials, or empty if it is not known.
 	Partition string

@@ -10,16 +10,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Annotations with which a request overrules the guard. An annotation counts only in the request that sets or
-// changes it, so an annotation that stays in the object overrules nothing later.
+// Annotations with which a request overrules the guard. An annotation counts in the request that sets or changes it. If
+// its value has an expiry, it also counts in later requests, until the expiry. An annotation without an expiry
+// overrules nothing later, although it stays in the object.
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
-	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on
-	// purpose. To allow a later change to remove them it holds "until TIME ARN", with the expiry in RFC 3339. The
+	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on purpose.
+	// If later changes may remove the node roles, the value is "until TIME ARN,ARN", with a time in RFC 3339. The
 	// requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
-	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later
-	// deletion of the object it holds "delete EXPIRY REASON", with the expiry in RFC 3339.
+	// BreakGlassAnnotation holds the reason for overruling every denial of the request. If a later request may delete
+	// the object, the value is "delete EXPIRY REASON", with an expiry in RFC 3339.
 	BreakGlassAnnotation = AnnotationPrefix + "break-glass"
 )
 
@@ -32,15 +33,15 @@ const (
 // OverrideKinds returns every kind of override.
 func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 
-// Override records that the request overruled one or more findings of the same kind.
+// Override is an override that a request used for one or more findings.
 type Override struct {
 	Kind string
 	// Detail is the reason for breaking the glass, or the node role whose removal is allowed.
 	Detail string
 }
 
-// maxGrant limits how far ahead the expiry of an allowed deletion or removal may be: long enough to type the next command,
-// short enough that a forgotten annotation does no harm.
+// maxGrant limits how far ahead the expiry of an allowed deletion or removal may be. An hour is long enough to type the
+// next command, and so short that a forgotten annotation does no harm.
 const maxGrant = time.Hour
 
 // breakGlass is the result of evaluating the break-glass annotation of a request.
@@ -50,7 +51,7 @@ type breakGlass struct {
 	hint   string
 }
 
-// breakGlass decides whether the request overrules every denial.
+// breakGlass evaluates the break-glass annotation of the request, or for a deletion that of the stored object.
 func (c Change) breakGlass(policy Policy) breakGlass {
 	value := c.sets(BreakGlassAnnotation)
 	switch {
@@ -92,7 +93,7 @@ func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	return breakGlass{reason: grant.reason}
 }
 
-// mayNotOverride returns the reason why the requester may not break the glass, or "" if they may.
+// mayNotOverride returns the reason why the requester may not break the glass, or "" if the requester may.
 func (c Change) mayNotOverride(policy Policy) string {
 	r := c.Requester
 	switch {
@@ -108,8 +109,8 @@ func (c Change) mayNotOverride(policy Policy) string {
 	return fmt.Sprintf("%q may not break the glass", textutil.Shorten(r.Username, maxValue))
 }
 
-// mayOverride reports whether the requester is one of the OverridePrincipals. Their ARN comes from the
-// authenticator, which adds it to the userInfo of every login, including a login through an access entry.
+// mayOverride reports whether the requester is one of the OverridePrincipals. The requester's ARN comes from the
+// authenticator, which adds it to the userInfo of every login, even of a login through an access entry.
 func (p Policy) mayOverride(r Requester) bool {
 	arn := r.ARN()
 	return arn != "" && slices.ContainsFunc(p.OverridePrincipals, func(other string) bool { return awsauth.PrincipalKey(other) == awsauth.PrincipalKey(arn) })
@@ -119,7 +120,7 @@ func overrideHint(policy Policy) string {
 	return "remove the annotation, or let a person in " + policy.mayBreakGlass() + " make this change"
 }
 
-// mayBreakGlass lists the groups and principals that may break the glass.
+// mayBreakGlass returns a text that lists the groups and principals that may break the glass.
 func (p Policy) mayBreakGlass() string {
 	list := strings.Join(append(slices.Clone(p.overrideGroups()), p.OverridePrincipals...), ", ")
 	if p.OverrideByRight {
@@ -134,8 +135,9 @@ type grant struct {
 	reason string
 }
 
-// parseGrant parses "delete EXPIRY REASON". It returns false for a plain reason: any text that does not begin with
-// the word delete and a second word that begins with a digit. An expiry that is not in RFC 3339 becomes the zero time.
+// parseGrant parses "delete EXPIRY REASON". A value has this form if its first word is delete and its second word
+// begins with a digit. For every other value parseGrant returns false. An expiry that is not in RFC 3339 becomes the
+// zero time.
 func parseGrant(value string) (grant, bool) {
 	words := strings.Fields(value)
 	if len(words) < 2 || !strings.EqualFold(words[0], "delete") || words[1][0] < '0' || words[1][0] > '9' {
@@ -148,7 +150,7 @@ func parseGrant(value string) (grant, bool) {
 	return grant{at, strings.Join(words[2:], " ")}, true
 }
 
-// invalid returns the reason why the grant is not valid at a time, or "" if it is.
+// invalid returns the reason why the grant is not valid at the time now, or "" if the grant is valid.
 func (g grant) invalid(now time.Time) string {
 	if g.reason == "" && !g.expiry.IsZero() {
 		return "the value would allow a deletion, but gives no reason"
@@ -156,7 +158,7 @@ func (g grant) invalid(now time.Time) string {
 	return expired("a deletion", g.expiry, now)
 }
 
-// expired returns the reason why the expiry of an allowed action is not valid at a time, or "" if it is.
+// expired returns the reason why an action with this expiry is not allowed at the time now, or "" if it is allowed.
 func expired(action string, expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():

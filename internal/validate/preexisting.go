@@ -12,25 +12,24 @@ import (
 // preexistingSuffix is appended to the message of a pre-existing finding.
 const preexistingSuffix = " (the old version has this fault too)"
 
-// maxCompared is the maximum number of elements that are compared with the old object, by their text or by their form
-// before an edit. The faults of further elements count as new.
+// maxCompared limits the elements that are compared with the old object, by their text or by their form before an edit.
+// The faults of further elements count as new.
 const maxCompared = 500
 
-// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing
-// warnings. A user who edits one of a hundred entries then sees only the findings on that entry as new. An
-// evaluation of the document alone shows all findings.
+// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings. A
+// user who edits one of a hundred entries then sees as new only the findings on that entry.
 func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding {
 	object := j.change.Old
 	old, after := newVersion(object.ParseLoaded(current.Old)), newVersion(current.Doc)
-	// The limit for the old object is higher, so that its findings include every finding of the new object even
-	// after the change repaired some.
+	// The limit for the old object is higher. So its findings include every finding of the new object even if the
+	// change repaired some.
 	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, entries: current.entries, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
-	// Each predicate checks the denials first. A finding of the old object makes only one finding pre-existing, and
-	// it helps the user more if that one is a denial.
+	// Each predicate checks denials before warnings. A finding of the old object makes only one finding pre-existing,
+	// and a user is helped more if this one is a denial.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for _, severity := range []Severity{Deny, Warn} {
@@ -44,7 +43,8 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	}
 	ask(func(f *Finding) bool { return f.grants }, after.grantedInOld(old))
 	ask(func(f *Finding) bool { return !f.grants }, same, alike, countedInOld(old))
-	// A warning about text that was not read before is new to the user, so only denials are compared here.
+	// If the authenticator did not read a text before, a warning about it is new to the user. So only denials are
+	// compared here.
 	ask(func(f *Finding) bool { return !f.grants && f.Severity == Deny },
 		unreadInOld(old, after, object), editedToFewerFaults(old, after))
 	var left []Finding
@@ -76,8 +76,8 @@ type place struct {
 
 func (id identity) place() place { return place{id.key, id.index} }
 
-// grantedInOld returns a predicate that holds for the findings on an entry's username or groups if an old entry gave
-// the same principal the same username and at least these groups.
+// grantedInOld returns a predicate for the findings on an entry's username or groups. It holds if an old entry gave the
+// same principal the same username and at least these groups.
 func (v *version) grantedInOld(old *version) func(*Finding) bool {
 	return func(f *Finding) bool {
 		e := v.entry(f.identity.place())
@@ -103,9 +103,9 @@ func (v *version) entry(at place) *awsauth.Entry {
 	return nil
 }
 
-// elementKey is a hash of a decoded element. Elements that differ only in YAML style, in the case of keys or of the
-// ARN, in absent versus empty groups, or in userid have the same key. The authenticator does not use userid for aws-auth
-// (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go).
+// elementKey is a hash of a decoded element. Two elements have the same key if they differ only in YAML style, in the
+// case of keys or of the ARN, in absent versus empty groups, or in userid. The authenticator does not use userid for
+// aws-auth (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go).
 type elementKey [sha256.Size]byte
 
 func newVersion(doc *awsauth.Document) *version {
@@ -134,13 +134,14 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// presentInOld returns two predicates that report whether the old object has the same finding. Both look in the same key and in
-// an equal decoded element. same requires that the two findings are about the same value. alike also accepts a finding about
-// another value of the element, except for duplicate keys: the decoded element doesn't show which of its keys occurred twice.
-// For a fault of a whole key, both predicates give the same result.
+// presentInOld returns two predicates that report whether the old object has the same finding. For a fault of a whole
+// key, both look for a fault of the same key and kind. For a fault of an element, both look for a finding of the same
+// rule in an equal decoded element. same requires that this finding is about the same value. alike accepts a finding
+// about another value of the element. alike does not do so for duplicate keys, because the decoded element doesn't show
+// which of its keys occurred twice.
 //
-// Each finding of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning of the
-// old object does not make a denial pre-existing.
+// Each finding of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning
+// of the old object does not make a denial pre-existing.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string
@@ -155,9 +156,8 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		}
 		return id
 	}
-	// take removes from count a finding that is at least as severe, and reports whether there was one. A fault of a
-	// key without a kind makes a fault of any kind pre-existing, because the authenticator loads nothing from the
-	// key.
+	// take removes from count one finding that is at least as severe, and reports whether there was one. A fault of a
+	// key without a kind makes a fault of any kind pre-existing, because the authenticator loads nothing from the key.
 	take := func(count map[faultKey]int, id faultKey) bool {
 		same, worse := id, id
 		if id.key != "" {
@@ -199,8 +199,8 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// countedInOld returns a predicate for the last finding of a rule with more than maxFindings findings, which says how many
-// more there are. The predicate holds if the old object has at least as many findings of this rule.
+// countedInOld returns a predicate for the last finding of a rule with more than maxFindings findings, which counts the
+// further ones. The predicate holds if the old object has at least as many findings of this rule.
 func countedInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {
@@ -211,10 +211,10 @@ func countedInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// unreadInOld returns a predicate that holds for a finding whose text the old object held in a part that the
-// authenticator did not read: in a key that does not parse, after the end of the list, or below a misspelt key
-// while the right one loaded nothing. So a user can repair the key first and its elements later. White space is
-// ignored.
+// unreadInOld returns a predicate for a finding whose text is also in the old object. It holds if the authenticator did
+// not read the text there: in a key that does not parse, after the end of the list, or below a misspelt key. A misspelt
+// key counts only if the right key loaded no entries. So a user can repair the key first and its elements later. The
+// comparison ignores white space.
 func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) bool {
 	unread, uncertain := make(map[string]string), make(map[string]bool)
 	for _, t := range old.doc.Texts {

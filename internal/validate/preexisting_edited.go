@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// editedToFewerFaults returns a predicate that holds for the findings of an edited element if the edit removed a
-// fault and added none. An element counts as edited if it is new in the new object, and the old object has an
-// element, now gone, for the same principal or with the same access.
+// editedToFewerFaults returns a predicate that holds for the findings of an edited element if the edit removed a fault
+// and added none. An element counts as edited if only the new object has it, and if it can be the edited form of an
+// element that only the old object has; see editOf.
 func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	excused, used := make(map[place]bool), make(map[place]bool)
 	before := old.faultyWithout(after)
@@ -23,7 +23,8 @@ func editedToFewerFaults(old, after *version) func(*Finding) bool {
 	return func(f *Finding) bool { return excused[f.identity.place()] }
 }
 
-// faultyElement is an element of mapRoles or mapUsers with the number of times that each denying fault occurs in it.
+// faultyElement is an element of mapRoles or mapUsers with at least one denial. faults counts how often each fault
+// occurs in it, and total is the sum of these counts.
 type faultyElement struct {
 	at     place
 	entry  *awsauth.Entry
@@ -68,7 +69,7 @@ func (v *version) faultyWithout(other *version) []*faultyElement {
 	return faulty
 }
 
-// fewerThan reports whether the faults of the element are a proper subset of the other element's faults.
+// fewerThan reports whether the faults of this element are a proper subset of the other element's faults.
 func (e *faultyElement) fewerThan(other *faultyElement) bool {
 	for f, n := range e.faults {
 		if n > other.faults[f] {
@@ -78,8 +79,9 @@ func (e *faultyElement) fewerThan(other *faultyElement) bool {
 	return e.total < other.total
 }
 
-// editOf reports whether the element can be the edited form of the other one. Both are in the same section and can
-// be of the same account, and either their ARNs end with the same name, or they give the same username and groups.
+// editOf reports whether this element can be the edited form of the other one. Both must be in the same section and, as
+// far as their ARNs show, of the same account. In addition, their ARNs must end with the same name, or they must give
+// the same username and groups.
 func (e *faultyElement) editOf(other *faultyElement) bool {
 	if e.at.section != other.at.section || !sameAccount(e.entry, other.entry) {
 		return false
@@ -89,8 +91,8 @@ func (e *faultyElement) editOf(other *faultyElement) bool {
 		e.entry.Username != "" && e.entry.SameAccess(other.entry)
 }
 
-// sameAccount reports whether the two ARNs can be of one account and partition. An ARN that does not parse can be of
-// any account and partition.
+// sameAccount reports whether the ARNs of two entries can be of one account and partition. An ARN that does not parse
+// can be of any account and partition.
 func sameAccount(a, b *awsauth.Entry) bool {
 	left, err1 := a.Principal()
 	right, err2 := b.Principal()

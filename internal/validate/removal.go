@@ -11,14 +11,15 @@ import (
 type removals struct {
 	// arns are the principals whose removal is acknowledged, by [awsauth.PrincipalKey].
 	arns map[string]string
-	// later reports that the change sets an allowance for later changes.
+	// later reports that the change sets an annotation that allows removals by later changes.
 	later bool
-	// denied says why the guard does not honour the annotation; otherwise it is empty.
+	// denied is the reason why the guard does not honour the annotation, or empty.
 	denied string
 }
 
-// removals evaluates the annotation that the change sets, or else the allowance with an expiry that an earlier change
-// stored. Tools such as eksctl write aws-auth without annotations of their own and keep the stored ones.
+// removals evaluates the annotation that the change sets. If the change sets none, it evaluates the annotation with an
+// expiry that an earlier change stored. Tools such as eksctl set no annotations when they write aws-auth, and keep the
+// stored ones.
 func (c Change) removals() removals {
 	value := c.sets(AllowRemovalAnnotation)
 	set := value != ""
@@ -42,8 +43,8 @@ func (c Change) removals() removals {
 // allowedRemovals returns the principals whose removal the request acknowledges.
 func (c Change) allowedRemovals() map[string]string { return c.removals().arns }
 
-// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". later reports the second form. A time that is not in RFC 3339
-// becomes the zero time.
+// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". later reports whether the value has the second form. A time
+// that is not in RFC 3339 becomes the zero time.
 func parseAllowance(value string) (arns map[string]string, expiry time.Time, later bool) {
 	word, rest, _ := strings.Cut(value, " ")
 	if later = strings.EqualFold(word, "until"); later {
@@ -62,7 +63,7 @@ func parseAllowance(value string) (arns map[string]string, expiry time.Time, lat
 	return arns, expiry, later
 }
 
-// allowanceHint returns the hint for an allowance that is not valid.
+// allowanceHint returns the hint for an annotation allow-removal with an expiry that is not valid.
 func (c Change) allowanceHint() string {
 	return `write "until TIME ARNS", with a time that is at most an hour ahead, such as ` + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestReplacedVersionsAreBounded checks that the rule finds the earlier version that explains the requester's login
-// among several, and does not decode versions past the limit of bytes.
+// TestReplacedVersionsAreBounded checks that the rule finds, among several earlier versions, the one that explains the
+// requester's login. It must not decode versions past the limit of bytes.
 func TestReplacedVersionsAreBounded(t *testing.T) {
 	const admin, me = `- {rolearn: "arn:aws:iam::111122223333:role/admin", username: admin, groups: [system:masters]}
 `, `- {rolearn: "arn:aws:iam::111122223333:role/me", username: me, groups: [viewers]}

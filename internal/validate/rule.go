@@ -1,7 +1,7 @@
-// Package validate holds the rules of aws-auth and the verdict over a change.
+// Package validate holds the rules of aws-auth and computes the verdict on a change.
 //
-// The package is pure: it takes documents and a description of the request, and returns findings. Rules report
-// faults. Only [Evaluate] decides which faults are new in a change, and whether the change is refused.
+// The package is pure: it takes documents and a description of the request, and returns findings. Rules report faults.
+// Only [Evaluate] decides which faults are new in a change, and whether the guard refuses the change.
 package validate
 
 import (
@@ -15,8 +15,8 @@ import (
 // Severity is the effect that a rule's findings have on a change.
 type Severity string
 
-// Deny refuses the change. It is for faults that certainly lock principals out or let principals in. Warn admits the
-// change with a warning. Off disables the rule, and only a configuration can set it.
+// Deny refuses the change. A rule has this severity if its fault certainly locks principals out or lets principals in.
+// Warn admits the change with a warning. Off disables the rule, and only a configuration can set it.
 const (
 	Deny Severity = "deny"
 	Warn Severity = "warn"
@@ -26,8 +26,9 @@ const (
 // Scope is the part of a change that a rule checks.
 type Scope int
 
-// A rule of the document checks one version of the object alone. A rule of the change compares effective access
-// before and after. A rule of the request checks the request itself, and runs even if the content stays the same.
+// A rule of the document checks one version of the object alone. A rule of the change compares effective access before
+// and after. A rule of the request checks the request itself, and runs even if the content of the object stays the
+// same.
 const (
 	OfDocument Scope = iota
 	OfChange
@@ -41,7 +42,7 @@ type Rule struct {
 	Scope    Scope
 	Title    string // the fault, in one line
 	Doc      string // the consequences of the fault and the correction
-	Source   string // the code or page of the authenticator, AWS or Kubernetes that proves it
+	Source   string // the code or page of the authenticator, AWS or Kubernetes that proves the fault
 	Check    func(*Pass)
 	// NeverDenies reports that the rule's findings are warnings even at severity deny.
 	NeverDenies bool
@@ -50,12 +51,12 @@ type Rule struct {
 	AlwaysNew bool
 }
 
-// Pass is one run of one rule.
+// Pass holds the input and the findings of one run of one rule.
 type Pass struct {
-	// Doc is the document that the rule checks; in a rule of the change, the new one.
+	// Doc is the document that the rule checks. For a rule of the change it is the new one.
 	Doc *awsauth.Document
-	// Old and New are the maps that the authenticator loads before and after the change. They are never nil;
-	// without an object they are empty.
+	// Old and New are the maps that the authenticator loads before and after the change. They are never nil. If the
+	// object does not exist, its map is empty.
 	Old, New *awsauth.Map
 	// Access lists the principals whose effective access differs.
 	Access []awsauth.AccessChange
@@ -72,8 +73,8 @@ type Pass struct {
 	more      int // number of findings past the limit
 }
 
-// maxFindings limits the findings of one rule. Further findings are only counted, so that a hostile megabyte of
-// short elements costs a limited amount of memory.
+// maxFindings limits the findings of one rule. Further findings are only counted, so a hostile megabyte of short
+// elements costs a limited amount of memory.
 const maxFindings = 1000
 
 // locator is a value with a position: a Field, a Mapping, a Scalar, a Fault or a Position.
@@ -89,7 +90,7 @@ var annotations = awsauth.Position{Path: "metadata.annotations"}
 func sectionPlace(s awsauth.Section) awsauth.Position { return awsauth.Position{Path: s.Path()} }
 
 // Reportf reports a finding at a value. The message is one sentence in lower case without a full stop. The hint says
-// how to correct the fault. Reportf shortens long values in the middle.
+// how to correct the fault. Reportf shortens long values in the message, and leaves out their middle.
 func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
 	p.report(p.severity, at, hint, format, args...)
 }
@@ -100,7 +101,8 @@ func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 }
 
 // Grantf reports a finding about the access that an element gives. The finding is pre-existing only if the same
-// principal had the same access before. An equal element that the authenticator did not load does not count.
+// principal had the same access before. It is new if the old object had an equal element that the authenticator did not
+// load.
 func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	n := len(p.findings)
 	p.Reportf(at, hint, format, args...)
@@ -109,8 +111,8 @@ func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	}
 }
 
-// runs reports whether another rule runs and is at least as severe as this one. If so, this rule can leave a fault
-// to the other one.
+// runs reports whether another rule runs and is at least as severe as this one. If so, this rule need not report a
+// fault that the other one reports.
 func (p *Pass) runs(r *Rule) bool {
 	severity := p.Policy.severity(r)
 	return severity == Deny || severity == p.severity
@@ -138,7 +140,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	})
 }
 
-// countRest replaces the last finding by a count of the findings past the limit.
+// countRest replaces the last finding by a count if there are findings past the limit.
 func (p *Pass) countRest() {
 	if p.more == 0 {
 		return

@@ -48,8 +48,8 @@ func checkAdminGrant(p *Pass) {
 }
 
 // gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or
-// all sessions instead of some. It returns true, too, if this is so without counting entries that admit only EC2
-// instances.
+// all instead of some. It compares all sessions, and then only those that are not of EC2 instances. It returns true if
+// one of the two comparisons shows a gain.
 func gains(before, after []*awsauth.Entry, group string) bool {
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }
@@ -63,8 +63,8 @@ func (p *Pass) entryPlace(e *awsauth.Entry) awsauth.Position {
 	return p.Doc.EntryAt(awsauth.Resolution{Source: e.Section, Index: e.Index})
 }
 
-// newSession returns the name of a session that an entry admits and to which it gives a group, although none of the entries before gives the
-// group to this session. It returns "" if there is no such session.
+// newSession returns the name of a session to which an entry gives a group after the change, although no entry in
+// before gave the group to this session. It returns "" if there is no such session.
 func newSession(before []*awsauth.Entry, e *awsauth.Entry, group string) string {
 	arn, err := e.Principal()
 	if err != nil || !arn.IsRole() {

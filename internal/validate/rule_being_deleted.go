@@ -27,7 +27,7 @@ func checkBeingDeleted(p *Pass) {
 	case c.New == nil || !c.New.Deleting:
 	case c.Operation == Update:
 		p.Reportf(at, hint, "aws-auth is being deleted, and disappears with all its entries when its last finalizer is removed")
-	case c.Operation == Delete && len(p.Old.Principals()) == 0 && len(load(c.New).Principals()) > 0: // else deleted reports it
+	case c.Operation == Delete && len(p.Old.Principals()) == 0 && len(load(c.New).Principals()) > 0: // otherwise the rule deleted reports it
 		p.Reportf(at, hint, "this update removes the last finalizer of an aws-auth that is being deleted, so aws-auth disappears with the entries that the update adds")
 	}
 }

@@ -29,7 +29,7 @@ same change.`,
 func checkBypassGrant(p *Pass) {
 	bypass := p.Policy.bypassGroup()
 	if p.Change.Operation == Document {
-		// A version that is evaluated alone has no grants of override groups, because nothing in it is new.
+		// If a version is evaluated alone, nothing in it is new, so only the bypass group counts.
 		for _, principal := range p.New.Principals() {
 			p.checkGrant(principal.ARN, nil, principal.Matches, bypass)
 		}
@@ -48,7 +48,7 @@ func checkBypassGrant(p *Pass) {
 	}
 }
 
-// checkGrant reports that a principal gains the bypass group or an override group, or can gain it with a chosen
+// checkGrant reports a principal that gains the bypass group or an override group, or that can gain it with a chosen
 // session name.
 func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group string) {
 	verb, effect := "gains", "members overrule the guard"

@@ -36,7 +36,7 @@ func checkConflictingPrincipal(p *Pass) {
 		matches := p.Doc.Map.MatchesOf(m.Entry.ARN)
 		if len(matches) == 0 {
 			_, err := m.Entry.Principal()
-			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // else malformed-arn reports it
+			if other := m.Entry.ShadowedBy(); other != nil && err == nil { // otherwise malformed-arn reports it
 				p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "the authenticator replaces the entry of %q by %s, whose ARN matches no caller", m.ARN.Value, other.Path())
 			}
 			continue
@@ -67,21 +67,21 @@ func oneEntryHint(e, other *awsauth.Entry) string {
 	return fmt.Sprintf("keep one entry for the ARN, with the groups [%s]", strings.Join(slices.Compact(groups), ", "))
 }
 
-// replacedWithMore reports whether replacesWithMore holds for each of matches, the entries among which the authenticator chooses. It
-// returns false if there are too many matches to compare.
+// replacedWithMore reports whether replacesWithMore is true for each of matches, one of which answers for the
+// principal. It returns false if there are too many matches to compare.
 func replacedWithMore(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) <= maxHintGroups && !slices.ContainsFunc(matches, func(other *awsauth.Entry) bool { return !replacesWithMore(e, other) })
 }
 
-// replacesWithMore reports whether a principal gets at least what its entry says, although another entry replaces it: the
-// same username, all its groups, and a login for the same sessions.
+// replacesWithMore reports whether another entry, which replaces this one, gives a principal at least the same: the
+// same username, all groups, and a login for the same sessions.
 func replacesWithMore(e, other *awsauth.Entry) bool {
 	return e.Username == other.Username && (e.OnlyInstances() || !other.OnlyInstances()) && other.HasGroupsOf(e)
 }
 
-// conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries, at least one, that the
-// authenticator may answer with. Entries of mapUsers among which it picks at random always conflict, even if they give
-// the same access, because the next edit of one of them makes the access differ.
+// conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries that the authenticator may
+// answer with, at least one. If the authenticator picks one of several entries of mapUsers at random, they always
+// conflict. This is so even if they give the same access, because the next edit of one of them makes the access differ.
 func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	first := matches[0]
 	switch {
@@ -93,7 +93,7 @@ func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	return nil
 }
 
-// atRandom reports whether the authenticator picks at random between the entry and others.
+// atRandom reports whether the authenticator picks at random between the entry and other entries.
 func atRandom(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) > 1 && e.Section == matches[0].Section && !e.Shadowed()
 }

@@ -46,21 +46,21 @@ func (p *Pass) oldARNs() (arns []string) {
 	return arns
 }
 
-// leftToEmptied reports whether no principal is left and the rule emptied reports this, so that other rules don't
-// need to.
+// leftToEmptied reports whether the rule emptied reports that no principal is left. If so, other rules need not report
+// losses.
 func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 
 // noneLeft reports whether no principal or account is mapped after the change.
 func (p *Pass) noneLeft() bool { return len(p.New.Principals())+len(p.New.AllowedAccounts()) == 0 }
 
-// effective counts the principals and accounts of a version whose loss of access would be a mistake. It leaves out
-// principals with an access entry, and node roles whose removal the annotation allow-removal allows. It returns the
-// ARNs of these node roles in meant.
+// effective counts the principals and accounts of a version that should keep their access. It leaves out principals
+// with an access entry, and node roles whose removal the annotation allow-removal allows. It returns the ARNs of these
+// node roles in meant.
 func (p *Pass) effective(m *awsauth.Map) (n int, meant []string) {
 	n = len(m.AllowedAccounts())
 	allowed := p.Change.allowedRemovals()
 	for _, principal := range m.Principals() {
-		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // computes the key only if the request allows removals
+		named := len(allowed) > 0 && allowed[awsauth.PrincipalKey(principal.ARN)] != "" // the key is computed only if the request allows removals
 		switch {
 		case p.hasAccessEntry(principal.ARN):
 		case named && access.CertaintyOf(principal.Matches, access.IsNode) > access.Never:

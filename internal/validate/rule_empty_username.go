@@ -33,8 +33,8 @@ func checkEmptyUsername(p *Pass) {
 	}
 }
 
-// usernameBelow reports whether the rule missing-arn reports that this element and a neighbour are parts of one
-// entry.
+// usernameBelow reports whether the rule missing-arn reports that this element and the one above or below it are parts
+// of one entry.
 func (p *Pass) usernameBelow(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {
@@ -44,7 +44,7 @@ func (p *Pass) usernameBelow(m awsauth.Mapping) bool {
 	return p.runs(missingARN) && (p.continuesAbove(m) || m.Entry.ARN != "" && next < len(list) && list[next].HasKey("username") && p.continuesAbove(list[next]))
 }
 
-// nameOf returns a username to write for an element: the name in its ARN, or NAME if the ARN is not that of a principal.
+// nameOf returns a username for the hint: the name in the element's ARN, or NAME if the ARN is not that of a principal.
 func nameOf(m awsauth.Mapping) string {
 	if arn, err := m.Entry.Principal(); err == nil && m.Entry.ARN != "" {
 		return scalar(arn.Name())

@@ -38,8 +38,8 @@ func checkForeignPartition(p *Pass) {
 	}
 }
 
-// checkMixedPartitions reports principals of another partition than the node roles or, if there are none, than the
-// first entry.
+// checkMixedPartitions reports principals whose partition differs from that of the first node role. If there is no node
+// role, it compares them with the first entry.
 func (p *Pass) checkMixedPartitions() {
 	var own, of string
 	for m := range p.Doc.Mappings() {

@@ -26,7 +26,7 @@ Write the group as the hint says, and align all dashes of a list.`,
 	Check:  checkGroupTypo,
 }
 
-// knownGroups are the groups of Kubernetes that entries give.
+// knownGroups are the groups of Kubernetes that entries usually give.
 var knownGroups = []string{access.Masters, access.NodesGroup, access.BootstrappersGroup, access.FargateProxyGroup}
 
 func checkGroupTypo(p *Pass) {
@@ -65,7 +65,8 @@ func checkGroupTypo(p *Pass) {
 	}
 }
 
-// reportFoldedGroup reports a group that holds several dashes.
+// reportFoldedGroup reports a group whose name contains a dash between spaces. Often YAML has folded the next item of
+// the list into the group.
 func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 	if line, at, ok := g.Folded(); ok {
 		at = p.Doc.Locate(at)
@@ -76,7 +77,7 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)
 }
 
-// betweenGroups reports whether a character separates groups in a text that holds several groups.
+// betweenGroups reports whether a character separates groups in a text with several groups.
 func betweenGroups(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }
 
 // groupHint is the hint for an IAM group.
@@ -109,8 +110,8 @@ func scalars(parts []string) []string {
 	return list
 }
 
-// nearGroup returns the group of Kubernetes that the given group equals except for one letter, case and spaces at its
-// ends, and whether there is one.
+// nearGroup returns the group of Kubernetes that the author of a group probably meant. The two may differ in one
+// letter, in case and in spaces at the ends. nearGroup returns false if there is no such group.
 func nearGroup(group string) (string, bool) {
 	group = strings.ToLower(strings.TrimSpace(group))
 	if !strings.HasPrefix(group, "s") || len(group) > 24 {

@@ -55,12 +55,11 @@ func checkLastAdmin(p *Pass) {
 		strings.Join(p.Policy.adminGroups(), ", "), listed(before))
 }
 
-// home is the partition and the account that the entries of a version have in common. A field is empty
-// if they have several or none.
+// home is the partition and the account that all entries of a version have in common. A field is empty if the entries
+// have several of them, or if there are no entries.
 type home struct{ partition, account string }
 
-// homeOf returns the common partition and account of all principals of a version. It includes the accounts of
-// mapAccounts.
+// homeOf returns the common partition and account of the entries of a version. The accounts of mapAccounts count, too.
 func homeOf(m *awsauth.Map) home {
 	partitions, accounts := make(map[string]bool), make(map[string]bool)
 	for _, list := range [][]awsauth.Entry{m.Roles, m.Users} {
@@ -100,8 +99,8 @@ func (h home) String() string {
 	return "the partition " + h.partition + " and the account " + h.account
 }
 
-// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry counts
-// as an admin's if aws-auth, in this version, makes the same principal an admin.
+// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry does so
+// if aws-auth, in this version, makes the same principal an admin.
 func (p *Pass) hasAdminByAccessEntry(m *awsauth.Map) bool {
 	admins, _ := p.admins(p.entries.InForce(m))
 	return len(p.entries.Admins(p.Policy.AdminGroups)) > 0 || slices.ContainsFunc(admins, p.hasAccessEntry)
@@ -112,7 +111,8 @@ func (p *Pass) admins(principals []awsauth.Principal) (arns []string, most acces
 	return access.Admins(principals, p.Policy.AdminGroups)
 }
 
-// listed joins the first three of a list and marks the omission of others with an ellipsis.
+// listed joins the items of a list with commas. It leaves out all items after the third, and writes an ellipsis for
+// them.
 func listed(arns []string) string {
 	const most = 3
 	if len(arns) <= most {

@@ -43,8 +43,9 @@ func checkLeftoverTemplate(p *Pass) {
 	}
 }
 
-// reportUnparsed reports misspelt templates in a text that does not parse, so that users can repair both faults at once. It
-// passes over other templates, and over the line of the syntax fault, which yaml-syntax reports.
+// reportUnparsed reports misspelt templates in a text that does not parse, so that users can repair both faults at
+// once. It ignores other templates. It also ignores a template that begins the value in the line of the syntax fault,
+// because yaml-syntax reports that line.
 func (p *Pass) reportUnparsed(t *awsauth.Text) {
 	for line := range t.UnparsedLines() {
 		found, ok := leftoverIn(line.Value.Value, true)
@@ -74,8 +75,9 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 
 var leftover = regexp.MustCompile(`^(?:\{\{[^{}]*\}{0,2}|\$\{[^{}]*\}?|<[^<>]+>)`)
 
-// leftoverIn returns the first template in a value that the authenticator does not render, and whether there is one.
-// rendered reports whether the authenticator renders the value at all: it does not render ARNs and accounts.
+// leftoverIn returns the first template in a value that the authenticator does not render. It returns false if there is
+// none. rendered tells whether the authenticator renders templates in this kind of value: it does so in usernames and
+// groups, and not in ARNs and accounts.
 func leftoverIn(text string, rendered bool) (string, bool) {
 	for i := 0; i < len(text); i++ {
 		switch rest := text[i:]; {
@@ -91,13 +93,13 @@ func leftoverIn(text string, rendered bool) (string, bool) {
 	return "", false
 }
 
-// isLeftover reports whether leftover-template reports a value.
+// isLeftover reports whether the rule leftover-template reports a value.
 func (p *Pass) isLeftover(text string, rendered bool) bool {
 	_, ok := leftoverIn(text, rendered)
 	return ok && p.runs(leftoverTemplate)
 }
 
-// templateHint returns the hint for a template in a text.
+// templateHint returns the hint for the template found in a text.
 func templateHint(text, found string, rendered bool) string {
 	for _, known := range awsauth.Templates() {
 		switch {

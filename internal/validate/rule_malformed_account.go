@@ -65,7 +65,7 @@ func accountHint(text string) string {
 	return "write the 12 digits of the account in quotes"
 }
 
-// elements cuts the digits of several accounts into accounts in quotes.
+// elements cuts the digits of several accounts into account ids in quotes, at most ten.
 func elements(digits string) (list []string) {
 	for len(digits) >= 12 && len(list) < 10 {
 		list, digits = append(list, "\""+digits[:12]+"\""), digits[12:]

@@ -43,7 +43,8 @@ func checkMalformedARN(p *Pass) {
 	}
 }
 
-// reportMalformed reports an ARN that no caller can have. If YAML folds another line into the ARN, it names that line.
+// reportMalformed reports an ARN that no caller can have. If YAML folds another line into the ARN, the message names
+// that line.
 func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 	problem, hint := bad.Problem, bad.Hint
 	if line, at, ok := m.ARN.Folded(); ok {
@@ -62,7 +63,7 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 	p.Reportf(m.ARN, hintInSection(hint, m), "%q %s, so the entry never matches a caller", m.ARN.Value, problem)
 }
 
-// warnSSOSuffix reports a role of IAM Identity Center whose name ends without the suffix that such roles have.
+// warnSSOSuffix warns about a role of IAM Identity Center whose name lacks the suffix of such roles.
 func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
 	problem := "lacks the suffix of IAM Identity Center, an underscore and 16 hexadecimal digits"
 	name, digits, ok := role.SSODigits()
@@ -75,12 +76,12 @@ func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
 	p.Warnf(m.ARN, "write "+role.String()+" with the suffix that IAM shows", "%q %s, and such a role can't exist", m.ARN.Value, problem)
 }
 
-// arnInHint matches the ARN of a role or user in a hint.
+// arnInHint matches the ARN of a role or user in the text of a hint.
 var arnInHint = regexp.MustCompile(`\barn:\S+:(role|user)/\S+`)
 
-// hintInSection adapts a hint to the section of the element. For mapUsers, a hint that fits both roles and users
-// becomes one for users. If the hint has an ARN that belongs in the other section, hintInSection adds the name of
-// that section.
+// hintInSection adapts a hint to the section of the element. In mapUsers, it turns a hint that fits both roles and
+// users into a hint for users. If the hint has an ARN that belongs in the other section, it adds the name of that
+// section.
 func hintInSection(hint string, m awsauth.Mapping) string {
 	own, other := "role", "mapUsers"
 	if m.Entry.Section == awsauth.MapUsers {

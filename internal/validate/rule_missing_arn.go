@@ -38,8 +38,8 @@ func checkMissingARN(p *Pass) {
 }
 
 // continuesAbove reports whether an element without an ARN is probably the rest of the entry above it, because the
-// author wrote a dash before each key of one entry. The element has only keys that the last element with an ARN
-// above it lacks.
+// author wrote a dash before each key of one entry. Such an element has either username or groups, and the entry above
+// lacks this key.
 func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {
@@ -60,14 +60,14 @@ func (p *Pass) continuesAbove(m awsauth.Mapping) bool {
 	return false
 }
 
-// isGroupEntry reports whether the element has the key grouparn instead of an ARN.
+// isGroupEntry reports whether an element names an IAM group and no principal.
 func isGroupEntry(m awsauth.Mapping) bool {
 	return m.Entry.Dropped != "" && m.Entry.ARN == "" && m.Entry.SSO == nil &&
 		slices.ContainsFunc(m.OtherKeys(), namesGroup)
 }
 
-// namesGroup reports whether an element names an IAM group with this key: the key is a name such as grouparn, or its value
-// is the ARN of an IAM group.
+// namesGroup reports whether a key shows that its element names an IAM group: the key is a name such as grouparn, or
+// its value is the ARN of an IAM group.
 func namesGroup(key awsauth.Field) bool { return isGroupKey(key.Value) || isIAMGroup(key.Below) }
 
 func isGroupKey(key string) bool { return bare(key) == "grouparn" || bare(key) == "iamgrouparn" }
@@ -87,7 +87,7 @@ func arnHint(m awsauth.Mapping) string {
 	return "write " + want + " and the ARN"
 }
 
-// hasWrongType reports whether the value of a key has a wrong type.
+// hasWrongType reports whether the value of a key, or an item of its list, has a wrong type.
 func hasWrongType(m awsauth.Mapping, key string) bool {
 	for _, w := range m.WrongTypes() {
 		if w.IsKey(key) {

@@ -28,7 +28,8 @@ func checkMisspeltDataKey(p *Pass) {
 	}
 }
 
-// nearDataKey returns the section that a key under data is probably a misspelling of, and whether there is one.
+// nearDataKey returns the section of which a key under data is probably a misspelling. It returns false if there is
+// none, and for a key that is spelt correctly.
 func nearDataKey(key string) (string, bool) {
 	if awsauth.IsSection(key) {
 		return "", false

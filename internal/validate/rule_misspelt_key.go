@@ -47,8 +47,8 @@ func checkMisspeltKey(p *Pass) {
 	}
 }
 
-// everydayKeys maps words that people write instead of a key to the keys that they probably mean. The words are
-// without separators. arnWord stands for the ARN key of the element's section.
+// everydayKeys maps words that people write as a key to the keys that they probably mean. The words have no separators.
+// arnWord stands for rolearn or userarn, whichever the element's section needs.
 var everydayKeys = map[string][]string{
 	"arn":              {arnWord},
 	"iamarn":           {arnWord},
@@ -67,9 +67,9 @@ var everydayKeys = map[string][]string{
 
 const arnWord = "ARN"
 
-// meantKey returns the key of an entry that the given key probably stands for, and whether there is one. It is a key
-// with almost the same spelling or, if the element lacks it, the key that an everyday word stands for. If the element
-// already has the right key, only a misspelling by one letter counts.
+// meantKey returns the key of an entry that the author of a key probably meant, and false if there is none. The two
+// have almost the same spelling, or the author wrote an everyday word for a key that the element lacks. If the element
+// already has the right key, the spelling may differ by only one letter.
 func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	key := field.Value
 	if isIAMGroup(field.Below) && isGroupEntry(m) {
@@ -100,14 +100,14 @@ func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	return "", false
 }
 
-// repeats reports whether a key consists of a right key once or more, with dashes, colons, typographic characters or
-// spaces around it, such as rolearn:rolearn.
+// repeats reports whether a key consists of a right key, once or several times, such as rolearn:rolearn. Dashes,
+// colons, quotes, spaces and typographic characters may be around it.
 func repeats(key, right string) bool {
 	words := strings.FieldsFunc(strings.ToLower(awsauth.Plain(key)), func(r rune) bool { return strings.ContainsRune("-: \"'", r) })
 	return len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return word != right })
 }
 
-// isMisspelt reports whether misspelt-key reports a misspelling of the key want.
+// isMisspelt reports whether the rule misspelt-key reports a misspelling of the key want.
 func (p *Pass) isMisspelt(m awsauth.Mapping, want string) bool {
 	return p.runs(misspeltKey) && slices.ContainsFunc(m.OtherKeys(), func(f awsauth.Field) bool {
 		right, ok := meantKey(m, f)

@@ -47,7 +47,7 @@ func checkNodeGroups(p *Pass) {
 	}
 }
 
-// checkKindGroup reports a node role without the group of its kind, unless node-role-removed reports that the change
+// checkKindGroup reports a node role without the group of its kind. It leaves this to node-role-removed if the change
 // takes the group away.
 func (p *Pass) checkKindGroup(m awsauth.Mapping, kind, group string) {
 	if m.Entry.Gives(group) || access.CertaintyOf(p.Old.MatchesOf(m.Entry.ARN), givesNodes(group)) > access.Never && p.runs(nodeRoleRemoved) {

@@ -79,8 +79,8 @@ func checkNodeRoleRemoved(p *Pass) {
 	p.warnOfPathsRemoved()
 }
 
-// reportUnused warns about each ARN in the annotation allow-removal that is not a node role that the change removes. It accepts
-// such an ARN if the annotation allows removals by later changes.
+// reportUnused warns about each ARN in the annotation allow-removal whose node role the change does not remove. It does
+// not warn if the annotation allows removals by later changes.
 func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	if p.Change.sets(AllowRemovalAnnotation) == "" || r.later {
 		return
@@ -92,14 +92,15 @@ func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	}
 }
 
-// kindGroups are the groups that nodes of one kind need in addition to system:nodes. EKS nodes log in with IAM and don't need
+// kindGroups are the groups that nodes of one kind need in addition to system:nodes. required is true if the nodes of
+// this kind have no network when no role gives the group. EKS nodes log in with IAM, so they don't need
 // system:bootstrappers.
 var kindGroups = []struct {
 	name     string
-	required bool // the nodes of this kind have no network if no role gives the group
+	required bool
 }{{access.WindowsProxyGroup, true}, {access.FargateProxyGroup, true}, {access.BootstrappersGroup, false}}
 
-// givenGroups returns the members of kindGroups that at least one node role certainly gets.
+// givenGroups returns the kindGroups that at least one node role gets with certainty.
 func givenGroups(m *awsauth.Map) map[string]bool {
 	given := make(map[string]bool)
 	for _, role := range m.Principals() {
@@ -116,9 +117,12 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool { return access.IsNode(e) && e.Gives(group) }
 }
 
-// checkNodeKind reports each member of kindGroups that a node role loses while its nodes can still log in. matches are the
-// entries of the role after the change, and given holds the groups that at least one node role still gets. allowed holds the
-// removals that the request acknowledges, and checkNodeKind marks in used those that it needs.
+// checkNodeKind reports each of the kindGroups that a node role loses while its nodes can still log in. The parameters
+// are:
+//   - matches: the entries of the role after the change
+//   - given: the groups that at least one node role still gets
+//   - allowed: the removals that the request acknowledges, by [awsauth.PrincipalKey]
+//   - used: the allowed removals that the change needs; checkNodeKind adds to them
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {
 	for _, group := range kindGroups {
 		gives := givesNodes(group.name)
@@ -140,8 +144,9 @@ func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, g
 	}
 }
 
-// warnOfPathsRemoved warns about the removal of node entries that never matched because their ARN has a path. EKS
-// writes such an entry with the ARN that the user gave, and reports the node group as degraded if it is missing.
+// warnOfPathsRemoved warns about the removal of node entries that never matched because their ARN has a path. If the
+// user gave EKS such an ARN, EKS writes the entry with the path, and reports the node group as degraded if the entry is
+// missing.
 func (p *Pass) warnOfPathsRemoved() {
 	if p.Change.Operation == Delete {
 		return // deleted reports it

@@ -53,14 +53,14 @@ func checkNodeShape(p *Pass) {
 // nodePrefix is the prefix of the username of every node.
 const nodePrefix = "system:node:"
 
-// isNodeTemplate reports whether the authenticator renders a template to the name of a node: {{EC2PrivateDNSName}} for EC2,
-// and the session name for Fargate and hybrid nodes (EKS user guide, "Amazon EKS Pod execution IAM role" and "Prepare
+// isNodeTemplate reports whether a template stands for the name of a node. This is {{EC2PrivateDNSName}} for EC2, and
+// the session name for Fargate and hybrid nodes (EKS user guide, "Amazon EKS Pod execution IAM role" and "Prepare
 // cluster access for hybrid nodes").
 func isNodeTemplate(template string) bool {
 	return template == awsauth.InstanceTemplate || template == "{{SessionName}}" || template == "{{SessionNameRaw}}"
 }
 
-// instanceField returns the username or the group that holds {{EC2PrivateDNSName}}.
+// instanceField returns the first group that holds {{EC2PrivateDNSName}}, or else the username.
 func instanceField(m awsauth.Mapping) awsauth.Field {
 	if i := slices.IndexFunc(m.Entry.Groups, func(g string) bool { return strings.Contains(g, awsauth.InstanceTemplate) }); i >= 0 {
 		return m.Groups[i]
@@ -68,8 +68,8 @@ func instanceField(m awsauth.Mapping) awsauth.Field {
 	return m.Username
 }
 
-// forPeople returns a username or group for people: without a reserved prefix, and with the session's name instead of the
-// name of an instance.
+// forPeople turns a username or group for nodes into one for people. It removes reserved prefixes, and writes
+// {{SessionName}} instead of {{EC2PrivateDNSName}}.
 func forPeople(name string) string {
 	return withoutReserved(strings.ReplaceAll(strings.TrimPrefix(name, nodePrefix), awsauth.InstanceTemplate, "{{SessionName}}"))
 }
@@ -93,7 +93,7 @@ func (p *Pass) checkPeople(m awsauth.Mapping) {
 	p.Warnf(at, "write "+scalar(forPeople(at.Value)), "only EC2 instances can log in with the entry of %q, because it uses {{EC2PrivateDNSName}}, but %s", m.Entry.ARN, who)
 }
 
-// checkNodeGroups compares the username of an entry with its groups.
+// checkNodeGroups reports an entry whose username and groups don't fit each other.
 func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	const usernames = "write system:node:{{EC2PrivateDNSName}} for EC2, or system:node:{{SessionName}} for Fargate"
 	username, groups := m.Entry.Username, m.Entry.Groups
@@ -136,7 +136,8 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	}
 }
 
-// nodeGroupsHint returns the hint for a missing group system:nodes. Often the group is only misspelt.
+// nodeGroupsHint returns the hint for a missing group system:nodes. If one of the groups is a misspelling of it, the
+// hint is to correct that group.
 func nodeGroupsHint(groups []string) string {
 	for _, g := range groups {
 		if strings.Contains(g, " - ") {
@@ -149,8 +150,8 @@ func nodeGroupsHint(groups []string) string {
 	return "add the groups system:bootstrappers and system:nodes"
 }
 
-// isNodeName reports whether a name, without its templates, can be a node's: a DNS subdomain (Kubernetes
-// documentation, "Object Names and IDs").
+// isNodeName reports whether a name can be that of a node: without its templates it has only the characters of a DNS
+// subdomain (Kubernetes documentation, "Object Names and IDs").
 func isNodeName(name string) bool {
 	return name != "" && !strings.ContainsFunc(awsauth.WithoutTemplates(name), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'

@@ -20,7 +20,7 @@ template that wraps a list in brackets.`,
 	Check:  checkNotAMapping,
 }
 
-// elementHint returns the hint for an element that is not a mapping. If the entry above has the key groups without
+// elementHint returns the hint for an element that is not a mapping. If the mapping above it has the key groups without
 // any group, the element is probably a group whose dash is in the wrong column.
 func (p *Pass) elementHint(m awsauth.Mapping) string {
 	list := p.Doc.Roles

@@ -57,8 +57,8 @@ func checkPrincipalMissing(p *Pass) {
 }
 
 // repairs reports whether the change repairs a cluster: it creates aws-auth, or adds the first principal with an admin
-// group, the first node role, or a missing group of a protected principal. A repair may contain other changes, such as
-// all entries of an earlier version, and the rule does not refuse it for them.
+// group, the first node role, or a missing group of a protected principal. The rule refuses no repair, even if the
+// change adds other principals that don't exist, such as those of an earlier version.
 func (p *Pass) repairs() bool {
 	if p.Change.Operation == Create {
 		return true
@@ -77,7 +77,7 @@ func (p *Pass) repairs() bool {
 	})
 }
 
-// lookups calls a function for every principal with a lookup, in the order of the entries.
+// lookups calls a function for every changed principal whose lookup is known, in the order of Access.
 func (p *Pass) lookups(each func(c *awsauth.AccessChange, l Lookup)) {
 	if len(p.Change.IAM.Principals) == 0 {
 		return

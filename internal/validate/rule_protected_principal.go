@@ -89,9 +89,9 @@ func checkProtectedPrincipal(p *Pass) {
 		if len(missing) == 0 {
 			continue
 		}
-		// A document that is evaluated alone must hold every protected principal. A change only gets a
-		// warning for a group that was missing before: the first node group creates aws-auth before
-		// there is any entry for a person.
+		// A document that is evaluated alone must hold every protected principal. If a group was missing before a
+		// change, the change only gets a warning: the first node group creates aws-auth before there is any entry for a
+		// person.
 		report := p.Warnf
 		if p.Change.Operation == Document {
 			report = p.Reportf
@@ -100,8 +100,9 @@ func checkProtectedPrincipal(p *Pass) {
 	}
 }
 
-// losesSessions reports whether one of the old maps lets in all sessions of a protected principal, and one of the new maps
-// lets in only those of EC2 instances. It returns the answer of that new map.
+// losesSessions reports whether a protected principal loses the sessions that are not of EC2 instances. One of the old
+// maps lets in all sessions, and one of the new maps only those of EC2 instances. It returns the answer of that new
+// map.
 func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map) (after awsauth.Resolution, loses bool) {
 	for _, before := range oldMaps {
 		for _, m := range p.newMaps() {
@@ -113,7 +114,7 @@ func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map)
 	return after, false
 }
 
-// requirement is what a protected principal must get: a group or, if beAdmin is true, the rights of an admin.
+// requirement is a group that a protected principal must get. If beAdmin is true, it is the rights of an admin instead.
 type requirement struct {
 	group   string
 	beAdmin bool
@@ -136,8 +137,8 @@ func groupRequirements(groups []string) []requirement {
 	return list
 }
 
-// fulfils returns whether the logins of a protected principal fulfil a requirement: always, sometimes or never. r holds the
-// entries that may answer these logins.
+// fulfils returns how many logins of a protected principal fulfil a requirement: all, some or none. r holds the entries
+// that may answer these logins.
 func (p *Pass) fulfils(protected access.Protected, r awsauth.Resolution, required requirement) access.Certainty {
 	if required.beAdmin {
 		return access.AdminBy(r.Matches, p.Policy.AdminGroups)
@@ -145,7 +146,7 @@ func (p *Pass) fulfils(protected access.Protected, r awsauth.Resolution, require
 	return protected.Gets(r, required.group)
 }
 
-// groupsOf returns the groups with which an entry fulfils all requirements of a protected principal.
+// groupsOf returns the groups that an entry must have to fulfil all requirements of a protected principal.
 func (p *Pass) groupsOf(protected access.Protected) []string {
 	admins := p.Policy.adminGroups()
 	if !protected.Admin || slices.ContainsFunc(protected.Groups, func(g string) bool { return slices.Contains(admins, g) }) {
@@ -154,13 +155,13 @@ func (p *Pass) groupsOf(protected access.Protected) []string {
 	return append(slices.Clip(protected.Groups), admins[0])
 }
 
-// checkAccessEntryOf reports the groups that a protected principal lacks because its access entry, which wins over
-// aws-auth, doesn't give them. No change of aws-auth causes or repairs this, so it is a warning, except in a document that
-// is evaluated alone.
+// checkAccessEntryOf reports the groups that a protected principal lacks because its access entry doesn't give them.
+// The access entry wins over aws-auth, so no change of aws-auth causes or repairs this. For a change, the finding is
+// only a warning. In a document that is evaluated alone, it has the rule's severity.
 func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 	entry := p.entries.Get(protected.ARN)
 	if entry == nil || p.Change.Operation == Delete {
-		return // declared: the guard doesn't know its access
+		return // for a declared access entry, the guard doesn't know the groups
 	}
 	missing := groupRequirements(entry.Lacks(protected.Groups))
 	if protected.Admin && !entry.IsAdmin(p.Policy.AdminGroups) {
@@ -178,7 +179,7 @@ func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 }
 
 // explain returns the position of the entry that answers for a principal, and the effect of that entry as part of a
-// sentence. node reports whether the principal is a node role.
+// sentence. node reports whether the callers are nodes.
 func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string) {
 	switch {
 	case !r.Mapped:

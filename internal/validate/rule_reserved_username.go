@@ -26,7 +26,7 @@ Write a username without these prefixes.`,
 func checkReservedUsername(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		if m.Entry.Dropped != "" {
-			continue // missing-arn reports it, and the entry gives the username to no caller
+			continue // missing-arn reports it, and no caller gets the username
 		}
 		name := m.Username.Value
 		switch username := withoutSession(m.Entry); {

@@ -45,20 +45,21 @@ func checkSelfLockout(p *Pass) {
 	}
 }
 
-// checkNextLogin compares the requester's next login with the current one, as aws-auth gives them.
+// checkNextLogin compares the requester's current login with the login that aws-auth gives them after the change, and
+// reports losses.
 func (p *Pass) checkNextLogin(arn string) {
 	caller := p.Change.Requester.caller()
 	stored, after := p.answerBefore(arn), p.New.Resolve(arn)
 	if !stored.Mapped {
-		return // logged in another way, and has no entry to lose
+		return // the requester logged in another way, and has no entry to lose
 	}
 	used, ok := p.entriesUsed(arn, stored)
 	if !ok {
-		return // logged in another way: by an access entry, or as the cluster's creator
+		return // the requester logged in another way: by an access entry, or as the cluster's creator
 	}
 	admits := func(e *awsauth.Entry) bool { return e.Admits(caller) }
 	if caller.SessionUnknown && !slices.ContainsFunc(used, (*awsauth.Entry).OnlyInstances) {
-		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be no instance
+		admits = func(e *awsauth.Entry) bool { return !e.OnlyInstances() } // the requester may be a caller that is not an instance
 	}
 	for _, m := range p.newMaps() {
 		if r := m.Resolve(arn); admission(r, admits) < admission(after, admits) {
@@ -76,7 +77,7 @@ func (p *Pass) checkNextLogin(arn string) {
 	}
 	for _, group := range p.Policy.adminGroups() {
 		gives := func(e *awsauth.Entry) bool { return admits(e) && e.GivesTo(caller, group) }
-		// If the answer was random before, it may stay random.
+		// If the authenticator picked an entry at random before, it may still do so.
 		if had := min(access.CertaintyOf(used, gives), access.CertaintyOf(stored.Matches, gives)); access.CertaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
 		}
@@ -86,21 +87,21 @@ func (p *Pass) checkNextLogin(arn string) {
 	}
 }
 
-// entryDiffersFromLogin reports whether the requester has a group that the access entry of their ARN doesn't give. Such a requester
-// logged in through aws-auth and not through the access entry. Either the access entry is newer than the login, or it has no effect
-// because its role was deleted and created again.
+// entryDiffersFromLogin reports whether the requester has a group that the access entry of their ARN doesn't give. Such
+// a requester logged in through aws-auth, for one of two reasons: the access entry is newer than the login, or it has
+// no effect because its role was deleted and created again.
 func (p *Pass) entryDiffersFromLogin(arn string) bool {
 	entry := p.entries.Get(arn)
 	return entry != nil && len(entry.Lacks(p.Change.Requester.Groups)) > 0
 }
 
 // maxReplacedText limits the bytes of the replaced versions that are decoded for one change. Five versions of 300
-// entries have fewer, and decoding five of 1 MiB takes seconds.
+// entries have fewer bytes. Decoding five versions of 1 MiB takes seconds.
 const maxReplacedText = 256 << 10
 
-// answerBefore returns the answer for the requester in the stored version. If the stored text may hide bytes that
-// make the authenticator lose sections, there are several possible answers, and answerBefore returns the first one that
-// explains the requester's login. If none does, it returns the last one that maps the requester.
+// answerBefore returns the authenticator's answer for the requester in the stored version. If the stored text may hide
+// bytes, there are several possible answers. Then answerBefore returns the first one that explains the requester's
+// login. If no answer explains it, answerBefore returns the last one that maps the requester.
 func (p *Pass) answerBefore(arn string) (answer awsauth.Resolution) {
 	for i, m := range p.oldMaps() {
 		stored := m.Resolve(arn)
@@ -114,9 +115,9 @@ func (p *Pass) answerBefore(arn string) (answer awsauth.Resolution) {
 	return answer
 }
 
-// entriesUsed returns the entries through which the requester can have logged in, given the answer for them in the
-// stored version. It returns false if they logged in another way. The requester may be logged in through an entry of
-// an earlier version. A login through mapAccounts has no entries.
+// entriesUsed returns the entries through which the requester can have logged in: those of the stored version, or of an
+// earlier one. stored is the answer for the requester in the stored version. A login through mapAccounts uses no
+// entries. entriesUsed returns false if no version explains the login.
 func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
 	requester := p.Change.Requester
 	if used, ok = requester.loggedInBy(stored); ok {
@@ -140,8 +141,8 @@ func (p *Pass) entriesUsed(arn string, stored awsauth.Resolution) (used []*awsau
 	return nil, false
 }
 
-// loggedInBy returns the matching entries that give the requester their current username and groups, and reports
-// whether the answer explains the requester's login.
+// loggedInBy returns the matching entries that give the requester their current username and groups. ok reports whether
+// the answer explains the requester's login.
 func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry, ok bool) {
 	if answer.Mapped && len(answer.Matches) == 0 { // by mapAccounts, which gives no groups
 		groups := slices.DeleteFunc(slices.Clone(r.Groups), func(g string) bool { return g == awsauth.AuthenticatedGroup })
@@ -156,8 +157,8 @@ func (r Requester) loggedInBy(answer awsauth.Resolution) (used []*awsauth.Entry,
 	return used, len(used) > 0
 }
 
-// admission returns how certainly the authenticator lets a caller in. answer is its answer for the caller, and admits
-// reports whether an entry admits the caller.
+// admission returns how certainly the authenticator lets a caller in. answer is the authenticator's answer for the
+// caller, and admits reports whether an entry admits the caller.
 func admission(answer awsauth.Resolution, admits func(*awsauth.Entry) bool) access.Certainty {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return access.Always // by mapAccounts, which has no templates
@@ -165,12 +166,12 @@ func admission(answer awsauth.Resolution, admits func(*awsauth.Entry) bool) acce
 	return access.CertaintyOf(answer.Matches, admits)
 }
 
-// maxLogins limits the logins of the stored version that the next login is compared with. There is more than
-// one only if the authenticator picks an entry at random.
+// maxLogins limits the logins of the stored version with which the next login is compared. The stored version has
+// several logins only if the authenticator picks an entry at random.
 const maxLogins = 100
 
-// warnOfNextLogin warns that the requester's next login would have another username than the stored version
-// gives them, or lack one of its groups.
+// warnOfNextLogin warns if the requester's next login would differ from every login of the stored version: it has
+// another username, or lacks a group.
 func (p *Pass) warnOfNextLogin(stored, after awsauth.Resolution, caller awsauth.Caller) {
 	was := loginsOf(stored, caller)
 	was = was[:min(len(was), maxLogins)]
@@ -193,7 +194,7 @@ func (l login) String() string {
 	return fmt.Sprintf("%q with the groups [%s]", l.username, strings.Join(l.groups, ", "))
 }
 
-// covers reports whether the login has the username and all groups of another one.
+// covers reports whether this login has the username and all groups of the other one.
 func (l login) covers(other login) bool {
 	return l.username == other.username && !slices.ContainsFunc(other.groups, func(g string) bool {
 		_, found := slices.BinarySearch(l.groups, g)
@@ -201,7 +202,8 @@ func (l login) covers(other login) bool {
 	})
 }
 
-// loginsOf returns the logins that the authenticator's answer gives a caller: at least one if the caller is mapped.
+// loginsOf returns the logins that the authenticator's answer can give a caller. It returns at least one if the caller
+// is mapped.
 func loginsOf(answer awsauth.Resolution, caller awsauth.Caller) (logins []login) {
 	if answer.Mapped && len(answer.Matches) == 0 {
 		return []login{{username: answer.Username}}

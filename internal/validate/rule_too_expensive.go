@@ -39,8 +39,8 @@ func checkTooExpensive(p *Pass) {
 	}
 }
 
-// leaves reports whether the change keeps the text of a section. It returns false if the change creates or deletes aws-auth, or is the
-// update that completes a deletion.
+// leaves reports whether the change keeps the text of a section. It returns false if the change creates or deletes
+// aws-auth, or completes a deletion.
 func (c Change) leaves(s awsauth.Section) bool {
 	return c.Operation != Delete && c.Old != nil && c.New != nil && c.Old.Data[string(s)] == c.New.Data[string(s)]
 }

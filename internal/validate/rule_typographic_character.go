@@ -44,7 +44,7 @@ func (p *Pass) reportTypographic(f awsauth.Field, what string) {
 	p.Reportf(f, hint, "the %s %q has %s", what, f.Value, c.String())
 }
 
-// hasTypographic reports whether typographic-character reports a username or group.
+// hasTypographic reports whether the rule typographic-character reports a username or group.
 func (p *Pass) hasTypographic(text string) bool {
 	_, _, ok := awsauth.FindTypographic(text)
 	return ok && p.runs(typographicCharacter)

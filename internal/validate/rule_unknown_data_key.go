@@ -21,7 +21,7 @@ Move entries to mapRoles, mapUsers or mapAccounts, and move other data to anothe
 	Check:  checkUnknownDataKey,
 }
 
-// reportUnknownDataKey reports a key with its probable meaning.
+// reportUnknownDataKey reports a key. Its hint depends on the text below the key.
 func (p *Pass) reportUnknownDataKey(key awsauth.Scalar) {
 	text := ""
 	if p.Change.New != nil && key.Path == "data."+key.Value {
@@ -45,7 +45,7 @@ var (
 	entryList      = regexp.MustCompile(`(?im)^[ \t]*(?:- *)?["']?(?:rolearn|userarn)["']?[ \t]*:`)
 )
 
-// sectionsIn returns the sections that are keys within a text, in the order of lookup.
+// sectionsIn returns the sections whose names are keys in a text, in lookup order.
 func sectionsIn(text string) (sections []string) {
 	for _, s := range awsauth.Sections() {
 		if slices.ContainsFunc(configSections.FindAllStringSubmatch(text, -1), func(match []string) bool { return match[1] == string(s) }) {

@@ -48,7 +48,8 @@ func isARNKey(key string) bool {
 	return strings.EqualFold(key, "rolearn") || strings.EqualFold(key, "userarn")
 }
 
-// entryKey returns the key of an element of the section that equals the given key ignoring case, and whether there is one.
+// entryKey returns the key of the element's section that equals the given key ignoring case. It returns false if there
+// is none.
 func entryKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	keys := awsauth.ElementKeys(m.Entry.Section)
 	i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })

@@ -41,7 +41,7 @@ func checkWrongType(p *Pass) {
 	}
 }
 
-// describe returns the value with its type, such as: the number "123".
+// describe returns a value with its type, such as: the number "123".
 func describe(w awsauth.WrongType) string {
 	if w.Value == "" {
 		return w.Got
@@ -50,7 +50,7 @@ func describe(w awsauth.WrongType) string {
 	return "the " + kind + " " + quote(w.Value)
 }
 
-// groupsIn returns the groups in a text that should have been a list, each in quotes.
+// groupsIn cuts a text that should have been a list into groups. Each group is in quotes.
 func groupsIn(text string) []string {
 	var groups []string
 	for _, g := range strings.FieldsFunc(awsauth.Plain(text), func(r rune) bool { return strings.ContainsRune(" ,\t\r\n[]\"'", r) }) {

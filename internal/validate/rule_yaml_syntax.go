@@ -46,7 +46,7 @@ func checkYAMLSyntax(p *Pass) {
 			p.Reportf(f, f.Hint, "%s does not parse, and the authenticator loads nothing from it: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Stop; f != nil {
-			// The same fault at another element takes away other accounts, so the path is part of the kind.
+			// At another element, the same fault takes away other accounts. So the path is part of the kind.
 			p.Reportf(keyFault{f, "stop at " + f.Path}, f.Hint, "the authenticator reads %s only up to this element: %s", string(t.Section), f.Problem)
 		}
 		if f := t.Disagreement; f != nil {

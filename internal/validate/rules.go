@@ -1,7 +1,8 @@
 package validate
 
-// Rules returns all rules in the order of the documentation: rules about the object, its text, its elements, its principals and their
-// access, and then rules about the change. Findings have another order: by position.
+// Rules returns all rules in the order of the documentation. First come the rules about the object, its text, its
+// elements, its principals and their access, and then the rules about the change. Findings have another order; see
+// sortFindings.
 func Rules() []*Rule {
 	return []*Rule{
 		misspeltDataKey,

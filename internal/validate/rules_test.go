@@ -56,7 +56,8 @@ func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 	}
 }
 
-// TestNeverDenies checks that every rule denies one of its cases at severity deny, or has NeverDenies.
+// TestNeverDenies checks at severity deny that a rule with NeverDenies denies none of its cases, and that every other
+// rule denies at least one.
 func TestNeverDenies(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		var denies []string

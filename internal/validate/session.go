@@ -6,8 +6,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sessionMaking returns a session name with which a template renders to the wanted text, and whether there is one. The
-// caller who assumes a role chooses the session name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
+// sessionMaking returns a session name with which a template renders to the wanted text. It returns false if there is
+// none. The caller who assumes a role chooses the session name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
 // AssumeRole).
 func sessionMaking(template, want string) (session string, ok bool) {
 	at := strings.Index(template, "{{SessionName")
@@ -29,8 +29,8 @@ func sessionRune(c byte) bool {
 
 var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "")
 
-// withoutSession returns the username of the entry. For a principal without sessions (users, root and federated
-// users) it removes the session templates, which render to an empty text.
+// withoutSession returns the username of the entry. If the principal has no sessions, it removes the session templates,
+// which then render to an empty text. Users, root and federated users have no sessions.
 func withoutSession(e *awsauth.Entry) string {
 	if !e.HasSessions() {
 		return sessionTemplates.Replace(e.Username)

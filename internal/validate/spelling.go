@@ -11,8 +11,8 @@ import (
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
-// near reports whether a key is probably a misspelling of want, which is in lower case. Ignoring case and separators,
-// they may differ by two letters, or by one if want is shorter than rolearn.
+// near reports whether a key is probably a misspelling of want, which is in lower case. It ignores case and separators.
+// The two may differ by two letters, or by one letter if want is shorter than rolearn.
 func near(key, want string) bool {
 	key = bare(key)
 	limit := 2
@@ -28,7 +28,8 @@ func near(key, want string) bool {
 // bare returns a key in lower case without separators.
 func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
 
-// scalar writes a value as a YAML scalar on one line: plain if every YAML reader takes it for a text, otherwise in quotes.
+// scalar writes a value as a YAML scalar on one line. The scalar has quotes unless every YAML reader reads it as a text
+// without them.
 func scalar(value string) string {
 	if plainScalar.MatchString(value) && !otherType.MatchString(value) {
 		return textutil.Shorten(value, maxValue)

@@ -11,32 +11,34 @@ import (
 // Action is the guard's decision on a change.
 type Action string
 
-// ActionDeny means that there is at least one denial. ActionWarn means that there are findings or overrides, but no denial.
-// ActionAllow means that there are neither.
+// ActionDeny means that there is at least one denial. ActionWarn means that there is no denial, but a finding or an
+// override. ActionAllow means that there is none of these.
 const (
 	ActionAllow Action = "allow"
 	ActionWarn  Action = "warn"
 	ActionDeny  Action = "deny"
 )
 
-// InternalError replaces the rule id in findings about a failure of the guard outside a rule.
+// InternalError is used in place of a rule id if the guard fails outside a rule.
 const InternalError = "internal-error"
 
 // Verdict is the result of evaluating a change.
 type Verdict struct {
 	Action Action
-	// Findings holds all findings in a stable order: denials first, then faults of the document before the losses
-	// and gains that they cause, then by position.
+	// Findings holds all findings in a stable order. Denials come first. The faults of the document come before the
+	// losses and gains that they cause. Further findings are in the order of their positions.
 	Findings []Finding
-	// WouldDeny holds the rules whose denials became warnings because the requester or the mode is exempt, sorted.
+	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: it is by
+	// EKS or the guard, it is only observed, or the mode is warn.
 	WouldDeny []string
-	// Changed reports whether the effective access may differ after the change.
+	// Changed reports whether the effective access may differ after the change. It is false for an update that keeps
+	// the content of aws-auth.
 	Changed bool
 	// Overrides holds the overrides that the request used.
 	Overrides []Override
 	// Access lists the principals whose effective access differs.
 	Access []awsauth.AccessChange
-	// Failed holds the rules that panicked. Each has a finding, too.
+	// Failed holds the rules that panicked. Each of them has a finding, too.
 	Failed []RuleFailure
 }
 
@@ -67,20 +69,26 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 
 // Evaluate runs the rules over a change and decides:
 //
-//   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. A fault is
-//     pre-existing if the old object had it, if the change edited the element and left it with fewer faults, or if
-//     the old object held the text where the authenticator could not read it. So users can repair a broken map step
-//     by step. The access that an element gives is pre-existing only if the same principal had it before. The faults
-//     of a rule with [Rule.AlwaysNew] are never pre-existing.
-//   - A denial becomes a warning if the requester breaks the glass and may do so, if EKS or the guard itself makes
-//     the request, on the path that only observes, and in mode warn.
+//   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. So users can
+//     repair a broken map step by step.
+//   - A denial becomes a warning if a requester with the right to do so breaks the glass, if EKS or the guard itself
+//     makes the request, if the request came on the observing path, or in mode warn.
+//
+// A fault is pre-existing in these cases:
+//
+//   - The old object had it.
+//   - The change edited the element and left it with fewer faults.
+//   - The old object held the text in a place where the authenticator could not read it.
+//
+// The access that an element gives is pre-existing only if the same principal had it before. The faults of a rule with
+// [Rule.AlwaysNew] are never pre-existing.
 //
 // A rule that panics denies the change.
 func Evaluate(c Change, policy Policy) Verdict {
 	return NewEvaluation(c, policy).Verdict(Answers{IAM: c.IAM, BreakGlass: c.Requester.BreakGlass})
 }
 
-// ruleRun runs the rules over one change and collects their findings.
+// ruleRun holds a change, and collects the findings of the rules that run over it.
 type ruleRun struct {
 	change    Change
 	policy    Policy
@@ -121,8 +129,9 @@ func (j *ruleRun) run(r *Evaluation) {
 	j.findings = append(j.findings, j.runRules(OfChange, pass)...)
 }
 
-// runRules runs the rules of one scope, each with a Pass of its own. If aws-auth has no effect, because the cluster's mode
-// is API, rules of the document and of the request only warn, and of the rules of the change only ignored-by-mode runs.
+// runRules runs the rules of one scope, each with a Pass of its own. In the authentication mode API, aws-auth has no
+// effect. Then rules of the document and of the request only warn, and ignored-by-mode is the only rule of the change
+// that runs.
 func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	var findings []Finding
 	ignored := with.entries.IgnoreAWSAuth()
@@ -148,8 +157,8 @@ func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	return findings
 }
 
-// guard runs a function and turns a panic into a denial under the rule's id, so that a failed rule refuses the change.
-// It returns false after a panic.
+// guard runs a function. If the function panics, guard records a denial with the id of the rule and returns false. So a
+// rule that fails refuses the change.
 func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	defer func() {
 		panicked := recover()
@@ -168,10 +177,10 @@ func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	return true
 }
 
-// hasAccessEntry reports whether the principal has an access entry, so that aws-auth has no effect on it.
+// hasAccessEntry reports whether the principal has an access entry. If so, aws-auth has no effect on the principal.
 func (p *Pass) hasAccessEntry(arn string) bool { return p.entries.Has(arn) }
 
-// override records that the request overruled a finding, which the rule then does not report.
+// override records that the request overruled a finding. The rule does not report this finding.
 func (p *Pass) override(kind, detail string) {
 	p.overrides = append(p.overrides, Override{kind, detail})
 }
