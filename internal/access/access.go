@@ -1,6 +1,6 @@
-// Package access computes and classifies effective access. A cluster has two sources of access: the entries of aws-auth, and EKS access
-// entries, which win. The package alone decides how a caller logs in, which entries make admins and nodes, and which protected
-// principals get their groups.
+// Package access computes and classifies effective access. A cluster has two sources of access: the entries of
+// aws-auth, and EKS access entries, which win over aws-auth. Only this package decides how a caller logs in, which
+// entries make admins and nodes, and which protected principals get their groups.
 //
 // The package is pure: it takes the map that the authenticator loads and the access entries, and returns values.
 package access
@@ -18,9 +18,9 @@ const Masters = "system:masters"
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
 const NodesGroup = "system:nodes"
 
-// The groups that nodes of one kind need in addition to NodesGroup: kube-proxy on Windows (EKS user guide, "Enable Windows
-// support"), kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution IAM role"), and nodes that ask for their
-// first certificate (Kubernetes documentation, "TLS bootstrapping").
+// The groups that nodes of one kind need in addition to NodesGroup. The kinds are nodes with kube-proxy on Windows (EKS
+// user guide, "Enable Windows support"), nodes with kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution
+// IAM role"), and nodes that ask for their first certificate (Kubernetes documentation, "TLS bootstrapping").
 const (
 	WindowsProxyGroup  = "eks:kube-proxy-windows"
 	FargateProxyGroup  = "system:node-proxier"
@@ -38,8 +38,9 @@ const (
 	Always                     // all of the entries fulfil it
 )
 
-// CertaintyOf returns Always if a condition holds for all of the entries that may answer, Sometimes if it holds for some,
-// and Never if it holds for no entry or if there are no entries.
+// CertaintyOf returns Always if a condition holds for all matches, Sometimes if it holds for some of them, and Never if
+// it holds for none. matches are the entries that the authenticator may answer with. Without any matches CertaintyOf
+// returns Never.
 func CertaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) Certainty {
 	n := 0
 	for _, e := range matches {
@@ -57,15 +58,16 @@ func CertaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) Cert
 }
 
 // IsNode reports whether an entry has the group and the username that node authorization requires: system:nodes and
-// system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). A username with an unknown template does not count,
-// because the template stays in the name, and no node has such a name.
+// system:node:NAME (kubernetes v1.36.3, pkg/auth/nodeidentifier). It returns false for a username with an unknown
+// template, because the template stays in the name, and no node has such a name.
 func IsNode(e *awsauth.Entry) bool {
 	name, ok := strings.CutPrefix(e.Username, "system:node:")
 	return ok && name != "" && slices.Contains(e.Groups, NodesGroup) && !awsauth.HasUnknownTemplate(name)
 }
 
-// SameNodes returns a function that reports whether an entry lets the same nodes log in as the entries in before.
-// Such an entry has the username of one of them, and is limited to EC2 instances only if that one is limited, too.
+// SameNodes returns a function that reports whether an entry lets the same nodes log in as one of the entries in
+// before. Both entries must have the same username. The entry must not be limited to EC2 instances, or that entry in
+// before must have the same limit.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {
@@ -74,7 +76,7 @@ func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	}
 }
 
-// Nodes returns the ARNs of the node roles: the principals with an entry through which nodes log in.
+// Nodes returns the ARNs of the node roles. A node role is a principal with an entry through which nodes log in.
 func Nodes(principals []awsauth.Principal) (arns []string) {
 	for _, p := range principals {
 		if slices.ContainsFunc(p.Matches, IsNode) {
@@ -90,14 +92,14 @@ func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 	return !e.OnlyInstances() && slices.ContainsFunc(OrMasters(adminGroups), e.Gives)
 }
 
-// AdminBy returns how often the authenticator's answer makes the caller an admin. matches are the entries that it
-// may answer with.
+// AdminBy returns how often the authenticator's answer makes the caller an admin. matches are the entries that the
+// authenticator may answer with.
 func AdminBy(matches []*awsauth.Entry, adminGroups []string) Certainty {
 	return CertaintyOf(matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
 }
 
-// Admins returns the ARNs of the principals that get an admin group always or sometimes, and the highest certainty among
-// them.
+// Admins returns the ARNs of the principals that get an admin group always or sometimes. It also returns the highest
+// certainty with which one of them gets it.
 func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string, most Certainty) {
 	for _, p := range principals {
 		if c := AdminBy(p.Matches, adminGroups); c > Never {
@@ -140,8 +142,9 @@ func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	})
 }
 
-// LosesSessions reports whether all sessions of the principal could log in with the answer before, and only those of EC2
-// instances can with the answer after. It returns false for a principal that is protected as a node role.
+// LosesSessions reports whether the principal loses the sessions that are not of EC2 instances. These sessions can log
+// in with the answer before. With the answer after, only sessions of EC2 instances can. LosesSessions returns false for
+// a principal that is protected as a node role.
 func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	admitsAll := func(r awsauth.Resolution) bool {
 		return r.Mapped && (len(r.Matches) == 0 || slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return !e.OnlyInstances() }))
@@ -149,7 +152,8 @@ func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	return !p.IsNode() && after.Mapped && admitsAll(before) && !admitsAll(after)
 }
 
-// GetsAll reports whether aws-auth certainly gives the principal all its groups and, if it must be an admin, one of the admin groups.
+// GetsAll reports whether aws-auth certainly gives the principal all its groups. If the principal must be an admin,
+// aws-auth must also certainly give it one of the admin groups.
 func (p Protected) GetsAll(m *awsauth.Map, adminGroups []string) bool {
 	r := m.Resolve(p.ARN)
 	return (!p.Admin || AdminBy(r.Matches, adminGroups) == Always) &&

@@ -13,16 +13,16 @@ import (
 // Mode is the authentication mode of a cluster (EKS API reference, AccessConfigResponse).
 type Mode string
 
-// With ModeConfigMap only aws-auth counts. With ModeAPIAndConfigMap aws-auth counts for principals without an access entry. With
-// ModeAPI only access entries count.
+// With ModeConfigMap only aws-auth counts. With ModeAPI only access entries count. With ModeAPIAndConfigMap both count,
+// and aws-auth has an effect only on principals without an access entry.
 const (
 	ModeConfigMap       Mode = "CONFIG_MAP"
 	ModeAPIAndConfigMap Mode = "API_AND_CONFIG_MAP"
 	ModeAPI             Mode = "API"
 )
 
-// AccessEntry is an EKS access entry. For its principal the entries of aws-auth have no effect, even if the access entry gives less (EKS
-// user guide, "Grant IAM users access to Kubernetes with EKS access entries").
+// AccessEntry is an EKS access entry. The entries of aws-auth have no effect on its principal, even if the access entry
+// gives less (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries").
 type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an entry is one of aws-auth
 	// PrincipalARN is the ARN of the role or user, with its path.
 	PrincipalARN string `json:"principalARN"`
@@ -32,11 +32,11 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	Groups   []string       `json:"groups,omitempty"`
 	Policies []AccessPolicy `json:"policies,omitempty"`
 	Created  time.Time      `json:"created,omitzero"`
-	// Unknown lists the fields that can't be read: type, username, groups, policies. It is empty in a snapshot of the guard, which
-	// has all fields.
+	// Unknown lists the fields that could not be read: FieldUsername, FieldGroups, FieldPolicies, and FieldNode for the
+	// type. It is empty in a snapshot of the guard.
 	Unknown []string `json:"-"`
-	// Stale says why the access entry matches no caller. Code that calls [Grants] sets it if it knows that the
-	// principal was deleted. EKS doesn't show this.
+	// Stale is the reason why the access entry matches no caller, or empty. EKS doesn't show that a principal was
+	// deleted. Code that knows it sets Stale before it calls [Grants].
 	Stale string `json:"-"`
 }
 
@@ -49,20 +49,21 @@ type IAMFacts struct {
 	Created  time.Time
 }
 
-// Freshness says whether an access entry matches the principal that now has its ARN.
+// Freshness tells whether an access entry matches the principal that now has its ARN.
 type Freshness int
 
-// The zero Freshness is FreshnessUnknown: the time at which the access entry or the principal was created is unknown.
+// The zero Freshness is FreshnessUnknown. It means that the time at which the access entry or the principal was created
+// is unknown.
 const (
 	FreshnessUnknown Freshness = iota
 	Fresh
 	Stale
 )
 
-// Freshness compares the access entry with its principal, which exists in IAM. EKS compares unique ids: the access
-// entry keeps the id of the principal that had this ARN when the access entry was created. If the principal was
-// created after the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no
-// caller (aws/containers-roadmap#2441), and EKS doesn't show it.
+// Freshness compares the access entry with its principal, which must exist in IAM. EKS compares unique ids: the access
+// entry keeps the id of the principal that had this ARN when the access entry was created. If the principal is younger
+// than the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no caller
+// (aws/containers-roadmap#2441), and EKS doesn't show this.
 func (e *AccessEntry) Freshness(principal IAMFacts) Freshness {
 	switch {
 	case e.Created.IsZero() || principal.Created.IsZero():
@@ -91,15 +92,16 @@ const ScopeCluster = "cluster"
 // scopeNamespace is the scope of an access policy that applies in some namespaces.
 const scopeNamespace = "namespace"
 
-// Name returns the last part of the policy's ARN, such as AmazonEKSClusterAdminPolicy. ARNs of the same policy differ between
-// partitions.
+// Name returns the last part of the policy's ARN, such as AmazonEKSClusterAdminPolicy. The ARN of a policy differs
+// between partitions, and its name does not.
 func (p AccessPolicy) Name() string { return p.ARN[strings.LastIndexByte(p.ARN, '/')+1:] }
 
 // ClusterAdminPolicy is the name of the access policy that allows everything, as Kubernetes does for the members of
 // system:masters (EKS user guide, "Review access policy permissions").
 const ClusterAdminPolicy = "AmazonEKSClusterAdminPolicy"
 
-// TypeStandard is the type of access entries for people and tools. Only this type takes a username and groups.
+// TypeStandard is the type of access entries for people and tools. Only access entries of this type can have a username
+// and groups of their own.
 const TypeStandard = "STANDARD"
 
 // reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Set a custom username
@@ -137,8 +139,8 @@ func (e *AccessEntry) Gives(group string) bool {
 	return group == awsauth.AuthenticatedGroup || slices.Contains(e.Groups, group)
 }
 
-// Lacks returns those of the groups that a login through the access entry doesn't have. An access entry with the cluster admin policy
-// counts as having system:masters, and an access entry of a node type counts as having every group that nodes need.
+// Lacks returns the groups that a login through the access entry doesn't have. It treats the cluster admin policy for
+// the whole cluster like system:masters. It treats an access entry for nodes as if it gave every group that nodes need.
 func (e *AccessEntry) Lacks(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), func(group string) bool {
 		return e.Gives(group) || group == Masters && e.IsAdmin(nil) || e.IsNode() && slices.Contains(nodeGroups, group)
@@ -149,7 +151,8 @@ func (e *AccessEntry) Lacks(groups []string) []string {
 // (EKS user guide, "Create access entries").
 var nodeGroups = []string{NodesGroup, BootstrappersGroup, FargateProxyGroup, WindowsProxyGroup}
 
-// Cluster is the access that EKS shows for a cluster. It must not be modified after its first use, and then is safe for concurrent use.
+// Cluster is the access that EKS shows for a cluster. It is safe for concurrent use. It must not be changed after its
+// first use.
 type Cluster struct {
 	Mode          Mode          `json:"mode"`
 	AccessEntries []AccessEntry `json:"accessEntries,omitempty"`
@@ -158,7 +161,7 @@ type Cluster struct {
 	byKey map[string]*AccessEntry
 }
 
-// get returns the access entry of the principal with a key of [awsauth.PrincipalKey], or nil.
+// get returns the access entry of a principal, or nil. key is the principal's [awsauth.PrincipalKey].
 func (c *Cluster) get(key string) *AccessEntry {
 	c.index.Do(func() {
 		c.byKey = make(map[string]*AccessEntry, len(c.AccessEntries))
@@ -169,15 +172,15 @@ func (c *Cluster) get(key string) *AccessEntry {
 	return c.byKey[key]
 }
 
-// Entries are the access entries of a cluster. They come from EKS, or, if EKS can't be asked, from an operator who declares which
-// principals have one.
+// Entries are the access entries of a cluster. They come from EKS. If EKS can't be asked, an operator declares which
+// principals have an access entry.
 type Entries struct {
 	cluster  *Cluster
 	declared map[string]bool
 }
 
-// NewEntries returns the access entries of the cluster. If the cluster is nil, each ARN in declared stands for the
-// access entry of a principal.
+// NewEntries returns the access entries of a cluster. If cluster is nil, the principals in declared have an access
+// entry. Otherwise NewEntries ignores declared.
 func NewEntries(cluster *Cluster, declared []string) Entries {
 	if cluster != nil {
 		return Entries{cluster: cluster}
@@ -189,18 +192,18 @@ func NewEntries(cluster *Cluster, declared []string) Entries {
 	return e
 }
 
-// IgnoreAWSAuth reports whether only access entries count, so that aws-auth has no effect.
+// IgnoreAWSAuth reports whether aws-auth has no effect, because the cluster uses only access entries.
 func (e Entries) IgnoreAWSAuth() bool { return e.cluster != nil && e.cluster.Mode == ModeAPI }
 
-// Has reports whether the principal with an ARN has an access entry, so that the entries of aws-auth have no effect on it. It accepts the
-// ARN of a session.
+// Has reports whether a principal has an access entry. If so, the entries of aws-auth have no effect on the principal.
+// arn is the principal's ARN, or the ARN of a session.
 func (e Entries) Has(arn string) bool {
 	key, ok := e.key(arn)
 	return ok && (e.declared[key] || e.get(key) != nil)
 }
 
-// Get returns the access entry of the principal with an ARN, or nil. It returns nil for a declared access entry, because an operator
-// declares only that it exists.
+// Get returns the access entry of a principal, or nil. arn is the principal's ARN, or the ARN of a session. For a
+// declared access entry Get returns nil, because an operator declares only that it exists.
 func (e Entries) Get(arn string) *AccessEntry {
 	key, ok := e.key(arn)
 	if !ok {
@@ -249,8 +252,9 @@ func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
 	return arns
 }
 
-// InForce returns the principals of aws-auth on which its entries have an effect: those without an access entry, or none if aws-auth
-// has no effect. A declared access entry makes no difference, because the guard doesn't know that it exists.
+// InForce returns the principals of aws-auth on which its entries have an effect: those without an access entry. It
+// returns none if the whole aws-auth has no effect. It ignores declared access entries, because the guard doesn't know
+// whether they exist.
 func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	switch {
 	case e.cluster == nil:
@@ -261,8 +265,9 @@ func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	return slices.DeleteFunc(slices.Clone(m.Principals()), func(p awsauth.Principal) bool { return e.Get(p.ARN) != nil })
 }
 
-// Satisfy reports whether a protected principal certainly gets all its groups and, if it must be an admin, is one. Its access comes from
-// its access entry or from aws-auth. A declared access entry gives everything.
+// Satisfy reports whether a protected principal certainly gets all its groups and, if it must be an admin, the rights
+// of one. The principal's access comes from its access entry or from aws-auth. A declared access entry counts as one
+// that gives everything.
 func (e Entries) Satisfy(p Protected, m *awsauth.Map, adminGroups []string) bool {
 	if e.Has(p.ARN) {
 		entry := e.Get(p.ARN)

@@ -73,7 +73,8 @@ func TestAccessEntryWinsOverAWSAuth(t *testing.T) {
 	}
 }
 
-// Without access entries from EKS the declared ones exist, and the guard doesn't know their access.
+// TestDeclaredAccessEntriesCountUntilEKSIsKnown: if the guard doesn't know the access entries of EKS, the declared ones
+// exist, but their access is unknown.
 func TestDeclaredAccessEntriesCountUntilEKSIsKnown(t *testing.T) {
 	declared := access.NewEntries(nil, []string{account + "role/declared"})
 	if !declared.Has(account+"role/declared") || declared.Get(account+"role/declared") != nil || len(declared.Admins(nil)) > 0 {
@@ -84,7 +85,8 @@ func TestDeclaredAccessEntriesCountUntilEKSIsKnown(t *testing.T) {
 	}
 }
 
-// TestAccessEntryIsStaleIfItsPrincipalIsYounger: without both times of creation it is unknown whether an access entry is stale.
+// TestAccessEntryIsStaleIfItsPrincipalIsYounger: an access entry is stale if its principal was created later. If one of
+// the two times is missing, the freshness is unknown.
 func TestAccessEntryIsStaleIfItsPrincipalIsYounger(t *testing.T) {
 	early, late, none := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
 	for _, test := range []struct {

@@ -36,14 +36,17 @@ type element struct {
 }
 
 // DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of values, or one value
-// after the other. A value is the output of aws eks describe-access-entry, with or without its field accessEntry,
-// and may also have the field associatedAccessPolicies. Or it is the output of aws eks
-// list-associated-access-policies, which completes the access entry of its principal. Several outputs for one
-// principal, such as the pages of a list, are combined. The entries are in the order of the input. A field that the
-// input doesn't have is in Unknown. An input without any value is an error, because it comes from a command that
-// failed; a cluster without access entries is an empty list.
+// after the other. A value is one of these outputs:
+//
+//   - that of aws eks describe-access-entry, with or without its field accessEntry; it may also have the field
+//     associatedAccessPolicies
+//   - that of aws eks list-associated-access-policies, which completes the access entry of its principal
+//
+// DecodeEntries combines several outputs for one principal, such as the pages of a list. The access entries are in the
+// order of the input. If the input lacks a field, the name of the field is in Unknown. DecodeEntries fails for an empty
+// input, because it comes from a command that failed. For a cluster without access entries the input is an empty list.
 func DecodeEntries(src []byte) ([]AccessEntry, error) {
-	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes it
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes a byte order mark
 	if len(bytes.TrimSpace(src)) == 0 {
 		return nil, errors.New("it is empty; did the command that wrote it fail? A cluster without access entries has an empty list, []")
 	}
@@ -75,11 +78,11 @@ func DecodeEntries(src []byte) ([]AccessEntry, error) {
 
 type entryDecoder struct {
 	entries []AccessEntry
-	fields  []fields       // by index in entries
-	at      map[string]int // the index of a principal
-	// policyAt has the index of an access policy in its access entry.
+	fields  []fields       // the fields of each of entries
+	at      map[string]int // maps the ARN of a principal to the index in entries
+	// policyAt maps an access policy to its index in the access entry.
 	policyAt map[policyKey]int
-	count    int // of elements
+	count    int // the number of elements so far
 }
 
 // policyKey identifies an access policy by the index of its access entry and its ARN.
@@ -88,7 +91,7 @@ type policyKey struct {
 	arn   string
 }
 
-// fields are the fields that the input has for an access entry.
+// fields tells which fields the input has for an access entry.
 type fields struct{ kind, username, groups, policies bool }
 
 var errNoEntry = errors.New("has no principalArn; an element is the output of aws eks describe-access-entry")
@@ -130,7 +133,7 @@ func (d *entryDecoder) describe(i int, described *describedEntry) {
 	if described.Type != nil {
 		entry.Type, has.kind = *described.Type, true
 	}
-	if described.Username != "" { // EKS gives every access entry a username
+	if described.Username != "" { // every access entry has a username, so an empty one is unknown
 		entry.Username, has.username = described.Username, true
 	}
 	if described.Groups != nil {
@@ -141,7 +144,8 @@ func (d *entryDecoder) describe(i int, described *describedEntry) {
 	}
 }
 
-// addPolicies adds access policies to an access entry. EKS associates a policy once with an access entry.
+// addPolicies adds access policies to an access entry. A policy that the access entry already has is replaced, because
+// EKS associates a policy only once.
 func (d *entryDecoder) addPolicies(i int, policies []describedPolicy) error {
 	entry := &d.entries[i]
 	for _, p := range policies {
@@ -163,8 +167,8 @@ func (d *entryDecoder) addPolicies(i int, policies []describedPolicy) error {
 	return nil
 }
 
-// created returns the time at which the access entry was created, or the zero time. Version 2 of the AWS CLI prints a text, version 1 a
-// number of seconds.
+// created returns the time at which the access entry was created, or the zero time if the input doesn't have it.
+// Version 2 of the AWS CLI prints a text, and version 1 a number of seconds.
 func (d *describedEntry) created() time.Time {
 	var at time.Time
 	var seconds float64

@@ -14,7 +14,7 @@ type State string
 // The states of a grant. Callers log in by a grant only in StateOK.
 const (
 	StateOK           State = "ok"
-	StateShadowed     State = "shadowed"     // another grant of the same principal applies
+	StateShadowed     State = "shadowed"     // callers log in by another grant of the same principal
 	StateNeverMatches State = "neverMatches" // no caller has the ARN
 	StateDropped      State = "dropped"      // the authenticator does not load it
 	StateStale        State = "stale"        // the principal was deleted
@@ -27,14 +27,16 @@ type Grant struct {
 	// Principal is the ARN as the source has it, or an account of mapAccounts. It is empty if the element names none.
 	Principal string
 	Source    Source
-	// Username and Groups are templates, as the source has them. A caller of an account in mapAccounts has its ARN as username.
+	// Username and Groups are those of the source, and may hold templates. For an account of mapAccounts they are
+	// empty: each caller has its ARN as username, and no groups.
 	Username string
 	Groups   []string
 	Policies []AccessPolicy
 	State    State
-	// Reason says why the state is not StateOK, or why the answer is random.
+	// Reason is the reason why the state is not StateOK, or why the authenticator's answer is random. Otherwise it is
+	// empty.
 	Reason string
-	// At is the position in aws-auth. Index is the index in the access entries.
+	// At is the position of an element in aws-auth. Index is the index of an access entry.
 	At    awsauth.Position
 	Index int
 	// Unknown lists the fields that can't be determined, by their names in the JSON output.
@@ -43,22 +45,23 @@ type Grant struct {
 	node, admin bool
 }
 
-// HasEffect reports whether callers log in through the grant, or possibly do so: its state is unknown, because a part of the cluster
-// can't be read.
+// HasEffect reports whether callers log in by the grant, or may do so. They may do so if the state is unknown, because
+// a part of the cluster can't be read.
 func (g *Grant) HasEffect() bool { return g.State == StateOK || g.State == StateUnknown }
 
 // IsNode reports whether callers log in as nodes by the grant.
 func (g *Grant) IsNode() bool { return g.node && g.HasEffect() }
 
-// AllowsAll reports whether the grant itself allows everything: by the group system:masters or the cluster admin policy. Unlike the rules
-// of the webhook it counts a grant that admits only EC2 instances, because programs on an instance can use it.
+// AllowsAll reports whether the grant itself allows everything, by the group system:masters or by the cluster admin
+// policy. A grant that admits only EC2 instances counts, because programs on an instance can use it. The rules of the
+// webhook don't count such a grant.
 func (g *Grant) AllowsAll() bool { return g.admin && g.HasEffect() }
 
-// Key returns a key that is equal for all grants of one principal. It is the account for a grant of mapAccounts.
+// Key returns a key that is equal for all grants of one principal. For a grant of mapAccounts the key is the account.
 func (g *Grant) Key() string { return CallerKey(g.Principal) }
 
-// CallerKey returns the key of the principal with an ARN, or of the role if the ARN is that of a session. See
-// [awsauth.PrincipalKey].
+// CallerKey returns the [awsauth.PrincipalKey] of a principal. For the ARN of a session it returns the key of the
+// session's role.
 func CallerKey(arn string) string {
 	if parsed, err := awsauth.ParseARN(strings.TrimSpace(arn)); err == nil {
 		if role, ok := parsed.SessionRole(); ok {
@@ -68,9 +71,10 @@ func CallerKey(arn string) string {
 	return awsauth.PrincipalKey(arn)
 }
 
-// Grants lists the grants of a cluster: its access entries, and then the elements of aws-auth in the order in which the authenticator
-// searches them. It includes grants by which no caller logs in. The document may be nil, and so may the cluster, if its access entries
-// are not known; then the states are those of a cluster without access entries. An empty mode of the cluster counts as API_AND_CONFIG_MAP.
+// Grants lists the grants of a cluster, including those by which no caller logs in. First come the access entries, and
+// then the elements of aws-auth in the order in which the authenticator searches them. d may be nil. cluster may be nil
+// if its access entries are not known. Then the states are those of a cluster without access entries. An empty mode of
+// the cluster counts as API_AND_CONFIG_MAP.
 func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	var list []Grant
 	if cluster != nil {
@@ -90,14 +94,14 @@ func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	return list
 }
 
-// precede sets the state of a grant of aws-auth if the authentication mode or an access entry takes precedence over
-// the grant.
+// precede sets the state of a grant of aws-auth that has no effect because of the authentication mode or of an access
+// entry.
 func (g *Grant) precede(entries Entries) {
 	switch {
 	case entries.IgnoreAWSAuth():
 		g.State, g.Reason = StateIgnored, "the cluster's authentication mode is API, so aws-auth has no effect"
 	case g.State == StateOK && g.Source != SourceMapAccounts:
-		if e := entries.Get(g.Principal); e != nil && e.Stale == "" { // a stale one matches no caller, so the authenticator goes on
+		if e := entries.Get(g.Principal); e != nil && e.Stale == "" { // a stale access entry matches no caller, so the authenticator asks aws-auth
 			g.State, g.Reason = StateShadowed, "the principal has the access entry "+e.PrincipalARN+", which wins"
 		}
 	}
@@ -122,8 +126,8 @@ func entryGrant(c *Cluster, i int) Grant {
 	return g
 }
 
-// unmatched returns the reason why no caller has an ARN, or "" if a caller can have it. arn and err are the results
-// of parsing the ARN. unmatched accepts a role with its path.
+// unmatched returns the reason why no caller can have an ARN, or "" if a caller can. arn and err are the results of
+// [awsauth.ParseARN]. unmatched accepts the ARN of a role with its path.
 func unmatched(arn awsauth.ARN, err error) string {
 	if err != nil {
 		return err.Error()
@@ -134,7 +138,7 @@ func unmatched(arn awsauth.ARN, err error) string {
 	return ""
 }
 
-// documentGrants returns the grants of aws-auth without regard to access entries.
+// documentGrants returns the grants of aws-auth as if there were no access entries.
 func documentGrants(d *awsauth.Document) []Grant {
 	inForce := make(map[*awsauth.Entry]*awsauth.Principal)
 	principals := d.Map.Principals()
@@ -171,7 +175,8 @@ func sectionAt(d *awsauth.Document, s awsauth.Section) awsauth.Position {
 	return d.Locate(awsauth.Position{Path: s.Path()})
 }
 
-// mappingGrant returns the grant of an element of mapRoles or mapUsers. inForce has the entries that may answer.
+// mappingGrant returns the grant of an element of mapRoles or mapUsers. inForce maps each entry that may answer to its
+// principal.
 func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inForce map[*awsauth.Entry]*awsauth.Principal) Grant {
 	g := Grant{
 		Principal: e.ARN, Source: Source(e.Section), Username: e.Username, Groups: e.Groups, At: d.Locate(m.At()), State: StateOK,
@@ -203,7 +208,7 @@ func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inFo
 	return g
 }
 
-// neverMatches returns the reason why no caller can log in by an entry, or "".
+// neverMatches returns the reason why no caller can log in by an entry, or "" if a caller can.
 func neverMatches(e *awsauth.Entry) string {
 	if e.SSO != nil {
 		return "the authenticator matches sso only with its feature gate SSORoleMatch, which is off by default"
@@ -243,8 +248,9 @@ func accountGrants(d *awsauth.Document) []Grant {
 	return list
 }
 
-// unreadGrants returns a grant for each ARN in the part of a section that the authenticator does not read. If it finds no ARN there, it
-// returns one grant without a principal.
+// unreadGrants returns a grant for each ARN in the part of a section that the authenticator does not read. If the
+// authenticator loads nothing from the section, and the text has no ARN, unreadGrants returns one grant without a
+// principal.
 func unreadGrants(d *awsauth.Document, s awsauth.Section) []Grant {
 	var list []Grant
 	for _, t := range d.Texts {

@@ -97,8 +97,8 @@ func TestGrantsHaveTheStateThatTheModeGives(t *testing.T) {
 	}
 }
 
-// TestGrantsListUnreadEntries: the ARNs in a text that the authenticator doesn't read are listed as dropped, and so is a section in which
-// there are none.
+// TestGrantsListUnreadEntries: the ARNs in a text that the authenticator doesn't read are listed as dropped. A section
+// that the authenticator doesn't read is listed as dropped even if it has no ARNs.
 func TestGrantsListUnreadEntries(t *testing.T) {
 	for roles, want := range map[string][]string{
 		"- rolearn: " + account + "role/a\n\tusername: a\n- {\"rolearn\": \"" + account + "role/b\", username: b}": {
@@ -116,8 +116,8 @@ func TestGrantsListUnreadEntries(t *testing.T) {
 	}
 }
 
-// TestEveryPrincipalLogsInByAGrant: the engine and the grants agree on who logs in. A caller whose ARN a grant has logs in if and only if
-// one of the grants of its key is in force.
+// TestEveryPrincipalLogsInByAGrant: the engine and the grants agree on the callers that log in. A caller whose ARN is
+// in a grant logs in if and only if a grant with the caller's key is in force.
 func TestEveryPrincipalLogsInByAGrant(t *testing.T) {
 	d := document(grantRoles, `
 - {userarn: "`+account+`user/bob", username: b}
@@ -147,7 +147,8 @@ func TestEveryPrincipalLogsInByAGrant(t *testing.T) {
 	}
 }
 
-// TestDecodeEntries: access entries are read in each form in which the AWS CLI prints them. Fields that the input lacks are unknown.
+// TestDecodeEntries: DecodeEntries reads access entries in each form in which the AWS CLI prints them. Fields that the
+// input lacks are unknown.
 func TestDecodeEntries(t *testing.T) {
 	policy := `{"policyArn": "arn:p", "accessScope": {"type": "namespace", "namespaces": ["a"]}}`
 	full := access.AccessEntry{
@@ -165,7 +166,7 @@ func TestDecodeEntries(t *testing.T) {
 		`{"accessEntry": {` + described + `}}`:                                                                                   {withoutPolicies},
 		`{"principalArn": "arn:a", "associatedAccessPolicies": []}`:                                                              {{PrincipalARN: "arn:a", Unknown: []string{"username", "groups", "node"}}},
 		`{"accessEntry": {"principalArn": "arn:n", "type": "EC2_LINUX", "username": "n", "kubernetesGroups": ["system:nodes"]}}`: {{PrincipalARN: "arn:n", Type: "EC2_LINUX", Username: "n", Groups: []string{"system:nodes"}}},
-		// Pages of one list add up, and a policy is associated once.
+		// Pages of one list are combined, and a policy is associated once.
 		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`: {full},
 		`{` + described + `, "associatedAccessPolicies": []} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`:               {full},
 		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": []}`:               {full},

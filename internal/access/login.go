@@ -8,10 +8,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Source is the source of a login.
+// Source is a source of access.
 type Source string
 
-// SourceNone means that no source knows the caller. The other sources are access entries and the sections of aws-auth.
+// SourceNone means that no source has the caller. The other sources are access entries and the sections of aws-auth.
 const (
 	SourceNone        Source = ""
 	SourceAccessEntry Source = "access entry"
@@ -20,15 +20,17 @@ const (
 	SourceMapAccounts        = Source(awsauth.MapAccounts)
 )
 
-// Caller is a caller of the cluster. [NewCaller] makes one.
+// Caller is a caller of the cluster, with the values for the templates of entries. Use [NewCaller] to make one.
 type Caller struct {
-	// ARN is the ARN that STS returns for the caller. For a role whose session is not known it is the ARN of the role.
+	// ARN is the ARN that STS returns for the caller. If the session of a role is not known, ARN is the ARN of the
+	// role.
 	ARN string
 	awsauth.Caller
 }
 
-// NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. The ARN of a session has
-// no path, so NewCaller removes the path of a role. It leaves an ARN unchanged that the authenticator refuses.
+// NewCaller returns the caller with an ARN. The ARN of a role stands for all sessions of the role. NewCaller removes
+// the path of a role, because the ARN of a session has no path. It does not change an ARN that the authenticator
+// refuses.
 func NewCaller(arn string) Caller {
 	c := Caller{ARN: arn}
 	parsed, err := awsauth.ParseARN(arn)
@@ -51,33 +53,37 @@ func NewCaller(arn string) Caller {
 
 // User is the user that the authenticator returns to the API server for a caller.
 type User struct {
-	// Username and Groups hold templates only where their value is not known: {{EC2PrivateDNSName}}, which comes from the
-	// EC2 API, and the templates of the session and the access key if the caller's are not known.
+	// Username and Groups hold a template only if its value is not known. The value of {{EC2PrivateDNSName}} is never
+	// known, because it comes from the EC2 API. The session name and the id of the access key may be unknown, see
+	// [awsauth.Caller].
 	Username string
 	// Groups are in the order of the entry. The API server adds system:authenticated.
 	Groups []string
 }
 
-// Login is how a caller logs in.
+// Login is the result of a caller's login.
 type Login struct {
 	// Source is the source that answers for the caller, even if it refuses the caller.
 	Source Source
-	// Admitted is how often the caller is let in. An answer of aws-auth may be random, see [Certainty].
+	// Admitted is how often the authenticator admits the caller. An answer of aws-auth may be random, see [Certainty].
 	Admitted Certainty
-	// Users are the users that the caller may be, each once. There are several only if the answer is random.
+	// Users are the users that the caller may be, each once. There are several only if the authenticator picks one of
+	// several entries at random.
 	Users []User
-	// Policies are the access policies of the access entry.
+	// Policies are the access policies of the caller's access entry.
 	Policies []AccessPolicy
-	// Reason says why the caller is refused, or why the answer is random.
+	// Reason is the reason why the authenticator refuses the caller, or why its answer is random. Otherwise it is
+	// empty.
 	Reason string
-	// Unknown says why the login is not certain, or is empty. Then the other fields, except Source, are not reliable.
+	// Unknown is the reason why the login is not certain, or empty. If it is set, the other fields are not reliable.
+	// Only the source SourceAccessEntry is certain even then.
 	Unknown string
 }
 
-// Login returns how a caller logs in, given the loaded aws-auth. The authenticator asks the access entries first. If one
-// of them matches, it doesn't ask aws-auth, even if the access entry doesn't admit the caller (aws-iam-authenticator
-// v0.7.18, pkg/server/server.go, doMapping). An access entry of a principal that was deleted and created again matches
-// no caller; Login doesn't know this, because EKS doesn't show it.
+// Login returns the result of a caller's login. m is the loaded aws-auth. The authenticator asks the access entries
+// first. If one of them matches, the authenticator doesn't ask aws-auth, even if the access entry doesn't admit the
+// caller (aws-iam-authenticator v0.7.18, pkg/server/server.go, doMapping). If a principal was deleted and created
+// again, its access entry matches no caller. Login doesn't know this, because EKS doesn't show it.
 func (e Entries) Login(m *awsauth.Map, c Caller) Login {
 	if _, err := awsauth.Canonicalize(c.ARN); err != nil {
 		return Login{Reason: "the authenticator refuses the ARN: " + err.Error()}
@@ -93,14 +99,15 @@ func (e Entries) Login(m *awsauth.Map, c Caller) Login {
 	return loginBy(m.Resolve(c.ARN), c.Caller)
 }
 
-// login returns the login of a caller whom the access entry matches. Its username and groups are templates, as in aws-auth.
+// login returns the login of a caller whom the access entry matches. The username and groups of the access entry may
+// hold templates, as in aws-auth.
 func (e *AccessEntry) login(c awsauth.Caller) Login {
 	l := Login{Source: SourceAccessEntry, Policies: e.Policies}
 	l.render([]*awsauth.Entry{{ARN: e.PrincipalARN, Username: e.Username, Groups: e.Groups}}, c, "the access entry of "+e.PrincipalARN)
 	return l
 }
 
-// loginBy returns the login that aws-auth gives to a caller; the Resolution is the answer of aws-auth.
+// loginBy returns the login that aws-auth gives to a caller. r is the answer of aws-auth.
 func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	l := Login{Reason: r.Reason, Unknown: r.Unknown}
 	switch {
@@ -115,8 +122,8 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	return l
 }
 
-// render adds the users that the caller can be, one for each entry that may answer. name is the name of the first
-// entry in the reason.
+// render adds the users that the caller can be: one for each entry that may answer and that admits the caller. name is
+// the name of the first entry for the reason of a refusal.
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {
@@ -133,8 +140,8 @@ func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) 
 	}
 }
 
-// InstancesOnly returns the message that only EC2 instances can log in with an entry. name is the name of the entry
-// in the message.
+// InstancesOnly returns the message that only EC2 instances can log in with an entry. name names the entry in the
+// message.
 func InstancesOnly(name string) string {
 	return fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
 }
