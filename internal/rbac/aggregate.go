@@ -10,8 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Aggregate fills the rules of aggregated ClusterRoles that have none, as the controller does in a cluster (kubernetes v1.36.3,
-// pkg/controller/clusterroleaggregation). Objects from files may lack these rules. Objects from an API server have them.
+// Aggregate fills the rules of aggregated ClusterRoles that have no rules, as the controller does in a cluster
+// (kubernetes v1.36.3, pkg/controller/clusterroleaggregation). Objects from files may lack these rules. Objects from an
+// API server have them.
 func (o *Objects) Aggregate() {
 	a := aggregation{roles: o.ClusterRoles, state: make([]int, len(o.ClusterRoles))}
 	for i := range a.roles {
@@ -21,19 +22,19 @@ func (o *Objects) Aggregate() {
 
 type aggregation struct {
 	roles []rbacv1.ClusterRole
-	state []int // by index in roles
+	state []int // the state of each role
 }
 
-// The values of aggregation.state. They say whether fill has completed the rules of a ClusterRole.
+// The values of aggregation.state. They tell whether fill has completed the rules of a ClusterRole.
 const (
 	untouched = iota
 	filling
 	filled
 )
 
-// fill adds to an aggregated ClusterRole the rules of the roles that it selects, and first fills those roles. A role
-// may select another aggregated role. In a cycle of such roles, a role that is still being filled contributes only
-// the rules that it already has.
+// fill completes the rules of an aggregated ClusterRole with those of the roles that it selects. A selected role may be
+// aggregated, too, so fill first fills the selected roles. In a cycle of such roles, a role that is still being filled
+// contributes only the rules that it already has.
 func (a *aggregation) fill(i int) {
 	r := &a.roles[i]
 	if a.state[i] != untouched {
@@ -57,7 +58,8 @@ func (a *aggregation) fill(i int) {
 	}
 }
 
-// selected returns the indexes of the other roles whose labels the role selects, sorted by name.
+// selected returns the indexes of the roles that the role selects by their labels, in the order of their names. It
+// leaves out the role itself.
 func (a *aggregation) selected(r *rbacv1.ClusterRole) []int {
 	var selectors []labels.Selector
 	for i := range r.AggregationRule.ClusterRoleSelectors {

@@ -12,12 +12,15 @@ import (
 // kubeSystem is the namespace of aws-auth, and of controllers whose service accounts are admins.
 const kubeSystem = awsauth.Namespace
 
-// PathsToAdmin returns the ways in which a subject that is not an admin can become one. Each way is written as the
-// request that the subject may make. The ways are those of the Kubernetes documentation, "Role Based Access Control
-// Good Practices", that need no other program: to change RBAC beyond the subject's own rights, to act as an admin,
-// and to write aws-auth. The list doesn't include the rights to create pods and to read Secrets, which many users
-// need. withAWSAuth reports whether aws-auth has an effect in the cluster. If it has no effect, the list doesn't include
-// the right to write aws-auth.
+// PathsToAdmin returns the ways in which a subject that is not an admin can become one. Each way is the text of a
+// request that the subject may make, such as "bind clusterroles". The ways come from the Kubernetes documentation,
+// "Role Based Access Control Good Practices":
+//
+//   - change RBAC beyond the subject's own rights
+//   - act as an admin: impersonate one, or create a token of its service account
+//   - write aws-auth, if withAWSAuth is true; it tells whether aws-auth has an effect in the cluster
+//
+// PathsToAdmin ignores the rights to create pods and to read Secrets, which many users need.
 func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
@@ -59,8 +62,8 @@ type objects struct {
 	names map[string]bool
 }
 
-// allowedObjects returns the objects for which bindings allow the request with one of the verbs. Its time grows with the number of
-// names in the rules, of which a role can have some ten thousand.
+// allowedObjects returns the objects for which bindings allow the request with at least one of the verbs. Its time is
+// linear in the number of object names in the rules, because one role can have some ten thousand.
 func allowedObjects(bindings []Binding, r Request, verbs ...string) objects {
 	o := objects{names: make(map[string]bool)}
 	for i := range bindings {
@@ -96,7 +99,7 @@ func (o objects) meets(other objects) bool {
 	return false
 }
 
-// first returns the first name, in alphabetical order, for which a condition holds.
+// first returns the first name, in alphabetical order, for which a condition holds. It returns false if there is none.
 func (o objects) first(holds func(string) bool) (name string, ok bool) {
 	for _, name := range slices.Sorted(maps.Keys(o.names)) {
 		if holds(name) {
@@ -106,9 +109,8 @@ func (o objects) first(holds func(string) bool) (name string, ok bool) {
 	return "", false
 }
 
-// mayEscalate reports whether the bindings let the subject give a role rights that the subject doesn't have.
-// resource is roles or clusterroles. The verb escalate alone is not enough, because the subject must also be able to
-// change the role.
+// mayEscalate reports whether the bindings let the subject give a role rights that the subject doesn't have. resource
+// is roles or clusterroles. The subject needs the verb escalate, and must be able to change the same role.
 func mayEscalate(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	return allowedObjects(bindings, r, "escalate").meets(allowedObjects(bindings, r, "update", "patch"))
@@ -126,8 +128,8 @@ func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 	return bound.all || bound.meets(objects{names: p.adminRoles})
 }
 
-// impersonates returns a request with which the bindings let the subject impersonate an admin, or "". kind is the
-// resource to impersonate, such as groups.
+// impersonates returns a request with which the subject can impersonate an admin. It returns "" if the bindings allow
+// none. kind is the resource to impersonate, such as groups.
 func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	request, allowed := impersonate+" "+kind, Request{Resource: kind}
 	isAdmin := func(name string) bool { return p.AllowsEverything(Subject{Usernames: []string{name}}) }
@@ -135,7 +137,7 @@ func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	switch kind {
 	case "groups":
 		if !impersonatesAny(bindings) {
-			return "" // the API server refuses groups without a user
+			return "" // the API server refuses to impersonate groups without a user
 		}
 		isAdmin = func(name string) bool { return p.AllowsEverything(Subject{Groups: []string{name}}) }
 	case "serviceaccounts":
@@ -151,7 +153,7 @@ func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	return ""
 }
 
-// isAdminAccount reports whether a service account in kube-system is allowed everything.
+// isAdminAccount reports whether a service account in kube-system may do everything.
 func (p *Policy) isAdminAccount(name string) bool {
 	return p.AllowsEverything(Subject{Usernames: []string{"system:serviceaccount:" + kubeSystem + ":" + name}})
 }

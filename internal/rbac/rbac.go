@@ -1,9 +1,10 @@
-// Package rbac evaluates Kubernetes RBAC: which roles a subject is bound to, which requests they allow, and whether the subject is an
-// admin or can become one.
+// Package rbac evaluates Kubernetes RBAC: which roles a subject is bound to, which requests they allow, and whether the
+// subject is an admin or can become one.
 //
-// The package is pure: it takes the objects of RBAC and returns values. It reproduces the RBAC authorizer of kubernetes v1.36.3
-// (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), which no module exports. It doesn't know the rights
-// that other authorizers give, such as those of nodes and of EKS access policies.
+// The package is pure: it takes the objects of RBAC and returns values. It reproduces the RBAC authorizer of kubernetes
+// v1.36.3 (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), because no module exports
+// this authorizer. It doesn't know the rights that other authorizers give, such as those of nodes and of EKS access
+// policies.
 package rbac
 
 import (
@@ -24,19 +25,19 @@ type Objects struct {
 	RoleBindings        []rbacv1.RoleBinding
 }
 
-// Subject is a user. It has several usernames if the name is not certain, such as that of a session. The subject has
-// a right if any of its usernames has it.
+// Subject is a user. If the username is not certain, as for an unknown session, it has several usernames. The subject
+// has a right if at least one of its usernames has it.
 type Subject struct {
 	Usernames []string
 	// Groups are all groups, including system:authenticated.
 	Groups []string
 }
 
-// Binding is a role to which a subject is bound.
+// Binding is the binding of a subject to a role.
 type Binding struct {
 	// Kind is ClusterRoleBinding or RoleBinding. Name is the name of the binding.
 	Kind, Name string
-	// Namespace is the namespace of a RoleBinding, in which it applies. It is empty for a ClusterRoleBinding.
+	// Namespace is the namespace in which a RoleBinding applies. It is empty for a ClusterRoleBinding.
 	Namespace string
 	// RoleKind is ClusterRole or Role. RoleName is the name of the role.
 	RoleKind, RoleName string
@@ -46,7 +47,7 @@ type Binding struct {
 	rules []rbacv1.PolicyRule
 }
 
-// appliesIn reports whether the binding applies in a namespace, or in the whole cluster if the namespace is empty.
+// appliesIn reports whether the binding applies in a namespace. An empty namespace stands for the whole cluster.
 func (b *Binding) appliesIn(namespace string) bool {
 	return b.Namespace == "" || b.Namespace == namespace
 }
@@ -54,14 +55,14 @@ func (b *Binding) appliesIn(namespace string) bool {
 // Policy is an index of RBAC objects. It is safe for concurrent use.
 type Policy struct {
 	bindings []Binding
-	// byUser and byGroup have the indexes of the bindings of a username or group, in ascending order.
+	// byUser and byGroup map a username or group to the indexes of its bindings, in ascending order.
 	byUser, byGroup map[string][]int
-	// adminRoles are the names of the ClusterRoles that allow everything.
+	// adminRoles tells for each ClusterRole whether it allows everything.
 	adminRoles map[string]bool
 }
 
-// NewPolicy returns the policy of the objects. Like the API server it uses the rules of an aggregated ClusterRole as they are; see
-// [Objects.Aggregate].
+// NewPolicy returns the policy of the objects. It uses the rules of an aggregated ClusterRole as they are, like the API
+// server; see [Objects.Aggregate].
 func NewPolicy(o Objects) *Policy {
 	type key struct{ namespace, name string }
 	roles := make(map[key][]rbacv1.PolicyRule)
@@ -112,8 +113,8 @@ func NewPolicy(o Objects) *Policy {
 	return p
 }
 
-// index records a binding under each of its subjects. binding is an index in p.bindings. A ServiceAccount without a namespace belongs
-// to the given namespace, that of the binding.
+// index records a binding under each of its subjects. binding is an index in p.bindings, and namespace is the namespace
+// of the binding. A ServiceAccount that names no namespace belongs to this namespace.
 func (p *Policy) index(binding int, namespace string, subjects []rbacv1.Subject) {
 	for _, s := range subjects {
 		switch s.Kind {
@@ -135,7 +136,8 @@ const (
 	role        = "Role"
 )
 
-// Bindings returns the bindings of a subject: those for the whole cluster first, and then those in namespaces.
+// Bindings returns the bindings of a subject. First come the bindings for the whole cluster, and then those in
+// namespaces.
 func (p *Policy) Bindings(s Subject) []Binding {
 	var indexes []int
 	for _, name := range s.Usernames {
@@ -152,7 +154,7 @@ func (p *Policy) Bindings(s Subject) []Binding {
 	return list
 }
 
-// MissingRole returns the first binding whose role does not exist.
+// MissingRole returns the first binding whose role does not exist. It returns false if every role exists.
 func (p *Policy) MissingRole() (Binding, bool) {
 	i := slices.IndexFunc(p.bindings, func(b Binding) bool { return b.Missing })
 	if i < 0 {
@@ -161,10 +163,11 @@ func (p *Policy) MissingRole() (Binding, bool) {
 	return p.bindings[i], true
 }
 
-// Usernames returns the usernames that bindings name and for which match returns true, sorted. It includes those of service accounts.
+// Usernames returns the sorted usernames that bindings name and for which match returns true. The usernames of service
+// accounts count, too.
 func (p *Policy) Usernames(match func(string) bool) []string { return matching(p.byUser, match) }
 
-// Groups is like Usernames, for the groups that bindings name.
+// Groups returns the sorted groups that bindings name and for which match returns true.
 func (p *Policy) Groups(match func(string) bool) []string { return matching(p.byGroup, match) }
 
 func matching(index map[string][]int, match func(string) bool) []string {
@@ -181,7 +184,7 @@ func matching(index map[string][]int, match func(string) bool) []string {
 // Request is a request for a resource.
 type Request struct {
 	Verb string
-	// Group is the API group; empty for the core group.
+	// Group is the API group. It is empty for the core group.
 	Group string
 	// Resource is a resource, or RESOURCE/SUBRESOURCE.
 	Resource string
@@ -191,18 +194,20 @@ type Request struct {
 	Namespace string
 }
 
-// everything is the request that a subject may make if and only if it may make every request for resources.
+// everything stands for every request for resources: a rule that allows it allows all of them.
 var everything = Request{Verb: rbacv1.VerbAll, Group: rbacv1.APIGroupAll, Resource: rbacv1.ResourceAll}
 
-// AllowsEverything reports whether a subject may make every request for resources: it is in system:masters, or a ClusterRoleBinding gives
-// it a rule for all verbs, API groups and resources. SubjectAccessReview gives the same answer for the verb * on the resource *.
+// AllowsEverything reports whether a subject may make every request for resources. This is so if it is in
+// system:masters, or if a ClusterRoleBinding gives it a rule for all verbs, API groups and resources.
+// SubjectAccessReview gives the same answer for the verb * on the resource *.
 func (p *Policy) AllowsEverything(s Subject) bool {
 	_, ok := p.Allows(s, everything)
 	return ok
 }
 
-// Allows reports whether a subject may make a request, and the binding that allows it. The binding is the zero Binding for members of
-// system:masters, whom the API server allows everything before it asks RBAC (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
+// Allows reports whether a subject may make a request, and returns the binding that allows it. For members of
+// system:masters it returns the zero Binding, because the API server allows them everything before it asks RBAC
+// (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
 func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
 	if slices.Contains(s.Groups, access.Masters) {
 		return Binding{}, true
@@ -210,7 +215,7 @@ func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
 	return allows(p.Bindings(s), r)
 }
 
-// allows returns the first of the bindings that allows a request.
+// allows returns the first of the bindings that allows a request. It returns false if there is none.
 func allows(bindings []Binding, r Request) (Binding, bool) {
 	for _, b := range bindings {
 		if b.appliesIn(r.Namespace) && slices.ContainsFunc(b.rules, r.matches) {

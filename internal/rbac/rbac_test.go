@@ -47,7 +47,7 @@ func bind(o *rbac.Objects, namespace, role string, subjects ...rbacv1.Subject) {
 
 var admin = role("cluster-admin", rule("*", "*", "*", ""))
 
-// TestPathsToAdmin: a subject can become an admin by a right if and only if it has every right that this takes.
+// TestPathsToAdmin: PathsToAdmin lists a way if and only if the subject has every right that the way takes.
 func TestPathsToAdmin(t *testing.T) {
 	const group1 = "rbac.authorization.k8s.io"
 	for name, test := range map[string]struct {
@@ -99,8 +99,8 @@ func TestPathsToAdmin(t *testing.T) {
 	}
 }
 
-// TestAggregateFillsRules: an aggregated ClusterRole without rules gets those of the roles that it selects, also through another
-// aggregated role, and a cycle of such roles ends.
+// TestAggregateFillsRules: an aggregated ClusterRole without rules gets the rules of the roles that it selects,
+// directly or through another aggregated role. A cycle of such roles does not hang Aggregate.
 func TestAggregateFillsRules(t *testing.T) {
 	labelled := func(r rbacv1.ClusterRole, label string) rbacv1.ClusterRole {
 		r.Labels = map[string]string{label: "true"}
@@ -127,7 +127,7 @@ func TestAggregateFillsRules(t *testing.T) {
 	}
 }
 
-// TestBindingsNameRoles: the bindings of a subject come with their role, those for the whole cluster first.
+// TestBindingsNameRoles: the bindings of a subject name their roles, and the bindings for the whole cluster come first.
 func TestBindingsNameRoles(t *testing.T) {
 	o := rbac.Objects{ClusterRoles: []rbacv1.ClusterRole{role("view")}}
 	bind(&o, "team", "view", group("ops"))

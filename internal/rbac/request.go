@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// builtin holds the resources that the API server itself serves, by API group, in Kubernetes 1.30 to 1.37. The resources users and groups
-// exist for impersonation only.
+// builtin maps each API group to its resources that the API server itself serves in Kubernetes 1.30 to 1.37. The
+// resources users and groups exist only for impersonation.
 var builtin = map[string]string{
 	"":                             "bindings componentstatuses configmaps endpoints events limitranges namespaces nodes persistentvolumeclaims persistentvolumes pods podtemplates replicationcontrollers resourcequotas secrets serviceaccounts services users groups",
 	"admissionregistration.k8s.io": "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations",
@@ -30,7 +30,7 @@ var builtin = map[string]string{
 	"storage.k8s.io":               "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
 }
 
-// shortNames maps the short names of common resources to the resources.
+// shortNames maps the short names of common resources to their full names.
 var shortNames = map[string]string{
 	"cj": "cronjobs", "cm": "configmaps", "crd": "customresourcedefinitions", "deploy": "deployments", "ds": "daemonsets", "ep": "endpoints",
 	"hpa": "horizontalpodautoscalers", "ing": "ingresses", "netpol": "networkpolicies", "no": "nodes", "ns": "namespaces",
@@ -38,8 +38,9 @@ var shortNames = map[string]string{
 	"sa": "serviceaccounts", "sc": "storageclasses", "sts": "statefulsets", "svc": "services",
 }
 
-// ParseRequest parses a request in the form of kubectl auth can-i: VERB RESOURCE or VERB RESOURCE/NAME. A resource that the API server
-// itself doesn't serve needs its API group, as in certificates.cert-manager.io. The resource * stands for all resources of all groups.
+// ParseRequest parses a request in the form of kubectl auth can-i: VERB RESOURCE or VERB RESOURCE/NAME. A resource that
+// the API server doesn't serve itself needs its API group, as in certificates.cert-manager.io. The resource * stands
+// for all resources of all groups.
 func ParseRequest(text string) (Request, error) {
 	words := strings.Fields(text)
 	if len(words) != 2 {
@@ -68,7 +69,8 @@ func ParseRequest(text string) (Request, error) {
 	return r, nil
 }
 
-// find returns the name and the API group of a built-in resource. It accepts its singular and its short name.
+// find returns the full name and the API group of a built-in resource. name is the plural, the singular or the short
+// name. find returns false if it doesn't know the resource.
 func find(name string) (resource, group string, ok bool) {
 	if long, ok := shortNames[name]; ok {
 		name = long
