@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// isCloudFormation reports whether a document is a CloudFormation template, such as cdk synth writes.
+// isCloudFormation reports whether a document is a CloudFormation template. cdk synth writes such a template.
 func isCloudFormation(document map[string]any) bool {
 	if document["AWSTemplateFormatVersion"] != nil {
 		return true
@@ -22,9 +22,10 @@ func isCloudFormation(document map[string]any) bool {
 	return false
 }
 
-// cloudFormationJoin reports whether a value is a call of Fn::Join or Fn::Sub in a CloudFormation template. It evaluates the call,
-// and searches the resulting text for an aws-auth. cdk synth writes such a call for the class AwsAuth of the CDK, as Properties.Manifest
-// of Custom::AWSCDK-EKS-KubernetesResource. A call is a mapping such as {Fn::Join: …}, or in YAML a value with a tag such as !Join.
+// cloudFormationJoin reports whether a value is a call of Fn::Join or Fn::Sub in a CloudFormation template. If so, it
+// evaluates the call, and searches the resulting text for an aws-auth. A call is a mapping such as {Fn::Join: …}, or in
+// YAML a value with a tag such as !Join. cdk synth writes such a call for the class AwsAuth of the CDK, as
+// Properties.Manifest of Custom::AWSCDK-EKS-KubernetesResource.
 func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
 	if w.tool != cloudFormation {
 		return false
@@ -50,7 +51,8 @@ func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
 	return true
 }
 
-// function is a call of Fn::Join or Fn::Sub: its argument, and the path of the argument.
+// function is a call of Fn::Join or Fn::Sub. join or substitute is the argument of the call, and the other is nil. path
+// is the path of the argument of Fn::Join.
 type function struct {
 	path             awsauth.Path
 	join, substitute any
@@ -66,7 +68,7 @@ func (w *walker) function(path awsauth.Path, value any) function {
 		}
 		return function{}
 	}
-	if !concerns.MatchString(fmt.Sprint(value)) { // such a text has no aws-auth, so don't spend time on finding its tag
+	if !concerns.MatchString(fmt.Sprint(value)) { // such a text has no aws-auth, and finding its tag takes time
 		return function{}
 	}
 	switch w.source.Tag(path) {
@@ -78,7 +80,8 @@ func (w *walker) function(path awsauth.Path, value any) function {
 	return function{}
 }
 
-// made searches the text that a call of a CloudFormation function results in. Findings in the text get the position of the call.
+// made searches a text that a call of a CloudFormation function results in. path is the path of the call. Findings in
+// the text get its position.
 func (w *walker) made(path awsauth.Path, value string) {
 	sources, errs := w.source.ReadMade(path, value)
 	if len(errs) > 0 {
@@ -88,7 +91,7 @@ func (w *walker) made(path awsauth.Path, value string) {
 	_ = w.inside(sources)
 }
 
-// join evaluates Fn::Join. unknown lists the arguments whose values are known only when CloudFormation deploys the template.
+// join evaluates Fn::Join. unknown names the arguments whose values CloudFormation knows only at deployment.
 func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []string) {
 	list, _ := arguments.([]any)
 	if len(list) != 2 {
@@ -120,10 +123,11 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 	return strings.Join(texts, separator), unknown
 }
 
-// commercialPartition replaces the variable AWS::Partition, whose value is known only when CloudFormation deploys the template.
+// commercialPartition is the value that lint assumes for the variable AWS::Partition. CloudFormation knows this value
+// only at deployment.
 const commercialPartition = "aws"
 
-// substitute evaluates Fn::Sub. unknown lists the variables in its text, except AWS::Partition.
+// substitute evaluates Fn::Sub. unknown lists the variables in the text, except AWS::Partition.
 func substitute(arguments any) (made string, unknown []string) {
 	if list, ok := arguments.([]any); ok && len(list) > 0 {
 		arguments = list[0]
@@ -141,7 +145,8 @@ func substitute(arguments any) (made string, unknown []string) {
 	}
 }
 
-// reference returns the name of the value that a call such as {Fn::GetAtt: [NodeRole, Arn]} refers to: NodeRole.Arn.
+// reference returns the name of the value to which a call refers. For {Fn::GetAtt: [NodeRole, Arn]} this is
+// NodeRole.Arn.
 func reference(function map[string]any) string {
 	for name, value := range function {
 		switch value := value.(type) {
@@ -159,7 +164,7 @@ func reference(function map[string]any) string {
 	return "a function"
 }
 
-// enumerate lists up to three names.
+// enumerate returns the first three names, and the number of the others.
 func enumerate(names []string) string {
 	if len(names) > 3 {
 		return fmt.Sprintf("%s and %d other values", strings.Join(names[:3], ", "), len(names)-3)

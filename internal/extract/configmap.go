@@ -8,7 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// isAWSAuth reports whether an object is the ConfigMap kube-system/aws-auth, even if its kind is missing or misspelt.
+// isAWSAuth reports whether an object is the ConfigMap kube-system/aws-auth. The kind may be missing or misspelt, and
+// the namespace may be missing.
 func isAWSAuth(object map[string]any) bool {
 	namespace := text(object, "metadata", "namespace")
 	kind := text(object, "kind")
@@ -16,7 +17,7 @@ func isAWSAuth(object map[string]any) bool {
 		(isConfigMap(kind) || kind == "" && (object["data"] != nil || object["apiVersion"] == "v1"))
 }
 
-// isConfigMap reports whether a kind is ConfigMap in any spelling.
+// isConfigMap reports whether a kind is ConfigMap, or a misspelling such as config-maps.
 func isConfigMap(kind string) bool { return strings.TrimSuffix(plain(kind), "s") == "configmap" }
 
 // plain returns a name in lower case without separators.
@@ -24,7 +25,8 @@ func plain(name string) string {
 	return strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(strings.ToLower(name))
 }
 
-// hashed matches aws-auth with the hash suffix that Kustomize appends to the names of generated ConfigMaps (kustomize, api/hasher).
+// hashed matches the name aws-auth with the suffix of 10 characters that Kustomize appends to the names of generated
+// ConfigMaps (kustomize, api/hasher).
 var hashed = regexp.MustCompile(`^aws-auth-[a-z0-9]{10}$`)
 
 // hasSection reports whether an object is named aws-auth and has a section below data or stringData.
@@ -43,8 +45,8 @@ func hasSection(object map[string]any) bool {
 	return false
 }
 
-// otherConfigMap reports whether an object looks like aws-auth although the authenticator of EKS doesn't read it. It adds the object to
-// the result, with the reason: its kind, name, namespace or form.
+// otherConfigMap reports whether an object looks like aws-auth although the authenticator of EKS doesn't read it. It
+// adds such an object to Others. The reason is the object's kind, name, namespace or form.
 func (w *walker) otherConfigMap(path awsauth.Path, object map[string]any) bool {
 	kind := text(object, "kind")
 	other := func(format string, args ...any) bool {

@@ -7,10 +7,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// crossplane reports whether a mapping holds an aws-auth that lint must not evaluate: its text is known only after Crossplane has
-// composed it, or Crossplane only observes it. The aws-auth is in spec.forProvider.manifest of an Object
-// (crossplane-contrib/provider-kubernetes, v1alpha1 and v1alpha2), or in the base of a resource in a Composition. crossplane returns false
-// if the text of the aws-auth is final; the caller then searches the mapping like any other.
+// crossplane reports whether a mapping holds an aws-auth that lint must not evaluate. Such an aws-auth has a text that
+// is known only after Crossplane has composed it, or Crossplane only observes it. crossplane adds it to Unrendered or
+// to Notes. The aws-auth is in spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1
+// and v1alpha2), or in the base of a resource in a Composition. If the text of the aws-auth is final, crossplane
+// returns false, and the caller searches the mapping like any other.
 func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 	base, isResource := object["base"].(map[string]any)
 	switch {
@@ -52,8 +53,8 @@ func (w *walker) crossplaneObject(path awsauth.Path, object map[string]any) bool
 	return false
 }
 
-// onlyObserves reports whether Crossplane neither creates nor updates the manifest of an Object (Crossplane, "Managed Resources",
-// managementPolicies; provider-kubernetes before v0.10, managementPolicy).
+// onlyObserves reports whether Crossplane neither creates nor updates the manifest of an Object. spec is the spec of
+// the Object (Crossplane, "Managed Resources", managementPolicies; provider-kubernetes before v0.10, managementPolicy).
 func onlyObserves(spec map[string]any) bool {
 	if policies, ok := spec["managementPolicies"].([]any); ok {
 		return !slices.ContainsFunc(policies, func(policy any) bool { return policy == "*" || policy == "Create" || policy == "Update" })
@@ -62,7 +63,8 @@ func onlyObserves(spec map[string]any) bool {
 	return policy == "Observe" || policy == "ObserveDelete"
 }
 
-// manifestPatch returns the field of a nested manifest that a list of patches writes.
+// manifestPatch returns a field of a nested manifest that one of the patches writes. It returns false if there is none.
+// path is the path of the resource with the patches.
 func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok bool) {
 	list, _ := patches.([]any)
 	for _, item := range list {
@@ -74,7 +76,7 @@ func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok
 			}
 			continue
 		case strings.HasPrefix(kind, "ToComposite"), strings.HasPrefix(kind, "CombineToComposite"), strings.HasPrefix(kind, "ToEnvironment"), strings.HasPrefix(kind, "CombineToEnvironment"):
-			continue // such a patch reads the nested manifest and doesn't write it
+			continue // such a patch only reads the nested manifest
 		}
 		to := text(patch, "toFieldPath")
 		if to == "" {
@@ -87,7 +89,8 @@ func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok
 	return "", false
 }
 
-// patchSet returns the field of a nested manifest that a patch set of the Composition writes. It finds the patch set by its name.
+// patchSet returns a field of a nested manifest that the patch set with a name writes. It returns false if there is
+// none. It searches for the patch set in the Composition around the path.
 func (w *walker) patchSet(path awsauth.Path, name string) (field string, ok bool) {
 	for i := range path {
 		sets, _ := w.source.At(path[:i].To("patchSets")).([]any)
@@ -102,12 +105,12 @@ func (w *walker) patchSet(path awsauth.Path, name string) (field string, ok bool
 	return "", false
 }
 
-// writesManifest reports whether a field belongs to a nested manifest, and is more than a label or an annotation.
+// writesManifest reports whether a field is in a nested manifest, and is not a label or an annotation.
 func writesManifest(field string) bool {
 	return strings.Contains(field, "manifest") && !strings.Contains(field, "metadata.labels") && !strings.Contains(field, "metadata.annotations")
 }
 
-// holds reports whether a value holds an aws-auth in any form.
+// holds reports whether a value holds an aws-auth in a form that walk recognizes.
 func (w *walker) holds(path awsauth.Path, value any) bool {
 	asked := &walker{source: w.source, kind: theFile, inner: w.inner, asked: true}
 	asked.walk(path, value)

@@ -1,8 +1,8 @@
-// Package extract finds the aws-auth objects in an input of any kind: manifests, the output of terraform show -json, objects
-// of other tools that hold aws-auth, values of charts, and the bare text of a section.
+// Package extract finds the aws-auth objects in an input of any kind: manifests, the output of terraform show -json,
+// objects of other tools that hold aws-auth, values of charts, and the bare text of a section.
 //
-// The package is pure: it takes bytes and returns values. Each part of an input that concerns aws-auth is either returned as an
-// object, or as the reason why it can't be evaluated.
+// The package is pure: it takes bytes and returns values. For each part of an input that concerns aws-auth it returns
+// an object, or the reason why the part can't be evaluated.
 package extract
 
 import (
@@ -16,32 +16,33 @@ import (
 
 // Object is an aws-auth of an input.
 type Object struct {
-	*awsauth.Object // nil if a Terraform plan deletes the object
+	*awsauth.Object // nil if no aws-auth remains after a Terraform plan
 
-	Before      *awsauth.Object // the object that a Terraform plan changes or deletes; else nil
-	Replaced    bool            // the plan deletes Before, and then creates the object
-	AfterDelete *awsauth.Object // the object between the two steps if Replaced; nil for none
-	File        string          // the file with the object if it is not the input itself, as for a Kustomization; else empty
-	Line        int             // first line in the file; 0 if InText
-	Resource    string          // the address of its Terraform resource
-	InText      bool            // positions count from the start of a key's text
-	Write       awsauth.Write   // how its Terraform resource writes it
-	// Lists says where the entries come from if the input has only lists of entries, such as "spec.mapRoles of AWSIamConfig". It is empty
-	// for a ConfigMap. Such an object does not tell what the other sections of aws-auth hold.
+	Before      *awsauth.Object // the object that a Terraform plan changes or deletes, or nil
+	Replaced    bool            // whether the plan deletes Before and creates the object
+	AfterDelete *awsauth.Object // the object between these two steps; nil if there is none
+	File        string          // the file with the object, as for a Kustomization; empty if it is the input
+	Line        int             // the first line of the object in the file; 0 if InText is true
+	Resource    string          // the address of the object's Terraform resource, or empty
+	InText      bool            // whether positions count from the start of a key's text
+	Write       awsauth.Write   // the way in which the Terraform resource writes the object
+	// Lists names the lists of entries from which the object is made, such as "spec.mapRoles of AWSIamConfig". It is
+	// empty if the input has a ConfigMap. An object that is made from lists does not show the other sections of
+	// aws-auth.
 	Lists string
 
-	tool string // CloudFormation if its template holds the object; else empty
+	tool string // the tool that replaces variables in the object's text, or empty
 }
 
 // Result is the content of an input that concerns aws-auth.
 type Result struct {
 	Objects []Object
-	// Errors describe the documents that can't be read, or that kubectl refuses to apply.
+	// Errors holds an error for each document that can't be read, or that kubectl refuses to apply.
 	Errors []error
-	// Unrendered are the parts of the input from which another tool first has to make an aws-auth. The text of each
-	// [*awsauth.ManifestError] describes the part, why it isn't evaluated, and what to lint instead.
+	// Unrendered are the parts of the input from which another tool first has to make an aws-auth. Each
+	// [*awsauth.ManifestError] describes the part, why lint doesn't evaluate it, and what to lint instead.
 	Unrendered []*awsauth.ManifestError
-	// Others are objects that look like aws-auth and that the authenticator does not read.
+	// Others are objects that look like aws-auth, but that the authenticator does not read.
 	Others []*awsauth.ManifestError
 	// Notes are facts for the user that don't prevent an evaluation.
 	Notes []*awsauth.ManifestError
@@ -49,8 +50,8 @@ type Result struct {
 	Plan bool
 }
 
-// concerns matches words such as aws-auth and mapRoles. Every input that concerns aws-auth has at least one of them, unless it is the
-// bare text of a section.
+// concerns matches words such as aws-auth and mapRoles. Every input that concerns aws-auth has at least one of them.
+// The bare text of a section is an exception.
 var concerns = regexp.MustCompile(`(?i)aws[-_]?auth|map[-_]?(roles|users|accounts)|iamidentitymappings`)
 
 // Concerns reports whether a text may concern aws-auth. It returns true for every text with a backslash or an exclamation mark, because
@@ -59,14 +60,15 @@ func Concerns(src []byte) bool {
 	return bytes.ContainsAny(src, `\!`) || concerns.Match(src)
 }
 
-// HasEntries reports whether a text has entries like those of mapRoles and mapUsers, and so may be the bare text of a section. It looks
-// for the exact keys, because unrelated lists have keys such as roleArn.
+// HasEntries reports whether a text has entries like those of mapRoles and mapUsers. Such a text may be the bare text
+// of a section. HasEntries looks for the exact keys, because unrelated lists have keys such as roleArn.
 func HasEntries(src []byte) bool {
 	return bytes.Contains(src, []byte("username")) && (bytes.Contains(src, []byte("rolearn")) || bytes.Contains(src, []byte("userarn")))
 }
 
-// File finds the aws-auth objects in an input. name is the name of the file; its extension can show that the file is in Terraform's
-// language. Call [Result.RefuseTemplates] afterwards, unless the input comes from a cluster, where no tool changes its text any more.
+// File finds the aws-auth objects in an input. name is the name of the file: its extension can show that the file is in
+// Terraform's language. Call [Result.RefuseTemplates] afterwards. An input that comes from a cluster doesn't need this
+// call, because no tool changes its text any more. File fails if the input is a state file or a log of Terraform.
 func File(name string, src []byte) (Result, error) {
 	if err := awsauth.NotShown(src); err != nil {
 		return Result{}, err
@@ -89,7 +91,7 @@ func File(name string, src []byte) (Result, error) {
 	return r, nil
 }
 
-// document adds the aws-auth objects in a document to the result, and the parts of it that can't be evaluated.
+// document adds to the result the aws-auth objects in a document, and the parts that can't be evaluated.
 func (r *Result) document(s *awsauth.Source) {
 	manifests, errs := s.Manifests()
 	for _, m := range manifests {
@@ -100,7 +102,7 @@ func (r *Result) document(s *awsauth.Source) {
 		r.add(w.Result)
 		return
 	}
-	if list, ok := s.Value.([]any); ok { // kubectl refuses a list of manifests, but a list for another tool may hold an aws-auth
+	if list, ok := s.Value.([]any); ok { // kubectl refuses a list, but a list for another tool may hold an aws-auth
 		for i, item := range list {
 			if object, _ := item.(map[string]any); !isAWSAuth(object) {
 				w.walk(awsauth.Path{i}, item)

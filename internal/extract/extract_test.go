@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 )
 
-// FuzzFile checks that File ends without a panic, and that each object and each problem has a place.
+// FuzzFile checks that File does not panic, and that each object and each problem has a place.
 func FuzzFile(f *testing.F) {
 	scripts, err := filepath.Glob("../cli/testdata/script/lint-*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -71,7 +71,8 @@ func TestFileEndsSoon(t *testing.T) {
 	}
 }
 
-// nestedObjects returns an Object of Crossplane whose manifest is the text of another one, and so on.
+// nestedObjects returns an Object of Crossplane whose manifest is the text of another Object, down to the given number
+// of levels.
 func nestedObjects(levels int) string {
 	text := "name: aws-auth"
 	for range levels {
@@ -89,7 +90,7 @@ func manyTables(keys int) string {
 	return b.String()
 }
 
-// TestConcerns checks that the words of every kind of input are found in any case.
+// TestConcerns checks that Concerns finds the words of every kind of input, in any case.
 func TestConcerns(t *testing.T) {
 	for text, want := range map[string]bool{
 		"name: aws-auth": true, "AWS_AUTH_ROLES = []": true, "mapAccounts": true, "map_users": true, "iamIdentityMappings": true, `\x61`: true,

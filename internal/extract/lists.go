@@ -9,8 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sectionOf returns the section of aws-auth whose entries a key of another tool holds. For mapRoles, such keys are mapRoles (values of
-// charts, AWSIamConfig, AWSManagedControlPlane of Cluster API), map_roles and aws_auth_roles (terraform-aws-eks), and roles below awsAuth.
+// sectionOf returns the section of aws-auth whose entries stand under a key in the input of another tool. parent is the
+// key above. The keys for mapRoles are:
+//
+//   - mapRoles, in values of charts, AWSIamConfig, and AWSManagedControlPlane of Cluster API
+//   - map_roles and aws_auth_roles, in terraform-aws-eks
+//   - roles below awsAuth
 func sectionOf(key, parent string) (awsauth.Section, bool) {
 	name := plain(key)
 	for _, s := range awsauth.Sections() {
@@ -22,7 +26,8 @@ func sectionOf(key, parent string) (awsauth.Section, bool) {
 	return "", false
 }
 
-// lists adds an aws-auth object made of the lists of entries that a mapping holds, such as values of a chart.
+// lists adds an aws-auth object if a mapping, such as values of a chart, has lists of entries. The object is made from
+// these lists.
 func (w *walker) lists(path awsauth.Path, object map[string]any) {
 	parent := ""
 	if len(path) > 0 {
@@ -67,7 +72,7 @@ func (w *walker) addLists(found map[awsauth.Section]awsauth.Path, names []string
 	w.Objects = append(w.Objects, Object{Object: o, Line: line, Lists: lists, tool: w.tool})
 }
 
-// isList reports whether a value is a list of entries of a section, or the text of one.
+// isList reports whether a value is a list of entries of a section, or the text of such a list.
 func isList(s awsauth.Section, value any) bool {
 	switch value := value.(type) {
 	case string:
@@ -85,7 +90,8 @@ func isList(s awsauth.Section, value any) bool {
 	return false
 }
 
-// isTable reports whether a value is a mapping whose values are entries, as some charts and modules have instead of a list.
+// isTable reports whether a value is a mapping whose values are entries. Some charts and modules have such a mapping
+// instead of a list.
 func isTable(value any) bool {
 	table, _ := value.(map[string]any)
 	for _, item := range table {
@@ -96,7 +102,7 @@ func isTable(value any) bool {
 	return false
 }
 
-// isEntry reports whether a value looks like an entry: a mapping with an ARN, or with a username and groups.
+// isEntry reports whether a value looks like an entry: a mapping with an ARN, or a mapping with a username and groups.
 func isEntry(value any) bool {
 	entry, _ := value.(map[string]any)
 	has := func(name string) bool {
@@ -110,7 +116,8 @@ func isEntry(value any) bool {
 	return has("rolearn") || has("userarn") || has("username") && has("groups")
 }
 
-// eksctl reports whether an object is a configuration of eksctl with entries, which eksctl adds to aws-auth.
+// eksctl reports whether an object is a configuration of eksctl with entries. It adds such an object to Unrendered,
+// because eksctl adds these entries to the aws-auth in the cluster.
 func (w *walker) eksctl(path awsauth.Path, object map[string]any) bool {
 	mappings, ok := object["iamIdentityMappings"].([]any)
 	if !ok || len(mappings) == 0 || !strings.HasPrefix(text(object, "apiVersion"), "eksctl.io/") {
@@ -124,7 +131,8 @@ func (w *walker) eksctl(path awsauth.Path, object map[string]any) bool {
 // parameterLists are the keys under which an Argo CD Application, or a helm_release of Terraform, lists the parameters of a chart.
 var parameterLists = []any{"parameters", "fileParameters", "set", "set_list", "set_sensitive"}
 
-// parameters reports whether a mapping is a parameter of a chart that sets a list of entries.
+// parameters reports whether a mapping is a parameter of a chart that sets a list of entries. It adds such a parameter
+// to Unrendered.
 func (w *walker) parameters(path awsauth.Path, object map[string]any) bool {
 	name := text(object, "name")
 	if len(path) < 2 || !slices.Contains(parameterLists, path[len(path)-2]) || !listName.MatchString(name) {
@@ -134,7 +142,8 @@ func (w *walker) parameters(path awsauth.Path, object map[string]any) bool {
 	return true
 }
 
-// kustomizePatch reports whether a mapping is a patch of aws-auth within the object of another tool, such as a Kustomization of Flux.
+// kustomizePatch reports whether a mapping is a patch of aws-auth within the object of another tool, such as a
+// Kustomization of Flux. It adds such a patch to Unrendered.
 func (w *walker) kustomizePatch(path awsauth.Path, object map[string]any) bool {
 	patch, ok := object["patch"].(string)
 	if !ok || text(object, "target", "name") != awsauth.Name && !namePattern.MatchString(patch) {
@@ -144,7 +153,8 @@ func (w *walker) kustomizePatch(path awsauth.Path, object map[string]any) bool {
 	return true
 }
 
-// kustomization reports whether an object is a Kustomization, which lint builds if the user names its folder.
+// kustomization reports whether an object is a Kustomization. It adds such an object to Unrendered, because lint builds
+// a Kustomization only if the user names its folder.
 func (w *walker) kustomization(path awsauth.Path, object map[string]any) bool {
 	kind := text(object, "kind")
 	if (kind != "Kustomization" || !strings.HasPrefix(text(object, "apiVersion"), "kustomize.config.k8s.io/")) && (kind != "" || object["configMapGenerator"] == nil) {

@@ -15,7 +15,7 @@ type markup struct {
 	tool string // what to lint instead
 }
 
-// markups are all forms except {{ }}. The rule leftover-template finds {{ }}.
+// markups are all forms except {{ }}, which the rule leftover-template finds.
 var markups = []markup{
 	{regexp.MustCompile(`ENC\[AES256_GCM,`), "a value that SOPS has encrypted", "decrypt it first: sops decrypt FILE | kubectl awsauth lint -"},
 	{regexp.MustCompile(`\$ANSIBLE_VAULT;`), "a value that Ansible Vault has encrypted", "decrypt it first with ansible-vault"},
@@ -28,15 +28,16 @@ var markups = []markup{
 	},
 }
 
-// The tools that replace variables in the text of an aws-auth within their documents. CloudFormation's variables have the form of the
-// last element of markups. The variables of the other tools have the form {{ }}.
+// The tools that replace variables in the text of an aws-auth within their documents. The variables of CloudFormation
+// have the form of the last element of markups. The variables of the other tools have the form {{ }}.
 const (
 	cloudFormation = "CloudFormation"
 	applicationSet = "ApplicationSet"
 	ansible        = "Ansible"
 )
 
-// findMarkup returns the first markup in a YAML text outside of its comments, and its offset.
+// findMarkup returns the first markup in a YAML text, and its offset. It ignores markups in comments. tool is the tool
+// that replaces variables in the text, or empty.
 func findMarkup(text, tool string) (at int, found string, m markup, ok bool) {
 	if !strings.ContainsAny(text, "%$") && !strings.Contains(text, "ENC[") {
 		return 0, "", markup{}, false
@@ -72,8 +73,8 @@ func withoutComments(text string) string {
 	return b.String()
 }
 
-// RefuseTemplates moves each object that another tool must render first from Objects to Unrendered. It doesn't move an object that comes
-// from a cluster, because the cluster uses its text as it is.
+// RefuseTemplates moves each object that another tool must render first from Objects to Unrendered. It doesn't move an
+// object from a cluster or from the output of Terraform, because no tool changes its text any more.
 func (r *Result) RefuseTemplates() {
 	r.Objects = slices.DeleteFunc(r.Objects, func(o Object) bool {
 		if o.Object == nil || o.InText || isStored(o.Values()) {

@@ -7,8 +7,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// terraform returns the objects in the output of terraform show -json. If no resource writes an aws-auth, it searches the values of the
-// other resources, such as those of a helm_release, and the outputs, such as aws_auth_configmap_yaml of terraform-aws-eks.
+// terraform returns the objects in the output of terraform show -json. If no resource writes an aws-auth, it searches
+// the values of the other resources, such as a helm_release. It also searches the outputs, such as
+// aws_auth_configmap_yaml of terraform-aws-eks.
 func terraform(src []byte) Result {
 	resources, errs := awsauth.ParseTerraform(src)
 	r := Result{Errors: errs, Plan: bytes.Contains(src, []byte(`"resource_changes"`))}
@@ -37,8 +38,8 @@ func terraform(src []byte) Result {
 // kube-system/aws-auth, so any aws-auth among them is in another namespace.
 var configMaps = []string{"kubernetes_config_map", "kubernetes_config_map_v1", "kubernetes_config_map_v1_data"}
 
-// otherNamespace adds a resource to Others if it is a ConfigMap aws-auth outside of kube-system. A configuration that names no namespace
-// makes such a ConfigMap.
+// otherNamespace adds a ConfigMap resource to Others if its name is aws-auth. Its namespace is not kube-system: it may
+// be missing in the configuration.
 func (w *walker) otherNamespace(values awsauth.Path, address string) {
 	metadata, _ := w.source.At(values.To("metadata", 0)).(map[string]any)
 	if text(metadata, "name") == awsauth.Name {
@@ -47,7 +48,7 @@ func (w *walker) otherNamespace(values awsauth.Path, address string) {
 	}
 }
 
-// module searches the resources of a module and its children.
+// module searches the resources of a module and of its child modules.
 func (w *walker) module(path awsauth.Path) {
 	if len(path) > maxDepth {
 		return

@@ -24,7 +24,8 @@ var (
 	yttLine = regexp.MustCompile(`(?m)(^|\s)#@[ /]`)
 	// tfJSON matches the keys of Terraform's language in JSON.
 	tfJSON = regexp.MustCompile(`\A\s*\{\s*"(//|resource|module|variable|locals|provider|terraform|data|output)"\s*:`)
-	// sectionInJSON matches a JSON object that begins with the data of an aws-auth. tfJSON matches it too, but it isn't Terraform.
+	// sectionInJSON matches a JSON object that begins with the data of an aws-auth. tfJSON also matches such an object,
+	// which is not in Terraform's language.
 	sectionInJSON = regexp.MustCompile(`\A\s*\{\s*"data"\s*:\s*\{\s*"map(Roles|Users|Accounts)"`)
 )
 
@@ -34,8 +35,9 @@ var terraformExtensions = []string{".tf", ".tofu", ".tfvars", ".hcl"}
 // planFirst says what to lint instead of Terraform's language.
 const planFirst = "lint the plan: terraform plan -out=PLAN, then terraform show -json PLAN | kubectl awsauth lint -"
 
-// unreadText returns the reason why lint can't read a text as manifests, or "". It recognizes outputs of kubectl that are meant for people,
-// mappings as Go prints them, Terraform's language and templates of ytt.
+// unreadText returns the reason why lint can't read a text as manifests, or "" if it may be manifests. It recognizes
+// outputs of kubectl that are meant for people, mappings as Go prints them, Terraform's language and templates of ytt.
+// name is the name of the file.
 func unreadText(name string, src []byte) string {
 	const asYAML = "; lint the output of kubectl get configmap -n kube-system aws-auth -o yaml"
 	manifest := bytes.Contains(src, []byte("apiVersion"))
@@ -90,8 +92,9 @@ func (w *walker) patch() bool {
 // entryLine matches the key of an entry's ARN, such as rolearn. The key may be quoted.
 var entryLine = regexp.MustCompile(`(?i)\b(role|user)_?arn["']?\s*:`)
 
-// bareSection returns an aws-auth for an input that is only the text of mapRoles or mapUsers, such as the output of kubectl get -o jsonpath.
-// It also accepts a text that does not parse, if the text begins like a list and has the key of an entry's ARN.
+// bareSection returns an aws-auth for an input that is only the text of mapRoles or mapUsers, such as the output of
+// kubectl get -o jsonpath. It also accepts a text that does not parse, if the text begins like a list and has the key
+// of an entry's ARN. It returns false for other inputs.
 func bareSection(src []byte, sources []*awsauth.Source, errs []error) (Object, bool) {
 	text := bytes.TrimPrefix(src, []byte("\ufeff"))
 	found := entryLine.FindSubmatch(text)
@@ -111,7 +114,7 @@ func bareSection(src []byte, sources []*awsauth.Source, errs []error) (Object, b
 	return Object{Object: awsauth.BareSection(section, src), Line: 1, Lists: "a list of entries as " + string(section)}, true
 }
 
-// beginsWithList reports whether the first line that is not a comment begins an element of a list.
+// beginsWithList reports whether the first line with content begins an element of a list. A comment is no content.
 func beginsWithList(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// maxDepth limits how deeply nested values are searched. maxInner limits how deeply texts with YAML or JSON are nested in each other.
-// Real inputs have about 20 levels of values and 2 of texts.
+// maxDepth limits how deeply nested values are searched. maxInner limits how many texts with YAML or JSON may be inside
+// one another. Real inputs have about 20 levels of values and 2 of texts.
 const (
 	maxDepth = 100
 	maxInner = 4
@@ -25,11 +25,11 @@ type walker struct {
 	source *awsauth.Source
 	kind   string // the kind of the document, for messages
 	tool   string // the tool that replaces variables in the document, or empty
-	inner  int    // the number of texts around this document
-	asked  bool   // holds started this walk, and only needs to know whether there is an aws-auth
+	inner  int    // the number of texts that this document is inside of
+	asked  bool   // whether the walk is that of holds, which only needs to know whether there is an aws-auth
 }
 
-// theFile is used in messages instead of the kind of a document that has no kind.
+// theFile stands in messages for the kind of a document that has no kind.
 const theFile = "the file"
 
 func newWalker(s *awsauth.Source) *walker {
@@ -57,8 +57,8 @@ func (w *walker) unrendered(path awsauth.Path, format string, args ...any) {
 	w.Unrendered = append(w.Unrendered, w.source.Error(path, format, args...))
 }
 
-// walk searches a value and the values in it. It skips the document itself and the items of a List, because [awsauth.Source.Manifests]
-// has already read them.
+// walk searches a value and the values in it. It adds no aws-auth that is the document itself or an item of a List,
+// because [awsauth.Source.Manifests] has already read it.
 func (w *walker) walk(path awsauth.Path, value any) {
 	if len(path) > maxDepth {
 		return
@@ -78,7 +78,8 @@ func (w *walker) walk(path awsauth.Path, value any) {
 	}
 }
 
-// isTop reports whether a path leads to the document itself, or to an item of a List that is the document.
+// isTop reports whether a path leads to the document itself or, if the document is a List, to one of its items. A List
+// may hold other Lists.
 func isTop(path awsauth.Path) bool {
 	for i, step := range path {
 		if i%2 == 0 && step != "items" {
@@ -144,7 +145,7 @@ var listPattern = regexp.MustCompile(listName.String() + `["']?\s*:`)
 // listName matches the name of a list of entries in the values of charts and modules.
 var listName = regexp.MustCompile(`(?i)(map|aws_?auth)_?(roles|users|accounts)`)
 
-// text searches a text that may hold manifests, or values of a chart.
+// text searches a text that may hold manifests or values of a chart.
 func (w *walker) text(path awsauth.Path, value string) {
 	named := namePattern.MatchString(value)
 	hasLists := strings.Contains(value, "\n") && listPattern.MatchString(value)
@@ -164,18 +165,18 @@ func (w *walker) text(path awsauth.Path, value string) {
 	}
 }
 
-// aboutAWSAuth reports whether a text, in any language, seems to create aws-auth: it holds the words aws-auth and ConfigMap, and the name
-// of a section.
+// aboutAWSAuth reports whether a text, in any language, seems to create aws-auth. Such a text holds the words aws-auth
+// and ConfigMap, and the name mapRoles or mapUsers.
 func aboutAWSAuth(value string) bool {
 	return strings.Contains(value, awsauth.Name) && strings.Contains(value, "ConfigMap") && (strings.Contains(value, "mapRoles") || strings.Contains(value, "mapUsers"))
 }
 
-// inside searches the documents of a text, and reports whether any of them concerns aws-auth.
+// inside searches the documents of a text, and reports whether at least one of them concerns aws-auth.
 func (w *walker) inside(sources []*awsauth.Source) bool {
 	found := false
 	for _, s := range sources {
 		if _, ok := s.Value.(string); ok {
-			continue // a program or a sentence
+			continue // the text is a program or a sentence
 		}
 		inner := newWalker(s)
 		inner.inner, inner.asked, inner.tool = w.inner+1, w.asked, cmp.Or(w.tool, inner.tool)
@@ -201,7 +202,7 @@ func isTopManifest(object map[string]any) bool {
 	return isAWSAuth(object) || strings.HasSuffix(text(object, "kind"), "List")
 }
 
-// text returns the text at a path of keys, or "".
+// text returns the text at a path of keys, or "" if there is none.
 func text(object map[string]any, keys ...string) string {
 	var value any = object
 	for _, key := range keys {
