@@ -13,11 +13,12 @@ import (
 const (
 	// maxFile limits a file, in bytes, to the size of a manifest that lint reads.
 	maxFile = 3 << 20
-	// maxRead limits the total size of all files of a build, in bytes. It equals the limit of lint for standard input, through which lint
-	// reads the output of other tools.
+	// maxRead limits the total size of all files of a build, in bytes. It equals the limit of lint for the output of
+	// other tools, which lint reads from standard input.
 	maxRead = 64 << 20
-	// maxReads limits how many times a build reads a file. A file counts once for each time that a folder names it. Without this limit, a
-	// chain of folders that each name the next folder twice would double the number of objects at each level.
+	// maxReads limits how many files a build reads. A file counts once for each time that a folder names it. Without
+	// this limit, a chain of folders that each name the next folder twice would double the number of objects at each
+	// level.
 	maxReads = 2000
 )
 
@@ -26,8 +27,8 @@ type files struct {
 	path    string // the root, absolute and without symbolic links
 	root    *os.Root
 	files   map[string][]byte // by absolute path
-	read    int               // bytes
-	reads   int               // number of reads; a file counts once for each read
+	read    int               // the number of bytes that the build has read
+	reads   int               // the number of reads; a file counts once for each read
 	refused error             // the reason why this package ended the build; the library may hide it behind other errors
 }
 
@@ -41,7 +42,8 @@ func openBelow(path string) (*files, error) {
 
 func (f *files) close() { _ = f.root.Close() }
 
-// refuse returns an error that ends the build, and stores it as the reason. It returns the first such error if there is one already.
+// refuse returns an error that ends the build, and stores it in refused. If refused has an earlier error, refuse
+// returns that error.
 func (f *files) refuse(format string, args ...any) error {
 	if f.refused == nil {
 		f.refused = fmt.Errorf(format, args...)
@@ -49,7 +51,7 @@ func (f *files) refuse(format string, args ...any) error {
 	return f.refused
 }
 
-// relative returns the path below the root.
+// relative returns the path relative to the root. It refuses a path outside of the root.
 func (f *files) relative(path string) (string, error) {
 	relative, err := filepath.Rel(f.path, path)
 	if err != nil || !filepath.IsLocal(relative) {
@@ -58,7 +60,8 @@ func (f *files) relative(path string) (string, error) {
 	return relative, nil
 }
 
-// ReadFile implements filesys.FileSystem. It refuses a Kustomization that needs more than local files, such as Helm or the network.
+// ReadFile implements filesys.FileSystem. It refuses a Kustomization that needs more than local files, such as Helm or
+// the network. It also refuses a file outside of the root, and files over a limit.
 func (f *files) ReadFile(path string) ([]byte, error) {
 	relative, err := f.relative(path)
 	if err != nil {
@@ -99,7 +102,7 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// CleanedAbs implements filesys.FileSystem.
+// CleanedAbs implements filesys.FileSystem. It refuses a path outside of the root.
 func (f *files) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
 	target, err := realPath(path)
 	if err != nil {
@@ -141,7 +144,7 @@ func (f *files) Exists(path string) bool {
 
 var errUnsupported = errors.New("a build only reads files")
 
-// Create implements filesys.FileSystem; it fails, like all methods below.
+// Create implements filesys.FileSystem. Create and all methods below fail.
 func (*files) Create(string) (filesys.File, error) { return nil, errUnsupported }
 
 // Mkdir implements filesys.FileSystem.

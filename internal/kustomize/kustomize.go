@@ -1,5 +1,5 @@
-// Package kustomize builds a folder with a Kustomization. A build doesn't use the network, runs no programs or plugins, and reads no
-// files outside of a root folder.
+// Package kustomize builds a folder with a Kustomization. A build doesn't use the network, runs no programs or plugins,
+// and reads no files outside of a root folder, see rootOf.
 package kustomize
 
 import (
@@ -16,7 +16,8 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 )
 
-// fileNames are the names of a Kustomization's file (kustomize v0.21.2, api/konfig, RecognizedKustomizationFileNames).
+// fileNames are the names that the file of a Kustomization may have (kustomize v0.21.2, api/konfig,
+// RecognizedKustomizationFileNames).
 var fileNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // IsKustomization reports whether a file has the name of a Kustomization.
@@ -24,16 +25,18 @@ func IsKustomization(name string) bool { return slices.Contains(fileNames, filep
 
 // Result is the result of a build.
 type Result struct {
-	// Manifests are the built objects that the filter has selected, as YAML.
+	// Manifests are the built objects that the filter accepts, as YAML documents.
 	Manifests []byte
-	// Files holds the files that the build has read, by absolute path without symbolic links. It is filled even if the build fails.
+	// Files maps the absolute path of each file that the build has read to the file's content. The paths have no
+	// symbolic links. Files is filled even if the build fails.
 	Files map[string][]byte
 }
 
-// building serializes builds, because the library keeps the schema of a build in global variables (kustomize v0.21.2, kyaml/openapi).
+// building allows only one build at a time, because the library keeps the schema of a build in global variables
+// (kustomize v0.21.2, kyaml/openapi).
 var building sync.Mutex
 
-// Build builds a folder. The result has the objects whose YAML the filter accepts.
+// Build builds a folder. filter gets the YAML of each built object, and tells whether the object is in the result.
 func Build(folder string, filter func([]byte) bool) (Result, error) {
 	building.Lock()
 	defer building.Unlock()
@@ -69,7 +72,8 @@ func Build(folder string, filter func([]byte) bool) (Result, error) {
 	return result, nil
 }
 
-// run builds a folder. The library panics on some malformed inputs.
+// run builds a folder. It returns a panic of the library as an error, because the library panics on some malformed
+// inputs.
 func run(k *krusty.Kustomizer, fsys *files, folder string) (built resmap.ResMap, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -79,7 +83,8 @@ func run(k *krusty.Kustomizer, fsys *files, folder string) (built resmap.ResMap,
 	return k.Run(fsys, folder)
 }
 
-// oneCause returns an error of the library as one line of at most 300 bytes, in which paths are relative to the root.
+// oneCause returns an error of the library as one line. The line has at most 300 bytes of the error, and its paths are
+// relative to the root.
 func oneCause(err error, root string) error {
 	const limit = 300
 	text := strings.ReplaceAll(strings.Join(strings.Fields(err.Error()), " "), root+string(filepath.Separator), "")
@@ -89,7 +94,7 @@ func oneCause(err error, root string) error {
 	return errors.New(text)
 }
 
-// realPath returns the absolute path of a folder without symbolic links.
+// realPath returns the absolute path of a file or folder, without symbolic links.
 func realPath(folder string) (string, error) {
 	absolute, err := filepath.Abs(folder)
 	if err != nil {
@@ -98,8 +103,9 @@ func realPath(folder string) (string, error) {
 	return filepath.EvalSymlinks(absolute)
 }
 
-// rootOf returns the root folder, outside of which a build reads no files: the repository that contains folder, or else the working
-// directory if it contains folder, or else folder itself.
+// rootOf returns the root for the build of a folder. A build reads no files outside of the root. The root is the
+// repository that contains the folder. If there is none, it is the working directory if it contains the folder, and
+// otherwise the folder itself.
 func rootOf(folder string) string {
 	for at := folder; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {

@@ -34,7 +34,8 @@ func write(t *testing.T, dir string, files map[string]string) {
 
 func all([]byte) bool { return true }
 
-// TestBuildRefusesNetworkAndOutside checks that a build reads only files below its root, and loads nothing.
+// TestBuildRefusesNetworkAndOutside checks that a build reads only files below its root, and loads nothing from the
+// network.
 func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 	const network = "lint loads nothing from the network"
 	for name, test := range map[string]struct {
@@ -77,8 +78,8 @@ func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 	}
 }
 
-// TestBuildEndsSoon checks that a build ends if its folders name the same base again and again, so that each level doubles the objects,
-// and that it waits for no writer of a pipe.
+// TestBuildEndsSoon checks that a build ends in two cases. In one, each folder names the same base several times, so
+// each level doubles the objects. In the other, a file is a pipe to which no process writes.
 func TestBuildEndsSoon(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"0/kustomization.yaml": "resources: [x.yaml]", "0/x.yaml": manifest}

@@ -41,11 +41,11 @@ type generator struct {
 	Env   string   `json:"env"`
 }
 
-// unbuildable returns the reason why a Kustomization can't be built from local files alone, or why it does not parse. It returns "" if
-// the Kustomization can be built.
+// unbuildable returns the reason why lint can't build a Kustomization: it does not parse, or needs more than local
+// files. It returns "" if lint can build the Kustomization.
 func unbuildable(data []byte) string {
 	const instead = "build it with kubectl kustomize, and lint the result"
-	text, err := yaml.YAMLToJSONStrict(data) // refuses duplicate keys, because the library may use another value of the key
+	text, err := yaml.YAMLToJSONStrict(data) // this refuses duplicate keys, because the library may use another value of the key
 	if err != nil {
 		return fmt.Sprintf("it does not parse: %v", err)
 	}
@@ -77,7 +77,7 @@ func (k *kustomization) paths() []string {
 		list = append(list, names...)
 	}
 	for _, name := range k.PatchesStrategicMerge {
-		if !strings.Contains(name, "\n") { // else it is the patch itself
+		if !strings.Contains(name, "\n") { // otherwise it is the patch itself
 			list = append(list, name)
 		}
 	}
@@ -99,9 +99,10 @@ func (k *kustomization) paths() []string {
 	return list
 }
 
-// isRemote reports whether the library may treat a name as a URL: it has a scheme, a user or a query, or begins with the host of GitHub
-// (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL; api/internal/loader, IsRemoteFile). It also returns true for a
-// local name with a colon, an at sign or a question mark.
+// isRemote reports whether the library may treat a name as a URL. Such a name has a scheme, a user or a query, or
+// begins with the host of GitHub (kustomize v0.21.2, api/internal/git/repospec.go, NewRepoSpecFromURL;
+// api/internal/loader, IsRemoteFile). isRemote also returns true for the name of a local file with a colon, an at sign
+// or a question mark.
 func isRemote(name string) bool {
 	folded := strings.ToLower(strings.TrimSpace(name))
 	return strings.ContainsAny(folded, ":@?") || strings.HasPrefix(folded, "github.com") || strings.HasPrefix(folded, "www.github.com")
