@@ -1,4 +1,5 @@
-// Package textutil shortens texts, makes them printable, and computes the edit distance of two texts.
+// Package textutil shortens texts, quotes them for a shell, makes them printable, and computes the edit distance of two
+// texts.
 package textutil
 
 import (
@@ -9,8 +10,8 @@ import (
 
 const ellipsis = "…"
 
-// Shorten returns text in at most limit bytes. It replaces the middle of a longer text by an ellipsis (…) and never cuts
-// a UTF-8 sequence. limit must be at least 3, the size of the ellipsis.
+// Shorten returns text in at most limit bytes. It replaces the middle of a longer text by an ellipsis (…), and never
+// cuts a character into parts. limit must be at least 3, the bytes of the ellipsis.
 func Shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -56,8 +57,9 @@ func Printable(text string) string {
 	return b.String()
 }
 
-// Distance returns the edit distance of two texts (optimal string alignment): the minimum number of characters to insert,
-// delete, replace or swap with a neighbour. It takes time in proportion to the product of their lengths.
+// Distance returns the edit distance of two texts (optimal string alignment). This is the minimum number of edits that
+// turn one text into the other. An edit inserts, deletes or replaces a character, or swaps two neighbours. The time is
+// proportional to the product of the lengths of the texts.
 func Distance(left, right string) int {
 	a, b := []rune(left), []rune(right)
 	before := make([]int, len(b)+1)
