@@ -105,9 +105,9 @@ func shares(entries []*Entry) map[string]float64 {
 	return parts
 }
 
-// PrincipalKey returns a key that is equal for all spellings of a principal's ARN. It ignores case, white space at the
-// ends and the path of a role, because STS leaves the path out of a caller's ARN. The ARN of a session has a key of its
-// own.
+// PrincipalKey returns a key that is equal for all spellings of a principal's ARN. It ignores case and white space at
+// the ends. It also ignores the path of a role, which STS leaves out of a caller's ARN. The ARN of a session has a key
+// of its own.
 func PrincipalKey(arn string) string {
 	arn = strings.TrimSpace(arn)
 	if strings.Count(arn, "/") < 2 {

@@ -187,8 +187,8 @@ func nameHint(a ARN, kind string) string {
 	return "write " + a.String() + " with the name as IAM shows it"
 }
 
-// checkName checks a name that may have a path before it. IAM must allow the characters of both, and the name without
-// the path may have at most limit characters. The error has no Text, and may have no Hint.
+// checkName checks a name that may have a path before it. IAM must allow the characters of the name and of the path.
+// The name without the path may have at most limit characters. The error has no Text, and may have no Hint.
 func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// principalHint is the hint for a text that names no principal that can be guessed.
+// principalHint is the hint for a text from which the principal can't be guessed.
 const principalHint = "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
 
 // looksPlain reports whether a text has exactly five colons, as an ARN of a principal has, and consists of ASCII

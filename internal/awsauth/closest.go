@@ -9,9 +9,9 @@ import (
 // maxClosest limits the number of entries that closest compares with the caller's ARN.
 const maxClosest = 1000
 
-// closest adds a near miss for the entry whose ARN is most similar to the caller's ARN. The edit distance of the ARNs
-// may be an eighth of the caller's ARN, and that of the names a third of the caller's name. If all ARNs differ more,
-// closest adds nothing.
+// closest adds a near miss for the entry whose ARN is most similar to the caller's ARN. The edit distance of the two
+// ARNs may be at most an eighth of the length of the caller's ARN. The edit distance of the two names may be at most a
+// third of the length of the caller's name. If no entry is so similar, closest adds nothing.
 func (s *search) closest(d *Document) {
 	canonical := s.want.String()
 	var best *NearMiss

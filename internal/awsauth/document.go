@@ -120,9 +120,9 @@ type Text struct {
 	Section Section
 	// TooExpensive is set if the text is over a limit. Such a text is not decoded, so the entries are unknown.
 	TooExpensive *Fault
-	// Syntax and NotAList are the faults because of which the authenticator loads nothing from the section.
+	// If Syntax or NotAList is set, the authenticator loads nothing from the section.
 	Syntax, NotAList *Fault
-	// Trailing is the beginning of the content after the list, which the authenticator does not read.
+	// Trailing is set if content follows the list. The authenticator does not read such content.
 	Trailing *Fault
 	// Stop is the first element of mapAccounts that the authenticator can't decode. The authenticator does not read the
 	// elements after it.
@@ -138,7 +138,7 @@ type Text struct {
 	object *Object
 	lines  *lineIndex // see index
 	root   *yaml.Node // the node of the list, or nil if the text has none
-	json   []byte     // the decoded elements; set only if a value has a wrong type
+	json   []byte     // the elements as JSON; set only if a value has a wrong type
 	stop   error      // see section
 
 	// plain reports that the text has the plain form, see plainElements. The node tree of such a text is built when the
@@ -171,8 +171,8 @@ func newTree(text string) *tree {
 	return t
 }
 
-// newText returns the text of a section with its faults. d is the loaded section. newText builds the node tree unless
-// the text is in the plain form or can't be decoded.
+// newText returns the text of a section with its faults. d is the loaded section. newText does not build the node tree
+// of a text that has the plain form or can't be decoded.
 func newText(o *Object, s Section, raw string, d section) *Text {
 	t := &Text{Section: s, raw: raw, object: o, plain: d.plain}
 	if d.typ != nil {

@@ -31,8 +31,8 @@ func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	return o
 }
 
-// lowerKeys writes the keys roleARN and userARN, as AWSIamConfig of EKS Anywhere spells them, in lower case. The text
-// keeps its length, so positions remain correct.
+// lowerKeys writes two keys in lower case: roleARN and userARN, which AWSIamConfig of EKS Anywhere spells in this way.
+// The text keeps its length, so positions remain correct.
 var lowerKeys = strings.NewReplacer("roleARN:", "rolearn:", "userARN:", "userarn:", `roleARN":`, `rolearn":`, `userARN":`, `userarn":`)
 
 // fragment returns the text of a section at a path. It also returns the text's segments, or nil if the file doesn't
@@ -152,8 +152,8 @@ func (o *Object) WithoutPositions() *Object {
 	return &plain
 }
 
-// WithValues returns the object with the content of another manifest, such as the result of a patch. A text that both
-// contents have keeps its position.
+// WithValues returns the object with the content of another manifest, such as the result of a patch. A text that is the
+// same in both manifests keeps its position.
 func (o *Object) WithValues(values map[string]any) *Object {
 	result := newObject(&part{file: new(file)}, values, nil)
 	result.positions = nil

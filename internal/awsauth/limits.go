@@ -59,7 +59,7 @@ func (o *Object) checkLimits() map[Section]error {
 }
 
 // countCosts counts the lines that can be directives, and the tokens. Tokens are commas, opening brackets, and the
-// dashes, colons and question marks that YAML may read as indicators. In plain text it may count too many, but never
+// dashes, colons and question marks that YAML may read as indicators. countCosts may count too many tokens, but never
 // too few. Lines end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a
 // line is a comment or part of a scalar.
 func countCosts(text string) (directives, tokens int) {

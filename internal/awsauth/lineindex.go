@@ -7,14 +7,14 @@ import (
 )
 
 // lineIndex translates between byte offsets of a text, the lines and columns of a YAML node, and the lines and columns
-// that an editor shows. YAML 1.1 ends a line at a lone carriage return, NEL, LS or PS, and editors do not, so their
-// line numbers can differ. Each translation is a binary search, even in long lines.
+// that an editor shows. YAML 1.1 ends a line at a lone carriage return, NEL, LS or PS, and editors do not. So the line
+// numbers of YAML and of editors can differ. Each translation is a binary search, even in long lines.
 type lineIndex struct {
 	first  int   // the offset of the first character, after a byte order mark
 	size   int   // the number of bytes of the text
 	yaml   []int // the offset of each line's first character, as YAML counts lines
 	editor []int // the same, as editors count lines; the same slice if they count as YAML does
-	// runes holds the offset of every runesStep-th character, counted from first. It is nil if every
+	// runes holds the offset of every runesStep-th character, beginning with the first one. It is nil if every
 	// character is one byte.
 	runes []int
 }

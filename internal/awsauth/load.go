@@ -30,7 +30,7 @@ type Map struct {
 // section is the result of loading one section.
 type section struct {
 	text string
-	json []byte // the decoded elements; nil for mapAccounts, and if lost is set
+	json []byte // the elements as JSON; nil for mapAccounts, and if lost is set
 	lost error  // the reason why the authenticator loads nothing from the section
 	stop error  // the error of the element of mapAccounts at which the authenticator stops reading
 	typ  error  // the error about values that are ignored because of a wrong type
@@ -151,7 +151,7 @@ func newMap(sections map[Section]section) *Map {
 	return m
 }
 
-// loadSection decodes a section. The authenticator must not treat the text as empty.
+// loadSection decodes the text of a section. The text must not be skippable.
 func loadSection(s Section, text string) section {
 	if s != MapAccounts { // mapAccounts is a list of strings, in which an alias is one text
 		if err := checkUnfolded(text); err != nil {

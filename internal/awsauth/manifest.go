@@ -17,8 +17,8 @@ type Manifest struct {
 	Line   int // where the object begins
 }
 
-// ManifestError is an error in a document of a file. Because of it, kubectl does not apply the document, or applies
-// something else than the document says.
+// ManifestError is an error in a document of a file. kubectl does not apply such a document, or applies something other
+// than its text.
 type ManifestError struct {
 	Line, Column int
 	Err          error
@@ -128,7 +128,8 @@ func isConfigMapKind(kind string) bool {
 	return strings.TrimSuffix(letters, "s") == "configmap"
 }
 
-// objectFields are the fields of a ConfigMap. The API server accepts them only in this case.
+// objectFields are the fields of a ConfigMap. The API server accepts them only in this spelling, with the same upper
+// and lower case.
 var objectFields = []string{"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}
 
 // inapplicable returns the reason why kubectl or the API server refuses an aws-auth, and the field at fault. It does

@@ -87,8 +87,8 @@ func (p Position) At() Position { return p }
 // At returns the position of the element.
 func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block returns the text from this element up to the next element, without white space. It returns "" if the place of
-// the element in the text is not known.
+// Block returns the text from this element up to the next element, without white space. It leaves out a dash, comma or
+// bracket at the end. It returns "" if the place of the element in the text is not known.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -253,7 +253,7 @@ func (m Mapping) OtherKeys() []Field { return m.others }
 // maxOthers limits the result of OtherKeys.
 const maxOthers = 100
 
-// withOtherKeys returns the element with others and has set.
+// withOtherKeys returns the element after setting its fields others and has.
 func (m Mapping) withOtherKeys() Mapping {
 	if m.node == nil || m.node.Kind != yaml.MappingNode {
 		return m
@@ -344,10 +344,9 @@ func (m Mapping) DuplicateKeys() []Field {
 	return again
 }
 
-// Folded returns the first line that YAML folds into a value that begins on an earlier line, and the position of the
-// folded line. YAML folds a line that is indented deeper than the key of the value. Folded returns false if the value
-// is on one line. It also returns false for a value in quotes or in a block scalar, because its author wanted several
-// lines.
+// Folded returns the first line that YAML folds into the value from below, and the position of this line. YAML folds a
+// line that is indented deeper than the key of the value. Folded returns false if the value is on one line. It also
+// returns false for a value in quotes or in a block scalar, because the author of such a value wanted several lines.
 func (f Field) Folded() (line string, at Position, ok bool) {
 	if f.node == nil && f.text.plain {
 		return "", Position{}, false // every value of a plain text is on one line

@@ -52,8 +52,8 @@ func (n NearMiss) String() string {
 //   - sections from which the authenticator loads nothing
 //   - keys and texts that the authenticator does not read, and that may hold the ARN
 //
-// If there are none, it returns the entry with the most similar ARN, if an ARN is similar enough. NearMisses returns
-// nil if canonicalARN is not an ARN of a principal.
+// If there is no such near miss, it returns the entry with the most similar ARN, see closest. It returns nil if
+// canonicalARN is not an ARN of a principal.
 func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	d := o.Parse()
 	want, err := ParseARN(canonicalARN)
@@ -146,8 +146,8 @@ func (s *search) entry(m Mapping) {
 	}
 }
 
-// dropped searches for the caller's ARN in the values of an element that the authenticator drops. It returns "" as why
-// if no value is the ARN.
+// dropped searches for the caller's ARN in the values of an element that the authenticator drops. why is "" if no value
+// is the ARN.
 func (s *search) dropped(m Mapping) (at Field, why string) {
 	m = m.withNodes()
 	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {

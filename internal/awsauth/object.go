@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// Section is one of the three keys under data that the authenticator reads. It reads them only in this case
+// Section is one of the three keys under data that the authenticator reads. It reads no key that differs in case
 // (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
 type Section string
 
@@ -24,7 +24,7 @@ const (
 // Sections returns the three sections in the order in which the authenticator looks a caller up.
 func Sections() []Section { return []Section{MapRoles, MapUsers, MapAccounts} }
 
-// IsSection reports whether a key under data is one of the sections, in the right case.
+// IsSection reports whether a key under data is one of the sections, with the same upper and lower case.
 func IsSection(key string) bool { return slices.Contains(Sections(), Section(key)) }
 
 // Path returns the path of the section in the object, such as data.mapRoles.

@@ -6,9 +6,9 @@ import (
 )
 
 // plainElements returns the number of elements of mapRoles or mapUsers in a text of the plain form, or -1 for a text of
-// another form. kubectl, eksctl and Terraform write the plain form. Both YAML readers give a plain text the same
-// meaning, every element is a mapping of known keys without duplicates, and no text follows the list. So the text has
-// no fault to report, and only positions need its node tree. The form is:
+// another form. kubectl, eksctl and Terraform write the plain form. The authenticator's YAML reader and that of the
+// node tree give a plain text the same meaning. Every element is a mapping of known keys without duplicates, and no
+// text follows the list. So the text has no fault to report, and only positions need its node tree. The form is:
 //
 //   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists a
 //     group with a dash below groups. There are no comments, and no spaces at the end of a line.
@@ -59,8 +59,8 @@ func plainElements(s Section, text string) (elements int) {
 }
 
 // isPlainValue reports whether a text is a plain value. In quotes, a plain value has only printable ASCII characters
-// and no escapes. Without quotes, it begins with a letter, has only letters, digits and :/_.+=@{},- and does not end
-// with a colon.
+// and no escapes. Without quotes, it has only letters, digits and the characters :/_.+=@{},- in any order. Such a value
+// begins with a letter and does not end with a colon.
 func isPlainValue(value string) bool {
 	if value == "" {
 		return false

@@ -50,9 +50,9 @@ func (o *Object) without(m *Map, lost []Section) *Map {
 	return newMap(sections)
 }
 
-// Readings returns every map that the authenticator may have loaded. From a section that may hide a byte, it loaded
-// either all entries or nothing, so there are at most eight maps. The first map is m, the map for the case that no
-// section hides a byte.
+// Readings returns every map that the authenticator may have loaded. From a section that may hide a byte, the
+// authenticator loaded either all entries or nothing, so there are at most eight maps. The first map is m, the map for
+// the case that no section hides a byte.
 func (o *Object) Readings(m *Map) []*Map {
 	readings := []*Map{m}
 	for _, s := range Sections() {
@@ -81,7 +81,7 @@ func (o *Object) AsReviewed() *Object {
 	return &reviewed
 }
 
-// ReplaceBytes replaces each byte of a text that is not UTF-8 by U+FFFD, as JSON does.
+// ReplaceBytes returns a text with U+FFFD in place of each byte that is not UTF-8, as JSON does.
 func ReplaceBytes(text string) string {
 	if utf8.ValidString(text) {
 		return text

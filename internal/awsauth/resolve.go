@@ -11,8 +11,8 @@ import (
 type index map[string][]*Entry
 
 // newIndex indexes the entries that the authenticator keeps. Of several entries with the same key it keeps only the
-// last one (see Entry.key), and sets shadowedBy of the others. An entry can replace another one although it matches
-// other callers. For the key, saveMap turns the ARNs of mapRoles into lower case, but Matches compares ARNs with
+// last one (see Entry.key), and sets shadowedBy of the others. Entries with the same key need not match the same
+// callers. For the key, saveMap turns the ARNs of mapRoles into lower case, but Matches compares ARNs with
 // strings.EqualFold. strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to itself.
 func newIndex(entries []Entry) index {
 	stays := make(map[string]*Entry, len(entries)) // the last entry with each key
@@ -69,8 +69,8 @@ type Resolution struct {
 	Groups   []string
 	// Reason says why the caller is not mapped, or why the answer is ambiguous.
 	Reason string
-	// Unknown is empty if the answer is certain. Otherwise it says that a section that the authenticator searches
-	// before it answers is too expensive to evaluate. The other fields are the answer without that section.
+	// Unknown is empty if the answer is certain. Otherwise the answer also depends on a section that is too expensive
+	// to evaluate. Then Unknown names this section and the reason, and the other fields are the answer without it.
 	Unknown string
 }
 

@@ -75,8 +75,9 @@ func literalSegments(text string, header int, value string) (segments []segment)
 	return segments
 }
 
-// quotedSegments returns the segments of a scalar in double quotes. at is the offset after the opening quote. It
-// supports the line breaks with which kubectl edit folds a long text. It returns nil if it does not support the scalar.
+// quotedSegments returns the segments of a scalar in double quotes. at is the offset after the opening quote.
+// quotedSegments supports the line breaks with which kubectl edit folds a long text. It returns nil for a scalar that
+// it does not support.
 func quotedSegments(text string, at int, value string) (segments []segment) {
 	for done := 0; done < len(value); {
 		rest := text[min(at, len(text)):]

@@ -243,7 +243,7 @@ func (s *Source) keysOf(n *yaml.Node) map[string]pair {
 	return keys
 }
 
-// Tag returns the YAML tag of the value at a path as the file has it, such as !Sub. It returns "" if the tag is not
+// Tag returns the YAML tag that the file has for the value at a path, such as !Sub. It returns "" if the tag is not
 // known.
 func (s *Source) Tag(path Path) string {
 	if n := s.node(path); n != nil {

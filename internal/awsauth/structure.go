@@ -72,7 +72,7 @@ func readLine(number, start int, text string) line {
 }
 
 // layoutMistake returns the first mistake in the layout near the line of a YAML error. The mistake probably caused the
-// error. It returns false if it recognizes no mistake, and always for mapAccounts.
+// error. layoutMistake returns false for mapAccounts, and if it recognizes no mistake.
 func (t *Text) layoutMistake(near int) (mistake, bool) {
 	if t.Section == MapAccounts {
 		return mistake{}, false
@@ -291,8 +291,8 @@ type Line struct {
 	Value Scalar // without quotes
 }
 
-// UnparsedLines yields the keys and items with a value of a text that does not parse. It yields nothing for a text that
-// parses, because the elements hold its values.
+// UnparsedLines yields the keys with their values, and the items, of a text that does not parse. It leaves out empty
+// values. It yields nothing for a text that parses, because the elements hold its values.
 func (t *Text) UnparsedLines() iter.Seq[Line] {
 	return func(yield func(Line) bool) {
 		if t.Syntax == nil {

@@ -48,7 +48,7 @@ func (t *Text) explainSyntax(err error) *Fault {
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
 	if hint == genericHint {
 		m, ok := mistake{}, false
-		if strings.Contains(problem, "unexpected end of stream") { // an open quote reads on up to the end of the text
+		if strings.Contains(problem, "unexpected end of stream") { // YAML reads an open quote up to the end of the text
 			m, ok = t.openValue(err)
 		}
 		if !ok {
@@ -99,7 +99,7 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 	return offset + spaces(text, offset), problem, hint
 }
 
-// findMistake returns the first mistake in the lines that syntaxMistake recognizes. If there is none, problem is "".
+// findMistake returns the first mistake that syntaxMistake recognizes in the lines. If there is none, problem is "".
 func findMistake(lines string) (offset int, problem, hint string) {
 	for line := range strings.Lines(lines) {
 		if column, problem, hint := syntaxMistake(line); problem != "" {

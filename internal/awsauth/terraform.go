@@ -124,8 +124,8 @@ func trimText(src []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff")))
 }
 
-// NotShown returns an error for a state file of Terraform, and for the log of a run with -json. Neither is the output
-// of terraform show -json, which the error names as the text to lint instead. NotShown returns nil for other texts.
+// NotShown returns an error for a state file of Terraform, and for the log of a run with -json. The error says that the
+// user should lint the output of terraform show -json instead. NotShown returns nil for other texts.
 func NotShown(src []byte) error {
 	src = trimText(src)
 	if !bytes.HasPrefix(src, []byte("{")) {

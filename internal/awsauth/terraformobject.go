@@ -61,7 +61,7 @@ func (r *terraformReader) objects(address string, object map[string]any) []*Obje
 }
 
 // kubectl returns the aws-auth objects in the text of a kubectl_manifest. If the plan does not know the text yet,
-// kubectl returns an empty object if the resource has the name aws-auth.
+// kubectl returns an empty object for a resource with the name aws-auth.
 func (r *terraformReader) kubectl(address string, values terraformShape) []*Object {
 	var text, name string
 	if values.decode("yaml_body", &text) != nil {

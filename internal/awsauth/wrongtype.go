@@ -73,7 +73,8 @@ func wantString(list []WrongType, f Field, value any) []WrongType {
 	return append(list, WrongType{f.withText(), jsonKind(value), "a string"})
 }
 
-// withText returns the field with the text of its scalar as Value, without quotes. Other fields stay unchanged.
+// withText returns the field with the text of its scalar as Value, without quotes. It does not change a field without a
+// scalar.
 func (f Field) withText() Field {
 	if f.node != nil && resolveAlias(f.node).Kind == yaml.ScalarNode {
 		f.Value = resolveAlias(f.node).Value
@@ -103,7 +104,7 @@ func wantStrings(list []WrongType, f Field, value any) []WrongType {
 	return list
 }
 
-// valueNodes maps the keys of a mapping, in the case of the text, to their last values.
+// valueNodes returns the last value of each key of a mapping. Keys that differ in case are different keys.
 func valueNodes(mapping *yaml.Node) map[string]*yaml.Node {
 	if mapping == nil {
 		return nil
