@@ -111,7 +111,7 @@ func (r Requester) ARN() string {
 
 // caller returns the values with which the authenticator renders templates for the requester. If the request does not
 // carry the session name, caller takes it from the session's ARN. If the requester is a role without a session's ARN,
-// it sets SessionUnknown.
+// caller sets SessionUnknown.
 func (r Requester) caller() awsauth.Caller {
 	c := awsauth.Caller{
 		AccountID:   awsauth.AccountOf(r.ARN()),
@@ -149,7 +149,7 @@ type Policy struct {
 	// Cluster is the access that EKS shows for the cluster. It is nil if this access is unknown.
 	Cluster *access.Cluster
 	// ClusterUnknown is the reason why the guard could not read Cluster. It is empty if the guard has read Cluster, or
-	// if the configuration does not tell it to.
+	// if the configuration does not tell the guard to read it.
 	ClusterUnknown string
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string

@@ -11,8 +11,8 @@ type circumstances struct {
 	// restore reports that the guard itself restores a version. Such a change is exempt. Otherwise every fault of the
 	// restored version that the current version lacks would count as new.
 	restore bool
-	// breakGlass is the reason with which a requester overrules every denial. It is empty if the requester doesn't do
-	// so, or may not.
+	// breakGlass is the reason with which a requester overrules every denial. It is empty if the requester gives no
+	// reason or may not break the glass.
 	breakGlass string
 }
 

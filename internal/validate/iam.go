@@ -6,7 +6,7 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 type Existence string
 
 // Missing is certain: IAM answered twice that the principal does not exist. The result of every other failed lookup is
-// Unknown, because of which the guard never refuses a change.
+// Unknown. The guard never refuses a change because of an Unknown principal.
 const (
 	Exists  Existence = "exists"
 	Missing Existence = "missing"
@@ -16,8 +16,8 @@ const (
 // Lookup is the result of looking up one principal.
 type Lookup struct {
 	Existence Existence
-	// Reason says why a principal is Unknown, such as "access denied". It comes from a small set of texts, which
-	// may contain an account or a host name of AWS, but never the principal or a request id.
+	// Reason is the reason why a principal is Unknown, such as "access denied". It is one of a small set of texts. The
+	// text may contain an account or a host name of AWS, but never the principal or a request id.
 	Reason string
 	// Instead is the ARN that the author of an entry for a Missing principal probably meant. It names the same user
 	// under another path, or the current role of the permission set. It is empty if the guard found no such principal.
@@ -28,7 +28,7 @@ type Lookup struct {
 type IAM struct {
 	// Partition is the partition of the guard's own credentials, or empty if it is not known.
 	Partition string
-	// Principals maps ARNs, as [awsauth.ARN.String] writes them, to lookups.
+	// Principals holds the lookups by ARN. [awsauth.ARN.String] returns the form of the ARNs.
 	Principals map[string]Lookup
 }
 

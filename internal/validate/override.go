@@ -51,7 +51,8 @@ type breakGlass struct {
 	hint   string
 }
 
-// breakGlass evaluates the break-glass annotation of the request, or for a deletion that of the stored object.
+// breakGlass evaluates the break-glass annotation that the request sets. If the request sets none and deletes the
+// object, breakGlass evaluates the annotation of the stored object.
 func (c Change) breakGlass(policy Policy) breakGlass {
 	value := c.sets(BreakGlassAnnotation)
 	switch {

@@ -29,7 +29,7 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
 	// Each predicate checks denials before warnings. A finding of the old object makes only one finding pre-existing,
-	// and a user is helped more if this one is a denial.
+	// and a denial matters more to the user than a warning.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for _, severity := range []Severity{Deny, Warn} {
@@ -156,8 +156,9 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		}
 		return id
 	}
-	// take removes from count one finding that is at least as severe, and reports whether there was one. A fault of a
-	// key without a kind makes a fault of any kind pre-existing, because the authenticator loads nothing from the key.
+	// take searches count for a finding, or for a more severe one with the same value. If there is one, take removes it
+	// and returns true. A fault of a key without a kind makes a fault of any kind pre-existing, because the
+	// authenticator loads nothing from the key.
 	take := func(count map[faultKey]int, id faultKey) bool {
 		same, worse := id, id
 		if id.key != "" {
@@ -199,8 +200,8 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// countedInOld returns a predicate for the last finding of a rule with more than maxFindings findings, which counts the
-// further ones. The predicate holds if the old object has at least as many findings of this rule.
+// If a rule has more than maxFindings findings, its last finding counts the further ones. countedInOld returns a
+// predicate for such a finding. It holds if the old object has at least as many findings of this rule.
 func countedInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {

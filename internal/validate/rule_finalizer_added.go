@@ -29,8 +29,8 @@ func checkFinalizerAdded(p *Pass) {
 	}
 }
 
-// added returns the values that the change adds to a list of the object, sorted, each once. list returns this list. For
-// a version that is evaluated alone, added returns nil.
+// added returns the values that the change adds to a list, sorted, each once. The function list returns this list of an
+// object. For a version that is evaluated alone, added returns nil.
 func (c Change) added(list func(*awsauth.Object) []string) []string {
 	if c.Operation == Document || c.New == nil {
 		return nil

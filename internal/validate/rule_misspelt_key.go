@@ -67,8 +67,8 @@ var everydayKeys = map[string][]string{
 
 const arnWord = "ARN"
 
-// meantKey returns the key of an entry that the author of a key probably meant, and false if there is none. The two
-// have almost the same spelling, or the author wrote an everyday word for a key that the element lacks. If the element
+// meantKey returns the key of an entry that the author of a given key probably meant, and false if there is none. The
+// given key has almost the same spelling, or is an everyday word for a key that the element lacks. If the element
 // already has the right key, the spelling may differ by only one letter.
 func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	key := field.Value
@@ -76,7 +76,7 @@ func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 		return "", false // missing-arn says that IAM groups can't log in
 	}
 	if _, ok := entryKey(m, key); ok {
-		return "", false // unknown-key reports capital letters
+		return "", false // unknown-key reports a key with capital letters
 	}
 	own := []string{m.Entry.ARNKey(), "username", "groups"}
 	for _, right := range own {

@@ -12,7 +12,7 @@ import (
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
 // near reports whether a key is probably a misspelling of want, which is in lower case. It ignores case and separators.
-// The two may differ by two letters, or by one letter if want is shorter than rolearn.
+// The key may differ from want by two letters, or by one letter if want is shorter than rolearn.
 func near(key, want string) bool {
 	key = bare(key)
 	limit := 2
@@ -28,7 +28,7 @@ func near(key, want string) bool {
 // bare returns a key in lower case without separators.
 func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
 
-// scalar writes a value as a YAML scalar on one line. The scalar has quotes unless every YAML reader reads it as a text
+// scalar writes a value as a YAML scalar on one line. The scalar has no quotes if every YAML reader reads it as a text
 // without them.
 func scalar(value string) string {
 	if plainScalar.MatchString(value) && !otherType.MatchString(value) {

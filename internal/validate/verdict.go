@@ -72,7 +72,7 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. So users can
 //     repair a broken map step by step.
 //   - A denial becomes a warning if a requester with the right to do so breaks the glass, if EKS or the guard itself
-//     makes the request, if the request came on the observing path, or in mode warn.
+//     makes the request, if the request came on the observing path, or if the mode is warn.
 //
 // A fault is pre-existing in these cases:
 //
