@@ -66,8 +66,8 @@ func IsNode(e *awsauth.Entry) bool {
 }
 
 // SameNodes returns a function that reports whether an entry lets the same nodes log in as one of the entries in
-// before. Both entries must have the same username. The entry must not be limited to EC2 instances, or that entry in
-// before must have the same limit.
+// before. Both entries must have the same username. If the entry is limited to EC2 instances, the one in before must
+// be, too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {

@@ -36,7 +36,7 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	// type. It is empty in a snapshot of the guard.
 	Unknown []string `json:"-"`
 	// Stale is the reason why the access entry matches no caller, or empty. EKS doesn't show that a principal was
-	// deleted. Code that knows it sets Stale before it calls [Grants].
+	// deleted. Code that knows this sets Stale before it calls [Grants].
 	Stale string `json:"-"`
 }
 
@@ -109,7 +109,8 @@ const TypeStandard = "STANDARD"
 // invalid, it cannot start with Y".
 var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
 
-// ReservedPrefix returns the prefix because of which EKS refuses a username or group in an access entry, or "".
+// ReservedPrefix returns the reserved prefix of a username or group, or "" if it has none. EKS refuses a name with such
+// a prefix in an access entry.
 func ReservedPrefix(name string) string {
 	for _, prefix := range reservedPrefixes {
 		if strings.HasPrefix(name, prefix) {

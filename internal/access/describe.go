@@ -144,7 +144,7 @@ func (d *entryDecoder) describe(i int, described *describedEntry) {
 	}
 }
 
-// addPolicies adds access policies to an access entry. A policy that the access entry already has is replaced, because
+// addPolicies adds access policies to an access entry. It replaces a policy that the access entry already has, because
 // EKS associates a policy only once.
 func (d *entryDecoder) addPolicies(i int, policies []describedPolicy) error {
 	entry := &d.entries[i]

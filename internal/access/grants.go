@@ -175,8 +175,8 @@ func sectionAt(d *awsauth.Document, s awsauth.Section) awsauth.Position {
 	return d.Locate(awsauth.Position{Path: s.Path()})
 }
 
-// mappingGrant returns the grant of an element of mapRoles or mapUsers. inForce maps each entry that may answer to its
-// principal.
+// mappingGrant returns the grant of an element of mapRoles or mapUsers. The keys of inForce are the entries that may
+// answer, and the values are their principals.
 func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inForce map[*awsauth.Entry]*awsauth.Principal) Grant {
 	g := Grant{
 		Principal: e.ARN, Source: Source(e.Section), Username: e.Username, Groups: e.Groups, At: d.Locate(m.At()), State: StateOK,
