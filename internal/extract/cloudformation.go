@@ -80,8 +80,8 @@ func (w *walker) function(path awsauth.Path, value any) function {
 	return function{}
 }
 
-// made searches a text that a call of a CloudFormation function results in. path is the path of the call. Findings in
-// the text get its position.
+// made searches the text that results from a call of a CloudFormation function. path is the path of the call. Findings
+// in the text get the position of the call.
 func (w *walker) made(path awsauth.Path, value string) {
 	sources, errs := w.source.ReadMade(path, value)
 	if len(errs) > 0 {

@@ -7,11 +7,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// crossplane reports whether a mapping holds an aws-auth that lint must not evaluate. Such an aws-auth has a text that
-// is known only after Crossplane has composed it, or Crossplane only observes it. crossplane adds it to Unrendered or
-// to Notes. The aws-auth is in spec.forProvider.manifest of an Object (crossplane-contrib/provider-kubernetes, v1alpha1
-// and v1alpha2), or in the base of a resource in a Composition. If the text of the aws-auth is final, crossplane
-// returns false, and the caller searches the mapping like any other.
+// crossplane reports whether a mapping holds an aws-auth that lint must not evaluate, for one of two reasons. Either
+// the text is known only after Crossplane has composed it, or Crossplane only observes the aws-auth. crossplane adds
+// such an aws-auth to Unrendered or to Notes. The aws-auth is in spec.forProvider.manifest of an Object
+// (crossplane-contrib/provider-kubernetes, v1alpha1 and v1alpha2), or in the base of a resource in a Composition. If
+// the text of the aws-auth is final, crossplane returns false, and the caller searches the mapping like any other.
 func (w *walker) crossplane(path awsauth.Path, object map[string]any) bool {
 	base, isResource := object["base"].(map[string]any)
 	switch {
@@ -63,7 +63,7 @@ func onlyObserves(spec map[string]any) bool {
 	return policy == "Observe" || policy == "ObserveDelete"
 }
 
-// manifestPatch returns a field of a nested manifest that one of the patches writes. It returns false if there is none.
+// manifestPatch returns a field that one of the patches writes in a nested manifest. It returns false if there is none.
 // path is the path of the resource with the patches.
 func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok bool) {
 	list, _ := patches.([]any)
@@ -89,8 +89,8 @@ func (w *walker) manifestPatch(path awsauth.Path, patches any) (field string, ok
 	return "", false
 }
 
-// patchSet returns a field of a nested manifest that the patch set with a name writes. It returns false if there is
-// none. It searches for the patch set in the Composition around the path.
+// patchSet returns a field that a patch set writes in a nested manifest. It returns false if there is none. It searches
+// for the patch set by its name, in the Composition around the path.
 func (w *walker) patchSet(path awsauth.Path, name string) (field string, ok bool) {
 	for i := range path {
 		sets, _ := w.source.At(path[:i].To("patchSets")).([]any)

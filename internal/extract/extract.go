@@ -20,7 +20,7 @@ type Object struct {
 
 	Before      *awsauth.Object // the object that a Terraform plan changes or deletes, or nil
 	Replaced    bool            // whether the plan deletes Before and creates the object
-	AfterDelete *awsauth.Object // the object between these two steps; nil if there is none
+	AfterDelete *awsauth.Object // the object between the deletion and the creation; nil if there is none
 	File        string          // the file with the object, as for a Kustomization; empty if it is the input
 	Line        int             // the first line of the object in the file; 0 if InText is true
 	Resource    string          // the address of the object's Terraform resource, or empty

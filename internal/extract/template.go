@@ -73,7 +73,7 @@ func withoutComments(text string) string {
 	return b.String()
 }
 
-// RefuseTemplates moves each object that another tool must render first from Objects to Unrendered. It doesn't move an
+// RefuseTemplates moves objects from Objects to Unrendered if another tool must render them first. It doesn't move an
 // object from a cluster or from the output of Terraform, because no tool changes its text any more.
 func (r *Result) RefuseTemplates() {
 	r.Objects = slices.DeleteFunc(r.Objects, func(o Object) bool {

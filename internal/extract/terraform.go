@@ -8,7 +8,7 @@ import (
 )
 
 // terraform returns the objects in the output of terraform show -json. If no resource writes an aws-auth, it searches
-// the values of the other resources, such as a helm_release. It also searches the outputs, such as
+// two other places: the values of other resources, such as a helm_release, and the outputs, such as
 // aws_auth_configmap_yaml of terraform-aws-eks.
 func terraform(src []byte) Result {
 	resources, errs := awsauth.ParseTerraform(src)
