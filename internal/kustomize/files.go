@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxFile limits a file, in bytes, to the size of a manifest that lint reads.
+	// maxFile limits the bytes of a file. The limit of lint for a manifest is the same.
 	maxFile = 3 << 20
 	// maxRead limits the total size of all files of a build, in bytes. It equals the limit of lint for the output of
 	// other tools, which lint reads from standard input.
@@ -22,7 +22,8 @@ const (
 	maxReads = 2000
 )
 
-// files is a file system for a build. It reads below a root, which symbolic links can't leave, and writes nothing.
+// files is a file system for a build. It reads only below a root, and follows no symbolic link out of the root. It
+// writes nothing.
 type files struct {
 	path    string // the root, absolute and without symbolic links
 	root    *os.Root

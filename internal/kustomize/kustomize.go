@@ -27,7 +27,7 @@ func IsKustomization(name string) bool { return slices.Contains(fileNames, filep
 type Result struct {
 	// Manifests are the built objects that the filter accepts, as YAML documents.
 	Manifests []byte
-	// Files maps the absolute path of each file that the build has read to the file's content. The paths have no
+	// Files holds the content of each file that the build has read, by the file's absolute path. The path has no
 	// symbolic links. Files is filled even if the build fails.
 	Files map[string][]byte
 }
