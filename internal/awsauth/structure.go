@@ -41,7 +41,7 @@ type line struct {
 	value  string // the text after the key, or after the dash
 }
 
-// at returns the offset of the line's first character.
+// at returns the offset of the line's first character after its indentation.
 func (l line) at() int { return l.start + l.indent }
 
 var (

@@ -66,8 +66,8 @@ func identify(at locator) identity {
 	return identity{key: key, index: -1}
 }
 
-// sortFindings puts findings into their final order. Denials come first. The faults of the document come before the
-// losses and gains that they cause. Further findings are in the order of their positions, then of their rules.
+// sortFindings puts findings into their final order. Denials come first. Among findings of the same severity, the
+// faults of the document come before the losses and gains that they cause. Then position decides, and then the rule.
 func sortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(

@@ -25,8 +25,8 @@ const InternalError = "internal-error"
 // Verdict is the result of evaluating a change.
 type Verdict struct {
 	Action Action
-	// Findings holds all findings in a stable order. Denials come first. The faults of the document come before the
-	// losses and gains that they cause. Further findings are in the order of their positions.
+	// Findings holds all findings in a stable order. Denials come first. Among findings of the same severity, the
+	// faults of the document come before the losses and gains that they cause. Then position decides.
 	Findings []Finding
 	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: it is by
 	// EKS or the guard, it is only observed, or the mode is warn.
