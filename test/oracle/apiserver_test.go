@@ -19,8 +19,9 @@ import (
 
 var edits = flag.Int("edits", 50, "edits on a real API server; after each, the authenticator and explain are compared")
 
-// TestAuthenticatorAndExplainAgreeOnAPIServer: after edits of aws-auth on a real API server, in JSON and in protobuf, the
-// released authenticator and explain agree on all callers. Both read protobuf, the authenticator with its own client.
+// TestAuthenticatorAndExplainAgreeOnAPIServer edits aws-auth on a real API server, alternately in JSON and in protobuf.
+// After each edit, the released authenticator and the engine behind explain map every caller in the same way. The
+// authenticator reads aws-auth with its own client, and the test reads it in protobuf.
 func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	ctx := t.Context()
 	plane, err := controlplane.Start(ctx)

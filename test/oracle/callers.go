@@ -13,8 +13,9 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// callerARN matches the ARNs that STS GetCallerIdentity returns: sessions of roles, never a role itself (IAM
-// API reference, CreateRole and CreateUser; STS API reference, AssumeRole, GetFederationToken).
+// callerARN matches the ARNs that STS GetCallerIdentity returns: of root, a user, a federated user or a session of a
+// role. STS never returns the ARN of the role itself (IAM API reference, CreateRole and CreateUser; STS API reference,
+// AssumeRole, GetFederationToken).
 var callerARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov|aws-iso|aws-iso-b|aws-iso-e|aws-iso-f|aws-eusc):(` +
 	`iam::[0-9]{12}:root|` +
 	`iam::[0-9]{12}:user/([\x21-\x7e]+/)?[A-Za-z0-9_+=,.@-]{1,64}|` +
@@ -36,11 +37,11 @@ type element struct {
 	arn     string
 }
 
-// path returns the position of the element as findings name it.
+// path returns the path by which findings name the element.
 func (e element) path() string { return fmt.Sprintf("data.%s[%d]", e.section, e.index) }
 
-// elementsOf returns the elements of a section; nil if it is no list. It decodes them to raw JSON, whereas the
-// authenticator decodes them to mappings.
+// elementsOf returns the elements of a section, or nil if its text is not a list. Like the authenticator, it converts
+// the YAML to JSON. It keeps each element as JSON, so the list also has elements that are not mappings.
 func elementsOf(section, text string) []element {
 	data, err := utilyaml.ToJSON([]byte(text))
 	var raw []json.RawMessage
@@ -54,8 +55,8 @@ func elementsOf(section, text string) []element {
 	return list
 }
 
-// arnIn returns the ARN that the authenticator reads from an element: it matches the key in any case, and ignores values
-// that are no strings.
+// arnIn returns the ARN that the authenticator reads from an element. It matches the key in any case, and ignores values
+// that are not strings.
 func arnIn(section string, raw json.RawMessage) string {
 	var fields struct {
 		RoleARN string `json:"rolearn"`
@@ -73,7 +74,7 @@ type version struct {
 	data     map[string]string
 	elements []element // of mapRoles and mapUsers
 	accounts []element
-	arns     []string // of the elements, and any others in the text, such as in comments
+	arns     []string // the ARNs of the elements and in the rest of the text, and an unknown user of each account id in it
 }
 
 func newVersion(data map[string]string) *version {
@@ -98,10 +99,10 @@ func newVersion(data map[string]string) *version {
 	return v
 }
 
-// forms caches the callers for an ARN, because most ARNs occur often.
+// forms caches the results of callersOf by ARN, because most ARNs occur often.
 type forms map[string][]string
 
-// of returns the ARNs of the callers for which one of the texts may have been meant, sorted.
+// of returns the callers that callersOf returns for any of the ARNs. They are sorted and have no duplicates.
 func (f forms) of(arns ...[]string) []string {
 	if len(f) > 1<<15 {
 		clear(f)
@@ -120,8 +121,9 @@ func (f forms) of(arns ...[]string) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// callersOf returns the callers for which an ARN may have been meant: unchanged, as ASCII, in lower case, without
-// surrounding characters, and without a path. For a role it returns sessions of a person, an instance and a pod on Fargate.
+// callersOf returns the callers that the author of an entry may have meant by an ARN. It corrects the case, letters
+// outside of ASCII, surrounding characters and the path. For a role, it returns the sessions of a person, an instance
+// and a pod on Fargate, and the user with the role's name.
 func callersOf(arn string) []string {
 	set := make(map[string]bool)
 	add := func(form string) {
@@ -157,7 +159,8 @@ func callersOf(arn string) []string {
 
 var asciiLetters = strings.NewReplacer("\u212a", "K", "\u017f", "s", "\u0130", "I", "\u0131", "i")
 
-// plainASCII replaces letters outside of ASCII that some case-insensitive comparison treats as an ASCII letter.
+// plainASCII replaces each letter that some case-insensitive comparisons treat as equal to an ASCII letter by that ASCII
+// letter.
 func plainASCII(s string) string { return asciiLetters.Replace(s) }
 
 var (

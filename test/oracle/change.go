@@ -11,14 +11,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// The kinds of lockouts. The suffix -random is added if a certain answer becomes random with the change, or a random answer
-// disappears.
+// The kinds of lockouts. A kind has the suffix -random if the principal has the access in only some of its possible logins,
+// before or after the change.
 const (
 	lockedProtected = "protected"
 	lockedRequester = "requester"
 	lockedGroup     = "requester-admin-group"
 	lockedLastAdmin = "last-admin"
-	lockedForeign   = "last-admin-foreign" // no other ARN is in the partition and account of the last administrator
+	lockedForeign   = "last-admin-foreign" // all administrators are outside of the partition and account of the other principals
 	lockedNode      = "node-ec2"
 	lockedFargate   = "node-fargate"
 	lockedAll       = "everybody"
@@ -29,7 +29,7 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	old := newVersion(c.Old)
 	callers := k.forms.of(old.arns, now.arns, []string{c.Requester}, slices.Collect(maps.Keys(c.Protected)))
 	before := accessOf(k.a, c.Old, callers)
-	after := accessOf(k.a, c.New, callers) // stays loaded
+	after := accessOf(k.a, c.New, callers) // checkDocument needs the new version loaded
 	if object != nil {                     // the webhook reviews the change, even if the text comes from a manifest
 		reviewed := *object
 		reviewed.Reviewed = true
@@ -57,8 +57,8 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	}
 }
 
-// checkLockouts checks that a change that locks a principal out is denied, even with all rules of the document turned off.
-// These rules can be turned off, and only warn of pre-existing faults.
+// checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny it with all rules
+// of the document off: users can turn these rules off, and they only warn of pre-existing faults.
 func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	if len(kinds) == 0 {
 		return
@@ -82,7 +82,7 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 	}
 }
 
-// checkNodeFindings checks that the guard reports a lost node role only if its nodes no longer log in.
+// checkNodeFindings checks that the guard says that nodes turn NotReady only if the change locks nodes out.
 func (k *Checker) checkNodeFindings(change validate.Change, lockouts []string, verdict validate.Verdict) {
 	for _, o := range []*awsauth.Object{change.Old, change.New} {
 		if o != nil && (hasReplacementCharacter(o) || pastLimit(o)) {
@@ -138,7 +138,8 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 			add(lockedProtected, shareOf(before.logins[caller], had), shareOf(after.logins[caller], had))
 		}
 	}
-	// A requester without extra fields is identified only by the username, which several entries can give.
+	// Without extra fields, the guard knows only the requester's username. Several entries can give this username, so the
+	// guard can't find the requester's entry.
 	if l := loginOf(c.Requester, before); l.ok && len(before.logins[c.Requester]) == 1 && c.Form != generate.NoExtra {
 		ok := func(l login) bool { return l.ok }
 		add(lockedRequester, all, shareOf(after.logins[c.Requester], ok))
@@ -160,7 +161,7 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 	return kinds
 }
 
-// addNodes adds a lockout for each node role whose callers no longer log in as the same nodes.
+// addNodes adds a lockout for each node that no longer logs in with its username.
 func addNodes(add func(kind string, was, is share), before, after *access) {
 	for _, caller := range before.callers {
 		was := before.logins[caller]
@@ -175,8 +176,9 @@ func addNodes(add func(kind string, was, is share), before, after *access) {
 	}
 }
 
-// foreignAdmin reports whether every administrator after the change is in a partition or an account that is new, while all
-// other principals are in one partition and account before and after the change.
+// foreignAdmin reports whether the change leaves administrators only outside of the cluster's partition and account. Before
+// the change, all mapped callers are in this one partition and account. After it, all administrators are outside, and all
+// other mapped callers are inside.
 func foreignAdmin(before, after *access, groups []string) bool {
 	if before.adminShare(groups) == none || after.adminShare(groups) == none {
 		return false
@@ -206,7 +208,6 @@ func foreignAdmin(before, after *access, groups []string) bool {
 	return others && foreign
 }
 
-// partitionAndAccount returns the partition and the account of a caller.
 func partitionAndAccount(caller string) string {
 	parts := strings.SplitN(caller, ":", 6)
 	return parts[1] + ":" + parts[4]
@@ -226,7 +227,8 @@ func overrideGroups(c *generate.Change) []string {
 	return []string{"system:masters"}
 }
 
-// callerFor returns the caller for a protected ARN: for a role, the session of a person or a node.
+// callerFor returns the caller for a protected ARN. For a role, this is the session of an instance if node is set, or else
+// the session of a person. callerFor returns "" if no caller has the ARN.
 func callerFor(arn string, node bool) string {
 	session := person
 	if node {
@@ -245,8 +247,9 @@ func Lockouts() []string {
 	return []string{lockedProtected, lockedRequester, lockedGroup, lockedLastAdmin, lockedForeign, lockedNode, lockedFargate, lockedAll, "at random"}
 }
 
-// repairsNodes reports whether a change repairs a byte that is not UTF-8, so that an entry of a role maps nodes again. Until
-// then, people could log in with the role through mapAccounts; the repair may take that away.
+// repairsNodes reports whether a change repairs bytes that are not UTF-8, and nodes can log in with the role afterwards.
+// While the invalid bytes kept the authenticator from reading the role's entry, people could log in with the role through
+// mapAccounts. The repair may take this access away.
 func repairsNodes(c *generate.Change, arn string, after *access) bool {
 	return c.Old != nil && HasInvalidUTF8(c.Old) && c.New != nil && validUTF8(c.New) &&
 		slices.ContainsFunc(after.logins[callerFor(arn, true)], login.isNode)

@@ -27,16 +27,16 @@ func (f Failure) kind() string { return f.Check + ": " + f.Class }
 const (
 	checkResolve   = "resolve"    // Resolve gives the authenticator's answer
 	checkNever     = "never"      // the authenticator never returns an entry if a finding says that it never matches
-	checkReplaced  = "replaced"   // a warning about two entries of a principal says the truth: it gets all of the replaced one
+	checkReplaced  = "replaced"   // if a warning says that one entry replaces another, the principal keeps the username and groups of the replaced entry
 	checkClean     = "clean"      // the authenticator loads a document without findings completely
-	checkStyle     = "style"      // the authenticator reads the generator's text as its model
+	checkStyle     = "style"      // the authenticator reads the generator's model from the generator's text
 	checkFault     = "fault"      // a document without faults is not denied
 	checkLockout   = "lockout"    // a change that locks a principal out is denied
 	checkHarmless  = "harmless"   // a change that takes no access away and has no new fault is not denied
 	checkNewFaults = "new faults" // a change with new faults is denied
 	checkRequired  = "required"   // a change has the required finding
-	checkSequence  = "sequence"   // a request of a sequence that locks a principal out is denied
-	checkBytes     = "bytes"      // a text whose bytes change its mappings between storage and review is denied
+	checkSequence  = "sequence"   // in a sequence, a request that locks a principal out is denied
+	checkBytes     = "bytes"      // a text is denied if bytes that are not UTF-8 give the stored text other mappings than the reviewed text
 	checkManifest  = "manifest"   // the guard reads a manifest as the API server does
 )
 
@@ -50,7 +50,7 @@ type Checker struct {
 	grants   bool   // the current change grants a group whose members bypass the guard
 }
 
-// NewChecker starts an authenticator.
+// NewChecker starts an authenticator for the checker. [Checker.Close] stops it.
 func NewChecker() (*Checker, error) {
 	a, err := authenticator.New()
 	if err != nil {
@@ -64,7 +64,7 @@ func (k *Checker) Close() { k.a.Close() }
 
 func (k *Checker) statistics() Stats { return k.Stats }
 
-// Check returns the disagreements on a change.
+// Check returns the disagreements of the guard and the authenticator on a change. A panic is a disagreement, too.
 func (k *Checker) Check(c *generate.Change) (failures []Failure) {
 	k.failures, k.grants, k.cause = nil, false, causeOf(c)
 	defer func() {
@@ -96,10 +96,11 @@ func (k *Checker) fail(check, class, format string, args ...any) {
 	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
 }
 
-// special matches parts of a change's origin that distinguish disagreements of one kind.
+// special matches the parts of a change's origin whose disagreements have a class of their own.
 var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
 
-// causeOf returns a suffix for the class of a change's disagreements that names its special origin; empty if there is none.
+// causeOf returns a suffix for the class of a change's disagreements. It names the special part of the change, and is
+// empty if the change has none.
 func causeOf(c *generate.Change) string {
 	for _, done := range c.Origin {
 		what, name, _ := strings.Cut(done, " ")
@@ -116,7 +117,8 @@ func causeOf(c *generate.Change) string {
 	return ""
 }
 
-// object returns the new version as the guard reads it.
+// object returns the new version as the guard reads it: from a manifest or from the API server. It is nil for a
+// deletion.
 func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	if c.New == nil {
 		return nil
@@ -139,7 +141,7 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 	return manifests[0].Object
 }
 
-// checkDocument checks the evaluation of the new version, which the authenticator has loaded.
+// checkDocument checks the evaluation of the new version. The authenticator must have loaded this version.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
 	verdict := validate.Evaluate(validate.Change{New: object}, validate.Policy{})
 	if !validUTF8(c.New) { // the commands on live objects and the monitor read the object as it is stored
@@ -159,7 +161,8 @@ func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsaut
 	}
 }
 
-// checkResolve resolves every ARN in the text with both programs, also with changed upper and lower case and as sessions, and absent ARNs.
+// checkResolve compares the answers of the guard and of the authenticator to each caller: the ARNs in the text, also in
+// lower and upper case, the callers that they may mean, and some callers that the text doesn't name.
 func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:role/absent", "arn:aws:iam::111122223333:user/absent", "")
 	for _, arn := range v.arns {
@@ -198,7 +201,7 @@ func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	}
 }
 
-// answersOf returns the possible answers according to the guard, without duplicates.
+// answersOf returns the answers that are possible according to the guard, without duplicates.
 func answersOf(r awsauth.Resolution) []authenticator.Answer {
 	if len(r.Matches) == 0 {
 		return []authenticator.Answer{{Canonical: r.CanonicalARN, Mapped: true, Username: r.Username, Groups: r.Groups}}
@@ -234,7 +237,7 @@ func (k *Checker) checkModel(c *generate.Change) {
 	}
 }
 
-// canonical returns the ARN of the role of a session; another ARN unchanged.
+// canonical returns the ARN of a session's role. It returns any other ARN unchanged.
 func canonical(caller string) string {
 	head, rest, ok := strings.Cut(caller, ":assumed-role/")
 	if !ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// neverMatchRules are the rules whose findings say that an element of mapRoles, mapUsers or mapAccounts never matches a
-// caller. The value is a pattern for the path of these findings; empty for all findings of the rule.
+// neverMatchRules are the rules whose findings say that an element of mapRoles, mapUsers or mapAccounts never matches a caller.
+// The value is a pattern. Only the findings whose path matches it say so. The empty pattern matches every path.
 var neverMatchRules = map[string]string{
 	"assumed-role-arn":    "",
 	"fargate-profile-arn": "",
@@ -90,15 +90,16 @@ func (k *Checker) checkLostSection(f validate.Finding) {
 	}
 }
 
-// answerIndex maps callers to the elements that may answer them. Elements are identified by their path.
+// answerIndex maps callers to the elements that may answer them. It identifies an element by its path.
 type answerIndex struct {
-	by       map[string][]string // caller to the elements that may answer it
-	of       map[string]int      // element to the number of callers that it may answer
+	by       map[string][]string // by caller: the elements that may answer it
+	of       map[string]int      // by element: the number of callers that it may answer
 	accounts []bool              // for each element of mapAccounts, whether it is an account id
 }
 
-// elementAnswers finds the elements that may answer each caller. It replaces the loaded object by one in which the
-// username of each element is its path. It returns false if the authenticator doesn't load the same elements from it.
+// elementAnswers finds the elements that may answer each caller. To see which element answers, it loads a copy of the document
+// in which the username of each element is the element's path. The copy stays loaded. elementAnswers returns false if the
+// authenticator loads another number of elements from the copy.
 func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 	marked := make(map[string]string)
 	r := &answerIndex{by: make(map[string][]string), of: make(map[string]int)}
@@ -137,7 +138,7 @@ func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 	return r, true
 }
 
-// marked returns the element with its path as the username.
+// marked returns the element with its path as the username. It returns an element unchanged that is not a mapping.
 func (e element) marked() json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(e.raw, &fields) != nil || fields == nil {
@@ -156,7 +157,7 @@ func (e element) marked() json.RawMessage {
 	return raw
 }
 
-// checkNever checks a finding which says that an element never matches a caller, or not always.
+// checkNever checks a finding that says that the authenticator never, or not always, answers with an element.
 func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 	match := elementPath.FindStringSubmatch(f.Path)
 	if match == nil {
@@ -183,8 +184,8 @@ func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 	}
 }
 
-// checkReplacedWithMore checks a warning of conflicting-principal: the authenticator answers with an entry that has the username
-// and all groups of the entry that it replaces.
+// checkReplacedWithMore checks a warning of conflicting-principal: the entry with which the authenticator answers has the
+// username and all groups of the replaced entry.
 func (k *Checker) checkReplacedWithMore(f validate.Finding, v *version, r *answerIndex) {
 	path := elementPath.FindString(f.Path)
 	i := slices.IndexFunc(v.elements, func(e element) bool { return e.path() == path })
@@ -215,11 +216,11 @@ func (e element) access() (username string, groups []string) {
 		Username string   `json:"username"`
 		Groups   []string `json:"groups"`
 	}
-	_ = json.Unmarshal(e.raw, &fields) // an error about a wrong type leaves the other fields
+	_ = json.Unmarshal(e.raw, &fields) // if a value has a wrong type, json still decodes the other fields
 	return fields.Username, fields.Groups
 }
 
-// checkAccounts checks that findings name no more elements of mapAccounts than those that are no account ids.
+// checkAccounts checks that findings reject at most as many elements of mapAccounts as are not account ids.
 func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	named := make(map[string]bool)
 	for _, f := range verdict.Findings {
@@ -239,7 +240,7 @@ func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	}
 }
 
-// checkClean checks that the authenticator reads a document without findings completely.
+// checkClean checks that the authenticator loads all of a document that has no findings.
 func (k *Checker) checkClean(data map[string]string) {
 	k.Stats.add("document clean")
 	if _, err := k.a.ParseLoaded(); err != nil {
@@ -252,11 +253,11 @@ func (k *Checker) checkClean(data map[string]string) {
 	}
 }
 
-// arnLine matches the ARN of an element in a text if its key begins the line and the ARN has no escapes.
+// arnLine finds the ARNs of elements in a text. It finds an ARN only if its key begins the line and it has no escapes.
 var arnLine = regexp.MustCompile(`(?im)^\s*(?:-\s+)?["']?(?:role|user)arn["']?\s*:\s*["']?(arn:[^\s"'#,}\]\\]+)(?:[\s"'#,}\]]|$)`)
 
-// checkCleanElements checks that in a document without findings every element answers a caller, and no caller gets a
-// random answer.
+// checkCleanElements checks a document without findings. Every element answers a caller, no caller gets a random answer, and
+// mapAccounts holds only account ids. Every ARN that arnLine finds belongs to an element.
 func (k *Checker) checkCleanElements(v *version, r *answerIndex) {
 	for _, e := range v.elements {
 		k.Stats.add("element clean")
@@ -284,8 +285,8 @@ func (k *Checker) checkCleanElements(v *version, r *answerIndex) {
 	}
 }
 
-// startsWithARN reports whether an ARN is the one found in a text, or continues with a character that ends it in some
-// styles: in a block scalar, a name can contain a comma.
+// startsWithARN reports whether an ARN is the one that arnLine found, or continues with a character at which arnLine stops. In a
+// block scalar, for example, a name can contain a comma.
 func startsWithARN(arn, found string) bool {
 	if len(arn) < len(found) || !strings.EqualFold(arn[:len(found)], found) {
 		return false
@@ -293,8 +294,8 @@ func startsWithARN(arn, found string) bool {
 	return len(arn) == len(found) || strings.IndexByte("\"'#,}]\\", arn[len(found)]) >= 0
 }
 
-// hasMultilineQuotes reports whether a quoted text may continue on the next line, where a text that looks like a key is
-// none.
+// hasMultilineQuotes reports whether the text may have a quoted value of several lines. A line of such a value can look like a
+// key.
 func hasMultilineQuotes(text string) bool {
 	for line := range strings.Lines(text) {
 		if strings.Count(line, `"`)%2+strings.Count(line, "'")%2 > 0 {

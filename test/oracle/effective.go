@@ -70,7 +70,8 @@ type access struct {
 	logins  map[string][]login
 }
 
-// accessOf loads an object into the authenticator, or deletes it if data is nil, and resolves every caller.
+// accessOf loads an object with the data into the authenticator, and returns the answers to the callers. It deletes the
+// object if data is nil.
 func accessOf(a *authenticator.Authenticator, data map[string]string, callers []string) *access {
 	if data == nil {
 		a.Delete()
@@ -87,7 +88,7 @@ func accessOf(a *authenticator.Authenticator, data map[string]string, callers []
 	return v
 }
 
-// adminShare returns the largest share of admin logins that any caller has. Instances and pods are left out, because no
+// adminShare returns the largest share of admin logins that any caller has. It leaves out instances and pods, because no
 // person can use them to repair aws-auth.
 func (v *access) adminShare(groups []string) share {
 	most := none
@@ -111,8 +112,9 @@ func (v *access) mapped() int {
 	return n
 }
 
-// covers reports whether every caller who is mapped in the other version has the same username here, and at least the same
-// groups, and can log in if they could there. Callers with a random answer must have the same possible answers in both versions.
+// covers reports whether v takes no access away from the callers of other. A caller must keep the username and at least
+// the same groups, and must still be able to log in. A caller with a random answer must have the same possible answers in
+// both versions.
 func (v *access) covers(other *access) bool {
 	for _, caller := range other.callers {
 		was, is := other.answers[caller], v.answers[caller]

@@ -16,16 +16,16 @@ import (
 // preexistingNote is the end of the message of a pre-existing finding.
 const preexistingNote = "the old version has this fault too"
 
-// checkNewFaults checks that a rule denies a change if it finds more faults in the new version than in the old one. The
-// rule may only warn of a fault that the old version has, even in a text that the authenticator does not read.
+// checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It leaves out an old
+// version with text that the authenticator does not read, because a fault in such text can be pre-existing, too.
 func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	preexisting := func(f validate.Finding) bool { return strings.Contains(f.Message, preexistingNote) }
 	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// checkNewAccessFaults checks the faults about access. Such a fault is pre-existing for every element whose access an old element of the
-	// principal gave, too.
+	// byRule counts the faults by rule. It leaves out the faults about access, which checkNewAccessFaults checks. Such a fault is pre-existing
+	// for every element that gives an access of the old version. So more of them may be pre-existing than the old version has.
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
@@ -45,8 +45,8 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 	k.checkNewAccessFaults(change, policy, verdict, old, now)
 }
 
-// checkNewAccessFaults checks that a change is denied if an element has a fault about access, and no old element gave its principal the same
-// username and at least its groups.
+// checkNewAccessFaults checks that the guard denies a change if an element has a fault about access and gives a new access: no old element
+// gave its principal the same username and at least the same groups.
 func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	elements := make(map[string]element)
 	for _, e := range now.elements {
@@ -68,12 +68,11 @@ func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.P
 	}
 }
 
-// checkNewlyFaultyElements checks that a change is denied if an element has a fault now and had none when the authenticator
-// read it before, or is new. A fault that moves from one element to another one is new, although the number of faults stays
-// the same.
+// checkNewlyFaultyElements checks that the guard denies a change that makes an element faulty. The element is new, or it did not have the fault
+// in the old version. A fault that moves from one element to another is new, although the number of faults stays the same.
 func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || hasReplacementCharacter(change.Old) {
-		return // of a section with U+FFFD the guard does not know the faults
+		return // the guard does not know the faults of a section with U+FFFD
 	}
 	policy.Protected = nil
 	was, is := rulesOfElements(change.Old, old, policy), rulesOfElements(change.New, now, policy)
@@ -102,8 +101,8 @@ func (k *Checker) checkNewlyFaultyElements(change validate.Change, policy valida
 	}
 }
 
-// names reports whether an object's data contain an ARN in any case, or any text in base64, which may be the ARN. White space and escapes make no difference, as where
-// the guard compares an element with text that the authenticator did not read.
+// names reports whether an object's data contain an ARN. It ignores case, white space and escapes, as the guard does when it searches for an
+// element in text that the authenticator did not read. It also returns true for any text in base64, because that may be the ARN.
 func names(o *awsauth.Object, arn string) bool {
 	for _, text := range o.Data {
 		if strings.Contains(text, "!!binary") || strings.Contains(strings.ToLower(awsauth.Squeeze(unescape(text))), awsauth.Squeeze(arn)) {
@@ -113,7 +112,7 @@ func names(o *awsauth.Object, arn string) bool {
 	return false
 }
 
-// escaped matches the escapes of quoted YAML texts that stand for a character by its number.
+// escaped matches the escapes of quoted YAML texts that give the number of a character.
 var escaped = regexp.MustCompile(`\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})`)
 
 func unescape(text string) string {
@@ -126,13 +125,13 @@ func unescape(text string) string {
 	})
 }
 
-// elementRules are the rules that deny the elements with one ARN, each for itself.
+// elementRules are the rules that deny elements with one ARN.
 type elementRules struct {
 	count int // elements with this ARN
 	rules []string
 }
 
-// rulesOfElements returns the rules for each ARN of mapRoles and mapUsers, in lower case.
+// rulesOfElements returns the elementRules of each ARN in mapRoles and mapUsers. The keys are ARNs in lower case. It leaves out accessRules.
 func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy) map[string]elementRules {
 	byPath, elements := make(map[string]string), make(map[string]elementRules)
 	for _, e := range v.elements {
@@ -168,10 +167,11 @@ func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 	return slices.ContainsFunc(validate.Evaluate(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
 }
 
-// checkHarmless checks that a change is not denied if it takes no access away and adds no fault.
+// checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure that it takes no
+// access away. locked reports whether it makes an answer random that locks a principal out.
 func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
-	if change.New == nil || locked { // covers accepts a random answer, which for a requester is a lockout
+	if change.New == nil || locked { // for covers a random answer is enough; for a requester it is a lockout
 		k.Stats.add("superset without object, or random")
 		return
 	}
@@ -229,7 +229,7 @@ func mayPassLimit(data map[string]string) bool {
 	return directives > 16 || tokens > 60_000 || aliases
 }
 
-// pastLimit reports whether the guard does not decode a section because it is past a limit.
+// pastLimit reports whether the guard leaves a section undecoded because the section is past a limit.
 func pastLimit(o *awsauth.Object) bool {
 	if o == nil {
 		return false
@@ -238,8 +238,8 @@ func pastLimit(o *awsauth.Object) bool {
 	return mayPassLimit(o.Data) && slices.ContainsFunc(awsauth.Sections(), func(s awsauth.Section) bool { return m.Unknown(s) != nil })
 }
 
-// faults counts the denied findings in one version, by rule, element and field. An element is identified by its JSON, not
-// by its index.
+// faults counts the denied findings in one version, by rule, element and field. Elements with the same JSON count as one element. For
+// accessRules, these are elements with the same ARN, username and groups.
 func faults(object *awsauth.Object, v *version, policy validate.Policy) map[string]int {
 	elements := make(map[string]element)
 	for _, e := range slices.Concat(v.elements, v.accounts) {

@@ -36,8 +36,8 @@ func (k *LoginChecker) Close() { k.a.Close() }
 
 func (k *LoginChecker) statistics() Stats { return k.Stats }
 
-// RunLogins checks the new objects of the source's first pairs changes, with one checker for each worker. The number of
-// workers doesn't affect what it checks. It returns at most one failure of each kind.
+// RunLogins checks the new versions of the first changes of the source, with one checker for each worker. pairs is the
+// number of changes. The number of workers doesn't affect the checks. It returns at most one failure of each kind.
 func RunLogins(s *Source, pairs, workers int) (Stats, []FoundFailure, error) {
 	found := newFoundFailures()
 	stats, err := checkInParallel(pairs, workers, NewLoginChecker, func(checker *LoginChecker, index int) {
@@ -69,9 +69,8 @@ func RequiredLogins() []string {
 // disagreements.
 const maxCallers = 6
 
-// Check makes access entries and picks callers for an object, lets each caller log in with the backends in every order, and
-// returns the first disagreement for each order. A map of the object and the access entries together with one of the
-// callers is a case of the statistics.
+// Check makes access entries for an object and picks some callers. It lets each caller log in with the backends in every
+// order, and returns the first disagreement for each order. In the statistics, each caller is a case.
 func (k *LoginChecker) Check(r *rand.Rand, data map[string]string) (failures []Failure) {
 	v := newVersion(data)
 	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:user/absent", "arn:aws:sts::111122223333:assumed-role/absent/alice")
@@ -123,8 +122,8 @@ func (k *LoginChecker) count(order, source string, logins []authenticator.Login)
 	k.Stats.add("order " + order)
 }
 
-// guardLogin returns the login according to the guard. No mode of EKS asks aws-auth first; then the access entries answer
-// for those callers whom aws-auth doesn't know.
+// guardLogin returns the login according to the guard. EKS has no mode that asks aws-auth first. For this order, guardLogin
+// asks the access entries about the callers that aws-auth doesn't know.
 func guardLogin(order string, entries []guard.AccessEntry, m *awsauth.Map, caller string) guard.Login {
 	c := guard.NewCaller(caller)
 	c.AccessKeyID = authenticator.AccessKey
@@ -145,8 +144,8 @@ func guardLogin(order string, entries []guard.AccessEntry, m *awsauth.Map, calle
 	return in(guard.ModeAPI)
 }
 
-// loginsOf returns the guard's login as the authenticator's logins. Only the authenticator asks EC2 for the name of an
-// instance.
+// loginsOf returns the guard's login in the form of the authenticator's logins. It inserts the private DNS name of an
+// instance, because the guard leaves the template of the name in place.
 func loginsOf(l guard.Login) (logins []authenticator.Login) {
 	name := func(s string) string {
 		return strings.ReplaceAll(s, awsauth.InstanceTemplate, authenticator.PrivateDNSName)
@@ -168,8 +167,8 @@ func sameLogins(a, b []authenticator.Login) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(l authenticator.Login) bool { return !slices.ContainsFunc(b, l.Equal) })
 }
 
-// newAccessEntries returns access entries for some of the callers, as EKS allows them: one for a role or a user, and only
-// the entry of a role may be for nodes.
+// newAccessEntries returns random access entries for some of the callers. As in EKS, a role or a user has at most one
+// access entry, and only a role has one for nodes.
 func newAccessEntries(r *rand.Rand, callers []string) (entries []guard.AccessEntry) {
 	pick := func(texts ...string) string { return texts[r.IntN(len(texts))] }
 	byID := make(map[string]guard.AccessEntry)

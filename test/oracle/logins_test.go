@@ -12,8 +12,8 @@ import (
 
 var pairs = flag.Int("pairs", 1000, "pairs of an aws-auth and access entries; about six callers log in with each")
 
-// TestLoginsFromBothSources: the guard and the released authenticator agree on the login of every caller, whichever of the
-// two sources the authenticator asks first.
+// TestLoginsFromBothSources: the guard and the released authenticator agree on the login of every caller, in every order
+// in which the authenticator can ask the two sources.
 func TestLoginsFromBothSources(t *testing.T) {
 	source, err := oracle.NewSource(*seed, cases...)
 	if err != nil {

@@ -24,7 +24,7 @@ var (
 	only  = flag.Int("only", -1, "check only the change with this index")
 )
 
-// cases are the patterns of the cases of the rules, the verdict and deletions.
+// cases are the patterns of the files with the cases of the rules, of the verdict and of deletions.
 var cases = []string{"../../internal/validate/testdata/*/*.txtar", "../../internal/validate/testdata/*/*/*.txtar"}
 
 // TestOracle: the guard and the released authenticator agree on all cases and generated changes.
@@ -74,7 +74,8 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// knownKinds reads the file that -known names.
+// knownKinds returns the kinds of disagreements in the file that -known names. Without -known, it returns an empty
+// set.
 func knownKinds(t *testing.T) map[string]bool {
 	t.Helper()
 	set := make(map[string]bool)
@@ -110,8 +111,8 @@ func checkOne(t *testing.T, source *oracle.Source) {
 	}
 }
 
-// required returns the names in the statistics that every run must contain: each style and edit, each kind of lockout,
-// supersets, and each rule whose findings are checked with the authenticator.
+// required returns the names in the statistics that every run must contain: each style, edit and kind of lockout,
+// changes that take no access away, and each rule whose findings are checked with the authenticator.
 func required() []string {
 	names := []string{
 		"callers answered", "callers answered at random", "document clean", "document faultless", "element clean",

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// requester returns the sender of a change as kube-apiserver describes it, with the username and groups of a login. A
-// sender who did not log in through aws-auth has an access entry or a client certificate.
+// requester returns the sender of a change as kube-apiserver describes it. l is the sender's login through aws-auth. If
+// the login is refused, the sender has an access entry. A sender without the ARN of a caller has a client certificate.
 func requester(arn, form string, l login) validate.Requester {
 	if !callerARN.MatchString(arn) {
 		return validate.Requester{Username: "kubernetes-admin", Groups: []string{"system:masters", loggedIn}}
@@ -66,7 +66,7 @@ func extra(arn, form string) map[string][]string {
 	return fields
 }
 
-// loginOf returns the first possible login of a requester; the zero login if there is none.
+// loginOf returns the first possible login of a requester, or the zero login if the requester can't log in.
 func loginOf(arn string, v *access) login {
 	for _, l := range v.logins[arn] {
 		if l.ok {

@@ -9,13 +9,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// requiredFinding is a finding that a change must have, besides those of lockouts. It is derived from the authenticator's
-// answers.
+// requiredFinding is a finding that the guard must report on a change. It is derived from the authenticator's answers. The
+// findings about lockouts are not among them; checkLockouts checks these.
 type requiredFinding struct {
 	kind string
-	// deny: the verdict must be deny.
+	// deny reports whether the verdict must be deny. Otherwise a warning is enough.
 	deny bool
-	// meets reports whether a finding is the required one.
+	// matches reports whether a finding is the required one.
 	matches func(validate.Finding) bool
 }
 
@@ -23,8 +23,8 @@ type requiredFinding struct {
 const (
 	requiredRequesterGroup    = "requester-group"    // the requester's next login lacks a group
 	requiredRequesterUsername = "requester-username" // the requester's next login has another username
-	requiredNodeGroup         = "node-group"         // nodes lose a group that nodes of their kind need
-	requiredLastOfKind        = "last-of-its-kind"   // the last nodes with a group of kube-proxy lose it
+	requiredNodeGroup         = "node-group"         // nodes no longer get a group that nodes of their kind need
+	requiredLastOfKind        = "last-of-its-kind"   // after the change, no nodes get a group that kube-proxy needs
 	requiredBypass            = "bypass-grant"       // a caller gets a group whose members bypass the guard
 )
 
@@ -33,14 +33,15 @@ func RequiredFindings() []string {
 	return []string{requiredRequesterGroup, requiredRequesterUsername, requiredNodeGroup, requiredLastOfKind, requiredBypass}
 }
 
-// nodeNeeds are the groups that nodes need besides system:nodes, because roles are bound to them: eks:node-bootstrapper and
-// system:node-proxier for kube-proxy (EKS user guide, "Enable Windows support" and "Get started with Fargate").
+// nodeNeeds are the groups that nodes need besides system:nodes. They give nodes the rights of ClusterRoles:
+// eks:node-bootstrapper, and system:node-proxier for kube-proxy (EKS user guide, "Enable Windows support" and "Get started
+// with Fargate").
 var nodeNeeds = []string{"system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
 
-// proxyGroups are the groups of nodeNeeds without which a kind of nodes has no network.
+// proxyGroups are those of nodeNeeds that kube-proxy needs. Nodes without their group have no network.
 var proxyGroups = nodeNeeds[1:]
 
-// hasNodes reports whether some nodes get a group with certainty.
+// hasNodes reports whether a caller always logs in as a node with the group.
 func (v *access) hasNodes(group string) bool {
 	return slices.ContainsFunc(v.callers, func(caller string) bool {
 		return shareOf(v.logins[caller], func(l login) bool { return l.isNode() && l.has(group) }) == all
@@ -104,9 +105,9 @@ func requiredForRequester(c *generate.Change, before, after *access) []requiredF
 	return requiredFindings
 }
 
-// grantsBypass reports whether a caller newly gets a group whose members bypass the guard. A person who assumes a role can
-// choose the name of the session, so templates can grant such a group. If a section of the old version has invalid bytes, the
-// result is false, because repairing a byte is no grant.
+// grantsBypass reports whether the change gives a caller a group whose members bypass the guard. A person who assumes a role
+// can choose the name of the session, so templates can give such a group. grantsBypass returns false if a section of the old
+// version has invalid bytes, because repairing a byte is no grant.
 func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
 	if !sectionsAreUTF8(c.Old) {
 		return false
@@ -142,8 +143,8 @@ func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
 	return false
 }
 
-// chosen returns a caller and, for a person's session of a role, also the sessions whose name is the part of a group before
-// or after a colon.
+// chosen returns a caller. For a person's session of a role, it adds the sessions with the names that a template may complete
+// to one of the groups: the part before the first colon, and the part after it.
 func chosen(caller string, groups []string) []string {
 	if sessionOf(caller) != person {
 		return []string{caller}

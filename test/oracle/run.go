@@ -16,7 +16,7 @@ import (
 
 // Exception is a case in which the guard differs from the authenticator on purpose.
 type Exception struct {
-	// File is the name of the rule's case.
+	// File is the name of the case's file.
 	File   string
 	Reason string
 }
@@ -66,7 +66,8 @@ type Source struct {
 	cases []*generate.Change
 }
 
-// NewSource reads the cases of the rules. A run checks them, and also derives generated changes from them.
+// NewSource reads the cases that match the patterns, except for [Exceptions]. A run checks the cases, and also derives
+// generated changes from them.
 func NewSource(seed uint64, patterns ...string) (*Source, error) {
 	s := &Source{Seed: seed}
 	for _, pattern := range patterns {
@@ -93,10 +94,11 @@ func NewSource(seed uint64, patterns ...string) (*Source, error) {
 	return s, nil
 }
 
-// Cases returns the number of changes that are cases of the rules. They have the indexes from 0.
+// Cases returns the number of cases. Their indexes begin with 0.
 func (s *Source) Cases() int { return len(s.cases) }
 
-// Change makes the change of an index: first the cases, then documents and changes alternately.
+// Change returns the change with an index. The cases have the first indexes. After them, documents have even indexes, and
+// changes have odd indexes.
 func (s *Source) Change(index int) *generate.Change {
 	if index < len(s.cases) {
 		return s.cases[index]
@@ -108,10 +110,10 @@ func (s *Source) Change(index int) *generate.Change {
 	return generate.NewChange(r)
 }
 
-// sequenceEvery is the number of changes for each sequence.
+// sequenceEvery is the distance of the indexes that have a sequence.
 const sequenceEvery = 8
 
-// Sequence makes the sequence of an index; nil if it has none.
+// Sequence returns the sequence of an index, or nil if the index has no sequence.
 func (s *Source) Sequence(index int) *generate.Sequence {
 	if index < len(s.cases) || index%sequenceEvery != 0 {
 		return nil
@@ -122,13 +124,13 @@ func (s *Source) Sequence(index int) *generate.Sequence {
 // Report is the result of a run.
 type Report struct {
 	Stats Stats
-	// Failures holds the first failure of each kind, with a minimal change that shows it.
+	// Failures holds the first failure of each kind. The change is minimal, except with the options First and AsFound.
 	Failures []FoundFailure
 	// Counts is the number of failures of each kind.
 	Counts map[string]int
 }
 
-// FoundFailure is a failure with the index and the change that reproduce it.
+// FoundFailure is a failure with its index. The change or the sequence reproduces it.
 type FoundFailure struct {
 	Failure
 	Index    int
@@ -170,7 +172,7 @@ func (f *foundFailures) add(failure FoundFailure) {
 	}
 }
 
-// sorted returns the first failure of each kind.
+// sorted returns the first failure of each kind, sorted by kind.
 func (f *foundFailures) sorted() (list []FoundFailure) {
 	for _, kind := range slices.Sorted(maps.Keys(f.first)) {
 		list = append(list, f.first[kind])
@@ -208,8 +210,8 @@ func checkInParallel[C interface {
 	return stats, errors.Join(errs...)
 }
 
-// Run checks the cases and count more changes, with one authenticator for each worker. The number of workers doesn't affect
-// which changes it checks.
+// Run checks the cases, and as many generated changes as count says, with one authenticator for each worker. The number of
+// workers doesn't affect which changes it checks.
 func Run(s *Source, count, workers int, options Options) (*Report, error) {
 	var stop atomic.Bool
 	found := newFoundFailures()

@@ -25,12 +25,12 @@ import (
 
 // storedState is the state of the API server between the requests of a sequence.
 type storedState struct {
-	object   *corev1.ConfigMap // nil if it does not exist
+	object   *corev1.ConfigMap // nil if aws-auth does not exist
 	history  []*access         // the access of every version, the newest last
 	replaced admission.ReplacedVersions
 }
 
-// clock is the time of every request.
+// clock is the current time in every request.
 var clock = time.Unix(1_700_000_000, 0)
 
 // store stores a version. The guard's watch, which uses protobuf, observes it with its original bytes.
@@ -43,8 +43,8 @@ func (s *storedState) store(object *corev1.ConfigMap, access *access) {
 	s.replaced.Observe(&awsauth.Object{Data: object.Data}, clock)
 }
 
-// CheckSequence sends the requests of a sequence to the guard's handler, and applies those that it admits as the API server
-// does.
+// CheckSequence sends the requests of a sequence to the guard's handler, and returns the disagreements. As the API server
+// does, it stores the object of each request that the guard admits.
 func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	k.failures, k.cause = nil, ""
 	for _, done := range s.Origin {
@@ -129,7 +129,7 @@ func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Ste
 	}
 }
 
-// checkAdded checks that the guard warns of an admitted request that adds a finalizer or an owner, and of no other.
+// checkAdded checks that the guard warns of an admitted request if, and only if, the request adds a finalizer or an owner.
 func (k *Checker) checkAdded(name string, before, after *corev1.ConfigMap, response *admissionv1.AdmissionResponse) {
 	if after == nil {
 		return
@@ -172,8 +172,9 @@ func (k *Checker) checkStepLockouts(s *generate.Sequence, name string, step gene
 	}
 }
 
-// applyStep returns the object that the API server stores if the request is admitted; nil if it is deleted (kubernetes
-// v1.36.3, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go, Delete and deleteWithoutFinalizers).
+// applyStep returns the object that the API server stores if the guard admits the request. It returns nil if the API server
+// deletes the object (kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go, Delete and
+// deleteWithoutFinalizers).
 func applyStep(step generate.Step, object *corev1.ConfigMap) *corev1.ConfigMap {
 	next := object.DeepCopy()
 	if step.Delete {
@@ -221,7 +222,7 @@ func admissionRequest(step generate.Step, object *corev1.ConfigMap, user validat
 	}
 	if !step.Delete {
 		updated := updatedObject(step, object)
-		if step.Masters { // a client that builds a new object omits the time; the API server keeps it
+		if step.Masters { // a client that builds a new object omits the time of the deletion; the API server keeps the time
 			updated.DeletionTimestamp = nil
 		}
 		r.Operation, r.Object = admissionv1.Update, rawJSON(updated)
@@ -232,7 +233,7 @@ func admissionRequest(step generate.Step, object *corev1.ConfigMap, user validat
 func rawJSON(object *corev1.ConfigMap) runtime.RawExtension {
 	text, err := json.Marshal(object)
 	if err != nil {
-		panic(err) // texts only
+		panic(err) // can't happen, because the object holds only texts
 	}
 	return runtime.RawExtension{Raw: text}
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// maxMinimizeTries limits the changes that minimize checks for one failure, which take a second or two.
+// maxMinimizeTries is the largest number of changes that minimize checks for one failure. They take a second or two.
 const maxMinimizeTries = 3000
 
-// minimize removes the parts of a change without which the failure stays the same.
+// minimize removes the parts of the change that the failure doesn't need. It returns the failure with the smaller
+// change. It doesn't minimize sequences.
 func (k *Checker) minimize(f FoundFailure) FoundFailure {
 	tries := maxMinimizeTries
 	still := func(c *generate.Change) (Failure, bool) {
@@ -68,7 +69,7 @@ func (k *Checker) minimize(f FoundFailure) FoundFailure {
 	return f
 }
 
-// shorten removes lines, and then characters, from a text as long as accepted returns true.
+// shorten removes lines from a text, and then characters. It undoes a removal for which accepted returns false.
 func shorten(text string, accepted func(string) bool) {
 	for _, separator := range []string{"\n", ""} {
 		parts := strings.SplitAfter(text, separator)

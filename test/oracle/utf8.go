@@ -43,8 +43,8 @@ func replaceInvalidUTF8(data map[string]string) map[string]string {
 	return texts
 }
 
-// hasReplacementCharacter reports whether a section holds U+FFFD. The guard can't know whether it replaces a byte that
-// makes the section unreadable.
+// hasReplacementCharacter reports whether a section holds U+FFFD. The guard can't know whether this character stands for
+// a byte that makes the stored section unreadable.
 func hasReplacementCharacter(o *awsauth.Object) bool {
 	for _, section := range awsauth.Sections() {
 		if strings.Contains(o.Data[string(section)], replacement) {
@@ -54,7 +54,7 @@ func hasReplacementCharacter(o *awsauth.Object) bool {
 	return false
 }
 
-// checkBytes checks that the guard denies a document if the text in the review has other mappings than the stored text.
+// checkBytes checks that the guard denies a document if the reviewed text has other mappings than the stored text.
 func (k *Checker) checkBytes(v *version, object *awsauth.Object, verdict validate.Verdict) {
 	failures := len(k.failures)
 	k.checkResolve(v, object.Load())

@@ -1,5 +1,5 @@
-// Package authenticator runs the ConfigMap backend of the released aws-iam-authenticator. It feeds objects into the
-// backend's watch; all other code is the released program.
+// Package authenticator runs the ConfigMap backend of the released aws-iam-authenticator. Only the objects in the
+// backend's watch come from this package. All other code is the released program.
 package authenticator
 
 import (
@@ -33,13 +33,13 @@ type Authenticator struct {
 	stored *Stored // computed by the first call of Stored
 }
 
-// silenceLogs turns off the authenticator's log of every object. Raising the level also saves the formatting.
+// silenceLogs turns off the authenticator's log of every object. The level also saves the time to format the messages.
 var silenceLogs = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
 })
 
-// New starts a backend that has read nothing yet.
+// New starts a backend that has read no object yet.
 func New() (*Authenticator, error) {
 	silenceLogs()
 	mapper, err := configmap.NewConfigMapMapper(config.Config{Master: "https://127.0.0.1:1"})
@@ -49,7 +49,7 @@ func New() (*Authenticator, error) {
 	events := watch.NewFake()
 	client := fake.NewClientset()
 	client.PrependWatchReactor("configmaps", clienttesting.DefaultWatchReactor(events, nil))
-	// NewConfigMapMapper made a client from the URL and stored it in an unexported field.
+	// This replaces the client that NewConfigMapMapper made from the URL. Its field is not exported.
 	if err := set(reflect.ValueOf(mapper.MapStore).Elem(), "configMap", client.CoreV1().ConfigMaps("kube-system")); err != nil {
 		return nil, err
 	}
@@ -70,8 +70,9 @@ func (a *Authenticator) Close() {
 	a.events.Stop()
 }
 
-// Load sends an object to the authenticator and returns when the authenticator has read it. The channel has no buffer, so
-// that the authenticator takes the second event, which it ignores, only after it has read the first.
+// Load sends an object to the authenticator and returns after the authenticator has read it. send also sends a second
+// event, which the authenticator ignores. The channel has no buffer, so the authenticator takes the second event only
+// after it has read the object.
 func (a *Authenticator) Load(data map[string]string) {
 	a.send(watch.Modified, data)
 	a.data, a.stored = data, nil
@@ -90,10 +91,11 @@ func (a *Authenticator) send(event watch.EventType, data map[string]string) {
 
 // Answer is the authenticator's mapping of a caller.
 type Answer struct {
-	// Canonical is the ARN that the authenticator looks up in the entries; empty if it refuses the caller's ARN.
+	// Canonical is the ARN that the authenticator looks up in the entries. It is empty if the authenticator refuses the
+	// caller's ARN.
 	Canonical string
 	Mapped    bool
-	// Username and Groups have their templates unrendered.
+	// Username and Groups contain the templates of the entry.
 	Username string
 	Groups   []string
 }
@@ -104,8 +106,8 @@ func (a Answer) Equal(other Answer) bool {
 		a.Username == other.Username && slices.Equal(a.Groups, other.Groups)
 }
 
-// Resolve maps a caller as pkg/server does: Canonicalize, Map, IsAccountAllowed. If several entries match because their
-// ARNs differ only in case, each call returns a random one.
+// Resolve maps a caller as pkg/server of the authenticator does: by Canonicalize, Map and IsAccountAllowed. If the ARNs
+// of several entries differ only in case, each call returns the answer of a random one of them.
 func (a *Authenticator) Resolve(callerARN string) Answer {
 	identity, err := identityOf(callerARN)
 	if err != nil {
@@ -121,7 +123,7 @@ func (a *Authenticator) Resolve(callerARN string) Answer {
 	return Answer{Canonical: canonical}
 }
 
-// SessionOf returns the name of a role's session; empty for another ARN.
+// SessionOf returns the name of a role's session, or "" for any other ARN.
 func SessionOf(callerARN string) string {
 	_, rest, ok := strings.Cut(callerARN, ":assumed-role/")
 	if !ok {

@@ -1,1 +1,1 @@
-// This file is empty. The compiler takes functions without a body only in packages with assembly; see login.go.
+// This file is empty. A Go package can declare functions without a body only if it has an assembly file; see login.go.

@@ -36,9 +36,9 @@ func (fakeEC2) GetPrivateDNSName(context.Context, string) (string, error) {
 
 func (fakeEC2) StartEc2DescribeBatchProcessing(context.Context) {}
 
-// renderTemplates and authenticateEndpoint are the released program's own code. pkg/server exports neither them
-// nor a constructor that works without AWS: server.New asks the instance metadata service for a region and opens
-// a TLS listener. The link is by name; a release that renames one of them does not link.
+// renderTemplates, authenticateEndpoint and doMapping are the released program's own code. pkg/server exports neither
+// them nor a constructor that works without AWS: server.New asks the instance metadata service for a region and opens a
+// TLS listener. The linker finds the functions by name. It fails if a release renames one of them.
 //
 //go:linkname renderTemplates sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).renderTemplates
 func renderTemplates(handler unsafe.Pointer, ctx context.Context, mapping config.IdentityMapping, identity *token.Identity) (string, []string, error) //nolint:revive // the receiver comes first
@@ -49,8 +49,9 @@ func authenticateEndpoint(handler unsafe.Pointer, ctx context.Context, w http.Re
 //go:linkname doMapping sigs.k8s.io/aws-iam-authenticator/pkg/server.(*handler).doMapping
 func doMapping(handler unsafe.Pointer, ctx context.Context, identity *token.Identity) (string, []string, error) //nolint:revive // as above
 
-// newHandler makes the handler of the webhook as server.getHandler does, with a fake STS and a fake EC2 API. It takes the
-// handler's unexported type from a field of that type. The handler asks the backends in this order.
+// newHandler makes the handler that server.getHandler makes, but with a fake EC2 API, and with the verifier in place of
+// STS. The handler asks the backends in the order of ordered. The type of the handler is not exported, so newHandler
+// takes it from a field of server.Server.
 func newHandler(verifier token.Verifier, ordered ...mapper.Mapper) (unsafe.Pointer, error) {
 	field, ok := reflect.TypeFor[server.Server]().FieldByName("internalHandler")
 	if !ok {
@@ -73,7 +74,8 @@ func newHandler(verifier token.Verifier, ordered ...mapper.Mapper) (unsafe.Point
 	return handler.UnsafePointer(), nil
 }
 
-// set sets an unexported field. A nil value keeps the field.
+// set sets an unexported field of a structure, or keeps it if the value is nil. It fails if the structure has no such
+// field, or if the field has another type.
 func set(structure reflect.Value, name string, value any) error {
 	field := structure.FieldByName(name)
 	if !field.IsValid() {

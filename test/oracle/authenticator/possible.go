@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 )
 
-// Stored holds the keys of the authenticator's tables. Roles are in lower case; users are unchanged.
+// Stored holds the keys of the authenticator's tables. The keys of roles are in lower case, and those of users are unchanged.
 type Stored struct{ Roles, Users, Accounts []string }
 
 // Stored returns the keys of the authenticator's tables in memory. It reads them by reflection, because the tables are not
@@ -35,8 +35,8 @@ func (a *Authenticator) ParseLoaded() (accounts []string, err error) {
 	return accounts, err
 }
 
-// Possible returns every answer that the authenticator can give to a caller, in random order. It resolves the caller many
-// times if several mappings match because their ARNs differ only in case.
+// Possible returns every answer that the authenticator can give to a caller, in random order. If the ARNs of several mappings
+// differ only in case, it resolves the caller many times.
 func (a *Authenticator) Possible(callerARN string) []Answer {
 	answers := []Answer{a.Resolve(callerARN)}
 	if !answers[0].Mapped || !a.ambiguous(answers[0].Canonical) {
@@ -51,16 +51,16 @@ func (a *Authenticator) Possible(callerARN string) []Answer {
 	return answers
 }
 
-// tries returns how often to resolve a caller with a random answer. The authenticator iterates over a Go map from a random
-// slot. A map has at most two slots for an element, and at least eight in all. Each answer has at least one slot, so that
-// 24 tries for each slot miss an answer with a probability of e^-24.
+// tries returns how many times to resolve a caller with a random answer. The authenticator iterates over a Go map from a
+// random slot. A map has at most two slots for an element, and at least eight in all. Each answer has at least one slot. With
+// 24 tries for each slot, the probability to miss an answer is e^-24.
 func (a *Authenticator) tries() int {
 	stored := a.Stored()
 	return 24 * max(8, 2*len(stored.Users), 2*len(stored.Roles))
 }
 
 // ambiguous reports whether more than one stored mapping matches a canonical ARN. The authenticator looks up the ARN in lower
-// case, and strings.ToLower turns U+0130 into i.
+// case, and so does ambiguous: strings.ToLower turns U+0130 into i.
 func (a *Authenticator) ambiguous(canonical string) bool {
 	canonical = strings.ToLower(canonical)
 	matches := func(keys []string) int {

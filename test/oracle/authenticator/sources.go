@@ -19,13 +19,13 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/token"
 )
 
-// The orders in which the authenticator can ask its backends, as its setting backendMode has them. EKSConfigMap holds
-// aws-auth, and DynamicFile holds access entries.
+// The orders in which the authenticator can ask its backends, as values of its setting backendMode. The backend
+// EKSConfigMap holds aws-auth, and DynamicFile holds access entries.
 const (
-	OnlyAWSAuth  = "EKSConfigMap"             // mode CONFIG_MAP
-	OnlyEntries  = "DynamicFile"              // mode API
-	EntriesFirst = "DynamicFile EKSConfigMap" // mode API_AND_CONFIG_MAP
-	AWSAuthFirst = "EKSConfigMap DynamicFile" // no mode of EKS
+	OnlyAWSAuth  = "EKSConfigMap"             // authentication mode CONFIG_MAP
+	OnlyEntries  = "DynamicFile"              // authentication mode API
+	EntriesFirst = "DynamicFile EKSConfigMap" // authentication mode API_AND_CONFIG_MAP
+	AWSAuthFirst = "EKSConfigMap DynamicFile" // no authentication mode of EKS has this order
 )
 
 // The sources of a login.
@@ -104,8 +104,8 @@ func (s *Sources) LoadEntries(entries []Entry) error {
 	return nil
 }
 
-// UniqueID returns the unique id of a principal. IAM compares names without case, and the path of a role isn't part of its
-// identity.
+// UniqueID returns a unique id for the principal with an ARN. IAM compares names without case, and the path of a role
+// isn't part of its identity, so the id depends on neither.
 func UniqueID(arn string) string {
 	arn = strings.ToLower(arn)
 	if head, path, ok := strings.Cut(arn, ":role/"); ok {
@@ -116,8 +116,9 @@ func UniqueID(arn string) string {
 	return fmt.Sprintf("AROA%016X", hash.Sum64())
 }
 
-// Logins returns every login that the authenticator may give a caller if it asks its backends in an order. A refusal is
-// the zero Login. source names the backend that answers, even if it then refuses the caller; it is empty if none does.
+// Logins returns every login that the authenticator may give a caller when it asks its backends in the order. A refusal is
+// the zero Login. source names the source that answers, even if the authenticator then refuses the caller. It is empty if
+// no source answers.
 func (s *Sources) Logins(order, callerARN string) (source string, logins []Login) {
 	identity, err := identityOf(callerARN)
 	if err != nil {
@@ -141,7 +142,8 @@ func (s *Sources) Logins(order, callerARN string) (source string, logins []Login
 	return source, logins
 }
 
-// source asks the backends themselves, because doMapping doesn't say which of them answers.
+// source returns the source that answers a caller, or "". It asks the backends itself, because doMapping doesn't say which
+// of them answers.
 func (s *Sources) source(order string, identity *token.Identity) string {
 	for _, backend := range s.backends[order] {
 		if _, err := backend.Map(identity); err == nil {

@@ -55,7 +55,7 @@ func Watch(kubeconfig string) (*Watcher, error) {
 }
 
 // Next waits until the authenticator has read the next version of the object. It returns the resource version and the
-// data, which is nil if the object was deleted.
+// data. The data is nil if the object was deleted. Next fails if ctx ends.
 func (w *Watcher) Next(ctx context.Context) (resourceVersion string, data map[string]string, err error) {
 	select {
 	case <-ctx.Done():

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Break is a mistake in the text of a section. It returns a text to which it doesn't apply unchanged.
+// Break is a mistake in the text of a section. apply makes the mistake. If the text has no place for it, apply
+// returns the text unchanged.
 type Break struct {
 	Name  string
 	apply func(r *rand.Rand, text string) string
@@ -96,14 +97,15 @@ func Breaks() []Break {
 	}
 }
 
-// tails are texts after the end of the YAML document, where the authenticator's YAML reader stops. Some readers look
-// further ahead.
+// tails are texts after the end of the YAML document. The authenticator's YAML reader stops at this end. Some readers
+// read on.
 var tails = []string{
 	"---\n\t- x\n", "---\n@\n", "...\n@\n", "...\n%\n", "---\n%\n", "---\n\"\n", "...\n'\n", "---\n- [\n", "...\n\t\n", "---\n`\n",
 	"---\n*a\n", "---\n!<\n", "...\n!<x\n", "---\n\x01\n", "...\n\x01\n", "...\n%YAML 9.9\n---\n", "...\n%TAG x\n", "--- &\n", "--- >9x\n", "... \x07\n",
 }
 
-// similarKey returns the word that starts like key, or else key without its last letter.
+// similarKey returns the first of the words that begins with the same four letters as key. If no word does, it
+// returns key without its last letter.
 func similarKey(key string, words ...string) string {
 	for _, w := range words {
 		if w[:4] == key[:4] {
@@ -117,7 +119,8 @@ func onText(change func(string) string) func(*rand.Rand, string) string {
 	return func(_ *rand.Rand, text string) string { return change(text) }
 }
 
-// onLine changes one random match of a pattern, which matches within a line.
+// onLine returns a function that changes a random match of a pattern. In the pattern, ^ and $ match the begin and the
+// end of a line.
 func onLine(pattern string, change func(string) string) func(*rand.Rand, string) string {
 	re := regexp.MustCompile(`(?m)` + pattern)
 	return func(r *rand.Rand, text string) string {
@@ -164,7 +167,8 @@ func breakData(r *rand.Rand, data map[string]string) (name string) {
 	return b.Name
 }
 
-// breakAgain applies the named break to a random place, or else a random break. It returns the name of the break.
+// breakAgain applies the break with the name to a random section. If it can't, it applies a random break. It returns
+// the name of the applied break.
 func breakAgain(r *rand.Rand, data map[string]string, name string) string {
 	for _, b := range Breaks() {
 		if key := pick(r, []string{"mapRoles", "mapRoles", "mapUsers"}); b.Name == name && data[key] != "" && !strings.HasPrefix(name, "raw-") {
@@ -175,14 +179,14 @@ func breakAgain(r *rand.Rand, data map[string]string, name string) string {
 	return breakData(r, data)
 }
 
-// fragments are inserted into texts at random positions.
+// fragments are the texts that Mutate inserts.
 var fragments = []string{
 	"\t", " ", "\n", "- ", "---\n", "...\n", "\"", "'", "{", "}", "[", "]", "#", ":", ": ", "&a ", "*a", "<<: *a\n", "!!str ", "!!binary ",
 	"\u00a0", "\u200b", "\ufeff", "\r\n", "|\n", ">-\n", "y", "yes", "~", "null", "0123", "1e3", "arn:aws:iam::111122223333:role/Admin",
 	"  groups: [system:masters]\n", "  username: {{SessionName}}\n", "{{EC2PrivateDNSName}}", "\\x41", "\\u00e9", "K", "ſ", "%", "@", "`", "-", "?", ",", "\x00", "\xff",
 }
 
-// Mutate makes up to three random changes of a few bytes each. The result is UTF-8.
+// Mutate makes one to three random changes of a few bytes each. The result is UTF-8.
 func Mutate(r *rand.Rand, text string) string {
 	b := []byte(text)
 	for range 1 + r.IntN(3) {

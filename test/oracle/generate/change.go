@@ -13,7 +13,7 @@ import (
 // does not exist.
 type Change struct {
 	Old, New map[string]string
-	// Model is the content of New; nil if its text is broken or its entries may have faults.
+	// Model is the content of New. It is nil if a break changed the text of New, or if the entries may have faults.
 	Model *Model
 	// Protected maps the ARN of each protected principal to its groups.
 	Protected map[string][]string
@@ -22,11 +22,12 @@ type Change struct {
 	// Requester is the ARN with which the requester logs in: for a role, the ARN of a session. It is empty if the
 	// requester doesn't log in with IAM. It can be an ARN that no caller has.
 	Requester string
-	// Form is the form of the requester's extra fields.
+	// Form is one of [Forms]: it says which extra fields the requester has.
 	Form string
 	// OverrideGroups are the override groups of the policy; nil means system:masters.
 	OverrideGroups []string
-	// Manifest is the kind of manifest in which the guard reads the new version; Live for none.
+	// Manifest is the kind of manifest from which the guard reads the new version. With Live, it reads the object
+	// without a manifest.
 	Manifest string
 	// Origin lists the styles, edits and breaks that made the change.
 	Origin []string
@@ -156,7 +157,7 @@ func (c *Change) edit(r *rand.Rand, model *Model, when string) {
 
 func (c *Change) record(what, name string) { c.Origin = append(c.Origin, what+" "+name) }
 
-// harmless are the edits that add no fault to a model. Other edits may.
+// harmless are the edits that add no fault to a model. Other edits may add one.
 var harmless = []string{"add-role", "add-user", "add-account", "add-group", "reorder", "userid", "remove", "rename", "drop-section", "empty", "restyle", "create"}
 
 func (c *Change) faultless() bool {
@@ -169,7 +170,7 @@ func (c *Change) faultless() bool {
 	return true
 }
 
-// protectable matches the ARNs that a policy accepts: ARNs of principals, as AWS writes them.
+// protectable matches the ARNs that a policy accepts as protected: ARNs of principals, as AWS writes them.
 var protectable = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role/[\w+=,.@-]+|user/[\w+=,.@/-]+|root)|sts::[0-9]{12}:federated-user/[\w+=,.@-]+)$`)
 
 // setPolicyAndRequester picks the groups and protected principals of the policy, and the requester.
@@ -214,8 +215,8 @@ func callerARN(arn string) string {
 	return strings.Replace(head, ":iam:", ":sts:", 1) + ":assumed-role/" + path[strings.LastIndexByte(path, '/')+1:] + "/alice@example.com"
 }
 
-// NewDocument makes a version without an old one, from a new model or from one of the seeds. The guard evaluates it as a
-// document by itself.
+// NewDocument makes a change that has only a new version. It makes the version from a new model or from one of the
+// seeds. The guard evaluates the version as a document by itself.
 func NewDocument(r *rand.Rand, seeds []map[string]string) *Change {
 	c := &Change{Manifest: pick(r, []string{Live, Live, Applied, KubectlEdit})}
 	if r.IntN(2) == 0 {

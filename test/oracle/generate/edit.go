@@ -53,7 +53,7 @@ func Edits() []Edit {
 		{"empty-username", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = "" })},
 		{"wrong-template", onEntry(wrongTemplate)},
 		{"instances-only", onEntry(func(_ *rand.Rand, e *Entry) { e.Username = nodeName })},
-		{"superset-copy-before", onList(func(r *rand.Rand, list []Entry) []Entry { // the later entry takes the group away
+		{"superset-copy-before", onList(func(r *rand.Rand, list []Entry) []Entry { // the original entry follows the copy and replaces it, so the principal doesn't get the group
 			more := pick(r, list)
 			more.Groups = append(slices.Clone(more.Groups), "extra")
 			return slices.Insert(list, 0, more)
@@ -179,7 +179,8 @@ var folds = map[string][]string{
 	"i": {"\u0130", "\u0131"}, "k": {"\u212a"}, "s": {"\u017f", "\u00df", "\u1e9e", "\u03c2", "\u03c3", "\u03a3"},
 }
 
-// foldable replaces a letter of the name in an ARN by one of folds.
+// foldable replaces a random letter of the name in an ARN by one of its folds. If the name doesn't have the letter,
+// foldable returns the ARN unchanged.
 func foldable(r *rand.Rand, arn string) string {
 	start := strings.LastIndexAny(arn, "/:") + 1
 	letter := pick(r, []string{"i", "i", "k", "s"})
@@ -196,7 +197,7 @@ func foldable(r *rand.Rand, arn string) string {
 	return arn[:at] + pick(r, folds[letter]) + arn[at+1:]
 }
 
-// onNode removes a group from the first node role that has it.
+// onNode returns an edit that removes a group from the first node role that has it.
 func onNode(group string) func(*rand.Rand, *Model) {
 	return func(_ *rand.Rand, m *Model) {
 		for i := range m.Roles {
@@ -215,7 +216,8 @@ func wrongTemplate(r *rand.Rand, e *Entry) {
 	})
 }
 
-// insert adds an entry at a random index. Without allowDuplicate, it adds no entry whose ARN is in the list.
+// insert adds an entry at a random index. If the list has an entry with the same ARN, insert adds the entry only with
+// allowDuplicate.
 func insert(r *rand.Rand, list []Entry, e Entry, allowDuplicate bool) []Entry {
 	if !allowDuplicate && slices.ContainsFunc(list, func(o Entry) bool { return strings.EqualFold(o.ARN, e.ARN) }) {
 		return list
@@ -224,7 +226,7 @@ func insert(r *rand.Rand, list []Entry, e Entry, allowDuplicate bool) []Entry {
 	return slices.Insert(list, r.IntN(len(list)+1), e)
 }
 
-// onList edits mapRoles or mapUsers, if they have entries.
+// onList returns an edit of the list of mapRoles or of mapUsers. It edits only a list that has entries.
 func onList(edit func(*rand.Rand, []Entry) []Entry) func(*rand.Rand, *Model) {
 	return func(r *rand.Rand, m *Model) {
 		list := &m.Roles
@@ -237,7 +239,7 @@ func onList(edit func(*rand.Rand, []Entry) []Entry) func(*rand.Rand, *Model) {
 	}
 }
 
-// onEntry edits a random entry of mapRoles or mapUsers.
+// onEntry returns an edit of a random entry of mapRoles or mapUsers.
 func onEntry(edit func(*rand.Rand, *Entry)) func(*rand.Rand, *Model) {
 	return onList(func(r *rand.Rand, list []Entry) []Entry {
 		edit(r, &list[r.IntN(len(list))])
@@ -251,7 +253,7 @@ func reorder(r *rand.Rand, m *Model) {
 	}
 }
 
-// otherSection moves a role to mapUsers, or a user to mapRoles.
+// otherSection moves the first role to mapUsers. If there are no roles, it moves the first user to mapRoles.
 func otherSection(_ *rand.Rand, m *Model) {
 	switch {
 	case len(m.Roles) > 0:
@@ -263,7 +265,7 @@ func otherSection(_ *rand.Rand, m *Model) {
 	}
 }
 
-// changeCase returns an ARN in lower or upper case, or with only its name changed.
+// changeCase returns an ARN in lower or upper case. It changes the whole ARN, or only the name in it.
 func changeCase(r *rand.Rand, arn string) string {
 	switch r.IntN(4) {
 	case 0:

@@ -9,7 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ManifestText returns the new version as a manifest; false if Manifest is Live or the manifest cannot be written.
+// ManifestText returns the new version as a manifest. It returns false if Manifest is Live, or if the version can't be
+// written in this kind of manifest.
 func (c *Change) ManifestText() ([]byte, bool) {
 	metadata := map[string]any{"name": "aws-auth", "namespace": "kube-system"}
 	switch c.Manifest {
@@ -28,8 +29,8 @@ func (c *Change) ManifestText() ([]byte, bool) {
 	return nil, false
 }
 
-// oneLine returns a text in one line with quotes and escapes, as YAML encoders write text that they take for binary. It
-// escapes characters outside of ASCII, because YAML doesn't allow all of them.
+// oneLine returns a text in one line with quotes and escapes. YAML encoders write text in this form if they take it for
+// binary. oneLine escapes characters outside of ASCII, because YAML doesn't allow all of them.
 func oneLine(text string) string {
 	var b strings.Builder
 	for _, c := range doubleQuoted(nil, text, "") {

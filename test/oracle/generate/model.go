@@ -1,4 +1,4 @@
-// Package generate makes aws-auth objects, and changes of them, as people and tools write them. The same random source
+// Package generate makes aws-auth objects as people and tools write them, and changes of these objects. The same seed
 // makes the same objects.
 package generate
 
@@ -13,7 +13,8 @@ type Entry struct {
 	ARN, Username string
 	Groups        []string
 	UserID        string
-	// PermissionSet makes it an sso entry for this permission set; ARN is then an account id.
+	// PermissionSet is empty for most entries. An entry with a PermissionSet is an sso entry, and its ARN is an
+	// account id.
 	PermissionSet string
 }
 
@@ -116,7 +117,7 @@ func NewModel(r *rand.Rand) Model {
 	return m
 }
 
-// sample returns n elements of a list in random order. It shuffles the list.
+// sample shuffles a list and returns its first n elements. It returns the whole list if it has fewer.
 func sample[T any](r *rand.Rand, list []T, n int) []T {
 	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list[:min(n, len(list))]

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Sequence is an object and a list of requests. Each request sees the object as the requests before it left it.
+// Sequence is an object and a list of requests. Each request changes the object that the requests before it left.
 type Sequence struct {
 	Data       map[string]string
 	Finalizers []string
@@ -21,19 +21,21 @@ type Step struct {
 	// Data and Finalizers are the content that an update writes.
 	Data       map[string]string
 	Finalizers []string
-	// BreakGlass is the value of the break-glass annotation that an update writes. It can be the old value again.
+	// BreakGlass is the value of the break-glass annotation that an update writes. It can be the value that the
+	// object already has.
 	BreakGlass string
-	// Requester is the ARN of the sender; empty if the sender doesn't log in with IAM.
+	// Requester is the ARN of the sender. It is empty if the sender doesn't log in with IAM.
 	Requester string
-	// Age is the number of versions since the sender logged in: kube-apiserver caches tokens, and the authenticator's
-	// watch can be late. A sender with an AccessEntry logs in with that.
+	// Age is the number of versions that were stored since the version by which the sender logged in. Logins can be
+	// old, because kube-apiserver caches tokens and the authenticator's watch can be late. If AccessEntry is set, the
+	// sender logs in with an access entry instead of aws-auth.
 	Age         int
 	AccessEntry bool
-	// Owner is the UID of the owner that an update writes; empty for none.
+	// Owner is the UID of the owner that an update writes. It is empty if the update writes no owner.
 	Owner string
-	// EKS: the sender is a user of EKS itself.
+	// EKS reports whether the sender is a user of EKS itself.
 	EKS bool
-	// Masters: a sender without IAM is in system:masters.
+	// Masters reports whether a sender who doesn't log in with IAM is in system:masters.
 	Masters bool
 	Name    string
 }
@@ -46,7 +48,7 @@ func Plans() []string {
 	return []string{"edits", "own-entry", "finalizer", "break-glass", "stale-break-glass", "stranger-breaks-glass", "owned", "eks"}
 }
 
-// NewSequence makes a sequence of three requests.
+// NewSequence makes a sequence of up to three requests.
 func NewSequence(r *rand.Rand) *Sequence {
 	model := NewModel(r)
 	style := pick(r, Styles())

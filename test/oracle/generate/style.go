@@ -13,7 +13,7 @@ type Style struct {
 	Name string
 	// list writes elements; key is rolearn or userarn.
 	list func(r *rand.Rand, key string, entries []Entry) string
-	// finish changes the text of mapRoles, mapUsers and mapAccounts; nil keeps it.
+	// finish changes the text of a section. If it is nil, the text stays unchanged.
 	finish func(r *rand.Rand, text string) string
 }
 
@@ -54,8 +54,8 @@ func Styles() []Style {
 	}
 }
 
-// Write writes a model in a style. It omits a section without entries, or writes one of the texts that the authenticator
-// reads as empty.
+// Write writes a model in a style. For a section without entries, it writes no text, or one of the texts that the
+// authenticator reads as empty.
 func (s Style) Write(r *rand.Rand, m Model) map[string]string {
 	data := make(map[string]string)
 	put := func(section, text string, n int) {
@@ -126,7 +126,7 @@ func jsonPretty(r *rand.Rand, key string, entries []Entry) string {
 
 func mustText(text []byte, err error) string {
 	if err != nil {
-		panic(err) // texts and lists of texts only
+		panic(err) // can't happen, because the value holds only texts, lists and mappings
 	}
 	return string(text)
 }

@@ -12,15 +12,16 @@ import (
 // arnField stands in for the key of the ARN, which is rolearn or userarn.
 const arnField = "arn"
 
-// writer writes entries in block or flow style, as people and templates do.
+// writer writes entries in the block or flow style of YAML, as people and templates do.
 type writer struct {
 	order       []string
 	margin      string // before every dash
 	groupIndent string // before the dashes of groups, beyond the keys
 	flow        bool   // elements in braces
 	explicit    bool   // keys with a question mark
-	anchors     bool   // repeated lists of groups are aliases
-	// key and value write scalars; nil means plain if that is safe, or else quoted.
+	anchors     bool   // writes a repeated list of groups as an alias
+	// key and value write scalars. Without them, keys are written as they are, and values plain if that is safe, or
+	// else quoted.
 	key, value func(r *rand.Rand, text, indent string) string
 }
 
@@ -143,7 +144,7 @@ func singleQuoted(_ *rand.Rand, text, _ string) string {
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
-// escaped returns a text in double quotes with random characters as escapes.
+// escaped returns a text in double quotes. It writes random characters as escapes.
 func escaped(r *rand.Rand, text, _ string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -178,7 +179,8 @@ func otherCase(r *rand.Rand, key, _ string) string {
 	return key
 }
 
-// folded returns a text as a block scalar without a final line break.
+// folded returns a text as a block scalar without a final line break. It returns a text in double quotes if a block
+// scalar would change it.
 func folded(r *rand.Rand, text, indent string) string {
 	if text == "" || strings.TrimSpace(text) != text || strings.ContainsAny(text, "\n\r\t") {
 		return doubleQuoted(nil, text, "")
@@ -186,8 +188,8 @@ func folded(r *rand.Rand, text, indent string) string {
 	return pick(r, []string{">-", "|-"}) + "\n" + indent + text
 }
 
-// tagged returns a text with a tag that doesn't change its value: a tag of YAML, or one of CloudFormation, which the
-// authenticator ignores.
+// tagged returns a text in double quotes, mostly with a tag. The tag doesn't change the value: it is a tag of YAML,
+// or a tag of CloudFormation, which the authenticator ignores.
 func tagged(r *rand.Rand, text, _ string) string {
 	switch r.IntN(4) {
 	case 0:

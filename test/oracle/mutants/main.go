@@ -1,8 +1,9 @@
 // Command mutants measures the oracle. It makes small mistakes in the engine's source, one at a time, and reports whether
-// the oracle finds each of them. A mutant that survives is a gap in the oracle.
+// the oracle finds each of them. A mutant that survives is a mistake that the oracle doesn't find.
 //
-// The mutants are written by hand, in mutants.txt. The command doesn't change the source, but passes the mistakes to go
-// build as an overlay. It ignores the kinds of disagreements that the unchanged engine has; there should be none.
+// The mutants are written by hand, in mutants.txt. The command doesn't change the source: it passes each mistake to the
+// go command as an overlay. It ignores the disagreements that the oracle also finds in the unchanged engine. There should
+// be none.
 package main
 
 import (
@@ -39,7 +40,7 @@ func main() {
 	}
 }
 
-// mutant is a replacement of one text in a file by another one.
+// mutant is a mistake: the text after in place of the text before, in one file.
 type mutant struct {
 	name, file, before, after string
 }
