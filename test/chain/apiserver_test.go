@@ -24,19 +24,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// chain is everything that a login and a change of aws-auth pass through.
+// chain is everything that takes part in a login and in a change of aws-auth.
 type chain struct {
-	cluster       *controlplane.ControlPlane // authenticates by the authenticator
+	cluster       *controlplane.ControlPlane // a real API server, which asks the authenticator
 	authenticator *authenticator
-	program       *controlplane.Program // the running authenticator
+	program       *controlplane.Program // the process of the authenticator
 	webhook       *controlplane.Webhook
 	aws           *fakeAWS
 	eks           *ekstest.Server
 
-	reads int // that the webhook was made to read the access entries
+	reads int // number of calls of readEntries
 }
 
-// start starts the chain with an aws-auth and without access entries.
+// start starts the chain with aws-auth and without access entries. data is the data of aws-auth.
 func start(t *testing.T, data map[string]string) *chain {
 	t.Helper()
 	ctx := t.Context()
@@ -51,11 +51,11 @@ func start(t *testing.T, data map[string]string) *chain {
 	return c
 }
 
-// startLogins starts the chain without the webhook, so that every change of aws-auth is admitted.
+// startLogins starts the chain without the webhook, so the API server admits every change of aws-auth.
 func startLogins(t *testing.T, data map[string]string) *chain {
 	t.Helper()
 	ctx := t.Context()
-	// The stand-in for EKS sets environment variables, so it comes before the processes that inherit them.
+	// ekstest sets environment variables, so it starts before the processes that inherit them.
 	c := &chain{eks: ekstest.New(t), aws: newFakeAWS(t), authenticator: newAuthenticator(t)}
 	c.eks.Set(access.ModeConfigMap)
 	c.authenticator.setMode(t, access.ModeConfigMap)
@@ -80,7 +80,8 @@ func startLogins(t *testing.T, data map[string]string) *chain {
 	return c
 }
 
-// guardConfig returns a GuardConfig that differs from the one before only in the time between two reads of EKS.
+// guardConfig returns the GuardConfig. It differs from the previous one only in refresh, the time between two reads of
+// EKS, so the webhook reads EKS again.
 func (c *chain) guardConfig() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: awsauth-guard.io/v1alpha1\nkind: GuardConfig\neks: {enabled: true, cluster: %s, refresh: %ds}\nprotected:\n", ekstest.Name, 600+c.reads%60)
@@ -92,7 +93,7 @@ func (c *chain) guardConfig() string {
 	return b.String()
 }
 
-// readEntries makes the webhook read the mode and the access entries, and waits until it has.
+// readEntries makes the webhook read the mode and the access entries, and returns after the webhook has read them.
 func (c *chain) readEntries(t *testing.T) {
 	t.Helper()
 	c.reads++
@@ -133,7 +134,7 @@ func (c *chain) as(t *testing.T, caller int) *kubernetes.Clientset {
 	return client
 }
 
-// login logs a caller in with a new token. It returns nil if the API server refuses the token.
+// login logs a caller in with a new token, and returns the user. It returns nil if the API server refuses the token.
 func (c *chain) login(t *testing.T, caller int) *access.User {
 	t.Helper()
 	review, err := c.as(t, caller).AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
@@ -148,7 +149,8 @@ func (c *chain) login(t *testing.T, caller int) *access.User {
 	return &access.User{Username: user.Username, Groups: groups}
 }
 
-// edit writes a new aws-auth as a caller. It returns the refusal of the webhook.
+// edit writes a new aws-auth as a caller. It returns an error if the webhook refuses the change. Any other error fails
+// the test.
 func (c *chain) edit(t *testing.T, caller int, data map[string]string) error {
 	t.Helper()
 	_, err := c.as(t, caller).CoreV1().ConfigMaps(metav1.NamespaceSystem).Update(t.Context(), configMap(data), metav1.UpdateOptions{})

@@ -20,14 +20,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// authenticator is the released aws-iam-authenticator as a process of its own.
+// authenticator is the released aws-iam-authenticator, which runs as a process.
 type authenticator struct {
 	program string // the built program
-	dir     string // of its files
+	dir     string // the folder with its files
 	address string
 }
 
-// newAuthenticator builds the program, and makes its certificate and the file with which an API server finds it.
+// newAuthenticator builds the program. It also makes the program's certificate, and the kubeconfig by which an API
+// server calls it.
 func newAuthenticator(t *testing.T) *authenticator {
 	t.Helper()
 	ports, err := controlplane.FreePorts(1)
@@ -58,10 +59,11 @@ func newAuthenticator(t *testing.T) *authenticator {
 	return a
 }
 
-// webhookConfig returns the file for the API server's flag --authentication-token-webhook-config-file.
+// webhookConfig returns the path of the file for the API server's flag --authentication-token-webhook-config-file.
 func (a *authenticator) webhookConfig() string { return filepath.Join(a.dir, "webhook.kubeconfig") }
 
-// start starts the authenticator beside an API server. It ignores SIGTERM, so the cluster ends it by SIGKILL.
+// start starts the authenticator of an API server, and waits until it listens. The authenticator ignores SIGTERM, so
+// the cluster ends it with SIGKILL.
 func (a *authenticator) start(t *testing.T, cluster *controlplane.ControlPlane, environ []string) *controlplane.Program {
 	t.Helper()
 	program, err := cluster.StartProgram(t.Context(), "aws-iam-authenticator", environ, a.program,
@@ -89,13 +91,13 @@ var backendModes = map[access.Mode]string{
 	access.ModeAPI:             "DynamicFile",
 }
 
-// setMode changes the authentication mode. The authenticator reads the file a moment later.
+// setMode changes the authentication mode. The authenticator reads the change a moment later.
 func (a *authenticator) setMode(t *testing.T, mode access.Mode) {
 	t.Helper()
 	a.write(t, "mode.json", server.BackendModeConfig{LastUpdatedDateTime: "0", BackendMode: backendModes[mode]})
 }
 
-// setEntries changes the access entries. The authenticator reads the file a moment later.
+// setEntries changes the access entries. The authenticator reads the change a moment later.
 func (a *authenticator) setEntries(t *testing.T, entries []access.AccessEntry) {
 	t.Helper()
 	data := dynamicfile.DynamicFileData{LastUpdatedDateTime: "0"}
@@ -109,7 +111,8 @@ func (a *authenticator) setEntries(t *testing.T, entries []access.AccessEntry) {
 	a.write(t, "entries.json", data)
 }
 
-// entryID returns the unique id that an access entry has of its principal. That of a stale one is the id of an earlier principal.
+// entryID returns the unique id of the principal that an access entry was made for. The principal of a stale entry
+// has another id now.
 func entryID(e *access.AccessEntry) string {
 	if e.Stale != "" {
 		return "AROASTALE"

@@ -28,17 +28,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-const region = "eu-west-1" // that of ekstest
+const region = "eu-west-1" // the region of ekstest
 
 // privateDNSName is the name of every EC2 instance.
 const privateDNSName = "ip-10-0-0-1.eu-west-1.compute.internal"
 
-// fakeAWS stands in for STS and EC2, which can't be had without an AWS account. STS knows a caller by the access key, and
-// checks the signature of a token. It counts as the AWS of the programs that get its environment variables.
+// fakeAWS stands in for STS and EC2, which need an AWS account. STS finds a caller by the access key, and checks the
+// signature of a token. A program uses fakeAWS if it has the environment variables of environ.
 type fakeAWS struct {
 	environ []string
-	tokens  atomic.Int64 // that were made
-	ahead   atomic.Int64 // offset of the clock from the real one
+	tokens  atomic.Int64 // number of tokens made
+	ahead   atomic.Int64 // nanoseconds by which its clock is ahead of the real clock
 }
 
 func newFakeAWS(t *testing.T) *fakeAWS {
@@ -66,7 +66,8 @@ func newFakeAWS(t *testing.T) *fakeAWS {
 	return a
 }
 
-// connectTo returns a proxy that leads every connection to an address. A program reaches STS and EC2 by their real names.
+// connectTo returns an HTTP proxy that connects every client to the same address. With it, programs reach fakeAWS by the
+// real names of STS and EC2.
 func connectTo(ctx context.Context, address string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		connection, _, err := http.NewResponseController(w).Hijack()
@@ -79,7 +80,8 @@ func connectTo(ctx context.Context, address string) http.HandlerFunc {
 	}
 }
 
-// answerAWS answers a call of STS or EC2. A token is a presigned GET, and the SDK makes the other calls as a POST.
+// answerAWS answers a call of STS or EC2. The authenticator sends a token as a presigned GET request. The SDK sends its
+// calls as POST requests.
 func (a *fakeAWS) answerAWS(w http.ResponseWriter, r *http.Request) {
 	now := time.Now().Add(time.Duration(a.ahead.Load()))
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
@@ -100,7 +102,8 @@ func (a *fakeAWS) answerAWS(w http.ResponseWriter, r *http.Request) {
 // expiredKey is the access key of temporary credentials that have expired.
 const expiredKey = "ASIAEXPIREDEXPIRED00"
 
-// answerGetCallerIdentity answers as STS does: in JSON to a token, and in XML to the SDK. The texts of the errors are those of AWS.
+// answerGetCallerIdentity answers as STS does: a token in JSON, and a call of the SDK in XML. The texts of the errors are
+// those of AWS.
 func answerGetCallerIdentity(w http.ResponseWriter, r *http.Request, now time.Time) {
 	key, _, _ := strings.Cut(r.FormValue("X-Amz-Credential"), "/")
 	presigned := key != ""
@@ -141,7 +144,8 @@ func answerGetCallerIdentity(w http.ResponseWriter, r *http.Request, now time.Ti
 		`"ResponseMetadata":{"RequestId":"b25f48e8-84fd-11e6-80d9-574e0c4664cb"}}}`, awsauth.AccountOf(arn), arn, id)
 }
 
-// validSignature reports whether a token is signed with the only secret, for the cluster in the header, and in the last 15 minutes.
+// validSignature reports whether a token is signed with the secret and for the cluster in the header, at most 15 minutes
+// from now.
 func validSignature(r *http.Request, now time.Time) bool {
 	query := r.URL.Query()
 	signed, err := time.Parse("20060102T150405Z", query.Get("X-Amz-Date"))
@@ -169,13 +173,14 @@ func validSignature(r *http.Request, now time.Time) bool {
 	return err == nil && expected.Query().Get("X-Amz-Signature") == signature
 }
 
-// secret is the secret access key of every caller, and emptyPayload the SHA-256 of an empty body.
+// secret is the secret access key of every caller. emptyPayload is the SHA-256 of an empty body.
 const (
 	secret       = "not-a-secret"
 	emptyPayload = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// answerAssumeRole gives out the access key of the caller that is a session of the role. It refuses every other role.
+// answerAssumeRole returns the access key of the first caller that is a session of the role. It denies the call if there
+// is none.
 func answerAssumeRole(w http.ResponseWriter, r *http.Request) {
 	role := r.FormValue("RoleArn")
 	for i := range callers {
@@ -192,8 +197,8 @@ func answerAssumeRole(w http.ResponseWriter, r *http.Request) {
 		`<Message>User: arn:aws:iam::111122223333:user/alice is not authorized to perform: sts:AssumeRole on resource: %s</Message></Error></ErrorResponse>`, role)
 }
 
-// uniqueID returns the unique id that IAM gave a principal. It is the same for a role and its sessions, with or without
-// the path of the role.
+// uniqueID returns the unique id of a principal in IAM. A role and its sessions have the same id. The path of the role
+// makes no difference.
 func uniqueID(arn string) string {
 	if canonical, err := awsauth.Canonicalize(arn); err == nil {
 		arn = canonical
@@ -202,7 +207,8 @@ func uniqueID(arn string) string {
 	return "AROA" + strings.ToUpper(hex.EncodeToString(sum[:8]))
 }
 
-// accessKey returns the access key id of a caller, and callerOf its caller.
+// accessKey returns the access key id of the caller with an index in callers. callerOf returns the caller's ARN by the
+// access key id.
 func accessKey(caller int) string { return fmt.Sprintf("ASIA%016d", caller) }
 
 func callerOf(key string) (arn string, ok bool) {
@@ -213,8 +219,8 @@ func callerOf(key string) (arn string, ok bool) {
 	return callers[n].arn, true
 }
 
-// token makes a new token for a caller, with the authenticator's own package. Each token contains a session token
-// of its own, so that no two are the same: the API server caches the answer to a token.
+// token makes a new token for a caller, with the authenticator's own package. The API server caches the answer to a
+// token, so each token has its own session token.
 func (a *fakeAWS) token(t *testing.T, caller int) string {
 	t.Helper()
 	session := fmt.Sprintf("session-%d", a.tokens.Add(1))

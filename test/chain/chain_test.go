@@ -1,10 +1,14 @@
-// Package chain_test runs the whole way of a login on one machine. A real kube-apiserver authenticates by the released
-// aws-iam-authenticator, and asks the real webhook before it changes aws-auth. Callers log in with real tokens. Only AWS
+// Package chain_test runs a complete login on one machine. A real kube-apiserver authenticates callers with the released
+// aws-iam-authenticator, and calls the real webhook for each change of aws-auth. Callers log in with real tokens. Only AWS
 // is not real: STS, EC2 and EKS have stand-ins.
 //
-// The files, from the outside in: chain_test.go and migrate_test.go have the promises, edits_test.go the callers and the
-// changes, apiserver_test.go the processes and their clients, authenticator_test.go the authenticator, and aws_test.go STS,
-// EC2 and the tokens.
+// The files:
+//   - chain_test.go and migrate_test.go state the promises
+//   - edits_test.go has the callers and the changes
+//   - apiserver_test.go has the processes and their clients
+//   - authenticator_test.go has the authenticator
+//   - aws_test.go has STS, EC2 and the tokens
+//   - doctor_test.go and doctorfaults_test.go test kubectl awsauth doctor
 package chain_test
 
 import (
@@ -30,8 +34,8 @@ var (
 	seed  = flag.Uint64("seed", 1, "seed of the edits")
 )
 
-// phases are the stations of a cluster that moves from aws-auth to access entries. In each of them the principals of the
-// kept callers have an access entry.
+// phases are the states of a cluster that moves from aws-auth to access entries. kept are the callers whose principals have
+// an access entry in the phase.
 var phases = []struct {
 	mode access.Mode
 	kept []int
@@ -42,12 +46,12 @@ var phases = []struct {
 	{access.ModeAPI, []int{adminCaller, aliceCaller, nodeCaller, podCaller}},
 }
 
-// entriesEvery is the number of admitted edits for each change of the access entries.
+// entriesEvery is the number of admitted edits between two changes of the access entries.
 const entriesEvery = 10
 
-// TestAdmittedEditsKeepTheLogins: callers edit aws-auth at random through the webhook. After each edit that it admits,
-// protected principals, nodes and the requester can log in as before, and every caller gets the username and the groups
-// that the guard computes.
+// TestAdmittedEditsKeepTheLogins: callers edit aws-auth at random through the webhook. After each admitted edit, protected
+// principals, nodes and the requester can still log in. Every caller gets the username and the groups that the guard
+// computes.
 func TestAdmittedEditsKeepTheLogins(t *testing.T) {
 	began := time.Now()
 	s := &state{T: t, random: rand.New(rand.NewPCG(*seed, 0)), model: firstModel()}
@@ -80,16 +84,16 @@ type state struct {
 	*chain
 
 	random *rand.Rand
-	model  generate.Model // of the stored aws-auth, which may differ by a mistake in its text
+	model  generate.Model // the entries of the stored aws-auth; the stored text may have a mistake in addition
 	mode   access.Mode
 	kept   []int
-	stamp  int                    // of the last change
-	guard  func(int) access.Login // the guard's view of each caller now
+	stamp  int                    // number of the last change
+	guard  func(int) access.Login // returns the login that the guard computes for a caller
 
 	admitted, refused, refusedInARow, logins, loginsRefused, lockouts, differences int
 }
 
-// changeEntries changes the mode or the access entries, for the authenticator and for EKS.
+// changeEntries changes the mode or the access entries, in the authenticator and in ekstest.
 func (s *state) changeEntries() {
 	s.stamp++
 	entries := newEntries(s.random, s.kept, s.stamp)
@@ -101,11 +105,11 @@ func (s *state) changeEntries() {
 	s.check("access entries in mode " + string(s.mode))
 }
 
-// maxRefused is the number of refused edits in a row after which the test gives up. The guard admits about half of them.
+// maxRefused is the number of refused edits in a row after which the test fails. The guard admits about half of the edits.
 const maxRefused = 200
 
-// edit tries one edit of aws-auth as a caller who can log in. One text in six has a mistake. It returns false if the webhook
-// refuses the edit.
+// edit tries one edit of aws-auth as a caller who can log in. In one edit of six, the text has a mistake. edit returns
+// false if the webhook refuses the edit.
 func (s *state) edit() (admitted bool) {
 	requester := s.random.IntN(canaryCaller)
 	for s.guard(requester).Admitted < access.Always {
@@ -141,8 +145,9 @@ func (s *state) edit() (admitted bool) {
 	return true
 }
 
-// settle waits until the authenticator has read the last change: the canary of each source logs in as the guard computes,
-// and the canary's username has the stamp of the change. Then it stores the guard's view.
+// settle waits until the authenticator has read the last change. Each source of access has a canary, whose username has the
+// number of the change. Both canaries must log in as the guard computes. settle sets guard to the guard's view of the new
+// state.
 func (s *state) settle() {
 	object := s.stored(s.T).Load()
 	client, err := eks.New(s.Context(), ekstest.Name, "", s.cluster.Admin.CAData)
@@ -169,8 +174,8 @@ func (s *state) settle() {
 	})
 }
 
-// check logs all callers in. It counts the differences from the guard's view, and the lockouts of protected principals and
-// nodes.
+// check logs all callers in, and returns their users. It counts the logins that differ from the guard's, and the lockouts
+// of protected principals and nodes.
 func (s *state) check(change string) []*access.User {
 	after := make([]*access.User, len(callers))
 	for i := range callers[:canaryCaller] {
@@ -200,8 +205,8 @@ func (s *state) lockout(format string, args ...any) {
 	s.Errorf("lockout: "+format+"\naws-auth: %q", append(args, s.stored(s.T).Data)...)
 }
 
-// agree reports whether a login is one that the guard considers possible. Only the authenticator asks EC2 for the name of
-// an instance.
+// agree reports whether the guard considers a login possible. It inserts the name of an instance into the guard's login,
+// because only the authenticator asks EC2 for this name.
 func agree(got *access.User, want access.Login) bool {
 	if want.Unknown != "" {
 		return false
@@ -220,14 +225,15 @@ func agree(got *access.User, want access.Login) bool {
 	})
 }
 
-// sorted returns the groups as a sorted set, without the group that every login has.
+// sorted returns the groups in order and without duplicates. It leaves out the group that every login has.
 func sorted(groups []string) []string {
 	groups = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == awsauth.AuthenticatedGroup })
 	slices.Sort(groups)
 	return slices.Compact(groups)
 }
 
-// eventually waits until check has no error, ten times as long as it takes on a busy machine.
+// eventually waits until check returns no error. It fails the test after 30 seconds, ten times as long as check takes on a
+// busy machine.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

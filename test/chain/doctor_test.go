@@ -33,35 +33,36 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// situation is a cluster and the machine of a user. The zero values of its fields are not useful; newSituation makes a healthy one.
+// situation is a cluster and the machine of a user. The zero values of its fields are not useful; newSituation returns a situation
+// without faults.
 type situation struct {
 	// The cluster.
-	data    map[string]string // of aws-auth; nil without aws-auth
+	data    map[string]string // the data of aws-auth; nil if aws-auth does not exist
 	mode    access.Mode
 	entries []access.AccessEntry
-	fields  map[string]any // of DescribeCluster, instead of the usual ones
-	denied  []string       // actions of EKS
-	// noCluster reports that EKS has no cluster in the account of the caller, because the cluster belongs to another one.
+	fields  map[string]any // fields of DescribeCluster that replace the usual ones
+	denied  []string       // actions of EKS that the caller may not use
+	// noCluster reports that EKS finds no cluster in the caller's account, because the cluster belongs to another account.
 	noCluster bool
 	created   map[string]time.Time
-	creator   string // as CloudTrail knows it
+	creator   string // the ARN of the principal that created the cluster, as CloudTrail reports it
 
 	// The user's machine.
 	caller  int
-	keyID   string // instead of the caller's
+	keyID   string // the access key id if it isn't the caller's
 	secret  string
 	environ []string
-	config  string // of the AWS CLI
+	config  string // the config file of the AWS CLI
 	aws     string // the shell script that stands in for the AWS CLI
 	ahead   time.Duration
 	user    func(*clientcmdapi.AuthInfo)
 	server  func(*clientcmdapi.Cluster)
 	context func(*clientcmdapi.Config)
 	args    []string
-	timeout string // of kubectl
+	timeout string // --request-timeout of kubectl
 }
 
-// doctorWorld is a cluster and a machine on which the faults are injected one after the other.
+// doctorWorld is a cluster and a machine. The test injects one fault after another into them.
 type doctorWorld struct {
 	cluster       *controlplane.ControlPlane
 	client        *kubernetes.Clientset
@@ -72,8 +73,8 @@ type doctorWorld struct {
 	iam           *iamtest.Server
 	trail         *httptest.Server
 
-	dir     string // of the user
-	program string // kubectl-awsauth
+	dir     string // the user's home folder
+	program string // the path of kubectl-awsauth
 	stamp   int
 	creator string
 }
@@ -85,14 +86,14 @@ func newDoctorWorld(t *testing.T) *doctorWorld {
 	t.Cleanup(w.trail.Close)
 	w.program = filepath.Join(w.dir, "kubectl-awsauth")
 	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", w.program, "./cmd/kubectl-awsauth")
-	build.Dir = filepath.Join("..", "..") // the module of the program
+	build.Dir = filepath.Join("..", "..") // the module of kubectl-awsauth
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build kubectl-awsauth: %v\n%s", err, out)
 	}
 	w.authenticator.setMode(t, access.ModeConfigMap)
 	w.authenticator.setEntries(t, nil)
 	var err error
-	// Without a cache of the answers, the next case sees a new answer for the same token.
+	// Two cases may use the same token, so the API server must not cache the answers of the authenticator.
 	if w.cluster, err = controlplane.Start(t.Context(), "--authentication-token-webhook-config-file="+w.authenticator.webhookConfig(), "--authentication-token-webhook-cache-ttl=0s"); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func newDoctorWorld(t *testing.T) *doctorWorld {
 	return w
 }
 
-// bindOps lets the group ops read pods. The role view would need a controller manager, which aggregates it.
+// bindOps lets the group ops read pods. It makes a role for this, because the role view is empty without a controller manager.
 func (w *doctorWorld) bindOps(t *testing.T) {
 	t.Helper()
 	client := w.client.RbacV1()
@@ -131,7 +132,7 @@ func (w *doctorWorld) bindOps(t *testing.T) {
 	}
 }
 
-// answerCloudTrail stands in for CloudTrail and CloudWatch Logs, which can't be had without an AWS account.
+// answerCloudTrail stands in for CloudTrail and CloudWatch Logs, which need an AWS account.
 func (w *doctorWorld) answerCloudTrail(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".LookupEvents") && w.creator != "" {
@@ -145,10 +146,10 @@ func (w *doctorWorld) answerCloudTrail(rw http.ResponseWriter, r *http.Request) 
 	fmt.Fprint(rw, `{"__type":"AccessDeniedException","message":"User is not authorized"}`)
 }
 
-// opsCaller is the user of a situation: a session of the role ClusterOps.
+// opsCaller is the user of most situations: a session of the role ClusterOps.
 const opsCaller = 4
 
-// The stand-ins for the AWS CLI. The first one makes tokens by the released aws-iam-authenticator.
+// workingCLI stands in for the AWS CLI. It makes tokens with the released aws-iam-authenticator.
 const (
 	workingCLI = `while [ $# -gt 0 ]; do
   case "$1" in
@@ -163,7 +164,8 @@ exec aws-iam-authenticator token -i "$name" $role
 `
 )
 
-// newSituation returns a situation in which the user can log in and read pods, with the kubeconfig of aws eks update-kubeconfig.
+// newSituation returns a situation in which the user can log in and read pods. The kubeconfig is the one that aws eks update-kubeconfig
+// writes.
 func newSituation() *situation {
 	return &situation{
 		data: map[string]string{"mapRoles": element("rolearn", iam+"role/ClusterOps", "ops", "ops")},
@@ -177,7 +179,7 @@ func element(key, arn, username string, groups ...string) string {
 	return fmt.Sprintf("- %s: %s\n  username: %s\n  groups: [%s]\n", key, arn, username, strings.Join(groups, ", "))
 }
 
-// kubeconfig writes the kubeconfig of the user.
+// kubeconfig writes the kubeconfig of the user and returns its path.
 func (w *doctorWorld) kubeconfig(t *testing.T, s *situation) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
@@ -210,7 +212,7 @@ func (w *doctorWorld) kubeconfig(t *testing.T, s *situation) string {
 	return file
 }
 
-// environ returns the environment of the user's programs.
+// environ writes the user's files, and returns the environment of the user's programs.
 func (w *doctorWorld) environ(t *testing.T, s *situation) []string {
 	t.Helper()
 	bin := filepath.Join(w.dir, "bin")
@@ -241,14 +243,14 @@ func (w *doctorWorld) environ(t *testing.T, s *situation) []string {
 	return append(environ, s.environ...)
 }
 
-// sessionToken begins the session token of every caller.
+// sessionToken is the beginning of the session token of every caller.
 const sessionToken = "a-session-token-of-some-length"
 
-// sessionToken returns the session token of a situation. It differs from that of the situation before, because two tokens that are signed
-// in the same second with the same credentials are equal, and the API server caches the answer to a token.
+// sessionToken returns the session token of the current situation. Each situation has another one. Otherwise two tokens that are signed
+// in the same second with the same credentials would be equal, and the API server may cache the answer to a token.
 func (w *doctorWorld) sessionToken() string { return fmt.Sprintf("%s-%d", sessionToken, w.stamp) }
 
-// set makes the cluster and AWS those of a situation, and waits until the authenticator has read them.
+// set changes the cluster and AWS to those of a situation, and waits until the authenticator has read the change.
 func (w *doctorWorld) set(t *testing.T, s *situation) {
 	t.Helper()
 	w.stamp++
@@ -284,7 +286,8 @@ func (w *doctorWorld) set(t *testing.T, s *situation) {
 	w.aws.ahead.Store(int64(s.ahead))
 }
 
-// store stores aws-auth, with an entry of the canary.
+// store stores aws-auth with the data and an entry for the canary. canary is the canary's username. If data is nil, store only deletes
+// aws-auth.
 func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string) {
 	t.Helper()
 	configMaps := w.client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
@@ -305,7 +308,8 @@ func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string)
 	}
 }
 
-// settle waits until the canary of each source that the mode includes logs in with its new username, and the other one not at all.
+// settle waits until the authenticator has read the change. Each source of access has a canary. If the mode uses the source, its canary
+// logs in with the new username. Otherwise the canary can't log in.
 func (w *doctorWorld) settle(t *testing.T, s *situation, username string) {
 	t.Helper()
 	w.aws.ahead.Store(0)
@@ -321,9 +325,9 @@ func (w *doctorWorld) settle(t *testing.T, s *situation, username string) {
 	}
 }
 
-// outcome is what the user sees.
+// outcome is the output of kubectl and of doctor.
 type outcome struct {
-	symptom string // the error of kubectl
+	symptom string // kubectl's error
 	status  int
 	report  struct {
 		Principal *struct {
@@ -342,10 +346,10 @@ type outcome struct {
 			Admin string `json:"admin"`
 		} `json:"cause"`
 	}
-	text string // of the text output
+	text string // the text output of doctor
 }
 
-// try lets the user run kubectl, and then doctor.
+// try runs kubectl and then doctor as the user.
 func (w *doctorWorld) try(t *testing.T, s *situation) outcome {
 	t.Helper()
 	environ := w.environ(t, s)
@@ -367,7 +371,8 @@ func (w *doctorWorld) try(t *testing.T, s *situation) outcome {
 	return o
 }
 
-// lastError returns the last line of kubectl's output that is an error. The lines after it explain the error.
+// lastError returns the last line of kubectl's output that begins with an error. The lines after it explain the error. If no line does,
+// it returns the last line.
 func lastError(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	for _, line := range slices.Backward(lines) {
@@ -388,10 +393,11 @@ func (w *doctorWorld) silentServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	return listener.Addr().String() // the kernel accepts connections
+	return listener.Addr().String() // the kernel accepts connections, because the socket listens
 }
 
-// contextOf returns the flag of the context among the arguments, which kubectl takes, too.
+// contextOf returns the flag --context with its value from the arguments of doctor, for kubectl. It returns nil if the arguments don't
+// have it.
 func contextOf(s *situation) []string {
 	if i := slices.Index(s.args, "--context"); i >= 0 {
 		return s.args[i : i+2]
@@ -399,7 +405,7 @@ func contextOf(s *situation) []string {
 	return nil
 }
 
-// checkSecrets fails if an output has a token, a part of it, or a secret.
+// checkSecrets fails the test if outputs, or the output of whoami, has a token, a part of a token or a secret.
 func (w *doctorWorld) checkSecrets(t *testing.T, environ []string, outputs string) {
 	t.Helper()
 	_, whoami, notes := w.run(t, environ, w.program, "whoami")
@@ -412,7 +418,7 @@ func (w *doctorWorld) checkSecrets(t *testing.T, environ []string, outputs strin
 	}
 }
 
-// run runs a program of the user.
+// run runs a program of the user. The test fails if the program can't start.
 func (w *doctorWorld) run(t *testing.T, environ []string, path string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -17,13 +17,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// fault is a fault in a way of logging in. The page of faults has a row for each.
+// fault is a reason why a user can't log in. The page of faults has a block for each.
 type fault struct {
 	name  string // what is wrong
-	cause string // the id of the cause that doctor must name; empty if nothing is wrong
-	// creator is a part of what the step about the creator must find.
+	cause string // the id of the cause that doctor must name; empty if the user can log in
+	// creator is a text that doctor's last step, about the creator of the cluster, must find.
 	creator string
-	// symptom is what another program than kubectl says.
+	// symptom is the error that the user sees if it doesn't come from kubectl.
 	symptom string
 	inject  func(*situation)
 }
@@ -37,12 +37,12 @@ const (
 	bobCaller    = 7 // a user with a path
 )
 
-// mapRoles makes aws-auth one entry of mapRoles.
+// mapRoles returns an injection: aws-auth has one entry, in mapRoles, for the ARN.
 func mapRoles(arn string) func(*situation) {
 	return func(s *situation) { s.data = map[string]string{"mapRoles": element("rolearn", arn, "ops", "ops")} }
 }
 
-// entryFor makes aws-auth map no one, and gives the principal an access entry.
+// entryFor returns an injection: aws-auth is empty, and the user's role has an access entry. kind is its type.
 func entryFor(mode access.Mode, kind string, groups ...string) func(*situation) {
 	return func(s *situation) {
 		s.mode, s.data = mode, map[string]string{}
@@ -55,22 +55,22 @@ func entryFor(mode access.Mode, kind string, groups ...string) func(*situation) 
 	}
 }
 
-// fails makes the stand-in for the AWS CLI fail with a text.
+// fails returns an injection: the AWS CLI prints the text as its error and fails.
 func fails(text string) func(*situation) {
 	return func(s *situation) { s.aws = fmt.Sprintf("echo >&2\necho %s >&2\nexit 255\n", "'"+text+"'") }
 }
 
-// exec changes the exec section.
+// execSection returns an injection that changes the exec section of the kubeconfig.
 func execSection(change func(*clientcmdapi.ExecConfig)) func(*situation) {
 	return func(s *situation) { s.user = func(u *clientcmdapi.AuthInfo) { change(u.Exec) } }
 }
 
-// withFlags adds flags to the command of the exec section.
+// withFlags returns a change that adds flags to the command of the exec section.
 func withFlags(flags ...string) func(*clientcmdapi.ExecConfig) {
 	return func(e *clientcmdapi.ExecConfig) { e.Args = append(e.Args, flags...) }
 }
 
-// servedAt leads the kubeconfig and EKS to another address of the API server.
+// servedAt returns an injection: the kubeconfig and EKS name another address of the API server.
 func servedAt(url string) func(*situation) {
 	return func(s *situation) {
 		s.server = func(c *clientcmdapi.Cluster) { c.Server = url }
@@ -78,7 +78,7 @@ func servedAt(url string) func(*situation) {
 	}
 }
 
-// all injects several changes.
+// all returns an injection that makes several changes.
 func all(changes ...func(*situation)) func(*situation) {
 	return func(s *situation) {
 		for _, change := range changes {
@@ -287,8 +287,8 @@ var (
 	silent string
 )
 
-// TestDoctorFindsTheCause: doctor names the cause of each fault and no other, and none if nothing is wrong. Its output never has the
-// token, and docs/reference/login-faults.md shows what it says.
+// TestDoctorFindsTheCause: doctor names the cause of each fault and no other cause. It names no cause if the user can log in. Its
+// output never has the token. docs/reference/login-faults.md shows its output.
 func TestDoctorFindsTheCause(t *testing.T) {
 	w := newDoctorWorld(t)
 	otherCA = string(w.otherCA(t))
@@ -332,12 +332,12 @@ func TestDoctorFindsTheCause(t *testing.T) {
 
 // faultsPage is docs/reference/login-faults.md.
 type faultsPage struct {
-	host string              // of the API server, which differs in each run
-	ids  []string            // of the causes, in their order
-	byID map[string][]string // the texts of the faults
+	host string              // the host of the API server, which differs in each run
+	ids  []string            // the ids of the causes, in the order of the page
+	byID map[string][]string // by id of the cause: the texts of its faults
 }
 
-// inEachRun replaces the texts that differ in each run.
+// inEachRun has the patterns of the texts that differ in each run, with their replacements.
 var inEachRun = []struct {
 	pattern *regexp.Regexp
 	text    string
@@ -355,7 +355,7 @@ func (p *faultsPage) clean(text string) string {
 	return text
 }
 
-// add adds a fault with what kubectl and doctor say.
+// add adds a fault with the output of kubectl and of doctor.
 func (p *faultsPage) add(f fault, o *outcome) {
 	c := o.report.Cause
 	if p.byID[c.ID] == nil {

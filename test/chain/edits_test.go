@@ -17,7 +17,7 @@ const (
 	iam      = "arn:aws:iam::111122223333:"
 	sessions = "arn:aws:sts::111122223333:assumed-role/"
 	masters  = "system:masters"
-	// admins is the group of access entries of admins. EKS allows no group that begins with system:.
+	// admins is the group of the access entries of admins. EKS allows no group that begins with "system:" in an access entry.
 	admins = "platform:admins"
 )
 
@@ -26,13 +26,13 @@ type caller struct {
 	arn string // as STS returns it
 	// protected are the groups that the GuardConfig protects.
 	protected []string
-	// entry is the access entry that the caller's principal gets in a later phase, and then keeps. The principals of the other
-	// callers have an access entry at random.
+	// entry is the access entry that the caller's principal gets in a later phase and then keeps. If it is nil, the principal
+	// has an access entry at random.
 	entry *access.AccessEntry
 }
 
-// callers are the callers by their access keys. The last two are canaries: their usernames hold the number of the last
-// change, so that their logins show which change the authenticator has read.
+// callers are the callers, in the order of their access keys. The last two are canaries: their usernames hold the number of
+// the last change. Their logins show which change the authenticator has read.
 var callers = []caller{
 	{arn: sessions + "Admin/alice@example.com", protected: []string{masters}, entry: admin("role/platform/Admin")},
 	{arn: iam + "user/alice", protected: []string{awsauth.AuthenticatedGroup}, entry: admin("user/alice")},
@@ -51,7 +51,7 @@ var callers = []caller{
 	{arn: sessions + "Canary/canary"},
 }
 
-// The indexes of the callers that the test names. Those before the canaries edit aws-auth.
+// The indexes of the callers that the tests name. The callers before the canaries edit aws-auth.
 const (
 	adminCaller, aliceCaller, nodeCaller, podCaller = 0, 1, 2, 3
 	canaryCaller                                    = 9  // has an entry in aws-auth
@@ -65,16 +65,16 @@ func admin(principal string) *access.AccessEntry {
 	return &e
 }
 
-// principalOf returns the ARN of a caller in aws-auth.
+// principalOf returns the ARN by which aws-auth names a caller.
 func principalOf(arn string) string {
 	canonical, err := awsauth.Canonicalize(arn)
 	if err != nil {
-		panic(err) // a constant of this file
+		panic(err) // can't happen: the ARN is a constant of this package
 	}
 	return canonical
 }
 
-// isAdmin and isNode report what a caller needs from a login.
+// isAdmin reports whether a user is an admin.
 func isAdmin(u access.User) bool {
 	return slices.Contains(u.Groups, masters) || slices.Contains(u.Groups, admins)
 }
@@ -100,10 +100,12 @@ func firstModel() generate.Model {
 	}
 }
 
-// maxEntries limits the model. Edits add more than they remove, because the guard refuses many removals.
+// maxEntries is the number of entries above which nextModel removes some. Edits alone would add more entries than they remove,
+// because the guard refuses many removals.
 const maxEntries = 30
 
-// nextModel edits a model at random, with the edits of the oracle. From a model that is too large it removes a few entries.
+// nextModel edits a model at random, with the edits of the oracle. If the model has more than maxEntries entries, nextModel
+// removes some of them instead.
 func nextModel(r *rand.Rand, m generate.Model) generate.Model {
 	m = m.Clone()
 	if len(m.Roles)+len(m.Users) > maxEntries {
@@ -118,7 +120,7 @@ func nextModel(r *rand.Rand, m generate.Model) generate.Model {
 	return m
 }
 
-// write writes a model in a random style, with the stamp in the canary's username.
+// write returns the data of a model in a random style. It adds an entry for the canary, whose username has the stamp.
 func write(r *rand.Rand, m generate.Model, stamp int) map[string]string {
 	m = m.Clone()
 	m.Users = append(m.Users, generate.Entry{ARN: callers[canaryCaller].arn, Username: fmt.Sprintf("canary-%d", stamp)})
@@ -126,8 +128,8 @@ func write(r *rand.Rand, m generate.Model, stamp int) map[string]string {
 	return styles[r.IntN(len(styles))].Write(r, m)
 }
 
-// newEntries returns access entries with the stamp in the canary's username: those of the callers in kept, and some of
-// the other callers at random.
+// newEntries returns the access entries of the callers in kept, of some other callers at random, and of a canary. The canary's
+// username has the stamp.
 func newEntries(r *rand.Rand, kept []int, stamp int) []access.AccessEntry {
 	entries := map[string]access.AccessEntry{}
 	for i, c := range callers[:canaryCaller] {

@@ -21,8 +21,8 @@ import (
 var mapCount = flag.Int("maps", 3, "generated maps to move to access entries")
 
 // TestMigrationKeepsTheLogins moves generated maps to access entries by the plan of kubectl awsauth migrate. Every caller of a moved principal
-// logs in with the same username, groups and admin rights in both modes, and after the removal of the entries from aws-auth. In mode API only
-// the callers that are left to a person, or had no access, can't log in.
+// logs in with the same username, groups and admin rights in both modes, and after the removal of the entries from aws-auth. In mode API, only
+// callers that the plan leaves to a person, or that had no access, can't log in.
 func TestMigrationKeepsTheLogins(t *testing.T) {
 	s := &state{T: t, random: rand.New(rand.NewPCG(*seed, 1)), model: firstModel()}
 	s.chain = startLogins(t, write(s.random, s.model, 0))
@@ -45,8 +45,8 @@ func TestMigrationKeepsTheLogins(t *testing.T) {
 	}
 }
 
-// set changes aws-auth, the mode and the access entries, and waits until the authenticator has read them. The text of a model may mean less
-// than the model, so set changes no text that stays.
+// set changes aws-auth, the mode and the access entries, and waits until the authenticator has read them. data is the exact text of aws-auth,
+// because another text of the same model may give other access.
 func (s *state) set(data map[string]string, mode access.Mode, entries []access.AccessEntry) {
 	s.Helper()
 	s.stamp++
@@ -60,7 +60,7 @@ func (s *state) set(data map[string]string, mode access.Mode, entries []access.A
 	s.authenticator.setEntries(s.T, entries)
 	s.authenticator.setMode(s.T, mode)
 	s.settle()
-	s.settle() // the mode may have changed between the logins of the two canaries, and the authenticator then reads aws-auth again
+	s.settle() // the mode may have changed between the logins of the two canaries; then the authenticator reads aws-auth again
 }
 
 // loginAll logs all callers in, except the canaries.
@@ -72,7 +72,7 @@ func (s *state) loginAll() (users [canaryCaller]*access.User) {
 	return users
 }
 
-// moveMap moves one map, and returns the number of callers whose principals are moved.
+// moveMap moves the entries of s.model to access entries, and checks the logins. It returns the number of callers whose principals are moved.
 func (s *state) moveMap() int {
 	s.stamp++
 	data := write(s.random, s.model, s.stamp)
@@ -89,7 +89,7 @@ func (s *state) moveMap() int {
 	}
 	for _, m := range plan.Move {
 		if m.PrincipalARN == callers[canaryCaller].arn {
-			continue // shows by its login whether the authenticator reads aws-auth
+			continue // keeps its entry, because its login shows whether the authenticator reads aws-auth
 		}
 		moves[awsauth.PrincipalKey(m.PrincipalARN)] = m
 		if made, err := client.Create(s.Context(), m.AccessEntry()); err != nil || !m.SameAs(&made) {
@@ -120,9 +120,9 @@ func (s *state) moveMap() int {
 			case ok:
 				got = describe(asMoved(after[i], &m))
 			case station.name != "with both":
-				want = describe(nil) // left to a person, or without access
+				want = describe(nil) // the plan leaves the principal to a person, or the caller had no access
 			case document.Map.Resolve(callers[i].arn).Ambiguous:
-				continue // the authenticator picks one of several entries at random for each request
+				continue // for each request, the authenticator picks one of several entries at random
 			}
 			if got != want {
 				s.Errorf("%s, %s logged in as %s before, and as %s after\nthe plan: %+v\naws-auth: %q", station.name, callers[i].arn, want, got, plan, object.Data)
@@ -132,7 +132,8 @@ func (s *state) moveMap() int {
 	return moved
 }
 
-// lookUp returns the principals of aws-auth as IAM has them: in the case of the callers, and the roles with a path.
+// lookUp returns the principals of aws-auth as IAM knows them. The roles have a path there, and the ARNs have the upper and lower case of the
+// callers.
 func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	add := func(arn string) {
@@ -151,7 +152,7 @@ func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
 	return found
 }
 
-// asMoved returns a user with the groups whose rights EKS gives by an access policy or by the type of the access entry.
+// asMoved returns a user with additional groups. EKS gives the rights of these groups by an access policy, or by the type of the access entry.
 func asMoved(u *access.User, m *migrate.Move) *access.User {
 	if u == nil {
 		return nil
@@ -171,7 +172,7 @@ func asMoved(u *access.User, m *migrate.Move) *access.User {
 	return &made
 }
 
-// describe returns a user in a form that can be compared. The API server keeps each group once.
+// describe returns a user as text, with the groups in order and without duplicates. The API server keeps each group once.
 func describe(u *access.User) string {
 	if u == nil {
 		return "none"
