@@ -25,8 +25,8 @@ func benchmarkCases(b *testing.B, do func(*reviewCase, int) error) {
 	}
 }
 
-// Each document has the number of entries in its name. The largest document has no room for another entry in a
-// ConfigMap.
+// TestCases checks that each document has the number of entries in its name, and that the largest document leaves no
+// room for another entry in a ConfigMap.
 func TestCases(t *testing.T) {
 	all := cases(t)
 	largest := all[len(all)-1]

@@ -18,23 +18,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// variants is the number of different new documents of a case. The guard's cache of decoded sections has room for 8,
-// so it never has the next new document. It always has the old document.
+// variants is the number of new documents of a case. The guard's cache of decoded sections has room for 8, so the
+// next new document is never in the cache. The old document always is.
 const variants = 16
 
 // reviewCase is an UPDATE of aws-auth by an administrator, in several variants.
 type reviewCase struct {
 	name           string
-	entries, bytes int // of the new document
+	entries, bytes int // number of entries and bytes of the new document
 	noOp           bool
 	handler        *admission.Handler
-	asking         *admission.Handler // looks up principals in IAM, and has the answers in its cache
-	withEntries    *admission.Handler // has the cluster's access entries
+	asking         *admission.Handler // looks up principals in IAM, and has the results in its cache
+	withEntries    *admission.Handler // knows the cluster's access entries
 	requests       [variants]*admissionv1.AdmissionRequest
 	data           [variants]map[string]string // the new documents
 }
 
-// protected has the protected principal.
+// protected is the list of protected principals: the admin.
 var protected = []access.Protected{{ARN: adminRole, Groups: []string{admins}}}
 
 func newCases() ([]*reviewCase, error) {
@@ -66,8 +66,8 @@ func newCases() ([]*reviewCase, error) {
 	return cases, nil
 }
 
-// newHandler returns a handler like that of the webhook: with a protected principal, metrics, and a log in JSON. With
-// a directory it looks up new principals in IAM. The cluster is nil if access entries are not read.
+// newHandler returns a handler like the one of the webhook: with a protected principal, metrics, and a log in JSON.
+// It looks up new principals in IAM if directory is not nil. It uses access entries if cluster is not nil.
 func newHandler(directory admission.Directory, cluster *access.Cluster) *admission.Handler {
 	var rules []string
 	for _, rule := range validate.Rules() {
@@ -89,7 +89,7 @@ func newHandler(directory admission.Directory, cluster *access.Cluster) *admissi
 	})
 }
 
-// accessEntries returns a cluster with 100 access entries, none of them of a principal of the cases.
+// accessEntries returns a cluster with 100 access entries. No principal of the cases has one of them.
 func accessEntries() *access.Cluster {
 	c := &access.Cluster{Mode: access.ModeAPIAndConfigMap}
 	for i := range 100 {
@@ -100,8 +100,8 @@ func accessEntries() *access.Cluster {
 	return c
 }
 
-// newRequest returns the review of an edit by a principal that the old document maps, so that the rules about the
-// requester evaluate its access.
+// newRequest returns the request of an edit. The old document maps the requester, so the rules about the requester
+// have an access to evaluate.
 func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	before, err := configMap(e.old)
 	if err != nil {
@@ -133,8 +133,8 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 	}, nil
 }
 
-// check fails unless a review of the case has no findings and the authenticator parses its text, so that the
-// benchmark measures the complete work.
+// check makes sure that the benchmark measures all of the work. It returns an error if the guard has a finding on the
+// case, or if the authenticator can't parse its text.
 func (c *reviewCase) check() error {
 	for _, handler := range []*admission.Handler{c.handler, c.asking, c.withEntries} {
 		response := handler.Review(context.Background(), c.requests[0])
@@ -152,13 +152,13 @@ func (c *reviewCase) check() error {
 	return nil
 }
 
-// operation does the measured work once. Each call uses the next variant.
+// operation does the measured work once. It takes the number of the call, and uses the next variant for each call.
 type operation func(call int) error
 
 // review reviews a request.
 func (c *reviewCase) review(call int) error { return c.ask(c.handler, call) }
 
-// reviewAsking reviews a request with look-ups in IAM, whose answers are in the cache.
+// reviewAsking reviews a request with look-ups in IAM. The cache has the results of the look-ups.
 func (c *reviewCase) reviewAsking(call int) error { return c.ask(c.asking, call) }
 
 // reviewWithEntries reviews a request with the cluster's access entries.
@@ -171,7 +171,7 @@ func (c *reviewCase) ask(handler *admission.Handler, call int) error {
 	return nil
 }
 
-// parseMap parses the new data with the authenticator's own function.
+// parseMap parses the new document with the authenticator's own function.
 func (c *reviewCase) parseMap(call int) error {
 	_, _, _, err := configmap.ParseMap(c.data[call%variants])
 	return err

@@ -28,8 +28,8 @@ func (e entry) text() string {
 		e.groups[0], e.groups[1], e.key, e.arn, e.username)
 }
 
-// entryAt returns the i-th entry of a document: first an admin, then a node role, then roles of teams. Every fifth
-// entry is a user.
+// entryAt returns the entry with the index i of a document. The first entry is an admin, and the second a node role.
+// Of the others, every fifth is a user, and the rest are roles of teams.
 func entryAt(i int) entry {
 	switch {
 	case i == 0:
@@ -55,8 +55,8 @@ func entryAt(i int) entry {
 	}
 }
 
-// edit is an update of aws-auth: the new document adds a role and changes the groups of another one. Its variants add
-// different roles to the same old document.
+// edit is an update of aws-auth. The new document adds a role and changes the groups of another role. The variants of
+// an edit add different roles to the same old document.
 type edit struct {
 	entries  int // in the new document
 	old, new map[string]string
@@ -76,7 +76,7 @@ func newEdit(entries, variant int) edit {
 	return edit{entries: entries, old: before.data(), new: after.data()}
 }
 
-// auditor returns the name of the role that a variant of an edit adds.
+// auditor returns the ARN of the role that a variant of an edit adds.
 func auditor(variant int) string {
 	return fmt.Sprintf("arn:aws:iam::%s:role/auditor-%02d", account, variant)
 }
@@ -120,7 +120,7 @@ func largestEdit() edit {
 	}
 }
 
-// size returns the bytes that the API server counts against the limit.
+// size returns the number of bytes that the API server compares with configMapLimit.
 func size(data map[string]string) int {
 	var n int
 	for _, v := range data {

@@ -24,16 +24,16 @@ import (
 const (
 	// clients is the number of clients that send reviews at the same time, each on its own connection.
 	clients = 8
-	// busyFor is the time for which the clients send reviews in each round.
+	// busyFor is the time for which the clients send reviews, in each round and for each webhook.
 	busyFor = time.Second
-	// minRate is the target for the number of reviews of 10 entries in a second.
+	// minRate is the target for the rate: reviews of 10 entries in a second.
 	minRate = 3000
-	// latencyFor is the time for which one client calls each side in each round.
+	// latencyFor is the time for which one client calls each webhook in each round.
 	latencyFor = 500 * time.Millisecond
 )
 
-// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time of a webhook
-// that allows every request.
+// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time that a webhook
+// takes which allows every request.
 var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
 
 // side is a webhook that clients call over HTTPS.
@@ -42,7 +42,8 @@ type side struct {
 	roots *x509.CertPool
 }
 
-// compareHTTPS prints the time of reviews over HTTPS, and the number of reviews in a second.
+// compareHTTPS prints the time of reviews over HTTPS, and the number of reviews in a second, of the guard and of a
+// webhook that allows every request.
 func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err error) {
 	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
 	if err != nil {
@@ -81,7 +82,7 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 	return compareRate(ctx, w, guard, noOp, cases)
 }
 
-// compareLatency calls both sides in turns, with one client.
+// compareLatency measures the time of a review. One client calls the two webhooks in turns.
 func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "HTTPS\tentries\tguard p50 µs\tno-op p50 µs\tratio\ttarget\t\t")
@@ -119,7 +120,8 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// compareRate calls one side at a time, with several clients and as fast as they can.
+// compareRate measures the number of reviews in a second. Several clients call one webhook at a time, as fast as they
+// can.
 func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	c := cases[slices.IndexFunc(cases, func(c *reviewCase) bool { return !c.noOp && c.entries == 10 })]
 	bodies, err := c.bodies()
@@ -145,7 +147,7 @@ func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*re
 	return err
 }
 
-// rate returns the number of reviews in a second. The clients use a number of different source addresses; one API
+// rate returns the number of reviews in a second. The clients use as many source addresses as addresses says. An API
 // server has one address.
 func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
 	var answered atomic.Int64
@@ -174,7 +176,7 @@ func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64
 	}
 }
 
-// bodies returns the reviews in the format of the API server.
+// bodies returns the reviews as JSON, as the API server sends them.
 func (c *reviewCase) bodies() ([][]byte, error) {
 	bodies := make([][]byte, variants)
 	for i, request := range c.requests {
@@ -187,13 +189,13 @@ func (c *reviewCase) bodies() ([][]byte, error) {
 	return bodies, nil
 }
 
-// client calls one side on one connection of HTTP/2, which it keeps open.
+// client calls one webhook. It keeps one connection of HTTP/2 open.
 type client struct {
 	http.Client
 	url string
 }
 
-// client returns a client that uses the n-th source address.
+// client returns a client that uses the n-th loopback address as its source address.
 func (s side) client(n int) *client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}} //nolint:gosec // n is below 8
 	return &client{http.Client{Transport: &http.Transport{
@@ -224,7 +226,7 @@ func (c *client) ask(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// await waits until the side accepts connections, or until one of the servers fails.
+// await waits until the webhook accepts connections. It returns an error if a server fails before.
 func (s side) await(ctx context.Context, failed <-chan error) error {
 	client := s.client(0)
 	for {

@@ -15,7 +15,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// directory looks up principals in an imitation of IAM, with the webhook's own client and time limit.
+// directory looks up principals with the webhook's own client of IAM, and within the webhook's time limit.
 type directory struct{ client *iam.Client }
 
 func (d directory) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
@@ -24,18 +24,19 @@ func (d directory) Lookup(ctx context.Context, principals []awsauth.ARN) validat
 	return d.client.Lookup(ctx, principals)
 }
 
-// startAWS starts the imitation of IAM, which has the roles that the edits add. It runs until the process ends.
+// startAWS starts a stand-in for IAM and sets the environment variables by which clients find it. It has every
+// principal of the documents. It runs until the process ends.
 var startAWS = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) // the client writes nothing to it
+	defer os.RemoveAll(dir) // only the start needs the folder: the client writes nothing to it
 	server := iamtest.Start(dir)
 	for i := range variants {
 		server.Add(auditor(i))
 	}
-	for i := range 10000 { // more than a ConfigMap can have; an edit changes the groups of one of them
+	for i := range 10000 { // more entries than a ConfigMap can have
 		server.Add(entryAt(i).arn)
 	}
 	for _, pair := range server.Environ() {

@@ -17,15 +17,16 @@ const (
 	lintEntries = 20
 	// maxLint is the target for the time to lint the largest number of files.
 	maxLint = 20 * time.Second
-	// maxGrowth is the target for the memory with the largest number of files. The unit is the memory with the
-	// smallest number. The command keeps only the names of the files.
+	// maxGrowth is the target for the memory that lint needs for the largest number of files. The unit is its memory
+	// for the smallest number. Lint keeps only the names of the files, so its memory hardly grows.
 	maxGrowth = 1.5
 )
 
-// lintFiles has the numbers of files, which are linted one after the other.
+// lintFiles has the numbers of files. Each is linted in a run of its own.
 var lintFiles = []int{1000, 10_000}
 
-// measureLint lints folders of files without findings, and prints the time and the largest resident memory.
+// measureLint lints folders of files without findings. It prints the time and the largest resident memory of each
+// run.
 func measureLint(ctx context.Context, w io.Writer) error {
 	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
 	if err != nil {
@@ -59,7 +60,7 @@ func measureLint(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// lint returns the time of a run and the largest resident memory, in bytes.
+// lint lints a folder. It returns the time of the run, and the largest resident memory in bytes.
 func lint(ctx context.Context, program, files string) (took time.Duration, peak int64, err error) {
 	cmd := exec.CommandContext(ctx, program, "lint", files) //nolint:gosec // as above
 	var out bytes.Buffer
@@ -68,8 +69,8 @@ func lint(ctx context.Context, program, files string) (took time.Duration, peak 
 	if err := cmd.Start(); err != nil {
 		return 0, 0, fmt.Errorf("linting %s: %w", files, err)
 	}
-	// The test reads the memory from /proc, because the figure of wait4 includes the memory of the parent at the
-	// start.
+	// Read the memory from /proc, because the figure of wait4 includes the memory that the parent had when it started
+	// the child.
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -89,8 +90,8 @@ func lint(ctx context.Context, program, files string) (took time.Duration, peak 
 	}
 }
 
-// highWaterMark returns the largest resident memory of a process until now, in bytes. It is unknown once the process
-// has ended.
+// highWaterMark returns the largest resident memory that a process has had so far, in bytes. It returns false if the
+// process has ended.
 func highWaterMark(pid int) (int64, bool) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

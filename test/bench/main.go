@@ -1,20 +1,21 @@
 // Command bench measures a review of aws-auth in two ways.
 //
-// Without HTTP, it measures the CPU time of a review from request to response, and compares it with the time in which
-// aws-iam-authenticator parses the new text (configmap.ParseMap). It measures the CPU time of the whole process, with
-// the garbage collector, so that other work on the machine counts little.
+// Without HTTP, it measures the CPU time of a review from request to response. It compares this with the time in
+// which aws-iam-authenticator parses the new text (configmap.ParseMap). It measures the CPU time of the whole
+// process, with the garbage collector, so that other work on the machine counts little.
 //
-// Over HTTPS, it measures the time that a client waits for an answer, and the reviews in a second. It compares both
-// with a webhook of controller-runtime that decodes the review and allows everything.
+// Over HTTPS, it measures the time that a client waits for an answer, and the number of reviews in a second. It
+// compares both with a webhook of controller-runtime that decodes the review and allows everything.
 //
-// As in a cluster, the guard knows the old version of aws-auth from earlier reviews, but not the new one. The two
-// sides run in turns in one process. At the end, the bench runs the command line on many files.
+// As in a cluster, the guard knows the old version of aws-auth from earlier reviews, but not the new one. The guard
+// and the program that it is compared with run in turns in one process. At the end, the bench runs kubectl awsauth
+// lint on many files.
 //
-// At 1,000 entries, half of the CPU time of a review is the decoding of the new text by the authenticator's own YAML
-// decoder. The rules take a fifth, and the decoding of the two objects from JSON an eighth. At 10 entries these are
-// two fifths, a quarter and an eighth, because the fixed cost of a review counts more. A webhook that allows
-// everything doesn't do this work. At 1,000 entries the decoding of the new text alone takes three times as long as that
-// webhook's answer. The targets over HTTPS therefore leave little time for the rest.
+// At 1,000 entries, a review spends half of its CPU time in the authenticator's own YAML decoder, which decodes the
+// new text. It spends a fifth in the rules, and an eighth on the decoding of the two objects from JSON. At 10 entries
+// these are two fifths, a quarter and an eighth, because the fixed cost of a review counts more. A webhook that
+// allows everything doesn't do this work. At 1,000 entries, the decoding of the new text alone takes three times as
+// long as that webhook's answer. The targets over HTTPS therefore leave little time for the rest.
 //
 // The same cases run as ordinary benchmarks with `go test -bench .`, for profiles and benchstat.
 package main
@@ -32,21 +33,22 @@ import (
 )
 
 const (
-	// rounds is the number of measurements of each side, made in turns. The shortest counts, because other work on
-	// the machine can only add time.
+	// rounds is the number of measurements of each program. The programs run in turns. The shortest measurement
+	// counts, because other work on the machine can only add time.
 	rounds = 5
-	// minCPU is the least CPU time of a measurement, and minCalls the least number of calls. The garbage collector
-	// runs once in several calls.
+	// A measurement lasts at least minCPU of CPU time and at least minCalls calls. The garbage collector runs once in
+	// several calls.
 	minCPU   = 200 * time.Millisecond
 	minCalls = 4
-	// maxRatio is the target for a review with all rules, in multiples of the time of ParseMap.
+	// maxRatio is the target for a review with all rules. The unit is the time of ParseMap.
 	maxRatio = 2.0
-	// maxAsking is the target for a review with look-ups in IAM whose answers are in the cache, in multiples of the
-	// time of a review without look-ups.
+	// maxAsking is the target for a review with look-ups in IAM whose results are in the cache. The unit is the time
+	// of a review without look-ups.
 	maxAsking = 1.05
-	// maxWithEntries is the target for a review with 100 access entries, in multiples of the time of a review without them.
+	// maxWithEntries is the target for a review with 100 access entries. The unit is the time of a review without
+	// access entries.
 	maxWithEntries = 1.05
-	// maxNoOp is the target for an update of 10 entries that leaves the data as they were.
+	// maxNoOp is the target for an update of 10 entries that does not change the data.
 	maxNoOp = 200 * time.Microsecond
 )
 
@@ -71,7 +73,7 @@ func run(ctx context.Context, w io.Writer) error {
 	return measureLint(ctx, w)
 }
 
-// met returns the text for a target that is reached or missed.
+// met returns the word for a target that is met or missed.
 func met(holds bool) string {
 	if holds {
 		return "met"
@@ -79,7 +81,7 @@ func met(holds bool) string {
 	return "MISSED"
 }
 
-// best is the shortest of several durations.
+// best is the shortest of several durations. It is 0 before the first.
 type best time.Duration //nolint:recvcheck // only add changes it
 
 func (b *best) add(d time.Duration) {
@@ -91,10 +93,11 @@ func (b *best) add(d time.Duration) {
 // micros returns the duration in microseconds.
 func (b best) micros() float64 { return float64(b) / 1e3 }
 
-// over returns the duration in multiples of another one.
+// over returns the ratio of this duration to another one.
 func (b best) over(other best) float64 { return float64(b) / float64(other) }
 
-// compareCPU prints the CPU time of reviews with and without look-ups in IAM and access entries, and that of ParseMap.
+// compareCPU prints the CPU time of reviews and of ParseMap. It measures reviews without look-ups, with look-ups in
+// IAM, and with access entries.
 func compareCPU(w io.Writer, cases []*reviewCase) error {
 	guard, asking, entries, authenticator := make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases))
 	for range rounds {
@@ -127,9 +130,9 @@ func compareCPU(w io.Writer, cases []*reviewCase) error {
 	return err
 }
 
-// cpuTime returns the CPU time of one call of an operation.
+// cpuTime returns the mean CPU time of one call of an operation.
 func cpuTime(do operation) (time.Duration, error) {
-	runtime.GC() // collect the garbage of the other side before the measurement
+	runtime.GC() // collect the garbage of the previous operation before the measurement
 	begin, err := usedCPU()
 	if err != nil {
 		return 0, err

@@ -23,7 +23,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// guardConfig protects the same principal as the reviews without HTTP.
+// guardConfig protects the same principal as newHandler.
 const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
 protected:
@@ -31,7 +31,7 @@ protected:
     groups: [` + admins + `]
 `
 
-// serveGuard runs the webhook as in a pod, with its limits for each source address.
+// serveGuard runs the webhook as in a pod, with its limits for each source address. The folder holds its certificate.
 func serveGuard(ctx context.Context, folder string, address *net.TCPAddr) error {
 	config := filepath.Join(folder, "guard.yaml")
 	if err := os.WriteFile(config, []byte(guardConfig), 0o600); err != nil {

@@ -13,23 +13,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// Consequence has the effects of a change on the authenticator if the cluster has no guard.
+// Consequence is the effect of a change on the authenticator if the cluster has no guard.
 type Consequence struct {
-	// Logged is whether the authenticator writes an error to its log. It refuses no change.
+	// Logged reports whether the authenticator writes an error to its log. The authenticator never refuses a change.
 	Logged bool
-	// What describes each effect on principals and ARNs. It is empty if every principal logs in as the text
-	// says.
+	// What describes each effect on principals and ARNs. It is empty if every principal logs in as the text says.
 	What []string
 }
 
-// bare runs the released authenticator before and after a change.
+// bare is the released authenticator in a cluster without the guard.
 type bare struct {
 	*authenticator.Authenticator
 	change validate.Change
 }
 
-// consequence asks the authenticator, before and after the change, about every principal that the old or the new text
-// names. It chooses from a few fixed sentences and fills in the numbers.
+// consequence asks the authenticator about the principals of the old text, before and after the change, and about those of the
+// new text, after the change. It describes the differences in a few fixed sentences with numbers.
 func (b *bare) consequence() (Consequence, error) {
 	before := callers(oldData(b.change))
 	b.Load(oldData(b.change))
@@ -64,7 +63,8 @@ func oldData(c validate.Change) map[string]string {
 	return c.Old.Data
 }
 
-// appendLost appends how many elements of a section the authenticator loads, unless it loads all.
+// appendLost appends a sentence if the authenticator doesn't load all elements of a section. The sentence says how many it
+// loads.
 func appendLost(what []string, section, text string) ([]string, error) {
 	users, roles, _, err := configmap.ParseMap(map[string]string{section: text})
 	if err == nil {
@@ -81,8 +81,8 @@ func appendLost(what []string, section, text string) ([]string, error) {
 	return append(what, fmt.Sprintf("loads %d of %d elements of %s", loaded, len(elements), section)), nil
 }
 
-// callers returns the ARNs that STS returns for the principals of a document, sorted and without duplicates. For a document with
-// errors it uses the entries that load.
+// callers returns the ARNs that STS returns for the principals of a document, sorted and without duplicates. If the document has
+// errors, it leaves out the entries that the authenticator does not load.
 func callers(data map[string]string) []string {
 	users, roles, _, _ := configmap.ParseMap(data)
 	var arns []string
@@ -98,8 +98,8 @@ func callers(data map[string]string) []string {
 
 var roleARN = regexp.MustCompile(`^(arn:[^:]+):iam::(\d+):role/(?:.*/)?([^/]+)$`)
 
-// sessionOf returns the ARN that STS returns for a caller with this principal: for a role the ARN of a session, without the
-// role's path, and for any other principal the ARN itself.
+// sessionOf returns the ARN that STS returns for a caller with this principal. For a role, this is the ARN of a session, which
+// doesn't have the role's path. For any other principal, it is the same ARN.
 func sessionOf(arn string) string {
 	if m := roleARN.FindStringSubmatch(arn); m != nil {
 		return m[1] + ":sts::" + m[2] + ":assumed-role/" + m[3] + "/session"
@@ -115,7 +115,8 @@ func (b *bare) answers(callers []string) map[string]authenticator.Answer {
 	return answers
 }
 
-// changes counts the principals that logged in before and are refused now, and those that lost groups.
+// changes counts the principals that logged in before the change and are refused after it, and those that have fewer groups
+// after it. was has the answers from before the change.
 func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []string {
 	var refused, less int
 	for arn, now := range b.answers(callers) {
@@ -156,7 +157,7 @@ func appendCount(what []string, n int, one, many string) []string {
 	return append(what, fmt.Sprintf(many, n))
 }
 
-// String returns the text of the table's cell.
+// String returns the text for the authenticator's column of the table.
 func (c Consequence) String() string {
 	text := "no error"
 	if c.Logged {

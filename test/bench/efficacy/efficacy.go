@@ -1,5 +1,5 @@
-// Package efficacy evaluates the changes behind public reports three times: by the guard, by the released
-// authenticator alone, and by a policy of four rules in Rego. It writes docs/efficacy.md.
+// Package efficacy evaluates the changes behind public reports three times: with the guard, with the released
+// authenticator alone, and with a policy of four rules in Rego. It makes the page docs/efficacy.md from the results.
 package efficacy
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// Row is a report with the three evaluations of its change. The evaluations are empty if the report has no case.
+// Row is a report with the three evaluations of its change. If the report has no case, the evaluations are empty.
 type Row struct {
 	Report
 	Guard         validate.Verdict
@@ -70,7 +70,8 @@ func (r *Row) evaluate(ctx context.Context) error {
 	return err
 }
 
-// toJSON returns a manifest as JSON, like the API server sends it, or nil for nil.
+// toJSON returns a manifest as JSON, the form in which the API server sends it. It returns nil if there is no
+// manifest.
 func toJSON(manifest []byte) ([]byte, error) {
 	if manifest == nil {
 		return nil, nil
@@ -78,8 +79,8 @@ func toJSON(manifest []byte) ([]byte, error) {
 	return yaml.YAMLToJSON(manifest)
 }
 
-// Check returns an error if the guard is wrong about the report: if it finds no fault although a webhook can see one,
-// if it finds the fault by another rule than the case's, or if it finds a fault in a harmless change.
+// Check returns an error if the guard is wrong about the report. If a webhook can see the fault, the case's rule must
+// find it. The guard must find nothing in a harmless change.
 func (r *Row) Check() error {
 	switch {
 	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
@@ -92,10 +93,10 @@ func (r *Row) Check() error {
 
 // Totals has the numbers of the table at the beginning of the page.
 type Totals struct {
-	Catchable, Denied, Warned int // decisions of the guard
-	RegoDenied, Logged        int // among the catchable reports
+	Catchable, Denied, Warned int // reports that a webhook can catch, and how many of them the guard denies and warns of
+	RegoDenied, Logged        int // catchable reports that the policy in Rego denies, and that the authenticator logs
 	Harmless                  int
-	FalseAlarms, RegoFalse    int // among the harmless reports
+	FalseAlarms, RegoFalse    int // harmless reports in which the guard and the policy in Rego find a fault
 	Unseen                    int
 }
 

@@ -12,7 +12,7 @@ import (
 
 const root = "../../.."
 
-// The page is up to date, and the guard catches every report that it can.
+// TestPage: the page is up to date, and the guard is right about every report.
 func TestPage(t *testing.T) {
 	rows, err := efficacy.Rows(t.Context(), root)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Every report has an address, and occurs only once on the page.
+// TestReports: every report has an address, and no two reports have the same.
 func TestReports(t *testing.T) {
 	reports, err := efficacy.Reports(root)
 	if err != nil {

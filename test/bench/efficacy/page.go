@@ -104,7 +104,7 @@ func row(b *bytes.Buffer, root string, n int, r *Row) {
 		guardCell(r), r.Authenticator, regoCell(r.Rego))
 }
 
-// number returns the row's number, with a link to the case.
+// number returns the row's number. If the report has a case, the number is a link to it.
 func number(root string, n int, r *Row) string {
 	if r.Case == nil {
 		return fmt.Sprint(n)
@@ -118,13 +118,13 @@ func number(root string, n int, r *Row) string {
 
 func link(r *Row) string { return fmt.Sprintf("[%s](%s)", r.Name(), r.URL) }
 
-// cell escapes a text so that it doesn't end its cell and isn't markup.
+// cell escapes the characters of a text that Markdown reads as markup or as the end of a cell.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "<", `\<`, "[", `\[`, "*", `\*`, "_", `\_`).Replace(text)
 }
 
-// guardCell returns the ids of the rules that decide, with the rule of the case first. These are the rules that deny.
-// If no rule denies, these are the rules that warn.
+// guardCell returns the action of the guard and the ids of the rules that caused it. The rule of the case comes
+// first. For a denial these are the rules that deny, and for a warning the rules that warn.
 func guardCell(r *Row) string {
 	if r.Guard.Action == validate.ActionAllow {
 		return "allow"

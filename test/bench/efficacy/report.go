@@ -11,18 +11,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// Report is a public report, with the change that it describes if the report allows to reconstruct one.
+// Report is a public report. It has the change that the report describes, if the report says enough to reconstruct
+// it.
 type Report struct {
 	URL, What string
-	// Case is nil if the report describes no faulty change of aws-auth.
+	// Case is the change. It is nil if the report describes no faulty change of aws-auth.
 	Case *rulecase.Case
-	// Rule is the folder of the case, which is the rule that must find the fault.
+	// Rule is the id of the rule that must find the fault. The folder of the case has this name.
 	Rule string
 	// Unseen says why a webhook can't see the fault. It is empty for all other reports.
 	Unseen string
-	// Harmless marks a report that blames a harmless change. A finding would be a false alarm.
+	// Harmless reports whether the change is harmless, so that a finding would be a false alarm.
 	Harmless bool
-	// Shape is for a harmless file or change that no report is about.
+	// Shape reports whether this is a harmless file or change that no public report is about.
 	Shape bool
 }
 
@@ -30,18 +31,18 @@ type Report struct {
 func (r *Report) Catchable() bool { return r.Unseen == "" && !r.Harmless }
 
 const (
-	// casesOfRules is the folder of the cases of the guard's own tests.
+	// casesOfRules is the folder with the cases of the rules.
 	casesOfRules = "internal/validate/testdata/rules"
-	// casesOfPage is the folder of cases in which the guard refuses nothing. They can't be cases of a rule that
-	// denies.
+	// casesOfPage is the folder with cases that the guard admits. They can't be in casesOfRules, because the rule of
+	// such a case denies.
 	casesOfPage = "test/bench/efficacy/testdata"
-	// harmless is the folder of files and changes in the forms that public tools and guides write.
+	// harmless is the folder with files and changes in the forms that public tools and guides write.
 	harmless = "internal/validate/testdata/harmless"
-	// blamed is the report about a harmless change.
+	// blamed is the case of the only report that blames a harmless change.
 	blamed = "ok-terraform-aws-eks-579.txtar"
 )
 
-// withoutCase has the reports that describe no change of aws-auth, or whose fault is not in the change.
+// withoutCase has the reports of faults that no change of aws-auth causes.
 var withoutCase = []Report{
 	{
 		URL:    "https://github.com/aws-ia/terraform-aws-iam-identity-center/issues/33",
@@ -61,7 +62,8 @@ var withoutCase = []Report{
 	},
 }
 
-// Reports reads every report, in the order of the rules.
+// Reports returns the reports in the order of the rules. The harmless files and changes follow, and then the reports
+// without a case.
 func Reports(root string) ([]Report, error) {
 	var reports []Report
 	for _, dir := range []string{casesOfRules, casesOfPage} {
@@ -101,7 +103,7 @@ func Reports(root string) ([]Report, error) {
 	return append(reports, withoutCase...), nil
 }
 
-// split separates a case's comment into its description and its address.
+// split splits the comment of a case into the description of the fault and the address of the report.
 func split(comment string) (what, url string, err error) {
 	what, rest, ok := strings.Cut(comment, "https://")
 	if !ok || strings.TrimSpace(what) == "" {
@@ -113,7 +115,8 @@ func split(comment string) (what, url string, err error) {
 
 var github = regexp.MustCompile(`^https://github\.com/[^/]+/([^/]+)/(?:issues|pull)/(\d+)$`)
 
-// Name returns the short name of the report: REPOSITORY#NUMBER, or the site.
+// Name returns the short name of the report. This is REPOSITORY#NUMBER for a report on GitHub, or else the host of
+// its address.
 func (r *Report) Name() string {
 	if m := github.FindStringSubmatch(r.URL); m != nil {
 		return m[1] + "#" + m[2]

@@ -6,12 +6,12 @@
 #   data.protected lists the principals that must stay, each with its groups.
 package awsauth
 
-# The key of an entry's ARN in each section.
+# The key of the ARN in an entry, by section.
 arn_key := {"mapRoles": "rolearn", "mapUsers": "userarn"}
 
 sections := {"mapRoles", "mapUsers", "mapAccounts"}
 
-# The section's text, where there is any. A deletion has no object.
+# The text of each section that has one. A deletion has no object.
 text[section] := value if {
 	some section in sections
 	value := input.request.object.data[section]
@@ -32,7 +32,7 @@ entries := [{"section": section, "index": i, "arn": arn(section, e), "groups": g
 	some i, e in list[section]
 ]
 
-# An entry without an ARN, or of another type, has the ARN "".
+# The ARN of an element. It is "" if the element has no ARN or is not a mapping.
 arn(section, e) := object.get(e, arn_key[section], "") if is_object(e)
 
 else := ""
@@ -68,8 +68,8 @@ present(p) if {
 	every g in p.groups { g in e.groups }
 }
 
-# 3. Every ARN is that of a role without a path, of a user, or of root. AWS documents that a role's
-# path must be left out.
+# 3. Every ARN is that of a role without a path, of a user, or of root. AWS documents that an entry
+# must leave out the path of a role.
 deny contains because("shape", sprintf("%s[%d]: %v is no ARN of a role without a path, or of a user", [e.section, e.index, e.arn])) if {
 	some e in entries
 	not well_formed(e.arn)
@@ -77,8 +77,8 @@ deny contains because("shape", sprintf("%s[%d]: %v is no ARN of a role without a
 
 well_formed(a) if regex.match(`^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:(role/[\w+=,.@-]+|user/([\w+=,.@-]+/)*[\w+=,.@-]+|root)$`, a)
 
-# 4. No ARN stands twice. The loop that names them runs only when the counts differ: over all pairs
-# of a large document it would take minutes.
+# 4. No ARN stands twice. The rule looks for duplicates only if the counts differ. In a large document,
+# comparing all pairs would take minutes.
 arns := [lower(e.arn) | some e in entries; e.arn != ""]
 
 deny contains because("duplicates", sprintf("%s stands more than once", [a])) if {

@@ -1,5 +1,5 @@
-// Package rego evaluates changes of aws-auth by a policy of four rules in Rego, as a general policy engine would. The benchmark
-// compares the guard with it. The policy is awsauth.rego, beside this file.
+// Package rego evaluates changes of aws-auth with a policy of four rules in Rego, as a general policy engine would. The page
+// docs/efficacy.md compares the guard with this policy. The policy is awsauth.rego, beside this file.
 package rego
 
 import (
@@ -25,7 +25,8 @@ type Policy struct {
 	query opa.PreparedEvalQuery
 }
 
-// New compiles the policy. The protected principals are those of the guard, so that both have the same information.
+// New compiles the policy. protected are the guard's protected principals, so that the policy and the guard have the same
+// information.
 func New(ctx context.Context, protected []access.Protected) (*Policy, error) {
 	list := make([]any, 0, len(protected))
 	for _, p := range protected {
@@ -53,12 +54,12 @@ type Request struct {
 	Object, OldObject []byte
 }
 
-// Denial is a reason for which the policy refuses a request: one of its rules (parses, admin, shape, duplicates) and
-// a message.
+// Denial is a reason why the policy refuses a request: the name of one of its rules (parses, admin, shape, duplicates), and a
+// message.
 type Denial struct{ Rule, Message string }
 
-// Deny returns the reasons for which the policy refuses a request, sorted, or none if the policy admits it. It
-// decodes the same parts of the request as a policy engine decodes for every review.
+// Deny returns the sorted reasons why the policy refuses a request, or no reasons if the policy admits it. It decodes the parts
+// of the request that a policy engine decodes for every review.
 func (p *Policy) Deny(ctx context.Context, r Request) ([]Denial, error) {
 	request := map[string]any{"operation": r.Operation, "userInfo": map[string]any{"username": r.Username}}
 	for name, raw := range map[string][]byte{"object": r.Object, "oldObject": r.OldObject} {
