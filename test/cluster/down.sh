@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends the cluster that up.sh started, and removes its processes, mounts, network and STATE.
+# Ends the cluster that up.sh started. It removes the cluster's processes, mounts and network, and the folder STATE.
 set -euo pipefail
 # shellcheck source=env.bash
 . "$(dirname "${BASH_SOURCE[0]}")/env.bash"
@@ -7,7 +7,7 @@ set -euo pipefail
 export PATH="/usr/sbin:/sbin:$PATH"
 [ -d "$STATE" ] || exit 0
 
-end() { # NAME
+end() { # NAME: ends a process by SIGTERM, and after 10 seconds by SIGKILL
 	alive "$1" || return 0
 	local pid
 	pid=$(cat "$STATE/pid/$1")
@@ -16,13 +16,13 @@ end() { # NAME
 }
 dead() { ! runs "$1"; }
 
-# End the kubelet first, so that it starts no container again. Then containerd ends all containers with their shims.
+# End the kubelet first, so that it starts no container again. Then end all containers, and with them their shims.
 end kubelet
 if alive containerd; then
 	programs=$("$here/programs.sh")
 	ctr=("$programs/ctr" --address "$socket" --namespace k8s.io)
 	for task in $("${ctr[@]}" tasks list --quiet); do
-		"${ctr[@]}" tasks delete --force "$task" >/dev/null 2>&1 || true # it has ended by itself
+		"${ctr[@]}" tasks delete --force "$task" >/dev/null 2>&1 || true # the command fails for a task that has already ended
 	done
 fi
 for name in kube-proxy scheduler controller-manager apiserver containerd etcd; do

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Gives the running cluster the images of archives, as `docker save` and test/cluster/image write them.
+# Loads images from archives into the running cluster. `docker save` and test/cluster/image write such
+# archives.
 #   test/cluster/load-image.sh FILE.tar...
 set -euo pipefail
 # shellcheck source=env.bash

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints the folder that holds the programs of a node and its control plane beyond what tools/controlplane.sh has, as
-# its only line on stdout. Builds them from the Go modules pinned in tools/kubernetes and tools/runtime when they are
-# not there yet: about 7 minutes on two cores after tools/controlplane.sh; at once afterwards.
+# Builds the programs of a node and its control plane that tools/controlplane.sh doesn't build, from the Go modules
+# pinned in tools/kubernetes and tools/runtime. Its only line on stdout is the folder with the programs. The first
+# run takes about 7 minutes on two cores, after tools/controlplane.sh. Later runs find the programs.
 set -euo pipefail
 # shellcheck source=../../tools/programs.bash
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools/programs.bash"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Starts a cluster of one node on this machine: etcd, kube-apiserver, kube-controller-manager, kube-scheduler,
-# containerd, kubelet and kube-proxy, all real. Prints the name of a kubeconfig of an administrator, as its only line
-# on stdout. It needs root and Debian, no registry and no Docker. The first run compiles Kubernetes.
+# Starts a cluster of one node on this machine: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd,
+# kubelet and kube-proxy, all real. Its only line on stdout is the path of an administrator's kubeconfig. It needs root and
+# Debian. It needs no registry and no Docker. The first run compiles Kubernetes.
 #
-# All of it runs in a network namespace of its own, which has no way out; clients enter it:
+# The cluster runs in a network namespace that has no connection to other networks. Clients enter the namespace:
 #   KUBECONFIG=$(test/cluster/up.sh) nsenter --net=/run/netns/awsauth-guard kubectl get nodes
-# There is no DNS; pods find the API server by its address. down.sh ends it. STATE and NETNS name other places.
+# The cluster has no DNS. Pods use the address of the API server. down.sh ends the cluster. The variables STATE and NETNS
+# choose another folder and another namespace.
 set -euo pipefail
 # shellcheck source=env.bash
 . "$(dirname "${BASH_SOURCE[0]}")/env.bash"
@@ -43,7 +44,7 @@ if alive apiserver && alive kubelet; then
 fi
 say "starting"
 
-# The network: eth0 has a peer without a listener, so that its default route leads to no host.
+# The network. The peer of eth0 has no address, so the default route of eth0 leads to no host.
 [ -e "/run/netns/$NETNS" ] || ip netns add "$NETNS"
 ip -n "$NETNS" link set lo up
 if ! ip -n "$NETNS" link show eth0 >/dev/null 2>&1; then
@@ -91,13 +92,13 @@ start() { # NAME COMMAND...
 	local name=$1
 	shift
 	alive "$name" && return
-	# The inner shell writes its own pid and becomes the program. $! would be the pid of a subshell: who ends that leaves the
-	# program running.
+	# The inner shell writes its own pid, and then becomes the program. $! would be the pid of a subshell. To end the
+	# subshell would leave the program running.
 	nsenter --net="/run/netns/$NETNS" setsid --fork bash -c 'echo $$ >"$1" && shift && exec "$@"' start "$STATE/pid/$name" "$@" \
 		>"$STATE/log/$name.log" 2>&1 </dev/null
 	try 5 alive "$name" || give_up "$name" "it does not start"
 }
-give_up() { # NAME WHAT
+give_up() { # NAME MESSAGE
 	say "$2; the end of $STATE/log/$1.log:"
 	tail -n 20 "$STATE/log/$1.log" >&2
 	exit 1
@@ -116,8 +117,8 @@ start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:12379 --enable-ag
 	--service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.pub" \
 	--service-account-signing-key-file="$pki/sa.key"
 
-# Of the default configuration: no plugin that needs the network, and the pods' network namespaces in STATE, so that
-# down.sh finds them. restrict_oom_score_adj is for machines that withhold CAP_SYS_RESOURCE, as containers do.
+# The default configuration, but all files are in STATE. The pods' network namespaces are there, too, so that down.sh finds
+# them. restrict_oom_score_adj is for machines without CAP_SYS_RESOURCE, such as containers.
 cat >"$STATE/containerd/config.toml" <<TOML
 version = 3
 root = "$STATE/containerd/root"
@@ -133,14 +134,14 @@ state = "$STATE/containerd/state"
   bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$STATE/cni"
 TOML
-# Without masquerading, because the pods only connect to this machine.
+# No masquerading, because the pods only connect to this machine.
 cat >"$STATE/cni/10-bridge.conflist" <<JSON
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true,
   "hairpinMode": true, "ipam": {"type": "host-local", "dataDir": "$STATE/ipam", "ranges": [[{"subnet": "$pods"}]],
   "routes": [{"dst": "0.0.0.0/0"}]}}]}
 JSON
 start containerd containerd --config "$STATE/containerd/config.toml"
-# The one container of a pod that no registry can be asked for here.
+# The container that holds the namespaces of each pod. This machine builds its image, because the cluster has no registry.
 (cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$STATE/pause" ./pause)
 (cd "$here" && go run ./image -tag "$pause" -output "$STATE/pause.tar" "$STATE/pause" >/dev/null)
 try 30 test -S "$socket" || give_up containerd "containerd does not answer"
@@ -156,7 +157,8 @@ start scheduler kube-scheduler --kubeconfig="$STATE/scheduler.kubeconfig" \
 	--authentication-kubeconfig="$STATE/scheduler.kubeconfig" \
 	--authorization-kubeconfig="$STATE/scheduler.kubeconfig" --leader-elect=false
 
-# failCgroupV1 is for machines that have only those; images come from nowhere else and must not be collected.
+# failCgroupV1 is for machines that have only version 1 of cgroups. The kubelet must not delete images, because it can't pull
+# them again.
 cat >"$STATE/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -178,7 +180,7 @@ imageGCHighThresholdPercent: 100
 YAML
 start kubelet kubelet --config="$STATE/kubelet.yaml" --kubeconfig="$STATE/kubelet.kubeconfig" \
 	--root-dir="$STATE/kubelet" --hostname-override="$node" --node-ip="$address"
-# The limits of connection tracking are the machine's and not ours to change.
+# kube-proxy must not change this machine's limits of connection tracking.
 start kube-proxy kube-proxy --kubeconfig="$STATE/proxy.kubeconfig" --hostname-override="$node" \
 	--proxy-mode=nftables --cluster-cidr="$pods" \
 	--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Certificates last as long as their temporary folder, so their dates are constants.
+// No certificate outlives its temporary folder, so constant dates are enough.
 var (
 	notBefore = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
 	notAfter  = time.Date(2120, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -47,7 +47,7 @@ func newAuthority() (*authority, error) {
 	return &authority{cert, key, pemBlock("CERTIFICATE", der)}, nil
 }
 
-// issue signs a certificate for a user, or for a server on the loopback address.
+// issue signs a certificate that is valid for a user, and for a server on the loopback address.
 func (a *authority) issue(subject pkix.Name) (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *authority) issue(subject pkix.Name) (cert, key []byte, err error) {
 	return pemBlock("CERTIFICATE", der), pemBlock("PRIVATE KEY", bytes), nil
 }
 
-// serving returns tls.crt and tls.key of a server.
+// serving returns the files tls.crt and tls.key for a server.
 func (a *authority) serving(name string) (map[string][]byte, error) {
 	cert, key, err := a.issue(pkix.Name{CommonName: name})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// AdmitEverybody lets every user read and write all objects, for tests of admission, and waits until the API server applies it. It
-// gives no right with another verb, such as break-glass.
+// AdmitEverybody lets every user read and write all objects, for tests of admission. It waits until the API server applies this.
+// It gives no right with another verb, such as break-glass.
 func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.Admin)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package controlplane starts a real Kubernetes API server and the webhook, for the integration tests and the demo.
-// All programs listen on the loopback address and write into one temporary folder. They end with the process that
+// Package controlplane starts a real Kubernetes API server and the webhook, for the integration tests and the demo. All
+// programs listen on the loopback address and write into one temporary folder. The programs end with the process that
 // started them, even if that process is killed.
 package controlplane
 
@@ -26,8 +26,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// startTimeout is the longest time in which a program must become ready: ten times as long as on a busy machine with
-// two cores.
+// startTimeout is the longest time in which a program must become ready. It is ten times as long as a program takes on a
+// busy machine with two cores.
 const startTimeout = time.Minute
 
 // ControlPlane is an etcd and a kube-apiserver.
@@ -36,15 +36,15 @@ type ControlPlane struct {
 	Admin *rest.Config
 	// Kubeconfig is a kubeconfig file of the same user.
 	Kubeconfig string
-	// AuditLog is a file with the API server's audit events of writes to ConfigMaps, an event a line.
+	// AuditLog is a file with the API server's audit events of writes to ConfigMaps. Each line has one event.
 	AuditLog string
 
 	assets string
 	*Host
 }
 
-// Start starts a control plane that runs until Stop is called or ctx ends, and builds the webhook meanwhile. The API server
-// gets the flags in addition to its usual ones.
+// Start starts a control plane, and meanwhile builds the webhook. The control plane runs until Stop is called or ctx ends.
+// apiServerFlags are flags for the API server in addition to its usual flags.
 func Start(ctx context.Context, apiServerFlags ...string) (_ *ControlPlane, err error) {
 	assets, err := Assets(ctx)
 	if err != nil {
@@ -81,15 +81,16 @@ func Start(ctx context.Context, apiServerFlags ...string) (_ *ControlPlane, err 
 	return c, nil
 }
 
-// Kubectl returns the path of kubectl in the version of the API server.
+// Kubectl returns the path of a kubectl of the API server's version.
 func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assets, "kubectl") }
 
-// Assets returns the folder with kube-apiserver, etcd and kubectl. It builds them if KUBEBUILDER_ASSETS is not set.
+// Assets returns the folder with kube-apiserver, etcd and kubectl. This is KUBEBUILDER_ASSETS if it is set. Otherwise
+// Assets builds the programs.
 func Assets(ctx context.Context) (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		return dir, nil
 	}
-	// The folder of the root module, also for the other modules of the repository, which replace it by its folder.
+	// Find the folder of the root module. The other modules of the repository replace the root module by this folder.
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/awsauth-guard/awsauth-guard").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module's folder: %w", err)
@@ -112,8 +113,8 @@ func (c *ControlPlane) configure(server string) error {
 	}
 	c.Admin = &rest.Config{
 		Host: server,
-		QPS:  -1, // no limit: one client, on one machine
-		// A caller that needs warnings sets a handler in a copy.
+		QPS:  -1, // no limit, because there is one client on one machine
+		// To get warnings, a caller sets a handler in a copy.
 		WarningHandler: rest.NoWarnings{},
 		TLSClientConfig: rest.TLSClientConfig{
 			CAData: c.ca.pem, CertData: cert, KeyData: key,
@@ -137,7 +138,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error
 		"--listen-client-urls=http://"+client,
 		"--advertise-client-urls=http://"+client,
 		"--listen-peer-urls=http://"+peer,
-		"--unsafe-no-fsync", // the data may be lost
+		"--unsafe-no-fsync", // the tests don't need the data after a crash
 	)
 	if err != nil {
 		return err
@@ -147,7 +148,8 @@ func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error
 	return etcd.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+client+"/health") })
 }
 
-// auditPolicy records the writes about which the API server may call the webhook, and no other requests.
+// auditPolicy records the writes of ConfigMaps, and no other requests. The API server calls the webhook for some of these
+// writes.
 const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
 {"level":"Metadata","omitStages":["RequestReceived"],"verbs":["create","update","patch","delete","deletecollection"],
  "resources":[{"group":"","resources":["configmaps"]}]},
@@ -172,7 +174,7 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, address, etcd string,
 	server, err := c.start(ctx, "kube-apiserver", filepath.Join(c.assets, "kube-apiserver"), append([]string{
 		"--etcd-servers=http://" + etcd,
 		"--bind-address=" + host, "--advertise-address=" + host, "--secure-port=" + port,
-		"--endpoint-reconciler-type=none", // a Service must not lead to a loopback address
+		"--endpoint-reconciler-type=none", // the Service kubernetes must not lead to a loopback address
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--client-ca-file=" + ca, "--tls-cert-file=" + cert, "--tls-private-key-file=" + key,
@@ -208,11 +210,11 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 	return nil
 }
 
-// FreePorts returns n different loopback addresses on which no process listens, with ports below those that Linux
+// FreePorts returns n different loopback addresses on which no process listens. Their ports are below the ports that Linux
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
 func FreePorts(n int) (list []string, err error) {
 	var listeners []net.Listener
-	defer func() { // after all are found
+	defer func() { // only at the end, so that no port is found twice
 		for _, l := range listeners {
 			_ = l.Close()
 		}
@@ -231,11 +233,11 @@ func FreePorts(n int) (list []string, err error) {
 	return nil, fmt.Errorf("looking for a free port: %w", err)
 }
 
-// get returns an error unless the URL answers 200.
+// get returns an error if the URL does not answer with the status 200.
 func get(ctx context.Context, url string) error {
 	_, err := fetch(ctx, url)
 	return err
 }
 
-// httpClient keeps no connections open, because each open connection keeps goroutines in the server.
+// httpClient closes a connection after each request, because each open connection keeps goroutines in the server.
 var httpClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Forward forwards a client's TCP connection to an address, like a Service, until both sides have closed it or ctx
-// ends.
+// Forward forwards a client's TCP connection to an address, as a Service does. It returns when both sides have closed
+// the connection, or when ctx ends.
 func Forward(ctx context.Context, client net.Conn, address string) {
 	defer client.Close()
 	server, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -24,9 +24,9 @@ func Forward(ctx context.Context, client net.Conn, address string) {
 	both.Wait()
 }
 
-// pipe copies bytes in one direction, and closes this direction at the end.
+// pipe copies bytes in one direction, and then closes the connection in this direction.
 func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // an error also ends the direction
+	_, _ = io.Copy(to, from) // an error ends the direction as the end of the bytes does
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

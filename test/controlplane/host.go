@@ -19,16 +19,16 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// Host runs webhooks. It has a temporary folder with the program, and a CA that signs their certificates. It needs no
-// API server.
+// Host runs webhooks on this machine. It doesn't need an API server. It has a temporary folder with the built webhook,
+// and a CA that signs the certificates of the webhooks.
 type Host struct {
 	*processes
 	ca       *authority
-	build    *process // the build of the webhook
+	build    *process // go build of the webhook
 	webhooks int      // the number of started webhooks
 }
 
-// NewHost starts to build the webhook. All processes of the host run until Stop is called or ctx ends.
+// NewHost makes a host, and starts to build the webhook. All processes of the host run until Stop is called or ctx ends.
 func NewHost(ctx context.Context) (_ *Host, err error) {
 	ps, err := newProcesses()
 	if err != nil {
@@ -59,9 +59,9 @@ func (h *Host) TLS() *tls.Config {
 	return &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
 
-// Client returns an HTTP client with its own connections and the transport settings that the API server uses for webhooks
-// (k8s.io/client-go v0.36, transport/cache.go): HTTP/2, with net/http's retries. The client closes a connection that was
-// unused for the time idle. The API server uses 90 s.
+// Client returns an HTTP client with its own connections. It has the transport settings that the API server uses for
+// webhooks (k8s.io/client-go v0.36, transport/cache.go): HTTP/2, with net/http's retries. The client closes a connection
+// that is unused for the time idle. The API server uses 90 s.
 func (h *Host) Client(idle time.Duration) *http.Client {
 	return &http.Client{Transport: utilnet.SetTransportDefaults(&http.Transport{
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -72,9 +72,9 @@ func (h *Host) Client(idle time.Duration) *http.Client {
 	})}
 }
 
-// buildWebhook starts the build, with the race detector if this program has it.
+// buildWebhook starts the build. The webhook has the race detector if this program has it.
 func (h *Host) buildWebhook(ctx context.Context) (err error) {
-	args := []string{"build", "-ldflags=-w", "-o", h.binary()} // without tables for debuggers, which take a third of the time
+	args := []string{"build", "-ldflags=-w", "-o", h.binary()} // without the tables for debuggers, which take a third of the time
 	if Race() {
 		args = append(args, "-race")
 	}
@@ -85,7 +85,7 @@ func (h *Host) buildWebhook(ctx context.Context) (err error) {
 
 func (h *Host) binary() string { return filepath.Join(h.dir, "awsauth-guard-webhook") }
 
-// Race reports whether this program, and so the webhook, is built with the race detector.
+// Race reports whether this program is built with the race detector. The webhook is built in the same way.
 func Race() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
@@ -93,9 +93,10 @@ func Race() bool {
 
 // Webhook is the real program in its own process.
 type Webhook struct {
-	// Address is the host and port on which it serves reviews.
+	// Address is the host and the port on which the webhook serves reviews.
 	Address string
-	// URL is the address that the API server calls. Metrics, Health and Ready need no certificate.
+	// URL is the address that the API server calls. Metrics, Health and Ready are the addresses of the other endpoints,
+	// which have no TLS.
 	URL, Metrics, Health, Ready string
 
 	*process
@@ -106,8 +107,8 @@ type Webhook struct {
 // configFile is the GuardConfig's name in its folder.
 const configFile = "guardconfig.yaml"
 
-// StartWebhook starts the webhook with a GuardConfig (without one if guardConfig is empty) and additional flags, and
-// waits until it is ready. The webhook runs until it or the host is stopped, or ctx ends.
+// StartWebhook starts the webhook with additional flags, and waits until it is ready. If guardConfig is empty, the
+// webhook has no GuardConfig. The webhook runs until a caller stops it or the host, or until ctx ends.
 func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...string) (*Webhook, error) {
 	if err := h.build.wait(); err != nil {
 		return nil, err
@@ -149,8 +150,8 @@ func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...st
 	return w, nil
 }
 
-// SwapCertificate gives the webhook a new certificate, in the way of the kubelet, and returns it. The webhook serves
-// it a moment later.
+// SwapCertificate gives the webhook a new certificate and returns it. It writes the files as the kubelet does. The
+// webhook serves the new certificate a moment later.
 func (w *Webhook) SwapCertificate() (*x509.Certificate, error) {
 	files, err := w.ca.serving("awsauth-guard")
 	if err != nil {
@@ -167,7 +168,8 @@ func (w *Webhook) SwapCertificate() (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// Configure replaces the GuardConfig in the way of the kubelet. The webhook loads it a moment later.
+// Configure replaces the GuardConfig. It writes the file as the kubelet does. The webhook loads the new GuardConfig a
+// moment later.
 func (w *Webhook) Configure(guardConfig string) error {
 	if err := w.configs.write(map[string][]byte{configFile: []byte(guardConfig)}); err != nil {
 		return fmt.Errorf("writing the GuardConfig: %w", err)
@@ -181,17 +183,17 @@ func (w *Webhook) PID() int { return w.cmd.Process.Pid }
 // Log returns the path of the webhook's log file. The webhook appends to it. A test may truncate it.
 func (w *Webhook) Log() string { return w.log }
 
-// Terminate ends the webhook like the kubelet, by SIGTERM. It returns an error if the exit status is not zero, also
-// after a data race.
+// Terminate ends the webhook with SIGTERM, as the kubelet does. It returns an error if the exit status is not zero. After
+// a data race, the exit status is not zero.
 func (w *Webhook) Terminate(ctx context.Context) error { return w.terminate(ctx) }
 
 // LogEnd returns the last lines of the webhook's log.
 func (w *Webhook) LogEnd() string { return w.logEnd() }
 
-// Get returns the body of a response with the status 200.
+// Get returns the body of the response to a GET. It returns an error if the status is not 200.
 func (w *Webhook) Get(ctx context.Context, url string) (string, error) { return fetch(ctx, url) }
 
-// fetch returns the body of a response with the status 200.
+// fetch returns the body of the response to a GET. It returns an error if the status is not 200.
 func fetch(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // reaper is a shell script that kills the remaining processes and removes the folder when its standard input ends. So
-// nothing survives this process even if it is killed. Its standard input has a process id a line, and "none" after
+// the processes end even if this process is killed. Each line of its standard input is a process id, or "none" after
 // all processes have ended.
 const reaper = `
 trap '' INT TERM HUP
@@ -26,8 +26,8 @@ done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `
 
-// processes are running programs and the folder into which they write. After stop neither the programs nor the folder
-// exist.
+// processes are running programs, with the folder into which they write. stop ends the programs and removes the
+// folder.
 type processes struct {
 	dir     string
 	started []*process
@@ -40,7 +40,7 @@ func newProcesses() (*processes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary folder: %w", err)
 	}
-	// The reaper must outlive every context; it ends when the pipe is closed.
+	// The reaper must outlive every context. It ends when its standard input is closed.
 	cmd := exec.CommandContext(context.Background(), "sh", "-c", reaper, "reaper", dir) //nolint:gosec // the script is a constant
 	pids, err := cmd.StdinPipe()
 	if err == nil {
@@ -52,7 +52,7 @@ func newProcesses() (*processes, error) {
 	return &processes{dir: dir, reaper: cmd, pids: pids}, nil
 }
 
-// stop kills the programs, which have no data that must be kept, and removes the folder.
+// stop kills the programs and removes the folder. The programs have no data that must be kept.
 func (ps *processes) stop() error {
 	for _, p := range ps.started {
 		p.kill()
@@ -67,29 +67,31 @@ type process struct {
 	log  string // the file with its output
 	cmd  *exec.Cmd
 	done chan struct{} // closed after the program has ended
-	err  error         // the result of the program
+	err  error         // the result of the program, after done is closed
 }
 
-// Program is another program on the host. It is killed with the host.
+// Program is another program on the host. The host kills it when the host stops.
 type Program struct{ *process }
 
-// StartProgram starts a program with more environment variables than this process has. The name is that of its log.
+// StartProgram starts a program. env has environment variables in addition to those of this process. name is the name
+// of the program's log.
 func (h *Host) StartProgram(ctx context.Context, name string, env []string, path string, args ...string) (*Program, error) {
 	p, err := h.startWith(ctx, name, env, path, args...)
 	return &Program{p}, err
 }
 
-// WaitUntil waits until check has no error. It gives up when the program ends.
+// WaitUntil waits until check returns no error. It returns an error if the program ends before, or after
+// startTimeout.
 func (p *Program) WaitUntil(ctx context.Context, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return p.ready(ctx, check)
 }
 
-// LogEnd returns the last lines that the program has written.
+// LogEnd returns the last lines of the program's output.
 func (p *Program) LogEnd() string { return p.logEnd() }
 
-// start starts a program, which runs until it is stopped or ctx ends.
+// start starts a program. The program runs until a caller stops it, or until ctx ends.
 func (ps *processes) start(ctx context.Context, name, path string, args ...string) (*process, error) {
 	return ps.startWith(ctx, name, nil, path, args...)
 }
@@ -158,7 +160,7 @@ func (p *process) wait() error {
 }
 
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // fails only if the program has ended
+	_ = p.cmd.Process.Kill() // an error only says that the program has ended
 	<-p.done
 }
 
@@ -172,15 +174,17 @@ func (p *process) logEnd() string {
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
-// final is an error after which another attempt is useless.
+// final is an error after which Poll stops.
 type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// pollEvery is short compared with the usual wait (a second and more) and long compared with one attempt.
+// pollEvery is the time between two attempts. It is short compared with the usual wait of a second or more, and long
+// compared with one attempt.
 const pollEvery = 50 * time.Millisecond
 
-// Poll calls check until it returns no error or a final one. If ctx ends first, Poll returns the last error of check.
+// Poll calls check until check returns no error or a final one. If ctx ends first, Poll returns the last error of
+// check.
 func Poll(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// volume is a folder like the kubelet's mount of a Secret or a ConfigMap: each file is a symbolic link into ..data,
-// which is a symbolic link to the folder with the current version (kubernetes v1.36,
+// volume is a folder like the one that the kubelet mounts for a Secret or a ConfigMap. Each file is a symbolic link
+// into ..data, which is itself a symbolic link to the folder with the current version (kubernetes v1.36,
 // pkg/volume/util/atomic_writer.go).
 type volume struct {
 	dir     string

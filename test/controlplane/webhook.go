@@ -13,12 +13,12 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// nameIsAWSAuth is a CEL expression for the name aws-auth. The API server sends no request.name if a client deletes a
-// collection.
+// nameIsAWSAuth is a CEL expression that is true for requests about aws-auth. If a client deletes a collection, the
+// API server sends no request.name, so the expression reads the name of the old object.
 const nameIsAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
 
-// Register registers the webhook for every write of kube-system/aws-auth that meets the conditions, and waits until
-// the API server calls it.
+// Register registers the webhook, and waits until the API server calls it. The API server calls it for every write of
+// kube-system/aws-auth that meets the conditions.
 func (c *ControlPlane) Register(ctx context.Context, w *Webhook, conditions ...admissionregistrationv1.MatchCondition) error {
 	registration, err := typedadmissionregistrationv1.NewForConfig(c.Admin)
 	if err != nil {
@@ -58,9 +58,9 @@ func (c *ControlPlane) Register(ctx context.Context, w *Webhook, conditions ...a
 	return c.called(ctx)
 }
 
-// called waits until the API server calls the webhook, which happens a moment after the registration. It tries to
-// create a faulty aws-auth by a dry run. The API server calls the webhook before it checks whether the object exists,
-// so the webhook refuses the request in any case, and the request stores nothing.
+// called waits until the API server calls the webhook, a moment after the registration. It tries to create a faulty
+// aws-auth in a dry run, so the request stores nothing. The API server calls the webhook before it checks whether the
+// object exists, so the webhook refuses the request in any case.
 func (c *ControlPlane) called(ctx context.Context) error {
 	core, err := typedcorev1.NewForConfig(c.Admin)
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// user is a user without a name or rights on a host. The Dockerfile has the same.
+// user is a user without a name and without rights on a host. The Dockerfile has the same user.
 const user = "65532:65532"
 
 // descriptor is the descriptor of a blob: its media type, digest and size.
@@ -65,13 +65,13 @@ type rootFS struct {
 
 // layout is an OCI image layout.
 type layout struct {
-	blobs     map[string][]byte // by path in the archive
+	blobs     map[string][]byte // by path in the archive, with a leading slash
 	manifests []descriptor
 }
 
 func newLayout() *layout { return &layout{blobs: map[string][]byte{}} }
 
-// add adds the image of a platform and returns its compressed size.
+// add adds an image for a platform and returns its compressed size in bytes. The container runs the first file.
 func (l *layout) add(system, arch string, files []file, labels map[string]string) (size int, err error) {
 	unpacked, err := pack(files)
 	if err != nil {
@@ -107,13 +107,13 @@ func (l *layout) add(system, arch string, files []file, labels map[string]string
 	return image.Size + configured.Size + layer.Size, nil
 }
 
-// archive returns the layout, and the digest of the image for all platforms.
+// archive returns the digest of the image for all platforms, and the layout as a tar archive.
 func (l *layout) archive(tag string) (digest string, data []byte, err error) {
 	image, err := l.json(typeIndex, manifest{2, typeIndex, nil, nil, l.manifests})
 	if err != nil {
 		return "", nil, err
 	}
-	image.Annotations = map[string]string{ // containerd reads the first, other engines the second
+	image.Annotations = map[string]string{ // containerd reads the first, and other engines read the second
 		"io.containerd.image.name":          tag,
 		"org.opencontainers.image.ref.name": tag[strings.LastIndexByte(tag, ':')+1:],
 	}
@@ -148,7 +148,8 @@ func (l *layout) blob(mediaType string, data []byte) descriptor {
 
 func digest(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
-// pack writes files and their folders to a tar archive, without times and owners of this machine.
+// pack writes files and their folders to a tar archive. The archive does not depend on the time and the users of this
+// machine.
 func pack(files []file) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

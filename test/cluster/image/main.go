@@ -1,10 +1,10 @@
-// Command image packs files into a container image without a base image, on machines without Docker:
+// Command image packs files into a container image without a base image. It doesn't need Docker.
 //
-//	image -tag NAME:TAG -output FILE.tar [-platforms linux/amd64,linux/arm64] FILE[=/PATH]...
+//	image -tag NAME:TAG -output FILE.tar [-platforms linux/amd64,linux/arm64] [-label KEY=VALUE]... FILE[=/PATH]...
 //
-// The container runs the first file. {arch} in a file's name stands for the architecture of the platform.
-// The output is an OCI layout in a tar archive. containerd, skopeo, crane and Docker 25 can read it. The same
-// files give the same bytes.
+// The container runs the first file. {arch} in a file's name stands for the architecture of the platform. The output
+// is an OCI layout in a tar archive. containerd, skopeo, crane and Docker 25 can read it. The same files give the
+// same bytes.
 package main
 
 import (

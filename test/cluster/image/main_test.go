@@ -35,7 +35,7 @@ func given(t *testing.T) string {
 	return folder
 }
 
-// packed returns the archive that the command makes of these files.
+// packed returns the archive that the command makes of the files in the folder of given.
 func packed(t *testing.T, folder string) []byte {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), "image.tar")
@@ -52,8 +52,8 @@ func packed(t *testing.T, folder string) []byte {
 	return data
 }
 
-// TestTwice packs the same files twice, with other times and in another folder, and compares the bytes. A changed
-// file must change the bytes.
+// TestTwice packs the same files twice, in different folders and with different times. The bytes are the same. After
+// a change of a file, the bytes differ.
 func TestTwice(t *testing.T) {
 	t.Parallel()
 	folder := given(t)
@@ -73,7 +73,7 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestLayout reads the archive like a container engine, and checks that the image uses every blob.
+// TestLayout reads the archive as a container engine does, and checks that the image uses every blob.
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	blobs, _ := untar(t, packed(t, given(t)))
@@ -150,8 +150,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestDockerfile compares the image of the Makefile with the image of the Dockerfile: labels, user, entry point,
-// build flags and files.
+// TestDockerfile: the Makefile and the Dockerfile make the same image, with the same labels, user, entry point, build
+// flags and files.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
 	dockerfile, makefile := text(t, "Dockerfile"), text(t, "Makefile")
@@ -178,11 +178,11 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// contents has the build flags and the files of an image.
+// contents describes how an image is built, and its files.
 type contents struct {
-	Flags    []string          // of go build
-	Programs map[string]string // by name, the folder of cmd from which each is built
-	Files    map[string]string // by name, the source of each file; empty for a program
+	Flags    []string          // the flags of go build
+	Programs map[string]string // by name of the program: the folder in cmd with its source
+	Files    map[string]string // by path in the image: the source of the file; empty for a program
 }
 
 func ofDockerfile(t *testing.T, dockerfile string) contents {
@@ -230,7 +230,7 @@ func ofMakefile(t *testing.T, makefile string) contents {
 	return c
 }
 
-// braced turns variables of make into variables of the shell.
+// braced replaces the variables of make by variables of the shell.
 var braced = strings.NewReplacer("$(", "${", ")", "}")
 
 // text returns a file of the repository.
@@ -243,7 +243,7 @@ func text(t *testing.T, name string) string {
 	return string(data)
 }
 
-// all returns the matches of a pattern. It fails if there are none.
+// all returns the matches of a pattern with their groups. It fails the test if there is no match.
 func all(t *testing.T, text, pattern string) [][]string {
 	t.Helper()
 	found := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
@@ -264,8 +264,8 @@ func decoded[T any](t *testing.T, data []byte) T {
 	return v
 }
 
-// untar returns the files of an archive, and the modes of files and folders. It fails if root doesn't own all of
-// them, or if one has a time.
+// untar returns the files of an archive, and the modes of files and folders. It reports an error if a file or folder
+// has a time, or if root doesn't own it.
 func untar(t *testing.T, data []byte) (files map[string][]byte, modes map[string]int64) {
 	t.Helper()
 	files, modes = make(map[string][]byte), make(map[string]int64)
