@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// construct makes a text of approximately a given size by repeating one construct.
+// construct makes a text by repeating a piece of YAML or JSON. text returns a text of at most the given size in bytes.
 type construct struct {
 	name string
 	text func(size int) string
 }
 
-// filled puts pieces, which may differ by their number, between a beginning and an end until no other one fits.
+// filled returns a construct of a beginning, as many pieces as fit, and an end. piece returns the piece with a number.
 func filled(name, begin string, piece func(i int) string, end string) construct {
 	return construct{name, func(size int) string {
 		var b strings.Builder
@@ -28,13 +28,14 @@ func filled(name, begin string, piece func(i int) string, end string) construct 
 	}}
 }
 
-// repeat puts a unit between a beginning and an end. In the unit, %d or %[1]d stands for the number of the repetition.
+// repeat returns a construct of a beginning, copies of a unit, and an end. In the unit, %d and %[1]d stand for the
+// number of the copy.
 func repeat(name, begin, unit, end string) construct {
 	unit = strings.ReplaceAll(unit, "%[1]d", "%d")
 	return filled(name, begin, func(i int) string { return strings.ReplaceAll(unit, "%d", strconv.Itoa(i)) }, end)
 }
 
-// nested opens collections and closes the same number of them.
+// nested returns a construct that opens as many collections as fit, and closes them after the middle.
 func nested(name, begin, opening, middle, closing string) construct {
 	return construct{name, func(size int) string {
 		n := (size - len(begin) - len(middle)) / (len(opening) + len(closing))
@@ -42,7 +43,8 @@ func nested(name, begin, opening, middle, closing string) construct {
 	}}
 }
 
-// stairs indents each unit deeper than the one before, up to a depth, and then starts again.
+// stairs returns a construct of units on lines. Each unit is indented by one more space than the unit before it. After
+// depth units, the indentation starts again.
 func stairs(name, unit string, depth int) construct {
 	return filled(name, "", func(i int) string { return strings.Repeat(" ", i%depth) + unit }, "")
 }
@@ -368,7 +370,7 @@ func entryConstructs() []construct {
 		repeat("roles of one ARN, random case", "", "- userarn: "+role+"a\n  rolearn: "+role+"A\n  username: a%d\n", ""),
 		filled("roles of one ARN, in every case", "", func(i int) string {
 			var name strings.Builder
-			for bit := range 16 { // a case-insensitive comparison treats the long s as an s, but as a key it differs
+			for bit := range 16 { // as keys, the letters s and long s differ; a comparison without case treats them as equal
 				name.WriteString([]string{"s", "\u017f"}[i>>bit&1])
 			}
 			return fmt.Sprintf("- rolearn: %s%s\n  username: a%d\n", role, &name, i)

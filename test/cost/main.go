@@ -1,7 +1,7 @@
 // Command cost finds texts that are expensive to evaluate. It repeats every construct of YAML and JSON, and mistakes in
-// them, until the text has the size of the largest ConfigMap. It evaluates a change with the text as the new object, as the
-// old object and as both, each in its own process. It prints the slowest evaluations, those with the most memory, and the
-// constructs whose cost grows faster than their size. It fails if a target is missed.
+// them, until the text has the size of the largest ConfigMap. It evaluates a change with the text in the new version, in
+// the old version, and in both. Each evaluation has a process of its own. The command prints the slowest evaluations, those
+// with the most memory, and the constructs whose cost grows faster than their size. It fails if a target is missed.
 package main
 
 import (
@@ -29,26 +29,26 @@ import (
 const (
 	// largest is the maximum total size of the values of a ConfigMap in bytes (kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize).
 	largest = 1 << 20
-	// maxAnswer is the target for evaluating one such text, old or new, on two idle cores. If both versions are such texts,
-	// and neither is cached from an earlier review, the target is twice as long.
+	// maxAnswer is the target for the time of an evaluation on two idle cores, if one version has such a text. If both
+	// versions have such texts, and no earlier review has cached one of them, the target is twice as long.
 	maxAnswer = time.Second
-	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the garbage collector's soft
-	// limit, which the webhook derives from the limit of its container.
+	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the soft limit of the
+	// garbage collector. The webhook derives its soft limit in the same way from the limit of its container.
 	maxMemory   = 192 << 20
 	memoryLimit = maxMemory - 24<<20 // 24 MiB are for memory outside of the heap
-	// maxGrowth is the maximum factor by which the CPU time may grow if the size doubles. An evaluation below minGrowing is
-	// not checked, because its time is mostly noise.
+	// maxGrowth is the maximum factor by which the CPU time may grow if the size doubles. Evaluations below minGrowing are
+	// not checked, because their time is mostly noise.
 	maxGrowth  = 3
 	minGrowing = 100 * time.Millisecond
 	// runTimeout limits the time of one process.
 	runTimeout = time.Minute
 )
 
-// run is one evaluation: a construct, the sections and the versions that contain its text.
+// run is one evaluation of a construct's text.
 type run struct {
 	Construct int    `json:"construct"`
-	Sections  string `json:"sections"` // roles, accounts, or all: a third of the text in each section
-	Change    string `json:"change"`   // both, new or old
+	Sections  string `json:"sections"` // the sections with the text: roles, accounts, or all (a third of the text in each section)
+	Change    string `json:"change"`   // the versions with the text: both, new or old
 	Size      int    `json:"size"`     // bytes of the text
 }
 
@@ -56,8 +56,8 @@ type run struct {
 type measurement struct {
 	run
 	Answer   time.Duration   `json:"answer"`   // wall-clock time of the evaluation
-	CPU      time.Duration   `json:"cpu"`      // on all cores, including garbage collection
-	Resident int64           `json:"resident"` // bytes
+	CPU      time.Duration   `json:"cpu"`      // CPU time on all cores, including garbage collection
+	Resident int64           `json:"resident"` // largest resident memory of the process, in bytes
 	Action   validate.Action `json:"action"`
 	failure  string
 }
@@ -93,7 +93,7 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measurement, error)
 		return nil, err
 	}
 	var results []measurement
-	for _, r := range []run{ // the most expensive first
+	for _, r := range []run{ // the most expensive evaluations first
 		{0, "roles", "both", largest},
 		{0, "accounts", "both", largest},
 		{0, "all", "both", largest},
@@ -117,7 +117,6 @@ func measureAll(ctx context.Context, name *regexp.Regexp) ([]measurement, error)
 	return results, nil
 }
 
-// meetsTargets reports whether the run meets the targets of time and memory.
 func (m measurement) meetsTargets() bool {
 	target := maxAnswer
 	if m.Change == "both" {
@@ -126,7 +125,8 @@ func (m measurement) meetsTargets() bool {
 	return m.failure == "" && m.Answer <= target && m.Resident <= maxMemory
 }
 
-// measure evaluates a run in its own process, so that it can be killed and its memory measured.
+// measure evaluates a run in its own process. So the process can be killed after runTimeout, and its memory can be
+// measured.
 func measure(ctx context.Context, program string, r run) measurement {
 	m := measurement{run: r}
 	argument, err := json.Marshal(r)
@@ -153,7 +153,7 @@ func measure(ctx context.Context, program string, r run) measurement {
 	return m
 }
 
-// evaluate evaluates a run in this process and prints the measurement. It doesn't count the CPU time of making the text.
+// evaluate evaluates a run in this process and prints the measurement. The CPU time of making the text doesn't count.
 func evaluate(argument string) error {
 	var m measurement
 	if err := json.Unmarshal([]byte(argument), &m.run); err != nil {
@@ -187,7 +187,7 @@ func cpuTime() (time.Duration, error) {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
 }
 
-// makeChange returns the change with the text in the versions of the run. The old and the new text differ in the last line,
+// makeChange returns a change with the text in the versions of the run. The last lines of the old and the new text differ,
 // so that both are evaluated.
 func (r run) makeChange() validate.Change {
 	good := &awsauth.Object{Data: map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/a\n  username: a\n"}}

@@ -1,5 +1,5 @@
 // Command demo demonstrates the guard. It starts a Kubernetes API server and the webhook on loopback ports, and makes good
-// and bad edits of aws-auth with kubectl. It prints each request and the API server's response, and fails if a response is
+// and bad edits of aws-auth with kubectl. It prints each request and the API server's response. It fails if a response is
 // not the expected one.
 //
 // With KEEP=1 it leaves everything running until Ctrl-C.
@@ -25,8 +25,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// timeout limits the whole demo. It is ten times the duration on two cores with an empty build cache. The duration doesn't
-// include the control plane, which tools/controlplane.sh compiles before.
+// timeout limits the whole demo. It is ten times as long as the demo takes on two cores with an empty build cache. The
+// demo takes longer if tools/controlplane.sh must compile the control plane first.
 const timeout = 10 * time.Minute
 
 func main() {
@@ -100,7 +100,8 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	return summary
 }
 
-// causeOf returns the cause of the cancellation, such as Ctrl-C or the timeout, if ctx is cancelled, or else err.
+// causeOf returns the cause of the cancellation if ctx is cancelled, such as Ctrl-C or the timeout. Otherwise it returns
+// err.
 func causeOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -114,12 +115,12 @@ type demo struct {
 	cluster          *controlplane.ControlPlane
 	webhook          *controlplane.Webhook
 	configMaps       typedcorev1.ConfigMapInterface
-	manifest         string // the aws-auth.yaml that was admitted last
+	manifest         string // the last admitted aws-auth.yaml
 	admitted, denied int
 	unexpected       []string
 }
 
-// runStep makes the request of a step and compares the response with the expected one.
+// runStep makes the request of a step, and records the differences of the response from the expected one.
 func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	d.out.line("\n%s\n", d.out.bold(fmt.Sprintf("%d  %s", number, s.title)))
 	manifest := d.manifest
@@ -165,7 +166,8 @@ func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	return nil
 }
 
-// kubectl runs kubectl. It returns the output, and whether the exit status was 0.
+// kubectl runs kubectl. It returns the output, and whether the exit status was 0. It returns an error if kubectl can't
+// run.
 func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok bool, err error) {
 	cmd := exec.CommandContext(ctx, d.cluster.Kubectl(), args...) //nolint:gosec // arguments of our own
 	cmd.Dir = filepath.Dir(d.cluster.Kubeconfig)
@@ -177,7 +179,7 @@ func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok b
 	return string(b), err == nil, err
 }
 
-// stored returns the resource version of the stored aws-auth; empty if it does not exist.
+// stored returns the resource version of the stored aws-auth. It is empty if aws-auth does not exist.
 func (d *demo) stored(ctx context.Context) (string, error) {
 	cm, err := d.configMaps.Get(ctx, "aws-auth", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -189,7 +191,7 @@ func (d *demo) stored(ctx context.Context) (string, error) {
 	return cm.ResourceVersion, nil
 }
 
-// nonZeroCounter matches the counters of reviews that are not 0.
+// nonZeroCounter matches the lines of the counters of reviews that are not 0.
 var nonZeroCounter = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))[{ ].*[1-9]`)
 
 // printMetrics prints the counters of the webhook.
@@ -208,7 +210,8 @@ func (d *demo) printMetrics(ctx context.Context) error {
 	return nil
 }
 
-// summary prints the numbers of admitted and refused requests. It returns an error if a response was not the expected one.
+// summary prints the numbers of admitted and refused requests. If a response was not the expected one, it returns an error
+// instead.
 func (d *demo) summary() error {
 	if len(d.unexpected) > 0 {
 		return fmt.Errorf("not expected:\n  %s\nthe webhook's log ends\n%s", strings.Join(d.unexpected, "\n  "), d.webhook.LogEnd())
@@ -217,14 +220,14 @@ func (d *demo) summary() error {
 	return nil
 }
 
-// printHint prints the commands to continue by hand.
+// printHint prints the commands with which a user continues by hand.
 func (d *demo) printHint() {
 	d.out.line("\n%s\n", d.out.bold("The demo keeps running; Ctrl-C stops and removes it."))
 	d.out.line("   export KUBECONFIG=%s", d.cluster.Kubeconfig)
 	d.out.line("   %s edit configmap aws-auth -n kube-system", d.cluster.Kubectl())
 }
 
-// keepRunning reports whether the environment variable KEEP is set to another value than 0 and false.
+// keepRunning reports whether KEEP is set. The values 0 and false count as not set.
 func keepRunning() bool {
 	switch os.Getenv("KEEP") {
 	case "", "0", "false":

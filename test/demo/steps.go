@@ -42,13 +42,13 @@ const users = `  mapUsers: |
         - system:masters
 `
 
-// step is one request and the expected response.
+// step is a request with the expected response.
 type step struct {
 	title   string
-	edit    func(manifest string) string // returns the new aws-auth.yaml; nil keeps the old one
+	edit    func(manifest string) string // returns the new aws-auth.yaml; if edit is nil, the step changes no manifest
 	kubectl []string
 	dryRun  bool     // the request stores nothing
-	denied  []string // the rules that deny the request; empty if it is admitted
+	denied  []string // the rules that deny the request; empty if the guard admits it
 	warned  []string // the rules that warn of the request
 }
 
@@ -126,7 +126,8 @@ func replace(old, replacement string) func(string) string {
 
 func beforeUsers(entry string) func(string) string { return replace(users, entry+users) }
 
-// problems returns the differences of the response from the expected one.
+// problems returns the differences of the response from the expected one. ok reports whether the request was admitted,
+// and changed whether the stored object changed.
 func (s step) problems(ok bool, answer string, changed bool) []string {
 	var problems []string
 	if ok != (len(s.denied) == 0) {

@@ -32,7 +32,7 @@ func (t *terminal) dim(text string) string   { return t.style("2", text) }
 func (t *terminal) red(text string) string   { return t.style("31", text) }
 func (t *terminal) green(text string) string { return t.style("32", text) }
 
-// line prints one line. It ignores write errors, because it has no other output to report them.
+// line prints one line. It ignores write errors, because the demo has no other output to report them.
 func (t *terminal) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
 
 // indented prints text with spaces before each line.
@@ -42,7 +42,8 @@ func (t *terminal) indented(spaces int, text string) {
 	}
 }
 
-// stopwatch returns a function that prints a completed action and its duration since the last call.
+// stopwatch returns a function that prints a completed action, with the time since the last call. The first call prints
+// the time since stopwatch.
 func (t *terminal) stopwatch() func(format string, args ...any) {
 	last := time.Now() //nolint:forbidigo // measures a duration to print
 	return func(format string, args ...any) {
@@ -52,7 +53,7 @@ func (t *terminal) stopwatch() func(format string, args ...any) {
 	}
 }
 
-// diff prints the removed and the added lines. It assumes that they are adjacent.
+// diff prints the removed and the added lines. It shows one difference, from the first changed line to the last.
 func (t *terminal) diff(before, after string) {
 	a, b := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
@@ -70,7 +71,7 @@ func (t *terminal) diff(before, after string) {
 	t.line("")
 }
 
-// visible returns a line with an arrow for each tab.
+// visible returns a line with an arrow and spaces in place of each tab.
 func visible(line string) string {
 	return strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "→   ")
 }
