@@ -1,6 +1,6 @@
 package chart_test
 
-// Names of series of the API server, for the cases below.
+// Series of the API server that the cases below use.
 const (
 	noAnswer = `apiserver_admission_webhook_rejection_count{name="aws-auth.awsauth-guard.io",type="validating",operation="UPDATE",error_type="calling_webhook_error",rejection_code="0",job="apiserver",instance="x"}`
 	failOpen = `apiserver_admission_webhook_fail_open_count{name="aws-auth.awsauth-guard.io",type="validating",job="apiserver",instance="x"}`
@@ -8,8 +8,8 @@ const (
 	denied   = `apiserver_validating_admission_policy_check_total{policy="awsauth-guard-backstop",policy_binding="awsauth-guard-backstop",error_type="no_error",enforcement_action="deny",job="apiserver",instance="x"}`
 )
 
-// alertCases have two pods, a and b, if the number of pods matters. In a list of values, 1x4 is five times the value
-// 1, _x4 is four times no value, and stale is the end of a target.
+// alertCases are the cases of TestAlerts. Where the number of pods matters, the pods are a and b. In a list of
+// values, 1x4 is five times the value 1, _x4 is four times no value, and stale ends the series of a target.
 var alertCases = []alertCase{
 	{alert: "AwsAuthGuardDown", fires: []string{"3m"}, quiet: []string{"1m"}},
 	{alert: "AwsAuthGuardDown", series: map[string]string{
@@ -32,7 +32,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_enforced{instance="a"}`: "1x40",
 		`awsauth_guard_enforced{instance="b"}`: "1x4 0x9 1x20",
 	}, quiet: []string{"2m", "3m", "8m"}, fires: []string{"3m30s", "6m"}},
-	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod with the wrong state is gone
+	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod that reports the wrong state ends
 		`awsauth_guard_enforced{instance="a"}`: "0x1 stale",
 		`awsauth_guard_enforced{instance="b"}`: "1x40",
 	}, quiet: []string{"30s", "1m", "3m"}},
@@ -64,7 +64,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x40",
 		`awsauth_guard_serving_ca_stored{instance="b"}`: "1x4 0x20",
 	}, quiet: []string{"2m", "4m"}, fires: []string{"5m"}},
-	{alert: "AwsAuthGuardCANotStored", series: map[string]string{ // the leader creates it again
+	{alert: "AwsAuthGuardCANotStored", series: map[string]string{ // the leader creates the Secret again
 		`awsauth_guard_serving_ca_stored{instance="a"}`: "1x4 0x1 1x40",
 	}, quiet: []string{"2m30s", "4m", "10m"}},
 
@@ -166,11 +166,11 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "70m"}, fires: []string{"10m"},
 		says: "75% of the lookups of an hour had the result unknown: an entry for a principal that does not exist passes with a warning. First look in the log, which says why.",
 	},
-	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many unknown answers, but most are known
+	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // many lookups have the result unknown, but most have another result
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 3x200",
 		`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x4 4x200",
 	}, quiet: []string{"10m"}},
-	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // each answer is unknown, but there is only one
+	{alert: "AwsAuthGuardIAMUnknown", series: map[string]string{ // every lookup has the result unknown, but there is only one
 		`awsauth_guard_iam_lookups_total{result="unknown"}`: "0x4 1x200",
 		`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x200",
 	}, quiet: []string{"10m"}},
@@ -195,7 +195,7 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "4m", "14m"}, fires: []string{"5m"},
 		says: "1 of guardConfig.protected cannot log in with all declared groups or admin rights. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
 	},
-	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // the pod is gone
+	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // the pod that counts a missing principal ends
 		`awsauth_guard_live_protected_missing{instance="a"}`: "1x2 stale",
 		`awsauth_guard_live_protected_missing{instance="b"}`: "0x80",
 	}, quiet: []string{"1m", "4m"}},
@@ -214,7 +214,7 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"kind": "node-role"},
 		says: "The loss is node-role. The guard reviews no change of access entries. First: kubectl get events -n kube-system --field-selector reason=AccessEntryLost; CloudTrail has the user.",
 	},
-	{alert: "AwsAuthGuardAccessEntryLost", series: map[string]string{ // no loss
+	{alert: "AwsAuthGuardAccessEntryLost", series: map[string]string{ // the counter has no loss when its pod ends
 		`awsauth_guard_access_entry_losses_total{kind="last-admin",instance="a"}`: "0x4 stale",
 	}, quiet: []string{"1m", "4m", "10m"}},
 
@@ -251,7 +251,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_restore_ready{instance="a"}`: "0x40",
 		`awsauth_guard_restore_ready{instance="b"}`: "0x40",
 	}, quiet: []string{"4m"}, fires: []string{"6m"}},
-	{alert: "AwsAuthGuardRestoreNotReady", series: map[string]string{ // another replica leads
+	{alert: "AwsAuthGuardRestoreNotReady", series: map[string]string{ // only the leader is ready to restore
 		`awsauth_guard_restore_ready{instance="a"}`: "1x40",
 		`awsauth_guard_restore_ready{instance="b"}`: "0x40",
 	}, quiet: []string{"6m", "30m"}},

@@ -27,9 +27,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// promtool returns the path of promtool in Go's cache, and builds it if the cache doesn't have it. The build leaves
-// out Prometheus's service discovery in clouds, which takes most of the time to compile. `go tool -n` has no option
-// for build tags, so `go run` runs "echo" with the path of the program.
+// promtool returns the path of promtool in Go's cache. If the cache doesn't have promtool, it builds promtool first.
+// The build leaves out Prometheus's service discovery in clouds, which takes most of the time to compile. `go tool
+// -n` has no option for build tags. So promtool calls `go run`, which runs "echo" with the path of the program.
 var promtool = sync.OnceValues(func() (path string, err error) {
 	for range 2 { // go run deletes a path that it has just linked, but not a path in the cache
 		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
@@ -44,7 +44,7 @@ var promtool = sync.OnceValues(func() (path string, err error) {
 	return path, nil
 })
 
-// runPromtool runs promtool, which must succeed, and returns its output.
+// runPromtool runs promtool and returns its output. It reports an error if promtool fails.
 func runPromtool(t *testing.T, stdin io.Reader, args ...string) (said string) {
 	t.Helper()
 	path, err := promtool()
@@ -73,15 +73,15 @@ func writeYAML(t *testing.T, path string, content any) string {
 	return path
 }
 
-// alertCase has series, the times at which an alert fires with them, and the times at which it doesn't.
+// alertCase has series, the times at which an alert fires for them, and the times at which it doesn't.
 type alertCase struct {
 	alert string
-	// rendered has further arguments for helm.
+	// rendered is a further value for helm --set.
 	rendered string
 	// series has values in the notation of promtool, one for each half minute.
 	series map[string]string
-	// fires and quiet are times. More has the labels of the firing alert in addition to those of the rule. Says is
-	// the description, if it is a template.
+	// fires and quiet are the times. more has the labels of the firing alert in addition to those of the rule. says
+	// is the expected description. It is empty if the description has no template.
 	fires, quiet []string
 	more         map[string]string
 	says         string
@@ -115,7 +115,7 @@ type (
 	}
 )
 
-// test returns the case as a test for promtool, with the labels and annotations of the rendered rule.
+// test returns the case as a test for promtool. It expects the labels and annotations of the rendered rule.
 func (c *alertCase) test(t *testing.T, rule *monitoringv1.Rule) promtoolTest {
 	t.Helper()
 	test := promtoolTest{Name: c.alert, Interval: "30s"}
@@ -136,7 +136,8 @@ func (c *alertCase) test(t *testing.T, rule *monitoringv1.Rule) promtoolTest {
 	return test
 }
 
-// TestAlerts runs each alert in Prometheus's rule engine, at times when it must fire and at times when it must not.
+// TestAlerts runs each alert in Prometheus's rule engine. At some times the alert must fire, and at others it must
+// not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	byRendering := make(map[string][]alertCase)
@@ -173,8 +174,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestRunbook checks that each alert has a section in the runbook, that each section has an alert, and that both have
-// the same order.
+// TestRunbook: the runbook has a section for each alert, in the same order, and no other sections.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/how-to/runbook.md")
@@ -193,7 +193,7 @@ func TestRunbook(t *testing.T) {
 	}
 }
 
-// scrape returns the body of a URL.
+// scrape returns the body of the response to a GET.
 func scrape(t *testing.T, url string) []byte {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -212,8 +212,8 @@ func scrape(t *testing.T, url string) []byte {
 	return text
 }
 
-// TestMetricsAreWellNamed runs promtool's linter on the metrics of a process, and on the metrics that a process has
-// only in a cluster.
+// TestMetricsAreWellNamed runs promtool's linter on the metrics of a running webhook, and on the metrics that a
+// webhook has only in a cluster.
 func TestMetricsAreWellNamed(t *testing.T) {
 	t.Parallel()
 	if said := runPromtool(t, bytes.NewReader(scrape(t, webhook.Metrics)), "check", "metrics"); said != "" {
@@ -234,8 +234,9 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-// TestAPIServerMetrics checks that the API server has the metrics that the alerts and the dashboard query. It
-// provokes a webhook that doesn't answer, with both failure policies, and a denial by the backstop.
+// TestAPIServerMetrics: the API server has the metrics that the alerts and the dashboard query. To create these
+// metrics, it registers a webhook that doesn't answer, with both failure policies, and has the backstop deny a
+// change.
 func TestAPIServerMetrics(t *testing.T) {
 	dead := closedPort(t)
 	t.Run("Fail", func(t *testing.T) { register(t, dead) })

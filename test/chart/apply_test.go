@@ -20,8 +20,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// TestServerSideDryRun makes the API server check and default every object of every value set. An unknown field and
-// every warning are errors.
+// TestServerSideDryRun applies every object of every value set to the API server in a dry run, so that the API server
+// validates it. An unknown field is an error, and so is a warning.
 func TestServerSideDryRun(t *testing.T) {
 	heard := new(kube.Warnings)
 	config := rest.CopyConfig(cluster.Admin)
@@ -69,8 +69,7 @@ func TestServerSideDryRun(t *testing.T) {
 	}
 }
 
-// TestPodsAreRestricted creates the Deployment's pods in a namespace that enforces the Pod Security Standard
-// restricted.
+// TestPodsAreRestricted: a namespace that enforces the Pod Security Standard restricted admits the Deployment's pods.
 func TestPodsAreRestricted(t *testing.T) {
 	for _, values := range valueSets(t) {
 		if values == "host-network" {
@@ -80,8 +79,8 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
-// TestPodsOnTheHost: the Pod Security Standard baseline also refuses pods in the node's network, so the namespace
-// needs the label that the documents name.
+// TestPodsOnTheHost: pods in the node's network need the Pod Security Standard privileged, because baseline refuses
+// them, too. The documents name the label that the namespace needs.
 func TestPodsOnTheHost(t *testing.T) {
 	const enforce = "pod-security.kubernetes.io/enforce"
 	pod := webhookPod(t, "host-network")
@@ -113,7 +112,7 @@ func TestPodsOnTheHost(t *testing.T) {
 	}
 }
 
-// webhookPod returns a pod from the template of a value set's Deployment.
+// webhookPod returns a pod that the Deployment of a value set would create.
 func webhookPod(t *testing.T, values string) *corev1.Pod {
 	t.Helper()
 	deployment := one[appsv1.Deployment](t, render(t, values))
@@ -127,7 +126,8 @@ func wantPodAdmitted(t *testing.T, namespace string, pod *corev1.Pod) {
 	}
 }
 
-// createPod creates a pod by a dry run, with the default ServiceAccount of the namespace.
+// createPod creates a pod in a dry run, with the default ServiceAccount of the namespace. It returns the error of the
+// API server.
 func createPod(t *testing.T, namespace string, pod *corev1.Pod) error {
 	t.Helper()
 	pod.Spec.ServiceAccountName = "default"

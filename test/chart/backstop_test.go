@@ -32,7 +32,7 @@ import (
 
 const breakGlass = "awsauth-guard.io/break-glass"
 
-// install creates the backstop of a value set until the test ends. No webhook is registered.
+// install creates the backstop of a value set, and deletes it when the test ends. It registers no webhook.
 func install(t *testing.T, values string, args ...string) {
 	t.Helper()
 	objects := render(t, values, args...)
@@ -61,8 +61,9 @@ func install(t *testing.T, values string, args ...string) {
 		if err := errors.Join(err1, err2); err != nil {
 			t.Error(err)
 		}
-		// The API server evaluates policies for a deletion only if the object exists. The policy is gone once the API
-		// server admits a deletion without a warning. Then the next test can't take this policy for its own.
+		// The deletion of the backstop takes effect late. Wait until the API server admits a deletion of aws-auth
+		// without a warning, so that the next test doesn't meet this policy. The API server evaluates policies for a
+		// deletion only if the object exists.
 		_, err := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system").Create(ctx, awsAuth(adminEntry+nodeEntry), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Error(err)
@@ -85,7 +86,7 @@ func install(t *testing.T, values string, args ...string) {
 	})
 }
 
-// withUsers returns a change of an aws-auth, like the functions below.
+// withUsers returns a change that sets mapUsers. awsAuth makes such changes.
 func withUsers(text string) func(*corev1.ConfigMap) {
 	return func(cm *corev1.ConfigMap) { cm.Data["mapUsers"] = text }
 }
@@ -103,7 +104,7 @@ const (
 	movedEntry = "- rolearn: arn:aws:iam::111122223333:role/Moved\n  username: moved\n  groups:\n  - deployers\n"
 )
 
-// allowBreakGlass gives a user the right break-glass on aws-auth.
+// allowBreakGlass gives a user the right to break the glass on aws-auth.
 func allowBreakGlass(t *testing.T, user string) {
 	t.Helper()
 	rbac := kubernetes.NewForConfigOrDie(cluster.Admin).RbacV1()
@@ -122,7 +123,7 @@ func allowBreakGlass(t *testing.T, user string) {
 	}
 }
 
-// TestBackstop checks every denial and every exemption of the value set ignore.
+// TestBackstop tries every denial and every exemption of the backstop in the value set ignore.
 func TestBackstop(t *testing.T) {
 	install(t, "ignore")
 	allowBreakGlass(t, "entitled")
@@ -149,7 +150,7 @@ func TestBackstop(t *testing.T) {
 		guard    = who{"system:serviceaccount:awsauth-guard:awsauth-guard", []string{"system:serviceaccounts", "system:serviceaccounts:awsauth-guard"}, nil}
 		eks      = who{"eks:node-manager", nil, nil}
 		bypass   = who{"operator", []string{"awsauth-guard:bypass"}, nil}
-		rescuer  = who{"operator", nil, map[string][]string{"canonicalarn": {"arn:aws:iam::111122223333:role/Rescuer"}}} // impersonation lowers the key
+		rescuer  = who{"operator", nil, map[string][]string{"canonicalarn": {"arn:aws:iam::111122223333:role/Rescuer"}}} // impersonation writes the key in lower case
 		other    = who{"operator", nil, map[string][]string{"canonicalarn": {"arn:aws:iam::111122223333:role/Other"}}}
 		entitled = who{"entitled", nil, nil}
 	)
@@ -291,8 +292,8 @@ func TestBackstop(t *testing.T) {
 	})
 }
 
-// TestBackstopRefusesLastFinalizer: the update that removes the last finalizer of a deleted aws-auth completes the
-// deletion, so the backstop refuses it like a deletion.
+// TestBackstopRefusesLastFinalizer: an update that removes the last finalizer of a deleted aws-auth completes the
+// deletion. The backstop refuses this update like a deletion.
 func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	install(t, "ignore")
 	finalizers := func(names ...string) func(*corev1.ConfigMap) {
@@ -344,8 +345,8 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	}
 }
 
-// TestBackstopBound checks the largest map of docs/reference/limits.md. If an expression costs too much, the API
-// server stops its evaluation, and the policy admits the change. An entry has about 200 characters.
+// TestBackstopBound: the backstop evaluates the largest map of docs/reference/limits.md. If an expression costs too
+// much, the API server stops its evaluation, and the policy admits the change. An entry has about 200 characters.
 func TestBackstopBound(t *testing.T) {
 	const protected, entries = 20, 1000
 	list := func(format string, n int) string {
@@ -410,8 +411,8 @@ func TestBackstopBound(t *testing.T) {
 	}
 }
 
-// TestBackstopAdmitsWhatTheGuardAdmits checks that the guard and the backstop agree about an emptied mapRoles: both
-// admit it only if every principal has an access entry. TestBackstop checks the same cases for the backstop.
+// TestBackstopAdmitsWhatTheGuardAdmits: the guard and the backstop agree about an emptied mapRoles. Both admit it
+// only if every principal has an access entry. TestBackstop has the same cases for the backstop.
 func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "ignore"), release).Data["guardconfig.yaml"]))
@@ -431,8 +432,8 @@ func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	}
 }
 
-// TestBackstopHoldsItsLists checks the longest lists: the API server refuses an expression of more than 100,000
-// characters, and helm install would fail.
+// TestBackstopHoldsItsLists: with the backstop, the chart refuses lists that are too long. The API server refuses an
+// expression of more than 100,000 characters, so helm install would fail.
 func TestBackstopHoldsItsLists(t *testing.T) {
 	t.Parallel()
 	var arns []string
@@ -449,8 +450,8 @@ func TestBackstopHoldsItsLists(t *testing.T) {
 	}
 }
 
-// TestBackstopAgain installs the backstop a second time, as after helm uninstall. The API server would not find the
-// parameter of a policy that has one.
+// TestBackstopAgain: the backstop works after it was deleted and installed again, as after helm uninstall. If the
+// policy had a parameter, the API server would not find the parameter again.
 func TestBackstopAgain(t *testing.T) {
 	install(t, "ignore")
 	store(t, awsAuth(adminEntry+nodeEntry))
@@ -459,8 +460,8 @@ func TestBackstopAgain(t *testing.T) {
 	}
 }
 
-// TestBackstopInModeWarn: in mode warn the backstop refuses nothing, and warns about each change that it would
-// refuse.
+// TestBackstopInModeWarn: in mode warn the backstop refuses no change. It warns about each change that it would
+// refuse in mode enforce.
 func TestBackstopInModeWarn(t *testing.T) {
 	install(t, "warn")
 	c := as(t, "operator")
@@ -475,15 +476,15 @@ func TestBackstopInModeWarn(t *testing.T) {
 	wantSays(t, strings.Join(c.Take(), "\n"), "[deleted]")
 }
 
-// TestBackstopIsRendered checks for which values the chart renders the backstop, and with how many rules.
+// TestBackstopIsRendered: the values decide whether the chart renders the backstop, and with how many validations.
 func TestBackstopIsRendered(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		set  string
-		want int // number of validations
+		want int // number of validations of the policy
 	}{
 		{"webhook.failurePolicy=Fail", 0},
-		{"webhook.failurePolicy=Ignore", 4}, // no principal is protected
+		{"webhook.failurePolicy=Ignore", 4}, // no protected-principal, because no principal is protected
 		{"backstop.enabled=true", 4},
 		{"webhook.failurePolicy=Ignore,backstop.enabled=false", 0},
 		{"backstop.enabled=true,guardConfig.rules.deleted=warn,guardConfig.rules.immutable=off", 1},
@@ -499,8 +500,8 @@ func TestBackstopIsRendered(t *testing.T) {
 	}
 }
 
-// TestBackstopTypes checks the expressions against the types of the API server. The controller of the API server
-// makes the same check to write warnings into the policy's status.
+// TestBackstopTypes checks the types in the expressions with the API server's own checker. The API server makes the
+// same check, and writes warnings into the policy's status.
 func TestBackstopTypes(t *testing.T) {
 	t.Parallel()
 	checker := &validating.TypeChecker{

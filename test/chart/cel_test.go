@@ -16,11 +16,10 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
-// oldest returns the CEL environment of the oldest API server on which the chart can be installed.
+// oldest returns the CEL environment of Kubernetes 1.30, the oldest version on which the chart can be installed.
 func oldest() *environment.EnvSet { return environment.MustBaseEnvSet(version.MajorMinor(1, 30)) }
 
-// TestExpressionsCompile compiles every expression of every value set as an API server of Kubernetes 1.30 compiles a
-// new expression.
+// TestExpressionsCompile: an API server of Kubernetes 1.30 can compile every expression of every value set.
 func TestExpressionsCompile(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -40,7 +39,7 @@ func TestExpressionsCompile(t *testing.T) {
 	}
 }
 
-// compiler compiles the expressions of webhooks or those of policies.
+// compiler compiles the expressions of a webhook or of a policy.
 type compiler interface {
 	CompileCELExpression(admissioncel.ExpressionAccessor, admissioncel.OptionalVariableDeclarations, environment.Type) admissioncel.CompilationResult
 }
@@ -76,8 +75,8 @@ func wantPolicyCompiled(t *testing.T, policy *admissionregistrationv1.Validating
 	}
 }
 
-// TestNewerLibrariesAreFound checks that the environment of Kubernetes 1.30 doesn't know a library of a later
-// version.
+// TestNewerLibrariesAreFound: TestExpressionsCompile would find an expression that needs a library of a later
+// version, because the environment of Kubernetes 1.30 doesn't have this library.
 func TestNewerLibrariesAreFound(t *testing.T) {
 	t.Parallel()
 	result := admissioncel.NewCompiler(oldest()).CompileCELExpression(
@@ -88,8 +87,8 @@ func TestNewerLibrariesAreFound(t *testing.T) {
 }
 
 // TestMatchConditionsSelectWebhook evaluates the match conditions of both webhooks with the API server's own matcher.
-// The test can't use impersonation, which has no empty username. With failurePolicy Fail, an error in a condition
-// refuses the request.
+// It doesn't use impersonation, because an impersonated username can't be empty. With failurePolicy Fail, an error in
+// a condition refuses the request.
 func TestMatchConditionsSelectWebhook(t *testing.T) {
 	t.Parallel()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default")).Webhooks
@@ -100,7 +99,7 @@ func TestMatchConditionsSelectWebhook(t *testing.T) {
 	const none, enforced, observed = "none", "enforced", "observed"
 	for _, tt := range []struct {
 		name string
-		// request is the name in the request, which is empty for a collection; object is the name of the object.
+		// request is the name in the request. It is empty for a collection. object is the name of the object.
 		request, object string
 		operation       admission.Operation
 		user            user.DefaultInfo
@@ -149,7 +148,7 @@ func TestMatchConditionsSelectWebhook(t *testing.T) {
 					conditions[j] = (*matchconditions.MatchCondition)(&w.MatchConditions[j])
 				}
 				filter := admissioncel.NewConditionCompiler(oldest()).CompileCondition(conditions, admissioncel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.NewExpressions)
-				// Both webhooks get the policy Fail, so that the test sees an error.
+				// With the policy Fail for both webhooks, the matcher returns an error of a condition.
 				result := matchconditions.NewMatcher(filter, new(admissionregistrationv1.Fail), "webhook", "validating", w.Name).Match(t.Context(), attributes, nil, nil)
 				switch {
 				case result.Error != nil:

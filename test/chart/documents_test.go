@@ -17,8 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestCertManagerManifests compares the manifests for installations without Helm with the objects that the chart
-// renders.
+// TestCertManagerManifests: certs/cert-manager.yaml, for installations without Helm, has the same objects of
+// cert-manager as the chart.
 func TestCertManagerManifests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../certs/cert-manager.yaml")
@@ -39,7 +39,7 @@ func TestCertManagerManifests(t *testing.T) {
 	}
 }
 
-// TestDevCA: the script writes no keys and no folder into the repository.
+// TestDevCA: dev-ca.sh refuses to write keys into the repository, and creates no folder there.
 func TestDevCA(t *testing.T) {
 	t.Parallel()
 	repository := t.TempDir()
@@ -58,7 +58,7 @@ func TestDevCA(t *testing.T) {
 	}
 }
 
-// marked returns the code blocks of a page that have a marker.
+// marked returns the code blocks of a page that have the marker.
 func marked(t *testing.T, page, marker string) (list []markdown.Block) {
 	t.Helper()
 	text, err := os.ReadFile("../../" + page)
@@ -77,7 +77,7 @@ func marked(t *testing.T, page, marker string) (list []markdown.Block) {
 	return list
 }
 
-// valuesFile writes the values of a page to a file.
+// valuesFile writes a block with values to the file values.yaml and returns its path.
 func valuesFile(t *testing.T, dir string, values markdown.Block) string {
 	t.Helper()
 	file := filepath.Join(dir, "values.yaml")
@@ -87,7 +87,7 @@ func valuesFile(t *testing.T, dir string, values markdown.Block) string {
 	return file
 }
 
-// TestValuesOnPages renders the chart with the values in the how-to guides.
+// TestValuesOnPages: the chart renders with the values of every how-to guide.
 func TestValuesOnPages(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/how-to/*.md")
@@ -111,9 +111,9 @@ func TestValuesOnPages(t *testing.T) {
 // rollOut is the page with the values for an installation.
 const rollOut = "docs/how-to/roll-out.md"
 
-// runMarked runs the commands of a page that have a marker. They use the API server of the tests, the chart of this
-// repository in place of the published one, and a namespace of their own, because the tests' namespace exists. The
-// commands must not wait for pods, because no pods run.
+// runMarked runs the commands of the blocks with the marker on a page. It uses the API server of the tests, and the
+// chart of this repository in place of the published one. It uses the namespace into, because the pages' namespace
+// exists already. No pods run, so it leaves out commands and flags that wait for pods.
 func runMarked(t *testing.T, dir, into, page, marker string) {
 	t.Helper()
 	path, err := helm3()
@@ -156,7 +156,7 @@ func runMarked(t *testing.T, dir, into, page, marker string) {
 	}
 }
 
-// TestInstallCommands installs, upgrades and uninstalls the chart with the commands of the pages.
+// TestInstallCommands: the commands of the pages install, upgrade and uninstall the chart.
 func TestInstallCommands(t *testing.T) {
 	const marker = "held by TestInstallCommands"
 	dir := t.TempDir()
@@ -170,9 +170,9 @@ func TestInstallCommands(t *testing.T) {
 	}
 }
 
-// TestWithoutHelm renders the chart, applies it with kubectl and removes it with the commands of the page. The
-// rendered text must not have the objects for helm test: kubectl would create them like all others, and leave the
-// right to create ConfigMaps in kube-system.
+// TestWithoutHelm: the commands of the page render the chart, apply it with kubectl and remove it. The rendered text
+// must not have the objects for helm test. kubectl would create them like all others, and they would keep the right
+// to create ConfigMaps in kube-system.
 func TestWithoutHelm(t *testing.T) {
 	dir := t.TempDir()
 	valuesFile(t, dir, marked(t, rollOut, "values")[0])
@@ -197,7 +197,8 @@ func TestWithoutHelm(t *testing.T) {
 	}
 }
 
-// TestNotes: the notes say how to see a refusal or a warning, and warn if helm test can't succeed with the values.
+// TestNotes: the notes say how to see a refusal or a warning. They also say so if helm test can't succeed with the
+// values.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	const says = "helm test fails with these values"
@@ -224,16 +225,16 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestNotesOnIAM: the notes show the policies of docs/iam, which a chart can't include, without the parts that depend
-// on the account.
+// TestNotesOnIAM: the notes show the policies of docs/iam, because a chart can't include these files. Placeholders
+// stand for the parts that depend on the account.
 func TestNotesOnIAM(t *testing.T) {
 	t.Parallel()
 	var want []any
 	for _, file := range []struct {
 		name    string
-		unknown *strings.Replacer // replaces the parts that depend on the account
+		unknown *strings.Replacer // replaces the parts that depend on the account by placeholders
 	}{
-		{"permissions", strings.NewReplacer("arn:aws:iam::111122223333:", "arn:*:iam::*:")}, // IAM answers only for the account itself
+		{"permissions", strings.NewReplacer("arn:aws:iam::111122223333:", "arn:*:iam::*:")}, // IAM answers only for its own account
 		{"trust-pod-identity", strings.NewReplacer()},
 		{"trust-irsa", strings.NewReplacer("oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE", "ISSUER", "111122223333", "ACCOUNT")},
 	} {
@@ -253,7 +254,7 @@ func TestNotesOnIAM(t *testing.T) {
 	}
 }
 
-// notes returns the text that Helm prints after an installation.
+// notes returns the notes that Helm prints after an installation.
 func notes(t *testing.T, release, set string) string {
 	t.Helper()
 	text, err := helm3.run(t, cluster.Kubeconfig, "install", release, chart, "--dry-run=client", "--namespace", namespace, "--set", set)
@@ -267,7 +268,7 @@ func notes(t *testing.T, release, set string) string {
 	return notes
 }
 
-// policies returns the AWS policies in a text, without the names of their statements.
+// policies returns the AWS policies in a text. It removes the ids of their statements.
 func policies(t *testing.T, text string) (list []any) {
 	t.Helper()
 	for {

@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestEmergencyTexts compares the API server's messages with those in docs/how-to/when-nothing-answers.md. It
-// replaces addresses and ports, which differ between clusters.
+// TestEmergencyTexts: docs/how-to/when-nothing-answers.md has the API server's messages. The test replaces addresses
+// and ports, because they differ between clusters.
 func TestEmergencyTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestEmergencyTexts(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		want string
-		// service is the address to which the Service leads. If url isn't empty, the API server calls it instead of
+		// service is the address to which the Service leads. If url is set, the API server calls the URL instead of
 		// the Service.
 		service, url string
 	}{
@@ -43,7 +43,7 @@ func TestEmergencyTexts(t *testing.T) {
 			case tt.url != "":
 				configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &tt.url}
 			}
-			// A failed call takes up to 5 s, so one call of each webhook must be enough.
+			// A failed call lasts until its timeout of up to 5 s. So shorten the timeout.
 			for i := range configuration.Webhooks {
 				configuration.Webhooks[i].TimeoutSeconds = new(int32(1))
 			}
@@ -61,8 +61,8 @@ func TestEmergencyTexts(t *testing.T) {
 	}
 }
 
-// TestBackstopTexts compares kubectl's messages about refusals by the backstop with
-// docs/how-to/when-nothing-answers.md, and runs the commands with which that page works around a refusal.
+// TestBackstopTexts: docs/how-to/when-nothing-answers.md has kubectl's messages about refusals by the backstop. The
+// commands by which the page gets around a refusal work.
 func TestBackstopTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -105,8 +105,8 @@ func sameAddresses(text string) string {
 	return strings.ReplaceAll(text, "timeout=1s", "timeout=5s")
 }
 
-// leadTo makes the webhooks' Service lead to a loopback address until the test ends. Without a cluster network only a
-// Service of the type ExternalName can do that.
+// leadTo makes the webhooks' Service lead to a loopback address until the test ends. Without a cluster network, only
+// a Service of the type ExternalName can lead there.
 func leadTo(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration, address string) {
 	t.Helper()
 	_, text, err := net.SplitHostPort(address)

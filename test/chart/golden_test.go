@@ -32,7 +32,7 @@ func valueSets(t *testing.T) []string {
 // updateGolden reports whether the tests write goldens instead of comparing them.
 func updateGolden() bool { return os.Getenv("UPDATE_GOLDEN") == "1" }
 
-// golden compares a text with a file, or writes the text to it.
+// golden compares a text with the file path. With UPDATE_GOLDEN=1 it writes the text to the file instead.
 func golden(t *testing.T, path, got string) {
 	t.Helper()
 	if updateGolden() {
@@ -65,7 +65,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestHelm4 checks that Helm 4 renders the same objects as Helm 3, in any order.
+// TestHelm4: Helm 4 renders the same objects as Helm 3, in any order.
 func TestHelm4(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -89,7 +89,7 @@ func TestHelm4(t *testing.T) {
 	}
 }
 
-// TestGoldensHaveValues fails if a golden has no value set.
+// TestGoldensHaveValues: every golden has a value set.
 func TestGoldensHaveValues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.yaml"))
@@ -103,7 +103,7 @@ func TestGoldensHaveValues(t *testing.T) {
 	}
 }
 
-// TestPromises checks properties that the objects of every value set must have.
+// TestPromises: the objects of every value set have certain properties.
 func TestPromises(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -129,7 +129,7 @@ func wantInstance(t *testing.T, objects []object) {
 	}
 }
 
-// wantWebhooks checks the fields of both webhooks.
+// wantWebhooks checks the fields of both webhooks. caBundle reports whether they must have a caBundle.
 func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
 	t.Helper()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, objects).Webhooks
@@ -162,7 +162,7 @@ func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
 	}
 }
 
-// TestMatchConditions compares the match conditions with fixed texts.
+// TestMatchConditions compares the match conditions of both webhooks with the expected expressions.
 func TestMatchConditions(t *testing.T) {
 	t.Parallel()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default")).Webhooks
@@ -182,7 +182,8 @@ func TestMatchConditions(t *testing.T) {
 	}
 }
 
-// wantGuardConfig parses the rendered GuardConfig like the webhook, and checks that the webhook's arguments name it.
+// wantGuardConfig parses the rendered GuardConfig as the webhook does. It also checks that the webhook's arguments
+// name the GuardConfig.
 func wantGuardConfig(t *testing.T, objects []object) {
 	t.Helper()
 	deployment := one[appsv1.Deployment](t, objects)
@@ -199,8 +200,8 @@ func wantGuardConfig(t *testing.T, objects []object) {
 	}
 }
 
-// wantLeastPrivilege fails if a rule grants more than access to named objects. It permits to create objects and
-// Events, because the API server decides on their names.
+// wantLeastPrivilege checks that each rule grants access only to named objects. It permits rules for Events and for
+// creating objects, because the API server can't limit these to names.
 func wantLeastPrivilege(t *testing.T, objects []object) {
 	t.Helper()
 	check := func(name string, rules []rbacv1.PolicyRule) {

@@ -12,7 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-// withGuardConfig renders the chart with a GuardConfig, written as JSON or as YAML on one line.
+// withGuardConfig renders the chart with a GuardConfig and returns the error of helm. text is JSON, or YAML on one
+// line.
 func withGuardConfig(t *testing.T, text string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -23,15 +24,15 @@ func withGuardConfig(t *testing.T, text string) error {
 	return err
 }
 
-// parse reads the same GuardConfig as the process does.
+// parse reads a GuardConfig as the webhook does. text has the same form as for withGuardConfig.
 func parse(text string) error {
 	inner := strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 	_, err := config.Parse("guardconfig.yaml", []byte("{apiVersion: awsauth-guard.io/v1alpha1, kind: GuardConfig, "+inner+"}\n"))
 	return err
 }
 
-// TestGuardConfigIsValidatedAlike gives the same GuardConfig to the chart and to the process. If the chart accepted a
-// GuardConfig with which the process doesn't start, an upgrade would hang.
+// TestGuardConfigIsValidatedAlike: the chart and the webhook accept the same GuardConfigs. If the chart accepted a
+// GuardConfig with which the webhook doesn't start, an upgrade would hang.
 func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	t.Parallel()
 	const account = "111122223333"
@@ -133,8 +134,8 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	}
 }
 
-// TestPrincipalKey checks that the chart computes the key of a principal like the guard. The chart refuses two access
-// entries with the same key.
+// TestPrincipalKey: the chart computes the same key of a principal as the guard. The chart refuses two access entries
+// with the same key.
 func TestPrincipalKey(t *testing.T) {
 	t.Parallel()
 	const prefix = "arn:aws:iam::111122223333:"

@@ -30,15 +30,15 @@ import (
 
 const (
 	chart = "../../charts/awsauth-guard"
-	// namespace and release are the names that the documents use.
+	// namespace and release are the names in the documents.
 	namespace = "awsauth-guard"
 	release   = "awsauth-guard"
 )
 
-// program builds a program of a tools module, or finds it in Go's cache, and returns its path.
+// program returns the path of a program of a tools module. It builds the program if Go's cache doesn't have it.
 type program func() (path string, err error)
 
-// helm3 merges changes itself; helm4 uses server-side apply.
+// helm3 merges changes on the client, and helm4 uses server-side apply.
 var (
 	helm3 = tool("helm")
 	helm4 = tool("helm4")
@@ -63,7 +63,7 @@ func helm(t *testing.T, args ...string) (stdout string, err error) {
 	return helm3.run(t, filepath.Join(t.TempDir(), "none"), args...)
 }
 
-// run runs a helm, without the configuration of the machine's user.
+// run runs helm and returns its stdout. It doesn't use the configuration of the machine's user.
 func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout string, err error) {
 	t.Helper()
 	path, err := p()
@@ -71,7 +71,7 @@ func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout st
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // a cleanup may also run it
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // a cleanup can also call run
 	cmd.Env = []string{"HOME=" + t.TempDir(), "KUBECONFIG=" + kubeconfig}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -80,16 +80,16 @@ func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout st
 	return out.String(), nil
 }
 
-// templateArgs are helm's arguments to render the chart for the version of the tests' API server.
+// templateArgs are helm's arguments to render the chart for the Kubernetes version of the tests' API server.
 var templateArgs = []string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}
 
-// template renders the chart.
+// template renders the chart and returns the text.
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	return helm(t, slices.Concat(templateArgs, args)...)
 }
 
-// render renders the chart with a file of testdata/values and further arguments, which must succeed.
+// render renders the chart with a file of testdata/values and further arguments. It fails the test if helm fails.
 func render(t *testing.T, values string, args ...string) []object {
 	t.Helper()
 	text, err := template(t, append([]string{"--values", filepath.Join("testdata", "values", values+".yaml")}, args...)...)
@@ -133,8 +133,8 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 // ofOthers lists the API groups of custom resources that the chart uses and other software defines.
 var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
-// decode decodes the output of helm. It fails if a field is unknown, even if only its upper or lower case is wrong,
-// or if a key occurs twice.
+// decode decodes the output of helm. It fails the test if a field is unknown, even if only its upper or lower case is
+// wrong. It also fails if a key occurs twice.
 func decode(t *testing.T, text string) []object {
 	t.Helper()
 	var objects []object
@@ -170,7 +170,7 @@ func (o *object) id() string { return o.GetKind() + " " + o.GetName() }
 // isTest reports whether only `helm test` creates the object.
 func (o *object) isTest() bool { return o.GetAnnotations()["helm.sh/hook"] == "test" }
 
-// find returns the objects of a type, without those for helm test.
+// find returns the objects of a type. It leaves out the objects for helm test.
 func find[T any](objects []object) []*T {
 	var found []*T
 	for i := range objects {
@@ -181,7 +181,7 @@ func find[T any](objects []object) []*T {
 	return found
 }
 
-// one returns the only object of a type.
+// one returns the only object of a type. It fails the test if there are several or none.
 func one[T any](t *testing.T, objects []object) *T {
 	t.Helper()
 	found := find[T](objects)
@@ -191,7 +191,7 @@ func one[T any](t *testing.T, objects []object) *T {
 	return found[0]
 }
 
-// named returns the object of a type with a name, or nil if there is none.
+// named returns the object of a type with the name, or nil if no such object exists.
 func named[T any, P interface {
 	*T
 	metav1.Object

@@ -1,5 +1,5 @@
-// Package chart_test renders the chart with the pinned helm, decodes the objects like the API server, and installs
-// them on a real kube-apiserver with a real webhook.
+// Package chart_test renders the chart with the pinned helm, and decodes the objects as the API server does. It also
+// installs the objects on a real kube-apiserver with a real webhook.
 package chart_test
 
 import (
@@ -59,7 +59,7 @@ func run(m *testing.M) (code int, err error) {
 	if admin, err = kubernetes.NewForConfig(cluster.Admin); err != nil {
 		return 0, err
 	}
-	// The pods must be admitted in a namespace with the standard restricted.
+	// The pods must be able to run in a namespace with the Pod Security Standard restricted.
 	if _, err := admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}, metav1.CreateOptions{}); err != nil {
@@ -81,13 +81,13 @@ type client struct {
 	*kube.Warnings
 }
 
-// as returns a client of an impersonated user.
+// as returns a client for an impersonated user.
 func as(t *testing.T, name string, groups ...string) *client {
 	t.Helper()
 	return asUser(t, rest.ImpersonationConfig{UserName: name, Groups: groups})
 }
 
-// asUser returns a client for a user.
+// asUser returns a client for an impersonated user with extra fields.
 func asUser(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
 	c := &client{Warnings: new(kube.Warnings)}
@@ -101,7 +101,7 @@ func asUser(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-// awsAuth returns an aws-auth with a mapRoles and optional changes.
+// awsAuth returns an aws-auth with the given mapRoles, after it has made the changes.
 func awsAuth(mapRoles string, changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth"},
@@ -124,7 +124,7 @@ const (
 // store replaces the stored aws-auth, or deletes it if cm is nil.
 func store(t *testing.T, cm *corev1.ConfigMap) {
 	t.Helper()
-	// The API server calls neither the enforcing webhook nor the backstop for users of EKS.
+	// For users of EKS, the API server calls neither the enforcing webhook nor the backstop.
 	fixture := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system")
 	eventually(t, "aws-auth is stored", func() error {
 		err := fixture.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{})
@@ -143,10 +143,11 @@ func notFoundIsFine(err error) error {
 	return err
 }
 
-// patience is ten times as long as the API server needs to notice a registration.
+// patience is ten times as long as the API server needs until a registration takes effect.
 const patience = 30 * time.Second
 
-// eventually waits until check returns no error.
+// eventually waits until check returns no error. It fails the test if that takes longer than patience. what is the
+// beginning of the message.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -161,7 +162,7 @@ func register(t *testing.T, address string, args ...string) {
 	t.Helper()
 	configuration := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default", args...))
 	for i := range configuration.Webhooks {
-		// The webhooks have a URL, because no pods exist to which a Service could lead.
+		// No pods exist to which a Service could lead, so the webhooks have a URL.
 		c := &configuration.Webhooks[i].ClientConfig
 		url := "https://" + address + *c.Service.Path
 		c.URL, c.Service, c.CABundle = &url, nil, cluster.Admin.CAData
@@ -184,8 +185,8 @@ func create(t *testing.T, configuration *admissionregistrationv1.ValidatingWebho
 	settled(t, "the webhook is asked", func(err error) bool { return err != nil && !apierrors.IsAlreadyExists(err) })
 }
 
-// settled waits until a dry run that creates a faulty aws-auth ends as wanted five times in a row, because the API
-// server notices a registration late.
+// settled waits until a changed registration has taken effect. It tries to create a faulty aws-auth in a dry run,
+// until holds returns true for the result five times in a row.
 func settled(t *testing.T, what string, holds func(error) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -207,7 +208,7 @@ func settled(t *testing.T, what string, holds func(error) bool) {
 	}
 }
 
-// wantSays checks that a text contains all of the wanted texts.
+// wantSays reports an error if a text does not contain all of the wanted texts.
 func wantSays(t *testing.T, text string, want ...string) {
 	t.Helper()
 	for _, w := range want {

@@ -48,8 +48,8 @@ func recorded() *metrics.Recorder {
 	return r
 }
 
-// webhookSeries returns the series of the webhook, with the labels of a ServiceMonitor's target, and the series up of
-// Prometheus.
+// webhookSeries returns the series of the webhook with the labels of a ServiceMonitor's target, and Prometheus's
+// series up.
 func webhookSeries(t *testing.T) []labels.Labels {
 	t.Helper()
 	families, err := recorded().Gatherer().Gather()
@@ -81,10 +81,10 @@ func seriesOf(families []*dto.MetricFamily) (series []labels.Labels) {
 	return series
 }
 
-// ofAPIServer matches names of metrics of the API server, which [TestAPIServerMetrics] checks.
+// ofAPIServer matches the names of the API server's metrics. [TestAPIServerMetrics] checks queries of these.
 var ofAPIServer = regexp.MustCompile(`^apiserver_`)
 
-// parsed returns a parsed query, with a duration in place of Grafana's intervals.
+// parsed parses a query of Prometheus. It first replaces Grafana's variables.
 func parsed(t *testing.T, query string) parser.Expr {
 	t.Helper()
 	query = regexp.MustCompile(`\$__(rate_interval|range)`).ReplaceAllString(query, "5m")
@@ -96,7 +96,7 @@ func parsed(t *testing.T, query string) parser.Expr {
 	return expr
 }
 
-// selectors returns the selectors of a query.
+// selectors returns the selectors of series in a query.
 func selectors(expr parser.Node) (found []*parser.VectorSelector) {
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		if s, ok := node.(*parser.VectorSelector); ok {
@@ -107,7 +107,7 @@ func selectors(expr parser.Node) (found []*parser.VectorSelector) {
 	return found
 }
 
-// selected returns the series that match.
+// selected returns the series that all matchers match.
 func selected(series []labels.Labels, matchers []*labels.Matcher) (found []labels.Labels) {
 	for _, s := range series {
 		if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(s.Get(m.Name)) }) {
@@ -117,8 +117,8 @@ func selected(series []labels.Labels, matchers []*labels.Matcher) (found []label
 	return found
 }
 
-// missing returns the names, labels and values of a selector that no series has. For a pattern of alternatives it
-// returns each missing alternative.
+// missing returns the selector if no series matches it. For a pattern of alternatives, it also returns each
+// alternative that no series has.
 func missing(series []labels.Labels, s *parser.VectorSelector) (list []string) {
 	if len(selected(series, s.LabelMatchers)) == 0 {
 		list = append(list, s.String())
@@ -138,10 +138,11 @@ func missing(series []labels.Labels, s *parser.VectorSelector) (list []string) {
 	return list
 }
 
-// alternatives matches a pattern that lists its alternatives.
+// alternatives matches a pattern of alternatives, such as failed|limited.
 var alternatives = regexp.MustCompile(`^[a-z_]+(\|[a-z_]+)+$`)
 
-// wantQuery checks that the webhook has every series and every label that a query selects.
+// wantQuery checks that the webhook has the series that a query selects, and the labels by which the query groups
+// them.
 func wantQuery(t *testing.T, query string) {
 	t.Helper()
 	expr, series := parsed(t, query), webhookSeries(t)
@@ -166,7 +167,7 @@ func wantQuery(t *testing.T, query string) {
 		}
 		for _, name := range names {
 			if slices.Contains([]string{"job", "instance", "namespace", "pod"}, name) {
-				continue // a label of the target
+				continue // Prometheus adds this label
 			}
 			for _, s := range selectors(node) {
 				if !slices.ContainsFunc(selected(series, s.LabelMatchers), func(s labels.Labels) bool { return s.Has(name) }) {
@@ -178,7 +179,7 @@ func wantQuery(t *testing.T, query string) {
 	})
 }
 
-// TestMissing: missing finds each kind of mistake.
+// TestMissing: missing finds each kind of mistake in a selector, and accepts correct selectors.
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	series := webhookSeries(t)
@@ -199,7 +200,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// alerts returns the rules of a PrometheusRule.
+// alerts returns the alerts of a PrometheusRule.
 func alerts(t *testing.T, rule *monitoringv1.PrometheusRule) (list []monitoringv1.Rule) {
 	t.Helper()
 	for _, group := range rule.Spec.Groups {
@@ -216,8 +217,8 @@ const runbook = "https://github.com/awsauth-guard/awsauth-guard/blob/main/docs/h
 
 var labelInText = regexp.MustCompile(`\$labels\.([a-z_]+)`)
 
-// TestPrometheusRule checks that the series that an alert queries exist, and that each alert has a severity, a
-// summary, a description with the first step, and a link to the runbook.
+// TestPrometheusRule: the series that an alert queries exist. Each alert has a severity, a summary, a description
+// with the first step, and a link to the runbook.
 func TestPrometheusRule(t *testing.T) {
 	t.Parallel()
 	rule := one[monitoringv1.PrometheusRule](t, render(t, "ignore", "--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus"))
@@ -290,7 +291,7 @@ func readDashboard(t *testing.T, cm *corev1.ConfigMap) (d dashboard) {
 	return d
 }
 
-// TestDashboard decodes the dashboard like Grafana, and checks its queries.
+// TestDashboard decodes the dashboard as Grafana does, and checks its panels and queries.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	cm := named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard")
@@ -331,7 +332,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestDashboardStats: a number is the current number, as an integer, and is empty if no pod answers. Each query
+// TestDashboardStats: a stat panel shows the current number as an integer, and is empty if no pod answers. Each query
 // selects the chosen clusters. The choice "all" includes series without the label cluster.
 func TestDashboardStats(t *testing.T) {
 	t.Parallel()
@@ -362,7 +363,7 @@ func TestDashboardStats(t *testing.T) {
 	}
 }
 
-// TestMonitoringIsOff: the chart renders objects that need an operator or Grafana only if a value enables them.
+// TestMonitoringIsOff: by default, the chart renders no objects that need the Prometheus operator or Grafana.
 func TestMonitoringIsOff(t *testing.T) {
 	t.Parallel()
 	objects := render(t, "default")

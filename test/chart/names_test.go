@@ -9,15 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// TestNames renders names that YAML reads as a boolean or a number if they aren't quoted. The decoder fails if a
-// field isn't text.
+// TestNames: names that YAML would read as a boolean or a number stay text, because the chart quotes them. decode
+// fails the test if a field isn't text.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
 		for name, tt := range map[string]struct {
 			release, namespace string
 			set                string
-			want               string // the Service's name
+			want               string // the Service's name; empty if the chart refuses the names
 		}{
 			"on":               {"on", "123", "nameOverride=on", "on"},
 			"null":             {"awsauth-guard", "1e3", "fullnameOverride=null-", ""},
@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 					}
 				}
 				if values == "everything" || values == "single" {
-					return // it has its own names
+					return // these value sets have their own names
 				}
 				if got := one[corev1.Service](t, objects).Name; got != tt.want {
 					t.Errorf("the Service is %q, want %q", got, tt.want)
@@ -60,14 +60,14 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestServiceNames: a Service's name begins with a letter and has no dots, and the names of other objects have an
-// additional suffix.
+// TestServiceNames: the name of the Service is valid and leaves room for the suffixes that other objects add to it. A
+// Service's name begins with a letter and has no dots.
 func TestServiceNames(t *testing.T) {
 	t.Parallel()
 	const fifty = "a123456789-123456789-123456789-123456789-123456789"
 	for name, tt := range map[string]struct {
 		release, set string
-		want         string // the name, or the error
+		want         string // the name, or a part of the error
 		refused      bool
 	}{
 		"longest":                     {"guard", "fullnameOverride=" + fifty, fifty, false},

@@ -10,7 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestParentChart uses the chart as a dependency with a condition, under its own name and under an alias.
+// TestParentChart uses the chart as a dependency of another chart, under its own name and under an alias. A condition
+// enables each dependency.
 func TestParentChart(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()

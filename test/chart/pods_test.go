@@ -57,8 +57,8 @@ func wantPods(t *testing.T, objects []object) {
 	}
 }
 
-// TestClientAuth: callers need a client certificate only if CAs are configured. The pod mounts only the CAs of their
-// ConfigMap or Secret, and no other key.
+// TestClientAuth: the webhook asks callers for a client certificate only if the values name CAs. The pod mounts only
+// the key of the ConfigMap or Secret with the CAs.
 func TestClientAuth(t *testing.T) {
 	t.Parallel()
 	items := []corev1.KeyToPath{{Key: "tls.crt", Path: "ca.crt"}}
@@ -73,7 +73,7 @@ func TestClientAuth(t *testing.T) {
 		"clientAuth.secret=cas,clientAuth.key=tls.crt,clientAuth.name=api": {"/etc/awsauth-guard-client-ca/ca.crt", "api", corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: "cas", Items: items},
 		}},
-		"clientAuth=null": {}, // --reuse-values after an older chart
+		"clientAuth=null": {}, // as with --reuse-values and the values of an older chart
 	} {
 		pod := one[appsv1.Deployment](t, render(t, "default", "--set", set)).Spec.Template.Spec
 		options := wantFlags(t, pod.Containers[0].Args)
@@ -95,7 +95,7 @@ func TestClientAuth(t *testing.T) {
 	}
 }
 
-// wantPorts: the ports of the Service, the probes and the NetworkPolicy are those on which the process listens.
+// wantPorts checks that the Service, the probes and the NetworkPolicy use the ports on which the webhook listens.
 func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *server.Options) {
 	t.Helper()
 	got := make(map[string]string)
@@ -133,7 +133,7 @@ func wantPorts(t *testing.T, objects []object, container *corev1.Container, o *s
 	}
 }
 
-// wantFlags parses the arguments like the webhook.
+// wantFlags parses the arguments as the webhook does.
 func wantFlags(t *testing.T, args []string) *server.Options {
 	t.Helper()
 	o := server.DefaultOptions()

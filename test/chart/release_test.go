@@ -19,12 +19,12 @@ import (
 // caName is the name of the Secret with the CAs.
 const caName = release + "-ca"
 
-// installed is a release that one of the two helms manages. The cluster has no nodes, so no pod runs; the test writes
-// the CAs that a pod would write.
+// installed is a release that one of the two helms manages. The cluster has no nodes, so no pod runs. The test writes
+// the CAs in place of a pod.
 type installed struct {
 	*testing.T
 	helm program
-	// force has the option with which helm replaces every object.
+	// force has the options with which helm replaces every object.
 	force []string
 }
 
@@ -36,7 +36,7 @@ func TestRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.T = t
-			t.Cleanup(func() { // if the test fails earlier
+			t.Cleanup(func() { // for a test that fails before uninstall
 				if _, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(context.Background(), release, metav1.GetOptions{}); err == nil {
 					r.run("uninstall", release)
 				}
@@ -48,8 +48,8 @@ func TestRelease(t *testing.T) {
 			r.run("upgrade", release, chart, "--reset-values")
 			r.wantNoBackstop()
 			r.settledRefusing()
-			// With this option helm replaces every object. The API server must not refuse that because of an
-			// immutable field.
+			// Force makes helm replace every object. The API server must not refuse this because of an immutable
+			// field.
 			r.forceEmptiesData()
 			r.deletedSecretStaysHelms()
 			r.uninstall()
@@ -57,8 +57,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestModes changes the source of the certificates. Helm 4 uses server-side apply, and overwrites the caBundle of the
-// guard only with the option that docs/how-to/certificates.md names.
+// TestModes: an upgrade can change the source of the certificates. Helm 4 uses server-side apply. It overwrites the
+// caBundle of the guard only with the option that docs/how-to/certificates.md names.
 func TestModes(t *testing.T) {
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(bundle, cluster.Admin.CAData, 0o600); err != nil {
@@ -96,7 +96,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// wantOnPage checks that a page has the part of a text from one phrase to another.
+// wantOnPage checks that a page has a part of the text said: from the phrase from to the phrase to.
 func wantOnPage(t *testing.T, page, said, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -122,7 +122,7 @@ func (r installed) settledRefusing() {
 	settled(r.T, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
 }
 
-// writeCAs writes the caBundle like the leader.
+// writeCAs writes the caBundle and the Secret with the CAs, as the leader does.
 func (r installed) writeCAs(caBundle []byte) {
 	r.Helper()
 	patch, err := json.Marshal(map[string]any{"webhooks": []any{
@@ -153,7 +153,7 @@ func (r installed) wantBundles(want []byte) {
 	}
 }
 
-// upgradeKeepsCAs changes values of a running release, and checks that the CAs stay.
+// upgradeKeepsCAs checks that an upgrade with other values keeps the CAs.
 func (r installed) upgradeKeepsCAs() {
 	r.Helper()
 	caBundle := cluster.Admin.CAData
@@ -174,8 +174,9 @@ func (r installed) upgradeKeepsCAs() {
 	}
 }
 
-// upgradeRenames sets nameOverride to a part of the release's name and to another name. With the first the names of
-// the objects must stay, and so must the selectors, which the API server doesn't let anyone change.
+// upgradeRenames sets nameOverride to a part of the release's name, and then to another name. With the part, the
+// names of the objects and the selectors must stay the same, because the API server refuses a change of the
+// selectors.
 func (r installed) upgradeRenames() {
 	r.Helper()
 	for override, name := range map[string]string{"guard": release, "other": release + "-other"} {
@@ -202,7 +203,7 @@ func (r installed) wantNoBackstop() {
 }
 
 // forceEmptiesData checks the warning of docs/how-to/restore.md and docs/how-to/certificates.md: an upgrade that
-// replaces every object empties the history and the CAs. An upgrade without it keeps the history.
+// replaces every object empties the history and the CAs. Other upgrades keep the history.
 func (r installed) forceEmptiesData() {
 	r.Helper()
 	const name = release + "-history"
@@ -242,8 +243,8 @@ func (r installed) forceEmptiesData() {
 	}
 }
 
-// deletedSecretStaysHelms deletes the Secret and creates it again like the leader (internal/servingcert). The next
-// upgrade accepts the new Secret as its own and keeps the CAs.
+// deletedSecretStaysHelms deletes the Secret with the CAs, and creates it again as the leader does
+// (internal/servingcert). The next upgrade accepts the new Secret as a part of the release and keeps the CAs.
 func (r installed) deletedSecretStaysHelms() {
 	r.Helper()
 	secrets := admin.CoreV1().Secrets(namespace)
@@ -274,7 +275,7 @@ func (r installed) deletedSecretStaysHelms() {
 	}
 }
 
-// uninstall uninstalls the release, and checks that no object is left.
+// uninstall uninstalls the release, and checks that none of its objects remain.
 func (r installed) uninstall() {
 	r.Helper()
 	r.run("uninstall", release)

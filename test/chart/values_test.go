@@ -27,7 +27,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestKubeVersion: the chart can be installed on versions as EKS names them, but not on versions before 1.30.
+// TestKubeVersion: the chart can be installed on versions in the form of EKS. It can't be installed on versions
+// before 1.30.
 func TestKubeVersion(t *testing.T) {
 	t.Parallel()
 	for version, supported := range map[string]bool{"1.30.0": true, "v1.30.14-eks-931bdca": true, "v1.36.3": true, "v1.29.15-eks-bc803b4": false} {
@@ -145,7 +146,8 @@ func TestGoodValues(t *testing.T) {
 	}
 }
 
-// TestGroupsInTheBackstop renders a group with every character that YAML or CEL could misread.
+// TestGroupsInTheBackstop: the backstop has the right name of a group that has every character that YAML or CEL could
+// misread.
 func TestGroupsInTheBackstop(t *testing.T) {
 	t.Parallel()
 	group := `"a\'{{b}}: #c\u00a0\u2028\u2029\U0001f600` + "`" + `"`
@@ -161,7 +163,7 @@ func TestGroupsInTheBackstop(t *testing.T) {
 	}
 }
 
-// TestSeverityOff writes off in every form. Without quotes Helm's YAML reads it as false.
+// TestSeverityOff: the chart accepts off in every form. Helm's YAML reads off without quotes as false.
 func TestSeverityOff(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -181,11 +183,11 @@ func TestSeverityOff(t *testing.T) {
 	}
 }
 
-// newFields has the fields of the GuardConfig that the values of an older release may lack.
+// newFields has the fields of the GuardConfig that the values of an older release may not have.
 var newFields = []string{"history", "iam", "restore", "selfTest"}
 
-// TestWithoutNewFields renders the chart with the values of an older chart, as --reuse-values does. The guard then
-// uses its defaults.
+// TestWithoutNewFields: without the fields that the values of an older chart don't have, the guard uses its defaults.
+// helm upgrade --reuse-values uses such values.
 func TestWithoutNewFields(t *testing.T) {
 	t.Parallel()
 	want := effective(t, render(t, "default"))
@@ -206,7 +208,7 @@ func TestWithoutNewFields(t *testing.T) {
 	}
 }
 
-// effective returns the effective GuardConfig, with defaults, of the rendered one.
+// effective returns the effective GuardConfig of the rendered objects: with the defaults of the guard.
 func effective(t *testing.T, objects []object) string {
 	t.Helper()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]))
@@ -220,7 +222,7 @@ func effective(t *testing.T, objects []object) string {
 	return string(text)
 }
 
-// TestSchemaOfGuardConfig keeps the schema of the chart's value guardConfig equal to the schema of the GuardConfig
+// TestSchemaOfGuardConfig: the schema of the chart's value guardConfig follows from the schema of the GuardConfig
 // file.
 func TestSchemaOfGuardConfig(t *testing.T) {
 	t.Parallel()
@@ -235,9 +237,9 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 	}
-	// The chart writes apiVersion and kind. It has a default for every other field, which a user could delete with
-	// null, so the schema requires the fields. With --reuse-values the fields that older charts lack are missing, so
-	// the schema doesn't require these.
+	// The chart writes apiVersion and kind, so the schema doesn't have them. For every other field the chart has a
+	// default. A user could delete a default with null, so the schema requires these fields. It doesn't require
+	// newFields, because with --reuse-values the values of an older chart don't have them.
 	properties := guard["properties"].(map[string]any)
 	delete(guard, "$schema")
 	delete(properties, "apiVersion")
@@ -247,7 +249,7 @@ func TestSchemaOfGuardConfig(t *testing.T) {
 	})
 	properties["overrides"].(map[string]any)["required"] = []string{"groups"}
 
-	// The schema permits a role's path and a session, because validate.yaml has a better message for them.
+	// The schema permits a role's path and the ARN of a session, because validate.yaml has a better message for them.
 	arn := properties["protected"].(map[string]any)["items"].(map[string]any)["properties"].(map[string]any)["arn"].(map[string]any)
 	arn["pattern"] = strings.NewReplacer("|role/", "|role/([!-~]*/)?", "|sts::[0-9]{12}:", "|sts::[0-9]{12}:assumed-role/[!-~]*|sts::[0-9]{12}:").Replace(arn["pattern"].(string))
 
@@ -264,7 +266,7 @@ func unescaped(text string) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text)
 }
 
-// TestDefaults compares the defaults of the values file with those of the guard.
+// TestDefaults: the defaults in values.yaml are those of the guard.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := effective(t, render(t, "default"))
@@ -278,13 +280,13 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestRightsOverAWSAuth: among the ConfigMaps of kube-system the webhook may only list and watch aws-auth. Each value
-// adds the permissions that its comment in values.yaml names.
+// TestRightsOverAWSAuth: of the ConfigMaps in kube-system, the webhook may only list and watch aws-auth. The values
+// for the self-test and for restores add the rights that their comments in values.yaml name.
 func TestRightsOverAWSAuth(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		flags []string
-		want  []string // VERB or VERB NAME
+		want  []string // VERB NAME, or VERB alone if the right is not limited to a name
 	}{
 		{nil, []string{"list aws-auth", "watch aws-auth"}},
 		{[]string{"--set", "guardConfig.selfTest.enabled=true"}, []string{"delete aws-auth", "list aws-auth", "watch aws-auth"}},
@@ -295,7 +297,7 @@ func TestRightsOverAWSAuth(t *testing.T) {
 		for i := range objects {
 			role, ok := objects[i].Typed.(*rbacv1.Role)
 			if !ok || role.Namespace != "kube-system" || role.Name != release {
-				continue // a role of helm test
+				continue // a Role that is not the webhook's
 			}
 			for _, rule := range role.Rules {
 				for _, verb := range rule.Verbs {

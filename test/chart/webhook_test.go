@@ -13,7 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
 )
 
-// TestEnforceAndObserve calls the webhook through the chart's registration.
+// TestEnforceAndObserve: the chart's registration sends requests to the right webhook. The enforcing webhook refuses a bad
+// change, and the observing webhook only warns.
 func TestEnforceAndObserve(t *testing.T) {
 	register(t, webhook.Address)
 	for _, tt := range []struct {
@@ -86,7 +87,7 @@ func TestEnforceAndObserve(t *testing.T) {
 	})
 }
 
-// runSelftest runs the program of the pod of helm test.
+// runSelftest runs the program of the pod of helm test. It returns its exit status and its output.
 func runSelftest(t *testing.T, mode string) (status int, said string) {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -94,7 +95,7 @@ func runSelftest(t *testing.T, mode string) (status int, said string) {
 	return status, stdout.String() + stderr.String()
 }
 
-// wantOthersUntouched writes ConfigMaps beside aws-auth with every verb.
+// wantOthersUntouched checks that the API server admits requests with every verb about other ConfigMaps of kube-system.
 func wantOthersUntouched(t *testing.T) {
 	t.Helper()
 	const label = "collection=others"
@@ -119,8 +120,8 @@ func wantOthersUntouched(t *testing.T) {
 	}
 }
 
-// TestDeleteEverything deletes a collection that includes aws-auth. The API server deletes the objects in the order
-// of their names, and stops at the first refusal.
+// TestDeleteEverything: the webhook refuses the deletion of a collection that includes aws-auth. The API server deletes the
+// objects in the order of their names, and stops at the first refusal.
 func TestDeleteEverything(t *testing.T) {
 	register(t, webhook.Address)
 	store(t, awsAuth(adminEntry+nodeEntry))
@@ -145,13 +146,13 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestNoPodAnswers makes the webhook unreachable: the API server refuses changes of aws-auth, except by EKS and through the
-// bypass, and admits changes of other objects.
+// TestNoPodAnswers: without an answer of the webhook, the API server refuses changes of aws-auth. It still admits changes
+// by EKS, changes through the bypass, and changes of other objects.
 func TestNoPodAnswers(t *testing.T) {
 	register(t, closedPort(t))
 	operator := as(t, "operator").CoreV1().ConfigMaps("kube-system")
 
-	store(t, awsAuth(adminEntry+nodeEntry)) // written by EKS, for which the observing webhook refuses nothing
+	store(t, awsAuth(adminEntry+nodeEntry)) // written as EKS, so the API server needs no answer
 	if _, err := operator.Update(t.Context(), awsAuth(adminEntry+nodeEntry), metav1.UpdateOptions{}); !apierrors.IsInternalError(err) {
 		t.Errorf("want an internal error, got %v", err)
 	}
@@ -168,7 +169,7 @@ func TestNoPodAnswers(t *testing.T) {
 	}
 }
 
-// TestOwnBypassGroup configures another bypass group.
+// TestOwnBypassGroup: another bypass group takes the place of the default group.
 func TestOwnBypassGroup(t *testing.T) {
 	register(t, webhook.Address, "--set", "bypass.group=company:break-glass")
 	for group, admitted := range map[string]bool{"company:break-glass": true, "awsauth-guard:bypass": false} {
