@@ -30,14 +30,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// The markers of blocks that this package runs.
+// The markers of the blocks whose commands this package runs. The commands run in a folder with examples.
 const (
-	runLocal   = "run"             // in a folder with examples, without a cluster
-	runCluster = "run: in cluster" // the same, and a cluster as an installation leaves it, with examples/aws-auth.yaml stored
-	runDemo    = "run: after demo" // the same, and the cluster that make demo KEEP=1 leaves
+	runLocal   = "run"             // without a cluster
+	runCluster = "run: in cluster" // with a cluster in which install has installed the guard
+	runDemo    = "run: after demo" // with the cluster of make demo KEEP=1
 )
 
-// namespace is the guard's.
+// namespace is the namespace of the guard.
 const namespace = "awsauth-guard"
 
 // TestLocal runs the commands that need no cluster.
@@ -54,7 +54,7 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// TestDemo runs make demo's program with KEEP=1, and the commands that follow it.
+// TestDemo runs the program of make demo with KEEP=1, and then the pages' commands that need its cluster.
 func TestDemo(t *testing.T) {
 	assets, err := controlplane.Assets(t.Context())
 	if err != nil {
@@ -95,13 +95,13 @@ func startDemo(t *testing.T, program string) (kubeconfig string) {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		_, _ = cmd.Process.Wait() // a signal ends it, which is an error
+		_, _ = cmd.Process.Wait() // the signal ends the demo, so Wait returns an error
 	})
 	var printed strings.Builder
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		printed.WriteString(lines.Text() + "\n")
 		if _, file, found := strings.Cut(lines.Text(), "export KUBECONFIG="); found {
-			go func() { // read on, or the demo waits for its reader
+			go func() { // read on, because the demo waits if its output is not read
 				for lines.Scan() {
 				}
 			}()
@@ -112,7 +112,7 @@ func startDemo(t *testing.T, program string) (kubeconfig string) {
 	return ""
 }
 
-// TestInCluster runs the commands that need a cluster with the guard. Each page begins with the same objects.
+// TestInCluster runs the commands that need a cluster with the guard. install gives each page the same objects.
 func TestInCluster(t *testing.T) {
 	cluster, err := controlplane.Start(t.Context())
 	if err != nil {
@@ -144,16 +144,16 @@ func TestInCluster(t *testing.T) {
 			install(t, client, cluster, webhook, string(guardConfig))
 			hold(t, p, runCluster, &shell{
 				dir: copyExamples(t), path: path,
-				// kubectl edit changes a username.
+				// kubectl edit changes a username with this command.
 				variables: []string{"KUBECONFIG=" + cluster.Kubeconfig, "KUBE_EDITOR=sed -i s/bob$/robert/"},
-				// As through kubectl port-forward.
+				// The pages use kubectl port-forward to these addresses.
 				replace: strings.NewReplacer("localhost:8080", address(t, webhook.Metrics), "localhost:8081", address(t, webhook.Ready)),
 			})
 		})
 	}
 }
 
-// address is the host and port of a URL.
+// address returns the host and port of a URL.
 func address(t *testing.T, text string) string {
 	t.Helper()
 	u, err := url.Parse(text)
@@ -163,8 +163,9 @@ func address(t *testing.T, text string) string {
 	return u.Host
 }
 
-// install makes the cluster as the chart leaves it with examples/guard.yaml, but for pods: the webhook is a process beside
-// the API server. aws-auth is examples/aws-auth.yaml, and the history has two versions. Objects of an earlier page go.
+// install makes the cluster that the chart leaves with examples/guard.yaml, but the webhook is a process beside the API
+// server and not a pod. The stored aws-auth is examples/aws-auth.yaml, and the history has two versions. install first
+// deletes the objects of an earlier page.
 func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.ControlPlane, webhook *controlplane.Webhook, guardConfig string) {
 	t.Helper()
 	ctx := t.Context()
@@ -175,7 +176,7 @@ func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.Co
 	); err != nil {
 		t.Fatal(err)
 	}
-	// The API server asks the webhook for about a second after its configuration is gone.
+	// The API server still calls the webhook for about a second after its configuration is deleted.
 	if err := controlplane.Poll(ctx, func(ctx context.Context) error {
 		err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Delete(ctx, "aws-auth", metav1.DeleteOptions{})
 		if apierrors.IsNotFound(err) {
@@ -207,8 +208,8 @@ func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.Co
 	keepVersions(t, client)
 }
 
-// observeByService registers a webhook by the guard's Service that no request matches. The command line finds the
-// namespace of the guard by it.
+// observeByService registers a webhook that names the guard's Service. No request matches this webhook. kubectl awsauth
+// finds the namespace of the guard by it.
 func observeByService(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	none := admissionregistrationv1.SideEffectClassNone
@@ -224,7 +225,8 @@ func observeByService(t *testing.T, client kubernetes.Interface) {
 	}
 }
 
-// keepVersions writes a history as the leader does: a good version, and the stored one with a role more.
+// keepVersions writes a history as the leader does: a version that has only mapRoles, and the stored version, which also
+// has mapUsers.
 func keepVersions(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	var stored corev1.ConfigMap

@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestFlags writes the flags of the webhook into docs/reference/webhook.md.
+// TestFlags: docs/reference/webhook.md has the flags of the webhook.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
@@ -41,7 +41,7 @@ func TestFlags(t *testing.T) {
 	markdown.Hold(t, filepath.Join(root, "docs", "reference", "webhook.md"), "flags", b.String())
 }
 
-// TestCommands writes the help of every command into docs/reference/commands.md.
+// TestCommands: docs/reference/commands.md has the help of every command.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -70,8 +70,8 @@ type node struct {
 	PatternProperties    map[string]*node `json:"patternProperties"`
 }
 
-// TestGuardConfig writes the fields of a GuardConfig into docs/reference/guardconfig.md, from the schema, which
-// internal/config writes.
+// TestGuardConfig: docs/reference/guardconfig.md has the fields of a GuardConfig. The test reads them from the schema
+// that internal/config writes.
 func TestGuardConfig(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "docs", "guardconfig.schema.json"))
@@ -88,7 +88,7 @@ func TestGuardConfig(t *testing.T) {
 	markdown.Hold(t, filepath.Join(root, "docs", "reference", "guardconfig.md"), "fields", b.String())
 }
 
-// writeFields writes a row for each field below a node. The rules, of which each is a field, have one row.
+// writeFields writes a row for each field below a node. All rules have one row, although each rule is a field.
 func writeFields(b *strings.Builder, path string, n *node) {
 	for _, name := range slices.Sorted(maps.Keys(n.Properties)) {
 		of := n.Properties[name]
@@ -97,7 +97,7 @@ func writeFields(b *strings.Builder, path string, n *node) {
 		if of.Default != nil {
 			text, err := json.Marshal(of.Default)
 			if err != nil {
-				panic(err) // it was read from JSON
+				panic(err) // can't happen, because the default comes from JSON
 			}
 			def = "`" + strings.Trim(string(text), `"`) + "`"
 		}
@@ -120,7 +120,7 @@ func writeFields(b *strings.Builder, path string, n *node) {
 	}
 }
 
-// values describes the values that a field takes.
+// values returns a description of the values that a field can have.
 func values(field string, n *node) string {
 	switch {
 	case field == "rules":
@@ -128,7 +128,7 @@ func values(field string, n *node) string {
 	case len(n.Enum) > 0:
 		var list []string
 		for _, value := range n.Enum {
-			if value != false { // an unquoted off in YAML 1.1
+			if value != false { // false is off without quotes in YAML 1.1
 				list = append(list, fmt.Sprintf("`%v`", value))
 			}
 		}
@@ -141,11 +141,11 @@ func values(field string, n *node) string {
 	return n.Type
 }
 
-// document separates the documents of a rendered chart.
+// document matches the line between two documents of a rendered chart.
 var document = regexp.MustCompile(`(?m)^---$\n`)
 
-// TestRBAC writes the rules of every Role and ClusterRole of the chart, with the comments that give their reasons, into
-// docs/reference/rbac.md, from the golden files of the chart.
+// TestRBAC: docs/reference/rbac.md has the rules of every Role and ClusterRole of the chart, with the comments that
+// give their reasons. The test reads them from the golden files of the chart.
 func TestRBAC(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(root, "docs", "reference", "rbac.md")
@@ -171,7 +171,8 @@ func TestRBAC(t *testing.T) {
 	}
 }
 
-// field returns the value of the first line of a document with a key.
+// field returns the value of a key in a document, from the first line that begins with the key. It returns "" if there
+// is none.
 func field(document, key string) string {
 	match := regexp.MustCompile(`(?m)^` + key + `: "?([^"\n]*)"?$`).FindStringSubmatch(document)
 	if match == nil {
@@ -180,7 +181,8 @@ func field(document, key string) string {
 	return match[1]
 }
 
-// TestAnnotations looks in docs/reference/annotations.md for every annotation and label of the guard that code and chart name.
+// TestAnnotations: docs/reference/annotations.md has every annotation and label of the guard that the code and the
+// chart name.
 func TestAnnotations(t *testing.T) {
 	t.Parallel()
 	page := strings.Join(readPage(t, "docs/reference/annotations.md").lines, "\n")

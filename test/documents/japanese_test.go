@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestJapanese compares the code blocks of the Japanese pages with those of the English ones.
+// TestJapanese: the Japanese pages have the same code blocks as the English pages.
 func TestJapanese(t *testing.T) {
 	t.Parallel()
 	for japanese, english := range map[string]string{

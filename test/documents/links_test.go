@@ -16,13 +16,13 @@ var (
 	link       = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading    = regexp.MustCompile(`^#{1,6} +(.*?) *#*$`)
 	inlineCode = regexp.MustCompile("`[^`]*`")
-	// published is the address of a file of the repository.
+	// published matches the address of a file of the repository on GitHub.
 	published = regexp.MustCompile(`https://github\.com/awsauth-guard/awsauth-guard/blob/main/([^\s"'` + "`" + `)>#,]+)(#[a-z0-9-]+)?`)
-	// mentioned is a page named in code, such as docs/tutorial.md.
+	// mentioned matches the path of a page in code, such as docs/tutorial.md.
 	mentioned = regexp.MustCompile(`(?:^|[^a-z0-9/-])(?:\.\./)*(docs/[a-z0-9/-]+\.(?:md|json))\b`)
 )
 
-// anchor turns a heading into the fragment that GitHub gives it.
+// anchor returns the fragment that GitHub gives a heading.
 func anchor(title string) string {
 	title = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(title, "$1")
 	var b strings.Builder
@@ -37,7 +37,8 @@ func anchor(title string) string {
 	return b.String()
 }
 
-// anchors returns the fragments of a page's headings. A second heading of the same words has the suffix -1.
+// anchors returns the fragments of a page's headings. If headings have the same words, the second has the suffix -1,
+// the third -2.
 func anchors(p *page) (list []string) {
 	inCode := false
 	for _, line := range p.lines {
@@ -58,7 +59,7 @@ func anchors(p *page) (list []string) {
 	return list
 }
 
-// resolve returns why a link of a file leads nowhere, or "".
+// resolve returns why a link in a file leads nowhere, or "" if the link is right.
 func resolve(t *testing.T, from, target string) string {
 	t.Helper()
 	file, fragment, _ := strings.Cut(target, "#")
@@ -75,7 +76,7 @@ func resolve(t *testing.T, from, target string) string {
 	return ""
 }
 
-// TestLinks follows every relative link of every page, with its fragment.
+// TestLinks: every relative link of every page leads to a file and, if it has a fragment, to a heading.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {
@@ -99,7 +100,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestLinksInCode follows the pages that code, chart and workflows name, by address or by path.
+// TestLinksInCode: every page exists that code, chart and workflows name, by its address or by its path.
 func TestLinksInCode(t *testing.T) {
 	t.Parallel()
 	for _, name := range files(t, func(name string) bool {
@@ -110,7 +111,7 @@ func TestLinksInCode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, match := range published.FindAllStringSubmatch(string(text), -1) {
-			// A template's {{ … }} and a Go string's end stand for more.
+			// A template's {{ … }}, a format verb or a string that ends with a slash is only a part of the address.
 			if target := match[1] + match[2]; !strings.ContainsAny(target, "{}%$") && !strings.HasSuffix(target, "/") {
 				if problem := resolve(t, ".", target); problem != "" {
 					t.Errorf("%s: %s: %s", name, match[0], problem)
@@ -125,7 +126,7 @@ func TestLinksInCode(t *testing.T) {
 	}
 }
 
-// TestIndex lists in docs/README.md every page below docs, but one for each rule.
+// TestIndex: docs/README.md lists every page below docs, except the pages about single rules.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	index := strings.Join(readPage(t, "docs/README.md").lines, "\n")
@@ -140,7 +141,7 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// TestReadmeIsShort keeps README.md at most 120 lines long.
+// TestReadmeIsShort: README.md has at most 120 lines.
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	if n := len(readPage(t, "README.md").lines) - 1; n > 120 {

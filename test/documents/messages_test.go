@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// foreign are messages of Kubernetes and AWS that pages quote.
+// foreign are parts of messages of Kubernetes and AWS. The pages quote these messages, too.
 var foreign = []string{
 	"no endpoints available", "connection refused", "not found", "context deadline exceeded", "failed calling webhook",
 	"must be logged in to the server", "The aws-auth ConfigMap in your cluster is invalid",
 }
 
-// phrase is a quoted message: three words or more, without the marks of a command or a value.
+// phrase matches a quoted message: three words or more, without the characters of a command or a value.
 var phrase = regexp.MustCompile("`([A-Za-z][A-Za-z'’…-]*(?: [A-Za-z'’…-]+){2,})`")
 
-// TestMessages looks in the code for every message that a page quotes for its readers to look for.
+// TestMessages: the code has every message that a page quotes for its readers to look for.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	var code bytes.Buffer

@@ -1,6 +1,6 @@
-// Package documents_test holds the Markdown of the repository: it runs the commands of the pages and compares their
-// output, follows every link, and compares the Japanese pages with the English ones. UPDATE_GOLDEN=1 writes the outputs
-// into the pages.
+// Package documents_test keeps the Markdown of the repository true. It runs the commands of the pages and compares
+// their output, follows every link, and compares the Japanese pages with the English pages. UPDATE_GOLDEN=1 writes
+// outputs and generated text into the pages.
 package documents_test
 
 import (
@@ -24,7 +24,7 @@ type page struct {
 	lines []string
 }
 
-// readPage reads a page; name is relative to root.
+// readPage reads a page. name is relative to root.
 func readPage(t *testing.T, name string) *page {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
@@ -34,7 +34,7 @@ func readPage(t *testing.T, name string) *page {
 	return &page{name: name, lines: strings.Split(string(text), "\n")}
 }
 
-// pages reads every Markdown file of the repository but test data.
+// pages reads every Markdown file of the repository, except for test data.
 func pages(t *testing.T) (list []*page) {
 	t.Helper()
 	for _, name := range files(t, func(name string) bool { return strings.HasSuffix(name, ".md") }) {
@@ -46,7 +46,8 @@ func pages(t *testing.T) (list []*page) {
 	return list
 }
 
-// files lists the files of the repository that match, without hidden folders, test data and build results.
+// files returns the names of the files of the repository for which match returns true. It leaves out hidden folders,
+// test data and build results.
 func files(t *testing.T, match func(name string) bool) (list []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -85,7 +86,7 @@ func (p *page) blocks(t *testing.T) []markdown.Block {
 	return list
 }
 
-// write replaces the page's file, where its text differs.
+// write writes the lines to the page's file.
 func (p *page) write(t *testing.T) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(p.name)), []byte(strings.Join(p.lines, "\n")), 0o600); err != nil {
@@ -96,7 +97,7 @@ func (p *page) write(t *testing.T) {
 // updating reports whether the test writes the pages.
 func updating() bool { return os.Getenv("UPDATE_GOLDEN") != "" }
 
-// exists reports whether a file or folder is there; name is relative to root.
+// exists reports whether a file or folder exists. name is relative to root.
 func exists(name string) bool {
 	_, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
 	return !errors.Is(err, fs.ErrNotExist)

@@ -17,7 +17,7 @@ import (
 // anyText is a line of a page that stands for any number of lines of output.
 const anyText = "…"
 
-// commands reads a console block of a page.
+// commands returns the commands of a console block of a page.
 func commands(t *testing.T, p *page, b *markdown.Block) []markdown.Command {
 	t.Helper()
 	list, err := b.Commands()
@@ -27,16 +27,17 @@ func commands(t *testing.T, p *page, b *markdown.Block) []markdown.Command {
 	return list
 }
 
-// shell is where the commands of a page run: an empty environment but for PATH, HOME and these variables.
+// shell runs the commands of a page. Its environment has only PATH, HOME and the variables.
 type shell struct {
 	dir       string
 	path      string
 	variables []string
-	// replace is applied to the commands, such as the path of a kubeconfig that differs from one run to the next.
+	// replace replaces parts of the commands, such as the path of a kubeconfig that differs in each run.
 	replace *strings.Replacer
 }
 
-// run executes commands one after the other in one bash, and returns what each printed, stdout and stderr together.
+// run runs the commands one after the other in one bash. It returns the output of each, with stdout and stderr
+// together.
 func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	t.Helper()
 	results := t.TempDir()
@@ -51,7 +52,8 @@ func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	cmd := exec.CommandContext(t.Context(), "bash", "-s")
 	cmd.Dir = s.dir
 	cmd.Stdin = strings.NewReader(script.String())
-	// Without USER and other variables of a login: the commands of an emergency must work in any shell.
+	// The environment has no USER and no other variable of a login, because the commands of an emergency must work in
+	// any shell.
 	cmd.Env = append([]string{"PATH=" + s.path, "HOME=" + t.TempDir()}, s.variables...)
 	if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState == nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -66,7 +68,7 @@ func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	return outputs
 }
 
-// differs returns where an output differs from the lines of the page, or "".
+// differs returns how an output differs from the lines of the page, or "" if it doesn't differ.
 func differs(want []string, got string) string {
 	pattern := "^"
 	for _, line := range want {
@@ -85,10 +87,10 @@ func differs(want []string, got string) string {
 	return fmt.Sprintf("the page has\n%s\nthe program prints\n%s", strings.Join(want, "\n"), got)
 }
 
-// variable is a part of an output that differs from one run to the next: a time, or a part that the page leaves out.
+// variable matches a part of an output that can differ: a time, or a part that the page leaves out.
 var variable = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|…`)
 
-// tools is the PATH of the commands: kubectl, its plugin, and the programs of the system.
+// tools returns the PATH for the commands: kubectl, its plugin, and the programs of the system.
 func tools(t *testing.T, kubectl string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -99,7 +101,8 @@ func tools(t *testing.T, kubectl string) string {
 	return strings.Join([]string{dir, filepath.Dir(kubectl), "/usr/bin", "/bin"}, string(os.PathListSeparator))
 }
 
-// copyExamples makes the folder that the commands run in: a repository with the folder examples only.
+// copyExamples returns a new folder for the commands. The folder has a copy of examples, and no other part of the
+// repository.
 func copyExamples(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,7 +112,8 @@ func copyExamples(t *testing.T) string {
 	return dir
 }
 
-// hold runs the blocks of a page that have a marker, in order, and compares the outputs. With UPDATE_GOLDEN it writes them.
+// hold runs the commands of a page's blocks with the marker, in order, and compares the outputs with those on the page.
+// With UPDATE_GOLDEN it writes the outputs to the page.
 func hold(t *testing.T, p *page, mark string, s *shell) {
 	t.Helper()
 	type at struct{ block, command int }
@@ -158,7 +162,7 @@ func hold(t *testing.T, p *page, mark string, s *shell) {
 	p.write(t)
 }
 
-// marked returns the pages with a block that has a marker.
+// marked returns the pages with a block that has the marker.
 func marked(t *testing.T, mark string) (list []*page) {
 	t.Helper()
 	for _, p := range pages(t) {
@@ -169,7 +173,8 @@ func marked(t *testing.T, mark string) (list []*page) {
 	return list
 }
 
-// TestEveryBlockIsHeld: a console block is run by this package, is held by a test that it names, or says why it is not run.
+// TestEveryBlockIsHeld: this package runs every console block, or the block's marker names the test that runs it or
+// says why no test runs it.
 func TestEveryBlockIsHeld(t *testing.T) {
 	t.Parallel()
 	var goFiles bytes.Buffer
@@ -182,7 +187,7 @@ func TestEveryBlockIsHeld(t *testing.T) {
 	}
 	for _, p := range pages(t) {
 		if strings.HasPrefix(p.name, "docs/rules/") {
-			continue // generated, with the output of the rules
+			continue // generated pages with the output of the rules
 		}
 		for _, b := range p.blocks(t) {
 			if b.Language != "console" && b.Marker == "" {
@@ -191,7 +196,7 @@ func TestEveryBlockIsHeld(t *testing.T) {
 			kind, rest, _ := strings.Cut(b.Marker, " ")
 			switch {
 			case b.Marker == "values" && b.Language == "yaml":
-				// TestValuesOnPages in test/chart renders the chart with them.
+				// TestValuesOnPages in test/chart renders the chart with these values.
 			case b.Marker == runLocal, b.Marker == runCluster, b.Marker == runDemo:
 			case kind == "held" && strings.HasPrefix(rest, "by Test") && bytes.Contains(goFiles.Bytes(), []byte("func "+strings.TrimPrefix(rest, "by ")+"(")):
 			case kind == "not" && strings.HasPrefix(rest, "run: "):

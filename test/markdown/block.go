@@ -10,11 +10,11 @@ import (
 // Block is a fenced code block.
 type Block struct {
 	Language string
-	// Marker is the HTML comment in the line above the fence, without <!-- and -->; empty for none.
+	// Marker is the HTML comment in the line above the block, without <!-- and -->. It is empty if there is no comment.
 	Marker string
-	// First is the index of the first line between the fences, Last that of the closing fence.
+	// First is the index of the first line between the fences. Last is the index of the closing fence.
 	First, Last int
-	// Lines are those between the fences, without the indentation of the fence.
+	// Lines are the lines between the fences, without the indentation of the fence.
 	Lines []string
 }
 
@@ -23,7 +23,7 @@ var (
 	marker = regexp.MustCompile(`^ *<!-- (.*) -->$`)
 )
 
-// Blocks returns the fenced code blocks of a page's lines.
+// Blocks returns the fenced code blocks of a page's lines. It fails if the last block has no end.
 func Blocks(lines []string) (list []Block, err error) {
 	open, indentation := false, ""
 	for i, line := range lines {
@@ -52,14 +52,16 @@ func Blocks(lines []string) (list []Block, err error) {
 	return list, nil
 }
 
-// Command is a command of a console block: the lines after "$ " and its continuations, and the lines of its output.
+// Command is a command of a console block. Input has its lines without the prompt "$ ". Output has the lines of its
+// output.
 type Command struct {
 	Input, Output []string
 }
 
 var hereDocument = regexp.MustCompile(`<<'?([A-Z]+)'?`)
 
-// Commands reads a console block. A line that ends with a backslash or a pipe, and a here document, continue a command.
+// Commands returns the commands of a console block. A command continues after a line that ends with a backslash or a
+// pipe, and through a here document. Commands fails if the block doesn't begin with a command.
 func (b *Block) Commands() (list []Command, err error) {
 	end, more := "", false
 	for _, line := range b.Lines {

@@ -1,4 +1,5 @@
-// Package markdown reads the code blocks of Markdown pages, and holds parts of a page equal to texts that tests generate.
+// Package markdown reads the code blocks of Markdown pages. It also compares parts of pages with the texts that tests
+// generate.
 package markdown
 
 import (
@@ -9,8 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Hold fails the test unless the page has text between <!-- begin NAME --> and <!-- end NAME -->, each on a line of its own.
-// With UPDATE_GOLDEN it writes the text there.
+// Hold compares the text with the part of the page between <!-- begin NAME --> and <!-- end NAME -->. Each of these marks
+// has its own line. Hold fails the test if the texts differ or a mark is absent. With UPDATE_GOLDEN it writes the text to
+// the page instead.
 func Hold(t *testing.T, page, name, text string) {
 	t.Helper()
 	b, err := os.ReadFile(page)

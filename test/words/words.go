@@ -17,12 +17,12 @@ type Hit struct {
 	Text string
 }
 
-// gap matches the space between two words, which may hold one line break.
+// gap matches the space between two words. It can include one line break.
 const gap = `(?:[ \t]+|[ \t]*\n[ \t]*)`
 
 var (
 	word = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
-	// riddle matches the words that hide who acts, or on what.
+	// riddle matches words that do not name the actor or the object of an action.
 	riddle = regexp.MustCompile(spaced(
 		`(?i)\b(?:whoever|somebody|nobody|whatever|whom|in its stead|none of|what (?:is|was|has|it|they|the|may|must))\b`))
 
@@ -32,14 +32,14 @@ var (
 	fence       = regexp.MustCompile("^[ \t]*(?:[-*][ \t]+)?(```|~~~)")
 	// block matches the beginning of a line that begins a sentence: a heading, a list item, a row of a table or a quotation.
 	block = regexp.MustCompile(`^[ \t]*(?:#|[-*+][ \t]|\d+[.)][ \t]|\||>)`)
-	// sentenceEnd matches what ends a sentence within a block. It also ends a cell of a table.
+	// sentenceEnd matches the marks that end a sentence within a block. The end of a table's cell also ends a sentence.
 	sentenceEnd = regexp.MustCompile(`[.!?:;]["')*]*(?:\s+|$)|[。！？：；|]`)
 )
 
 func spaced(pattern string) string { return strings.ReplaceAll(pattern, " ", gap) }
 
-// Markdown returns the prose of a page: without code, HTML comments and targets of links. Inline code counts as one word.
-// The prose has the line numbers of the page.
+// Markdown returns the prose of a page. It removes code, HTML comments and the targets of links, and replaces inline code
+// by one word. Each line of the prose has the same number as in the page.
 func Markdown(page string) string {
 	lines := strings.Split(page, "\n")
 	open := ""
@@ -66,7 +66,8 @@ func Markdown(page string) string {
 
 func breaks(s string) string { return strings.Repeat("\n", strings.Count(s, "\n")) }
 
-// Messages returns the string literals of a Go file, with the line numbers of the file. It fails if the file isn't Go.
+// Messages returns the string literals of a Go file. Each has the same line number as in the file. Messages fails if it
+// can't parse the file.
 func Messages(source string) (string, error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, "", source, parser.SkipObjectResolution)
@@ -86,8 +87,8 @@ func Messages(source string) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// Comments returns the comments of a Go file, without directives such as //go:build and //nolint. The result has the line
-// numbers of the file. It fails if the file isn't Go.
+// Comments returns the comments of a Go file, without directives such as //go:build and //nolint. Each line has the same
+// number as in the file. Comments fails if it can't parse the file.
 func Comments(source string) (string, error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, "", source, parser.ParseComments|parser.SkipObjectResolution)
@@ -113,19 +114,20 @@ func Comments(source string) (string, error) {
 // Count returns the number of English words.
 func Count(prose string) int { return len(word.FindAllStringIndex(prose, -1)) }
 
-// Riddles returns the words and phrases that hide who acts, or on what.
+// Riddles returns the words and phrases that do not name the actor or the object of an action.
 func Riddles(prose string) []Hit { return find(riddle, prose) }
 
-// A Ban is a phrase with the phrase to write instead.
+// A Ban is a banned phrase, with the phrase to write instead.
 type Ban struct {
 	Phrase, Instead string
 	pattern         *regexp.Regexp
 }
 
-// Find returns where a text has the phrase, in upper or lower case, as whole words.
+// Find returns the places where a text has the phrase as whole words, in upper or lower case.
 func (b Ban) Find(prose string) []Hit { return find(b.pattern, prose) }
 
-// ParseBans reads lines of the form "phrase -> use instead". It ignores empty lines and those that begin with "#".
+// ParseBans reads lines of the form "phrase -> use instead". It ignores empty lines and lines that begin with "#". It
+// fails if another line doesn't have this form.
 func ParseBans(list string) (bans []Ban, err error) {
 	for i, line := range strings.Split(list, "\n") {
 		line = strings.TrimSpace(line)

@@ -18,7 +18,7 @@ import (
 const (
 	// maxRiddles is the permitted number of riddle words per 1,000 words. Go comments of cert-manager have 0.2, its pages 0.7.
 	maxRiddles = 1.5
-	// maxWords is the permitted length of a sentence of a page.
+	// maxWords is the permitted number of words in a sentence of a page.
 	maxWords = 40
 	// root is the folder of the repository.
 	root = "../.."
@@ -27,7 +27,7 @@ const (
 //go:embed banned.txt
 var banned string
 
-// A text is a file without the parts that the checks ignore.
+// A text is the part of a file that the checks read: the prose of a page, or the comments or messages of a Go file.
 type text struct{ file, prose string }
 
 var (
@@ -38,8 +38,8 @@ var (
 	messages = sync.OnceValues(func() ([]text, error) { return read(".go", words.Messages) })
 )
 
-// read returns the texts of the files with a suffix, in every module of the repository. It leaves out the folder of this
-// package, which quotes banned phrases, folders of test data, and folders that git ignores or owns.
+// read returns the texts of the files with a suffix, in every module of the repository. It leaves out this package's
+// folder, because it quotes banned phrases. It also leaves out folders of test data, hidden folders and build results.
 func read(suffix string, prose func(string) (string, error)) (texts []text, err error) {
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -73,7 +73,7 @@ func read(suffix string, prose func(string) (string, error)) (texts []text, err 
 	return texts, err
 }
 
-// must returns the texts of pages or comments.
+// must returns a copy of the texts that get returns. It fails the test if get fails.
 func must(t *testing.T, get func() ([]text, error)) []text {
 	t.Helper()
 	texts, err := get()
@@ -83,8 +83,8 @@ func must(t *testing.T, get func() ([]text, error)) []text {
 	return slices.Clone(texts)
 }
 
-// TestProseHasFewRiddleWords fails if pages or Go comments have too many words that hide who acts, or on what. It names the
-// files with the most of them.
+// TestProseHasFewRiddleWords fails if pages or Go comments have too many riddle words. It names the files with the most of
+// these words.
 func TestProseHasFewRiddleWords(t *testing.T) {
 	t.Parallel()
 	for name, texts := range map[string][]text{"pages": must(t, pages), "Go comments": must(t, comments)} {
@@ -144,7 +144,7 @@ func TestProseHasNoBannedPhrase(t *testing.T) {
 	}
 }
 
-// TestPagesHaveNoLongSentence fails if a sentence of a page has more words than a reader can hold.
+// TestPagesHaveNoLongSentence fails if a sentence of a page has more than maxWords words.
 func TestPagesHaveNoLongSentence(t *testing.T) {
 	t.Parallel()
 	for _, text := range must(t, pages) {
