@@ -17,7 +17,7 @@ import (
 const probeInterval = 100 * time.Millisecond
 
 // balancer is a TCP load balancer such as a Service. It forwards a new connection to a backend that was ready at its last
-// probe. An open connection stays with its backend, and the balancer makes no retries.
+// probe. An open connection stays with its backend. The balancer makes no retries.
 type balancer struct {
 	listener net.Listener
 
@@ -45,7 +45,7 @@ func newBalancer(t *testing.T) *balancer {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() {
 		cancel()
-		_ = listener.Close() // nothing is lost with it
+		_ = listener.Close() // an error would have no effect on the test
 		b.conns.Wait()
 	})
 	b.conns.Go(func() { b.accept(ctx) })
@@ -62,14 +62,14 @@ func (b *balancer) add(w *controlplane.Webhook) *backend {
 	return added
 }
 
-// remove removes a terminated backend.
+// remove removes a backend whose webhook has ended.
 func (b *balancer) remove(gone *backend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.backends = slices.DeleteFunc(b.backends, func(x *backend) bool { return x == gone })
 }
 
-// ready returns how many backends get connections.
+// ready returns the number of backends that get connections.
 func (b *balancer) ready() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,11 +142,11 @@ func (b *balancer) pick() *backend {
 	return nil
 }
 
-// forward forwards a connection to a ready backend, or closes it if there is none.
+// forward forwards a connection to a ready backend. If no backend is ready, it closes the connection.
 func (b *balancer) forward(ctx context.Context, client net.Conn) {
 	to := b.pick()
 	if to == nil {
-		_ = client.Close() // nothing is lost with it
+		_ = client.Close() // the client sees the end in any case
 		return
 	}
 	controlplane.Forward(ctx, client, to.webhook.Address)

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The two valid configurations. configB only warns of an entry without a username.
+// configA and configB are the two valid configurations. With configB, an entry without a username is only a warning.
 const (
 	configCommon = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
@@ -26,16 +26,16 @@ protected:
 	configB = configCommon + "rules: {empty-username: warn}\n"
 )
 
-// badConfigs are invalid configurations, each with another fault.
+// badConfigs are invalid configurations. Each has a different fault.
 var badConfigs = []string{
 	"", "\t", "[]", configA + "protekted: []\n", strings.Replace(configA, "GuardConfig", "ConfigMap", 1),
 	strings.Replace(configA, adminARN, "Admin", 1), configA[:len(configA)/2],
 }
 
-// answer is the expected response to a review. The verdict is the value of the audit annotation.
+// answer is the expected response to a review. verdict is the value of the audit annotation.
 type answer struct {
 	verdict string
-	rule    string // a rule that the response names; empty if it must name none
+	rule    string // a rule that the response names; empty if the response must name no rule
 }
 
 var (
@@ -52,10 +52,10 @@ type reviewCase struct {
 	weight int
 	body   body
 	want   answer
-	wantB  answer // with configB, if it differs
+	wantB  answer // the answer with configB; empty if it is the same as want
 }
 
-// expected returns the expected answer with a configuration.
+// expected returns the expected answer with a configuration: usesA or usesB.
 func (c *reviewCase) expected(config int32) answer {
 	if config == usesB && c.wantB != (answer{}) {
 		return c.wantB
@@ -63,14 +63,15 @@ func (c *reviewCase) expected(config int32) answer {
 	return c.want
 }
 
-// brokenCase is a request body that is no valid review.
+// brokenCase is a request body that isn't a valid review.
 type brokenCase struct {
 	name   string
 	weight int
 	body   []byte
 }
 
-// newCases returns the reviews of the mixed load: harmless edits, and at least one edit with a finding of each rule.
+// newCases returns the reviews of the mixed load. They are harmless edits, and at least one edit for each rule, with a
+// finding of the rule.
 func newCases() ([]*reviewCase, error) {
 	const update = 4 // the weight of an ordinary case
 	base := awsAuth(adminEntry+nodeEntry, aliceEntry)
@@ -127,7 +128,7 @@ type refusal struct {
 	before, after *object
 }
 
-// refusals returns, for each rule of text or access that denies, an edit that it denies.
+// refusals returns edits with the rules that deny them. It has one for each denying rule about the text and the access.
 func refusals(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
 	return []refusal{
@@ -163,7 +164,7 @@ func refusals(base *object, edited func(string) *object) []refusal {
 	}
 }
 
-// warnings returns, for each rule that only warns, an edit with its warning.
+// warnings returns edits with the rules that warn of them. It has one for each rule that only warns.
 func warnings(base *object, edited func(string) *object) []refusal {
 	head := adminEntry + nodeEntry
 	finalizers := []string{"example.com/cleanup"}
@@ -190,10 +191,10 @@ func warnings(base *object, edited func(string) *object) []refusal {
 	}
 }
 
-// awsRules are the rules that need AWS, which the webhook of the soak doesn't call.
+// awsRules are the rules that need AWS. The webhook of the soak doesn't call AWS.
 var awsRules = []string{"principal-missing", "principal-unverified", "shadowed-by-access-entry", "ignored-by-mode", "access-entries-unknown"}
 
-// checkComplete fails if a rule has no case.
+// checkComplete returns an error if a rule, other than awsRules, has no case.
 func checkComplete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
 		if !slices.Contains(awsRules, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
@@ -203,7 +204,7 @@ func checkComplete(cases []*reviewCase) error {
 	return nil
 }
 
-// renamed returns a copy with another name or namespace.
+// renamed returns a copy with another name or namespace. An empty text keeps the old one.
 func renamed(o *object, name, namespace string) *object {
 	c := *o
 	c.name, c.namespace = cmp.Or(name, c.name), cmp.Or(namespace, c.namespace)
@@ -213,7 +214,7 @@ func renamed(o *object, name, namespace string) *object {
 // bodyLimit is controller-runtime's limit for a request body, in bytes.
 const bodyLimit = 7 << 20
 
-// newBroken returns request bodies that are no valid reviews.
+// newBroken returns request bodies that aren't valid reviews.
 func newBroken() []brokenCase {
 	good := newBody(operator, awsAuth(adminEntry, ""), awsAuth(adminEntry+ciEntry, ""))
 	text := slices.Concat(good.before, []byte("broken"), good.after)
@@ -239,7 +240,7 @@ type scheduled struct {
 	broken *brokenCase
 }
 
-// newSchedule spreads all cases evenly. Each case occurs as often as its weight.
+// newSchedule returns a schedule in which each case occurs as often as its weight says. It spreads the cases evenly.
 func newSchedule(cases []*reviewCase, broken []brokenCase) []scheduled {
 	type slot struct {
 		at   float64

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// changeTimeout limits the time until the webhook uses a changed file. If it misses an event, it reads the certificate
-	// after at most 10 s.
+	// changeTimeout limits the time until the webhook uses a changed file. If the webhook misses an event, it reads the
+	// certificate after at most 10 s.
 	changeTimeout = 30 * time.Second
 	// disturbInterval is the time between two disturbances of a kind.
 	disturbInterval = time.Second
@@ -29,10 +29,11 @@ type disturber struct {
 	now     func() time.Time
 
 	swaps, reloads, refused, cuts atomic.Int64
-	slowest                       atomic.Int64 // the longest time that a change took to be in use, in nanoseconds
+	slowest                       atomic.Int64 // longest time until a change was in use, in nanoseconds
 }
 
-// repeat calls step until stop is closed.
+// repeat calls step every disturbInterval until stop is closed. It returns the error of step or of ctx. step gets the
+// number of the call.
 func (d *disturber) repeat(ctx context.Context, stop <-chan struct{}, step func(context.Context, int) error) error {
 	tick := time.NewTicker(disturbInterval)
 	defer tick.Stop()
@@ -50,7 +51,8 @@ func (d *disturber) repeat(ctx context.Context, stop <-chan struct{}, step func(
 	}
 }
 
-// waitForChange waits until check succeeds, and records the longest wait. action begins the error.
+// waitForChange waits until check succeeds, and records the longest wait of all calls. action is the beginning of the
+// error.
 func (d *disturber) waitForChange(ctx context.Context, action string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
@@ -84,7 +86,8 @@ func (d *disturber) swap(ctx context.Context, _ int) error {
 	})
 }
 
-// reload gives the webhook the other one of the two valid configurations, then an invalid one.
+// reload switches the webhook to the other valid configuration, and then gives it an invalid one. It fails if the webhook
+// uses the invalid configuration.
 func (d *disturber) reload(ctx context.Context, n int) error {
 	text, uses := configB, usesB
 	if n%2 == 1 {
@@ -136,7 +139,7 @@ func (d *disturber) badReload(ctx context.Context, text string) error {
 	})
 }
 
-// cutConnection opens a connection and closes it before or in the middle of the handshake, or in the middle of a request.
+// cutConnection opens a connection and closes it too early: before the handshake, in the handshake, or in a request.
 func (d *disturber) cutConnection(ctx context.Context, n int) error {
 	plain, err := new(net.Dialer).DialContext(ctx, "tcp", d.webhook.Address)
 	if err != nil {
@@ -147,7 +150,7 @@ func (d *disturber) cutConnection(ctx context.Context, n int) error {
 	if n%3 == 0 {
 		return nil // before the handshake
 	}
-	if n%3 == 1 { // in the middle of it
+	if n%3 == 1 { // in the handshake
 		_, err := io.WriteString(plain, "\x16\x03\x01\x02\x00\x01")
 		return err
 	}

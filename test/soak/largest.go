@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// measureLargest measures the peak memory of reviews of the largest possible objects. It uses a new process for each
-// measurement, with one review and with as many concurrent reviews as the webhook evaluates at a time.
+// measureLargest measures the peak memory of reviews of the largest possible objects. It measures one review, and as
+// many concurrent reviews as the webhook evaluates at a time. Each measurement has a new process.
 func (s *soak) measureLargest(ctx context.Context) error {
 	for _, d := range s.largestDocuments() {
 		for _, n := range []int{1, admission.DefaultConcurrency()} {
@@ -23,7 +23,7 @@ func (s *soak) measureLargest(ctx context.Context) error {
 	return nil
 }
 
-// document is an edit that adds an entry, with an object of 1 MiB after it.
+// document is an edit that adds an entry. The new object has 1 MiB.
 type document struct {
 	name          string
 	before, after *object

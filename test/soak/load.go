@@ -19,21 +19,21 @@ import (
 const (
 	// reviewTimeout is the maximum timeoutSeconds of a webhook.
 	reviewTimeout = 30 * time.Second
-	// maxConnectionUses is the number of requests on a connection. It is low, so that there are new connections at any time
-	// during a change and with every certificate.
+	// maxConnectionUses is the number of requests on a connection. It is low, so that clients open new connections during
+	// every change of the configuration and with every certificate.
 	maxConnectionUses = 200
-	// maxExamples limits the number of failures that are reported in full.
+	// maxExamples is the largest number of failures that the soak describes.
 	maxExamples = 10
 )
 
-// The configurations that may be in use while a review is evaluated.
+// The configuration that the webhook may use when it evaluates a review.
 const (
-	usesAOrB int32 = iota // a change is under way
+	usesAOrB int32 = iota // either one, because a change is under way
 	usesA
 	usesB
 )
 
-// results counts the responses.
+// results counts the responses and collects the failures.
 type results struct {
 	done atomic.Int64 // number of completed reviews and broken bodies
 
@@ -61,7 +61,7 @@ func (t *results) answered(took time.Duration) {
 	t.latencies = append(t.latencies, took)
 }
 
-// percentile returns the latency that the given share of the reviews did not exceed.
+// percentile returns the latency that the given share of the reviews did not exceed. share is between 0 and 1.
 func (t *results) percentile(share float64) time.Duration {
 	if len(t.latencies) == 0 {
 		return 0
@@ -70,7 +70,7 @@ func (t *results) percentile(share float64) time.Duration {
 	return t.latencies[int(share*float64(len(t.latencies)-1))]
 }
 
-// load sends the requests of a schedule repeatedly.
+// load sends the requests of a schedule again and again.
 type load struct {
 	url       string
 	newClient func() *http.Client
@@ -79,7 +79,7 @@ type load struct {
 	// config holds the configuration in use in the two lowest bits, and the number of changes above them.
 	config atomic.Int32
 	next   atomic.Int64
-	// every is the number of requests between two calls of sample.
+	// every is the number of requests between two calls of sample. With 0, sample is not called.
 	every  int64
 	sample func()
 	results
@@ -88,8 +88,8 @@ type load struct {
 // setConfig records the configuration that is in use from now on.
 func (l *load) setConfig(config int32) { l.config.Store(l.config.Load()&^3 + 4 + config) }
 
-// run sends requests on several connections, with several concurrent streams each, until stop is closed. It waits for the
-// requests under way. Cancelling ctx cancels them.
+// run sends requests until stop is closed, and then waits for the requests under way. It uses several connections, and
+// several concurrent streams on each. If ctx ends, run also cancels the requests under way.
 func (l *load) run(ctx context.Context, connections, streams int, stop <-chan struct{}) {
 	var running sync.WaitGroup
 	open := make([]*connection, connections)
@@ -167,7 +167,7 @@ func (l *load) sendReview(ctx context.Context, client *http.Client, c *reviewCas
 	}
 }
 
-// sendBroken sends a broken body. It expects a status 4xx or a response that denies the request with a message.
+// sendBroken sends a broken body. It expects a status 4xx, or a response that denies the request with a message.
 func (l *load) sendBroken(ctx context.Context, client *http.Client, c *brokenCase) {
 	status, reply, err := post(ctx, client, l.url, int64(len(c.body)), func() io.Reader { return bytes.NewReader(c.body) })
 	if err != nil {
@@ -189,7 +189,8 @@ func (l *load) sendBroken(ctx context.Context, client *http.Client, c *brokenCas
 	}
 }
 
-// post sends a body as the API server does. It sets GetBody, so that net/http can repeat the request.
+// post sends a body as the API server does. It sets GetBody, so that net/http can repeat the request. body returns a new
+// reader of the body for each attempt.
 func post(ctx context.Context, client *http.Client, url string, length int64, body func() io.Reader) (status int, reply []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
@@ -209,7 +210,7 @@ func post(ctx context.Context, client *http.Client, url string, length int64, bo
 	return response.StatusCode, reply, err
 }
 
-// check returns how a reply differs from the expected answer; empty if it does not.
+// check returns how a reply differs from the expected answer. It returns "" if the reply is as expected.
 func check(reply []byte, uid string, want answer) string {
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(reply, &review); err != nil || review.Response == nil {
@@ -235,7 +236,7 @@ func check(reply []byte, uid string, want answer) string {
 // shorten returns the start of a reply.
 func shorten(reply []byte) string { return fmt.Sprintf("%.300q", reply) }
 
-// connection is an HTTP/2 connection that is replaced after maxConnectionUses requests.
+// connection is an HTTP/2 connection. After maxConnectionUses requests, a new client with a new connection replaces it.
 type connection struct {
 	newClient func() *http.Client
 
@@ -245,7 +246,7 @@ type connection struct {
 	users  map[*http.Client]int
 }
 
-// acquire returns a client, which must be released.
+// acquire returns a client. The caller must release it after its request.
 func (c *connection) acquire() *http.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,7 +261,8 @@ func (c *connection) acquire() *http.Client {
 	return c.client
 }
 
-// release closes a client's connection if it is used up and no longer in use.
+// release says that the caller no longer uses the client. It closes the client's connection if the connection has been
+// replaced or used up, and no other caller uses it.
 func (c *connection) release(client *http.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

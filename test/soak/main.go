@@ -1,6 +1,6 @@
 // Command soak runs the real webhook under full load. It sends reviews of every kind and broken bodies, while the
-// certificate and the configuration change. It needs no API server. It prints its counts, and fails if a review is lost,
-// if a verdict is wrong, or if the process leaks memory or goroutines.
+// certificate and the configuration change. It needs no API server. It prints its counts. It fails if a review gets no
+// answer, if a verdict is wrong, or if the process leaks memory or goroutines.
 //
 // The tests run a short soak and a rolling restart.
 package main
@@ -17,7 +17,7 @@ import (
 
 func main() {
 	o := options{
-		reviews:        10_000, // the memory target is defined for this number
+		reviews:        10_000, // memoryTarget is defined for this number
 		denseDocuments: true,
 		now:            time.Now, //nolint:forbidigo // the clock itself
 	}

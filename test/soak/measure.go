@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// gauges holds metrics of the webhook.
+// gauges holds values of the webhook's metrics. Each is the sum over all series of its metric.
 type gauges struct {
 	goroutines, generation, reloads float64
 }
@@ -82,7 +82,7 @@ type sample struct {
 	goroutines float64
 }
 
-// mean returns the mean resident memory of samples, in bytes; 0 for none.
+// mean returns the mean resident memory of samples, in bytes. It returns 0 if there are no samples.
 func mean(samples []sample) int64 {
 	if len(samples) == 0 {
 		return 0

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Parts of documents, as kubectl edit shows them.
+// ARNs and entries, as kubectl edit shows them.
 const (
 	account  = "arn:aws:iam::111122223333:"
 	adminARN = account + "role/Admin"
@@ -24,7 +24,7 @@ const (
 	nodeEntry  = "- rolearn: " + nodeARN + "\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
 	aliceEntry = "- userarn: " + account + "user/alice\n  username: alice\n  groups:\n  - system:masters\n"
 	ciEntry    = "- rolearn: " + account + "role/CI\n  username: ci\n  groups:\n  - deployers\n"
-	// movedEntry is for a role that the configuration lists in accessEntries.
+	// movedEntry is an entry for a role that the configuration lists in accessEntries.
 	movedEntry = "- rolearn: " + account + "role/Moved\n  username: moved\n  groups:\n  - system:masters\n"
 )
 
@@ -37,7 +37,7 @@ func teams(n int) string {
 	return b.String()
 }
 
-// object is a ConfigMap in a review; nil if it does not exist.
+// object is a ConfigMap in a review. A nil object does not exist.
 type object struct {
 	name, namespace string
 	annotations     map[string]string
@@ -46,12 +46,12 @@ type object struct {
 	others          map[string]any // additional fields of the object
 }
 
-// awsAuth returns an aws-auth with these texts.
+// awsAuth returns an aws-auth with the texts.
 func awsAuth(mapRoles, mapUsers string) *object {
 	return &object{name: "aws-auth", namespace: metav1.NamespaceSystem, data: map[string]string{"mapRoles": mapRoles, "mapUsers": mapUsers}}
 }
 
-// annotated returns a copy with one annotation.
+// annotated returns a copy that has only this annotation.
 func (o *object) annotated(key, value string) *object {
 	c := *o
 	c.annotations = map[string]string{key: value}
@@ -98,7 +98,7 @@ func (o *object) and(key, text string) *object {
 	return &c
 }
 
-// mustJSON encodes a value that is always valid.
+// mustJSON encodes a value of which every part can be encoded.
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -107,7 +107,7 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// Requesters.
+// The requesters of the reviews.
 var (
 	operator = authenticationv1.UserInfo{Username: "operator", Groups: []string{"system:authenticated"}}
 	master   = authenticationv1.UserInfo{Username: "kubernetes-admin", Groups: []string{"system:masters", "system:authenticated"}}
@@ -121,10 +121,11 @@ var (
 // uidLength is the length of the uid of a review, in bytes.
 const uidLength = 12
 
-// body is an AdmissionReview without its uid, which is inserted when the review is sent.
+// body is an AdmissionReview without its uid. The load inserts the uid when it sends the review.
 type body struct{ before, after []byte }
 
-// newBody makes a review. Its operation is CREATE without an old object, DELETE without a new one, or else UPDATE.
+// newBody makes a review. The operation is CREATE without an old object, and DELETE without a new object. With both,
+// it is UPDATE.
 func newBody(user authenticationv1.UserInfo, before, after *object) body {
 	request := &admissionv1.AdmissionRequest{
 		UID:      "UID",
@@ -159,8 +160,8 @@ func split(review []byte) body {
 // length returns the size of the body with its uid, in bytes.
 func (b body) length() int64 { return int64(len(b.before) + uidLength + len(b.after)) }
 
-// reader returns a reader of the body with its uid. It makes no copy, because many of the largest bodies are sent at
-// once.
+// reader returns a reader of the body with the uid. It makes no copy, because the load sends many of the largest
+// bodies at once.
 func (b body) reader(uid string) io.Reader {
 	return io.MultiReader(bytes.NewReader(b.before), strings.NewReader(uid), bytes.NewReader(b.after))
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// TestRollingRestartLosesNoReview replaces two webhooks behind a load balancer one after the other, as a Deployment does.
-// Meanwhile clients with connections like the API server's send reviews.
+// TestRollingRestartLosesNoReview replaces two webhooks behind a load balancer, one after the other, as a Deployment does.
+// Meanwhile, clients send reviews on connections like those of the API server. Every review gets the right answer.
 func TestRollingRestartLosesNoReview(t *testing.T) {
 	host := newHost(t)
 	b := newBalancer(t)
 	start := func() *backend {
 		t.Helper()
-		// 1 s is longer than ten probes of the balancer. On a cluster the delay is 10 s, which is longer than the kubelet's
-		// probes and the propagation of endpoints to every node.
+		// The webhook still serves for this time after SIGTERM. 1 s is longer than ten probes of the balancer. In a cluster
+		// it is 10 s, which is longer than the kubelet's probes and the propagation of endpoints to every node take.
 		w, err := host.StartWebhook(t.Context(), configA, "--shutdown-delay=1s")
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestRollingRestartLosesNoReview(t *testing.T) {
 
 	var fresh []*backend
 	for _, x := range old {
-		fresh = append(fresh, start()) // maxSurge, as Deployments have by default
+		fresh = append(fresh, start()) // before an old webhook ends, as with the default maxSurge of a Deployment
 		waitForReady(t, b, 3)
 		restart(t, x)
 		b.remove(x)
@@ -80,7 +80,7 @@ func restart(t *testing.T, x *backend) {
 	}
 }
 
-// waitTimeout limits waits that take a second or two on an idle machine.
+// waitTimeout limits the waits. They take a second or two on an idle machine.
 const waitTimeout = 30 * time.Second
 
 func waitForReady(t *testing.T, b *balancer, ready int) {

@@ -14,21 +14,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// The parameters of the load. Four connections with four concurrent reviews each are more than two cores can evaluate at
-// once, so that reviews must wait.
+// The number of connections, and of concurrent reviews on each. Two cores can't evaluate so many reviews at once, so
+// reviews must wait.
 const (
 	connections = 4
 	streams     = 4
-	// warmUp is the number of requests before the measurement, during which the heap grows to its working size.
+	// warmUp is the number of requests before the measurement. During these, the heap grows to its working size.
 	warmUp = 1000
-	// samples is the approximate number of samples. Their distance in requests is set after the warm-up.
+	// samples is the approximate number of samples. After the warm-up, the soak computes from it the number of requests
+	// between two samples.
 	samples = 60
-	// shutdownTimeout limits the time that the process needs to finish its work after the load.
+	// shutdownTimeout limits the time in which the webhook finishes its work after the load.
 	shutdownTimeout = 30 * time.Second
 )
 
-// The mean memory in the last third of the samples may exceed the mean in the second third by this much, because the
-// garbage collector's pace varies.
+// The mean memory in the last third of the samples may exceed the mean in the second third by the larger of these two.
+// It varies with the pace of the garbage collector.
 const (
 	flatShare = 0.10
 	flatBytes = 4 << 20
@@ -39,7 +40,7 @@ const memoryTarget = 64 << 20
 
 type options struct {
 	duration       time.Duration
-	reviews        int  // number of reviews of 100 entries before the memory is read
+	reviews        int  // number of reviews of 100 entries before the memory is measured
 	denseDocuments bool // also measure the memory for documents with extremely many values
 	now            func() time.Time
 }
@@ -52,7 +53,7 @@ type soak struct {
 	table
 }
 
-// failures lists the unmet expectations.
+// failures are the messages about unmet expectations.
 type failures []string
 
 func (f *failures) expect(ok bool, format string, args ...any) {
@@ -61,7 +62,7 @@ func (f *failures) expect(ok bool, format string, args ...any) {
 	}
 }
 
-// run runs all measurements, prints the figures, and returns the unmet expectations.
+// run runs all measurements and prints their results. It returns the messages about unmet expectations.
 func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) {
 	host, err := controlplane.NewHost(ctx)
 	if err != nil {
@@ -72,7 +73,7 @@ func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) 
 	defer func() { err = errors.Join(err, s.print(out)) }()
 	steps := []func(context.Context) error{s.measureHundredEntries, s.measureLargest, s.measureMixedLoad}
 	if controlplane.Race() {
-		steps = steps[2:] // the race detector's own memory is many times the webhook's
+		steps = steps[2:] // the race detector needs many times the webhook's memory
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -82,7 +83,7 @@ func run(ctx context.Context, o options, out io.Writer) (_ []string, err error) 
 	return s.failures, nil
 }
 
-// start starts a webhook. It returns a function that terminates it.
+// start starts a webhook, and returns a function that terminates the webhook.
 func (s *soak) start(ctx context.Context, config string) (*controlplane.Webhook, func() error, error) {
 	w, err := s.host.StartWebhook(ctx, config, "--shutdown-delay=0s")
 	if err != nil {
@@ -126,7 +127,7 @@ func (s *soak) measureHundredEntries(ctx context.Context) (err error) {
 	return nil
 }
 
-// measureMixedLoad runs the mixed load with disturbances and measures memory and goroutines.
+// measureMixedLoad runs the mixed load with disturbances. It measures memory and goroutines.
 func (s *soak) measureMixedLoad(ctx context.Context) (err error) {
 	w, end, err := s.start(ctx, configA)
 	if err != nil {
@@ -174,7 +175,8 @@ func (s *soak) measureMixedLoad(ctx context.Context) (err error) {
 	return s.checkAtRest(ctx, w, baseline)
 }
 
-// runDisturbed runs the load and the disturbances concurrently for the duration of the options.
+// runDisturbed runs the load and the disturbances concurrently for the duration of the options. It returns how long the
+// load ran.
 func (s *soak) runDisturbed(ctx context.Context, l *load, d *disturber) (time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -239,13 +241,14 @@ func (s *soak) addFailures(l *load) {
 	s.failures = append(s.failures, l.examples...)
 }
 
-// goroutinesAtRest returns the number of goroutines of a process without load.
+// goroutinesAtRest returns the number of goroutines of a webhook without load.
 func goroutinesAtRest(ctx context.Context, w *controlplane.Webhook) (float64, error) {
 	g, err := scrape(ctx, w)
 	return g.goroutines, err
 }
 
-// checkAtRest waits until the goroutines of the load have ended, and checks goroutines, memory and log.
+// checkAtRest waits until the goroutines of the load have ended. It checks that not more than baseline are left, and
+// that the log has no panic.
 func (s *soak) checkAtRest(ctx context.Context, w *controlplane.Webhook, baseline float64) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
@@ -276,7 +279,7 @@ func (s *soak) checkAtRest(ctx context.Context, w *controlplane.Webhook, baselin
 	return nil
 }
 
-// table holds the figures that are printed at the end.
+// table holds the results that print prints at the end.
 type table struct{ rows [][2]string }
 
 func (t *table) row(name, format string, args ...any) {
