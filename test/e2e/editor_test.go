@@ -17,7 +17,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// good returns an aws-auth without findings.
+// good returns an aws-auth on which the guard has no findings.
 func good() *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
@@ -32,11 +32,11 @@ func good() *corev1.ConfigMap {
 	}
 }
 
-// unreadable is a patch after which the authenticator loads no entry: a tab indents a line. The text still has the
-// ARN for which the backstop looks.
+// unreadable is a patch after which the authenticator loads no entry, because a tab indents a line. The text still
+// has the protected ARN, so the backstop does not refuse the patch.
 const unreadable = `{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/Admin\n\tusername: admin\n"}}`
 
-// refusal is in the guard's refusal of that patch, and not in the backstop's.
+// refusal is a part of the guard's refusal of unreadable. The backstop's refusals don't have it.
 const refusal = "[yaml-syntax]"
 
 // admitted is the error of isRefused if the API server admits the change.
@@ -46,7 +46,8 @@ func awsAuth() typedcorev1.ConfigMapInterface {
 	return admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 }
 
-// isRefused checks, by a dry run, that the guard refuses an unreadable aws-auth.
+// isRefused checks in a dry run that the guard refuses an unreadable aws-auth. It returns an error if another program
+// refuses it, or if the API server admits it.
 func isRefused(ctx context.Context) error {
 	_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
@@ -58,14 +59,14 @@ func isRefused(ctx context.Context) error {
 	return err
 }
 
-// annotate makes a change that must be admitted.
+// annotate makes a change that the API server must admit.
 func annotate(ctx context.Context, namespace string, client, n int) error {
 	annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
 	_, err := admin.CoreV1().ConfigMaps(namespace).Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
 	return err
 }
 
-// editor has clients that edit aws-auth in a loop. It counts an edit with an unexpected result as a lost review.
+// editor has clients that edit aws-auth repeatedly. An edit with an unexpected result counts as a lost review.
 type editor struct {
 	t       *testing.T
 	once    func(ctx context.Context, client, n int) error
@@ -84,7 +85,7 @@ type loss struct {
 	err          error
 }
 
-// window returns the time between the first and the last of the lost reviews.
+// window returns the time between the beginnings of the first and of the last lost review.
 func window(lost []loss) time.Duration {
 	var first, last time.Time
 	for _, l := range lost {
@@ -98,8 +99,8 @@ func window(lost []loss) time.Duration {
 	return last.Sub(first)
 }
 
-// edit starts four clients that edit a hundred times a second in total. Each client alternates between a change that
-// must be admitted and one that the guard must refuse. finish stops them.
+// edit starts four clients that together make a hundred edits a second. Each client makes a change that the API
+// server must admit, then one that the guard must refuse, and so on. finish stops the clients.
 func edit(t *testing.T) *editor {
 	t.Helper()
 	return editBy(t, 4, 40*time.Millisecond, func(ctx context.Context, client, n int) error {
@@ -110,7 +111,7 @@ func edit(t *testing.T) *editor {
 	})
 }
 
-// editBy starts a number of clients, each of which calls once in every interval.
+// editBy starts the clients. Each calls once in every interval.
 func editBy(t *testing.T, clients int, every time.Duration, once func(ctx context.Context, client, n int) error) *editor {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -142,7 +143,7 @@ func (e *editor) count(ctx context.Context, began time.Time, err error) {
 	switch {
 	case err == nil:
 		e.edits++
-	case ctx.Err() == nil: // the test has not stopped the clients
+	case ctx.Err() == nil: // the clients still run, so this is a lost review
 		e.edits++
 		e.lost = append(e.lost, loss{began, time.Now(), err})
 	}
@@ -153,7 +154,7 @@ func (e *editor) end() {
 	e.done.Wait()
 }
 
-// more waits until the clients have made n more edits. All edits that began before are then complete.
+// more waits until the clients have made n more edits.
 func (e *editor) more(n int) {
 	e.t.Helper()
 	have := func() int {
@@ -183,7 +184,8 @@ func (e *editor) settle() {
 	})
 }
 
-// finish stops the clients, prints the number of lost reviews, and returns these.
+// finish waits for a hundred more edits and stops the clients. It prints the number of lost reviews, and returns the
+// lost reviews.
 func (e *editor) finish(what string) []loss {
 	e.t.Helper()
 	e.more(100)
@@ -199,7 +201,7 @@ func (e *editor) finish(what string) []loss {
 	return e.lost
 }
 
-// finishWithout stops the clients, and fails if a review was lost.
+// finishWithout stops the clients. It fails the test if a review was lost.
 func (e *editor) finishWithout(what string) {
 	e.t.Helper()
 	if lost := e.finish(what); len(lost) > 0 {

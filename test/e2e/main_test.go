@@ -1,6 +1,6 @@
 //go:build e2e
 
-// Package e2e_test installs the chart with helm in a real cluster, and then kills, drains and upgrades its pods as in
+// Package e2e_test installs the chart with helm in a real cluster. Then it kills, drains and upgrades the pods, as in
 // production. run.sh starts the tests. The parts of a test run in order, and each continues with the state that the
 // previous part left.
 package e2e_test
@@ -40,16 +40,16 @@ var (
 	image       = os.Getenv("E2E_IMAGE")
 )
 
-// Limits of waits. A wait of this length is certainly a failure; the usual wait is much shorter.
+// Limits of waits. The usual wait is much shorter than soon or late. A wait that takes longer is a failure.
 const (
 	soon = 30 * time.Second
 	late = 3 * time.Minute
 )
 
-// admin is a client of the user in the kubeconfig.
+// admin is a client for the user in the kubeconfig.
 var admin *kubernetes.Clientset
 
-// figures are printed at the end.
+// figures are the measured values that TestMain prints at the end.
 var (
 	figuresLock sync.Mutex
 	figures     []string
@@ -78,18 +78,18 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// run runs a program against the cluster, without the configuration of the machine's user, and returns its output.
+// run runs a program and returns its stdout and stderr. The program uses the tests' cluster, and not the
+// configuration of the machine's user.
 func run(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	out, warnings, err := output(t, stdin, program, args...)
 	return out + warnings, err
 }
 
-// output is like run, but returns standard output and standard error separately. If the program fails, the error
-// contains the standard error.
+// output is like run, but returns stdout and stderr separately. If the program fails, the error contains stderr.
 func output(t *testing.T, stdin, program string, args ...string) (out, warnings string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*late) // a cleanup may also call this function
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*late) // a cleanup can also call this function
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -112,7 +112,7 @@ func environment(t *testing.T) []string {
 		"HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
 }
 
-// kubectl runs kubectl, which must succeed.
+// kubectl runs kubectl and returns its output. It fails the test if kubectl fails.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := run(t, "", kubectlPath, args...)
@@ -122,7 +122,7 @@ func kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// kubectlFails runs kubectl, which must fail with a text.
+// kubectlFails runs kubectl. It fails the test if kubectl succeeds, or if the error does not contain the text want.
 func kubectlFails(t *testing.T, want string, args ...string) {
 	t.Helper()
 	out, err := run(t, "", kubectlPath, args...)
@@ -134,7 +134,7 @@ func kubectlFails(t *testing.T, want string, args ...string) {
 	}
 }
 
-// helm runs helm, which must succeed.
+// helm runs helm and returns its output. It fails the test if helm fails.
 func helm(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := run(t, "", helmPath, append(args, "--namespace", namespace)...)
@@ -158,7 +158,7 @@ func describe(t *testing.T) {
 	}
 }
 
-// eventually waits until a condition holds.
+// eventually waits until holds returns no error. It fails the test if that takes longer than limit.
 func eventually(t *testing.T, limit time.Duration, what string, holds func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -172,7 +172,7 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func(ctx c
 // selector selects the webhook's pods.
 const selector = "app.kubernetes.io/instance=" + release + ",app.kubernetes.io/component=webhook"
 
-// ready returns the pods that are Ready and not terminating, by name.
+// ready returns the pods that are Ready and not terminating.
 func ready(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := admin.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
@@ -185,7 +185,7 @@ func ready(ctx context.Context) ([]corev1.Pod, error) {
 	}), nil
 }
 
-// readyPods waits until the expected number of pods is Ready, and returns them.
+// readyPods waits until as many pods as replicas are Ready, and returns the pods.
 func readyPods(t *testing.T) (pods []corev1.Pod) {
 	t.Helper()
 	eventually(t, late, "the pods are Ready", func(ctx context.Context) (err error) {
@@ -197,7 +197,7 @@ func readyPods(t *testing.T) (pods []corev1.Pod) {
 	return pods
 }
 
-// apply applies a manifest, which must succeed.
+// apply applies a manifest with kubectl. It fails the test if kubectl fails.
 func apply(t *testing.T, manifest string) {
 	t.Helper()
 	if _, err := run(t, manifest, kubectlPath, "apply", "--filename", "-"); err != nil {

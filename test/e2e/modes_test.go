@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestModes changes certs.mode from self-managed to secret and back, with the steps of docs/how-to/certificates.md.
+// TestModes changes certs.mode from self-managed to secret and back, by the steps of docs/how-to/certificates.md.
 func TestModes(t *testing.T) {
 	alone(t)
 	install(t, "self-managed")
@@ -20,7 +20,8 @@ func TestModes(t *testing.T) {
 		t.Run("to self-managed", toSelfManaged)
 }
 
-// toSecret first sets a caBundle with the CAs of both modes, and then one with the new CA only.
+// toSecret changes certs.mode to secret without a lost review. It first sets a caBundle with the CAs of both modes,
+// and then a caBundle with only the new CA.
 func toSecret(t *testing.T) {
 	ca := newCA(t)
 	if _, err := admin.CoreV1().Secrets(namespace).Create(t.Context(), ca.leaf(t), metav1.CreateOptions{}); err != nil {
@@ -47,12 +48,13 @@ func toSecret(t *testing.T) {
 	e = edit(t)
 	e.more(50)
 	upgrade(t, bundle(ca.pem)...)
-	e.more(300) // enough edits that the API server opens connections with the new caBundle
+	e.more(300) // enough edits, so that the API server opens connections with the new caBundle
 	e.finishWithout("certs.mode secret, its CA alone")
 }
 
-// toSelfManaged changes back. The caBundle is empty until the first new pod has written it. With failurePolicy Ignore
-// no edit fails meanwhile, but edits that the guard would refuse are admitted.
+// toSelfManaged changes certs.mode back to self-managed. The caBundle is empty until the first new pod has written
+// it. With failurePolicy Ignore, the API server admits every edit during this time, even those that the guard would
+// refuse.
 func toSelfManaged(t *testing.T) {
 	before := readyPods(t)
 	e := edit(t)

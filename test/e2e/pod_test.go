@@ -24,8 +24,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kill ends a pod's process by SIGKILL. If the process runs on another machine or as another user, kill deletes the
-// pod without a grace period instead. The API server then learns of the end earlier.
+// kill ends a pod's process by SIGKILL. If it can't, because the process runs on another machine or as another user,
+// it deletes the pod without a grace period. The API server then knows of the end earlier.
 func kill(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	err := errors.New("it runs on another machine")
@@ -59,7 +59,7 @@ func process(pod *corev1.Pod) int {
 	return 0
 }
 
-// restarted waits until a pod's container runs again, or another pod has replaced the pod.
+// restarted waits until the pod's container runs again, or until another pod has replaced the pod.
 func restarted(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	eventually(t, late, "the container runs again", func(ctx context.Context) error {
@@ -91,12 +91,12 @@ func serving(t *testing.T, pod *corev1.Pod) string {
 		t.Fatal(err)
 	}
 	defer func() { cancel(); _ = cmd.Wait() }()
-	line, err := bufio.NewReader(out).ReadString('\n') // Forwarding from 127.0.0.1:40001 -> 9443
+	line, err := bufio.NewReader(out).ReadString('\n') // for example: Forwarding from 127.0.0.1:40001 -> 9443
 	address := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSpace(line), " -> 9443"), "Forwarding from ")
 	if err != nil {
 		t.Fatalf("kubectl port-forward: %v: %q", err, line)
 	}
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the test only reads the certificate
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // the test only reads the certificate, and trusts no answer
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ func serving(t *testing.T, pod *corev1.Pod) string {
 	return fmt.Sprintf("%x", sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw))
 }
 
-// startTime returns the time between the first line of a pod's log and the line that says that the pod serves
-// reviews.
+// startTime returns how long a pod took to start: from the first line of its log to the line that says that the pod
+// serves reviews.
 func startTime(t *testing.T, pod string) time.Duration {
 	t.Helper()
 	var started time.Time
@@ -114,7 +114,7 @@ func startTime(t *testing.T, pod string) time.Duration {
 		var line struct {
 			Time time.Time `json:"time"`
 			Msg  string    `json:"msg"`
-			Port any       `json:"port"` // other lines have a number
+			Port any       `json:"port"` // a text or a number
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Fatalf("%s logs %q: %v", pod, text, err)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPrometheusProgram: a downloaded Prometheus can be used without network, and a failed download is an error, so
-// that no run leaves the test out silently. This test needs no cluster, and so has no build tag.
+// TestPrometheusProgram: prometheus.sh finds an earlier download without network. In CI, a failed download is an
+// error, so that CI never leaves TestPrometheus out. This test needs no cluster, so the file has no build tag.
 func TestPrometheusProgram(t *testing.T) {
 	t.Parallel()
 	const works, fails = ": >prometheus_0_all.deb", "echo no network >&2; exit 100"
@@ -20,7 +20,7 @@ func TestPrometheusProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Imitates dpkg-deb --extract FILE FOLDER.
+	// A stub for dpkg-deb --extract FILE FOLDER.
 	stub("dpkg-deb", `mkdir -p "$3/usr/bin" && printf '#!/bin/sh\n' >"$3/usr/bin/prometheus" && chmod +x "$3/usr/bin/prometheus"`)
 	for _, tt := range []struct {
 		name, aptGet, ci string

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints the name of a Prometheus, as its only line on stdout: Debian's, unpacked, as an installed one would run as a
-# service. It is downloaded when it is not there yet; at once afterwards, and without network.
-# Where it cannot be had it prints nothing, and fails where CI is set.
+# Downloads and unpacks Debian's Prometheus, because an installed one would run as a service. Its only line on stdout
+# is the path of the program. Later runs find the program, and need no network.
+# If it can't download Prometheus, it prints no path. With the variable CI set, it fails.
 set -euo pipefail
 # shellcheck source=../../tools/programs.bash
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools/programs.bash"

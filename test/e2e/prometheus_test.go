@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestPrometheus runs a real Prometheus that scrapes the pods and evaluates the chart's rules unchanged, with the
-// times that the alerts wait before they fire.
+// TestPrometheus runs a real Prometheus, which scrapes the pods and evaluates the chart's rules. The rules are
+// unchanged, so the alerts wait as long as in production before they fire.
 func TestPrometheus(t *testing.T) {
 	program := os.Getenv("E2E_PROMETHEUS")
 	if program == "" {
@@ -42,7 +42,7 @@ func TestPrometheus(t *testing.T) {
 	p.wantTargets(t, replicas)
 	p.wantPeace(t)
 
-	// The API server no longer calls the webhooks for kube-system.
+	// After this change, the API server no longer calls the webhooks for kube-system.
 	const selected = "/webhooks/0/namespaceSelector/matchLabels/e2e.test~1none"
 	configure := func(patch string) {
 		kubectl(t, "patch", "validatingwebhookconfiguration", release, "--type", "json", "--patch", patch)
@@ -56,7 +56,7 @@ func TestPrometheus(t *testing.T) {
 	configure(`[{"op": "remove", "path": "` + selected + `"}]`)
 	p.wantPeace(t, "AwsAuthGuardNotEnforced")
 
-	// The webhook configuration is deleted, and an edit removes a protected administrator.
+	// After this deletion, no webhook reviews the edit that removes a protected admin.
 	kubectl(t, "delete", "validatingwebhookconfiguration", release)
 	p.wantAlert(t, "AwsAuthGuardNotEnforced", "pending", "firing")
 	locked := good()
@@ -69,8 +69,8 @@ func TestPrometheus(t *testing.T) {
 	p.wantAlert(t, "AwsAuthGuardBypassed", "firing")
 }
 
-// forward starts a kubectl command that forwards to the cluster until the test ends, and returns the address on this
-// machine.
+// forward starts a kubectl command that forwards a port to the cluster until the test ends. It returns the address on
+// this machine.
 func forward(t *testing.T, args ...string) (address string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), kubectlPath, args...)
@@ -83,7 +83,7 @@ func forward(t *testing.T, args ...string) (address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n') // Forwarding from 127.0.0.1:40001 -> 8080
+	line, err := bufio.NewReader(out).ReadString('\n') // for example: Forwarding from 127.0.0.1:40001 -> 8080
 	if err != nil {
 		t.Fatalf("kubectl %s: %v: %q", strings.Join(args, " "), err, line)
 	}
@@ -103,7 +103,7 @@ type prometheus struct {
 	log string // the path of the log
 }
 
-// startPrometheus starts a Prometheus with the chart's rules until the test ends.
+// startPrometheus starts a Prometheus with the chart's rules. It ends with the test.
 func startPrometheus(t *testing.T, program string, targets []target) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,7 +152,7 @@ func startPrometheus(t *testing.T, program string, targets []target) *prometheus
 	return p
 }
 
-// rules returns the groups of the PrometheusRule that the chart renders.
+// rules returns the spec of the PrometheusRule that the chart renders.
 func rules(t *testing.T) any {
 	t.Helper()
 	args := append([]string{
@@ -172,7 +172,7 @@ func rules(t *testing.T) any {
 	return rule.Spec
 }
 
-// get calls Prometheus's API.
+// get calls Prometheus's API, and decodes the data of the response into data.
 func (p *prometheus) get(ctx context.Context, path string, data any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/"+path, http.NoBody)
 	if err != nil {
@@ -192,7 +192,7 @@ func (p *prometheus) get(ctx context.Context, path string, data any) error {
 	return nil
 }
 
-// wantTargets waits until n targets are up.
+// wantTargets waits until there are n targets and all of them are up.
 func (p *prometheus) wantTargets(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, soon, "all targets are up", func(ctx context.Context) error {
@@ -215,8 +215,8 @@ func (p *prometheus) wantTargets(t *testing.T, n int) {
 	})
 }
 
-// alerting returns the pending and the firing alerts as "NAME STATE", and the time of the last evaluation. It fails
-// if Prometheus could not evaluate a rule.
+// alerting returns the pending and the firing alerts as "NAME STATE", and the time of the last evaluation. It returns
+// an error if Prometheus could not evaluate a rule.
 func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated time.Time, err error) {
 	var data struct {
 		Groups []struct {
@@ -246,8 +246,8 @@ func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated tim
 	return list, evaluated, err
 }
 
-// wantPeace waits until no alert has been pending or firing for 20 seconds. Meanwhile only the alerts in before may
-// fire.
+// wantPeace waits until no alert has been pending or firing for 20 seconds. It reports an error if an alert fires
+// meanwhile that is not in before.
 func (p *prometheus) wantPeace(t *testing.T, before ...string) {
 	t.Helper()
 	var since time.Time

@@ -20,11 +20,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// turn is held by the test that edits kube-system/aws-auth.
+// turn is a lock for tests that edit kube-system/aws-auth. alone takes it.
 var turn sync.Mutex
 
-// alone begins a test that edits kube-system/aws-auth, without a release. These tests run one after the other, beside
-// TestRotateCA, which waits for minutes.
+// alone begins a test that edits kube-system/aws-auth. It waits until no other such test runs, and then removes the
+// release. TestRotateCA runs at the same time, because it waits for minutes.
 func alone(t *testing.T) {
 	t.Helper()
 	t.Parallel()
@@ -34,7 +34,7 @@ func alone(t *testing.T) {
 	t.Cleanup(func() { clean(t) })
 }
 
-// clean removes the objects of an earlier run, and stores an aws-auth.
+// clean removes the release and stores a good aws-auth.
 func clean(t *testing.T) {
 	t.Helper()
 	_, err := run(t, "", helmPath, "uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
@@ -50,7 +50,7 @@ func clean(t *testing.T) {
 	apply(t, string(text))
 }
 
-// values returns helm's arguments for every release: the image and a protected principal.
+// values returns helm's arguments for every release. They set the image and a protected principal.
 func values() []string {
 	colon := strings.LastIndexByte(image, ':')
 	return []string{
@@ -60,7 +60,7 @@ func values() []string {
 	}
 }
 
-// install installs the release and measures how long it takes.
+// install installs the release. It measures the time until the pods are Ready, and until the first refusal.
 func install(t *testing.T, what string, more ...string) {
 	t.Helper()
 	started := time.Now()
@@ -89,7 +89,7 @@ func upgrade(t *testing.T, more ...string) {
 	helm(t, append(args, more...)...)
 }
 
-// hasLeader waits until a pod that is Ready holds the Lease.
+// hasLeader waits until a Ready pod holds the Lease.
 func hasLeader(t *testing.T) {
 	t.Helper()
 	eventually(t, late, "there is a leader", func(ctx context.Context) error {
@@ -103,7 +103,7 @@ func hasLeader(t *testing.T) {
 		}
 		holder := ""
 		if lease.Spec.HolderIdentity != nil {
-			holder, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_") // the name of a pod and a random suffix
+			holder, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_") // the identity is the name of a pod and a random suffix
 		}
 		if !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == holder }) {
 			return fmt.Errorf("the Lease is held by %q", holder)
@@ -112,7 +112,7 @@ func hasLeader(t *testing.T) {
 	})
 }
 
-// gone waits until pods have ended.
+// gone waits until the pods have ended.
 func gone(t *testing.T, pods []corev1.Pod) {
 	t.Helper()
 	for _, pod := range pods {

@@ -15,14 +15,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// rotating is the name of TestRotateCA's release and of its namespace. The API server calls its webhooks for an
-// aws-auth in that namespace, not in kube-system, so that tests of the other release don't disturb it.
+// rotating is the name of TestRotateCA's release and of its namespace. For this release, the API server calls the
+// webhooks for an aws-auth in this namespace and not in kube-system. So the tests of the other release don't disturb
+// TestRotateCA.
 const rotating = release + "-rotation"
 
-// retired is the longest time of a rotation. The old CA stays for five minutes of it.
+// retired is the longest time of a rotation. For five minutes of it, the caBundle also has the old CA.
 const retired = 10 * time.Minute
 
-// TestRotateCA observes a rotation until caBundle no longer has the old CA, while a client edits aws-auth.
+// TestRotateCA rotates the CA while a client edits an aws-auth. It waits until the caBundle no longer has the old CA.
+// No review is lost.
 func TestRotateCA(t *testing.T) {
 	t.Parallel()
 	pods := installRotating(t)
@@ -76,7 +78,7 @@ func TestRotateCA(t *testing.T) {
 	figure("%-34s %.0f s", "rotation, old CA gone after", time.Since(asked).Seconds())
 	e.finishWithout("rotation of the CA to its end")
 
-	// The API server called the pods all the time.
+	// The pods answered a review of every edit.
 	reviews := 0.0
 	for i := range pods {
 		reviews += skipped(t, &pods[i])
@@ -86,15 +88,16 @@ func TestRotateCA(t *testing.T) {
 	}
 }
 
-// installRotating installs the release, and an aws-auth in its namespace.
+// installRotating installs the release with webhooks for its own namespace, creates an aws-auth there, and returns
+// the pods.
 func installRotating(t *testing.T) []corev1.Pod {
 	t.Helper()
 	version, err := admin.Discovery().ServerVersion()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// This uses helm template and not helm install, because the installed webhooks would select kube-system until the
-	// test changes them.
+	// helm install would register webhooks that select kube-system. So change the namespace in the output of helm
+	// template.
 	args := append([]string{"template", rotating, chart, "--namespace", rotating, "--skip-tests", "--kube-version", version.GitVersion}, values()...)
 	manifest, _, err := output(t, "", helmPath, args...)
 	if err != nil {
@@ -128,7 +131,7 @@ func installRotating(t *testing.T) []corev1.Pod {
 	return list.Items
 }
 
-// rotatingSecret returns the data of the Secret with the CAs.
+// rotatingSecret returns the data of the release's Secret with the CAs.
 func rotatingSecret(ctx context.Context, t *testing.T) map[string][]byte {
 	t.Helper()
 	secret, err := admin.CoreV1().Secrets(rotating).Get(ctx, rotating+"-ca", metav1.GetOptions{})
@@ -138,7 +141,7 @@ func rotatingSecret(ctx context.Context, t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-// rotatingBundles returns the caBundle of each webhook.
+// rotatingBundles returns the caBundle of each webhook of the release.
 func rotatingBundles(ctx context.Context, t *testing.T) (bundles [][]byte) {
 	t.Helper()
 	config, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, rotating, metav1.GetOptions{})
@@ -151,7 +154,8 @@ func rotatingBundles(ctx context.Context, t *testing.T) (bundles [][]byte) {
 	return bundles
 }
 
-// skipped returns the number of reviews of an aws-auth outside of kube-system that a pod has answered.
+// skipped returns the number of reviews that a pod has answered with the verdict skipped: reviews of an aws-auth
+// outside of kube-system.
 func skipped(t *testing.T, pod *corev1.Pod) (sum float64) {
 	t.Helper()
 	for line := range strings.Lines(metricsOf(t, pod)) {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the image and the tests, starts a cluster and runs the tests against it. KEEP=1 leaves the cluster running;
-# arguments are those of the test binary (-test.run SelfManaged).
-# With E2E_KUBECONFIG it takes that cluster and its current context, and the image E2E_IMAGE, which is there or can be
-# pulled: README.md. The release awsauth-guard is installed and kube-system/aws-auth overwritten: not for one that is used.
+# Builds the image and the tests, starts a cluster, and runs the tests in it. The arguments are those of the test
+# binary, such as -test.run SelfManaged. KEEP=1 leaves the cluster running.
+# With E2E_KUBECONFIG, the tests run in the cluster of that file's current context. The cluster must have the image
+# E2E_IMAGE, or must be able to pull it: see README.md. The tests install the release awsauth-guard and overwrite
+# kube-system/aws-auth, so use a cluster that has no users.
 set -euo pipefail
 [ -z "${E2E_KUBECONFIG:-}" ] || E2E_KUBECONFIG=$(realpath -e "$E2E_KUBECONFIG")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -26,17 +27,17 @@ trap 'exit 130' INT TERM HUP
 say "building the tests and helm, and looking for a Prometheus"
 E2E_KUBECTL=$(tools/controlplane.sh)/kubectl
 E2E_HELM=$(go tool -n -modfile=tools/helm/go.mod helm)
-E2E_PROMETHEUS=${E2E_PROMETHEUS:-$(test/e2e/prometheus.sh)} # empty: TestPrometheus skips, and it has said so
+E2E_PROMETHEUS=${E2E_PROMETHEUS:-$(test/e2e/prometheus.sh)} # empty: TestPrometheus is skipped, as prometheus.sh has said
 go test -c -tags e2e -o "$tmp/e2e.test" ./test/e2e
 
 enter=()
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
-	# NETNS is what test/cluster is told, too.
+	# test/cluster/up.sh and down.sh also use NETNS.
 	export NETNS=${NETNS:-awsauth-guard}
 	E2E_IMAGE=awsauth-guard.test/awsauth-guard:e2e
 	say "building the image"
 	make image-archive IMAGE="$E2E_IMAGE" PLATFORMS="linux/$(go env GOHOSTARCH)" IMAGE_ARCHIVE="$tmp/image.tar" >/dev/null
-	size=$(stat --format %s "$tmp/image.tar") # it is compressed
+	size=$(stat --format %s "$tmp/image.tar") # the size of the compressed image
 	if [ "$size" -gt 30000000 ]; then
 		echo "the image has $size bytes; 30 MB are enough" >&2
 		exit 1

@@ -22,8 +22,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestSecretAndIgnore installs a release with a certificate from a Secret (certs.mode secret), and with failurePolicy
-// Ignore, with which the chart installs the backstop.
+// TestSecretAndIgnore installs a release with a certificate from a Secret (certs.mode secret) and with failurePolicy
+// Ignore. With this policy, the chart also installs the backstop.
 func TestSecretAndIgnore(t *testing.T) {
 	alone(t)
 	ca := newCA(t)
@@ -46,8 +46,8 @@ func TestSecretAndIgnore(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// backstoppedEdits: the guard refuses edits, and the backstop refuses a deletion, because the API server evaluates
-// policies before it calls webhooks.
+// backstoppedEdits checks that the guard refuses edits. The backstop refuses a deletion, because the API server
+// evaluates policies before it calls webhooks.
 func backstoppedEdits(t *testing.T) {
 	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "e2e.test/note=harmless")
 	kubectlFails(t, refusal, "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch", unreadable)
@@ -55,8 +55,8 @@ func backstoppedEdits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth, and waits until
-// every pod serves it.
+// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth. It waits until
+// every pod serves the certificate. No review is lost.
 func rotateLeaf(t *testing.T, ca *authority) {
 	t.Helper()
 	pods := readyPods(t)
@@ -68,7 +68,7 @@ func rotateLeaf(t *testing.T, ca *authority) {
 	}
 	for i := range pods {
 		eventually(t, late, "each pod has the new certificate", func(context.Context) error {
-			touch(t, &pods[i]) // without this the kubelet takes up to two minutes
+			touch(t, &pods[i]) // otherwise the kubelet updates the file up to two minutes later
 			if serving(t, &pods[i]) == before {
 				return fmt.Errorf("%s serves the old one", pods[i].Name)
 			}
@@ -78,7 +78,8 @@ func rotateLeaf(t *testing.T, ca *authority) {
 	e.finishWithout("rotation of the leaf in a Secret")
 }
 
-// backstop checks that without pods the API server admits changes, except those that the backstop refuses.
+// backstop checks the changes of a cluster without pods of the webhook: the backstop refuses some, and the API server
+// admits all others.
 func backstop(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	eventually(t, late, "no pod answers", func(ctx context.Context) error {
@@ -93,7 +94,7 @@ func backstop(t *testing.T) {
 		`{"data":{"mapRoles":""}}`,
 		`{"data":{"mapRoles":null}}`,
 		`{"immutable":true}`,
-		`{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/nodes\n  username: nodes\n"}}`, // without the protected principal
+		`{"data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/nodes\n  username: nodes\n"}}`, // the protected principal has no entry
 	} {
 		kubectlFails(t, "ValidatingAdmissionPolicy", "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch", worst)
 	}

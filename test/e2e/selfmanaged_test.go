@@ -50,7 +50,8 @@ func edits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// otherConfigMaps changes other ConfigMaps in kube-system, and ConfigMaps named aws-auth in other namespaces.
+// otherConfigMaps checks that the API server admits changes of other ConfigMaps in kube-system, and of ConfigMaps
+// named aws-auth in other namespaces.
 func otherConfigMaps(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"other/kube-system", "aws-auth/default"} {
@@ -59,7 +60,7 @@ func otherConfigMaps(t *testing.T) {
 		kubectl(t, "label", "configmap", name, "-n", in, "e2e.test/mine=yes")
 		kubectl(t, "delete", "configmap", name, "-n", in)
 	}
-	// Requests of these commands have no name.
+	// The request to delete a collection has no name.
 	kubectl(t, "create", "configmap", "other", "-n", "kube-system")
 	kubectl(t, "label", "configmap", "other", "-n", "kube-system", "e2e.test/mine=yes")
 	err := awsAuth().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "e2e.test/mine=yes"})
@@ -79,10 +80,10 @@ func helmTest(t *testing.T) {
 	}
 }
 
-// maxMemory is the largest permitted memory of a pod, with all features enabled and 100 entries, in bytes.
+// maxMemory is the largest permitted memory of a pod, in bytes. It holds with all features enabled and 100 entries.
 const maxMemory = 64 << 20
 
-// memory prints the memory of each pod and its start time.
+// memory prints the memory and the start time of each pod. It reports an error if a pod uses more than maxMemory.
 func memory(t *testing.T) {
 	t.Helper()
 	for _, pod := range readyPods(t) {
@@ -99,8 +100,8 @@ func memory(t *testing.T) {
 	}
 }
 
-// everything measures the memory of a pod with all features enabled, while clients edit an aws-auth of 100 entries.
-// The pod calls AWS, which doesn't answer.
+// everything measures the memory of the pods with all features enabled, while clients edit an aws-auth of 100
+// entries. The pods call AWS, which doesn't answer.
 func everything(t *testing.T) {
 	upgrade(t, "--set", "guardConfig.iam.mode=warn,guardConfig.selfTest.enabled=true,guardConfig.restore.enabled=true,podAnnotations.everything=on")
 	hundred := good()
@@ -123,8 +124,8 @@ func everything(t *testing.T) {
 	upgrade(t)
 }
 
-// restores removes all entries from aws-auth through the bypass. The guard restores them within 15 s, unless the same
-// edit breaks the glass.
+// restores removes all entries from aws-auth through the bypass. The guard restores them within 15 s. It doesn't
+// restore them if the same edit breaks the glass.
 func restores(t *testing.T) {
 	t.Helper()
 	empty := func(annotations string) {
@@ -166,9 +167,9 @@ func restores(t *testing.T) {
 	}
 }
 
-// killOne kills one process, and later the other. The API server has its connection with one of them. The reviews of
-// the killed process are lost, and so are reviews that the API server sends to it until the kubelet marks it not
-// ready. No review that begins three seconds later may be lost.
+// killOne kills the process of one pod, and later the process of the other. The API server is connected to one of the
+// two processes. The API server loses reviews until the kubelet marks the killed pod as not ready. It may lose no
+// review that begins more than three seconds after the kill.
 func killOne(t *testing.T) {
 	for i := range 2 {
 		victim := &readyPods(t)[i]
@@ -199,8 +200,8 @@ func rollingUpgrade(t *testing.T) {
 	e.finishWithout("rolling upgrade")
 }
 
-// drain evicts the pods from nodes that accept no new pods. The PodDisruptionBudget keeps one pod until a node
-// accepts pods again.
+// drain evicts the pods while the nodes accept no new pods. The PodDisruptionBudget keeps one pod until a node
+// accepts pods again. No review is lost.
 func drain(t *testing.T) {
 	before := readyPods(t)
 	nodes, err := admin.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{FieldSelector: "spec.unschedulable=false"})
@@ -233,9 +234,9 @@ func drain(t *testing.T) {
 	e.finishWithout("drain")
 }
 
-// upgradeForce replaces the webhook configuration by one without caBundle. The API server admits no change without a
-// review meanwhile, and the leader writes the caBundle again within five seconds. The leader is new, because drain
-// has ended the previous one.
+// upgradeForce replaces the webhook configuration by one without a caBundle. Meanwhile, the API server admits no
+// change without a review. The leader writes the caBundle again within five seconds. The leader is new, because drain
+// ended the pod of the previous leader.
 func upgradeForce(t *testing.T) {
 	drained := time.Now()
 	hasLeader(t)
@@ -263,8 +264,8 @@ func upgradeForce(t *testing.T) {
 	eventually(t, soon, "an unreadable aws-auth is refused again", isRefused)
 }
 
-// watchBundles watches the versions of the webhook configuration. The returned function stops the watch, and reports
-// whether a webhook had no caBundle in one of the versions.
+// watchBundles watches the webhook configuration. The returned function stops the watch, and reports whether a
+// webhook had no caBundle at any time.
 func watchBundles(t *testing.T) (emptied func() bool) {
 	t.Helper()
 	watched, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Watch(t.Context(), metav1.SingleObject(metav1.ObjectMeta{Name: release}))
@@ -289,8 +290,8 @@ func watchBundles(t *testing.T) (emptied func() bool) {
 	}
 }
 
-// killBoth kills both processes at the same time. The API server admits no change without a review meanwhile, and
-// both processes restart.
+// killBoth kills both processes at the same time. Meanwhile, the API server admits no change without a review. Both
+// processes restart.
 func killBoth(t *testing.T) {
 	pods := readyPods(t)
 	for i := range pods {
@@ -311,7 +312,7 @@ func killBoth(t *testing.T) {
 	readyPods(t)
 }
 
-// noPod runs the commands of docs/how-to/when-nothing-answers.md in a cluster without a webhook pod.
+// noPod runs the commands of docs/how-to/when-nothing-answers.md in a cluster without pods of the webhook.
 func noPod(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	annotate := []string{"annotate", "--overwrite", "configmap", "aws-auth", "-n", "kube-system"}
@@ -339,11 +340,11 @@ func noPod(t *testing.T) {
 	eventually(t, soon, "an unreadable aws-auth is refused again", isRefused)
 }
 
-// unanswered is in the API server's error if the guard doesn't answer a review.
+// unanswered is a part of the API server's error about a review that the guard doesn't answer.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
-// said runs a kubectl command that must fail, and looks for its error in docs/how-to/when-nothing-answers.md. It
-// replaces the address in the error.
+// said runs a kubectl command. It returns an error if the command doesn't fail for lack of an answer, or if
+// docs/how-to/when-nothing-answers.md doesn't have kubectl's message. It replaces the address in the message.
 func said(t *testing.T, args ...string) error {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
@@ -367,7 +368,7 @@ func said(t *testing.T, args ...string) error {
 }
 
 // uninstall uninstalls the release. Helm deletes the webhooks last (v3.22.0, pkg/releaseutil/kind_sorter.go: unknown
-// kinds), after the Service and the Deployment. Edits may fail in between, but not after helm returns.
+// kinds), after the Service and the Deployment. So edits may fail until helm returns. They must not fail later.
 func uninstall(t *testing.T) {
 	e := edit(t)
 	e.more(50)
@@ -383,7 +384,7 @@ func uninstall(t *testing.T) {
 			if l.began.After(returned) {
 				t.Errorf("%.2f s after helm uninstall: %v", l.began.Sub(returned).Seconds(), l.err)
 			}
-		case !strings.Contains(text, admitted): // every edit is admitted after the webhooks are deleted
+		case !strings.Contains(text, admitted): // after helm has deleted the webhooks, the API server admits every edit
 			t.Errorf("an edit has failed: %v", l.err)
 		}
 	}
@@ -393,7 +394,7 @@ func uninstall(t *testing.T) {
 		return errors.Join(err1, awsAuth().Delete(ctx, "aws-auth", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}))
 	})
 	kubectl(t, "delete", "configmap", "aws-auth", "-n", "kube-system")
-	eventually(t, late, "nothing is left", func(context.Context) error { // the pods may take a while to end
+	eventually(t, late, "nothing is left", func(context.Context) error { // the pods may need some time to end
 		left := ""
 		for _, kinds := range []string{
 			"validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings",
