@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestProtectedAdminMustKeepAccess makes changes by which the protected admin loses its access. In most of them the
-// text still has the admin's entry. A second admin stays, so that the rule last-admin reports nothing.
+// TestProtectedAdminMustKeepAccess makes changes that take the protected admin's access away. In most of them, the
+// text still has the admin's entry. A second admin keeps access, so that the rule last-admin has no finding.
 func TestProtectedAdminMustKeepAccess(t *testing.T) {
 	shadow := strings.Replace(admin, "system:masters", "viewers", 1)
 	c := as(t, operator)
@@ -105,7 +105,7 @@ func toJSON(t *testing.T, text string) string {
 	return string(b)
 }
 
-// TestMetadata changes labels and annotations of an aws-auth that already has a fault.
+// TestMetadata: the guard admits changes of labels and annotations, even if aws-auth has a fault.
 func TestMetadata(t *testing.T) {
 	c := as(t, operator)
 	for name, d := range map[string]data{"good": base(), "faulty": roles("[")} {
@@ -123,7 +123,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestOtherObjectsAreAdmitted writes data that the webhook would refuse in kube-system/aws-auth to other objects.
+// TestOtherObjectsAreAdmitted: the guard admits a text in other objects that it refuses in kube-system/aws-auth.
 func TestOtherObjectsAreAdmitted(t *testing.T) {
 	store(t, base())
 	core, err := typedcorev1.NewForConfig(cluster.Admin)

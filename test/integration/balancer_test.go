@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// lateServer calls the webhook like an API server that learns of every change of the caBundle after a lag.
+// lateServer calls the webhook like an API server that sees every change of the caBundle after the time lag.
 type lateServer struct {
 	s    *selfManaged
 	lag  time.Duration
@@ -31,7 +31,7 @@ type seenBundle struct {
 	text []byte
 }
 
-// ask calls the webhook on a new connection. It trusts only the caBundle that was stored a lag ago.
+// ask calls the webhook on a new connection. It trusts only the caBundle that was stored before the time lag.
 func (l *lateServer) ask(ctx context.Context) error {
 	bundles, err := l.s.readBundles(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (b *balancer) pick() string {
 	return b.ready[b.next%len(b.ready)]
 }
 
-// set sets whether a replica is ready.
+// set says whether the replica with an address is ready.
 func (b *balancer) set(address string, ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,20 +106,20 @@ func (b *balancer) set(address string, ready bool) {
 
 func (b *balancer) port() int32 { return int32(b.proxy.listener.Addr().(*net.TCPAddr).Port) }
 
-// proxy forwards TCP connections to the address that target returns, until it is cut.
+// proxy forwards TCP connections to the address that target returns, until a test calls cut.
 type proxy struct {
 	listener net.Listener
 	target   func() string
 	running  sync.WaitGroup
-	// cut closes all connections. The proxy then closes new connections at once.
+	// cut closes all connections. After it, the proxy closes new connections at once.
 	cut context.CancelFunc
 
 	mu     sync.Mutex
-	dead   string              // the address that gets no connection any more
-	served map[net.Conn]string // clients, with the addresses of their connections
+	dead   string              // the address to which the proxy no longer connects
+	served map[net.Conn]string // the clients, with the addresses to which they are connected
 }
 
-// kill closes all connections to an address, and refuses new ones.
+// kill closes all connections to an address. After it, the proxy connects no client to the address.
 func (p *proxy) kill(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +135,7 @@ func (p *proxy) serve(ctx context.Context, client net.Conn) {
 	target := p.target()
 	p.mu.Lock()
 	if target == p.dead {
-		target = "" // a new connection gets no answer
+		target = "" // the proxy closes this connection at once
 	}
 	p.served[client] = target
 	p.mu.Unlock()
@@ -151,7 +151,7 @@ func newProxy(t *testing.T, target func() string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // the proxy must also work during the cleanups of the test
+	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // the cleanups of the test also use the proxy
 	p := &proxy{listener: listener, target: target, cut: cut, served: make(map[net.Conn]string)}
 	p.running.Go(func() { p.accept(ctx) })
 	t.Cleanup(func() {

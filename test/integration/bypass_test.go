@@ -22,8 +22,8 @@ import (
 
 const bypassed = "awsauth_guard_bypassed_changes_total"
 
-// The history has the origin of each version. It records a stored change as a bypass if the guard would have refused
-// it, and every replica exposes the stored version in its metrics.
+// The history has the origin of each version. The origin of a stored change is a bypass if the guard would have
+// refused the change. Every replica exposes the stored version in its metrics.
 func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
@@ -114,7 +114,7 @@ func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	})
 }
 
-// hurried makes a number of edits of aws-auth by several concurrent writers.
+// hurried makes edits of aws-auth by several concurrent writers. edits is the total number of edits.
 func hurried(t *testing.T, edits, writers int) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -124,7 +124,8 @@ func hurried(t *testing.T, edits, writers int) {
 		running.Go(func() {
 			for i := range edits / writers {
 				entry := fmt.Sprintf("- userarn: arn:aws:iam::111122223333:user/u-%d-%d\n  username: u\n  groups:\n  - viewers\n", w, i)
-				// If another writer was faster, the API server applies the patch again and calls the webhook again.
+				// A writer's request can conflict with another writer's. Then the API server applies the patch again,
+				// and calls the webhook again.
 				err := controlplane.Poll(t.Context(), func(ctx context.Context) error {
 					return patch(ctx, c, types.MergePatchType, map[string]any{"data": map[string]string{"mapUsers": alice + entry}}, nil)
 				})
@@ -143,7 +144,7 @@ func hurried(t *testing.T, edits, writers int) {
 	}
 }
 
-// Many admitted edits don't count as bypasses, and the history has the newest version.
+// Many quick edits that the guard admits don't count as bypasses. The history has the newest version.
 func TestManyEditsAreNoBypass(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
@@ -172,8 +173,8 @@ func TestManyEditsAreNoBypass(t *testing.T) {
 	}
 }
 
-// The leader ends or is killed during edits. The history then has each edit once, in order, and no edit counts as a
-// bypass.
+// The leader ends, or is killed, while a client makes edits. The history then has each edit once and in order. No
+// edit counts as a bypass.
 func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
 	const edits, goes = 60, 20
 	for name, end := range map[string]func(*replica){"it ends": func(r *replica) { r.stop() }, "it is killed": (*replica).kill} {
@@ -212,8 +213,8 @@ func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
 	}
 }
 
-// A bypass that happens without a leader counts once. A bypass that the previous leader has counted doesn't count
-// again.
+// A bypass counts once, even if it happens while no replica leads. A new leader doesn't count a bypass again that the
+// previous leader has counted.
 func TestBypassWithoutLeaderCountsOnce(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
@@ -228,8 +229,8 @@ func TestBypassWithoutLeaderCountsOnce(t *testing.T) {
 	follows.wantMetric(t, bypassed, 1, 5*time.Second)
 }
 
-// A restarted replica continues the history. It appends the versions that were stored while it was down, in order,
-// with the origins that the API server tells.
+// A restarted replica continues the history. In order, it appends the versions that were stored while it did not run.
+// It derives their origins from the information of the API server.
 func TestHistoryIsCompleteAfterRestart(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	first := g.run(t, 1)[0]

@@ -20,13 +20,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// comment has a letter in Latin-1.
+// comment has a letter in Latin-1, which is not UTF-8.
 const comment = "# Andr\xe9's role\n"
 
 func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers": alice} }
 
-// inJSON returns a client that reads and writes JSON. The client that as returns reads and writes protobuf, the
-// default of client-go.
+// inJSON returns a client that reads and writes JSON. Other clients of this package use protobuf, the default of
+// client-go.
 func inJSON(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
 	c := &client{Warnings: new(kube.Warnings)}
@@ -51,15 +51,16 @@ func storeBytes(t *testing.T, d data) {
 	untilCached(t)
 }
 
-// storedBytes returns the stored mapRoles as the authenticator receives it, which watches in protobuf.
+// storedBytes returns the stored mapRoles with its original bytes, as the authenticator receives it: the
+// authenticator watches in protobuf.
 func storedBytes(t *testing.T) string {
 	t.Helper()
 	return stored(t).Data["mapRoles"]
 }
 
-// The rule replacement-character relies on these facts: the API server stores a byte that is not UTF-8 if a client
-// sends it in protobuf, the default of the typed clients of client-go and controller-runtime. JSON shows the byte as
-// U+FFFD. A client that writes the JSON back stores U+FFFD.
+// The rule replacement-character relies on these facts. The API server stores a byte that is not UTF-8 if a client
+// sends it in protobuf, the default of the typed clients of client-go and controller-runtime. In JSON, the API server
+// shows the byte as U+FFFD. A client that writes this JSON back stores U+FFFD.
 func TestAPIServerStoresInvalidBytes(t *testing.T) {
 	user := rest.ImpersonationConfig{UserName: "fixture"}
 	typed := func() error {
@@ -69,7 +70,7 @@ func TestAPIServerStoresInvalidBytes(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// Like the typed client of controller-runtime v0.25.2, pkg/client/client_rest_resources.go.
+		// controller-runtime v0.25.2 makes its typed client in this way (pkg/client/client_rest_resources.go).
 		c, err := apiutil.RESTClientForGVK(corev1.SchemeGroupVersion.WithKind("ConfigMap"), false, false, config, scheme.Codecs, transport)
 		if err != nil {
 			return err
@@ -108,8 +109,8 @@ func TestAPIServerStoresInvalidBytes(t *testing.T) {
 	}
 }
 
-// The guard refuses a byte that is not UTF-8 to every user but EKS, and evaluates the section as if it mapped no
-// principal.
+// The guard refuses a byte that is not UTF-8, except if EKS writes it. It evaluates the section with the byte as if
+// the section mapped no principal.
 func TestInvalidBytesAreRefused(t *testing.T) {
 	lost := []string{"node-role-removed", "protected-principal", "replacement-character"}
 	for name, as := range map[string]func(*testing.T, rest.ImpersonationConfig) *client{"protobuf": as, "JSON": inJSON} {
@@ -132,8 +133,8 @@ func TestInvalidBytesAreRefused(t *testing.T) {
 	}
 }
 
-// The guard refuses other changes of a section until its byte that is not UTF-8 is repaired, because JSON shows all
-// such bytes alike.
+// While a stored section has a byte that is not UTF-8, the guard refuses all changes that don't repair the section.
+// It sees every such byte as U+FFFD, so it can't know whether the byte changes.
 func TestSectionWithInvalidByteMustBeRepaired(t *testing.T) {
 	c := as(t, operator)
 	labels := map[string]any{"metadata": map[string]any{"labels": map[string]string{"a": "b"}}}

@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// The cases of the rules get the same answer through the API server as from the engine. The test uses the cases that
-// update a stored aws-auth and that need no configuration beyond that of the webhook under test.
+// The API server refuses a case of the rules if the engine does, and by the same rules. The test uses the cases that
+// update a stored aws-auth and need no other configuration than that of the tests' webhook.
 func TestCasesThroughTheAPIServer(t *testing.T) {
 	policy := validate.Policy{Protected: []access.Protected{{ARN: adminARN, Groups: []string{access.Masters}}}}
 	tried, refused := 0, 0
@@ -57,7 +57,7 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 						t.Errorf("admitted, and the engine refuses it by %q", want)
 					}
 					return
-				case apierrors.IsForbidden(got): // a deletion: its message names the rules
+				case apierrors.IsForbidden(got): // a deletion, whose message names the rules
 					if diff := cmp.Diff(want, ruleIDs(got.Error())); diff != "" {
 						t.Errorf("rules (-engine +API server):\n%s", diff)
 					}
@@ -76,8 +76,8 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 	}
 }
 
-// reviewed returns an object as an AdmissionReview has it, without things that only a manifest can have, such as a
-// key that occurs twice.
+// reviewed returns an object as an AdmissionReview has it. It removes the parts that only a manifest can have, such
+// as a key that occurs twice.
 func reviewed(o *awsauth.Object) *awsauth.Object {
 	if o == nil {
 		return nil

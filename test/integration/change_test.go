@@ -9,8 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// TestChange makes changes that the guard refuses because of the access that they take away, and similar harmless
-// changes.
+// TestChange makes changes that the guard refuses because they take access away, and similar changes that it admits.
 func TestChange(t *testing.T) {
 	oneAdmin := data{"mapRoles": ci, "mapUsers": alice}
 	viewer := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
@@ -45,7 +44,7 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// TestCreate creates aws-auth with a node role and without an admin, as EKS does for the first node group.
+// TestCreate: aws-auth can be created with a node role and without an admin. EKS does this for the first node group.
 func TestCreate(t *testing.T) {
 	remove(t)
 	c := as(t, operator)
@@ -53,8 +52,8 @@ func TestCreate(t *testing.T) {
 	wantAdmitted(t, c, err, "protected-principal")
 }
 
-// TestSelfLockout impersonates users who log in through aws-auth, or who look like it. The API server passes the keys
-// of extra in lower case under impersonation.
+// TestSelfLockout impersonates users who log in through aws-auth, and users who seem to do so. With impersonation,
+// the API server writes the keys of extra in lower case.
 func TestSelfLockout(t *testing.T) {
 	const devs = "- rolearn: arn:aws:iam::111122223333:role/Dev\n  username: dev:{{SessionName}}\n  groups:\n  - system:masters\n"
 	bob := strings.NewReplacer("alice", "bob", "system:masters", "viewers").Replace(alice)
@@ -97,7 +96,7 @@ func TestSelfLockout(t *testing.T) {
 	}
 }
 
-// EKS may make changes that the guard refuses to all other users, and the guard counts them.
+// The guard never refuses a change by EKS. It counts the changes by EKS that it would refuse to other users.
 func TestEKSIsNeverRefused(t *testing.T) {
 	c := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
 	const series = `awsauth_guard_would_deny_total{dry_run="false",rule="node-role-removed"}`
@@ -113,7 +112,8 @@ func TestEKSIsNeverRefused(t *testing.T) {
 	wantAdmitted(t, c, err, "protected-principal", "role-path")
 }
 
-// TestPreexistingFaultsAdmitRepairs repairs, step by step, a map whose faults are older than the guard.
+// TestPreexistingFaultsAdmitRepairs repairs a map step by step. The map had its faults before the guard was
+// installed.
 func TestPreexistingFaultsAdmitRepairs(t *testing.T) {
 	const (
 		path    = "- rolearn: arn:aws:iam::111122223333:role/team/Build\n  username: build\n  groups:\n  - builders\n"
@@ -142,11 +142,11 @@ func TestPreexistingFaultsAdmitRepairs(t *testing.T) {
 	wantRefused(t, step(roles(faulty)), "assumed-role-arn", "role-path")
 }
 
-// TestBrokenMapCanBeRepaired repairs a map that the authenticator can't parse.
+// TestBrokenMapCanBeRepaired: a user can repair a map that the authenticator can't parse.
 func TestBrokenMapCanBeRepaired(t *testing.T) {
 	c := as(t, operator)
 	broken := strings.Replace(admin+node, "  username: admin", "\tusername: admin", 1)
 	store(t, roles(broken))
 	wantAdmitted(t, c, update(t.Context(), c, roles(broken).with("note", "broken since Monday")), "protected-principal", "unknown-data-key", "yaml-syntax")
-	wantAdmitted(t, c, update(t.Context(), c, base()), "admin-grant") // the authenticator loaded no admin from the broken text
+	wantAdmitted(t, c, update(t.Context(), c, base()), "admin-grant") // the authenticator loaded no admin from the broken text, so the repair adds one
 }

@@ -28,7 +28,7 @@ func newPlugin(t *testing.T) plugin {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// The same script as in the README.
+	// The README has the same script.
 	completion := "#!/bin/sh\nexec kubectl-awsauth __complete \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(p.dir, "kubectl_complete-awsauth"), []byte(completion), 0o700); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,8 @@ func newPlugin(t *testing.T) plugin {
 	return p
 }
 
-// with returns the plugin with another user in its kubeconfig.
+// with returns the plugin with a kubeconfig whose user has the token and no certificate. An empty token means an
+// anonymous user.
 func (p plugin) with(t *testing.T, token string) plugin {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
@@ -65,8 +66,8 @@ func (p plugin) run(ctx context.Context, t *testing.T, stdin string, args ...str
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// TestPlugin: without a file argument, kubectl awsauth reads the stored object of the current context, even if the
-// webhook is not installed. kubectl completes the plugin's arguments.
+// TestPlugin: without a file argument, kubectl awsauth reads the stored object of the current context. kubectl
+// completes the plugin's arguments.
 func TestPlugin(t *testing.T) {
 	p := newPlugin(t)
 	broken := base().with("mapRoles", admin+"- rolearn: arn:aws:iam::111122223333:role/team/ci\n  username: ci\n")
@@ -108,7 +109,7 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
-// TestPluginErrors: an error says why the plugin can't read the stored object, and how to solve it.
+// TestPluginErrors: an error says why the plugin can't read the stored object, and how the user can solve this.
 func TestPluginErrors(t *testing.T) {
 	p := newPlugin(t)
 	remove(t)

@@ -38,7 +38,7 @@ func reconfigure(ctx context.Context, t *testing.T, config string) {
 	eventually(ctx, t, "the configuration is in use", func() bool { return metricFor(ctx, t, generation) == before+1 })
 }
 
-// eventually waits until holds returns true, for at most 30 s. That is ten times the usual wait.
+// eventually waits until holds returns true. It fails the test after 30 s, ten times the usual wait.
 func eventually(ctx context.Context, t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -53,7 +53,8 @@ func eventually(ctx context.Context, t *testing.T, what string, holds func() boo
 	}
 }
 
-// A principal that has an access entry may leave aws-auth. Other principals may not.
+// A change may remove a principal that has an access entry from aws-auth. The guard refuses to remove certain other
+// principals.
 func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	const bob = "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n  groups:\n  - system:masters\n"
 	asAlice := rest.ImpersonationConfig{
@@ -62,7 +63,7 @@ func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	}
 	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
 
-	// The configuration doesn't name the access entry yet.
+	// At first the configuration doesn't name the access entry.
 	c := as(t, operator)
 	store(t, lastAdmin)
 	wantRefused(t, update(t.Context(), c, lastAdmin.with("mapUsers", "")), "last-admin")
@@ -113,7 +114,8 @@ func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	})
 }
 
-// TestModeWarnRefusesNoChange: in mode warn the guard refuses no change, and counts the changes that it would have refused.
+// TestModeWarnRefusesNoChange: in mode warn the guard refuses no change. It counts the changes that it would refuse in
+// mode enforce.
 func TestModeWarnRefusesNoChange(t *testing.T) {
 	configure(t, guardConfig+"mode: warn\n")
 	would := func(rule string) string {
@@ -145,7 +147,7 @@ func TestModeWarnRefusesNoChange(t *testing.T) {
 	wantOverridden(t, &counts, 0, 0)
 }
 
-// TestRuleSeverities configures severities of rules that differ from their defaults.
+// TestRuleSeverities: the configured severities of rules replace their defaults.
 func TestRuleSeverities(t *testing.T) {
 	configure(t, guardConfig+"rules:\n  node-role-removed: off\n  role-path: warn\noverrides: {groups: [platform]}\n")
 	path := strings.Replace(ci, "role/CI", "role/team/CI", 1)
@@ -159,14 +161,15 @@ func TestRuleSeverities(t *testing.T) {
 	wantRefused(t, update(t.Context(), c, roles(node)), "protected-principal")
 	wantRefused(t, update(t.Context(), c, roles("[")), "protected-principal", "yaml-syntax")
 
-	// The configured groups for break-glass replace the default.
+	// The configured override groups replace the default.
 	broken := annotated(roles("["), breakGlass, "incident 4711")
 	wantRefused(t, put(t, as(t, onCall(t)), broken), "break-glass-denied", "protected-principal", "yaml-syntax")
 	c = as(t, rest.ImpersonationConfig{UserName: "platform", Groups: []string{"platform"}})
 	wantAdmitted(t, c, put(t, c, broken), "protected-principal", "yaml-syntax")
 }
 
-// TestInvalidConfigurationIsNotLoaded changes the configuration of the running webhook. The last configuration is invalid.
+// TestInvalidConfigurationIsNotLoaded: the running webhook loads a valid configuration, and keeps it if the next
+// configuration is invalid.
 func TestInvalidConfigurationIsNotLoaded(t *testing.T) {
 	const failures = `awsauth_guard_config_reloads_total{result="failure"}`
 	c := as(t, operator)
@@ -178,7 +181,7 @@ func TestInvalidConfigurationIsNotLoaded(t *testing.T) {
 	store(t, base())
 	wantRefused(t, update(t.Context(), c, withoutAlice), "protected-principal")
 
-	// The webhook keeps the old configuration if the new one has an error.
+	// The webhook keeps its configuration if the new one has an error.
 	generation := metric(t, "awsauth_guard_config_generation")
 	for _, bad := range []string{guardConfig + "protekted: []\n", ""} {
 		before := metric(t, failures)

@@ -28,12 +28,13 @@ func setFinalizers(ctx context.Context, c *client, finalizers ...string) error {
 	return patch(ctx, c, types.MergePatchType, map[string]any{"metadata": map[string]any{"finalizers": finalizers}}, nil)
 }
 
-// setData replaces the data with d and keeps the metadata.
+// setData replaces the data by d and keeps the metadata.
 func setData(ctx context.Context, c *client, d data) error {
 	return patch(ctx, c, types.JSONPatchType, []map[string]any{{"op": "add", "path": "/data", "value": d}}, nil)
 }
 
-// startDeletion stores d with finalizers and a break-glass value, if any, and deletes it: it stays.
+// startDeletion stores d with the finalizers and deletes it. Because of the finalizers, aws-auth stays. grant is its
+// break-glass value; it has none if grant is empty.
 func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
 	t.Helper()
 	endDeletion(t)
@@ -51,7 +52,7 @@ func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
 	untilCached(t)
 }
 
-// untilCached waits until the API server's own cache has the stored version, see storeObject.
+// untilCached waits until the API server's own cache has the stored version. storeObject says why.
 func untilCached(t *testing.T) {
 	t.Helper()
 	c, want := fixture(t), stored(t).ResourceVersion
@@ -66,8 +67,8 @@ func untilCached(t *testing.T) {
 	}
 }
 
-// endDeletion removes the finalizers of the stored aws-auth, without calling the webhook. It does nothing if aws-auth doesn't
-// exist, and also works in a cleanup, when the context of the test has ended.
+// endDeletion removes the finalizers of the stored aws-auth, if it exists, without calling the webhook. A cleanup can call it
+// after the context of the test has ended.
 func endDeletion(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -78,8 +79,9 @@ func endDeletion(t *testing.T) {
 
 var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
 
-// A user could try to avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and remove the
-// finalizer. The guard evaluates this last update as a deletion, for every user, even if it changes other fields.
+// Without this check, a user could avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and
+// remove the finalizer. The guard evaluates the removal of the last finalizer as a deletion, for every user, even if the
+// update changes other fields.
 func TestDeletionByFinalizer(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer, another)
 	c := as(t, operator)
@@ -108,8 +110,7 @@ func TestDeletionByFinalizer(t *testing.T) {
 	}
 }
 
-// The guard admits the removal of the last finalizer if aws-auth maps no principal, and
-// aws-auth is then gone.
+// If aws-auth maps no principal, the guard admits the removal of the last finalizer. The API server then deletes aws-auth.
 func TestDeletionOfEmpty(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer)
 	c := as(t, operator)
@@ -119,7 +120,8 @@ func TestDeletionOfEmpty(t *testing.T) {
 	}
 }
 
-// The update that completes a deletion is admitted by an earlier break-glass value for a deletion, and by a reason in the update.
+// Break-glass admits the update that completes a deletion. The value can be a grant for the deletion that is already stored,
+// or a reason that the update sets.
 func TestDeletionByBreakGlass(t *testing.T) {
 	grant := "delete " + time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339) + " moved"
 	startDeletion(t, base(), grant, finalizer)

@@ -15,8 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// Access entries count as EKS has them: the last admin of aws-auth may go if an access entry makes an admin of the whole cluster, and
-// only then.
+// The guard uses the access entries as EKS has them. For example, the last admin of aws-auth may go only if an access entry makes
+// another principal an admin of the whole cluster.
 func TestAccessEntriesOfEKS(t *testing.T) {
 	const opsARN = "arn:aws:iam::111122223333:role/platform/Ops"
 	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
@@ -31,7 +31,7 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 	t.Cleanup(func() { reconfigure(context.Background(), t, guardConfig) })
 	for _, test := range []struct {
 		name          string
-		config        string // beside that of EKS
+		config        string // the configuration in addition to the part eks
 		mode          access.Mode
 		entries       []access.AccessEntry
 		before, after data
@@ -49,7 +49,7 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 			eks.Set(test.mode, test.entries...)
 			const reads = `awsauth_guard_eks_reads_total{result="ok"}`
 			before := metric(t, reads)
-			refresh++ // another configuration makes the webhook read again
+			refresh++ // the webhook reads EKS again only if the configuration differs
 			reconfigure(t.Context(), t, fmt.Sprintf("%seks: {enabled: true, cluster: %s, refresh: %dm}\n%s", head, ekstest.Name, refresh, test.config))
 			eventually(t.Context(), t, "the access entries are read", func() bool { return metric(t, reads) > before })
 			store(t, test.before)
@@ -64,7 +64,7 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 	}
 }
 
-// The names of a cluster and its region may lead to another cluster. Its access entries must not decide.
+// The configured name and region may lead to another cluster. The guard doesn't use the access entries of another cluster.
 func TestAccessEntriesOfAnotherClusterAreNotUsed(t *testing.T) {
 	t.Cleanup(func() { eks.SetCA(cluster.Admin.CAData) })
 	other := httptest.NewTLSServer(http.NotFoundHandler())
@@ -81,7 +81,7 @@ func TestAccessEntriesOfAnotherClusterAreNotUsed(t *testing.T) {
 	wantForbidden(t, c.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}), "deleted", "last-admin", "node-role-removed", "protected-principal")
 }
 
-// While EKS refuses to show the access entries, the guard decides by aws-auth, and says so.
+// While EKS refuses to show the access entries, the guard decides by aws-auth alone. A warning in the response says so.
 func TestUnknownAccessEntriesAreAWarningInTheReview(t *testing.T) {
 	eks.Answer("DescribeCluster", ekstest.AccessDenied("DescribeCluster"))
 	t.Cleanup(func() { eks.Answer("DescribeCluster", nil) })

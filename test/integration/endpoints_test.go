@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// metric returns the value of a series, or zero if the series doesn't exist.
+// metric returns the value of a series, or 0 if the series doesn't exist.
 func metric(t *testing.T, series string) float64 {
 	t.Helper()
 	return metricFor(t.Context(), t, series)
@@ -82,7 +82,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestAuditEvent checks that the API server's audit log has the verdict and the rules.
+// TestAuditEvent: the API server's audit log has the verdict and the rules.
 func TestAuditEvent(t *testing.T) {
 	store(t, base())
 	user := rest.ImpersonationConfig{UserName: "audited"}
@@ -90,7 +90,8 @@ func TestAuditEvent(t *testing.T) {
 	wantAudited(t, user, "deny", "node-role-removed", "")
 }
 
-// wantAudited waits for the audit event of a user's first write, and checks the webhook's annotations in it.
+// wantAudited waits for the audit event of a user's first write. It checks the enforcing webhook's annotations in the
+// event.
 func wantAudited(t *testing.T, user rest.ImpersonationConfig, verdict, rules, overrides string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -110,7 +111,7 @@ func wantAudited(t *testing.T, user rest.ImpersonationConfig, verdict, rules, ov
 	}
 }
 
-// audited returns the annotations of the first event of a user.
+// audited returns the annotations of a user's first audit event.
 func audited(user string) (map[string]string, error) {
 	log, err := os.ReadFile(cluster.AuditLog)
 	if err != nil {
@@ -152,7 +153,7 @@ func manifest(t *testing.T, d data) string {
 	return string(b)
 }
 
-// TestKubectl checks the output of kubectl for refused and admitted changes.
+// TestKubectl checks kubectl's output about refused changes, and that kubectl can make an admitted change.
 func TestKubectl(t *testing.T) {
 	store(t, base())
 	bad := manifest(t, roles(admin+node+strings.Replace(ci, "role/CI", "role/team/CI", 1)))
@@ -192,8 +193,8 @@ func TestKubectl(t *testing.T) {
 	}
 }
 
-// TestKubectlEdit removes the node role in an editor. kubectl then opens the editor again with the reason of the
-// refusal.
+// TestKubectlEdit changes the username of the node role in an editor. kubectl then opens the editor again and shows
+// the reason of the refusal.
 func TestKubectlEdit(t *testing.T) {
 	store(t, base())
 	dir := t.TempDir()

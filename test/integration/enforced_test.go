@@ -23,7 +23,8 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// files makes the replicas serve a certificate for the Service from a folder, and returns the CA that signed it.
+// files makes the replicas serve a certificate for the Service from a folder. It returns the CA that signed the
+// certificate.
 func (g *guarded) files(t *testing.T) (bundle []byte) {
 	t.Helper()
 	ca, err := servingcert.NewAuthority(time.Now(), time.Hour)
@@ -51,8 +52,8 @@ func (g *guarded) files(t *testing.T) (bundle []byte) {
 	return servingcert.EncodeCertificates(ca.Cert)
 }
 
-// wantEnforced waits until the gauge, the log, an Event and /readyz?verbose say that the guard enforces, or the
-// reason why it doesn't.
+// wantEnforced waits until the replica says the same in its metric, an Event, /readyz?verbose and its log: if reason
+// is empty, that the guard enforces, and otherwise why it doesn't.
 func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	begun := time.Now()
@@ -79,8 +80,8 @@ func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	}
 }
 
-// With --cert-dir no replica repairs the webhook configuration. The guard watches it only to report whether it
-// enforces.
+// With --cert-dir no replica repairs the webhook configuration. The guard still watches the configuration, to report
+// whether it enforces.
 func TestEnforcementIsReported(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	bundle := g.files(t)
@@ -128,7 +129,8 @@ func TestEnforcementIsReported(t *testing.T) {
 	}
 }
 
-// With a self-managed CA the guard reads the webhook configuration through the watch of servingcert.
+// With a self-managed CA, the guard also reports whether it enforces. It then reads the webhook configuration through
+// the watch of servingcert.
 func TestEnforcementIsReportedWithSelfManagedCA(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
@@ -142,8 +144,8 @@ func TestEnforcementIsReportedWithSelfManagedCA(t *testing.T) {
 	}
 }
 
-// alone removes the webhook of the other tests until the test ends. That webhook would refuse the writes of a replica
-// under test.
+// alone unregisters the webhook of the other tests until the test ends. That webhook would refuse the writes of the
+// replicas.
 func alone(t *testing.T) {
 	t.Helper()
 	g := &selfManaged{client: kubernetes.NewForConfigOrDie(cluster.Admin)}
@@ -159,9 +161,9 @@ func alone(t *testing.T) {
 	})
 }
 
-// The enforcing webhook refuses a self-test, or warns in mode warn, and does not count it as a review. If the API
-// server doesn't call the webhook for it, although the webhook configuration is right, the guard reports that it
-// doesn't enforce.
+// The enforcing webhook refuses a self-test, or only warns in mode warn. It does not count a self-test as a review.
+// The API server may not call the webhook for a self-test, although the webhook configuration is right. Then the
+// guard reports that it doesn't enforce.
 func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 	alone(t)
 	const enabled = guardConfig + "selfTest: {enabled: true}\n"
@@ -188,7 +190,7 @@ func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 				})
 			}
 			g.registerChart(t, bundle)
-			// Remove the observing webhook: it would also answer the self-test with a warning.
+			// The observing webhook would also answer the self-test with a warning, so remove it.
 			g.updateConfig(t, func(c *webhookConfig) { c.Webhooks = c.Webhooks[:1] })
 			r := g.start(t)
 			r.wantReady(t, 10*time.Second)
@@ -214,7 +216,7 @@ func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 	}
 }
 
-// deletions counts the attempts of a user to delete aws-auth.
+// deletions returns how many times a user has tried to delete aws-auth.
 func deletions(user string) (n int, err error) {
 	log, err := os.ReadFile(cluster.AuditLog)
 	if err != nil {

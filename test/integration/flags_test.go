@@ -8,13 +8,14 @@ import (
 	"testing"
 )
 
-// notConnection are the flags of kubectl options that don't choose the cluster or the user: caches, logs, profiles and warnings of kubectl.
+// notConnection are the flags in the output of kubectl options that choose neither the cluster nor the user. They are about kubectl's caches,
+// logs, profiles and warnings.
 var notConnection = []string{
 	"cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule", "warnings-as-errors",
 }
 
-// TestPluginHasFlagsOfKubectl: a command that reads the cluster names in its help every flag of kubectl options that chooses the cluster or
-// the user. rollback has no flag that impersonates.
+// TestPluginHasFlagsOfKubectl: the help of a command that reads the cluster names every flag of kubectl that chooses the cluster or the user.
+// Only rollback doesn't have the flags that impersonate a user.
 func TestPluginHasFlagsOfKubectl(t *testing.T) {
 	p := newPlugin(t)
 	options, err := exec.CommandContext(t.Context(), cluster.Kubectl(), "options").Output()
@@ -37,8 +38,8 @@ func TestPluginHasFlagsOfKubectl(t *testing.T) {
 	}
 }
 
-// TestPluginImpersonates: the API server answers as it answers the impersonated user. In the test's cluster every authenticated user may read
-// aws-auth, so the user is anonymous.
+// TestPluginImpersonates: with --as, the plugin has the rights of the impersonated user. In the tests' cluster every authenticated user may
+// read aws-auth, so the impersonated user is anonymous.
 func TestPluginImpersonates(t *testing.T) {
 	p := newPlugin(t)
 	store(t, base())

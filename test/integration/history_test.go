@@ -19,10 +19,11 @@ import (
 	guardhistory "github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// guardNamespace holds the histories of the tests.
+// guardNamespace is the namespace with the histories of the tests.
 const guardNamespace = "guard"
 
-// guardConfigMaps deletes all ConfigMaps in the guard's namespace and returns a client for them.
+// guardConfigMaps returns a client for the ConfigMaps in guardNamespace. It deletes all of these ConfigMaps first, and again when
+// the test ends.
 func guardConfigMaps(t *testing.T) typedcorev1.ConfigMapInterface {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Admin)
@@ -44,7 +45,7 @@ func guardConfigMaps(t *testing.T) typedcorev1.ConfigMapInterface {
 	return maps
 }
 
-// createEmpty creates a ConfigMap as the chart does: with the label, and without data.
+// createEmpty creates the ConfigMap of a history as the chart does: with the label, and without data.
 func createEmpty(t *testing.T, maps typedcorev1.ConfigMapInterface, name string) {
 	t.Helper()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{guardhistory.Label: "true"}}}
@@ -63,13 +64,13 @@ func newVersion(resourceVersion int, d data) guardhistory.Version {
 
 func keep(n int) func() int { return func() int { return n } }
 
-// appendVersion returns a change that appends a version to a log.
+// appendVersion returns a change of a history that appends the version.
 func appendVersion(v guardhistory.Version) func(*guardhistory.Log) error {
 	return func(l *guardhistory.Log) error { l.Append(v); return nil }
 }
 
-// TestHistoryTwoWriters checks that no version is lost, doubled or out of order if an old and a new leader write the same versions
-// at the same time, even if the log drops old versions.
+// TestHistoryTwoWriters: an old and a new leader may write the same versions at the same time. The history then has each version
+// once and in order, even if it drops old versions.
 func TestHistoryTwoWriters(t *testing.T) {
 	maps := guardConfigMaps(t)
 	const versions = 50
@@ -105,8 +106,8 @@ func TestHistoryTwoWriters(t *testing.T) {
 	}
 }
 
-// TestHistoryStore checks that the store writes nothing if a change leaves the history as it is or returns an error, and that it
-// creates a missing ConfigMap only if Create is set.
+// TestHistoryStore: the store writes only if a change makes a difference and returns no error. It creates a missing ConfigMap only
+// if Create is set.
 func TestHistoryStore(t *testing.T) {
 	maps := guardConfigMaps(t)
 	store := &guardhistory.Store{Client: maps, Name: "history", Versions: keep(10)}
@@ -158,7 +159,7 @@ func TestHistoryStore(t *testing.T) {
 	}
 }
 
-// busyMaps is a client that lets another client write the ConfigMap before each update.
+// busyMaps is a client that calls before ahead of each update, so that another client can write the ConfigMap first.
 type busyMaps struct {
 	typedcorev1.ConfigMapInterface
 
@@ -170,7 +171,7 @@ func (m busyMaps) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.Upd
 	return m.ConfigMapInterface.Update(ctx, cm, o)
 }
 
-// TestHistoryConflict checks that a store whose every update conflicts gives up with the API server's error.
+// TestHistoryConflict: if every update conflicts, the store stops trying and returns the API server's error.
 func TestHistoryConflict(t *testing.T) {
 	maps := guardConfigMaps(t)
 	createEmpty(t, maps, "history")

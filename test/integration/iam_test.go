@@ -15,13 +15,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// aws is the imitation of IAM that the webhook asks if a test's configuration enables look-ups.
+// aws is a stand-in for IAM. The webhook asks it if a test's configuration enables look-ups.
 var aws *iamtest.Server
 
-// eks is the EKS API from which the webhook reads access entries if a test's configuration enables it.
+// eks is a stand-in for the EKS API. The webhook reads access entries from it if a test's configuration enables this.
 var eks *ekstest.Server
 
-// startAWS starts aws and eks, and sets the environment so that programs started later use them.
+// startAWS starts aws and eks. It sets the environment variables by which programs that start later find them.
 func startAWS() (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {
@@ -38,11 +38,11 @@ func startAWS() (stop func(), err error) {
 	return func() {
 		aws.Close()
 		eks.Close()
-		_ = os.RemoveAll(dir) // a temporary folder may stay
+		_ = os.RemoveAll(dir) // an error leaves only a temporary folder
 	}, nil
 }
 
-// TestIAM adds, changes and removes entries while look-ups in IAM are enabled.
+// TestIAM adds, changes and removes entries with look-ups in IAM enabled.
 func TestIAM(t *testing.T) {
 	role := func(name string) string {
 		return "- rolearn: arn:aws:iam::" + iamtest.Account + ":role/" + name + "\n  username: " + strings.ToLower(name) + "\n  groups:\n  - deployers\n"
@@ -58,7 +58,7 @@ func TestIAM(t *testing.T) {
 	}
 	added := with(role("missing"))
 
-	// asked returns the number of calls to IAM about a role.
+	// asked returns the number of calls of GetRole for a role.
 	asked := func(name string) (n int) {
 		for _, call := range aws.Calls("GetRole") {
 			if call.Form.Get("RoleName") == name {
@@ -91,7 +91,7 @@ func TestIAM(t *testing.T) {
 			}
 			wantAdmitted(t, c, edit(base(), with(role("there"))))
 
-			// IAM Identity Center created the role again with another suffix. The cause names the new role.
+			// IAM Identity Center has created the role again with another suffix. The refusal names the new role.
 			err = edit(base(), with(role("AWSReservedSSO_Dev_0123456789abcdef")))
 			if mode == "deny" {
 				wantRefused(t, err, "principal-missing")
@@ -102,8 +102,8 @@ func TestIAM(t *testing.T) {
 				wantAdmitted(t, c, err, "principal-missing")
 			}
 
-			// A role that IAM doesn't have is no reason to keep an entry, or not to repair one. Each case has a role
-			// of its own, because the guard caches the answers of IAM.
+			// A change may remove the entry of a role that IAM doesn't have, or repair it. Each case has its own
+			// role, because the guard caches the answers of IAM.
 			for i, test := range []struct {
 				name          string
 				before, after func(entry string) data
@@ -124,8 +124,8 @@ func TestIAM(t *testing.T) {
 					t.Errorf("%s: %d calls", test.name, n)
 				}
 			}
-			// A principal that is the first admin or the first node role is looked up, but the answer doesn't refuse
-			// the change.
+			// The guard looks up a new principal also if the map had no admin or no node role before. Then a missing
+			// principal is only a warning.
 			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
 				name := fmt.Sprintf("new-%s-%d", mode, i)
 				store(t, before)
@@ -142,9 +142,9 @@ func TestIAM(t *testing.T) {
 		})
 	}
 
-	// IAM hangs or refuses: the guard admits the change with a warning, in time. Without the configured budget of 500
-	// ms each edit would take 2 s: the default budget, and also half of the time that the guard uses of the webhook's
-	// timeout of 5 s. A busy machine may delay one edit for a second, but not each of three.
+	// If IAM hangs or refuses, the guard admits the change with a warning, and in time. Without the configured budget
+	// of 500 ms, each edit would take 2 s. That is the default budget, and also half of the time that the guard uses
+	// of the webhook's timeout of 5 s. A busy machine may delay one edit for a second, but not each of three.
 	const soon = 1500 * time.Millisecond
 	for _, test := range []struct {
 		name   string
@@ -171,13 +171,13 @@ func TestIAM(t *testing.T) {
 		})
 	}
 
-	// Principals of another account and another partition.
+	// The guard can't look up principals of another account or another partition.
 	configure(t, guardConfig+"iam: {mode: deny}\n")
 	foreign := "- rolearn: arn:aws:iam::444455556666:role/a\n  username: a\n  groups:\n  - deployers\n"
 	wantAdmitted(t, c, edit(base(), with(foreign)), "principal-unverified")
 	wantAdmitted(t, c, edit(base(), with(strings.Replace(foreign, "arn:aws:", "arn:aws-cn:", 1))), "foreign-partition")
 
-	// Break-glass also overrules IAM.
+	// Break-glass also overrules a denial because of IAM.
 	store(t, base())
 	broken := added.configMap()
 	broken.Annotations = map[string]string{"awsauth-guard.io/break-glass": "IAM is wrong"}

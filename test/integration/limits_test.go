@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// many returns n elements of mapRoles whose ARNs have the path.
+// many returns n elements of mapRoles. Their ARNs have the path.
 func many(n int, path string) string {
 	var b strings.Builder
 	for i := range n {
@@ -20,11 +20,12 @@ func many(n int, path string) string {
 	return b.String()
 }
 
-// TestLargestMapIsReviewedInTime edits the largest possible map within the five seconds that the API server waits.
+// TestLargestMapIsReviewedInTime: the webhook reviews the largest possible map within the five seconds for which the
+// API server waits.
 func TestLargestMapIsReviewedInTime(t *testing.T) {
-	n := 10_000 // fills the 1 MiB that a ConfigMap may have
+	n := 10_000 // enough to fill the 1 MiB of a ConfigMap
 	if controlplane.Race() {
-		n /= 10 // the race detector makes the evaluation ten times as slow
+		n /= 10 // with the race detector, the evaluation takes ten times as long
 	}
 	c := as(t, operator)
 	before := roles(admin + node + many(n, ""))
@@ -36,7 +37,8 @@ func TestLargestMapIsReviewedInTime(t *testing.T) {
 	wantRefused(t, update(t.Context(), c, roles(admin+many(n, ""))), "node-role-removed")
 }
 
-// TestAnswerToManyFaultsReachesClient checks that the client gets the answer to a map in which every element is faulty.
+// TestAnswerToManyFaultsReachesClient: the client gets an answer even if every element of the map is faulty. The answer
+// is shortened.
 func TestAnswerToManyFaultsReachesClient(t *testing.T) {
 	c := as(t, operator)
 	const n = 1000
@@ -64,10 +66,11 @@ func TestAnswerToManyFaultsReachesClient(t *testing.T) {
 	}
 }
 
-// webhookPrefix is the text that the API server writes before the webhook's message.
+// webhookPrefix is the API server's text before the webhook's message.
 const webhookPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request: `
 
-// TestControlCharacters changes a value with control characters. The API server drops a warning that has them.
+// TestControlCharacters: messages have no control characters, even if the value in aws-auth has some. The API server
+// drops a warning with control characters.
 func TestControlCharacters(t *testing.T) {
 	c := as(t, operator)
 	bad := admin + node + "- rolearn: \"arn:aws:iam::111122223333:role/a\\tb\\nc\\x1b[31m\\u00a0\"\n  username: x\n"

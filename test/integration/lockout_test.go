@@ -7,8 +7,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// loggedIn returns a user as the authenticator describes it after a login by the role Me. The API server adds
-// system:authenticated itself, and passes the keys of extra in lower case under impersonation.
+// loggedIn returns a user as the authenticator describes a session of the role Me. With impersonation, the API server
+// writes the keys of extra in lower case.
 func loggedIn(username string, groups ...string) rest.ImpersonationConfig {
 	return rest.ImpersonationConfig{
 		UserName: username,
@@ -34,7 +34,7 @@ func TestLockoutsAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		user       rest.ImpersonationConfig
-		start, end string // mapRoles after the entries of the admin and the node
+		start, end string // the elements of mapRoles after the admin and the node role, before and after the change
 		rules      string
 	}{
 		{"requester's entry lists system:authenticated", loggedIn("me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
@@ -61,12 +61,12 @@ func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
 		store(t, only(other))
 		wantRefused(t, update(t.Context(), c, only(foreign)), "last-admin")
 	}
-	c.Take() // the warnings of the refused changes
-	// The admins may move to another account in two steps.
+	c.Take() // discard the warnings about the refused changes
+	// The admins can move to another account in two steps.
 	moved := "arn:aws:iam::444455556666:role/Other"
 	store(t, only(other))
 	both := data{"mapRoles": only(other)["mapRoles"] + only(moved)["mapRoles"][:len(only(moved)["mapRoles"])-len(node)]}
-	// The stored map never had the protected principal, so the guard only warns that it is missing.
+	// The stored map never had the protected principal, so its absence is only a warning.
 	wantAdmitted(t, c, update(t.Context(), c, both), "admin-grant", "protected-principal")
 	wantAdmitted(t, c, update(t.Context(), c, only(moved)), "protected-principal")
 }

@@ -1,5 +1,5 @@
-// Package integration_test changes aws-auth on a real kube-apiserver, which calls a real webhook process, and checks
-// the client's response and the stored object.
+// Package integration_test changes aws-auth on a real kube-apiserver, which calls a real webhook process. It checks
+// the response to the client and the stored object.
 package integration_test
 
 import (
@@ -66,8 +66,8 @@ func run(m *testing.M) (code int, err error) {
 	if webhook, err = cluster.StartWebhook(ctx, guardConfig, "--shutdown-delay=0s", "--kubeconfig="+cluster.Kubeconfig); err != nil {
 		return 0, err
 	}
-	// The requests of the user fixture prepare the stored object of a test. The API server doesn't call the webhook
-	// for them.
+	// The requests of the user fixture prepare the stored object for a test. The API server doesn't call the webhook
+	// for this user.
 	if err := cluster.Register(ctx, webhook, admissionregistrationv1.MatchCondition{
 		Name: "not-the-fixture", Expression: `request.userInfo.username != "fixture"`,
 	}); err != nil {
@@ -85,10 +85,11 @@ func run(m *testing.M) (code int, err error) {
 	return code, webhook.Terminate(ctx)
 }
 
-// data is the data of an aws-auth; nil has no sections.
+// data is the data of an aws-auth. If it is nil, aws-auth has no sections.
 type data map[string]string
 
-// Elements of mapRoles and mapUsers. The base has two admins, so that removing one doesn't remove the last admin.
+// Elements of mapRoles and mapUsers. base has two admins, so that a change can remove one without removing the last
+// admin.
 const (
 	adminARN = "arn:aws:iam::111122223333:role/Admin"
 	admin    = "- rolearn: " + adminARN + "\n  username: admin\n  groups:\n  - system:masters\n"
@@ -101,7 +102,7 @@ const (
 
 func base() data { return data{"mapRoles": admin + node, "mapUsers": alice} }
 
-// with returns a copy in which a key has another text. An empty text removes the key.
+// with returns a copy with another text for a key. If the text is empty, the copy doesn't have the key.
 func (d data) with(key, text string) data {
 	d = maps.Clone(d)
 	d[key] = text
@@ -125,7 +126,7 @@ type client struct {
 	*kube.Warnings
 }
 
-// as returns a client of an impersonated user for the ConfigMaps of kube-system.
+// as returns a client for the ConfigMaps of kube-system. It impersonates the user.
 func as(t *testing.T, user rest.ImpersonationConfig) *client {
 	t.Helper()
 	c := &client{Warnings: new(kube.Warnings)}
@@ -140,7 +141,7 @@ func as(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-// operator is a user that doesn't log in through aws-auth.
+// operator is a user who doesn't log in through aws-auth.
 var operator = rest.ImpersonationConfig{UserName: "operator"}
 
 // store replaces the stored aws-auth by d, without calling the webhook. Its field manager is "fixture".
@@ -149,9 +150,9 @@ func store(t *testing.T, d data) {
 	storeObject(t, d.configMap())
 }
 
-// storeObject replaces the stored aws-auth and waits until the API server's own cache has it. With an older object in
-// the cache, the API server would call the webhook for an update twice, and the client would get the warnings of both
-// reviews.
+// storeObject replaces the stored aws-auth, and waits until the API server's own cache has the new object. With an
+// older object in the cache, the API server would call the webhook twice for an update. The client would then get the
+// warnings of both reviews.
 func storeObject(t *testing.T, cm *corev1.ConfigMap) {
 	t.Helper()
 	remove(t)
@@ -185,7 +186,7 @@ func fixture(t *testing.T) *client {
 	return as(t, rest.ImpersonationConfig{UserName: "fixture"})
 }
 
-// stored returns the stored aws-auth, or the zero ConfigMap if there is none.
+// stored returns the stored aws-auth, or the zero ConfigMap if aws-auth does not exist.
 func stored(t *testing.T) *corev1.ConfigMap {
 	t.Helper()
 	cm, err := fixture(t).Get(t.Context(), "aws-auth", metav1.GetOptions{})
@@ -204,7 +205,7 @@ func update(ctx context.Context, c *client, d data) error {
 	return err
 }
 
-// apply makes a server-side apply.
+// apply sends an object by server-side apply.
 func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.PatchOptions) error {
 	body, err := yaml.Marshal(cm)
 	if err != nil {
@@ -226,7 +227,8 @@ func ruleIDs(texts ...string) []string {
 	return slices.Compact(ids)
 }
 
-// wantAdmitted checks that a request was admitted with warnings of exactly these rules.
+// wantAdmitted checks that the API server admitted a request, with warnings of exactly these rules. It clears the
+// client's warnings.
 func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
 	t.Helper()
 	if err != nil {
@@ -237,7 +239,7 @@ func wantAdmitted(t *testing.T, c *client, err error, warned ...string) {
 	}
 }
 
-// wantRefused checks that a CREATE or UPDATE was refused as invalid, because of exactly these rules.
+// wantRefused checks that the API server refused a CREATE or UPDATE as invalid, because of exactly these rules.
 func wantRefused(t *testing.T, err error, rules ...string) {
 	t.Helper()
 	if err == nil {
@@ -251,7 +253,7 @@ func wantRefused(t *testing.T, err error, rules ...string) {
 	}
 }
 
-// wantForbidden checks that a DELETE was refused as forbidden, because of exactly these rules.
+// wantForbidden checks that the API server refused a DELETE as forbidden, because of exactly these rules.
 func wantForbidden(t *testing.T, err error, rules ...string) {
 	t.Helper()
 	if err == nil {
@@ -265,7 +267,8 @@ func wantForbidden(t *testing.T, err error, rules ...string) {
 	}
 }
 
-// causes returns the causes of a status, each as "field: message".
+// causes returns the causes in the status of an error, each as "field: message". It returns nil if the error has no
+// status.
 func causes(err error) []string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {

@@ -18,7 +18,7 @@ const (
 	allowRemoval = "awsauth-guard.io/allow-removal"
 )
 
-// annotated returns an aws-auth with an annotation, or without it if the value is empty.
+// annotated returns an aws-auth with an annotation. If the value is empty, it has no annotation.
 func annotated(d data, key, value string) *corev1.ConfigMap {
 	cm := d.configMap()
 	if value != "" {
@@ -34,8 +34,8 @@ func put(t *testing.T, c *client, cm *corev1.ConfigMap) error {
 	return err
 }
 
-// Users with and without the right to break the glass. Each test has its own users, because the tests find audit
-// events by the name of the user.
+// onCall and developer return users with and without the right to break the glass. Each test has its own users, because
+// wantAudited finds audit events by the name of the user.
 func onCall(t *testing.T) rest.ImpersonationConfig {
 	t.Helper()
 	return rest.ImpersonationConfig{UserName: "on-call in " + t.Name(), Groups: []string{"system:masters"}}
@@ -51,13 +51,13 @@ var robot = rest.ImpersonationConfig{
 	Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:masters"},
 }
 
-// overridden returns the numbers of break-glass overrides and of allowed removals.
+// overridden returns the number of break-glass overrides, and the number of allowed removals.
 func overridden(t *testing.T) [2]float64 {
 	t.Helper()
 	return [2]float64{metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="break-glass"}`), metric(t, `awsauth_guard_overrides_total{dry_run="false",kind="allow-removal"}`)}
 }
 
-// wantOverridden checks by how much the numbers have risen since before, and sets before to the new numbers.
+// wantOverridden checks by how much the numbers of overridden have risen since before. It sets before to the new numbers.
 func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals float64) {
 	t.Helper()
 	now := overridden(t)
@@ -67,7 +67,7 @@ func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals flo
 	*before = now
 }
 
-// wantWarned checks that one of the new warnings contains a text, and clears the warnings.
+// wantWarned checks that one of the client's warnings contains a text. It clears the warnings.
 func wantWarned(t *testing.T, c *client, text string) {
 	t.Helper()
 	if warned := c.Take(); !strings.Contains(strings.Join(warned, "\n"), text) {
@@ -137,9 +137,10 @@ func TestBreakGlass(t *testing.T) {
 	}
 }
 
-// TestBreakGlassByRight binds a user to a ClusterRole with the right break-glass. The guard asks the real API server for it.
+// TestBreakGlassByRight: a user with the right break-glass can break the glass. The guard asks the real API server for this
+// right.
 func TestBreakGlassByRight(t *testing.T) {
-	configure(t, guardConfig+"overrides: {groups: [everyone]}\n") // the webhook of the other tests doesn't refuse
+	configure(t, guardConfig+"overrides: {groups: [everyone]}\n") // keep the webhook of the other tests from refusing these changes
 	g := newGuarded(t, base(), guardConfig+"overrides: {subjectAccessReview: true}\n", quick())
 	g.bind(t, "ask-for-rights", "system:anonymous", rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}})
 	bound := rest.ImpersonationConfig{UserName: "bound in " + t.Name(), Groups: []string{"developers", "everyone"}}
@@ -153,8 +154,8 @@ func TestBreakGlassByRight(t *testing.T) {
 	wantAdmitted(t, c, put(t, c, broken), "node-role-removed", "protected-principal", "yaml-syntax")
 }
 
-// TestBreakGlassByEveryVerb makes a change that is refused without the annotation, and sets the annotation in the
-// same request.
+// TestBreakGlassByEveryVerb: with every verb, the annotation admits a change that the guard refuses without it. The request
+// that makes the change also sets the annotation.
 func TestBreakGlassByEveryVerb(t *testing.T) {
 	bad := roles(admin)
 	t.Run("create", func(t *testing.T) {
@@ -180,7 +181,7 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 		wantRefused(t, apply(t.Context(), as(t, developer(t)), cm, options), "break-glass-denied", "node-role-removed")
 		c := as(t, onCall(t))
 		wantAdmitted(t, c, apply(t.Context(), c, cm, options), "node-role-removed")
-		// An update with the stored break-glass value isn't an override.
+		// A break-glass value that is already stored isn't an override.
 		store(t, base())
 		cm = annotated(base(), breakGlass, "incident 4711")
 		wantAdmitted(t, c, apply(t.Context(), c, cm, options))
@@ -189,7 +190,7 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 	})
 }
 
-// TestBreakGlassDelete deletes an aws-auth that has a stored break-glass value.
+// TestBreakGlassDelete: a break-glass value that is already stored can admit a deletion.
 func TestBreakGlassDelete(t *testing.T) {
 	in := func(d time.Duration, reason string) string {
 		return "delete " + time.Now().Add(d).UTC().Format(time.RFC3339) + " " + reason
@@ -266,16 +267,16 @@ func TestBreakGlassDelete(t *testing.T) {
 	}
 }
 
-// TestAllowRemovalBeforehand checks that a tool that sets no annotation can remove a node role while an annotation that was
-// set before allows it.
+// TestAllowRemovalBeforehand: a user can set an annotation that allows the removal of a node role until a certain time.
+// Until then, a tool that sets no annotation can remove the role.
 func TestAllowRemovalBeforehand(t *testing.T) {
 	until := func(ahead time.Duration, arn string) string {
 		return "until " + time.Now().Add(ahead).UTC().Format(time.RFC3339) + " " + arn
 	}
 	for _, test := range []struct {
 		name, allowance string
-		warned          []string // when the annotation is set
-		refused         []string // when the entry is removed
+		warned          []string // when a user sets the annotation
+		refused         []string // when the tool removes the entry
 	}{
 		{"for half an hour", until(30*time.Minute, nodeARN), nil, nil},
 		{"expired", until(-time.Minute, nodeARN), []string{"allow-removal-denied"}, []string{"node-role-removed"}},

@@ -21,22 +21,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
 )
 
-// partialNamespace holds the ConfigMaps of TestLintComputesWhatKubectlStores. The webhook reviews only those of kube-system.
+// partialNamespace is the namespace of the ConfigMaps in TestLintComputesWhatKubectlStores. The webhook doesn't review them.
 const partialNamespace = "partial"
 
-// TestLintComputesWhatKubectlStores gives random parts of aws-auth to kubectl apply and kubectl patch, as dry runs. lint --apply and
-// lint --patch must have the same findings for a part as lint has for the object that the API server would store.
+// TestLintComputesWhatKubectlStores gives random parts of aws-auth to kubectl apply and kubectl patch, in dry runs. For a part, lint
+// --apply and lint --patch have the same findings as lint has for the object that the API server would store.
 func TestLintComputesWhatKubectlStores(t *testing.T) {
 	client := kubernetes.NewForConfigOrDie(cluster.Admin).CoreV1()
 	if _, err := client.Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: partialNamespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 0)) // the cases are the same in each run
+	r := rand.New(rand.NewPCG(1, 0)) // each run has the same cases
 	different := 0
 	for n := range 24 {
 		before := partial(r, base(), roles(admin+node))
 		create := kubectlFor(t, before, "create", "-f", "-", "-o", "yaml")
-		if r.IntN(2) == 0 { // kubectl apply leaves its annotation
+		if r.IntN(2) == 0 { // kubectl apply also stores its annotation
 			create = kubectlFor(t, before, "apply", "-f", "-", "-o", "yaml")
 		}
 		part := partial(r, base().with("mapRoles", admin+ci), roles(node), base().with("mapRoles", ""))
@@ -61,7 +61,7 @@ func TestLintComputesWhatKubectlStores(t *testing.T) {
 			t.Errorf("case %d: the findings of lint %q (-of what the API server stores +computed):\n%s\nold:\n%s\npart:\n%s\nstored:\n%s", n, flags, diff, create, text, stored)
 		}
 		if !slices.Equal(got, lintFindings(t, create, asManifest(t, part))) {
-			different++ // the part as a replacement has other findings
+			different++ // lint of the part alone, without --apply or --patch, has other findings
 		}
 		if err := client.ConfigMaps(partialNamespace).Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestLintComputesWhatKubectlStores(t *testing.T) {
 	}
 }
 
-// partial returns an aws-auth with a random choice of the keys of some versions.
+// partial returns an aws-auth with some keys of the versions, chosen at random.
 func partial(r *rand.Rand, versions ...data) *corev1.ConfigMap {
 	d := data{}
 	for _, version := range versions {
@@ -100,11 +100,11 @@ func asManifest(t *testing.T, cm *corev1.ConfigMap) string {
 	return string(b)
 }
 
-// asJSONPatch returns operations that set the keys of after, and remove one key of before that after does not have.
+// asJSONPatch returns a JSON patch that sets the keys of after. It also removes one key that before has and after doesn't have.
 func asJSONPatch(t *testing.T, after, before map[string]string) string {
 	t.Helper()
 	var operations []map[string]string
-	if len(before) == 0 { // the API server stores no empty data
+	if len(before) == 0 { // then the stored object has no data to which a patch can add keys
 		return "[]"
 	}
 	for _, key := range slices.Sorted(maps.Keys(after)) {
@@ -123,7 +123,7 @@ func asJSONPatch(t *testing.T, after, before map[string]string) string {
 	return string(b)
 }
 
-// kubectlFor runs kubectl with an object on its standard input.
+// kubectlFor runs kubectl with an object on its standard input, and returns the output. It fails the test if kubectl fails.
 func kubectlFor(t *testing.T, cm *corev1.ConfigMap, args ...string) string {
 	t.Helper()
 	output, ok := kubectl(t.Context(), asManifest(t, cm), nil, append(args, "-n", partialNamespace)...)
@@ -133,7 +133,8 @@ func kubectlFor(t *testing.T, cm *corev1.ConfigMap, args ...string) string {
 	return output
 }
 
-// lintFindings runs lint on a text with an old version, as if both were of kube-system. It returns the rules and messages of the findings.
+// lintFindings runs lint on a text with an old version, as if both came from kube-system. It returns the severities, rules and
+// messages of the findings, sorted.
 func lintFindings(t *testing.T, old, text string, flags ...string) (list []string) {
 	t.Helper()
 	inKubeSystem := func(name, text string) string {

@@ -19,12 +19,12 @@ import (
 
 const (
 	rbacRounds   = 10
-	rbacSubjects = 100 // of a round
+	rbacSubjects = 100 // in each round
 	rbacLabel    = "generated-rbac"
 )
 
-// TestRBACAgreesWithAPIServer: for 1,000 subjects of generated RBAC, a subject is an admin if and only if SubjectAccessReview allows it *
-// on *. For each subject another request has the same answer, too.
+// TestRBACAgreesWithAPIServer: for 1,000 subjects of generated RBAC, a subject is an admin if, and only if, SubjectAccessReview allows it
+// * on *. For each subject, SubjectAccessReview also gives the same answer to a random request.
 func TestRBACAgreesWithAPIServer(t *testing.T) {
 	client, err := kubernetes.NewForConfig(cluster.Admin)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestRBACAgreesWithAPIServer(t *testing.T) {
 	}
 }
 
-// agree returns an error unless SubjectAccessReview gives an answer.
+// agree returns an error if SubjectAccessReview gives another answer than want.
 func agree(ctx context.Context, client kubernetes.Interface, s rbac.Subject, r rbac.Request, want bool) error {
 	answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, reviewOf(s, r), metav1.CreateOptions{})
 	if err != nil {
@@ -85,15 +85,15 @@ func reviewOf(s rbac.Subject, r rbac.Request) *authorizationv1.SubjectAccessRevi
 	}}
 }
 
-// rbacGenerator generates RBAC in which few rules allow everything, and many nearly do.
+// rbacGenerator generates RBAC objects. Few of their rules allow everything, and many nearly do.
 type rbacGenerator struct {
 	*rand.Rand
-	prefix string // of the names of a round
+	prefix string // prefix of the names of a round
 }
 
 func pick[T any](g *rbacGenerator, list ...T) T { return list[g.IntN(len(list))] }
 
-// some returns up to three of the values.
+// some returns one to three of the values. A value can occur several times.
 func (g *rbacGenerator) some(list ...string) []string {
 	var chosen []string
 	for range 1 + g.IntN(3) {
@@ -110,12 +110,12 @@ var (
 	rbacSpaces    = []string{"default", "kube-system"}
 )
 
-// rule returns a rule of a Role, or of a ClusterRole, which may have URLs.
+// rule returns a rule for a Role or, if clusterWide is set, for a ClusterRole. Only a rule for a ClusterRole can have URLs.
 func (g *rbacGenerator) rule(clusterWide bool) rbacv1.PolicyRule {
 	if clusterWide && g.IntN(15) == 0 {
 		return rbacv1.PolicyRule{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}}
 	}
-	// Each list has the asterisk often, so that some rules have it in all of them.
+	// Each list has the asterisk in half of the rules, so that some rules have it in every list.
 	starred := func(list ...string) []string {
 		if g.IntN(2) == 0 {
 			return append(g.some(list...), "*")
@@ -181,7 +181,7 @@ func (g *rbacGenerator) meta(kind string, n int, namespace string) metav1.Object
 	return metav1.ObjectMeta{Name: fmt.Sprintf("%s%s-%d", g.prefix, kind, n), Namespace: namespace, Labels: map[string]string{rbacLabel: "true"}}
 }
 
-// createRBAC creates the objects of a round, and waits until the API server's authorizer has all of them.
+// createRBAC creates the objects of a round. It waits until the API server's authorizer knows all of them.
 func createRBAC(t *testing.T, client kubernetes.Interface, g *rbacGenerator) {
 	t.Helper()
 	const roles, last = 12, 99
@@ -195,7 +195,7 @@ func createRBAC(t *testing.T, client kubernetes.Interface, g *rbacGenerator) {
 	api := client.RbacV1()
 	clusterRole := func(n int, rules []rbacv1.PolicyRule) {
 		r := &rbacv1.ClusterRole{ObjectMeta: g.meta("cluster-role", n, ""), Rules: rules}
-		if n%5 == 4 { // no controller fills the rules here, and the API server uses them as they are
+		if n%5 == 4 { // without a controller that fills in the rules, the API server uses the rules as they are
 			r.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{rbacLabel: "true"}}}}
 		}
 		_, err := api.ClusterRoles().Create(ctx, r, create)
@@ -224,11 +224,12 @@ func createRBAC(t *testing.T, client kubernetes.Interface, g *rbacGenerator) {
 		role(n, pick(g, rbacSpaces...), g.rules(false))
 	}
 	for n := range roles {
-		bindCluster(n, g.IntN(roles+1), g.bound()...) // the last role does not exist
+		bindCluster(n, g.IntN(roles+1), g.bound()...) // the role with the index roles does not exist
 		bind(n, pick(g, rbacSpaces...), "ClusterRole", g.meta("cluster-role", g.IntN(roles+1), "").Name, g.bound()...)
 		bind(n+roles, pick(g, rbacSpaces...), "Role", g.meta("role", g.IntN(roles+1), "").Name, g.bound()...)
 	}
-	// The authorizer receives each kind in the order of creation. So it has all objects when it has the last of each kind.
+	// The authorizer receives the objects of each kind in the order of their creation. So it knows all objects when it knows the last of
+	// each kind.
 	sentinel := rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: g.prefix + "sentinel"}
 	rule := []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"secrets"}}}
 	clusterRole(last, rule)
@@ -244,7 +245,7 @@ func createRBAC(t *testing.T, client kubernetes.Interface, g *rbacGenerator) {
 	}
 }
 
-// readRBAC reads all objects of RBAC.
+// readRBAC returns all RBAC objects of the cluster.
 func readRBAC(t *testing.T, client kubernetes.Interface) (o rbac.Objects) {
 	t.Helper()
 	ctx, api := t.Context(), client.RbacV1()

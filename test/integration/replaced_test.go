@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The API server caches logins, so a requester may be logged in by an entry that was replaced a moment ago. Every
-// replica knows that entry from its watch, and refuses a lockout of this requester.
+// The API server caches logins, so the login of a requester may come from an entry that a change has just replaced.
+// Every replica knows this entry from its watch, and refuses a change that locks the requester out.
 func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 	mine := entry("Me", "me", "system:masters")
 	g := newGuarded(t, base().with("mapRoles", admin+node+mine), guardConfig, quick())
@@ -19,7 +19,8 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 		r.wantMetric(t, `awsauth_guard_live_entries{section="mapRoles"}`, 4, 10*time.Second)
 	}
 	wantRefused(t, update(t.Context(), c, base().with("mapRoles", admin+node)), "self-lockout")
-	// A requester whose login comes from no version, such as the cluster's creator, may remove the entry.
+	// The login of some requesters comes from no version, such as that of the cluster's creator. Such a requester may
+	// remove the entry.
 	creator := as(t, loggedIn("creator", "system:masters"))
 	wantAdmitted(t, creator, update(t.Context(), creator, base().with("mapRoles", admin+node)))
 }

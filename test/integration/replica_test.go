@@ -28,18 +28,19 @@ import (
 
 type configs = typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
 
-// replica is a webhook in this process. It reaches the API server through a proxy that the test can cut.
+// replica is a webhook that runs in the test's process. It reaches the API server through a proxy that the test can
+// cut.
 type replica struct {
-	webhook atomic.Pointer[string] // nil until the replica serves
+	webhook atomic.Pointer[string] // the address; nil until the replica serves
 	ready   atomic.Bool
 	severed atomic.Bool
 	log     *logtest.Log
 	api     *proxy
-	stop    func() // ends the replica like SIGTERM, and waits for its end
+	stop    func() // ends the replica as SIGTERM does, and waits for its end
 	s       *selfManaged
 }
 
-// start starts a replica. The balancer forwards connections to it once it is ready.
+// start starts a replica. The balancer forwards connections to the replica when it is ready.
 func (s *selfManaged) start(t *testing.T) *replica {
 	t.Helper()
 	r := &replica{log: new(logtest.Log), s: s}
@@ -80,7 +81,7 @@ func (s *selfManaged) start(t *testing.T) *replica {
 	return r
 }
 
-// kubeconfig returns a kubeconfig that leads to the proxy, without a user.
+// kubeconfig returns the path of a kubeconfig that leads to the proxy. It has no user.
 func (r *replica) kubeconfig(t *testing.T) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
@@ -94,15 +95,15 @@ func (r *replica) kubeconfig(t *testing.T) string {
 	return path
 }
 
-// sever cuts the replica from the API server and ends new connections. Established connections stay. The replica
-// can't hand over its lease.
+// sever cuts the replica off from the API server and removes it from the balancer. The connections that clients have
+// to the replica stay open. The replica can't release its Lease.
 func (r *replica) sever() {
 	r.severed.Store(true)
 	r.api.cut()
 	r.s.forget(r)
 }
 
-// kill ends the replica for the API server and all clients at once, as SIGKILL would.
+// kill cuts the replica off from the API server and from all clients, as SIGKILL would.
 func (r *replica) kill() {
 	r.sever()
 	r.s.balancer.set(*r.webhook.Load(), false)
@@ -121,7 +122,7 @@ func (s *selfManaged) running() []*replica {
 	return slices.Clone(s.replicas)
 }
 
-// leader returns the running replica whose log has the latest message of a new leader.
+// leader returns the running replica that became the leader last, according to the replicas' logs.
 func (s *selfManaged) leader(t *testing.T) (leader *replica) {
 	t.Helper()
 	last := ""
@@ -153,7 +154,8 @@ func (r *replica) wantReady(t *testing.T, within time.Duration) {
 	until(t, "the replica is ready", within, func(context.Context) error { return missing(!r.ready.Load(), "it is not ready") })
 }
 
-// probe calls the readiness endpoint, like the kubelet, and updates the balancer, until the replica ends.
+// probe calls the readiness endpoint repeatedly, as the kubelet does, until the replica ends. It tells the balancer
+// the result.
 func (r *replica) probe(ctx context.Context) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -163,7 +165,7 @@ func (r *replica) probe(ctx context.Context) {
 			r.webhook.Store(&address)
 			r.s.balancer.set(address, ready)
 		}
-		r.ready.Store(ready && r.webhook.Load() != nil) // it may be ready a moment before its address is in the log
+		r.ready.Store(ready && r.webhook.Load() != nil) // the replica may be ready shortly before its log has its address
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -205,7 +207,7 @@ func (r *replica) leaf(ctx context.Context) (*x509.Certificate, error) {
 func (r *replica) lines(message string) (list []map[string]any) {
 	for line := range strings.Lines(r.log.String()) {
 		if !strings.Contains(line, message) {
-			continue // decodes few lines, because the tests read the log twenty times a second
+			continue // decode only the lines with the message, because the tests read the log twenty times a second
 		}
 		var attrs map[string]any
 		if json.Unmarshal([]byte(line), &attrs) == nil && attrs["msg"] == message {

@@ -25,12 +25,13 @@ const (
 	restoring    = guardConfig + "restore: {enabled: true}\n"
 	restoredOnes = `awsauth_guard_restores_total{result="restored"}`
 	limitedOnes  = `awsauth_guard_restores_total{result="limited"}`
-	// restoredWithin is the longest time from a loss to its restore.
+	// restoredWithin is the longest time between a loss and its restore.
 	restoredWithin = 15 * time.Second
 	otherNode      = "- rolearn: arn:aws:iam::111122223333:role/OtherNode\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
 )
 
-// wantStored waits until aws-auth has the data d.
+// wantStored waits until the stored aws-auth has the data d. It fails the test if that takes longer than a restore
+// may take.
 func wantStored(t *testing.T, d data) {
 	t.Helper()
 	begun := time.Now()
@@ -40,7 +41,8 @@ func wantStored(t *testing.T, d data) {
 	t.Logf("stored after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// wantUntouched waits for longer than a restore takes, and checks that no replica restored a version.
+// wantUntouched waits for longer than a restore takes. Then it checks that aws-auth still has the data d, and that no
+// replica has restored a version.
 func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	t.Helper()
 	begun := time.Now()
@@ -55,7 +57,7 @@ func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	}
 }
 
-// wantReadyToRestore waits until a replica is able to restore.
+// wantReadyToRestore waits until a replica is ready to restore.
 func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	t.Helper()
 	until(t, "a replica is ready to restore", 15*time.Second, func(ctx context.Context) error {
@@ -63,7 +65,8 @@ func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	})
 }
 
-// The leader restores each kind of loss that bypassed the guard, up to the limit per hour.
+// The leader restores aws-auth after each kind of loss that bypassed the guard. It stops at the limit of restores per
+// hour.
 func TestRestore(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -120,12 +123,12 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreIsNotRefused restores a good version with a fault that the stored version lacks. The webhook admits this
-// request from the guard, and refuses the same request from another user.
+// TestRestoreIsNotRefused restores a good version with a fault that the stored version doesn't have. The webhook
+// admits this request from the guard. It refuses the same request from another user.
 func TestRestoreIsNotRefused(t *testing.T) {
 	faulty := roles(admin + node + "- rolearn: arn:aws:sts::111122223333:assumed-role/CI/x\n  username: ci\n")
 	g := newGuarded(t, faulty, restoring, quick())
-	configure(t, guardConfig+"mode: warn\n") // the webhook of the other tests, which doesn't know this guard's user
+	configure(t, guardConfig+"mode: warn\n") // the webhook of the other tests doesn't know this guard's user, so it must not refuse the restore
 	g.run(t, 2)
 	g.bypass(t, roles(node))
 	g.registerChart(t, nil)
@@ -153,8 +156,8 @@ func (g *guarded) bypassObject(t *testing.T, cm *corev1.ConfigMap, manager strin
 	}
 }
 
-// The leader doesn't restore after a change that is no loss, that EKS made, that breaks the glass or that repairs.
-// Each change takes more access away, so the test fails if one of them counted as a loss.
+// The leader doesn't restore after a change that is not a loss, a change by EKS, a change that breaks the glass, or a
+// repair. Each change takes away more access, so the test fails if the guard takes one of them for a loss.
 func TestHarmlessChangesAreNotRestored(t *testing.T) {
 	all := admin + node + otherNode
 	g := newGuarded(t, roles(all), restoring, quick())
@@ -178,12 +181,11 @@ func TestHarmlessChangesAreNotRestored(t *testing.T) {
 	write(annotated(roles(ci), breakGlass, "incident 4711"), "kubectl-edit", guardhistory.Overridden)
 	write(roles(all).configMap(), "kubectl-edit", guardhistory.Changed)
 	g.write(t, roles(ci), "kubectl-edit")
-	g.write(t, roles(admin+otherNode), "kubectl-edit") // during the wait
+	g.write(t, roles(admin+otherNode), "kubectl-edit") // while the guard waits before it restores
 	wantUntouched(t, replicas, roles(admin+otherNode))
 }
 
-// The guard restores after a loss even if a replica was killed, and even if it was the leader, at the time of the
-// loss.
+// The guard restores after a loss even if its leader was killed before.
 func TestRestoreAfterKill(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 3)
@@ -195,15 +197,16 @@ func TestRestoreAfterKill(t *testing.T) {
 	g.wantNotCalled(t)
 	leads.kill()
 	g.write(t, roles(node), "kubectl-edit")
-	wantStored(t, base()) // the test's Lease is short
+	wantStored(t, base()) // the other replicas elect a leader quickly, because the test's Lease is short
 }
 
-// A leader that restarts between the good version and the loss reads both from the API server, and restores.
+// A leader that restarts between the good version and the loss reads both from the API server. It restores the good
+// version.
 func TestRestoreAfterRestart(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		meanwhile []*corev1.ConfigMap
-		want      data // nil if the wanted data is that of the last version
+		want      data // nil if the guard must not restore
 	}{
 		{"the loss alone", []*corev1.ConfigMap{roles(node).configMap()}, base()},
 		{"another version before it", []*corev1.ConfigMap{roles(admin + node + ci).configMap(), roles(ci).configMap()}, roles(admin + node + ci)},
@@ -226,7 +229,8 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// A client that writes five times in a second neither delays a restore nor removes the good version from the history.
+// A client may write five times in a second. This doesn't delay a restore, and doesn't remove the good version from
+// the history.
 func TestRestoreDuringWrites(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -255,7 +259,7 @@ func TestRestoreDuringWrites(t *testing.T) {
 	}
 }
 
-// After a loss and 500 quick writes the leader still restores the good version, and rollback offers it.
+// After a loss and 500 quick writes, the leader still restores the good version. The history also keeps this version.
 func TestRestoreAfterManyWrites(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig+"restore: {enabled: true, maxPerHour: 60}\n", quick())
 	replicas := g.run(t, 2)
@@ -265,7 +269,7 @@ func TestRestoreAfterManyWrites(t *testing.T) {
 	c := fixture(t)
 	for i := range 500 {
 		lost := roles(strings.Replace(ci, "role/CI", "role/CI-"+strconv.Itoa(i), 1)).configMap()
-		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // a restore may cause a conflict
+		if err := retry.RetryOnConflict(retry.DefaultRetry, func() error { // a restore at the same time may cause a conflict
 			_, err := c.Update(t.Context(), lost, metav1.UpdateOptions{FieldManager: "mallory"})
 			return err
 		}); err != nil {
@@ -279,7 +283,8 @@ func TestRestoreAfterManyWrites(t *testing.T) {
 	})
 }
 
-// A forged history can't change the restored content, because the guard reads that content from the API server.
+// A forged history can't change the data that the guard restores, because the guard reads the data from the API
+// server.
 func TestForgedHistory(t *testing.T) {
 	evil := roles(admin + node + strings.ReplaceAll(ci, "deployers", "system:masters"))
 	forge := func(t *testing.T, g *guarded, version string) {
@@ -324,7 +329,7 @@ func TestForgedHistory(t *testing.T) {
 
 // A restore keeps bytes that are not UTF-8.
 func TestRestoreKeepsBytes(t *testing.T) {
-	alone(t) // its webhook would refuse U+FFFD in the restore, because it doesn't know this replica's user
+	alone(t) // the webhook of the other tests would refuse U+FFFD in the restore, because it doesn't know this guard's user
 	g := newGuarded(t, base(), restoring, quick())
 	config := rest.CopyConfig(kube.Protobuf(cluster.Admin))
 	config.Impersonate = rest.ImpersonationConfig{UserName: "fixture"}

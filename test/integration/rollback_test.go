@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// keepVersions creates the history and the configuration of an installed guard.
+// keepVersions creates the history with the versions, and the configuration of an installed guard.
 func keepVersions(t *testing.T, versions ...data) {
 	t.Helper()
 	maps := guardConfigMaps(t)
@@ -38,8 +38,8 @@ func keepVersions(t *testing.T, versions ...data) {
 	}
 }
 
-// registerService registers a webhook by the guard's Service, so that rollback finds the guard. No request matches
-// it. The webhook that the tests call is registered by its address.
+// registerService registers a webhook that names the guard's Service, so that rollback finds the guard. No request
+// matches this webhook. The tests' webhook can't serve for this, because it is registered by its address.
 func registerService(t *testing.T) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Admin)
@@ -64,11 +64,12 @@ func registerService(t *testing.T) {
 	})
 }
 
-// TestRollbackGoesThroughWebhook: rollback sends a version as an ordinary update. It doesn't send an update that the
-// guard's configuration denies, it prints a denial of the webhook, and --force overrides both.
+// TestRollbackGoesThroughWebhook: rollback sends a version as an ordinary update. If the guard's configuration denies
+// the update, rollback doesn't send it. If the webhook denies the update, rollback prints the denial. --force
+// overrides both denials.
 func TestRollbackGoesThroughWebhook(t *testing.T) {
 	p := newPlugin(t)
-	without := data{"mapRoles": node, "mapUsers": alice} // without the protected principal
+	without := data{"mapRoles": node, "mapUsers": alice} // without the protected admin
 	keepVersions(t, without, base(), base().with("mapRoles", admin+node+ci))
 	store(t, base().with("mapRoles", admin+node+ci))
 	lenient := filepath.Join(t.TempDir(), "lenient.yaml")
@@ -93,7 +94,7 @@ func TestRollbackGoesThroughWebhook(t *testing.T) {
 	for _, test := range []struct {
 		args           string
 		status         int
-		stdout, stderr string // the end of each output
+		stdout, stderr string // the last lines of each output
 		after          data
 		reason         string
 	}{
@@ -126,7 +127,7 @@ func TestRollbackGoesThroughWebhook(t *testing.T) {
 	}
 }
 
-// TestRollbackCreatesDeletedObject: rollback creates aws-auth if it was deleted, and kubectl can apply the output of
+// TestRollbackCreatesDeletedObject: rollback creates aws-auth if it was deleted. kubectl can also apply the output of
 // history show.
 func TestRollbackCreatesDeletedObject(t *testing.T) {
 	p := newPlugin(t)
@@ -149,7 +150,7 @@ func TestRollbackCreatesDeletedObject(t *testing.T) {
 	}
 }
 
-// TestHistoryForbiddenNamesVerb: without permission, history and rollback name the missing verb.
+// TestHistoryForbiddenNamesVerb: if the user may not make a request, history and rollback name the missing verb.
 func TestHistoryForbiddenNamesVerb(t *testing.T) {
 	p := newPlugin(t).with(t, "")
 	for args, want := range map[string]string{

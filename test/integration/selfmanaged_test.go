@@ -22,25 +22,25 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// selfManaged has the objects that the chart installs in a namespace of the test, and the replicas that run with
-// them.
+// selfManaged has the objects that the chart installs in a namespace, and the replicas that use them. Each test has
+// its own namespace.
 type selfManaged struct {
 	namespace string
 	timing    servingcert.Timing
 	client    *kubernetes.Clientset
 	balancer  *balancer
-	adjust    func(*server.Options) // called for each replica before it starts
+	adjust    func(*server.Options) // changes the options of each replica before it starts
 
 	mu       sync.Mutex
 	replicas []*replica
 }
 
-// guard is the name of all installed objects.
+// guard is the name of all objects in the namespace.
 const guard = "awsauth-guard"
 
-// newSelfManaged installs all objects but the webhook configuration. The replicas are the anonymous user of the API
-// server. This user has only the permissions that this function grants, which are the least that the chart must
-// grant.
+// newSelfManaged installs all objects except for the webhook configuration. The replicas are anonymous users of the
+// API server. They have only the permissions that newSelfManaged grants. The chart must grant at least these
+// permissions.
 func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	t.Helper()
 	s := &selfManaged{timing: timing, client: kubernetes.NewForConfigOrDie(cluster.Admin), balancer: newBalancer(t)}
@@ -62,7 +62,7 @@ func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 	create("Secret", err)
 	_, err = s.client.CoordinationV1().Leases(s.namespace).Create(ctx, &coordinationv1.Lease{ObjectMeta: named}, metav1.CreateOptions{})
 	create("Lease", err)
-	// The API server calls a Service by its DNS name. A Service of this type is an alias of a host, here localhost.
+	// The API server calls a Service by its DNS name. This type of Service makes the name an alias of localhost.
 	_, err = s.client.CoreV1().Services(s.namespace).Create(ctx, &corev1.Service{ObjectMeta: named, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeExternalName, ExternalName: "localhost",
 	}}, metav1.CreateOptions{})
@@ -91,7 +91,8 @@ func newSelfManaged(t *testing.T, timing servingcert.Timing) *selfManaged {
 // config returns the name of the webhook configuration.
 func (s *selfManaged) config() string { return guard + "-" + s.namespace }
 
-// register registers the enforcing webhook for the user editor, and the observing webhook for users of EKS.
+// register registers the enforcing webhook for the user editor, and the observing webhook for users whose name begins
+// with eks:observed.
 func (s *selfManaged) register(t *testing.T) {
 	t.Helper()
 	hook := func(name, path, condition string, policy admissionregistrationv1.FailurePolicyType) admissionregistrationv1.ValidatingWebhook {
@@ -158,7 +159,7 @@ func (s *selfManaged) readBundles(ctx context.Context) (list [][]byte, err error
 	return list, nil
 }
 
-// setBundles changes every caBundle.
+// setBundles replaces the caBundle of every webhook by the result of change.
 func (s *selfManaged) setBundles(t *testing.T, change func([]byte) []byte) {
 	t.Helper()
 	s.updateConfig(t, func(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
@@ -169,7 +170,8 @@ func (s *selfManaged) setBundles(t *testing.T, change func([]byte) []byte) {
 	})
 }
 
-// annotateConfig replaces the annotations and the caBundles in one write, and returns the old annotations.
+// annotateConfig replaces the annotations and the caBundles of the webhook configuration in one write. It returns the
+// old annotations.
 func (s *selfManaged) annotateConfig(t *testing.T, annotations map[string]string, bundle []byte) (before map[string]string) {
 	t.Helper()
 	s.updateConfig(t, func(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
@@ -220,7 +222,7 @@ func (s *selfManaged) setData(t *testing.T, data map[string][]byte) {
 	s.updateSecret(t, func(secret *corev1.Secret) { secret.Data = data })
 }
 
-// annotate sets the annotation that asks for a rotation.
+// annotate sets the annotation of the Secret that asks for a rotation.
 func (s *selfManaged) annotate(t *testing.T, value string) {
 	t.Helper()
 	s.updateSecret(t, func(secret *corev1.Secret) {
@@ -241,7 +243,8 @@ func (s *selfManaged) updateSecret(t *testing.T, change func(*corev1.Secret)) {
 	}
 }
 
-// rotated waits until a new CA is the only one: in the Secret, in the caBundles, and of every replica's certificate.
+// rotated waits until another CA has replaced the old CA. Then the Secret and the caBundles have only the new CA, and
+// it has signed every replica's certificate.
 func (s *selfManaged) rotated(t *testing.T, old *x509.Certificate) {
 	t.Helper()
 	until(t, "the CA is another one", time.Minute, func(ctx context.Context) error {

@@ -19,29 +19,30 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// hasty returns the default times in the same proportions, as seconds.
+// hasty returns the default times, except that a rotation takes seconds.
 func hasty() servingcert.Timing {
 	t := servingcert.DefaultTiming()
 	t.SwitchAfter, t.RetireAfter, t.Resync = 3*time.Second, 4*time.Second, 200*time.Millisecond
 	return t
 }
 
-// hastyElection returns a fifth of the times that the core clients of Kubernetes use.
+// hastyElection returns times that are about a fifth of those that the core components of Kubernetes use.
 func hastyElection() election.Timing {
 	return election.Timing{LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 500 * time.Millisecond}
 }
 
-// until waits until check returns no error. It fails after within, or after 45 s if that is longer.
+// until waits until check returns no error. within is the time that this takes on an idle machine. until fails the
+// test after within or after 45 s, whichever is longer.
 func until(t *testing.T, what string, within time.Duration, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // within is the time on an idle machine
+	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // a busy machine takes longer than within
 	defer cancel()
 	if err := controlplane.Poll(ctx, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// Two replicas that start at the same time, with an empty Secret and the default times, serve certificates of the
+// Two replicas start at the same time, with an empty Secret and the default times. They serve certificates of the
 // same CA.
 func TestCertificateFirstStart(t *testing.T) {
 	store(t, base())
@@ -76,7 +77,7 @@ func TestCertificateFirstStart(t *testing.T) {
 	wantObserved(t, user, "node-role-removed")
 }
 
-// A replica becomes ready if all objects exist before it starts.
+// If all objects exist before a replica starts, it becomes ready within 5 s.
 func TestCertificateStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -89,7 +90,8 @@ func TestCertificateStart(t *testing.T) {
 	t.Logf("two replicas ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// The API server loses no review while a CA rotates, is replaced or is deleted.
+// The API server loses no review while a rotation replaces the CA, or while another client replaces it or writes
+// garbage into the Secret.
 func TestCertificateRotation(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
@@ -161,7 +163,7 @@ func TestCertificateRotation(t *testing.T) {
 	})
 }
 
-// The leader repairs a changed caBundle within 5 s, with the default times.
+// With the default times, the leader repairs a changed caBundle within 5 s.
 func TestCABundleIsRestored(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -174,8 +176,8 @@ func TestCABundleIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreignPEM := servingcert.EncodeCertificates(foreign.Cert)
-	// The leader also reads the configuration every 30 s, without the watch. A repair in less than half of this time
-	// proves that the watch works, also on a busy machine.
+	// The leader also reads the configuration every 30 s, without the watch. A repair within half of this time proves
+	// that the watch works, even on a busy machine.
 	const watched = 15 * time.Second
 	restored := func(t *testing.T) {
 		t.Helper()
@@ -213,8 +215,8 @@ func TestCABundleIsRestored(t *testing.T) {
 	})
 }
 
-// An administrator who uses another source of certificates removes the annotation. The leader, which still runs,
-// leaves the new caBundle unchanged.
+// An administrator who uses another source of certificates removes the annotation and sets another caBundle. The
+// leader still runs, and leaves this caBundle unchanged.
 func TestForeignCABundleIsKept(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
@@ -240,7 +242,7 @@ func TestForeignCABundleIsKept(t *testing.T) {
 	r.wantReady(t, 5*time.Second)
 }
 
-// A replica that can't reach the API server stays ready and continues to serve.
+// A replica that can't reach the API server stays ready and serves reviews. It also renews its certificate.
 func TestCertificateWithoutAPIServer(t *testing.T) {
 	store(t, base())
 	timing := hasty()
@@ -267,7 +269,7 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 	}
 }
 
-// editor is the only user, besides those of EKS, whose writes the API server sends to the webhooks of these tests.
+// editor is the only user, other than those of EKS, for whom the API server calls the webhooks of these tests.
 var editor = rest.ImpersonationConfig{UserName: "editor"}
 
 func missing(is bool, what string) error {
@@ -277,7 +279,7 @@ func missing(is bool, what string) error {
 	return nil
 }
 
-// load edits aws-auth all the time, and collects the edits that were not admitted.
+// load makes edits of aws-auth without a pause, and collects the errors.
 type load struct {
 	stop func()
 	mu   sync.Mutex
@@ -285,7 +287,8 @@ type load struct {
 	errs []error
 }
 
-// load starts to edit aws-auth, and also calls the webhook like an API server that learns of each change late.
+// load starts to edit aws-auth. It also starts to call the webhook like an API server that sees each change of the
+// caBundle late.
 func (s *selfManaged) load(t *testing.T, c *client) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -334,7 +337,7 @@ func (l *load) none(t *testing.T) {
 	}
 }
 
-// wantObserved waits for the audit event of a user's write, and checks the verdict and the rules of the observing
+// wantObserved waits for the audit event of a user's write. It checks the verdict and the rules of the observing
 // webhook.
 func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	t.Helper()
@@ -347,8 +350,8 @@ func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	})
 }
 
-// TestDeletedSecretIsCreated: the replica creates the Secret again, with the same CA and with a permission for this
-// name only. A new replica becomes ready with it.
+// TestDeletedSecretIsCreated: the replica creates a deleted Secret again with the same CA. It needs the permission
+// only for this name. With the new Secret, a new replica becomes ready.
 func TestDeletedSecretIsCreated(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())

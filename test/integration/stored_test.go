@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// quick returns the default times, divided by ten where a test waits for them.
+// quick returns the default times. It shortens those for which a test waits to a tenth.
 func quick() enforcement.Timing {
 	t := enforcement.DefaultTiming()
 	t.Check, t.Grace = time.Second, 2*time.Second
@@ -35,22 +35,22 @@ func quick() enforcement.Timing {
 	return t
 }
 
-// guarded has the objects that the chart installs with --state, and a webhook configuration with the match conditions
-// of the chart.
+// guarded has the objects that a webhook with --state needs, and a webhook configuration with the match conditions of
+// the chart.
 type guarded struct {
 	*selfManaged
 
 	timing enforcement.Timing
-	change func(*server.Options) // called for each replica before it starts
+	change func(*server.Options) // changes the options of each replica before it starts
 }
 
-// newGuarded stores d and installs all objects but the webhook configuration.
+// newGuarded stores d and installs all objects except for the webhook configuration. config is the GuardConfig.
 func newGuarded(t *testing.T, d data, config string, timing enforcement.Timing) *guarded {
 	t.Helper()
 	store(t, d)
 	g := &guarded{selfManaged: newSelfManaged(t, hasty()), timing: timing}
 	ctx := t.Context()
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "history"}} // without the label by which the command line finds a history
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "history"}} // kubectl awsauth must not find this history, so it doesn't have the label
 	if _, err := g.client.CoreV1().ConfigMaps(g.namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func (g *guarded) bind(t *testing.T, name, user string, rules ...rbacv1.PolicyRu
 	}
 }
 
-// identify grants the replicas the right to ask who they are, which every authenticated user has.
+// identify grants the replicas the right to ask for their own username. Every authenticated user has this right.
 func (g *guarded) identify(t *testing.T) {
 	t.Helper()
 	named := metav1.ObjectMeta{Name: "live-" + g.namespace}
@@ -115,7 +115,7 @@ func (g *guarded) identify(t *testing.T) {
 	}
 }
 
-// kubeconfigOf returns the path of a kubeconfig that leads to the API server as a user.
+// kubeconfigOf returns the path of a kubeconfig that leads to the API server and has the user.
 func kubeconfigOf(t *testing.T, user *clientcmdapi.AuthInfo) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
@@ -130,7 +130,8 @@ func kubeconfigOf(t *testing.T, user *clientcmdapi.AuthInfo) string {
 	return path
 }
 
-// registerChart registers the webhooks with the rules and the match conditions of the chart.
+// registerChart registers the webhooks with the rules and the match conditions of the chart. If bundle is nil, the
+// replicas write the caBundle.
 func (g *guarded) registerChart(t *testing.T, bundle []byte) {
 	t.Helper()
 	const isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
@@ -171,7 +172,7 @@ func (g *guarded) registerChart(t *testing.T, bundle []byte) {
 	t.Cleanup(func() { g.unregister(t) })
 }
 
-// run starts n replicas and waits until the API server calls them.
+// run registers the webhooks, starts n replicas and waits until the API server calls them and the history begins.
 func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	t.Helper()
 	g.registerChart(t, nil)
@@ -191,8 +192,8 @@ func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	return list
 }
 
-// wantCalled waits until the API server calls the replicas: their webhook, not the webhook of the other tests, refuses a
-// faulty text.
+// wantCalled waits until the API server calls the replicas. The replicas refuse a faulty text by the user fixture. The
+// webhook of the other tests doesn't get requests of this user.
 func (g *guarded) wantCalled(t *testing.T) {
 	t.Helper()
 	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
@@ -202,7 +203,7 @@ func (g *guarded) wantCalled(t *testing.T) {
 	})
 }
 
-// wantNotCalled waits until the API server doesn't call the replicas.
+// wantNotCalled waits until the API server no longer calls the replicas.
 func (g *guarded) wantNotCalled(t *testing.T) {
 	t.Helper()
 	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
@@ -212,7 +213,7 @@ func (g *guarded) wantNotCalled(t *testing.T) {
 	})
 }
 
-// bypass removes the webhook configuration and then stores d, so that d bypasses the guard.
+// bypass removes the webhook configuration and then stores d. So the guard doesn't review d.
 func (g *guarded) bypass(t *testing.T, d data) {
 	t.Helper()
 	g.unregister(t)
@@ -255,7 +256,8 @@ func summary(log *guardhistory.Log) string {
 	return strings.Join(list, "; ")
 }
 
-// wantNewest waits until the newest version has this origin, field manager and data. An empty manager stands for any.
+// wantNewest waits until the newest version has the origin how, the field manager and the data d. If manager is empty,
+// any field manager will do.
 func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.Origin, manager string, d data) {
 	t.Helper()
 	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
@@ -264,7 +266,7 @@ func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistor
 	})
 }
 
-// value returns the value of a series that the replica exposes; ok is whether the replica exposes it.
+// value returns the value of a series that the replica exposes. ok reports whether the replica exposes the series.
 func (r *replica) value(ctx context.Context, series string) (value float64, ok bool) {
 	body, err := webhook.Get(ctx, "http://"+r.address("metrics")+"/metrics")
 	if err != nil {
@@ -287,7 +289,7 @@ func (r *replica) wantMetric(t *testing.T, series string, want float64, within t
 	})
 }
 
-// sum returns the sum of a series over the replicas.
+// sum returns the sum of the replicas' values of a series.
 func sum(ctx context.Context, replicas []*replica, series string) (total float64) {
 	for _, r := range replicas {
 		value, _ := r.value(ctx, series)
@@ -296,7 +298,8 @@ func sum(ctx context.Context, replicas []*replica, series string) (total float64
 	return total
 }
 
-// wantEvent waits for an Event on aws-auth with a reason and a message that contains a text.
+// wantEvent waits for an Event about aws-auth that is not older than since. It must have the reason, and a message that
+// contains the text.
 func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, text string) {
 	t.Helper()
 	until(t, "the Event "+string(reason), 10*time.Second, func(ctx context.Context) error {
@@ -315,7 +318,7 @@ func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, te
 	})
 }
 
-// lead waits until one of two replicas leads.
+// lead waits until a replica leads and another doesn't. It returns one of each.
 func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
 	t.Helper()
 	until(t, "one of them leads", 10*time.Second, func(ctx context.Context) error {

@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// verbs are the ways in which a client can write aws-auth so that it has the data d.
+// verbs are the ways in which a client can write the data d to aws-auth.
 var verbs = []struct {
 	name    string
-	creates bool // aws-auth doesn't exist before
+	creates bool // the verb needs an aws-auth that doesn't exist yet
 	do      func(ctx context.Context, c *client, d data, dryRun []string) error
 }{{
 	name: "create", creates: true,
@@ -55,7 +55,7 @@ var verbs = []struct {
 		return apply(ctx, c, d.configMap(), metav1.PatchOptions{FieldManager: "fixture", DryRun: dryRun})
 	},
 }, {
-	name: "apply with force", // the user fixture owns the fields
+	name: "apply with force", // the user fixture is the field manager of the stored fields
 	do: func(ctx context.Context, c *client, d data, dryRun []string) error {
 		return apply(ctx, c, d.configMap(), metav1.PatchOptions{FieldManager: "another", Force: new(true), DryRun: dryRun})
 	},
@@ -144,15 +144,15 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteCollectionOfOthers deletes ConfigMaps beside aws-auth. The API server deletes them in the order of their
-// names, and stops at the first refusal. The name of these requests is empty.
+// TestDeleteCollectionOfOthers: a client can delete collections of other ConfigMaps. The API server deletes the
+// objects in the order of their names, and stops at the first refusal. These requests have no name.
 func TestDeleteCollectionOfOthers(t *testing.T) {
 	c := as(t, operator)
 	others := []string{"aaa", "zzz"}
 	create := func(t *testing.T) {
 		t.Helper()
 		for _, name := range others {
-			cm := data{"mapRoles": "["}.configMap() // a text that the webhook would refuse in aws-auth
+			cm := data{"mapRoles": "["}.configMap() // the webhook would refuse this text in aws-auth
 			cm.Name, cm.Labels = name, map[string]string{"collection": "test"}
 			if _, err := c.Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
