@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Prints the folder that holds kube-apiserver, kubectl and etcd (what KUBEBUILDER_ASSETS names), as its only
-# line on stdout. Builds them from the Go modules pinned in tools/kubernetes and tools/etcd when they are
-# not there yet: about 6 minutes on two cores the first time, with progress on stderr; at once afterwards.
+# Builds kube-apiserver, kubectl and etcd from the Go modules pinned in tools/kubernetes and tools/etcd. Its
+# only line on stdout is the folder with these programs, as KUBEBUILDER_ASSETS names it. Progress goes to
+# stderr. The first run takes about 6 minutes on two cores. Later runs find the programs.
 #
-# KUBEBUILDER_ASSETS is taken as it is when it holds all three programs.
+# If KUBEBUILDER_ASSETS names a folder that has all three programs, the script builds nothing and prints
+# this folder.
 set -euo pipefail
 # shellcheck source=programs.bash
 . "$(dirname "${BASH_SOURCE[0]}")/programs.bash"
@@ -22,7 +23,7 @@ compile_all() {
 	say "building Kubernetes $kubernetes and etcd $etcd, once; about 6 minutes on two cores"
 	compile kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver "$kubernetes_ldflags"
 	compile kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kubernetes_ldflags"
-	compile etcd etcd go.etcd.io/etcd/server/v3 '-s -w' # its version is a constant of the module
+	compile etcd etcd go.etcd.io/etcd/server/v3 '-s -w' # etcd's version is a constant of the module
 }
 
 cached "kubernetes-$kubernetes-etcd-$etcd" 'kubernetes etcd' 'kube-apiserver kubectl etcd'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the files of a release, without the image, into dist/release: archives of the programs, the chart, an SPDX SBOM
-# of the image, and checksums. `make dist` hands it VERSION and LDFLAGS. The same commit and Go give the same
-# bytes. The SBOM is that of the image, whose programs are the same: tools/same-programs.sh compares them.
+# of the image, and checksums. `make dist` sets VERSION and LDFLAGS. The same commit and the same Go give the same
+# bytes. The SBOM describes the image, but it is made from the programs of the archives. tools/same-programs.sh checks
+# that the image has the same programs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,10 +19,10 @@ build() { # PROGRAM COMMAND GOOS GOARCH
 	mkdir -p "$tmp/$3-$4"
 	CGO_ENABLED=0 GOOS=$3 GOARCH=$4 go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$tmp/$3-$4/$1" "./cmd/$2"
 }
-pack() { # FOLDER NAME...: a compressed archive with nothing of this machine, to stdout
+pack() { # FOLDER NAME...: writes a compressed archive to stdout. The archive depends on the files and the time of the commit, and not on this machine.
 	tar -C "$1" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf - "${@:2}" | gzip -9n
 }
-archive() { # PROGRAM GOOS GOARCH; as krew wants it
+archive() { # PROGRAM GOOS GOARCH: writes the archive of a program in the form that krew needs
 	cp LICENSE "$tmp/$2-$3/"
 	pack "$tmp/$2-$3" "$1" LICENSE >"$out/$1-$VERSION-$2-$3.tar.gz"
 }
@@ -35,11 +36,12 @@ for architecture in amd64 arm64; do
 	archive awsauth-guard-webhook linux "$architecture"
 done
 
-# A chart's version has no v. A build between two versions has a pre-release version of 0.0.0.
+# A chart's version doesn't begin with v. A build between two versions has a pre-release version of 0.0.0.
 version=${VERSION#v}
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0-$version
 go tool -modfile=tools/helm/go.mod helm package charts/awsauth-guard --version "$version" --app-version "$version" --destination "$tmp"
-# Helm's own archive has the time at which it was made; helm push writes that of the file into the manifest.
+# Helm's own archive contains the current time, so make the archive again. Set the time of the file, too, because helm
+# push writes it into the manifest.
 mkdir "$tmp/chart"
 tar -C "$tmp/chart" -xzf "$tmp/awsauth-guard-$version.tgz"
 pack "$tmp/chart" awsauth-guard >"$out/awsauth-guard-$version.tgz"

@@ -1,5 +1,5 @@
-# Builds programs of the modules in this folder once and keeps them in a cache folder. Sourced by scripts, which
-# call `cached`. Needs Go and git. Progress goes to stderr.
+# Builds programs of the modules in this folder and keeps them in a cache folder, so that each is built only once. Other
+# scripts source this file and call `cached`. It needs Go and git. Progress goes to stderr.
 # shellcheck shell=bash
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,12 +17,13 @@ pinned() { # MODULE TOOL: the version of MODULE that tools/TOOL/go.mod requires
 	echo "$version"
 }
 
-# Programs for this machine, even if the caller cross-compiles. They are static, so that they run in any environment.
+# Build the programs for this machine, even if the caller cross-compiles. Build them statically, so that they run in any
+# environment.
 GOOS=$(go env GOHOSTOS)
 GOARCH=$(go env GOHOSTARCH)
 export GOOS GOARCH CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly
 
-# The version stamps: unstamped, Kubernetes calls itself v0.0.0-master+$Format:%H$, and Helm believes it.
+# Set the version of Kubernetes. Without it, Kubernetes reports v0.0.0-master+$Format:%H$, and Helm uses that.
 kubernetes=$(pinned k8s.io/kubernetes kubernetes)
 release=${kubernetes#v}
 minor=${release#*.}
@@ -32,12 +33,13 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 	kubernetes_ldflags+=" -X $package.gitMajor=${release%%.*} -X $package.gitMinor=${minor%%.*}"
 done
 
-# cached NAME TOOLS PROGRAMS: prints the folder with PROGRAMS of the modules TOOLS (lists of words), as its only line on
-# stdout. Where they are not there yet it calls compile_all, which calls `compile` for each.
-# The folder is ${XDG_CACHE_HOME:-~/.cache}/awsauth-guard/bin/NAME-PLATFORM-SUM; any of them may be removed.
+# cached NAME TOOLS PROGRAMS: prints the folder with the programs, as its only line on stdout. TOOLS are the modules of
+# the programs. TOOLS and PROGRAMS are lists of words. If a program is absent, cached calls compile_all, a function of
+# the script, which calls `compile` for each program. The folder is
+# ${XDG_CACHE_HOME:-~/.cache}/awsauth-guard/bin/NAME-PLATFORM-SUM. You may remove it at any time.
 cached() {
 	local name=$1 modules=$2 programs=$3 module program sum
-	# The sum covers everything on which the build depends. It uses git, because sha256sum may be missing.
+	# The sum covers the flags and the modules of the build. It uses git, because sha256sum may be missing.
 	sum=$({ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum}; done; } | git hash-object --stdin)
 	root=${XDG_CACHE_HOME:-$HOME/.cache}/awsauth-guard/bin
 	bin=$root/$name-$GOOS-$GOARCH-${sum:0:12}
@@ -60,7 +62,7 @@ cached() {
 		fi
 	fi
 
-	# Without flock two callers may both build: each in a folder of its own, and every rename is atomic.
+	# Without flock two callers may both build. Each builds in its own folder, and every rename is atomic.
 	tmp=$(mktemp -d "$root/.building.XXXXXX")
 	ticker=
 	trap cleanup EXIT
@@ -74,7 +76,7 @@ cached() {
 	echo "$bin"
 }
 
-built() { # PROGRAMS
+built() { # PROGRAMS: whether the folder has all of the programs
 	local program
 	[ -e "$bin/complete" ] || return 1
 	for program in $1; do
@@ -87,13 +89,13 @@ cleanup() {
 	rm -rf "$tmp"
 }
 
-progress() { # PROGRAM: what the build is at, every 15 seconds
+progress() { # PROGRAM: prints the state of the build every 15 seconds
 	while sleep 15 >/dev/null 2>&1; do
 		say "$1: $(grep -vc '^go: ' "$tmp/log" || true) packages compiled, at $(tail -n 1 "$tmp/log")"
 	done
 }
 
-compile() { # PROGRAM TOOL PACKAGE LDFLAGS
+compile() { # PROGRAM TOOL PACKAGE LDFLAGS: builds a program of a module into the temporary folder
 	say "$1: compiling"
 	: >"$tmp/log"
 	progress "$1" 9>&- &

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fails unless the programs of an image are those of the release, of which the SBOM is made:
+# Checks that the programs of an image are those of the release. The SBOM is made from the programs of the release.
 #   tools/same-programs.sh IMAGE RELEASE
-# IMAGE is the folder that `docker buildx build --platform linux/amd64,linux/arm64 --output type=local,dest=IMAGE` makes,
-# RELEASE that of `make dist`.
+# IMAGE is the folder of `docker buildx build --platform linux/amd64,linux/arm64 --output type=local,dest=IMAGE`. RELEASE
+# is the folder of `make dist`.
 set -euo pipefail
 
 if [ "$#" -ne 2 ]; then

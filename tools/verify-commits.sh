@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Fails when the subject of a commit is not of the form of CONTRIBUTING: "package: imperative subject", in at most 90
-# characters, and at most 72 if possible. It checks the commits after the one that added this file, 50 at most, on this branch itself.
-#   tools/verify-commits.sh          the commits of this repository
-#   tools/verify-commits.sh -        subjects from stdin, one a line
-#   tools/verify-commits.sh -test    the check itself
+# Checks that the subjects of commits have the form of CONTRIBUTING: "package: imperative subject", in at most 90 characters. It
+# checks the last 50 commits of this branch, but none before the commit that added this file.
+#   tools/verify-commits.sh          checks the commits of this repository
+#   tools/verify-commits.sh -        checks subjects from stdin, one a line
+#   tools/verify-commits.sh -test    tests the check itself
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 max=90
-# One path or more, a colon, and a verb in lower case.
+# One path or several, a colon, and a word in lower case.
 form='^[A-Za-z0-9][A-Za-z0-9._/*-]*(, [A-Za-z0-9._/*-]+)*: [a-z]'
-# Beginnings that aren't imperative: an article or a pronoun, or a verb such as "added", "adding" and "adds".
+# Words after the colon that aren't imperatives: an article or a pronoun, or a form such as "added", "adding" and "adds".
 noun='^[^:]+: (an?|the|this|that|it|its|we|no|some|when|if) '
 verb='^[^:]+: [a-z-]+(ed|ing|[^us]s) '
-# Imperatives, or an object's name, that end like these.
+# Words that end like those forms but are imperatives or names.
 exempt='^[^:]+: (alias|bring|embed|feed|need|proceed|ring|seed|shed|speed|string|swing) '
 
-check() { # reads subjects, and reports each that is wrong
+check() { # reads subjects from stdin, reports each wrong one, and fails if there is one
 	local subject problem failed=0
 	while IFS= read -r subject; do
 		problem=
@@ -59,7 +59,7 @@ case ${1-} in
 esac
 selftest
 
-# A tarball has no history. A shallow clone has the last commits, which are checked.
+# A tarball has no history. In a shallow clone, the check covers only the commits that the clone has.
 if ! git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
 	echo "verify-commits: no git history here; no commit subject was checked"
 	exit 0
@@ -71,5 +71,5 @@ if [[ -z $added ]]; then
 fi
 [[ $(git rev-parse --is-shallow-repository) == false ]] ||
 	echo "verify-commits: this clone is shallow; only its commits are checked"
-# A merge may bring older commits of other branches, which are not checked.
+# A merge may bring older commits of other branches. The check leaves them out.
 git log --first-parent --no-merges --max-count=50 --format=%s "$added..HEAD" | check

@@ -1,5 +1,5 @@
-// Command sbom writes the SPDX 2.3 document of Go programs. It lists the modules that are compiled into them, and
-// reads these from the build information in the programs.
+// Command sbom writes the SPDX 2.3 document of an image with Go programs. It lists the programs and the modules that
+// are compiled into them. It reads the modules from the build information in the programs.
 //
 //	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z PROGRAM... >sbom.spdx.json
 package main
@@ -53,7 +53,7 @@ func run(args []string, stdout io.Writer) error {
 	return json.Write(b.document(root, *name+"-"+*version, *created, sum.Sum(nil)), stdout, json.Indent("  "))
 }
 
-// builder collects packages, without duplicates, and their relationships.
+// builder collects packages and their relationships. It keeps one package for each id.
 type builder struct {
 	packages      map[common.ElementID]*v2_3.Package
 	relationships []*v2_3.Relationship
@@ -75,7 +75,7 @@ func (b *builder) document(root common.ElementID, name, created string, sum []by
 	return d
 }
 
-// program adds a program and its modules, and returns the program's digest.
+// program adds a program and its modules, and returns the SHA-256 digest of the program.
 func (b *builder) program(root common.ElementID, file, version string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(file)
 	if err != nil {
@@ -108,7 +108,7 @@ func (b *builder) program(root common.ElementID, file, version string) ([]byte, 
 			PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
 			PackageExternalReferences: purl(module.Path, module.Version),
 		}
-		if module.Sum != "" { // of the module's files, not of one archive, so that it is no checksum of SPDX
+		if module.Sum != "" { // SPDX has no checksum for the sum of a module, because the sum covers the module's files and not an archive
 			p.PackageComment = "go.sum " + module.Sum
 		}
 		b.relate(program, "DEPENDS_ON", b.add(p))
@@ -116,14 +116,14 @@ func (b *builder) program(root common.ElementID, file, version string) ([]byte, 
 	return digest[:], nil
 }
 
-// add adds a package, unless it is there, and returns its id.
+// add adds a package if the builder doesn't have its id yet. It returns the id.
 func (b *builder) add(p *v2_3.Package) common.ElementID {
 	p.PackageDownloadLocation, p.PackageLicenseConcluded, p.PackageCopyrightText = "NOASSERTION", "NOASSERTION", "NOASSERTION"
 	p.IsFilesAnalyzedTagPresent = true
 	if p.PackageLicenseDeclared == "" {
 		p.PackageLicenseDeclared = "NOASSERTION"
 	}
-	id := strings.Map(func(r rune) rune { // letters, digits, dot and hyphen are what an id may have
+	id := strings.Map(func(r rune) rune { // an id may have letters, digits, dots and hyphens
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
 			return r
 		}

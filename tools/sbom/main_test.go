@@ -12,7 +12,8 @@ import (
 	"github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
 
-// The document of this test's own program names its modules and is valid SPDX. A second run writes the same bytes.
+// TestRun writes the document of this test's own program. The document names the program's modules and is valid SPDX. A
+// second run writes the same bytes.
 func TestRun(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
