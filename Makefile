@@ -1,4 +1,5 @@
-# `make` lists the targets. They need Go, make, git and bash; verify also gcc (race detector), image docker.
+# `make` lists the targets. They need Go, make, git and bash. verify also needs gcc for the race detector, and image
+# needs docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,10 +9,10 @@ PACKAGE := github.com/awsauth-guard/awsauth-guard
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS := -s -w -X $(PACKAGE)/internal/version.version=$(VERSION)
-# As the Dockerfile and tools/dist.sh have it, so that all of them make the same bytes: without -buildvcs=false those of
-# the Dockerfile, which sees no .git, would be others.
+# The Dockerfile and tools/dist.sh use the same flags, so that all builds give the same bytes. -buildvcs=false is for
+# the Dockerfile: its build has no .git, and would otherwise give other bytes.
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
-# The Dockerfile's.
+# The Dockerfile has the same labels.
 LABELS := \
 	-label "org.opencontainers.image.title=awsauth-guard" \
 	-label "org.opencontainers.image.description=Admission webhook that refuses edits of EKS's aws-auth ConfigMap that lock people out" \
@@ -26,7 +27,8 @@ comma := ,
 FUZZTIME ?= 30s
 SOAK ?= 5m
 
-# Every module of the repository, the root first, and those with Go code of ours.
+# MODULES are the folders of all modules of the repository, with the root first. CODE are the modules with Go code of this
+# project.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
 CODE := $(filter-out tools/%,$(MODULES)) tools/sbom
 
@@ -34,7 +36,8 @@ GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-l
 HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 HELM_DOCS = go tool -modfile=$(CURDIR)/tools/helm-docs/go.mod helm-docs
 ACTIONLINT = go tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
-# kube-apiserver, kubectl and etcd: KUBEBUILDER_ASSETS when it is set, else built once and cached.
+# Sets KUBEBUILDER_ASSETS to a folder with kube-apiserver, kubectl and etcd. tools/controlplane.sh builds and caches
+# these programs if the variable doesn't name them.
 WITH_CONTROL_PLANE = KUBEBUILDER_ASSETS=$$(tools/controlplane.sh) && export KUBEBUILDER_ASSETS
 
 ##@ Use
@@ -49,7 +52,7 @@ build: ## build the webhook and the kubectl plugin into bin/
 
 .PHONY: demo
 demo: export KEEP := $(KEEP)
-demo: ## see it work on a real API server; KEEP=1 leaves it running
+demo: ## see the guard work on a real API server; KEEP=1 leaves it running
 	$(WITH_CONTROL_PLANE) && go run ./test/demo
 
 .PHONY: image
@@ -59,7 +62,7 @@ image: ## build the container image IMAGE; GO_IMAGE is the Go image
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
 
 .PHONY: image-archive
-image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without Docker; the CAs are this machine's
+image-archive: ## build the image for PLATFORMS as IMAGE_ARCHIVE, without Docker; it has the CAs of this machine
 	@for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		for command in webhook:awsauth-guard-webhook kubectl-awsauth:kubectl-awsauth; do \
 			GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) \
@@ -71,11 +74,11 @@ image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without 
 		/etc/ssl/certs/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
 
 .PHONY: dist
-dist: ## build what a release has beside the image into dist/release: programs, chart, SBOM, checksums
+dist: ## build the files of a release into dist/release, without the image: programs, chart, SBOM, checksums
 	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' tools/dist.sh
 
 ##@ Check
-# Most tests of a control plane wait, so that those of other packages run beside them.
+# test runs its parts at the same time, because most tests with a control plane spend their time waiting.
 .PHONY: test
 test: ## run every test that needs no root
 	$(WITH_CONTROL_PLANE) && $(MAKE) --jobs test-unit test-integration test-modules
@@ -90,7 +93,7 @@ test-integration: ## run the webhook's tests beside a real API server, and the c
 
 .PHONY: test-modules
 test-modules: ## run the tests of the other modules, with those of the chart
-	# -count=1: Go's cache of results does not see what a test reads outside of its module, such as the chart.
+	# -count=1: Go's cache of results ignores files that a test reads outside of its module, such as the chart.
 	$(WITH_CONTROL_PLANE) && for module in $(filter-out .,$(CODE)); do (cd $$module && go test -count=1 -timeout 20m ./...); done
 
 .PHONY: e2e
@@ -109,19 +112,19 @@ lint: ## run golangci-lint on every module, helm lint on the chart, and actionli
 	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yaml
 
 .PHONY: verify-format
-verify-format: ## fail when `make fmt` would change a file
+verify-format: ## fail if `make fmt` would change a file
 	$(GOLANGCI_LINT) fmt --diff
 
 .PHONY: verify-tidy
-verify-tidy: ## fail when `make tidy` would change a module
+verify-tidy: ## fail if `make tidy` would change a module
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff) || { echo "$$module: go.mod or go.sum is not tidy; run make tidy" >&2; exit 1; }; done
 
 .PHONY: verify-commits
-verify-commits: ## fail when the subject of a recent commit is not `package: imperative subject`
+verify-commits: ## fail if the subject of a recent commit is not `package: imperative subject`
 	tools/verify-commits.sh
 
 .PHONY: verify-generated
-verify-generated: ## fail when `make generate` would change a file
+verify-generated: ## fail if `make generate` would change a file
 	tools/verify-unchanged.sh make generate
 
 .PHONY: verify-race
@@ -130,12 +133,12 @@ verify-race: ## run every test of the root module under the race detector
 
 .PHONY: oracle
 oracle: export GOGC := 400
-oracle: ## compare COUNT generated changes, and the logins to PAIRS of both sources, with the released authenticator; another SEED makes others
+oracle: ## compare the guard with the released authenticator, on COUNT changes and PAIRS of aws-auth and access entries, generated from SEED
 	$(WITH_CONTROL_PLANE) && cd test/oracle && go test -count=1 -timeout 3h -v . -args \
 		-cases=$(or $(COUNT),100000) -pairs=$(or $(PAIRS),20000) -seed=$(or $(SEED),1) -edits=1000
 
 .PHONY: chain
-chain: ## make COUNT admitted edits on a real API server, move MAPS maps to access entries, and log in through the released authenticator after each; another SEED makes others
+chain: ## make COUNT admitted edits on a real API server, move MAPS maps to access entries, and log in through the released authenticator after each; SEED selects the edits and maps
 	$(WITH_CONTROL_PLANE) && cd test/chain && go test -count=1 -timeout 3h -v . -args \
 		-edits=$(or $(COUNT),1000) -maps=$(or $(MAPS),500) -seed=$(or $(SEED),1)
 
@@ -145,11 +148,11 @@ mutants: ## inject mistakes into the engine, one at a time, and report which of 
 	cd test/oracle && go run ./mutants -cases $(or $(COUNT),12000) -seed $(or $(SEED),1)
 
 .PHONY: bench
-bench: ## measure a review beside the authenticator's own parsing, and over HTTPS beside a webhook that allows everything
+bench: ## measure a review, and compare it with the authenticator's own parsing and, over HTTPS, with a webhook that allows everything
 	cd test/bench && go run .
 
 .PHONY: cost
-cost: ## look for texts that are expensive to evaluate, of 1 MiB, old and new; ONLY is a regular expression of names
+cost: ## find texts of 1 MiB that are expensive to evaluate; ONLY is a regular expression for the names of the texts
 	go run ./test/cost -only '$(ONLY)'
 
 .PHONY: efficacy
