@@ -2,8 +2,9 @@
 {{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
-{{- /* A Service's name has at most 63 characters; 13 are left for the suffixes of other objects' names. A
-release's name may have dots, and a Service's may not; validate.yaml refuses a name that begins with a digit. */}}
+{{- /* A Service's name has at most 63 characters. This name has at most 50, so that other objects' names can have a suffix. Dots
+become dashes, because the name of a release can have dots and the name of a Service can't. validate.yaml refuses a name that begins
+with a digit. */}}
 {{- define "awsauth-guard.fullname" -}}
 {{- $name := include "awsauth-guard.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -24,12 +25,12 @@ release's name may have dots, and a Service's may not; validate.yaml refuses a n
 {{- end }}
 {{- end }}
 
-{{- /* The Secret with the CAs and the Lease of those who write it. */}}
+{{- /* The name of the Secret with the CAs, and of the Lease of the replica that writes the Secret. */}}
 {{- define "awsauth-guard.caName" -}}
 {{ include "awsauth-guard.fullname" . }}-ca
 {{- end }}
 
-{{- /* The Secret that is mounted. */}}
+{{- /* The name of the Secret that the pods mount. */}}
 {{- define "awsauth-guard.certSecretName" -}}
 {{- if eq .Values.certs.mode "secret" }}
 {{- .Values.certs.secret.name }}
@@ -46,16 +47,17 @@ release's name may have dots, and a Service's may not; validate.yaml refuses a n
 {{- end }}
 {{- end }}
 
-{{- /* The component keeps the Service and the rest away from the pod of `helm test`. A Deployment's selector cannot be
-changed, so that no value has a part in it; an alias in a parent chart does. */}}
+{{- /* The labels by which the Service, the Deployment and other objects select the webhook's pods. The label component excludes the pod
+of `helm test`. Kubernetes refuses a change of a Deployment's selector, so the labels depend on no value. They depend only on the
+release and on the chart's alias in a parent chart. */}}
 {{- define "awsauth-guard.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
-{{- /* (dict "root" $ "labels" LABELS "selected" SELECTOR): a user's label never takes the place of one that something
-selects by. */}}
+{{- /* (dict "root" $ "labels" LABELS "selected" SELECTOR): the labels of an object. A user's label never replaces a label of
+SELECTOR. */}}
 {{- define "awsauth-guard.labels" -}}
 {{- $own := dict
   "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -64,7 +66,7 @@ selects by. */}}
 {{- merge dict (.selected | default (include "awsauth-guard.selectorLabels" .root | fromYaml)) (.labels | default dict) $own .root.Values.commonLabels | toYaml }}
 {{- end }}
 
-{{- /* (dict "root" $ "annotations" ANNOTATIONS) */}}
+{{- /* (dict "root" $ "annotations" ANNOTATIONS): the annotations of an object, together with commonAnnotations. */}}
 {{- define "awsauth-guard.annotations" -}}
 {{- with merge dict (.annotations | default dict) .root.Values.commonAnnotations -}}
 annotations:
@@ -72,8 +74,10 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* (dict "root" $ "name" NAME "annotations" … "labels" …); without a namespace for objects of the cluster. Here
-and everywhere names are quoted: on and 123 are names, and neither is text in YAML. */}}
+{{- /* (dict "root" $ "name" NAME "namespace" NAMESPACE "cluster" true …): the metadata of an object. Without NAME the object has the name
+awsauth-guard.fullname, and without NAMESPACE the namespace of the release. With "cluster" true it has no namespace. labels, selected
+and annotations are those of the two templates above. All of the chart's templates quote names, because YAML doesn't read names such as
+on and 123 as text. */}}
 {{- define "awsauth-guard.metadata" -}}
 name: {{ default (include "awsauth-guard.fullname" .root) .name | quote }}
 {{- if not .cluster }}
@@ -86,7 +90,7 @@ labels:
 {{- end }}
 {{- end }}
 
-{{- /* What every process of the chart may do to its node and itself: the profile "restricted". */}}
+{{- /* The securityContext of the chart's pods, and below that of their containers. They meet the Pod Security Standard "restricted". */}}
 {{- define "awsauth-guard.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -101,8 +105,8 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* The GuardConfig file. A severity that was written as off, without quotes, is false in Helm's YAML. Fields that the
-values lack, as with --reuse-values from an older chart, are left to the guard's defaults. */}}
+{{- /* The GuardConfig file. Helm's YAML reads the severity off, without quotes, as false. The values may lack new fields, as with
+--reuse-values after an older chart. For these fields the guard uses its defaults. */}}
 {{- define "awsauth-guard.guardConfig" -}}
 {{- $config := deepCopy .Values.guardConfig }}
 {{- range $rule, $severity := $config.rules }}
@@ -116,8 +120,9 @@ values lack, as with --reuse-values from an older chart, are left to the guard's
 {{- merge (dict "apiVersion" "awsauth-guard.io/v1alpha1" "kind" "GuardConfig") $config | toYaml }}
 {{- end }}
 
-{{- /* request.name is absent where a collection is deleted, and oldObject where something is created. A condition
-that errs refuses other ConfigMaps, too, where failurePolicy is Fail. */}}
+{{- /* The expression that is true for requests about aws-auth. request.name is absent if a client deletes a collection, and oldObject is
+null if a client creates an object. The expression must not fail: with failurePolicy Fail, an error would refuse changes of other
+ConfigMaps, too. */}}
 {{- define "awsauth-guard.isAWSAuth" -}}
 (has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"
 {{- end }}
@@ -128,7 +133,8 @@ that errs refuses other ConfigMaps, too, where failurePolicy is Fail. */}}
 (has(request.userInfo.groups) && {{ .Values.bypass.group | quote }} in request.userInfo.groups)
 {{- end }}
 
-{{- /* The match conditions of the enforcing webhook: aws-auth, unless EKS or a member of the bypass group writes it. */}}
+{{- /* The match conditions of the enforcing webhook. They select requests about aws-auth, but not those of EKS and of the bypass
+group. */}}
 {{- define "awsauth-guard.enforceConditions" -}}
 - name: is-aws-auth
   expression: '{{ include "awsauth-guard.isAWSAuth" . }}'
@@ -138,7 +144,7 @@ that errs refuses other ConfigMaps, too, where failurePolicy is Fail. */}}
   expression: '!{{ include "awsauth-guard.isBypass" . }}'
 {{- end }}
 
-{{- /* The writes that are of interest; other ConfigMaps are told apart by matchConditions. */}}
+{{- /* The rules of the webhooks: all writes of ConfigMaps in a namespace. matchConditions select the writes of aws-auth. */}}
 {{- define "awsauth-guard.rules" -}}
 - apiGroups: [""]
   apiVersions: [v1]
@@ -156,13 +162,13 @@ matchLabels:
 {{- regexReplaceAll "^([^:]*:[^:]*:[^:]*:[^:]*:[^:]*:role/).*/" . "${1}" }}
 {{- end }}
 
-{{- /* The same as the guard's key of a principal: a role's path does not count, nor does case. */}}
+{{- /* The key of a principal, as the guard computes it: the ARN in lower case, without the path of a role. */}}
 {{- define "awsauth-guard.principalKey" -}}
 {{- include "awsauth-guard.withoutPath" . | lower }}
 {{- end }}
 
-{{- /* (dict "at" FIELD "group" GROUP) fails for a name that the guard would not have, or that cannot stand in the YAML of
-the backstop. The schema does not know every kind of white space. */}}
+{{- /* (dict "at" FIELD "group" GROUP): fails if the guard would refuse the name of the group, or if the YAML of the backstop can't
+contain the name. The schema can't check this, because its patterns don't know every kind of white space. */}}
 {{- define "awsauth-guard.checkGroup" -}}
 {{- if ne .group (trim .group) }}
 {{- fail (printf "%s: %q has white space at an end" .at .group) }}
@@ -172,8 +178,8 @@ the backstop. The schema does not know every kind of white space. */}}
 {{- end }}
 {{- end }}
 
-{{- /* (dict "at" FIELD "map" MAP) fails for labels and annotations that Helm and the guard themselves use: with
-helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a backend. */}}
+{{- /* (dict "at" FIELD "map" MAP): fails if MAP has labels or annotations that Helm or the guard use themselves. For example, with
+helm.sh/resource-policy: keep, helm uninstall would leave a webhook without pods. */}}
 {{- define "awsauth-guard.checkMetadata" -}}
 {{- range $key, $_ := .map }}
 {{- if regexMatch "^([^/]*[.])?(helm[.]sh|awsauth-guard[.]io)/" $key }}
@@ -182,7 +188,8 @@ helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a ba
 {{- end }}
 {{- end }}
 
-{{- /* The keys of the access entries, as the backstop looks for them: to find one in a list costs by its length. */}}
+{{- /* The keys of the access entries, as the backstop looks for them. They are the keys of a map, because the cost of a search in a
+list grows with the length of the list. */}}
 {{- define "awsauth-guard.backstopEntries" -}}
 {{- $entries := dict }}
 {{- range .Values.guardConfig.accessEntries }}
@@ -191,7 +198,7 @@ helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a ba
 {{- toJson $entries }}
 {{- end }}
 
-{{- /* The protected principals that no access entry lets in, as the backstop looks for them. */}}
+{{- /* The protected principals without an access entry, as the backstop looks for them. */}}
 {{- define "awsauth-guard.backstopProtected" -}}
 {{- $entries := list }}
 {{- range .Values.guardConfig.accessEntries }}
@@ -206,7 +213,8 @@ helm.sh/resource-policy: keep, helm uninstall would leave a webhook without a ba
 {{- toJson $protected }}
 {{- end }}
 
-{{- /* The rules that the backstop holds: those of its own that would deny. */}}
+{{- /* The ids of the rules in the backstop: those that the values don't set to warn or off. protected-principal is among them only if a
+protected principal has no access entry. */}}
 {{- define "awsauth-guard.backstopRules" -}}
 {{- $rules := list }}
 {{- $possible := list "deleted" "immutable" "emptied" }}
