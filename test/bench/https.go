@@ -32,8 +32,8 @@ const (
 	latencyFor = 500 * time.Millisecond
 )
 
-// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time that a webhook
-// takes which allows every request.
+// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time of a webhook
+// that allows every request.
 var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
 
 // side is a webhook that clients call over HTTPS.
@@ -42,8 +42,8 @@ type side struct {
 	roots *x509.CertPool
 }
 
-// compareHTTPS prints the time of reviews over HTTPS, and the number of reviews in a second, of the guard and of a
-// webhook that allows every request.
+// compareHTTPS compares the guard over HTTPS with a webhook that allows every request. It prints the time of reviews,
+// and the number of reviews in a second.
 func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err error) {
 	folder, err := os.MkdirTemp("", "awsauth-guard-bench-")
 	if err != nil {
@@ -147,8 +147,8 @@ func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*re
 	return err
 }
 
-// rate returns the number of reviews in a second. The clients use as many source addresses as addresses says. An API
-// server has one address.
+// rate returns the number of reviews in a second. addresses is the number of different source addresses of the
+// clients. An API server has one address.
 func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
 	var answered atomic.Int64
 	var running sync.WaitGroup

@@ -24,8 +24,8 @@ func (d directory) Lookup(ctx context.Context, principals []awsauth.ARN) validat
 	return d.client.Lookup(ctx, principals)
 }
 
-// startAWS starts a stand-in for IAM and sets the environment variables by which clients find it. It has every
-// principal of the documents. It runs until the process ends.
+// startAWS starts a stand-in for IAM and sets the environment variables by which clients find it. The stand-in has
+// every principal of the documents. It runs until the process ends.
 var startAWS = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "iamtest-")
 	if err != nil {

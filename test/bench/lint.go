@@ -22,7 +22,7 @@ const (
 	maxGrowth = 1.5
 )
 
-// lintFiles has the numbers of files. Each is linted in a run of its own.
+// lintFiles has the number of files of each run of lint.
 var lintFiles = []int{1000, 10_000}
 
 // measureLint lints folders of files without findings. It prints the time and the largest resident memory of each

@@ -93,7 +93,7 @@ type state struct {
 	admitted, refused, refusedInARow, logins, loginsRefused, lockouts, differences int
 }
 
-// changeEntries changes the mode or the access entries, in the authenticator and in ekstest.
+// changeEntries sets the mode and new access entries, in the authenticator and in ekstest.
 func (s *state) changeEntries() {
 	s.stamp++
 	entries := newEntries(s.random, s.kept, s.stamp)

@@ -371,8 +371,8 @@ func (w *doctorWorld) try(t *testing.T, s *situation) outcome {
 	return o
 }
 
-// lastError returns the last line of kubectl's output that begins with an error. The lines after it explain the error. If no line does,
-// it returns the last line.
+// lastError returns the last line of kubectl's output that begins with an error. The lines after it explain the error. If no line
+// begins with an error, lastError returns the last line.
 func lastError(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	for _, line := range slices.Backward(lines) {
@@ -396,8 +396,7 @@ func (w *doctorWorld) silentServer(t *testing.T) string {
 	return listener.Addr().String() // the kernel accepts connections, because the socket listens
 }
 
-// contextOf returns the flag --context with its value from the arguments of doctor, for kubectl. It returns nil if the arguments don't
-// have it.
+// contextOf returns the flag --context and its value, if doctor's arguments have it. kubectl takes the same flag.
 func contextOf(s *situation) []string {
 	if i := slices.Index(s.args, "--context"); i >= 0 {
 		return s.args[i : i+2]

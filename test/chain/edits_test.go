@@ -120,7 +120,7 @@ func nextModel(r *rand.Rand, m generate.Model) generate.Model {
 	return m
 }
 
-// write returns the data of a model in a random style. It adds an entry for the canary, whose username has the stamp.
+// write returns the data of a model in a random style. It adds an entry for the canary. The canary's username ends with stamp.
 func write(r *rand.Rand, m generate.Model, stamp int) map[string]string {
 	m = m.Clone()
 	m.Users = append(m.Users, generate.Entry{ARN: callers[canaryCaller].arn, Username: fmt.Sprintf("canary-%d", stamp)})
@@ -129,7 +129,7 @@ func write(r *rand.Rand, m generate.Model, stamp int) map[string]string {
 }
 
 // newEntries returns the access entries of the callers in kept, of some other callers at random, and of a canary. The canary's
-// username has the stamp.
+// username ends with stamp.
 func newEntries(r *rand.Rand, kept []int, stamp int) []access.AccessEntry {
 	entries := map[string]access.AccessEntry{}
 	for i, c := range callers[:canaryCaller] {

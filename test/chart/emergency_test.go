@@ -62,7 +62,7 @@ func TestEmergencyTexts(t *testing.T) {
 }
 
 // TestBackstopTexts: docs/how-to/when-nothing-answers.md has kubectl's messages about refusals by the backstop. The
-// commands by which the page gets around a refusal work.
+// page's commands to get around a refusal work.
 func TestBackstopTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {

@@ -96,7 +96,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// wantOnPage checks that a page has a part of the text said: from the phrase from to the phrase to.
+// wantOnPage checks that a page has a part of a message: the part that begins with the text from and ends with the
+// text to.
 func wantOnPage(t *testing.T, page, said, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(page)

@@ -186,8 +186,8 @@ func TestSeverityOff(t *testing.T) {
 // newFields has the fields of the GuardConfig that the values of an older release may not have.
 var newFields = []string{"history", "iam", "restore", "selfTest"}
 
-// TestWithoutNewFields: without the fields that the values of an older chart don't have, the guard uses its defaults.
-// helm upgrade --reuse-values uses such values.
+// TestWithoutNewFields: if the values don't have a field of newFields, the guard uses its default. helm upgrade
+// --reuse-values after an older chart uses such values.
 func TestWithoutNewFields(t *testing.T) {
 	t.Parallel()
 	want := effective(t, render(t, "default"))

@@ -100,8 +100,7 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	return summary
 }
 
-// causeOf returns the cause of the cancellation if ctx is cancelled, such as Ctrl-C or the timeout. Otherwise it returns
-// err.
+// If ctx is cancelled, causeOf returns the cause, such as Ctrl-C or the timeout. Otherwise it returns err.
 func causeOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -163,7 +163,7 @@ func address(t *testing.T, text string) string {
 	return u.Host
 }
 
-// install makes the cluster that the chart leaves with examples/guard.yaml, but the webhook is a process beside the API
+// install sets up the cluster as the chart does with examples/guard.yaml. But the webhook is a process beside the API
 // server and not a pod. The stored aws-auth is examples/aws-auth.yaml, and the history has two versions. install first
 // deletes the objects of an earlier page.
 func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.ControlPlane, webhook *controlplane.Webhook, guardConfig string) {

@@ -100,7 +100,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestLinksInCode: every page exists that code, chart and workflows name, by its address or by its path.
+// TestLinksInCode: the pages that code, chart and workflows name exist. They name pages by address or by path.
 func TestLinksInCode(t *testing.T) {
 	t.Parallel()
 	for _, name := range files(t, func(name string) bool {

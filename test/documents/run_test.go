@@ -173,8 +173,8 @@ func marked(t *testing.T, mark string) (list []*page) {
 	return list
 }
 
-// TestEveryBlockIsHeld: this package runs every console block, or the block's marker names the test that runs it or
-// says why no test runs it.
+// TestEveryBlockIsHeld: every console block has a marker. The marker says that this package runs the block, or that
+// another test runs it, or why no test runs it.
 func TestEveryBlockIsHeld(t *testing.T) {
 	t.Parallel()
 	var goFiles bytes.Buffer

@@ -246,8 +246,8 @@ func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated tim
 	return list, evaluated, err
 }
 
-// wantPeace waits until no alert has been pending or firing for 20 seconds. It reports an error if an alert fires
-// meanwhile that is not in before.
+// wantPeace waits until no alert has been pending or firing for 20 seconds. Meanwhile, it reports an error for each
+// firing alert that is not in before.
 func (p *prometheus) wantPeace(t *testing.T, before ...string) {
 	t.Helper()
 	var since time.Time

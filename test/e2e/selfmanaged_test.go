@@ -343,8 +343,9 @@ func noPod(t *testing.T) {
 // unanswered is a part of the API server's error about a review that the guard doesn't answer.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
-// said runs a kubectl command. It returns an error if the command doesn't fail for lack of an answer, or if
-// docs/how-to/when-nothing-answers.md doesn't have kubectl's message. It replaces the address in the message.
+// said runs a kubectl command that must fail because the webhook doesn't answer. It returns an error if the command
+// succeeds or fails for another reason. It also returns one if docs/how-to/when-nothing-answers.md doesn't have
+// kubectl's message, with another address.
 func said(t *testing.T, args ...string) error {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")

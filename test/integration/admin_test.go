@@ -123,7 +123,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestOtherObjectsAreAdmitted: the guard admits a text in other objects that it refuses in kube-system/aws-auth.
+// TestOtherObjectsAreAdmitted: in other objects, the guard admits a text that it refuses in kube-system/aws-auth.
 func TestOtherObjectsAreAdmitted(t *testing.T) {
 	store(t, base())
 	core, err := typedcorev1.NewForConfig(cluster.Admin)

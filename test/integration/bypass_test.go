@@ -213,8 +213,8 @@ func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
 	}
 }
 
-// A bypass counts once, even if it happens while no replica leads. A new leader doesn't count a bypass again that the
-// previous leader has counted.
+// A bypass counts once, even if it happens while no replica leads. If the previous leader has counted a bypass, a new
+// leader doesn't count it again.
 func TestBypassWithoutLeaderCountsOnce(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)

@@ -53,8 +53,8 @@ func eventually(ctx context.Context, t *testing.T, what string, holds func() boo
 	}
 }
 
-// A change may remove a principal that has an access entry from aws-auth. The guard refuses to remove certain other
-// principals.
+// A principal that has an access entry may leave aws-auth. Without an access entry, the guard refuses the removal of
+// the last admin, a node role or a protected principal.
 func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	const bob = "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n  groups:\n  - system:masters\n"
 	asAlice := rest.ImpersonationConfig{

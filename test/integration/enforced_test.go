@@ -52,8 +52,8 @@ func (g *guarded) files(t *testing.T) (bundle []byte) {
 	return servingcert.EncodeCertificates(ca.Cert)
 }
 
-// wantEnforced waits until the replica says the same in its metric, an Event, /readyz?verbose and its log: if reason
-// is empty, that the guard enforces, and otherwise why it doesn't.
+// wantEnforced waits until a replica's metric, an Event and /readyz?verbose say whether the guard enforces. If reason
+// is empty, the guard must enforce. Otherwise it must not, and they and the log must give the reason.
 func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	begun := time.Now()

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// The leader reports an access entry if IAM doesn't have its principal, or has created the principal later. No caller
-// logs in by such an access entry.
+// The leader reports an access entry if IAM doesn't have its principal, or if IAM created the principal after the
+// access entry. No caller logs in by such an access entry.
 func TestStaleAccessEntriesAreReported(t *testing.T) {
 	const team = "arn:aws:iam::111122223333:role/team/"
 	entries := []access.AccessEntry{

@@ -159,7 +159,7 @@ func TestHistoryStore(t *testing.T) {
 	}
 }
 
-// busyMaps is a client that calls before ahead of each update, so that another client can write the ConfigMap first.
+// busyMaps is a client that calls a function before each update, so that another client can write the ConfigMap first.
 type busyMaps struct {
 	typedcorev1.ConfigMapInterface
 

@@ -37,8 +37,8 @@ func TestLargestMapIsReviewedInTime(t *testing.T) {
 	wantRefused(t, update(t.Context(), c, roles(admin+many(n, ""))), "node-role-removed")
 }
 
-// TestAnswerToManyFaultsReachesClient: the client gets an answer even if every element of the map is faulty. The answer
-// is shortened.
+// TestAnswerToManyFaultsReachesClient: the client gets an answer even if every element of the map is faulty. The guard
+// shortens this answer.
 func TestAnswerToManyFaultsReachesClient(t *testing.T) {
 	c := as(t, operator)
 	const n = 1000

@@ -34,7 +34,7 @@ func TestLockoutsAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		user       rest.ImpersonationConfig
-		start, end string // the elements of mapRoles after the admin and the node role, before and after the change
+		start, end string // further elements of mapRoles, before and after the change
 		rules      string
 	}{
 		{"requester's entry lists system:authenticated", loggedIn("me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},

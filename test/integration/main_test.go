@@ -144,7 +144,7 @@ func as(t *testing.T, user rest.ImpersonationConfig) *client {
 // operator is a user who doesn't log in through aws-auth.
 var operator = rest.ImpersonationConfig{UserName: "operator"}
 
-// store replaces the stored aws-auth by d, without calling the webhook. Its field manager is "fixture".
+// store replaces the stored aws-auth by d, without calling the webhook. The field manager of d is "fixture".
 func store(t *testing.T, d data) {
 	t.Helper()
 	storeObject(t, d.configMap())

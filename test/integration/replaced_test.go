@@ -19,8 +19,8 @@ func TestCachedLoginDoesNotHideALockout(t *testing.T) {
 		r.wantMetric(t, `awsauth_guard_live_entries{section="mapRoles"}`, 4, 10*time.Second)
 	}
 	wantRefused(t, update(t.Context(), c, base().with("mapRoles", admin+node)), "self-lockout")
-	// The login of some requesters comes from no version, such as that of the cluster's creator. Such a requester may
-	// remove the entry.
+	// Some requesters, such as the cluster's creator, don't log in by a version of aws-auth. They may remove the
+	// entry.
 	creator := as(t, loggedIn("creator", "system:masters"))
 	wantAdmitted(t, creator, update(t.Context(), creator, base().with("mapRoles", admin+node)))
 }

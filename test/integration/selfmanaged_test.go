@@ -244,7 +244,7 @@ func (s *selfManaged) updateSecret(t *testing.T, change func(*corev1.Secret)) {
 }
 
 // rotated waits until another CA has replaced the old CA. Then the Secret and the caBundles have only the new CA, and
-// it has signed every replica's certificate.
+// the new CA has signed every replica's certificate.
 func (s *selfManaged) rotated(t *testing.T, old *x509.Certificate) {
 	t.Helper()
 	until(t, "the CA is another one", time.Minute, func(ctx context.Context) error {

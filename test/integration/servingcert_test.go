@@ -32,7 +32,7 @@ func hastyElection() election.Timing {
 }
 
 // until waits until check returns no error. within is the time that this takes on an idle machine. until fails the
-// test after within or after 45 s, whichever is longer.
+// test after 45 s, or after within if that is longer.
 func until(t *testing.T, what string, within time.Duration, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), max(within, 45*time.Second)) // a busy machine takes longer than within

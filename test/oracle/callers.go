@@ -74,7 +74,7 @@ type version struct {
 	data     map[string]string
 	elements []element // of mapRoles and mapUsers
 	accounts []element
-	arns     []string // the ARNs of the elements and in the rest of the text, and an unknown user of each account id in it
+	arns     []string // the ARNs of the elements, other ARNs in the text, and an unknown user of each account id in the text
 }
 
 func newVersion(data map[string]string) *version {
@@ -159,8 +159,8 @@ func callersOf(arn string) []string {
 
 var asciiLetters = strings.NewReplacer("\u212a", "K", "\u017f", "s", "\u0130", "I", "\u0131", "i")
 
-// plainASCII replaces each letter that some case-insensitive comparisons treat as equal to an ASCII letter by that ASCII
-// letter.
+// plainASCII replaces letters outside of ASCII by ASCII letters. It replaces those that some case-insensitive
+// comparisons treat as an ASCII letter.
 func plainASCII(s string) string { return asciiLetters.Replace(s) }
 
 var (

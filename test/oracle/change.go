@@ -58,7 +58,7 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 }
 
 // checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny it with all rules
-// of the document off: users can turn these rules off, and they only warn of pre-existing faults.
+// of the document off. Users can turn these rules off, and these rules only warn of pre-existing faults.
 func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	if len(kinds) == 0 {
 		return

@@ -26,7 +26,7 @@ func (f Failure) kind() string { return f.Check + ": " + f.Class }
 // The checks, and the promise that each of them tests.
 const (
 	checkResolve   = "resolve"    // Resolve gives the authenticator's answer
-	checkNever     = "never"      // the authenticator never returns an entry if a finding says that it never matches
+	checkNever     = "never"      // if a finding says that an entry never matches, the authenticator never returns the entry
 	checkReplaced  = "replaced"   // if a warning says that one entry replaces another, the principal keeps the username and groups of the replaced entry
 	checkClean     = "clean"      // the authenticator loads a document without findings completely
 	checkStyle     = "style"      // the authenticator reads the generator's model from the generator's text
@@ -144,7 +144,7 @@ func (k *Checker) object(c *generate.Change) *awsauth.Object {
 // checkDocument checks the evaluation of the new version. The authenticator must have loaded this version.
 func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsauth.Object) {
 	verdict := validate.Evaluate(validate.Change{New: object}, validate.Policy{})
-	if !validUTF8(c.New) { // the commands on live objects and the monitor read the object as it is stored
+	if !validUTF8(c.New) { // the guard's commands and its monitor read the stored bytes
 		k.checkResolve(now, (&awsauth.Object{Data: c.New}).Load())
 		k.checkBytes(now, object, verdict)
 		return
@@ -161,8 +161,9 @@ func (k *Checker) checkDocument(c *generate.Change, now *version, object *awsaut
 	}
 }
 
-// checkResolve compares the answers of the guard and of the authenticator to each caller: the ARNs in the text, also in
-// lower and upper case, the callers that they may mean, and some callers that the text doesn't name.
+// checkResolve compares the answers of the guard and of the authenticator to each caller. The callers are the ARNs in
+// the text, the same ARNs in lower and in upper case, the callers that the ARNs may mean, and some callers that the
+// text doesn't name.
 func (k *Checker) checkResolve(v *version, m *awsauth.Map) {
 	callers := append(k.forms.of(v.arns), "arn:aws:iam::999999999999:role/absent", "arn:aws:iam::111122223333:user/absent", "")
 	for _, arn := range v.arns {

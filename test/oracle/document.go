@@ -25,8 +25,8 @@ var neverMatchRules = map[string]string{
 	"sso-entry":           "",
 }
 
-// lostSectionRules are the rules whose findings say that the authenticator loads nothing from a section. A finding that
-// contains notCertain or notAll does not say so.
+// lostSectionRules are the rules whose findings say that the authenticator loads nothing from a section. A finding does not say
+// so if its message contains notCertain or notAll.
 var lostSectionRules = []string{"yaml-syntax", "not-a-list"}
 
 const (
@@ -138,7 +138,7 @@ func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 	return r, true
 }
 
-// marked returns the element with its path as the username. It returns an element unchanged that is not a mapping.
+// marked returns the element with its path as the username. An element that is not a mapping stays unchanged.
 func (e element) marked() json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(e.raw, &fields) != nil || fields == nil {
@@ -220,7 +220,8 @@ func (e element) access() (username string, groups []string) {
 	return fields.Username, fields.Groups
 }
 
-// checkAccounts checks that findings reject at most as many elements of mapAccounts as are not account ids.
+// checkAccounts checks that the findings do not reject too many elements of mapAccounts. They may reject as many as are not
+// account ids.
 func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	named := make(map[string]bool)
 	for _, f := range verdict.Findings {

@@ -16,8 +16,8 @@ import (
 // preexistingNote is the end of the message of a pre-existing finding.
 const preexistingNote = "the old version has this fault too"
 
-// checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It leaves out an old
-// version with text that the authenticator does not read, because a fault in such text can be pre-existing, too.
+// checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It does not check a
+// change whose old version has text that the authenticator does not read, because a fault in such text can be pre-existing, too.
 func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	preexisting := func(f validate.Finding) bool { return strings.Contains(f.Message, preexistingNote) }
 	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
@@ -167,11 +167,11 @@ func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 	return slices.ContainsFunc(validate.Evaluate(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
 }
 
-// checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure that it takes no
-// access away. locked reports whether it makes an answer random that locks a principal out.
+// checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure that the change
+// takes no access away. locked reports whether the change still causes a lockout. covers allows this, because it accepts random answers.
 func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
-	if change.New == nil || locked { // for covers a random answer is enough; for a requester it is a lockout
+	if change.New == nil || locked { // covers accepts a random answer, which locks a requester out
 		k.Stats.add("superset without object, or random")
 		return
 	}
@@ -229,7 +229,7 @@ func mayPassLimit(data map[string]string) bool {
 	return directives > 16 || tokens > 60_000 || aliases
 }
 
-// pastLimit reports whether the guard leaves a section undecoded because the section is past a limit.
+// pastLimit reports whether the guard does not decode a section because the section is past a limit.
 func pastLimit(o *awsauth.Object) bool {
 	if o == nil {
 		return false

@@ -180,8 +180,8 @@ func (f *foundFailures) sorted() (list []FoundFailure) {
 	return list
 }
 
-// checkInParallel makes a checker for each worker, gives each index below count to one of them, and returns the merged
-// statistics of the checkers. The number of workers doesn't affect which indexes are checked.
+// checkInParallel makes a checker for each worker, and divides the indexes below count among the workers. It returns the
+// merged statistics of the checkers. The number of workers doesn't affect which indexes are checked.
 func checkInParallel[C interface {
 	Close()
 	statistics() Stats

@@ -29,7 +29,7 @@ const (
 )
 
 // The mean memory in the last third of the samples may exceed the mean in the second third by the larger of these two.
-// It varies with the pace of the garbage collector.
+// The mean varies with the pace of the garbage collector.
 const (
 	flatShare = 0.10
 	flatBytes = 4 << 20

@@ -105,8 +105,8 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* The GuardConfig file. Helm's YAML reads the severity off, without quotes, as false. The values may lack new fields, as with
---reuse-values after an older chart. For these fields the guard uses its defaults. */}}
+{{- /* The GuardConfig file. Helm's YAML reads the severity off, without quotes, as false. After an upgrade with --reuse-values, the values
+don't have the fields that are new in the chart. For these fields the guard uses its defaults. */}}
 {{- define "awsauth-guard.guardConfig" -}}
 {{- $config := deepCopy .Values.guardConfig }}
 {{- range $rule, $severity := $config.rules }}

@@ -27,8 +27,8 @@ type bare struct {
 	change validate.Change
 }
 
-// consequence asks the authenticator about the principals of the old text, before and after the change, and about those of the
-// new text, after the change. It describes the differences in a few fixed sentences with numbers.
+// consequence describes the effects of the change in a few fixed sentences with numbers. It asks the authenticator about the
+// principals of the old text, before and after the change. Then it asks about the principals of the new text.
 func (b *bare) consequence() (Consequence, error) {
 	before := callers(oldData(b.change))
 	b.Load(oldData(b.change))

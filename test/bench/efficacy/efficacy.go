@@ -94,9 +94,9 @@ func (r *Row) Check() error {
 // Totals has the numbers of the table at the beginning of the page.
 type Totals struct {
 	Catchable, Denied, Warned int // reports that a webhook can catch, and how many of them the guard denies and warns of
-	RegoDenied, Logged        int // catchable reports that the policy in Rego denies, and that the authenticator logs
+	RegoDenied, Logged        int // of the catchable reports: how many the policy in Rego denies, and how many the authenticator logs
 	Harmless                  int
-	FalseAlarms, RegoFalse    int // harmless reports in which the guard and the policy in Rego find a fault
+	FalseAlarms, RegoFalse    int // of the harmless reports: in how many the guard, and the policy in Rego, find a fault
 	Unseen                    int
 }
 

@@ -53,14 +53,14 @@ func (a *Authenticator) Possible(callerARN string) []Answer {
 
 // tries returns how many times to resolve a caller with a random answer. The authenticator iterates over a Go map from a
 // random slot. A map has at most two slots for an element, and at least eight in all. Each answer has at least one slot. With
-// 24 tries for each slot, the probability to miss an answer is e^-24.
+// 24 tries for each slot, the probability of missing an answer is e^-24.
 func (a *Authenticator) tries() int {
 	stored := a.Stored()
 	return 24 * max(8, 2*len(stored.Users), 2*len(stored.Roles))
 }
 
-// ambiguous reports whether more than one stored mapping matches a canonical ARN. The authenticator looks up the ARN in lower
-// case, and so does ambiguous: strings.ToLower turns U+0130 into i.
+// ambiguous reports whether more than one stored mapping matches a canonical ARN. Like the authenticator, it first converts
+// the ARN with strings.ToLower, which turns U+0130 into i.
 func (a *Authenticator) ambiguous(canonical string) bool {
 	canonical = strings.ToLower(canonical)
 	matches := func(keys []string) int {

@@ -97,8 +97,8 @@ func Breaks() []Break {
 	}
 }
 
-// tails are texts after the end of the YAML document. The authenticator's YAML reader stops at this end. Some readers
-// read on.
+// tails are texts after the end of the YAML document. The authenticator's YAML reader stops at this end. Some other
+// readers look further.
 var tails = []string{
 	"---\n\t- x\n", "---\n@\n", "...\n@\n", "...\n%\n", "---\n%\n", "---\n\"\n", "...\n'\n", "---\n- [\n", "...\n\t\n", "---\n`\n",
 	"---\n*a\n", "---\n!<\n", "...\n!<x\n", "---\n\x01\n", "...\n\x01\n", "...\n%YAML 9.9\n---\n", "...\n%TAG x\n", "--- &\n", "--- >9x\n", "... \x07\n",
@@ -119,8 +119,8 @@ func onText(change func(string) string) func(*rand.Rand, string) string {
 	return func(_ *rand.Rand, text string) string { return change(text) }
 }
 
-// onLine returns a function that changes a random match of a pattern. In the pattern, ^ and $ match the begin and the
-// end of a line.
+// onLine returns a function that changes a random match of a pattern. In the pattern, ^ and $ match the beginning and
+// the end of a line.
 func onLine(pattern string, change func(string) string) func(*rand.Rand, string) string {
 	re := regexp.MustCompile(`(?m)` + pattern)
 	return func(r *rand.Rand, text string) string {

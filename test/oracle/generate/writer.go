@@ -20,8 +20,8 @@ type writer struct {
 	flow        bool   // elements in braces
 	explicit    bool   // keys with a question mark
 	anchors     bool   // writes a repeated list of groups as an alias
-	// key and value write scalars. Without them, keys are written as they are, and values plain if that is safe, or
-	// else quoted.
+	// key writes keys, and value writes values. If key is nil, keys stay unchanged. If value is nil, plain writes the
+	// values.
 	key, value func(r *rand.Rand, text, indent string) string
 }
 

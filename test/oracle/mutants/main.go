@@ -40,7 +40,7 @@ func main() {
 	}
 }
 
-// mutant is a mistake: the text after in place of the text before, in one file.
+// mutant is a mistake: in one file, the text after replaces the text before.
 type mutant struct {
 	name, file, before, after string
 }
