@@ -3,12 +3,12 @@
 // is not real: STS, EC2 and EKS have stand-ins.
 //
 // The files:
-//   - chain_test.go and migrate_test.go state the promises
-//   - edits_test.go has the callers and the changes
-//   - apiserver_test.go has the processes and their clients
-//   - authenticator_test.go has the authenticator
-//   - aws_test.go has STS, EC2 and the tokens
-//   - doctor_test.go and doctorfaults_test.go test kubectl awsauth doctor
+//   - chain_test.go and migrate_test.go state the promises.
+//   - edits_test.go has the callers and the changes.
+//   - apiserver_test.go has the processes and their clients.
+//   - authenticator_test.go has the authenticator.
+//   - aws_test.go has STS, EC2 and the tokens.
+//   - doctor_test.go and doctorfaults_test.go test kubectl awsauth doctor.
 package chain_test
 
 import (
