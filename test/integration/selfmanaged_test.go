@@ -222,7 +222,7 @@ func (s *selfManaged) setData(t *testing.T, data map[string][]byte) {
 	s.updateSecret(t, func(secret *corev1.Secret) { secret.Data = data })
 }
 
-// annotate sets the annotation of the Secret that asks for a rotation.
+// annotate sets an annotation on the Secret. The annotation asks for a rotation.
 func (s *selfManaged) annotate(t *testing.T, value string) {
 	t.Helper()
 	s.updateSecret(t, func(secret *corev1.Secret) {

@@ -77,7 +77,7 @@ func TestCertificateFirstStart(t *testing.T) {
 	wantObserved(t, user, "node-role-removed")
 }
 
-// If all objects exist before a replica starts, it becomes ready within 5 s.
+// If all objects exist before a replica starts, the replica becomes ready.
 func TestCertificateStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -163,7 +163,8 @@ func TestCertificateRotation(t *testing.T) {
 	})
 }
 
-// With the default times, the leader repairs a changed caBundle within 5 s.
+// With the default times, the leader repairs a changed caBundle at once, because it watches the webhook
+// configuration.
 func TestCABundleIsRestored(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
