@@ -124,7 +124,7 @@ func TestIAM(t *testing.T) {
 					t.Errorf("%s: %d calls", test.name, n)
 				}
 			}
-			// The guard looks up a new principal also if the map had no admin or no node role before. Then a missing
+			// The guard looks up a new principal even if the map had no admin or no node role before. Then a missing
 			// principal is only a warning.
 			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
 				name := fmt.Sprintf("new-%s-%d", mode, i)

@@ -103,7 +103,7 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	}
 }
 
-// configMaps returns a client for the ConfigMaps of kube-system that writes and reads one content type.
+// configMaps returns a client for the ConfigMaps of kube-system. It writes and reads one content type.
 func configMaps(t *testing.T, admin *rest.Config, contentType string) typedcorev1.ConfigMapInterface {
 	t.Helper()
 	config := rest.CopyConfig(admin)

@@ -122,7 +122,7 @@ func (v *access) covers(other *access) bool {
 			continue
 		}
 		if len(was) == 1 && len(is) == 1 {
-			refused := other.logins[caller][0].ok && !v.logins[caller][0].ok // a template of a group can't be rendered
+			refused := other.logins[caller][0].ok && !v.logins[caller][0].ok // for example, if the authenticator can't render the template of a group
 			if !is[0].Mapped || is[0].Username != was[0].Username || !subset(was[0].Groups, is[0].Groups) || refused {
 				return false
 			}

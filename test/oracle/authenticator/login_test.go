@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/authenticator"
 )
 
-// TestRenderAgreesWithEndpoint sends TokenReviews to the released program's endpoint and compares the responses with
-// Resolve and Render, which the oracle uses because they are faster.
+// TestRenderAgreesWithEndpoint sends TokenReviews to the released program's endpoint. It compares the responses with
+// Resolve and Render. The oracle uses these two, because they are faster.
 func TestRenderAgreesWithEndpoint(t *testing.T) {
 	metrics.InitMetrics(prometheus.NewRegistry())
 	a, err := authenticator.New()
