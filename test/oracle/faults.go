@@ -24,12 +24,12 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// byRule counts the faults by rule. It leaves out the faults about access, which checkNewAccessFaults checks. Such a fault is pre-existing
-	// for every element that gives an access of the old version. So more of them may be pre-existing than the old version has.
+	// byRule counts the faults by rule. It leaves out accessRules: a fault of these rules is pre-existing for every element that gives an access
+	// of the old version. So more of them may be pre-existing than the old version has. checkNewAccessFaults checks these rules.
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
-			if rule, _, _ := strings.Cut(fault, " "); !strings.HasSuffix(rule, ofAccess) {
+			if rule, _, _ := strings.Cut(fault, " "); !slices.Contains(accessRules, rule) {
 				count[rule] += n
 			}
 		}
@@ -142,7 +142,7 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	}
 	for _, f := range validate.Evaluate(validate.Change{New: object}, policy).Findings {
 		arn := byPath[elementPath.FindString(f.Path)]
-		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !isAboutAccess(f) && !slices.Contains(e.rules, f.Rule) {
+		if e := elements[arn]; f.Severity == validate.Deny && arn != "" && !slices.Contains(accessRules, f.Rule) && !slices.Contains(e.rules, f.Rule) {
 			e.rules = append(e.rules, f.Rule)
 			elements[arn] = e
 		}
@@ -150,15 +150,16 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	return elements
 }
 
-// isAboutAccess reports whether a finding is about access that an element gives. Such a finding is pre-existing if an old element gave the
-// same principal the same access. The other findings of node-shape are about an element whose nodes can't work.
+// accessRules are the rules about the access that an element gives. A finding of such a rule is pre-existing if any element of the old version
+// gave the same principal the same access.
+var accessRules = []string{"node-shape", "reserved-username"}
+
+// isAboutAccess reports whether a finding of accessRules is about access that the element gives. The other findings of node-shape say that the
+// nodes of an element can't work. Such a finding is pre-existing for an edited element, too, even if the authenticator dropped the old element.
 func isAboutAccess(f validate.Finding) bool {
 	return f.Rule == "reserved-username" ||
 		f.Rule == "node-shape" && (strings.Contains(f.Message, "would have the admin group") || strings.Contains(f.Message, "is for EC2 instances"))
 }
-
-// ofAccess marks the faults about access in the result of [faults].
-const ofAccess = "(access)"
 
 // hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after
 // the end of a section, or a section under another key.
@@ -250,20 +251,16 @@ func faults(object *awsauth.Object, v *version, policy validate.Policy) map[stri
 		if f.Severity != validate.Deny {
 			continue
 		}
-		rule := f.Rule
-		if isAboutAccess(f) {
-			rule += ofAccess
-		}
-		fault := rule + " " + f.Path
+		fault := f.Rule + " " + f.Path
 		if path := elementPath.FindString(f.Path); path != "" {
 			e := elements[path]
 			raw := string(e.raw)
-			if isAboutAccess(f) {
+			if slices.Contains(accessRules, f.Rule) {
 				username, groups := e.access()
 				slices.Sort(groups)
 				raw = fmt.Sprintf("%s %q %q", strings.ToLower(e.arn), username, slices.Compact(groups))
 			}
-			fault = rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
+			fault = f.Rule + " " + e.section + " " + raw + " " + indexes.ReplaceAllString(f.Path[len(path):], "")
 		}
 		count[fault]++
 	}
