@@ -1,12 +1,13 @@
 // Package admission answers the API server's admission reviews of kube-system/aws-auth.
 //
 // [Handler.Review] processes a review: it finds out which object the review is about, decodes the old and the new object,
-// looks up new principals, runs the rules, and turns the verdict into a response. Only http.go uses HTTP. It limits the
-// memory of the bodies, the reviews that use the CPU, and the reviews that wait for IAM.
+// looks up new principals, runs the rules, and turns the verdict into a response. [Handler.ServeHTTP] does the same for a
+// request over HTTP. It limits the memory of the bodies, the number of reviews that use the CPU, and the number of reviews
+// that wait for IAM.
 //
-// http.go replaces the webhook.Admission of controller-runtime. That handler reads up to 7 MiB for each request before
-// anything limits their number, and evaluates any number of reviews at the same time. It refuses every request that it can't
-// decode, even a request by EKS. Package server explains why it doesn't use the http.Server of controller-runtime.
+// ServeHTTP replaces the webhook.Admission of controller-runtime. That handler reads any number of bodies of up to 7 MiB, and
+// evaluates any number of reviews at the same time. It also refuses every request that it can't decode, even a request by
+// EKS. Package server explains why the webhook doesn't use the http.Server of controller-runtime.
 package admission
 
 import (
@@ -41,14 +42,15 @@ type Recorder interface {
 	Reviewed(operation, verdict string, dryRun bool, took time.Duration)
 	// Rejected counts one rule that refused a request. The Handler calls it once for each such rule.
 	Rejected(rule, operation string, dryRun bool)
-	// WouldDeny counts a rule that would have refused the request if another requester had sent it, or in another mode.
+	// WouldDeny counts a rule that denies the request while the guard admits it: in mode warn, or because the guard never
+	// refuses the requester.
 	WouldDeny(rule string, dryRun bool)
 	// Overridden counts a request that uses an override. The kind is break-glass or allow-removal.
 	Overridden(kind string, dryRun bool)
 	// Panicked counts a rule that panicked.
 	Panicked(rule string)
-	// Unasked counts principals whose existence is unknown because the guard didn't look them up, or because the
-	// [Directory] panicked.
+	// Unasked counts principals that the guard didn't look up, and principals for which the [Directory] panicked. Their
+	// existence is unknown.
 	Unasked(principals int)
 	// WithoutAccessEntries counts a review whose policy should contain the cluster's access entries but doesn't.
 	WithoutAccessEntries()
@@ -56,8 +58,8 @@ type Recorder interface {
 
 // Options configure a [Handler]. Every field is optional.
 type Options struct {
-	// Policy returns the configured policy. The Handler calls it once for each review. The default is the zero Policy,
-	// which has no protected principals.
+	// Policy returns the configured policy. The Handler calls it once for each review of aws-auth. The default is the zero
+	// Policy, which has no protected principals.
 	Policy func() validate.Policy
 	// Recorder counts the reviews. By default reviews aren't counted.
 	Recorder Recorder
@@ -74,17 +76,18 @@ type Options struct {
 	// Notifier receives admitted and refused changes. The default ignores them.
 	Notifier Notifier
 	// Self returns the username under which the API server knows the guard, or an empty string while the username is
-	// unknown. A dry-run deletion by this user is the guard's self-test. The Handler answers it like any other request
-	// but doesn't count it.
+	// unknown. A dry-run deletion by this user is the guard's self-test. The Handler answers a self-test like any other
+	// request, but doesn't count it. By default the username is unknown.
 	Self func() string
-	// Restores reports whether the guard may restore a version. If it may, the Handler evaluates the guard's own requests
-	// as in mode warn, because faults of the restored version are new in comparison with the stored version. By default
-	// the guard may not restore.
+	// Restores reports whether the guard may restore a version. If the guard may, the Handler admits the guard's own creations
+	// and updates with warnings, as in mode warn. Otherwise a rule could refuse the restore for a fault that the restored
+	// version has and the stored version doesn't have. By default the guard may not restore.
 	Restores func() bool
-	// Replaced returns the versions that were stored a short time ago, the newest first. The default returns no versions.
+	// Replaced returns the versions that were stored a short time ago, sorted from the newest to the oldest. The default
+	// returns no versions.
 	Replaced func(now time.Time) []*awsauth.Object
-	// Concurrency is the maximum number of reviews that the Handler evaluates at the same time. Other reviews wait. The
-	// default is [DefaultConcurrency].
+	// Concurrency is the maximum number of reviews that ServeHTTP evaluates at the same time. Other reviews wait. The default
+	// is [DefaultConcurrency], and the minimum is 2.
 	Concurrency int
 }
 
@@ -94,8 +97,8 @@ type Handler struct {
 	recorder Recorder
 	log      *slog.Logger
 	now      func() time.Time
-	small    class               // reviews with a small body
-	large    class               // reviews with a large body
+	small    class               // limits for reviews with a small body
+	large    class               // limits for reviews with a large body
 	lookups  *semaphore.Weighted // limits the reviews that wait for the Directory or the Authorizer
 	refusals rate.Sometimes      // throttles the log of requests that aren't valid reviews
 

@@ -14,7 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// hostile returns texts that cost a parser as much as possible. Each has at most 1 MiB, which is the limit of etcd.
+// hostile returns texts that cost a parser as much as possible. Each has at most 1 MiB, which is the API server's limit for the
+// data of a ConfigMap.
 func hostile() map[string]string {
 	const mib = 1 << 20
 	bomb := "- &a0 [x, x, x, x, x, x, x, x, x]\n"

@@ -35,9 +35,9 @@ const (
 	// maxTimeout is the longest timeout that the API server allows for a webhook.
 	maxTimeout = 30 * time.Second
 
-	// maxQueue limits the total time in which a request waits for memory, for its body and for an evaluation slot. The
-	// rest of the API server's default timeout is for the evaluation and IAM. The timeout in the request can only shorten
-	// this wait.
+	// maxQueue limits the total time in which a request waits for memory, for its body and for its first evaluation slot. The
+	// rest of the API server's default timeout is for the evaluation and IAM. The timeout in the request can shorten this
+	// wait but can't extend it.
 	maxQueue = 5 * time.Second
 	// maxRead limits the time for reading a body. The API server sends the body without a pause: 7 MiB in 2 s are
 	// 30 Mbit/s.
@@ -45,16 +45,16 @@ const (
 	// maxWrite limits the time for writing the response.
 	maxWrite = 5 * time.Second
 
-	// smallBody is the largest body, in bytes, that counts as small. A review with some hundred entries in both objects is
-	// smaller.
+	// smallBody is the largest body, in bytes, that counts as small. A review of two objects with some hundred entries each
+	// has a small body.
 	smallBody = 128 << 10
-	// minBody is the size, in bytes, that the memory limit assumes for a smaller body: every request also needs a goroutine
-	// and headers.
+	// minBody is the number of bytes by which the memory limit counts a smaller body, because every request also needs memory
+	// for a goroutine and headers.
 	minBody = 8 << 10
-	// The memory constants limit the bytes of all bodies that the Handler reads, queues or evaluates at the same time. The
-	// share constants limit those of one source address. Small bodies have their own memory and slots, so that they never
-	// wait for large ones. One source address can send at the same time 4 small bodies of smallBody bytes or 64 of up to
-	// minBody bytes, and also 2 large bodies of maxBody bytes.
+	// smallMemory and largeMemory limit the bytes of all bodies that the Handler reads, queues or evaluates at the same time.
+	// smallShare and largeShare limit these bytes for one source address. Small bodies have their own memory and slots, so
+	// that a small body never waits for a large one. At the same time, one source address can send 2 bodies of maxBody bytes
+	// and 4 bodies of smallBody bytes. Instead of these 4 bodies it can send 64 bodies of up to minBody bytes.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
@@ -64,7 +64,8 @@ const (
 // much memory reviews of 1 MiB use.
 func DefaultConcurrency() int { return min(2*runtime.GOMAXPROCS(0), 8) }
 
-// httpError is an error with the HTTP status for a request that isn't a valid review or exceeded a time limit.
+// httpError is the error for a request that isn't a valid review or that exceeded a limit. code is the HTTP status of the
+// response.
 type httpError struct {
 	code int
 	err  error
@@ -77,20 +78,20 @@ func httpErrorf(code int, format string, args ...any) *httpError {
 	return &httpError{code, fmt.Errorf(format, args...)}
 }
 
-// ServeHTTP answers one review. A request that isn't a valid review gets a 4xx status and a response that refuses it.
+// ServeHTTP answers one review. A request that isn't a valid review or that exceeds a limit gets a 4xx status and a response
+// that refuses it.
 //
-// The API server sends its timeout with the request. The review takes at most four fifths of it; the rest is for sending
-// the response. After its timeout the API server ignores the response, and admits the change if the webhook's
-// failurePolicy is Ignore. [maxQueue] also limits how long a request waits for other requests, because the caller chooses
-// the timeout.
+// The API server sends its timeout with the request. The review takes at most four fifths of this timeout; the rest is for
+// sending the response. After the timeout the API server ignores the response. It then admits the change if the webhook's
+// failurePolicy is Ignore. Any caller can choose a long timeout, so [maxQueue] also limits how long a request waits.
 //
 // A request passes three limits: the memory for its body, the time for reading the body, and the number of evaluation
-// slots. Memory and slots are shared between source addresses (see [limiter]). A request gets a slot only after its whole
-// body has arrived.
+// slots. Source addresses share the memory and the slots (see [limiter]). A request gets a slot only after its whole body
+// has arrived.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, false) }
 
-// Observer returns an HTTP handler that answers reviews like [Handler.Observe]. It shares the limits on memory and
-// concurrency with ServeHTTP.
+// Observer returns an HTTP handler that answers reviews like [Handler.Observe]. The HTTP handler and ServeHTTP share their
+// limits on memory and concurrency.
 func (h *Handler) Observer() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, true) })
 }
@@ -120,7 +121,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	}
 }
 
-// wait acquires a weight for the source address of a request. It fails with 429 (Too Many Requests) when ctx ends.
+// wait acquires a weight of the limiter for the source address of a request. release returns the weight. If ctx ends first,
+// the error has the status 429 (Too Many Requests).
 func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (release func(), err error) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -133,8 +135,9 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (relea
 	return release, nil
 }
 
-// answer reads a review, evaluates it and returns the encoded response. It holds an evaluation slot only while it uses the
-// CPU, and not while it waits for the body, for IAM or for the API server.
+// answer reads a review, evaluates it and returns the encoded response. observed means that the request came on the observing
+// path. answer holds an evaluation slot while it uses the CPU. It holds none while it waits for the body, for IAM or for the
+// API server.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -168,7 +171,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return nil, err
 	}
-	defer func() { releaseSlot() }() //nolint:gocritic // releaseSlot may belong to another slot by then
+	defer func() { releaseSlot() }() //nolint:gocritic // the code below assigns another function to releaseSlot
 	review, meta, err := h.prepareBody(body, observed)
 	if err != nil {
 		return nil, err
@@ -204,7 +207,8 @@ func (h *Handler) prepareBody(body []byte, observed bool) (*review, metav1.TypeM
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 
-// readBody reads the body. It fails if the body exceeds maxBody, or arrives after maxRead or the deadline of ctx.
+// readBody returns the body of a request. It returns an error if the body is larger than maxBody, and if the body has not
+// arrived completely within maxRead and before the deadline of ctx.
 func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
 	deadline := time.Now().Add(maxRead) //nolint:forbidigo // connections use real time for deadlines
@@ -225,8 +229,8 @@ func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body
 	return body, nil
 }
 
-// checkVersion returns an error unless the type is AdmissionReview v1 or v1beta1. Both versions have the same fields.
-// checkVersion replaces an empty type with v1.
+// checkVersion returns an error if the type is not AdmissionReview v1 or v1beta1. Both versions have the same fields. An
+// empty type counts as v1: checkVersion sets t to v1.
 func checkVersion(t *metav1.TypeMeta) error {
 	if *t == (metav1.TypeMeta{}) {
 		*t = metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}
@@ -237,7 +241,8 @@ func checkVersion(t *metav1.TypeMeta) error {
 	return nil
 }
 
-// timeoutOf returns how long the API server waits for the response. client-go sends this timeout in the query.
+// timeoutOf returns how long the API server waits for the response, at most maxTimeout. client-go sends this timeout in the
+// query. For a query without a valid timeout, timeoutOf returns defaultTimeout.
 func timeoutOf(r *http.Request) time.Duration {
 	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
 	if err != nil || timeout <= 0 {
@@ -246,8 +251,8 @@ func timeoutOf(r *http.Request) time.Duration {
 	return min(timeout, maxTimeout)
 }
 
-// refuse counts and logs a request that isn't a valid review, and returns the encoded refusal. It logs the first 10
-// requests and then at most one a second, because any caller can send such requests at any rate.
+// refuse counts and logs a request that isn't a valid review or that exceeded a limit, and returns the encoded refusal. It
+// logs the first 10 requests and then at most one a second, because any caller can send such requests at any rate.
 func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
 	h.recorder.Reviewed("", outcomeError, false, took)
 	h.refusals.Do(func() {

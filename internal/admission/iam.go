@@ -17,40 +17,42 @@ import (
 
 // Directory looks up which principals exist. The Handler calls it concurrently.
 type Directory interface {
-	// Lookup returns a result for each principal as soon as it has all results or the context ends. A principal without a
-	// result is [validate.Unknown]. Without principals Lookup makes no call.
+	// Lookup returns when it has a result for each principal, or when the context ends. A principal that has no result by
+	// then is [validate.Unknown]. If the list of principals is empty, Lookup makes no call.
 	Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM
 }
 
 // Authorizer asks the API server for the rights of a user. The Handler calls it concurrently.
 type Authorizer interface {
-	// MayBreakGlass reports whether the user has the right break-glass on aws-auth.
+	// MayBreakGlass reports whether the user has the RBAC right break-glass on aws-auth. An error means that the right is
+	// unknown.
 	MayBreakGlass(ctx context.Context, user *authenticationv1.UserInfo) (bool, error)
 }
 
 // A review that waits for the Directory or the Authorizer holds its objects in memory, so maxLookups limits the number of these
-// reviews. A review with a large body counts as largeLookup reviews. If the limit is reached, a review doesn't wait: it
-// continues with the existence of the principals and the right break-glass unknown.
+// reviews. A review with a large body counts as largeLookup reviews. At the limit, a further review doesn't ask. It continues
+// as if the answers were unknown.
 const (
 	maxLookups  = 16
 	smallLookup = 1
 	largeLookup = 8
 )
 
-// asks reports whether the review needs an answer of the Directory or the Authorizer.
+// asks reports whether the review needs the Directory or the Authorizer.
 func (r *review) asks() bool { return r.asksIAM || r.asksRight }
 
-// lookUp asks the Authorizer whether the requester has the right break-glass, and asks the Directory for the principals that
-// the change adds or gives another group or username. weight is how much the review counts in Handler.lookups. Both questions
-// together take at most half of the time until the deadline of ctx, so that the response arrives in time.
+// lookUp asks the Authorizer whether the requester has the right break-glass, and asks the Directory whether principals exist.
+// It asks about the principals that are new, and about those that get another group or username. weight is how much the review
+// counts in Handler.lookups. Both questions together take at most half of the time until the deadline of ctx, so that the
+// response arrives in time.
 //
-// lookUp needs no evaluation slot, so a Directory that hangs delays only reviews that need it.
+// The caller should hold no evaluation slot. Then a Directory that hangs delays no review that asks nothing.
 func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known validate.Answers) {
 	switch {
 	case !r.asks():
 		return known
 	case !r.asksRight && len(r.principals) == 0:
-		return validate.Answers{IAM: h.lookUpPrincipals(ctx, r)} // makes no call
+		return validate.Answers{IAM: h.lookUpPrincipals(ctx, r)} // without principals the Directory makes no call
 	}
 	if !h.lookups.TryAcquire(weight) {
 		if r.asksRight {
@@ -76,8 +78,8 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 	return known
 }
 
-// askForRight asks the Authorizer whether the requester has the right break-glass. After an error or a panic the right is
-// unknown.
+// askForRight asks the Authorizer whether the requester has the right break-glass. The right is unknown after an error or a
+// panic, and if the Handler has no Authorizer.
 func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Right) {
 	defer func() {
 		if p := recover(); p != nil { // without an answer the requester may not break the glass
@@ -105,7 +107,7 @@ func (h *Handler) unknownRight(ctx context.Context, r *review, err error, more .
 	return validate.RightUnknown
 }
 
-// lookUpPrincipals looks up the principals of a review.
+// lookUpPrincipals asks the Directory which principals of a review exist. If the Directory panics, all of them are unknown.
 func (h *Handler) lookUpPrincipals(ctx context.Context, r *review) (known validate.IAM) {
 	defer func() {
 		if p := recover(); p != nil { // a failed lookup must not refuse the change
@@ -117,7 +119,7 @@ func (h *Handler) lookUpPrincipals(ctx context.Context, r *review) (known valida
 	return h.directory.Lookup(ctx, r.principals)
 }
 
-// unasked counts the principals and returns [validate.Unknown] with the reason for each of them.
+// unasked counts the principals, and returns the result [validate.Unknown] for each of them. why is the reason.
 func (h *Handler) unasked(principals []awsauth.ARN, why string) validate.IAM {
 	h.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, why)

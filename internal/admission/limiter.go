@@ -7,13 +7,16 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// limiter is a weighted semaphore that also limits each source address. The sum of all granted weights never exceeds the
-// size of the semaphore all. The sum for one source address never exceeds share. The limiter grants weights in the order of
-// the requests. The requests of one source address that wait for the semaphore all ask for at most one share together. So a
-// request of another source address waits at most until each source address has released one share.
+// limiter is a weighted semaphore that also limits each source address. The granted weights of one source address are at most
+// share in sum.
+//
+// A request first acquires its weight from the semaphore of its source address, and then from the common semaphore. Both
+// semaphores grant weights in the order of the requests. So the requests of a source address that wait for the common
+// semaphore need at most one share together, and a request never waits longer than until each source address has released one
+// share.
 type limiter struct {
-	all   *semaphore.Weighted
-	share int64
+	all   *semaphore.Weighted // the common semaphore
+	share int64               // the size of the semaphore of a source address
 
 	mu      sync.Mutex
 	sources map[string]*source
@@ -29,8 +32,8 @@ func newLimiter(all, share int64) *limiter {
 	return &limiter{all: semaphore.NewWeighted(all), share: min(share, all), sources: make(map[string]*source)}
 }
 
-// acquire waits for the weight and returns a function that releases it, which the caller must call once. acquire fails if
-// the context ends first. It reduces a weight above the share to the share.
+// acquire waits until the source address gets the weight. A weight above the share counts as the share. The caller must call
+// release exactly once. acquire returns an error if the context ends first.
 func (l *limiter) acquire(ctx context.Context, address string, weight int64) (release func(), err error) {
 	weight = min(weight, l.share)
 	s := l.enter(address)
@@ -50,7 +53,7 @@ func (l *limiter) acquire(ctx context.Context, address string, weight int64) (re
 	}, nil
 }
 
-// enter counts a new request of the source address, and adds the source with its first request.
+// enter counts a new request of the source address and returns the source. For the first request it creates the source.
 func (l *limiter) enter(address string) *source {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +76,7 @@ func (l *limiter) leave(address string, s *source) {
 	}
 }
 
-// class holds the limits for reviews with small bodies or for reviews with large bodies.
+// class holds the limits for one class of reviews. One class is for small bodies, and the other one for large bodies.
 type class struct {
 	memory *limiter // bytes of the bodies
 	slots  *limiter // evaluation slots; one source address gets at most half of them

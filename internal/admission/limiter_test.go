@@ -116,7 +116,7 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 	}
 }
 
-// One source address gets at most half of the slots for small reviews. These are half of all slots.
+// Half of all slots are for small reviews. One source address gets at most half of them.
 func TestSourceLeavesSlotsToOthers(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))

@@ -6,11 +6,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Notifier receives the outcome of reviews that aren't dry runs: all refused requests, and admitted requests that change
-// effective access or use an override. Its methods must not block. The Handler calls them concurrently. Any client of the
-// port can cause a call with forged data, so no decision may depend on these calls.
+// Notifier receives all refused requests, and the admitted requests that change effective access or use an override. It
+// receives no dry runs. Its methods must not block. The Handler calls them concurrently. Any client of the port can cause a
+// call with forged data, so no decision may depend on these calls.
 type Notifier interface {
-	// Admitted reports an admitted change and the kinds of overrides that it used.
+	// Admitted reports an admitted change and the kinds of overrides that the change used.
 	Admitted(at time.Time, requester string, overrides []string)
 	// Refused reports a refused change and the rules that refused it.
 	Refused(requester string, rules []string)
@@ -24,7 +24,8 @@ type silentNotifier struct{}
 func (silentNotifier) Admitted(time.Time, string, []string) {}
 func (silentNotifier) Refused(string, []string)             {}
 
-// notify reports the outcome of a review to the Notifier, unless it is a dry run or about another object.
+// notify tells the Notifier about a review. It does nothing for a dry run, for a request about another object, and for an
+// admitted request that neither changes effective access nor uses an override.
 func (h *Handler) notify(r *request, o *outcome) {
 	if r.dryRun || o.verdict == outcomeSkipped {
 		return

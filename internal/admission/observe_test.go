@@ -24,7 +24,7 @@ type whole struct {
 	Events []string
 }
 
-// observe is like review, but on the observing path, which never refuses.
+// observe sends the request on the observing path and returns the response and its metrics. The response always admits.
 func observe(t *testing.T, policy func() validate.Policy, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, []string) {
 	t.Helper()
 	var recorded counts

@@ -16,8 +16,8 @@ import (
 // maxListed limits the length of each list in a log line: principals, groups of a principal, overrides.
 const maxListed = 20
 
-// record counts and logs a review. From aws-auth it logs only the principals that gain or lose groups. From another
-// object it logs only the name. It doesn't count a self-test.
+// record counts and logs a review. Of aws-auth it logs only the overrides, and the principals that gain or lose groups or
+// access. Of another object it logs only the kind, the namespace and the name. record doesn't count a self-test.
 func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
 	level, took := slog.LevelInfo, h.now().Sub(req.time)
 	if req.selfTest {
@@ -91,7 +91,7 @@ func (h *Handler) count(req *request, o *outcome, took time.Duration) {
 	}
 }
 
-// accessLine is one principal in a log line.
+// accessLine describes one principal in a log line, with the groups that it gains or loses.
 type accessLine struct {
 	Principal string   `json:"principal"`
 	Groups    []string `json:"groups"`
@@ -100,7 +100,7 @@ type accessLine struct {
 // String formats the line for the text log.
 func (a accessLine) String() string { return a.Principal + "[" + strings.Join(a.Groups, " ") + "]" }
 
-// accessList is a list of at most maxListed principals. It counts the principals beyond that number.
+// accessList is a list of at most maxListed principals. more is the number of principals beyond maxListed.
 type accessList struct {
 	lines []accessLine
 	more  int
@@ -132,7 +132,8 @@ func (l *accessList) attrs(key string) (attrs []slog.Attr) {
 	return attrs
 }
 
-// accessAttrs returns the log attributes for principals that gain or lose groups, or that gain or lose access as a whole.
+// accessAttrs returns the log attributes gains and losses. They list the principals that gain or lose groups, and the
+// principals that gain or lose access as a whole.
 func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	var gains, losses accessList
 	for _, c := range changes {
@@ -146,7 +147,7 @@ func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	return append(gains.attrs("gains"), losses.attrs("losses")...)
 }
 
-// overrideKinds returns the kinds of the overrides without duplicates.
+// overrideKinds returns each kind of override in the list once.
 func overrideKinds(overrides []validate.Override) (kinds []string) {
 	for _, kind := range validate.OverrideKinds() {
 		for _, o := range overrides {

@@ -51,8 +51,9 @@ func requesterOf(req *admissionv1.AdmissionRequest) validate.Requester {
 	return r
 }
 
-// change decodes the objects of the request: the new object of a CREATE, the old object of a DELETE, both objects of an
-// UPDATE. It fails for other operations, for a missing or invalid object, and for a new object larger than maxObject.
+// change decodes the objects of the request: the new object of a CREATE, the old object of a DELETE, or both objects of an
+// UPDATE. It returns an error for other operations, for a missing or invalid object, and for a new object larger than
+// maxObject.
 func (r *request) change() (c validate.Change, err error) {
 	c = validate.Change{Operation: validate.Operation(r.Operation), Requester: r.requester, Now: r.time, Observed: r.observed, Restore: r.restore}
 	hasOld := r.Operation == admissionv1.Update || r.Operation == admissionv1.Delete
@@ -79,8 +80,8 @@ func (r *request) change() (c validate.Change, err error) {
 	return c, nil
 }
 
-// isAboutAWSAuth reports whether the request is about aws-auth. It fails if the request has no uid, neither a
-// resource nor a kind, or no object name.
+// isAboutAWSAuth reports whether the request is about aws-auth. It returns an error for a request without a uid, for a request
+// that names neither a resource nor a kind, and for a request about a ConfigMap of kube-system whose name it can't find out.
 func (r *request) isAboutAWSAuth() (bool, error) {
 	if r.UID == "" {
 		return false, errors.New("the review holds no request, or one without a uid")
@@ -99,9 +100,9 @@ func (r *request) isAboutAWSAuth() (bool, error) {
 	return n == name, err
 }
 
-// objectName returns the name of the object that the request is about. A request that deletes a collection has no name, so
-// objectName takes the name from the old object. A CREATE with generateName has no name either, so objectName takes it from
-// the new object.
+// objectName returns the name of the object that the request is about. Two kinds of request have no name. For a request that
+// deletes a collection, objectName takes the name from the old object. For a CREATE with generateName, it takes the name from
+// the new object. objectName returns an error if it can't decode that object.
 func (r *request) objectName() (string, error) {
 	if r.Name != "" {
 		return r.Name, nil
@@ -117,7 +118,8 @@ func (r *request) objectName() (string, error) {
 	return c.Metadata.Name, nil
 }
 
-// String returns the object of the request as resource/namespace/name. The log uses it for requests about other objects.
+// String describes the object of the request for the log: resource.group/namespace/name/subresource. It leaves out an empty
+// group or subresource.
 func (r *request) String() string {
 	what := r.Resource.Resource
 	if what == "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Keys of audit annotations. The API server prefixes each key with the webhook's name and a slash. It drops a key that
-// contains a slash.
+// Keys of audit annotations. The API server prefixes each key with the webhook's name and a slash. It ignores a key of the
+// webhook that contains a slash itself.
 const (
 	auditVerdict   = "verdict"
 	auditRules     = "rules"
@@ -20,7 +20,7 @@ const (
 	auditWouldDeny = "would-deny"
 )
 
-// allowed admits a request.
+// allowed returns a response that admits the request.
 func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
 		Allowed:          true,
@@ -29,13 +29,15 @@ func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionRes
 	}
 }
 
-// invalid refuses a CREATE or UPDATE with code 422 and reason Invalid. For this code and reason, kubectl prints the causes
-// instead of the message, and kubectl edit opens the editor again with the causes as comments. Other clients print the message.
+// invalid returns a response that refuses a CREATE or UPDATE with code 422 and reason Invalid. For this code and reason, kubectl
+// prints the causes instead of the message, and kubectl edit opens the editor again with the causes as comments. Other clients
+// print the message.
 func invalid(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, denials, rules, warnings)
 }
 
-// forbidden refuses a DELETE with code 403, for which kubectl prints the message. A DELETE has no text to correct.
+// forbidden returns a response that refuses a DELETE with code 403. For this code kubectl prints the message instead of the
+// causes. That suits a DELETE, which has no text to correct.
 func forbidden(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusForbidden, metav1.StatusReasonForbidden, denials, rules, warnings)
 }
@@ -54,7 +56,8 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 	}
 }
 
-// admittedInSpiteOf admits a request that the guard could not evaluate but must never refuse.
+// admittedInSpiteOf returns a response that admits a request in spite of an error: the guard could not evaluate the request, but
+// must never refuse it.
 func admittedInSpiteOf(err error) *admissionv1.AdmissionResponse {
 	const id = " [" + validate.InternalError + "]"
 	text := textutil.Shorten("awsauth-guard could not evaluate this request and admits it: "+textutil.Printable(err.Error()), maxWarning-len(id)) + id
@@ -63,7 +66,7 @@ func admittedInSpiteOf(err error) *admissionv1.AdmissionResponse {
 	return response
 }
 
-// errored refuses a request that the guard could not evaluate.
+// errored returns a response that refuses a request because the guard could not evaluate it. uid is empty if it is unknown.
 func errored(uid string, err error) *admissionv1.AdmissionResponse {
 	text := "awsauth-guard could not evaluate this request and refuses it: " +
 		textutil.Printable(err.Error()) + " [" + validate.InternalError + "]"
@@ -94,7 +97,8 @@ func denialsOf(findings []validate.Finding) []validate.Finding {
 	return bySeverity(findings, func(s validate.Severity) bool { return s == validate.Deny })
 }
 
-// warningsOf returns overrides and all findings that aren't denials as warnings. Unknown severities are warnings too.
+// warningsOf returns the warnings for the overrides and for all findings that aren't denials. A finding with an unknown severity
+// is a warning.
 func warningsOf(v validate.Verdict) []string {
 	return warnings(v.Overrides, bySeverity(v.Findings, func(s validate.Severity) bool { return s != validate.Deny }))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// review is a review in progress. [Handler.prepare] and [Handler.finish] use the CPU; [Handler.lookUp], between them, waits
-// for IAM and for the API server.
+// review is a review in progress. It has three steps. [Handler.prepare] uses the CPU, [Handler.lookUp] waits for IAM and for the
+// API server, and [Handler.finish] uses the CPU again.
 type review struct {
 	*request
 	evaluation *validate.Evaluation // nil if the outcome is known without an evaluation
@@ -32,7 +32,7 @@ type outcome struct {
 	verdict   string   // allow, warn, deny, error or skipped
 	rules     []string // ids of the rules with findings
 	denied    []string // ids of the rules that refused the request
-	wouldDeny []string // ids of the rules that would have refused another requester, or in another mode
+	wouldDeny []string // ids of the rules that deny a request that the guard admits: in mode warn, or for a requester that it never refuses
 	overrides []validate.Override
 	changed   bool // effective access may have changed
 	access    []awsauth.AccessChange
@@ -41,18 +41,19 @@ type outcome struct {
 	stack     []byte // stack trace if err is a panic
 }
 
-// Review answers one admission request. It refuses a request that it can't evaluate, unless the guard must never refuse
-// it. Review waits only for the Directory and the Authorizer, for at most half of the time until the context's deadline.
+// Review answers one admission request. It refuses a request that it can't evaluate. It admits such a request by EKS, because
+// the guard must never refuse EKS. Review waits only for the Directory and the Authorizer. Both together take at most half of
+// the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, h.newRequest(req, false))
 }
 
 // Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the
-// bypass group. The rules are the same as for [Handler.Review], but denials become warnings. Denials are counted and
-// appear in the audit event. A break-glass annotation doesn't change the response, and is reported as in [Handler.Review].
+// bypass group. The rules are the same as for [Handler.Review], but denials become warnings. The Handler counts these denials
+// as WouldDeny, and the audit event lists them. It reports a break-glass annotation as in [Handler.Review].
 //
-// Observe admits the request even if a rule panics or the request can't be evaluated. It doesn't look up principals in
-// IAM, because a lookup can only delay the response.
+// Observe admits the request even if a rule panics or the Handler can't decode the request. It doesn't look up principals in
+// IAM: it admits the change anyway, so a lookup would only delay the response.
 func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, h.newRequest(req, true))
 }
@@ -62,8 +63,9 @@ func (h *Handler) review(ctx context.Context, req *request) *admissionv1.Admissi
 	return h.finish(ctx, r, h.lookUp(ctx, r, smallLookup))
 }
 
-// prepare decodes the objects of the request, compares the effective access, and finds the principals to look up. If the
-// request needs no evaluation, or can't be evaluated, the review has an outcome instead of an evaluation.
+// prepare decodes the objects of the request, compares the effective access, and finds the principals to look up. A request
+// about another object needs no evaluation, and a faulty request can't have one. In both cases the returned review has an
+// outcome instead of an evaluation.
 func (h *Handler) prepare(req *request) (r *review) {
 	r = &review{request: req}
 	defer r.recoverPanic()
@@ -107,7 +109,8 @@ func (r *review) decide(known validate.Answers) {
 	r.outcome = respond(r.request, r.evaluation.Verdict(known))
 }
 
-// recoverPanic recovers a panic of the function that defers it, and makes the panic the outcome of the review.
+// recoverPanic makes a panic the outcome of the review. A method defers recoverPanic, so that its panic does not end the
+// process.
 func (r *review) recoverPanic() {
 	if p := recover(); p != nil {
 		r.evaluation, r.asksIAM, r.asksRight, r.outcome = nil, false, false, failed(r.request, fmt.Errorf("panic: %v", p))
@@ -148,9 +151,9 @@ func respond(r *request, v validate.Verdict) outcome {
 	return o
 }
 
-// failed returns the outcome of a request that the guard could not evaluate. The guard refuses the request, unless it
-// must never refuse it. The verdict is "error" in both cases, so that a failure of the guard doesn't look like
-// a warning of a rule.
+// failed returns the outcome of a request that the guard could not evaluate. The outcome refuses the request. A request that
+// the guard must never refuse is admitted. The verdict is "error" in both cases, so that a failure of the guard doesn't look
+// like a warning of a rule.
 func failed(r *request, err error) outcome {
 	rules := []string{validate.InternalError}
 	o := outcome{verdict: outcomeError, rules: rules, err: err}

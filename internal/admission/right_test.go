@@ -33,7 +33,7 @@ func (a *authorizer) MayBreakGlass(_ context.Context, user *authenticationv1.Use
 	return a.granted, a.err
 }
 
-// The API server says who has the right break-glass. The guard asks only if the answer decides.
+// The guard asks the API server whether the requester has the right break-glass. It asks only if the verdict depends on the answer.
 func TestRightToBreakGlass(t *testing.T) {
 	t.Parallel()
 	set, member := annotated("break-glass", "incident"), []string{"system:masters"}
@@ -90,7 +90,7 @@ func TestRightToBreakGlass(t *testing.T) {
 	}
 }
 
-// A stored annotation that allows a deletion helps only a requester who has the right, too.
+// A stored break-glass annotation allows a deletion only if the requester also has the right break-glass.
 func TestRightToDeleteByAStoredAnnotation(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)

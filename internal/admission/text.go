@@ -18,13 +18,13 @@ import (
 const (
 	maxMessage = 4096 // status.message: clients print all of it, and logs and audit events repeat it
 	maxCauses  = 100  // status.details.causes: a user can still scroll through this number
-	// The API server shortens all warnings of a response when their total length exceeds 4,096 characters (apiserver,
-	// pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
+	// maxWarningsSize stays below the 4,096 characters above which the API server shortens all warnings of a response
+	// (apiserver, pkg/endpoints/filters/warning.go, truncateAtTotalRunes).
 	maxWarnings     = 30
 	maxWarningsSize = 4000
-	// Limits of one warning. When all warnings together are too long, the API server shortens each of them to 256 characters.
-	// That would cut a sentence, so a warning has at most maxWarning bytes. If there are many warnings, each has room for at
-	// least minWarning bytes.
+	// Limits of one warning. When all warnings together are too long, the API server shortens each of them to 256 characters
+	// and so may cut a sentence. Therefore a warning has at most maxWarning bytes. If a response has many warnings, the limit
+	// of each is lower, but at least minWarning bytes.
 	maxWarning = 256
 	minWarning = 120 // 30 warnings of this length stay below maxWarningsSize
 	maxLogged  = 256
@@ -38,7 +38,8 @@ const (
 	minValue      = 24 // readers can't recognize a value that is shorter than this
 )
 
-// causes returns one cause for each denial. Beyond maxCauses, the last cause counts the denials that are not shown.
+// causes returns one cause for each denial. If there are more than maxCauses denials, the last of maxCauses causes says how many
+// denials are not shown.
 func causes(denials []validate.Finding) []metav1.StatusCause {
 	shown := denials
 	if len(denials) > maxCauses {
@@ -58,7 +59,7 @@ func causes(denials []validate.Finding) []metav1.StatusCause {
 	return list
 }
 
-// message returns the denials as one text of at most maxMessage bytes. It counts the denials that don't fit.
+// message returns the denials as one text of at most maxMessage bytes. The end of the text says how many denials don't fit.
 func message(denials []validate.Finding) string {
 	line := func(f validate.Finding) string {
 		return textutil.Shorten(field(f, maxPath)+": "+explain(f), maxMessage/2)
@@ -82,8 +83,8 @@ func message(denials []validate.Finding) string {
 	return b.String()
 }
 
-// warnings returns one line for each override and each finding, break-glass first. If they don't fit, the last line counts
-// the rest.
+// warnings returns one line for each override and then one line for each finding. Break-glass comes first. If not all lines fit
+// into the limits, the last line says how many are missing.
 func warnings(overrides []validate.Override, findings []validate.Finding) []string {
 	overrides = slices.Clone(overrides)
 	slices.SortStableFunc(overrides, func(a, b validate.Override) int {
@@ -112,10 +113,10 @@ func warnings(overrides []validate.Override, findings []validate.Finding) []stri
 	return list
 }
 
-// warnedFirst lists the kinds of overrides that come first, so that a long list never hides them.
+// warnedFirst lists the kinds of overrides that come first in the warnings. So they are shown even if not all warnings fit.
 var warnedFirst = []string{validate.BreakGlass}
 
-// overruled formats an override, with the denials that it overruled, as one line of at most room bytes.
+// overruled formats an override as one line of at most room bytes. The line ends with the detail of the override.
 func overruled(o validate.Override, room int) string {
 	head := clean(o.Kind, minValue) + " overrules the guard: "
 	switch o.Kind {
@@ -134,7 +135,7 @@ func andMore(n int) string {
 	return strconv.Itoa(n) + " more findings are not shown"
 }
 
-// explain formats a finding as one line without its field.
+// explain formats a finding as one line: place, message, rule and hint. The line does not name the field of the finding.
 func explain(f validate.Finding) string {
 	text := sentence(f, maxDenialText) + " [" + f.Rule + "]"
 	if f.Line > 0 {
@@ -184,7 +185,7 @@ func field(f validate.Finding, limit int) string {
 	return clean(f.Path, limit)
 }
 
-// dataKey returns the ConfigMap key that a finding's line number refers to: mapRoles for data.mapRoles[0].rolearn.
+// dataKey returns the ConfigMap key that a finding is about. It is mapRoles for the path data.mapRoles[0].rolearn.
 func dataKey(f validate.Finding) string {
 	path := field(f, maxPath)
 	for _, prefix := range []string{"data.", "binaryData."} {
@@ -194,8 +195,8 @@ func dataKey(f validate.Finding) string {
 	return key
 }
 
-// clean makes a text printable and shortens it to limit bytes. It also shortens the text before escaping, because the text
-// can be a megabyte long and escapes only make it longer.
+// clean makes a text printable and shortens it to limit bytes. The text can be a megabyte long, so clean shortens it before it
+// replaces characters by longer escapes, and again afterwards.
 func clean(text string, limit int) string {
 	return textutil.Shorten(textutil.Printable(textutil.Shorten(text, limit)), limit)
 }
@@ -203,7 +204,7 @@ func clean(text string, limit int) string {
 // values matches quoted values and other runs of characters without a space.
 var values = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\S+`)
 
-// shortenValues shortens every value in a sentence to the limit.
+// shortenValues shortens every value in a sentence to limit bytes.
 func shortenValues(text string, limit int) string {
 	return values.ReplaceAllStringFunc(text, func(v string) string { return textutil.Shorten(v, limit) })
 }
