@@ -14,9 +14,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// verifyClients makes a server require a client certificate that is signed by a CA of the file. If name is set, the
-// certificate must have it as its common name or as one of its DNS names. Each handshake reads the file again. If it can't
-// read the file, it uses the CAs that were read last. verifyClients returns an error if it can't read the file itself.
+// verifyClients makes a server require a client certificate. A CA in caFile must have signed this certificate. If name is not
+// empty, the certificate must have the name as its common name or as one of its DNS names.
+//
+// verifyClients reads the file and returns an error if this fails. Each handshake reads the file again. If this fails, the
+// handshake uses the CAs of the last successful read.
 func verifyClients(c *tls.Config, caFile, name string, log *slog.Logger) error {
 	cas := &clientCAs{file: caFile}
 	if _, err := cas.read(); err != nil {
@@ -47,7 +49,7 @@ func verifyClients(c *tls.Config, caFile, name string, log *slog.Logger) error {
 	return nil
 }
 
-// clientCAs reads CAs from a file, and parses the file only when it changes.
+// clientCAs reads CAs from a file. It parses the file only if the content differs from the last read.
 type clientCAs struct {
 	file string
 
@@ -56,7 +58,8 @@ type clientCAs struct {
 	pool *x509.CertPool
 }
 
-// read returns the CAs of the file. If it fails, it returns an error and the CAs that were read last.
+// read returns the CAs of the file. If read fails, it returns an error and the CAs of the last successful read, or nil if there
+// was none.
 func (c *clientCAs) read() (*x509.CertPool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,13 +13,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// cluster holds the connection settings of the API server and the election of the replica that writes to it.
+// cluster holds the settings for connections to the API server, and the election of the leader.
 type cluster struct {
 	config   *rest.Config
 	election *election.Election
 }
 
-// connect prepares the client settings and the election. It doesn't call the API server yet.
+// connect returns the settings for connections to the API server, and the election. It doesn't call the API server yet. The
+// Lease of the election has the name of CertSecret. Without CertSecret it has the name of State.
 func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	lease := o.certSecret
 	if o.CertSecret == "" {
@@ -35,7 +36,8 @@ func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: config, election: leader}, err
 }
 
-// ownCA returns, as PEM, the CA certificates with which the process verifies the API server, or nil if its configuration names none.
+// ownCA returns the CA certificates with which the process verifies the API server, in PEM. It returns nil if the client
+// configuration names no CA.
 func (o *Options) ownCA() ([]byte, error) {
 	config, err := kube.Config(o.Kubeconfig, program)
 	if err != nil {
@@ -51,8 +53,8 @@ type parts struct {
 	run    []func(context.Context) error
 }
 
-// assemble makes the parts that the options configure, in the order of their dependencies. The guard stops writing Events
-// when the context ends.
+// assemble creates the parts that the options configure, but doesn't run them. The guard stops writing Events when the context
+// ends.
 func assemble(ctx context.Context, o *Options, cfg *configuration, principals *directory, entries *accessEntries, recorder *metrics.Recorder, log *slog.Logger) (*parts, error) {
 	p := &parts{stored: unwatched()}
 	var err error

@@ -31,8 +31,8 @@ type generation struct {
 	policy validate.Policy
 }
 
-// newConfiguration reads the file, or uses the default configuration if path is empty. An invalid file is an error, so the
-// process doesn't start.
+// newConfiguration reads the file and uses its configuration. If path is empty, it uses the default configuration. An invalid
+// file is an error, so the process doesn't start.
 func newConfiguration(path, bypassGroup string, recorder *metrics.Recorder, log *slog.Logger) (*configuration, error) {
 	c := &configuration{recorder: recorder, log: log, bypassGroup: bypassGroup}
 	cfg := config.Default()
@@ -55,7 +55,8 @@ func (c *configuration) use(number int, cfg *config.Config) {
 	c.recorder.ConfigInUse(number)
 }
 
-// onUse registers a function to call after each change of the configuration in use. Register functions before watch starts.
+// onUse registers a function that watch calls after each change of the configuration in use. The caller must call onUse before
+// watch starts.
 func (c *configuration) onUse(used func()) { c.used = append(c.used, used) }
 
 // policy returns the policy for evaluating reviews.
@@ -64,15 +65,16 @@ func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy 
 // current returns the configuration in use.
 func (c *configuration) current() *config.Config { return c.inUse.Load().config }
 
-// reportUnusedRight logs that overrides.subjectAccessReview is on. Call it in a process that does not call the API server. The process
-// serves nevertheless, because the members of overrides.groups and the principals in overrides.principals can break the glass.
+// reportUnusedRight logs an error if overrides.subjectAccessReview is on. It is for a process without --state, which can't ask
+// the API server for rights. This process serves nevertheless, because the members of overrides.groups and the principals in
+// overrides.principals can break the glass.
 func (c *configuration) reportUnusedRight() {
 	if c.current().Overrides.SubjectAccessReview {
 		c.log.Error("overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right")
 	}
 }
 
-// attrs returns the log attributes of the configuration. They contain the number of protected principals but not their ARNs.
+// attrs returns the log attributes of the configuration. They contain the number of protected principals instead of the ARNs.
 func (c *configuration) attrs() []any {
 	g := c.inUse.Load()
 	return []any{
@@ -109,7 +111,8 @@ func (c *configuration) changed(cfg *config.Config, err error) {
 	c.log.Info("the configuration is reloaded", c.attrs()...)
 }
 
-// String describes the configuration for /readyz?verbose. The log contains the errors of an invalid file.
+// String describes the configuration for /readyz?verbose. The description does not contain the errors of an invalid file; the
+// log does.
 func (c *configuration) String() string {
 	text := "configuration: generation " + strconv.Itoa(c.inUse.Load().number) + " in use"
 	if c.refused.Load() {

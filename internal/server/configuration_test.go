@@ -72,8 +72,7 @@ func TestConfigIsReloaded(t *testing.T) {
 	}
 }
 
-// TestRightWithoutStateIsReported: without --state the guard can't ask for the right break-glass. It says so at the start and when it
-// reads a new configuration.
+// Without --state the guard can't ask for the right break-glass. It logs this at the start and when it reads a new configuration.
 func TestRightWithoutStateIsReported(t *testing.T) {
 	t.Parallel()
 	const message = "overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right"

@@ -18,17 +18,19 @@ const (
 	socketBuffer = 128 << 10
 )
 
-// connections is a listener that limits the number of open connections. It shares them between source addresses, so that
-// API servers, which use few addresses, can always connect:
+// connections is a listener that limits the number of open connections: total connections, of which one source address has at
+// most perSource. At a limit, the listener closes an open connection to accept a new one:
 //
-//   - If a source address has perSource connections, its new connection replaces its own longest idle connection.
-//   - If all total connections are open, a new connection replaces a connection of the source address with the most
-//     connections, if that address has more than the new one's. It replaces the longest idle connection, or the longest
-//     busy connection if none is idle. If the new one's address itself has the most, the new connection replaces an idle
-//     connection of this address.
-//   - Otherwise the listener closes the new connection.
+//   - If the source address of the new connection has perSource connections, or if no other source address has more connections,
+//     the listener closes an idle connection of this address.
+//   - Otherwise the listener closes a connection of the source address that has the most connections. It prefers idle
+//     connections to busy ones.
 //
-// So a source address keeps its connections while it has fewer than another source address.
+// Among several candidates the listener closes the connection that has been idle or busy the longest. If there is no candidate,
+// it closes the new connection.
+//
+// So a source address keeps its connections while it has fewer than another source address. API servers use few connections, so
+// they can always connect.
 type connections struct {
 	net.Listener
 	total, perSource int
@@ -36,7 +38,7 @@ type connections struct {
 	mu      sync.Mutex
 	open    map[*connection]struct{}
 	sources map[netip.Addr]int // number of open connections
-	clock   uint64             // counts events, to order them
+	clock   uint64             // increases with each change of a connection's state
 }
 
 // connection is an accepted connection. connections.mu guards busy and since.
@@ -46,7 +48,7 @@ type connection struct {
 	source netip.Addr
 
 	busy  bool   // the server processes a request
-	since uint64 // when it became busy or idle
+	since uint64 // the clock when the connection became busy or idle
 }
 
 func limitConnections(listener net.Listener, total, perSource int) *connections {
@@ -56,7 +58,7 @@ func limitConnections(listener net.Listener, total, perSource int) *connections 
 	}
 }
 
-// Accept returns the next connection that the limits admit. It closes the others.
+// Accept returns the next connection that the limits admit. It closes the connections that they don't admit.
 func (l *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -75,12 +77,12 @@ func (l *connections) Accept() (net.Conn, error) {
 		if ok {
 			return c, nil
 		}
-		_ = conn.Close() // nothing was sent, so an error loses nothing
+		_ = conn.Close() // an error has no effect, because nothing was sent on this connection
 	}
 }
 
-// admit adds a connection and returns the connection that it replaces, if any. It returns false if the limits don't admit
-// the new connection.
+// admit adds a connection to the open connections. gone is the open connection that the caller must close in exchange, or nil. ok
+// is false if the limits don't admit the new connection.
 func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,8 +99,8 @@ func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	return gone, true
 }
 
-// connectionToClose returns the open connection that must close so that the listener can accept a new connection from a source
-// address. It returns nil if no connection may be closed. own is the number of open connections of this address.
+// connectionToClose returns the open connection that the listener closes to accept a new connection from a source address. It
+// returns nil if the listener must close the new connection instead. own is the number of open connections of this address.
 func (l *connections) connectionToClose(source netip.Addr, own int) (chosen *connection) {
 	most := own
 	if own < l.perSource {
@@ -134,8 +136,8 @@ func (l *connections) remove(c *connection) {
 	}
 }
 
-// note is the ConnState hook of the server. It records which connections are busy or idle. A connection counts as idle
-// during its handshake.
+// note is the ConnState hook of the server. It records whether a connection is busy or idle. A connection counts as idle during
+// its handshake.
 func (l *connections) note(conn net.Conn, state http.ConnState) {
 	t, ok := conn.(*tls.Conn)
 	if !ok {
@@ -156,7 +158,7 @@ func (l *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Close closes the connection and makes room for another one.
+// Close closes the connection. The connection no longer counts towards the limits.
 func (c *connection) Close() error {
 	c.list.mu.Lock()
 	c.list.remove(c)

@@ -14,14 +14,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// accessEntries adds the cluster's access entries to the policy.
+// accessEntries reads the cluster's access entries and adds them to the policy.
 type accessEntries struct {
 	*eks.Snapshot
 	inUse    *configuration
 	recorder *metrics.Recorder
 	log      *slog.Logger
-	absent   kube.Throttle // of the log line about declared access entries that EKS doesn't have
-	read     []func()      // called after each successful read
+	absent   kube.Throttle // throttles the log line about declared access entries that EKS doesn't have
+	read     []func()      // functions to call after each successful read
 }
 
 // newAccessEntries returns the accessEntries of this process's cluster. ownCA returns the CA certificates of the cluster's API server.
@@ -36,7 +36,8 @@ func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), record
 
 func settingsOf(c config.EKS) eks.Settings { return eks.Settings(c) }
 
-// policy returns the policy in use with the access that EKS shows for the cluster.
+// policy returns the policy in use, with the access entries of the last successful read. If they are missing or too old, the
+// policy says why.
 func (a *accessEntries) policy() validate.Policy {
 	p := a.inUse.policy()
 	cluster, err := a.Cluster()
@@ -47,7 +48,8 @@ func (a *accessEntries) policy() validate.Policy {
 	return p
 }
 
-// publicReason returns the text of an error that requesters may see. They can't see the log.
+// publicReason returns the text of an error for requesters. It uses the method Public of an error that has one, because the full
+// text is only for the log.
 func publicReason(err error) string {
 	var public interface{ Public() string }
 	if errors.As(err, &public) {
@@ -56,7 +58,7 @@ func publicReason(err error) string {
 	return err.Error()
 }
 
-// onRead registers a function to call after each successful read. Register functions before Run starts.
+// onRead registers a function to call after each successful read. The caller must call onRead before Run starts.
 func (a *accessEntries) onRead(read func()) { a.read = append(a.read, read) }
 
 func (a *accessEntries) useRead(cluster *access.Cluster) {
@@ -66,7 +68,8 @@ func (a *accessEntries) useRead(cluster *access.Cluster) {
 	}
 }
 
-// compare counts the access entries, and logs the declared ones that EKS doesn't have: when they change, and otherwise once an hour.
+// compare counts the access entries that the configuration declares and those that EKS has. It logs the declared access entries
+// that EKS doesn't have. It logs them again when they change, and otherwise once an hour.
 func (a *accessEntries) compare(cluster *access.Cluster) {
 	entries, declared := access.NewEntries(cluster, nil), 0
 	var absent []string

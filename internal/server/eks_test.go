@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// The log names the declared access entries that EKS doesn't have when they change, and not at each read.
+// The guard logs the declared access entries that EKS doesn't have. It logs them when they change, and not at each read.
 func TestAbsentAccessEntriesAreLoggedOnChange(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

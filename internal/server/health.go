@@ -17,13 +17,12 @@ type check struct {
 	run  func() error
 }
 
-// readiness answers /readyz, which says whether the Service should send reviews to this process.
+// readiness answers /readyz. The answer says whether the Service should send reviews to this process.
 type readiness struct {
 	shuttingDown atomic.Bool // the process is shutting down
 	checks       []check
-	// details follow the checks in a verbose response. They don't affect readiness. After a configuration is refused, the
-	// previous one still protects aws-auth, and a process that isn't ready would protect less. The same applies while the
-	// API server doesn't call this process.
+	// details follow the checks in a verbose response. They don't affect readiness. For example, a process that refuses a new
+	// configuration stays ready: it still protects aws-auth with the previous configuration.
 	details []fmt.Stringer
 }
 
@@ -42,9 +41,9 @@ func newReadiness(checks []check, details ...fmt.Stringer) *readiness {
 	return r
 }
 
-// ServeHTTP answers 200 if every check passes, otherwise 500. With ?verbose it lists checks, reasons and details, but only
-// for callers on the loopback interface, such as kubectl port-forward. Other pods can reach the port unless a NetworkPolicy
-// prevents it, and the details say whether the guard is enforced.
+// ServeHTTP answers 200 if every check passes, otherwise 500. With ?verbose it lists the checks, the reasons of failures and the
+// details. It does so only for callers on the loopback interface, such as kubectl port-forward. Other pods may be able to reach
+// the port, and they must not learn whether the guard is enforced.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var lines []string
 	failed := false
@@ -81,7 +80,7 @@ func isLoopback(address string) bool {
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// healthMux serves /healthz, which answers 200 while the process runs, and /readyz.
+// healthMux returns the handler for /healthz and /readyz. /healthz answers 200 as long as the process runs.
 func healthMux(ready http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
@@ -93,12 +92,12 @@ const (
 	// readyFor is how long a check's success is cached. The kubelet probes every 2 s
 	// (charts/awsauth-guard/templates/deployment.yaml).
 	readyFor = time.Second
-	// unreadyFor is how long a check's failure is cached. It is shorter, so that a starting process becomes ready quickly.
+	// unreadyFor is how long a check's failure is cached. It is short, so that a starting process becomes ready quickly.
 	unreadyFor = 100 * time.Millisecond
 )
 
-// throttle returns a check that caches the result of run: a success for readyFor, a failure for unreadyFor. Concurrent
-// callers wait for the same run.
+// throttle returns a function that caches the result of run: a success for readyFor, a failure for unreadyFor. Concurrent
+// callers get the result of the same call of run.
 func throttle(run func() error) func() error {
 	var (
 		mu   sync.Mutex

@@ -22,21 +22,21 @@ import (
 
 // Options are the flags of the webhook.
 type Options struct {
-	// ConfigFile is the GuardConfig file. Empty means the default configuration. The file can be replaced at any time. The
-	// webhook doesn't use an invalid file.
+	// ConfigFile is the GuardConfig file. Empty means the default configuration. The file can be replaced at any time. If the
+	// new file is invalid, the webhook keeps the previous configuration.
 	ConfigFile string
 	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files can be replaced at any time, as the
 	// kubelet does when a Secret changes.
 	CertDir string
-	// CertSecret is NAMESPACE/NAME of the Secret with a CA that the webhook creates and rotates itself. It replaces CertDir.
-	// See package servingcert.
+	// CertSecret is NAMESPACE/NAME of a Secret. It is set instead of CertDir. The webhook then creates and rotates a CA in this
+	// Secret; see package servingcert.
 	CertSecret string
 	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package history. If it is empty, the webhook
 	// doesn't watch the stored aws-auth.
 	State string
 	// WebhookConfiguration is the name of the ValidatingWebhookConfiguration whose webhooks call this process. With
-	// CertSecret the process maintains its caBundles; with State the process watches it. WebhookConfiguration, Service and
-	// Kubeconfig need CertSecret or State.
+	// CertSecret the process maintains the caBundles of this configuration. With State the process watches this
+	// configuration. WebhookConfiguration and Service need CertSecret or State.
 	WebhookConfiguration string
 	// Service is NAMESPACE/NAME of the Service in the WebhookConfiguration.
 	Service string
@@ -45,27 +45,26 @@ type Options struct {
 	BypassGroup string
 	// Kubeconfig is the kubeconfig file for the API server. Empty means the service account of the pod.
 	Kubeconfig string
-	// CertTiming has no flag because only tests change it.
-	CertTiming servingcert.Timing
-	// ElectionTiming, EnforcementTiming, MonitorTiming and ServicePort have no flags either. ServicePort 0 means 443.
+	// The fields CertTiming to ServicePort have no flags, because only tests change them. ServicePort 0 means 443.
+	CertTiming        servingcert.Timing
 	ElectionTiming    election.Timing
 	EnforcementTiming enforcement.Timing
 	MonitorTiming     monitor.Timing
 	ServicePort       int32
-	// WebhookAddress is the address, as host:port, that serves admission reviews over TLS. An empty host means all local
-	// addresses. Port 0 means a free port.
+	// WebhookAddress is the address on which the webhook serves admission reviews over TLS, as host:port. An empty host means
+	// all local addresses. Port 0 means a free port.
 	WebhookAddress string
 	// ClientCAFile is a PEM file with CAs. One of them must have signed the client certificate of each caller. Empty means
 	// that callers need no certificate. The webhook reads the file at its start and again at each handshake.
 	ClientCAFile string
-	// ClientName is the name that a caller's certificate must have as its common name or as a DNS name. It needs
-	// ClientCAFile. Empty means any name.
+	// ClientName is the name that a caller's certificate must have as its common name or as a DNS name. Empty means any name.
+	// ClientName needs ClientCAFile.
 	ClientName string
-	// MetricsAddress is the address, as host:port, that serves /metrics over plain HTTP.
+	// MetricsAddress is the address on which the webhook serves /metrics over plain HTTP, as host:port.
 	MetricsAddress string
-	// HealthAddress is the address, as host:port, that serves /healthz and /readyz over plain HTTP.
+	// HealthAddress is the address on which the webhook serves /healthz and /readyz over plain HTTP, as host:port.
 	HealthAddress string
-	// ShutdownDelay is how long the webhook accepts reviews after SIGTERM, while /readyz fails. During this time all API
+	// ShutdownDelay is how long the webhook still accepts reviews after SIGTERM. During this time /readyz fails, so all API
 	// servers learn that they must not send more reviews to this process.
 	ShutdownDelay time.Duration
 	// LogLevel is debug, info, warn or error.
@@ -118,7 +117,7 @@ func DefaultOptions() *Options {
 	}
 }
 
-// Complete validates the options and sets the derived fields. The error joins all invalid options.
+// Complete validates the options and sets the unexported fields. Its error joins an error for each invalid option.
 func (o *Options) Complete() error {
 	errs := o.completeCertificate()
 	var err error

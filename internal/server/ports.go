@@ -26,7 +26,8 @@ type port struct {
 	server   *http.Server
 }
 
-// listen binds an address, so that a port in use is an error at the start.
+// listen binds an address but doesn't answer requests yet. If another process uses the port, listen returns an error. name is the
+// name of the port in messages.
 func listen(ctx context.Context, name, address string, handler http.Handler, log *slog.Logger) (*port, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -35,7 +36,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 	log.Info("serving", "port", name, "address", listener.Addr().String())
 	return &port{name: name, listener: limitConnections(listener, maxPlainConnections, maxPlainConnections), server: &http.Server{
 		Handler: handler,
-		// Probes and scrapes are small and quick. These limits stop a hung client from holding a connection.
+		// Probes and scrapes are small and quick. These limits close the connection of a client that hangs.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -45,7 +46,7 @@ func listen(ctx context.Context, name, address string, handler http.Handler, log
 	}}, nil
 }
 
-// serve answers requests until the context ends, and then finishes open requests for at most 5 s.
+// serve answers requests until the context ends. Then it finishes open requests for at most 5 s.
 func (p *port) serve(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	go func() {
@@ -54,7 +55,7 @@ func (p *port) serve(ctx context.Context) error {
 		defer cancel()
 		err := p.server.Shutdown(grace)
 		if errors.Is(err, context.DeadlineExceeded) {
-			// A connection without a request counts as busy for five seconds (net/http, closeIdleConns).
+			// For five seconds Shutdown counts a new connection as busy even if it has no request (net/http, closeIdleConns).
 			err = p.server.Close()
 		}
 		stopped <- err

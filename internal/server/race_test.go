@@ -2,5 +2,5 @@
 
 package server_test
 
-// The race detector slows the clients of a flood down, which share the CPUs with the webhook.
+// reviewTimeout is longer with the race detector, because it slows down the webhook and the clients of a flood.
 const reviewTimeout = 3 * apiTimeout

@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// stored holds the components that depend on the stored aws-auth.
+// stored holds the components that watch the stored aws-auth, and the functions by which other components use them.
 type stored struct {
 	notifier admission.Notifier
 	self     func() string // username of this process at the API server; empty while it is unknown
@@ -35,8 +35,8 @@ type stored struct {
 	authorizer admission.Authorizer
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
-	reconfigured func()         // called after a change of the configuration
-	entriesRead  func()         // called after the access entries were read
+	reconfigured func()         // to call after a change of the configuration
+	entriesRead  func()         // to call after the access entries were read
 	lines        []fmt.Stringer // details for /readyz?verbose
 	run          []func(context.Context) error
 }
@@ -50,7 +50,8 @@ type clients struct {
 	prober         enforcement.Prober
 }
 
-// Limits of calls to the API server: per second, and in a burst. They are enough, because the leader pauses between its writes.
+// Limits of calls to the API server: callRate per second, and callBurst in a burst. The leader pauses between its writes, so it
+// stays below these limits.
 const (
 	callRate  = 50
 	callBurst = 100
@@ -59,7 +60,7 @@ const (
 func newClients(config *rest.Config) (c *clients, err error) {
 	config = kube.Protobuf(config)
 	config.QPS, config.Burst = callRate, callBurst
-	config.WarningHandler = rest.NoWarnings{} // the guard's own webhook warns about restored versions
+	config.WarningHandler = rest.NoWarnings{} // don't log the warnings with which the webhook answers the guard's own restores
 	c = new(clients)
 	if c.core, err = typedcorev1.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("making a client for ConfigMaps: %w", err)
@@ -82,7 +83,8 @@ func unwatched() *stored {
 	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}, entriesRead: func() {}}
 }
 
-// newStored returns the components that depend on the stored aws-auth. They stop writing Events when the context ends.
+// newStored creates the components that watch the stored aws-auth. The caller runs them. They stop writing Events when the
+// context ends.
 func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, entries *accessEntries, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
 	replica, err := os.Hostname()
 	if err != nil {
@@ -124,7 +126,7 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 		reconfigured: func() { watched.Reconfigured(); restorer.Wake(); enforced.Wake() },
 		run:          []func(context.Context) error{watched.Run, keeper.Run, restorer.Run, enforced.Run},
 	}
-	if o.CertSecret == "" { // with a CertSecret, package servingcert watches the webhook configuration
+	if o.CertSecret == "" { // otherwise package servingcert watches the webhook configuration
 		lw := kube.ListWatch(client.registration.RESTClient(), "validatingwebhookconfigurations", "", o.WebhookConfiguration)
 		run, err := enforcement.WatchConfiguration(lw, webhook, log, now)
 		if err != nil {
@@ -138,13 +140,13 @@ func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration
 // maxRequester limits the length of a username in an Event, in bytes.
 const maxRequester = 200
 
-// notifier writes Events about reviews.
+// notifier writes Events about refused changes and overrides, and records when the guard last admitted a change.
 type notifier struct {
 	events   *kube.Events
 	recorder *metrics.Recorder
 }
 
-// Admitted implements [admission.Notifier]. It writes an Event only for overrides.
+// Admitted implements [admission.Notifier]. It writes an Event if the change used an override.
 func (n *notifier) Admitted(at time.Time, requester string, overrides []string) {
 	if len(overrides) > 0 {
 		n.events.Warn(kube.Overridden, kube.Shorten(requester, maxRequester)+" has overruled the guard by "+strings.Join(overrides, ", "))
@@ -163,7 +165,7 @@ func (c *configuration) restore() restore.Settings {
 	return restore.Settings{Enabled: r.Enabled, MaxPerHour: r.MaxPerHour}
 }
 
-// iamFacts looks up principals in IAM with the accounts of the configuration in use.
+// iamFacts implements [monitor.PrincipalLookup] with the accounts of the configuration in use.
 type iamFacts struct{ *directory }
 
 // Facts implements [monitor.PrincipalLookup].

@@ -20,7 +20,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// Paths of the two webhooks: the enforcing webhook can refuse a request, the observing webhook never does.
+// Paths of the two webhooks. The enforcing webhook has the path webhookPath and can refuse a request. The observing webhook has
+// the path observePath and admits every request.
 const (
 	webhookPath = "/validate-aws-auth"
 	observePath = "/observe-aws-auth"
@@ -32,15 +33,15 @@ const (
 	// maxStreams limits the concurrent requests on an HTTP/2 connection. A client with more requests opens another one.
 	maxStreams = 8
 	// streamBuffer limits the bytes of a body that the process holds before a review reads the body. It is the initial
-	// window of HTTP/2 (RFC 9113, section 6.9.2): a client may send this much before it learns of a smaller window. The
-	// connection's buffer has room for every stream, so a waiting stream never delays the body of another stream.
+	// window of HTTP/2 (RFC 9113, section 6.9.2), because a client may send this much before it learns of a smaller window.
+	// connectionBuffer has room for every stream of a connection, so a waiting stream never delays the body of another stream.
 	streamBuffer     = 64 << 10
 	connectionBuffer = maxStreams * streamBuffer
 	// maxFrame limits the size of HTTP/2 frames of every type. For each connection the process keeps a buffer of the size
-	// of its largest frame. Clients must not send larger frames unless the server allows them (RFC 9113, section 4.2).
+	// of the largest frame that it received. 16 KiB is the smallest limit that HTTP/2 permits (RFC 9113, section 4.2).
 	maxFrame = 16 << 10
-	// readTimeout limits a request until a review starts to read its body. Without this limit, a request that is refused
-	// earlier would keep its connection open until the client sends the body.
+	// readTimeout limits the time from the start of a request until a review reads its body. The process may refuse a request
+	// before it reads the body. Then this limit ends the connection, even if the client never sends the body.
 	readTimeout = 5 * time.Second
 	// maxHeader limits the headers of a request. Headers from an API server take less than 1 KiB; a bearer token from its
 	// AdmissionConfiguration adds some more.
@@ -49,32 +50,37 @@ const (
 	handshakeTimeout = 5 * time.Second
 	// idleTimeout is how long the process keeps an idle connection open. An API server closes it after 90 s.
 	idleTimeout = 2 * time.Minute
-	// requestTimeout is longer than any review, because the API server waits at most 30 s for a review.
+	// requestTimeout limits the time for a request and its response. It is longer than any review: the API server waits at
+	// most 30 s for a review.
 	requestTimeout = 40 * time.Second
-	// writeTimeout limits how long an HTTP/2 client can stop reading the response.
+	// writeTimeout ends an HTTP/2 connection whose client reads no byte of a response for this long.
 	writeTimeout = 5 * time.Second
-	// stopTimeout limits how long the process finishes open reviews during shutdown.
+	// stopTimeout limits how long the process waits for open reviews during shutdown.
 	stopTimeout = time.Minute
 )
 
 // reviews is the port to which the API server sends reviews.
 //
-// It doesn't use the webhook.Server of controller-runtime, because that server offers no way to set these limits. It makes
-// its own listener and http.Server, with 100 streams and 1 MiB of receive buffer for each connection and 1 MiB of headers
-// for each stream. It doesn't limit the number of connections or the time for a response, and allows 32 s for a handshake.
+// This port doesn't use the webhook.Server of controller-runtime, because a program can't change the limits of that server:
+//
+//   - A connection has 100 streams and 1 MiB of receive buffer, and a stream has 1 MiB of headers.
+//   - A handshake may take 32 s.
+//   - The number of connections and the time for a response have no limit.
+//
 // So a pod that reaches the port could use up all memory.
 type reviews struct {
 	server     *http.Server
 	listener   *connections
 	serving    atomic.Bool   // the port accepts connections
-	delay      time.Duration // how long it accepts reviews after the context ends
-	onShutdown func()        // called once when shutdown begins
+	delay      time.Duration // how long the port accepts reviews after the context ends
+	onShutdown func()        // serve calls it once when shutdown begins
 	draining   atomic.Bool   // each connection ends after its next response
 	certs      servingcert.Source
 	log        *slog.Logger
 }
 
-// newReviews binds the port for admission reviews, so that a port in use is an error at the start.
+// newReviews binds the port for admission reviews but doesn't answer reviews yet. If another process uses the port, newReviews
+// returns an error.
 func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handler *admission.Handler, log *slog.Logger) (*reviews, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: certs.GetCertificate}
 	if o.ClientCAFile != "" {
@@ -111,8 +117,8 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	return r, nil
 }
 
-// connectionErrors is an [io.Writer] that logs failed connections: the first few, and later one in each interval. It
-// throttles the log because a client can cause any number of failures.
+// connectionErrors is an [io.Writer] that logs failed connections. It throttles the log, because a client can cause any number of
+// failures.
 type connectionErrors struct {
 	log      *slog.Logger
 	throttle rate.Sometimes
@@ -123,11 +129,11 @@ func (e *connectionErrors) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// close closes the port's listener. Call it instead of serve, if the process can't start.
+// close closes the port's listener. It is for a process that can't start and therefore doesn't call serve.
 func (r *reviews) close() error { return r.listener.Close() }
 
-// started returns an error while the port doesn't accept connections. It opens no connection itself, so a probe doesn't
-// count towards the connection limits.
+// started returns nil if the port accepts connections, otherwise an error. It opens no connection, so a probe doesn't count
+// towards the connection limits.
 func (r *reviews) started(*http.Request) error {
 	if !r.serving.Load() {
 		return errors.New("the webhook's port is not served")
@@ -135,9 +141,12 @@ func (r *reviews) started(*http.Request) error {
 	return nil
 }
 
-// closeWhenDraining makes callers open a new connection, and so reach another replica, while draining is true. During shutdown
-// net/http closes an idle HTTP/2 connection without a GOAWAY frame, and a review that the caller sends at that moment is
-// lost. With the header "Connection: close" the server sends GOAWAY first, and the caller sends the review again.
+// closeWhenDraining returns a handler that ends each connection after the next response while draining is true. The caller then
+// opens a new connection to another replica.
+//
+// Without this, net/http would close idle HTTP/2 connections at shutdown and send no GOAWAY frame. A review that a caller sends
+// at that moment would fail. With the header "Connection: close" the server sends GOAWAY first, and the caller sends such a
+// review again.
 func closeWhenDraining(handler http.Handler, draining *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if draining.Load() {
@@ -147,10 +156,10 @@ func closeWhenDraining(handler http.Handler, draining *atomic.Bool) http.Handler
 	})
 }
 
-// serve answers reviews until the context ends. Then it calls onShutdown and still answers reviews for the delay, because it
-// takes some time until an API server stops sending reviews to this process. In the second half of the delay
-// new connections go to other replicas, and serve ends open connections after their next response. At the end it finishes
-// open reviews for at most stopTimeout.
+// serve answers reviews until the context ends. Then it calls onShutdown. It still answers reviews for the delay, because an API
+// server needs some time until it stops sending reviews to this process. In the second half of the delay, serve ends each open
+// connection after its next response, and the API server connects to another replica. After the delay, serve accepts no more
+// connections and finishes open reviews for at most stopTimeout.
 func (r *reviews) serve(ctx context.Context) error {
 	open, closing := context.WithCancel(context.WithoutCancel(ctx))
 	defer closing()
@@ -192,7 +201,7 @@ func (r *reviews) serve(ctx context.Context) error {
 	return nil
 }
 
-// logStart logs the address as soon as a serving certificate exists, because the port can't serve without one.
+// logStart logs the address of the port. It first waits for a serving certificate, because the port can't serve before.
 func (r *reviews) logStart(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
