@@ -24,7 +24,8 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// apiServer holds the Secret and the configuration. It refuses a write that is not based on the present version.
+// apiServer imitates an API server with the Secret and the configuration. It refuses a write that is not based on the present
+// version.
 type apiServer struct {
 	t  *testing.T
 	mu sync.Mutex
@@ -124,7 +125,7 @@ func answer(w http.ResponseWriter, code int, object any) {
 	_ = json.NewEncoder(w).Encode(object) //nolint:errchkjson // the client notices
 }
 
-// replica is one process with the API server and the recorder that it needs.
+// replica is one process with its API server and its recorder of metrics.
 type replica struct {
 	*servingcert.SelfManaged
 	*apiServer
@@ -180,7 +181,7 @@ func newReplica(t *testing.T) *replica {
 	return s
 }
 
-// reconcile reconciles once, after a pause, when the watch has shown both objects.
+// reconcile advances the clock by later, lets the watch receive both objects, and reconciles once.
 func (s *replica) reconcile(t *testing.T, later time.Duration) {
 	t.Helper()
 	s.clock = s.clock.Add(later)
@@ -202,7 +203,7 @@ func started(t *testing.T) *replica {
 	return s
 }
 
-// setBundles changes every caBundle as another client does.
+// setBundles changes every caBundle, as another client could do.
 func (s *replica) setBundles(text []byte) {
 	for i := range s.config.Webhooks {
 		s.config.Webhooks[i].ClientConfig.CABundle = text

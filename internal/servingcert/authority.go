@@ -35,8 +35,8 @@ type Leaf struct {
 	CA *x509.Certificate
 }
 
-// NewAuthority makes a CA that is valid from clockSkew before now until lifetime after now. All CAs have the same name. API
-// servers distinguish them by their key identifiers.
+// NewAuthority creates a CA. It is valid from clockSkew before now until lifetime after now. All CAs have the same name. API
+// servers distinguish CAs by their key identifiers.
 func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -55,7 +55,8 @@ func NewAuthority(now time.Time, lifetime time.Duration) (*Authority, error) {
 	return &Authority{cert, key}, nil
 }
 
-// Sign makes a certificate for a server with these DNS names. The certificate expires no later than its CA.
+// Sign creates a key and signs a certificate for a server with these DNS names. The certificate is valid from clockSkew before
+// now until lifetime after now. If the CA expires earlier, the certificate expires with the CA.
 func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) (*Leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -79,8 +80,8 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	return &Leaf{tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, a.Cert}, nil
 }
 
-// checkSigns signs and verifies a test certificate for these names, at a time when the CA is valid. It fails if the CA is
-// constrained to other names or other uses, or may not sign. Only a CA that this package didn't make can be like that.
+// checkSigns signs a test certificate for these names and verifies it, at a time when the CA is valid. It returns an error if the
+// CA may not sign, or is constrained to other names or other uses. A CA from [NewAuthority] always passes.
 func (a *Authority) checkSigns(names []string) error {
 	leaf, err := a.Sign(a.Cert.NotBefore, time.Hour, names)
 	if err != nil {
@@ -92,7 +93,7 @@ func (a *Authority) checkSigns(names []string) error {
 	return nil
 }
 
-// create signs a certificate. crypto/x509 chooses its serial number.
+// create signs a certificate with the public key of key. crypto/x509 chooses the serial number.
 func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
@@ -101,7 +102,7 @@ func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (
 	return x509.ParseCertificate(der)
 }
 
-// encode returns the certificate and the key in PEM.
+// encode returns the certificate and the private key in PEM.
 func (a *Authority) encode() (cert, key []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {
@@ -110,8 +111,8 @@ func (a *Authority) encode() (cert, key []byte, err error) {
 	return EncodeCertificates(a.Cert), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
 }
 
-// decodeAuthority decodes a CA in PEM, made by this package or elsewhere, and checks that it can sign for these names. Its
-// errors contain nothing of the key.
+// decodeAuthority decodes a CA in PEM and checks that the CA can sign for these DNS names. The CA may be one that another program
+// created. The errors contain no part of the key.
 func decodeAuthority(certPEM, keyPEM []byte, names []string) (*Authority, error) {
 	certs := decodeCertificates(certPEM)
 	if len(certs) != 1 {
@@ -152,7 +153,7 @@ func EncodeCertificates(certs ...*x509.Certificate) []byte {
 	return text
 }
 
-// decodeCertificates decodes the certificates of a PEM text. It skips everything else.
+// decodeCertificates decodes the certificates of a PEM text. It skips other blocks and certificates that it can't decode.
 func decodeCertificates(text []byte) (certs []*x509.Certificate) {
 	for {
 		var block *pem.Block
@@ -165,7 +166,7 @@ func decodeCertificates(text []byte) (certs []*x509.Certificate) {
 	}
 }
 
-// fingerprint identifies a certificate in the log.
+// fingerprint returns a short text that identifies a certificate in the log.
 func fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:8])

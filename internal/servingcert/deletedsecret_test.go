@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// deleteSecret deletes the Secret as another client does, and returns the deleted Secret.
+// deleteSecret deletes the Secret, as another client could do, and returns the deleted Secret.
 func (s *replica) deleteSecret() *corev1.Secret {
 	deleted := s.secret
 	s.secret = nil
@@ -66,7 +66,8 @@ func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
 	}
 }
 
-// An uninstall removes the configuration first. A Secret that is created afterwards would be left behind.
+// The leader doesn't create the Secret if there is no configuration. An uninstall deletes the configuration first, and would not
+// delete a Secret that is created afterwards.
 func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -81,7 +82,7 @@ func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// If the Secret can't be created, the metric, the log and /readyz?verbose name it. Running replicas keep serving.
+// If the leader can't create the Secret, the metric, the log and /readyz?verbose say so. Running replicas keep serving.
 func TestMissingSecretIsReported(t *testing.T) {
 	t.Parallel()
 	const missing = "the Secret guard/ca does not exist"
@@ -119,7 +120,8 @@ func TestMissingSecretIsReported(t *testing.T) {
 	}
 }
 
-// A Secret that is emptied, as by helm upgrade --force, gets a new CA, and every API server keeps trusting the replica.
+// If a client empties the Secret, the leader writes a new CA into it. Every API server keeps trusting the replica. For example,
+// helm upgrade --force empties the Secret.
 func TestEmptiedSecretGetsNewCA(t *testing.T) {
 	t.Parallel()
 	s := started(t)

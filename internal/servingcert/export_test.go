@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Reissue returns another CA with the same key. It calls change before it signs.
+// Reissue returns another CA with the same key. change can modify the certificate before Reissue signs it.
 func (a *Authority) Reissue(change func(*x509.Certificate)) (*Authority, error) {
 	template := *a.Cert
 	template.SerialNumber = new(big.Int).Add(a.Cert.SerialNumber, big.NewInt(1))
@@ -18,7 +18,7 @@ func (a *Authority) Reissue(change func(*x509.Certificate)) (*Authority, error) 
 	return &Authority{cert, a.key}, err
 }
 
-// Reconcile reconciles once, after the watch has shown these objects.
+// Reconcile lets the watch receive these objects and reconciles once.
 func (m *SelfManaged) Reconcile(ctx context.Context, secret *corev1.Secret, config *admissionregistrationv1.ValidatingWebhookConfiguration) error {
 	m.api.secret.object.Store(secret)
 	m.api.config.object.Store(config)

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// callTimeout limits all calls of the leader to the API server in one reconcile, so that one hanging call does not
-	// block the next reconcile. It is independent of the Lease: another replica may have become the leader meanwhile.
-	// Then the API server refuses a write to an object that has changed since it was read.
+	// callTimeout limits the time of all calls of the leader to the API server in one reconcile, so that one hanging call does
+	// not block the next reconcile. Another replica may become the leader during this time. This does no harm: the API server
+	// refuses a write to an object that has changed since the leader read it.
 	callTimeout = 4 * time.Second
-	// readEvery is the period in which the leader reads the objects although the watch shows no change: a watch can
+	// readEvery is the period in which the leader reads the objects even if the watch shows no change, because a watch can
 	// break without an error.
 	readEvery = 30 * time.Second
 )
 
-// objects are the stored objects. A nil pointer means that the object does not exist.
+// objects are one version of each of the two objects. A nil pointer means that the object does not exist.
 type objects struct {
 	secret *corev1.Secret
 	config *admissionregistrationv1.ValidatingWebhookConfiguration
 }
 
-// same reports whether both hold the same versions.
+// same reports whether o and other hold the same versions.
 func (o objects) same(other objects) bool {
 	if (o.secret == nil) != (other.secret == nil) || (o.config == nil) != (other.config == nil) {
 		return false
@@ -39,17 +39,19 @@ func (o objects) same(other objects) bool {
 		(o.config == nil || o.config.ResourceVersion == other.config.ResourceVersion)
 }
 
-// leaderState is the state of the leader's term.
+// leaderState is the state of a replica while it is the leader. This time is the leader's term.
 type leaderState struct {
-	inTerm           bool // the objects that existed at the start of the term were observed
-	secrets, bundles writeLimiter
-	stored           objects   // as they were after the last successful reconcile
-	at               time.Time // of that reconcile; zero if the last one failed
+	inTerm           bool         // the leader has read the objects since its term began
+	secrets, bundles writeLimiter // limit the writes of the Secret and of the caBundles
+	stored           objects      // the objects after the last successful reconcile
+	at               time.Time    // when the last reconcile read the objects; zero if it failed
 }
 
-// reconcileObjects writes the Secret and the caBundles. It reads both objects first, because a write must be based on the
-// stored version and not on an older version from the watch. It returns the objects as stored. For an object that it could not
-// read, it returns the version from the watch, which is in seen.
+// reconcileObjects writes the Secret and the caBundles if they need a change. seen holds the objects from the watch.
+//
+// reconcileObjects first reads both objects, because a write must be based on the stored version, and seen may be older. It
+// reads nothing if [SelfManaged.due] returns false. It returns the objects as they are stored now. For an object that it did not read, it
+// returns the version from seen.
 func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objects, error) {
 	now := m.now()
 	if !m.due(now, seen) {
@@ -72,12 +74,12 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 		m.observed.BeginTerm()
 		m.leader.inTerm = true
 	}
-	// The leader restores an emptied caBundle even if it can't read the Secret, for example because the Secret's
-	// encryption is not available.
+	// The leader restores an emptied caBundle even if it can't read the Secret. For example, the API server can't decrypt a
+	// Secret while its KMS plugin is unavailable.
 	switch {
 	case secretErr != nil:
 	case secret == nil && (config == nil || !m.owns(config)):
-		// Helm may be removing the release. Nothing would then delete a new Secret.
+		// Helm may be uninstalling the release. It would not delete a Secret that is created now.
 		secretErr = fmt.Errorf("not creating the missing Secret %s: the ValidatingWebhookConfiguration %s does not exist or does not name it", m.o.Secret, m.o.WebhookConfiguration)
 	case secret == nil:
 		stored.secret, secretErr = m.createSecret(ctx)
@@ -85,7 +87,7 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 		stored.secret, secretErr = m.reconcileSecret(ctx, now, secret)
 	}
 	if apierrors.IsConflict(secretErr) {
-		return stored, nil // another client changed the Secret; its event triggers the next reconcile
+		return stored, nil // another client changed the Secret; the watch then starts the next reconcile
 	}
 	stored.config, err = m.reconcileBundles(ctx, now, config)
 	if apierrors.IsConflict(err) {
@@ -97,8 +99,8 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 	return stored, err
 }
 
-// due reports whether the leader must read the API server: its term has just begun, an object has changed since the last
-// read, there is something to write, or the last read is readEvery ago.
+// due reports whether the leader must read the objects from the API server. The reasons are: the term has just begun, the last
+// read is readEvery ago, the Secret is missing, seen differs from the last read, or seen needs a write.
 func (m *SelfManaged) due(now time.Time, seen objects) bool {
 	if !m.leader.inTerm || now.Sub(m.leader.at) >= readEvery || !m.leader.stored.same(seen) || seen.secret == nil {
 		return true
@@ -108,12 +110,12 @@ func (m *SelfManaged) due(now time.Time, seen objects) bool {
 	return err != nil || p.data != nil || m.wantedBundle(now, seen.config) != nil || !m.owns(seen.config)
 }
 
-// rotationPlan is the next state of the Secret.
+// rotationPlan describes the next state of the Secret.
 type rotationPlan struct {
 	state   State
 	step    Step
-	data    map[string][]byte // nil if the Secret needs no change
-	problem error             // with the present content
+	data    map[string][]byte // the data to write; nil if the Secret needs no change
+	problem error             // why a part of the present data can't be decoded
 }
 
 func (m *SelfManaged) plan(now time.Time, secret *corev1.Secret) (p rotationPlan, err error) {
@@ -133,7 +135,7 @@ func (m *SelfManaged) plan(now time.Time, secret *corev1.Secret) (p rotationPlan
 	return p, err
 }
 
-// reconcileSecret writes the state that the Secret should hold, if it differs.
+// reconcileSecret writes the Secret if its state should change. It returns the Secret as it is stored now.
 func (m *SelfManaged) reconcileSecret(ctx context.Context, now time.Time, secret *corev1.Secret) (*corev1.Secret, error) {
 	p, err := m.plan(now, secret)
 	if err != nil {
@@ -153,8 +155,8 @@ func (m *SelfManaged) reconcileSecret(ctx context.Context, now time.Time, secret
 	return secret, nil
 }
 
-// createSecret creates the Secret if it was deleted. The new Secret has the last usable content that this process knows, so that
-// no CA changes. Without such a content the Secret is empty, and the next reconcile makes a new CA.
+// createSecret creates the missing Secret with the last usable content that this process knows, so that no CA changes. If the
+// process knows no usable content, the Secret is empty, and the next reconcile creates a new CA.
 func (m *SelfManaged) createSecret(ctx context.Context) (*corev1.Secret, error) {
 	secret, err := m.api.createSecret(ctx, m.o.Secret, m.lastUsable)
 	if err != nil {
@@ -165,8 +167,8 @@ func (m *SelfManaged) createSecret(ctx context.Context) (*corev1.Secret, error) 
 	return secret, nil
 }
 
-// mustWait reports whether a write must wait because another client keeps changing the object, and logs that client. The
-// write is tried again after the wait.
+// mustWait reports whether a write must wait, because the leader has often written the object in the last minute. In this case it
+// logs the client that keeps changing the object, and starts a reconcile after the wait.
 func (m *SelfManaged) mustWait(now time.Time, p *writeLimiter, kind string, object *metav1.ObjectMeta) bool {
 	wait := p.wait(now, m.o.Timing.Resync)
 	if wait == 0 {
@@ -179,7 +181,8 @@ func (m *SelfManaged) mustWait(now time.Time, p *writeLimiter, kind string, obje
 	return true
 }
 
-// logRotation logs the new CAs, and the problem with the previous content.
+// logRotation logs the step and the CAs that the Secret holds now. It also logs why a part of the previous data could not be
+// decoded.
 func (m *SelfManaged) logRotation(p rotationPlan) {
 	attrs := []any{"step", string(p.step), "secret", m.o.Secret.String()}
 	if a := p.state.Current; a != nil {
@@ -197,12 +200,14 @@ func (m *SelfManaged) logRotation(p rotationPlan) {
 	m.log.Info("changed the serving CAs", attrs...)
 }
 
-// owns reports whether the guard writes the caBundles of a configuration.
+// owns reports whether the guard may write the caBundles of a configuration: the annotation [CAAnnotation] names the Secret of this
+// guard. It returns true for a missing configuration.
 func (m *SelfManaged) owns(config *admissionregistrationv1.ValidatingWebhookConfiguration) bool {
 	return config == nil || config.Annotations[CAAnnotation] == m.o.Secret.String()
 }
 
-// wantedBundle returns the caBundle that every webhook should have, or nil if no webhook needs a change.
+// wantedBundle returns the caBundle that every webhook of the configuration should have. It returns nil if every webhook has it
+// already, and for a missing configuration.
 func (m *SelfManaged) wantedBundle(now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) []byte {
 	text := EncodeCertificates(m.observed.Bundle(now)...)
 	if config == nil {
@@ -216,7 +221,8 @@ func (m *SelfManaged) wantedBundle(now time.Time, config *admissionregistrationv
 	return nil
 }
 
-// reconcileBundles writes the caBundle of every webhook, if the guard owns the configuration.
+// reconcileBundles writes the caBundle of every webhook if one of them needs a change. It returns an error if the guard doesn't own
+// the configuration.
 func (m *SelfManaged) reconcileBundles(ctx context.Context, now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	if !m.owns(config) {
 		return config, fmt.Errorf("not writing the caBundle of the ValidatingWebhookConfiguration %s: its annotation %s is %q, not %q",

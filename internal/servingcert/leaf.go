@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// SigningCA returns the CA that a replica should sign a new certificate with now. It returns nil if the replica should keep
-// its present certificate, if any.
+// SigningCA returns the CA with which a replica should now sign a new certificate. It returns nil if the replica should sign none.
+// leaf is the present certificate of the replica, or nil.
 func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing) *Authority {
 	s = s.usable(now)
 	if leaf == nil || !valid(leaf.Leaf, now) {
@@ -16,7 +16,7 @@ func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing)
 	}
 	mine := s.signer(leaf)
 	if observed.publishedFor(leaf.CA, now) == never {
-		// No API server trusts this replica's certificate. Any CA in the caBundle is better.
+		// Some API servers don't trust this replica's certificate. A CA in every caBundle is better.
 		if a := s.signerForNewLeaf(observed, now); a != nil && a != mine && observed.publishedFor(a.Cert, now) >= 0 {
 			return a
 		}
@@ -36,8 +36,8 @@ func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing)
 	return nil
 }
 
-// signerForNewLeaf returns the CA for a replica that needs a certificate at once: one that the caBundle holds, or else one
-// that the leader is going to publish. It returns nil if there is no CA.
+// signerForNewLeaf returns the CA for a replica that needs a certificate at once. It prefers a CA that every caBundle holds.
+// Otherwise it returns a CA that the leader is going to publish. It returns nil if the state has no CA that signs.
 func (s State) signerForNewLeaf(observed *Observed, now time.Time) *Authority {
 	list := s.authorities()
 	for _, a := range list {
@@ -51,7 +51,7 @@ func (s State) signerForNewLeaf(observed *Observed, now time.Time) *Authority {
 	return list[0]
 }
 
-// signer returns the CA that signed the leaf, or nil if that CA does not sign any more.
+// signer returns the CA that signed the leaf. It returns nil if this CA does not sign any more.
 func (s State) signer(leaf *Leaf) *Authority {
 	for _, a := range s.authorities() {
 		if a.Cert.Equal(leaf.CA) {
@@ -61,7 +61,8 @@ func (s State) signer(leaf *Leaf) *Authority {
 	return nil
 }
 
-// VerifyLeaf verifies a certificate as the API server does: its name, and its chain to each caBundle.
+// VerifyLeaf returns nil if every caBundle trusts the certificate for this DNS name. It verifies like the API server. It returns an
+// error if leaf is nil or if there is no caBundle.
 func VerifyLeaf(now time.Time, leaf *Leaf, name string, bundles [][]*x509.Certificate) error {
 	if leaf == nil {
 		return errors.New("no serving certificate is signed yet")

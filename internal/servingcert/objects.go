@@ -29,12 +29,12 @@ type apiObjects struct {
 	config  *watched[admissionregistrationv1.ValidatingWebhookConfiguration]
 }
 
-// watched is one object as the watch saw it last.
+// watched holds the last version of one object that its watch received.
 type watched[T any] struct {
 	*kube.Watch[T]
 
-	object atomic.Pointer[T] // nil: the object doesn't exist, or the watch hasn't shown it yet
-	seen   atomic.Bool       // the watch has shown whether the object exists
+	object atomic.Pointer[T] // nil if the object doesn't exist, or if the watch hasn't received it yet
+	seen   atomic.Bool       // the watch has received the object, or that it doesn't exist
 }
 
 func newAPIObjects(o *Options, changed func(), now func() time.Time) (*apiObjects, error) {
@@ -77,7 +77,7 @@ func (c *apiObjects) readSecret(ctx context.Context, name Name) (*corev1.Secret,
 	return secret, nil
 }
 
-// readConfig returns the configuration, or nil if it doesn't exist.
+// readConfig returns the ValidatingWebhookConfiguration, or nil if it doesn't exist.
 func (c *apiObjects) readConfig(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	config, err := c.configs.Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -103,7 +103,7 @@ func otherManager(entries []metav1.ManagedFieldsEntry) string {
 	return name
 }
 
-// writeSecret stores data in the Secret. It fails with a conflict if the Secret has changed since it was read.
+// writeSecret replaces the data of the Secret. The error is a conflict if the Secret has changed since it was read.
 func (c *apiObjects) writeSecret(ctx context.Context, secret *corev1.Secret, data map[string][]byte) (*corev1.Secret, error) {
 	changed := secret.DeepCopy()
 	changed.Data = data
@@ -114,9 +114,9 @@ func (c *apiObjects) writeSecret(ctx context.Context, secret *corev1.Secret, dat
 	return written, nil
 }
 
-// createSecret creates the missing Secret, with the content of previous if that isn't nil. It uses a server-side apply, because
-// RBAC can restrict that to one name, but not a POST. If another client has created the Secret with other data, the error is a
-// conflict.
+// createSecret creates the missing Secret. If previous is not nil, the new Secret has the content of previous; otherwise it is
+// empty. createSecret uses a server-side apply, because RBAC can restrict a PATCH to one name but can't restrict a POST. If another
+// client has created the Secret with other data, the error is a conflict.
 func (c *apiObjects) createSecret(ctx context.Context, name Name, previous *corev1.Secret) (*corev1.Secret, error) {
 	secret := corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -137,8 +137,8 @@ func (c *apiObjects) createSecret(ctx context.Context, name Name, previous *core
 	return created, nil
 }
 
-// writeBundles writes text into the caBundle of every webhook. It fails with a conflict if the configuration has changed since
-// it was read. It sends a patch, which keeps fields that this version of the API doesn't know.
+// writeBundles writes text into the caBundle of every webhook. The error is a conflict if the configuration has changed since it
+// was read. writeBundles sends a patch, because an update would remove fields that this program's version of the API doesn't know.
 func (c *apiObjects) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	type clientConfig struct {
 		CABundle []byte `json:"caBundle"`

@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// Observed holds the CAs and the state that a process has observed, and since when. Rotations wait for times since such an
-// observation. They don't use times that are stored in the cluster, because these come from another machine's clock. Observed
-// is not safe for concurrent use.
+// Observed holds the CAs and the state of the Secret that a process has observed, and the times of these observations. The steps
+// of a rotation wait for a time after an observation. They don't use times that are stored in the cluster, because another machine's
+// clock wrote those. Observed is not safe for concurrent use.
 type Observed struct {
-	published      []*x509.Certificate  // CAs in some caBundle
-	serving        []*x509.Certificate  // CAs of the last state with a usable CA: replicas may serve with each of them
-	inherited      []*x509.Certificate  // CAs in some caBundle when the leader's term began, until it has stored a state
-	publishedSince map[string]time.Time // by CA: since when every caBundle holds it
-	// stored is the state of the Secret, which the Secret has held since the time since.
-	stored State
-	since  time.Time
+	published      []*x509.Certificate  // CAs that at least one caBundle holds
+	serving        []*x509.Certificate  // CAs of the last state with a usable CA; replicas may serve with each of them
+	inherited      []*x509.Certificate  // CAs that a caBundle held when the leader's term began; nil after the leader has stored a state
+	publishedSince map[string]time.Time // the time since which every caBundle has held a CA, by CA
+	stored         State                // the last observed state of the Secret
+	since          time.Time            // the time since which the Secret has held stored
 }
 
-// Observe records the present state of the Secret and the caBundle of each webhook.
+// Observe records the present state of the Secret and the present caBundle of each webhook.
 func (m *Observed) Observe(now time.Time, s State, bundles [][]*x509.Certificate) {
 	m.published = nil
 	publishedSince := make(map[string]time.Time)
@@ -42,28 +41,29 @@ func (m *Observed) Observe(now time.Time, s State, bundles [][]*x509.Certificate
 	}
 }
 
-// RecordWritten records a state that this process has stored as the leader. Replicas may serve with each of its CAs.
+// RecordWritten records a state that this process has stored as the leader. Replicas may serve with each CA of this state.
 func (m *Observed) RecordWritten(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving, m.inherited = s.certificates(), nil
 	}
 }
 
-// RecordSeen records a state that another process has stored. If a CA is no longer in the Secret but still in a caBundle,
-// replicas may still serve with it: the leader removes a CA from both objects, so another client may have removed this one from
-// the Secret.
+// RecordSeen records a state that another process has stored. Replicas may serve with each CA of this state. They may also serve
+// with a CA that is no longer in the Secret but is still in a caBundle. The leader removes a CA from both objects, so another
+// client may have removed this CA from the Secret.
 func (m *Observed) RecordSeen(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving = union(now, s.certificates(), intersection(m.serving, m.published))
 	}
 }
 
-// BeginTerm is called after Observe when this process becomes the leader. The previous leader wrote the present caBundle,
-// and this process may not have seen its last state. Therefore the leader keeps every CA of the caBundle at first.
+// BeginTerm records that this process has become the leader. The caller calls it after Observe. The previous leader wrote the
+// present caBundles, and this process may not have seen its last state. Therefore the new leader keeps every CA of the caBundles
+// until it has stored a state.
 func (m *Observed) BeginTerm() { m.inherited = m.published }
 
-// Bundle returns the content of every caBundle, the youngest CA first: exactly the CAs that replicas may serve with. It drops
-// CAs that another client has added.
+// Bundle returns the CAs that every caBundle should hold: the CAs that replicas may serve with. It sorts them from the newest to the
+// oldest. A CA that another client has added to a caBundle is not among them.
 func (m *Observed) Bundle(now time.Time) []*x509.Certificate {
 	return union(now, m.serving, m.inherited)
 }
@@ -77,7 +77,7 @@ func inAll(bundles [][]*x509.Certificate, cert *x509.Certificate) bool {
 	return true
 }
 
-// never is the duration for a state that doesn't hold now. It is shorter than any waiting time.
+// never is the result of publishedFor and storedFor if the condition doesn't hold now. It is shorter than any waiting time.
 const never = -1
 
 // publishedFor returns how long every caBundle has held a CA without interruption, or never if a caBundle lacks the CA.
@@ -89,7 +89,8 @@ func (m *Observed) publishedFor(cert *x509.Certificate, now time.Time) time.Dura
 	return now.Sub(since)
 }
 
-// storedFor returns how long the Secret has held the CAs of s in the same roles, or never if it holds another state.
+// storedFor returns how long the Secret has held the CAs of s in the same roles. It returns never if the Secret holds another
+// state.
 func (m *Observed) storedFor(s State, now time.Time) time.Duration {
 	if !m.stored.equal(s) {
 		return never

@@ -8,32 +8,33 @@ import (
 
 // RotationInput is the input of [NextState].
 type RotationInput struct {
-	Now   time.Time
+	Now time.Time
+	// State is the state that the Secret holds now.
 	State State
-	// Rotate is the value of the annotation on the Secret.
+	// Rotate is the value of the annotation [RotateAnnotation] on the Secret.
 	Rotate string
 	// Observed holds the observations of this process.
 	Observed *Observed
 }
 
-// Step is a change of the Secret, as the log names it.
+// Step is a kind of change of the Secret. The log contains this name.
 type Step string
 
 // The steps. Only the step withdraw removes a replaced CA from the caBundle.
 const (
 	StepNone     Step = ""
-	StepFirst    Step = "first"    // makes the first CA; no replica serves yet
-	StepRecover  Step = "recover"  // makes a new CA: the Secret has no usable one, but replicas may serve with one
-	StepAdopt    Step = "adopt"    // takes over a CA that another client wrote into the Secret; the caBundle lacks it
-	StepKeep     Step = "keep"     // adds a CA again that was removed from the Secret while replicas may serve with it
-	StepPublish  Step = "publish"  // adds the next CA, which waits until all API servers know it
-	StepPromote  Step = "promote"  // makes the next CA the current one
+	StepFirst    Step = "first"    // creates the first CA; no replica serves yet
+	StepRecover  Step = "recover"  // prepares a next CA, because the Secret has no current CA although replicas may serve with one
+	StepAdopt    Step = "adopt"    // makes a CA the next CA; another client wrote this CA into the Secret, and no caBundle has it yet
+	StepKeep     Step = "keep"     // adds a CA again that another client removed from the Secret while replicas may serve with it
+	StepPublish  Step = "publish"  // adds the next CA, so that API servers learn of it before replicas use it
+	StepPromote  Step = "promote"  // makes the next CA the current CA
 	StepWithdraw Step = "withdraw" // removes the previous CA from the caBundle
 	StepClean    Step = "clean"    // removes expired and unreadable content
 )
 
-// NextState returns the state that the Secret should hold now, and the step that leads there. The returned state has at least
-// one CA.
+// NextState returns the state that the Secret should hold now, and the step that leads to it. This state has at least one CA. If
+// NextState can't create a CA, it returns an error and the present state.
 func NextState(s RotationInput, t Timing) (State, Step, error) {
 	before := s.State
 	s.State = before.usable(s.Now)
@@ -47,8 +48,8 @@ func NextState(s RotationInput, t Timing) (State, Step, error) {
 	return next, step, nil
 }
 
-// limitPrevious returns at most maxPrevious of the CAs in all. It first drops CAs that are in neither the Secret nor the observations of
-// this process: another client has added them to a caBundle.
+// limitPrevious returns at most maxPrevious of the CAs in all. It prefers the CAs of the Secret, and those that this process has
+// observed while replicas served with them. Another client has added the other ones to a caBundle.
 func (s *RotationInput) limitPrevious(before State, all []*x509.Certificate) (kept []*x509.Certificate) {
 	inOrder := slices.Concat(certificates(before.authorities()), s.Observed.serving, before.Previous, all)
 	for _, cert := range inOrder {
@@ -98,8 +99,9 @@ func (s *RotationInput) plan(t Timing) (State, Step, error) {
 	return st, StepNone, nil
 }
 
-// recoverCA makes a new CA when the Secret has no usable CA. Replicas may still serve with another CA: its key may be lost, or
-// another program made it, for example cert-manager before the operator changed the source of the certificate.
+// recoverCA creates a new CA for a Secret without a usable CA. If replicas may still serve with another CA, the new CA becomes the
+// next one. Such a CA exists if another client removed its key from the Secret. It also exists if another program created it, such
+// as cert-manager before the operator changed the source of the certificate.
 func (s *RotationInput) recoverCA(t Timing) (State, Step, error) {
 	a, err := NewAuthority(s.Now, t.CALifetime)
 	if err != nil {
@@ -111,10 +113,11 @@ func (s *RotationInput) recoverCA(t Timing) (State, Step, error) {
 	return State{Current: a, Rotated: s.Rotate}, StepFirst, nil
 }
 
-// awaitNext promotes the next CA if there is no current one.
+// awaitNext promotes the next CA of a state without a current CA. It waits until every caBundle has held the next CA long enough. It
+// doesn't wait if no replica serves with another CA.
 func (s *RotationInput) awaitNext(t Timing) (State, Step, error) {
 	st := s.State
-	if len(st.Previous) == 0 { // the current CA was lost during a rotation
+	if len(st.Previous) == 0 { // another client removed the current CA during a rotation
 		if st.Previous = s.serving(st.Next); len(st.Previous) > 0 {
 			return st, StepRecover, nil
 		}
@@ -134,7 +137,7 @@ func (s *RotationInput) promote() State {
 	return st
 }
 
-// serving returns the CAs that replicas may serve with, except those of the given authorities.
+// serving returns the CAs that replicas may serve with. It leaves out the CAs in but.
 func (s *RotationInput) serving(but ...*Authority) []*x509.Certificate {
 	all := union(s.Now, s.State.Previous, s.Observed.published, s.Observed.Bundle(s.Now))
 	return without(all, certificates(but))

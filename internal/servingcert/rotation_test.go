@@ -50,7 +50,7 @@ func (n names) of(cert *x509.Certificate) string {
 	return "?"
 }
 
-// text writes a state as CURRENT NEXT PREVIOUS.
+// text returns a state as the text CURRENT NEXT PREVIOUS.
 func (n names) text(s servingcert.State) string {
 	text := ""
 	for _, a := range []*servingcert.Authority{s.Current, s.Next} {
@@ -169,7 +169,7 @@ func TestPreviousCAsAreLimited(t *testing.T) {
 	}
 }
 
-// Foreign CAs never evict a CA that replicas serve with, however many there are.
+// Any number of foreign CAs does not evict a CA that replicas serve with.
 func TestForeignCAsDoNotEvictServingCAs(t *testing.T) {
 	t.Parallel()
 	var strangers list
@@ -208,7 +208,7 @@ func TestForeignCAsDoNotEvictServingCAs(t *testing.T) {
 	}
 }
 
-// The wait before the withdrawal begins with the promotion. Earlier waits of the CA don't count.
+// The leader withdraws the previous CA RetireAfter after the promotion. The time before the promotion doesn't count.
 func TestWithdrawWaitsFromPromotion(t *testing.T) {
 	t.Parallel()
 	a, b := newCA(t, 2*time.Hour), newCA(t, time.Hour)

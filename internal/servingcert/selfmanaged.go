@@ -19,18 +19,18 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// SelfManaged serves a certificate that is signed by the webhook's own CA.
+// SelfManaged provides a serving certificate that it signs with the webhook's own CA. The code calls this certificate the leaf.
 type SelfManaged struct {
 	o      Options
 	names  []string // DNS names of the leaf; API servers use the first one
 	log    *slog.Logger
 	now    func() time.Time
 	api    *apiObjects
-	wakeup chan struct{} // holds one element after a change
+	wakeup chan struct{} // has an element if Run must reconcile
 
 	leaf    atomic.Pointer[Leaf]
-	bundles atomic.Pointer[[][]*x509.Certificate] // caBundle of each webhook
-	// secretErr is the problem with the Secret, or nil if it holds a usable CA.
+	bundles atomic.Pointer[[][]*x509.Certificate] // the CAs in the caBundle of each webhook
+	// secretErr says why the Secret holds no usable CA. It is nil if the Secret holds one.
 	secretErr atomic.Pointer[error]
 
 	// Only Run uses the fields below.
@@ -38,13 +38,14 @@ type SelfManaged struct {
 	decoder    decoder
 	leader     leaderState
 	lastUsable *corev1.Secret // the last Secret that held a usable CA
-	wasTrusted bool           // the caBundles have trusted the leaf at some time
-	distrusted bool           // the caBundles did not trust the leaf in the last reconcile
-	// These limit how often errors of writing the objects, of signing, and of trust are logged.
+	wasTrusted bool           // every caBundle has trusted the leaf at some time
+	distrusted bool           // a caBundle did not trust the leaf in the last reconcile
+	// These throttle the logs of errors when the leader writes the objects, when the replica signs, and when a caBundle doesn't
+	// trust the leaf.
 	reconcileErrors, signErrors, trustErrors kube.Throttle
 }
 
-// New returns a SelfManaged. It has no certificate until it runs.
+// New returns a SelfManaged. It has no certificate until Run signs one.
 func New(o Options) (*SelfManaged, error) {
 	if o.Timing == (Timing{}) {
 		o.Timing = DefaultTiming()
@@ -65,13 +66,13 @@ func New(o Options) (*SelfManaged, error) {
 	return m, nil
 }
 
-// dnsNames returns the names of a Service in the cluster. API servers use the first one.
+// dnsNames returns the DNS names of a Service in the cluster. API servers use the first name.
 func dnsNames(service Name) []string {
 	name := service.Name + "." + service.Namespace
 	return []string{name + ".svc", name + ".svc.cluster.local", name, service.Name}
 }
 
-// changed makes Run reconcile.
+// changed makes Run reconcile soon. It doesn't block.
 func (m *SelfManaged) changed() {
 	select {
 	case m.wakeup <- struct{}{}:
@@ -79,7 +80,7 @@ func (m *SelfManaged) changed() {
 	}
 }
 
-// won is called when this process becomes the leader.
+// won logs that this process has become the leader, and makes Run reconcile. The election calls it.
 func (m *SelfManaged) won() {
 	m.log.Info("this replica maintains the serving CAs", "secret", m.o.Secret.String())
 	m.changed()
@@ -87,7 +88,7 @@ func (m *SelfManaged) won() {
 
 var errNoLeaf = errors.New("no serving certificate is signed yet")
 
-// GetCertificate returns the leaf.
+// GetCertificate returns the leaf, or an error if no leaf is signed yet.
 func (m *SelfManaged) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if leaf := m.leaf.Load(); leaf != nil {
 		return &leaf.Certificate, nil
@@ -95,7 +96,7 @@ func (m *SelfManaged) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 	return nil, m.noLeafError()
 }
 
-// noLeafError says that there is no leaf, and why.
+// noLeafError returns an error which says that no leaf is signed yet, and why.
 func (m *SelfManaged) noLeafError() error {
 	if err := m.secretError(); err != nil {
 		return fmt.Errorf("%w: %w", errNoLeaf, err)
@@ -103,7 +104,7 @@ func (m *SelfManaged) noLeafError() error {
 	return errNoLeaf
 }
 
-// secretError returns the problem with the Secret, or nil if it holds a usable CA.
+// secretError returns why the Secret holds no usable CA, or nil if the Secret holds one.
 func (m *SelfManaged) secretError() error {
 	if err := m.secretErr.Load(); err != nil {
 		return *err
@@ -111,8 +112,8 @@ func (m *SelfManaged) secretError() error {
 	return nil
 }
 
-// String describes the stored CA for /readyz?verbose. A process that has a certificate is ready without a stored CA; a
-// process that starts needs one.
+// String describes the stored CA for /readyz?verbose. Ready doesn't need a stored CA if the process already has a certificate. A
+// process that starts needs a stored CA.
 func (m *SelfManaged) String() string {
 	if err := m.secretError(); err != nil {
 		return fmt.Sprintf("serving CA: %v; pods that start now do not become ready", err)
@@ -120,8 +121,8 @@ func (m *SelfManaged) String() string {
 	return fmt.Sprintf("serving CA: stored in the Secret %s", m.o.Secret)
 }
 
-// Ready returns nil if the API servers trust the leaf, according to the caBundles that the watch saw last. They don't change
-// while the API server is unreachable. A configuration that doesn't name this process's Secret may still trust the leaf.
+// Ready returns nil if every caBundle trusts the leaf. It uses the last caBundles from the watch, so a process stays ready while the
+// API server is unreachable. It also uses the caBundles of a configuration that names another Secret.
 func (m *SelfManaged) Ready(*http.Request) error {
 	var published [][]*x509.Certificate
 	if b := m.bundles.Load(); b != nil {
@@ -134,13 +135,13 @@ func (m *SelfManaged) Ready(*http.Request) error {
 	return VerifyLeaf(m.now(), leaf, m.names[0], published)
 }
 
-// Run maintains the leaf, the Secret and the caBundles until the context ends.
+// Run maintains the leaf until the context ends. While this process is the leader, Run also maintains the Secret and the caBundles.
 func (m *SelfManaged) Run(ctx context.Context) error {
 	// client-go logs to the same log.
 	ctx = logr.NewContext(ctx, logr.FromSlogHandler(m.log.Handler()))
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { _ = m.api.secret.Run(ctx) }) // always nil
+	running.Go(func() { _ = m.api.secret.Run(ctx) }) // Run always returns nil
 	running.Go(func() { _ = m.api.config.Run(ctx) })
 	tick := time.NewTicker(m.o.Timing.Resync)
 	defer tick.Stop()
@@ -155,7 +156,7 @@ func (m *SelfManaged) Run(ctx context.Context) error {
 	}
 }
 
-// reconcile brings the Secret, the caBundles and the leaf up to date.
+// reconcile replaces the leaf if necessary. In the leader, it first writes the Secret and the caBundles if necessary.
 func (m *SelfManaged) reconcile(ctx context.Context) {
 	o := objects{m.api.secret.object.Load(), m.api.config.object.Load()}
 	if m.api.config.seen.Load() {
@@ -184,7 +185,7 @@ func (m *SelfManaged) reconcile(ctx context.Context) {
 	m.recordTrust(ctx, now)
 }
 
-// recordStored records whether the Secret holds a usable CA.
+// recordStored records whether the Secret holds a usable CA, for the metric, for String and for errors.
 func (m *SelfManaged) recordStored(now time.Time, secret *corev1.Secret, state State) {
 	var err error
 	switch {
@@ -205,7 +206,7 @@ func (m *SelfManaged) recordStored(now time.Time, secret *corev1.Secret, state S
 	}
 }
 
-// observe records the stored objects, and returns their decoded content.
+// observe records the objects in m.observed, and returns the state of the Secret and the CAs in the caBundle of each webhook.
 func (m *SelfManaged) observe(now time.Time, o objects) (state State, published [][]*x509.Certificate) {
 	if o.secret != nil {
 		state, _ = m.decoder.decode(o.secret.Data) // the leader logs the error
@@ -218,7 +219,8 @@ func (m *SelfManaged) observe(now time.Time, o objects) (state State, published 
 	return state, published
 }
 
-// sign replaces the leaf. It fails rather than replace a trusted certificate by one that the API servers don't trust.
+// sign signs a new leaf and replaces the present one. It returns an error if the caBundles trust the present leaf and would not trust
+// the new one.
 func (m *SelfManaged) sign(now time.Time, a *Authority, published [][]*x509.Certificate) error {
 	leaf, err := a.Sign(now, m.o.Timing.LeafLifetime, m.names)
 	if err != nil {
@@ -232,7 +234,7 @@ func (m *SelfManaged) sign(now time.Time, a *Authority, published [][]*x509.Cert
 	return nil
 }
 
-// recordTrust records whether the API servers trust the leaf, and logs changes.
+// recordTrust records in metrics whether the caBundles trust the leaf, and logs when this changes.
 func (m *SelfManaged) recordTrust(ctx context.Context, now time.Time) {
 	err := m.Ready(nil)
 	if m.leaf.Load() == nil && !m.api.secret.seen.Load() {

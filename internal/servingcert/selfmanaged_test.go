@@ -11,7 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// While the source of the certificate changes, the old leader still runs and must not write a caBundle that it doesn't own.
+// The leader doesn't write the caBundles of a configuration that names another source. Such a leader still runs while an operator
+// changes the source of the certificate.
 func TestForeignCABundleIsKept(t *testing.T) {
 	t.Parallel()
 	theirs := servingcert.EncodeCertificates(newCA(t, 0).Cert)
@@ -54,7 +55,7 @@ func TestForeignCABundleIsKept(t *testing.T) {
 	})
 }
 
-// A configuration that no longer names the Secret may still hold its CA.
+// A replica is ready as long as the caBundle holds its CA, even if the configuration no longer names its Secret.
 func TestReadyWhileCABundleTrustsLeaf(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -94,7 +95,7 @@ func TestCABundleIsRestoredWithoutSecret(t *testing.T) {
 	}
 }
 
-// A failure that lasts is logged every hour.
+// The log repeats a warning every hour while the failure lasts.
 func TestWarningsAreRepeated(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -114,7 +115,7 @@ func TestWarningsAreRepeated(t *testing.T) {
 	}
 }
 
-// Errors whose text differs every time, such as those with a port, don't fill the log.
+// The log stays short even if the text of an error differs every time, such as an error with a port.
 func TestChangingErrorsAreThrottled(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -161,7 +162,8 @@ func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 	}
 }
 
-// The leader reads the API server only if there is something to write or something has changed, and every 30 s.
+// The leader reads the objects from the API server every 30 s. Otherwise it reads them only if an object has changed or needs a
+// write.
 func TestLeaderReadsEvery30Seconds(t *testing.T) {
 	t.Parallel()
 	s := started(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// world simulates a cluster in which changes arrive late: API servers use an older caBundle, and replicas observe older versions
-// of the Secret and of caBundle. Only the leader reads the newest versions.
+// world simulates a cluster in which changes arrive late. API servers use an older caBundle, and replicas observe older versions
+// of the Secret and of the caBundle. Only the leader reads the newest versions.
 type world struct {
 	t        *testing.T
 	random   *rand.Rand
@@ -46,7 +46,7 @@ func (w *world) logEvent(format string, args ...any) {
 	w.events = append(w.events, fmt.Sprintf("%6.0fs ", w.now.Sub(epoch).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// secondsAgo returns the element of a list from some seconds ago.
+// secondsAgo returns the value from some seconds ago. The list has one value for each second.
 func secondsAgo[T any](list []T, seconds int) T { return list[max(0, len(list)-1-seconds)] }
 
 // second simulates one second.
@@ -112,8 +112,8 @@ func (w *world) check() {
 	}
 }
 
-// disturb causes a random event. A replica starts only while there is a current CA: one that starts while the leader recovers
-// the CA signs with any CA, which API servers may not trust yet.
+// disturb causes a random event. It starts a replica only while there is a current CA. A replica that starts while the leader
+// recovers the CA signs with any CA, and API servers may not trust that CA yet.
 func (w *world) disturb() {
 	i := w.random.IntN(len(w.replicas))
 	switch w.random.IntN(8) {
@@ -170,7 +170,7 @@ func (w *world) loseNext() {
 	w.logEvent("the next CA is lost")
 }
 
-// Every API server trusts the certificate of every replica, through random failures and delays.
+// Every API server trusts the certificate of every replica during random failures and delays.
 func TestEveryAPIServerTrustsEveryReplica(t *testing.T) {
 	t.Parallel()
 	rotations := 0

@@ -20,16 +20,16 @@ const (
 	rotated     = "rotated"
 )
 
-// maxPrevious limits the previous CAs, and so the size of the caBundle. There is more than one only if another client keeps
-// changing the Secret.
+// maxPrevious limits the number of previous CAs, and so the size of the caBundle. Usually there is at most one previous CA. There
+// are more if another client keeps changing the Secret.
 const maxPrevious = 8
 
 // State is the content of the Secret.
 type State struct {
-	// Current is the CA that replicas start with. It is nil if the Secret has lost its CA while replicas serve, until
-	// Next can replace it.
+	// Current is the CA that replicas start with. If another client removes the CA from the Secret while replicas serve, Current
+	// is nil until Next can replace it.
 	Current *Authority
-	// Next is the CA that becomes the current one.
+	// Next is the CA that becomes the current one. It is nil while there is no rotation.
 	Next *Authority
 	// Previous are CAs that replicas may still serve with. They sign no new certificates.
 	Previous []*x509.Certificate
@@ -37,8 +37,9 @@ type State struct {
 	Rotated string
 }
 
-// DecodeState decodes the data of the Secret. It leaves out everything that it can't decode, and every CA that can't sign for
-// the names; the error says why. Empty data is the zero State.
+// DecodeState decodes the data of the Secret. It leaves out a current or next CA that it can't decode, or that can't sign for these
+// DNS names. The error says why. It also leaves out previous certificates that it can't decode; they cause no error. Empty data is
+// the zero State.
 func DecodeState(data map[string][]byte, names []string) (State, error) {
 	s := State{Previous: decodeCertificates(data[previous]), Rotated: string(data[rotated])}
 	var errs []error
@@ -57,7 +58,7 @@ func DecodeState(data map[string][]byte, names []string) (State, error) {
 	return s, errors.Join(errs...)
 }
 
-// EncodeState returns data with the given state. It keeps keys of data that don't belong to the state.
+// EncodeState returns a copy of data with the given state. It keeps the keys of data that don't belong to the state.
 func EncodeState(s State, data map[string][]byte) (map[string][]byte, error) {
 	data = maps.Clone(data)
 	if data == nil {
@@ -85,7 +86,7 @@ func EncodeState(s State, data map[string][]byte) (map[string][]byte, error) {
 	return data, err
 }
 
-// authorities returns the CAs that sign, the current one first.
+// authorities returns the CAs that can sign: first the current CA and then the next CA.
 func (s State) authorities() (list []*Authority) {
 	for _, a := range []*Authority{s.Current, s.Next} {
 		if a != nil {
@@ -114,7 +115,7 @@ func certificates(list []*Authority) (certs []*x509.Certificate) {
 	return certs
 }
 
-// decoder decodes a state and caches the last result, because checking a CA takes a signature.
+// decoder decodes a state and caches the last result, because it signs a test certificate for each CA.
 type decoder struct {
 	names []string
 	data  map[string][]byte
@@ -130,7 +131,7 @@ func (d *decoder) decode(data map[string][]byte) (State, error) {
 	return d.state, d.err
 }
 
-// usable returns the state without current and next CAs that are not valid now, and without expired previous CAs.
+// usable returns the state without the CAs that are of no use now: a current or next CA that is not valid, and expired previous CAs.
 func (s State) usable(now time.Time) State {
 	if s.Current != nil && !valid(s.Current.Cert, now) {
 		s.Current = nil
@@ -142,8 +143,8 @@ func (s State) usable(now time.Time) State {
 	return s
 }
 
-// union merges lists, removes duplicates and expired certificates, and sorts the youngest first. It keeps certificates that are
-// not valid yet: if this process's clock is behind, replicas may serve with them.
+// union merges the lists. It removes duplicates and expired certificates, and sorts the rest from the newest to the oldest. It keeps
+// certificates that are not valid yet. If this process's clock is behind, replicas may serve with such a certificate.
 func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
 	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) })
 	slices.SortFunc(all, func(a, b *x509.Certificate) int {

@@ -42,7 +42,7 @@ func TestStateRoundTrip(t *testing.T) {
 	}
 }
 
-// Content that can't be decoded is left out, and the error contains nothing of a key.
+// DecodeState leaves out content that it can't decode. The error contains no part of a key.
 func TestDecodeDamagedState(t *testing.T) {
 	t.Parallel()
 	a, b := newCA(t, 2*time.Hour), newCA(t, time.Hour)
