@@ -17,17 +17,17 @@ import (
 const (
 	entryOK      = "ok"
 	entryStale   = "stale"   // the principal was deleted and created again, so the access entry matches no caller
-	entryMissing = "missing" // IAM has no principal with the ARN
-	entryUnknown = "unknown"
+	entryMissing = "missing" // IAM has no principal with this ARN
+	entryUnknown = "unknown" // the guard could not find out which of the other states applies
 )
 
-// maxNamed limits the access entries that an Event names.
+// maxNamed limits the number of principals that an Event names.
 const maxNamed = 5
 
 var errNoPrincipal = errors.New("the access entry has no ARN of a role or user")
 
-// reportEntryLosses compares the baselines before and after a read of the access entries. It counts each kind of loss, and writes an
-// Event for it.
+// reportEntryLosses compares the baselines before and after a read of the access entries. For each kind of loss it increments a metric
+// and writes an Event.
 func (m *Monitor) reportEntryLosses(before, after *baseline) {
 	const source = " from their changed access entries or aws-auth"
 	report := func(kind, message string) {
@@ -52,9 +52,9 @@ func (m *Monitor) reportEntryLosses(before, after *baseline) {
 	}
 }
 
-// lookUpEntries compares the access entries with IAM, and returns the states of the stale and missing ones by ARN. before is the result of
-// the last call. lookUpEntries writes one Event for all access entries that became stale or missing since then. If this process is no
-// longer the leader, lookUpEntries returns before.
+// lookUpEntries compares the access entries with IAM. It returns the states of the stale and missing access entries, by the ARN of the
+// principal. It writes one Event for all access entries that became stale or missing since the last call. before is the result of that
+// call. If this process is no longer the leader, lookUpEntries returns before and writes no Event.
 func (r *round) lookUpEntries(ctx context.Context, entries []access.AccessEntry, before map[string]string) map[string]string {
 	counts, broken, unasked := make(map[string]int), make(map[string]string), 0
 	var news []string
@@ -93,7 +93,8 @@ func (r *round) lookUpEntries(ctx context.Context, entries []access.AccessEntry,
 	return broken
 }
 
-// stateOf returns the state of an access entry and the facts of its principal. The error is the reason for entryUnknown.
+// stateOf returns the state of an access entry, and what IAM knows about its principal. If the state is entryUnknown, the error is the
+// reason; otherwise it is nil.
 func (r *round) stateOf(ctx context.Context, e *access.AccessEntry) (state string, facts access.IAMFacts, err error) {
 	arn, err := awsauth.ParseARN(e.PrincipalARN)
 	if err != nil || arn.Service != "iam" {
@@ -116,7 +117,7 @@ func (r *round) stateOf(ctx context.Context, e *access.AccessEntry) (state strin
 	return entryUnknown, a.facts, access.ErrNoCreationTime
 }
 
-// named returns at most maxNamed of the names in one line.
+// named returns at most maxNamed of the names in one line. The end of the line says how many names are missing.
 func named(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return strings.Join(names[:maxNamed], ", ") + fmt.Sprintf(" and %d more", more)

@@ -13,12 +13,13 @@ import (
 
 var entryStates = []string{"ok", "stale", "missing", "unknown"}
 
-// entryOf returns the access entry of a role, which was created at a time.
+// entryOf returns an access entry for a role. created is the time at which the access entry was created.
 func entryOf(name string, created time.Time) access.AccessEntry {
 	return access.AccessEntry{PrincipalARN: iamPrefix + "role/team/" + name, Type: "STANDARD", Created: created}
 }
 
-// states returns the numbers of access entries by state: ok, stale, missing and unknown, each -1 if it is not known.
+// states returns the number of access entries in each state: ok, stale, missing and unknown. The number is -1 if the metric has no
+// series.
 func (r *replica) states() (list []float64) {
 	for _, state := range entryStates {
 		list = append(list, r.value("entry "+state))
@@ -26,7 +27,8 @@ func (r *replica) states() (list []float64) {
 	return list
 }
 
-// The leader compares the access entries with IAM every hour. One Event names those that match no principal any more, and none repeats it.
+// The leader compares the access entries with IAM every hour. One Event names the access entries that match no principal any more. No
+// later Event names them again.
 func TestAccessEntriesAreComparedWithIAM(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -84,7 +86,7 @@ func TestAccessEntriesAreComparedWithIAM(t *testing.T) {
 	})
 }
 
-// A principal of aws-auth and of an access entry is looked up once in a round, and a round has a limit.
+// A round looks up a principal once even if both aws-auth and an access entry name it. A round looks up a limited number of principals.
 func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -109,7 +111,8 @@ func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	})
 }
 
-// A node role counts by either source. It is lost when its access entry goes, or no longer is one for nodes, and aws-auth has none for it.
+// An Event reports a node role that loses the access of nodes: its access entry was deleted or is no longer for nodes, and aws-auth has
+// no entry for it.
 func TestNodeRoleLostByAnAccessEntryIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

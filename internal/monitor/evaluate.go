@@ -10,23 +10,24 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// evaluation is the result of evaluating one version by itself, without comparing it with an older version.
+// evaluation is the result of evaluating one version by itself. Nothing in it depends on an older version.
 type evaluation struct {
 	summary history.Summary
-	// otherAdmins is the number of admins that only access entries make admins. The summary does not count them.
+	// otherAdmins is the number of principals that are admins only by access entries. The summary does not count them.
 	otherAdmins int
 	missing     []string // protected principals that lack a group or the rights of an admin
-	// nodeRoles are the ARNs of the node roles from both sources, by awsauth.PrincipalKey.
+	// nodeRoles are the ARNs of the node roles by aws-auth and by access entries. The keys are results of awsauth.PrincipalKey.
 	nodeRoles map[string]string
-	// onlyAWSAuth are the ARNs of the principals that have access by aws-auth and no access entry. It is nil unless the authentication
-	// mode is API_AND_CONFIG_MAP.
+	// onlyAWSAuth are the ARNs of the principals that have access by aws-auth but have no access entry. It is empty in every
+	// authentication mode but API_AND_CONFIG_MAP.
 	onlyAWSAuth []string
 	verdict     validate.Action
 	rules       []string
 	findings    []validate.Finding
 }
 
-// evaluate evaluates a version by itself, in mode enforce. A nil object has no findings.
+// evaluate evaluates a version by itself, as if the guard were in mode enforce. If o is nil, aws-auth does not exist: the evaluation then
+// has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
@@ -39,7 +40,7 @@ func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	return e
 }
 
-// count returns the number of findings of a rule with a severity.
+// count returns the number of findings that have this rule and this severity.
 func (e *evaluation) count(rule, severity string) (n int) {
 	for i := range e.findings {
 		if e.findings[i].Rule == rule && string(e.findings[i].Severity) == severity {
@@ -49,7 +50,7 @@ func (e *evaluation) count(rule, severity string) (n int) {
 	return n
 }
 
-// accessOf describes the effective access of a version.
+// accessOf holds the effective access by one version and by access entries.
 type accessOf struct {
 	loaded  *awsauth.Map
 	policy  validate.Policy
@@ -82,8 +83,8 @@ func (a *accessOf) summary() (s history.Summary) {
 	return s
 }
 
-// missing returns the ARNs of the protected principals that lack one of their groups, or must be admins and aren't. A principal whose
-// access is uncertain counts as missing.
+// missing returns the ARNs of the protected principals that lack one of their groups, and of those that must be admins but aren't. It
+// includes a principal whose access is uncertain.
 func (a *accessOf) missing() (arns []string) {
 	for _, p := range a.policy.Protected {
 		if !a.entries.Satisfy(p, a.loaded, a.policy.AdminGroups) {
@@ -93,8 +94,8 @@ func (a *accessOf) missing() (arns []string) {
 	return arns
 }
 
-// onlyAWSAuth returns the ARNs of the principals that have access by aws-auth and no access entry, if the authentication mode is
-// API_AND_CONFIG_MAP.
+// onlyAWSAuth returns the ARNs of the principals that have access by aws-auth but have no access entry. It returns nil in every
+// authentication mode but API_AND_CONFIG_MAP.
 func (a *accessOf) onlyAWSAuth() (arns []string) {
 	if a.policy.Cluster == nil || a.policy.Cluster.Mode != access.ModeAPIAndConfigMap {
 		return nil
@@ -105,8 +106,8 @@ func (a *accessOf) onlyAWSAuth() (arns []string) {
 	return arns
 }
 
-// nodeRoles returns the ARNs of the node roles, from aws-auth and from access entries, by awsauth.PrincipalKey. Declared access entries
-// don't count.
+// nodeRoles returns the ARNs of the node roles by aws-auth and by the cluster's access entries. The keys of the map are results of
+// awsauth.PrincipalKey. Access entries that only the configuration declares don't count.
 func (a *accessOf) nodeRoles() map[string]string {
 	byKey := make(map[string]string)
 	for _, arn := range append(access.Nodes(a.entries.InForce(a.loaded)), a.entries.Nodes()...) {
@@ -115,9 +116,10 @@ func (a *accessOf) nodeRoles() map[string]string {
 	return byKey
 }
 
-// otherAdmins counts the principals that only access entries make admins. If the cluster's access entries are unknown, it counts the
-// principals of the declared access entries, because the guard doesn't know which access a declared access entry grants. It leaves out
-// principals in aws-auth, and protected principals that need no admin group.
+// otherAdmins returns the number of principals that are admins only by access entries.
+//
+// If the cluster's access entries are unknown, otherAdmins counts the principals of the declared access entries, because each of them may
+// be an admin. It then leaves out principals that aws-auth also has, and protected principals that don't have to be admins.
 func (a *accessOf) otherAdmins() int {
 	if a.policy.Cluster != nil {
 		return len(a.entries.Admins(a.policy.AdminGroups))
@@ -129,7 +131,7 @@ func (a *accessOf) otherAdmins() int {
 		}
 	}
 	for _, p := range a.loaded.Principals() {
-		delete(other, awsauth.PrincipalKey(p.ARN)) // the summary counts it, or it is not an admin
+		delete(other, awsauth.PrincipalKey(p.ARN)) // if this principal is an admin, the summary counts it
 	}
 	return len(other)
 }

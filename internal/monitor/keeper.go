@@ -14,30 +14,35 @@ import (
 )
 
 const (
-	// maxQueued limits the versions that wait until this process becomes the leader. It is less than the number of identities of
-	// versions in a log, so that no version is appended twice.
+	// maxQueued limits the number of versions that wait until this process becomes the leader. The log remembers more versions
+	// than this, so the keeper recognizes each queued version that another leader has appended.
 	maxQueued = 200
-	// maxQueuedContent limits their contents together, in bytes.
+	// maxQueuedContent limits the contents of all queued versions together, in bytes.
 	maxQueuedContent = 4 << 20
-	// queuedFor is how long a version waits. It is longer than the election of another leader takes.
+	// queuedFor is how long a version waits. An election of another leader takes less time.
 	queuedFor = 10 * time.Minute
 	// writeEvery is the minimum time between two writes. Versions that arrive within this time are written together.
 	writeEvery = 250 * time.Millisecond
-	// leaderEvery is the period in which the keeper checks whether it still leads: losing the lead causes no event.
+	// leaderEvery is the period in which the keeper checks whether this process is the leader. The election reports the beginning
+	// of a term but not its end.
 	leaderEvery = 10 * time.Second
 	// keeperTimeout limits one write.
 	keeperTimeout = 10 * time.Second
 )
 
-// Store stores the log of versions. A [history.Store] implements it.
+// Store reads and writes the history. A [history.Store] implements it.
 type Store interface {
+	// Read returns the stored log of versions.
 	Read(ctx context.Context) (*history.Log, error)
+	// Change reads the log, applies change to it, writes the changed log, and returns it.
 	Change(ctx context.Context, change func(*history.Log) error) (*history.Log, error)
 }
 
-// KeeperRecorder records metrics. Its methods may be called concurrently.
+// KeeperRecorder records metrics. It must allow concurrent calls.
 type KeeperRecorder interface {
+	// Leads records whether this process is the leader.
 	Leads(is bool)
+	// HistoryFailed counts a failed read or write of the history.
 	HistoryFailed()
 }
 
@@ -50,15 +55,15 @@ type KeeperOptions struct {
 	Now      func() time.Time
 }
 
-// Keeper appends the observed versions to the log while this process is the leader. Otherwise it queues them for some minutes, in
-// case this process becomes the leader and the previous leader has not appended them.
+// Keeper appends the observed versions to the history while this process is the leader. In another replica it queues them for some
+// minutes. If this process then becomes the leader, it appends the queued versions that the previous leader has not appended.
 type Keeper struct {
 	o    KeeperOptions
 	wake chan struct{}
 
 	mu    sync.Mutex
-	added int
-	queue []queued // oldest first
+	added int      // the number of versions that Add has queued
+	queue []queued // sorted from the oldest to the newest
 
 	// Only Run uses the fields below.
 	leads        bool
@@ -71,8 +76,8 @@ type Keeper struct {
 type queued struct {
 	history.Version
 
-	number int // position among all added versions
-	at     time.Time
+	number int       // position among all versions that Add has queued, from 1
+	at     time.Time // when Add queued the version
 }
 
 // NewKeeper returns a Keeper. It writes nothing until it runs.
@@ -89,7 +94,8 @@ func (k *Keeper) wakeUp() {
 	}
 }
 
-// Add queues the next observed version. It doesn't block.
+// Add queues the next observed version. If the contents of the queue exceed maxQueuedContent, Add removes the contents of the oldest
+// versions. Add doesn't block.
 func (k *Keeper) Add(v history.Version) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -108,7 +114,7 @@ func (k *Keeper) Add(v history.Version) {
 	k.wakeUp()
 }
 
-// Run writes until the context ends.
+// Run writes queued versions to the history until the context ends. After an error it tries again, with increasing pauses.
 func (k *Keeper) Run(ctx context.Context) error {
 	for {
 		pause := leaderEvery
@@ -141,7 +147,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// write appends the queued versions, if this process is the leader.
+// write appends the queued versions to the history if this process is the leader. It removes the written versions from the queue.
 func (k *Keeper) write(ctx context.Context) error {
 	leads := k.o.Election.IsLeader()
 	k.o.Recorder.Leads(leads)
@@ -152,7 +158,7 @@ func (k *Keeper) write(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	select { // collects versions that follow each other quickly
+	select { // wait, so that versions that follow each other quickly are written together
 	case <-time.After(writeEvery):
 	case <-ctx.Done():
 		return nil
@@ -194,8 +200,11 @@ func toErrors(list []*history.EntryError) (errs []error) {
 	return errs
 }
 
-// known reports whether the log already has the content of a version that was found when the watch began. Its resourceVersion may
-// differ, because annotations have changed since.
+// known reports whether the keeper must not append a version to the log. There are two cases:
+//
+//   - The log is empty, and the version is a deletion.
+//   - The version was found when the watch began, and the log already has its content. The resourceVersion of the version may differ
+//     from the one in the log, because a change of annotations causes a new resourceVersion.
 func known(v *history.Version, log *history.Log) bool {
 	newest, ok := log.Newest()
 	switch {
@@ -211,7 +220,8 @@ func known(v *history.Version, log *history.Log) bool {
 	return slices.ContainsFunc(log.Versions(), func(other history.Version) bool { return other.Hash == v.Hash })
 }
 
-// older compares resource versions, which are numbers (kubernetes KEP-5504, "Comparable Resource Version").
+// older reports whether the resourceVersion a is older than b. A resourceVersion is a number (kubernetes KEP-5504, "Comparable Resource
+// Version"). older returns false if one of them isn't.
 func older(a, b string) bool {
 	x, errX := strconv.ParseUint(a, 10, 64)
 	y, errY := strconv.ParseUint(b, 10, 64)

@@ -1,8 +1,9 @@
 // Package monitor watches the stored aws-auth. It evaluates each version, records metrics, writes Events, and appends the versions to
-// the history. Package admission sees the changes that clients request; this package sees the stored versions.
+// the history. Package admission receives the changes that clients request. Package monitor receives the versions that the API server
+// stored, so it also finds the changes that bypassed the webhook.
 //
 // Every replica observes every version. Only the leader writes the history, counts bypasses and writes Events. The other replicas
-// keep their observations for some minutes, in case they become the leader.
+// keep the versions and bypasses for some minutes, because one of these replicas may become the leader.
 package monitor
 
 import (
@@ -29,50 +30,64 @@ import (
 const (
 	// checkEvery is the period in which the monitor checks whether the watch works.
 	checkEvery = 10 * time.Second
-	// UnknownAfter is how long the watch may be interrupted until the last observed version counts as unknown.
+	// UnknownAfter is how long the watch must be interrupted until the stored version counts as unknown.
 	UnknownAfter = 10 * time.Minute
-	// unreportedFor is how long a replica that doesn't lead keeps a bypass. It is longer than an election.
+	// unreportedFor is how long a replica that is not the leader keeps a bypass. An election takes less time.
 	unreportedFor = 2 * time.Minute
-	// maxUnreported limits the number of these bypasses.
+	// maxUnreported limits the number of bypasses that such a replica keeps.
 	maxUnreported = 200
 )
 
-// Recorder records metrics. Its methods may be called concurrently.
+// Recorder records metrics. It must allow concurrent calls.
 type Recorder interface {
+	// Stored records whether aws-auth exists, and whether it has the break-glass annotation.
 	Stored(present, breakGlass bool)
+	// StoredAccess records the numbers of admins, of node roles, and of protected principals that lack access.
 	StoredAccess(admins, nodeRoles, protectedMissing int)
+	// StoredEntries records the number of entries of a section.
 	StoredEntries(section string, n int)
 	// StoredAccessUnknown removes the metrics of the effective access.
 	StoredAccessUnknown()
+	// StoredFindings records the number of findings by rule and severity. count returns this number.
 	StoredFindings(count func(rule, severity string) int)
+	// StoredPrincipals records the number of stored principals by their state in IAM. Nil removes the metric.
 	StoredPrincipals(counts map[string]int)
 	// AccessEntryStates records the number of access entries by state. Nil removes the metric.
 	AccessEntryStates(counts map[string]int)
-	// AccessEntryLost counts a read of the access entries that shows a loss: protected-principal, last-admin or node-role.
+	// AccessEntryLost counts a read of the access entries after which access was lost. The kind is protected-principal, last-admin
+	// or node-role.
 	AccessEntryLost(kind string)
 	// StoredUnknown removes all metrics of the stored version.
 	StoredUnknown()
+	// Bypassed counts a bypass.
 	Bypassed()
+	// HistoryFailed counts a failed read or write of the history.
 	HistoryFailed()
+	// Panicked counts a panic of a rule, or of the guard itself.
 	Panicked(rule string)
 }
 
-// Election elects the replica that leads.
+// Election elects the leader.
 type Election interface {
+	// IsLeader reports whether this process is the leader, as far as it knows.
 	IsLeader() bool
+	// OnWon registers a function. The election calls it each time this process becomes the leader.
 	OnWon(call func())
 }
 
 // Events writes Events about aws-auth.
 type Events interface {
+	// Warn writes an Event of type Warning.
 	Warn(reason kube.Reason, message string)
+	// SetUID sets the uid of aws-auth for later Events.
 	SetUID(uid types.UID)
 }
 
-// Restorer observes every version. A [restore.Restorer] implements it.
+// Restorer decides on restores. A [restore.Restorer] implements it.
 type Restorer interface {
+	// Observe receives every version.
 	Observe(o restore.Observation)
-	// Wrote reports whether the Restorer has written a content in order to restore it.
+	// Wrote reports whether the Restorer wrote the content with this hash to restore it.
 	Wrote(hash string) bool
 }
 
@@ -81,12 +96,12 @@ type Versions interface {
 	Add(v history.Version)
 }
 
-// Enforcement observes the stored object, because a webhook's objectSelector can depend on it.
+// Enforcement receives the stored object, because the objectSelector of a webhook can exclude this object.
 type Enforcement interface {
 	Stored(cm *corev1.ConfigMap)
 }
 
-// ReplacedVersions keeps the versions that were stored recently.
+// ReplacedVersions keeps the versions that were replaced a short time ago. An admission.ReplacedVersions implements it.
 type ReplacedVersions interface {
 	Observe(stored *awsauth.Object, now time.Time)
 }
@@ -95,7 +110,7 @@ type ReplacedVersions interface {
 type Options struct {
 	// ListerWatcher lists and watches only aws-auth.
 	ListerWatcher cache.ListerWatcher
-	// Past lists and watches earlier versions of aws-auth.
+	// Past lists and watches earlier versions of aws-auth, after a restart of the process.
 	Past        ConfigMaps
 	History     Store
 	Versions    Versions
@@ -106,7 +121,7 @@ type Options struct {
 	Election    Election
 	Lookup      PrincipalLookup
 	Policy      func() validate.Policy
-	// Principals reports whether the stored principals are looked up in IAM.
+	// Principals reports whether the leader looks up principals in IAM.
 	Principals func() bool
 	Recorder   Recorder
 	Logger     *slog.Logger
@@ -116,7 +131,7 @@ type Options struct {
 
 // Timing holds the periods of the lookups.
 type Timing struct {
-	// Principals is the period in which all principals are looked up, and Principal the time between two lookups.
+	// Principals is the period in which the leader looks up all principals. Principal is the pause after each call to IAM.
 	Principals, Principal time.Duration
 }
 
@@ -131,32 +146,32 @@ type Monitor struct {
 	wake  chan struct{}
 
 	mu         sync.Mutex
-	resumed    []kube.Change[corev1.ConfigMap] // versions since the newest good one of the history, until the first change
-	observed   bool                            // a version was observed
-	stored     *corev1.ConfigMap
-	hash       string // of stored; empty if aws-auth does not exist
-	good       *corev1.ConfigMap
-	unknown    bool      // the watch has been interrupted for UnknownAfter
-	last       *baseline // of the last evaluation
-	known      *baseline // of the last evaluation with known access entries; nil until the first one
-	unreported []bypass
+	resumed    []kube.Change[corev1.ConfigMap] // the versions that resume read; nil after the first change from the watch
+	observed   bool                            // the monitor has observed a version
+	stored     *corev1.ConfigMap               // the last observed version; nil if aws-auth does not exist
+	hash       string                          // the hash of stored; empty if aws-auth does not exist
+	good       *corev1.ConfigMap               // the last good version; see compare
+	unknown    bool                            // the watch has been interrupted for UnknownAfter
+	last       *baseline                       // from the last evaluation
+	known      *baseline                       // from the last evaluation with known access entries; nil before the first such evaluation
+	unreported []bypass                        // bypasses that this process observed while it was not the leader
 
 	panicLogsMu sync.Mutex
 	panicLogs   map[string]*kube.Throttle // by the name of the task
-	onlyAWSAuth kube.Throttle             // of the log line about principals without an access entry
+	onlyAWSAuth kube.Throttle             // throttles the log line about principals without an access entry
 }
 
-// baseline is the part of an evaluation that later ones are compared with.
+// baseline is the part of an evaluation with which the monitor compares the next evaluation.
 type baseline struct {
 	missing   []string          // protected principals that lack a group or the rights of an admin
-	admins    int               // admins by the stored version and by access entries
-	nodeRoles map[string]string // ARNs of the node roles by both sources, by awsauth.PrincipalKey
+	admins    int               // number of admins by the stored version and by access entries
+	nodeRoles map[string]string // ARNs of the node roles by the stored version and by access entries; the keys are from awsauth.PrincipalKey
 }
 
-// bypass is a stored version that the webhook did not review. This process observed it while another replica was the leader.
+// bypass is a stored version that the guard would have refused.
 type bypass struct {
 	version history.Version
-	rules   []string
+	rules   []string // the rules that would have refused the version
 }
 
 // New returns a Monitor. It observes nothing until it runs.
@@ -177,12 +192,12 @@ func (m *Monitor) wakeUp() {
 	}
 }
 
-// Run watches until the context ends.
+// Run watches aws-auth and looks up its principals until the context ends. It always returns nil.
 func (m *Monitor) Run(ctx context.Context) error {
 	m.resume(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { _ = m.watch.Run(ctx) }) // always nil
+	running.Go(func() { _ = m.watch.Run(ctx) }) // Run always returns nil
 	running.Go(func() { m.lookUp(ctx) })
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
@@ -198,7 +213,8 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Reconfigured evaluates the stored version again, with the present configuration.
+// Reconfigured evaluates the stored version again, with the present configuration. The caller calls it after a change of the
+// configuration.
 func (m *Monitor) Reconfigured() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -207,7 +223,8 @@ func (m *Monitor) Reconfigured() {
 	}
 }
 
-// AccessEntriesRead evaluates the stored version again, after the cluster's access entries were read.
+// AccessEntriesRead evaluates the stored version again, and reports access that was lost by a change of access entries. The caller calls
+// it after each read of the cluster's access entries.
 func (m *Monitor) AccessEntriesRead() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -216,7 +233,7 @@ func (m *Monitor) AccessEntriesRead() {
 	}
 }
 
-// checkWatch updates the metrics when the stored version becomes unknown, or known again.
+// checkWatch updates the metrics if the stored version has become unknown, or has become known again.
 func (m *Monitor) checkWatch() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -231,8 +248,8 @@ func (m *Monitor) isUnknown() bool {
 	return !lost.IsZero() && m.o.Now().Sub(lost) >= UnknownAfter
 }
 
-// changed handles a change from the watch. If it is the first change, and shows the same version as the last resumed one, changed observes
-// all resumed versions in their order. Otherwise it observes only the change.
+// changed handles a change from the watch. The first change may be the version with which the resumed versions end. In this case changed
+// observes all resumed versions in their order. Otherwise it observes only the change.
 func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -246,7 +263,8 @@ func (m *Monitor) changed(c kube.Change[corev1.ConfigMap]) {
 	m.resumed = nil
 }
 
-// observe handles one version. The caller holds the lock.
+// observe handles one version: it compares the version with the last good one, passes it to the other components, adds it to the history
+// and records metrics. The caller holds the lock.
 func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	before, first, now := m.stored, !m.observed, m.o.Now()
 	hash := ""
@@ -274,8 +292,10 @@ func (m *Monitor) observe(c kube.Change[corev1.ConfigMap]) {
 	m.record(loss)
 }
 
-// compare compares a version with the last good version. Then it makes the version the last good one, unless the version has an unintended
-// loss. A version after a gap always becomes the last good one, because the versions in the gap are not known.
+// compare compares a version with the last good version, and stores the result in o. If the version takes no access away, it becomes the
+// last good version. The same is true if the guard treats the loss as intended.
+//
+// gap means that the monitor may have missed versions before this one. Such a version always becomes the last good version.
 func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	if o.Good = m.good; gap {
 		o.Good = nil
@@ -290,7 +310,8 @@ func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	}
 }
 
-// addVersion adds a version with a new content to the history, and reports a bypass.
+// addVersion adds a version with a new content to the history. If the version is a bypass, addVersion reports it in the leader, and keeps
+// it in another replica.
 func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
 	v := history.Version{
 		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Deleted: c.Object == nil, Manager: o.Manager,
@@ -300,7 +321,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
 		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
 	}
-	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // stays if evaluate panics; a review gets the same verdict
+	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // the result if evaluate panics, as in a review
 	_ = m.recoverPanic("version", func() error {
 		policy := m.o.Policy()
 		v.Cluster = policy.Cluster
@@ -329,7 +350,8 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 	m.unreported = m.unreported[max(0, len(m.unreported)-maxUnreported):]
 }
 
-// origin returns how a change came to be stored. A change that the guard would have refused has bypassed it.
+// origin returns how a change came to be stored. If the guard would have refused the change, the origin is [history.Bypassed], and refused
+// are the rules that deny it.
 func (m *Monitor) origin(before *corev1.ConfigMap, o *restore.Observation) (origin history.Origin, refused []string) {
 	policy := m.o.Policy()
 	policy.IAMMode = validate.Off
@@ -360,7 +382,8 @@ func (m *Monitor) report(b *bypass) {
 	m.o.Events.Warn(kube.Bypassed, "a stored change by "+manager+" bypassed the guard, which would have refused it: "+strings.Join(b.rules, ", "))
 }
 
-// reportEarlier reports the bypasses that the previous leader did not record. It is called when this process becomes the leader.
+// reportEarlier reports the bypasses that this process observed before it became the leader. It leaves out those that are in the history,
+// because the previous leader has reported them.
 func (m *Monitor) reportEarlier(ctx context.Context) {
 	m.mu.Lock()
 	list := m.unreported
@@ -375,7 +398,7 @@ func (m *Monitor) reportEarlier(ctx context.Context) {
 	defer cancel()
 	log, err := m.o.History.Read(ctx)
 	if err != nil {
-		log = new(history.Log) // reporting a bypass twice is better than never
+		log = new(history.Log) // report all of them: it is better to report a bypass twice than not at all
 		m.o.Recorder.HistoryFailed()
 	}
 	for i := range list {
@@ -385,8 +408,8 @@ func (m *Monitor) reportEarlier(ctx context.Context) {
 	}
 }
 
-// record evaluates the stored version and records metrics. loss is the reason of the Event if access was lost since the last call; it is
-// empty if no loss is to be reported. The caller holds the lock.
+// record evaluates the stored version and records metrics. If access was lost since the last call, record writes an Event with the reason
+// loss. If loss is empty, it writes no Event. The caller holds the lock.
 func (m *Monitor) record(loss kube.Reason) {
 	if m.unknown = m.isUnknown(); m.unknown {
 		m.o.Recorder.StoredUnknown()
@@ -401,8 +424,9 @@ func (m *Monitor) record(loss kube.Reason) {
 	}
 }
 
-// recordMetrics records metrics and Events of an evaluation. While the access entries are unknown, access is unknown too: a
-// principal that has only an access entry would count as lost.
+// recordMetrics records the metrics of an evaluation and writes Events. loss is as in record. While the access entries are unknown,
+// recordMetrics removes the metrics of access. Otherwise they would show that each principal with only an access entry has lost its
+// access.
 func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube.Reason) {
 	r := m.o.Recorder
 	r.Stored(m.stored != nil, hasBreakGlass(m.stored))
@@ -419,7 +443,7 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 	m.logOnlyAWSAuth(e.onlyAWSAuth)
 	before := m.last
 	if loss == kube.AccessEntryLost {
-		before = m.known // only two evaluations with known access entries can show that the access entries changed
+		before = m.known // compare two evaluations with known access entries
 	}
 	if m.last = (&baseline{e.missing, admins, e.nodeRoles}); policy.Cluster != nil {
 		m.known = m.last
@@ -433,11 +457,11 @@ func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube
 	}
 }
 
-// maxLogged limits the principals that a log line names.
+// maxLogged limits the number of principals that a log line names.
 const maxLogged = 20
 
-// logOnlyAWSAuth logs which principals have no access entry and would lose their access in mode API. The leader logs them when they
-// change, and otherwise once an hour.
+// logOnlyAWSAuth logs the principals that have no access entry. They would lose their access in the authentication mode API. Only the
+// leader logs them: when they change, and otherwise once an hour.
 func (m *Monitor) logOnlyAWSAuth(arns []string) {
 	var condition error
 	if len(arns) > 0 && m.o.Election.IsLeader() {
@@ -448,12 +472,12 @@ func (m *Monitor) logOnlyAWSAuth(arns []string) {
 	}
 }
 
-// losesProtected reports whether a protected principal lacks some of its groups after, and didn't before.
+// losesProtected reports whether a protected principal lacks a group or the rights of an admin in after, but lacked nothing in b.
 func (b *baseline) losesProtected(after *baseline) bool {
 	return slices.ContainsFunc(after.missing, func(arn string) bool { return !slices.Contains(b.missing, arn) })
 }
 
-// lacking returns a text which says that n protected principals lack some of their groups, or the rights of an admin that the
+// lacking returns the beginning of a sentence. It says that n protected principals don't get all groups or admin rights that the
 // configuration declares for them.
 func lacking(n int) string {
 	return counted(n, "protected principal does", "protected principals do") + " not get all declared groups or admin rights"

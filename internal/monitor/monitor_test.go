@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// The stored version is evaluated when it changes, and when the configuration changes.
+// The monitor evaluates the stored version when the version changes, and when the configuration changes.
 func TestMetricsFollowVersionAndConfiguration(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node+ci), func(w *world) {
@@ -38,7 +38,7 @@ func TestMetricsFollowVersionAndConfiguration(t *testing.T) {
 	})
 }
 
-// A missing aws-auth is known, and a new one is evaluated.
+// If aws-auth is missing, the metrics say so. The monitor evaluates a new aws-auth.
 func TestMissingAWSAuthIsKnown(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin), func(w *world) {
@@ -137,8 +137,8 @@ func TestPrincipalsWithoutAnAccessEntryAreLogged(t *testing.T) {
 	})
 }
 
-// While the access entries are unknown, the monitor sees no change of them: neither when they become known for the first time, nor
-// one that it misses because it forgot the last known ones.
+// When the access entries become known for the first time, the monitor reports no loss. When they become known again after an
+// interruption, it compares them with the last known ones.
 func TestUnknownAccessEntriesAreNoLoss(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -168,7 +168,8 @@ func TestUnknownAccessEntriesAreNoLoss(t *testing.T) {
 	})
 }
 
-// A panic on the stored version ends nothing. The gauges have no series until it is evaluated, and the history continues.
+// If the evaluation of the stored version panics, the process goes on and writes the history. The gauges have no series until an
+// evaluation succeeds.
 func TestPanicEndsNothing(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -218,7 +219,7 @@ func TestInterruptedWatchMakesMetricsUnknown(t *testing.T) {
 	})
 }
 
-// A stored text beyond a limit of the evaluation is not reported as a loss of admins or protected principals.
+// The monitor doesn't report a loss of admins or protected principals for a stored text that exceeds a limit of the evaluation.
 func TestAccessPastLimitIsUnknown(t *testing.T) {
 	t.Parallel()
 	expensive := strings.Repeat("%TAG ! !\n", 17) + "---\n" + admin + node
@@ -278,7 +279,7 @@ func TestVersionsHaveTheirOrigin(t *testing.T) {
 	})
 }
 
-// In mode warn the guard would have refused nothing. The loss is recorded nevertheless.
+// In mode warn the guard refuses no change. The history records the loss nevertheless.
 func TestModeWarnRecordsLosses(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -313,8 +314,8 @@ func TestNextLeaderCompletesHistoryAndBypasses(t *testing.T) {
 	})
 }
 
-// A process that starts reads the versions since the newest good one of the history from the API server. If they are gone, it begins
-// with the stored version.
+// When a process starts, it reads the versions since the newest good version of the history from the API server. If the API server no
+// longer has them, the process begins with the stored version.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -343,7 +344,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A bypass is counted even if the history can't be read or written. Its versions are added when that works again.
+// The leader counts a bypass even if it can't read or write the history. It adds the version to the history later.
 func TestBypassCountsWithoutHistory(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

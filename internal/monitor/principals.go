@@ -18,24 +18,26 @@ import (
 
 // PrincipalLookup looks up principals in IAM.
 type PrincipalLookup interface {
+	// Facts returns what IAM knows about a principal, and whether the principal exists. If this is unknown, the error is the reason.
 	Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error)
 	// Replacement returns the ARN that replaced a missing principal, or "" if it is not known.
 	Replacement(ctx context.Context, missing awsauth.ARN) string
 }
 
 const (
-	// maxLookedUp limits the principals that are looked up in an hour. It is half of an hour's seconds, because a missing
-	// principal needs two calls, or three with its permission set.
+	// maxLookedUp limits the number of principals that the leader looks up in an hour, with one call a second. It is half of the
+	// seconds of an hour, because a missing principal needs two calls. A missing role of IAM Identity Center needs three.
 	maxLookedUp = 1800
 	// recreated is the state of a principal that was deleted and created again with the same name.
 	recreated = "recreated"
-	// ssoPrefix begins the names of the roles that IAM Identity Center creates. Each name has its own suffix.
+	// ssoPrefix begins the names of the roles that IAM Identity Center creates. Such a name ends with a random suffix.
 	ssoPrefix = "AWSReservedSSO_"
 )
 
-// lookUp makes the leader look up the stored principals and those of the access entries in IAM, periodically and one after the other.
+// lookUp looks up the principals of the stored aws-auth and of the access entries in IAM, one after the other. It repeats this
+// periodically until the context ends. It does nothing while this process is not the leader.
 func (m *Monitor) lookUp(ctx context.Context) {
-	var stored, entries time.Time // when the last lookups began; zero if their results don't count
+	var stored, entries time.Time // when the last lookups began; zero if there are no results
 	var reported map[string]string
 	var lookupErrors kube.Throttle
 	for ctx.Err() == nil {
@@ -71,19 +73,19 @@ func (m *Monitor) lookUp(ctx context.Context) {
 	}
 }
 
-// isDue reports whether lookups must be repeated. last is when they last began.
+// isDue reports whether lookups that last began at the time last are due again. Zero means that they never began.
 func (m *Monitor) isDue(last time.Time) bool {
 	return last.IsZero() || m.o.Now().Sub(last) >= m.o.Timing.Principals
 }
 
-// round looks up each principal once, and at most maxLookedUp of them.
+// round is one pass over all principals. It looks up at most maxLookedUp principals, and none of them twice.
 type round struct {
 	*Monitor
 
 	answers map[string]answer // by awsauth.PrincipalKey
 }
 
-// answer is the answer of IAM about a principal. The error is the reason for Unknown.
+// answer is the answer of IAM about a principal. If the existence is Unknown, err is the reason.
 type answer struct {
 	facts     access.IAMFacts
 	existence validate.Existence
@@ -92,8 +94,9 @@ type answer struct {
 
 var errTooMany = errors.New("too many principals to look up in an hour")
 
-// lookUp looks up a principal, once in a round. If IAM doesn't find the principal, lookUp makes a second call, because IAM may not find
-// a new principal yet. It pauses after each call, to limit the rate of calls.
+// lookUp looks up a principal. A second lookup in the same round returns the same answer and makes no call. If IAM doesn't find the
+// principal, lookUp makes a second call, because IAM may not find a new principal yet. It pauses after each call, to limit the rate of
+// calls.
 func (r *round) lookUp(ctx context.Context, arn awsauth.ARN) (a answer) {
 	key := awsauth.PrincipalKey(arn.String())
 	if a, ok := r.answers[key]; ok {
@@ -113,7 +116,8 @@ func (r *round) lookUp(ctx context.Context, arn awsauth.ARN) (a answer) {
 	return a
 }
 
-// lookUpStored looks up the stored principals, and stores their unique ids in the history.
+// lookUpStored looks up the principals of the stored aws-auth. It records metrics, logs the principals that an operator should check,
+// and stores the unique ids of the principals in the history.
 func (r *round) lookUpStored(ctx context.Context) error {
 	log, err := r.o.History.Read(ctx)
 	if err != nil {
@@ -146,12 +150,13 @@ func (m *Monitor) stillLeads(ctx context.Context) bool {
 
 // storedIDs holds the results for the stored principals in one round.
 type storedIDs struct {
-	ids    map[string]string
-	counts map[string]int
+	ids    map[string]string // unique ids by ARN
+	counts map[string]int    // number of principals by state
 }
 
-// add records the result for a principal, and returns its state. before is its unique id in the history, or "". add keeps before as long
-// as the stored aws-auth has the principal, so that a principal which is deleted and created again is recognized.
+// add records the result for a principal, and returns the state of the principal. id is the unique id in IAM now, and before the unique
+// id in the history. If before is not empty, add keeps it in ids. So a principal that was deleted and created again is recognized in
+// later rounds, too.
 func (l *storedIDs) add(arn, before, id string, existence validate.Existence) (state string) {
 	state = string(existence)
 	switch {
@@ -168,7 +173,7 @@ func (l *storedIDs) add(arn, before, id string, existence validate.Existence) (s
 	return state
 }
 
-// principals returns the principals of the stored aws-auth that IAM can look up.
+// principals returns the roles and users of the stored aws-auth, at most maxLookedUp of them.
 func (m *Monitor) principals() (list []awsauth.ARN) {
 	o := kube.Object(m.object())
 	if o == nil {
@@ -186,7 +191,8 @@ func (m *Monitor) principals() (list []awsauth.ARN) {
 	return list
 }
 
-// logPrincipal logs a result that an operator should check.
+// logPrincipal logs a principal that is missing or recreated, and one whose existence is unknown because of err. For a missing role of
+// IAM Identity Center it also looks up the role that replaced it.
 func (m *Monitor) logPrincipal(ctx context.Context, arn awsauth.ARN, state string, err error) {
 	attrs := []any{"principal", arn.String()}
 	switch {
@@ -206,14 +212,14 @@ func (m *Monitor) logPrincipal(ctx context.Context, arn awsauth.ARN, state strin
 	}
 }
 
-// object returns the stored object, or nil if there is none.
+// object returns the last observed version, or nil if aws-auth does not exist.
 func (m *Monitor) object() *corev1.ConfigMap {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.stored
 }
 
-// hasObserved reports whether a version was observed.
+// hasObserved reports whether the monitor has observed a version.
 func (m *Monitor) hasObserved() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

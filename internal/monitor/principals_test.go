@@ -38,7 +38,7 @@ func TestPrincipals(t *testing.T) {
 	})
 }
 
-// A new principal that only the second call finds is not missing.
+// A principal is not missing if the first call doesn't find it but the second call does.
 func TestPrincipalsMadeJustNow(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -59,7 +59,7 @@ func TestPrincipalsMadeJustNow(t *testing.T) {
 	})
 }
 
-// The permission set of a stored role has another role now. The log names it if it is known.
+// If the permission set of a stored role has another role now, the log names the other role.
 func TestPrincipalsOfPermissionSets(t *testing.T) {
 	t.Parallel()
 	sso := func(name string) string {

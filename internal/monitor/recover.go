@@ -9,11 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// errPanicked stands for a panic. The panic's own text may contain a part of aws-auth and is never logged.
+// errPanicked replaces the value of a panic, because this value may contain a part of aws-auth. The guard never logs that value.
 var errPanicked = errors.New("the guard failed; its log has the stack")
 
-// recoverPanic runs a task on the stored object and returns an error if it panics. Every replica processes the same object, so a panic
-// would end all of them.
+// recoverPanic runs a task on the stored object and returns the error of the task. If the task panics, recoverPanic logs the stack and
+// returns errPanicked. Every replica processes the same object, so a panic would otherwise end all replicas. name is the name of the task
+// in the log.
 func (m *Monitor) recoverPanic(name string, work func() error) (err error) {
 	defer func() {
 		if recover() == nil {

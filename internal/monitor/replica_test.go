@@ -86,7 +86,7 @@ func (r *replica) restores() restore.Settings {
 // String returns the restorer's line.
 func (r *replica) String() string { return r.Restorer.String() }
 
-// The restorer implements Observe and Wrote. Stored stands for the enforcement.
+// Stored implements [monitor.Enforcement] and does nothing.
 func (r *replica) Stored(*corev1.ConfigMap) {}
 
 // lead makes this replica the only leader.
@@ -196,7 +196,7 @@ func (r *replica) calls() []time.Time {
 	return slices.Clone(r.asked)
 }
 
-// spaced fails if two calls are less than a second apart.
+// spaced fails the test if two calls to IAM are less than a second apart.
 func (r *replica) spaced(t *testing.T) {
 	t.Helper()
 	calls := r.calls()

@@ -28,7 +28,7 @@ func (w *world) wantStored(t *testing.T, what, text string) {
 	want(t, what, got, text)
 }
 
-// A loss is restored within fifteen seconds. Every other version stays.
+// The guard restores the last good version within fifteen seconds after a loss. It keeps every version without a loss.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -182,8 +182,8 @@ func TestRestoreDuringWrites(t *testing.T) {
 	})
 }
 
-// A version that is stored between the decision and the write is read from the API server, not awaited from the watch. It is replaced
-// only if it has a loss too.
+// Another client stores a version between the decision and the write. The guard reads this version from the API server and doesn't wait
+// for the watch. It replaces the version only if this version has a loss, too.
 func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -217,7 +217,7 @@ func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
 	}
 }
 
-// A loss that is stored before the API server's answer to a restore has arrived is restored as well.
+// The guard also restores after a loss that is stored before the API server has answered to a restore.
 func TestRestoreOfALossDuringARestore(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -230,7 +230,7 @@ func TestRestoreOfALossDuringARestore(t *testing.T) {
 	})
 }
 
-// A bypass that stores the same content as an earlier restore is a bypass, and not that restore.
+// If a bypass stores the same content as an earlier restore, the history records a bypass.
 func TestRestoredContentIsRecordedOnce(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -248,7 +248,7 @@ func TestRestoredContentIsRecordedOnce(t *testing.T) {
 	})
 }
 
-// A restored version is in the history once, as restored and not as a bypass. Metric, Event and log report it.
+// The history has a restored version once, with the origin restored. A metric, an Event and the log report the restore.
 func TestRestoreIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -266,8 +266,8 @@ func TestRestoreIsReported(t *testing.T) {
 	})
 }
 
-// At most MaxPerHour versions are restored within an hour, also by the next leader. After that the last loss is restored, unless it is
-// too old.
+// The guard restores at most MaxPerHour versions within an hour. The limit includes the restores by an earlier leader. After the hour the
+// guard restores the last loss, but not a loss that is too old.
 func TestRestoreIsLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -292,7 +292,7 @@ func TestRestoreIsLimited(t *testing.T) {
 	})
 }
 
-// If the API server refuses a restore, that is reported once, and the guard tries again every minute.
+// If the API server refuses a restore, the guard reports this once and tries again every minute.
 func TestRestoreIsRefused(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -309,8 +309,8 @@ func TestRestoreIsRefused(t *testing.T) {
 	})
 }
 
-// The only replica restarts between the good version and the loss. The API server has both. A content from the history is never
-// restored.
+// The only replica restarts between the good version and the loss. The guard restores the good version from the API server. It never
+// restores a content of the history.
 func TestRestoreAfterRestart(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -363,7 +363,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// The leader restarts after it has added the loss to the history, and before it has restored.
+// The leader restarts after it has added the loss to the history but before it has restored. The new process restores.
 func TestRestoreAfterRestartInTheWait(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

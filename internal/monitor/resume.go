@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// callTimeout limits a call of the API server.
+	// callTimeout limits the time for a task that calls the API server.
 	callTimeout = 5 * time.Second
-	// maxResumed limits the versions between the newest good one of the history and the stored one.
+	// maxResumed limits the number of versions that resume reads.
 	maxResumed = 2000
 )
 
@@ -29,9 +29,11 @@ type ConfigMaps interface {
 }
 
 // resume reads the versions that were stored while this process did not run. It asks the API server for aws-auth at the
-// resourceVersion of the newest good version of the history, and for all later changes. It takes nothing but this resourceVersion
-// from the history, so that a forged history can't introduce a content. The API server keeps versions for some minutes only. If it
-// no longer has them, the monitor begins with the stored version, after a gap.
+// resourceVersion of the newest good version of the history, and for all later versions. It uses only this resourceVersion of the
+// history, so that the guard never restores the content of a forged history.
+//
+// The API server keeps versions for some minutes only. If it no longer has them, the monitor begins with the stored version, as after a
+// gap.
 func (m *Monitor) resume(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -45,7 +47,8 @@ func (m *Monitor) resume(ctx context.Context) {
 	m.mu.Unlock()
 }
 
-// since returns the newest good version of the history, as the API server has it, and all later versions.
+// since returns aws-auth at the resourceVersion of the newest good version of the history, and all later versions. It reads them from the
+// API server. It returns an error if one of them is not available.
 func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.ConfigMap], err error) {
 	log, err := m.o.History.Read(ctx)
 	if err != nil {
@@ -92,7 +95,7 @@ func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.Conf
 	return nil, fmt.Errorf("the API server does not show every version since %s", good.ResourceVersion)
 }
 
-// list returns aws-auth at a resourceVersion, or nil if it did not exist.
+// list returns aws-auth at a resourceVersion, or nil if aws-auth did not exist then. An empty version means the present one.
 func (m *Monitor) list(ctx context.Context, version string, match metav1.ResourceVersionMatch) (*corev1.ConfigMap, error) {
 	list, err := m.o.Past.List(ctx, onlyAWSAuth(version, match))
 	if err != nil {
@@ -113,8 +116,8 @@ func onlyAWSAuth(version string, match metav1.ResourceVersionMatch) metav1.ListO
 	}
 }
 
-// follows reports whether the last resumed version is the same as the first version that the watch reports, so that no version between
-// them is missing. The caller holds the lock.
+// follows reports whether the last resumed version is the version of c, the first change from the watch. If it is, no version is missing
+// between the resumed versions and the watch. The caller holds the lock.
 func (m *Monitor) follows(c kube.Change[corev1.ConfigMap]) bool {
 	if len(m.resumed) == 0 {
 		return false

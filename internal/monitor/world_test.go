@@ -58,14 +58,14 @@ type world struct {
 	replicas []*replica
 }
 
-// state is aws-auth at a version. The object is nil if it doesn't exist.
+// state is aws-auth at a resourceVersion. The object is nil if aws-auth did not exist then.
 type state struct {
 	version int
 	object  *corev1.ConfigMap
 	gone    *corev1.ConfigMap // the deleted object
 }
 
-// run runs a test with a fake clock in a world with an aws-auth.
+// run runs a test with a fake clock. aws-auth has the data at the start.
 func run(t *testing.T, data map[string]string, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,8 @@ func (w *world) change(do func()) {
 	do()
 }
 
-// write stores a content as a field manager. Nil data deletes aws-auth. annotations are alternating keys and values.
+// write stores a version of aws-auth with this data. manager is the field manager of the write. Nil data deletes aws-auth. annotations
+// are alternating keys and values.
 func (w *world) write(manager string, data map[string]string, annotations ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +196,8 @@ func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Inter
 	return watch, nil
 }
 
-// interrupt ends every watch. While down is set, new ones fail. With forget the API server drops the earlier versions.
+// interrupt ends every watch. If down is true, new watches fail until the next call. If forget is true, the API server removes the earlier
+// versions.
 func (w *world) interrupt(down, forget bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -294,7 +296,7 @@ func (w *world) versions() (list []string) {
 	return list
 }
 
-// start starts a replica. The first one leads.
+// start starts a replica. The first replica is the leader.
 func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	w.t.Helper()
 	r := &replica{
@@ -343,7 +345,7 @@ func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	return r
 }
 
-// unused ignores the replaced versions, which only admission needs.
+// unused implements [monitor.ReplacedVersions] and does nothing.
 type unused struct{}
 
 func (unused) Observe(*awsauth.Object, time.Time) {}
