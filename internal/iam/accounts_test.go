@@ -101,7 +101,7 @@ func TestNewRefusesInvalidAccounts(t *testing.T) {
 	}
 }
 
-// An account without a configured role is logged once.
+// The log says once that an account has no configured role.
 func TestAccountWithoutAccessIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -179,7 +179,7 @@ func TestReplacement(t *testing.T) {
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 }
 
-// facts returns the kind of the unique id, whether it exists, and the error.
+// facts returns the result of Client.Facts as text: the kind of the unique id, whether the principal exists, and the error.
 func facts(t *testing.T, w *world, arn string) string {
 	t.Helper()
 	got, existence, err := w.Facts(t.Context(), parse(t, arn)[0])

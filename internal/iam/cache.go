@@ -10,20 +10,21 @@ import (
 )
 
 const (
+	// existsFor and missingFor are how long the cache keeps the answers Exists and Missing.
 	existsFor  = 10 * time.Minute
 	missingFor = 5 * time.Second
-	// notFoundFor is how long the cache remembers a call that did not find a principal. If the budget of a review is too short
-	// for two calls, a later review can use the first call.
+	// notFoundFor is how long the cache remembers a call that did not find a principal. A principal is Missing only after two such
+	// calls. The time budget of a review can be too short for both calls. A later review then needs only the second call.
 	notFoundFor = time.Minute
-	// maxCached limits the principals in each part of the cache. A principal takes about 400 bytes, and at most 1 KiB with a
-	// long path, so both parts together stay below 8 MiB.
+	// maxCached limits the number of principals in answers and in notFounds. A principal takes about 400 bytes, and at most 1 KiB
+	// with a long path, so the cache stays below 8 MiB.
 	maxCached = 4096
 )
 
-// clock is the cache's clock.
+// clock is a clock for an LRUExpireCache.
 type clock func() time.Time
 
-// Now implements the clock of an LRUExpireCache.
+// Now returns the current time.
 func (c clock) Now() time.Time { return c() }
 
 // cache holds IAM's answers about principals. The keys are those of awsauth.PrincipalKey.
@@ -31,11 +32,11 @@ type cache struct {
 	answers *lru.LRUExpireCache // validate.Lookup values that say Exists or Missing
 
 	mu        sync.Mutex          // guards changes of notFounds
-	notFounds *lru.LRUExpireCache // notFound values of the recent calls that found no principal
+	notFounds *lru.LRUExpireCache // notFound values
 }
 
-// notFound describes the recent calls in which IAM did not find a principal: when IAM answered the first and the last of them, and
-// when the last one began.
+// notFound describes the calls within notFoundFor in which IAM did not find a principal. IAM answered the first call at firstAnswered.
+// The last call began at lastBegan, and IAM answered it at lastAnswered.
 type notFound struct{ firstAnswered, lastBegan, lastAnswered time.Time }
 
 func newCache(now func() time.Time, size int) *cache {
@@ -45,14 +46,14 @@ func newCache(now func() time.Time, size int) *cache {
 	}
 }
 
-// answer returns the cached answer about a principal, Exists or Missing. It returns false if the cache has neither.
+// answer returns the cached answer about a principal, which is Exists or Missing. It returns false if the cache has no answer.
 func (c *cache) answer(key string) (validate.Lookup, bool) {
 	value, _ := c.answers.Get(key)
 	answer, ok := value.(validate.Lookup)
 	return answer, ok
 }
 
-// notFound returns the recent calls that did not find the principal. It is zero if there were none.
+// notFound describes the recent calls that did not find the principal. The result is zero if there was no such call.
 func (c *cache) notFound(key string) notFound {
 	value, _ := c.notFounds.Get(key)
 	a, _ := value.(notFound)
@@ -72,13 +73,13 @@ func (c *cache) storeMissing(key, replacement string) validate.Lookup {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.notFound(key); !a.lastAnswered.IsZero() {
-		a.firstAnswered = a.lastAnswered // so that two new calls are needed before the principal is Missing again
+		a.firstAnswered = a.lastAnswered // so that the principal is Missing again only after two new calls
 		c.notFounds.Add(key, a, notFoundFor)
 	}
 	return answer
 }
 
-// storeNotFound records that a call did not find the principal.
+// storeNotFound records that a call did not find the principal. The call began at the time began, and IAM answered at answered.
 func (c *cache) storeNotFound(key string, began, answered time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +91,7 @@ func (c *cache) storeNotFound(key string, began, answered time.Time) {
 	c.answers.Remove(key)
 }
 
-// clear removes everything.
+// clear removes all answers and all recorded calls.
 func (c *cache) clear() {
 	all := func(any) bool { return true }
 	c.answers.RemoveAll(all)

@@ -46,7 +46,8 @@ func TestCache(t *testing.T) {
 	w.counts(t, 3, map[string]int{"exists": 2, "missing": 2})
 }
 
-// After a verdict Missing has expired, two new calls are needed: a principal that was created meanwhile may not be found at once.
+// After the answer Missing has expired, the Client needs two new calls for the same answer. IAM may not find a principal that was created
+// in the meantime at once.
 func TestMissingPrincipalIsConfirmedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -95,7 +96,7 @@ func TestCacheIsLimited(t *testing.T) {
 	}
 }
 
-// The number of logged problems is limited, even if more accounts fail than are remembered.
+// The number of log lines about problems is limited, even if more accounts fail than the throttle remembers.
 func TestLoggedProblemsAreLimited(t *testing.T) {
 	t.Parallel()
 	var arns []string

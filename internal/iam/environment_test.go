@@ -174,7 +174,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// redirected sends every request to the server.
+// redirected is an HTTP client that sends every request to the server.
 type redirected struct {
 	server *iamtest.Server
 	mu     sync.Mutex
@@ -223,7 +223,7 @@ func TestLogIdentity(t *testing.T) {
 	}
 }
 
-// A failing check logs a warning and is repeated. It ends nothing.
+// LogIdentity logs a warning after a failed attempt and tries again.
 func TestLogIdentityRetries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -239,7 +239,7 @@ func TestLogIdentityRetries(t *testing.T) {
 	}
 }
 
-// The attempts end with the context.
+// LogIdentity returns when the context ends.
 func TestLogIdentityEndsWithContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

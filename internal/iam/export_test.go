@@ -18,8 +18,8 @@ const (
 	SharedTimeout = sharedTimeout
 )
 
-// NewFrom is like New, with another delay before the second call. The options of the SDK replace the environment, so that tests can run
-// in parallel. change, if given, is applied last.
+// NewFrom is like New. delay is the delay before the second call. The options of the SDK replace the environment, so that tests can run
+// in parallel. If change is not nil, NewFrom calls it with the configuration at the end.
 func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*aws.Config), options ...func(*config.LoadOptions) error) (*Client, error) {
 	cfg, err := awsapi.LoadConfig(ctx, options...)
 	if err != nil {
@@ -35,10 +35,10 @@ func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*a
 	return c, err
 }
 
-// SetCacheSize replaces the cache by an empty one with another size.
+// SetCacheSize replaces the cache by an empty cache of this size.
 func (c *Client) SetCacheSize(size int) { c.cache = newCache(c.now, size) }
 
-// Cached returns the number of cached answers and of cached calls that found nothing.
+// Cached returns the number of principals in answers and in notFounds of the cache.
 func (c *Client) Cached() (answers, notFounds int) {
 	return len(c.cache.answers.Keys()), len(c.cache.notFounds.Keys())
 }

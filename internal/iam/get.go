@@ -18,42 +18,42 @@ import (
 )
 
 const (
-	// ssoPath begins the path of every role that IAM Identity Center creates for a permission set. Outside of us-east-1 the
-	// region follows (IAM Identity Center user guide, "Referencing permission sets in resource policies, Amazon EKS Cluster
+	// ssoPath begins the path of every role that IAM Identity Center creates for a permission set. In all regions but us-east-1, the
+	// path also has the region (IAM Identity Center user guide, "Referencing permission sets in resource policies, Amazon EKS Cluster
 	// config maps, and AWS KMS key policies").
 	ssoPath = "/aws-reserved/sso.amazonaws.com/"
-	// A complete list has 5 pages, because an account has at most 5,000 roles and 5,000 users (IAM quotas). IAM may return
-	// fewer principals on a page than requested, hence the reserve.
+	// maxPages limits the number of pages of a list. An account has at most 5,000 roles and 5,000 users (IAM quotas), so a list
+	// usually has at most 5 pages of pageSize principals. IAM may return fewer principals on a page than requested.
 	maxPages = 8
 	pageSize = 1000
 )
 
-// ssoRole matches the name of a permission set's role. The last part of the name changes when the permission set is removed from the
-// account and assigned again.
+// ssoRole matches the name of a role that IAM Identity Center creates for a permission set. If an admin removes the permission set from
+// the account and assigns it again, the new role has another last part of the name.
 var ssoRole = regexp.MustCompile(`(?i)^(AWSReservedSSO_.+_)[0-9a-f]{16}$`)
 
 // getResult is the result of one GetRole or GetUser call.
 type getResult struct {
-	// began is the time before the call waited for one of the maxCalls slots. ended is the time after the last attempt.
+	// began is the time at which the call began to wait for one of the maxCalls slots. ended is the time after the last attempt.
 	began, ended time.Time
 
-	arn     string // of the principal with this name; empty if IAM says that there is none
+	arn     string // the ARN of the principal with this name; empty if IAM says that there is no such principal
 	facts   access.IAMFacts
-	problem *awsapi.Error // why the result is unknown; nil if it is known
+	problem *awsapi.Error // why it is unknown whether the principal exists; nil if this is known
 }
 
-// matches reports whether the returned principal is p. Roles are compared by account and name, users by the whole ARN.
+// matches reports whether the returned principal is p. It compares a role by account and name, and a user by the whole ARN.
 func (s getResult) matches(p awsauth.ARN) bool {
 	found, err := awsauth.ParseARN(s.arn)
 	return err == nil && samePrincipal(found, p)
 }
 
-// samePrincipal ignores case, as the authenticator does.
+// samePrincipal reports whether the authenticator treats both ARNs as the same principal. It ignores case, as the authenticator does.
 func samePrincipal(a, b awsauth.ARN) bool {
 	return awsauth.PrincipalKey(a.String()) == awsauth.PrincipalKey(b.String())
 }
 
-// get calls IAM once for the principal's name.
+// get calls GetRole or GetUser once with the principal's name. If AWS returns another principal, the result has a problem.
 func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN) getResult {
 	s := getResult{began: c.now()}
 	// IAM accepts only ASCII. These two characters are equal to ASCII letters when case is ignored.
@@ -65,7 +65,7 @@ func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN)
 		s.arn, s.facts, err = c.getUser(ctx, service, name)
 	}
 	s.ended = c.now()
-	// IAM answers this error with status 404 (API reference, GetRole, Errors). With another status it does not come from IAM.
+	// IAM sends this error with status 404 (API reference, GetRole, Errors). An error with another status is not from IAM.
 	if _, ok := errors.AsType[*types.NoSuchEntityException](err); ok && awsapi.StatusOf(err) == http.StatusNotFound {
 		return s
 	}
@@ -102,13 +102,15 @@ func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name strin
 	return arn, access.IAMFacts{ARN: arn, UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
 }
 
-// searchList looks for a principal, which GetRole or GetUser did not find, in the list of the account's principals. exists is true if
-// the list has the principal, if necessary in another case: AWS does not document whether GetRole and GetUser ignore case, and two names
-// never differ only in case (IAM API reference, CreateRole). Otherwise replacement is the ARN that replaced the principal, or empty.
+// searchList looks for a principal in the list of the account's principals, after GetRole or GetUser did not find it. first is the result
+// of that call. exists is true if the list has the principal. Otherwise replacement is the ARN that replaced the principal, or empty.
 //
-// If listing is not allowed, or does not complete in time, exists is false and the second call decides. A name in another case then
-// counts as missing if IAM is case-sensitive. Unknown would be no better: without the right to list, it would be the answer for every
-// missing principal.
+// searchList ignores case, because two names never differ only in case (IAM API reference, CreateRole). AWS does not document whether
+// GetRole and GetUser ignore case.
+//
+// If IAM does not allow the list, or does not complete it in time, exists is false. Then the caller's second call of GetRole or GetUser
+// decides. If IAM does not ignore case, a name in another case counts as missing. The answer Unknown would be worse: a guard without the
+// right to list would give this answer for every missing principal.
 func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first getResult) (exists bool, replacement string) {
 	if first.arn != "" {
 		return false, first.arn // a user with another path
@@ -138,7 +140,8 @@ func samePermissionSet(role awsauth.ARN, set string) bool {
 	return len(found) > 0 && strings.EqualFold(found[1], set)
 }
 
-// list returns the principals of p's kind in its account: users, roles, or roles of permission sets.
+// list returns the users of p's account if p is a user, and otherwise the roles. If sso is true, it returns only roles of permission sets.
+// If a call fails, it returns the principals of the earlier pages.
 func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) []awsauth.ARN {
 	kind, path, pages := "user", "/", c.users
 	if p.IsRole() {
@@ -152,7 +155,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 		for range maxPages {
 			arns, more, err := next(ctx)
 			if err != nil {
-				break // the list is only used for hints
+				break // an incomplete list finds fewer principals but no wrong ones
 			}
 			for _, text := range arns {
 				if arn, err := awsauth.ParseARN(text); err == nil && arn.Account == p.Account {
@@ -171,7 +174,7 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	return list
 }
 
-// page is a function that returns the ARNs on the next page of a list, and whether more pages follow.
+// page is a function that returns the ARNs on the next page of a list. more reports whether further pages follow.
 type page func(context.Context) (arns []string, more bool, err error)
 
 func (c *Client) roles(service *awsiam.Client, path string) page {

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// 200 lookups end with their budget while AWS does not answer.
+// If AWS does not answer, 200 lookups end at the end of their time budget.
 func TestLookupEndsWithItsBudget(t *testing.T) {
 	t.Parallel()
 	const budget = 10 * time.Millisecond
@@ -46,7 +46,7 @@ func TestLookupEndsWithItsBudget(t *testing.T) {
 	}
 }
 
-// A lookup ends with its budget if an answer begins and does not end.
+// If an answer begins but does not end, the lookup ends at the end of its time budget.
 func TestLookupEndsDuringHalfAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestLookupEndsDuringHalfAnAnswer(t *testing.T) {
 	})
 }
 
-// More hanging principals than maxWaiting end with the budget.
+// A lookup of more than maxWaiting principals ends at the end of its time budget while AWS does not answer.
 func TestManyLookupsEndWithTheirBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestManyLookupsEndWithTheirBudget(t *testing.T) {
 	})
 }
 
-// After a caller has given up on a hanging call, the next caller starts a new one.
+// If the context of a caller ends during a call, the next caller starts a new call.
 func TestHangingCallIsNotJoined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHangingCallIsNotJoined(t *testing.T) {
 	})
 }
 
-// A caller that gives up does not cancel the call that another caller shares.
+// If the context of a caller ends, a shared call continues for the other callers.
 func TestGivingUpDoesNotCancelOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package iam looks up in AWS whether principals exist, within a time budget. A principal without a result at the end of the budget is
-// unknown.
+// Package iam looks up in AWS whether principals exist. A lookup has a time budget. A principal that has no result at the end of the budget
+// is unknown.
 package iam
 
 import (
@@ -28,15 +28,15 @@ import (
 )
 
 const (
-	// maxCalls limits the concurrent calls. IAM throttles an account at some tens of calls a second, for all its users
-	// together.
+	// maxCalls limits the number of concurrent calls. IAM throttles all users of an account together, at some tens of calls a
+	// second.
 	maxCalls = 8
 	// secondCallDelay is the time between two calls for a principal that the first call did not find. IAM is eventually
 	// consistent, so a new principal may not be found yet (IAM user guide, "Changes that I make are not always immediately
 	// visible").
 	secondCallDelay = time.Second
 
-	// problemInterval is the minimum time until the log repeats a problem. accountInterval is the minimum time until the log
+	// problemInterval is the minimum time before the log repeats a problem. accountInterval is the minimum time before the log
 	// repeats that no role is configured for an account.
 	problemInterval = 5 * time.Minute
 	accountInterval = 24 * time.Hour
@@ -44,20 +44,20 @@ const (
 	sessionName = "awsauth-guard"
 )
 
-// Account configures the lookups in another account: the guard assumes a role there.
+// Account configures the lookups in another account. The guard assumes the role with RoleARN in this account. ExternalID may be empty.
 type Account struct{ RoleARN, ExternalID string }
 
-// Limits limit the lookups that reviews cause, because every client that reaches the webhook's port can send reviews. The zero Limits
-// have no effect.
+// Limits limit the number of lookups, because every client that reaches the webhook's port can send reviews. The zero Limits have no
+// effect.
 type Limits struct {
 	PerLookup int        // principals in one Lookup
 	PerSecond rate.Limit // principals per second in all Lookups together
 	Burst     int        // principals that can be looked up at once before PerSecond limits them
 }
 
-// WebhookLimits are the limits of the webhook. A usual change adds a few entries, and looking up 64 principals takes a second or two,
-// which fits into the budget. The guard looks up at most two principals per second after a burst, which is at most 248 in a minute, and
-// so leaves most of the account's IAM calls to other users.
+// WebhookLimits are the limits of the webhook. A usual change adds a few entries. A lookup of 64 principals takes a second or two, within
+// the time budget of a review. With these limits the guard looks up at most 248 principals in a minute: a burst of 128, and then two per
+// second. So it leaves most of the account's IAM calls to other users.
 var WebhookLimits = Limits{PerLookup: 64, PerSecond: 2, Burst: 128}
 
 func (l Limits) limiter() *rate.Limiter {
@@ -67,17 +67,17 @@ func (l Limits) limiter() *rate.Limiter {
 	return rate.NewLimiter(l.PerSecond, l.Burst)
 }
 
-// Recorder records metrics. Its methods are called concurrently.
+// Recorder records metrics. It must allow concurrent calls.
 type Recorder interface {
-	// LookedUp counts a principal that was looked up in AWS, by result: exists, missing or unknown.
+	// LookedUp counts a lookup of a principal in AWS. The result is exists, missing or unknown.
 	LookedUp(result string, took time.Duration)
 	// Unasked counts principals that were not looked up because of the Limits.
 	Unasked(principals int)
-	// CacheHit counts a principal that was answered from the cache.
+	// CacheHit counts a principal for which the cache has an answer.
 	CacheHit()
 }
 
-// NoMetrics is a Recorder that drops all metrics.
+// NoMetrics is a Recorder that ignores all calls.
 type NoMetrics struct{}
 
 // LookedUp implements [Recorder].
@@ -96,10 +96,10 @@ type Options struct {
 	Recorder Recorder
 	Logger   *slog.Logger
 	Now      func() time.Time // nil means the real clock
-	// MFAToken asks a person for the code of an MFA device, which a profile may require. Without it such a profile fails
-	// with [awsapi.ErrNeedsMFA].
+	// MFAToken asks a person for the code of an MFA device. Some profiles require this code. If MFAToken is nil, such a profile
+	// fails with [awsapi.ErrNeedsMFA].
 	MFAToken func() (string, error)
-	// Load are options for loading the SDK's configuration, such as those of [awsapi.As].
+	// Load are further options for the configuration of the SDK, such as those of [awsapi.As].
 	Load []func(*config.LoadOptions) error
 }
 
@@ -108,26 +108,27 @@ type Client struct {
 	log        *slog.Logger
 	recorder   Recorder
 	now        func() time.Time
-	delay      time.Duration // between the two calls for a missing principal
-	retryDelay time.Duration // before LogIdentity tries again
+	delay      time.Duration // the time between the two calls for a missing principal
+	retryDelay time.Duration // the time before LogIdentity tries again
 
 	sts           *sts.Client
 	ownAccount    *awsiam.Client
 	otherAccounts map[string]*awsiam.Client // by account id
 
-	self       atomic.Pointer[identityResult] // the last successful result
-	slots      chan struct{}
+	self       atomic.Pointer[identityResult] // the last identity that STS returned; nil before the first one
+	slots      chan struct{}                  // has an element for each running call
 	identities singleFlight[identityResult]
 	gets       singleFlight[getResult]
 	lists      singleFlight[[]awsauth.ARN]
 	cache      *cache
 	limits     Limits
 	limiter    *rate.Limiter
-	// problems and accounts limit the log lines about problems, and about accounts without access.
+	// problems throttles the log lines about problems, and accounts those about accounts without a configured role.
 	problems, accounts *kube.KeyThrottle
 }
 
-// New loads the default configuration of the SDK, including environment and profile. It makes no call.
+// New returns a Client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS. It
+// returns an error if the configuration or an account in the Options is not valid.
 func New(ctx context.Context, o Options) (*Client, error) {
 	more := slices.Clone(o.Load)
 	if o.MFAToken != nil {
@@ -189,7 +190,7 @@ func (c *Client) assume(account Account) *stscreds.AssumeRoleProvider {
 	})
 }
 
-// service returns the client for an account, or nil if no access to it is configured.
+// service returns the SDK's client for an account. It returns nil if the account is not the guard's own and has no configured role.
 func (c *Client) service(self Identity, account string) *awsiam.Client {
 	if account == self.Account {
 		return c.ownAccount
@@ -197,8 +198,8 @@ func (c *Client) service(self Identity, account string) *awsiam.Client {
 	return c.otherAccounts[account]
 }
 
-// call waits for one of the maxCalls slots and runs f. It converts a panic of the SDK to an error, because it runs in goroutines in
-// which a panic would end the process.
+// call waits for one of the maxCalls slots and runs f. It converts a panic of f to an error, because it may run in a goroutine in which a
+// panic would end the process.
 func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (out T, err error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -214,8 +215,8 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	return f(ctx)
 }
 
-// Facts looks up the unique id and the creation time of a role or user in IAM, without the cache for principals. IAM may not find a
-// principal that was just created, and then the result is Missing. If the result is Unknown, the error says why.
+// Facts looks up the unique id and the creation time of a role or user in IAM. It doesn't use the cache for principals. IAM may not find a
+// new principal yet; the result is then Missing. If the result is Unknown, the error says why.
 func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error) {
 	var none access.IAMFacts
 	self, err := c.Identity(ctx)
@@ -244,9 +245,9 @@ func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFa
 	return none, validate.Missing, nil
 }
 
-// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. [Client.Lookup] shows
-// the same ARN in its hint. Replacement returns "" if no ARN replaced the principal, or if the ARN is unknown, for example because the
-// guard may not list principals.
+// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. [Client.Lookup] returns
+// the same ARN as a hint. If no ARN replaced the principal, Replacement returns "". It also returns "" if it can't find out, for example
+// because the guard may not list principals.
 func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	ctx, cancel := context.WithTimeout(ctx, awsapi.RequestTimeout) // for all pages together
 	defer cancel()

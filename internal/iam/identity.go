@@ -18,15 +18,16 @@ import (
 
 const (
 	logIdentityTimeout = 10 * time.Second
-	// A check that fails is repeated and logged after 15 s, 30 s and so on: 8 times in the first hour, then once an hour.
+	// logIdentityRetry is the time before LogIdentity tries again. It doubles after each failure, up to logIdentityRetryMax. So
+	// LogIdentity makes 8 attempts in the first hour and then one an hour.
 	logIdentityRetry    = 15 * time.Second
 	logIdentityRetryMax = time.Hour
-	// probeRoleName is the role of the test lookup if the guard's own identity is not a role.
+	// probeRoleName is the name of the role that LogIdentity looks up if the guard's own identity is not a role.
 	probeRoleName = "awsauth-guard"
 
-	// identityFor is how long an identity is used before STS is called again, because new credentials can belong to another
-	// account, for example after a change of a Pod Identity association. If STS does not answer the new call within
-	// identityTimeout, the old identity is used for identityRetry more.
+	// identityFor is how long the Client uses an identity before it calls STS again. New credentials can belong to another account,
+	// for example after a change of a Pod Identity association. If the new call fails or STS does not answer within
+	// identityTimeout, the Client uses the old identity for identityRetry more.
 	identityFor     = existsFor
 	identityTimeout = 500 * time.Millisecond
 	identityRetry   = time.Minute
@@ -39,11 +40,11 @@ type Identity struct{ ARN, Account, Partition string }
 type identityResult struct {
 	Identity
 
-	at      time.Time // when the call began
-	problem *awsapi.Error
+	at      time.Time     // when the call began
+	problem *awsapi.Error // why the Identity is unknown; nil if it is known
 }
 
-// Identity returns the identity of the credentials. It calls STS if the last result is ten minutes old.
+// Identity returns the identity of the credentials. It calls STS if the last result is ten minutes old or if there is none.
 func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	self, problem := c.identity(ctx)
 	if problem != nil {
@@ -52,8 +53,8 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return self, nil
 }
 
-// identity is [Client.Identity] with the error as an [*awsapi.Error]. If STS does not answer within identityTimeout, identity returns
-// the old result. That is safe, because confirmAccount checks the account again before a principal is reported as Missing.
+// identity is like [Client.Identity] but returns an [*awsapi.Error]. If a repeated call of STS fails or takes longer than identityTimeout,
+// identity returns the old result. This is safe: before the Client reports a principal as Missing, confirmAccount checks the account again.
 func (c *Client) identity(ctx context.Context) (Identity, *awsapi.Error) {
 	old := c.self.Load()
 	if old == nil {
@@ -91,9 +92,9 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 	return got.Identity, problem
 }
 
-// confirmAccount checks, after IAM did not find a principal, that the credentials still belong to the principal's account. The SDK
-// renews credentials while the guard runs. If the new credentials belong to another account, IAM can't find the principal. The error
-// says that the account has changed or can't be determined.
+// confirmAccount returns nil if the credentials still belong to the principal's account. The caller calls it after IAM did not find the
+// principal. The SDK renews credentials while the guard runs, and if the new credentials belong to another account, IAM can't find the
+// principal. The error says that the account has changed, or why the account is unknown. since is when the lookup began.
 func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
 		return nil // the lookup used a configured role, which always belongs to p.Account
@@ -124,19 +125,19 @@ func (c *Client) getCallerIdentity(ctx context.Context) identityResult {
 	}
 	got := identityResult{Identity: self, at: at}
 	if old := c.self.Swap(&got); old != nil && !old.sameAccount(got.Identity) {
-		c.cache.clear() // principals may be cached as missing because the calls went to the other account
+		c.cache.clear() // the cache may hold principals as Missing that IAM looked up in another account
 		c.log.LogAttrs(ctx, slog.LevelWarn, "the AWS credentials belong to another account than before",
 			slog.String("identity", got.ARN), slog.String("account", got.Account), slog.String("partition", got.Partition))
 	}
 	return got
 }
 
-// maxARN limits the bytes of an ARN that an error quotes. An ARN has at most 2048 (IAM User Guide, "IAM and AWS STS quotas"), and the error
-// needs only its beginning and its end.
+// maxARN limits the length of an ARN in an error, in bytes. An ARN can have 2,048 bytes (IAM User Guide, "IAM and AWS STS quotas"), but the
+// error needs only its beginning and its end.
 const maxARN = 256
 
-// parseIdentity returns the identity for the ARN in an answer of STS. It needs only the partition and the account, so it accepts every
-// resource. Emulators of AWS name a caller such as arn:aws:sts::111122223333:user/moto, a form that AWS itself does not use.
+// parseIdentity returns the identity for the ARN in an answer of STS. It accepts every resource, because it needs only the partition and
+// the account. Emulators of AWS return ARNs in a form that AWS doesn't use, such as arn:aws:sts::111122223333:user/moto.
 func parseIdentity(arn string) (Identity, *awsapi.Error) {
 	invalid := func(cause string) (Identity, *awsapi.Error) {
 		return Identity{}, &awsapi.Error{
@@ -156,8 +157,8 @@ func parseIdentity(arn string) (Identity, *awsapi.Error) {
 	return Identity{ARN: arn, Account: parts[4], Partition: parts[1]}, nil
 }
 
-// LogIdentity logs the identity of the credentials, their account and partition, and whether they may call iam:GetRole. If that is
-// not known, it logs a warning and tries again, until it is known or ctx ends.
+// LogIdentity logs the ARN, the account and the partition of the credentials, and whether these credentials may call iam:GetRole. If it
+// can't find this out, it logs a warning and tries again later. It returns after a successful attempt or when ctx ends.
 func (c *Client) LogIdentity(ctx context.Context) {
 	for retryDelay := c.retryDelay; ; retryDelay = min(2*retryDelay, logIdentityRetryMax) {
 		problem := c.logIdentityOnce(ctx)

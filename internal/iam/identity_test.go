@@ -38,7 +38,7 @@ func newMovingWorld(t *testing.T, options ...func(*world)) (w *world, move func(
 	return w, func() { moved.Store(true) }
 }
 
-// After the credentials have moved to another account, principals of the old account are unknown, not missing.
+// After the credentials have moved to another account, principals of the old account are unknown instead of missing.
 func TestIdentityChanges(t *testing.T) {
 	t.Parallel()
 	const other = "arn:aws:iam::111122223333:role/other"
@@ -59,7 +59,7 @@ func TestIdentityChanges(t *testing.T) {
 	}
 }
 
-// A role of the same name in the other account is not the principal.
+// After such a move, a role with the same name in the new account doesn't count as the principal.
 func TestIdentityChangesToTheSameName(t *testing.T) {
 	t.Parallel()
 	w, move := newMovingWorld(t)
@@ -93,7 +93,7 @@ func TestMissingIsNotReportedAfterAccountChange(t *testing.T) {
 	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
 }
 
-// The same holds for budgets that are too short for two calls.
+// After such a move, principals of the old account are unknown even if the time budget is too short for two calls.
 func TestIdentityChangesBetweenReviews(t *testing.T) {
 	t.Parallel()
 	w, move := newMovingWorld(t, func(w *world) { w.delay = 10 * time.Second })
@@ -121,7 +121,7 @@ func TestFactsOfAnotherAccount(t *testing.T) {
 	}
 }
 
-// If STS fails later, existing principals exist, and no principal is missing.
+// If STS fails after a first success, an existing principal still exists, and a missing one is unknown.
 func TestIdentityCannotBeConfirmed(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -68,7 +68,7 @@ func TestLookupRateIsLimited(t *testing.T) {
 	})
 }
 
-// Without limits all principals of a file are looked up.
+// A Client with the zero Limits looks up all principals of a file.
 func TestNoLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// maxWaiting limits the principals that one Lookup looks up concurrently. It is more than maxCalls, because the lookup of a
-	// missing principal makes no call while it waits a second for the second call.
+	// maxWaiting limits the number of principals that one Lookup looks up concurrently. It is more than maxCalls, because the lookup
+	// of a missing principal spends most of its time waiting for the second call.
 	maxWaiting = 64
 	// minSecondCallTime is the minimum time that must be left for the second call.
 	minSecondCallTime = 100 * time.Millisecond
 )
 
-// Lookup returns whether roles and users exist. The context's deadline is the budget: a principal without a result by then is Unknown,
-// and so are principals beyond the Limits. Lookup never fails. A call that Lookup started can continue after Lookup has returned, but
-// ends within 15 s. The result does not contain STS sessions and federated users, because AWS has no call to look them up.
+// Lookup returns whether roles and users exist. The deadline of ctx is the time budget. A principal that has no result at the deadline is
+// Unknown. A principal beyond the Limits is Unknown, too. The result does not contain STS sessions and federated users, because AWS has no
+// call to look them up. A call that Lookup started can continue after Lookup has returned, for at most 15 s.
 func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
@@ -42,7 +42,7 @@ func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.
 	return known
 }
 
-// keyedPrincipal is a principal with its awsauth.PrincipalKey.
+// keyedPrincipal is a principal with its key. The key is the result of awsauth.PrincipalKey.
 type keyedPrincipal struct {
 	awsauth.ARN
 
@@ -74,7 +74,7 @@ func (l *lookup) run(ctx context.Context) {
 		case !ok && problem != nil:
 			l.answer(p, unknown(problem.Public()), start)
 		case !ok:
-			l.answers[p.key] = answer // so that a duplicate is not looked up again
+			l.answers[p.key] = answer // a placeholder, so that a duplicate in the list is skipped
 			remaining = append(remaining, p)
 		default:
 			l.answers[p.key] = answer
@@ -83,7 +83,7 @@ func (l *lookup) run(ctx context.Context) {
 	l.lookUpAll(ctx, self, l.limit(remaining))
 }
 
-// limit returns the principals that the limits allow, and sets the others to Unknown.
+// limit returns the principals that the limits allow. It sets the answers for all other principals to Unknown.
 func (l *lookup) limit(principals []keyedPrincipal) (allowed []keyedPrincipal) {
 	limits, unasked := l.client.limits, 0
 	for i, p := range principals {
@@ -104,7 +104,8 @@ func (l *lookup) limit(principals []keyedPrincipal) (allowed []keyedPrincipal) {
 	return allowed
 }
 
-// answerWithoutCall answers for principals that need no call. self is valid only if known is true.
+// answerWithoutCall returns the answer for a principal that needs no call, or false if the principal needs a call. known reports whether
+// self is the guard's identity. If known is false, self is not valid.
 func (l *lookup) answerWithoutCall(ctx context.Context, p keyedPrincipal, self Identity, known bool) (validate.Lookup, bool) {
 	c := l.client
 	switch {
@@ -127,7 +128,7 @@ func (l *lookup) answerWithoutCall(ctx context.Context, p keyedPrincipal, self I
 	return answer, ok
 }
 
-// lookUpAll looks up the principals, at most maxWaiting at a time.
+// lookUpAll looks up the principals concurrently, at most maxWaiting at a time. When ctx ends, the remaining principals become Unknown.
 func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keyedPrincipal) {
 	start := l.client.now()
 	next := make(chan keyedPrincipal)
@@ -150,7 +151,8 @@ func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keye
 	workers.Wait()
 }
 
-// lookUpOne looks up a principal. It recovers panics, because it runs in its own goroutine.
+// lookUpOne looks up a principal and stores the answer. After a panic the answer is Unknown. lookUpOne recovers the panic, because it runs in
+// a goroutine in which a panic would end the process.
 func (l *lookup) lookUpOne(ctx context.Context, self Identity, p keyedPrincipal) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -178,11 +180,11 @@ func (l *lookup) set(p keyedPrincipal, answer validate.Lookup) {
 func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) validate.Lookup {
 	key := p.key
 	first := c.getShared(ctx, self, p, time.Time{})
-	if answer, ok := c.firstAnswer(ctx, self, p, first); ok {
+	if answer, ok := c.answerOf(ctx, self, p, first); ok {
 		return answer
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < c.delay+minSecondCallTime {
-		// An earlier review may have made the first call.
+		// There is no time for a second call. But an earlier lookup may have made the first call.
 		if before := c.cache.notFound(key).firstAnswered; before.IsZero() || first.began.Sub(before) < c.delay {
 			return unknown(reasonNotFoundOnce)
 		}
@@ -205,7 +207,7 @@ func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) va
 		return unknown(reasonNotFoundOnce)
 	}
 	second := c.getShared(ctx, self, p, first.ended.Add(c.delay))
-	if answer, ok := c.firstAnswer(ctx, self, p, second); ok {
+	if answer, ok := c.answerOf(ctx, self, p, second); ok {
 		return answer
 	}
 	if second.arn != "" {
@@ -214,8 +216,8 @@ func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) va
 	return c.cache.storeMissing(key, replacement)
 }
 
-// firstAnswer returns the final answer if the result s of the first call determines it, and otherwise false.
-func (c *Client) firstAnswer(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
+// answerOf returns the answer that the result s of one call determines. It returns false if the call did not find the principal.
+func (c *Client) answerOf(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
 	switch {
 	case s.problem != nil && s.problem.Reason == awsapi.ReasonInvalidResponse: // IAM may have returned the role with this name in another account
 		if failed := c.confirmAccount(ctx, self, p.ARN, s.began); failed != nil && failed.Reason == reasonAccountChanged {
@@ -239,8 +241,8 @@ func unknown(reason string) validate.Lookup {
 	return validate.Lookup{Existence: validate.Unknown, Reason: reason}
 }
 
-// getShared calls IAM for a principal, or shares the call of a concurrent lookup, or returns a cached result. If notBefore is set, the
-// result is not that of a call which began earlier and did not find the principal.
+// getShared returns the result of a call of IAM for a principal. The result may come from the call of a concurrent lookup or from the
+// cache. notBefore excludes older results: a call that did not find the principal counts only if it began at notBefore or later.
 func (c *Client) getShared(ctx context.Context, self Identity, p keyedPrincipal, notBefore time.Time) getResult {
 	key := p.key
 	cached := func() (getResult, bool) {

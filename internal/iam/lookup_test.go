@@ -41,7 +41,7 @@ func TestExists(t *testing.T) {
 	}
 }
 
-// A case-sensitive IAM still finds a principal in another case, through the list.
+// The Client finds a principal in another case by the list, even if GetRole is case-sensitive.
 func TestExactCase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -99,7 +99,7 @@ func TestPrincipalCreatedBetweenCallsExists(t *testing.T) {
 	}
 }
 
-// A role that the list has exists, even if GetRole does not find it yet.
+// A role exists if the list has it, even if GetRole does not find it yet.
 func TestListedPrincipalExists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -239,7 +239,7 @@ func TestListIsLimited(t *testing.T) {
 	}
 }
 
-// AWS is not called for these principals.
+// The Client answers for some principals without a call of AWS.
 func TestPrincipalsAnsweredWithoutCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestMain removes the machine's AWS configuration.
+// TestMain removes the AWS configuration of this machine from the environment of the tests.
 func TestMain(m *testing.M) {
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
@@ -47,7 +47,7 @@ const (
 	ample = 20 * time.Second
 )
 
-// recorder counts calls.
+// recorder is a Recorder that counts its calls.
 type recorder struct {
 	mu      sync.Mutex
 	results map[string]int
@@ -103,7 +103,7 @@ type logBuffer struct{ logtest.Log }
 // secrets must never appear in a log.
 var secrets = []string{iamtest.AccessKey, iamtest.SecretKey, iamtest.SessionToken, "AKIA", "ASIA", "Authorization", "Signature="}
 
-// read returns the log, and fails if it contains a secret.
+// read returns the log. It fails the test if the log contains a secret.
 func (j *logBuffer) read(t *testing.T) string {
 	t.Helper()
 	text := j.String()
@@ -115,7 +115,7 @@ func (j *logBuffer) read(t *testing.T) string {
 	return text
 }
 
-// world is a Client with a stand-in for AWS.
+// world is a Client with a server that imitates AWS.
 type world struct {
 	*iam.Client
 
@@ -166,8 +166,9 @@ func (w *world) options() iam.Options {
 	}
 }
 
-// inProcess is like newWorld with a fake clock (testing/synctest), so waiting takes no time and every duration is exact. Its AWS runs in
-// the process, because a fake clock can't wait for a network. The test fails if a call outlives [iam.SharedTimeout].
+// inProcess returns a world for a test with a fake clock (testing/synctest). Waiting takes no time, and every duration is exact. The server
+// runs in the process, because a fake clock stops while a test waits for the network. The test fails if a call takes longer than
+// [iam.SharedTimeout].
 func inProcess(t *testing.T, options ...func(*world)) *world {
 	t.Helper()
 	t.Cleanup(func() { time.Sleep(iam.SharedTimeout) }) // synctest fails if a goroutine is left afterwards
@@ -248,7 +249,7 @@ func names(calls []iamtest.Call, parameter string) []string {
 	return slices.Sorted(slices.Values(got))
 }
 
-// newTLSProxy serves the same over TLS, with an untrusted certificate.
+// newTLSProxy returns the URL of a TLS server that passes requests on to s. The certificate of this TLS server is not trusted.
 func newTLSProxy(t *testing.T, s *iamtest.Server) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(s)

@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// The reasons for Unknown, besides those of package awsapi.
+// Reasons for the answer Unknown. Package awsapi has further reasons.
 const (
 	reasonNotFoundOnce   = "not found once, and no time was left for a second call"
 	reasonOtherPartition = "another partition"
@@ -18,7 +18,7 @@ const (
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
 
-// logProblem logs a problem of an account, at most once in problemInterval.
+// logProblem logs a problem with an account. It logs the same reason for the same account at most once in problemInterval.
 func (c *Client) logProblem(ctx context.Context, account string, p *awsapi.Error) {
 	if !c.problems.Allow(p.Reason + " " + account) {
 		return

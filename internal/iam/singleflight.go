@@ -8,15 +8,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// sharedTimeout limits a shared call, because callers that give up don't cancel it. It is the maximum time that the SDK needs for all
+// sharedTimeout limits a shared call, because the end of a caller's context doesn't cancel the call. The SDK needs at most this time for all
 // attempts.
 const sharedTimeout = awsapi.MaxAttempts * awsapi.RequestTimeout
 
 // singleFlight shares one call between concurrent callers with the same key. The zero value is ready for use.
 type singleFlight[T any] struct{ group singleflight.Group }
 
-// do joins the running call for key, or starts one. It returns when the call or ctx ends. A caller that gives up doesn't cancel the call
-// for the others. The returned error says that ctx ended or that the call panicked.
+// do joins the running call for key. If no call is running, it starts one. It returns when the call or ctx ends. The end of ctx doesn't
+// cancel the call, because other callers may wait for it. The error says that ctx ended or that the call panicked.
 func (s *singleFlight[T]) do(ctx context.Context, key string, call func(context.Context) T) (T, *awsapi.Error) {
 	results := s.group.DoChan(key, func() (value any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)

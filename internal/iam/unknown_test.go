@@ -79,7 +79,7 @@ func roleNamed(arn string) iamtest.Answer {
 	return iamtest.Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role><Arn>"+arn+"</Arn></Role></GetRoleResult></GetRoleResponse>")
 }
 
-// The SDK's retries hide transient failures.
+// The SDK repeats a call after a transient failure, so the Client gets the answer.
 func TestTransientFailuresAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]iamtest.Answer{
@@ -101,7 +101,7 @@ func TestTransientFailuresAreRetried(t *testing.T) {
 	}
 }
 
-// Clocks may differ by an hour, because the SDK signs by the time in the answer.
+// A lookup works even if the clock of AWS differs by an hour, because the SDK then signs with the time in the answer of AWS.
 func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
@@ -178,7 +178,7 @@ type panicking struct{}
 
 func (panicking) Do(*http.Request) (*http.Response, error) { panic(iamtest.SecretKey) }
 
-// The Client recovers panics in its own goroutines.
+// The Client recovers a panic in its own goroutines, outside the SDK.
 func TestPanicBesideTheSDK(t *testing.T) {
 	t.Parallel()
 	t.Run("in a shared call", func(t *testing.T) {

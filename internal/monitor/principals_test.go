@@ -38,7 +38,7 @@ func TestPrincipals(t *testing.T) {
 	})
 }
 
-// A principal is not missing if the first call doesn't find it but the second call does.
+// A new principal is not missing if the first call doesn't find it but the second call does.
 func TestPrincipalsMadeJustNow(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

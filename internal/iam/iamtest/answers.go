@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Error returns an answer that is an error in the form of AWS.
+// Error returns an answer with an error in the XML format of IAM and STS.
 func Error(status int, code, message string) Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		kind, ns := "Sender", iamNamespace
@@ -49,7 +49,7 @@ func Expired() Answer {
 	return Error(http.StatusForbidden, "ExpiredToken", "The security token included in the request is expired")
 }
 
-// Text returns an arbitrary answer.
+// Text returns an answer with any status and body.
 func Text(status int, text string) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/xml")
@@ -58,7 +58,7 @@ func Text(status int, text string) Answer {
 	}
 }
 
-// Hang returns an answer that never arrives. The handler ends when the server is closed or the client gives up.
+// Hang returns an answer that never arrives. It ends when the server closes or when the client cancels the call.
 func (s *Server) Hang() Answer {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -68,7 +68,7 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// HalfAnswer returns an answer whose beginning arrives, and whose rest never does.
+// HalfAnswer returns an answer that begins and then never ends.
 func (s *Server) HalfAnswer() Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		Text(http.StatusOK, "<GetRoleResponse><GetRoleResult><Role>")(w, r)
@@ -77,7 +77,7 @@ func (s *Server) HalfAnswer() Answer {
 	}
 }
 
-// Slow returns the answer that AWS would give, after a delay.
+// Slow returns an answer that waits for d and then responds like AWS.
 func (s *Server) Slow(d time.Duration) Answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -97,7 +97,7 @@ const (
 
 var stsActions = map[string]bool{"GetCallerIdentity": true, "AssumeRole": true, "AssumeRoleWithWebIdentity": true}
 
-// writeXML writes an answer. Its type must have an XML form.
+// writeXML writes an answer as XML. It panics if the answer can't be encoded as XML.
 func writeXML(w http.ResponseWriter, status int, answer any) {
 	text, err := xml.Marshal(answer)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package iamtest is a stand-in for the query protocol of IAM and STS. It answers the calls of the guard as AWS documents them, and
-// tests can make it fail.
+// Package iamtest provides a server that imitates IAM and STS. It answers the calls of the guard as AWS documents them. Tests can replace
+// an answer, for example by an error.
 package iamtest
 
 import (
@@ -25,17 +25,17 @@ const (
 	SessionToken = "tokentokentoken"
 )
 
-// Answer writes the response to one call. Instead of a nil Answer, the server responds like AWS.
+// Answer writes the response to one call. A nil Answer means that the server responds like AWS.
 type Answer func(w http.ResponseWriter, r *http.Request)
 
 // Call is a received call.
 type Call struct {
 	Action    string
-	AccessKey string // of the signature; empty for an unsigned call
+	AccessKey string // the access key in the signature; empty for an unsigned call
 	Form      url.Values
 }
 
-// Server is a stand-in for both services. Its methods may be called concurrently.
+// Server imitates IAM and STS. It allows concurrent calls.
 type Server struct {
 	URL string
 	// TokenFile is the path of a service account token.
@@ -49,17 +49,17 @@ type Server struct {
 	clock     time.Duration // offset from the real clock
 	exactCase bool
 	pageSize  int
-	roles     map[string]string // ids by ARN
-	users     map[string]string
-	created   map[string]time.Time // by ARN; others were created in 2024
+	roles     map[string]string    // unique ids by ARN
+	users     map[string]string    // unique ids by ARN
+	created   map[string]time.Time // creation times by ARN; a principal without one was created in 2024
 	callers   map[string]string    // identities by access key
 	trusted   map[string]string    // external ids by the ARN of the role
-	answers   map[string][]Answer
+	answers   map[string][]Answer  // by action
 	calls     []Call
-	issued    int
+	issued    int // number of unique ids and access keys that the server has created
 }
 
-// New starts a server that ends with the test.
+// New starts a server and closes it when the test ends. TokenFile holds a token that the server accepts.
 func New(tb testing.TB) *Server {
 	tb.Helper()
 	s := Start(tb.TempDir())
@@ -71,8 +71,8 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
-// NewInProcess returns a server without a network, whose requests go through [Server.Do]. Tests with a fake clock
-// (testing/synctest) need it.
+// NewInProcess returns a server that has no port. [Server.Do] sends requests to it. Tests with a fake clock (testing/synctest) need this,
+// because a fake clock stops while a test waits for the network.
 func NewInProcess() *Server { return newServer("") }
 
 // Start starts a server. dir is an empty directory that only this server uses. The server has the role of [Identity] and no other principal.
@@ -99,13 +99,13 @@ func newServer(dir string) *Server {
 	return s
 }
 
-// Close ends the server and its hanging calls.
+// Close stops the server and ends its hanging calls.
 func (s *Server) Close() {
 	close(s.done)
 	s.server.Close()
 }
 
-// Environ returns the variables that make a process call only this server, with [AccessKey].
+// Environ returns the environment variables with which the AWS SDK calls this server and uses [AccessKey].
 func (s *Server) Environ() []string {
 	return []string{
 		// Not AWS_ENDPOINT_URL: the SDK ignores it when it gets credentials for a web identity.
@@ -122,7 +122,7 @@ func (s *Server) Environ() []string {
 	}
 }
 
-// Setenv sets the variables of Environ in this process, and unsets all other AWS variables.
+// Setenv sets the variables of Environ in this process and removes all other AWS variables. The end of the test restores them.
 func (s *Server) Setenv(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
@@ -139,7 +139,7 @@ func (s *Server) Setenv(t *testing.T) {
 	}
 }
 
-// Add creates roles and users, by their ARNs with path.
+// Add creates roles and users. The ARNs contain the paths.
 func (s *Server) Add(arns ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,14 +171,14 @@ func (s *Server) Remove(arns ...string) {
 	}
 }
 
-// Caller sets the identity of an access key.
+// Caller sets the identity that STS returns for an access key.
 func (s *Server) Caller(accessKey, identity string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.callers[accessKey] = identity
 }
 
-// Trust permits assuming a role with the external id, which may be empty.
+// Trust lets every caller assume a role with this external id. The external id may be empty.
 func (s *Server) Trust(role, externalID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,15 +199,16 @@ func (s *Server) PageSize(n int) {
 	s.pageSize = n
 }
 
-// Ahead sets the server's clock ahead of the real clock. Like AWS, the server refuses signatures older than five minutes, so a larger
-// offset makes every signed call fail until the SDK corrects for it.
+// Ahead sets the server's clock ahead of the real clock. Like AWS, the server refuses signatures older than five minutes. So with a larger
+// offset every signed call fails until the SDK uses the server's time.
 func (s *Server) Ahead(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock = d
 }
 
-// Answer sets the answers to the next calls of an action. The last answer repeats. Without answers the server answers like AWS.
+// Answer sets the answers to the next calls of an action. The server repeats the last answer. If there are no answers, the server responds
+// like AWS.
 func (s *Server) Answer(action string, answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,7 +222,7 @@ func (s *Server) Calls(action string) []Call {
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return c.Action != action })
 }
 
-// Count returns the number of received calls of the actions.
+// Count returns the number of received calls of these actions, including retries.
 func (s *Server) Count(action string, others ...string) int {
 	n := len(s.Calls(action))
 	for _, other := range others {

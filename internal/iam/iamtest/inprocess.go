@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Do answers a request in this process, which makes a Server an HTTP client for the AWS SDK.
+// Do answers a request in this process. So the AWS SDK can use a Server as its HTTP client.
 func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	reader, writer := io.Pipe()
 	w := &response{header: make(http.Header), body: writer, begun: make(chan struct{})}
@@ -36,7 +36,8 @@ func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
-// response is the [http.ResponseWriter] of [Server.Do], which passes on the status, headers and body that a handler writes.
+// response is an [http.ResponseWriter]. It passes the status, headers and body to the caller of [Server.Do] as soon as a handler writes
+// them.
 type response struct {
 	header http.Header
 	body   *io.PipeWriter
@@ -62,7 +63,7 @@ func (w *response) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Flush does nothing, because no data is held back.
+// Flush does nothing, because Write passes its data on at once.
 func (w *response) Flush() {}
 
 func (w *response) written() int {

@@ -16,8 +16,8 @@ import (
 // CredentialsPath is the path at which the agent of EKS Pod Identity returns credentials.
 const CredentialsPath = "/v1/credentials"
 
-// Latency is the minimum time for an answer. AWS is never faster, and smithy-go v1.28.8 closes a connection if the answer arrives
-// before it has stored its request. The SDK would then repeat the call.
+// Latency is the minimum time before an answer. AWS needs at least this time, too. If an answer arrives earlier, smithy-go v1.28.8 may not
+// have stored its request yet. It then closes the connection, and the SDK repeats the call.
 const Latency = 2 * time.Millisecond
 
 var credential = regexp.MustCompile(`Credential=([^/]+)/[^/]+/[^/]+/(iam|sts)/aws4_request`)
@@ -38,7 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// begin records a call and chooses its answer.
+// begin records a call and returns the answer to it.
 func (s *Server) begin(r *http.Request) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func accessKey(r *http.Request) string {
 	return ""
 }
 
-// ordinary writes the response that AWS would give.
+// ordinary responds like AWS.
 func (s *Server) ordinary(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *Server) identity(w http.ResponseWriter, caller string) {
 	}{Namespace: stsNamespace, ARN: caller, UserID: "AROAGUARD:session", Account: accountOf(caller), RequestID: requestID})
 }
 
-// issue creates temporary credentials of a role.
+// issue creates temporary credentials for a role, and returns their access key and identity.
 func (s *Server) issue(role, session string) (accessKey, identity string) {
 	s.issued++
 	accessKey = fmt.Sprintf("ASIA%016d", s.issued)
@@ -154,7 +154,7 @@ func (s *Server) assume(w http.ResponseWriter, action, role, session string, now
 	}}})
 }
 
-// podIdentity answers like the agent of EKS Pod Identity, with credentials of the role of [Identity].
+// podIdentity answers like the agent of EKS Pod Identity. It returns credentials for the role of [Identity].
 func (s *Server) podIdentity(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != SessionToken {
 		http.Error(w, "the token is not valid", http.StatusUnauthorized)
