@@ -1,5 +1,5 @@
-// Package eks reads a cluster's authentication mode and access entries from EKS. It keeps a snapshot of them, so that no admission review
-// waits for EKS.
+// Package eks reads a cluster's authentication mode and access entries from EKS, and creates access entries. A [Snapshot] keeps the result
+// of the last read, so that no admission review waits for EKS.
 package eks
 
 import (
@@ -28,8 +28,8 @@ const (
 	// maxEntries limits the number of access entries in a snapshot, to limit memory. An access entry takes about 1 KiB, and a cluster has
 	// some tens.
 	maxEntries = 10_000
-	// attempts is how often a call is tried. The number is high, because EKS throttles a client that reads many access entries, and no
-	// review waits for the result.
+	// attempts is the maximum number of attempts of one call. The number is high, because EKS throttles a client that reads many access
+	// entries. This does no harm, because no review waits for the result.
 	attempts = 8
 )
 
@@ -38,16 +38,17 @@ const (
 type Client struct {
 	api     *awseks.Client
 	cluster string
-	ca      []byte        // nil: any cluster
+	ca      []byte        // see New
 	delay   time.Duration // see newDelay
 }
 
-// New returns a client with the default configuration of the SDK, which includes the environment and the profile. It makes no call. An
-// empty region means the region in that configuration. New fails if neither names a region, because another region may have a cluster of
-// the same name.
+// New returns a client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS. If
+// region is empty, the client uses the region of that configuration. New returns [ErrNoRegion] if there is no region at all. It doesn't
+// guess one, because another region may have a cluster of the same name.
 //
-// ca has the PEM certificates with which the program trusts the API server of its cluster. [Client.Read] fails if the cluster in EKS has
-// another CA. If ca is nil, the client reads any cluster. more are further options, such as other credentials.
+// ca holds the certificates with which the program trusts the API server of its cluster, in PEM. If the cluster in EKS has another CA,
+// [Client.Read] returns an [OtherClusterError]. If ca is nil, the client reads any cluster. more are further options, such as other
+// credentials.
 func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*config.LoadOptions) error) (*Client, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
@@ -69,8 +70,8 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
 }
 
-// Read reads the authentication mode and, unless the mode is CONFIG_MAP, all access entries. It leaves out an access entry that is deleted
-// while it reads. The error names the failed call, or says that the cluster is another one. It contains no secret, so it may be logged.
+// Read returns the authentication mode and all access entries of the cluster. In the mode CONFIG_MAP it returns no access entries. It leaves
+// out an access entry that is deleted during the read. The error contains no secret, so it may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	mode, err := c.mode(ctx)
 	if err != nil {
@@ -88,7 +89,7 @@ func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	return cluster, err
 }
 
-// mode returns the authentication mode of the cluster.
+// mode returns the authentication mode of the cluster. It returns an error if the cluster has another CA than c.ca.
 func (c *Client) mode(ctx context.Context) (access.Mode, error) {
 	described, err := c.describeCluster(ctx)
 	if err != nil {
@@ -116,7 +117,7 @@ func (c *Client) describeCluster(ctx context.Context) (*types.Cluster, error) {
 
 // modeOf returns the authentication mode in a cluster's description.
 func modeOf(described *types.Cluster) (access.Mode, error) {
-	mode := access.ModeConfigMap // the mode of clusters that know no other
+	mode := access.ModeConfigMap // the mode of an old cluster, for which EKS returns no mode
 	if c := described.AccessConfig; c != nil && c.AuthenticationMode != "" {
 		mode = access.Mode(c.AuthenticationMode)
 	}
@@ -135,7 +136,7 @@ var ErrNoRegion = errors.New("neither eks.region nor the AWS configuration of th
 
 var errNoCluster = &awsapi.Error{Reason: awsapi.ReasonInvalidResponse}
 
-// CallError is a failed call of the EKS API.
+// CallError is the error of a failed call of the EKS API.
 type CallError struct {
 	Action string // such as DescribeCluster
 	Err    *awsapi.Error
@@ -150,7 +151,7 @@ func (e *CallError) Public() string { return "eks:" + e.Action + ": " + e.Err.Pu
 // Unwrap returns the reason.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// callError returns a CallError for a failed call of an EKS action.
+// callError returns the error for a failed call of an EKS action: a [CallError], or [ErrNoSuchCluster].
 func callError(action string, err error) error {
 	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok && action == "DescribeCluster" {
 		return ErrNoSuchCluster
@@ -158,7 +159,8 @@ func callError(action string, err error) error {
 	return &CallError{action, awsapi.NewError(err)}
 }
 
-// List returns the ARNs of the principals that have an access entry. It needs the permission eks:ListAccessEntries.
+// List returns the ARNs of the principals that have an access entry. It returns an error if there are more than maxEntries. It needs the
+// permission eks:ListAccessEntries.
 func (c *Client) List(ctx context.Context) (arns []string, err error) {
 	pages := awseks.NewListAccessEntriesPaginator(c.api, &awseks.ListAccessEntriesInput{ClusterName: &c.cluster}, func(o *awseks.ListAccessEntriesPaginatorOptions) {
 		o.StopOnDuplicateToken = true
@@ -175,7 +177,8 @@ func (c *Client) List(ctx context.Context) (arns []string, err error) {
 	return arns, nil
 }
 
-// describeAll returns the access entries of the principals, sorted by ARN. It calls describe to read each access entry.
+// describeAll returns the access entries of the principals, sorted by ARN. It calls describe for each principal. It leaves out an access
+// entry that doesn't exist. It returns an error if there are principals but none has an access entry.
 func describeAll(ctx context.Context, arns []string, describe func(context.Context, string) (access.AccessEntry, error)) ([]access.AccessEntry, error) {
 	var mu sync.Mutex
 	var entries []access.AccessEntry
@@ -206,7 +209,7 @@ func describeAll(ctx context.Context, arns []string, describe func(context.Conte
 	return entries, nil
 }
 
-// describe returns the access entry of a principal with its access policies.
+// describe returns the access entry of a principal with its access policies. An access entry for nodes has no access policies.
 func (c *Client) describe(ctx context.Context, arn string) (entry access.AccessEntry, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a panic in a goroutine would end the process
@@ -256,8 +259,8 @@ func (c *Client) policies(ctx context.Context, arn string) (list []access.Access
 	return list, nil
 }
 
-// notFoundOr returns err unchanged if it says that the access entry doesn't exist. Otherwise it returns an error that also names the
-// failed call.
+// notFoundOr adds the name of the failed call to err. If err says that the access entry doesn't exist, notFoundOr returns err unchanged,
+// so that isNotFound recognizes it.
 func notFoundOr(action string, err error) error {
 	if isNotFound(err) {
 		return err

@@ -14,9 +14,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
 
-// sameCA returns an error unless the described cluster has a CA certificate that is also in ca, the certificates with which the guard
-// trusts its API server. EKS creates a CA for each cluster, so a different CA means a different cluster, whose access entries don't apply
-// here. sameCA compares certificates and not PEM texts, because PEM texts can differ in white space and in the number of certificates.
+// sameCA returns nil if the described cluster has a CA certificate that is also in ca. ca holds the certificates with which the guard trusts
+// its API server, in PEM. EKS creates a CA for each cluster. So if no certificate is the same, the described cluster is another cluster, and
+// the error is an [OtherClusterError]. sameCA compares certificates, because PEM texts can differ in white space and in the number of
+// certificates.
 func sameCA(described *types.Cluster, ca []byte) error {
 	own, err := certificates(ca)
 	if err != nil {
@@ -38,7 +39,7 @@ func sameCA(described *types.Cluster, ca []byte) error {
 	}
 }
 
-// caOf returns the CA of a described cluster as PEM. It is empty while EKS creates the cluster.
+// caOf returns the CA of a described cluster in PEM. The CA is empty while EKS creates the cluster.
 func caOf(described *types.Cluster) ([]byte, error) {
 	if described.CertificateAuthority == nil {
 		return nil, nil
@@ -57,8 +58,8 @@ func shareCertificate(a, b []*x509.Certificate) bool {
 
 // OtherClusterError means that EKS described a different cluster from the one in which the guard runs.
 type OtherClusterError struct {
-	ARN, Endpoint    string // of the other cluster
-	fingerprint, own string // of the other cluster's CA, and of the guard's
+	ARN, Endpoint    string // the ARN and the endpoint of the other cluster
+	fingerprint, own string // the fingerprints of the CA of the other cluster and of the CA that the guard trusts
 }
 
 // Error implements error.
@@ -72,7 +73,7 @@ func (e *OtherClusterError) Public() string {
 	return "the guard doesn't run in " + e.ARN + "; correct eks.cluster or eks.region"
 }
 
-// ownCAError means that the guard can't read its own CA, and so can't tell whether EKS describes the right cluster.
+// ownCAError means that the guard can't read the CA of its API server. So it doesn't know whether EKS describes the right cluster.
 type ownCAError struct{ err error }
 
 // Error implements error.
@@ -93,8 +94,8 @@ var (
 	errNoCertificates = errors.New("it has no valid certificate")
 )
 
-// certificates returns the certificates in a PEM text. It skips blocks that are not valid certificates, as clients of the API server do.
-// It fails if there is no valid certificate.
+// certificates returns the certificates in a PEM text. Like clients of the API server, it skips blocks that are not valid certificates. It
+// returns an error if there is no valid certificate.
 func certificates(text []byte) (list []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
@@ -107,7 +108,7 @@ func certificates(text []byte) (list []*x509.Certificate, err error) {
 	return list, nil
 }
 
-// fingerprint returns the first 8 bytes of a certificate's SHA-256 hash in hexadecimal, which is enough to distinguish CAs.
+// fingerprint returns the first 8 bytes of a certificate's SHA-256 hash in hexadecimal. They are enough to distinguish CAs.
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:8])

@@ -18,7 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// newCA returns the certificate of a new CA, as PEM. All have the same name, as those of EKS do.
+// newCA returns the certificate of a new CA, in PEM. All CAs have the same name, as in EKS.
 func newCA(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -33,7 +33,7 @@ func newCA(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// The CA tells whether EKS describes the cluster in which the guard runs. It is the same if one certificate is, in any form of PEM.
+// Read accepts a cluster if one of its CA certificates is among the guard's certificates, in any form of PEM. It refuses another cluster.
 func TestReadRecognizesTheClusterByItsCA(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI, ekstest.Entry(role+"a"))
@@ -87,7 +87,7 @@ func TestReadRecognizesTheClusterByItsCA(t *testing.T) {
 	}
 }
 
-// The access entries of another cluster, and of a cluster that can't be compared, are never used.
+// A snapshot never returns the access entries of another cluster, or of a cluster whose CA can't be compared.
 func TestSnapshotOfAnotherClusterIsUnknown(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI, ekstest.Entry(role+"a"))

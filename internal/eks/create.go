@@ -19,24 +19,24 @@ import (
 )
 
 const (
-	// newAttempts limits how often Create asks EKS for an access entry that it has just created, and newDelay is the time between two
-	// attempts. New access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
+	// newAttempts limits the number of attempts of a call that needs a new access entry, and newDelay is the time between two attempts.
+	// New access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
 	newAttempts = 5
 	newDelay    = 3 * time.Second
 	// cleanUpTimeout limits the time to delete a new access entry whose access policies can't be associated.
 	cleanUpTimeout = 30 * time.Second
-	// maxMessage limits the length in bytes of a message from EKS.
+	// maxMessage limits the length of a message from EKS, in bytes.
 	maxMessage = 500
 )
 
-// ErrExists means that the principal already has an access entry.
+// ErrExists means that [Client.Create] changed nothing, because the principal already has an access entry.
 var ErrExists = errors.New("the principal has an access entry")
 
 // RefusedError means that EKS refused a change, for example because of a reserved username.
 type RefusedError struct {
 	Action  string // such as CreateAccessEntry
 	Code    string
-	Message string // of EKS
+	Message string // the message of EKS
 }
 
 // Error implements error.
@@ -44,7 +44,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("eks:%s: %s (%s)", e.Action, e.Message, e.Code)
 }
 
-// Account is the account and partition of a cluster.
+// Account holds the id of the AWS account of a cluster, and the partition.
 type Account struct{ ID, Partition string }
 
 // Account returns the account and partition of the cluster.
@@ -60,7 +60,8 @@ func (c *Client) Account(ctx context.Context) (Account, error) {
 	return Account{ID: parsed.AccountID, Partition: parsed.Partition}, nil
 }
 
-// PolicyARN returns the ARN of the access policy with a name, in the cluster's partition. It returns "" if EKS doesn't list the policy.
+// PolicyARN returns the ARN that the access policy with this name has in the cluster's partition. It returns "" if EKS doesn't list the
+// policy.
 func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 	pages := awseks.NewListAccessPoliciesPaginator(c.api, &awseks.ListAccessPoliciesInput{}, func(o *awseks.ListAccessPoliciesPaginatorOptions) {
 		o.StopOnDuplicateToken = true
@@ -79,12 +80,13 @@ func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 	return "", nil
 }
 
-// Create creates an access entry with its access policies, and returns it as EKS then describes it. It needs the permissions
-// eks:CreateAccessEntry, eks:AssociateAccessPolicy and eks:DeleteAccessEntry.
+// Create creates an access entry with its access policies, and returns the access entry as EKS then describes it. It needs the permissions
+// eks:CreateAccessEntry, eks:AssociateAccessPolicy, eks:DeleteAccessEntry, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies. If
+// the principal has an access entry, Create changes nothing and returns [ErrExists].
 //
-// An access entry wins over aws-auth as soon as it exists. So Create deletes it again if an access policy can't be associated: without its
-// policies, the access entry would take access away. It does the same if it doesn't learn whether EKS has created such an access entry. It
-// changes no access entry that exists, and returns [ErrExists].
+// An access entry wins over aws-auth as soon as it exists. Without its access policies it would take access away. So Create deletes the new
+// access entry if it can't associate an access policy. It also does so if an access entry with access policies may exist, because the answer
+// of EKS did not arrive.
 func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
 	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
 	if entry.Type == access.TypeStandard {
@@ -111,7 +113,7 @@ func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.A
 	return made, nil
 }
 
-// unanswered reports whether a failed call may have changed something, because no valid answer from EKS arrived.
+// unanswered reports whether no valid answer of EKS arrived for a failed call. Such a call may have changed something.
 func unanswered(err error) bool {
 	switch awsapi.NewError(err).Reason {
 	case awsapi.ReasonTimeout, awsapi.ReasonUnreachable, awsapi.ReasonFailed, awsapi.ReasonInvalidResponse:
@@ -120,8 +122,8 @@ func unanswered(err error) bool {
 	return false
 }
 
-// describeNew reads an access entry that has just been created. It repeats the call as long as EKS doesn't return the access entry with
-// all its access policies, up to newAttempts times.
+// describeNew reads an access entry that has just been created. It tries until EKS returns the access entry with all its access policies, at
+// most newAttempts times. After the last attempt it returns the access entry even if access policies are missing.
 func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (access.AccessEntry, error) {
 	for attempt := 1; ; attempt++ {
 		made, err := c.describe(ctx, entry.PrincipalARN)
@@ -132,7 +134,7 @@ func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (ac
 	}
 }
 
-// wait waits for newDelay, so that EKS can make a new access entry visible. It returns false if the context ends first.
+// wait waits until EKS may have made a new access entry visible. It returns false if the context ends first.
 func (c *Client) wait(ctx context.Context) bool {
 	select {
 	case <-time.After(c.delay):
@@ -142,7 +144,7 @@ func (c *Client) wait(ctx context.Context) bool {
 	}
 }
 
-// associate associates an access policy with a new access entry. It repeats the call as long as EKS doesn't find the access entry, up to
+// associate associates an access policy with a new access entry. If EKS doesn't find the access entry yet, associate tries again, at most
 // newAttempts times.
 func (c *Client) associate(ctx context.Context, principal string, p access.AccessPolicy) error {
 	in := &awseks.AssociateAccessPolicyInput{
@@ -161,8 +163,8 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 	}
 }
 
-// cleanUp deletes a new access entry after its creation or a later step failed. because is the error of that step. It deletes the access
-// entry even if ctx has ended. It returns because, extended by the outcome of the deletion.
+// cleanUp deletes a new access entry after a step of Create has failed. It does so even if ctx has ended. because is the error of the failed
+// step. cleanUp returns this error with the outcome of the deletion.
 func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
@@ -178,8 +180,8 @@ func (c *Client) cleanUp(ctx context.Context, principal string, because error) e
 	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", because)
 }
 
-// changeError returns the error of a call that changes something. If EKS says that the request is invalid, the error includes the message
-// of EKS, which says what to correct.
+// changeError returns the error for a failed call that changes something. If EKS refused the request, the error is a [RefusedError] with the
+// message of EKS, because this message says what the user has to correct. Otherwise it is a [CallError].
 func changeError(action string, err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if ok && awsapi.NewError(err).Reason == awsapi.ReasonRefused {

@@ -102,7 +102,8 @@ func TestCreateReportsEachRefusalOfEKS(t *testing.T) {
 	}
 }
 
-// Only the types for nodes refuse a username and groups, and Create doesn't send them. So the test sends them itself.
+// The server refuses a username and groups for the types for nodes. The test sends these requests itself, because Create doesn't send a
+// username and groups for these types.
 func TestStubRefusesNamesOfNodes(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -139,7 +140,7 @@ func TestCreateChangesNoAccessEntryThatExists(t *testing.T) {
 	}
 }
 
-// A new access entry without its access policy would take the access by aws-auth away.
+// Create deletes a new access entry whose access policy it can't associate, because this access entry would take the access by aws-auth away.
 func TestCreateLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -168,7 +169,7 @@ func TestCreateWaitsUntilEKSFindsTheAccessEntry(t *testing.T) {
 	}
 }
 
-// A lost answer, for example because the user interrupts apply, must not leave an administrator with an access entry without its policy.
+// Create also deletes the new access entry if the answer of EKS doesn't arrive, for example because the user interrupts apply.
 func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -184,7 +185,7 @@ func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T)
 	}
 }
 
-// EKS may have refused a call for a reason of its own, and another person may have made the access entry.
+// Create deletes no access entry after EKS refused to create one, because another person may have created the existing access entry.
 func TestCreateDeletesNothingAfterARefusal(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)

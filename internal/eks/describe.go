@@ -10,21 +10,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
-// Description describes a cluster with the data that EKS has about it, except its access entries.
+// Description holds what EKS knows about a cluster, without the access entries.
 type Description struct {
 	ARN      string
 	Endpoint string // the URL of the API server
 	Status   string // such as ACTIVE or DELETING
-	CA       []byte // PEM; empty while EKS creates the cluster
+	CA       []byte // in PEM; empty while EKS creates the cluster
 	Mode     access.Mode
-	// Public reports whether the API server can be reached from outside the VPC.
+	// Public reports whether clients outside the VPC can reach the API server.
 	Public bool
 }
 
 // Active is the status of a cluster that can be used.
 const Active = "ACTIVE"
 
-// Describe describes the cluster. It needs the permission eks:DescribeCluster.
+// Describe returns the Description of the cluster. It doesn't compare the CA with that of the program. It needs the permission
+// eks:DescribeCluster.
 func (c *Client) Describe(ctx context.Context) (Description, error) {
 	described, err := c.describeCluster(ctx)
 	if err != nil {
@@ -41,7 +42,7 @@ func (c *Client) Describe(ctx context.Context) (Description, error) {
 	return d, err
 }
 
-// HasEndpoint reports whether a URL is that of the cluster's API server according to EKS.
+// HasEndpoint reports whether a URL has the host and port of the cluster's endpoint.
 func (d *Description) HasEndpoint(server string) bool {
 	own, err := url.Parse(d.Endpoint)
 	other, otherErr := url.Parse(server)
@@ -55,15 +56,16 @@ func port(u *url.URL) string {
 	return "443"
 }
 
-// HasCA reports whether a PEM text has a certificate of the cluster's CA.
+// HasCA reports whether a PEM text contains the certificate of the cluster's CA.
 func (d *Description) HasCA(ca []byte) bool {
 	own, err := certificates(d.CA)
 	other, otherErr := certificates(ca)
 	return err == nil && otherErr == nil && shareCertificate(own, other)
 }
 
-// InspectEntries reads the access entries of some principals. It leaves out access entries that don't exist. If a permission is missing,
-// it continues, as [Client.Inspect] does. Each access entry lists the fields that can't be read.
+// InspectEntries returns the access entries of these principals. It leaves out a principal without an access entry. If a permission is
+// missing, it continues like [Client.Inspect], and each access entry lists its fields that can't be read. errs has an error for each failed
+// action.
 func (c *Client) InspectEntries(ctx context.Context, arns []string) (entries []access.AccessEntry, errs []error) {
 	denied := &denials{byAction: make(map[string]error)}
 	for _, arn := range arns {

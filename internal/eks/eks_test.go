@@ -119,7 +119,7 @@ func TestFailedReadNamesTheCallAndTheCause(t *testing.T) {
 	}
 }
 
-// A cluster of the same name may exist in a region that the guard guesses.
+// New returns an error if no region is configured. It doesn't guess a region, because another region may have a cluster of the same name.
 func TestClientNeedsARegion(t *testing.T) {
 	ekstest.New(t)
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
@@ -134,7 +134,7 @@ func TestClientNeedsARegion(t *testing.T) {
 	}
 }
 
-// recorder is a Recorder that sends each read.
+// recorder is a Recorder that sends the error of each read to a channel.
 type recorder struct {
 	reads chan error
 	known atomic.Bool // the last value of EKSKnown
@@ -250,7 +250,7 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	}
 }
 
-// A read of many access entries can take most of a refresh period, and shows the access of its beginning.
+// The age of a snapshot counts from the beginning of its read, because the read of many access entries can take most of a refresh period.
 func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeConfigMap)

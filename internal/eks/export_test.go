@@ -2,5 +2,5 @@ package eks
 
 import "time"
 
-// SetDelay sets the time between two attempts to associate an access policy.
+// SetDelay sets the time between two attempts of a call that needs a new access entry.
 func (c *Client) SetDelay(d time.Duration) { c.delay = d }

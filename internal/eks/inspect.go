@@ -9,9 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it can read, and an
-// error for each failed call. The mode is empty if it can't be read, and each access entry lists its fields that can't be read. listed
-// reports whether the list of access entries is known. cluster is nil if nothing can be read.
+// Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it can read:
+//
+//   - cluster is nil if neither the mode nor the access entries can be read. The mode is empty if it can't be read. Each access entry lists
+//     its fields that can't be read.
+//   - listed reports whether the access entries of cluster are complete.
+//   - errs has an error for each failed action.
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {
 	mode, err := c.mode(ctx)
 	if err != nil {
@@ -44,7 +47,8 @@ func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed b
 	return cluster, true, errs
 }
 
-// inspect returns the access entry of a principal with the fields that can be read. It adds missing permissions to denied.
+// inspect returns the access entry of a principal with the fields that can be read. If a permission is missing, it adds the error to denied
+// and continues.
 func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entry access.AccessEntry, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a panic in a goroutine would end the process
@@ -63,13 +67,13 @@ func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entr
 	return entry, err
 }
 
-// denials collects one error for each action whose permission is missing.
+// denials holds one error for each action whose permission is missing.
 type denials struct {
 	mu       sync.Mutex
 	byAction map[string]error
 }
 
-// add records err if it says that a permission is missing, and reports whether it does.
+// add reports whether err says that a permission is missing. If so, it records err.
 func (d *denials) add(err error) bool {
 	call, ok := errors.AsType[*CallError](err)
 	if !ok || !IsDenied(err) {
@@ -81,7 +85,7 @@ func (d *denials) add(err error) bool {
 	return true
 }
 
-// errors returns the errors in the order of the calls.
+// errors returns the recorded errors: first that of DescribeAccessEntry and then that of ListAssociatedAccessPolicies.
 func (d *denials) errors() (list []error) {
 	for _, action := range []string{"DescribeAccessEntry", "ListAssociatedAccessPolicies"} {
 		if err := d.byAction[action]; err != nil {

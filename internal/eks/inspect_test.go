@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// TestInspectReadsWhatIsAllowed: a missing permission costs only the part that needs it, and each is reported once. Another failure is
-// never taken for a missing permission.
+// If a permission is missing, Inspect returns everything that doesn't need this permission. It reports each missing permission once. It
+// doesn't treat another failure as a missing permission.
 func TestInspectReadsWhatIsAllowed(t *testing.T) {
 	server := ekstest.New(t)
 	a, b := ekstest.Entry(role+"a", access.ClusterAdminPolicy), ekstest.Entry(role+"b")

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// staleAfter is the age, in refresh periods, after which a snapshot is too old to use.
+// staleAfter is the age after which the result of a read is too old, in refresh periods.
 const staleAfter = 3
 
 // retryAfter is the longest time between a failed read and the next one.
@@ -21,17 +21,17 @@ const retryAfter = time.Minute
 type Settings struct {
 	Enabled bool
 	Cluster string
-	Region  string // empty: that of the AWS configuration
+	Region  string // empty means the region of the AWS configuration
 	Refresh time.Duration
 }
 
 // Recorder records metrics.
 type Recorder interface {
-	// EKSRead counts a read of the cluster.
+	// EKSRead counts a read of the cluster. err is nil if the read succeeded.
 	EKSRead(err error, now time.Time)
-	// EKSKnown records whether Cluster currently returns the access of the cluster.
+	// EKSKnown records whether Snapshot.Cluster currently returns the access of the cluster.
 	EKSKnown(known bool)
-	// EKSUnused is called when the settings no longer enable the snapshot.
+	// EKSUnused records that the settings don't enable the snapshot.
 	EKSUnused()
 }
 
@@ -39,10 +39,10 @@ type Recorder interface {
 type SnapshotOptions struct {
 	// Settings returns the current settings. They may change between calls.
 	Settings func() Settings
-	// OwnCA returns the PEM certificates with which the guard trusts its API server. The snapshot doesn't read a cluster with another CA.
-	// If OwnCA fails, it reads no cluster, because it could not recognize a wrong one.
+	// OwnCA returns the certificates with which the guard trusts its API server, in PEM. The snapshot doesn't read a cluster with another
+	// CA. If OwnCA returns an error, the snapshot reads no cluster, because it can't recognize a wrong one.
 	OwnCA func() ([]byte, error)
-	// Read is called after each successful read.
+	// Read receives the cluster after each successful read.
 	Read     func(*access.Cluster)
 	Recorder Recorder
 	Logger   *slog.Logger
@@ -57,9 +57,9 @@ type Snapshot struct {
 
 	mu       sync.Mutex
 	settings Settings
-	cluster  *access.Cluster // nil until the first read
+	cluster  *access.Cluster // the result of the last successful read; nil before it
 	read     time.Time       // when the last successful read began
-	reason   error           // of the last read, if it failed
+	reason   error           // the error of the last read; nil if it succeeded
 }
 
 // NewSnapshot returns a Snapshot that is empty until Run has read the cluster.
@@ -69,9 +69,9 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the access of the cluster. It fails if the last successful read began more than three refresh periods ago. An error with
-// a method Public has a shorter text for users who can't see the log. If the settings don't enable the snapshot, Cluster returns nil and
-// no error.
+// Cluster returns the mode and the access entries of the last successful read. It returns an error if there was no such read, or if that read
+// began more than three refresh periods ago. If the error has a method Public, that method returns a text for users who can't see the log. If
+// the settings don't enable the snapshot, Cluster returns nil and no error.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
 	if !settings.Enabled {
@@ -90,7 +90,7 @@ func (s *Snapshot) Cluster() (*access.Cluster, error) {
 
 func sameCluster(a, b Settings) bool { return a.Cluster == b.Cluster && a.Region == b.Region }
 
-// Reload makes Run use changed settings immediately.
+// Reload makes Run read the cluster immediately with the current settings. It doesn't block.
 func (s *Snapshot) Reload() {
 	select {
 	case s.wake <- struct{}{}:
@@ -119,7 +119,7 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	if !settings.Enabled {
 		s.store(settings, nil, s.o.Now(), nil)
 		s.o.Recorder.EKSUnused()
-		return time.Hour // Reload comes earlier
+		return time.Hour // a change of the settings calls Reload, which ends this wait
 	}
 	s.recordKnown()
 	began := s.o.Now()
@@ -142,14 +142,14 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	return settings.Refresh
 }
 
-// recordKnown records whether Cluster returns the access of the cluster. It is called before and after each read. A snapshot expires only
-// while reads fail, so the metric is late by at most a minute and the time of one read.
+// recordKnown records whether Cluster returns the access of the cluster. Run calls it before and after each read. While reads fail, Run
+// reads at least once a minute. So the metric is late by at most a minute and the time of one read.
 func (s *Snapshot) recordKnown() {
 	cluster, _ := s.Cluster()
 	s.o.Recorder.EKSKnown(cluster != nil)
 }
 
-// readWithin reads the cluster, and gives up after one refresh period.
+// readWithin reads the cluster. It returns an error after one refresh period.
 func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, settings.Refresh)
 	defer cancel()
@@ -167,7 +167,7 @@ func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.C
 	return client.Read(ctx)
 }
 
-// store stores the result of a read that began at the time began. If the read failed, the last snapshot of the same cluster remains.
+// store stores the result of a read that began at the time began. If the read failed, store keeps the last result for the same cluster.
 func (s *Snapshot) store(settings Settings, cluster *access.Cluster, began time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

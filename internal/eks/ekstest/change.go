@@ -15,16 +15,19 @@ import (
 // Account is the id of the cluster's AWS account.
 const Account = "111122223333"
 
-// The texts with which EKS refuses a change. They come from public reports and measurements: TFE is terraform-aws-modules/terraform-aws-eks,
-// Blueprints is aws-ia/terraform-aws-eks-blueprints, Preflight are the rules of badmintoncryer/cdk-preflight, which quote the answers of EKS on
-// 2026-09-25. The error codes of the texts from Preflight are not known; the stub uses InvalidParameterException.
+// The texts with which EKS refuses a change. They come from public reports and measurements. The comments name the sources:
+//
+//   - TFE is terraform-aws-modules/terraform-aws-eks.
+//   - Blueprints is aws-ia/terraform-aws-eks-blueprints.
+//   - Preflight is badmintoncryer/cdk-preflight, whose rules quote the answers of EKS on 2026-09-25. They don't quote the error codes, so the
+//     server uses InvalidParameterException.
 const (
 	RefusedMode      = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation." // the EKS workshop
 	RefusedExisting  = "The specified access entry resource is already in use on this cluster."                                       // TFE#2968
 	RefusedPrincipal = "The specified principalArn is invalid: invalid principal."                                                    // TFE#2969
-	// RefusedServiceLinked is the answer to an ARN that looks like a service-linked role, whether or not the role exists.
+	// RefusedServiceLinked is the answer to an ARN with the path of a service-linked role, even if the role doesn't exist.
 	RefusedServiceLinked = "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role" // Preflight
-	RefusedUsername      = "The username must not begin with "                                                                     // Blueprints#2004, and the prefix
+	RefusedUsername      = "The username must not begin with "                                                                     // Blueprints#2004; the prefix follows
 	RefusedGroup         = "The kubernetes group name %s is invalid, it cannot start with %s"                                      // TFE#2915
 	RefusedNodeUsername  = `The specified username is invalid: setting username is not allowed when the type is "%s"`              // Preflight
 	RefusedNodeGroups    = `The specified kubernetesGroups is invalid: setting kubernetesGroups is not allowed when the type is "%s"`
@@ -38,12 +41,12 @@ const (
 	// RefusedTemplate is not a real message of EKS. The EKS user guide says that EKS refuses a username with {{SessionName}} and no colon
 	// before it, but no public report has the text.
 	RefusedTemplate = "The username must include a colon before {{SessionName}}."
-	// RefusedType is not a real message of EKS either.
+	// RefusedType is not a real message of EKS.
 	RefusedType = "The specified type is invalid."
 )
 
-// SetPrincipals sets the ARNs, with their paths, of the principals that exist in IAM. Until it is called, the server accepts every role
-// and user.
+// SetPrincipals sets the principals that exist in IAM. The ARNs contain the paths. Until a test calls SetPrincipals, the server accepts
+// every role and user.
 func (s *Server) SetPrincipals(arns ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +122,7 @@ func defaultUsername(arn awsauth.ARN) string {
 	return "arn:" + arn.Partition + ":sts::" + arn.Account + ":assumed-role/" + arn.Name() + "/{{SessionName}}"
 }
 
-// refusal returns the answer if EKS would refuse a new access entry, and otherwise nil.
+// refusal returns the answer with which EKS would refuse a new access entry. It returns nil if EKS would accept it.
 func (s *Server) refusal(in *newEntry) Answer {
 	arn, err := awsauth.ParseARN(in.PrincipalARN)
 	_, node := defaultNames[in.Type]
@@ -153,7 +156,7 @@ func (s *Server) refusal(in *newEntry) Answer {
 	return nil
 }
 
-// refuseNode returns the answer if EKS would refuse a new access entry for nodes, and otherwise nil.
+// refuseNode returns the answer with which EKS would refuse a new access entry for nodes. It returns nil if EKS would accept it.
 func refuseNode(in *newEntry, arn awsauth.ARN) Answer {
 	switch {
 	case !arn.IsRole():
@@ -209,7 +212,8 @@ func (s *Server) associateAccessPolicy(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// associate associates an access policy with an access entry. If they are already associated, it doesn't add a second association.
+// associate associates an access policy with an access entry. If the access entry already has this access policy, associate replaces the
+// scope.
 func (s *Server) associate(principal string, p access.AccessPolicy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,5 +245,5 @@ func (s *Server) listAccessPolicies(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, map[string]any{"accessPolicies": policies})
 }
 
-// created is the creation time of all access entries that the server creates.
+// created is the creation time of the access entries of this package.
 var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

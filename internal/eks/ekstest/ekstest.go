@@ -1,5 +1,6 @@
-// Package ekstest provides a test server for the EKS API, so that tests need no AWS account. It answers calls about the access entries of
-// one cluster in the wire format of the AWS SDK, and refuses the changes that EKS refuses. It doesn't check signatures.
+// Package ekstest provides a server that imitates the EKS API, so that tests need no AWS account. The server has one cluster. It answers calls
+// about this cluster's access entries in the wire format of the AWS SDK, and refuses the changes that EKS refuses. It doesn't check
+// signatures.
 package ekstest
 
 import (
@@ -34,14 +35,14 @@ type Server struct {
 	mu      sync.Mutex
 	mode    access.Mode
 	entries []access.AccessEntry
-	ca      []byte            // PEM
-	fields  map[string]any    // of DescribeCluster, instead of the usual ones
-	answers map[string]Answer // by action, instead of the usual answer
-	calls   map[string]int    // by action
-	done    chan struct{}
+	ca      []byte            // in PEM
+	fields  map[string]any    // see SetFields
+	answers map[string]Answer // by action; see Server.Answer
+	calls   map[string]int    // number of calls by action
+	done    chan struct{}     // closed by Close
 
 	principals map[string]bool // see SetPrincipals
-	now        time.Time       // when new access entries are created
+	now        time.Time       // the creation time of new access entries
 }
 
 // Start starts a server. The caller must close it.
@@ -98,14 +99,14 @@ func (s *Server) Set(mode access.Mode, entries ...access.AccessEntry) {
 	s.mode, s.entries = mode, entries
 }
 
-// SetCA sets the CA of the cluster, as PEM. Until it is called, DescribeCluster returns no CA, as EKS does while it creates a cluster.
+// SetCA sets the CA of the cluster, in PEM. Until a test calls SetCA, DescribeCluster returns no CA, as EKS does while it creates a cluster.
 func (s *Server) SetCA(pem []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ca = pem
 }
 
-// SetFields overrides fields of the cluster in the response to DescribeCluster, such as endpoint or status.
+// SetFields sets fields of the cluster in the response to DescribeCluster, such as endpoint or status. They replace the usual values.
 func (s *Server) SetFields(fields map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,8 +127,7 @@ func (s *Server) Calls(action string) int {
 	return s.calls[action]
 }
 
-// Error returns an answer with an error. The messages for denied access and throttling were recorded from AWS; the others follow the EKS
-// API reference.
+// Error returns an answer with an error in the wire format of EKS.
 func Error(status int, code, message string) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amzn-Errortype", code)
@@ -135,12 +135,12 @@ func Error(status int, code, message string) Answer {
 	}
 }
 
-// AccessDenied returns the answer of AWS to a caller who lacks the permission for an action.
+// AccessDenied returns the answer to a caller without the permission for an action. The text was recorded from AWS.
 func AccessDenied(action string) Answer {
 	return Error(http.StatusForbidden, "AccessDeniedException", "User: arn:aws:sts::111122223333:assumed-role/guard/x is not authorized to perform: eks:"+action)
 }
 
-// Throttled returns the answer of AWS to a caller who makes too many calls.
+// Throttled returns the answer to too many calls. The text was recorded from AWS.
 func Throttled() Answer {
 	return Error(http.StatusTooManyRequests, "ThrottlingException", "Rate exceeded")
 }
@@ -155,8 +155,8 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// begin counts a call. It returns false if it has already responded: with the Answer that a test set, or because the cluster doesn't
-// exist.
+// begin counts a call and reports whether the caller must respond. If it returns false, it has already responded: with the Answer that a test
+// set, or with an error because the cluster doesn't exist.
 func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case s.answered(action, w, r):
@@ -168,7 +168,7 @@ func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bo
 	return true
 }
 
-// answered counts a call. It reports whether it has responded with the Answer that a test set for the action.
+// answered counts a call. If a test set an Answer for the action, answered responds with this Answer and returns true.
 func (s *Server) answered(action string, w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	s.calls[action]++
@@ -215,7 +215,7 @@ func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pageSize is the number of access entries on a page if the request doesn't set it.
+// pageSize is the maximum number of access entries on a page. The server ignores the page size of the request.
 const pageSize = 100
 
 func (s *Server) listAccessEntries(w http.ResponseWriter, r *http.Request) {
@@ -265,7 +265,7 @@ func (s *Server) listAssociatedAccessPolicies(w http.ResponseWriter, r *http.Req
 	write(w, http.StatusOK, map[string]any{"clusterName": Name, "principalArn": e.PrincipalARN, "associatedAccessPolicies": policies})
 }
 
-// entry returns the access entry that a call names. It returns nil if it has already responded to the call.
+// entry counts a call and returns the access entry that the call names. If it returns nil, it has already responded.
 func (s *Server) entry(action string, w http.ResponseWriter, r *http.Request) *access.AccessEntry {
 	if !s.begin(action, w, r) {
 		return nil
