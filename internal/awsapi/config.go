@@ -20,23 +20,23 @@ import (
 )
 
 const (
-	// defaultRegion is used if neither the environment nor the profile sets a region. IAM has one endpoint for each
-	// partition, and the region determines the partition. IRSA and Pod Identity set AWS_REGION.
+	// defaultRegion is the region if neither the environment nor the profile sets one. A pod has the variable AWS_REGION if it uses
+	// IRSA or Pod Identity. The region determines the partition, and IAM has one endpoint for each partition.
 	defaultRegion = "us-east-1"
 
-	// connectTimeout and maxBackoff replace the SDK's defaults of 30 s for a connection and up to 20 s between attempts, which
-	// exceed the default lookup budget of 2 s.
+	// connectTimeout limits the time to open a connection, and maxBackoff the pause between two attempts. The SDK's defaults are
+	// 30 s and 20 s. They exceed the default time budget of a lookup, which is 2 s.
 	connectTimeout = 3 * time.Second
 	maxBackoff     = 300 * time.Millisecond
-	// RequestTimeout limits one attempt of a call. The time budget of a lookup doesn't limit every call: a call that several
-	// reviews share, and the SDK's background calls for credentials, can last longer than the budget.
+	// RequestTimeout limits one attempt of a call. It is necessary in addition to the time budget of a lookup. A call that several
+	// reviews share, and the SDK's background calls for credentials, may last longer than this budget.
 	RequestTimeout = 5 * time.Second
-	// MaxAttempts is the number of attempts of one call.
+	// MaxAttempts is the maximum number of attempts of one call.
 	MaxAttempts = 3
 )
 
-// LoadConfig loads the SDK's configuration. The SDK reads custom endpoints and the settings for FIPS and dual-stack
-// endpoints from the environment.
+// LoadConfig loads the SDK's configuration, including the environment and the profile. It applies the options in more last. It
+// doesn't call AWS. Its error contains no value of a variable or file.
 func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithDefaultRegion(defaultRegion),
@@ -57,8 +57,8 @@ func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (a
 	return cfg, nil
 }
 
-// As returns options for [LoadConfig] that select a profile. If roleARN is not empty, they also make the SDK assume this role
-// with the profile's credentials. An empty profile means the profile of the environment. As doesn't call AWS.
+// As returns options for [LoadConfig] that select a profile. If roleARN is not empty, the options also make the SDK assume this
+// role with the profile's credentials. An empty profile means the profile of the environment. As doesn't call AWS.
 func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*config.LoadOptions) error, error) {
 	options := []func(*config.LoadOptions) error{config.WithSharedConfigProfile(profile)}
 	if roleARN == "" {
@@ -75,8 +75,8 @@ func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*conf
 // ErrNeedsMFA means that the profile requires the code of an MFA device, and the program has no way to ask a person for it.
 var ErrNeedsMFA = errors.New("the profile requires the code of an MFA device")
 
-// redactLoadError returns the reason why the configuration can't be loaded. It does not return the SDK's errors, because they quote
-// values of variables and lines of files, which may contain misplaced secrets. Names of profiles and files are not secret.
+// redactLoadError returns an error which says why the configuration can't be loaded. It does not contain the SDK's error. The SDK's
+// errors quote values of variables and lines of files, which may contain secrets. Names of profiles and files are not secret.
 func redactLoadError(err error) error {
 	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
 		return ErrNeedsMFA
@@ -96,8 +96,8 @@ func redactLoadError(err error) error {
 	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
 }
 
-// LabelledCredentials marks the errors of a credentials provider, so that [NewError] can distinguish them from errors of the
-// call that needed the credentials.
+// LabelledCredentials marks the errors of a credentials provider. So [NewError] can distinguish an error in getting credentials
+// from an error of the call that needed them.
 type LabelledCredentials struct{ aws.CredentialsProvider }
 
 // Retrieve implements [aws.CredentialsProvider].

@@ -41,11 +41,11 @@ type Error struct {
 	Code      string // AWS's error code, such as AccessDenied
 	RequestID string
 	Host      string // the host that could not be reached
-	Detail    string // of a failed connection: addresses only
-	Stack     string // of a panic
+	Detail    string // the cause in more detail, such as the addresses of a failed connection
+	Stack     string // the stack of a panic
 }
 
-// Public returns the reason for users who can't see the log.
+// Public returns the reason, and the host if it could not be reached. The text is for users who can't see the log.
 func (p *Error) Public() string {
 	if p.Reason == ReasonUnreachable && p.Host != "" {
 		return p.Reason + ": " + p.Host
@@ -53,7 +53,7 @@ func (p *Error) Public() string {
 	return p.Reason
 }
 
-// Error implements error.
+// Error returns the text of Public with the code and the detail.
 func (p *Error) Error() string {
 	text := p.Public()
 	if p.Code != "" {
@@ -65,8 +65,8 @@ func (p *Error) Error() string {
 	return text
 }
 
-// NewPanicError returns the Error for a recovered panic. The Error contains only the type of the panic's value, because the
-// value can contain secrets. If the value is a [runtime.Error], which contains no secrets, the Error also contains its text.
+// NewPanicError returns the Error for a recovered panic. It contains the type of the panic's value but not the value, because the
+// value can contain secrets. A [runtime.Error] contains no secrets, so its text is in the Error.
 func NewPanicError(value any) *Error {
 	detail := fmt.Sprintf("panic of %T", value)
 	if e, ok := value.(runtime.Error); ok {
@@ -89,7 +89,7 @@ var deniedCodes = map[string]bool{
 	"AccessDenied": true, "AccessDeniedException": true, "UnauthorizedOperation": true, "RegionDisabledException": true,
 }
 
-// NewError classifies an error of the SDK.
+// NewError returns the Error for an error of the SDK. It returns an Error unchanged.
 func NewError(err error) *Error {
 	if p, ok := errors.AsType[*Error](err); ok {
 		return p
@@ -127,7 +127,7 @@ func NewError(err error) *Error {
 	return p
 }
 
-// StatusOf returns the HTTP status of the response, or 0 if there was none.
+// StatusOf returns the HTTP status of the response that caused an error of the SDK, or 0 if there was no response.
 func StatusOf(err error) int {
 	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok { // awshttp's error wraps this one
 		return e.HTTPStatusCode()
@@ -135,7 +135,7 @@ func StatusOf(err error) int {
 	return 0
 }
 
-// hostOf returns the host of a request that got no response.
+// hostOf returns the host of a request that got no response, or "" for any other error.
 func hostOf(err error) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		if u, err := url.Parse(e.URL); err == nil {
@@ -165,7 +165,8 @@ func detailOf(err error) string {
 	return ""
 }
 
-// MaxForeignBytes limits, in bytes, a text that the log takes from a response of AWS or of a server that poses as AWS.
+// MaxForeignBytes limits the length of a text from a response in the log, in bytes. The response may come from a server that only
+// pretends to be AWS.
 const MaxForeignBytes = 64
 
 // Attrs returns the attributes for the log.
