@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// maxPartBytes limits the decompressed size of one part. A ConfigMap holds 1 MiB. JSON needs up to six bytes for a
-	// character, but no real aws-auth consists mostly of such characters.
+	// maxPartBytes limits the decompressed size of one part, which is the JSON of one version. A ConfigMap holds 1 MiB. JSON can
+	// need six bytes for a character, but no real aws-auth consists mostly of such characters.
 	maxPartBytes = 4 << 20
-	// maxTotalBytes limits the decompressed size of all parts of a ConfigMap: three times ten versions of 1 MiB.
+	// maxTotalBytes limits the decompressed size of all parts of a ConfigMap together. Ten versions of 1 MiB need a third of it.
 	maxTotalBytes = 32 << 20
 )
 
-// errTooLarge means that a part decompresses to more bytes than allowed.
+// errTooLarge means that the decompressed size of a part is over the limit.
 var errTooLarge = errors.New("the decompressed part is too large")
 
-// encode returns a value as compressed JSON, and the size of the JSON in bytes. The same value gives the same bytes.
+// encode returns a value as compressed JSON. size is the size of the JSON in bytes. The same value gives the same bytes.
 func encode(v any) (raw []byte, size int, err error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -37,8 +37,8 @@ func encode(v any) (raw []byte, size int, err error) {
 	return b.Bytes(), len(text), nil
 }
 
-// decode decodes the output of encode. It fails if the JSON has more than limit bytes. size is the number of decompressed bytes,
-// also after an error.
+// decode decodes the output of encode. It returns an error if the JSON has more than limit bytes. size is the number of decompressed
+// bytes, at most limit. It is also valid if decode returns an error.
 func decode(raw []byte, into any, limit int) (size int, err error) {
 	r, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {

@@ -18,16 +18,16 @@ const (
 	// maxStoredBytes limits all values of a ConfigMap together. The API server refuses more than 1 MiB (kubernetes v1.36.3,
 	// pkg/apis/core/validation, ValidateConfigMap).
 	maxStoredBytes = 900 << 10
-	// maxIdentities limits the stored identities of versions. It is more than the number of versions that a replica queues until
-	// it becomes the leader, so that no queued version is appended twice.
+	// maxIdentities limits the number of stored identities of versions. A replica queues fewer versions until it becomes the leader.
+	// So the log recognizes each queued version that an earlier leader has appended.
 	maxIdentities = 256
-	// maxRestores limits the stored times of restores. Only those of the last hour count.
+	// maxRestores limits the number of stored times of restores. Only the restores of the last hour count.
 	maxRestores = 100
-	// maxCluster limits the access entries of a version, as JSON in bytes. It is enough for about 250 access entries.
+	// maxCluster limits the size of Version.Cluster as JSON, in bytes. This is enough for about 250 access entries.
 	maxCluster = 64 << 10
-	// maxIAM limits the text of the IAM ids, in bytes. It is enough for about 500 principals.
+	// maxIAM limits the size of the unique ids with their ARNs, in bytes. This is enough for about 500 principals.
 	maxIAM = 64 << 10
-	// maxNumber is the highest number that fits into a key.
+	// maxNumber is the highest number of a version that fits into a key.
 	maxNumber = 999_999_999_999
 )
 
@@ -41,11 +41,11 @@ const (
 
 // entry is a version with its compressed JSON.
 type entry struct {
-	Version // only Number is set if ok is false
+	Version // if ok is false, only Number is set
 
-	ok   bool
-	raw  []byte // stored form; nil if the version is new or has changed
-	size int    // decompressed size of raw
+	ok   bool   // the version could be decoded
+	raw  []byte // the compressed JSON; nil if the version is not encoded yet
+	size int    // the decompressed size of raw
 }
 
 // versionKey returns the key of a version in binaryData. The keys sort in the order of the numbers.
@@ -60,8 +60,9 @@ func versionNumber(key string) (int, bool) {
 	return int(n), err == nil && n > 0
 }
 
-// identity identifies a version across processes. Resource versions alone are not unique, because they start again when etcd is
-// restored from a backup. The identity is empty if the resource version is not known.
+// identity returns a text that identifies a version in every process. It contains the resourceVersion and a part of the hash. A
+// resourceVersion alone is not unique, because the numbers start again when an operator restores etcd from a backup. If the
+// resourceVersion is unknown, identity returns "".
 func identity(v *Version) string {
 	switch {
 	case v.ResourceVersion == "":
@@ -80,11 +81,11 @@ func (l *Log) addIdentity(id string) {
 	l.identities = l.identities[max(len(l.identities)-maxIdentities, 0):]
 }
 
-// Read decodes the log in a ConfigMap. It never fails: [Log.Damaged] returns the parts that could not be decoded.
+// Read decodes the log in a ConfigMap. If it can't decode a part, it continues, and [Log.Damaged] returns this part.
 func Read(cm *corev1.ConfigMap) *Log {
 	l := new(Log)
 	budget := maxTotalBytes
-	for _, key := range slices.Backward(slices.Sorted(maps.Keys(cm.BinaryData))) { // newest first, so that the limit hits old versions
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(cm.BinaryData))) { // begin with the newest, so that maxTotalBytes excludes old versions
 		number, ok := versionNumber(key)
 		if !ok {
 			l.addDamaged(key, errors.New("the key does not belong to a version"))
@@ -152,16 +153,18 @@ func (l *Log) readData(data map[string]string) {
 	read(keyRestores, &l.Restores)
 	l.Restores = slices.DeleteFunc(l.Restores, func(at time.Time) bool { return at.UTC().Year() < 0 || at.UTC().Year() > 9999 }) // JSON can't encode these
 	read(keyIAM, &l.IAM)
-	for i := range l.entries { // restores the identities if that part is damaged
+	for i := range l.entries { // the part with the identities may be damaged
 		if id := identity(&l.entries[i].Version); l.entries[i].ok && !slices.Contains(l.identities, id) {
 			l.addIdentity(id)
 		}
 	}
 }
 
-// Write replaces the content of a ConfigMap by the log. It keeps at most the given number of versions, within the size limits, and
-// drops the oldest first. If no version among them is good, it also keeps the newest good version, so that a rollback always has a
-// version to restore. A version that is too large by itself is kept without its content. The same log gives the same bytes.
+// Write replaces the content of a ConfigMap by the log. The same log gives the same bytes. Write removes the oldest versions from the
+// log until at most the given number of versions is left and their size is within the limits. There are two exceptions:
+//
+//   - Write always keeps the newest good version, so that a rollback has a version to restore.
+//   - Write keeps a version that is too large by itself, but without its content.
 func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	data, size, err := l.writeData()
 	if err != nil {
@@ -190,7 +193,7 @@ func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 			break
 		}
 	}
-	first := len(l.entries) // index of the oldest version that is kept
+	first := len(l.entries) // index of the oldest version that Write keeps
 	for first > 0 && len(l.entries)-first < max(versions, 1) {
 		if first-1 != good {
 			if ok, err := store(&l.entries[first-1]); err != nil {
@@ -206,7 +209,8 @@ func (l *Log) Write(cm *corev1.ConfigMap, versions int) error {
 	return nil
 }
 
-// encode sets raw and size unless raw is already set. It drops the content of the version if that is too large.
+// encode sets raw and size if raw is nil. If the compressed version has more than limit bytes, or more than maxPartBytes before
+// compression, encode removes the content of the version.
 func (e *entry) encode(limit int) (err error) {
 	if e.raw != nil {
 		return nil
@@ -222,7 +226,8 @@ func (e *entry) encode(limit int) (err error) {
 	return err
 }
 
-// storedForm returns the version as JSON encodes it: values of Data that are not UTF-8 are in RawData, because JSON would change them.
+// storedForm returns the version in the form that encode can store as JSON. In this form, the values of Data that are not UTF-8 are in
+// RawData, because JSON would change them.
 func storedForm(v *Version) *Version {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(v.Data)), func(text string) bool { return !utf8.ValidString(text) }) {
 		return v
@@ -239,7 +244,7 @@ func storedForm(v *Version) *Version {
 	return &form
 }
 
-// writeData returns the content of data and its size in bytes.
+// writeData returns the data of the ConfigMap, and the size of its values in bytes.
 func (l *Log) writeData() (data map[string]string, size int, err error) {
 	data = make(map[string]string)
 	write := func(key string, v any) {
@@ -267,7 +272,7 @@ func (l *Log) writeData() (data map[string]string, size int, err error) {
 	return data, size, err
 }
 
-// limitIDs returns as many ids as fit into maxIAM bytes.
+// limitIDs returns as many unique ids as fit into maxIAM bytes, in the order of their ARNs.
 func limitIDs(ids map[string]string) map[string]string {
 	kept, room := make(map[string]string, len(ids)), maxIAM
 	for _, arn := range slices.Sorted(maps.Keys(ids)) {

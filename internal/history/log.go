@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Log is the history: versions with ascending numbers, the oldest first, and the other state that survives a change of the
-// leader. The zero Log is empty.
+// Log is the history. It holds the versions, sorted from the oldest to the newest, and further state for the next leader. The zero
+// Log is empty.
 type Log struct {
-	// Restores are the times at which the guard has restored a version, the oldest first.
+	// Restores are the times at which the guard has restored a version, sorted from the oldest to the newest.
 	Restores []time.Time
 	// IAM holds the unique ids of principals in IAM, by ARN.
 	IAM map[string]string
 
 	entries    []entry
 	next       int      // number of the next version; 0 means 1
-	identities []string // of the newest appended versions, even if dropped since; see identity
+	identities []string // the identities of the last appended versions, even if Write has removed a version since
 	damaged    []*EntryError
 }
 
@@ -31,17 +31,17 @@ type EntryError struct {
 func (e *EntryError) Error() string { return fmt.Sprintf("reading the key %s: %v", e.Key, e.Err) }
 func (e *EntryError) Unwrap() error { return e.Err }
 
-// Number returns the number of the version that the key belongs to, or 0 if the key doesn't belong to a version.
+// Number returns the number of the version that has this key. It returns 0 if the key doesn't belong to a version.
 func (e *EntryError) Number() int {
 	n, _ := versionNumber(e.Key)
 	return n
 }
 
-// Damaged returns the parts that could not be decoded. A damaged version keeps its number and its place in the log until it is
-// dropped as the oldest version.
+// Damaged returns the parts that could not be decoded. A damaged version keeps its number and its place in the log until Write
+// removes it as the oldest version.
 func (l *Log) Damaged() []*EntryError { return l.damaged }
 
-// Versions returns the versions that could be decoded, the oldest first.
+// Versions returns the versions that could be decoded, sorted from the oldest to the newest.
 func (l *Log) Versions() []Version {
 	var list []Version
 	for i := range l.entries {
@@ -52,7 +52,7 @@ func (l *Log) Versions() []Version {
 	return list
 }
 
-// Newest returns the newest version that could be decoded.
+// Newest returns the newest version that could be decoded, or false if there is none.
 func (l *Log) Newest() (Version, bool) {
 	for _, e := range slices.Backward(l.entries) {
 		if e.ok {
@@ -62,9 +62,11 @@ func (l *Log) Newest() (Version, bool) {
 	return Version{}, false
 }
 
-// Append adds v as the newest version and gives it the next number. If this or another process has appended the same version
-// before, Append doesn't add it again, even if it was dropped since. Then added is false, and number is the number of the earlier
-// version, or 0 if that was dropped. Callers append versions in the order in which they were stored.
+// Append adds v as the newest version, gives it the next number, and returns this number. Callers must append versions in the order in
+// which the API server stored them.
+//
+// If this or another process has appended the same version before, Append doesn't add it again, and added is false. number is then the
+// number of the earlier version, or 0 if Write has removed that version.
 func (l *Log) Append(v Version) (number int, added bool) {
 	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
 	if text, err := json.Marshal(v.Cluster); err != nil || len(text) > maxCluster {
@@ -89,7 +91,7 @@ func (l *Log) Append(v Version) (number int, added bool) {
 	return v.Number, true
 }
 
-// NewestGood returns the newest version that could be decoded and is [Version.Good].
+// NewestGood returns the newest version for which [Version.Good] returns true, or false if there is none.
 func (l *Log) NewestGood() (Version, bool) {
 	for i := range slices.Backward(l.entries) {
 		if e := &l.entries[i]; e.ok && e.Good() {
@@ -99,13 +101,13 @@ func (l *Log) NewestGood() (Version, bool) {
 	return Version{}, false
 }
 
-// Has reports whether a version was appended before, even if it was dropped since.
+// Has reports whether a process has appended this version, even if Write has removed it since.
 func (l *Log) Has(v *Version) bool {
 	id := identity(v)
 	return id != "" && slices.Contains(l.identities, id)
 }
 
-// maxTextBytes limits a text that a client has chosen.
+// maxTextBytes limits the length of a text that a client has chosen, in bytes.
 const maxTextBytes = 512
 
 func truncate(s string) string {

@@ -38,7 +38,7 @@ func versionWithText(resourceVersion, text string) history.Version {
 	return history.Version{ResourceVersion: resourceVersion, Hash: history.Hash(data, nil), Data: data}
 }
 
-// incompressible returns a text that compresses to no less than three quarters.
+// incompressible returns a text of n bytes. Compression removes at most a quarter of it.
 func incompressible(n int) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	random := rand.New(rand.NewPCG(1, 2))
@@ -76,7 +76,7 @@ func numbers(l *history.Log) (list []int) {
 	return list
 }
 
-// A log that is written and read again is equal, and gives the same bytes when it is written again.
+// A log is the same after it is written and read again. Writing it again gives the same bytes.
 func TestLogRoundTrip(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -118,8 +118,8 @@ func TestLogRoundTrip(t *testing.T) {
 	}
 }
 
-// The oldest versions are dropped first. Numbers are never reused, even after all versions were dropped. A dropped version is not
-// appended again.
+// Write removes the oldest versions first. The log never uses a number again, even after all versions were removed. Append doesn't add
+// a removed version again.
 func TestLogDropsOldestAndNeverReusesNumbers(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -147,7 +147,8 @@ func TestLogDropsOldestAndNeverReusesNumbers(t *testing.T) {
 	}
 }
 
-// Bad versions never evict the newest good version, which a rollback needs. A newer good version replaces it.
+// Write keeps the newest good version, which a rollback needs, however many bad versions follow. It removes the version after a newer
+// good version has been added.
 func TestLogKeepsNewestGood(t *testing.T) {
 	t.Parallel()
 	bad := map[string]func(*history.Version){
@@ -182,7 +183,7 @@ func TestLogKeepsNewestGood(t *testing.T) {
 	}
 }
 
-// The log limits its bytes. A version that is too large loses its content, and other versions keep theirs.
+// Write limits the size of the log. It removes the content of a version that is too large, and keeps the contents of other versions.
 func TestLogLimitsBytes(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -214,7 +215,7 @@ func TestLogLimitsBytes(t *testing.T) {
 	}
 }
 
-// A deletion that was found after a gap in the watch has no resource version.
+// Append accepts a version without a resourceVersion. A deletion that the watch found after a gap has none.
 func TestLogAcceptsUnknownResourceVersion(t *testing.T) {
 	t.Parallel()
 	l, gone := new(history.Log), history.Version{Deleted: true}
@@ -230,7 +231,8 @@ func TestLogAcceptsUnknownResourceVersion(t *testing.T) {
 	}
 }
 
-// Resource versions start again when etcd is restored from a backup.
+// Append accepts a resourceVersion again with another content. Resource versions start again when an operator restores etcd from a
+// backup.
 func TestLogAcceptsResourceVersionsAgainAfterEtcdRestore(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -256,7 +258,8 @@ func compressed(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// A damaged part is reported. It hides no other part, keeps its number and its bytes, and is dropped when it is the oldest.
+// Damaged returns a damaged part, and the other parts can be read. A damaged version keeps its number and its bytes until Write removes
+// it as the oldest version.
 func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -313,7 +316,7 @@ func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	}
 }
 
-// Many parts that decompress to the maximum size each exceed the limit of the total.
+// Read limits the decompressed size of all parts together, even if each part is within its own limit.
 func TestLogLimitsTotalDecompression(t *testing.T) {
 	t.Parallel()
 	big := versionWithText("1", strings.Repeat("a", 3<<20))
@@ -422,7 +425,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// The access entries of a version are kept unless they are too large, and a large list costs nothing else.
+// The log keeps the access entries of a version. If they are too large, it removes them and keeps the rest of the version.
 func TestLogKeepsAccessEntriesWithinALimit(t *testing.T) {
 	t.Parallel()
 	for entries, kept := range map[int]bool{200: true, 3000: false} {

@@ -13,15 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Label is the label of the ConfigMap that holds a history. Its value is true.
+// Label is the name of a label. The ConfigMap of a history has this label with the value "true".
 const Label = "awsauth-guard.io/history"
 
 // fieldManager is the name of the guard's writes in managedFields.
 const fieldManager = "awsauth-guard"
 
 // ConfigMaps reads and writes the ConfigMaps of one namespace. It has the methods of client-go's ConfigMapInterface that a Store
-// needs. Package history doesn't import client-go's interface, because its package pulls in every type of the Kubernetes API, and
-// kubectl-awsauth, which uses package history, should not contain them.
+// needs. Package history doesn't import that interface, because the import would add every type of the Kubernetes API to
+// kubectl-awsauth.
 type ConfigMaps interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*corev1.ConfigMap, error)
 	Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error)
@@ -30,15 +30,15 @@ type ConfigMaps interface {
 
 // Store stores a Log in a ConfigMap.
 type Store struct {
-	Client ConfigMaps // of the guard's namespace
-	Name   string
-	// Versions returns the maximum number of versions. It is called before each write.
+	Client ConfigMaps // the ConfigMaps of the guard's namespace
+	Name   string     // the name of the ConfigMap
+	// Versions returns the maximum number of versions. Change calls it before each write.
 	Versions func() int
-	// Create makes Change create a missing ConfigMap. Without it a missing ConfigMap is an error.
+	// Create makes Change create a missing ConfigMap. If Create is false, a missing ConfigMap is an error.
 	Create bool
 }
 
-// Read returns the stored log. If the ConfigMap doesn't exist, apierrors.IsNotFound returns true for the error.
+// Read returns the stored log. If the ConfigMap doesn't exist, it returns an error for which apierrors.IsNotFound returns true.
 func (s *Store) Read(ctx context.Context) (*Log, error) {
 	cm, err := s.Client.Get(ctx, s.Name, metav1.GetOptions{})
 	if err != nil {
@@ -47,8 +47,9 @@ func (s *Store) Read(ctx context.Context) (*Log, error) {
 	return Read(cm), nil
 }
 
-// Change reads the log, calls change, and writes the log if it differs. If another client writes the ConfigMap meanwhile, Change
-// starts again, so change may be called several times. Change returns the log as stored. If change fails, nothing is written.
+// Change reads the log, calls change with it, writes the changed log, and returns it. It writes nothing if the log is unchanged, or if
+// change returns an error. If another client writes the ConfigMap at the same time, Change starts again, so it may call change several
+// times.
 func (s *Store) Change(ctx context.Context, change func(*Log) error) (*Log, error) {
 	var log *Log
 	err := retryOnConflict(ctx, func(ctx context.Context) (err error) {
@@ -87,10 +88,11 @@ func (s *Store) changeOnce(ctx context.Context, change func(*Log) error) (*Log, 
 	return log, err
 }
 
-// conflictBackoff limits the retries after conflicts to about two seconds, which is enough for dozens of writes by other clients.
+// conflictBackoff allows ten attempts within about two seconds. In this time other clients can make dozens of writes.
 var conflictBackoff = wait.Backoff{Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 1, Steps: 10}
 
-// retryOnConflict calls changeOnce again as long as it returns a conflict and conflictBackoff allows another attempt.
+// retryOnConflict calls changeOnce until it returns no conflict, or until conflictBackoff allows no further attempt. It returns the last
+// error.
 func retryOnConflict(ctx context.Context, changeOnce func(context.Context) error) error {
 	var last error
 	err := wait.ExponentialBackoffWithContext(ctx, conflictBackoff, func(ctx context.Context) (done bool, err error) {
