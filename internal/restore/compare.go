@@ -1,8 +1,8 @@
 // Package restore decides whether to restore the last good version of aws-auth, and restores it.
 //
-// The decision uses only the stored object and the observations of this process, not reports of other replicas about reviews. That
-// is enough: a webhook in mode enforce would have refused the change, so the change bypassed it. [Compare] and [Decide] are pure
-// functions.
+// The decision uses only the stored object and the observations of this process. It doesn't need to know which changes the replicas have
+// reviewed: a webhook in mode enforce would have refused a change that takes access away, so such a change bypassed the webhook. [Compare]
+// and [Decide] are pure functions.
 package restore
 
 import (
@@ -19,29 +19,29 @@ import (
 
 // Comparison is the difference between the last good version and the stored one.
 type Comparison struct {
-	// Lost lists the rules, sorted, that refuse the change from the last good version to the stored one because it locks
-	// out people or all nodes.
+	// Lost lists the rules that refuse the change from the last good version to the stored version because the change
+	// locks out people or all nodes. The list is sorted.
 	Lost []string
-	// Intended is the reason why the loss counts as intended. It is empty if the loss is not intended or nothing is lost.
+	// Intended is the reason why the loss counts as intended. It is empty if the loss is not intended, or if there is no loss.
 	Intended string
 }
 
-// Unintended reports whether the stored version lacks access of the last good version, and no reason makes this loss
-// intended.
+// Unintended reports whether the change has a loss that is not intended.
 func (c Comparison) Unintended() bool { return len(c.Lost) > 0 && c.Intended == "" }
 
-// lockoutRules are the rules that refuse only changes which take access away.
+// lockoutRules are the rules whose refusal always means a loss, because they refuse only changes that take access away.
 var lockoutRules = []string{"protected-principal", "last-admin", "emptied", "deleted"}
 
-// nodeRoleRemoved is a rule whose refusal is a loss only if the change removes every node role.
+// nodeRoleRemoved is a rule whose refusal means a loss only if the change removes every node role.
 const nodeRoleRemoved = "node-role-removed"
 
-// Anonymous is the requester for the evaluation of stored changes: a user without any right to override the guard.
+// Anonymous returns the requester with which the guard evaluates stored changes. This user has no right to override the guard.
 func Anonymous() validate.Requester {
 	return validate.Requester{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 }
 
-// ChangeOf returns the change between two versions, as a request of an anonymous user. Both before and after may be nil.
+// ChangeOf returns the change from the version before to the version after, as a request of an anonymous user. A nil version means that
+// aws-auth doesn't exist. If both are nil, the operation is Document.
 func ChangeOf(before, after *awsauth.Object, now time.Time) validate.Change {
 	c := validate.Change{Operation: validate.Update, Old: before, New: after, Requester: Anonymous(), Now: now}
 	switch {
@@ -55,8 +55,9 @@ func ChangeOf(before, after *awsauth.Object, now time.Time) validate.Change {
 	return c
 }
 
-// Compare evaluates the change from the last good version to the stored one. Each of them is nil if it doesn't exist. manager is the field
-// manager of the stored version. Compare evaluates in mode enforce and makes no lookups in IAM.
+// Compare evaluates the change from the last good version to the stored version. manager is the field manager of the stored version. If
+// there is no good version, good is nil, and the result has no loss. If aws-auth doesn't exist, stored is nil. Compare evaluates as in mode
+// enforce and makes no lookups in IAM.
 func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Policy, now time.Time) Comparison {
 	if good == nil {
 		return Comparison{}
@@ -80,8 +81,9 @@ func Compare(good, stored *corev1.ConfigMap, manager string, policy validate.Pol
 	return c
 }
 
-// BreaksGlass reports whether a change uses the break-glass override. It doesn't check the requester. A change that stores aws-auth
-// uses the override if it sets or changes the annotation. A deletion uses it if the deleted object has an annotation that is valid now.
+// BreaksGlass reports whether a change uses break-glass. It doesn't check whether the requester may use it. A creation or update uses
+// break-glass if it sets or changes the annotation. A deletion uses break-glass if the deleted object has an annotation that is valid
+// now.
 func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	value := func(o *awsauth.Object) string {
 		if o == nil {
@@ -95,7 +97,7 @@ func BreaksGlass(c validate.Change, policy validate.Policy) bool {
 	if value(c.Old) == "" {
 		return false
 	}
-	// Only the rules can decode the annotation, and they accept it only from members of these groups.
+	// Let the rules decode the annotation. They accept it only from a member of these groups.
 	c.Requester = validate.Requester{Username: "break-glass", Groups: policy.OverrideGroups}
 	if len(policy.OverrideGroups) == 0 {
 		c.Requester.Groups = []string{"system:masters"}

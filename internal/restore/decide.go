@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// settleTime is how long the stored version must be unchanged before a restore. It gives a person or a tool time to repair
+	// settleTime is how long the stored version must be unchanged before a restore. In this time a person or a tool can repair
 	// aws-auth first.
 	settleTime = 3 * time.Second
 	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
 	maxSettleTime = 8 * time.Second
-	// entriesTime limits the wait while this process doesn't know the access entries. A change can look like a loss although
-	// another replica rightly admitted it, because an access entry gives the access. A new process reads the access entries
-	// within seconds, and repeats a failed read after at most a minute.
+	// entriesTime limits the wait while this process doesn't know the access entries. A change can look like a loss only because of
+	// this: another replica rightly admitted the change, because an access entry gives the access. A new process reads the
+	// access entries within seconds, and repeats a failed read after at most a minute.
 	entriesTime = 2 * time.Minute
-	// limitWindow is the period in which Settings.MaxPerHour versions may be restored.
+	// limitWindow is the period in which the guard may restore Settings.MaxPerHour versions.
 	limitWindow = time.Hour
-	// maxAge is how long after a loss a version may be restored, because an older state may be intended by now. It is long
-	// enough for one attempt after the limit per hour allows restores again.
+	// maxAge is how long after a loss the guard may restore. After a longer time people may rely on the stored version. The limit
+	// per hour can prevent a restore for an hour, and maxAge leaves time for an attempt after that.
 	maxAge = limitWindow + 15*time.Minute
-	// retryAfter is the time between two attempts to write the same version, after the API server refused one.
+	// retryAfter is the time between two attempts to replace the same version, after the API server refused the first attempt.
 	retryAfter = time.Minute
 	// clockSkew is the maximum difference between the clocks of two replicas.
 	clockSkew = 5 * time.Second
 )
 
-// Settings is the operator's configuration.
+// Settings is the configuration of restores.
 type Settings struct {
 	Enabled    bool
 	MaxPerHour int
@@ -39,15 +39,16 @@ type Settings struct {
 
 // Loss is a stored version that lacks access of the last good version.
 type Loss struct {
-	// Good is the last good version, which Restore would restore.
+	// Good is the last good version. A restore writes the content of this version.
 	Good *corev1.ConfigMap
-	// Stored is nil if aws-auth was deleted. Version is its resourceVersion.
+	// Stored is the stored version. It is nil if aws-auth was deleted. Version is the resourceVersion of the last change, and
+	// Manager its field manager.
 	Stored  *corev1.ConfigMap
 	Version string
 	Manager string
-	// Since is the time when the first version after Good was observed. Changed is the time when Stored was observed.
+	// Since is when the guard observed the first version with this loss. Changed is when it observed Stored.
 	Since, Changed time.Time
-	// Enforced reports whether restores were enabled in mode enforce when the loss was observed.
+	// Enforced reports whether restores were enabled, in mode enforce, when the guard observed the first version with this loss.
 	Enforced bool
 }
 
@@ -57,10 +58,11 @@ type Input struct {
 	Settings Settings
 	Policy   validate.Policy
 	Leader   bool
-	Loss     *Loss // nil: nothing is lost
+	Loss     *Loss // nil if there is no loss
 	// Restores are the times of earlier restores.
 	Restores []time.Time
-	// Attempted is when this process last tried to replace Loss.Stored. AttemptDone reports that the API server accepted it.
+	// Attempted is when this process last tried to replace Loss.Stored. It is zero if there was no attempt. AttemptDone reports
+	// that this attempt succeeded.
 	Attempted   time.Time
 	AttemptDone bool
 }
@@ -68,12 +70,12 @@ type Input struct {
 // Action is the result of a decision.
 type Action int
 
-// The actions. After Wait, the caller decides again after Decision.After. Decline does nothing, for Decision.Reason.
+// The actions.
 const (
-	Nothing Action = iota
-	Wait
-	Decline
-	Restore
+	Nothing Action = iota // there is nothing to restore, or this process may not restore
+	Wait                  // the caller decides again after Decision.After
+	Decline               // the caller doesn't restore, and reports Decision.Reason
+	Restore               // the caller restores the last good version
 )
 
 // Decision is an action and its reason.
@@ -85,7 +87,7 @@ type Decision struct {
 	Lost    []string      // for Restore: the rules that refuse the stored version
 }
 
-// Decide decides whether to restore the last good version now.
+// Decide decides whether this process restores the last good version now.
 func Decide(s Input) Decision {
 	l := s.Loss
 	switch {
@@ -120,7 +122,7 @@ func Decide(s Input) Decision {
 	return Decision{Action: Restore, Lost: c.Lost}
 }
 
-// countRecent counts the restores of the last hour.
+// countRecent returns the number of restores within limitWindow before now.
 func countRecent(restores []time.Time, now time.Time) (n int) {
 	for _, at := range restores {
 		if age := now.Sub(at); age < limitWindow && age > -clockSkew {
@@ -130,8 +132,8 @@ func countRecent(restores []time.Time, now time.Time) (n int) {
 	return n
 }
 
-// NotReady returns the reason why this process would not restore a version if a loss occurred now, or "" if it would. observed reports
-// whether the process has observed aws-auth.
+// NotReady returns the reason why this process would not restore after a loss now. It returns "" if the process would restore. observed
+// reports whether the process has observed aws-auth.
 func NotReady(s Input, observed bool) string {
 	switch {
 	case !s.Settings.Enabled:
@@ -148,5 +150,5 @@ func NotReady(s Input, observed bool) string {
 	return ""
 }
 
-// joinRules lists rules for a message.
+// joinRules returns the rules as a list for a message.
 func joinRules(rules []string) string { return strings.Join(rules, ", ") }

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Decide restores only if every condition holds. The loss was observed at the epoch, and four seconds have passed.
+// Decide restores only if every condition holds. In each case the loss was observed four seconds ago, at the epoch.
 func TestDecideNeedsEveryCondition(t *testing.T) {
 	t.Parallel()
 	at := epoch.Add
@@ -78,7 +78,7 @@ func TestDecideNeedsEveryCondition(t *testing.T) {
 	}
 }
 
-// NotReady says before a loss whether it would be restored, and why not.
+// NotReady returns "" if the guard would restore after a loss, and otherwise the reason.
 func TestNotReadyNamesReason(t *testing.T) {
 	t.Parallel()
 	ready := restore.Input{Now: epoch, Settings: restore.Settings{Enabled: true, MaxPerHour: 1}, Policy: policy(), Leader: true}

@@ -28,12 +28,12 @@ const (
 )
 
 const (
-	// maxPause is the longest pause between two decisions. Nothing wakes the Restorer when this process is no longer the leader,
-	// or when the limit per hour allows another restore.
+	// maxPause is the longest pause between two decisions. The Restorer must decide periodically, because no event tells it that
+	// this process is no longer the leader, or that the limit per hour allows another restore.
 	maxPause = 10 * time.Second
-	// callTimeout limits a call of the API server.
+	// callTimeout limits the time of a call of the API server.
 	callTimeout = 5 * time.Second
-	// maxAttempts is how often a restore tries to write if other clients write at the same time.
+	// maxAttempts limits how often a restore tries to write while other clients write at the same time.
 	maxAttempts = 20
 )
 
@@ -44,15 +44,17 @@ type ConfigMaps interface {
 	Update(ctx context.Context, cm *corev1.ConfigMap, options metav1.UpdateOptions) (*corev1.ConfigMap, error)
 }
 
-// History stores the times of earlier restores. A [history.Store] implements it.
+// History reads and writes the history, which has the times of earlier restores. A [history.Store] implements it.
 type History interface {
 	Read(ctx context.Context) (*history.Log, error)
 	Change(ctx context.Context, change func(*history.Log) error) (*history.Log, error)
 }
 
-// Election elects the replica that restores.
+// Election elects the leader, which is the replica that restores.
 type Election interface {
+	// IsLeader reports whether this process is the leader, as far as it knows.
 	IsLeader() bool
+	// OnWon registers a function. The election calls it each time this process becomes the leader.
 	OnWon(call func())
 }
 
@@ -61,13 +63,16 @@ type Events interface {
 	Warn(reason kube.Reason, message string)
 }
 
-// Recorder records metrics. Its methods may be called concurrently.
+// Recorder records metrics. It must allow concurrent calls.
 type Recorder interface {
+	// Restored counts a restore by its result: restored, limited or failed.
 	Restored(result string)
-	// RestoreReady records whether this replica would restore a loss now. It is not called while restores are off.
+	// RestoreReady records whether this replica would restore after a loss now. While restores are off, the Restorer calls
+	// RestoreOff instead.
 	RestoreReady(is bool)
 	// RestoreOff records that restores are off.
 	RestoreOff()
+	// HistoryFailed counts a failed read or write of the history.
 	HistoryFailed()
 }
 
@@ -87,10 +92,10 @@ type Options struct {
 // Observation is an observed version of aws-auth.
 type Observation struct {
 	Stored  *corev1.ConfigMap // nil if aws-auth doesn't exist
-	Version string            // the resourceVersion
-	Manager string
-	Time    time.Time
-	// Good is the last good version before this one, and Comparison compares both.
+	Version string            // the resourceVersion of the change
+	Manager string            // the field manager of the change
+	Time    time.Time         // when this process observed the version
+	// Good is the last good version before Stored. Comparison compares Good with Stored.
 	Good       *corev1.ConfigMap
 	Comparison Comparison
 }
@@ -101,28 +106,28 @@ type Restorer struct {
 	wakeup chan struct{}
 
 	mu        sync.Mutex
-	observed  bool
-	loss      *Loss
-	attempted time.Time
-	restored  bool
-	restores  []time.Time
-	writing   string // hash of the content that this process writes or wrote last
-	reason    string // why a loss would not be restored now; empty if it would
+	observed  bool        // Observe was called
+	loss      *Loss       // nil if the stored version has no loss
+	attempted time.Time   // see Input.Attempted
+	restored  bool        // see Input.AttemptDone
+	restores  []time.Time // times of earlier restores, by this process and by earlier leaders
+	writing   string      // hash of the content that this process is restoring; empty after Wrote has returned true for it
+	reason    string      // why this process would not restore after a loss now; empty if it would
 
 	// Only Run uses the fields below.
-	inTerm        bool
-	reported      string // version and reason of the last report
-	historyErrors kube.Throttle
+	inTerm        bool          // this process was the leader at the last decision
+	reported      string        // version and reason of the last report by reportDeclined
+	historyErrors kube.Throttle // throttles the log of errors of the history
 }
 
-// New returns a Restorer. It does nothing until it runs.
+// New returns a Restorer. It restores nothing until Run runs.
 func New(o Options) *Restorer {
 	r := &Restorer{o: o, wakeup: make(chan struct{}, 1), reason: "aws-auth has not been observed yet"}
 	o.Election.OnWon(r.Wake)
 	return r
 }
 
-// Wake triggers a decision, for example after a change of the configuration.
+// Wake makes Run decide again now, for example after a change of the configuration. It doesn't block.
 func (r *Restorer) Wake() {
 	select {
 	case r.wakeup <- struct{}{}:
@@ -130,8 +135,8 @@ func (r *Restorer) Wake() {
 	}
 }
 
-// Observe records an observed version. A loss begins with the first version that lacks access of the last good version. It ends with
-// a version that has all of this access again, or whose loss is intended.
+// Observe records an observed version. A loss begins with the first version that lacks access of the last good version. The loss ends
+// with a version that has all of this access again, and with a version whose loss is intended.
 func (r *Restorer) Observe(o Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,7 +156,7 @@ func (r *Restorer) Observe(o Observation) {
 	}
 }
 
-// Wrote reports, once for each restore, whether this process has written a content in order to restore it.
+// Wrote reports whether this process wrote the content with this hash to restore it. It returns true only once for each restore.
 func (r *Restorer) Wrote(hash string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +167,7 @@ func (r *Restorer) Wrote(hash string) bool {
 	return true
 }
 
-// String returns the line for /readyz?verbose.
+// String describes for /readyz?verbose whether this process would restore after a loss now.
 func (r *Restorer) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +177,7 @@ func (r *Restorer) String() string {
 	return "restore: not ready: " + r.reason
 }
 
-// Run decides and restores until the context ends.
+// Run decides periodically and after each call of Wake, and restores if necessary, until the context ends.
 func (r *Restorer) Run(ctx context.Context) error {
 	for {
 		timer := time.NewTimer(r.step(ctx))
@@ -187,7 +192,7 @@ func (r *Restorer) Run(ctx context.Context) error {
 	}
 }
 
-// step makes one decision, carries it out, and returns the time until the next decision.
+// step makes a decision, carries it out, and returns the time until the next decision.
 func (r *Restorer) step(ctx context.Context) time.Duration {
 	if leader := r.o.Election.IsLeader(); leader != r.inTerm && r.o.Settings().Enabled {
 		r.inTerm = leader
@@ -230,7 +235,7 @@ func (r *Restorer) input() Input {
 	return s
 }
 
-// recordReady records whether a loss would be restored now.
+// recordReady records whether this process would restore after a loss now, for the metric and for String.
 func (r *Restorer) recordReady(s Input) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -242,7 +247,8 @@ func (r *Restorer) recordReady(s Input) {
 	r.o.Recorder.RestoreReady(r.reason == "")
 }
 
-// readRestores reads the restores of earlier leaders. Without them only this process's own restores count towards the limit.
+// readRestores reads the times at which earlier leaders restored, and adds them to r.restores. If it can't read them, only the restores
+// by this process count towards the limit.
 func (r *Restorer) readRestores(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -263,8 +269,8 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	}
 }
 
-// reportDeclined reports why the Restorer does not restore the last good version after a loss. It ignores a call with the same version
-// and reason as the last report.
+// reportDeclined reports why the Restorer did not restore the last good version after a loss. It does nothing if the last report has the
+// same version and reason. If result is not empty, it is the result for the metric.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	key := l.Version + " " + reason
 	if key == r.reported {
@@ -278,7 +284,7 @@ func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	r.o.Events.Warn(kube.NotRestored, "not restoring the last good aws-auth: "+reason)
 }
 
-// restore replaces the content of the stored version by that of the last good one.
+// restore replaces the content of the stored version by the content of the last good version, and reports the result.
 func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
 	defer cancel()
@@ -291,16 +297,16 @@ func (r *Restorer) restore(ctx context.Context, s Input, d Decision) {
 	r.mu.Lock()
 	if notStored(err) {
 		r.writing = ""
-	} else { // even if it is unknown whether the API server stored it
+	} else { // the API server stored the content, or it is unknown whether it did
 		r.restores = append(r.restores, s.Now)
-		// A loss that was observed during the write is not the one that was restored.
+		// If this process observed another loss during the write, that loss is not restored.
 		r.restored = err == nil && r.loss != nil && (r.loss.Version == version || r.loss.Version == s.Loss.Version)
 		defer r.recordRestore(context.WithoutCancel(ctx), s.Now)
 	}
 	r.mu.Unlock()
 	switch {
 	case err == nil:
-	case isConflict(err), errors.Is(err, errNothingLost): // the watch will show the other change
+	case isConflict(err), errors.Is(err, errNothingLost): // the watch will receive the other change
 		r.o.Logger.Info("aws-auth was changed before it could be restored", "err", err.Error())
 		return
 	default:
@@ -328,7 +334,7 @@ func (r *Restorer) recordRestore(ctx context.Context, at time.Time) {
 	}
 }
 
-// notStored reports whether the error proves that the API server has stored nothing.
+// notStored reports whether the error proves that the API server has not stored the write.
 func notStored(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || isConflict(err) || errors.Is(err, errNothingLost)
 }
@@ -338,12 +344,14 @@ func isConflict(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
-// errNothingLost means that another version was stored during the restore, and that version must not be replaced.
+// errNothingLost means that another client stored a version during the restore, and that this version has no unintended loss.
 var errNothingLost = errors.New("no access is lost any more, or the loss is intended")
 
-// write stores the content of the last good version. If another client has stored a newer version meanwhile, write fails with a
-// conflict: the watch shows the newer version, and the Restorer waits settleTime for it too. But if the loss is older than
-// maxSettleTime, write replaces the newer version at once, so that a client that keeps writing can't prevent the restore.
+// write stores the content of the last good version.
+//
+// If another client has stored a newer version in the meantime, write returns a conflict. The watch then receives the newer version, and
+// the Restorer waits settleTime again. If the loss is older than maxSettleTime, write replaces the newer version at once, so that a
+// client that keeps writing can't prevent the restore.
 func (r *Restorer) write(ctx context.Context, s Input) error {
 	for attempt := 1; ; attempt++ {
 		err := r.writeOnce(ctx, s.Loss)
@@ -356,7 +364,8 @@ func (r *Restorer) write(ctx context.Context, s Input) error {
 	}
 }
 
-// writeOnce fails if the stored version is not the lost one. It changes nothing but the content: labels and annotations stay.
+// writeOnce tries once to store the content of the last good version. The error is a conflict if the stored version is not l.Stored.
+// writeOnce keeps the labels and annotations of the stored version.
 func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	if l.Stored == nil {
 		cm := &corev1.ConfigMap{
@@ -376,8 +385,8 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	return nil
 }
 
-// readAgain reads aws-auth and makes the result the stored version of the loss. It changes nothing in the cluster. It fails with
-// errNothingLost if the version that it read must not be replaced.
+// readAgain reads aws-auth from the API server and stores the result in l. It returns errNothingLost if the version that it read has no
+// unintended loss.
 func (r *Restorer) readAgain(ctx context.Context, l *Loss) error {
 	list, err := r.o.ConfigMaps.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + awsauth.Name})
 	if err != nil {
