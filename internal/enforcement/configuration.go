@@ -12,21 +12,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Configuration holds the ValidatingWebhookConfiguration as a watch saw it last. The watch belongs either to package
-// servingcert, which maintains the caBundle, or to [WatchConfiguration].
+// Configuration holds the last ValidatingWebhookConfiguration that a watch received. Package servingcert runs this watch if it
+// maintains the caBundles. Otherwise [WatchConfiguration] runs it.
 type Configuration struct {
-	changed chan struct{}
+	changed chan struct{} // has an element after a change of the configuration
 
 	mu     sync.Mutex
-	seen   bool
-	config *admissionregistrationv1.ValidatingWebhookConfiguration
-	lost   time.Time
+	seen   bool                                                    // Set was called
+	config *admissionregistrationv1.ValidatingWebhookConfiguration // nil if it doesn't exist
+	lost   time.Time                                               // the time since which the watch has failed; zero if it works
 }
 
 // NewConfiguration returns a Configuration that holds nothing until the first call of [Configuration.Set].
 func NewConfiguration() *Configuration { return &Configuration{changed: make(chan struct{}, 1)} }
 
-// Set stores the configuration, or nil if it doesn't exist. lost is when the watch failed; zero means that the watch works.
+// Set stores the configuration, or nil if the configuration doesn't exist. lost is the time since which the watch has failed; zero
+// means that the watch works.
 func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time) {
 	c.mu.Lock()
 	before := c.config
@@ -44,7 +45,7 @@ func (c *Configuration) get() (config *admissionregistrationv1.ValidatingWebhook
 	return c.config, c.seen, c.lost
 }
 
-// version identifies the configuration. It is empty if there is none.
+// version returns a text that identifies the version of the configuration. It returns "" if the configuration doesn't exist.
 func (c *Configuration) version() string {
 	config, _, _ := c.get()
 	if config == nil {
@@ -53,7 +54,7 @@ func (c *Configuration) version() string {
 	return string(config.UID) + "/" + config.ResourceVersion
 }
 
-// WatchConfiguration returns a function that watches the ValidatingWebhookConfiguration with lw and stores each version in c
+// WatchConfiguration returns a function run. run watches the ValidatingWebhookConfiguration with lw, and stores each version in c,
 // until its context ends.
 func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logger, now func() time.Time) (run func(context.Context) error, err error) {
 	watch, err := kube.NewWatch(lw, "validatingwebhookconfigurations", func(change kube.Change[admissionregistrationv1.ValidatingWebhookConfiguration]) {
@@ -65,7 +66,7 @@ func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logg
 	return func(ctx context.Context) error {
 		var running sync.WaitGroup
 		defer running.Wait()
-		running.Go(func() { _ = watch.Run(ctx) }) // always nil
+		running.Go(func() { _ = watch.Run(ctx) }) // Run always returns nil
 		tick := time.NewTicker(lostEvery)
 		defer tick.Stop()
 		for {
@@ -79,7 +80,7 @@ func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logg
 	}, nil
 }
 
-// lostEvery is the period in which the state of the watch is checked.
+// lostEvery is the period in which WatchConfiguration checks whether the watch works.
 const lostEvery = 10 * time.Second
 
 func (c *Configuration) setLost(since time.Time) {

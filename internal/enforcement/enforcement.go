@@ -1,5 +1,5 @@
-// Package enforcement checks whether the API server calls the guard for every change of aws-auth. It checks the webhook's
-// registration, and it sends a dry run that the guard must refuse.
+// Package enforcement checks whether the API server calls the guard for every change of aws-auth. It does so in two ways: it checks
+// the registration, which is the ValidatingWebhookConfiguration, and it sends a dry run that the guard must refuse.
 package enforcement
 
 import (
@@ -16,29 +16,37 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Recorder records the state. Its methods are called concurrently.
+// Recorder records metrics. It must allow concurrent calls.
 type Recorder interface {
+	// Enforced records whether the API server calls the guard for every change.
 	Enforced(is bool)
-	// EnforcedUnknown removes the metric.
+	// EnforcedUnknown removes the metric of Enforced.
 	EnforcedUnknown()
+	// Panicked counts a panic.
 	Panicked(rule string)
 }
 
-// Election elects the replica that runs the self-test and writes Events.
+// Election elects the leader, which is the replica that runs the self-test and writes Events.
 type Election interface {
+	// IsLeader reports whether this process is the leader, as far as it knows.
 	IsLeader() bool
+	// OnWon registers a function. The election calls it each time this process becomes the leader.
 	OnWon(call func())
 }
 
 // Events writes Events about aws-auth.
 type Events interface {
+	// Warn writes an Event of type Warning.
 	Warn(reason kube.Reason, message string)
+	// Normal writes an Event of type Normal.
 	Normal(reason kube.Reason, message string)
 }
 
-// Identity is the user name of this process at the API server. A [kube.Identity] implements it.
+// Identity is the username of this process at the API server. A [kube.Identity] implements it.
 type Identity interface {
+	// Name returns the username, or "" while it is unknown.
 	Name() string
+	// Find asks the API server for the username.
 	Find(ctx context.Context) error
 }
 
@@ -47,9 +55,9 @@ type Options struct {
 	// Webhook describes this process's webhook, and Certificate returns its serving certificate.
 	Webhook     Webhook
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Configuration is the ValidatingWebhookConfiguration with the webhook.
+	// Configuration holds the ValidatingWebhookConfiguration that has the webhook.
 	Configuration *Configuration
-	// SelfTest reports whether the leader sends dry runs that delete aws-auth.
+	// SelfTest reports whether the leader runs the self-test.
 	SelfTest func() bool
 	Prober   Prober
 	Identity Identity
@@ -64,15 +72,16 @@ type Options struct {
 
 // Timing holds the periods of the checks.
 type Timing struct {
-	// Check is the period in which the certificate is verified against the caBundle.
+	// Check is the period in which the registration is checked even if it has not changed, because the certificate may change or
+	// expire.
 	Check time.Duration
-	// Grace is how long after its start the process reports no problem, because Helm creates the webhook configuration after
-	// everything else.
+	// Grace is the time after the start of the process in which it logs no problem and writes no Event about one. Helm creates
+	// the webhook configuration after the pods.
 	Grace time.Duration
 	// SelfTest is the period of the self-test. After a change of the webhook configuration, the self-test waits for Settle,
-	// because the API server may see the change later than this process.
+	// because the API server may learn of the change later than this process.
 	SelfTest, Settle time.Duration
-	// UnknownAfter is how long the configuration may be unreadable until the result counts as unknown.
+	// UnknownAfter is how long the watch of the configuration must fail until the result counts as unknown.
 	UnknownAfter time.Duration
 }
 
@@ -81,7 +90,7 @@ func DefaultTiming() Timing {
 	return Timing{Check: 10 * time.Second, Grace: 20 * time.Second, SelfTest: 30 * time.Second, Settle: 3 * time.Second, UnknownAfter: 10 * time.Minute}
 }
 
-// Enforcement knows whether the API server calls this process.
+// Enforcement checks whether the API server calls this process for every change of aws-auth, and holds the result.
 type Enforcement struct {
 	o       Options
 	log     *slog.Logger
@@ -90,22 +99,23 @@ type Enforcement struct {
 	test    chan struct{} // triggers a self-test
 
 	mu           sync.Mutex
-	stored       *corev1.ConfigMap
-	selfTestErr  error // result of the self-test; nil: it did not fail
-	reason       error // why the API server may not call the guard; nil: it does
-	known        bool  // reason is valid
-	reported     bool  // a reason was logged
-	eventWritten bool  // an Event with a reason was written
+	stored       *corev1.ConfigMap // the stored aws-auth; nil if it doesn't exist
+	selfTestErr  error             // why the last self-test failed; nil if it did not fail
+	reason       error             // why the API server may not call the guard for every change; nil if it does
+	known        bool              // reason is the result of a check
+	reported     bool              // the last result that the process logged is a reason
+	eventWritten bool              // the last Event of this process has a reason
 }
 
-// New returns an Enforcement. It has no result until [Enforcement.Run] runs.
+// New returns an Enforcement. It checks nothing until [Enforcement.Run] runs.
 func New(o Options) *Enforcement {
 	e := &Enforcement{o: o, log: o.Logger, started: o.Now(), wake: o.Configuration.changed, test: make(chan struct{}, 1)}
 	o.Election.OnWon(e.Wake)
 	return e
 }
 
-// Wake triggers a check and a self-test, after a change of the configuration or of the leader.
+// Wake triggers a check and a self-test. The caller calls it after a change of the GuardConfig. The election calls it when this process
+// becomes the leader.
 func (e *Enforcement) Wake() {
 	wakeUp(e.wake)
 	wakeUp(e.test)
@@ -118,7 +128,7 @@ func wakeUp(c chan struct{}) {
 	}
 }
 
-// Stored sets the stored aws-auth, or nil if it doesn't exist.
+// Stored sets the stored aws-auth, or nil if aws-auth doesn't exist. It triggers a check.
 func (e *Enforcement) Stored(cm *corev1.ConfigMap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,7 +136,7 @@ func (e *Enforcement) Stored(cm *corev1.ConfigMap) {
 	wakeUp(e.wake)
 }
 
-// Run checks and tests until the context ends.
+// Run checks the registration and runs the self-test until the context ends.
 func (e *Enforcement) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -149,11 +159,11 @@ func (e *Enforcement) Run(ctx context.Context) error {
 	}
 }
 
-// check returns the input for checking the registration. The caller holds the lock.
+// check returns the input for a check of the registration. The caller holds the lock.
 func (e *Enforcement) check(config *admissionregistrationv1.ValidatingWebhookConfiguration) check {
 	cert, err := e.o.Certificate(nil)
 	if err != nil {
-		cert = nil // no certificate is served yet
+		cert = nil // there is no serving certificate yet
 	}
 	v := check{webhook: e.o.Webhook, config: config, cert: cert, now: e.o.Now()}
 	if e.stored != nil {
@@ -162,7 +172,8 @@ func (e *Enforcement) check(config *admissionregistrationv1.ValidatingWebhookCon
 	return v
 }
 
-// webhookName returns the name of the webhook that calls this process, according to the registration.
+// webhookName returns the name of the webhook by which the API server calls this process for every change. It returns false if the check
+// of the registration fails.
 func (e *Enforcement) webhookName() (name string, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -175,7 +186,8 @@ func (e *Enforcement) webhookName() (name string, ok bool) {
 	return hook.Name, true
 }
 
-// update checks whether the API server calls the guard, and reports a change of the result.
+// update checks the registration, combines the result with that of the last self-test, and records it. If the result has changed, update
+// logs it and writes an Event.
 func (e *Enforcement) update(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -201,7 +213,7 @@ func (e *Enforcement) update(ctx context.Context) {
 	e.reason, e.known = err, true
 	e.o.Recorder.Enforced(err == nil)
 	if err != nil && !e.reported && now.Sub(e.started) < e.o.Timing.Grace {
-		return // Helm may be installing the configuration now
+		return // Helm may not have created the configuration yet
 	}
 	if changed || err != nil && !e.reported {
 		if err == nil {
@@ -215,9 +227,11 @@ func (e *Enforcement) update(ctx context.Context) {
 	e.writeEvent(err, changed, recovered)
 }
 
-// writeEvent writes an Event if this process is the leader and the result has changed. A new leader writes an Event also if
-// the guard was not enforced before its term. err is why the guard isn't enforced, or nil. recovered means that the guard was
-// reported as not enforced, and is enforced now.
+// writeEvent writes an Event if the result has changed. A new leader also writes an Event about a problem that it found before it became
+// the leader. Only the leader writes Events.
+//
+// err is the reason why the guard isn't enforced, or nil. changed reports whether the result differs from the last one. recovered
+// reports whether this process logged a problem before and the guard is enforced now.
 func (e *Enforcement) writeEvent(err error, changed, recovered bool) {
 	if !e.o.Election.IsLeader() {
 		e.eventWritten = false
@@ -232,7 +246,7 @@ func (e *Enforcement) writeEvent(err error, changed, recovered bool) {
 	e.eventWritten = err != nil
 }
 
-// String returns the line for /readyz?verbose.
+// String describes the result for /readyz?verbose.
 func (e *Enforcement) String() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -26,7 +26,7 @@ import (
 
 type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// charts returns the configuration as the chart renders it, and a certificate that it trusts.
+// charts returns the configuration as the chart renders it, and a certificate that its caBundle trusts.
 func charts(t *testing.T) (*configuration, *tls.Certificate) {
 	t.Helper()
 	text, err := os.ReadFile("../../test/chart/testdata/golden/default.yaml")
@@ -81,7 +81,7 @@ type replica struct {
 
 const admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
 
-// start starts a leading replica with a fake clock, which has observed this aws-auth.
+// start starts a replica with a fake clock. The replica is the leader, and the stored aws-auth has these roles.
 func start(t *testing.T, roles string, change ...func(*replica)) *replica {
 	t.Helper()
 	r := &replica{config: enforcement.NewConfiguration(), leads: true, enforced: -1, mode: validate.Enforce}
@@ -119,7 +119,7 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-// set sets the configuration.
+// set sets the ValidatingWebhookConfiguration.
 func (r *replica) set(config *configuration) {
 	r.config.Set(config, time.Time{})
 	synctest.Wait()
@@ -160,7 +160,7 @@ func (r *replica) Warn(reason kube.Reason, _ string) {
 }
 func (r *replica) Normal(reason kube.Reason, message string) { r.Warn(reason, message) }
 
-// want checks the metric and the Events.
+// want checks the metric of Enforced and the Events since its last call.
 func (r *replica) want(t *testing.T, what string, enforced float64, events ...string) {
 	t.Helper()
 	r.mu.Lock()
@@ -173,7 +173,8 @@ func (r *replica) want(t *testing.T, what string, enforced float64, events ...st
 	}
 }
 
-// The chart's configuration is enforced. A configuration that may not be enforced is recognised.
+// The check accepts the configuration of the chart. It finds the fault in each configuration with which the API server may not call the
+// guard.
 func TestRegistrationIsChecked(t *testing.T) {
 	t.Parallel()
 	type webhook = admissionregistrationv1.ValidatingWebhook
@@ -281,8 +282,8 @@ func TestRegistrationIsChecked(t *testing.T) {
 	}
 }
 
-// No problem is reported if the configuration is created a few seconds after the start, as Helm does. A missing one is reported later.
-// The metric is always right.
+// The guard reports no problem if the configuration is created a few seconds after the start, as Helm does. It reports a missing
+// configuration after Grace. The metric is right from the beginning.
 func TestNothingIsReportedDuringGrace(t *testing.T) {
 	t.Parallel()
 	for _, created := range []bool{true, false} {
@@ -315,7 +316,7 @@ func TestNothingIsReportedDuringGrace(t *testing.T) {
 	}
 }
 
-// The certificate can change or expire without a change of the configuration.
+// The guard notices that the certificate changes or expires, even if the configuration doesn't change.
 func TestCertificateChangesAreNoticed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +330,7 @@ func TestCertificateChangesAreNoticed(t *testing.T) {
 	})
 }
 
-// A new leader reports the result of the check that it made before it became leader.
+// A new leader writes an Event about a problem that it found before it became the leader.
 func TestNewLeaderReportsEarlierResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

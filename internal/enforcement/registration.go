@@ -17,34 +17,35 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Webhook describes the webhook that a ValidatingWebhookConfiguration must have for this process.
+// Webhook describes the enforcing webhook that the ValidatingWebhookConfiguration must have for this process.
 type Webhook struct {
-	// Namespace and Name are those of the Service. If they are empty, every Service is accepted, and the certificate's
-	// name is not verified.
+	// Namespace and Name are the namespace and the name of the Service. If they are empty, the check accepts every Service and
+	// every name in the certificate.
 	Namespace, Name string
-	// Port is the port of the Service. 0 means 443, the port of the chart's Service.
+	// Port is the port of the Service. 0 means 443, which is the port in the chart.
 	Port int32
-	// Path is the path on which changes are reviewed.
+	// Path is the path of the enforcing webhook.
 	Path string
-	// BypassGroup is the group whose members the matchConditions of the enforcing webhook may exclude. It may be empty.
+	// BypassGroup is the group whose members the matchConditions of the webhook may exclude. Empty means that they may exclude no
+	// group.
 	BypassGroup string
 }
 
 // defaultPort is the API server's default for the port of the Service (admissionregistration.k8s.io/v1, ServiceReference).
 const defaultPort = 443
 
-// check holds the input that decides whether the API server calls this process.
+// check is the input for a check of the registration.
 type check struct {
 	webhook Webhook
 	config  *admissionregistrationv1.ValidatingWebhookConfiguration // nil if it doesn't exist
-	labels  map[string]string                                       // of the stored aws-auth
+	labels  map[string]string                                       // the labels of the stored aws-auth
 	present bool                                                    // aws-auth exists
 	cert    *tls.Certificate                                        // the serving certificate; nil if there is none yet
 	now     time.Time
 }
 
-// matchingWebhook returns the webhook by which the API server calls this process for every change of aws-auth. If there is
-// none, or matchingWebhook can't prove that there is one, the error says why.
+// matchingWebhook returns the webhook by which the API server calls this process for every change of aws-auth. If it can't prove
+// that there is such a webhook, it returns an error with the reason.
 func (v *check) matchingWebhook() (*admissionregistrationv1.ValidatingWebhook, error) {
 	if v.config == nil {
 		return nil, errors.New("there is no ValidatingWebhookConfiguration")
@@ -70,9 +71,9 @@ func (v *check) callsThisProcess(c *admissionregistrationv1.WebhookClientConfig)
 	return v.webhook.Name == "" || c.Service.Name == v.webhook.Name && c.Service.Namespace == v.webhook.Namespace
 }
 
-// checkWebhook returns the reason why the API server may not call a webhook for every change, or nil. It follows the API
-// server's logic (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook: generic/webhook.go, ShouldCallHook). It ignores
-// failurePolicy and matchPolicy, which make no difference while this process answers.
+// checkWebhook returns nil if the API server certainly calls a webhook for every change of aws-auth. Otherwise the error is the
+// reason. checkWebhook follows the logic of the API server (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook:
+// generic/webhook.go, ShouldCallHook). It ignores failurePolicy and matchPolicy, which have no effect while this process answers.
 func (v *check) checkWebhook(hook *admissionregistrationv1.ValidatingWebhook) error {
 	called, port := int32(defaultPort), cmp.Or(v.webhook.Port, defaultPort)
 	if p := hook.ClientConfig.Service.Port; p != nil {
@@ -109,8 +110,8 @@ func covers(r *admissionregistrationv1.RuleWithOperations, operation admissionre
 		(r.Scope == nil || *r.Scope != admissionregistrationv1.ClusterScope)
 }
 
-// checkNamespaceSelector returns an error unless the selector selects kube-system whatever labels the namespace has in
-// addition to kubernetes.io/metadata.name. This process doesn't know the other labels.
+// checkNamespaceSelector returns nil if the selector certainly selects kube-system. This process knows only one label of the
+// namespace: kubernetes.io/metadata.name. So a selector with any other label is an error.
 func checkNamespaceSelector(s *metav1.LabelSelector) error {
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
@@ -149,7 +150,8 @@ func (v *check) checkObjectSelector(s *metav1.LabelSelector) error {
 	return nil
 }
 
-// The match conditions that the chart renders: the object is aws-auth, and the user is neither EKS nor a member of the bypass group.
+// The expressions of the matchConditions in the chart. isAWSAuth selects aws-auth. notEKS excludes requests of EKS, and notBypass
+// excludes requests of the bypass group. space matches the white space that checkCondition ignores.
 var (
 	space     = regexp.MustCompile(`\s+`)
 	isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
@@ -168,7 +170,7 @@ func (v *check) checkCondition(c *admissionregistrationv1.MatchCondition) error 
 	return fmt.Errorf("its matchCondition %s is not one of the chart's conditions and may exclude changes", c.Name)
 }
 
-// checkBundle verifies the serving certificate as the API server does.
+// checkBundle verifies the serving certificate with the CAs of a caBundle, as the API server does.
 func (v *check) checkBundle(bundle []byte) error {
 	if len(bundle) == 0 {
 		return errors.New("its caBundle is empty, so the API server uses its own roots, which are not known here")
@@ -191,7 +193,7 @@ func (v *check) checkBundle(bundle []byte) error {
 	}
 	_, err := v.cert.Leaf.Verify(options)
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		// The error's own text contains the time, so it would be logged as a new reason each time.
+		// The error of crypto/x509 contains the time, so the log would have a new reason at each check.
 		return errors.New("the serving certificate or its CA has expired or is not valid yet")
 	}
 	if err != nil {

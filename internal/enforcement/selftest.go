@@ -19,22 +19,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// callTimeout limits a call of the API server.
+// callTimeout limits the time of a call of the API server.
 const callTimeout = 5 * time.Second
 
 // Prober sends the API server a dry run that deletes aws-auth.
 type Prober interface {
-	// Delete returns the API server's warnings and error.
+	// Delete sends the dry run, and returns the warnings and the error of the API server.
 	Delete(ctx context.Context) (warnings []string, err error)
 }
 
-// prober implements [Prober] with a client of its own, so that it doesn't collect the warnings of other requests.
+// prober implements [Prober]. It has its own client, so that it doesn't collect the warnings of other requests.
 type prober struct {
 	client   typedcorev1.ConfigMapInterface
 	warnings *kube.Warnings
 }
 
-// NewProber returns a Prober.
+// NewProber returns a Prober that uses this client configuration.
 func NewProber(config *rest.Config) (Prober, error) {
 	p := &prober{warnings: new(kube.Warnings)}
 	config = rest.CopyConfig(config)
@@ -54,10 +54,11 @@ func (p *prober) Delete(ctx context.Context) (warnings []string, err error) {
 	return p.warnings.Take(), err
 }
 
-// selfTest determines this process's user name. On the leader it also tests periodically whether the API server calls the guard.
+// selfTest finds out the username of this process. While this process is the leader, it also tests periodically whether the API server
+// calls the guard. It returns when the context ends.
 func (e *Enforcement) selfTest(ctx context.Context) {
 	var logThrottle kube.Throttle
-	var since time.Time // start of a series of failed tests; zero if the last test passed
+	var since time.Time // when the first of several failed tests in a row ended; zero if the last test passed
 	wait := e.o.Timing.Settle
 	for {
 		timer := time.NewTimer(wait)
@@ -65,7 +66,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 		case <-timer.C:
 		case <-e.test:
 			timer.Stop()
-			sleep(ctx, e.o.Timing.Settle) // the API server may see a change later than this process
+			sleep(ctx, e.o.Timing.Settle) // the API server may learn of a change later than this process
 		case <-ctx.Done():
 			timer.Stop()
 			return
@@ -96,7 +97,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 			since = time.Time{}
 		case since.IsZero():
 			since = now
-			continue // the replicas get a new GuardConfig at different times, and this one may be stricter for a moment
+			continue // another replica may answer with an older GuardConfig for some seconds
 		case now.Sub(since) < e.o.Timing.SelfTest:
 			continue
 		}
@@ -104,7 +105,8 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 	}
 }
 
-// setResult stores the result of a self-test, which is nil or the reason why the API server doesn't call the guard.
+// setResult stores the result of a self-test: nil, or the reason why the API server doesn't call the guard. If the result has changed,
+// setResult triggers a check.
 func (e *Enforcement) setResult(selfTestErr error) {
 	e.mu.Lock()
 	changed := (selfTestErr == nil) != (e.selfTestErr == nil)
@@ -121,17 +123,18 @@ func (e *Enforcement) identify(ctx context.Context) error {
 	return e.o.Identity.Find(ctx)
 }
 
-// The failures of a self-test. They don't contain the API server's error, because that differs every time.
+// The failures of a self-test. They don't contain the error of the API server, because its text differs every time.
 var (
 	errAdmitted   = errors.New("self-test: the API server admits a deletion of aws-auth that the guard would have refused")
 	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// testOnce makes one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API
-// server calls the guard, and also if there is nothing to test. err is the reason why the test has no result.
+// testOnce runs one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API server
+// calls the guard, and if a test is not possible because aws-auth or the webhook is missing. err is the reason why the test has no
+// result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
-		if recover() != nil { // every replica processes the same object, so a panic would end all of them
+		if recover() != nil { // every replica may become the leader and test the same object, so a panic could end all replicas
 			e.o.Recorder.Panicked(validate.InternalError)
 			e.log.Error("cannot evaluate the stored aws-auth", "work", "self-test", "stack", string(debug.Stack()))
 			err = errors.New("the guard failed; its log has the stack")
@@ -156,8 +159,8 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret turns the API server's warnings and error for the dry run into the results of [Enforcement.testOnce]. expected is
-// the verdict that the guard would give.
+// interpret returns the results of [Enforcement.testOnce] for a dry run. warnings and answer are the API server's warnings and error.
+// expected is the verdict of the guard about the deletion.
 func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (selfTestErr, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):
