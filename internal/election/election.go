@@ -1,5 +1,5 @@
-// Package election elects one replica as the leader. A process takes part in one election, with one Lease, and the leader does
-// all work that only one replica may do.
+// Package election elects one replica as the leader. A process takes part in one election, with one Lease. The leader does all
+// work that only one replica may do.
 package election
 
 import (
@@ -25,28 +25,28 @@ import (
 type Options struct {
 	// Config is the client configuration for the API server.
 	Config *rest.Config
-	// Namespace and Name are those of the Lease. It is created if it is missing.
+	// Namespace and Name are the namespace and the name of the Lease. The first leader creates a missing Lease.
 	Namespace, Name string
 	// Logger receives the log of client-go.
 	Logger *slog.Logger
-	// Timing is set by tests. The zero Timing means [DefaultTiming].
+	// Timing holds the periods. The zero Timing means [DefaultTiming]. Only tests set it.
 	Timing Timing
 }
 
 // Timing holds the periods of the election.
 type Timing struct {
-	// LeaseDuration is how long the other replicas wait after the last renewal before one of them takes over.
-	// RenewDeadline is how long a leader tries to renew before it gives up. RetryPeriod is how often a replica tries to
-	// acquire or to renew the Lease.
+	// LeaseDuration is how long the other replicas wait after the last renewal before one of them becomes the leader.
+	// RenewDeadline is how long a leader tries to renew the Lease before its term ends. RetryPeriod is the time between two
+	// attempts to acquire or to renew the Lease.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
-	// RenewEvery is how often the leader writes the Lease. RenewEvery and RenewDeadline together must be less than
-	// LeaseDuration, so that no other replica leads while the leader is still trying to renew.
+	// RenewEvery is the time between two writes of the Lease by the leader. RenewEvery and RenewDeadline together must be less
+	// than LeaseDuration, so that no other replica becomes the leader while the leader is still trying to renew.
 	RenewEvery time.Duration
 }
 
-// DefaultTiming returns the Timing for production. The leader writes the Lease every 10 s. Another replica reads it 4 to 9 s
-// after its last read, because client-go waits up to 2.2 times the RetryPeriod. A leader that stops releases the Lease and is
-// replaced within these 9 s. A leader that is killed is replaced within 34 s.
+// DefaultTiming returns the Timing for production. The leader writes the Lease every 10 s. Another replica reads the Lease every 4 to
+// 9 s, because client-go waits up to 2.2 times the RetryPeriod. A leader that stops releases the Lease, and another replica
+// becomes the leader within 9 s. After a leader was killed, another replica becomes the leader within 34 s.
 func DefaultTiming() Timing {
 	return Timing{LeaseDuration: 25 * time.Second, RenewDeadline: 12 * time.Second, RetryPeriod: 4 * time.Second, RenewEvery: 10 * time.Second}
 }
@@ -61,9 +61,9 @@ type Election struct {
 	won []func()
 }
 
-// term is one attempt to become and to stay the leader.
+// term is one attempt to become the leader, and the time in which this process then is the leader.
 type term struct {
-	done atomic.Pointer[<-chan struct{}] // closed when the term ends; nil until this process leads
+	done atomic.Pointer[<-chan struct{}] // a channel that closes when the term ends; nil until this process is the leader
 }
 
 // New returns an Election. This process is a candidate only while [Election.Run] runs.
@@ -82,9 +82,9 @@ func New(o Options) (*Election, error) {
 	if err != nil {
 		return nil, fmt.Errorf("naming this process for the leader election: %w", err)
 	}
-	// The name of a pod is not unique: a restarted container is another process.
+	// The host name doesn't identify this process, because a restarted container of the pod has the same name.
 	suffix := make([]byte, 4)
-	_, _ = rand.Read(suffix) // never fails
+	_, _ = rand.Read(suffix) // Read returns no error
 	e := &Election{log: o.Logger, config: leaderelection.LeaderElectionConfig{
 		Lock: &throttledLock{
 			Interface: &resourcelock.LeaseLock{
@@ -92,11 +92,11 @@ func New(o Options) (*Election, error) {
 				Client:     client,
 				LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(suffix)},
 			},
-			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go uses the real clock too
+			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go uses the real clock, too
 		},
 		LeaseDuration: o.Timing.LeaseDuration, RenewDeadline: o.Timing.RenewDeadline, RetryPeriod: o.Timing.RetryPeriod,
-		// The last write of this process may reach the API server after the first write of the next leader. That is safe:
-		// each write names the version of the object that it changes, and the API server refuses the later write.
+		// The Lease is released while a write of this process may still be under way. This is safe: each write names the version of
+		// the object that it changes. If the next leader has written first, the API server refuses the write of this process.
 		ReleaseOnCancel: true,
 		Name:            o.Namespace + "/" + o.Name,
 	}}
@@ -124,15 +124,15 @@ func (e *Election) elector(t *term) (*leaderelection.LeaderElector, error) {
 	return leaderelection.NewLeaderElector(config)
 }
 
-// OnWon registers a function that is called each time this process becomes the leader. It must not block.
+// OnWon registers a function. The Election calls it each time this process becomes the leader. The function must not block.
 func (e *Election) OnWon(call func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.won = append(e.won, call)
 }
 
-// IsLeader reports whether this process is the leader, as far as it knows. Another process may have become the leader
-// meanwhile. Therefore a leader writes only to the version of an object that it has read.
+// IsLeader reports whether this process is the leader, as far as it knows. Another process may already be the leader. Therefore each
+// write of a leader names the version of the object that the leader has read.
 func (e *Election) IsLeader() bool {
 	t := e.term.Load()
 	if t == nil {

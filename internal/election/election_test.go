@@ -20,14 +20,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/election"
 )
 
-// leases is an API server with one Lease. It refuses a write that is not based on the present version.
+// leases imitates an API server with one Lease. It refuses a write that is not based on the present version.
 type leases struct {
 	mu      sync.Mutex
 	lease   *coordinationv1.Lease
 	version int
 }
 
-// RoundTrip answers a request without a network, which would stop the clock of a test.
+// RoundTrip answers a request in this process, because the fake clock of a test stops while the test waits for a network.
 func (l *leases) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	l.ServeHTTP(w, r)
@@ -141,7 +141,7 @@ func TestExactlyOneReplicaLeads(t *testing.T) {
 	})
 }
 
-// The leader writes the Lease once in RenewEvery, and stays the leader between the writes.
+// The leader writes the Lease once in each period RenewEvery, and stays the leader between the writes.
 func TestLeaderRenewsEveryRenewEvery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

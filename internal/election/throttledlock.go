@@ -7,20 +7,19 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// throttledLock is a Lease lock whose holder renews it at most once in the period every. client-go has only one setting for
-// how often the holder renews the Lease and how often the other candidates read it, but the reads must be more frequent.
+// throttledLock is a Lease lock. The leader renews it at most once in the period every. client-go has one setting for two periods: that in
+// which the leader renews the Lease, and that in which the other candidates read it. But the candidates must read it more often.
 type throttledLock struct {
 	resourcelock.Interface
 
 	every time.Duration
 	now   func() time.Time
 
-	written time.Time // time of the holder's last successful write; zero after a failure or another write
-	record  resourcelock.LeaderElectionRecord
+	written time.Time                         // when this process last wrote the Lease; zero if the last write failed
+	record  resourcelock.LeaderElectionRecord // the record of that write
 }
 
-// Update writes the Lease. It skips the write if it would change nothing but the renewal time, and the last write is more
-// recent than every.
+// Update writes the Lease. Within the period every after the last write, it skips a write that would change only the renewal time.
 func (l *throttledLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	now, renewal := l.now(), record
 	renewal.RenewTime = l.record.RenewTime
