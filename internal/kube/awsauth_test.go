@@ -13,7 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// The manager of a change is the one whose managedFields entry is new. Times are not enough, because they are in seconds.
+// Manager returns the field manager whose entry in managedFields is new. The times of the entries don't suffice, because they are in
+// seconds.
 func TestManager(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -52,7 +53,7 @@ func TestManager(t *testing.T) {
 	}
 }
 
-// Only the exact names of EKS's field managers are recognised.
+// IsEKSManager recognizes only the names of EKS's field managers, and no similar names.
 func TestIsEKSManager(t *testing.T) {
 	t.Parallel()
 	for manager, want := range map[string]bool{

@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// Config returns a client configuration from a kubeconfig file, or from the pod's ServiceAccount if kubeconfig is empty. The
-// API server's audit log shows the program as user agent.
+// Config returns a client configuration from a kubeconfig file. If kubeconfig is empty, Config uses the ServiceAccount of the pod. The
+// audit log of the API server has the name of the program as user agent.
 func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	if kubeconfig != "" {
 		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -28,8 +28,8 @@ func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	return config, nil
 }
 
-// CA returns, as PEM, the CA certificates with which a client verifies the API server, or nil if the configuration names none. Each call
-// reads the CA file again, because the kubelet replaces the file when the CA of the cluster changes.
+// CA returns the CA certificates with which a client verifies the API server, in PEM. It returns nil if the configuration names no CA. Each
+// call reads the CA file again, because the kubelet replaces the file when the CA of the cluster changes.
 func CA(config *rest.Config) ([]byte, error) {
 	if len(config.CAData) > 0 || config.CAFile == "" {
 		return config.CAData, nil
@@ -41,8 +41,8 @@ func CA(config *rest.Config) ([]byte, error) {
 	return text, nil
 }
 
-// Protobuf returns a copy of a configuration whose clients read and write protobuf. JSON replaces bytes that are not UTF-8.
-// Protobuf keeps them, so that a ConfigMap is read and written exactly as it is stored.
+// Protobuf returns a copy of a client configuration that uses protobuf instead of JSON. JSON replaces bytes that are not UTF-8. With
+// protobuf a client reads and writes a ConfigMap exactly as it is stored.
 func Protobuf(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// The CA of a client configuration comes from its data or its file, and the file is read anew each time.
+// CA returns the CA in the data of a client configuration, or in its file. It reads the file at each call.
 func TestCAOfAClientConfiguration(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ca.crt")

@@ -22,9 +22,9 @@ type Reason string
 const (
 	Rejected               Reason = "Rejected"               // the guard refused a change
 	Overridden             Reason = "Overridden"             // an annotation overruled denials
-	Bypassed               Reason = "Bypassed"               // a stored change bypassed the guard, which would have refused it
-	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // the stored aws-auth lacks groups of a protected principal
-	AccessEntryLost        Reason = "AccessEntryLost"        // the access entries changed, and a protected principal, the last admin or a node role lost access
+	Bypassed               Reason = "Bypassed"               // the guard would have refused a stored change, so the change bypassed it
+	ProtectedPrincipalLost Reason = "ProtectedPrincipalLost" // a protected principal lost groups or the rights of an admin by a change of aws-auth
+	AccessEntryLost        Reason = "AccessEntryLost"        // a protected principal, the last admin or a node role lost access by a change of access entries
 	AccessEntryStale       Reason = "AccessEntryStale"       // the principal of an access entry is missing in IAM, or was deleted and created again
 	NotEnforced            Reason = "NotEnforced"            // the API server no longer calls the guard for every change
 	Enforced               Reason = "Enforced"               // the API server calls the guard for every change again
@@ -33,23 +33,23 @@ const (
 )
 
 const (
-	// maxEventBytes limits a message. The API server accepts 1,024 bytes (kubernetes v1.36.3,
-	// pkg/apis/core/validation/events.go, NoteLengthLimit). client-go adds a prefix to a message that it has aggregated.
+	// maxEventBytes limits the length of a message, in bytes. The API server accepts 1,024 bytes (kubernetes v1.36.3,
+	// pkg/apis/core/validation/events.go, NoteLengthLimit). client-go may add a prefix to a message.
 	maxEventBytes = 960
-	// eventBurst is how many Events of one reason can be written at once. eventRate is how many more can be written each
-	// second: one in five minutes. client-go aggregates more than ten similar Events within ten minutes into one Event.
+	// eventBurst is the number of Events of one reason that a replica can write at once. eventRate is the number of further Events
+	// a second: one in five minutes. client-go combines more than ten similar Events within ten minutes into one Event.
 	eventBurst = 25
 	eventRate  = 1. / 300
 )
 
-// Events writes Events about aws-auth. It never blocks. Each reason has its own rate limit, so that many refused changes
-// don't hide other Events.
+// Events writes Events about aws-auth. It never blocks. Each reason has its own rate limit. So even after many Events about refused
+// changes, it writes Events with other reasons.
 type Events struct {
 	recorder record.EventRecorder
 	uid      atomic.Pointer[types.UID]
 }
 
-// NewEvents returns Events that are written until the context ends. host is the name of this replica.
+// NewEvents returns an Events. It writes no more Events after the context ends. host is the name of this replica.
 func NewEvents(ctx context.Context, client typedcorev1.EventsGetter, host string) *Events {
 	b := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{
 		BurstSize: eventBurst, QPS: eventRate,
@@ -59,7 +59,7 @@ func NewEvents(ctx context.Context, client typedcorev1.EventsGetter, host string
 	return &Events{recorder: b.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: FieldManager, Host: host})}
 }
 
-// SetUID sets the UID of the aws-auth object that later Events refer to.
+// SetUID sets the UID of aws-auth. Later Events refer to the object with this UID.
 func (e *Events) SetUID(uid types.UID) { e.uid.Store(&uid) }
 
 // Warn writes an Event of type Warning.
@@ -80,7 +80,7 @@ func (e *Events) event(kind string, reason Reason, message string) {
 	e.recorder.Event(&object, kind, string(reason), Shorten(message, maxEventBytes))
 }
 
-// Shorten returns text as one line of at most limit bytes. It replaces control characters and invalid UTF-8 by spaces.
+// Shorten returns a text as one line of at most limit bytes. It replaces each control character and each invalid byte by a space.
 func Shorten(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == utf8.RuneError {

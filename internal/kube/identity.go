@@ -10,7 +10,7 @@ import (
 	typedauthenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 )
 
-// Identity is the user name of this process at the API server.
+// Identity is the username of this process at the API server.
 type Identity struct {
 	client typedauthenticationv1.SelfSubjectReviewsGetter
 	user   atomic.Pointer[string]
@@ -21,7 +21,7 @@ func NewIdentity(client typedauthenticationv1.SelfSubjectReviewsGetter) *Identit
 	return &Identity{client: client}
 }
 
-// Name returns the user name, or "" while it is not known.
+// Name returns the username, or "" while it is not known.
 func (i *Identity) Name() string {
 	if user := i.user.Load(); user != nil {
 		return *user
@@ -29,7 +29,7 @@ func (i *Identity) Name() string {
 	return ""
 }
 
-// Find asks the API server for the user name, unless an earlier call has succeeded. Every authenticated user may ask.
+// Find asks the API server for the username. After a successful call, later calls do nothing. Every authenticated user may ask.
 func (i *Identity) Find(ctx context.Context) error {
 	if i.Name() != "" {
 		return nil

@@ -7,11 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/cache"
 )
 
-// maxKeys limits the keys of a [KeyThrottle]. Some keys come from requests, such as account ids. The limit prevents requests
-// from filling the memory or the log.
+// maxKeys limits the number of keys of a [KeyThrottle]. Some keys come from requests, such as account ids. Without the limit,
+// requests could fill the memory or the log.
 const maxKeys = 256
 
-// KeyThrottle limits how often a message is logged for each key.
+// KeyThrottle limits how often a caller logs a message with a key, such as an account id.
 type KeyThrottle struct {
 	interval time.Duration
 
@@ -19,12 +19,12 @@ type KeyThrottle struct {
 	seen *cache.LRUExpireCache
 }
 
-// NewKeyThrottle returns a KeyThrottle that allows each key once in an interval. now is its clock.
+// NewKeyThrottle returns a KeyThrottle that allows each key once in an interval.
 func NewKeyThrottle(interval time.Duration, now func() time.Time) *KeyThrottle {
 	return &KeyThrottle{interval: interval, seen: cache.NewLRUExpireCacheWithClock(maxKeys, clock(now))}
 }
 
-// Allow reports whether the message with this key may be logged now. It allows at most maxKeys different keys in an interval.
+// Allow reports whether the caller may log a message with this key now. It allows at most maxKeys different keys in an interval.
 func (t *KeyThrottle) Allow(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

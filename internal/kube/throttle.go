@@ -3,21 +3,21 @@ package kube
 import "time"
 
 const (
-	// repeatAfter is how long after a text the same text is logged again: a condition can last for months, and old logs may be
-	// deleted meanwhile.
+	// repeatAfter is the minimum time before the log repeats the same text. It does repeat the text, because a condition can last for
+	// months, and old logs may be deleted.
 	repeatAfter = time.Hour
-	// changeAfter is the minimum time between two different texts. Many errors contain an address that differs every time.
+	// changeAfter is the minimum time before the log has another text. Many errors contain an address that differs every time.
 	changeAfter = time.Minute
 )
 
 // Throttle limits how often a condition that lasts, such as an unreachable server, is logged. The zero Throttle is ready to use.
 type Throttle struct {
-	text string // empty: the condition has ended
-	at   time.Time
+	text string    // the last logged text; empty if the condition has ended
+	at   time.Time // when the last text was logged
 }
 
-// ShouldLog reports whether the caller must log err now. It counts an error for which it returns true as logged. A nil error
-// means that the condition has ended, and ShouldLog returns false.
+// ShouldLog reports whether the caller must log err now. It assumes that the caller logs err if it returns true. A nil error
+// means that the condition has ended. For a nil error ShouldLog returns false.
 func (t *Throttle) ShouldLog(now time.Time, err error) bool {
 	if err == nil {
 		t.text = ""
@@ -39,7 +39,7 @@ const (
 	maxBackoff   = 15 * time.Second
 )
 
-// Backoff computes the pause after each of several failures in a row. The pause doubles from 0.5 s to 15 s.
+// Backoff computes the pauses between attempts. The first pause is 0.5 s. The pause doubles with each failure, up to 15 s.
 type Backoff struct{ last time.Duration }
 
 // Next returns the pause after one more failure.
@@ -48,5 +48,5 @@ func (b *Backoff) Next() time.Duration {
 	return b.last
 }
 
-// Reset makes the next pause the shortest one again. Call it after a success.
+// Reset makes the next pause 0.5 s again. The caller calls it after a success.
 func (b *Backoff) Reset() { b.last = 0 }

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// The same error is logged once an hour, and a different one once a minute. A success in between changes nothing.
+// Throttle allows the same error once an hour, and a different error once a minute. A success in between doesn't shorten the minute.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	a, b := errors.New("a"), errors.New("b")

@@ -14,7 +14,7 @@ type Warnings struct {
 // warningCode is the code of every warning that Kubernetes sends.
 const warningCode = 299
 
-// HandleWarningHeaderWithContext stores a warning.
+// HandleWarningHeaderWithContext stores a warning. It ignores warnings that are not from Kubernetes.
 func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
 	if code != warningCode {
 		return
@@ -24,7 +24,7 @@ func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _
 	w.list = append(w.list, text)
 }
 
-// Take returns the warnings since the last call.
+// Take returns the warnings since the last call of Take.
 func (w *Warnings) Take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

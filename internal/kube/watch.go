@@ -20,16 +20,16 @@ import (
 
 // Change is a version of a watched object.
 type Change[T any] struct {
-	// Object is nil if the object doesn't exist.
+	// Object is the object. It is nil if the object doesn't exist.
 	Object *T
-	// Version is the resourceVersion of the change, or empty if it is not known.
+	// Version is the resourceVersion of the change. It is empty if it is not known.
 	Version string
-	// Gap reports that the watch may have missed versions before this one. The first change has a gap.
+	// Gap reports that the watch may have missed versions before this version. The first Change always has a gap.
 	Gap bool
 }
 
 // Watch is an informer of one object. It calls its handler for every version in order. The first Change has the version that is
-// stored when the watch begins. If there is no object then, the Object of the first Change is nil.
+// stored when the watch begins. If the object doesn't exist at that time, the Object of the first Change is nil.
 type Watch[T any] struct {
 	resource string
 	handle   func(Change[T])
@@ -41,22 +41,22 @@ type Watch[T any] struct {
 	delivering sync.Mutex // held while the handler runs
 
 	mu        sync.Mutex
-	delivered bool   // the handler was called at least once
-	version   string // of the object that was delivered last; empty: there was none
-	listed    string // a version that a list showed after an interruption, and that the handler had not received
-	lost      time.Time
-	cause     error // the last error; nil while the watch works
-	throttle  Throttle
+	delivered bool      // the handler was called at least once
+	version   string    // the resourceVersion that the handler received last; empty if the object did not exist
+	listed    string    // a resourceVersion that a list returned after an interruption, before the handler received it
+	lost      time.Time // see Lost
+	cause     error     // the last error; nil while the watch works
+	throttle  Throttle  // throttles the log of errors
 }
 
-// ListWatch returns a ListerWatcher for one object. It selects the object by name, so RBAC can restrict list and watch to this
-// name.
+// ListWatch returns a ListerWatcher for one object. It selects the object by its name. So an RBAC role can restrict list and watch to
+// this name.
 func ListWatch(client rest.Interface, resource, namespace, name string) cache.ListerWatcher {
 	return cache.NewListWatchFromClient(client, resource, namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
 }
 
-// NewWatch returns a Watch of the object that lw shows. The log names it by resource. The handler never runs concurrently
-// with itself. NewWatch fails if T is not a type of the Kubernetes API.
+// NewWatch returns a Watch of the object that lw lists and watches. The Watch makes no concurrent calls of handle. resource names the
+// object in the log. NewWatch returns an error if T is not a type of the Kubernetes API.
 func NewWatch[T any](lw cache.ListerWatcher, resource string, handle func(Change[T]), log *slog.Logger, now func() time.Time) (*Watch[T], error) {
 	w := &Watch[T]{resource: resource, handle: handle, log: log, now: now}
 	example, ok := any(new(T)).(runtime.Object)
@@ -76,7 +76,7 @@ func NewWatch[T any](lw cache.ListerWatcher, resource string, handle func(Change
 	return w, err
 }
 
-// Run watches until the context ends.
+// Run watches until the context ends. It always returns nil.
 func (w *Watch[T]) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -95,21 +95,21 @@ func (w *Watch[T]) Run(ctx context.Context) error {
 	return nil
 }
 
-// Lost returns the time since which the object can't be watched. It is zero while the watch works.
+// Lost returns the time since which the watch has failed. It returns zero while the watch works.
 func (w *Watch[T]) Lost() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lost
 }
 
-// listFirst makes the informer list before it watches: only a list shows whether versions were missed.
+// listFirst makes the informer send a list before each watch. Only a list shows whether the watch has missed versions.
 type listFirst struct{}
 
-// IsWatchListSemanticsUnSupported tells client-go to list the objects first, instead of starting with a watch
-// (client-go v0.36, util/watchlist).
+// IsWatchListSemanticsUnSupported returns true. client-go then lists the objects before it watches them (client-go v0.36,
+// util/watchlist).
 func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
 
-// recordErrors returns a ListerWatcher that records failures and gaps.
+// recordErrors returns a ListerWatcher that passes its calls to lw, and records failures and gaps.
 func (w *Watch[T]) recordErrors(lw cache.ListerWatcher) cache.ListerWatcher {
 	inner := cache.ToListerWatcherWithContext(lw)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
@@ -129,7 +129,7 @@ func (w *Watch[T]) recordErrors(lw cache.ListerWatcher) cache.ListerWatcher {
 	}, listFirst{})
 }
 
-// recordResult records the result of a list, or of the start of a watch.
+// recordResult records whether a list or the start of a watch succeeded.
 func (w *Watch[T]) recordResult(ctx context.Context, err error) {
 	if err != nil {
 		w.recordError(ctx, err)
@@ -141,8 +141,8 @@ func (w *Watch[T]) recordResult(ctx context.Context, err error) {
 	w.throttle.ShouldLog(w.now(), nil)
 }
 
-// recordError records an error of a list or a watch. The regular end of a watch, and a watch that must start with a new list, are
-// not errors.
+// recordError records and logs an error of a list or a watch. It ignores the regular end of a watch. It also ignores the answer that the
+// informer must list again, because the resourceVersion of the watch is too old.
 func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
@@ -150,7 +150,7 @@ func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cause != nil && errors.Is(err, w.cause) {
-		return // the informer reports the same error again, wrapped
+		return // the informer reports the recorded error again and wraps it
 	}
 	w.cause = err
 	level := slog.LevelWarn
@@ -162,7 +162,8 @@ func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	}
 }
 
-// recordList stores the version in a list if the handler has not received it yet. The watch may have missed versions before it.
+// recordList stores the version in a list if the handler has not received this version yet. The watch may have missed versions before
+// this version.
 func (w *Watch[T]) recordList(list runtime.Object) {
 	version := ""
 	_ = meta.EachListItem(list, func(item runtime.Object) error { // the function returns no error
@@ -198,12 +199,13 @@ func (w *Watch[T]) deleted(object any) {
 	w.deliver(c)
 }
 
-// deliver calls the handler.
+// deliver calls the handler with a change. It does nothing if the handler has just received the same version. It sets Gap if the watch
+// may have missed versions.
 func (w *Watch[T]) deliver(c Change[T]) {
 	w.mu.Lock()
 	if w.delivered && c.Object != nil && c.Version == w.version {
 		w.mu.Unlock()
-		return // a new list has shown the same version
+		return // a new list has the version that the handler received last
 	}
 	c.Gap = c.Gap || !w.delivered || c.Object != nil && c.Version == w.listed
 	w.delivered, w.version = true, c.Version

@@ -21,7 +21,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// api is an API server with one ConfigMap.
+// api imitates an API server with one ConfigMap.
 type api struct {
 	mu      sync.Mutex
 	version string // of the stored object; empty: it doesn't exist
@@ -69,7 +69,7 @@ func (a *api) begin(ctx context.Context, _ metav1.ListOptions) (apiwatch.Interfa
 	return a.watch, nil
 }
 
-// watched runs a Watch with a fake clock. shown returns the changes since its last call.
+// watched runs a test with a Watch and a fake clock, and returns the log. shown returns the changes since the last call of shown.
 func watched(t *testing.T, a *api, test func(w *kube.Watch[corev1.ConfigMap], shown func() []string)) (log string) {
 	t.Helper()
 	var text strings.Builder
@@ -165,7 +165,7 @@ func TestWatchReportsMissingObject(t *testing.T) {
 	})
 }
 
-// Lost returns since when the watch fails, whether the list or the watch fails, and the log has the error.
+// Lost returns the time since which the list or the watch fails. The log has the error.
 func TestWatchReportsSinceWhenItFails(t *testing.T) {
 	t.Parallel()
 	for name, expired := range map[string]bool{"the watch": false, "the list": true} {
