@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// check reports well-formed values that can't be correct. It skips fields that already have a problem.
+// check reports values that have the right type but can't be correct. It skips fields for which the decoder has reported a problem.
 func (d *decoder) check(c *Config) {
 	if line, ok := d.lines["apiVersion"]; ok && c.APIVersion != APIVersion {
 		d.report(line, "apiVersion", "is %q; write %s", c.APIVersion, APIVersion)
@@ -44,15 +44,15 @@ func (d *decoder) check(c *Config) {
 	}
 }
 
-// checkNumber reports a number that is not between 1 and most.
+// checkNumber reports a number that is not from 1 to most.
 func (d *decoder) checkNumber(path string, number, most int) {
 	if line, ok := d.lines[path]; ok && (number < 1 || number > most) {
 		d.report(line, path, "is %d; write a number from 1 to %d", number, most)
 	}
 }
 
-// checkIAM reports a budget out of range, keys that are not account ids, and values that are not roles of the
-// account.
+// checkIAM reports an iam.budget out of range, a key of iam.accounts that is not an account id, and a roleARN that is
+// not a role of its account.
 func (d *decoder) checkIAM(c *IAM) {
 	if line, ok := d.lines["iam.budget"]; ok && (c.Budget <= 0 || c.Budget > maxBudget) {
 		d.report(line, "iam.budget", "is %s; write more than 0s and at most %s", c.Budget, maxBudget)
@@ -74,7 +74,7 @@ func (d *decoder) checkIAM(c *IAM) {
 	}
 }
 
-// checkRules reports unknown rule ids, and severities that a rule can't have.
+// checkRules reports an unknown rule id, and a severity that the rule can't have.
 func (d *decoder) checkRules(rules map[string]validate.Severity) {
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
 		rule, err := Rule(id)
@@ -88,14 +88,14 @@ func (d *decoder) checkRules(rules map[string]validate.Severity) {
 }
 
 var (
-	// clusterName matches the names of EKS clusters (EKS API reference, CreateCluster), and the empty string.
+	// clusterName matches the empty string and the names of EKS clusters (EKS API reference, CreateCluster).
 	clusterName = regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`)
-	// regionName matches the names of AWS regions, such as eu-west-1 and us-gov-east-1, and the empty string.
+	// regionName matches the empty string and the names of AWS regions, such as eu-west-1 and us-gov-east-1.
 	regionName = regexp.MustCompile(`^([a-z]{2,4}(-[a-z]{2,12}){1,3}-\d{1,2})?$`)
 )
 
-// checkEKS reports a missing cluster name, a text that can't be the name of a cluster or region, and a refresh that
-// is too short or too long.
+// checkEKS reports a missing eks.cluster, an eks.cluster or eks.region that can't be a name, and an eks.refresh out of
+// range.
 func (d *decoder) checkEKS(c *EKS) {
 	if line, ok := d.lines["eks.enabled"]; ok && c.Enabled && c.Cluster == "" {
 		d.report(line, "eks.enabled", "is true without the name of the cluster; write it as eks.cluster")
@@ -111,7 +111,8 @@ func (d *decoder) checkEKS(c *EKS) {
 	}
 }
 
-// checkARNs reports ARNs that are not of a role or user, and duplicates. session says why an STS session is wrong here.
+// checkARNs reports the faults of checkARN in each element of a list, and also STS federated users and duplicates. session is as
+// in checkARN.
 func (d *decoder) checkARNs(list string, arns []string, session string) {
 	first := map[string]int{}
 	for i, text := range arns {
@@ -134,8 +135,8 @@ func (d *decoder) checkARNs(list string, arns []string, session string) {
 	}
 }
 
-// checkOverrides reports groups that contain every user, or that contain service accounts. Such a group would let
-// more than a few chosen people use break-glass (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go).
+// checkOverrides reports groups of every user and groups of service accounts (kubernetes v1.36.3,
+// apiserver/pkg/authentication/serviceaccount/util.go). Only a few chosen people should be able to use break-glass.
 func (d *decoder) checkOverrides(groups []string) {
 	for i, group := range groups {
 		path := fmt.Sprintf("overrides.groups[%d]", i)
@@ -150,7 +151,8 @@ func (d *decoder) checkOverrides(groups []string) {
 	}
 }
 
-// checkProtected reports an ARN that can't take effect in an entry of aws-auth.
+// checkProtected reports the ARN of a protected principal that no entry of aws-auth can match. It returns false if it has reported a
+// fault.
 func (d *decoder) checkProtected(path, text string) bool {
 	arn, ok := d.checkARN(path, text, "which no entry matches")
 	if !ok {
@@ -163,8 +165,9 @@ func (d *decoder) checkProtected(path, text string) bool {
 	return true
 }
 
-// checkARN parses an ARN and reports its faults: it is not an ARN, it is the ARN of a role's session, or AWS writes it in
-// another form. session ends the message about a session's ARN: it says why such an ARN is wrong in this field.
+// checkARN parses an ARN and reports these faults: a text that is not an ARN, the ARN of a role's session, and an ARN that AWS writes
+// in another form. ok is false if the ARN has a fault. session is a part of the message about a session's ARN. It says why
+// such an ARN is wrong in this field.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {
@@ -187,7 +190,7 @@ func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool
 	return arn, true
 }
 
-// checkRepeated reports the ARN of list[i] if an earlier element has it.
+// checkRepeated reports the ARN of list[i] if an earlier element has the same ARN.
 func (d *decoder) checkRepeated(list []Protected, i int) {
 	path := fmt.Sprintf("protected[%d].arn", i)
 	for j, other := range list[:i] {

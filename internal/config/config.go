@@ -1,5 +1,4 @@
-// Package config reads the GuardConfig file. It holds the types, the defaults, and the checks that a file must pass before it
-// is used.
+// Package config reads the GuardConfig file. It holds the types of the fields, the defaults, and the checks of the values.
 package config
 
 import (
@@ -39,8 +38,8 @@ type Config struct {
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
-	// which no principal has one of these groups, and a change that takes them away from the requester. The default is
-	// system:masters.
+	// which no principal has one of these groups. It also refuses a change that takes all of these groups away from the
+	// requester. The default is system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
 	// AccessEntries are the ARNs of principals that have an EKS access entry and therefore don't need aws-auth. No rule
@@ -76,31 +75,32 @@ type Config struct {
 // Protected is a principal that must keep its access.
 type Protected struct {
 	// ARN is the principal's ARN in the form that aws-auth needs: an IAM role without its path, an IAM user with its
-	// path, an account's root, or an STS federated user. An ARN of an STS session is an error, because entries never match
-	// it.
+	// path, an account's root, or an STS federated user. The ARN of a role's STS session is an error, because no entry
+	// matches it.
 	ARN string `yaml:"arn"`
 
-	// Groups are the Kubernetes groups that the principal must keep. At least one is required unless admin is true.
+	// Groups are the Kubernetes groups that the principal must keep. If admin is true, groups may be missing. Otherwise at
+	// least one group is required.
 	Groups []string `yaml:"groups,omitempty"`
 
-	// Admin means that the principal must be an admin, by one of adminGroups in aws-auth, or by its access entry. It suits a
-	// principal that moves from aws-auth to an access entry.
+	// Admin means that the principal must be an admin: by one of adminGroups in aws-auth, or by its access entry. Use admin
+	// for a principal that moves from aws-auth to an access entry.
 	Admin bool `yaml:"admin,omitempty"`
 }
 
 // Overrides configures who may override the guard.
 type Overrides struct {
-	// Groups are the Kubernetes groups whose members may use the annotation awsauth-guard.io/break-glass. At least one
-	// is required, and service accounts may never use it. The default is system:masters.
+	// Groups are the Kubernetes groups whose members may use the annotation awsauth-guard.io/break-glass. The list must not be
+	// empty. Service accounts may never use the annotation. The default is system:masters.
 	Groups []string `yaml:"groups,omitempty"`
 
-	// Principals are the ARNs of IAM roles and users that may use the annotation, too. Use them for admins who log in through
-	// an access entry, because an access entry can't give system:masters. Write a role with its path or without.
+	// Principals are the ARNs of IAM roles and users that may use the annotation, too. Use this list for admins who log in
+	// through an access entry, because an access entry can't give system:masters. A role may have its path or not.
 	Principals []string `yaml:"principals,omitempty"`
 
 	// SubjectAccessReview allows requesters with the right break-glass on the ConfigMap kube-system/aws-auth to use the
-	// annotation, too. The guard asks the API server for that right if a request sets the annotation. It needs the right to
-	// create SubjectAccessReviews.
+	// annotation, too. If a request sets the annotation, the guard asks the API server whether the requester has this right.
+	// For this the guard needs the right to create SubjectAccessReviews.
 	SubjectAccessReview bool `yaml:"subjectAccessReview,omitempty"`
 }
 
@@ -112,44 +112,44 @@ type EKS struct {
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// Cluster is the name of the EKS cluster in which the guard runs. The guard recognizes the cluster by its CA, and doesn't
-	// use the access entries of another one. It is required if Enabled is true.
+	// use the access entries of another cluster. Cluster is required if enabled is true.
 	Cluster string `yaml:"cluster,omitempty"`
 
 	// Region is the AWS region of the cluster. The default is the region of the guard's AWS configuration.
 	Region string `yaml:"region,omitempty"`
 
-	// Refresh is the time between two reads, from 1m to 1h. If no read succeeds for three times this time, the guard
-	// stops using the access entries of the last read. The default is 5m.
+	// Refresh is the time between two reads, from 1m to 1h. The default is 5m. The guard uses the access entries of the last
+	// successful read for at most three times this time.
 	Refresh time.Duration `yaml:"refresh,omitempty"`
 }
 
 // IAM configures whether and how the guard looks up principals in IAM.
 type IAM struct {
-	// Mode is off, the default, warn or deny. With warn, a new principal that doesn't exist in IAM causes a warning. With
-	// deny, the change is refused.
+	// Mode is off, the default, warn or deny. With warn, the guard warns about a new principal that doesn't exist in IAM. With
+	// deny, it refuses the change.
 	Mode validate.Severity `yaml:"mode,omitempty"`
 
-	// Budget is how long a review may wait for IAM: more than 0s and at most 15s. It is also limited to half of the
-	// webhook's timeout. If a lookup takes longer, the change gets a warning. The default is 2s.
+	// Budget is how long a review may wait for IAM: more than 0s and at most 15s. The default is 2s. A review also never waits
+	// longer than half of the webhook's timeout. If a lookup takes longer, the guard admits the principal with a warning.
 	Budget time.Duration `yaml:"budget,omitempty"`
 
-	// Accounts configures, by account id, how the guard looks up principals of other accounts.
+	// Accounts configures how the guard looks up principals of other accounts. The keys are account ids.
 	Accounts map[string]Account `yaml:"accounts,omitempty"`
 }
 
 // Account configures the lookups in another account.
 type Account struct {
-	// RoleARN is the role in that account that the guard assumes, with its path if it has one.
+	// RoleARN is the ARN of a role in this account, including the path. The guard assumes this role.
 	RoleARN string `yaml:"roleARN"`
 
-	// ExternalID is the external id that the role's trust policy requires, if any.
+	// ExternalID is the external id that the role's trust policy requires. Leave it out if the policy requires none.
 	ExternalID string `yaml:"externalID,omitempty"`
 }
 
 // SelfTest configures whether the guard tests that the API server calls it.
 type SelfTest struct {
-	// Enabled makes the guard send a dry run that deletes aws-auth to the API server every 30 seconds. The guard expects
-	// a refusal, and needs the right to delete aws-auth for this test.
+	// Enabled makes the guard send the API server a dry run that deletes aws-auth, every 30 seconds. The guard then checks
+	// that its webhook refuses the deletion. For this test the guard needs the right to delete aws-auth.
 	Enabled bool `yaml:"enabled,omitempty"`
 }
 
@@ -161,16 +161,16 @@ type History struct {
 
 // Restore configures whether the guard restores the last good version after a change that bypassed it.
 type Restore struct {
-	// Enabled restores the last good version when a stored change removes a protected principal, every administrator,
-	// every node role or every entry, and the guard would have refused it. It needs mode enforce, and the right to update
-	// aws-auth, which is as powerful as cluster administrator.
+	// Enabled makes the guard restore the last good version after a change that bypassed the guard and that removes the access
+	// of a protected principal, of every admin or of every node role, or every entry. This needs mode enforce. It also
+	// needs the right to update aws-auth, which is as powerful as the rights of an admin.
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// MaxPerHour is the maximum number of restores in an hour, from 1 to 60. The default is 3.
 	MaxPerHour int `yaml:"maxPerHour,omitempty"`
 }
 
-// Defaults and maxima of the numbers.
+// Defaults and maximums of history.versions and restore.maxPerHour.
 const (
 	defaultVersions   = 10
 	maxVersions       = 100
@@ -185,14 +185,14 @@ const (
 	maxRefresh     = time.Hour
 )
 
-// defaultBudget leaves IAM enough time for a second call one second after the first. It also leaves enough of the chart's
-// webhook timeout of 5 s for the rest of the review.
+// defaultBudget is long enough for two calls of IAM with one second between them. It leaves enough time for the rest of the review,
+// because the webhook timeout of the chart is 5 s.
 const defaultBudget = 2 * time.Second
 
 // maxBudget is half of the longest webhook timeout (admissionregistration.k8s.io/v1, timeoutSeconds).
 const maxBudget = 15 * time.Second
 
-// setDefaults sets the optional fields that the file left out.
+// setDefaults sets the optional fields that are not in the file to their defaults.
 func (c *Config) setDefaults() {
 	if c.Mode == "" {
 		c.Mode = validate.Enforce
@@ -214,14 +214,14 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Default returns the configuration that is used without a file.
+// Default returns the configuration of a guard without a file.
 func Default() *Config {
 	c := &Config{APIVersion: APIVersion, Kind: Kind}
 	c.setDefaults()
 	return c
 }
 
-// Effective returns the configuration with the severity of every rule in Rules, including the defaults.
+// Effective returns a copy of the configuration in which Rules has every rule. A rule that c doesn't list has its default severity.
 func (c *Config) Effective() *Config {
 	e := *c
 	e.Rules = make(map[string]validate.Severity)
@@ -231,7 +231,7 @@ func (c *Config) Effective() *Config {
 	return &e
 }
 
-// YAML encodes the configuration as a file that decodes to the same configuration.
+// YAML returns the configuration as the text of a file. [Parse] decodes this text to the same configuration.
 func (c *Config) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
@@ -242,7 +242,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Load reads and checks the file at path. The error joins all problems of the file, each of them a [*FieldError].
+// Load reads and checks the file at path. If the content is not valid, the error joins a [*FieldError] for each problem.
 func Load(path string) (*Config, error) { return (&File{Path: path}).Load() }
 
 // Policy returns the part of the configuration that the rules need.

@@ -189,7 +189,7 @@ func TestDefaultEqualsEmptyFile(t *testing.T) {
 	}
 }
 
-// readsBack checks that the effective configuration decodes to itself after encoding.
+// readsBack encodes the effective configuration, decodes the result, and checks that this gives the same configuration.
 func readsBack(t *testing.T, c *config.Config) {
 	t.Helper()
 	effective := c.Effective()

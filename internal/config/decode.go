@@ -21,9 +21,9 @@ import (
 // FieldError is one problem of a configuration file.
 type FieldError struct {
 	File  string
-	Line  int    // from 1; 0 if the problem concerns the whole file
+	Line  int    // counts from 1; 0 if the problem concerns the whole file
 	Field string // such as protected[1].arn; empty if the problem concerns no field
-	// Problem describes the mistake, and the value to write instead.
+	// Problem describes the mistake, and says what to write instead.
 	Problem string
 }
 
@@ -39,10 +39,11 @@ func (e *FieldError) Error() string {
 	return b.String() + ": " + e.Problem
 }
 
-// Parse decodes the text of a file. Errors call the file by name. Every field must be known, must appear once, and must have a
-// value of its kind. The decoder of yaml.v3 is too lenient for that even with KnownFields: it accepts an empty "protected:",
-// which protects no principal, and it converts 5 to text. Its errors also name Go types instead of fields. The error joins all
-// problems of the file in the order of their lines, each of them a [*FieldError].
+// Parse decodes the text of a file and checks it. Every field must be known, must appear at most once, and must have a value of the
+// right type. The error joins a [*FieldError] for each problem, in the order of the lines. name is the name of the file in errors.
+//
+// Parse doesn't use the decoder of yaml.v3, which is too lenient even with KnownFields: it accepts an empty "protected:", which
+// protects no principal, and it converts 5 to text. The errors of that decoder name Go types instead of fields.
 func Parse(name string, src []byte) (*Config, error) {
 	d := &decoder{file: name, lines: map[string]int{}}
 	c := &Config{}
@@ -62,11 +63,11 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// decoder decodes a YAML tree into a value. The value's type determines the fields.
+// decoder decodes a YAML tree into a Go value. The type of this value determines which fields the YAML may have.
 type decoder struct {
 	file     string
 	problems []*FieldError
-	// lines holds the line of every field that was decoded without a problem.
+	// lines holds the line of every field that the decoder has decoded without a problem, by the path of the field.
 	lines map[string]int
 }
 
@@ -77,7 +78,7 @@ func (d *decoder) report(line int, field, format string, args ...any) {
 // yamlLine matches the line number in a syntax error of yaml.v3.
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
 
-// decodeDocument returns the root of the only document, or nil after it has reported a problem.
+// decodeDocument returns the root of the only document. If there is a problem, it reports the problem and returns nil.
 func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var first, second yaml.Node
@@ -104,8 +105,8 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object.
-// Otherwise the decoder would report each field of such a file, and no message would name the cause.
+// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. It returns false
+// for any other file. Without this check the decoder would report each field of such a file, and no message would name the cause.
 func (d *decoder) reportOtherKind(root *yaml.Node) bool {
 	if root.Kind != yaml.MappingNode {
 		return false
@@ -124,7 +125,7 @@ func (d *decoder) reportOtherKind(root *yaml.Node) bool {
 	return false
 }
 
-// value decodes n into v and reports values of the wrong kind.
+// value decodes the node n into v. It reports a value of the wrong type. path is the path of the field.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	before := len(d.problems)
 	switch kind := v.Kind(); {
@@ -150,7 +151,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// enumValues holds the permitted values of the types that are enumerations.
+// enumValues holds the permitted values of each type that is an enumeration.
 var enumValues = map[reflect.Type][]string{
 	reflect.TypeFor[validate.Mode]():     {string(validate.Enforce), string(validate.WarnMode)},
 	reflect.TypeFor[validate.Severity](): {string(validate.Deny), string(validate.Warn), string(validate.Off)},
@@ -174,7 +175,8 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// scalar decodes a boolean or a number from a scalar with the given tag.
+// scalar decodes a boolean or a number. It reports a node that is not a scalar with this tag. want describes the right value for the
+// message.
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path, tag, want string) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag || n.Decode(v.Addr().Interface()) != nil {
 		d.report(n.Line, path, "is %s; write %s", describe(n), want)
@@ -190,7 +192,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	v.SetInt(int64(value))
 }
 
-// dynamicMapping decodes a mapping with arbitrary keys into a map.
+// dynamicMapping decodes a mapping into a Go map. It permits every key.
 func (d *decoder) dynamicMapping(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		d.report(n.Line, path, "is %s; write a mapping", describe(n))
@@ -217,7 +219,7 @@ func (d *decoder) dynamicMapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// keyPath returns the path under which the decoder stores the line of a map's key. No field has such a path.
+// keyPath returns the path under which decoder.lines has the line of a map's key. No field has such a path.
 func keyPath(path, key string) string { return path + "{" + key + "}" }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
@@ -258,7 +260,7 @@ func (d *decoder) structMapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// fieldOf returns the field of the struct v whose key is key, including its case.
+// fieldOf returns the field of the struct v that has this key in YAML. It returns false if there is none. Upper and lower case differ.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	i := slices.Index(fieldNames(v.Type()), key)
 	if i < 0 {
@@ -267,7 +269,7 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return v.Field(i), true
 }
 
-// fieldNames returns the keys of a struct type in the order of its fields.
+// fieldNames returns the YAML keys of a struct type in the order of its fields.
 func fieldNames(t reflect.Type) []string {
 	names := make([]string, t.NumField())
 	for i := range names {

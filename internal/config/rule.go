@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Rule returns the rule with an id. The error of an unknown id suggests a similar one.
+// Rule returns the rule with this id. It returns an error for an unknown id. The error suggests a similar id if there is one.
 func Rule(id string) (*validate.Rule, error) {
 	for _, rule := range validate.Rules() {
 		if rule.ID == id {
@@ -19,7 +19,8 @@ func Rule(id string) (*validate.Rule, error) {
 	return nil, fmt.Errorf("%q is not a rule; %s", id, ruleHint(id))
 }
 
-// SetRule changes the severity of a rule. It overrides the file's setting.
+// SetRule sets the severity of a rule, instead of the severity in the file. It returns an error for an unknown rule, and for a severity
+// that the rule can't have.
 func (c *Config) SetRule(id, severity string) error {
 	rule, err := Rule(id)
 	if err != nil {
@@ -50,7 +51,7 @@ func Severities(rule *validate.Rule) []string {
 	return values
 }
 
-// ruleHint suggests a rule for an unknown id.
+// ruleHint returns a hint for an unknown rule id: the most similar id, or the command that lists the ids.
 func ruleHint(id string) string {
 	var ids []string
 	for _, rule := range validate.Rules() {

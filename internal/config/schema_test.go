@@ -27,7 +27,7 @@ import (
 // schemaFile is the JSON schema with which editors complete and check a GuardConfig.
 const schemaFile = "../../docs/guardconfig.schema.json"
 
-// node is a part of a JSON schema, in the draft that most editors support.
+// node is a part of a JSON schema. It uses the draft of JSON Schema that most editors support.
 type node struct {
 	Schema               string           `json:"$schema,omitempty"`
 	Title                string           `json:"title,omitempty"`
@@ -94,7 +94,7 @@ func comments(t *testing.T) map[string]string {
 // generator generates schemas of types.
 type generator struct{ comments map[string]string }
 
-// node returns the schema of a value's type. The value itself is the default.
+// node returns the schema for the type of v. The value of v is the default in the schema.
 func (g generator) node(v reflect.Value) *node {
 	switch v.Interface().(type) {
 	case validate.Mode:
@@ -148,7 +148,7 @@ func (g generator) node(v reflect.Value) *node {
 	}
 }
 
-// constrain adds constraints that the type of a field doesn't express. They are weaker than the program's checks.
+// constrain adds constraints that the type of a field doesn't express. The program's checks are stricter than these constraints.
 func constrain(name string, n *node) {
 	const names = `[A-Za-z0-9_+=,.@-]`
 	partitions := strings.Join(awsauth.Partitions(), "|")
@@ -177,7 +177,7 @@ func constrain(name string, n *node) {
 	}
 }
 
-// The committed schema is up to date. UPDATE_GOLDEN=1 writes it.
+// The schema in the repository is up to date. UPDATE_GOLDEN=1 writes it.
 func TestSchemaIsCurrent(t *testing.T) {
 	t.Parallel()
 	want := schema(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// fieldHint suggests a field for an unknown key.
+// fieldHint returns a hint for an unknown key of the struct type t: the most similar key, or all keys.
 func fieldHint(t reflect.Type, key string) string {
 	names := fieldNames(t)
 	if name, ok := nearestName(names, key); ok {
@@ -20,7 +20,7 @@ func fieldHint(t reflect.Type, key string) string {
 	return "the fields are " + strings.Join(names, ", ")
 }
 
-// keyName returns a key in printable form for the path of a field.
+// keyName returns a key in printable form, for the path of a field.
 func keyName(key *yaml.Node) string {
 	if key.Kind != yaml.ScalarNode {
 		return "(" + describe(key) + " as key)"
@@ -42,7 +42,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// describe names the kind of a node for a message about a wrong kind.
+// describe returns the type of a node in words, such as "a list". It is for messages about a value of the wrong type.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -66,7 +66,8 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// quoteHint returns a hint to quote a scalar that should be text.
+// quoteHint returns the end of a hint which says that a scalar must be in quotes to be text. It returns "" if n is not a scalar, is
+// empty or is null.
 func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
 		return fmt.Sprintf(", %q in quotes", n.Value)
@@ -74,15 +75,17 @@ func quoteHint(n *yaml.Node) string {
 	return ""
 }
 
-// oneOf lists alternatives: a, b or c.
+// oneOf returns the values as a list in words: a, b or c. There must be at least two values.
 func oneOf(values []string) string {
 	last := len(values) - 1
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-// nearestName returns the name that is most similar to key: a name that differs only in case, or else the first of
-// those with the fewest letters to change. It returns false if more than a third of the name's letters would change,
-// or if key is more than twice as long as the name.
+// nearestName returns the name that is most similar to key. This is a name that differs from key only in case. If there is no such name,
+// it is the first name with the smallest edit distance to key.
+//
+// nearestName ignores a name if the distance is more than a third of the name's length, or if key is more than twice as long
+// as the name. It returns false if no name is left.
 func nearestName(names []string, key string) (name string, ok bool) {
 	best := 0
 	for _, n := range names {

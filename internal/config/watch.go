@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// DefaultInterval is the time between two reads of a [File]. The kubelet takes up to a minute to update a ConfigMap in a pod, so
-// a second more does not matter. Reading a cached file takes microseconds.
+// DefaultInterval is the default time between two reads of a [File]. The kubelet takes up to a minute to update a ConfigMap in a pod, so
+// another second does not matter. A read of a cached file takes microseconds.
 const DefaultInterval = time.Second
 
-// File is a GuardConfig file that may change. It is read periodically instead of watched. So no event can be missed, and the
-// symbolic links that the kubelet swaps need no special treatment.
+// File is a GuardConfig file that may change. It reads the file periodically and doesn't use a file watch. So it misses no change, and
+// the symbolic links that the kubelet replaces need no special treatment.
 type File struct {
 	// Path is the file's path.
 	Path string
-	// Interval is the time between two reads. Zero means [DefaultInterval]. Tests shorten it.
+	// Interval is the time between two reads. Zero means [DefaultInterval]. Only tests set it.
 	Interval time.Duration
 
-	used snapshot // the snapshot that was reported last
+	used snapshot // the content that Load or Watch reported last
 }
 
 // snapshot is the result of one read.
@@ -36,16 +36,18 @@ func (s snapshot) equal(other snapshot) bool {
 	return s.err == nil && other.err == nil && bytes.Equal(s.text, other.text)
 }
 
-// Load reads the file. [File.Watch] then reports only contents that differ from this one.
+// Load reads and checks the file. The errors are those of the function [Load]. A later [File.Watch] reports the next content that
+// differs from this content.
 func (f *File) Load() (*Config, error) {
 	f.used = f.read()
 	return f.used.parse(f.Path)
 }
 
-// Watch calls changed for each new content of the file, with the configuration or with all problems of the file.
-// Calls are in the order of the contents and never concurrent. Watch waits until two reads in a row return the same
-// content. A single read may return a half-written file, which can be a valid configuration with half of the
-// protected principals. Watch returns when the context ends.
+// Watch calls changed for each new content of the file, with the configuration or with an error that joins all problems of the
+// file. The calls have the order of the contents and are never concurrent. Watch returns when the context ends.
+//
+// A single read may return a half-written file, which can be a valid configuration with half of the protected principals.
+// So Watch reports a content only after two reads in a row have returned it.
 func (f *File) Watch(ctx context.Context, changed func(*Config, error)) {
 	interval := f.Interval
 	if interval == 0 {

@@ -33,7 +33,7 @@ func (f folder) write(name, text string) {
 	}
 }
 
-// swap changes the target of a symbolic link atomically.
+// swap makes a symbolic link point to another target. The change is atomic.
 func (f folder) swap(link, target string) {
 	f.t.Helper()
 	tmp := filepath.Join(f.path, "tmp")
@@ -45,8 +45,8 @@ func (f folder) swap(link, target string) {
 	}
 }
 
-// watch loads and watches guard.yaml with a fake clock. It returns the reported change of each step: the name of an admin group, or
-// the error.
+// watch loads and watches guard.yaml with a fake clock. It returns what Watch reported after each step: the first admin group of the
+// configuration, or the error.
 func watch(t *testing.T, set func(folder), steps []func(folder)) (got []string) {
 	t.Helper()
 	f := folder{t, t.TempDir()}
