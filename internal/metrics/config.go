@@ -34,8 +34,8 @@ func newConfigMetrics() configMetrics {
 	return m
 }
 
-// ConfigInUse records that the newest configuration is in use. Generation 1 is the configuration at the start, which doesn't count as a
-// reload.
+// ConfigInUse records that the newest configuration is in use. It counts a reload if the generation is higher than 1, because generation 1
+// is the configuration at the start.
 func (r *Recorder) ConfigInUse(generation int) {
 	r.config.generation.Set(float64(generation))
 	r.config.successful.Set(1)
@@ -44,7 +44,7 @@ func (r *Recorder) ConfigInUse(generation int) {
 	}
 }
 
-// ConfigRefused counts a configuration file that was refused.
+// ConfigRefused counts a new configuration file that the guard refuses to use.
 func (r *Recorder) ConfigRefused() {
 	r.config.successful.Set(0)
 	r.config.reloads.WithLabelValues(refused).Inc()

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestReference writes the table of docs/reference/metrics.md.
+// TestReference checks the table of docs/reference/metrics.md. UPDATE_GOLDEN=1 writes it.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	r := metrics.New([]string{"role-path"})

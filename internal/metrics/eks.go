@@ -62,10 +62,10 @@ func newEKSMetrics() eksMetrics {
 	return m
 }
 
-// EKSKnown records whether reviews take the cluster's access entries into account.
+// EKSKnown records whether reviews use the cluster's access entries.
 func (r *Recorder) EKSKnown(known bool) { r.eks.known.WithLabelValues().Set(boolValue(known)) }
 
-// AccessEntryLost counts a read of the access entries that shows a loss: protected-principal, last-admin or node-role.
+// AccessEntryLost counts a read of the access entries after which access was lost. The kind is protected-principal, last-admin or node-role.
 func (r *Recorder) AccessEntryLost(kind string) {
 	r.eks.losses.WithLabelValues(oneOf(entryLosses, kind, "protected-principal")).Inc()
 }
@@ -80,8 +80,8 @@ func (r *Recorder) EKSRead(err error, now time.Time) {
 	r.eks.last.WithLabelValues().Set(float64(now.UnixMilli()) / 1000)
 }
 
-// AccessEntries records three numbers of access entries: declared are those that EKS has and the configuration declares, undeclared those
-// that only EKS has, and absent those that only the configuration declares.
+// AccessEntries records three numbers of access entries. declared is the number of access entries that both EKS and the configuration have.
+// undeclared is the number that only EKS has, and absent is the number that only the configuration has.
 func (r *Recorder) AccessEntries(declared, undeclared, absent int) {
 	for label, n := range map[string]int{"declared": declared, "undeclared": undeclared, "absent": absent} {
 		r.eks.entries.WithLabelValues(label).Set(float64(n))
@@ -99,7 +99,7 @@ func (r *Recorder) AccessEntryStates(counts map[string]int) {
 	}
 }
 
-// EKSUnused removes the metrics of the last read, because the configuration no longer makes the guard read access entries.
+// EKSUnused removes the metrics of the last read. The caller calls it if eks.enabled is false.
 func (r *Recorder) EKSUnused() {
 	r.eks.entries.Reset()
 	r.eks.last.Reset()

@@ -24,7 +24,7 @@ func newIAMMetrics() iamMetrics {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_iam_lookup_duration_seconds",
 			Help: "Time to look up one principal in IAM. A missing principal takes at least a second, because a second call confirms it.",
-			// A call takes some tens of milliseconds. The budget is 2 s by default, and 15 s is half of the longest webhook timeout.
+			// A call takes some tens of milliseconds. A review waits at most for iam.budget, which is 2 s by default and at most 15 s.
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 1.5, 2, 5, 10, 15},
 		}),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
@@ -38,17 +38,17 @@ func newIAMMetrics() iamMetrics {
 	return m
 }
 
-// LookedUp counts a principal that was looked up in IAM, and records the time until the result.
+// LookedUp counts a lookup of a principal in IAM, and records the time that it took.
 func (r *Recorder) LookedUp(result string, took time.Duration) {
 	r.iam.lookups.WithLabelValues(oneOf(lookupResults, result, "unknown")).Inc()
 	r.iam.duration.Observe(took.Seconds())
 }
 
-// Unasked counts principals that are unknown because the guard could not look them up. It records no duration: lookups that
-// took no time would make IAM look fast.
+// Unasked counts principals that are unknown because the guard did not look them up. It records no duration, because durations of zero
+// would make IAM look fast.
 func (r *Recorder) Unasked(principals int) {
 	r.iam.lookups.WithLabelValues("unknown").Add(float64(principals))
 }
 
-// CacheHit counts a principal whose result was cached.
+// CacheHit counts a principal for which the cache had an answer.
 func (r *Recorder) CacheHit() { r.iam.cacheHits.Inc() }

@@ -1,5 +1,5 @@
-// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set: no request can add a
-// series, and no ARN, user or group ever becomes a label.
+// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set, so no request can add a
+// series. No label value is an ARN, a username or a group.
 package metrics
 
 import (
@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	other = "other" // an operation or kind outside of the closed set
-	// failure is the verdict of a review that failed, and of a verdict outside of the closed set.
+	// other replaces an operation or kind outside of the closed set.
+	other = "other"
+	// failure is the verdict of a review that failed. It also replaces a verdict outside of the closed set.
 	failure = "error"
-	// internalError is the rule of a refusal that no rule made, because the guard itself failed. A rule outside of the
-	// closed set is counted under it too.
+	// internalError is the rule of a refusal by which the guard itself failed. It also replaces a rule outside of the closed set.
 	internalError = "internal-error"
 )
 
@@ -28,7 +28,7 @@ var (
 	kinds      = []string{"allow-removal", "break-glass"}
 )
 
-// Recorder records the metrics. Its methods may be called concurrently.
+// Recorder records the metrics. It allows concurrent calls.
 type Recorder struct {
 	registry   *prometheus.Registry
 	rules      []string
@@ -46,8 +46,9 @@ type Recorder struct {
 	stored      storedMetrics
 }
 
-// New returns a Recorder with its own registry. It needs the ids of all rules, because a series must exist before its first
-// event: Prometheus does not see an increase from no series to one, so an alert on the first rejection would never fire.
+// New returns a Recorder with its own registry. rules are the ids of all rules. New creates a series for each rule, because a series must
+// exist before its first event. For Prometheus, a new series with the value 1 is no increase, so an alert on the first rejection would
+// not fire.
 func New(rules []string) *Recorder {
 	r := &Recorder{
 		registry: prometheus.NewRegistry(),
@@ -82,7 +83,7 @@ func New(rules []string) *Recorder {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",
 			Help: "Time from a decoded admission request to its response.",
-			// A review of an unchanged object takes tens of microseconds; the API server waits for a webhook at most 30 s, 10 s by default.
+			// A review of an unchanged object takes tens of microseconds. The API server waits at most 30 s for a webhook, 10 s by default.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
@@ -100,8 +101,8 @@ func New(rules []string) *Recorder {
 	return r
 }
 
-// initSeries creates the series that alerts use: all except those of dry runs and of operations that the API server does not
-// send. With 20 rules that is about 120 series.
+// initSeries creates the series that alerts use. It creates no series for dry runs, and none for operations that the API server does not
+// send. With 20 rules it creates about 120 series.
 func (r *Recorder) initSeries() {
 	for _, operation := range operations {
 		for _, verdict := range verdicts {
@@ -127,12 +128,13 @@ func (r *Recorder) Reviewed(operation, verdict string, dryRun bool, took time.Du
 	r.duration.Observe(took.Seconds())
 }
 
-// Rejected counts a review that the rule refused.
+// Rejected counts a review that a rule refused.
 func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
 	r.rejections.WithLabelValues(oneOf(r.rules, rule, internalError), oneOf(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// WouldDeny counts a review that the rule would have refused for another requester or in mode enforce.
+// WouldDeny counts a review in which a rule denied the change but the guard admitted it: in mode warn, or because the guard never refuses
+// the requester.
 func (r *Recorder) WouldDeny(rule string, dryRun bool) {
 	r.wouldDeny.WithLabelValues(oneOf(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }
@@ -142,15 +144,15 @@ func (r *Recorder) Overridden(kind string, dryRun bool) {
 	r.overrides.WithLabelValues(oneOf(kinds, kind, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// Panicked counts a panic of a rule.
+// Panicked counts a panic of a rule. The rule internal-error stands for a panic outside of the rules.
 func (r *Recorder) Panicked(rule string) {
 	r.panics.WithLabelValues(oneOf(r.rules, rule, internalError)).Inc()
 }
 
-// Gatherer returns the registry's metrics.
+// Gatherer returns the registry, from which a test or an exporter can read the metrics.
 func (r *Recorder) Gatherer() prometheus.Gatherer { return r.registry }
 
-// Handler serves the metrics. It logs errors of gathering to errorLog.
+// Handler returns a handler that serves the metrics. It logs errors to errorLog.
 func (r *Recorder) Handler(errorLog promhttp.Logger) http.Handler {
 	return promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{ErrorLog: errorLog, EnableOpenMetrics: true})
 }

@@ -195,7 +195,7 @@ func TestServingCertificateSeriesExistOnlyWhenKnown(t *testing.T) {
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
 }
 
-// A state that is not known has no series, and a state without access entries has the value 0.
+// If the states of the access entries are unknown, there is no series. If they are known, a state without access entries has the value 0.
 func TestAccessEntryStatesExistOnlyWhenKnown(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)

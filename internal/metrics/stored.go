@@ -15,7 +15,7 @@ var (
 	storedResults = []string{"exists", "missing", "recreated", "unknown"}
 )
 
-// storedMetrics describe the stored aws-auth and the state of the guard. A value that is not known has no series.
+// storedMetrics describe the stored aws-auth and the state of the guard. A gauge whose value is unknown has no series.
 type storedMetrics struct {
 	findings, entries, principals                                   *prometheus.GaugeVec
 	admins, nodeRoles, missing, present, breakGlass, enforced, last *prometheus.GaugeVec
@@ -71,7 +71,7 @@ func boolValue(v bool) float64 {
 	return 0
 }
 
-// BuildInfo records the version of this program.
+// BuildInfo records the version of this program and of Go.
 func (r *Recorder) BuildInfo(version string) {
 	r.stored.build.WithLabelValues(version, runtime.Version()).Set(1)
 }
@@ -82,14 +82,14 @@ func (r *Recorder) Stored(present, breakGlass bool) {
 	r.stored.breakGlass.WithLabelValues().Set(boolValue(breakGlass))
 }
 
-// StoredAccess records the number of admins, of node roles, and of protected principals that lack a group or the rights of an admin.
+// StoredAccess records three numbers: admins, node roles, and protected principals that lack a group or the rights of an admin.
 func (r *Recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
 	r.stored.nodeRoles.WithLabelValues().Set(float64(nodeRoles))
 	r.stored.admins.WithLabelValues().Set(float64(admins))
 	r.stored.missing.WithLabelValues().Set(float64(protectedMissing))
 }
 
-// StoredUnknown removes all series of the stored aws-auth, because it is not known any more.
+// StoredUnknown removes all series of the stored aws-auth. The caller calls it if the stored version is not known any more.
 func (r *Recorder) StoredUnknown() {
 	for _, gauge := range []*prometheus.GaugeVec{r.stored.present, r.stored.breakGlass, r.stored.findings} {
 		gauge.Reset()
@@ -97,7 +97,7 @@ func (r *Recorder) StoredUnknown() {
 	r.StoredAccessUnknown()
 }
 
-// StoredAccessUnknown removes the series of the effective access, because it is not known.
+// StoredAccessUnknown removes the series of the effective access. The caller calls it if the effective access is unknown.
 func (r *Recorder) StoredAccessUnknown() {
 	for _, gauge := range []*prometheus.GaugeVec{r.stored.admins, r.stored.nodeRoles, r.stored.missing, r.stored.entries} {
 		gauge.Reset()
@@ -120,7 +120,7 @@ func (r *Recorder) StoredFindings(count func(rule, severity string) int) {
 	}
 }
 
-// StoredPrincipals records the number of principals in the stored aws-auth, by the result of their lookup in IAM. Nil removes the metric.
+// StoredPrincipals records the number of principals in the stored aws-auth by the result of the lookup in IAM. Nil removes the metric.
 func (r *Recorder) StoredPrincipals(counts map[string]int) {
 	r.stored.principals.Reset()
 	if counts == nil {
@@ -131,15 +131,15 @@ func (r *Recorder) StoredPrincipals(counts map[string]int) {
 	}
 }
 
-// Enforced records whether the API server calls this webhook.
+// Enforced records whether the API server calls this webhook for every change of aws-auth.
 func (r *Recorder) Enforced(enforced bool) {
 	r.stored.enforced.WithLabelValues().Set(boolValue(enforced))
 }
 
-// EnforcedUnknown removes the series, because it is not known whether the API server calls this webhook.
+// EnforcedUnknown removes the series of Enforced. The caller calls it if it is unknown whether the API server calls this webhook.
 func (r *Recorder) EnforcedUnknown() { r.stored.enforced.Reset() }
 
-// LastAdmitted records when a change was admitted.
+// LastAdmitted records when the guard last admitted a change.
 func (r *Recorder) LastAdmitted(at time.Time) {
 	r.stored.last.WithLabelValues().Set(float64(at.UnixMilli()) / 1000)
 }
@@ -147,21 +147,21 @@ func (r *Recorder) LastAdmitted(at time.Time) {
 // Leads records whether this process is the leader.
 func (r *Recorder) Leads(leads bool) { r.stored.leader.WithLabelValues().Set(boolValue(leads)) }
 
-// RestoreReady records whether this process would restore a version now.
+// RestoreReady records whether this process would restore after a loss now.
 func (r *Recorder) RestoreReady(ready bool) {
 	r.stored.restoreReady.WithLabelValues().Set(boolValue(ready))
 }
 
-// RestoreOff removes the series, because restores are off.
+// RestoreOff removes the series of RestoreReady. The caller calls it if restores are off.
 func (r *Recorder) RestoreOff() { r.stored.restoreReady.Reset() }
 
 // Bypassed counts a stored change that the guard would have refused.
 func (r *Recorder) Bypassed() { r.stored.bypassed.Inc() }
 
-// HistoryFailed counts a failure to read or write the history.
+// HistoryFailed counts a failed read or write of the history.
 func (r *Recorder) HistoryFailed() { r.stored.historyErrors.Inc() }
 
-// Restored counts the result of a restore: restored, limited or failed.
+// Restored counts a restore by its result: restored, limited or failed.
 func (r *Recorder) Restored(result string) {
 	r.stored.restores.WithLabelValues(oneOf(restores, result, "failed")).Inc()
 }
