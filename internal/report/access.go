@@ -16,7 +16,8 @@ const (
 	changed = "changed" // the principal logs in with another username or other groups
 )
 
-// Text writes a block for each principal: a sign for the kind of change with the ARN, then the username and the groups.
+// Text writes a block of lines for each principal. The first line has a sign for the kind of change and the ARN. The next lines have the
+// username and the groups.
 func (a Access) Text(w io.Writer) error {
 	var b strings.Builder
 	a.text(&b)
@@ -75,7 +76,8 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	}
 }
 
-// beforeAfter returns the values before and after a change. It returns a single value if both are equal, or if one version has none.
+// beforeAfter returns the value before and the value after a change as text. It returns a single value if both are equal, and for a
+// principal that has a login in only one version.
 func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
 	before, after := value(c.Before), value(c.After)
 	switch {
@@ -87,7 +89,8 @@ func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) st
 	return before + " → " + after
 }
 
-// alternatives lists the values of several entries, of which the authenticator picks one at random.
+// alternatives returns the values of several entries as text, with "or" between them. The authenticator picks one of these entries at
+// random.
 func alternatives(entries []*awsauth.Entry, value func(*awsauth.Entry) string) string {
 	if len(entries) == 0 {
 		return "none"
@@ -122,22 +125,23 @@ func changeOf(c awsauth.AccessChange) string {
 	return changed
 }
 
-// isAccount reports whether the change concerns an account of mapAccounts, and so all its principals.
+// isAccount reports whether the change adds an account to mapAccounts or removes one. Such a change concerns all principals of the account.
 func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
 
-// jsonAccess is the change for one principal or account. Before and After have several elements if the authenticator picks an entry at
-// random. They are empty for a principal that can't log in, and for accounts. If only mapAccounts maps a principal, its username is its
-// ARN.
+// jsonAccess is the change of access of one principal, or of an account in mapAccounts.
+//
+// Before and After are the logins of the principal before and after the change. They have several elements if the authenticator picks one
+// of several entries at random. They are empty if the principal can't log in, and always for an account.
 type jsonAccess struct {
-	File      string      `json:"file,omitempty"` // the new version; only for lint
-	Line      int         `json:"line,omitempty"` // see Access
-	Resource  string      `json:"resource,omitempty"`
-	Principal string      `json:"principal"` // an ARN or an account id
-	Change    string      `json:"change"`
+	File      string      `json:"file,omitempty"`     // the file of the new version; only for lint
+	Line      int         `json:"line,omitempty"`     // see Access
+	Resource  string      `json:"resource,omitempty"` // see Access
+	Principal string      `json:"principal"`          // an ARN or an account id
+	Change    string      `json:"change"`             // gained, lost or changed
 	Before    []jsonLogin `json:"before"`
 	After     []jsonLogin `json:"after"`
 	Gained    []string    `json:"gained"` // groups
-	Lost      []string    `json:"lost"`
+	Lost      []string    `json:"lost"`   // groups
 }
 
 type jsonLogin struct {
@@ -161,7 +165,7 @@ func (a Access) json(file string) []jsonAccess {
 	return list
 }
 
-// byAccount returns the login of a principal that only mapAccounts maps: its ARN as username, and no groups.
+// byAccount returns the login of a principal that only mapAccounts maps. The username is the ARN, and there are no groups.
 func byAccount(arn string) []jsonLogin { return []jsonLogin{{arn, []string{}}} }
 
 func logins(entries []*awsauth.Entry) []jsonLogin {
@@ -172,7 +176,7 @@ func logins(entries []*awsauth.Entry) []jsonLogin {
 	return list
 }
 
-// JSON writes one JSON object. The field changes is a list even if there are no changes.
+// JSON writes the changes as a JSON object. Its field changes is an empty list if there are no changes.
 func (a Access) JSON(w io.Writer) error {
 	return writeJSON(w, struct {
 		Changes []jsonAccess `json:"changes"`

@@ -17,7 +17,7 @@ func access(before, after map[string]string) report.Access {
 	}
 }
 
-// Access lists every kind of change, and all alternatives if the authenticator picks an entry at random.
+// Access lists every kind of change. If the authenticator picks one of several entries at random, it lists all of them.
 func TestAccessListsEveryChange(t *testing.T) {
 	const role, user = "arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:user/"
 	a := access(map[string]string{
@@ -80,8 +80,8 @@ func TestAccessListsEveryChange(t *testing.T) {
 	}
 }
 
-// A principal of an account in mapAccounts logs in without an entry. It neither gains nor loses its login when an entry is added or
-// removed.
+// A principal of an account in mapAccounts can log in without an entry. So the change is "changed" when an entry for this principal is added
+// or removed.
 func TestAccessByAccount(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/"
 	a := access(

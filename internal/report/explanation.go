@@ -8,22 +8,22 @@ import (
 
 // Explanation says how the authenticator maps one caller.
 type Explanation struct {
-	ARN          string           `json:"arn"`          // as given by the user
-	CanonicalARN string           `json:"canonicalARN"` // empty if the authenticator refuses it
+	ARN          string           `json:"arn"`          // as the user wrote it
+	CanonicalARN string           `json:"canonicalARN"` // empty if the authenticator refuses the ARN
 	Mapped       bool             `json:"mapped"`
-	Source       *awsauth.Section `json:"source"`
-	Index        *int             `json:"index"`
-	Username     string           `json:"username"` // with the templates whose values are not known, like the groups
-	Groups       []string         `json:"groups"`
-	Ambiguous    bool             `json:"ambiguous"`
-	Reason       string           `json:"reason"` // all reasons in one text
+	Source       *awsauth.Section `json:"source"`    // the section of the matching entry; nil if the caller is not mapped
+	Index        *int             `json:"index"`     // the index of the matching entry; nil if the caller is not mapped
+	Username     string           `json:"username"`  // may contain templates whose values are unknown
+	Groups       []string         `json:"groups"`    // may contain such templates, too
+	Ambiguous    bool             `json:"ambiguous"` // the authenticator picks one of several entries at random
+	Reason       string           `json:"reason"`    // all reasons in one text
 
 	// At is the position of the matching entry as FILE:LINE:COL. Only Text writes this field.
 	At      string `json:"-"`
 	reasons []string
 }
 
-// NewExplanation converts a resolution into an Explanation. reasons are in the order in which they are written.
+// NewExplanation converts a resolution into an Explanation. The Explanation lists the reasons in the given order.
 func NewExplanation(arn string, r awsauth.Resolution, reasons []string) Explanation {
 	e := Explanation{
 		ARN: arn, CanonicalARN: r.CanonicalARN, Mapped: r.Mapped,

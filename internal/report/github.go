@@ -9,14 +9,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// GitHub writes findings as workflow commands, which GitHub Actions shows as annotations on the lines of a pull request (GitHub Docs,
-// "Workflow commands for GitHub Actions").
+// GitHub writes findings as workflow commands. GitHub Actions shows such a command as an annotation on a line of a pull request (GitHub
+// Docs, "Workflow commands for GitHub Actions").
 type GitHub struct{ w io.Writer }
 
 // NewGitHub returns a GitHub that writes to w.
 func NewGitHub(w io.Writer) *GitHub { return &GitHub{w} }
 
-// Add writes a workflow command for each problem and each finding of a file. Each command is exactly one line, so that a value in it can't
+// Add writes a workflow command for each problem and each finding of a file. Each command is exactly one line. So no value of a finding can
 // inject another command.
 func (g *GitHub) Add(f File) error {
 	var b strings.Builder
@@ -39,7 +39,7 @@ func (g *GitHub) Add(f File) error {
 	return flush(g.w, &b)
 }
 
-// End writes nothing, because GitHub Actions needs no summary.
+// End writes nothing, because this format has no summary.
 func (g *GitHub) End(Total) error { return nil }
 
 var (

@@ -9,19 +9,21 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JSON writes one JSON object for all files. Add writes the findings of a file. End writes the access changes, the errors and the verdict.
+// JSON writes one JSON object for all files. Add writes the findings of a file. End writes the changes of access, the errors and the
+// verdict.
 type JSON struct {
 	w        io.Writer
-	edits    bool
-	begun    bool
+	edits    bool // see NewJSON
+	begun    bool // the beginning of the object is written
 	findings jsonList
 	access   jsonList
-	changes  strings.Builder // the text of access
+	changes  strings.Builder // the elements of access, which End writes
 	errors   []jsonProblem
 	notes    []string
 }
 
-// NewJSON returns a JSON that writes to w. If edits is true, it writes the field access even if no principal gains or loses access.
+// NewJSON returns a JSON that writes to w. The object has the field access only if edits is true. The field is then a list even if no
+// principal gains or loses access.
 func NewJSON(w io.Writer, edits bool) *JSON {
 	return &JSON{w: w, edits: edits, findings: jsonList{depth: 1}, access: jsonList{depth: 1}, errors: []jsonProblem{}}
 }
@@ -38,7 +40,7 @@ type jsonFinding struct {
 	Hint     string            `json:"hint"`
 }
 
-// jsonProblem is an error in a file. Line and Column are zero if the error concerns the whole file.
+// jsonProblem is an error that prevents the evaluation of a file. If it concerns the whole file, Line and Column are zero.
 type jsonProblem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -46,7 +48,7 @@ type jsonProblem struct {
 	Message string `json:"message"`
 }
 
-// Add writes the findings of a file.
+// Add writes the findings of a file. It keeps the other results of the file for End.
 func (j *JSON) Add(f File) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -76,8 +78,7 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the access changes, the notes, the errors and the verdict. It omits the notes if there are none, and writes the other lists
-// even if they are empty.
+// End writes the rest of the object: the changes of access, the notes, the errors and the verdict. It omits the notes if there are none.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -105,8 +106,8 @@ func (j *JSON) End(t Total) error {
 	return flush(j.w, &b)
 }
 
-// jsonList writes a JSON list one element at a time. The result has the same bytes as an indented list from an encoder. The caller writes
-// the opening bracket. depth is the indentation depth of the line with that bracket.
+// jsonList writes a JSON list one element at a time, with the same bytes as an encoder that indents. The caller writes the opening bracket.
+// depth is the number of indents of the line with this bracket. n is the number of written elements.
 type jsonList struct{ depth, n int }
 
 func (l *jsonList) add(b *strings.Builder, v any) error {
@@ -132,7 +133,7 @@ func (l *jsonList) end(b *strings.Builder) {
 // indent is the indentation of all JSON output.
 const indent = "  "
 
-// indented encodes a value with the indentation for a line at the given depth.
+// indented encodes a value as JSON. depth is the number of indents of the line on which the value begins.
 func indented(v any, depth int) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -142,7 +143,8 @@ func indented(v any, depth int) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// JSON writes one JSON object. groups is a list even if there are no groups. source and index are null if the caller is not mapped.
+// JSON writes the Explanation as a JSON object. The field groups is a list even if there are no groups. The fields source and index are null
+// if the caller is not mapped.
 func (e Explanation) JSON(w io.Writer) error { return writeJSON(w, e) }
 
 func writeJSON(w io.Writer, v any) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JUnit writes a JUnit test suite. Each file with an aws-auth, an EKS resource or an error is a test case. JUnit keeps all cases in memory
-// until End, because the number of cases comes at the beginning of the suite.
+// JUnit writes a JUnit test suite. Each file that has an aws-auth, an EKS resource or an error is a test case. JUnit keeps all cases in
+// memory until End, because the number of cases is at the beginning of the suite.
 type JUnit struct {
 	w                       io.Writer
 	cases                   bytes.Buffer
@@ -40,8 +40,8 @@ type junitOutcome struct {
 	Text    string `xml:",chardata"`
 }
 
-// Add adds a test case for a file. It combines all denials into one failure, because most programs that read JUnit files show only the
-// first failure of a case.
+// Add adds a test case for a file. A file without an aws-auth, an EKS resource and an error is no test case. Add combines all denials into
+// one failure, because most programs that read JUnit files show only the first failure of a case.
 func (j *JUnit) Add(f File) error {
 	if f.Objects == 0 && f.Resources == 0 && len(f.Problems) == 0 {
 		return nil

@@ -1,4 +1,4 @@
-// Package report writes findings in several formats.
+// Package report writes findings, explanations and the documentation of rules in several formats.
 package report
 
 import (
@@ -13,7 +13,7 @@ import (
 
 // File is one input of lint, with its results.
 type File struct {
-	Name string // as the user gave it
+	Name string // as the user wrote it
 	// Objects is the number of aws-auth objects in the file.
 	Objects int
 	// Resources is the number of access entries, associations of access policies and clusters in a plan or template.
@@ -31,8 +31,8 @@ type Finding struct {
 	File string
 	// Resource is the address of the Terraform resource that contains the object. It is empty for manifests.
 	Resource string
-	// InText reports whether the input has no line numbers to show, as with a live object or Terraform. Then Line and Column count from
-	// the start of the value of the key that Path names.
+	// InText reports whether Line and Column count from the start of the value of a key, and not from the start of the file. Path names
+	// this key. InText is true for an input that has no line numbers, such as a live object or a Terraform plan.
 	InText bool
 	validate.Finding
 }
@@ -40,7 +40,7 @@ type Finding struct {
 // Problem is an error that prevents the evaluation of a file.
 type Problem struct {
 	File         string
-	Line, Column int // zero if it concerns the whole file
+	Line, Column int // zero if the problem concerns the whole file
 	Message      string
 }
 
@@ -56,14 +56,14 @@ func (p Problem) Place() string {
 
 // Total is the summary of a run of lint over all files.
 type Total struct {
-	Files   int // files that were read
-	Objects int // aws-auth objects in them
+	Files   int // number of files that lint read
+	Objects int // number of aws-auth objects in these files
 	// Resources is the number of access entries, associations of access policies, and clusters in the plans and templates.
 	Resources int
-	Denied    int // objects with at least one denial
-	Warned    int // objects with warnings and no denial
-	Problems  int // files with errors
-	Unread    int // files that don't parse and don't look like aws-auth, and templates of charts
+	Denied    int // number of objects with at least one denial
+	Warned    int // number of objects that have warnings but no denial
+	Problems  int // number of files with errors
+	Unread    int // number of templates of charts, and of files that don't parse and don't look like aws-auth
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
 }
@@ -104,18 +104,18 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Access has the changes of access that one edit makes.
+// Access has the changes of access by one edit of aws-auth.
 type Access struct {
-	Old, New string // the names of the versions
+	Old, New string // the names of the old and the new version
 	// Line and Resource say where the new version is in its file. They are set only if the file has several aws-auth objects.
 	Line     int
 	Resource string
 	Changes  []awsauth.AccessChange
 }
 
-// OneLine escapes the control characters and invisible characters in an untrusted text, so that the text stays on one line and can't
-// control the terminal. It also prevents the text from being a command for a GitHub runner, which reads ##[ as a command anywhere in a
-// line, and :: at the beginning of a line (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
+// OneLine makes an untrusted text safe to print. It escapes control characters and invisible characters, so that the text stays on one line
+// and can't control the terminal. It also escapes commands for a GitHub runner. Such a command is ##[ anywhere in a line, or :: at the
+// beginning of a line (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
 func OneLine(s string) string {
 	line := breakRunnerCommand(textutil.Printable(s))
 	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
@@ -141,7 +141,7 @@ func (f Finding) place() string {
 	return fmt.Sprintf("%s: %s:%d:%d", at, OneLine(f.Path), f.Line, f.Column)
 }
 
-// text writes the finding on one line, and its hint on the next line. severity is the severity to show, which may contain colour codes.
+// text writes the finding on one line, and its hint on the next line. severity is the text for the severity. It may contain colour codes.
 func (f Finding) text(b *strings.Builder, severity string) {
 	fmt.Fprintf(b, "%s: %s: %s [%s]\n", f.place(), severity, OneLine(f.Message), f.Rule)
 	if f.Hint != "" {
@@ -149,7 +149,7 @@ func (f Finding) text(b *strings.Builder, severity string) {
 	}
 }
 
-// flush writes all the text with one call to w, so that a reader never sees only some of a file's findings.
+// flush writes the text with one call of w.Write, so that a reader of w gets all findings of a file at once. It writes no empty text.
 func flush(w io.Writer, text *strings.Builder) error {
 	if text.Len() == 0 {
 		return nil

@@ -38,7 +38,7 @@ var hostile = []report.File{
 	{Name: "other.yaml"},
 }
 
-// lint is an output format.
+// lint is an output format of lint.
 type lint interface {
 	Add(report.File) error
 	End(report.Total) error
@@ -59,7 +59,7 @@ func write(t *testing.T, form func(io.Writer) lint, files ...report.File) string
 	return b.String()
 }
 
-// A finding is one line and its hint the next, for any values.
+// For any values, a finding is one line, and its hint is the next line.
 func TestTextHasOneLinePerFinding(t *testing.T) {
 	want := `a,b:c%.yaml:3:7: deny: a\n::set-output name=x::y\r\x1b[31m \u00a0\u200b é]]><b> 100%0A [role-path]
     hint: write\tc
@@ -99,7 +99,7 @@ func TestJSONOfNothing(t *testing.T) {
 	}
 }
 
-// The output that is written piece by piece equals the output of an encoder.
+// JSON writes the object in pieces. The result equals the output of an encoder.
 func TestJSON(t *testing.T) {
 	got := write(t, func(w io.Writer) lint { return report.NewJSON(w, true) }, append(hostile, report.File{
 		Name: "n.yaml", Access: []report.Access{access(nil, map[string]string{"mapAccounts": `["111122223333", "444455556666"]`})},
@@ -129,7 +129,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Add writes the findings of a file at once.
+// Add writes all findings of a file with one call of Write.
 func TestAddWritesFindingsAtOnce(t *testing.T) {
 	for name, form := range map[string]func(io.Writer) lint{
 		"text": func(w io.Writer) lint { return report.NewText(w, false) }, "github": func(w io.Writer) lint { return report.NewGitHub(w) },
@@ -287,8 +287,7 @@ func TestTotal(t *testing.T) {
 
 func page(r *validate.Rule) string { return report.NewRule(r).Page() }
 
-// TestRuleMarkdown checks the page of a rule: its title, severity, scope, text and source, and which severities a GuardConfig
-// can set.
+// The page of a rule has its title, severity, scope, text and source, and the severities that a GuardConfig can set.
 func TestRuleMarkdown(t *testing.T) {
 	got := page(&validate.Rule{
 		ID: "some-rule", Severity: validate.Warn, Scope: validate.OfChange, Title: "something is wrong",

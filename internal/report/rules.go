@@ -16,18 +16,18 @@ type Rule struct {
 	ID       string
 	Severity validate.Severity
 	Scope    string // document, change, request or plan
-	LooksAt  string // the description of the scope
+	LooksAt  string // a description of the scope
 	Title    string
 	Doc      string
 	Source   string
-	// NeverDenies reports whether the findings of the rule are warnings even if its severity is deny.
+	// NeverDenies reports that the findings of the rule are always warnings.
 	NeverDenies bool
 }
 
 // ScopePlan is the scope of all rules of access entries. Only lint runs these rules.
 const ScopePlan = "plan"
 
-// scopes has the name and the description of each scope of the aws-auth rules.
+// scopes has the name and the description of each scope of a rule of aws-auth.
 var scopes = map[validate.Scope]struct{ name, meaning string }{
 	validate.OfDocument: {"document", "the text of the object"},
 	validate.OfChange:   {"change", "the effective access before and after the change"},
@@ -39,8 +39,8 @@ func NewRule(r *validate.Rule) Rule {
 	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies}
 }
 
-// evaluates returns a description of the input of a rule. For a rule of documents, it also describes how the rule treats pre-existing
-// faults.
+// evaluates returns a description of the input of a rule. For a rule of documents, the description also says how the rule treats a fault
+// that the old version already had.
 func evaluates(r *validate.Rule) string {
 	meaning := scopes[r.Scope].meaning
 	switch {
@@ -90,7 +90,7 @@ func (r Rules) Text(w io.Writer) error {
 	return flush(w, &b)
 }
 
-// Markdown writes the table of rules for docs/rules.
+// Markdown writes the list of rules in docs/rules as a table.
 func (r Rules) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
@@ -138,7 +138,7 @@ func (r Rule) Text(w io.Writer) error {
 // JSON writes the documentation of the rule as one JSON object.
 func (r Rule) JSON(w io.Writer) error { return writeJSON(w, newJSONRule(r)) }
 
-// Markdown writes the rule's page in docs/rules, without its example.
+// Markdown writes the page of the rule in docs/rules, without the example.
 func (r Rule) Markdown(w io.Writer) error {
 	_, err := io.WriteString(w, r.Page())
 	return err
@@ -166,7 +166,7 @@ func (r Rule) Page() string {
 	return b.String()
 }
 
-// upperFirst capitalizes the first word of a sentence unless the word is a name such as mapRoles or aws-auth.
+// upperFirst capitalizes the first word of a sentence. It leaves a name such as mapRoles or aws-auth unchanged.
 func upperFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.ToLower(word) != word || strings.Contains(word, "-") {
@@ -175,7 +175,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// paragraphs joins the lines of each paragraph of a text into one line. It leaves indented paragraphs unchanged.
+// paragraphs joins the lines of each paragraph of a text into one line. It leaves paragraphs with indented lines or lists unchanged.
 func paragraphs(doc string) string {
 	var list []string
 	for p := range strings.SplitSeq(strings.TrimSpace(doc), "\n\n") {

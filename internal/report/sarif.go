@@ -16,20 +16,20 @@ import (
 // homepage is the URL of the project.
 const homepage = "https://github.com/awsauth-guard/awsauth-guard"
 
-// SARIF writes a SARIF 2.1.0 log, for example for GitHub code scanning. Add writes the results of each file, and End writes the errors.
+// SARIF writes a SARIF 2.1.0 log, for example for GitHub code scanning. Add writes the findings of each file, and End writes the errors.
 type SARIF struct {
 	w           io.Writer
-	base        string
+	base        string // see NewSARIF
 	driver      sarifDriver
-	index       map[string]int // position of a rule in driver
-	begun       bool
+	index       map[string]int // index of a rule in driver.Rules, by id
+	begun       bool           // the beginning of the log is written
 	results     jsonList
 	invocation  sarifInvocation
-	occurrences map[string]int // number of equal findings in the present file
+	occurrences map[string]int // number of equal findings in the present file; see fingerprint
 }
 
-// NewSARIF returns a SARIF that writes to w. version is the version of the program. Paths of files in the folder base are written relative
-// to base.
+// NewSARIF returns a SARIF that writes to w. version is the version of the program. base is a folder: the log has the path of a file in this
+// folder relative to the folder.
 func NewSARIF(w io.Writer, version, base string) *SARIF {
 	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
 	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}
@@ -114,7 +114,7 @@ type sarifLogical struct {
 	FullName string `json:"fullyQualifiedName"`
 }
 
-// Add writes the results of a file.
+// Add writes the findings of a file. It keeps the errors of the file for End.
 func (s *SARIF) Add(f File) error {
 	s.occurrences = make(map[string]int)
 	for _, p := range f.Problems {
@@ -155,7 +155,7 @@ func (s *SARIF) begin(b *strings.Builder) error {
 	return nil
 }
 
-// End writes the rest of the log.
+// End writes the rest of the log, with the errors of all files.
 func (s *SARIF) End(Total) error {
 	var b strings.Builder
 	if err := s.begin(&b); err != nil {
@@ -194,12 +194,11 @@ func (s *SARIF) result(f Finding) sarifResult {
 	return r
 }
 
-// positions matches the parts of a path or a message that change when an entry moves, such as an index or a line number.
+// positions matches the parts of a path or a message that change when an entry moves: indexes and line numbers.
 var positions = regexp.MustCompile(`\[\d+\]|\bline \d+`)
 
-// fingerprint returns an id for a finding that stays the same from run to run. The id doesn't change if the finding moves within its file,
-// or if entries before it are added or removed. Equal findings in a file get different ids, and the first one keeps its id if others are
-// added.
+// fingerprint returns an id for a finding. The id is the same in every run, even if the finding moves within its file. Equal findings in a
+// file have different ids. If further equal findings are added after a finding, it keeps its id.
 func (s *SARIF) fingerprint(f Finding, uri string) string {
 	what := strings.Join([]string{f.Rule, uri, f.Resource, positions.ReplaceAllString(f.Path, "[]"), positions.ReplaceAllString(f.Message, "")}, "\x00")
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.occurrences[what]))
@@ -222,7 +221,8 @@ func (s *SARIF) location(file string, line, column int) (l sarifLocation) {
 	return l
 }
 
-// artifact returns the location of a file as a URI. Code scanning requires URIs relative to the repository.
+// artifact returns the location of a file. Code scanning requires a URI relative to the repository, so the URI of a file in s.base is
+// relative to s.base.
 func (s *SARIF) artifact(file string) sarifArtifact {
 	if filepath.IsAbs(file) {
 		relative, err := filepath.Rel(s.base, file)

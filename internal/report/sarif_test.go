@@ -18,7 +18,7 @@ import (
 
 func sarif(w io.Writer) lint { return report.NewSARIF(w, "v1.2.3", "/base") }
 
-// The output conforms to the schema of SARIF 2.1.0, without results and with hostile ones.
+// The output conforms to the schema of SARIF 2.1.0, both without findings and with hostile findings.
 func TestSARIFSchema(t *testing.T) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
@@ -126,7 +126,7 @@ func TestSARIF(t *testing.T) {
 	}
 }
 
-// Addresses are relative, as code scanning requires.
+// The URIs of files in the base folder are relative, as code scanning requires.
 func TestSARIFAddress(t *testing.T) {
 	for name, want := range map[string]string{
 		"./a/b c.yaml":      "%SRCROOT% a/b%20c.yaml",
@@ -142,7 +142,7 @@ func TestSARIFAddress(t *testing.T) {
 	}
 }
 
-// A finding that moves keeps its fingerprint, and two findings have different ones.
+// A finding keeps its fingerprint if it moves. Two findings have different fingerprints.
 func TestSARIFFingerprint(t *testing.T) {
 	finding := func(line int, path, message string) report.Finding {
 		return report.Finding{File: "a.yaml", Finding: validate.Finding{Rule: "r", Message: message, Position: awsauth.Position{Path: path, Line: line, Column: 3}}}

@@ -16,11 +16,11 @@ type Text struct {
 	colour bool
 }
 
-// NewText returns a Text that writes to w, with terminal colours if colour is true.
+// NewText returns a Text that writes to w. If colour is true, it writes the severities in colour.
 func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
 
-// Add writes a line for each finding, FILE:LINE:COL: severity: message [rule], and its hint on the next line. Then it writes the changes
-// of access. It writes nothing for a file without findings and changes.
+// Add writes a line for each finding, in the form "FILE:LINE:COL: severity: message [rule]". The hint is on the next line. Then Add writes
+// the changes of access. It doesn't write the problems of the file.
 func (t *Text) Add(f File) error {
 	var b strings.Builder
 	for _, f := range f.Findings {
@@ -32,10 +32,10 @@ func (t *Text) Add(f File) error {
 	return flush(t.w, &b)
 }
 
-// End writes nothing.
+// End writes nothing, because the caller writes the summary.
 func (t *Text) End(Total) error { return nil }
 
-// The colours of severities are those that compilers use.
+// Escape sequences for the colours of severities. Compilers use the same colours.
 const (
 	red    = "\x1b[1;31m"
 	yellow = "\x1b[1;33m"
@@ -52,7 +52,7 @@ func (t *Text) severity(s validate.Severity) string {
 	return yellow + string(s) + plain
 }
 
-// Text writes the mapping of the caller on the first line, and its details on the next lines.
+// Text writes on the first line whether an entry maps the caller, and on the next lines the details.
 func (e Explanation) Text(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	line := func(name, value string) { fmt.Fprintf(b, "    %-13s %s\n", name+":", OneLine(value)) }
