@@ -1,5 +1,5 @@
-// Package selftest checks that the guard is active. It sends the API server a dry run that creates an aws-auth with which every
-// user would be locked out, and expects a refusal.
+// Package selftest checks that the guard is active. It sends the API server a dry run that creates an aws-auth that the
+// authenticator can't load. In mode enforce the guard must refuse the dry run, and in mode warn it must warn.
 package selftest
 
 import (
@@ -24,8 +24,8 @@ import (
 // Exit statuses.
 const (
 	exitOK    = 0
-	exitError = 1 // the guard is not active, or in the wrong mode
-	exitUsage = 2 // the command line is wrong
+	exitError = 1 // the guard is not active, or is in the wrong mode
+	exitUsage = 2 // the command line is not valid
 )
 
 // program is the name of the command.
@@ -38,10 +38,9 @@ const (
 )
 
 const (
-	// expectedRule is how a refusal names the rule that refuses the aws-auth of unparsableAWSAuth, unless the configuration turns
-	// the rule off.
+	// expectedRule is the part of a refusal or warning that names the rule. This rule denies the aws-auth of unparsableAWSAuth.
 	expectedRule = "[yaml-syntax]"
-	// refusalPrefix begins the API server's message about a refusal by the guard's webhook.
+	// refusalPrefix is in the API server's message about a refusal by the guard's webhook.
 	refusalPrefix = `admission webhook "aws-auth.awsauth-guard.io" denied the request`
 	// retryEvery is the time between two attempts.
 	retryEvery = 500 * time.Millisecond
@@ -55,14 +54,14 @@ func unparsableAWSAuth() *corev1.ConfigMap {
 	}
 }
 
-// options holds the flags.
+// options holds the values of the flags.
 type options struct {
 	mode       string
 	timeout    time.Duration
 	kubeconfig string
 }
 
-// Main runs the self-test and returns the exit status.
+// Main runs the command and returns its exit status. It writes the result to stdout and errors to stderr.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
@@ -105,8 +104,9 @@ Flags:
 %[2]s`, program, fs.FlagUsages())
 }
 
-// run repeats the attempt until the guard reacts as expected or the timeout ends: the API server needs a moment to use a new
-// webhook configuration, and pods may not be ready yet. It returns a description of the guard's reaction.
+// run makes attempts until the guard reacts as expected, and returns a description of this reaction. It needs several attempts, because
+// the API server needs a moment to use a new webhook configuration, and the pods may not be ready yet. After the timeout it returns the
+// error of the last attempt.
 func run(ctx context.Context, o *options) (string, error) {
 	config, err := kube.Config(o.kubeconfig, "awsauth-guard-selftest")
 	if err != nil {
@@ -140,8 +140,11 @@ func run(ctx context.Context, o *options) (string, error) {
 	}
 }
 
-// attempt sends one request. The API server runs admission before it checks whether the object exists. So a create request is
-// always reviewed, and the right to create is less powerful than the rights to update or delete.
+// attempt sends one dry run that creates aws-auth. It returns a description of the guard's reaction, or an error if the reaction is not
+// the expected one.
+//
+// The API server calls the webhooks before it checks whether the object exists. So a dry run that creates an existing aws-auth is
+// reviewed, too. The right to create ConfigMaps is less powerful than the rights to update and delete aws-auth.
 func attempt(ctx context.Context, configMaps typedcorev1.ConfigMapInterface, received *kube.Warnings, mode string) (string, error) {
 	_, err := configMaps.Create(ctx, unparsableAWSAuth(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	warned := received.Take()
