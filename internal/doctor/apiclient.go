@@ -23,8 +23,8 @@ import (
 // larger, because it contains the types of the whole Kubernetes API.
 type apiClient struct{ rest *rest.RESTClient }
 
-// newClient returns a client that ignores the API server's warnings. Its requests time out after callTimeout, unless config sets another
-// timeout.
+// newClient returns a client that ignores the API server's warnings. The timeout of a request is that of config. If config has no timeout,
+// it is callTimeout.
 func newClient(config *rest.Config) (*apiClient, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme)); err != nil {
@@ -41,7 +41,7 @@ func newClient(config *rest.Config) (*apiClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	// Follow no redirects: client-go adds the token to redirected requests too, and would send it to another host.
+	// Follow no redirects. client-go adds the token to every request, so a redirect would send the token to another host.
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
@@ -50,21 +50,21 @@ func newClient(config *rest.Config) (*apiClient, error) {
 	return &apiClient{client}, nil
 }
 
-// create sends an object to a path of the API server, and decodes the answer into the same object. It returns the API server's error
-// unwrapped, so that package apierrors can classify it.
+// create sends an object to a path of the API server, and decodes the answer into the same object. It returns the error of the API server
+// without a wrapper, so that package apierrors can classify the error.
 func (c *apiClient) create(ctx context.Context, path string, object runtime.Object) error {
 	return c.rest.Post().AbsPath(path).Body(object).Do(ctx).Into(object) //nolint:wrapcheck // see above
 }
 
-// awsAuth returns the live aws-auth. It returns the API server's error unwrapped, so that package apierrors can classify it.
+// awsAuth returns the live aws-auth. It returns the error of the API server without a wrapper, like create.
 func (c *apiClient) awsAuth(ctx context.Context) (*corev1.ConfigMap, error) {
 	cm := &corev1.ConfigMap{}
 	err := c.rest.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx).Into(cm)
 	return cm, err //nolint:wrapcheck // see above
 }
 
-// isClusterScoped reports whether the API server lists the resource of a request as cluster-scoped, such as nodes. It returns false if the
-// list can't be read.
+// isClusterScoped reports whether the resource of a request is cluster-scoped, such as nodes. It reads the API server's list of resources.
+// If it can't read this list, it returns false.
 func (c *apiClient) isClusterScoped(ctx context.Context, r *rbac.Request) bool {
 	path := "/api/v1"
 	if r.Group != "" {

@@ -13,13 +13,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// reachAPIServer is the sixth step. It asks the API server for the caller's username and groups. Every authenticated user may ask this.
+// reachAPIServer is the sixth step. It asks the API server for the caller's username and groups. Every authenticated user has the right to
+// this request.
 func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""
 	}
 	client, err := newClient(d.config)
-	if err != nil && d.config.AuthProvider != nil && d.config.AuthProvider.Name == "oidc" { // kubectl has it
+	if err != nil && d.config.AuthProvider != nil && d.config.AuthProvider.Name == "oidc" { // kubectl supports this auth provider
 		return StatusUnknown, "doctor can't use the auth provider oidc"
 	}
 	if err != nil {
@@ -40,7 +41,7 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 			})
 		}
 		return StatusFailed, "the API server answers 401 Unauthorized"
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "system:anonymous"): // if the cluster admits it
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "system:anonymous"): // the cluster admits anonymous requests
 		return d.fail(Cause{
 			ID: "no-credentials", Step: stepAPIServer, User: d.updateKubeconfig(),
 			Summary: "the API server sees you as system:anonymous",
@@ -53,7 +54,7 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("the API server sees you as %s with the groups %s", user.Username, strings.Join(user.Groups, ", "))
 }
 
-// failUnreachable sets the cause if the API server does not answer a request.
+// failUnreachable sets the cause after a request to which the API server did not answer. err is the error of the request.
 func (d *diagnosis) failUnreachable(err error) (Status, string) {
 	if d.cluster.suspicion != nil {
 		return d.fail(*d.cluster.suspicion)

@@ -15,17 +15,17 @@ import (
 
 // awsAuthFacts is the result of reading aws-auth.
 type awsAuthFacts struct {
-	object  *awsauth.Object // nil if it is unknown or absent
-	loaded  *awsauth.Map    // of object
-	absent  bool            // it does not exist
-	unknown string          // why it can't be read, or ""
+	object  *awsauth.Object // nil if aws-auth does not exist or can't be read
+	loaded  *awsauth.Map    // the effective access by object
+	absent  bool            // aws-auth does not exist
+	unknown string          // why aws-auth can't be read, or ""
 }
 
 // ErrNoAWSAuth means that aws-auth does not exist. Options.ReadAWSAuth returns it.
 var ErrNoAWSAuth = errors.New("aws-auth does not exist")
 
-// readAWSAuth is the eighth step. It reads aws-auth, and finds out why aws-auth does not map the principal. A caller who can't log in
-// can't read aws-auth; then the user can name an administrator's context or a file.
+// readAWSAuth is the eighth step. It reads aws-auth, and finds out why aws-auth does not map the principal. A caller who can't log in can't
+// read aws-auth. For this case, the user can name the context of an administrator or a file with aws-auth.
 func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	principal := d.principal()
 	switch {
@@ -50,7 +50,7 @@ func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	return status, found
 }
 
-// loadAWSAuth reads aws-auth into d.awsAuth.
+// loadAWSAuth reads aws-auth and stores the result in d.awsAuth.
 func (d *diagnosis) loadAWSAuth(ctx context.Context) {
 	read := d.ReadAWSAuth
 	if read == nil {
@@ -75,7 +75,8 @@ func (d *diagnosis) loadAWSAuth(ctx context.Context) {
 // readCommand prints aws-auth. An administrator runs it for a caller who can't read aws-auth.
 const readCommand = "kubectl get configmap -n kube-system aws-auth -o yaml"
 
-// readLive reads the live aws-auth. It requests protobuf, because JSON can't represent bytes that are not UTF-8.
+// readLive reads the live aws-auth, with the rights of the administrator if Options.Admin is set. It uses protobuf, because JSON can't
+// represent bytes that are not UTF-8.
 func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	config := d.adminConfig()
 	if config == nil {
@@ -85,7 +86,7 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 		if err := d.plugin.restoreVariables(); err != nil {
 			return nil, err
 		}
-		defer func() { _ = d.plugin.useVariables() }() // it worked before
+		defer func() { _ = d.plugin.useVariables() }() // an earlier call succeeded
 	}
 	client, err := newClient(kube.Protobuf(config))
 	if err != nil {
@@ -103,7 +104,8 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	return kube.Object(cm), nil
 }
 
-// resolve returns the result of the step: the username and the groups that aws-auth gives to the principal, or why it gives none.
+// resolve returns the status and the sentence of the step readAWSAuth. The sentence has the username and the groups that aws-auth gives to the
+// principal, or says why aws-auth gives none.
 func (d *diagnosis) resolve() (Status, string) {
 	switch {
 	case d.awsAuth.absent:

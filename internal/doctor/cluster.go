@@ -15,12 +15,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// clusterFacts is the result of describing the cluster with the EKS API.
+// clusterFacts is what doctor knows about the cluster from the EKS API.
 type clusterFacts struct {
-	client      *eks.Client      // nil without a name
+	client      *eks.Client      // nil if the name of the cluster is not known
 	description *eks.Description // nil if it can't be read
-	// suspicion is a difference between the kubeconfig and EKS. It becomes the cause only if the API server refuses the caller. While the
-	// login works, the difference proves nothing: the caller may use a tunnel, or the cluster may belong to another account.
+	// suspicion is a difference between the kubeconfig and EKS. It becomes the cause if the API server refuses the caller or does not
+	// answer. If the login works, the difference is no fault: the caller may use a tunnel, or the cluster may belong to another account.
 	suspicion *Cause
 }
 
@@ -83,8 +83,8 @@ func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description
 	return client, &description, nil
 }
 
-// suspectNoSuchCluster sets the suspicion that the cluster does not exist. This is not certain: EKS describes only clusters of the
-// caller's own account, and a principal can log in to a cluster of another account.
+// suspectNoSuchCluster sets the suspicion that the cluster does not exist, after EKS found no cluster of this name. This is not certain: EKS
+// describes only clusters of the caller's own account, but a principal can log in to a cluster of another account.
 func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	where := "in the region " + d.Region
 	if d.Region == "" {
@@ -111,8 +111,8 @@ func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	return StatusWarning, summary
 }
 
-// isOwnCluster reports whether the cluster that EKS describes can be the cluster of the kubeconfig. If the plugin runs in a wrapper
-// with other credentials, EKS may describe a cluster of the same name in another account.
+// isOwnCluster reports whether the cluster that EKS describes can be the cluster of the kubeconfig. If a wrapper runs the exec plugin with
+// other credentials, EKS may describe a cluster of the same name in another account.
 func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Description) bool {
 	if d.report.Principal == nil || description.HasEndpoint(d.config.Host) {
 		return true
@@ -128,8 +128,8 @@ func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Descripti
 	return err == nil && access.NewCaller(caller).AccountID == d.report.Principal.Account
 }
 
-// sdkCaller returns the ARN that STS reports for doctor's own AWS credentials. It differs from the principal of the token if the exec
-// plugin runs in a wrapper with other credentials.
+// sdkCaller returns the ARN that STS returns for doctor's own AWS credentials. If a wrapper runs the exec plugin with other credentials, this
+// is not the principal of the token.
 func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	options, err := d.awsOptions(ctx)
 	if err != nil {
@@ -138,8 +138,9 @@ func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	return callerWith(ctx, d.Region, options)
 }
 
-// clusterAccount returns the account of the cluster, from the EKS description or from the name of the cluster in the kubeconfig, which aws
-// eks update-kubeconfig sets to the cluster's ARN. It returns "" if neither has the account.
+// clusterAccount returns the AWS account of the cluster. It takes the account from the description of EKS. If there is none, it takes the
+// account from the name of the cluster in the kubeconfig, because aws eks update-kubeconfig uses the cluster's ARN as this name. It returns
+// "" if it finds no account.
 func (d *diagnosis) clusterAccount() string {
 	text := d.Cluster
 	if d.cluster.description != nil {
@@ -151,7 +152,8 @@ func (d *diagnosis) clusterAccount() string {
 	return ""
 }
 
-// compareCluster compares the kubeconfig with the described cluster. It returns nil if they agree.
+// compareCluster compares the kubeconfig with the described cluster. It returns the difference as a cause. It returns nil if there is no
+// difference and the cluster is active.
 func (d *diagnosis) compareCluster() *Cause {
 	description := d.cluster.description
 	ca, err := kube.CA(d.config)
@@ -176,8 +178,9 @@ func (d *diagnosis) compareCluster() *Cause {
 	return nil
 }
 
-// failWithoutContext sets the cause if no kubeconfig has a current context. If the user names the cluster, it also finds out whether
-// the caller lacks the permission eks:DescribeCluster, which aws eks update-kubeconfig needs to write a context.
+// failWithoutContext sets the cause after no kubeconfig had a current context. aws eks update-kubeconfig writes a context, but needs the
+// permission eks:DescribeCluster. So if the user names the cluster, failWithoutContext also finds out whether the caller lacks this
+// permission.
 func (d *diagnosis) failWithoutContext(ctx context.Context) (Status, string) {
 	c := Cause{ID: "no-context", Step: stepKubeconfig, Summary: "no kubeconfig has a current context", User: d.updateKubeconfig()}
 	if d.ClusterName == "" {
@@ -197,7 +200,7 @@ func (d *diagnosis) failWithoutContext(ctx context.Context) (Status, string) {
 }
 
 // allowDescribeCluster returns a command for the administrator that gives the caller the permission eks:DescribeCluster. For a role of IAM
-// Identity Center the command only creates an IAM policy, because only IAM Identity Center can change the role.
+// Identity Center, the command creates an IAM policy and doesn't change the role, because only IAM Identity Center can change the role.
 func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	kind, name, partition, region, account := "role", "ROLE", "aws", "*", "*"
 	if d.Region != "" {
@@ -225,7 +228,7 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s%s", kind, kind, quote(name), named)
 }
 
-// adminConfig returns the administrator's configuration if there is one, and otherwise the caller's.
+// adminConfig returns the client configuration with the rights of an administrator. If there is none, it returns that of the caller, or nil.
 func (d *diagnosis) adminConfig() *rest.Config {
 	if d.Admin != nil {
 		return d.Admin

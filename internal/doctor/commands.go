@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	// checkCommand is the command with which the user checks that the administrator's command worked.
+	// checkCommand is the command with which the user checks whether the administrator's command succeeded.
 	checkCommand = "kubectl auth whoami"
-	editCommand  = "kubectl edit configmap -n kube-system aws-auth"
+	// editCommand is the command with which the administrator edits aws-auth.
+	editCommand = "kubectl edit configmap -n kube-system aws-auth"
 	// profilesCommand is the command that lists the user's AWS profiles, so that the user can choose another principal.
 	profilesCommand = "aws configure list-profiles"
 )
 
 var plainWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 
-// quote quotes one argument for a POSIX shell. It returns an argument without special characters unchanged.
+// quote quotes an argument for a POSIX shell. If the argument has no special characters, quote returns it unchanged.
 func quote(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -46,8 +47,8 @@ func (d *diagnosis) withRegion() string {
 	return " --region " + quote(d.Region)
 }
 
-// updateKubeconfig returns the command that rewrites the context with the same profile and without a role. If the context does not belong
-// to an EKS cluster, it returns the command that prints the context without its secrets.
+// updateKubeconfig returns the command that writes the context again. The new context has the same profile and assumes no role. If the context
+// does not belong to an EKS cluster, updateKubeconfig returns the command that prints the context without its secrets.
 func (d *diagnosis) updateKubeconfig() string {
 	if !d.isEKS() {
 		return "kubectl config view --minify"
@@ -55,7 +56,7 @@ func (d *diagnosis) updateKubeconfig() string {
 	return d.updateKubeconfigWith(d.plugin.profile)
 }
 
-// isEKS reports whether the context may belong to an EKS cluster.
+// isEKS reports whether the context may belong to an EKS cluster. It returns true if there is no context.
 func (d *diagnosis) isEKS() bool {
 	if d.config == nil || d.ClusterName != "" || d.token != nil || strings.Contains(d.config.Host, ".eks.") {
 		return true
@@ -74,13 +75,13 @@ func (d *diagnosis) findPlugin() string {
 	switch filepath.Base(d.plugin.config.Command) {
 	case programCLI:
 		return "aws --version || echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html'"
-	case programAuthenticator: // the AWS CLI makes the same tokens
+	case programAuthenticator: // the AWS CLI creates the same tokens
 		return d.updateKubeconfig()
 	}
 	return "command -v " + quote(d.plugin.config.Command)
 }
 
-// updateKubeconfigWith returns the command that rewrites the context with a profile, which may be empty.
+// updateKubeconfigWith returns the command that writes the context again with this profile. The profile may be empty.
 func (d *diagnosis) updateKubeconfigWith(profile string) string {
 	command := "aws eks update-kubeconfig --name " + d.clusterName() + d.withRegion()
 	if profile != "" {
@@ -89,14 +90,14 @@ func (d *diagnosis) updateKubeconfigWith(profile string) string {
 	return command
 }
 
-// queryCluster returns the command that prints a field of the cluster's description.
+// queryCluster returns the command that prints a field of EKS's description of the cluster.
 func (d *diagnosis) queryCluster(field string) string {
 	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster." + field
 }
 
-// principalWithPath returns the ARN of the principal with its path, as EKS requires it, quoted for a shell. If doctor can't read IAM, it
-// returns a command substitution that looks up the role's ARN when the administrator runs the command. The substitution ignores a role of
-// the same name in another account.
+// principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If doctor
+// can't read IAM, principalWithPath returns a command substitution that looks up the role when the administrator runs the command. The
+// substitution ignores a role of the same name in another account.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)
@@ -117,8 +118,8 @@ func (d *diagnosis) createEntry() string {
 	return d.create(principal, "") + " && " + d.associateView(principal)
 }
 
-// createEntryOf returns the command that creates an access entry to replace an entry of aws-auth. If the aws-auth entry is for nodes, the
-// access entry gets the matching node type, because its type can't be changed later.
+// createEntryOf returns the command that creates an access entry in place of an entry of aws-auth. r is the resolution of this entry. If the
+// entry is for nodes, the access entry has the matching type for nodes, because the type can't be changed later.
 func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	if !slices.Contains(r.Groups, access.NodesGroup) {
 		return d.createEntry()
@@ -133,8 +134,8 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	return d.create(d.principalWithPath(), " --type "+kind)
 }
 
-// replaceEntry returns the command that deletes an access entry and creates it again with the same type. The new entry gives at most the
-// right to view, because its principal may be another one that has the name of a deleted principal.
+// replaceEntry returns the command that deletes a stale access entry and creates it again with the same type. The new access entry gives at
+// most the right to view, because another person may have created the present principal with the name of the deleted one.
 func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	principal := quote(e.PrincipalARN)
 	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
@@ -153,9 +154,9 @@ func (d *diagnosis) create(principal, flags string) string {
 	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
 }
 
-// associateView returns the command that associates the access policy for viewing with an access entry. It gives no other rights, because
-// only the administrator knows which rights the principal needs. principal is already quoted for a shell. The ARN of the policy is
-// documented only for the partition aws, so in other partitions the command looks it up.
+// associateView returns the command that associates the access policy for viewing with the access entry of a principal. The command gives no
+// other rights, because only the administrator knows which rights the principal needs. principal is already quoted for a shell. AWS
+// documents the ARN of the policy only for the partition aws, so in other partitions the command looks it up.
 func (d *diagnosis) associateView(principal string) string {
 	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
 	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
@@ -173,8 +174,8 @@ func groupsFlag(groups []string) string {
 	return strings.Join(words, " ")
 }
 
-// awsAuthEntry returns an aws-auth entry for the principal as YAML. Its groups are empty, because only the administrator knows which
-// rights the principal needs. It returns "" if the ARN is invalid.
+// awsAuthEntry returns an entry of aws-auth for the principal, in YAML. The entry has no groups, because only the administrator knows which
+// rights the principal needs. awsAuthEntry returns "" if the ARN of the principal is invalid.
 func (d *diagnosis) awsAuthEntry() string {
 	principal := d.principal()
 	parsed, err := awsauth.ParseARN(principal)
@@ -188,7 +189,7 @@ func (d *diagnosis) awsAuthEntry() string {
 	return fmt.Sprintf("# below %s; groups are those whose rights the principal needs\n- %s: %s\n  username: %s\n  groups: []\n", section, key, principal, username)
 }
 
-// manifest returns the manifest of an aws-auth whose only entry is that of the principal.
+// manifest returns the manifest of an aws-auth that has only the entry of awsAuthEntry.
 func (d *diagnosis) manifest() string {
 	var b strings.Builder
 	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\ndata:\n")
@@ -219,9 +220,11 @@ func (d *diagnosis) logsCommand(text string) string {
 // awsName returns the part of an ARN after the last slash, such as the name of a role.
 func awsName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-// bindCommand returns the command that binds the user to a role with the refused request or, if there is no such request, to the role
-// view. It binds the first group that doesn't begin with system:, and otherwise the username. A system: group has other members, such as
-// nodes.
+// bindCommand returns the command that gives rights to the user. If the user named a refused request, the command creates a role that allows
+// this request, and binds the role. Otherwise it binds the role view.
+//
+// The command binds the role to the user's first group that doesn't begin with system:, because such a system group has other members, for
+// example nodes. If the user has no other group, the command binds the role to the username.
 func (d *diagnosis) bindCommand() string {
 	subject := " --user=" + quote(d.report.User.Username)
 	for _, group := range d.report.User.Groups {
@@ -250,9 +253,9 @@ func (d *diagnosis) bindCommand() string {
 		kind, quote(name), namespace, flags, kind, quote(name), namespace, kind, quote(name), subject)
 }
 
-// updateEntry returns the command that adds the aws-auth groups to an access entry. It omits groups that begin with system:, because EKS
-// refuses them. If no group is left to add, the command gives the right to view, because only the administrator knows whether the
-// principal should be an admin.
+// updateEntry returns the command that adds groups to an access entry. groups are the groups that aws-auth gives to the principal. The command
+// omits groups that begin with system:, because EKS refuses them. If there is no other group to add, the command gives the right to view,
+// because only the administrator knows whether the principal should be an admin.
 func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) string {
 	all := slices.Clone(entry.Groups)
 	for _, g := range groups {

@@ -25,9 +25,9 @@ import (
 // of others.
 var creatorMatters = []string{"not-mapped", "similar-arn", "no-aws-auth", "no-access-entry", "unauthorized"}
 
-// findCreator is the tenth step. It searches CloudTrail, and then the authenticator's log, for the principal that created the cluster. EKS
-// makes this principal an administrator. The step needs the permission cloudtrail:LookupEvents, or logs:StartQuery and
-// logs:GetQueryResults.
+// findCreator is the tenth step. It searches for the principal that created the cluster, because EKS makes this principal an administrator. It
+// first searches CloudTrail, which needs the permission cloudtrail:LookupEvents. Then it searches the authenticator's log, which needs the
+// permissions logs:StartQuery and logs:GetQueryResults.
 func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 	cause := d.report.Cause
 	if cause == nil || d.ClusterName == "" || !slices.Contains(creatorMatters, cause.ID) {
@@ -65,7 +65,7 @@ const logSource = "the log of the authenticator"
 
 // describeCreator returns a sentence that names the creator of the cluster.
 func (d *diagnosis) describeCreator(arn, source string) string {
-	if source == logSource { // an entry of aws-auth may have the username, too
+	if source == logSource { // an entry of aws-auth may have the username kubernetes-admin, too
 		return fmt.Sprintf("according to %s, %s logged in as kubernetes-admin, which is the username of the creator unless an entry has it", source, arn)
 	}
 	if access.CallerKey(arn) == access.CallerKey(d.principal()) {
@@ -77,7 +77,8 @@ func (d *diagnosis) describeCreator(arn, source string) string {
 // maxPages limits the number of CloudTrail pages that doctor reads. A page has 50 events.
 const maxPages = 5
 
-// creatorByCloudTrail returns the ARN of the principal that created a cluster in the last 90 days. It returns "" if it finds none.
+// creatorByCloudTrail returns the ARN of the principal that created a cluster in the last 90 days. It returns "" if CloudTrail has no such
+// event.
 func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster string) (string, error) {
 	pages := cloudtrail.NewLookupEventsPaginator(client, &cloudtrail.LookupEventsInput{LookupAttributes: []cloudtrailtypes.LookupAttribute{
 		{AttributeKey: cloudtrailtypes.LookupAttributeKeyEventName, AttributeValue: aws.String("CreateCluster")},
@@ -99,8 +100,8 @@ func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster
 	return "", nil
 }
 
-// creatorIn returns the ARN of the principal if a CloudTrail event created an EKS cluster of this name, and otherwise "" (EKS user guide,
-// "Analyze AWS CloudTrail log file entries").
+// creatorIn returns the ARN of the principal that created an EKS cluster of this name, according to a CloudTrail event (EKS user guide, "Analyze
+// AWS CloudTrail log file entries"). It returns "" for any other event.
 func creatorIn(event, cluster string) string {
 	var e struct {
 		EventSource       string `json:"eventSource"`
@@ -130,7 +131,7 @@ func creatorIn(event, cluster string) string {
 	return e.UserIdentity.ARN
 }
 
-// creatorUsername is the text in the authenticator's log when the creator of the cluster logs in. EKS maps the creator to
+// creatorUsername is a text that the authenticator logs when the creator of the cluster logs in, because EKS gives the creator the username
 // kubernetes-admin.
 const creatorUsername = "username=kubernetes-admin"
 
@@ -140,8 +141,8 @@ const logPeriod = 24 * time.Hour
 
 var logARN = regexp.MustCompile(`\barn="?(arn:[\w+=,.@:/-]+).*\busername="?kubernetes-admin"?(?:\s|$)`)
 
-// creatorByLog returns the ARN of a caller that logged in as kubernetes-admin, according to the authenticator's log. It returns "" if it
-// finds none. The log exists only if the cluster writes its authenticator log to CloudWatch.
+// creatorByLog returns the ARN of a caller that logged in as kubernetes-admin, according to the authenticator's log in CloudWatch. It returns
+// "" if the log has no such login. A cluster writes this log only if an administrator has enabled it.
 func creatorByLog(ctx context.Context, client *cloudwatchlogs.Client, cluster string, now time.Time) (string, error) {
 	started, err := client.StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
 		LogGroupName: aws.String("/aws/eks/" + cluster + "/cluster"), QueryString: aws.String(fmt.Sprintf(logsQuery, creatorUsername)),
@@ -166,7 +167,8 @@ func creatorByLog(ctx context.Context, client *cloudwatchlogs.Client, cluster st
 	}
 }
 
-// arnIn returns the ARN in the first message of a query's results, or "".
+// arnIn returns the ARN in the first message of a query's results that shows a login as kubernetes-admin. It returns "" if there is no such
+// message.
 func arnIn(rows [][]logstypes.ResultField) string {
 	for _, row := range rows {
 		for _, field := range row {
@@ -178,7 +180,8 @@ func arnIn(rows [][]logstypes.ResultField) string {
 	return ""
 }
 
-// describeAWSError names the failed action in the error of an AWS call. If the log does not exist, it says so. The user may see the text.
+// describeAWSError returns an error for the user after an AWS call has failed. The error names the action and contains no secret. If the log of
+// the authenticator does not exist, the error says so.
 func describeAWSError(action string, err error) error {
 	if _, ok := errors.AsType[*logstypes.ResourceNotFoundException](err); ok {
 		return errors.New("the cluster does not write the log of the authenticator")

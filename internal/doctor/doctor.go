@@ -1,8 +1,8 @@
-// Package doctor finds out why a caller can't log in to an EKS cluster. It takes the steps of a login one after the other: it reads the
-// kubeconfig, runs the exec plugin, decodes its token, asks STS for the caller, and asks EKS, the API server, aws-auth and RBAC. Then it
-// names one cause, with one command for the user and one for an administrator.
+// Package doctor finds out why a caller can't log in to an EKS cluster. It takes the steps of a login one after the other. It reads the
+// kubeconfig, runs the exec plugin, decodes the token of the plugin, and asks STS for the caller. Then it compares this with EKS, the API
+// server, the access entries, aws-auth and RBAC. It names one cause, with a command for the user and a command for an administrator.
 //
-// The token of the exec plugin is a bearer credential. It must not reach a [Report], an error, a log or a file.
+// The token of the exec plugin is a bearer credential. This package never writes the token to a [Report], an error, a log or a file.
 package doctor
 
 import (
@@ -23,13 +23,13 @@ type Status string
 const (
 	StatusOK      Status = "ok"
 	StatusFailed  Status = "failed"
-	StatusWarning Status = "warning" // it works, and the user should know something
-	StatusUnknown Status = "unknown" // a permission or an earlier result is missing
+	StatusWarning Status = "warning" // the step found no fault, but the user should read its result
+	StatusUnknown Status = "unknown" // the step has no result, for example because a permission is missing
 )
 
 // Step is a finished step.
 type Step struct {
-	Number int    `json:"step"` // from 1
+	Number int    `json:"step"` // counts from 1
 	Name   string `json:"name"`
 	Status Status `json:"status"`
 	// Found is one sentence with the result of the step.
@@ -43,10 +43,10 @@ type Cause struct {
 	// Step is the step that found the cause.
 	Step    int    `json:"step"`
 	Summary string `json:"summary"`
-	// User and Admin are the commands for the user and for an administrator. One of them may be empty if the other suffices.
+	// User is the command for the user, and Admin the command for an administrator. A command that is not necessary is empty.
 	User  string `json:"user"`
 	Admin string `json:"admin"`
-	// Entry is the text that Admin asks the administrator to add to aws-auth. It is empty if there is nothing to add.
+	// Entry is the text that the administrator adds to aws-auth with the command Admin. It is empty if there is nothing to add.
 	Entry string `json:"entry,omitempty"`
 }
 
@@ -54,7 +54,7 @@ type Cause struct {
 type Identity struct {
 	ARN     string `json:"arn"`
 	Account string `json:"account"`
-	// UserID is the unique id of an IAM user. For a role it is the role's unique id and the session name.
+	// UserID is the unique id of an IAM user. For a role it is the role's unique id with the session name, in the form ID:SESSION.
 	UserID string `json:"userID"`
 }
 
@@ -70,34 +70,34 @@ type Report struct {
 	Principal *Identity `json:"principal"` // nil if it is not known
 	User      *User     `json:"user"`      // nil if the API server refuses the caller
 	Steps     []Step    `json:"steps"`
-	Cause     *Cause    `json:"cause"` // nil if nothing is wrong
+	Cause     *Cause    `json:"cause"` // nil if doctor found no cause
 }
 
 // Options configure a diagnosis.
 type Options struct {
-	// Config loads the configuration of the caller's context. It fails with ErrNoContext if there is no context.
+	// Config loads the client configuration of the caller's context. It returns ErrNoContext if there is no context.
 	Config func() (*rest.Config, error)
 	// Context, Cluster and Namespace are the names of the context, its cluster and its namespace in the kubeconfig.
 	Context, Cluster, Namespace string
-	// MissingUser is the user that the context names if the kubeconfig has no such user, and otherwise empty.
+	// MissingUser is the name of a user in the context that the kubeconfig does not have. It is empty if the kubeconfig has the user.
 	MissingUser string
 	// ClusterName and Region are the name and region of the EKS cluster. If they are empty, doctor takes them from the kubeconfig.
 	ClusterName, Region string
-	// Principal is the ARN to diagnose instead of the caller. If it is set, the kubeconfig is that of an administrator.
+	// Principal is the ARN of the principal to diagnose. It is empty if doctor diagnoses the caller. If it is set, the context belongs to
+	// an administrator.
 	Principal string
-	// ReadAWSAuth reads aws-auth from a file or with the rights of an administrator. If it is nil, doctor reads the live aws-auth as the
-	// caller.
+	// ReadAWSAuth reads aws-auth, for example from a file. If it is nil, doctor reads the live aws-auth.
 	ReadAWSAuth func(context.Context) (*awsauth.Object, error)
 	// Admin is a client configuration with the rights of an administrator, or nil.
 	Admin *rest.Config
 	// Request is the request that the API server refused, or nil.
 	Request *rbac.Request
-	// Begin is called before each step with its name, and Finish after the step. Each may be nil.
+	// Begin is called before each step with the name of the step. Finish is called after each step that applies. Both may be nil.
 	Begin  func(name string)
 	Finish func(Step)
 	Now    func() time.Time
 
-	pluginLimit time.Duration // instead of pluginTimeout, in a test
+	pluginLimit time.Duration // replaces pluginTimeout in a test
 }
 
 // ErrNoContext means that no kubeconfig has a current context.
@@ -115,9 +115,9 @@ type diagnosis struct {
 
 	report Report
 
-	config *rest.Config // of the caller; step 2 replaces the plugin by the token
+	config *rest.Config // the configuration of the context; step 2 replaces the exec plugin by the token
 	plugin plugin
-	token  *token // nil without a token of EKS
+	token  *token // nil if the credentials are not a token of EKS
 
 	cluster  clusterFacts
 	refused  bool // the API server answered 401
@@ -130,11 +130,12 @@ type diagnosis struct {
 // device.
 const PluginStep = "exec plugin"
 
-// step is a step of the diagnosis. Its function returns the status and a sentence with the result, and sets the cause of the report if it
-// finds the cause. An empty status means that the step doesn't apply.
+// step is a step of the diagnosis.
 type step struct {
 	name string
-	run  func(*diagnosis, context.Context) (Status, string)
+	// run returns the status and a sentence with the result. If it finds the cause, it sets the cause of the report. An empty status means
+	// that the step doesn't apply.
+	run func(*diagnosis, context.Context) (Status, string)
 	// after reports whether the step also runs after an earlier step found the cause.
 	after bool
 }
@@ -173,8 +174,8 @@ func Run(ctx context.Context, o Options) *Report {
 	return &d.report
 }
 
-// Identify finds out which AWS principal the caller is, and which username and groups the API server reports for the caller. It does not
-// describe the cluster, and reads no access entries, aws-auth or rights.
+// Identify finds out the caller's AWS principal, and the username and groups of the caller at the API server. It takes only the steps that are
+// necessary for this.
 func Identify(ctx context.Context, o Options) *Report {
 	d := newDiagnosis(o)
 	d.take(ctx, steps[:stepIdentity])
@@ -190,7 +191,7 @@ func newDiagnosis(o Options) *diagnosis {
 	return d
 }
 
-// take runs the steps in order until one of them finds the cause. Of the remaining steps it runs only those with after.
+// take runs the steps in order until one of them finds the cause. After that it runs only the steps whose field after is true.
 func (d *diagnosis) take(ctx context.Context, list []step) {
 	for i, s := range list {
 		if d.report.Cause == nil || s.after {

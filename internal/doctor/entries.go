@@ -16,18 +16,18 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// entryFacts holds the access entries of the principal, and the principal's data in IAM.
+// entryFacts holds the access entries of the principal, and what IAM knows about the principal.
 type entryFacts struct {
-	listed []string // the ARNs of all access entries; nil if they can't be listed
-	known  bool     // found has every access entry of the principal
-	found  []access.AccessEntry
+	listed []string             // the ARNs of the principals of all access entries; nil if they can't be listed
+	known  bool                 // found has every access entry of the principal
+	found  []access.AccessEntry // access entries of the principal
 
-	facts     access.IAMFacts // of the principal
-	existence validate.Existence
+	facts     access.IAMFacts    // what IAM knows about the principal
+	existence validate.Existence // whether the principal exists in IAM
 }
 
-// inForce returns the access entry with which the principal logs in, and a stale access entry of the principal, which matches no caller.
-// Each is nil if there is none.
+// inForce returns the access entry with which the principal logs in, or nil if there is none. stale is a stale access entry of the principal,
+// or nil.
 func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	for i := range e.found {
 		if f := &e.found[i]; e.existence == validate.Exists && f.Freshness(e.facts) == access.Stale {
@@ -39,8 +39,8 @@ func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	return entry, stale
 }
 
-// principal returns the ARN of the caller's role or user, without a role's path. It returns "" if a caller can't log in with this kind of
-// ARN.
+// principal returns the ARN of the caller's role or user. The ARN of a role has no path. It returns "" if the caller is unknown, or if the
+// authenticator refuses this kind of ARN.
 func (d *diagnosis) principal() string {
 	if d.report.Principal == nil {
 		return ""
@@ -85,7 +85,8 @@ func (d *diagnosis) readEntries(ctx context.Context) (Status, string) {
 	return StatusOK, "no access entry has the principal " + principal
 }
 
-// findEntries finds the access entries of the principal. If listing is denied, it reads the access entry of the principal's ARN instead.
+// findEntries reads the access entries of the principal into d.entries. If the caller may not list access entries, findEntries reads only the
+// access entry with the principal's ARN.
 func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	arns, err := d.cluster.client.List(ctx)
 	switch {
@@ -114,7 +115,7 @@ func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	return nil
 }
 
-// lookUpPrincipal looks the principal up in IAM. If that fails, it leaves the existence of the principal unknown.
+// lookUpPrincipal looks up the principal in IAM and stores the result in d.entries. If this fails, the existence of the principal stays unknown.
 func (d *diagnosis) lookUpPrincipal(ctx context.Context, principal string) {
 	parsed, err := awsauth.ParseARN(principal)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 )
 
-// TestExecSectionsAreRead: the forms are those that aws eks update-kubeconfig, eksctl and people write.
+// Doctor reads the exec sections that aws eks update-kubeconfig, eksctl and people write.
 func TestExecSectionsAreRead(t *testing.T) {
 	t.Parallel()
 	const role = "arn:aws:iam::111122223333:role/dev"

@@ -26,7 +26,7 @@ func ParseToken(text string) (host string, err error) {
 	return t.host, nil
 }
 
-// ReadExec returns what an exec section says.
+// ReadExec returns the settings in an exec section.
 func ReadExec(c *clientcmdapi.ExecConfig) (cluster, region, profile, role string) {
 	p := plugin{config: c}
 	p.readArguments()
@@ -45,7 +45,7 @@ func ExplainSTS(cluster string, now time.Time, response *http.Response) (*Report
 	return &d.report, nil
 }
 
-// RunWithLimit is Run with a limit for the plugin.
+// RunWithLimit is like Run, with a time limit for the plugin.
 func RunWithLimit(ctx context.Context, o Options, limit time.Duration) *Report {
 	o.pluginLimit = limit
 	return Run(ctx, o)

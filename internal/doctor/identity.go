@@ -25,10 +25,11 @@ import (
 
 // identityFacts holds the AWS options with which doctor makes calls as the caller.
 type identityFacts struct {
-	options []func(*config.LoadOptions) error // nil if they can't be loaded
+	options []func(*config.LoadOptions) error // nil if they are not loaded yet or can't be loaded
 }
 
-// bearerToken returns the token of a client configuration, which may be in a file. It returns "" if the configuration has no token.
+// bearerToken returns the token of a client configuration. It reads the token from a file if the configuration names one. It returns "" if the
+// configuration has no token.
 func bearerToken(c *rest.Config) (string, error) {
 	if c.BearerTokenFile == "" || c.BearerToken != "" {
 		return c.BearerToken, nil
@@ -49,8 +50,8 @@ func bearerToken(c *rest.Config) (string, error) {
 // signature").
 const maxSkew = 5 * time.Minute
 
-// askSTS is the fourth step. It sends the request that the token contains to STS, as the authenticator does, and so learns the same
-// caller.
+// askSTS is the fourth step. The token contains a signed request. askSTS sends this request to STS, as the authenticator does, and so gets the
+// same caller as the authenticator.
 func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.token == nil {
 		return "", ""
@@ -103,12 +104,11 @@ func (d *diagnosis) explainSTS(answer stsAnswer) (Status, string) {
 	return StatusUnknown, fmt.Sprintf("STS refused the token's request (%s)", redact(answer.code))
 }
 
-// stsAnswer is an answer of STS: an identity or an error code. It has no error message, because the message of SignatureDoesNotMatch
-// contains parts of the request.
+// stsAnswer is an answer of STS. It has no error message, because the message of SignatureDoesNotMatch contains parts of the request.
 type stsAnswer struct {
 	identity Identity
-	code     string
-	date     time.Time // of the server
+	code     string    // the error code; empty if STS returned the identity
+	date     time.Time // the time of the server; zero if the answer has none
 }
 
 // maxARN is the maximum length of an ARN in bytes (IAM API reference, arnType).
@@ -191,7 +191,8 @@ func newHTTPClient(ctx context.Context) (*http.Client, error) {
 	return client, nil
 }
 
-// withoutURL returns an HTTP client's error with the URL of the request removed.
+// withoutURL returns the error of an HTTP client without the URL of the request, because the URL may be a credential. It also hides other
+// parts of the text that may be a credential.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -205,7 +206,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// awsOptions returns the options for AWS calls as the caller, with the profile and the role from the kubeconfig.
+// awsOptions returns the options with which doctor calls AWS as the caller. They have the profile and the role of the kubeconfig.
 func (d *diagnosis) awsOptions(ctx context.Context) ([]func(*config.LoadOptions) error, error) {
 	if d.identity.options == nil {
 		options, err := awsapi.As(ctx, d.profile(), d.plugin.roleARN, "awsauth-doctor")
@@ -217,7 +218,7 @@ func (d *diagnosis) awsOptions(ctx context.Context) ([]func(*config.LoadOptions)
 	return d.identity.options, nil
 }
 
-// callerOf returns the ARN that STS reports for the credentials of a profile. The call needs no permission.
+// callerOf returns the ARN that STS returns for the credentials of a profile. The call needs no permission.
 func callerOf(ctx context.Context, profile, region string) (string, error) {
 	options, err := awsapi.As(ctx, profile, "", "")
 	if err != nil {
@@ -226,7 +227,8 @@ func callerOf(ctx context.Context, profile, region string) (string, error) {
 	return callerWith(ctx, region, options)
 }
 
-// callerWith returns the ARN that STS reports for the credentials in options. A region that is not empty replaces the one in options.
+// callerWith returns the ARN that STS returns for the credentials of these options. If region is not empty, it replaces the region of the
+// options.
 func callerWith(ctx context.Context, region string, options []func(*config.LoadOptions) error) (string, error) {
 	options = slices.Clone(options)
 	if region != "" {

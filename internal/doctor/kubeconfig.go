@@ -18,17 +18,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// plugin is the exec plugin of the kubeconfig, with the settings that its arguments and variables contain.
+// plugin is the exec plugin of the kubeconfig, with the settings in its arguments and variables.
 type plugin struct {
-	config *clientcmdapi.ExecConfig // nil without a plugin
-	path   string                   // of the program
+	config *clientcmdapi.ExecConfig // nil if the context has no exec plugin
+	path   string                   // the path of the program
 
 	cluster, region  string
 	profile, roleARN string
-	// profileByEnvironment reports whether the kubeconfig sets the profile with a variable. Access keys in the environment override such a
+	// profileByEnvironment reports whether the kubeconfig sets the profile by a variable. An access key in the environment overrides such a
 	// profile.
 	profileByEnvironment bool
-	// replaced has a function for each variable that useVariables set. It restores the old value.
+	// replaced has a function for each variable that useVariables set. The function restores the old value of the variable.
 	replaced []func() error
 }
 
@@ -77,8 +77,9 @@ func (d *diagnosis) readAdminKubeconfig() (Status, string) {
 	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
 }
 
-// readStaticCredentials handles a context without an exec plugin, and returns the kind of its credentials. It sets the cause if the
-// context has no credentials, or names a user that is not in the kubeconfig.
+// readStaticCredentials checks the credentials of a context without an exec plugin. It sets the cause if there are no credentials, or if the
+// context names a user that is not in the kubeconfig. Otherwise it returns a sentence with the kind of the credentials. where is the
+// beginning of this sentence.
 func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	c := d.config
 	switch {
@@ -109,7 +110,7 @@ const (
 	pluginBeta  = pluginGroup + "v1beta1"
 )
 
-// checkPlugin checks the exec section of the kubeconfig. It does not run the plugin.
+// checkPlugin checks the exec section of the kubeconfig. It does not run the plugin. where is the beginning of the sentence with the result.
 func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	p := &d.plugin
 	if err := p.useVariables(); err != nil {
@@ -146,7 +147,8 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	return StatusOK, text
 }
 
-// lookPath returns the path of the plugin's program. client-go has already made a path relative to the kubeconfig absolute.
+// lookPath returns the path of the plugin's program. A command in the kubeconfig may be relative to the kubeconfig; client-go has already made it
+// absolute.
 func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	path, err := exec.LookPath(c.Command)
 	if err != nil {
@@ -155,8 +157,8 @@ func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	return path, nil
 }
 
-// readArguments reads the cluster, region, profile and role from the plugin's arguments and variables. It knows aws eks get-token,
-// aws-iam-authenticator token, and wrappers whose arguments contain one of these.
+// readArguments reads the cluster, region, profile and role from the plugin's arguments and variables. It knows the commands aws eks get-token and
+// aws-iam-authenticator token, also as a part of the arguments of a wrapper.
 func (p *plugin) readArguments() {
 	if p.config == nil {
 		return
@@ -193,8 +195,8 @@ func (p *plugin) readArguments() {
 	}
 }
 
-// useVariables sets the AWS_ variables of the exec section in doctor's own environment, so that doctor's AWS calls have the settings of
-// the plugin. It omits AWS_PROFILE and AWS_DEFAULT_PROFILE, because each call gets the profile as an option.
+// useVariables sets the AWS_ variables of the exec section in doctor's own environment, so that doctor calls AWS with the settings of the
+// plugin. It omits AWS_PROFILE and AWS_DEFAULT_PROFILE, because doctor passes the profile to each call as an option.
 func (p *plugin) useVariables() error {
 	for _, v := range p.config.Env {
 		if !strings.HasPrefix(v.Name, "AWS_") || v.Name == "AWS_PROFILE" || v.Name == "AWS_DEFAULT_PROFILE" {
@@ -214,7 +216,8 @@ func (p *plugin) useVariables() error {
 	return nil
 }
 
-// restoreVariables undoes useVariables, so that the plugin of an administrator's context runs with the user's own environment.
+// restoreVariables restores the variables that useVariables replaced. The exec plugin of an administrator's context then runs with the user's own
+// environment.
 func (p *plugin) restoreVariables() error {
 	for _, restore := range slices.Backward(p.replaced) {
 		if err := restore(); err != nil {
@@ -225,8 +228,12 @@ func (p *plugin) restoreVariables() error {
 	return nil
 }
 
-// setCluster sets the name and region of the EKS cluster unless the user has set them. It takes them from the plugin's arguments, from the
-// cluster's name in the kubeconfig, which aws eks update-kubeconfig sets to the ARN, or from the host of the API server.
+// setCluster sets the name and the region of the EKS cluster. It keeps a value that the user has set. Otherwise it takes the value from the first
+// of these sources that has it:
+//
+//   - the plugin's arguments and variables
+//   - the name of the cluster in the kubeconfig, because aws eks update-kubeconfig uses the cluster's ARN as this name
+//   - the host of the API server, which has the region
 func (d *diagnosis) setCluster(server string) {
 	var name, region string
 	if a, err := arn.Parse(d.Cluster); err == nil && a.Service == "eks" {

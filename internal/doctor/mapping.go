@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// failUnsupported sets the cause for a caller whose kind of ARN the authenticator refuses before it searches for a mapping.
+// failUnsupported sets the cause for a caller that is neither a role nor a user. The authenticator refuses such an ARN before it searches for an
+// entry.
 func (d *diagnosis) failUnsupported() (Status, string) {
 	return d.fail(Cause{
 		ID: "principal-unsupported", Step: stepAWSAuth, User: "aws sts get-caller-identity" + d.withProfile(),
@@ -17,8 +18,8 @@ func (d *diagnosis) failUnsupported() (Status, string) {
 	})
 }
 
-// mappingCause returns the cause if the cluster refuses the principal. Usually neither an access entry nor aws-auth maps the principal. It
-// returns nil if the API server admits the caller, or if it finds no cause.
+// mappingCause returns the cause why the cluster refuses the principal. Usually neither an access entry nor aws-auth maps the principal.
+// mappingCause returns nil if the API server admits the caller, or if it finds no cause.
 func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	if d.report.User != nil {
 		return nil
@@ -58,7 +59,8 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	return nil
 }
 
-// missingEntry returns the cause if the principal has no access entry and the authentication mode is API, which ignores aws-auth.
+// missingEntry returns the cause for a principal without an access entry in the authentication mode API. It returns nil if the access entries are
+// unknown. stale is a stale access entry of the principal, or nil.
 func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)
@@ -81,8 +83,8 @@ func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	return nil
 }
 
-// noAWSAuth returns the cause if aws-auth does not exist. In an authentication mode with access entries, the principal needs an access
-// entry.
+// noAWSAuth returns the cause for a cluster without aws-auth. In the authentication mode API_AND_CONFIG_MAP its command creates an access entry,
+// and otherwise aws-auth.
 func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
 	c := &Cause{ID: "no-aws-auth", Step: stepAWSAuth}
 	if d.cluster.mode() == access.ModeAPIAndConfigMap {
@@ -110,7 +112,8 @@ func policyNames(e *access.AccessEntry) (names []string) {
 	return names
 }
 
-// refusedAlthoughMapped returns the cause if the API server refuses a caller whom source, an access entry or aws-auth, maps.
+// refusedAlthoughMapped returns the cause for a mapped caller that the API server refuses. source describes the access entry or aws-auth that maps
+// the caller. refusedAlthoughMapped returns nil if the API server did not refuse the caller.
 func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	if !d.refused {
 		return nil
@@ -123,8 +126,9 @@ func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	}
 }
 
-// missIDs maps each kind of near miss to the id of a cause. If a caller has several near misses, the first kind in this list is the cause.
-// The list ends with the weakest evidence: a text that only names the caller, and then an ARN with a similar spelling.
+// missIDs has the id of a cause for each kind of near miss. A near miss is an entry or a text that almost maps the caller. If a caller has
+// several near misses, the first kind in this list is the cause. The list ends with the weakest evidence: a text that contains the caller's
+// ARN but isn't read, and then an ARN with a similar spelling.
 var missIDs = []struct {
 	kind awsauth.NearMissKind
 	id   string
@@ -144,8 +148,7 @@ var missIDs = []struct {
 	{awsauth.MissSpelling, "similar-arn"},
 }
 
-// notInAWSAuth returns the cause if aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if that is not
-// known.
+// notInAWSAuth returns the cause why aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if this is unknown.
 func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	r := d.awsAuth.loaded.Resolve(caller.ARN)
 	if r.Unknown != "" {
@@ -180,8 +183,8 @@ func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	return &Cause{ID: "not-mapped", Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth has no entry for %s", r.CanonicalARN)}
 }
 
-// whyNotMapped completes the cause c of a caller whom aws-auth does not admit. It adds commands to c. If the access entry is stale, or the
-// cluster admits another identity of the caller, it returns a different cause.
+// whyNotMapped returns the cause c of a caller that aws-auth does not admit, with commands. If the principal has a stale access entry, or if the
+// cluster admits another identity of the caller, it returns a better cause instead of c.
 func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)

@@ -15,9 +15,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// otherIdentity returns the cause if the cluster admits another identity that the caller can use. It tries the caller without the
-// kubeconfig's role, the profile that an access key in the environment overrides, and the other profiles. It returns nil if the cluster
-// admits no such identity.
+// otherIdentity returns the cause if the cluster admits another identity of the user, and otherwise nil. It tries these identities:
+//
+//   - the credentials of the user without the role that the kubeconfig assumes
+//   - the profile of the kubeconfig, if an access key in the environment overrides it
+//   - the other profiles of the AWS configuration
 func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -44,8 +46,8 @@ func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	return d.otherProfile()
 }
 
-// profile returns the profile whose credentials the plugin uses, or "" if the plugin uses the credentials of the environment. The AWS CLI
-// prefers an access key in the environment to a profile in a variable, but prefers a profile on the command line to the access key.
+// profile returns the profile whose credentials the plugin uses. It returns "" if the plugin uses the credentials of the environment. The AWS CLI
+// uses a profile on the command line first, then an access key in the environment, and then a profile in a variable.
 func (d *diagnosis) profile() string {
 	if d.plugin.profileByEnvironment && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
 		return ""
@@ -53,7 +55,7 @@ func (d *diagnosis) profile() string {
 	return d.plugin.profile
 }
 
-// admits reports whether an access entry or aws-auth certainly admits the caller with an ARN.
+// admits reports whether an access entry or aws-auth certainly admits the caller with this ARN.
 func (d *diagnosis) admits(arn string) bool {
 	caller := access.NewCaller(arn)
 	key := access.CallerKey(arn)
@@ -88,8 +90,8 @@ func (d *diagnosis) otherProfile() *Cause {
 	return nil
 }
 
-// permissionSetRole returns the ARN of the role that IAM Identity Center made for a permission set in an account. It searches the
-// listed access entries, and then aws-auth. It returns "" if it finds no such role.
+// permissionSetRole returns the ARN of the role that IAM Identity Center created for a permission set in an account. It searches the access entries
+// and aws-auth for such a role. It returns "" if they have none.
 func (d *diagnosis) permissionSetRole(account, set string) string {
 	prefix := "AWSReservedSSO_" + set + "_"
 	is := func(arn string) bool {
@@ -113,7 +115,7 @@ func (d *diagnosis) permissionSetRole(account, set string) string {
 // profile is a profile of the AWS configuration, with the fields that name its role.
 type profile struct {
 	name, role             string
-	account, permissionSet string // of IAM Identity Center
+	account, permissionSet string // the account and the permission set of IAM Identity Center; empty for other profiles
 }
 
 // maxProfiles limits the number of profiles that doctor compares.
@@ -124,8 +126,8 @@ var (
 	profileField   = regexp.MustCompile(`^(role_arn|sso_account_id|sso_role_name)\s*=\s*(\S+)`)
 )
 
-// readProfiles reads the profiles of the AWS configuration. It does not use the SDK's reader, which fails for a profile without usable
-// credentials. Only the names of the roles matter here.
+// readProfiles returns the profiles of the AWS configuration file, with their roles. It does not use the SDK's reader, because the SDK returns an
+// error for a profile without usable credentials.
 func readProfiles() (list []profile) {
 	name := os.Getenv("AWS_CONFIG_FILE")
 	if name == "" {

@@ -19,11 +19,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// maxPluginOutput limits, in bytes, how much of the plugin's output doctor keeps. A token has at most 4096 bytes.
+// maxPluginOutput limits how much of the plugin's output doctor keeps, in bytes. A token has at most 4,096 bytes.
 const maxPluginOutput = 1 << 20
 
-// runPlugin is the second step. It runs the exec plugin as client-go does. It puts the token into the client configuration in place of the
-// plugin, so that the plugin runs only once.
+// runPlugin is the second step. It runs the exec plugin as client-go does. In the client configuration it replaces the plugin by the token, so that
+// the plugin runs only once.
 func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.plugin.config == nil {
 		return "", ""
@@ -51,7 +51,7 @@ func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	return d.readCredential(out)
 }
 
-// execute runs the plugin, and returns its standard output and, as failure, its standard error.
+// execute runs the plugin. out is the standard output of the plugin, and failure the end of its standard error.
 func (d *diagnosis) execute(ctx context.Context) (out []byte, failure string, err error) {
 	info, err := d.execInfo()
 	if err != nil {
@@ -81,8 +81,8 @@ func interactive(p *clientcmdapi.ExecConfig) bool {
 	return p.InteractiveMode != clientcmdapi.NeverExecInteractiveMode && term.IsTerminal(int(os.Stdin.Fd()))
 }
 
-// execInfo returns the value of the variable KUBERNETES_EXEC_INFO, which client-go sets for the plugin. The value has the version of the
-// plugin API and, if the kubeconfig sets provideClusterInfo, the cluster.
+// execInfo returns the value of the variable KUBERNETES_EXEC_INFO for the plugin. It is the same as in client-go. The value has the version of the
+// plugin API. If the kubeconfig sets provideClusterInfo, the value also describes the cluster.
 func (d *diagnosis) execInfo() (string, error) {
 	p := d.plugin.config
 	credential := clientauthv1.ExecCredential{
@@ -109,7 +109,7 @@ func (d *diagnosis) execInfo() (string, error) {
 // limitedBuffer keeps the first maxPluginOutput bytes that are written to it.
 type limitedBuffer struct{ bytes.Buffer }
 
-// Write implements io.Writer. It drops the bytes over the limit and returns no error.
+// Write implements io.Writer. It ignores the bytes over the limit and returns no error.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if room := maxPluginOutput - b.Len(); room > 0 {
 		b.Buffer.Write(p[:min(room, len(p))])
@@ -117,13 +117,14 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxFailure limits, in bytes, how much of the plugin's standard error doctor keeps. It keeps the end, which has the reason for a failure.
+// maxFailure limits how much of the plugin's standard error doctor keeps, in bytes. Doctor keeps the end, because the end has the reason for a
+// failure.
 const maxFailure = 16 << 10
 
 // tailBuffer keeps the last maxFailure bytes that are written to it.
 type tailBuffer struct{ tail []byte }
 
-// Write implements io.Writer. It drops the beginning of the text if the text exceeds the limit.
+// Write implements io.Writer. It removes the beginning of the text if the text exceeds the limit. It returns no error.
 func (b *tailBuffer) Write(p []byte) (int, error) {
 	b.tail = append(b.tail, p[max(0, len(p)-maxFailure):]...)
 	if excess := len(b.tail) - maxFailure; excess > 0 {
@@ -132,7 +133,8 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readCredential decodes the ExecCredential in the plugin's output.
+// readCredential decodes the ExecCredential in the plugin's output, and stores the token or the client certificate in d.config. It sets the cause
+// if the output is wrong.
 func (d *diagnosis) readCredential(out []byte) (Status, string) {
 	var credential clientauthv1.ExecCredential
 	wrong := func(format string, args ...any) (Status, string) {
@@ -165,13 +167,12 @@ func (d *diagnosis) readCredential(out []byte) (Status, string) {
 	return StatusOK, "the plugin returned a token"
 }
 
-// pluginFault is a known failure of a plugin. It is recognized by the messages of the AWS CLI 1 and 2, botocore, aws-iam-authenticator and
-// the AWS SDK for Go.
+// pluginFault is a known failure of a plugin.
 type pluginFault struct {
 	id      string
-	pattern *regexp.Regexp
-	summary string
-	user    func(*diagnosis) string
+	pattern *regexp.Regexp          // matches messages of the AWS CLI 1 and 2, botocore, aws-iam-authenticator and the AWS SDK for Go
+	summary string                  // see Cause.Summary
+	user    func(*diagnosis) string // returns the command for the user
 }
 
 var pluginFaults = []pluginFault{
@@ -231,8 +232,8 @@ var pluginFaults = []pluginFault{
 	},
 }
 
-// explainPluginError returns the cause of a plugin's failure. failure is the plugin's standard error, and err is the error from running
-// it.
+// explainPluginError returns the cause after the plugin has failed. failure is the standard error of the plugin. err is the error of the call that
+// ran the plugin.
 func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	last := redact(lastLine(failure))
 	for _, f := range pluginFaults {
@@ -256,8 +257,8 @@ func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	return Cause{ID: "plugin-failed", Step: stepPlugin, Summary: summary, User: d.pluginCommand()}
 }
 
-// pluginCommand returns a command that runs the plugin, so that the user sees its errors. It discards the plugin's output, which contains
-// the token.
+// pluginCommand returns a command that runs the plugin and shows its errors. The command discards the output of the plugin, because the output
+// contains the token.
 func (d *diagnosis) pluginCommand() string {
 	words := []string{quote(d.plugin.config.Command)}
 	hide := false
@@ -271,7 +272,7 @@ func (d *diagnosis) pluginCommand() string {
 	return strings.Join(words, " ") + " > /dev/null"
 }
 
-// withProfile returns the flag --profile with the kubeconfig's profile, or "" if the kubeconfig sets none.
+// withProfile returns the flag --profile with the kubeconfig's profile and a leading space. It returns "" if the kubeconfig sets no profile.
 func (d *diagnosis) withProfile() string {
 	if d.plugin.profile == "" {
 		return ""
@@ -284,8 +285,8 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// secrets matches the parts of a plugin's output that may be a credential. It also matches whole ARNs, which redact keeps. Otherwise it
-// would match a long name within an ARN as a credential.
+// secrets matches the parts of a text that may be a credential. It also matches whole ARNs, which redact keeps, because otherwise a long name in an
+// ARN would count as a credential.
 var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`arn:aws[\w-]*:[\w-]*:[\w-]*:\d*:[\w+=,.@/-]+`,
 	`k8s-aws-v1\.\S*`,
@@ -305,10 +306,10 @@ var secretFlag = regexp.MustCompile(`(?i)^--?[\w-]*(?:secret|password|passwd|tok
 // hidden is the text that replaces a possible credential.
 const hidden = "[hidden]"
 
-// maxQuoted limits a plugin's text in a message, in bytes.
+// maxQuoted limits the length of a plugin's text in a message, in bytes.
 const maxQuoted = 300
 
-// redact replaces each part of a plugin's text that may be a credential with [hidden], and shortens the text to maxQuoted bytes.
+// redact replaces each part of a text that may be a credential by [hidden], and shortens the text to maxQuoted bytes.
 func redact(text string) string {
 	text = secrets.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasPrefix(strings.ToLower(found), "arn:") {

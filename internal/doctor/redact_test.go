@@ -44,7 +44,7 @@ func TestRedactKeepsWhatTheUserNeeds(t *testing.T) {
 	}
 }
 
-// TestQuotedWordsAreHarmless: a shell reads a quoted word as the word, and runs nothing in it.
+// A shell reads a quoted word as the same word, and runs no command in it.
 func TestQuotedWordsAreHarmless(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{
@@ -57,7 +57,7 @@ func TestQuotedWordsAreHarmless(t *testing.T) {
 	}
 }
 
-// TestTheEntryIsForThePrincipalOfItsAccount: the administrator's account may have another role of the same name.
+// The command creates the access entry for the role in the principal's account, even if the administrator's account has a role of the same name.
 func TestTheEntryIsForThePrincipalOfItsAccount(t *testing.T) {
 	t.Parallel()
 	const cluster = "arn:aws:eks:eu-west-1:444455556666:cluster/prod"

@@ -39,7 +39,7 @@ func options(config *rest.Config) doctor.Options {
 	}
 }
 
-// checkCause checks the cause of a report, and that the report has none of some secrets.
+// checkCause checks that the cause of a report has this id, and that the report contains none of the secrets.
 func checkCause(t *testing.T, r *doctor.Report, id string, secrets ...string) {
 	t.Helper()
 	text, err := json.Marshal(r)
@@ -93,7 +93,7 @@ func TestPluginThatWaitsIsEnded(t *testing.T) {
 	}
 }
 
-// TestOtherPluginsGetNoCommandOfEKS: a context of another provider can't be written by the AWS CLI.
+// For a context of another provider, doctor names no command of the AWS CLI, because the AWS CLI can't write such a context.
 func TestOtherPluginsGetNoCommandOfEKS(t *testing.T) {
 	t.Parallel()
 	r := doctor.Run(t.Context(), options(&rest.Config{Host: "https://10.0.0.1", ExecProvider: &clientcmdapi.ExecConfig{
@@ -106,7 +106,7 @@ func TestOtherPluginsGetNoCommandOfEKS(t *testing.T) {
 	checkCause(t, r, "credentials-refused", "aws ", "a-token-of-gcloud")
 }
 
-// TestTheTokenReachesNoOtherHost: the API server redirects the request, and client-go would send the token to the other host.
+// If the API server redirects a request, doctor doesn't send the token to the other host. client-go would send it.
 func TestTheTokenReachesNoOtherHost(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -121,7 +121,7 @@ func TestTheTokenReachesNoOtherHost(t *testing.T) {
 	}
 }
 
-// TestForbiddenByAProxyIsNotAnonymous: 403 means a missing credential only if the API server says so.
+// The status 403 means missing credentials only if the API server says so. The answer of a proxy with this status doesn't.
 func TestForbiddenByAProxyIsNotAnonymous(t *testing.T) {
 	t.Parallel()
 	for body, cause := range map[string]string{
@@ -181,7 +181,7 @@ func TestAnswersOfSTS(t *testing.T) {
 	}
 }
 
-// TestAFileSufficesForAnAdministrator: an administrator who has the aws-auth of a cluster in a file needs no kubeconfig.
+// An administrator who has the aws-auth of a cluster in a file needs no kubeconfig.
 func TestAFileSufficesForAnAdministrator(t *testing.T) {
 	t.Parallel()
 	o := options(nil)

@@ -24,8 +24,8 @@ const (
 	maxExpires    = 900 // seconds
 )
 
-// stsHost matches the STS hosts that the authenticator accepts: the AWS SDK's regional hosts in each partition and, in the partition aws,
-// the global host. It does not match a VPC endpoint.
+// stsHost matches the STS hosts that the authenticator accepts. These are the AWS SDK's regional hosts in each partition, and the global host in the
+// partition aws. A VPC endpoint is not among them.
 var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.[[:alnum:]](?:[[:alnum:]-]*[[:alnum:]])?\.` +
 	`(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.(?:com\.cn|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$` +
 	`|^sts\.amazonaws\.com$`)
@@ -38,9 +38,9 @@ var allowedParameters = map[string]bool{
 
 // token is a decoded EKS token. It has no method that returns the token or its URL as text, because both are secret.
 type token struct {
-	url    *url.URL // secret: everyone who has it can log in as the caller
-	host   string   // of STS
-	signed time.Time
+	url    *url.URL  // secret: everyone who has the URL can log in as the caller
+	host   string    // the host of STS in the URL
+	signed time.Time // when the token was signed
 	// session reports whether the token was signed with temporary credentials.
 	session bool
 }
@@ -48,7 +48,8 @@ type token struct {
 // errForeign means that a text is not an EKS token.
 var errForeign = errors.New("it does not begin with " + tokenPrefix + " as a token of EKS")
 
-// parseToken decodes a token. Its errors contain nothing of the token except the names of parameters and the host.
+// parseToken decodes a token and checks it as the authenticator does. The errors contain no part of the token but the names of parameters and the
+// host. parseToken does not check the age of the token.
 func parseToken(text string) (*token, error) {
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok {
@@ -79,7 +80,8 @@ func parseToken(text string) (*token, error) {
 	return newToken(u, query)
 }
 
-// In a damaged URL the host or the name of a parameter can be a part of a secret. These patterns match the usual ones.
+// plainHost and plainParameter match usual hosts and names of parameters. An error contains only such names, because in a damaged URL another text in
+// their place can be a part of a secret.
 var (
 	plainHost      = regexp.MustCompile(`^[a-z0-9.:-]{1,253}$`)
 	plainParameter = regexp.MustCompile(`^[A-Za-z-]{1,40}$`)
@@ -92,7 +94,7 @@ func describeParameter(name string) string {
 	return "a parameter"
 }
 
-// newToken checks the parameters of a token's URL.
+// newToken returns the token with this URL. It returns an error if the authenticator refuses the query parameters.
 func newToken(u *url.URL, query url.Values) (*token, error) {
 	lower := make(url.Values, len(query))
 	for name, values := range query {
@@ -120,7 +122,7 @@ func newToken(u *url.URL, query url.Values) (*token, error) {
 	return &token{url: u, host: u.Host, signed: signed, session: lower.Has("x-amz-security-token")}, nil
 }
 
-// readToken is the third step. It decodes the token, and makes the authenticator's checks that don't require a call to STS.
+// readToken is the third step. It decodes the token, and checks it as the authenticator does before it calls STS.
 func (d *diagnosis) readToken(context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""

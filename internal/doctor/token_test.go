@@ -8,7 +8,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 )
 
-// signedURL is the URL of a valid token with the secrets of signedSecrets.
+// signedURL is the URL of a valid token. It contains the secrets of signedSecrets.
 const signedURL = "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256" +
 	"&X-Amz-Credential=ASIAQQQQQQQQQQQQQQQQ%2F20260102%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=60" +
 	"&X-Amz-Security-Token=c2Vzc2lvbi10b2tlbi1vZi10aGUtdXNlcg&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&X-Amz-Signature=5ca1ab1e5ca1ab1e5ca1ab1e"
@@ -19,12 +19,12 @@ func encode(url string) string {
 	return "k8s-aws-v1." + base64.RawURLEncoding.EncodeToString([]byte(url))
 }
 
-// change returns the valid token with another text in its URL.
+// change returns the token for signedURL in which text replaces old.
 func change(old, text string) string { return encode(strings.Replace(signedURL, old, text, 1)) }
 
 func host(name string) string { return change("sts.eu-west-1.amazonaws.com", name) }
 
-// TestTokensAreJudgedAsByTheAuthenticator: the rules are those of aws-iam-authenticator v0.7.18, pkg/token/token.go.
+// Doctor checks a token by the rules of aws-iam-authenticator v0.7.18, pkg/token/token.go.
 func TestTokensAreJudgedAsByTheAuthenticator(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -78,7 +78,7 @@ func TestTokensAreJudgedAsByTheAuthenticator(t *testing.T) {
 	}
 }
 
-// FuzzTokenErrorsHaveNoSecret: no error has a secret of a token, also if the token is damaged.
+// No error contains a secret of a token, even if the token is damaged.
 func FuzzTokenErrorsHaveNoSecret(f *testing.F) {
 	f.Add(uint16(0), "https", "http")
 	f.Add(uint16(0), "X-Amz-Date=", "X-Amz-Date=x")
