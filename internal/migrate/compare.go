@@ -10,21 +10,22 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Comparison is the result of comparing an existing access entry with the access that aws-auth gives.
+// Comparison is the result of a comparison of an existing access entry with the access by aws-auth.
 type Comparison string
 
 // The results of a comparison.
 const (
 	Equal     Comparison = "equal"
-	Weaker    Comparison = "weaker"    // the access entry lacks a part
-	Stronger  Comparison = "stronger"  // the access entry gives more
-	Different Comparison = "different" // it lacks a part and gives another one, such as another username
-	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was created again
+	Weaker    Comparison = "weaker"    // the access entry lacks rights that aws-auth gives
+	Stronger  Comparison = "stronger"  // the access entry gives rights that aws-auth doesn't give
+	Different Comparison = "different" // the access entry lacks rights and gives others, for example another username
+	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was deleted
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
-// compare compares the existing access entry of a principal with the access that aws-auth gives to the principal. If they differ, it adds
-// a problem. If IAM has no such principal, it returns Stale without a problem, because addARN has already added one.
+// compare compares the existing access entry of a principal with the principal's access by aws-auth. If they differ, it adds a problem. If they
+// are equal, it removes the other problems, because the access entry exists already. If IAM has no such principal, it returns Stale and adds
+// no problem, because addARN has already added one.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale
@@ -63,7 +64,7 @@ func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry,
 	return result
 }
 
-// describe converts an existing access entry into an Entry. An access entry for nodes gets no groups or policies.
+// describe converts an existing access entry into an Entry. An Entry for nodes has no groups and no policies.
 func describe(e *access.AccessEntry) Entry {
 	d := Entry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: []string{}, Policies: []Policy{}}
 	if e.IsNode() {
@@ -76,7 +77,7 @@ func describe(e *access.AccessEntry) Entry {
 	return d
 }
 
-// AccessEntry converts the planned access entry into the form in which package eks returns existing ones.
+// AccessEntry converts the planned access entry into the type that package eks uses for existing access entries.
 func (e Entry) AccessEntry() access.AccessEntry {
 	made := access.AccessEntry{PrincipalARN: e.PrincipalARN, Type: e.Type, Username: e.Username, Groups: e.Groups}
 	for _, p := range e.Policies {
@@ -113,7 +114,8 @@ func byEntry(e *access.AccessEntry) rights {
 	return r
 }
 
-// groupsOf returns the groups that EKS gives to nodes with an access entry of a type. The EKS API doesn't return all of them.
+// groupsOf returns the groups that nodes get by an access entry of this type. The EKS API doesn't return all of these groups. groupsOf returns nil
+// for a type that is not for nodes.
 func groupsOf(kind string) []string {
 	for _, t := range nodeTypes {
 		if t.name == kind {
@@ -137,8 +139,7 @@ func (r rights) addPolicies(policies []access.AccessPolicy) {
 	}
 }
 
-// byDocument returns the rights that aws-auth gives to a principal. matches are the principal's entries, of which the authenticator picks
-// one. A right that only some of the entries give begins with "sometimes".
+// byDocument returns the rights that aws-auth gives to a principal. matches are the entries of the principal. The result is as in merge.
 func byDocument(matches []*awsauth.Entry) rights {
 	var all []rights
 	for _, e := range matches {
@@ -150,8 +151,8 @@ func byDocument(matches []*awsauth.Entry) rights {
 	return merge(all)
 }
 
-// merge combines the rights of several entries, of which the authenticator picks one at random. A right that only some of the entries give
-// begins with "sometimes".
+// merge combines the rights by several entries of a principal. The authenticator picks one of these entries at random. So a right that only some of
+// the entries give begins with "sometimes".
 func merge(all []rights) rights {
 	merged := make(rights)
 	for _, r := range all {
@@ -165,7 +166,7 @@ func merge(all []rights) rights {
 	return merged
 }
 
-// diff returns the rights that only after has as gained, and the rights that only before has as lost. Both lists are sorted.
+// diff compares two sets of rights. gained are the rights that only after has, and lost the rights that only before has. Both lists are sorted.
 func diff(before, after rights) (gained, lost []string) {
 	for right := range after {
 		if !before[right] {
@@ -194,7 +195,7 @@ func describeChange(gained, lost []string) string {
 	return strings.Join(parts, " and ")
 }
 
-// SameAs reports whether an access entry that EKS returned has the type and the rights of the planned one.
+// SameAs reports whether an access entry from EKS has the type and the rights of the planned access entry.
 func (e Entry) SameAs(described *access.AccessEntry) bool {
 	planned := e.AccessEntry()
 	gained, lost := diff(byEntry(&planned), byEntry(described))

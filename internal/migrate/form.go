@@ -27,12 +27,12 @@ func Forms() []Form {
 
 // Destination is the cluster for which a plan writes its access entries.
 type Destination struct {
-	Cluster string // the name; empty if the user of the form inserts it
-	Region  string // empty: the default of the user of the form
+	Cluster string // the name of the cluster; empty if the name is not known
+	Region  string // the region of the cluster; empty means the default region of the tool
 }
 
-// Write returns the access entries of the plan's moves in a form. The Terraform form also includes the access entries that already exist,
-// with import blocks. The other forms omit those.
+// Write returns the access entries of the plan's moves in a form. An access entry that already exists is only in the Terraform form, with an
+// import block.
 func (p Plan) Write(form Form, d Destination) ([]byte, error) {
 	w := writer{Destination: d, plan: p}
 	for _, m := range p.Move {
@@ -90,7 +90,8 @@ func comment(text string) string {
 	}, text)
 }
 
-// fields returns the username and the groups to write. They are empty for a type other than STANDARD, for which EKS accepts neither.
+// fields returns the username and the groups that a form writes. EKS accepts a username and groups only for the type STANDARD. For another type
+// fields returns none.
 func (e Entry) fields() (username string, groups []string) {
 	if e.Type != access.TypeStandard {
 		return "", nil
@@ -107,7 +108,7 @@ type names struct {
 	joint string
 }
 
-// of returns a unique name for an ARN: the name of the role or user, with a number appended if that name is already in use.
+// of returns a unique name for an ARN. This is the name of the role or user. If the name is already in use, of appends a number.
 func (n *names) of(arn string) string {
 	name := arn
 	if parsed, err := awsauth.ParseARN(arn); err == nil {

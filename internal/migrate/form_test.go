@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 )
 
-// formPlan returns a plan with all kinds of access entries, one of which exists, and with names that the forms must quote.
+// formPlan returns a plan with all kinds of access entries, and with names that the forms must quote. One of the access entries exists.
 func formPlan() migrate.Plan {
 	hostile := `it's "$HOME" ${x} %{y} $(id) \ ` + "`ü` file:///etc/passwd"
 	d := document(
@@ -30,7 +30,7 @@ func formPlan() migrate.Plan {
 	return migrate.New(migrate.Input{Document: d, NoRolePaths: true, Cluster: &access.Cluster{AccessEntries: []access.AccessEntry{existing}}})
 }
 
-// TestFormsAreStable: the same plan gives the same bytes. UPDATE_GOLDEN=1 writes them.
+// The same plan gives the same bytes in each form. UPDATE_GOLDEN=1 writes them.
 func TestFormsAreStable(t *testing.T) {
 	t.Parallel()
 	for _, form := range migrate.Forms() {
@@ -62,8 +62,7 @@ func TestFormsAreStable(t *testing.T) {
 	}
 }
 
-// TestManifestsKeepEveryName: the forms in YAML have the principals, usernames and groups of the plan, and none of the principals that have
-// their access entry.
+// The forms in YAML have the principals, usernames and groups of the plan. They have no principal whose access entry exists.
 func TestManifestsKeepEveryName(t *testing.T) {
 	t.Parallel()
 	p := formPlan()

@@ -9,8 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestGuardAdmitsTheRemovalAfterTheMove: the guard denies the removal of entries before their principals are moved, and admits it when the planned
-// access entries exist.
+// The guard denies the removal of entries from aws-auth before the planned access entries exist, and admits it afterwards.
 func TestGuardAdmitsTheRemovalAfterTheMove(t *testing.T) {
 	t.Parallel()
 	roles := []string{

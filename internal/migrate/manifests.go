@@ -86,7 +86,7 @@ func manifestPolicies(policies []Policy) (list []manifestPolicy) {
 	return list
 }
 
-// placeholder replaces the name of the cluster if the name is not known.
+// placeholder is the text for the name of the cluster if the name is not known.
 const placeholder = "CLUSTER"
 
 // eksctl returns a ClusterConfig for eksctl.

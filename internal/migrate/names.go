@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// The templates that EKS accepts in a username if a colon precedes them (EKS user guide, "Set a custom username for EKS access entries").
+// The templates that EKS accepts in a username. A colon must precede them (EKS user guide, "Set a custom username for EKS access entries").
 const (
 	sessionName    = "{{SessionName}}"
 	sessionNameRaw = "{{SessionNameRaw}}"
@@ -22,8 +22,8 @@ func withoutSession(name string) string {
 	return strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
 }
 
-// DefaultUsername returns the username that EKS sets if an access entry is created without one (EKS user guide, "Set a custom username for
-// EKS access entries").
+// DefaultUsername returns the username that EKS sets if a request creates an access entry and has no username (EKS user guide, "Set a custom
+// username for EKS access entries").
 func DefaultUsername(arn awsauth.ARN) string {
 	if !arn.IsRole() {
 		return arn.String()
@@ -41,7 +41,7 @@ func (t *target) addUsername(arn awsauth.ARN) {
 	name := t.from.Username
 	prefix := access.ReservedPrefix(name)
 	literal := strings.ReplaceAll(name, "{{AccountID}}", arn.Account)
-	if !arn.IsRole() { // which has no session; the authenticator inserts nothing
+	if !arn.IsRole() { // a user has no session, so the authenticator replaces the template by an empty text
 		literal = withoutSession(literal)
 	}
 	rest := withoutSession(name)
@@ -78,7 +78,7 @@ func usable(name string) bool {
 	return name != "" && access.ReservedPrefix(name) == "" && !strings.Contains(rest, "{{") && colonFirst(name) && !odd(name)
 }
 
-// colonFirst reports whether a colon precedes every session name template in a username.
+// colonFirst reports whether a colon precedes each template of the session in a username.
 func colonFirst(name string) bool {
 	before, _, found := strings.Cut(name, "{{SessionName")
 	return !found || strings.Contains(before, ":")
@@ -89,8 +89,9 @@ func odd(name string) bool {
 	return strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// addGroups sets the groups of a principal that is not a node role. It replaces system:masters by AmazonEKSClusterAdminPolicy, which
-// allows everything. It omits system:authenticated, which every caller gets at login.
+// addGroups sets the groups of a principal that is not a node role. In place of system:masters it adds AmazonEKSClusterAdminPolicy, because EKS
+// refuses this group and the policy also allows everything. It omits system:authenticated, because every caller gets this group at login. It adds
+// a problem for groups that the access entry can't have.
 func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	var refused, templates, strange []string
 	for _, g := range t.from.Groups {
@@ -115,7 +116,8 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	t.addLost(strange, "the groups %s are empty or have characters that are not printable, and it is not known whether EKS keeps them")
 }
 
-// addLost adds a problem if there are groups that the access entry can't have. format is the reason, with a verb for the quoted groups.
+// addLost adds a problem for groups that the access entry can't have. It adds none if the list is empty. format is the reason for fmt.Sprintf, whose
+// argument is the quoted groups.
 func (t *target) addLost(groups []string, format string) {
 	if len(groups) == 0 {
 		return
@@ -126,18 +128,20 @@ func (t *target) addLost(groups []string, format string) {
 		choice{option: "bind the same roles to a group of another name, and give this group in aws-auth first", change: "none if every binding has the new group"})
 }
 
-// clusterAdminPolicy returns the ARN of AmazonEKSClusterAdminPolicy. EKS accepts the ARN only with the cluster's partition ("The specified
-// policyArn could not be found."). Every principal that can log in has this partition, so that of the principal will do.
+// clusterAdminPolicy returns the ARN of AmazonEKSClusterAdminPolicy. EKS accepts only an ARN in the cluster's partition ("The specified policyArn
+// could not be found."). If the input has no ARN, clusterAdminPolicy uses the partition of the principal, because a principal can log in only
+// to a cluster in its own partition.
 func (p *planner) clusterAdminPolicy(arn awsauth.ARN) string {
 	return cmp.Or(p.ClusterAdminPolicy, "arn:"+arn.Partition+":eks::aws:cluster-access-policy/"+access.ClusterAdminPolicy)
 }
 
-// withoutAuthenticated returns the sorted set of groups without system:authenticated, which every caller gets at login.
+// withoutAuthenticated returns the groups without system:authenticated, because every caller gets this group at login. The result is sorted and has
+// no duplicates.
 func withoutAuthenticated(groups []string) []string {
 	return without(groups, []string{awsauth.AuthenticatedGroup})
 }
 
-// without returns the sorted set of the texts that are not in others.
+// without returns the texts that are not in others, sorted and without duplicates.
 func without(texts, others []string) []string {
 	return slices.DeleteFunc(sortedSet(texts), func(text string) bool { return slices.Contains(others, text) })
 }

@@ -1,5 +1,5 @@
-// Package migrate plans the way from aws-auth to EKS access entries. From effective access it computes the access entries that give the same
-// access, names the principals about which a person must decide, and lists the elements of aws-auth that give no access.
+// Package migrate plans the migration from aws-auth to EKS access entries. It computes the access entries that give the same access as aws-auth. It
+// also lists the principals about which a person must decide, and the elements of aws-auth that give no access.
 //
 // The package is pure: it takes aws-auth, the access entries, and facts of IAM, and returns values.
 package migrate
@@ -16,23 +16,21 @@ import (
 // Input is the data from which [New] computes a plan.
 type Input struct {
 	Document *awsauth.Document
-	// Cluster has the existing access entries. It is nil if they are not known. Its authentication mode has no effect, because a plan
-	// considers the access that aws-auth gives on its own.
+	// Cluster has the existing access entries. It is nil if they are not known. A plan ignores the authentication mode.
 	Cluster *access.Cluster
-	// Account and Partition are the account and partition of the cluster, or empty if they are not known.
+	// Account and Partition are the account and partition of the cluster. They are empty if they are not known.
 	Account, Partition string
-	// IAM maps the [awsauth.PrincipalKey] of a principal to the result of its lookup in IAM. It is nil if the principals were not looked
-	// up.
+	// IAM has the results of the lookups in IAM. The keys are results of [awsauth.PrincipalKey]. It is nil if there were no lookups.
 	IAM map[string]Found
-	// NoRolePaths is the user's assurance that roles have no path, for a user who can't read IAM. It has no effect on roles of IAM
-	// Identity Center, which always have a path.
+	// NoRolePaths means that the user asserts that no role has a path. It is for users who can't read IAM. It has no effect on roles of
+	// IAM Identity Center, because these always have a path.
 	NoRolePaths bool
-	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy as EKS lists it. If it is empty, the plan builds the ARN with the
+	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy in the list of EKS. If it is empty, the plan builds the ARN from the
 	// partition of the principal.
 	ClusterAdminPolicy string
 }
 
-// Found is the result of looking up a principal in IAM.
+// Found is the result of the lookup of a principal in IAM.
 type Found struct {
 	// ARN is the principal's ARN with its path. It is empty if IAM has no such principal, or if Unknown is set.
 	ARN string
@@ -47,18 +45,18 @@ type Found struct {
 // Missing reports whether IAM has no such principal.
 func (f Found) Missing() bool { return f.ARN == "" && f.Unknown == "" }
 
-// Plan says how the access of each principal and element of aws-auth moves to access entries. All lists are in the order in which the
-// authenticator searches aws-auth, and are never nil.
+// Plan has a proposal for each principal in aws-auth. The lists have the order in which the authenticator searches aws-auth. They are never
+// nil.
 type Plan struct {
-	// Move has the principals whose access an access entry can give unchanged.
+	// Move has the principals for which an access entry gives the same access as aws-auth.
 	Move []Move `json:"move"`
 	// Decide has the principals about which a person must decide.
 	Decide []Decision `json:"decide"`
-	// LeaveBehind has the elements of aws-auth that give no access, and so need no access entry.
+	// LeaveBehind has the elements of aws-auth that need no access entry, because they give no access.
 	LeaveBehind []Leftover `json:"leaveBehind"`
 }
 
-// Move is a principal with the access entry that gives it the same access.
+// Move is the access entry that gives a principal the same access as aws-auth.
 type Move struct {
 	Entry
 
@@ -72,7 +70,7 @@ type Move struct {
 type Entry struct {
 	PrincipalARN string `json:"principalArn"`
 	Type         string `json:"type"`
-	// Username is the username that callers get. EKS sets the username for a type other than STANDARD, and then accepts no other.
+	// Username is the username that callers get. For a type other than STANDARD, EKS sets the username itself.
 	Username string   `json:"username"`
 	Groups   []string `json:"kubernetesGroups"`
 	Policies []Policy `json:"accessPolicies"`
@@ -84,7 +82,7 @@ type Policy struct {
 	Scope Scope  `json:"accessScope"`
 }
 
-// Scope is the part of the cluster in which an access policy applies. Type is cluster or namespace; for namespace, Namespaces names them.
+// Scope is the part of the cluster in which an access policy applies. Type is cluster or namespace. Namespaces is empty for the type cluster.
 type Scope struct {
 	Type       string   `json:"type"`
 	Namespaces []string `json:"namespaces,omitempty"`
@@ -96,35 +94,36 @@ type Decision struct {
 	// evaluated.
 	PrincipalARN string `json:"principalArn"`
 	Place        string `json:"place"`
-	// Reason is the reason why no access entry certainly gives the same access.
+	// Reason says why no access entry certainly gives the same access as aws-auth.
 	Reason  string   `json:"reason"`
 	Options []Option `json:"options"`
-	// Existing compares the principal's existing access entry with the access that aws-auth gives. It is empty if there is no such entry.
+	// Existing is the result of the comparison of the principal's existing access entry with the access by aws-auth. It is empty if the
+	// principal has no access entry.
 	Existing Comparison `json:"existing,omitempty"`
 }
 
 // Option is one of the choices for a [Decision].
 type Option struct {
 	Option string `json:"option"`
-	// Change describes how the access with this option differs from the access that aws-auth gives.
+	// Change describes how the access after this option differs from the access by aws-auth.
 	Change string `json:"change"`
-	// Entry is the access entry to create with this option, or nil.
+	// Entry is the access entry for this option. It is nil if the option creates none, or if the plan can't compute it.
 	Entry *Entry `json:"entry,omitempty"`
 }
 
 // Leftover is an element of aws-auth that gives no access.
 type Leftover struct {
 	Place  string `json:"place"`
-	Line   int    `json:"line,omitempty"` // in the file, from 1
+	Line   int    `json:"line,omitempty"` // the line in the file, from 1; 0 if it is not known
 	ARN    string `json:"arn"`
 	Reason string `json:"reason"`
 }
 
-// New computes the plan for an input.
+// New returns the plan for an input.
 func New(in Input) Plan {
 	p := newPlanner(&in)
 	grants := access.Grants(in.Document, nil)
-	never := make(map[string]bool) // by path
+	never := make(map[string]bool) // whether an entry never matches a caller, by path
 	for i := range grants {
 		never[grants[i].At.Path] = grants[i].State == access.StateNeverMatches
 	}
@@ -145,7 +144,8 @@ type planner struct {
 	*Input
 
 	plan Plan
-	// account and partition are the cluster's. They are empty if the input doesn't have them and they can't be inferred.
+	// account and partition are the account and the partition of the cluster, from the input or from infer. They are empty if they are not
+	// known.
 	account, partition string
 	existing           map[string]*access.AccessEntry // by awsauth.PrincipalKey
 }
@@ -165,10 +165,12 @@ func newPlanner(in *Input) *planner {
 	return p
 }
 
-// infer sets the account and the partition of the cluster if they follow from the principals. EKS accepts an access entry for nodes only
-// for a role of the cluster's account (EKS user guide, "Create access entries"), and any access entry only for a principal of the
-// cluster's partition. The authenticator looks up EC2 instances only in the cluster's account, so no node can log in with a role of
-// another account (aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate).
+// infer sets the account and the partition of the cluster if they are unknown and follow from the principals. It uses these facts:
+//
+//   - EKS accepts an access entry only for a principal of the cluster's partition, and an access entry for nodes only for a role of the
+//     cluster's account (EKS user guide, "Create access entries").
+//   - By aws-auth, a node can log in only with a role of the cluster's account, because the authenticator looks up EC2 instances only in
+//     this account (aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate).
 func (p *planner) infer() {
 	byEntries, byDocument := newFacts(), newFacts()
 	for _, e := range p.existing {
@@ -181,7 +183,7 @@ func (p *planner) infer() {
 	p.partition = cmp.Or(p.partition, only(byEntries.partitions), only(byDocument.partitions))
 }
 
-// facts has the accounts of the node roles and the partitions of the principals. infer uses them.
+// facts has the accounts of the node roles, and the partitions of all principals. infer uses them.
 type facts struct{ accounts, partitions map[string]bool }
 
 func newFacts() facts { return facts{make(map[string]bool), make(map[string]bool)} }
@@ -212,7 +214,7 @@ func only(set map[string]bool) string {
 func (p *planner) principal(principal *awsauth.Principal) {
 	e := principal.Matches[0]
 	arn, err := e.Principal()
-	if err != nil { // can't happen: the authenticator's principals have valid ARNs
+	if err != nil { // can't happen, because the authenticator loads only principals with valid ARNs
 		return
 	}
 	if p.partition != "" && arn.Partition != p.partition {
@@ -241,7 +243,7 @@ func (p *planner) add(t *target, existing Comparison) {
 	p.plan.Decide = append(p.plan.Decide, t.decision(existing))
 }
 
-// found returns the result of looking up a principal in IAM, or nil if the principal was not looked up.
+// found returns the result of the lookup of a principal in IAM, or nil if there was no lookup.
 func (p *planner) found(arn string) *Found {
 	if f, ok := p.IAM[awsauth.PrincipalKey(arn)]; ok {
 		return &f
@@ -249,8 +251,8 @@ func (p *planner) found(arn string) *Found {
 	return nil
 }
 
-// grant adds an element of aws-auth that is not the effective entry of a principal: an account of mapAccounts, an element without effect,
-// or one that can't be evaluated.
+// grant adds an element of aws-auth to the plan if it is an account of mapAccounts, if it has no effect, or if it can't be evaluated. It ignores all
+// other elements, because principal adds these.
 func (p *planner) grant(g *access.Grant) {
 	switch {
 	case g.State == access.StateUnknown:

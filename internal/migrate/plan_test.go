@@ -50,7 +50,7 @@ func user(arn, username string, groups ...string) string {
 	return strings.Replace(role(arn, username, groups...), "rolearn", "userarn", 1)
 }
 
-// summary returns a plan in short: the moves as JSON without place, the reasons of the decisions, and the leftovers.
+// summary returns a plan as short lines: the moves as JSON without their place, the reasons of the decisions, and the leftovers.
 func summary(t *testing.T, p migrate.Plan) (lines []string) {
 	t.Helper()
 	for _, m := range p.Move {
@@ -69,7 +69,7 @@ func summary(t *testing.T, p migrate.Plan) (lines []string) {
 	return lines
 }
 
-// exist says that IAM has the principals with these ARNs.
+// exist returns results of lookups in IAM: the principals with these ARNs exist.
 func exist(arns ...string) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	for _, arn := range arns {
@@ -78,7 +78,8 @@ func exist(arns ...string) map[string]migrate.Found {
 	return found
 }
 
-// TestPlanEqualsTheTruth has the rows of the table in docs/how-to/migrate-to-access-entries.md, in which eksctl gives another access.
+// The plan gives the same access as aws-auth for each row of the table in docs/how-to/migrate-to-access-entries.md. The access entries of eksctl
+// don't.
 func TestPlanEqualsTheTruth(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -379,7 +380,7 @@ func TestPlanHasNoNullLists(t *testing.T) {
 	}
 }
 
-// An option to create its access entry would be an offer to give access that the principal never had.
+// The plan offers no access entry for a principal that never logs in, because the access entry would give access that the principal never had.
 func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	t.Parallel()
 	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "system:node:{{EC2PrivateDNSName}}", "system:masters")})})
@@ -388,7 +389,8 @@ func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	}
 }
 
-// The authenticator inserts no text for the session of a user. EKS documents its template only for roles.
+// A person must decide about a user whose username has a template of the session. The authenticator replaces it by an empty text. EKS documents the
+// template only for roles.
 func TestPlanDecidesAboutASessionTemplateOfAUser(t *testing.T) {
 	t.Parallel()
 	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "x:{{SessionName}}", "viewers")})})

@@ -71,7 +71,8 @@ func generated(r *rand.Rand) *awsauth.Document {
 	return document(lists[0], lists[1], accounts...)
 }
 
-// directory says that IAM has each role at a path, and users as they are. Some principals are missing, or can't be looked up.
+// directory returns random results of lookups in IAM for the principals of aws-auth. Roles have a path. Some principals are missing, and some lookups
+// fail.
 func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	for _, p := range d.Map.Principals() {
@@ -93,8 +94,8 @@ func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	return found
 }
 
-// TestMovedPrincipalsKeepTheirAccess: for generated maps, the login by the planned access entry in mode API has the username and the groups of
-// the login by aws-auth, and every principal with access is moved, left to a person, or of another partition.
+// For generated maps, the login by the planned access entry in mode API has the username and the groups of the login by aws-auth. Every principal with
+// access is in the moves, in the decisions, or in another partition.
 func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 	t.Parallel()
 	moved := 0
@@ -153,14 +154,14 @@ func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 	}
 }
 
-// nodeGroupsOf are the groups by which the rights of a type are tested.
+// nodeGroupsOf are the groups that a type of access entries for nodes must give.
 var nodeGroupsOf = map[string][]string{
 	"EC2_LINUX":     {"system:bootstrappers", "system:nodes"},
 	"EC2_WINDOWS":   {"eks:kube-proxy-windows", "system:bootstrappers", "system:nodes"},
 	"FARGATE_LINUX": {"system:bootstrappers", "system:node-proxier", "system:nodes"},
 }
 
-// normalized returns the users of a login, each once. AmazonEKSClusterAdminPolicy counts as system:masters.
+// normalized returns each user of a login once, as text. It writes system:masters for AmazonEKSClusterAdminPolicy.
 func normalized(l access.Login) (users []string) {
 	for _, u := range l.Users {
 		groups := slices.Clone(u.Groups)

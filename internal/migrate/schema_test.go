@@ -25,8 +25,8 @@ var (
 	terraformArgument = regexp.MustCompile(`^ *(\w+) += `)
 )
 
-// TestTerraformHasTheArgumentsOfTheProvider: each block has the required arguments, and no unknown one. The provider itself needs the
-// network.
+// Each block of the Terraform form has the required arguments and no unknown argument. The test doesn't use the provider, because a download of the
+// provider needs the network.
 func TestTerraformHasTheArgumentsOfTheProvider(t *testing.T) {
 	t.Parallel()
 	text, err := formPlan().Write(migrate.FormTerraform, migrate.Destination{Cluster: "prod"})
@@ -72,8 +72,7 @@ func TestTerraformHasTheArgumentsOfTheProvider(t *testing.T) {
 	}
 }
 
-// TestCloudFormationHasThePropertiesOfTheResource checks the template against the resource type's schema (CloudFormation template reference,
-// AWS::EKS::AccessEntry).
+// The template has only properties of the resource type (CloudFormation template reference, AWS::EKS::AccessEntry).
 func TestCloudFormationHasThePropertiesOfTheResource(t *testing.T) {
 	t.Parallel()
 	text, err := formPlan().Write(migrate.FormCloudFormation, migrate.Destination{Cluster: "prod"})

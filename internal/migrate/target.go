@@ -8,11 +8,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// target is the access entry planned for a principal, with the problems that prevent it from giving the same access as aws-auth.
+// target is the planned access entry for a principal. It has a problem for each reason why the access entry may give other access than aws-auth.
 type target struct {
 	entry    Entry
-	place    string
-	from     *awsauth.Entry
+	place    string         // the path of from
+	from     *awsauth.Entry // the entry of aws-auth
 	problems []problem
 	unknown  bool // a part of aws-auth can't be evaluated
 }
@@ -23,8 +23,8 @@ type problem struct {
 	options []choice
 }
 
-// choice is an option of a problem. apply changes a copy of the target's access entry for this option. It is nil if the plan shows no
-// access entry for this option.
+// choice is an option of a problem. option and change are the texts of [Option]. apply changes a copy of the target's access entry into the access
+// entry for this option. It is nil if the option has no access entry in the plan.
 type choice struct {
 	option, change string
 	apply          func(*Entry)
@@ -86,8 +86,7 @@ func (p *planner) target(principal *awsauth.Principal, arn awsauth.ARN) *target 
 	return t
 }
 
-// ascii replaces the Kelvin sign and the long s, which IAM does not accept, with the ASCII letters that the authenticator equates them
-// with.
+// ascii replaces the Kelvin sign by K and the long s by s. The authenticator treats these characters as equal, but IAM accepts only ASCII.
 func ascii(arn string) string { return strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(arn) }
 
 const (
@@ -99,8 +98,9 @@ const (
 	serviceLinkedPath   = ":role/aws-service-role/"
 )
 
-// addARN sets the ARN of the access entry, with the role's path. aws-auth names a role without its path, and EKS refuses an ARN that lacks
-// it: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969)
+// addARN sets the ARN of the access entry, and adds a problem if EKS creates no access entry for this principal. In aws-auth the ARN of a role has no
+// path, but EKS needs the path: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969) If
+// the path is unknown, addARN adds a problem.
 func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	keep := choice{option: "create no access entry", change: "the principal loses its access in mode API"}
 	switch {
@@ -120,7 +120,7 @@ func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	case found != nil && found.Missing():
 		t.missing(*found, keep)
 	case existing != nil:
-		t.entry.PrincipalARN = existing.PrincipalARN // EKS checked it
+		t.entry.PrincipalARN = existing.PrincipalARN // EKS accepted this ARN
 	case arn.IsRole():
 		p.addPath(t, arn, found)
 	}
@@ -130,8 +130,8 @@ func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	}
 }
 
-// missing adds the problem that IAM has no such principal. Its options are keep and, if IAM Identity Center replaced the role, the new
-// role.
+// missing adds the problem that IAM has no such principal. One option is to create no access entry, as in keep. If IAM Identity Center has replaced
+// the role, another option is an access entry for the new role.
 func (t *target) missing(found Found, keep choice) {
 	options := []choice{{option: keep.option, change: "none now; a new principal of this name would log in by aws-auth, and not in mode API"}}
 	if found.Replacement != "" {
@@ -143,7 +143,8 @@ func (t *target) missing(found Found, keep choice) {
 	t.problem("IAM has no such principal", options...)
 }
 
-// addPath adds the problem that the path of a role is not known. found is the lookup that failed, or nil if there was no lookup.
+// addPath adds the problem that the path of a role is not known. It adds none if the user asserts that roles have no path; see Input.NoRolePaths.
+// found is the failed lookup in IAM, or nil if there was no lookup.
 func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	sso := strings.HasPrefix(arn.Name(), ssoPrefix)
 	if found == nil && p.NoRolePaths && !sso {
@@ -164,7 +165,7 @@ func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	t.problem(reason, options...)
 }
 
-// The types of access entries for nodes that a plan makes.
+// The types of access entries for nodes that a plan can have.
 const (
 	ec2Linux     = "EC2_LINUX"
 	ec2Windows   = "EC2_WINDOWS"
@@ -178,7 +179,7 @@ const (
 	sessionUsername  = "system:node:" + sessionName
 )
 
-// nodeUsername returns the username of an aws-auth entry if EKS gives the same username to nodes, and otherwise "".
+// nodeUsername returns the username of an entry in aws-auth if EKS gives nodes the same username. Otherwise it returns "".
 func nodeUsername(e *awsauth.Entry) string {
 	if e.Username == instanceUsername || e.Username == sessionUsername {
 		return e.Username
@@ -186,8 +187,8 @@ func nodeUsername(e *awsauth.Entry) string {
 	return ""
 }
 
-// nodeTypes are the types of access entries for nodes, with the username and the groups that EKS gives to such nodes. The groups for
-// HYBRID_LINUX are those of the aws-auth entry in the EKS user guide ("Prepare cluster access for hybrid nodes").
+// nodeTypes are the types of access entries for nodes, with the username and the groups that EKS gives to such nodes. The groups for HYBRID_LINUX
+// come from an entry for aws-auth in the EKS user guide ("Prepare cluster access for hybrid nodes").
 var nodeTypes = []struct {
 	name, username string
 	groups         []string
@@ -198,8 +199,8 @@ var nodeTypes = []struct {
 	{hybridLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
 }
 
-// addNode sets the type of the access entry for a node role. It adds a problem if no type gives exactly the groups of the aws-auth entry.
-// It also adds a problem if only HYBRID_LINUX does, because an incomplete entry for Fargate has the same groups.
+// addNode sets the type of the access entry for a node role. It adds a problem if no type gives exactly the groups of the entry in aws-auth. If only
+// HYBRID_LINUX gives exactly these groups, it also adds a problem: the entry may be an incomplete entry for Fargate, which has the same groups.
 func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	had := withoutAuthenticated(t.from.Groups)
 	var options []choice
@@ -222,7 +223,7 @@ func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	p.checkNodeAccount(t, arn)
 }
 
-// checkNodeAccount adds a problem if the role is in another account than the cluster, or if the cluster's account is not known.
+// checkNodeAccount adds a problem if the role is not in the cluster's account, or if this account is not known.
 func (p *planner) checkNodeAccount(t *target, arn awsauth.ARN) {
 	switch p.account {
 	case arn.Account:

@@ -64,8 +64,8 @@ func (w *writer) terraformEntry(b *bytes.Buffer, m Move, name, cluster string) {
 	}
 }
 
-// terraformImport writes an import block for a resource if the principal already has the access entry. rest is the part of the import id
-// after the cluster's name.
+// terraformImport writes an import block for a resource if the principal already has the access entry. Otherwise it writes nothing. rest is the part
+// of the import id after the cluster's name.
 func (w *writer) terraformImport(b *bytes.Buffer, m Move, resource, rest string) {
 	if m.Existing == "" {
 		return
@@ -77,7 +77,7 @@ func (w *writer) terraformImport(b *bytes.Buffer, m Move, resource, rest string)
 	fmt.Fprintf(b, "\nimport {\n  to = %s\n  id = %s\n}\n", resource, id)
 }
 
-// hclScope returns the type of a scope as HCL, and the namespaces on a separate line.
+// hclScope returns the values of a scope in HCL: the type, and the attribute namespaces on a separate line.
 func hclScope(s Scope) string {
 	var list []string
 	for _, namespace := range s.Namespaces {

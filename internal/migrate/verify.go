@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Verification compares, for each principal, the access that aws-auth gives on its own with the access in the two modes that have access
+// Verification has a comparison for each principal. It compares the access by aws-auth alone with the access in the two modes that have access
 // entries.
 type Verification struct {
 	// Principals has the principals of aws-auth in the order in which the authenticator searches them, then the accounts of mapAccounts,
@@ -22,7 +22,7 @@ type Check struct {
 	// Result combines the results in both modes.
 	Result          Result `json:"result"`
 	APIAndConfigMap Effect `json:"apiAndConfigMap"`
-	API             Effect `json:"api"` // a forecast, if the cluster has another mode
+	API             Effect `json:"api"` // the effect that the mode API has or would have
 	// LosesLogin reports whether the principal can log in in mode API_AND_CONFIG_MAP but not in mode API.
 	LosesLogin bool `json:"losesLogin"`
 	// Stale is the reason why the principal's access entry matches no caller, or empty.
@@ -31,7 +31,7 @@ type Check struct {
 	Unknown string `json:"unknown,omitempty"`
 }
 
-// Effect is the difference between the access of a principal in one mode and the access that aws-auth gives on its own.
+// Effect is the difference between the access by aws-auth alone and the access in one mode.
 type Effect struct {
 	Result Result   `json:"result"`
 	Gained []string `json:"gained"`
@@ -46,17 +46,16 @@ const (
 	ResultEqual   Result = "equal"
 	ResultGains   Result = "gains"
 	ResultLoses   Result = "loses"
-	ResultChanges Result = "changes" // gains a part and loses another one
-	ResultStale   Result = "staleEntry"
+	ResultChanges Result = "changes"    // the principal gains some rights and loses others
+	ResultStale   Result = "staleEntry" // the access entry of the principal matches no caller
 	ResultUnknown Result = "unknown"
 )
 
-// login is the right to log in.
+// login is the right to log in, as a phrase like the other rights.
 const login = "the login"
 
-// Verify compares the access by aws-auth on its own with the access by aws-auth and the access entries. It treats stale access entries as
-// absent. partition is the cluster's partition, or empty if it is not known. Principals of aws-auth in other partitions are left out,
-// because they can't log in.
+// Verify compares the access by aws-auth alone with the access by aws-auth and access entries. It ignores stale access entries. partition is the
+// cluster's partition, or empty if it is not known. Verify leaves out principals of aws-auth in another partition, because they can't log in.
 func Verify(d *awsauth.Document, entries []access.AccessEntry, partition string) Verification {
 	v := verifier{document: d, result: Verification{Principals: []Check{}}}
 	matching := slices.DeleteFunc(slices.Clone(entries), func(e access.AccessEntry) bool { return e.Stale != "" })
@@ -121,7 +120,7 @@ func (v *verifier) check(arn string, entry *access.AccessEntry) {
 	v.result.Principals = append(v.result.Principals, c)
 }
 
-// rights returns the rights of a caller with some access entries, or nil if the caller can't log in.
+// rights returns the rights of a caller by aws-auth and these access entries. It returns nil if the caller can't log in.
 func (v *verifier) rights(entries access.Entries, c access.Caller) rights {
 	l := entries.Login(v.document.Map, c)
 	if l.Admitted == access.Never {
@@ -158,8 +157,8 @@ func newEffect(before, after rights) Effect {
 	return e
 }
 
-// combine returns the result for a principal from its results in two modes. It returns the common result if they agree, the other
-// result if one is ResultEqual, and otherwise ResultChanges.
+// combine returns the result for a principal from the results in two modes. If both are the same, it returns this result. If one of them is
+// ResultEqual, it returns the other. Otherwise it returns ResultChanges.
 func combine(a, b Result) Result {
 	switch {
 	case a == b, b == ResultEqual:
