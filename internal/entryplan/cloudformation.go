@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// The types of resources in a template. customCluster is the Cluster of aws-cdk-lib/aws-eks, which makes the cluster in a Lambda function.
+// The types of resources in a template. customCluster is the type of a Cluster of aws-cdk-lib/aws-eks. A Lambda function creates this cluster.
 const (
 	templateEntry     = "AWS::EKS::AccessEntry"
 	templateCluster   = "AWS::EKS::Cluster"
@@ -83,10 +83,10 @@ func (p *Plan) templateCluster(t, name, config template, mode, bootstrap string)
 	})
 }
 
-// template is a value in a CloudFormation template, given by its path.
+// template is a value in a CloudFormation template.
 type template struct {
-	source *awsauth.Source
-	path   awsauth.Path
+	source *awsauth.Source // the template
+	path   awsauth.Path    // the path of the value
 }
 
 func (t template) to(steps ...any) template { return template{t.source, t.path.To(steps...)} }
@@ -116,7 +116,8 @@ func (t template) isComputed() bool {
 	return false
 }
 
-// text returns the value as text. The text is unknown for a mapping, a list, and a dynamic reference such as {{resolve:ssm:NAME}}.
+// text returns the value as text. The text is unknown if the value is computed, and if it is a mapping, a list, a number or a dynamic reference such
+// as {{resolve:ssm:NAME}}.
 func (t template) text() Text {
 	if t.isComputed() {
 		return Text{Unknown: true}
@@ -135,8 +136,8 @@ func (t template) text() Text {
 	return Text{Unknown: true}
 }
 
-// unset is like text, but also returns an unknown text if the value is empty or not set. Use it for a property for which CloudFormation
-// chooses a value, such as the name of a cluster.
+// unset is like text, but an empty or missing value is unknown, too. It is for a property for which CloudFormation can choose the value, such as the
+// name of a cluster.
 func (t template) unset() Text {
 	if text := t.text(); text.Value != "" {
 		return text
@@ -144,8 +145,8 @@ func (t template) unset() Text {
 	return Text{Unknown: true}
 }
 
-// items returns the elements of a list. more reports whether the list may have other elements: a function computes the list, or Fn::If
-// decides about an element.
+// items returns the elements of a list. more reports whether the elements are uncertain: a function computes the list, or Fn::If decides about an
+// element.
 func (t template) items() (list []template, more bool) {
 	if t.isComputed() {
 		return nil, true

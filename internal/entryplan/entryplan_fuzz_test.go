@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 )
 
-// FuzzEvaluate: any text gives findings without a panic, and the same text gives the same findings.
+// No text causes a panic, and the same text gives the same findings.
 func FuzzEvaluate(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -32,7 +32,7 @@ func FuzzEvaluate(f *testing.F) {
 	})
 }
 
-// TestHostilePlan: a plan with very many resources and faults gives a limited number of findings.
+// A plan with very many resources and faults gives a limited number of findings.
 func TestHostilePlan(t *testing.T) {
 	const entries = 5000
 	plan := new(entryplan.Plan)

@@ -18,8 +18,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// testCase is a plan or a template, with the expected findings. A bad case has findings of its own rule and no other, and an ok case has no
-// findings. A case with another name is made from the public report that its comment names. It has a finding of its rule, perhaps among others.
+// testCase is a plan or a template with the expected findings. A case whose name begins with bad has only findings of its rule. A case whose name begins
+// with ok has no findings. A case with another name comes from the public report in its comment. It has a finding of its rule and may have others.
 type testCase struct {
 	file    string
 	archive *txtar.Archive
@@ -27,7 +27,8 @@ type testCase struct {
 	policy  entryplan.Policy
 }
 
-// read reads the sections of a case: plan.json or template.yaml, optionally the aws-auth.yaml of the same plan and the policy.yaml, and want.
+// read reads the sections of a case. These are plan.json or template.yaml, and want. A case may also have aws-auth.yaml, which is the aws-auth in the
+// same plan, and policy.yaml.
 func read(t *testing.T, file string) testCase {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
@@ -67,7 +68,7 @@ func read(t *testing.T, file string) testCase {
 	return c
 }
 
-// check compares the findings with the section want, or writes it if UPDATE_GOLDEN is set.
+// check compares the findings with the section want. If UPDATE_GOLDEN is set, it writes the section instead.
 func (c *testCase) check(t *testing.T) []entryplan.Finding {
 	t.Helper()
 	findings := entryplan.Evaluate(c.plan, c.policy)
@@ -98,7 +99,7 @@ func (c *testCase) check(t *testing.T) []entryplan.Finding {
 	return findings
 }
 
-// TestRules: every rule reports its bad cases, and nothing in its ok cases.
+// Every rule reports its bad cases, and reports nothing in its ok cases.
 func TestRules(t *testing.T) {
 	for _, rule := range entryplan.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
@@ -142,7 +143,7 @@ func checkRule(t *testing.T, rule *entryplan.Rule, kind, file string) {
 	}
 }
 
-// TestPlans: whole plans and templates as real tools write them give the expected findings, and those named ok give none.
+// Whole plans and templates of real tools give the expected findings. Those whose names begin with ok give none.
 func TestPlans(t *testing.T) {
 	files, err := filepath.Glob("testdata/plans/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -158,7 +159,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// TestRulesAreWellFormed: each rule has an id that no rule of aws-auth has, a severity, a title, a text and a source.
+// Each rule has a severity, a title, a text, a source, and an id that no rule of aws-auth has.
 func TestRulesAreWellFormed(t *testing.T) {
 	kebab := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	ids := make(map[string]bool)

@@ -14,11 +14,11 @@ type index struct {
 	policy Policy
 	// adminGroups are the admin groups that EKS accepts in an access entry.
 	adminGroups []string
-	// before and after have the access entries for each cluster and principal, in the states before and after the plan.
+	// before has the access entries before the plan, and after those after the plan, by cluster and principal.
 	before, after map[key][]*Resource[Entry]
-	// withEntry is the set of principals that have an access entry after the plan. Its keys are [awsauth.PrincipalKey] values.
+	// withEntry is the set of principals that have an access entry after the plan. The keys are results of [awsauth.PrincipalKey].
 	withEntry map[string]bool
-	// unknownPrincipal reports whether the principal of some access entry after the plan is unknown.
+	// unknownPrincipal reports whether an access entry after the plan has an unknown principal.
 	unknownPrincipal bool
 	// accounts maps the name of a cluster to its account.
 	accounts map[string]string
@@ -27,7 +27,7 @@ type index struct {
 	undecided undecided
 }
 
-// key identifies an access entry: EKS has one for each cluster and principal.
+// key identifies an access entry, because EKS has at most one access entry for each cluster and principal.
 type key struct{ cluster, principal string }
 
 func newIndex(plan *Plan, policy Policy) *index {
@@ -77,15 +77,15 @@ func (x *index) add(to map[key][]*Resource[Entry], r *Resource[Entry], e *Entry)
 	}
 }
 
-// admin is a principal that has all rights in a cluster, and the resources that give it these rights.
+// admin is a principal that is an admin of a cluster, with the resources that make it an admin.
 type admin struct {
 	principal    string
-	associations []*Resource[Association]
-	entries      []*Resource[Entry]
+	associations []*Resource[Association] // the associations that give all rights
+	entries      []*Resource[Entry]       // the access entries of the principal
 }
 
-// admins returns the admins of each cluster in one state, before or after the plan, in the order of the plan. association and entry return
-// a resource in this state, or nil. entries has the access entries of this state.
+// admins returns the admins of each cluster before the plan or after the plan, in the order of the plan. association and entry return a resource
+// before the plan or after the plan, or nil if it doesn't exist then. entries has the access entries at this time.
 func (x *index) admins(
 	association func(*Resource[Association]) *Association, entry func(*Resource[Entry]) *Entry, entries map[key][]*Resource[Entry],
 ) map[string][]*admin {
@@ -122,8 +122,8 @@ func (x *index) adminsBefore() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association { return r.Before }, func(r *Resource[Entry]) *Entry { return r.Before }, x.before)
 }
 
-// adminsAfter returns the admins of each cluster after the plan. It ignores the associations of an access entry that the plan deletes and
-// doesn't create again, because EKS deletes them with the access entry.
+// adminsAfter returns the admins of each cluster after the plan. If the plan deletes an access entry and doesn't create it again, adminsAfter ignores
+// its associations, because EKS deletes them together with the access entry.
 func (x *index) adminsAfter() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association {
 		if r.After == nil {
@@ -139,9 +139,9 @@ func (x *index) adminsAfter() map[string][]*admin {
 
 // undecided says which clusters may have an admin after the plan because of a resource with unknown values.
 type undecided struct {
-	byName map[string]bool
-	// any reports whether a resource that may give all rights has an unknown cluster. every reports whether any resource at all gives or
-	// may give all rights.
+	byName map[string]bool // clusters with such a resource, by name
+	// any reports whether a resource that gives or may give all rights has an unknown cluster. every reports whether there is a resource
+	// that gives or may give all rights.
 	any, every bool
 }
 
@@ -173,8 +173,8 @@ func (x *index) findUndecided() undecided {
 	return u
 }
 
-// mayHaveAdmin reports whether a resource with unknown values may give a principal all rights in the cluster after the plan. If the
-// cluster's name is unknown, as in a template with a reference, every resource that gives all rights may belong to the cluster.
+// mayHaveAdmin reports whether the cluster may have an admin after the plan because of unknown values. If the name of the cluster is unknown, for
+// example because a template has a reference, each resource that gives all rights may belong to the cluster.
 func (x *index) mayHaveAdmin(cluster Text) bool {
 	return x.undecided.any || x.undecided.byName[cluster.Value] || cluster.Unknown && x.undecided.every
 }

@@ -1,8 +1,8 @@
 // Package entryplan holds the rules for infrastructure code that changes EKS access entries, their access policies, or the authentication
 // mode of a cluster.
 //
-// The package is pure: it takes the text of a Terraform plan or of a CloudFormation template, and returns findings. A value that the tool
-// computes only when it applies the plan is unknown, and no rule reports a fault of an unknown value.
+// The package is pure: it takes the text of a Terraform plan or of a CloudFormation template, and returns findings. Terraform and CloudFormation compute
+// some values only when they apply the plan or template. Such a value is unknown, and no rule reports a fault of an unknown value.
 package entryplan
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Text is a text, number or boolean of a plan. If the tool computes it only when it applies the plan, it is unknown, and Value is empty.
+// Text is a text or boolean of a plan. If it is unknown, Value is empty. A missing text also has an empty Value.
 type Text struct {
 	Value   string
 	Unknown bool
@@ -25,7 +25,7 @@ func (t Text) mayBe(value string) bool { return t.Unknown || t.Value == value }
 // known reports whether the text is known and not empty.
 func (t Text) known() bool { return !t.Unknown && t.Value != "" }
 
-// The fields of resources that have a place; see [Resource.Places]. The place of a group is that of [groupField].
+// The names of fields in [Resource.Places]. The name of a group's field is the result of [groupField].
 const (
 	fieldPrincipal = "principal"
 	fieldType      = "type"
@@ -42,7 +42,7 @@ type Entry struct {
 	Groups                             []Text
 	// GroupsUnknown reports whether the access entry may have groups that Groups doesn't list.
 	GroupsUnknown bool
-	// Account is the account of the cluster, from the ARN of the access entry.
+	// Account is the account of the cluster according to the ARN of the access entry. It is empty if the ARN is unknown.
 	Account string
 }
 
@@ -54,7 +54,8 @@ func isNodeType(t Text) bool { return (&access.AccessEntry{Type: t.Value}).IsNod
 // Association associates an access policy with an access entry.
 type Association struct {
 	Cluster, Principal, Policy, Scope Text
-	// EntryType is the type of the access entry if a template declares the association within it. It is empty for Terraform.
+	// EntryType is the type of the access entry in a template, which declares associations within the access entry. It is empty for
+	// Terraform.
 	EntryType Text
 }
 
@@ -66,7 +67,7 @@ func (a *Association) givesAdmin() bool {
 	return a.Principal.known() && a.Cluster.known() && a.policyName() == access.ClusterAdminPolicy && a.Scope.is(access.ScopeCluster)
 }
 
-// mayGiveAdmin reports whether the association gives all rights in the whole cluster, or could do so because of unknown values.
+// mayGiveAdmin reports whether the association gives all rights in the whole cluster, or may give them because values are unknown.
 func (a *Association) mayGiveAdmin() bool {
 	return (a.Policy.Unknown || a.policyName() == access.ClusterAdminPolicy) && a.Scope.mayBe(access.ScopeCluster)
 }
@@ -75,20 +76,20 @@ func (a *Association) mayGiveAdmin() bool {
 // cluster.
 type Cluster struct {
 	Name, Mode, Bootstrap Text
-	// Account is the account of the cluster, from its ARN.
+	// Account is the account of the cluster according to its ARN. It is empty if the ARN is unknown.
 	Account string
 }
 
-// Resource is a resource in the states before and after the plan. Before is nil if the plan creates the resource. It is also nil for a
-// template, which doesn't contain the current resources. After is nil if the plan deletes the resource.
+// Resource is a resource before and after the plan. Before is nil if the plan creates the resource. Before is also nil for a template, because a
+// template doesn't contain the present resources. After is nil if the plan deletes the resource.
 type Resource[T any] struct {
-	// Address is the address of a Terraform resource; empty for a template.
+	// Address is the address of a Terraform resource. It is empty for a template.
 	Address       string
 	Before, After *T
 	// Replaced reports whether the plan deletes the resource and creates it again.
 	Replaced bool
-	// ReplacedFor names the attributes whose change makes Terraform replace the resource, such as access_config. It is empty if the plan
-	// doesn't contain them.
+	// ReplacedFor names the attributes whose change makes Terraform replace the resource, such as access_config. It is empty if Terraform
+	// doesn't name these attributes.
 	ReplacedFor []string
 	// Places maps the name of a field to its position. The name "" stands for the resource itself.
 	Places map[string]awsauth.Position
@@ -102,10 +103,10 @@ func (r *Resource[T]) at(field string) awsauth.Position {
 	return r.Places[""]
 }
 
-// made reports whether the plan creates the resource with the values in After, as a new resource or as a replacement.
+// made reports whether the plan creates the resource or replaces it.
 func (r *Resource[T]) made() bool { return r.After != nil && (r.Before == nil || r.Replaced) }
 
-// removed reports whether the plan deletes the resource with the values in Before, without or with a replacement.
+// removed reports whether the plan deletes the resource or replaces it.
 func (r *Resource[T]) removed() bool { return r.Before != nil && (r.After == nil || r.Replaced) }
 
 // Plan is a Terraform plan or a CloudFormation template.
@@ -115,7 +116,7 @@ type Plan struct {
 	Clusters     []Resource[Cluster]
 	// NodeRoles are the roles of managed node groups and Fargate profiles. EKS creates access entries for these roles.
 	NodeRoles []Text
-	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, they are the principals that it maps
+	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, Mapped are the principals that aws-auth maps
 	// before the plan.
 	Mapped []awsauth.Principal
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Concerns reports whether a text may contain resources to which the rules apply. It only searches for the names of resource types.
+// Concerns reports whether a text may contain resources to which the rules apply: it contains the name of a type of these resources.
 func Concerns(src []byte) bool {
 	for _, word := range []string{`"` + terraformEntry + `"`, `"` + terraformAssociation + `"`, `"` + terraformCluster + `"`, templateEntry, templateCluster, customCluster} {
 		if bytes.Contains(src, []byte(word)) {
@@ -16,8 +16,8 @@ func Concerns(src []byte) bool {
 	return false
 }
 
-// Read returns the EKS resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other
-// text, and for a text without EKS resources. It does not set [Plan.Mapped]; its caller does.
+// Read returns the EKS resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other text, and for a
+// text without EKS resources. The caller sets [Plan.Mapped].
 func Read(src []byte) *Plan {
 	if !Concerns(src) {
 		return nil

@@ -12,11 +12,11 @@ import (
 
 // Rule is a check of a plan. A rule has no state.
 type Rule struct {
-	ID       string            // kebab case; never renamed, never reused, and different from the rules of aws-auth
+	ID       string            // in kebab case; never renamed or reused, and different from the ids of the rules of aws-auth
 	Severity validate.Severity // Deny or Warn
 	Title    string            // the fault, in one line
 	Doc      string            // the consequences of the fault and the correction
-	Source   string            // the page of AWS, the code or the public report that proves it
+	Source   string            // the page of AWS, the code or the public report that proves the fault
 	check    func(*pass)
 }
 
@@ -43,11 +43,12 @@ func Rules() []*Rule {
 // Policy configures the rules. In the zero Policy each rule has the severity that its [Rule] states, and system:masters is the only group
 // of admins.
 type Policy struct {
-	// Rules maps the ids of rules to severities that override the rules' own.
+	// Rules maps the id of a rule to the severity that overrides the rule's own.
 	Rules map[string]validate.Severity
-	// AdminGroups are the groups, besides system:masters, whose members are admins. EKS refuses system:masters in an access entry.
+	// AdminGroups are the groups whose members are admins. The rules ignore system:masters in access entries, because EKS refuses it
+	// there.
 	AdminGroups []string
-	// AccessEntries are the ARNs of principals that have an access entry that is not in the plan. The path of a role is ignored.
+	// AccessEntries are the ARNs of principals that have an access entry outside the plan. The rules ignore the path of a role.
 	AccessEntries []string
 	// WarnOnly turns every denial into a warning.
 	WarnOnly bool
@@ -57,18 +58,18 @@ type Policy struct {
 type Finding struct {
 	Rule     string
 	Severity validate.Severity
-	// Resource is the address of the Terraform resource; empty for a template.
+	// Resource is the address of the Terraform resource. It is empty for a template.
 	Resource string
 	awsauth.Position
-	// Message is one sentence, lower case, without a full stop, that names the value.
+	// Message is one sentence that names the value. It begins in lower case and has no full stop.
 	Message string
 	// Hint says how to correct the fault. It may be empty.
 	Hint string
-	// Exempt is the reason why a denial was turned into a warning, or empty.
+	// Exempt is the reason why a denial became a warning. It is empty for other findings.
 	Exempt string
 }
 
-// Evaluate runs all rules over a plan. It returns the denials before the warnings, each sorted by position and rule.
+// Evaluate runs all rules over a plan. It returns first the denials and then the warnings, both sorted by position and rule.
 func Evaluate(plan *Plan, policy Policy) []Finding {
 	var findings []Finding
 	if plan.Len() == 0 {
@@ -110,13 +111,14 @@ type pass struct {
 	rule     *Rule
 	severity validate.Severity
 	findings []Finding
-	more     int // number of findings past maxFindings
+	more     int // number of findings beyond maxFindings
 }
 
-// maxFindings limits the findings of one rule, as in the rules of aws-auth. Findings past the limit are only counted.
+// maxFindings limits the number of findings of one rule. The rules of aws-auth have the same limit. The last finding says how many findings are
+// missing.
 const maxFindings = 1000
 
-// maxValue limits the length in bytes of a value in a message. The rules of aws-auth have the same limit.
+// maxValue limits the length of a value in a message, in bytes. The rules of aws-auth have the same limit.
 const maxValue = 300
 
 // report adds a finding about a field of a resource. The hint says how to correct the fault.
@@ -136,7 +138,7 @@ func report[T any](p *pass, r *Resource[T], field, hint, format string, args ...
 	})
 }
 
-// warn adds a finding like report, but as a warning even if the rule's severity is deny.
+// warn adds a finding like report. The finding is a warning even if the severity of the rule is deny.
 func warn[T any](p *pass, r *Resource[T], field, hint, format string, args ...any) {
 	severity := p.severity
 	p.severity = validate.Warn
@@ -144,7 +146,7 @@ func warn[T any](p *pass, r *Resource[T], field, hint, format string, args ...an
 	p.severity = severity
 }
 
-// countRest replaces the last finding with the number of findings that the limit leaves out, if there are any.
+// countRest replaces the text of the last finding if there were more findings than maxFindings. The new text says how many findings are missing.
 func (p *pass) countRest() {
 	if p.more == 0 {
 		return

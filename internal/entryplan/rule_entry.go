@@ -79,7 +79,7 @@ region.`,
 	},
 }
 
-// ssoWithoutPath returns the name of the role if an ARN is that of an IAM Identity Center role but lacks the role's path.
+// ssoWithoutPath returns the name of the role in an ARN. ok reports whether the role belongs to IAM Identity Center and the ARN lacks its path.
 func ssoWithoutPath(text string) (name string, ok bool) {
 	arn, err := awsauth.ParseARN(text)
 	if err != nil {
@@ -121,8 +121,7 @@ Choose another username, and change the RBAC bindings that name it. Or leave the
 	},
 }
 
-// isNew reports whether the plan sets or changes a field of a resource. A field that keeps its value isn't new: EKS has already accepted
-// it.
+// isNew reports whether the plan sets or changes a field of a resource. If a field keeps its value, EKS has already accepted the value.
 func (r *Resource[T]) isNew(field func(*T) Text) bool {
 	return r.After != nil && (r.made() || field(r.Before) != field(r.After))
 }

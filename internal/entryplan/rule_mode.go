@@ -54,7 +54,7 @@ func orUnset(t Text) string {
 	return t.Value
 }
 
-// modes are the authentication modes in the only order in which EKS lets a cluster move through them.
+// modes are the authentication modes. EKS changes the mode of a cluster only from one mode in this list to the next.
 var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfigMap), string(access.ModeAPI)}
 
 // step returns the authentication modes of a cluster before and after the plan. ok is false if the plan doesn't change the mode, if it
@@ -215,7 +215,7 @@ func checkModeDrops(p *pass) {
 	}
 }
 
-// matches reports whether the authenticator can match an ARN in aws-auth with a caller. It can't if the ARN has a session or a path.
+// matches reports whether the authenticator can match an ARN in aws-auth with a caller. It can't match the ARN of a session or of a role with a path.
 func matches(arn awsauth.ARN) bool {
 	_, session := arn.SessionRole()
 	_, path := arn.WithoutPath()
@@ -230,8 +230,8 @@ func first(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// mapsAdmin reports whether an admin can log in to the cluster through aws-auth after the plan. The plan's aws-auth must map an admin, and
-// the cluster's authentication mode must not be known to be API.
+// mapsAdmin reports whether an admin may be able to log in to the cluster by aws-auth after the plan: the aws-auth in the plan maps an admin, and the
+// authentication mode of the cluster is not API or is unknown.
 func (x *index) mapsAdmin(cluster string) bool {
 	if c := x.clusters[cluster]; c != nil && c.After != nil && c.After.Mode.is(string(access.ModeAPI)) {
 		return false

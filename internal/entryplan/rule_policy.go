@@ -156,8 +156,8 @@ func checkLastAdmin(p *pass) {
 	}
 }
 
-// takesOver reports whether the plan gives the rights of another principal to this admin: it changes the principal of every resource that
-// makes the admin an admin.
+// takesOver reports whether this admin gets its rights only by resources that belonged to another principal before the plan. The plan changes the
+// principal of these resources.
 func (a *admin) takesOver() bool {
 	for _, r := range a.associations {
 		if !r.Replaced || r.Before.Principal == r.After.Principal {
@@ -175,7 +175,8 @@ func (a *admin) takesOver() bool {
 	return true
 }
 
-// reportLost reports that an admin loses all rights. The position is that of a resource that the plan removes, if there is one.
+// reportLost reports that an admin loses all rights. The finding has the position of an access entry that the plan removes. If there is none, it has
+// the position of another resource of the admin.
 func (p *pass) reportLost(a *admin, hint, format string, args ...any) {
 	for _, r := range a.entries {
 		if r.removed() {

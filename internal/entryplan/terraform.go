@@ -43,12 +43,12 @@ type terraformName struct {
 type terraformChange struct {
 	terraformName
 
-	Deposed string `json:"deposed"` // the key of an object that an earlier replacement did not delete
+	Deposed string `json:"deposed"` // set for an old object that an earlier replacement of the resource did not delete
 	Change  struct {
 		Actions      []string        `json:"actions"`
 		Before       json.RawMessage `json:"before"`
 		After        json.RawMessage `json:"after"`
-		AfterUnknown json.RawMessage `json:"after_unknown"` // a tree like that of the values, with true for each unknown value
+		AfterUnknown json.RawMessage `json:"after_unknown"` // has the structure of After, with true for each unknown value
 		ReplacePaths [][]any         `json:"replace_paths"`
 	} `json:"change"`
 }
@@ -62,11 +62,12 @@ const (
 	terraformFargate     = "aws_eks_fargate_profile"
 )
 
-// readTerraform reads the output of terraform show -json. It adds a resource of the state that the plan doesn't mention as unchanged.
+// readTerraform reads the output of terraform show -json. A resource of the state that is not in the plan counts as unchanged. readTerraform returns nil if
+// the output is not JSON.
 func readTerraform(src []byte) *Plan {
 	var output terraformOutput
 	if json.Unmarshal(bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff"))), &output) != nil {
-		return nil // extract reports it
+		return nil // package extract reports this fault
 	}
 	p := new(Plan)
 	seen := make(map[string]bool)
@@ -84,7 +85,7 @@ func readTerraform(src []byte) *Plan {
 	return p
 }
 
-// module adds the resources of a module, and of the modules in it, whose addresses are not in seen. It adds them as unchanged.
+// module adds the resources of a module and of its child modules to the plan, as unchanged resources. It skips resources whose addresses are in seen.
 func (p *Plan) module(m terraformModule, seen map[string]bool) {
 	for _, r := range m.Resources {
 		if r.Mode != "managed" || seen[r.Address] {
@@ -126,8 +127,8 @@ func (p *Plan) change(c *terraformChange) {
 	}
 }
 
-// resource converts a Terraform change into a Resource. For the action forget, After equals Before, because Terraform removes the resource
-// only from its state, and EKS keeps it.
+// resource converts a Terraform change into a Resource. read reads the fields of the resource, and names has the Terraform name of each field with a
+// place. For the action forget, After equals Before: Terraform removes the resource from its state, but EKS keeps the resource.
 func resource[T any](c *terraformChange, read func(value) *T, names map[string]string) Resource[T] {
 	r := Resource[T]{Address: c.Address, Places: make(map[string]awsauth.Position)}
 	for field, name := range names {
@@ -175,7 +176,7 @@ func (v value) key(name string) value {
 	return value{known[name], unknown[name]}
 }
 
-// items returns the elements of a list. more reports whether the list itself is unknown and may have other elements.
+// items returns the elements of a list. more reports whether the list is unknown. An unknown list may have other elements.
 func (v value) items() (list []value, more bool) {
 	known, _ := v.known.([]any)
 	unknown, _ := v.unknown.([]any)
@@ -192,7 +193,7 @@ func (v value) items() (list []value, more bool) {
 	return list, v.unknown == true
 }
 
-// block returns the first block with a name, such as access_config. The block is unknown if the list of blocks is unknown and empty.
+// block returns the first block with this name, such as access_config. If there is no block but the list of blocks is unknown, the block is unknown.
 func (v value) block(name string) value {
 	list, more := v.key(name).items()
 	if len(list) == 0 {
