@@ -10,10 +10,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// caller is an AWS caller, given by an ARN on the command line.
+// caller is an AWS caller that the user names by an ARN on the command line.
 type caller struct {
 	access.Caller
-	note string // how its ARN differs from the one on the command line; empty if it does not
+	note string // how the caller's ARN differs from the ARN on the command line; empty if both are the same
 }
 
 func newCaller(arn string) caller {
@@ -24,8 +24,8 @@ func newCaller(arn string) caller {
 	return c
 }
 
-// requesterFor returns the username, groups and extra fields with which the API server sees a caller who logs in through the aws-auth old.
-// It fails if the caller can't log in.
+// requesterFor returns the username, groups and extra fields of a caller at the API server, if old is the stored aws-auth. It returns an error if
+// the caller can't log in.
 func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
 	r := old.Load().Resolve(c.ARN)
@@ -46,8 +46,8 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// render returns a resolution with its templates rendered for the caller. A caller that is not an EC2 instance becomes unmapped if all
-// matching entries admit only EC2 instances.
+// render returns a resolution in which the templates of the username and groups are rendered for the caller. If no matching entry admits the
+// caller, the result is not mapped. This is so for a caller that is not an EC2 instance, if all matching entries are for EC2 instances.
 func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r
@@ -62,8 +62,7 @@ func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	return r
 }
 
-// reasons returns explanations that the fields of the resolution don't contain: a removed path, a refused ARN, and entries that nearly
-// match.
+// reasons returns the reasons for a resolution as sentences: a removed path, a refused ARN, and entries that nearly match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	var list []string
 	add := func(reason string) {

@@ -15,8 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// The exit statuses. statusDenied also means: explain found no mapping, diff found a difference, config check found
-// a fault, or the user did not confirm a rollback.
+// The exit statuses. statusDenied usually means that the rules deny a change. The help text of each command says what its
+// statuses mean. For example, diff returns statusDenied if it finds a difference.
 const (
 	statusOK     = 0
 	statusDenied = 1
@@ -45,8 +45,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return a.status
 }
 
-// programName returns the command that the user types. kubectl runs its plugins by their absolute path; a shell
-// passes the typed name, which is rarely absolute.
+// programName returns the command that the user types. kubectl runs its plugins by their absolute path, so an absolute path
+// means kubectl awsauth. A shell passes the name as the user typed it.
 func programName(arg0 string) string {
 	if filepath.IsAbs(arg0) {
 		return "kubectl awsauth"
@@ -54,7 +54,7 @@ func programName(arg0 string) string {
 	return "kubectl-awsauth"
 }
 
-// fail prints an error, which may have several lines, and sets the exit status to statusFailed.
+// fail prints an error and sets the exit status to statusFailed. The error may have several lines.
 func (a *app) fail(err error) {
 	a.status = statusFailed
 	a.printErrors(err)
@@ -114,7 +114,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	return root
 }
 
-// usage wraps an argument check so that it returns a usageError.
+// usage returns a check of arguments that returns the error of check as a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -124,7 +124,7 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// example formats the examples of a help text, one command a line, with the program's name as the user types it.
+// example formats the examples of a help text. Each line has one command, which begins with the program's name as the user types it.
 func (a *app) example(lines ...string) string {
 	return strings.ReplaceAll("  "+strings.Join(lines, "\n  "), "kubectl-awsauth", a.name)
 }

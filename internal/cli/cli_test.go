@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs a program like the command exec, and checks that its exit status is the first argument.
+// exits runs a program like the command exec. It checks that the exit status equals the first argument.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits STATUS PROGRAM ARGUMENT…")
@@ -88,7 +88,7 @@ func utf16File(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
 }
 
-// startIAM starts a fake IAM that has the principals in args. The programs of the script use it.
+// startIAM starts a server that imitates IAM with the principals in args. The programs of the script call this server.
 func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: iam ARN…")
@@ -102,7 +102,8 @@ func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startEKS starts a fake EKS whose cluster has the authentication mode in args and no access entries. The programs of the script use it.
+// startEKS starts a server that imitates EKS. Its cluster has the authentication mode in args and no access entries. The programs of the script
+// call this server.
 func startEKS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: eks MODE")
@@ -115,7 +116,7 @@ func startEKS(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// TestHelpShowsCommandAsTyped: kubectl runs a plugin by its absolute path, and the help text must show kubectl awsauth.
+// The help text shows kubectl awsauth if kubectl runs the plugin, which it does by the absolute path.
 func TestHelpShowsCommandAsTyped(t *testing.T) {
 	for name, want := range map[string]string{
 		"/usr/local/bin/kubectl-awsauth": "  kubectl awsauth lint [FILE…] [flags]\n",
@@ -130,12 +131,12 @@ func TestHelpShowsCommandAsTyped(t *testing.T) {
 	}
 }
 
-// failingWriter is an output that fails, such as a full disk.
+// failingWriter is an output whose writes fail, as on a full disk.
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-// TestOutputErrorIsFailure: a command whose output cannot be written fails.
+// A command fails if it cannot write its output.
 func TestOutputErrorIsFailure(t *testing.T) {
 	for _, args := range []string{
 		"lint -o json ../../examples/aws-auth.yaml",

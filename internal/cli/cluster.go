@@ -19,7 +19,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// requestTimeout limits one operation on the API server, which makes one or two small requests. A limit that the user sets replaces it.
+// requestTimeout limits the time of an operation on the API server. An operation makes one or two small requests. If the user sets
+// --request-timeout, operations have no limit of their own.
 const requestTimeout = 30 * time.Second
 
 // readLive reads aws-auth from the cluster of the current context.
@@ -62,12 +63,12 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 // cluster is a client for an API server.
 type cluster struct {
 	client *rest.RESTClient
-	name   string // of the context, with the flags that choose another cluster
-	// limited reports whether the user set --request-timeout, which limits each request. Then operations have no limit of their own.
+	name   string // the name of the cluster for the output; see clusterFlags.config
+	// limited reports whether the user set --request-timeout, which limits each request. Operations then have no limit of their own.
 	limited bool
 }
 
-// withTimeout returns a context that ends after limit, unless the user set --request-timeout.
+// withTimeout returns a context that ends after limit. If the user set --request-timeout, the context has no limit.
 func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if c.limited {
 		return context.WithCancel(ctx)
@@ -75,7 +76,7 @@ func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context
 	return context.WithTimeout(ctx, limit)
 }
 
-// certificateAuthority returns the PEM certificates of the CA that the kubeconfig context trusts. It returns nil if the context has none.
+// certificateAuthority returns the CA certificates of the kubeconfig context, in PEM. It returns nil if the context has none.
 func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 	config, _, err := c.config()
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 	return config.CAData, nil
 }
 
-// connect returns a client for the chosen cluster.
+// connect returns a client for the cluster that the flags select. It doesn't call the API server.
 func (c *clusterFlags) connect() (*cluster, error) {
 	config, name, err := c.config()
 	if err != nil {
@@ -114,8 +115,8 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// explainAPIError adds the likely cause and the next step to an error from reading the live object. name is the name of the kubeconfig
-// context.
+// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. name is the name of the
+// cluster for the output.
 func explainAPIError(name string, err error) error {
 	doing := "reading kube-system/aws-auth in the context " + name
 	switch {

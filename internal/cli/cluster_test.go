@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// apiServer starts an API server that gives one response to reads of aws-auth. The kubeconfig's current context is prod.
+// apiServer starts a server that answers each read of aws-auth with this status and body. The current context of the kubeconfig is prod.
 func apiServer(t *testing.T, status int, body string) (kubeconfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,8 +54,7 @@ data:
       username: c
 `
 
-// TestCommandsReadLiveObject: without a file, commands read the live object. Positions count from the start of a key's
-// text.
+// Without a file, commands read the live object. Positions then count from the start of a key's text.
 func TestCommandsReadLiveObject(t *testing.T) {
 	kubeconfig := apiServer(t, http.StatusOK, liveObject)
 	for _, test := range []struct {
@@ -85,7 +84,7 @@ func TestCommandsReadLiveObject(t *testing.T) {
 	}
 }
 
-// TestLiveErrorsNameNextStep: an error of the API server names the likely cause and the next step.
+// After an error of the API server, the message names the likely cause and the next step.
 func TestLiveErrorsNameNextStep(t *testing.T) {
 	status := func(code int, reason, message string) string {
 		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, message, reason, code)
@@ -118,7 +117,7 @@ func TestLiveErrorsNameNextStep(t *testing.T) {
 	}
 }
 
-// TestHTMLResponseIsExplained: the login page of a proxy is reported as an HTML page, not as a missing serializer.
+// If a proxy answers with a login page, the error says that the response is an HTML page. client-go would report a missing serializer.
 func TestHTMLResponseIsExplained(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -136,7 +135,7 @@ func TestHTMLResponseIsExplained(t *testing.T) {
 	}
 }
 
-// TestUnreachableClusterIsNamed: the error of an unreachable cluster names its context.
+// If a cluster is unreachable, the error names the context.
 func TestUnreachableClusterIsNamed(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	writeFile(t, kubeconfig, `{"apiVersion":"v1","kind":"Config","current-context":"prod","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"contexts":[{"name":"prod","context":{"cluster":"c"}}]}`)

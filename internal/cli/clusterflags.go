@@ -26,25 +26,25 @@ type clusterFlags struct {
 	timeout    timeoutFlag
 }
 
-// clusterFlagUsage has the descriptions of the flags that a help text explains. The help text lists the other flags only by name.
+// clusterFlagUsage has the descriptions of flags for the help text. A flag that is not in this map has only its name in the help text.
 var clusterFlagUsage = map[string]string{
 	"as":              "`USERNAME` to impersonate",
 	"as-group":        "`GROUP` to impersonate, with --as; can be repeated",
 	"cluster":         "`NAME` of the cluster in the kubeconfig (default: that of the context)",
 	"context":         "`NAME` of the context in the kubeconfig (default: the current context)",
 	"kubeconfig":      "kubeconfig `FILE` (default: the files in KUBECONFIG, or ~/.kube/config)",
-	"namespace":       "", // each command has its own
+	"namespace":       "", // each command has its own description
 	"request-timeout": "`TIME` limit of a request, such as 10s or 1m; 0 for none (default: 30s for an operation)",
 	"user":            "`NAME` of the user in the kubeconfig (default: that of the context)",
 }
 
-// addTo adds all flags except --namespace to a command.
+// addTo adds the flags to a command. It doesn't add --namespace, because its meaning differs between commands.
 func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	c.flags = pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
 	names := clientcmd.RecommendedConfigOverrideFlags("")
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.ContextOverrideFlags.Namespace = clientcmd.FlagInfo{}
-	names.Timeout = clientcmd.FlagInfo{} // it would accept every text
+	names.Timeout = clientcmd.FlagInfo{} // this flag would accept every text
 	clientcmd.BindOverrideFlags(&c.overrides, c.flags, names)
 	c.flags.StringVar(&c.kubeconfig, "kubeconfig", "", "")
 	c.flags.Var(&c.timeout, clientcmd.FlagTimeout, "")
@@ -77,8 +77,8 @@ func (c *clusterFlags) addCompletions(cmd *cobra.Command) {
 	})
 }
 
-// completeNames returns a function that completes the names in one part of the kubeconfig. It completes nothing if the kubeconfig can't be
-// read.
+// completeNames returns a function that completes the names in one part of the kubeconfig. list returns this part. If the kubeconfig can't be read,
+// there are no completions.
 func completeNames[V any](c *clusterFlags, list func(*clientcmdapi.Config) map[string]V) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		config, err := c.loader().RawConfig()
@@ -96,8 +96,8 @@ func (c *clusterFlags) addFixedNamespace(cmd *cobra.Command) {
 	c.flags.AddFlag(cmd.Flags().Lookup("namespace"))
 }
 
-// rejectFlags fails if the user set one of these flags. Commands call it if they read a file instead of the live object. argument names
-// that file in the error.
+// rejectFlags returns an error if the user set one of these flags. Commands call it if they read a file instead of the live object. argument is the
+// argument or flag for this file, for the error.
 func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	c.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed && err == nil {
@@ -188,8 +188,8 @@ func (c *clusterFlags) loader() clientcmd.ClientConfig {
 // errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// config returns the client configuration and the name of the cluster for the output. The name is that of the context, followed by the
-// flags --cluster and --server if the user set them.
+// config returns the client configuration and the name of the cluster for the output. This is the name of the context. If the user set the flags
+// --cluster and --server, these flags follow.
 func (c *clusterFlags) config() (*rest.Config, string, error) {
 	loader := c.loader()
 	raw, err := loader.RawConfig()
@@ -206,8 +206,8 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	case err != nil:
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// client-go ignores some of these flags. It ignores --token if the kubeconfig's user has a token file or an exec plugin, and ignores
-	// impersonation if the configuration is that of a pod.
+	// client-go ignores some of these flags. If the kubeconfig's user has a token file or an exec plugin, it ignores --token. In a pod without
+	// a kubeconfig it ignores impersonation.
 	if user.Token != "" {
 		config.BearerToken, config.BearerTokenFile = user.Token, ""
 		config.ExecProvider, config.AuthProvider = nil, nil
@@ -247,13 +247,13 @@ func (c *clusterFlags) clusterName(current string) string {
 // timeoutFlag implements pflag.Value for --request-timeout.
 type timeoutFlag struct {
 	text  string
-	limit time.Duration // 0: none
+	limit time.Duration // 0 means no limit
 }
 
 // String returns the value, or "" if the user did not set the flag.
 func (t *timeoutFlag) String() string { return t.text }
 
-// Set sets the value: a number of seconds, or a duration. It fails unless the value is at least 0.
+// Set sets the value, which is a number of seconds or a duration. A negative value is an error.
 func (t *timeoutFlag) Set(s string) error {
 	limit, err := clientcmd.ParseTimeout(s)
 	if err != nil || limit < 0 {
@@ -266,13 +266,13 @@ func (t *timeoutFlag) Set(s string) error {
 // Type returns the type of the value in the help text.
 func (*timeoutFlag) Type() string { return "string" }
 
-// extraFlag implements pflag.Value for --as-user-extra. It stores the values in the kubeconfig user.
+// extraFlag implements pflag.Value for --as-user-extra. It stores the values in the AuthInfo of the overrides.
 type extraFlag clientcmdapi.AuthInfo
 
-// String returns nothing, because the flag has no default.
+// String returns "", because the flag has no default.
 func (*extraFlag) String() string { return "" }
 
-// Set adds a value. It fails unless the value has the form KEY=VALUE.
+// Set adds a value of the form KEY=VALUE. A value of another form is an error.
 func (e *extraFlag) Set(s string) error {
 	key, value, ok := strings.Cut(s, "=")
 	if !ok || key == "" {
@@ -294,7 +294,7 @@ type fixedNamespace string
 // String returns the value.
 func (n *fixedNamespace) String() string { return string(*n) }
 
-// Set sets the value. It fails unless the value is the namespace of aws-auth.
+// Set sets the value. A value other than the namespace of aws-auth is an error.
 func (n *fixedNamespace) Set(s string) error {
 	if s != awsauth.Namespace {
 		return errors.New("aws-auth is always in the namespace " + awsauth.Namespace)

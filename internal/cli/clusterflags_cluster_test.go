@@ -29,7 +29,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// clusterCommands are the commands that read a cluster, each with arguments with which it succeeds.
+// clusterCommands are the commands that read a cluster. The values are arguments with which the command succeeds.
 var clusterCommands = map[string][]string{
 	"lint":         {"lint", "--rule", "role-path=off"},
 	"explain":      {"explain", "arn:aws:iam::111122223333:role/b"},
@@ -54,10 +54,10 @@ func runnable() map[string][]string {
 	return commands
 }
 
-// diagnoses reports whether a command says in its output why it can't reach the cluster, with the exit status 1.
+// diagnoses reports whether a command that can't reach the cluster explains this in its output and has the exit status 1.
 func diagnoses(command string) bool { return command == "whoami" || command == "doctor" }
 
-// reviews are the answers to what doctor and whoami ask the API server.
+// reviews are the answers to the requests of doctor and whoami.
 var reviews = map[string]string{
 	"/apis/authentication.k8s.io/v1/selfsubjectreviews":      `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","status":{"userInfo":{"username":"b","groups":["system:authenticated"]}}}`,
 	"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`,
@@ -66,8 +66,8 @@ var reviews = map[string]string{
 // offlineCommands are the commands that read no cluster.
 var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
-// TestEveryCommandIsKnownToReadAClusterOrNot: a new command must be in clusterCommands or offlineCommands. The commands that read a cluster
-// have every flag in clusterFlagTests, and the others have none.
+// Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the other commands
+// have none of these flags.
 func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	tested := []string{"kubeconfig", "namespace"} // TestKubeconfigChoosesTheCluster, TestNamespaceFlag
 	for _, test := range clusterFlagTests {
@@ -105,7 +105,7 @@ type seen struct {
 	gzip       bool // the client accepts compression
 }
 
-// stub is an API server that records its requests.
+// stub imitates an API server and records its requests.
 type stub struct {
 	*httptest.Server
 
@@ -160,7 +160,7 @@ func newStub(t *testing.T) *stub {
 	return s
 }
 
-// take returns the recorded requests and forgets them.
+// take returns the requests since the last call of take.
 func (s *stub) take() []seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *stub) take() []seen {
 	return requests
 }
 
-// flagTest sets flags, and says where the requests must go and what each must be like.
+// flagTest is a test of flags. It says to which server the requests must go, and checks each request.
 type flagTest struct {
 	flags []string
 	args  []string // with {west}, {ca} and {key} for the address of the other server, and files
@@ -234,7 +234,7 @@ func impersonated(r seen) map[string][]string {
 	return headers
 }
 
-// twoClusters starts the servers east, which is that of the current context, and west. It returns replacements for the arguments of tests.
+// twoClusters starts the servers east and west. east is the server of the current context. replace replaces placeholders in the arguments of tests.
 func twoClusters(t *testing.T) (east, west *stub, kubeconfig string, replace *strings.Replacer) {
 	t.Helper()
 	east, west = newStub(t), newStub(t)
@@ -270,8 +270,8 @@ contexts:
 	return east, west, kubeconfig, strings.NewReplacer("{west}", west.URL, "{ca}", west.ca, "{key}", filepath.Join(dir, "key"), "{proxy}", proxy.URL)
 }
 
-// TestFlagsOfKubectl: every command that reads a cluster has kubectl's flags for the cluster and the user, and each flag has its effect on
-// every request. Only rollback refuses impersonation.
+// Every command that reads a cluster has kubectl's flags for the cluster and the user. Each flag has its effect on every request. Only rollback refuses
+// the flags for impersonation.
 func TestFlagsOfKubectl(t *testing.T) {
 	east, west, kubeconfig, replace := twoClusters(t)
 	for command, args := range runnable() {
@@ -314,7 +314,7 @@ func TestFlagsOfKubectl(t *testing.T) {
 	}
 }
 
-// TestKubeconfigChoosesTheCluster: --kubeconfig names a file, and KUBECONFIG several, which are merged as kubectl does it.
+// --kubeconfig names a kubeconfig file. KUBECONFIG names several files, which the program merges like kubectl.
 func TestKubeconfigChoosesTheCluster(t *testing.T) {
 	east, west, kubeconfig, _ := twoClusters(t)
 	first := filepath.Join(t.TempDir(), "first")
@@ -334,7 +334,7 @@ func TestKubeconfigChoosesTheCluster(t *testing.T) {
 	}
 }
 
-// TestServerNeedsNoKubeconfig: --server alone chooses a cluster, and the output names it.
+// --server selects a cluster even without a kubeconfig, and the output names the server.
 func TestServerNeedsNoKubeconfig(t *testing.T) {
 	_, west, kubeconfig, replace := twoClusters(t)
 	t.Setenv("KUBECONFIG", "/nonexistent")
@@ -350,7 +350,7 @@ func TestServerNeedsNoKubeconfig(t *testing.T) {
 	}
 }
 
-// TestRequestTimeout: --request-timeout ends a request that the API server does not answer, and the error says so.
+// --request-timeout ends a request that the API server does not answer. The output says that the API server did not answer in time.
 func TestRequestTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after the body
@@ -371,7 +371,7 @@ func TestRequestTimeout(t *testing.T) {
 	}
 }
 
-// TestNamespaceFlag: -n is the namespace of aws-auth, which is fixed, of the guard, or of the request of get --can.
+// -n is the namespace of aws-auth in most commands, the namespace of the guard in history and rollback, and the namespace of the request in get --can.
 func TestNamespaceFlag(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for command, args := range runnable() {
@@ -393,7 +393,7 @@ func TestNamespaceFlag(t *testing.T) {
 	}
 }
 
-// TestWrongClusterFlagsAreNamed: an error names the flag that is wrong.
+// An error names the wrong flag.
 func TestWrongClusterFlagsAreNamed(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for args, want := range map[string]string{
@@ -418,7 +418,7 @@ func TestWrongClusterFlagsAreNamed(t *testing.T) {
 	}
 }
 
-// TestNamesOfTheKubeconfigAreCompleted: a shell completes contexts, clusters and users.
+// A shell completes the names of contexts, clusters and users in the kubeconfig.
 func TestNamesOfTheKubeconfigAreCompleted(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	t.Setenv("KUBECONFIG", kubeconfig)

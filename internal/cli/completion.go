@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// completeFlag makes the shell complete a flag with the given values, and never with file names.
+// completeFlag makes the shell complete a flag with these values. The shell then offers no file names.
 func completeFlag(cmd *cobra.Command, flag string, values ...string) {
 	completeFlagWith(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -35,7 +35,7 @@ func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Comple
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeRuleSetting completes ID=SEVERITY: first the id, and after the equals sign the severity.
+// completeRuleSetting completes an argument of the form ID=SEVERITY. It first completes the id. After the equals sign it completes the severity.
 func completeRuleSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	id, _, ok := strings.Cut(typed, "=")
 	var list []cobra.Completion

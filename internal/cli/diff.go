@@ -89,7 +89,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
-// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator can't load, or loads only in part.
+// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads only in part. name is the name
+// of the input.
 func (a *app) noteUnloadedSections(name string, o object) {
 	for _, t := range o.Parse().Texts {
 		switch {
@@ -105,7 +106,7 @@ func (a *app) noteUnloadedSections(name string, o object) {
 	}
 }
 
-// oldVersion reads the old version from the file that the user named, or otherwise from the cluster.
+// oldVersion reads the old version from the file that the user named. If files is empty, it reads the live object.
 func (a *app) oldVersion(ctx context.Context, o *diffOptions, files []string) (input, object, error) {
 	if len(files) > 0 {
 		return a.readSingle(files[0], "the old version", parseStored)

@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// lintDiscovered lints a file that was found in a folder or by a pattern. A file that doesn't parse is an error only if it seems to
-// contain an aws-auth.
+// lintDiscovered lints a discovered file: lint found it in a folder or by a pattern. Such a file may be unrelated to aws-auth. So if the file doesn't
+// parse, this is an error only if the file seems to contain an aws-auth.
 func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
@@ -46,7 +46,7 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 		return nothing
 	case named || len(in.objects) > 0:
 	case in.entries != nil:
-		in.problems = nil // they have nothing to do with aws-auth
+		in.problems = nil // these problems don't concern aws-auth
 	case skipped:
 		nothing.skipped, nothing.Notes = true, in.notes
 		return nothing
@@ -70,18 +70,17 @@ func withoutNULs(src []byte) []byte {
 	return bytes.ReplaceAll(src, []byte{0}, nil)
 }
 
-// namePattern matches the name of an aws-auth in YAML or JSON.
+// namePattern matches the field name of an aws-auth in YAML or JSON.
 var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 
-// fileNamesAWSAuth reports whether a file contains the name of an aws-auth as YAML or JSON. It reads 1 MiB at a time, so a file can have
-// any size.
+// fileNamesAWSAuth reports whether namePattern matches a part of a file. It reads 1 MiB at a time, so the file can have any size.
 func fileNamesAWSAuth(name string) (bool, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	const keep = 1 << 10 // overlap of two blocks, larger than a match of namePattern
+	const keep = 1 << 10 // the overlap of two blocks; longer than a match of namePattern
 	buffer := make([]byte, 1<<20)
 	kept := 0
 	for {
@@ -100,7 +99,7 @@ func fileNamesAWSAuth(name string) (bool, error) {
 	}
 }
 
-// enclosingChart returns the folder of the Helm chart to whose templates a file belongs, or "" if it belongs to none.
+// enclosingChart returns the folder of the Helm chart that has this file among its templates. It returns "" if there is no such chart.
 func enclosingChart(name string) string {
 	for dir := filepath.Dir(name); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if filepath.Base(dir) != "templates" {

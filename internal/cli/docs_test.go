@@ -19,11 +19,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// docsDir holds a page for each rule, and their index.
+// docsDir has a page for each rule, and a list of the rules.
 const docsDir = "../../docs/rules"
 
-// TestRuleDocsAreGenerated: docs/rules has exactly the pages that are generated from the rules and their cases.
-// UPDATE_GOLDEN=1 writes them.
+// docs/rules has exactly the pages that the test generates from the rules and their cases. UPDATE_GOLDEN=1 writes them.
 func TestRuleDocsAreGenerated(t *testing.T) {
 	pages := map[string]string{"README.md": index(t)}
 	for _, rule := range validate.Rules() {
@@ -133,7 +132,7 @@ func example(t *testing.T, rule *validate.Rule) string {
 	return b.String()
 }
 
-// TestRulesCommandPrintsStartOfPage: the output of kubectl awsauth rules ID is the start of the rule's page.
+// kubectl awsauth rules ID -o markdown prints the beginning of the rule's page.
 func TestRulesCommandPrintsStartOfPage(t *testing.T) {
 	for _, rule := range report.AllRules() {
 		_, text, stderr := run(t.Context(), t, "", "rules", rule.ID, "-o", "markdown")

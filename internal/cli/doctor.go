@@ -179,7 +179,7 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 	return outputError(view.writeCause(report, a.status))
 }
 
-// readAWSAuthFile reads aws-auth from a file. It fails unless the file has exactly one aws-auth.
+// readAWSAuthFile reads the aws-auth in a file. It returns an error if the file has no aws-auth or several.
 func (a *app) readAWSAuthFile(name string) (*awsauth.Object, error) {
 	in, err := a.readInput(name)
 	if err != nil {
@@ -238,7 +238,7 @@ func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal to diagnose.
+// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with --principal.
 func doctorStatus(r *doctor.Report, ofPrincipal bool) int {
 	known := func(step doctor.Step) bool { return step.Name == "aws-auth" && step.Status != doctor.StatusUnknown }
 	switch {
@@ -276,7 +276,7 @@ func (a *app) whoami(ctx context.Context, o *doctorOptions) error {
 	return outputError(a.writeIdentity(report))
 }
 
-// writeIdentity writes one line with the ARN of the principal, its form in aws-auth, and the Kubernetes user.
+// writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth, and the Kubernetes user. If the user is unknown, the line says why.
 func (a *app) writeIdentity(r *doctor.Report) error {
 	var parts []string
 	if p := r.Principal; p != nil {

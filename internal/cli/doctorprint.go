@@ -14,9 +14,9 @@ import (
 // doctorView writes each step of a diagnosis when it finishes, and then the cause.
 type doctorView struct {
 	a       *app
-	text    bool // the output is text
+	text    bool // the output format is text
 	spinner *spinner
-	err     error // of the first failed write
+	err     error // the error of the first failed write
 }
 
 // marks are the signs that the output shows for the results of steps.
@@ -50,8 +50,8 @@ func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	return err //nolint:wrapcheck // outputError wraps it
 }
 
-// writeCommands writes the commands of a cause. If the user's command is a kubectl command, it comes after the administrator's, because it
-// works only when the administrator has finished.
+// writeCommands writes the commands of a cause. Usually the user's command comes first. If it is a kubectl command, it comes after the administrator's
+// command, because it succeeds only after the administrator has finished.
 func writeCommands(b *strings.Builder, c *doctor.Cause) {
 	user := "\nYou run:\n  " + report.OneLine(c.User) + "\n"
 	last := c.Admin != "" && strings.HasPrefix(c.User, "kubectl ")
@@ -85,12 +85,12 @@ func (a *app) writeLine(text string) error {
 
 // spinner shows on a terminal that the program waits. The zero value shows nothing.
 type spinner struct {
-	w    io.Writer // nil unless it is a terminal
+	w    io.Writer // nil if the output is not a terminal
 	quit chan struct{}
 	done sync.WaitGroup
 }
 
-// newSpinner returns a spinner that writes to w. The spinner shows nothing unless w is a terminal.
+// newSpinner returns a spinner that writes to w. If w is not a terminal, the spinner shows nothing.
 func newSpinner(w io.Writer) *spinner {
 	if !isTerminal(w) {
 		return &spinner{}
@@ -98,7 +98,7 @@ func newSpinner(w io.Writer) *spinner {
 	return &spinner{w: w}
 }
 
-// start shows name, the thing that the program waits for, until stop is called.
+// start shows the spinner with a name until the next call of start or stop. The name is that of the step for which the user waits.
 func (s *spinner) start(name string) {
 	s.stop()
 	if s.w == nil {
@@ -106,7 +106,7 @@ func (s *spinner) start(name string) {
 	}
 	s.quit = make(chan struct{})
 	quit := s.quit
-	if name == doctor.PluginStep { // without ticks, because each would erase the question of a plugin
+	if name == doctor.PluginStep { // a plugin may ask a question, and an update of the spinner would erase it
 		fmt.Fprintf(s.w, "⠋ %s\r", name)
 		return
 	}

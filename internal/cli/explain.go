@@ -77,7 +77,7 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 	return a.print(e, &o.format)
 }
 
-// explainARN resolves an ARN with the aws-auth of an input. It fails unless the input has exactly one aws-auth.
+// explainARN resolves an ARN with the aws-auth of an input. It returns an error if the input has no aws-auth or several.
 func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	if len(in.objects) == 0 && len(in.problems) > 0 && !in.unknown {
 		return unreadableExplanation(arn, in), nil
@@ -104,7 +104,7 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	return e, nil
 }
 
-// ignoredFields names the fields of the matching entry that the authenticator ignores because their values have the wrong type.
+// ignoredFields returns a sentence for each field of the matching entry that the authenticator ignores because its value has the wrong type.
 func ignoredFields(d *awsauth.Document, r awsauth.Resolution) []string {
 	list := d.Roles
 	if r.Source == awsauth.MapUsers {

@@ -14,14 +14,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
 )
 
-// source is a file to read, standard input, or a folder with a Kustomization.
+// source is a file, standard input, or a folder with a Kustomization.
 type source struct {
 	name string
-	// discovered reports whether the file was found in a folder or by a pattern. The user did not name such a file, and it may be
+	// discovered reports whether lint found the file in a folder or by a pattern. The user did not name such a file, and it may be
 	// unrelated to aws-auth.
 	discovered bool
-	err        error // the reason why it can't be read
-	// built is the result of building the Kustomization in the folder name. It is nil for a file.
+	err        error // why the source can't be read; nil if it can
+	// built is the result of the build of the Kustomization in a folder. It is nil for a file.
 	built *build
 }
 
@@ -32,9 +32,9 @@ var manifestExtensions = []string{".yaml", ".yml", ".json"}
 // for an aws-auth, and prints a note if it finds one.
 var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
 
-// expandArgs returns the files to read, in the order of the arguments. It replaces a folder with the manifests in it, and a pattern that
-// the shell did not expand with the files that match. It replaces the files of a Kustomization with the build of its folder. The list
-// needs some hundred bytes for each file. No other memory grows with the number of files.
+// expandArgs returns the sources for the arguments, in the order of the arguments. For a folder it returns the manifests in the folder. For a pattern
+// that the shell did not expand, it returns the files that match. For the files of a Kustomization, it returns the build of the folder. The list
+// takes some hundred bytes for each file.
 func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {
@@ -56,10 +56,10 @@ func expandArgs(args []string) []source {
 // sources is a list of files without duplicates.
 type sources struct {
 	list []source
-	at   map[string]int // absolute path to index in list
+	at   map[string]int // index in list by absolute path
 }
 
-// add appends the files that are not yet in the list. If the user names a file that was discovered before, the file no longer counts as
+// add appends the sources that are not yet in the list. If the user names a file that is in the list as discovered, the file no longer counts as
 // discovered.
 func (s *sources) add(more ...source) {
 	for _, m := range more {
@@ -79,8 +79,8 @@ func (s *sources) add(more ...source) {
 	}
 }
 
-// listFolder lists the manifests in a folder and its subfolders, sorted by name. It skips hidden folders and node_modules. It doesn't
-// follow links to folders, which may form a cycle, but root itself may be such a link.
+// listFolder lists the manifests in a folder and its subfolders, sorted by name. It skips hidden folders and node_modules. It doesn't follow links to
+// folders, because they may form a cycle. Only root may be a link to a folder.
 func listFolder(root string) []source {
 	var list []source
 	target, err := filepath.EvalSymlinks(root)
@@ -101,7 +101,7 @@ func listFolder(root string) []source {
 			}
 		case isListed(name) && isFile(name, entry):
 			ofRoot := kustomize.IsKustomization(name) && filepath.Dir(name) == filepath.Clean(root)
-			list = append(list, source{name: name, discovered: !ofRoot}) // to name a folder is to name its Kustomization
+			list = append(list, source{name: name, discovered: !ofRoot}) // a user who names a folder also names the Kustomization in it
 		}
 		return nil
 	})
@@ -131,8 +131,7 @@ func isFile(name string, entry fs.DirEntry) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders, but not the folders that listFolder
-// skips.
+// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders, but no hidden folder and no node_modules.
 func matchPattern(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {

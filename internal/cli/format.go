@@ -29,7 +29,7 @@ type outputFormat struct {
 // String returns the value.
 func (f *outputFormat) String() string { return f.value }
 
-// Set sets the value. It fails if the command does not support the format.
+// Set sets the value. A format that the command does not support is an error.
 func (f *outputFormat) Set(s string) error {
 	if !slices.Contains(f.allowed, s) {
 		return errors.New("must be " + f.choices())
@@ -46,7 +46,7 @@ func (f *outputFormat) choices() string {
 	return strings.Join(f.allowed[:last], ", ") + " or " + f.allowed[last]
 }
 
-// addTo adds the flag to a command. The formats are text, which is the default, JSON, and those in more.
+// addTo adds the flag to a command. The command supports text, JSON, and the formats in more. The default is text.
 func (f *outputFormat) addTo(cmd *cobra.Command, more ...string) {
 	f.value, f.allowed = formatText, append([]string{formatText, formatJSON}, more...)
 	f.addFlag(cmd)
@@ -57,7 +57,7 @@ func (f *outputFormat) addFlag(cmd *cobra.Command) {
 	completeFlag(cmd, "output", f.allowed...)
 }
 
-// printable is a result that can be written in every output format of its command.
+// printable is the result of a command. It can write itself as text and JSON. A result with the method Markdown can also write Markdown.
 type printable interface {
 	Text(io.Writer) error
 	JSON(io.Writer) error
@@ -76,7 +76,7 @@ func (a *app) print(d printable, f *outputFormat) error {
 	return outputError(write(a.stdout))
 }
 
-// outputError wraps an error from writing to standard output. It returns nil for nil.
+// outputError wraps the error of a write to standard output. If err is nil, it returns nil.
 func outputError(err error) error {
 	if err != nil {
 		return fmt.Errorf("writing the output: %w", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// The output formats of get beside those of the other commands.
+// Output formats that only get has.
 const (
 	formatWide = "wide"
 	formatName = "name"
@@ -39,7 +39,7 @@ type getOptions struct {
 	noHeaders     bool
 	format        outputFormat
 
-	// The parsed arguments, and the parsed values of the flags can, selector and sortBy.
+	// check sets these fields from the arguments and from can, selector and sortBy.
 	principals []string
 	request    *rbac.Request
 	match      fields.Selector
@@ -221,8 +221,8 @@ func (a *app) get(ctx context.Context, o *getOptions) error {
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
 }
 
-// ofPrincipals returns the rows of the principals that the user named. Each of them needs a row that allows it to log in and that the
-// flags select. If one has no such row, ofPrincipals sets the exit status to statusDenied, unless the status is already statusFailed.
+// ofPrincipals returns the rows of the principals that the user named. Each principal needs a row with which it can log in and that the flags select. If
+// a principal has no such row, ofPrincipals sets the exit status to statusDenied. It keeps the status statusFailed.
 func (a *app) ofPrincipals(rows []row, o *getOptions) []row {
 	chosen := make([]bool, len(rows))
 	for _, arg := range o.principals {

@@ -41,7 +41,8 @@ var liveRBAC = map[string]string{
 const liveAWSAuth = `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"aws-auth","namespace":"kube-system"},
 "data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/ops\n  username: ops\n  groups: [ops]\n- rolearn: arn:aws:iam::111122223333:role/devs\n  username: devs\n  groups: [devs]\n"}}`
 
-// accessServer starts an API server with liveAWSAuth and liveRBAC. It refuses the denied paths, and returns 404 for the absent ones.
+// accessServer starts a server that imitates an API server with liveAWSAuth and liveRBAC. It answers 403 for the denied paths and 404 for the absent
+// paths.
 func accessServer(t *testing.T, denied, absent []string) (kubeconfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -86,8 +87,8 @@ const (
 	devsARN     = "arn:aws:iam::111122223333:role/devs"
 )
 
-// TestGetReadsTheCluster: without a file, get joins aws-auth and RBAC of the context and, if the user names the EKS cluster, its access
-// entries. A part that can't be read is unknown, and its permission is named.
+// Without a file, get combines aws-auth and RBAC of the context. If the user names the EKS cluster, it also includes the access entries. A part that it can't
+// read is unknown, and the error names the missing permission.
 func TestGetReadsTheCluster(t *testing.T) {
 	eks := ekstest.New(t)
 	viewer := ekstest.Entry(devsARN, "AmazonEKSViewPolicy")
@@ -211,7 +212,7 @@ func withoutHeader(table string) string {
 	return b.String()
 }
 
-// TestGetNamesUnknownFields: the JSON output names the fields that can't be determined.
+// The JSON output names the fields whose values are unknown.
 func TestGetNamesUnknownFields(t *testing.T) {
 	kubeconfig := accessServer(t, []string{rbacPath + "clusterroles"}, nil)
 	status, stdout, _ := run(t.Context(), t, "", "get", "--kubeconfig", kubeconfig, "-o", "json")
@@ -229,7 +230,7 @@ func TestGetNamesUnknownFields(t *testing.T) {
 	}
 }
 
-// TestGetOfAPrincipalFailsIfItsAccessIsUnknown: a principal whose access can't be read is not reported as one without access.
+// If the access of a principal can't be read, get fails. It doesn't report that the principal has no access.
 func TestGetOfAPrincipalFailsIfItsAccessIsUnknown(t *testing.T) {
 	for _, test := range []struct {
 		arn    string
@@ -247,7 +248,7 @@ func TestGetOfAPrincipalFailsIfItsAccessIsUnknown(t *testing.T) {
 	}
 }
 
-// TestGetNeedsARegion: without a region get does not guess the cluster.
+// If no region is configured, get reports an error and reads no EKS cluster.
 func TestGetNeedsARegion(t *testing.T) {
 	ekstest.New(t)
 	t.Setenv("AWS_REGION", "")
@@ -259,8 +260,8 @@ func TestGetNeedsARegion(t *testing.T) {
 	}
 }
 
-// TestGetFindsStaleEntries: with --iam an access entry is stale if its principal is gone, or is younger than the access entry. Then the
-// entry of aws-auth counts, unless the principal is gone.
+// With --iam an access entry is stale if its principal does not exist, or if the principal was created after the access entry. In the second case the entry
+// in aws-auth applies.
 func TestGetFindsStaleEntries(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
@@ -308,8 +309,7 @@ func TestGetFindsStaleEntries(t *testing.T) {
 	}
 }
 
-// TestGetDoesNotKnowWhetherAnUndatedEntryIsStale: without its time of creation, an access entry may be stale, so its state is unknown. An
-// access entry whose principal is gone is stale nevertheless.
+// If an access entry has no creation time, its state is unknown, because it may be stale. If its principal does not exist, it is stale.
 func TestGetDoesNotKnowWhetherAnUndatedEntryIsStale(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)

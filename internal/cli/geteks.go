@@ -10,14 +10,14 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 )
 
-// eksTimeout limits the time for all calls to EKS. Eight concurrent calls of about 100 ms each read thousands of access entries in a
+// eksTimeout limits the time for all calls of EKS in a command. Eight concurrent calls of about 100 ms each read thousands of access entries in a
 // minute.
 const eksTimeout = time.Minute
 
-// eksPrefix and the name of the cluster are the place of access entries in the output if get read them from EKS and not from a file.
+// eksPrefix begins the place of access entries from EKS in the output. The name of the cluster follows.
 const eksPrefix = "EKS cluster "
 
-// readEKS reads the authentication mode and the access entries from EKS. It prints an error for each part that it can't read.
+// readEKS reads the authentication mode and the access entries from EKS into s. It prints an error for each part that it can't read.
 func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	s.entriesName = eksPrefix + o.clusterName
 	doing := "reading the access entries of " + s.entriesName

@@ -22,7 +22,7 @@ func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
 	return o.writeTable(w, rows, withRBAC)
 }
 
-// writeNames writes the name of each principal, without duplicates.
+// writeNames writes the ARN or account of each principal once.
 func writeNames(w io.Writer, rows []row) error {
 	seen := make(map[string]bool)
 	var b strings.Builder
@@ -82,7 +82,7 @@ func (o *getOptions) writeTable(w io.Writer, rows []row, withRBAC bool) error {
 // unknownText is the text of a field whose value can't be determined.
 const unknownText = "unknown"
 
-// cell returns text for a field of the row, or unknownText if the field is unknown.
+// cell returns the text of a cell. It returns text, or unknownText if text is empty and the field is unknown.
 func (r *row) cell(field, text string) string {
 	if text == "" && slices.Contains(r.Unknown, field) {
 		return unknownText
@@ -98,8 +98,7 @@ func (r *row) usernameText() string {
 	return r.Username
 }
 
-// policyNames returns the names of the access policies. The name of a policy that applies only in some namespaces is followed by these
-// namespaces.
+// policyNames returns the names of the access policies. If a policy applies only in some namespaces, these namespaces follow the name.
 func (r *row) policyNames() []string {
 	var list []string
 	for _, p := range r.policies {
@@ -112,7 +111,7 @@ func (r *row) policyNames() []string {
 	return list
 }
 
-// accessText describes the rights of a row. withRBAC reports whether get read RBAC.
+// accessText returns the text for the column ACCESS. withRBAC reports whether get read RBAC.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
 	named := make(map[string]bool)

@@ -27,7 +27,7 @@ const (
 	maxRBAC = 200_000
 )
 
-// readRBAC reads the RBAC objects of a cluster. It prints an error for each resource that it can't list.
+// readRBAC reads the RBAC objects of a cluster into s. It prints an error for each resource that it can't list.
 func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 	ctx, cancel := c.withTimeout(ctx, 2*requestTimeout)
 	defer cancel()
@@ -35,7 +35,7 @@ func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 	for _, resource := range []struct {
 		name     string
 		newList  func() runtime.Object
-		forAdmin bool // it decides who is an admin
+		forAdmin bool // objects of this resource decide who is an admin
 	}{
 		{"clusterroles", func() runtime.Object { return new(rbacv1.ClusterRoleList) }, true},
 		{"clusterrolebindings", func() runtime.Object { return new(rbacv1.ClusterRoleBindingList) }, true},
@@ -104,8 +104,8 @@ func addRBAC(o *rbac.Objects, object runtime.Object) {
 	}
 }
 
-// decodeRBAC decodes the RBAC objects in manifests, and computes the rules of aggregated ClusterRoles. It skips other objects, and fails
-// if there are no RBAC objects.
+// decodeRBAC returns the RBAC objects in manifests. It computes the rules of aggregated ClusterRoles. It skips other objects. It returns an error if there
+// are no RBAC objects.
 func decodeRBAC(src []byte) (rbac.Objects, error) {
 	var o rbac.Objects
 	scheme, err := newScheme()
@@ -133,8 +133,8 @@ func decodeRBAC(src []byte) (rbac.Objects, error) {
 	return o, nil
 }
 
-// decodeDocument adds the RBAC objects in a YAML or JSON document to o. inList reports whether the document is an item of a List. A List
-// in a List is an error, because the time to decode nested lists grows with the square of their depth, and kubectl prints none.
+// decodeDocument adds the RBAC objects in a YAML or JSON document to o. inList reports whether the document is an item of a List. A List in a List is an
+// error: kubectl never prints one, and the time to decode nested lists grows with the square of their depth.
 func decodeDocument(decoder runtime.Decoder, document []byte, inList bool, o *rbac.Objects) error {
 	object, _, err := decoder.Decode(document, nil, nil)
 	if runtime.IsNotRegisteredError(err) {

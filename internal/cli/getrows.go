@@ -26,11 +26,11 @@ type row struct {
 	State     access.State  `json:"state"`
 	Place     string        `json:"place"`
 
-	Reason string `json:"reason,omitempty"` // for the state
-	// Scopes maps the access policies that don't apply in the whole cluster to the namespaces in which they apply.
+	Reason string `json:"reason,omitempty"` // the reason for the state
+	// Scopes has the namespaces of the access policies that don't apply in the whole cluster, by the ARN of the policy.
 	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
-	// Roles are the roles that RBAC binds to the user. PathsToAdmin are the ways in which RBAC or access policies let the user become an
-	// admin.
+	// Roles are the roles that RBAC binds to the user. PathsToAdmin are the requests by which the user can become an admin, according to RBAC
+	// and access policies.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
 	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
@@ -38,29 +38,29 @@ type row struct {
 
 	key      string // see access.CallerKey
 	policies []access.AccessPolicy
-	effect   bool
+	effect   bool // the row may have an effect on the access of callers
 }
 
 // boundRole is a role that RBAC binds to the user of a row.
 type boundRole struct {
 	Kind      string `json:"kind"`
 	Name      string `json:"name"`
-	Namespace string `json:"namespace,omitempty"` // of a RoleBinding
-	Binding   string `json:"binding"`
-	inherited bool   // every authenticated user has it
+	Namespace string `json:"namespace,omitempty"` // the namespace of the RoleBinding; empty for a ClusterRoleBinding
+	Binding   string `json:"binding"`             // the name of the binding
+	inherited bool   // the binding applies to every authenticated user
 }
 
 // sourceAccessEntry is the name of access entries as a source in the output.
 const sourceAccessEntry access.Source = "accessEntry"
 
-// The values of can.
+// The values of row.Can.
 const (
 	canYes     = "yes"
 	canUnknown = "unknown"
 )
 
-// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, it sets the field Can of each
-// row.
+// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, rows sets the field Can of rows that may make
+// the request.
 func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.policy != nil {
 		s.inherited = make(map[bindingKey]bool)
@@ -128,7 +128,8 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 	return r
 }
 
-// place returns the place of a grant in the output: FILE:LINE:COL, a position in the live object, or the number of an element.
+// place returns the place of a grant for the output. For an element of aws-auth this is a position in the file or in the live object. For an access entry
+// it is the EKS cluster, or an index in the file.
 func (s *accessSources) place(g *access.Grant) string {
 	switch {
 	case g.Source == access.SourceAccessEntry && strings.HasPrefix(s.entriesName, eksPrefix):
@@ -148,7 +149,7 @@ type bindingKey struct{ kind, namespace, name string }
 
 func keyOf(b rbac.Binding) bindingKey { return bindingKey{b.Kind, b.Namespace, b.Name} }
 
-// addRights adds the rights that RBAC gives to the user of a row.
+// addRights adds the rights that RBAC gives to the user of a row. If request is not nil, it also sets the field Can.
 func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	subject := s.subject(r)
 	for _, b := range s.policy.Bindings(subject) {
@@ -182,16 +183,16 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	}
 }
 
-// administersKubeSystem reports whether an access policy allows everything in the namespace kube-system. This includes the right to create
-// tokens of controllers that are admins.
+// administersKubeSystem reports whether an access policy allows everything in the namespace kube-system. A user with such a policy can create tokens of
+// controllers that are admins.
 func administersKubeSystem(policies []access.AccessPolicy) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Name() == access.ClusterAdminPolicy && mayApply([]access.AccessPolicy{p}, awsauth.Namespace)
 	})
 }
 
-// mayApply reports whether an access policy applies in a namespace or, if namespace is empty, in the whole cluster. get can't say which
-// rights the policy gives there, because AWS can change them.
+// mayApply reports whether one of the access policies applies in a namespace. If namespace is empty, it reports whether one applies in the whole cluster.
+// It doesn't know which rights the policy gives, because AWS can change them.
 func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Scope == access.ScopeCluster || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
@@ -201,8 +202,8 @@ func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	})
 }
 
-// subject returns the user of a row as RBAC sees it. A username or group with templates stands for several names: all names that RBAC
-// binds and to which the templates may render. Callers can often choose their session names, and so their rendered names.
+// subject returns the usernames and groups of a row for the evaluation of RBAC. A username or group with a template stands for several names. subject adds
+// all names that RBAC binds and that the template can render to, because callers can often choose their session name.
 func (s *accessSources) subject(r *row) rbac.Subject {
 	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
 	if r.Source == access.SourceMapAccounts {
@@ -217,7 +218,7 @@ func (s *accessSources) subject(r *row) rbac.Subject {
 	return subject
 }
 
-// rendered returns the names that RBAC binds and to which a template may render for a caller.
+// rendered returns the names that RBAC binds and that a template can render to for a caller. names returns the names in RBAC that satisfy a condition.
 func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
 	if !strings.Contains(template, "{{") {
 		return nil
@@ -226,8 +227,8 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && holds(name) })
 }
 
-// usersOfAccounts returns, for each account of mapAccounts, the usernames in RBAC that its callers can have. The username of such a caller
-// is the ARN that the authenticator searches for. A caller to whom another grant applies doesn't count.
+// usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a caller is the
+// caller's ARN. usersOfAccounts leaves out callers to whom another grant applies.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)
 	for i := range s.grants {
@@ -252,7 +253,7 @@ func (r *row) admits(c awsauth.Caller) bool {
 	return (&awsauth.Entry{Username: r.Username, Groups: r.Groups}).Admits(c)
 }
 
-// rowFields are the fields by which rows are sorted, and selectorFields those by which they are selected.
+// rowFields are the fields for --sort-by. selectorFields are the fields for --field-selector.
 var (
 	rowFields      = []string{"principal", "source", "username", "groups", "policies", "admin", "node", "state", "place"}
 	selectorFields = []string{"principal", "source", "username", "admin", "node", "state"}
@@ -281,8 +282,8 @@ func (r *row) field(name string) string {
 	return r.Place
 }
 
-// selects reports whether the flags select a row. If a selected field of the row is unknown, it reports true if the field may have the
-// right value.
+// selects reports whether the flags select a row. If a flag selects by a field that is unknown in the row, selects assumes that the field has the right
+// value.
 func (o *getOptions) selects(r *row) bool {
 	set := make(fields.Set, len(selectorFields))
 	for _, name := range selectorFields {

@@ -14,28 +14,29 @@ import (
 
 // accessSources holds the sources of access that get has read.
 type accessSources struct {
-	name     string            // of the input with aws-auth
+	name     string            // the name of the input with aws-auth
 	inText   bool              // positions count from the start of a key's text
-	document *awsauth.Document // nil if there is no aws-auth, or it can't be read
+	document *awsauth.Document // nil if there is no aws-auth, or if aws-auth can't be read
 	unread   bool              // aws-auth can't be read
 
-	entriesName string          // of the access entries
+	entriesName string          // the name of the source of the access entries
 	cluster     *access.Cluster // nil if the access entries are not known
 	// entriesUnread reports whether get tried and failed to read the access entries or the authentication mode.
 	entriesUnread bool
-	entriesListed bool // the access entries are known, although the mode may not be
+	entriesListed bool // the access entries are known, but the mode may be unknown
 
-	grants []access.Grant // of aws-auth and the access entries
+	grants []access.Grant // the grants by aws-auth and by access entries
 
 	policy      *rbac.Policy        // nil if RBAC was not read
 	rbacUnread  bool                // a part of RBAC can't be read
-	adminUnread bool                // the part for the whole cluster can't be read
+	adminUnread bool                // ClusterRoles or ClusterRoleBindings can't be read
 	inherited   map[bindingKey]bool // the bindings of every authenticated user
-	// accountUsers maps each account of mapAccounts to the usernames in RBAC that its callers can have.
+	// accountUsers has the result of usersOfAccounts.
 	accountUsers map[string][]string
 }
 
-// readSources reads all sources. It prints an error for each source that it can't read, and fails only if there is nothing to show.
+// readSources reads all sources. It prints an error for a source that it can't read because of a missing permission. For other faults, such as a file that
+// doesn't parse, it returns an error.
 func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, error) {
 	s := &accessSources{}
 	if err := a.readEntries(ctx, o, s); err != nil {
@@ -55,7 +56,7 @@ func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, e
 	return s, nil
 }
 
-// readEntries reads the access entries and the authentication mode from a file or from EKS.
+// readEntries reads the access entries and the authentication mode from a file, from the flag --mode or from EKS into s.
 func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) error {
 	switch {
 	case o.entries != "":
@@ -87,8 +88,8 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 	return nil
 }
 
-// readEntriesFile reads the access entries of a cluster from a file, and returns the name of the file in the output. The authentication mode
-// is API_AND_CONFIG_MAP.
+// readEntriesFile reads the access entries of a cluster from a file. It assumes the authentication mode API_AND_CONFIG_MAP. name is the name of the file
+// for the output.
 func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster, err error) {
 	name, src, err := a.readFile(file)
 	if err != nil {
@@ -101,7 +102,7 @@ func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster
 	return name, &access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: entries}, nil
 }
 
-// readAccessFiles reads aws-auth and RBAC from files.
+// readAccessFiles reads aws-auth and RBAC from files into s.
 func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources) error {
 	if o.file != "" {
 		in, err := a.readInput(o.file)
@@ -127,14 +128,14 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 	return nil
 }
 
-// noteMissingRBAC notes which kinds of RBAC objects a file lacks. Kubernetes creates objects of each kind in every cluster (kubernetes
-// v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so the file is incomplete if a kind is missing.
+// noteMissingRBAC prints a note if a file lacks a kind of RBAC objects, or a role that a binding names. Kubernetes creates objects of each kind in every
+// cluster (kubernetes v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a file without one of them is incomplete.
 func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	var absent []string
 	for _, kind := range []struct {
 		name     string
 		count    int
-		forAdmin bool // it decides who is an admin
+		forAdmin bool // objects of this kind decide who is an admin
 	}{
 		{"ClusterRole", len(o.ClusterRoles), true},
 		{"ClusterRoleBinding", len(o.ClusterRoleBindings), true},
@@ -156,7 +157,7 @@ func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	}
 }
 
-// useInput sets the aws-auth of s to that of an input. It fails unless the input has exactly one aws-auth.
+// useInput sets the aws-auth of s to the aws-auth of an input. It returns an error if the input has no aws-auth or several.
 func (a *app) useInput(in input, s *accessSources) error {
 	a.reportProblems(in.problems)
 	o, err := in.single()
@@ -172,7 +173,7 @@ func (a *app) useInput(in input, s *accessSources) error {
 	return nil
 }
 
-// readAccessLive reads aws-auth and RBAC from the cluster of the current context.
+// readAccessLive reads aws-auth and RBAC from the cluster of the context into s.
 func (a *app) readAccessLive(ctx context.Context, o *getOptions, s *accessSources) error {
 	in, err := a.readLive(ctx, &o.cluster)
 	switch {

@@ -15,7 +15,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// iamCalls limits the concurrent lookups. The IAM client also limits its calls.
+// iamCalls limits the number of concurrent lookups. The IAM client also limits the number of its calls.
 const iamCalls = 8
 
 // lookedUp is the result of a lookup of a principal in IAM.
@@ -25,9 +25,9 @@ type lookedUp struct {
 	err       error
 }
 
-// addStale computes the grants like [access.Grants], and marks the stale ones. A grant is stale if IAM has no such principal, or if it is
-// an access entry that is older than its principal. EKS stores the unique id of the principal when it creates an access entry. So if a
-// principal was deleted and created again, its old access entry matches no caller, although the ARN is the same.
+// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale if it is older than
+// its principal. EKS stores the unique id of the principal when it creates an access entry. So if a principal was deleted and created again, the old
+// access entry matches no caller, although the ARN is the same. If IAM can't answer, the state of the grant is unknown.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
@@ -79,7 +79,8 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	return nil
 }
 
-// lookUpPrincipals looks up in IAM the roles and users with which callers may log in. The result maps the key of a grant to its principal.
+// lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants with which no caller can log in. It returns the results by the
+// keys of the grants.
 func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.Grant) map[string]lookedUp {
 	ctx, cancel := context.WithTimeout(ctx, iamTimeout)
 	defer cancel()
@@ -105,6 +106,6 @@ func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.G
 			return nil
 		})
 	}
-	_ = group.Wait() // the lookups have errors of their own
+	_ = group.Wait() // the functions return no error; each result has its own
 	return found
 }

@@ -31,7 +31,7 @@ const completionTimeout = 3 * time.Second
 // historyOptions are the flags that select the history.
 type historyOptions struct {
 	cluster   clusterFlags
-	namespace string // empty: the namespace of the guard's Service
+	namespace string // empty means the namespace of the guard's Service
 }
 
 func (o *historyOptions) addTo(cmd *cobra.Command) {
@@ -107,7 +107,7 @@ func (a *app) listHistory(ctx context.Context, o *historyOptions, format *output
 	return outputError(versionTable(a.stdout, versions))
 }
 
-// versionTable writes a line for each version, with the newest version last, like kubectl rollout history.
+// versionTable writes a table with a line for each version. As in kubectl rollout history, the newest version is last.
 func versionTable(w io.Writer, versions []history.Version) error {
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "NUMBER\tTIME\tHOW\tMANAGER\tVERDICT\tADMINS\tNODES\tENTRIES")
@@ -132,7 +132,7 @@ func versionTable(w io.Writer, versions []history.Version) error {
 	return t.Flush()
 }
 
-// observedAt returns the time at which a version was observed, to the second.
+// observedAt returns the time at which the guard observed a version as text, with a precision of one second.
 func observedAt(v *history.Version) string { return v.Time.UTC().Format(time.RFC3339) }
 
 // versionList is the JSON and YAML output of history. It leaves out the content of the versions.
@@ -171,8 +171,8 @@ func writeObject(w io.Writer, format string, v any) error {
 	return err
 }
 
-// escapeUnprintable replaces unprintable characters in JSON with \u escapes, because YAML parsers reject some of them and treat others as
-// line breaks. It keeps characters above U+FFFF, because YAML parsers don't combine surrogate pairs.
+// escapeUnprintable replaces unprintable characters in JSON by \u escapes. YAML parsers reject some of these characters, and treat others as line breaks.
+// escapeUnprintable keeps characters above U+FFFF, because JSON needs two escapes for them and YAML parsers don't combine these.
 func escapeUnprintable(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {
@@ -194,8 +194,8 @@ func parseVersionNumber(text string) (int, error) {
 	return n, nil
 }
 
-// versionWithContent returns the version with a number. It fails if the history has no content of this version, or if a manifest can't
-// hold the content.
+// versionWithContent returns the version with this number. It returns an error if the history has no content for this version, or if a manifest can't
+// contain the content.
 func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	v, err := h.version(number)
 	switch {
@@ -211,7 +211,7 @@ func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	return v, nil
 }
 
-// version returns the version with a number.
+// version returns the version with this number. It returns an error if there is no such version, or if the version is damaged.
 func (h storedHistory) version(number int) (history.Version, error) {
 	versions := h.log.Versions()
 	if len(versions) == 0 {
@@ -230,7 +230,7 @@ func (h storedHistory) version(number int) (history.Version, error) {
 	return history.Version{}, fmt.Errorf("there is no version %d in %s, which has versions %d to %d", number, h, versions[0].Number, versions[len(versions)-1].Number)
 }
 
-// isUTF8 reports whether the data of a version is UTF-8, as JSON requires.
+// isUTF8 reports whether all values in the data of a version are UTF-8. A manifest can contain only such values.
 func isUTF8(v *history.Version) bool {
 	for _, text := range v.Data {
 		if !utf8.ValidString(text) {
@@ -240,7 +240,7 @@ func isUTF8(v *history.Version) bool {
 	return true
 }
 
-// completeVersion completes an argument with the numbers of the versions. It completes nothing if the history can't be read.
+// completeVersion completes an argument with the numbers of the versions that have a content. If the history can't be read, there are no completions.
 func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

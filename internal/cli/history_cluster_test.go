@@ -57,7 +57,7 @@ type clusterState struct {
 	Meanwhile bool           // another client writes just before the program's write
 }
 
-// fakeCluster is an API server with only the endpoints that the commands need.
+// fakeCluster imitates an API server. It has only the endpoints that the commands need.
 type fakeCluster struct {
 	clusterState
 
@@ -69,7 +69,7 @@ const liveURL = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 
 const webhooksURL = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
-// webhooks responds with another program's webhook and a ValidatingWebhookConfiguration for each guard.
+// webhooks responds with a list of ValidatingWebhookConfigurations: that of another program, and one for each guard.
 func (c *fakeCluster) webhooks(w http.ResponseWriter) {
 	type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
 	hook := func(name, namespace string) configuration {
@@ -181,7 +181,7 @@ func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// running holds the clusters of the scripts, by the script's folder.
+// running has the cluster of each script, by the folder of the script.
 var running sync.Map
 
 func startCluster(ts *testscript.TestScript, neg bool, args []string) {
@@ -224,7 +224,7 @@ func startCluster(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KUBECONFIG", filepath.Join(work, "kubeconfig"))
 }
 
-// storedObject writes the query of each write and the stored aws-auth to a file.
+// storedObject writes to a file the query parameters of each write that the cluster received, and the stored aws-auth.
 func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stored FILE")

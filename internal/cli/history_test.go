@@ -16,8 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// TestHistoryShowKeepsEveryText: history show prints a manifest from which the API server and lint read exactly the text of
-// the version.
+// history show prints a manifest with exactly the text of the version. Both the API server and lint read this text from it.
 func TestHistoryShowKeepsEveryText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -47,7 +46,7 @@ func TestHistoryShowKeepsEveryText(t *testing.T) {
 	}
 }
 
-// TestHistoryOutputErrorIsFailure: a history command whose output cannot be written fails.
+// A history command fails if it cannot write its output.
 func TestHistoryOutputErrorIsFailure(t *testing.T) {
 	t.Parallel()
 	kubeconfig := clusterWithVersion(t, history.Version{Data: map[string]string{"mapRoles": "[]"}})
@@ -60,7 +59,7 @@ func TestHistoryOutputErrorIsFailure(t *testing.T) {
 	}
 }
 
-// TestHistoryShowPrintsAccessEntries: history show --access-entries prints what EKS showed when the guard observed a version.
+// history show --access-entries prints the mode and the access entries that EKS had when the guard observed a version.
 func TestHistoryShowPrintsAccessEntries(t *testing.T) {
 	t.Parallel()
 	want := access.Cluster{Mode: access.ModeAPIAndConfigMap, AccessEntries: []access.AccessEntry{{

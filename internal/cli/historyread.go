@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// storedHistory is a history with the name of the ConfigMap that stores it.
+// storedHistory is a history with the namespace and name of its ConfigMap.
 type storedHistory struct {
 	namespace, name string
 	log             *history.Log
@@ -25,8 +25,8 @@ func (h storedHistory) String() string { return h.namespace + "/" + h.name }
 // (charts/awsauth-guard/templates/webhook.yaml).
 const webhookName = "aws-auth.awsauth-guard.io"
 
-// findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It doesn't search all namespaces
-// for the label of the history. Many users can create a ConfigMap with this label, but few can change a ValidatingWebhookConfiguration.
+// findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It doesn't search all namespaces for the label of
+// the history, because many users can create a ConfigMap with this label. Only few users can change a ValidatingWebhookConfiguration.
 func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	doing := "finding the namespace of awsauth-guard in the context " + c.name
 	var list admissionregistrationv1.ValidatingWebhookConfigurationList
@@ -54,8 +54,8 @@ func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s: the Services of the webhook %s are in the namespaces %s; choose one with --guard-namespace", doing, webhookName, strings.Join(namespaces, " and "))
 }
 
-// findHistory reads the history in a namespace, or in the guard's namespace if namespace is empty. It fails unless exactly one ConfigMap
-// in the namespace has the label of the history.
+// findHistory reads the history in a namespace. If namespace is empty, it uses the namespace of the guard. It returns an error if no ConfigMap in the
+// namespace has the label of the history, or if several have it.
 func (c *cluster) findHistory(ctx context.Context, namespace string) (storedHistory, error) {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

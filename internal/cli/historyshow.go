@@ -82,7 +82,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 	return outputError(writeManifest(a.stdout, format.value, &v))
 }
 
-// describeVersion returns one line with all that the history stores about a version except its content.
+// describeVersion returns one line about a version: its time, origin, field manager, verdict and rules.
 func describeVersion(h storedHistory, v *history.Version) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version %d of %s, observed %s, %s", v.Number, h, observedAt(v), v.Origin)
@@ -101,7 +101,7 @@ func describeVersion(h storedHistory, v *history.Version) string {
 	return b.String()
 }
 
-// manifest has the fields of aws-auth that the history stores, in the form that kubectl apply reads.
+// manifest is a manifest of aws-auth for kubectl apply. It has the fields that the history stores.
 type manifest struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -116,8 +116,8 @@ type manifestName struct {
 	Namespace string `json:"namespace"`
 }
 
-// writeManifest writes a version as a manifest in a format. If YAML can't represent the text of a value exactly, it writes JSON, which is
-// also valid YAML.
+// writeManifest writes a version as a manifest in YAML or JSON. If YAML can't represent a value exactly, it writes JSON instead, because JSON is also
+// valid YAML.
 func writeManifest(w io.Writer, format string, v *history.Version) error {
 	m := manifest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},

@@ -15,16 +15,17 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// stdinName is the argument for standard input, stdinLabel its name in the output.
+// stdinName is the argument for standard input. stdinLabel is the name of standard input in the output.
 const (
 	stdinName  = "-"
 	stdinLabel = "<stdin>"
 )
 
 const (
-	// maxFile limits the size of a file in bytes. The webhook has the same limit for an object, and the API server accepts only 1 MiB.
+	// maxFile limits the size of a file, in bytes. The webhook has the same limit for an object. The API server accepts only 1 MiB.
 	maxFile = 3 << 20
-	// maxStdin limits standard input in bytes. It is higher than maxFile, because a rendered chart or a plan contains many other objects.
+	// maxStdin limits the size of standard input, in bytes. It is higher than maxFile, because a rendered chart or a plan contains many other
+	// objects.
 	maxStdin = 64 << 20
 )
 
@@ -33,18 +34,18 @@ type object = extract.Object
 
 // input is a parsed source: a file, standard input, or the live object of a cluster.
 type input struct {
-	name     string // in the output
+	name     string // the name in the output
 	objects  []object
 	problems []report.Problem
-	// unrendered are the parts that concern aws-auth but can't be evaluated until another tool renders them. others are objects that look
-	// like aws-auth but that the authenticator does not read.
+	// unrendered are the parts that concern aws-auth but that another tool must render before lint can evaluate them. others are objects that
+	// look like aws-auth but that the authenticator does not read.
 	unrendered, others []report.Problem
 	notes              []string
-	unknown            bool            // a part of unrendered or others is among problems, so the input may make an aws-auth that is not in objects
+	unknown            bool            // the input may have an aws-auth that is not in objects, because of a problem from unrendered or others
 	plan               bool            // the input is a Terraform plan
-	entries            *entryplan.Plan // its resources of EKS: access entries, their policies, clusters; nil without
+	entries            *entryplan.Plan // the access entries, access policies and clusters in the input; nil if there are none
 	built              bool            // the input is the result of a Kustomization
-	// notKubernetes reports whether every problem is a document that parses but is not a Kubernetes object, such as an Ansible playbook.
+	// notKubernetes reports whether each problem concerns a document that parses but is not a Kubernetes object, such as an Ansible playbook.
 	notKubernetes bool
 }
 
@@ -60,18 +61,19 @@ func (a *app) readAs(name string, parse func(label string, src []byte) (input, e
 	return in.named(), err
 }
 
-// parseInput finds the aws-auth objects in a new version. Objects that another tool must render first are not part of the result.
+// parseInput finds the aws-auth objects in an input with a new version. An object that another tool must render first is not among the objects of the
+// result, but is in unrendered.
 func parseInput(label string, src []byte) (input, error) {
 	return parse(label, src, (*extract.Result).RefuseTemplates)
 }
 
-// parseStored finds the aws-auth objects in a version that a cluster stores or has stored. No tool renders such a version, so any text
-// counts as it is.
+// parseStored finds the aws-auth objects in an input with a stored version. No tool renders a stored version, so a text that looks like a template is not
+// refused.
 func parseStored(label string, src []byte) (input, error) {
 	return parse(label, src, func(*extract.Result) {})
 }
 
-// parse finds the aws-auth objects in an input of any kind. prepare modifies the extracted objects before parse uses them.
+// parse finds the aws-auth objects in an input of any kind. It calls prepare with the extracted objects before it uses them.
 func parse(label string, src []byte, prepare func(*extract.Result)) (input, error) {
 	in := input{name: label}
 	result, err := extract.File(label, src)
@@ -98,7 +100,7 @@ func parse(label string, src []byte, prepare func(*extract.Result)) (input, erro
 	return in, nil
 }
 
-// problemOf converts an error of an input into a problem with a position.
+// problemOf converts an error of an input into a problem. The problem has a position if the error has one.
 func problemOf(label string, err error) report.Problem {
 	p := report.Problem{File: label, Message: err.Error()}
 	if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
@@ -110,8 +112,8 @@ func problemOf(label string, err error) report.Problem {
 	return p
 }
 
-// named classifies the problems of an input that the user named. A part that can't be evaluated is an error. So is an object that only
-// looks like aws-auth, unless the input also has an aws-auth.
+// named classifies the unrendered parts and other objects of an input that the user named. An unrendered part is a problem. An object that only looks like
+// aws-auth is a problem if the input has no aws-auth, and otherwise a note.
 func (in input) named() input {
 	in.problems = append(in.problems, in.unrendered...)
 	in.unknown = len(in.unrendered) > 0 || len(in.objects) == 0 && len(in.others) > 0
@@ -124,8 +126,8 @@ func (in input) named() input {
 	return in
 }
 
-// discovered classifies the problems of an input that was found in a folder. A part that can't be evaluated is only noted. skipped reports
-// whether there is such a part.
+// discovered classifies the unrendered parts and other objects of an input that lint found in a folder. Each of them is a note. skipped reports whether
+// there is such a part or object.
 func (in input) discovered() (found input, skipped bool) {
 	list := append(slices.Clone(in.unrendered), in.others...)
 	in.notes = append(in.notes, places(list)...)
@@ -133,7 +135,7 @@ func (in input) discovered() (found input, skipped bool) {
 	return in, len(list) > 0
 }
 
-// places returns a line for each problem, with its position and message.
+// places returns a line for each problem. The line has the position and the message, and says that lint did not evaluate this part.
 func places(problems []report.Problem) []string {
 	var lines []string
 	for _, p := range problems {
@@ -185,7 +187,7 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
-// place returns where an aws-auth is in an input with several of them, for the output. It returns zero values if the input has only one.
+// place returns the line or the Terraform resource of an aws-auth, for the output. It returns zero values if the input has only one aws-auth.
 func (in input) place(o object) (line int, resource string) {
 	if len(in.objects) < 2 {
 		return 0, ""
@@ -193,7 +195,7 @@ func (in input) place(o object) (line int, resource string) {
 	return o.Line, o.Resource
 }
 
-// label returns the name of an aws-auth for a note.
+// label returns the name of an aws-auth for a note. It is the name of the input. If the input has several aws-auth objects, the line follows.
 func (in input) label(o object) string {
 	line, _ := in.place(o)
 	if line == 0 {
@@ -202,7 +204,7 @@ func (in input) label(o object) string {
 	return fmt.Sprintf("%s:%d", in.name, line)
 }
 
-// argument returns the arguments with which kubectl apply reads the same input.
+// argument returns the flag with which kubectl apply reads the same input.
 func (in input) argument() string {
 	if in.built {
 		return "-k " + in.name
@@ -210,7 +212,7 @@ func (in input) argument() string {
 	return "-f " + in.name
 }
 
-// single returns the aws-auth of an input. It fails unless the input has exactly one.
+// single returns the aws-auth of an input. It returns an error if the input has no aws-auth or several.
 func (in input) single() (object, error) {
 	var places []string
 	var found object
@@ -234,7 +236,7 @@ func (in input) single() (object, error) {
 	return object{}, fmt.Errorf("%s holds %d aws-auth objects, at %s; name a file with only one", in.name, len(places), strings.Join(places, " and "))
 }
 
-// readSingle reads an input that must have exactly one aws-auth. It fails if a document can't be read. description names the input in
+// readSingle reads an input that must have exactly one aws-auth. It returns an error if a document can't be read. description describes the input for
 // errors, such as "the old version".
 func (a *app) readSingle(name, description string, parse func(label string, src []byte) (input, error)) (input, object, error) {
 	in, err := a.readAs(name, parse)

@@ -12,16 +12,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// build is the result of building the Kustomization in a folder.
+// build is the result of the build of a Kustomization. err says why the build failed.
 type build struct {
 	kustomize.Result
 
 	err error
 }
 
-// withBuilds builds the Kustomizations in a list of files. It replaces each kustomization file with its folder. It removes the files that
-// the builds read, such as bases and patches, because a cluster doesn't get them as they are. It keeps files that the user named, and the
-// files of a Kustomization that can't be built.
+// withBuilds builds the Kustomizations in a list of files. In the list it replaces each kustomization file by the folder with the build. It removes the files
+// that the builds read, such as bases and patches, because a cluster doesn't get these files as they are. It keeps files that the user named, and the files of a
+// Kustomization that can't be built.
 func withBuilds(list []source) []source {
 	built := map[int]*build{}
 	for i, s := range list {
@@ -46,7 +46,7 @@ func withBuilds(list []source) []source {
 		readers := readBy[absolutePath(s.name)]
 		if b := built[i]; b != nil {
 			if b.err == nil {
-				readers-- // itself
+				readers-- // a build also reads its own kustomization file
 			}
 			s.built, s.name = b, filepath.Dir(s.name)
 		}
@@ -57,8 +57,8 @@ func withBuilds(list []source) []source {
 	return kept
 }
 
-// absolutePath returns the absolute path of a file with symbolic links resolved. It keeps links that can't be resolved. If the absolute
-// path can't be determined, it returns the name unchanged.
+// absolutePath returns the absolute path of a file, with symbolic links resolved. If it can't resolve the links, it returns the absolute path with the
+// links. If it can't find out the absolute path, it returns the name unchanged.
 func absolutePath(name string) string {
 	absolute, err := filepath.Abs(name)
 	if err != nil {
@@ -70,7 +70,7 @@ func absolutePath(name string) string {
 	return absolute
 }
 
-// lintBuild lints the result of building a Kustomization.
+// lintBuild lints the result of the build of a Kustomization. A failed build is an error if the user named the Kustomization, and otherwise a note.
 func (l *lintRun) lintBuild(s source) fileResult {
 	switch {
 	case s.built.err == nil:
@@ -87,7 +87,7 @@ func (l *lintRun) lintBuild(s source) fileResult {
 	in.built = true
 	for _, list := range [][]report.Problem{in.problems, in.unrendered, in.others} {
 		for i := range list {
-			list[i].Line, list[i].Column = 0, 0 // of the built text, which the user does not see
+			list[i].Line, list[i].Column = 0, 0 // the position is in the built text, which the user does not see
 		}
 	}
 	for i, o := range in.objects {
@@ -102,8 +102,8 @@ func (l *lintRun) lintBuild(s source) fileResult {
 	return o
 }
 
-// written returns the object with the same data in a source file of the build, so that findings have positions in that file. If no source
-// file has this data, it returns the built object without positions.
+// written looks for a source file of the build that has the same data as the built object o. It returns o with the positions in this file, so that findings
+// have positions that the user can see. If there is no such file, it returns o without positions.
 func (s source) written(o object) object {
 	folder := absolutePath(s.name)
 	for _, name := range slices.Sorted(maps.Keys(s.built.Files)) {

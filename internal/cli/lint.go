@@ -188,7 +188,8 @@ type ruleError struct {
 func (e *ruleError) Error() string { return "--rule " + e.setting + ": " + e.err.Error() }
 func (e *ruleError) Unwrap() error { return e.err }
 
-// guardConfig returns the configuration that --config names, or the default configuration. The severities of --rule override those in it.
+// guardConfig returns the configuration in the file of --config, or the default configuration. The severities of --rule override the severities of the
+// configuration. For a rule of access entries, guardConfig stores the severity in o.entryRules.
 func (o *lintOptions) guardConfig() (*config.Config, error) {
 	cfg := config.Default()
 	if o.config != "" {
@@ -217,8 +218,9 @@ func (o *lintOptions) guardConfig() (*config.Config, error) {
 
 // lintReport writes the output of lint in one format.
 type lintReport interface {
-	// Add is called for each file in order, End after the last file.
+	// Add writes the results of a file. The caller calls it for each file in order.
 	Add(report.File) error
+	// End writes the end of the output. The caller calls it after the last file.
 	End(report.Total) error
 }
 
@@ -241,7 +243,7 @@ func (a *app) lintReport(o *lintOptions) (lintReport, error) {
 	return report.NewText(w, useColours(w)), nil
 }
 
-// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old, made by the user in --as-arn.
+// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old. The requester of the edit is the user in --as-arn.
 func (l *lintRun) setOldVersion(o *lintOptions) error {
 	in, old, err := l.app.readSingle(o.old, "the old version", parseStored)
 	if err != nil {

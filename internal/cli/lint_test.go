@@ -36,7 +36,7 @@ func TestProgressOverwritesItsLine(t *testing.T) {
 	}
 }
 
-// TestLintReportsFilesInOrder: lint checks files in parallel, and reports them in order.
+// lint checks files in parallel, but reports them in the order of the arguments.
 func TestLintReportsFilesInOrder(t *testing.T) {
 	dir := t.TempDir()
 	var want strings.Builder
@@ -67,7 +67,7 @@ func manifest(entries int) string {
 	return b.String()
 }
 
-// TestLintLimitsFileSize: a file above the limit is an error, except one in a folder that doesn't name aws-auth.
+// A file above the size limit is an error. In a folder it is an error only if it names aws-auth.
 func TestLintLimitsFileSize(t *testing.T) {
 	dir := t.TempDir()
 	large, other := filepath.Join(dir, "large.yaml"), filepath.Join(dir, "sub", "other.yaml")
@@ -91,7 +91,7 @@ func TestLintLimitsFileSize(t *testing.T) {
 	}
 }
 
-// TestLintFailsOnDanglingLink: a file of a folder that can't be read is an error.
+// A dangling link in a folder is an error, because lint can't read the file.
 func TestLintFailsOnDanglingLink(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "link.yaml")); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lintEntries evaluates the access entries, access policies and clusters of an input, and adds the findings to o. In the counts of the
-// verdicts, they are together one object.
+// lintEntries evaluates the access entries, access policies and clusters of an input, and adds the findings to o. All of them together count as one object
+// in denied and warned.
 func (l *lintRun) lintEntries(in input, o *fileResult) {
 	if in.entries == nil {
 		return
@@ -34,7 +34,7 @@ func (l *lintRun) lintEntries(in input, o *fileResult) {
 	}
 }
 
-// mappedBy returns the principals that the aws-auth of an input maps. If a plan deletes aws-auth, it returns the principals before the
+// mappedBy returns the principals that the aws-auth objects of an input map. For an aws-auth that a plan deletes, it returns the principals before the
 // deletion.
 func mappedBy(objects []object) []awsauth.Principal {
 	var list []awsauth.Principal
@@ -50,7 +50,7 @@ func mappedBy(objects []object) []awsauth.Principal {
 	return list
 }
 
-// entryRule reports whether an id is that of a rule of access entries. Only lint runs these rules.
+// entryRule reports whether a rule of access entries has this id. Only lint runs these rules.
 func entryRule(id string) bool {
 	return slices.ContainsFunc(entryplan.Rules(), func(r *entryplan.Rule) bool { return r.ID == id })
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lintInput evaluates every aws-auth of an input.
+// lintInput evaluates every aws-auth of an input, and its access entries, access policies and clusters.
 func (l *lintRun) lintInput(in input) fileResult {
 	o := fileResult{File: report.File{Name: in.name, Problems: in.problems, Objects: len(in.objects), Resources: in.entries.Len(), Notes: in.notes}, plan: in.plan}
 	for _, object := range in.objects {
@@ -31,7 +31,7 @@ func (l *lintRun) lintInput(in input) fileResult {
 	return o
 }
 
-// resultOf returns the result of one aws-auth of an input.
+// resultOf returns the result for one aws-auth of an input. v is the verdict for this aws-auth.
 func (l *lintRun) resultOf(in input, from object, v validate.Verdict) fileResult {
 	o := fileResult{File: report.File{Name: in.name}}
 	for _, f := range v.Findings {
@@ -52,12 +52,12 @@ func (l *lintRun) resultOf(in input, from object, v validate.Verdict) fileResult
 	return o
 }
 
-// evaluateObject evaluates the change to an aws-auth. If a Terraform plan replaces the object, it evaluates two changes: the deletion, and
-// the edit from the old to the new object. It returns the findings of both changes and the severer action.
+// evaluateObject evaluates the change of an aws-auth. If a Terraform plan replaces the object, evaluateObject evaluates two changes: the deletion, and the
+// edit from the old to the new object. The verdict then has the findings of both changes and the more severe action.
 func (l *lintRun) evaluateObject(o object, change validate.Change) validate.Verdict {
 	policy := l.policy
 	if o.Lists != "" && change.Old == nil {
-		policy.Protected = nil // other sections, or a tool's own entries, may map the protected principals
+		policy.Protected = nil // the input is only a part of aws-auth, and another part may map the protected principals
 	}
 	v := l.evaluateChange(change, policy)
 	if !o.Replaced {
@@ -80,7 +80,7 @@ func (l *lintRun) evaluateObject(o object, change validate.Change) validate.Verd
 	return v
 }
 
-// evaluateChange evaluates a change, with IAM if --iam is given.
+// evaluateChange evaluates a change. With --iam it also looks up principals in IAM.
 func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) validate.Verdict {
 	c = asReviewed(c)
 	evaluation := validate.NewEvaluation(c, policy)
@@ -90,8 +90,7 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
-// asReviewed returns a change in the form in which the API server sends it to the webhook. It doesn't modify a document that has no old
-// version.
+// asReviewed returns a change in the form in which the API server sends it to the webhook. It returns a document, which is no change, unmodified.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
@@ -99,9 +98,10 @@ func asReviewed(c validate.Change) validate.Change {
 	return c
 }
 
-// changeOf returns the change that lint evaluates for an aws-auth. With --old it is an edit of that version. Otherwise it is the edit or
-// deletion in a Terraform plan. Without either it is a document on its own. note names the assumptions about the version that the cluster
-// will store. changeOf removes the break-glass annotation, because a file doesn't say which user will set it.
+// changeOf returns the change that lint evaluates for an aws-auth. With --old this is an edit of the old version. Without --old it is the edit or deletion in
+// a Terraform plan, or a document by itself. changeOf removes the break-glass annotation, because a file doesn't say which user will set it.
+//
+// note names the assumptions about the version that the cluster will store. argument is the flag with which kubectl apply reads the input.
 func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {
 	stored, err := l.store(o, argument)
 	if err != nil {
@@ -124,8 +124,7 @@ func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note s
 	return c, stored.note, nil
 }
 
-// deletionOf returns the deletion that is the first half of a replacement in a Terraform plan. c is the change that the whole replacement
-// makes.
+// deletionOf returns the deletion in a Terraform plan that replaces an object. c is the whole change, from the old to the new object.
 func (l *lintRun) deletionOf(o object, c validate.Change) validate.Change {
 	c.New = o.AfterDelete
 	if c.New == nil {

@@ -19,14 +19,14 @@ type lintRun struct {
 	policy validate.Policy
 	// entryRules has the severities that --rule sets for the rules of access entries.
 	entryRules map[string]validate.Severity
-	change     validate.Change // the change to evaluate for every aws-auth, without its New
-	oldName    string
+	change     validate.Change // the change to evaluate for each aws-auth; changeOf sets its New
+	oldName    string          // the name of the version in --old; empty without --old
 	apply      applyMode
-	patch      patchType // the type of patch that each file is; empty for none
+	patch      patchType // the type of the patches in the files; empty if the files are no patches
 	out        lintReport
-	// lookup looks principals up in IAM; nil without --iam.
+	// lookup looks up principals in IAM. It is nil without --iam.
 	lookup principalLookup
-	quiet  bool // the output format reports files that cannot be read, so that standard error needn't
+	quiet  bool // lint prints no errors about files to standard error, because the output format has them
 	total  report.Total
 	plan   bool // one of the files is a Terraform plan
 }
@@ -36,9 +36,9 @@ type fileResult struct {
 	report.File
 
 	denied, warned int
-	skipped        bool  // it does not parse and does not look like an aws-auth, or is a template to render first
-	err            error // the reason why it could not be read
-	plan           bool  // it is a Terraform plan
+	skipped        bool  // lint skipped the file, or a part of it, with a note
+	err            error // why the file could not be read; nil if it could
+	plan           bool  // the file is a Terraform plan
 }
 
 // lintLive lints the live object of a cluster.
@@ -49,8 +49,8 @@ func (l *lintRun) lintLive(in input) error {
 	return l.finish()
 }
 
-// lintFiles lints files in parallel, one for each CPU, and reports them in the order of the arguments. The result of a file waits until
-// the files before it are finished. startWorkers limits how many results wait, to limit memory.
+// lintFiles lints the files for the arguments, and reports the results in the order of the arguments. It lints several files in parallel, so the result of
+// a file may have to wait for the results of earlier files.
 func (l *lintRun) lintFiles(args []string) error {
 	sources := expandArgs(args)
 	results, stop := l.startWorkers(sources)
@@ -88,8 +88,9 @@ func (l *lintRun) lintFiles(args []string) error {
 	return l.finish()
 }
 
-// lintNothing handles files without an aws-auth. With --old it evaluates them as the deletion of aws-auth. It fails instead if a part of
-// the files can't be evaluated, or if one of them is a Terraform plan, because a plan would list the deletion.
+// lintNothing handles a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of aws-auth. There are two
+// exceptions, which lintNothing reports as errors: a part of the files can't be evaluated, or a file is a Terraform plan. A plan would list the
+// deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -110,7 +111,7 @@ func (l *lintRun) lintNothing(args string) error {
 	return l.addResult(l.resultOf(input{name: args}, object{InText: true}, l.evaluateChange(change, l.policy)))
 }
 
-// describeArgs returns the names of the files and folders that lint reads. For more than 10 arguments it returns the number of files.
+// describeArgs returns the names of the arguments for a message. If there are more than 10 arguments, it returns the number of files instead.
 func describeArgs(args []string, files int) string {
 	if len(args) > 10 {
 		return fmt.Sprintf("%d files", files)
@@ -124,8 +125,9 @@ func describeArgs(args []string, files int) string {
 	return strings.Join(names, ", ")
 }
 
-// startWorkers starts to lint the files in the background. For each file, in order, results receives a channel that will get the result of
-// this file. stop ends the work early.
+// startWorkers starts to lint the files in the background, with one goroutine for each CPU. results delivers a channel for each file, in the order of the
+// files. This channel delivers the result of the file. The workers wait if too many results have not been received, to limit memory. stop ends the
+// work early.
 func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
 	type job struct {
 		source
@@ -194,7 +196,7 @@ func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0
 }
 
-// finish sets the verdict and the exit status, and ends the report. A file that can't be read has a higher priority than a denial.
+// finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if another file is denied.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
@@ -211,7 +213,7 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and lints a file. A file that is too large and was discovered is an error only if it contains the name aws-auth.
+// lintFile reads and lints a file. A file that is too large is an error. But if lint discovered this file, it is an error only if the file names aws-auth.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)
@@ -238,7 +240,7 @@ func (l *lintRun) lintFile(s source) fileResult {
 	return l.lintDiscovered(label, src)
 }
 
-// lintParsed lints a parsed input. err is the error from parsing it, or nil.
+// lintParsed lints a parsed input. err is the error of the parser, or nil.
 func (l *lintRun) lintParsed(in input, err error) fileResult {
 	if err != nil {
 		return failedFile(in.name, err)

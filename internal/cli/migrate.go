@@ -65,7 +65,7 @@ func (o *migrateOptions) addEntries(cmd *cobra.Command) {
 	}
 }
 
-// addPlan adds the flags with facts that are needed to compute a plan.
+// addPlan adds the flags with the facts that a plan needs.
 func (o *migrateOptions) addPlan(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.iam, "iam", false, "look up in IAM the paths of roles and which principals were deleted, with your AWS credentials; needs iam:GetRole and iam:GetUser")
@@ -103,22 +103,21 @@ func (o *migrateOptions) check(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// live reports whether the access entries are read from EKS.
+// live reports whether the command reads the access entries from EKS.
 func (o *migrateOptions) live() bool { return o.clusterName != "" && o.entries == "" }
 
 // migrateSources holds aws-auth and the access entries that a subcommand of migrate has read.
 type migrateSources struct {
-	name     string // of the input with aws-auth
+	name     string // the name of the input with aws-auth
 	document *awsauth.Document
-	client   *eks.Client     // nil if EKS is not read
+	client   *eks.Client     // nil if the command doesn't read EKS
 	cluster  *access.Cluster // nil if the access entries are not known
 
-	account, partition string
-	clusterAdminPolicy string // as EKS lists it; empty if EKS was not asked
+	account, partition string // of the cluster; empty if they are not known
+	clusterAdminPolicy string // see migrate.Input
 }
 
-// readMigration reads the sources. In contrast to get, it fails if it can't read a part of them, because an incomplete plan may take
-// access away.
+// readMigration reads aws-auth and the access entries. If it can't read a part of them, it returns an error, because an incomplete plan may take access away.
 func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSources, error) {
 	s := &migrateSources{account: o.account, partition: o.partition}
 	if err := a.readMigratedDocument(ctx, o, s); err != nil {
@@ -136,7 +135,7 @@ func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSou
 	return s, nil
 }
 
-// readMigratedDocument reads aws-auth. If the live aws-auth does not exist, it continues with an empty one.
+// readMigratedDocument reads aws-auth into s. If the live aws-auth does not exist, it uses an empty aws-auth.
 func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var in input
 	var err error
@@ -171,8 +170,8 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS. If aws-auth was read from a cluster, it checks
-// that EKS describes the same cluster.
+// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If aws-auth comes from a cluster, it returns an error if EKS
+// describes another cluster.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {
@@ -200,7 +199,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 		return fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
 	}
 	s.account, s.partition = account.ID, account.Partition
-	if s.partition == "aws" { // whose ARNs are known
+	if s.partition == "aws" { // the ARNs of access policies in this partition are known
 		return nil
 	}
 	if s.clusterAdminPolicy, err = client.PolicyARN(ctx, access.ClusterAdminPolicy); err != nil {
@@ -209,7 +208,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 	return nil
 }
 
-// plan computes the plan for the sources. With --iam it first looks the principals up in IAM.
+// plan returns the plan for the sources. With --iam it first looks up the principals in IAM.
 func (a *app) plan(ctx context.Context, o *migrateOptions, s *migrateSources) (migrate.Plan, error) {
 	in := migrate.Input{
 		Document: s.document, Cluster: s.cluster, Account: s.account, Partition: s.partition, NoRolePaths: o.noRolePaths, ClusterAdminPolicy: s.clusterAdminPolicy,

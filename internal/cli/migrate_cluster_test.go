@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// migrateServers starts an API server with liveAWSAuth, the EKS API of the same cluster, and IAM, in which the role ops has a path.
+// migrateServers starts three servers: an API server with liveAWSAuth, the EKS API of the same cluster, and IAM. In IAM the role ops has a path.
 func migrateServers(t *testing.T) (kubeconfig string, eks *ekstest.Server) {
 	t.Helper()
 	kubeconfig, eks, _ = migrateServersWithIAM(t)
@@ -45,7 +45,7 @@ func migrateServersWithIAM(t *testing.T) (kubeconfig string, eks *ekstest.Server
 	return kubeconfig, eks, aws
 }
 
-// TestMigrateKeepsTheAccess follows the way of the how-to: plan, apply, verify.
+// After plan, apply and verify, as in the how-to guide, every principal has its access by an access entry.
 func TestMigrateKeepsTheAccess(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	flags := []string{"--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name}
@@ -98,7 +98,7 @@ func TestMigrateApplyStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
-// No mode can be changed back, so apply leaves that to a person.
+// apply doesn't change the authentication mode, because a mode can't be changed back.
 func TestMigrateApplyNeverChangesTheMode(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	for mode, want := range map[access.Mode]string{
@@ -118,7 +118,7 @@ func TestMigrateApplyNeverChangesTheMode(t *testing.T) {
 	}
 }
 
-// A plan from the aws-auth of one cluster and the access entries of another would move the wrong principals.
+// The migrate commands refuse the aws-auth of one cluster with the access entries of another cluster, because the plan would be wrong.
 func TestMigrateRefusesAnotherCluster(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	other, _, err := certutil.GenerateSelfSignedCertKey("other.example.com", nil, nil)
@@ -147,7 +147,7 @@ func TestMigrateNeedsEveryPartOfTheAccessEntries(t *testing.T) {
 	}
 }
 
-// TestVerifyFindsTheCliff: aws-auth masks a stale access entry until the mode is API.
+// verify names a principal whose access entry is stale: it logs in by aws-auth now, but would lose its login in mode API.
 func TestVerifyFindsTheCliff(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	again := ekstest.Entry(devsARN)
@@ -177,7 +177,7 @@ In mode API these principals can't log in any more:
 	}
 }
 
-// An access entry that may be stale is not equal: its principal may lose its login in mode API.
+// verify fails if IAM doesn't say whether an access entry is stale, because the principal may lose its login in mode API.
 func TestVerifyFailsIfIAMGivesNoAnswer(t *testing.T) {
 	kubeconfig, eks, aws := migrateServersWithIAM(t)
 	devs := ekstest.Entry(devsARN)

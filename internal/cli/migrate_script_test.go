@@ -21,8 +21,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// fakeAWS stands in for the AWS CLI. It has the commands of the script that migrate plan writes, and calls the stand-in for EKS. Its errors have
-// the form of those of the AWS CLI.
+// fakeAWS imitates the AWS CLI. It has the commands in the script of migrate plan, and sends them to the server that imitates EKS. Its errors have the form of
+// the AWS CLI's errors.
 func fakeAWS() {
 	if err := callEKS(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -115,7 +115,7 @@ func bash(t *testing.T, script string) (output string, err error) {
 	return string(out), err
 }
 
-// summary returns the access entries in short.
+// summary returns a short line for each access entry.
 func summary(entries []access.AccessEntry) (lines []string) {
 	for _, e := range entries {
 		var policies []string
@@ -171,7 +171,7 @@ func TestScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	}
 }
 
-// The next run of the script would leave the access entry as it is.
+// An interrupted script deletes an access entry that lacks an access policy. The next run would not change this access entry.
 func TestInterruptedScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	eks := ekstest.New(t)
 	eks.Set(access.ModeAPIAndConfigMap)

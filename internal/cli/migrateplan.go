@@ -118,7 +118,7 @@ func writePlan(w io.Writer, p *migrate.Plan) error {
 	return err
 }
 
-// writeMove writes the line for a principal that an access entry can give the same access.
+// writeMove writes a line of the table of moves.
 func writeMove(w io.Writer, m *migrate.Move) {
 	var policies []string
 	for _, p := range m.Policies {
@@ -145,7 +145,7 @@ func writeDecision(w io.Writer, d *migrate.Decision) {
 	}
 }
 
-// count returns a number followed by the singular or plural noun.
+// count returns a number with the singular or plural of a phrase.
 func count(n int, singular, plural string) string {
 	if n == 1 {
 		return "1 " + singular

@@ -26,7 +26,7 @@ type patchType string
 // String returns the value.
 func (t *patchType) String() string { return string(*t) }
 
-// Set sets the value. It fails for an unknown type.
+// Set sets the value. An unknown type is an error.
 func (t *patchType) Set(s string) error {
 	if !slices.Contains([]string{patchMerge, patchStrategic, patchJSON}, s) {
 		return errors.New("must be merge, strategic or json")
@@ -38,7 +38,7 @@ func (t *patchType) Set(s string) error {
 // Type returns the placeholder of the value in the help text.
 func (*patchType) Type() string { return "TYPE" }
 
-// parsePatch reads a patch, and returns the version that results from applying it to the old version.
+// parsePatch decodes a patch and applies it to the old version. The result has the new version as its only object.
 func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (input, error) {
 	in := input{name: label}
 	sources, errs := awsauth.ReadSources(src)
@@ -61,7 +61,8 @@ func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (
 	return in, nil
 }
 
-// patched applies a patch as the API server does (kubernetes v1.37.2, apiserver, pkg/endpoints/handlers/patch.go).
+// patched returns the old version with a patch applied. It applies the patch as the API server does (kubernetes v1.37.2, apiserver,
+// pkg/endpoints/handlers/patch.go).
 func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsauth.Object, error) {
 	current, err := json.Marshal(manifestOf(old))
 	if err != nil {

@@ -89,8 +89,8 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 	return cmd
 }
 
-// dryRun implements pflag.Value for --dry-run. In contrast to kubectl's flag it has no value client, because a client-side dry run doesn't
-// call the webhook.
+// dryRun implements pflag.Value for --dry-run. kubectl's flag also has the value client. This flag doesn't have it, because a client-side dry run doesn't call
+// the webhook.
 type dryRun string
 
 const (
@@ -101,7 +101,7 @@ const (
 // String returns the value.
 func (d *dryRun) String() string { return string(*d) }
 
-// Set sets the value. It fails unless the value is none or server.
+// Set sets the value. A value other than none and server is an error.
 func (d *dryRun) Set(s string) error {
 	if s != string(dryRunNone) && s != string(dryRunServer) {
 		return errors.New("must be none or server")
@@ -147,7 +147,7 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	return r.sendEdit(ctx)
 }
 
-// chooseVersion returns the version with a number. For the number 0 it returns the newest good version that differs from the live object.
+// chooseVersion returns the version with this number. If the number is 0, it returns the newest good version whose content differs from the live object.
 func (h storedHistory) chooseVersion(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
 		return h.versionWithContent(number)
@@ -171,14 +171,14 @@ type rollback struct {
 	cluster *cluster
 	history storedHistory
 	options *rollbackOptions
-	live    *corev1.ConfigMap // nil if it does not exist
+	live    *corev1.ConfigMap // the live aws-auth; nil if it does not exist
 	version history.Version
 }
 
 func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
 
-// showChange evaluates the edit, and prints the changes of access and the findings. It returns false if the rules deny the edit and the
-// user did not set --force.
+// showChange evaluates the edit, and prints the changes of access and the findings. It returns true if the rollback may continue: the rules admit the edit, or
+// the user set --force.
 func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
 	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveName(r.cluster.name)
@@ -208,8 +208,8 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	return true, nil
 }
 
-// confirm asks the user at the terminal, and returns true if the answer is yes. With --yes and in a dry run it returns true without
-// asking.
+// confirm asks the user at the terminal, and returns true if the answer is yes. With --yes, and in a dry run, it returns true and doesn't ask. It returns an
+// error if there is no terminal.
 func (r *rollback) confirm() (bool, error) {
 	a := r.app
 	if r.options.yes || r.options.dryRun == dryRunServer {
@@ -228,8 +228,8 @@ func (r *rollback) confirm() (bool, error) {
 	return yes, nil
 }
 
-// newConfigMap returns the live object with the content of the version. With --force it also sets the break-glass annotation. It fails if
-// the live object already has this annotation with the same reason.
+// newConfigMap returns the live object with the content of the version. With --force it also sets the break-glass annotation. It returns an error if the live
+// object already has this annotation with the same reason.
 func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
 	if r.live != nil {
@@ -245,8 +245,7 @@ func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
 	return cm, nil
 }
 
-// bypassHint returns a hint with a command that writes the version without the webhook. rollback doesn't do this itself, because it
-// doesn't impersonate groups.
+// bypassHint returns a hint with a command that writes the version as a bypass. rollback doesn't run this command, because it doesn't impersonate groups.
 func (r *rollback) bypassHint() string {
 	verb := "replace"
 	if r.live == nil {
@@ -256,7 +255,7 @@ func (r *rollback) bypassHint() string {
 		r.version.Number, verb, validate.DefaultBypassGroup)
 }
 
-// sendEdit sends the edit to the API server and prints the result.
+// sendEdit sends the edit to the API server and prints the result. If the API server denies the edit, sendEdit sets the exit status to statusDenied.
 func (r *rollback) sendEdit(ctx context.Context) error {
 	a := r.app
 	cm, err := r.newConfigMap()

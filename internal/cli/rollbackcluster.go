@@ -46,9 +46,11 @@ func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev
 	return cm, nil
 }
 
-// rollbackPolicy returns the policy from a file or, if the user named none, from the configuration of the guard that writes the history.
-// If it can't read the guard's configuration, it notes that and returns the default policy. A rollback may be urgent, and the webhook
-// evaluates the edit with the right policy anyway.
+// rollbackPolicy returns the policy for the evaluation of the edit. If the user named a file, the policy comes from this file. Otherwise it comes from the
+// configuration of the guard that writes the history.
+//
+// If rollbackPolicy can't read the guard's configuration, it prints a note and returns the default policy. It returns no error, because a rollback may be
+// urgent, and the webhook evaluates the edit with the right policy.
 func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, file string) (validate.Policy, error) {
 	if file != "" {
 		cfg, err := config.Load(file)
@@ -79,7 +81,8 @@ type deniedError struct{ err error }
 func (e *deniedError) Error() string { return e.err.Error() }
 func (e *deniedError) Unwrap() error { return e.err }
 
-// writeAWSAuth creates aws-auth, or updates it if cm has a resource version. It returns the warnings of the API server.
+// writeAWSAuth writes aws-auth and returns the warnings of the API server. If cm has a resource version, it updates aws-auth; otherwise it creates aws-auth. dry
+// makes the request a dry run. The error is a [deniedError] if the API server, a webhook or an admission policy denied the change.
 func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) ([]string, error) {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

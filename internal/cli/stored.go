@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// lastApplied is the annotation in which kubectl apply stores the manifest, to compare it at the next run (kubernetes v1.37.2,
+// lastApplied is the annotation in which kubectl apply stores the manifest. At the next run kubectl apply compares the new manifest with it (kubernetes v1.37.2,
 // api/core/v1, LastAppliedConfigAnnotation).
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
@@ -21,7 +21,7 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 type applyMode int
 
 const (
-	applyIfApplied applyMode = iota // if the old version carries lastApplied and the new one comes from no cluster
+	applyIfApplied applyMode = iota // if the old version has the annotation lastApplied and the new version doesn't come from a cluster
 	applyAlways
 	applyNever
 )
@@ -30,11 +30,11 @@ const (
 type storedVersion struct {
 	*awsauth.Object
 
-	note string // the assumptions; empty if the input has the whole version
+	note string // the assumptions of lint about this version; empty if the input has the whole version
 }
 
-// store computes the version that a cluster stores after it gets an aws-auth of an input. Before, it has the version in --old. argument is
-// the argument of kubectl apply for the input.
+// store returns the version that a cluster stores if a user applies an aws-auth of an input. Before that, the cluster has the version in --old. argument is the
+// flag with which kubectl apply reads the input.
 func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	old := l.change.Old
 	switch {
@@ -72,11 +72,11 @@ func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	return storedVersion{result, note}, nil
 }
 
-// listsAlone returns a note that lint evaluated only lists of entries and not a whole aws-auth, because there is no --old.
+// listsAlone returns a note which says that lint evaluated only lists of entries, and not a whole aws-auth.
 func listsAlone(o object) string { return "evaluated " + o.Lists + ", not a whole aws-auth" }
 
-// applies reports whether lint evaluates a manifest as the input of kubectl apply. It doesn't do so for a manifest that comes from a
-// cluster. Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
+// applies reports whether lint evaluates a manifest as the input of kubectl apply. Without --apply, it returns false for a manifest that comes from a cluster.
+// Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
 func (l *lintRun) applies(o object) bool {
 	if o.Values() == nil || l.apply == applyNever || o.Resource != "" && o.Write != awsauth.Applies {
 		return false
@@ -86,7 +86,7 @@ func (l *lintRun) applies(o object) bool {
 	return l.apply == applyAlways || o.Write == awsauth.Applies || json.Valid([]byte(l.change.Old.Annotations[lastApplied])) && !fromCluster
 }
 
-// effect adds to a note the keys of the old version that the input lacks: those that the result keeps, and those that it loses.
+// effect returns a note with two additions: the keys that the result has and the input lacks, and the keys of the old version that the result lacks.
 func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	var set map[string]string
 	if input != nil {
@@ -106,7 +106,8 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	return note
 }
 
-// partialNote returns a note about a manifest that lacks keys of the old version, and so may be meant for kubectl apply.
+// partialNote returns a note for a manifest that lacks keys of the old version. The user may apply such a manifest, and kubectl apply may keep these keys. It
+// returns "" if no note is necessary.
 func (l *lintRun) partialNote(o object, argument string) string {
 	lost := slices.DeleteFunc(missing(o.Data, l.change.Old.Data), func(path string) bool {
 		for key := range o.Data { // the rule misspelt-data-key reports such a key
@@ -123,7 +124,7 @@ func (l *lintRun) partialNote(o object, argument string) string {
 		"kubectl apply --dry-run=server -o yaml %s | kubectl awsauth lint - --old %s, or use --apply", l.oldName, strings.Join(lost, " and "), argument, l.oldName)
 }
 
-// missing returns the sorted paths of the keys that full has with a text that isn't blank, and that part lacks.
+// missing returns the paths of the keys that full has and part lacks, sorted. It ignores keys with a blank text.
 func missing(part, full map[string]string) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(full)) {
@@ -141,8 +142,8 @@ func verb(list []string, singular, plural string) string {
 	return plural
 }
 
-// setKeys returns the old version with the keys of before removed and the keys of after set. A Terraform resource that owns only some keys
-// makes this change. before and after may be nil.
+// setKeys returns the old version without the keys of before and with the keys of after. A Terraform resource that sets only some keys makes this change. before
+// and after may be nil.
 func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	if after == nil {
 		after = &awsauth.Object{}
@@ -173,8 +174,8 @@ func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	return after.WithValues(values)
 }
 
-// applied returns the version that results if kubectl apply applies a manifest to the old version. It computes the patch as kubectl does
-// (kubernetes v1.37.2, kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
+// applied returns the result of kubectl apply with a manifest on the old version. It computes the patch as kubectl does (kubernetes v1.37.2,
+// kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
 func applied(old, manifest *awsauth.Object) (*awsauth.Object, error) {
 	current, err := json.Marshal(manifestOf(old))
 	if err != nil {
@@ -208,7 +209,7 @@ func withResult(o *awsauth.Object, manifest []byte) (*awsauth.Object, error) {
 	return o.WithValues(values), nil
 }
 
-// manifestOf returns the manifest of an object. For an object of a Terraform resource type, which has no manifest, it builds one from the
+// manifestOf returns the manifest of an object. If the object has no manifest, because it comes from a Terraform resource, manifestOf builds one from the
 // content.
 func manifestOf(o *awsauth.Object) map[string]any {
 	if values := o.Values(); values != nil {

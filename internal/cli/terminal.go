@@ -19,12 +19,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// useColours reports whether to write colours to an output. It respects NO_COLOR (https://no-color.org).
+// useColours reports whether the program writes colours to an output: the output is a terminal, and NO_COLOR (https://no-color.org) is not set.
 func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
 
-// ask asks a question at the terminal. yes reports whether the answer is yes. asked is false if standard input is not a terminal.
+// ask asks a question at the terminal. yes reports whether the answer is yes. If standard input is not a terminal, ask doesn't ask, and asked is false.
 func (a *app) ask(question string) (yes, asked bool, err error) {
 	if f, ok := a.stdin.(*os.File); !ok || !isTerminal(f) {
 		return false, false, nil
@@ -38,7 +38,7 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows a line with the number of finished files. Call clear before you write anything else to the terminal. The zero value shows
+// progress shows a line with the number of finished files. The caller must call clear before it writes other text to the terminal. The zero value shows
 // nothing.
 type progress struct {
 	w     io.Writer
@@ -46,7 +46,7 @@ type progress struct {
 	shown bool
 }
 
-// newProgress returns a progress for total files. It shows nothing unless w is a terminal and total is greater than 1.
+// newProgress returns a progress for total files. It shows nothing if w is not a terminal or if there is only one file.
 func newProgress(w io.Writer, total int) *progress {
 	if total < 2 || !isTerminal(w) {
 		return &progress{}

@@ -24,7 +24,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// The reasons why lint and the webhook are not compared on a case, or not with the requester of the case.
+// Reasons why the test doesn't compare lint and the webhook on a case, or compares them without the requester of the case.
 const (
 	deletion     = "a deletion, which lint cannot express"
 	overrides    = "sets an override annotation"
@@ -35,11 +35,11 @@ const (
 	otherLogin   = "the requester's username and groups do not come from the old version"
 )
 
-// empty is the old object for cases without one, so that they are compared as an edit.
+// empty is the old object for a case that has none, so that lint evaluates the case as an edit.
 const empty = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n"
 
-// TestLintAndWebhookAgree: for every case, as an update without override annotations, lint and the webhook give the same
-// verdict for the same rules, if they get the same old object, configuration and requester.
+// For every case, lint and the webhook give the same verdict by the same rules. They get the case as an update without override
+// annotations, with the same old object, configuration and requester.
 func TestLintAndWebhookAgree(t *testing.T) {
 	left := map[string][]string{}
 	compared, withRequester := 0, 0
@@ -96,7 +96,7 @@ func allCases(t *testing.T) []*rulecase.Case {
 	return cases
 }
 
-// incomparable returns the reason why lint or the webhook can't evaluate a case; empty if both can.
+// incomparable returns the reason why lint or the webhook can't evaluate a case, or "" if both can.
 func incomparable(c *rulecase.Case) string {
 	change := c.Change
 	if change.New == nil {
@@ -140,8 +140,8 @@ func configOf(c *rulecase.Case) (text, reason string) {
 	return string(yaml), ""
 }
 
-// asARN returns the value of --as-arn for the requester of a case, or the reason why there is none. The value is empty
-// for a requester without an ARN, because lint without --as-arn assumes such a requester.
+// asARN returns the value of --as-arn for the requester of a case, or the reason why no value is possible. For a requester without an
+// ARN the value is empty, because lint without --as-arn assumes such a requester.
 func asARN(c *rulecase.Case) (arn, reason string) {
 	r := c.Change.Requester
 	if r.IsEKS() {
@@ -178,7 +178,7 @@ func asARN(c *rulecase.Case) (arn, reason string) {
 	return arn, ""
 }
 
-// loginGroups returns the groups of a login as a sorted set, without the group that the API server adds.
+// loginGroups returns the groups of a login, sorted and without duplicates. It leaves out the group that the API server adds.
 func loginGroups(groups []string) []string {
 	set := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
 	slices.Sort(set)
