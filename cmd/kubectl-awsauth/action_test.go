@@ -40,8 +40,8 @@ func readYAML(t *testing.T, name string, into any) string {
 	return string(text)
 }
 
-// TestActionPinsItsActions: the action names other actions by digest. Its scripts hold no expressions, because a runner
-// would insert their values into the script.
+// The action names other actions by digest. Its scripts contain no expressions, because a runner would insert the values of
+// these expressions into the script.
 func TestActionPinsItsActions(t *testing.T) {
 	var a action
 	text := readYAML(t, "action.yml", &a)
@@ -56,8 +56,8 @@ func TestActionPinsItsActions(t *testing.T) {
 	}
 }
 
-// TestActionLintsItsInputs runs the scripts of the action as a runner does. Inputs that look like flags or shell commands
-// are file names.
+// The action lints the files that its inputs name. It treats an input as a file name even if the input looks like a flag or a
+// shell command. The test runs the scripts of the action as a runner does.
 func TestActionLintsItsInputs(t *testing.T) {
 	var a action
 	readYAML(t, "action.yml", &a)
@@ -145,7 +145,7 @@ func TestActionLintsItsInputs(t *testing.T) {
 	}
 }
 
-// TestPreCommitHookMatchesAWSAuthFiles: the hook runs a program of this repository, on files that may be an aws-auth.
+// The pre-commit hook runs a program of this repository on files that may be an aws-auth.
 func TestPreCommitHookMatchesAWSAuthFiles(t *testing.T) {
 	var hooks []struct{ ID, Name, Entry, Language, Files, Exclude string }
 	readYAML(t, ".pre-commit-hooks.yaml", &hooks)

@@ -1,5 +1,5 @@
-// Command kubectl-awsauth checks and explains aws-auth, and restores earlier versions. If it is in the PATH, kubectl runs
-// it as the plugin kubectl awsauth.
+// Command kubectl-awsauth checks and explains aws-auth, rolls it back to earlier versions, and helps with the migration to
+// access entries. If the program is in the PATH, kubectl runs it as the plugin kubectl awsauth.
 package main
 
 import (
@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	// A signal may stop the program at any point, because it makes at most one write.
+	// The program handles no signals, so a signal ends it at once.
 	os.Exit(cli.Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

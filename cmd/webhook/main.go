@@ -1,4 +1,4 @@
-// Command webhook is the admission webhook of awsauth-guard.
+// Command webhook is the admission webhook of awsauth-guard. With the argument selftest it runs the self-test of helm test.
 package main
 
 import (
