@@ -113,6 +113,8 @@ type Fault struct {
 	Position
 	Problem string // the fault, as part of a sentence
 	Hint    string // how to correct it
+
+	repair repair // see Repairs
 }
 
 // Text is the text of one section with its faults. A fault is nil if the text doesn't have it.
@@ -233,9 +235,10 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 			}
 			if documentEnd.MatchString(t.raw[:t.end]) {
 				t.Trailing.Hint = "leave out the line with ... so that the list goes on"
+				t.Trailing.repair = t.leaveOutSeparators(t.end)
 			}
 			if m, ok := t.layoutMistake(max(errorLine(err), 1)); ok {
-				t.Trailing.Problem, t.Trailing.Hint = m.problem, m.hint
+				t.Trailing.Problem, t.Trailing.Hint, t.Trailing.repair = m.problem, m.hint, m.repair
 			}
 			return
 		case next.Content[0].Kind != yaml.ScalarNode || next.Content[0].Tag != "!!null":
@@ -244,6 +247,7 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 				Position: t.nodePlace(t.Section.Path(), next.Content[0]),
 				Problem:  "a second YAML document begins before this line",
 				Hint:     "leave out the line with --- or ... so that the list goes on",
+				repair:   t.leaveOutSeparators(t.end),
 			}
 			return
 		}
@@ -261,6 +265,7 @@ func (t *Text) describeNotAList(root *yaml.Node) *Fault {
 	f := &Fault{Position: t.nodePlace(t.Section.Path(), root), Problem: kindOf(root) + ", not a list", Hint: "write a list, each element with a dash"}
 	if accounts := accountID.FindAllString(root.Value, 10); t.Section == MapAccounts && root.Kind == yaml.ScalarNode && len(accounts) > 0 {
 		f.Hint = `write "` + strings.Join(accounts, `" and "`) + `", each after a dash`
+		f.repair = t.repairAccounts(root.Value)
 		return f
 	}
 	if root.Kind == yaml.ScalarNode && strings.HasPrefix(strings.TrimSpace(root.Value), "- ") {
@@ -268,6 +273,7 @@ func (t *Text) describeNotAList(root *yaml.Node) *Fault {
 		if root.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 			f.Hint = "write the list without the line above it"
 		}
+		f.repair = func() []Texts { return t.with(root.Value) }
 		return f
 	}
 	if root.Kind != yaml.MappingNode || len(root.Content) == 0 {
@@ -277,17 +283,21 @@ func (t *Text) describeNotAList(root *yaml.Node) *Fault {
 	if at, c, ok := FindTypographic(key.Value); ok && at == 0 && c.Write == "-" {
 		f.Problem += ", because " + c.String() + " begins its first line in place of a dash"
 		f.Hint = "write - instead of " + c.String()
+		f.repair = t.repairTypographic(scalarOffset(t.raw, t.index(), key))
 		return f
 	}
 	switch {
 	case IsSection(key.Value):
 		f.Problem += ", because it begins with the key " + key.Value
 		f.Hint = "write the list without the line " + key.Value + ": above it"
+		f.repair = t.leaveOutKey(root)
 	case elementKey.MatchString(key.Value) && root.Style&yaml.FlowStyle == 0:
 		f.Problem += ", because no dash begins its element"
 		f.Hint = "write a dash before " + key.Value + ", and move the lines below it by two columns"
+		f.repair = t.writeDash()
 	case elementKey.MatchString(key.Value):
 		f.Hint = "write the element in brackets"
+		f.repair = func() []Texts { return t.with("[" + strings.TrimSpace(t.raw) + "]\n") }
 	}
 	return f
 }

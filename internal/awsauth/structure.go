@@ -14,6 +14,7 @@ type mistake struct {
 	offset  int    // in the text
 	problem string // the fault, as part of a sentence
 	hint    string // how to correct it
+	repair  repair // nil if only a person can correct it
 }
 
 // layout reads the lines of mapRoles or mapUsers and finds the mistakes that people make in the layout of a list of
@@ -94,10 +95,15 @@ func (t *Text) layoutMistake(near int) (mistake, bool) {
 	return mistake{}, false
 }
 
-func (l *layout) report(at line, hint, problem string, args ...any) {
+func (l *layout) report(at line, correct repair, hint, problem string, args ...any) {
 	if l.found == nil {
-		l.found = &mistake{at.at(), fmt.Sprintf(problem, args...), hint}
+		l.found = &mistake{at.at(), fmt.Sprintf(problem, args...), hint, correct}
 	}
+}
+
+// rewrite returns a repair that replaces the bytes of a line from one column to another, counted from 0.
+func (l *layout) rewrite(at line, from, to int, text string) repair {
+	return l.text.rewrite(Replacement{at.start + from, at.start + to, text})
 }
 
 // column returns the column that an editor shows for a byte offset in a line.
@@ -119,7 +125,7 @@ func (l *layout) read(at line) {
 	}
 	switch {
 	case IsSection(at.key) && l.active:
-		l.report(at, l.text.sectionHint(at.key), "the section %s begins inside the text of %s", at.key, l.text.Section)
+		l.report(at, l.text.splitSection(at.start, at.key), l.text.sectionHint(at.key), "the section %s begins inside the text of %s", at.key, l.text.Section)
 		l.element, l.key, l.group = line{}, line{}, line{}
 	case at.dash && elementKey.MatchString(at.key):
 		l.readElement(at)
@@ -135,7 +141,7 @@ func (l *layout) readElement(at line) {
 	case l.first.number == 0:
 		l.first = at
 	case l.active && at.indent != l.first.indent:
-		l.report(at, l.move("this element", at, at.indent, l.first.indent),
+		l.report(at, l.text.moveElement(at, l.first.indent-at.indent), l.move("this element", at, at.indent, l.first.indent),
 			"the dash of this element is in column %d, and that of the first element in column %d", l.column(at, at.indent), l.column(l.first, l.first.indent))
 	}
 	l.element, l.key, l.group = at, at, line{}
@@ -148,10 +154,10 @@ func (l *layout) readGroup(at line) {
 	}
 	switch {
 	case l.active && l.group.number > 0 && at.indent != l.group.indent:
-		l.report(at, l.move("this dash", at, at.indent, l.group.indent),
+		l.report(at, l.text.moveItem(at, l.group.indent-at.indent), l.move("this dash", at, at.indent, l.group.indent),
 			"the dash of %q is in column %d, and that of the group above it in column %d", at.value, l.column(at, at.indent), l.column(l.group, l.group.indent))
 	case l.active && l.group.number == 0 && at.indent < l.key.column:
-		l.report(at, l.move("this dash", at, at.indent, l.key.column),
+		l.report(at, l.text.moveItem(at, l.key.column-at.indent), l.move("this dash", at, at.indent, l.key.column),
 			"the dash of %q is in column %d, left of groups in column %d", at.value, l.column(at, at.indent), l.column(l.key, l.key.column))
 	case l.group.number == 0:
 		l.group = at
@@ -161,10 +167,10 @@ func (l *layout) readGroup(at line) {
 func (l *layout) readKey(at line) {
 	nested := l.key.key == "sso" && at.indent > l.element.column
 	if l.active && at.indent == l.first.indent && at.indent < l.element.column && slices.Contains(l.keys, at.key) {
-		l.report(at, fmt.Sprintf("write - %s: %s", at.key, at.value), "the dash of this element is missing, because the element above has the key %q too", at.key)
+		l.report(at, l.rewrite(at, at.indent, at.indent, "- "), fmt.Sprintf("write - %s: %s", at.key, at.value), "the dash of this element is missing, because the element above has the key %q too", at.key)
 	}
 	if l.active && l.element.number > 0 && at.indent != l.element.column && !nested && elementKey.MatchString(at.key) {
-		l.report(at, l.move(l.keysFrom(at), at, at.indent, l.element.column),
+		l.report(at, l.text.moveKeys(at, l.element.column-at.indent), l.move(l.keysFrom(at), at, at.indent, l.element.column),
 			"the key %q is in column %d, and %q of the same element in column %d", at.key, l.column(at, at.indent), l.element.key, l.column(l.element, l.element.column))
 	}
 	l.key, l.group = at, line{}
@@ -210,29 +216,61 @@ func (l *layout) readValue(at line) {
 	body := strings.TrimRight(l.text.raw[at.start+at.indent:at.start+at.indent+lineLen(l.text.raw, at.start+at.indent)], " \t")
 	switch {
 	case strings.HasPrefix(body, "* "):
-		l.report(at, "write - instead of *", "an asterisk begins this line in place of a dash")
+		l.report(at, l.rewrite(at, at.indent, at.indent+1, "-"), "write - instead of *", "an asterisk begins this line in place of a dash")
 	case at.key == "" && keyAndTypographic.MatchString(at.value):
 		_, c, _ := FindTypographic(at.value)
-		l.report(line{start: at.start, indent: at.column, number: at.number}, plainHint(c), "%s follows the key", c)
+		offset, _, _ := FindTypographic(at.value)
+		l.report(line{start: at.start, indent: at.column, number: at.number}, l.text.repairTypographic(at.start+at.column+offset), plainHint(c), "%s follows the key", c)
 	case at.key != "" && elementKey.MatchString(strings.TrimSuffix(firstWord(at.value), ":")) && strings.HasSuffix(firstWord(at.value), ":"):
-		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+at.value, "two keys follow each other, %s and %s", at.key, strings.TrimSuffix(firstWord(at.value), ":"))
+		l.report(line{start: at.start, indent: at.column, number: at.number}, l.rewrite(at, at.column, at.indent+strings.LastIndex(body, at.value), ""), "write "+at.value, "two keys follow each other, %s and %s", at.key, strings.TrimSuffix(firstWord(at.value), ":"))
 	case strings.HasPrefix(body, "-") && !at.dash && elementKey.MatchString(strings.TrimSpace(strings.SplitN(body[1:], ":", 2)[0])):
-		l.report(at, "write - "+body[1:], "a space is missing after the dash")
+		l.report(at, l.rewrite(at, at.indent+1, at.indent+1, " "), "write - "+body[1:], "a space is missing after the dash")
 	case strings.HasPrefix(body, "-") && !at.dash && at.key == "" && l.key.key == "groups" && l.key.value == "":
-		l.report(at, "put a space after each dash of this list", "a space is missing after the dash")
+		l.report(at, l.spaceDashes(at), "put a space after each dash of this list", "a space is missing after the dash")
 	case at.key == "groups" && strings.HasPrefix(at.value, "- "):
-		l.report(at, "write "+strconv.Quote(at.value)+" on a line of its own below groups", "a dash follows groups on the same line")
+		value := at.indent + strings.LastIndex(body, at.value)
+		l.report(at, l.breakLine(at, value, at.column+2), "write "+strconv.Quote(at.value)+" on a line of its own below groups", "a dash follows groups on the same line")
 	case at.key == "" && colonless.MatchString(at.value):
 		match := colonless.FindStringSubmatch(at.value)
-		l.report(line{start: at.start, indent: at.column, number: at.number}, "write "+match[1]+": "+match[2]+match[3], "a colon and a space are missing after %s", match[1])
+		l.report(line{start: at.start, indent: at.column, number: at.number}, l.rewrite(at, at.column, at.indent+len(body), match[1]+": "+match[2]+match[3]), "write "+match[1]+": "+match[2]+match[3], "a colon and a space are missing after %s", match[1])
 	case at.key != "" && joinedKey.MatchString(at.value):
 		second := joinedKey.FindStringSubmatch(at.value)[1]
-		l.report(at, "write "+second+" on a line of its own", "the keys %s and %s are on one line", at.key, second)
+		where := joinedKey.FindStringSubmatchIndex(at.value)[2] + at.indent + strings.LastIndex(body, at.value)
+		l.report(at, l.breakLine(at, where, at.column), "write "+second+" on a line of its own", "the keys %s and %s are on one line", at.key, second)
 	case elementKey.MatchString(at.key) && at.key != "groups" && spacedColon.MatchString(at.value):
 		l.reportColon(at)
 	case at.value != "" && strings.IndexByte("@`*%", at.value[0]) >= 0 && !strings.Contains(at.value, `"`):
-		l.report(line{start: at.start, indent: strings.LastIndex(body, at.value) + at.indent, number: at.number}, "write "+strconv.Quote(at.value), "a value that begins with %c needs quotes", at.value[0])
+		from := strings.LastIndex(body, at.value) + at.indent
+		l.report(line{start: at.start, indent: from, number: at.number}, l.rewrite(at, from, from+len(at.value), strconv.Quote(at.value)), "write "+strconv.Quote(at.value), "a value that begins with %c needs quotes", at.value[0])
 	}
+}
+
+// breakLine returns a repair that moves the end of a line from one column on, counted from 0, to a line of its own with an indentation.
+func (l *layout) breakLine(at line, from, indent int) repair {
+	first := strings.TrimRight(l.text.raw[at.start:at.start+from], " \t")
+	return l.rewrite(at, len(first), from, "\n"+strings.Repeat(" ", indent))
+}
+
+// spaceDashes returns a repair that writes a space after each dash of a list whose dashes lack one.
+func (l *layout) spaceDashes(first line) repair {
+	return func() []Texts {
+		ended := false
+		return l.text.with(eachLine(l.text.raw, func(start int, text string) string {
+			body := strings.TrimLeft(text, " ")
+			ended = ended || start > first.start && !strings.HasPrefix(body, "-")
+			if start < first.start || ended || strings.HasPrefix(body, "- ") {
+				return text
+			}
+			return text[:len(text)-len(body)] + "- " + body[1:]
+		}))
+	}
+}
+
+// close returns a repair that writes a closing quote or bracket after a value.
+func (t *Text) close(offset int, value, end string) repair {
+	code, _, _ := strings.Cut(value, " #")
+	at := offset + len(strings.TrimRight(code, " \t"))
+	return t.rewrite(Replacement{at, at, end})
 }
 
 // reportColon reports a value that YAML reads as a mapping, because the value ends with a colon or has a colon before a
@@ -246,7 +284,8 @@ func (l *layout) reportColon(at line) {
 	}
 	value = strings.TrimRight(colonAndSpace.ReplaceAllString(value, ":"), ":")
 	place := line{start: at.start, indent: strings.LastIndex(l.text.raw[at.start:at.start+lineLen(l.text.raw, at.start)], at.value), number: at.number}
-	l.report(place, "write "+value, problem, at.key)
+	written, _, _ := strings.Cut(at.value, " #")
+	l.report(place, l.rewrite(at, place.indent, place.indent+len(strings.TrimSpace(written)), value), "write "+value, problem, at.key)
 }
 
 var colonAndSpace = regexp.MustCompile(`:[ \t]+`)
@@ -277,8 +316,8 @@ func columnMistake(text string, near int) (mistake, bool) {
 		case IsSection(at.key) || max(at.indent, first[group].indent)-min(at.indent, first[group].indent) == 1: // a key further away may be nested
 			from, to := at.indent+1, first[group].indent+1
 			return mistake{
-				at.at(), fmt.Sprintf("the key %q is in column %d, and %q beside it in column %d", at.key, from, first[group].key, to),
-				"write both in the same column",
+				offset: at.at(), problem: fmt.Sprintf("the key %q is in column %d, and %q beside it in column %d", at.key, from, first[group].key, to),
+				hint: "write both in the same column",
 			}, true
 		}
 	}
@@ -326,9 +365,9 @@ func (t *Text) openValue(err error) (mistake, bool) {
 		offset := at.start + strings.LastIndex(text, at.value)
 		switch open := at.value[:1]; {
 		case (open == `"` || open == "'") && strings.Count(at.value, open) == 1:
-			return mistake{offset, "a quote opens before this value and is not closed", "write " + at.value + open}, true
+			return mistake{offset, "a quote opens before this value and is not closed", "write " + at.value + open, t.close(offset, at.value, open)}, true
 		case open == "[" && brackets && !strings.Contains(at.value, "]"):
-			return mistake{offset, "a bracket opens before this value and is not closed", "write " + at.value + "]"}, true
+			return mistake{offset, "a bracket opens before this value and is not closed", "write " + at.value + "]", t.close(offset, at.value, "]")}, true
 		}
 	}
 	return mistake{}, false

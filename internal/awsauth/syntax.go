@@ -46,6 +46,7 @@ func (t *Text) explainSyntax(err error) *Fault {
 		}
 	}
 	offset, problem, hint := explainYAMLError(t.raw, t.index(), err)
+	correct := t.repairAt(offset, hint)
 	if hint == genericHint {
 		m, ok := mistake{}, false
 		if strings.Contains(problem, "unexpected end of stream") { // YAML reads an open quote up to the end of the text
@@ -61,14 +62,17 @@ func (t *Text) explainSyntax(err error) *Fault {
 			m, ok = t.typographicNear(errorLine(err))
 		}
 		if ok {
-			offset, problem, hint = m.offset, m.problem, m.hint
+			offset, problem, hint, correct = m.offset, m.problem, m.hint, m.repair
 		}
 	}
-	return &Fault{Position: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint}
+	return &Fault{Position: t.offsetPlace(t.Section.Path(), offset), Problem: problem, Hint: hint, repair: correct}
 }
 
 // genericHint is the hint for a mistake that is not recognized.
 const genericHint = "check the indentation and the quotes from here upwards"
+
+// removeCharacter is the hint for a character that YAML allows nowhere.
+const removeCharacter = "remove the character"
 
 // explainYAMLError returns the offset of the mistake behind a YAML error, the problem and a hint. The error may name a
 // line, but the mistake is only near that line. So explainYAMLError searches for the frequent mistakes around that
@@ -84,7 +88,7 @@ func explainYAMLError(text string, lines *lineIndex, err error) (offset int, pro
 			if r, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 { // for example a letter in Latin-1
 				return i, fmt.Sprintf("the byte 0x%02x is not UTF-8", text[i]), "type the character again, and save the text as UTF-8"
 			}
-			return i, problem, "remove the character"
+			return i, problem, removeCharacter
 		}
 		line = 1
 	}
@@ -171,7 +175,7 @@ func (t *Text) typographicNear(near int) (mistake, bool) {
 		number++
 		code, _, _ := strings.Cut(line, " #")
 		if at, c, ok := FindTypographic(code); ok && number >= near-1 && number <= near+1 && !strings.HasPrefix(strings.TrimSpace(code), "#") {
-			return mistake{start + at, "the line has " + c.String(), plainHint(c)}, true
+			return mistake{start + at, "the line has " + c.String(), plainHint(c), t.repairTypographic(start + at)}, true
 		}
 		start += len(line)
 	}

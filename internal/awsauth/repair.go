@@ -1,0 +1,416 @@
+package awsauth
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Texts holds the texts of the sections that a correction changes, with their new texts.
+type Texts map[Section]string
+
+// Replacement is a change of the text of a section: New replaces the bytes from Start up to End.
+type Replacement struct {
+	Start, End int
+	New        string
+}
+
+// ReplaceIn returns a text after replacements, which must not overlap.
+func ReplaceIn(text string, replacements []Replacement) string {
+	sorted := slices.SortedFunc(slices.Values(replacements), func(a, b Replacement) int { return a.Start - b.Start })
+	var b strings.Builder
+	done := 0
+	for _, r := range sorted {
+		b.WriteString(text[done:r.Start])
+		b.WriteString(r.New)
+		done = r.End
+	}
+	b.WriteString(text[done:])
+	return b.String()
+}
+
+// Repairs returns the texts that a person can mean who follows the hint of the fault. It returns nothing if the hint leaves a choice that only
+// a person can make. A text can still have the next fault of the same kind.
+func (f *Fault) Repairs() []Texts {
+	if f.repair == nil {
+		return nil
+	}
+	return f.repair()
+}
+
+// repair computes the texts that follow a hint; nil for a hint that a program can't follow.
+type repair func() []Texts
+
+// repairAt returns the repair of a mistake within a line that [explainYAMLError] recognizes, at the offset of the mistake; nil if only a person
+// can correct it.
+func (t *Text) repairAt(offset int, hint string) repair {
+	rest := t.raw[min(offset, len(t.raw)):]
+	value, _, _ := strings.Cut(rest[:lineLen(rest, 0)], " #")
+	value = strings.TrimSpace(value)
+	switch at, _, typographic := FindTypographic(rest); {
+	case strings.HasPrefix(rest, "\t"):
+		return t.repairTabs
+	case typographic && at == 0:
+		return t.repairTypographic(offset)
+	case strings.HasPrefix(rest, "{{") && hint == "write "+strconv.Quote(value):
+		return t.rewrite(Replacement{offset, offset + len(value), strconv.Quote(value)})
+	case hint == removeCharacter:
+		return t.rewrite(Replacement{offset, offset + 1, ""})
+	}
+	return nil
+}
+
+// rewrite returns a repair that replaces bytes of the text.
+func (t *Text) rewrite(replacements ...Replacement) repair {
+	return func() []Texts { return t.with(ReplaceIn(t.raw, replacements)) }
+}
+
+// with returns new texts of the section as candidates.
+func (t *Text) with(texts ...string) []Texts {
+	var list []Texts
+	for _, text := range texts {
+		if text != t.raw && !slices.ContainsFunc(list, func(other Texts) bool { return other[t.Section] == text }) {
+			list = append(list, Texts{t.Section: text})
+		}
+	}
+	return list
+}
+
+// eachLine calls visit for each line with its offset and its text without the line break, and joins the results. Line breaks stay.
+func eachLine(raw string, visit func(start int, line string) string) string {
+	var b strings.Builder
+	start := 0
+	for line := range strings.Lines(raw) {
+		body := strings.TrimRight(line, "\r\n")
+		b.WriteString(visit(start, body))
+		b.WriteString(line[len(body):])
+		start += len(line)
+	}
+	return b.String()
+}
+
+// expandTabs returns a text with spaces instead of the tabs that indent its lines, for tab stops of a width. A tab after a dash becomes one
+// space.
+func expandTabs(raw string, width int) string {
+	return eachLine(raw, func(_ int, line string) string {
+		body := strings.TrimLeft(line, " \t")
+		if strings.HasPrefix(body, "-\t") || strings.HasPrefix(body, "- ") {
+			body = "- " + strings.TrimLeft(body[1:], " \t")
+		}
+		column := 0
+		for _, c := range line[:len(line)-len(strings.TrimLeft(line, " \t"))] {
+			column++
+			for c == '\t' && column%width != 0 {
+				column++
+			}
+		}
+		return strings.Repeat(" ", column) + body
+	})
+}
+
+// repairTabs returns the texts in which spaces replace the tabs in indentations, for the usual widths of a tab.
+func (t *Text) repairTabs() []Texts {
+	return t.with(expandTabs(t.raw, 2), expandTabs(t.raw, 4), expandTabs(t.raw, 8))
+}
+
+// repairTypographic returns a repair that writes the plain character at an offset, and in all lines that begin with the same character.
+func (t *Text) repairTypographic(offset int) repair {
+	return func() []Texts {
+		at, c, ok := FindTypographic(t.raw[min(offset, len(t.raw)):])
+		if !ok || at != 0 {
+			return nil
+		}
+		size := len(string(c.Rune))
+		one := ReplaceIn(t.raw, []Replacement{{offset, offset + size, plainFor(c, t.raw[offset+size:])}})
+		if c.Write != "-" && c.Write != " " && c.Write != "" {
+			return t.with(one)
+		}
+		all := eachLine(t.raw, func(_ int, line string) string {
+			body := strings.TrimLeftFunc(line, func(r rune) bool { return r == ' ' || r == c.Rune })
+			if at := strings.IndexRune(line[:len(line)-len(body)], c.Rune); at >= 0 {
+				indent := line[:len(line)-len(body)]
+				return strings.ReplaceAll(indent, string(c.Rune), plainFor(c, line[at+size:])) + body
+			}
+			return line
+		})
+		if all == t.raw {
+			return t.with(one)
+		}
+		return t.with(all)
+	}
+}
+
+// plainFor returns the plain text that replaces a typographic character, with the space that a dash or a colon needs before the rest.
+func plainFor(c Typographic, rest string) string {
+	if c.Write == ":" && !strings.HasPrefix(rest, " ") {
+		return ": "
+	}
+	if c.Write == "-" && !strings.HasPrefix(rest, " ") && rest != "" && rest[0] != '\n' && strings.ContainsRune("•‣●", c.Rune) {
+		return "- "
+	}
+	return c.Write
+}
+
+// moveLines returns the text with the line at an offset moved by a number of columns. The lines below it move, too, as long as belongs
+// reports true for them; empty lines stay.
+func (t *Text) moveLines(start, by int, belongs func(line) bool) string {
+	moving := true
+	return eachLine(t.raw, func(at int, text string) string {
+		switch {
+		case at < start || strings.TrimSpace(text) == "":
+			return text
+		case at > start:
+			moving = moving && belongs(readLine(0, at, text))
+		}
+		if !moving {
+			return text
+		}
+		return strings.Repeat(" ", max(spaces(text, 0)+by, 0)) + strings.TrimLeft(text, " ")
+	})
+}
+
+func alone(line) bool { return false }
+
+// deeper returns a function that reports whether a line is indented deeper than a column.
+func deeper(column int) func(line) bool { return func(l line) bool { return l.indent > column } }
+
+// moveElement returns a repair that moves an element: its first line, and the lines that are indented deeper than its dash.
+func (t *Text) moveElement(at line, by int) repair {
+	return func() []Texts {
+		return t.with(t.moveLines(at.start, by, deeper(at.indent)), t.moveLines(at.start, by, alone))
+	}
+}
+
+// moveKeys returns a repair that moves a key of an element, and the keys and groups below it.
+func (t *Text) moveKeys(at line, by int) repair {
+	sameElement := func(l line) bool { return l.indent >= at.indent && (!l.dash || l.key == "") }
+	return func() []Texts {
+		return t.with(t.moveLines(at.start, by, sameElement), t.moveLines(at.start, by, alone))
+	}
+}
+
+// moveItem returns a repair that moves the dash of a group, and the dashes in the same column below it.
+func (t *Text) moveItem(at line, by int) repair {
+	sameList := func(l line) bool { return l.indent == at.indent && l.dash && l.key == "" }
+	return func() []Texts {
+		return t.with(t.moveLines(at.start, by, sameList), t.moveLines(at.start, by, alone))
+	}
+}
+
+// splitSection returns a repair that moves the lines below a section's name, which begins inside the text of another section, to the
+// section itself.
+func (t *Text) splitSection(start int, name string) repair {
+	return func() []Texts {
+		section := Section(name)
+		if section == t.Section || t.object.text(section) != "" {
+			return nil
+		}
+		first := readLine(0, 0, t.raw[start:start+lineLen(t.raw, start)])
+		if first.dash || first.value != "" && first.value[0] != '|' && first.value[0] != '>' {
+			return nil
+		}
+		begin := start + lineLen(t.raw, start)
+		begin += breakLen(t.raw, begin)
+		var rest strings.Builder
+		end := begin
+		for text := range strings.Lines(t.raw[begin:]) {
+			if l := readLine(0, 0, strings.TrimRight(text, "\r\n")); strings.TrimSpace(text) != "" && (l.indent < first.indent || l.indent == first.indent && !l.dash) {
+				break
+			}
+			rest.WriteString(text)
+			end += len(text)
+		}
+		list := dedent(rest.String())
+		if strings.TrimSpace(list) == "" {
+			return nil
+		}
+		return []Texts{{t.Section: t.raw[:start] + t.raw[end:], section: list}}
+	}
+}
+
+// dedent removes the indentation that all lines of a text share.
+func dedent(text string) string {
+	indent := -1
+	for line := range strings.Lines(text) {
+		if n := spaces(line, 0); strings.TrimSpace(line) != "" && (indent < 0 || n < indent) {
+			indent = n
+		}
+	}
+	return eachLine(text, func(_ int, line string) string {
+		if len(line) <= indent || indent < 0 {
+			return strings.TrimLeft(line, " ")
+		}
+		return line[indent:]
+	})
+}
+
+// leaveOutSeparators returns a repair that deletes the lines with --- or ... that end the list before an offset.
+func (t *Text) leaveOutSeparators(offset int) repair {
+	return func() []Texts {
+		before := t.raw[:offset]
+		at := max(strings.LastIndex(before, "\n---"), strings.LastIndex(before, "\n..."))
+		if at < 0 {
+			return nil
+		}
+		at++
+		kept := eachLine(t.raw[at:], func(start int, line string) string {
+			if l := strings.TrimSpace(line); at+start < offset && (l == "---" || l == "...") {
+				return "\x00"
+			}
+			return line
+		})
+		return t.with(t.raw[:at] + strings.NewReplacer("\x00\r\n", "", "\x00\n", "", "\x00", "").Replace(kept))
+	}
+}
+
+// repairAccounts returns a repair that writes accounts as a list. It returns nil if the text has anything else than accounts and separators.
+func (t *Text) repairAccounts(text string) repair {
+	if rest := strings.Trim(accountID.ReplaceAllString(text, ""), " \t\r\n,;\"'"); rest != "" {
+		return nil
+	}
+	return func() []Texts {
+		var b strings.Builder
+		for _, account := range accountID.FindAllString(text, -1) {
+			b.WriteString("- \"" + account + "\"\n")
+		}
+		return t.with(b.String())
+	}
+}
+
+// leaveOutKey returns a repair that removes the name of the section itself from the beginning of its text.
+func (t *Text) leaveOutKey(root *yaml.Node) repair {
+	if root.Style&yaml.FlowStyle != 0 || len(root.Content) != 2 || root.Content[0].Value != string(t.Section) {
+		return nil
+	}
+	if list := root.Content[1]; list.Kind == yaml.ScalarNode {
+		return func() []Texts { return t.with(list.Value) }
+	}
+	return func() []Texts {
+		start := t.index().offset(t.raw, root.Content[0].Line, 1)
+		end := start + lineLen(t.raw, start)
+		rest := t.raw[end+breakLen(t.raw, end):]
+		return t.with(t.raw[:start] + dedent(rest))
+	}
+}
+
+// writeDash returns a repair that makes the keys of a mapping in block style the keys of one element.
+func (t *Text) writeDash() repair {
+	return func() []Texts {
+		first := true
+		return t.with(eachLine(t.raw, func(_ int, line string) string {
+			body := strings.TrimLeft(line, " ")
+			switch {
+			case body == "" || first && body[0] == '#':
+				return line
+			case first:
+				first = false
+				return line[:len(line)-len(body)] + "- " + body
+			}
+			return "  " + line
+		}))
+	}
+}
+
+// Write returns the replacement that gives a value or a key another text in the same style. It returns false for a value that is not on one
+// line, for an alias, and for a value that the text does not have.
+func (f Field) Write(value string) (Replacement, bool) {
+	start, end, quote, ok := f.span()
+	if !ok {
+		return Replacement{}, false
+	}
+	if f.text.Section == MapAccounts && quote == 0 {
+		quote = '"' // account ids have quotes, because other tools read one without as a number
+	}
+	return Replacement{start, end, scalarText(value, quote)}, true
+}
+
+// WriteList returns the replacement that writes a list in flow style in place of a value.
+func (f Field) WriteList(values []string) (Replacement, bool) {
+	start, end, _, ok := f.span()
+	if !ok {
+		return Replacement{}, false
+	}
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = scalarText(v, 0)
+	}
+	return Replacement{start, end, "[" + strings.Join(list, ", ") + "]"}, true
+}
+
+// WriteItems returns the replacement that writes several items in place of one item of a list.
+func (f Field) WriteItems(values []string) (Replacement, bool) {
+	start, end, quote, ok := f.span()
+	if !ok || len(values) == 0 {
+		return Replacement{}, false
+	}
+	if f.text.Section == MapAccounts && quote == 0 {
+		quote = '"'
+	}
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = scalarText(v, quote)
+	}
+	separator := ", "
+	if at := f.text.nodeLine(f.node); at.dash && f.text.index().offset(f.text.raw, f.node.Line, f.node.Column) == at.start+at.column {
+		separator = "\n" + strings.Repeat(" ", at.indent) + "- "
+	}
+	return Replacement{start, end, strings.Join(list, separator)}, true
+}
+
+// span returns the bytes of a scalar in the text, with its quotes, and the quote or 0.
+func (f Field) span() (start, end int, quote byte, ok bool) {
+	n := f.node
+	if n == nil && f.text.plain {
+		n = f.text.withNodes()[f.index].nodeOf(f)
+	}
+	if n == nil || n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return 0, 0, 0, false
+	}
+	raw := f.text.raw
+	start = skipProperties(raw, f.text.index().offset(raw, n.Line, n.Column))
+	line := raw[start : start+lineLen(raw, start)]
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
+		if n.Value == "" || !strings.HasPrefix(line, n.Value) {
+			return 0, 0, 0, false
+		}
+		rest := strings.TrimLeft(line[len(n.Value):], " \t\r")
+		if rest == "" { // a plain value can go on in the next line
+			if value, _, folded := f.Folded(); folded && value != "" {
+				return 0, 0, 0, false
+			}
+		}
+		return start, start + len(n.Value), 0, true
+	}
+	if line == "" {
+		return 0, 0, 0, false
+	}
+	quote = line[0]
+	for i := 1; i < len(line); i++ {
+		switch {
+		case line[i] == '\\' && quote == '"', line[i] == '\'' && quote == '\'' && strings.HasPrefix(line[i+1:], "'"):
+			i++
+		case line[i] == quote:
+			return start, start + i + 1, quote, true
+		}
+	}
+	return 0, 0, 0, false
+}
+
+// scalarText writes a value as a YAML scalar: in the given quotes, or if quote is 0 plain where every YAML reader takes the plain text for a
+// text, also in a list in flow style.
+func scalarText(value string, quote byte) string {
+	simple := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' }) < 0
+	switch {
+	case simple && quote != 0:
+		return string(quote) + value + string(quote)
+	case quote == 0 && plainText.MatchString(value) && !otherType(value):
+		return value
+	}
+	return strconv.Quote(value)
+}
+
+func otherType(value string) bool {
+	return slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(value))
+}
