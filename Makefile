@@ -133,9 +133,9 @@ verify-race: ## run every test of the root module under the race detector
 
 .PHONY: oracle
 oracle: export GOGC := 400
-oracle: ## compare the guard with the released authenticator, on COUNT changes and PAIRS of aws-auth and access entries, generated from SEED
+oracle: ## compare the guard with the released authenticator, on COUNT changes, PAIRS of aws-auth and access entries, and TEXTEDITS edits of texts, generated from SEED
 	$(WITH_CONTROL_PLANE) && cd test/oracle && go test -count=1 -timeout 3h -v . -args \
-		-cases=$(or $(COUNT),100000) -pairs=$(or $(PAIRS),20000) -seed=$(or $(SEED),1) -edits=1000
+		-cases=$(or $(COUNT),100000) -pairs=$(or $(PAIRS),20000) -text-edits=$(or $(TEXTEDITS),5000) -seed=$(or $(SEED),1) -edits=1000
 
 .PHONY: chain
 chain: ## make COUNT admitted edits on a real API server, move MAPS maps to access entries, and log in through the released authenticator after each; SEED selects the edits and maps
