@@ -20,6 +20,8 @@ type Finding struct {
 	// Exempt is the reason why a denial became a warning, for example "mode warn". It is empty for every other
 	// finding.
 	Exempt string
+	// Correction is the exact correction; nil if the hint leaves a choice, and in every verdict. [Corrections] computes it.
+	Correction *Correction
 
 	scope    Scope
 	identity identity

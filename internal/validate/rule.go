@@ -49,6 +49,8 @@ type Rule struct {
 	// AlwaysNew reports that the rule's findings always count as new, because the guard cannot tell whether the
 	// old object had the same fault.
 	AlwaysNew bool
+	// Exact reports that some hints of the rule leave no choice, so that [Corrections] returns a correction.
+	Exact bool
 }
 
 // Pass holds the input and the findings of one run of one rule.
@@ -68,9 +70,10 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
-	searched  int // number of principals that lossHint searched for
-	limit     int // limit of findings if it is higher than maxFindings; otherwise 0
-	more      int // number of findings past the limit
+	searched  int  // number of principals that lossHint searched for
+	limit     int  // limit of findings if it is higher than maxFindings; otherwise 0
+	more      int  // number of findings past the limit
+	corrects  bool // whether the findings need their corrections
 }
 
 // maxFindings limits the findings of one rule. Further findings are only counted, so a hostile megabyte of short

@@ -11,6 +11,7 @@ through it.
 
 Write the role's own ARN, arn:aws:iam::ACCOUNT:role/NAME.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#328",
+	Exact:  true,
 	Check:  checkAssumedRoleARN,
 }
 
@@ -22,6 +23,7 @@ func checkAssumedRoleARN(p *Pass) {
 		}
 		if role, ok := arn.SessionRole(); ok {
 			p.Reportf(m.ARN, hintInSection("write "+role.String(), m), "%q is an STS session and never matches a caller", m.ARN.Value)
+			p.correctValue(m.ARN, role.String(), false)
 		}
 	}
 }

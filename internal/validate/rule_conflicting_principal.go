@@ -25,6 +25,7 @@ loses access, and the rule only warns. Still, a later edit of one of the entries
 
 Keep one entry for each ARN, with all its groups.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",
+	Exact:  true,
 	Check:  checkConflictingPrincipal,
 }
 
@@ -48,6 +49,7 @@ func checkConflictingPrincipal(p *Pass) {
 		case replacedWithMore(m.Entry, matches):
 			p.Warnf(m.ARN, "remove this entry; "+other.Path()+" has all its groups",
 				"%q is also the ARN of %s, which replaces this entry and gives more groups", m.ARN.Value, other.Path())
+			p.correct(Correction{Section: m.Entry.Section, Index: m.Entry.Index, Remove: true})
 		default:
 			p.Reportf(m.ARN, oneEntryHint(m.Entry, other), "%q is also the ARN of %s, which replaces this entry with other access", m.ARN.Value, other.Path())
 		}

@@ -14,6 +14,7 @@ differ only in case, the authenticator uses the one in lower case.
 
 Add the missing dash, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",
+	Exact:  true,
 	Check:  checkDuplicateKey,
 }
 
@@ -28,6 +29,9 @@ func checkDuplicateKey(p *Pass) {
 				hint = "begin a new element with a dash before this key"
 			}
 			p.Reportf(key, hint, "the element has the key %q twice, and only one of them counts", key.Value)
+			if strings.EqualFold(key.Value, m.Entry.ARNKey()) {
+				p.correctText(m.Entry.Section, key.BeginElement)
+			}
 		}
 	}
 }

@@ -18,6 +18,7 @@ The rules malformed-arn and group-typo report lines that are folded into an ARN 
 
 Move the group below the key groups. If the line belongs to the username, write the whole username on one line.`,
 	Source: "YAML 1.1, \"Line Folding\"; terraform-aws-eks#1757",
+	Exact:  true,
 	Check:  checkFoldedLine,
 }
 
@@ -37,5 +38,8 @@ func checkFoldedLine(p *Pass) {
 			report, hint = p.Reportf, fmt.Sprintf("write %s, and move %q below groups", scalar(first), line)
 		}
 		report(m.Username, hint, "the username %q has line %d, %q, folded into it, because column %d is deeper than the key username", m.Username.Value, at.Line, line, at.Column)
+		if strings.HasPrefix(line, "- ") {
+			p.correctFolded(m, m.Username)
+		}
 	}
 }

@@ -23,6 +23,7 @@ comes from a dash that is indented deeper than the one above it: YAML reads the 
 
 Write the group as the hint says, and align all dashes of a list.`,
 	Source: "kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/authentication/user/user.go; aws-iam-authenticator v0.7.18, pkg/mapper/configmap/yaml_test.go",
+	Exact:  true,
 	Check:  checkGroupTypo,
 }
 
@@ -53,6 +54,7 @@ func checkGroupTypo(p *Pass) {
 			}
 			if parts := strings.Split(g.Value, ","); len(parts) > 1 && slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(knownGroups, strings.TrimSpace(s)) }) {
 				p.Reportf(g, itemsHint(parts), "%q is one group, whose name has commas", g.Value)
+				p.correctItems(g, parts)
 				continue
 			}
 			if strings.ContainsFunc(g.Value, unicode.IsSpace) {
@@ -72,6 +74,7 @@ func (p *Pass) reportFoldedGroup(g awsauth.Field) {
 		at = p.Doc.Locate(at)
 		p.Reportf(g, fmt.Sprintf("move the dash of line %d to the column of the dash above it", at.Line),
 			"%q is one group: YAML folds line %d, %q, into it, because the dash in column %d is deeper than the one above", g.Value, at.Line, line, at.Column)
+		p.correctLine(g)
 		return
 	}
 	p.Reportf(g, itemsHint(strings.Split(g.Value, " - ")), "%q is one group, whose name has a dash", g.Value)

@@ -21,6 +21,7 @@ names this username.
 
 Write the value that the template stands for, or spell the template as above.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, renderTemplate; opstrace#112",
+	Exact:  true,
 	Check:  checkLeftoverTemplate,
 }
 
@@ -70,6 +71,7 @@ func (p *Pass) reportLeftover(f awsauth.Field, rendered bool) {
 			where = " in " + quote(f.Value)
 		}
 		p.Reportf(f, templateHint(f.Value, found, rendered), "the authenticator does not render %q%s", found, where)
+		p.correctTemplate(f, found, rendered)
 	}
 }
 
@@ -99,6 +101,36 @@ func (p *Pass) isLeftover(text string, rendered bool) bool {
 	return ok && p.runs(leftoverTemplate)
 }
 
+// correctTemplate adds the correction of a template that is misspelt, or that has the brackets of a placeholder around it.
+func (p *Pass) correctTemplate(f awsauth.Field, found string, rendered bool) {
+	if !p.corrects {
+		return
+	}
+	if right, ok := rightTemplate(f.Value, found, rendered); ok {
+		p.correctValue(f, right, true)
+	}
+}
+
+// rightTemplate returns the text that the hint of [templateHint] says to write, and whether it leaves no choice.
+func rightTemplate(text, found string, rendered bool) (string, bool) {
+	hint := templateHint(text, found, rendered)
+	for _, known := range awsauth.Templates() {
+		if right := withTemplate(text, found, known); hint == "write "+scalar(right) {
+			return right, true
+		}
+	}
+	inner := strings.Trim(found, "<>")
+	return inner, hint == "write "+scalar(inner)
+}
+
+// withTemplate returns a text with a known template in place of another one. The username of a node consists of its prefix and the template.
+func withTemplate(text, found, known string) string {
+	if strings.HasPrefix(text, nodePrefix) && isNodeTemplate(known) {
+		return nodePrefix + known
+	}
+	return strings.Replace(text, found, known, 1)
+}
+
 // templateHint returns the hint for the template found in a text.
 func templateHint(text, found string, rendered bool) string {
 	for _, known := range awsauth.Templates() {
@@ -106,10 +138,8 @@ func templateHint(text, found string, rendered bool) string {
 		case found == known: // a known template, in an ARN or an account
 			return "write the value that " + found + " stands for; templates are rendered in usernames and groups only"
 		case !rendered || !near(strings.Trim(found, "{} ."), strings.ToLower(strings.Trim(known, "{}"))):
-		case strings.HasPrefix(text, nodePrefix) && isNodeTemplate(known):
-			return "write " + nodePrefix + known
 		default:
-			return "write " + scalar(strings.Replace(text, found, known, 1))
+			return "write " + scalar(withTemplate(text, found, known))
 		}
 	}
 	if strings.HasPrefix(found, "<") {

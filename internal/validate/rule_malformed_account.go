@@ -18,6 +18,7 @@ has read as a number and written without its leading zero.
 
 Write the 12 digits in quotes.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, AWSAccount; IAM user guide, \"AWS account identifiers\"",
+	Exact:  true,
 	Check:  checkMalformedAccount,
 }
 
@@ -31,6 +32,21 @@ func checkMalformedAccount(p *Pass) {
 			why = " and has " + c.String()
 		}
 		p.Reportf(f, accountHint(f.Value), "%q is not an account id of 12 digits%s, so it never matches a caller", f.Value, why)
+		p.correctAccount(f)
+	}
+}
+
+// correctAccount adds the correction of an account that is written with other characters between its digits, or of several accounts in one
+// element. The account of an ARN is no correction: it would let in the whole account instead of one principal.
+func (p *Pass) correctAccount(f awsauth.Field) {
+	if !p.corrects || awsauth.AccountOf(f.Value) != "" {
+		return
+	}
+	hint := accountHint(f.Value)
+	if items, ok := strings.CutSuffix(hint, ", each after a dash"); ok {
+		p.correctItems(f, strings.Split(strings.ReplaceAll(strings.TrimPrefix(items, "write "), `"`, ""), " and "))
+	} else if account := strings.Trim(strings.TrimPrefix(hint, "write "), `"`); awsauth.IsAccountID(account) {
+		p.correctValue(f, account, false)
 	}
 }
 

@@ -22,6 +22,7 @@ ARN, and a role of IAM Identity Center without its suffix.
 
 Write the principal's ARN as IAM shows it: arn:aws:iam::111122223333:role/NAME.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; pkg/config/mapper.go, Matches; IAM API reference, CreateRole; IAM Identity Center user guide, \"Referencing permission sets in resource policies\"; terraform-aws-eks#1757, #2022",
+	Exact:  true,
 	Check:  checkMalformedARN,
 }
 
@@ -47,12 +48,14 @@ func checkMalformedARN(p *Pass) {
 // that line.
 func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 	problem, hint := bad.Problem, bad.Hint
+	folded := false
 	if line, at, ok := m.ARN.Folded(); ok {
 		first, _, _ := strings.Cut(m.ARN.Value, " ")
 		if arn, err := awsauth.ParseARN(first); err == nil {
 			at = p.Doc.Locate(at)
 			problem = fmt.Sprintf("has line %d, %q, folded into it, because column %d is deeper than the key of the ARN", at.Line, line, at.Column)
 			hint = fmt.Sprintf("write %s, and move %q below groups", arn, line)
+			folded = strings.HasPrefix(line, "- ")
 			if !strings.HasPrefix(line, "- ") {
 				hint = fmt.Sprintf("write %s, and write %q as a comment", arn, line)
 			}
@@ -61,6 +64,19 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 		}
 	}
 	p.Reportf(m.ARN, hintInSection(hint, m), "%q %s, so the entry never matches a caller", m.ARN.Value, problem)
+	if folded {
+		p.correctFolded(m, m.ARN)
+	} else if p.corrects {
+		p.correctARN(m.ARN, hint)
+	}
+}
+
+// correctARN adds the correction of a hint that only says to write an ARN. NAME in it stands for a name that only a person knows.
+func (p *Pass) correctARN(f awsauth.Field, hint string) {
+	text, ok := strings.CutPrefix(hint, "write ")
+	if arn, err := awsauth.ParseARN(text); ok && err == nil && arn.Name() != "NAME" {
+		p.correctValue(f, text, false)
+	}
 }
 
 // warnSSOSuffix warns about a role of IAM Identity Center whose name lacks the suffix of such roles.

@@ -17,6 +17,7 @@ one of mapUsers.
 
 Move a role to mapRoles, and a user to mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go, Map",
+	Exact:  true,
 	Check:  checkMisplacedARN,
 }
 
@@ -29,8 +30,10 @@ func checkMisplacedARN(p *Pass) {
 		switch {
 		case m.Entry.Section == awsauth.MapUsers && arn.IsRole():
 			p.Reportf(m.ARN, "move the entry to mapRoles and write rolearn", "%q is a role, but its entry is in mapUsers", m.ARN.Value)
+			p.correctSection(m, awsauth.MapRoles, m.Entry.ARN)
 		case m.Entry.Section == awsauth.MapRoles && strings.HasPrefix(arn.Resource, "user/"):
 			p.Reportf(m.ARN, "move the entry to mapUsers and write userarn", "%q is a user, but its entry is in mapRoles", m.ARN.Value)
+			p.correctSection(m, awsauth.MapUsers, m.Entry.ARN)
 		}
 	}
 }

@@ -16,6 +16,7 @@ are invalid. In mapUsers it drops an entry that has no userarn.
 
 Write rolearn in mapRoles and userarn in mapUsers.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/mapper.go, Validate",
+	Exact:  true,
 	Check:  checkMissingARN,
 }
 
@@ -31,9 +32,33 @@ func checkMissingARN(p *Pass) {
 		}
 		if p.continuesAbove(m) {
 			p.Reportf(m, "write two spaces instead of this dash, so that the keys belong to the element above", "the entry %s, and the authenticator drops it", m.Entry.Dropped)
+			p.correctText(m.Entry.Section, m.JoinAbove)
 			continue
 		}
 		p.Reportf(m, arnHint(m), "the entry %s, and the authenticator drops it", m.Entry.Dropped)
+		p.correctOtherSection(m)
+	}
+}
+
+// correctOtherSection adds the correction of an element with the ARN key of the other section: its ARN shows where it belongs.
+func (p *Pass) correctOtherSection(m awsauth.Mapping) {
+	if !p.corrects || m.Entry.ARN != "" || m.Entry.SSO != nil {
+		return
+	}
+	own, other, role := "rolearn", "userarn", m.Entry.Section == awsauth.MapUsers
+	to := awsauth.MapUsers
+	if role {
+		own, other, to = other, own, awsauth.MapRoles
+	}
+	for _, key := range m.OtherKeys() {
+		arn, err := awsauth.ParseARN(key.Below)
+		switch {
+		case key.Value != other || m.HasKey(own) || err != nil:
+		case arn.IsRole() == role:
+			p.correctSection(m, to, key.Below)
+		default:
+			p.correctKey(key, own)
+		}
 	}
 }
 

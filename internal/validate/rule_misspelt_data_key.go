@@ -17,6 +17,7 @@ mapRoles takes away the access of every role and every node.
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
+	Exact:  true,
 	Check:  checkMisspeltDataKey,
 }
 
@@ -24,6 +25,7 @@ func checkMisspeltDataKey(p *Pass) {
 	for _, key := range p.Doc.DataKeys {
 		if right, ok := nearDataKey(key.Value); ok {
 			p.Reportf(key, "write "+right, "the authenticator ignores the key %q and everything below it", key.Value)
+			p.correctDataKey(key, right)
 		}
 	}
 }

@@ -20,6 +20,7 @@ authenticator also ignores a whole section, such as mapUsers, if its indentation
 
 Write the key as the hint says.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#607",
+	Exact:  true,
 	Check:  checkMisspeltKey,
 }
 
@@ -28,6 +29,7 @@ func checkMisspeltKey(p *Pass) {
 		for _, key := range m.OtherKeys() {
 			if awsauth.IsSection(key.Value) {
 				p.Reportf(key, m.SectionHint(key.Value), "the section %s begins inside an element of %s, and the authenticator ignores it there", key.Value, string(m.Entry.Section))
+				p.correctText(m.Entry.Section, key.SplitSection)
 				continue
 			}
 			right, ok := meantKey(m, key)
@@ -43,6 +45,9 @@ func checkMisspeltKey(p *Pass) {
 				hint = "move its value to the key " + right + " of the element"
 			}
 			p.Reportf(key, hint, "the authenticator ignores the key %q and its value%s", key.Value, why)
+			if !m.HasKey(right) {
+				p.correctKey(key, right)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ mapping, a list in quotes, or a list with a second | in the line above it.
 
 Write each element with a dash.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap",
+	Exact:  true,
 	Check:  checkNotAList,
 }
 
@@ -17,6 +18,7 @@ func checkNotAList(p *Pass) {
 	for _, t := range p.Doc.Texts {
 		if f := t.NotAList; f != nil {
 			p.Reportf(f, f.Hint, "%s is %s, and the authenticator loads nothing from it", string(t.Section), f.Problem)
+			p.correctText(t.Section, f.Repairs)
 		}
 	}
 }

@@ -10,6 +10,7 @@ two give different access, and the edit has no effect if the authenticator uses 
 
 Keep one entry for each ARN.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap; terraform-aws-eks#2097",
+	Exact:  true,
 	Check:  checkRepeatedPrincipal,
 }
 
@@ -25,6 +26,7 @@ func checkRepeatedPrincipal(p *Pass) {
 		}
 		if first := matches[0]; first != e {
 			p.Reportf(m.ARN, "remove one of the two entries", "%q is also the ARN of %s, which gives the same access", m.ARN.Value, first.Path())
+			p.correct(Correction{Section: e.Section, Index: e.Index, Remove: true})
 		}
 	}
 }

@@ -12,6 +12,7 @@ IAM Identity Center have a path: role/aws-reserved/sso.amazonaws.com/REGION/AWSR
 Write the ARN without the path, arn:aws:iam::ACCOUNT:role/NAME. For a user, keep the path: it is part of the ARN
 that userarn needs.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/arn/arn.go, Canonicalize; aws-iam-authenticator#268",
+	Exact:  true,
 	Check:  checkRolePath,
 }
 
@@ -23,6 +24,7 @@ func checkRolePath(p *Pass) {
 		}
 		if role, ok := arn.WithoutPath(); ok {
 			p.Reportf(m.ARN, "write "+role.String(), "%q has a path, and STS leaves the path out, so it never matches a caller", m.ARN.Value)
+			p.correctValue(m.ARN, role.String(), false)
 		}
 	}
 }

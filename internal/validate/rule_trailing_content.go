@@ -11,6 +11,7 @@ deeper than the others.
 
 Keep one list, and indent all its elements alike.`,
 	Source: "go.yaml.in/yaml/v2, Unmarshal: only the first document is read",
+	Exact:  true,
 	Check:  checkTrailingContent,
 }
 
@@ -18,6 +19,7 @@ func checkTrailingContent(p *Pass) {
 	for _, t := range p.Doc.Texts {
 		if f := t.Trailing; f != nil {
 			p.Reportf(f, f.Hint, "the authenticator never reads %s from here on: %s", string(t.Section), f.Problem)
+			p.correctText(t.Section, f.Repairs)
 		}
 	}
 }

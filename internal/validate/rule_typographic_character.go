@@ -17,6 +17,7 @@ malformed-account in an account, misspelt-key in a key, and yaml-syntax at the b
 
 Write the plain character.`,
 	Source: "YAML 1.1, \"Flow Scalar Styles\"; kubernetes v1.36.3, pkg/registry/rbac/validation/rule.go, appliesToUser; Unicode, General Punctuation",
+	Exact:  true,
 	Check:  checkTypographicCharacter,
 }
 
@@ -35,13 +36,19 @@ func (p *Pass) reportTypographic(f awsauth.Field, what string) {
 		return
 	}
 	hint := "write " + scalar(awsauth.Plain(f.Value))
-	if _, _, folded := f.Folded(); folded {
+	_, _, folded := f.Folded()
+	if folded {
 		hint = "write " + scalar(c.Write) + " instead of " + c.String()
 		if c.Write == "-" {
 			hint = "write - instead of " + c.String() + ", in the column of the dash above it"
 		}
 	}
 	p.Reportf(f, hint, "the %s %q has %s", what, f.Value, c.String())
+	if folded {
+		p.correctLine(f)
+	} else {
+		p.correctValue(f, awsauth.Plain(f.Value), true)
+	}
 }
 
 // hasTypographic reports whether the rule typographic-character reports a username or group.

@@ -17,6 +17,7 @@ roleARN. Earlier releases do not know these keys, and drop the entry.
 
 Write the keys in lower case. Move the value of an unknown key to the right key or into a comment.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/config/types.go; aws-iam-authenticator#312",
+	Exact:  true,
 	Check:  checkUnknownKey,
 }
 
@@ -37,6 +38,7 @@ func checkUnknownKey(p *Pass) {
 				// missing-arn says that the entry belongs in the other section
 			case ok:
 				p.Reportf(key, "write "+right, "releases of the authenticator before v0.6 do not read the key %q", key.Value)
+				p.correctKey(key, right)
 			default:
 				p.Reportf(key, "write its value under "+m.Entry.ARNKey()+", username or groups, or write the line as a comment", "the authenticator ignores the key %q", key.Value)
 			}

@@ -24,6 +24,7 @@ only the accounts before it.
 The guard reads the text with two YAML parsers. It also refuses a text that the two parsers read differently,
 because it can't be certain of the text's meaning.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap and saveMap",
+	Exact:  true,
 	Check:  checkYAMLSyntax,
 }
 
@@ -44,6 +45,7 @@ func checkYAMLSyntax(p *Pass) {
 	for _, t := range p.Doc.Texts {
 		if f := t.Syntax; f != nil {
 			p.Reportf(f, f.Hint, "%s does not parse, and the authenticator loads nothing from it: %s", string(t.Section), f.Problem)
+			p.correctText(t.Section, f.Repairs)
 		}
 		if f := t.Stop; f != nil {
 			// At another element, the same fault takes away other accounts. So the path is part of the kind.

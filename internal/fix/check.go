@@ -1,0 +1,133 @@
+package fix
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// corrects reports whether the findings of one version are corrected in the next one, and nothing else got worse.
+func corrects(before, after *version, findings []validate.Finding) bool {
+	fixed := make(map[string]int)
+	for _, f := range findings {
+		fixed[f.Rule]++
+	}
+	for rule, n := range fixed {
+		if count(after.findings, rule) > count(before.findings, rule)-n {
+			return false
+		}
+	}
+	return len(newDenials(before, after)) == 0 && keepsAccess(before, after, findings)
+}
+
+func count(findings []validate.Finding, rule string) (n int) {
+	for _, f := range findings {
+		if f.Rule == rule {
+			n++
+		}
+	}
+	return n
+}
+
+// ofLayout are the rules about the layout of a text. A finding of such a rule after a correction shows that the correction gave the text another
+// meaning than its author.
+var ofLayout = []string{"yaml-syntax", "not-a-list", "trailing-content", "not-a-mapping", "duplicate-key", "folded-line", "wrong-type", "missing-arn", "unknown-key"}
+
+// newDenials returns the denials that a version has and the version before had not. It leaves out a denial of an element that the authenticator
+// did not load before, unless it is about the layout: the fault was there already, hidden by the other one.
+func newDenials(before, after *version) (list []validate.Finding) {
+	known := make(map[string]int)
+	for _, f := range before.findings {
+		known[f.Rule+"\x00"+f.Message]++
+	}
+	for _, f := range after.findings {
+		key := f.Rule + "\x00" + f.Message
+		known[key]--
+		layout := slices.Contains(ofLayout, f.Rule)
+		if f.Severity == validate.Deny && known[key] < 0 && (layout || !wasHidden(before, after, f.Path)) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+var elementPath = regexp.MustCompile(`^data\.(mapRoles|mapUsers|mapAccounts)\[(\d+)\]`)
+
+// wasHidden reports whether the version before had no loaded entry with the ARN of the element at a path, or not the account.
+func wasHidden(before, after *version, path string) bool {
+	match := elementPath.FindStringSubmatch(path)
+	if match == nil {
+		return false
+	}
+	index, err := strconv.Atoi(match[2])
+	if err != nil {
+		return false
+	}
+	loaded := func(list []awsauth.Entry, arn string) bool {
+		return slices.ContainsFunc(list, func(e awsauth.Entry) bool { return e.Dropped == "" && e.ARN == arn })
+	}
+	switch list := after.loaded; awsauth.Section(match[1]) {
+	case awsauth.MapRoles:
+		return index < len(list.Roles) && !loaded(before.loaded.Roles, list.Roles[index].ARN)
+	case awsauth.MapUsers:
+		return index < len(list.Users) && !loaded(before.loaded.Users, list.Users[index].ARN)
+	case awsauth.MapAccounts:
+		return index < len(list.Accounts) && !slices.Contains(before.loaded.Accounts, list.Accounts[index])
+	}
+	return false
+}
+
+// keepsAccess reports whether every principal that could log in before a correction keeps its access. A principal may gain access, and the
+// principal of an element whose username or groups the correction changes gets the new ones.
+func keepsAccess(before, after *version, findings []validate.Finding) bool {
+	own := make(map[string]bool)
+	texts := false
+	for _, f := range findings {
+		c := f.Correction
+		if c.Values && c.Index >= 0 {
+			own[entryARN(before.loaded, c.Section, c.Index)] = true
+		}
+		texts = texts || c.Repairs != nil
+	}
+	for _, c := range awsauth.DiffAccess(before.loaded, after.loaded) {
+		switch {
+		case c.New:
+		case c.Gone:
+			return false
+		case own[c.ARN], texts && onlyGains(c):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func entryARN(m *awsauth.Map, s awsauth.Section, index int) string {
+	list := m.Roles
+	if s == awsauth.MapUsers {
+		list = m.Users
+	}
+	if index < len(list) {
+		return list[index].ARN
+	}
+	return ""
+}
+
+// onlyGains reports whether a principal loses nothing but the values that come from a fault in the layout: an empty username or group, and one
+// into which YAML folded another line.
+func onlyGains(c awsauth.AccessChange) bool {
+	artefact := func(value string) bool { return value == "" || strings.ContainsAny(value, " \n") }
+	if slices.ContainsFunc(c.Lost, func(group string) bool { return !artefact(group) }) {
+		return false
+	}
+	for _, was := range c.Before {
+		if !artefact(was.Username) && slices.ContainsFunc(c.After, func(e *awsauth.Entry) bool { return e.Username != was.Username }) {
+			return false
+		}
+	}
+	return true
+}
