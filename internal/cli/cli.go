@@ -88,17 +88,20 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:         "kubectl-awsauth",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.name},
-		Short:       "Check and explain aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster",
-		Long: `Check and explain aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster.
+		Short:       "Check, explain and change aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster",
+		Long: `Check, explain and change aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster.
 
 The commands read manifests as kubectl and aws-iam-authenticator do, and check them with the rules of
 the admission webhook awsauth-guard. They need no AWS account.
 
-If you name no file, lint, explain, get, diff and migrate read the live object from the cluster of the current context.
+add, set, remove and edit change aws-auth. They check each edit with the same rules before they write it.
+
+If you name no file, the commands read or change the live object in the cluster of the current context.
 history and rollback always need a cluster: they read the versions of aws-auth that the webhook stored.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
 			"kubectl-awsauth diff old.yaml new.yaml",
+			"kubectl-awsauth add role arn:aws:sts::111122223333:assumed-role/ops/alice --preset admin",
 			"kubectl-awsauth explain arn:aws:sts::111122223333:assumed-role/admin/alice -f aws-auth.yaml",
 		),
 		Version:       version.String(),
@@ -110,7 +113,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	root.SetVersionTemplate("kubectl-awsauth {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
 	root.AddCommand(a.lintCommand(), a.explainCommand(), a.getCommand(), a.whoamiCommand(), a.doctorCommand(), a.diffCommand(), a.rulesCommand(), a.configCommand(),
-		a.historyCommand(), a.rollbackCommand(), a.migrateCommand())
+		a.addCommand(), a.removeCommand(), a.setCommand(), a.editCommand(), a.fixCommand(), a.historyCommand(), a.rollbackCommand(), a.migrateCommand())
 	return root
 }
 

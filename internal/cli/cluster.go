@@ -8,6 +8,7 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -112,7 +113,7 @@ func (c *clusterFlags) connect() (*cluster, error) {
 // newScheme returns a scheme with the Kubernetes kinds that the commands read.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
+	return scheme, errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
 // explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. name is the name of the

@@ -24,6 +24,9 @@ type clusterFlags struct {
 	kubeconfig string
 	overrides  clientcmd.ConfigOverrides
 	timeout    timeoutFlag
+	// ownUsername reports whether the command has a flag --username with another meaning. Then it lacks kubectl's flag of this name, which
+	// is for basic authentication. Kubernetes has no basic authentication since 1.19, so only proxies use the flag.
+	ownUsername bool
 }
 
 // clusterFlagUsage has the descriptions of flags for the help text. A flag that is not in this map has only its name in the help text.
@@ -45,6 +48,9 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.ContextOverrideFlags.Namespace = clientcmd.FlagInfo{}
 	names.Timeout = clientcmd.FlagInfo{} // this flag would accept every text
+	if c.ownUsername {
+		names.AuthOverrideFlags.Username = clientcmd.FlagInfo{}
+	}
 	clientcmd.BindOverrideFlags(&c.overrides, c.flags, names)
 	c.flags.StringVar(&c.kubeconfig, "kubeconfig", "", "")
 	c.flags.Var(&c.timeout, clientcmd.FlagTimeout, "")

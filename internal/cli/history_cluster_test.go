@@ -55,6 +55,7 @@ type clusterState struct {
 	Answer    *metav1.Status // the response to a write
 	Warnings  []string       // of a write
 	Meanwhile bool           // another client writes just before the program's write
+	Conflicts int            // so many times another client adds an entry to mapUsers just before the program's write
 }
 
 // fakeCluster imitates an API server. It has only the endpoints that the commands need.
@@ -153,12 +154,27 @@ func (c *fakeCluster) get(w http.ResponseWriter, path string) {
 }
 
 func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/apis/authentication.k8s.io/v1/selfsubjectreviews" {
+		fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "not found")
+		return
+	}
 	c.writes = append(c.writes, r.Method+" "+r.URL.RawQuery)
 	for _, text := range c.Warnings {
 		w.Header().Add("Warning", `299 - "`+text+`"`)
 	}
 	if c.Meanwhile {
 		c.Live.ResourceVersion += "1"
+	}
+	if c.Conflicts > 0 {
+		if c.Live == nil {
+			c.Live = &corev1.ConfigMap{
+				TypeMeta:   metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"},
+				ObjectMeta: metav1.ObjectMeta{Name: "aws-auth", Namespace: "kube-system"}, Data: map[string]string{},
+			}
+		}
+		c.Live.ResourceVersion += "1"
+		c.Live.Data["mapUsers"] += fmt.Sprintf("- userarn: arn:aws:iam::111122223333:user/u%d\n  username: u%[1]d\n", c.Conflicts)
+		c.Conflicts--
 	}
 	body, err := io.ReadAll(r.Body)
 	sent := new(corev1.ConfigMap)
@@ -171,6 +187,8 @@ func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, r.URL.Path)
 	case c.Answer != nil:
 		answerJSON(w, int(c.Answer.Code), c.Answer)
+	case !existing && c.Live != nil:
+		fail(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "configmaps \"aws-auth\" already exists")
 	case existing && sent.ResourceVersion != c.Live.ResourceVersion:
 		fail(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
 	case r.URL.Query().Get("dryRun") == metav1.DryRunAll:

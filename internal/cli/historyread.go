@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,9 @@ func (h storedHistory) String() string { return h.namespace + "/" + h.name }
 // webhookName is the name of the guard's webhook in its ValidatingWebhookConfiguration
 // (charts/awsauth-guard/templates/webhook.yaml).
 const webhookName = "aws-auth.awsauth-guard.io"
+
+// errNoGuard means that the guard is not installed in the cluster, or not as the chart does it.
+var errNoGuard = errors.New("no ValidatingWebhookConfiguration has the webhook " + webhookName + " with a Service")
 
 // findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It doesn't search all namespaces for the label of
 // the history, because many users can create a ConfigMap with this label. Only few users can change a ValidatingWebhookConfiguration.
@@ -49,7 +53,7 @@ func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	case 1:
 		return namespaces[0], nil
 	case 0:
-		return "", fmt.Errorf("%s: no ValidatingWebhookConfiguration has the webhook %s with a Service; set --guard-namespace", doing, webhookName)
+		return "", fmt.Errorf("%s: %w; set --guard-namespace", doing, errNoGuard)
 	}
 	return "", fmt.Errorf("%s: the Services of the webhook %s are in the namespaces %s; choose one with --guard-namespace", doing, webhookName, strings.Join(namespaces, " and "))
 }

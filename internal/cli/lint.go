@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type lintOptions struct {
 	// entryRules has the severities that --rule sets for the rules of access entries.
 	entryRules map[string]validate.Severity
 	iam        bool
+	fix        bool
+	dryRun     bool
 	cluster    clusterFlags
 	format     outputFormat
 }
@@ -73,6 +76,13 @@ A note says what lint assumed.
 
 If the config sets mode to warn, lint denies nothing, even with --rule.
 
+With --fix, lint first corrects the findings whose hint leaves no choice, such as a path in the ARN of a role, and
+writes the file. Only the lines with the findings change. Then it reports the remaining findings. It keeps a
+correction only if the finding is gone, no new denial appears, and no principal loses access. kubectl awsauth rules
+shows which rules have corrections. With --dry-run, lint prints a diff and changes no file. The manifests
+of standard input go to standard output, and the findings to standard error. --fix changes manifests only,
+and no text from which another tool makes one. To correct the live object, run kubectl awsauth fix.
+
 With --iam, lint looks the principals up in IAM. If IAM gives no answer for a principal, lint warns.
 
 For a live object and for Terraform, LINE:COLUMN count from the start of the key's text.
@@ -91,6 +101,9 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 			"helm template . | kubectl-awsauth lint - --config guard.yaml -o json",
 			"terraform show -json plan | kubectl-awsauth lint -",
 			"kubectl-awsauth lint overlays/prod",
+			"# Correct what leaves no choice, and show the rest",
+			"kubectl-awsauth lint --fix aws-auth.yaml",
+			"kubectl-awsauth lint --fix --dry-run clusters",
 			"# Check that IAM has a principal for every entry",
 			"AWS_PROFILE=prod kubectl-awsauth lint --context prod --iam",
 			"# Check a repository for GitHub code scanning",
@@ -106,6 +119,8 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` with protected principals, severities and other settings")
 	cmd.Flags().StringArrayVar(&o.rules, "rule", nil, "`ID=SEVERITY` sets a rule to deny, warn or off and overrides rules in the config; can be repeated")
 	cmd.Flags().BoolVar(&o.iam, "iam", false, "look up in IAM whether the principals exist (with --old only the new ones), with the AWS credentials of your environment; a missing principal is denied, or only a warning if iam.mode in the config is warn")
+	cmd.Flags().BoolVar(&o.fix, "fix", false, "correct the findings whose hint leaves no choice, and write the files")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --fix, print a diff instead of writing the files")
 	o.cluster.addTo(cmd)
 	o.cluster.addFixedNamespace(cmd)
 	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
@@ -125,6 +140,12 @@ func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
 		return errors.New("--patch needs --old: a patch changes the old version")
 	case o.apply && o.patch != "":
 		return errors.New("--apply and --patch exclude each other")
+	case o.dryRun && !o.fix:
+		return errors.New("--dry-run needs --fix: without it, lint changes nothing")
+	case o.fix && len(files) == 0:
+		return errors.New("--fix needs a FILE; to correct the live object, run kubectl awsauth fix")
+	case o.fix && o.patch != "":
+		return errors.New("--fix and --patch exclude each other")
 	case o.asARN != "" && o.old == "":
 		return errors.New("--as-arn needs --old: the old version maps the ARN to a username and groups")
 	}
@@ -166,7 +187,15 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 			return err
 		}
 	}
-	if l.out, err = a.lintReport(o); err != nil {
+	l.fix, l.dryRun, l.fixOut = o.fix, o.dryRun, a.stdout
+	w := a.stdout
+	if o.fix && !o.dryRun && slices.Contains(args, stdinName) {
+		w = a.stderr // standard output has the manifests
+	}
+	if o.fix && (o.format.value != formatText || w == a.stderr) {
+		l.fixOut = a.stderr
+	}
+	if l.out, err = a.lintReport(o, w); err != nil {
 		return err
 	}
 	if len(args) == 0 {
@@ -224,8 +253,7 @@ type lintReport interface {
 	End(report.Total) error
 }
 
-func (a *app) lintReport(o *lintOptions) (lintReport, error) {
-	w := a.stdout
+func (a *app) lintReport(o *lintOptions, w io.Writer) (lintReport, error) {
 	switch o.format.value {
 	case formatJSON:
 		return report.NewJSON(w, o.old != ""), nil

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,7 +29,10 @@ type lintRun struct {
 	lookup principalLookup
 	quiet  bool // lint prints no errors about files to standard error, because the output format has them
 	total  report.Total
-	plan   bool // one of the files is a Terraform plan
+	// fix and dryRun are set by --fix and --dry-run. fixOut gets the corrected findings and the diff.
+	fix, dryRun bool
+	fixOut      io.Writer
+	plan        bool // one of the files is a Terraform plan
 }
 
 // fileResult is the result of one file.
@@ -39,6 +43,7 @@ type fileResult struct {
 	skipped        bool  // lint skipped the file, or a part of it, with a note
 	err            error // why the file could not be read; nil if it could
 	plan           bool  // the file is a Terraform plan
+	fix            *fileFix
 }
 
 // lintLive lints the live object of a cluster.
@@ -167,6 +172,9 @@ func (l *lintRun) addResult(o fileResult) error {
 	for _, note := range o.Notes {
 		l.app.note("%s", note)
 	}
+	if err := l.printFix(o.fix); err != nil {
+		return err
+	}
 	l.plan = l.plan || o.plan
 	t := &l.total
 	t.Files++
@@ -193,7 +201,7 @@ func (l *lintRun) addResult(o fileResult) error {
 
 // printsNothing reports whether addResult prints no line for the result.
 func (o *fileResult) printsNothing() bool {
-	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0
+	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0 && (o.fix == nil || len(o.fix.fixed) == 0)
 }
 
 // finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if another file is denied.
@@ -219,7 +227,11 @@ func (l *lintRun) lintFile(s source) fileResult {
 		return failedFile(s.name, s.err)
 	}
 	if s.built != nil && l.patch == "" {
-		return l.lintBuild(s)
+		result := l.lintBuild(s)
+		if l.fix && len(result.Findings) > 0 {
+			result.Notes = append(result.Notes, s.name+": not fixed: it is the result of a Kustomization; name the file of it that has the fault")
+		}
+		return result
 	}
 	label, src, err := l.app.readFile(s.name)
 	if large := (*tooLargeError)(nil); s.discovered && errors.As(err, &large) {
@@ -230,6 +242,14 @@ func (l *lintRun) lintFile(s source) fileResult {
 	if err != nil {
 		return failedFile(label, fmt.Errorf("reading manifests: %w", err))
 	}
+	if l.fix {
+		return l.fixAndLint(s, label, src)
+	}
+	return l.lintText(s, label, src)
+}
+
+// lintText lints the text of a file.
+func (l *lintRun) lintText(s source, label string, src []byte) fileResult {
 	if l.patch != "" {
 		return l.lintParsed(parsePatch(label, src, l.patch, l.change.Old))
 	}

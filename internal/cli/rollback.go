@@ -8,9 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
@@ -67,7 +65,7 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 			case cmd.Flags().Changed("to") && o.to < 1:
 				return errors.New("--to must be a version number; kubectl awsauth history lists the versions")
 			case cmd.Flags().Changed("force") && strings.TrimSpace(o.force) == "":
-				return errors.New("--force needs a reason, which is recorded in the annotation and in logs")
+				return errNoReason
 			case o.cluster.impersonates() != "":
 				return fmt.Errorf("--%s: rollback does not impersonate; to write a version as another user, run: kubectl awsauth history show NUMBER | kubectl replace -f - --as=USERNAME", o.cluster.impersonates())
 			}
@@ -77,13 +75,13 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 	}
 	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version (default: the newest good version that differs from the live object)")
 	cmd.Flags().Var(&o.dryRun, "dry-run", "server sends the edit as a dry run, which changes nothing; none sends the real edit")
-	cmd.Flags().Lookup("dry-run").NoOptDefVal = string(dryRunServer)
+	cmd.Flags().Lookup("dry-run").NoOptDefVal = dryRunServer
 	cmd.Flags().StringVar(&o.force, "force", "", "`REASON` to override the rules; it is set as the break-glass annotation")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` (default: the guard's own configuration)")
 	o.addTo(cmd)
 	o.cluster.hideImpersonation()
-	completeFlag(cmd, "dry-run", string(dryRunNone), string(dryRunServer))
+	completeFlag(cmd, "dry-run", dryRunNone, dryRunServer)
 	completeFlag(cmd, "force")
 	completeFlagWith(cmd, "to", o.completeVersion)
 	return cmd
@@ -93,9 +91,11 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 // the webhook.
 type dryRun string
 
+// The values of --dry-run of all commands.
 const (
-	dryRunNone   dryRun = "none"
-	dryRunServer dryRun = "server"
+	dryRunNone   = "none"
+	dryRunClient = "client"
+	dryRunServer = "server"
 )
 
 // String returns the value.
@@ -103,7 +103,7 @@ func (d *dryRun) String() string { return string(*d) }
 
 // Set sets the value. A value other than none and server is an error.
 func (d *dryRun) Set(s string) error {
-	if s != string(dryRunNone) && s != string(dryRunServer) {
+	if s != dryRunNone && s != dryRunServer {
 		return errors.New("must be none or server")
 	}
 	*d = dryRun(s)
@@ -134,14 +134,15 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 		_, err := fmt.Fprintf(a.stdout, "configmap/aws-auth already has the content of version %d\n", r.version.Number)
 		return outputError(err)
 	}
-	policy, err := a.rollbackPolicy(ctx, cluster, h, o.config)
+	cfg, err := a.clusterConfig(ctx, cluster, h, o.config)
 	if err != nil {
 		return err
 	}
-	if ok, err := r.showChange(policy); !ok || err != nil {
+	if ok, err := r.showChange(cfg.Policy()); !ok || err != nil {
 		return err
 	}
-	if ok, err := r.confirm(); !ok || err != nil {
+	question := fmt.Sprintf("Restore %s of %s in the context %s?", r.versionName(), h, cluster.name)
+	if ok, err := a.confirmWrite(question, o.yes || o.dryRun == dryRunServer); !ok || err != nil {
 		return err
 	}
 	return r.sendEdit(ctx)
@@ -193,11 +194,7 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a.noteUnloadedSections(r.versionName(), after)
 	a.note("%s", describeVersion(r.history, &r.version))
 	verdict := validate.Evaluate(asReviewed(change), policy)
-	file := report.File{Name: r.versionName(), Access: []report.Access{{Old: from, New: r.versionName(), Changes: verdict.Access}}}
-	for _, f := range verdict.Findings {
-		file.Findings = append(file.Findings, report.Finding{File: r.versionName(), InText: true, Finding: f})
-	}
-	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(file)); err != nil {
+	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(editReport(from, r.versionName(), verdict))); err != nil {
 		return false, err
 	}
 	if verdict.Action == validate.ActionDeny && r.options.force == "" {
@@ -206,43 +203,6 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 		return false, nil
 	}
 	return true, nil
-}
-
-// confirm asks the user at the terminal, and returns true if the answer is yes. With --yes, and in a dry run, it returns true and doesn't ask. It returns an
-// error if there is no terminal.
-func (r *rollback) confirm() (bool, error) {
-	a := r.app
-	if r.options.yes || r.options.dryRun == dryRunServer {
-		return true, nil
-	}
-	yes, asked, err := a.ask(fmt.Sprintf("Restore %s of %s in the context %s?", r.versionName(), r.history, r.cluster.name))
-	switch {
-	case err != nil:
-		return false, err
-	case !asked:
-		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was sent; set --yes, or preview with --dry-run")
-	case !yes:
-		a.status = statusDenied
-		a.note("nothing was sent")
-	}
-	return yes, nil
-}
-
-// newConfigMap returns the live object with the content of the version. With --force it also sets the break-glass annotation. It returns an error if the live
-// object already has this annotation with the same reason.
-func (r *rollback) newConfigMap() (*corev1.ConfigMap, error) {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
-	if r.live != nil {
-		cm = r.live.DeepCopy()
-	}
-	cm.Data, cm.BinaryData = r.version.Data, r.version.BinaryData
-	if reason := strings.TrimSpace(r.options.force); reason != "" {
-		if strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) == reason {
-			return nil, fmt.Errorf("--force: the annotation %s of the live object already has this reason, and only a new reason overrides the guard", validate.BreakGlassAnnotation)
-		}
-		metav1.SetMetaDataAnnotation(&cm.ObjectMeta, validate.BreakGlassAnnotation, reason)
-	}
-	return cm, nil
 }
 
 // bypassHint returns a hint with a command that writes the version as a bypass. rollback doesn't run this command, because it doesn't impersonate groups.
@@ -258,24 +218,16 @@ func (r *rollback) bypassHint() string {
 // sendEdit sends the edit to the API server and prints the result. If the API server denies the edit, sendEdit sets the exit status to statusDenied.
 func (r *rollback) sendEdit(ctx context.Context) error {
 	a := r.app
-	cm, err := r.newConfigMap()
-	if err != nil {
+	cm := liveOrNew(r.live)
+	cm.Data, cm.BinaryData = r.version.Data, r.version.BinaryData
+	if err := breakGlass(cm, r.options.force); err != nil {
 		return err
 	}
-	warnings, err := r.cluster.writeAWSAuth(ctx, cm, r.options.dryRun == dryRunServer)
-	for _, warning := range warnings {
-		fmt.Fprintf(a.stderr, "Warning: %s\n", report.OneLine(warning))
-	}
-	if refusal := (*deniedError)(nil); errors.As(err, &refusal) {
-		a.status = statusDenied
-		a.printErrors(err)
+	refused, err := a.sendAWSAuth(ctx, r.cluster, cm, r.options.dryRun == dryRunServer)
+	if refused || err != nil && strings.Contains(err.Error(), "failed calling webhook") {
 		a.note("%s", r.bypassHint())
-		return nil
 	}
-	if err != nil {
-		if strings.Contains(err.Error(), "failed calling webhook") {
-			a.note("%s", r.bypassHint())
-		}
+	if refused || err != nil {
 		return err
 	}
 	dry := ""
@@ -284,7 +236,7 @@ func (r *rollback) sendEdit(ctx context.Context) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "configmap/aws-auth rolled back to %s%s\n", r.versionName(), dry)
 	if r.options.force != "" && dry == "" {
-		a.note("the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
+		a.noteBreakGlass()
 	}
 	return outputError(err)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
-	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
 const (
@@ -46,18 +45,12 @@ func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev
 	return cm, nil
 }
 
-// rollbackPolicy returns the policy for the evaluation of the edit. If the user named a file, the policy comes from this file. Otherwise it comes from the
-// configuration of the guard that writes the history.
-//
-// If rollbackPolicy can't read the guard's configuration, it prints a note and returns the default policy. It returns no error, because a rollback may be
-// urgent, and the webhook evaluates the edit with the right policy.
-func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, file string) (validate.Policy, error) {
+// clusterConfig returns the configuration from a file or, if the user named none, that of the guard that writes the history. If it can't
+// read the guard's configuration, it notes that and returns the default configuration. An edit may be urgent, and the webhook evaluates it
+// with the right configuration anyway.
+func (a *app) clusterConfig(ctx context.Context, c *cluster, h storedHistory, file string) (*config.Config, error) {
 	if file != "" {
-		cfg, err := config.Load(file)
-		if err != nil {
-			return validate.Policy{}, err
-		}
-		return cfg.Policy(), nil
+		return config.Load(file)
 	}
 	name := strings.TrimSuffix(h.name, historySuffix)
 	cm, err := c.configMap(ctx, h.namespace, name)
@@ -66,13 +59,13 @@ func (a *app) rollbackPolicy(ctx context.Context, c *cluster, h storedHistory, f
 		if !ok {
 			err = fmt.Errorf("the ConfigMap has no key %s", configKey)
 		} else if cfg, e := config.Parse(configKey, []byte(text)); e == nil {
-			return cfg.Policy(), nil
+			return cfg, nil
 		} else {
 			err = e
 		}
 	}
 	a.note("cannot read the guard's configuration %s/%s, so the rules have their defaults; set --config to use a file (%v)", h.namespace, name, err)
-	return config.Default().Policy(), nil
+	return config.Default(), nil
 }
 
 // deniedError means that the API server, a webhook or an admission policy denied the change.

@@ -17,7 +17,8 @@ func (a *app) rulesCommand() *cobra.Command {
 		Short: "List the rules, or show the documentation of one rule",
 		Long: `List the rules, or show the documentation of one rule.
 
-The list has one line for each rule, with its id, default severity and title.
+The list has one line for each rule, with its id, default severity and title. The word fix marks the
+rules with findings that lint --fix corrects.
 
 Exit status: 0 success, 2 an error.`,
 		Example: a.example(

@@ -22,7 +22,12 @@ type Rule struct {
 	Source   string
 	// NeverDenies reports that the findings of the rule are always warnings.
 	NeverDenies bool
+	// Exact reports whether lint --fix corrects findings of the rule.
+	Exact bool
 }
+
+// fixes says what lint --fix does about the findings of a rule with corrections.
+const fixes = "`kubectl awsauth lint --fix` corrects the findings whose hint leaves no choice."
 
 // ScopePlan is the scope of all rules of access entries. Only lint runs these rules.
 const ScopePlan = "plan"
@@ -36,7 +41,7 @@ var scopes = map[validate.Scope]struct{ name, meaning string }{
 
 // NewRule returns the documentation of a rule of aws-auth.
 func NewRule(r *validate.Rule) Rule {
-	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies}
+	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies, r.Exact}
 }
 
 // evaluates returns a description of the input of a rule. For a rule of documents, the description also says how the rule treats a fault
@@ -77,7 +82,7 @@ func AllRules() Rules {
 	return list
 }
 
-// Text writes a line for each rule with its id, severity and title, sorted by id.
+// Text writes a line for each rule with its id, severity and title, sorted by id. The word fix marks the rules with corrections.
 func (r Rules) Text(w io.Writer) error {
 	var b strings.Builder
 	width := 0
@@ -85,7 +90,11 @@ func (r Rules) Text(w io.Writer) error {
 		width = max(width, len(rule.ID))
 	}
 	for _, rule := range r.byID() {
-		fmt.Fprintf(&b, "%-*s  %s  %s\n", width, rule.ID, rule.Severity, rule.Title)
+		mark := ""
+		if rule.Exact {
+			mark = "fix"
+		}
+		fmt.Fprintf(&b, "%-*s  %s  %-3s  %s\n", width, rule.ID, rule.Severity, mark, rule.Title)
 	}
 	return flush(w, &b)
 }
@@ -93,9 +102,13 @@ func (r Rules) Text(w io.Writer) error {
 // Markdown writes the list of rules in docs/rules as a table.
 func (r Rules) Markdown(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("# Rules\n\n| rule | severity | looks at | finds |\n|---|---|---|---|\n")
+	b.WriteString("# Rules\n\n| rule | severity | looks at | `lint --fix` | finds |\n|---|---|---|---|---|\n")
 	for _, rule := range r.byID() {
-		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s | %s |\n", rule.ID, rule.ID, rule.Severity, rule.Scope, strings.ReplaceAll(rule.Title, "|", `\|`))
+		mark := ""
+		if rule.Exact {
+			mark = "corrects it"
+		}
+		fmt.Fprintf(&b, "| [`%s`](%s.md) | %s | %s | %s | %s |\n", rule.ID, rule.ID, rule.Severity, rule.Scope, mark, strings.ReplaceAll(rule.Title, "|", `\|`))
 	}
 	return flush(w, &b)
 }
@@ -122,16 +135,20 @@ type jsonRule struct {
 	Source   string            `json:"source"`
 
 	NeverDenies bool `json:"neverDenies,omitempty"`
+	Exact       bool `json:"fix,omitempty"`
 }
 
 func newJSONRule(r Rule) jsonRule {
-	return jsonRule{r.ID, r.Severity, r.Scope, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies}
+	return jsonRule{r.ID, r.Severity, r.Scope, r.Title, paragraphs(r.Doc), r.Source, r.NeverDenies, r.Exact}
 }
 
 // Text writes the documentation of the rule as text for a terminal.
 func (r Rule) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n%s\n\n%s\n\nLooks at: %s.\nSource:   %s\n", r.ID, r.Severity, r.Title, strings.TrimSpace(r.Doc), r.LooksAt, r.Source)
+	if r.Exact {
+		fmt.Fprintf(&b, "Fix:      %s\n", strings.ReplaceAll(fixes, "`", ""))
+	}
 	return flush(w, &b)
 }
 
@@ -150,6 +167,9 @@ func (r Rule) Page() string {
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", r.ID, upperFirst(r.Title))
 	fmt.Fprintf(&b, "Severity: %s. Looks at: %s.\n\n", r.Severity, r.LooksAt)
 	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(r.Doc))
+	if r.Exact {
+		fmt.Fprintf(&b, "%s\n\n", fixes)
+	}
 	fmt.Fprintf(&b, "Source: %s.\n\n", strings.TrimSuffix(r.Source, "."))
 	if r.Scope == ScopePlan {
 		fmt.Fprintf(&b, "Only `kubectl awsauth lint` runs this rule. `--rule %s=warn` turns its denials into warnings, and `--rule %s=off` disables it.\n", r.ID, r.ID)

@@ -32,6 +32,15 @@ func (t *Text) Add(f File) error {
 	return flush(t.w, &b)
 }
 
+// AddFixed writes the findings that a correction removed, as Add does, with the word fixed in place of the severity.
+func (t *Text) AddFixed(findings []Finding) error {
+	var b strings.Builder
+	for _, f := range findings {
+		f.text(&b, "fixed")
+	}
+	return flush(t.w, &b)
+}
+
 // End writes nothing, because the caller writes the summary.
 func (t *Text) End(Total) error { return nil }
 

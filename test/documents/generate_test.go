@@ -45,7 +45,7 @@ func TestFlags(t *testing.T) {
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	for _, command := range []string{"", "lint", "diff", "explain", "get", "doctor", "whoami", "migrate", "migrate plan", "migrate apply", "migrate verify", "rules", "config check", "history", "history show", "rollback"} {
+	for _, command := range []string{"", "lint", "diff", "explain", "get", "add", "set", "remove", "edit", "fix", "doctor", "whoami", "migrate", "migrate plan", "migrate apply", "migrate verify", "rules", "config check", "history", "history show", "rollback"} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"/usr/local/bin/kubectl-awsauth"}, strings.Fields(command)...)
 		if status := cli.Main(t.Context(), append(args, "--help"), strings.NewReader(""), &stdout, &stderr); status != 0 {

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/edit"
+	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
+)
+
+// printForms are the tools for which add --print writes the text to paste.
+var printForms = []string{"cdk", "eksctl", "helm", "terraform"}
+
+// printEntry returns the text of an entry for another tool.
+func printEntry(form string, e awsauth.Entry, p principal) (string, error) {
+	switch form {
+	case "cdk":
+		return cdkEntry(e, p), nil
+	case "eksctl":
+		return eksctlEntry(e, p), nil
+	case "helm":
+		return helmEntry(e, p)
+	default:
+		return terraformEntry(e, p), nil
+	}
+}
+
+// terraformEntry returns arguments of the submodule aws-auth of terraform-aws-modules/eks (version 20, modules/aws-auth/variables.tf). HCL
+// interpolates ${ and %{, and texts of ARNs, groups and usernames may have them only as data.
+func terraformEntry(e awsauth.Entry, p principal) string {
+	quote := func(text string) string {
+		return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(text))
+	}
+	const head = "# in the module \"terraform-aws-modules/eks/aws//modules/aws-auth\"\n"
+	if p.id != "" {
+		return head + "aws_auth_accounts = [\n  " + quote(p.id) + ",\n]\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%saws_auth_%ss = [\n  {\n    %s  = %s\n    username = %s\n    groups   = [%s]\n  },\n]\n", head, p.kind(),
+		e.ARNKey(), quote(e.ARN), quote(e.Username), strings.Join(quotedEach(e.Groups, quote), ", "))
+	return b.String()
+}
+
+// cdkEntry returns TypeScript for an eks.Cluster of the CDK (aws-cdk-lib.aws_eks, AwsAuth).
+func cdkEntry(e awsauth.Entry, p principal) string {
+	if p.id != "" {
+		return fmt.Sprintf("cluster.awsAuth.addAccount(%q);\n", p.id)
+	}
+	class, method := "Role.fromRoleArn", "addRoleMapping"
+	if !p.IsRole() {
+		class, method = "User.fromUserArn", "addUserMapping"
+	}
+	return fmt.Sprintf("cluster.awsAuth.%s(iam.%s(this, %q, %q), {\n  username: %q,\n  groups: [%s],\n});\n", method, class,
+		identifier(p.Name()), e.ARN, e.Username, strings.Join(quotedEach(e.Groups, strconv.Quote), ", "))
+}
+
+var notIdentifier = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// identifier returns a construct id with letters and digits only.
+func identifier(name string) string { return "AwsAuth" + notIdentifier.ReplaceAllString(name, "") }
+
+func quotedEach(texts []string, quote func(string) string) []string {
+	list := make([]string, len(texts))
+	for i, text := range texts {
+		list[i] = quote(text)
+	}
+	return list
+}
+
+// eksctlEntry returns the command of eksctl. Without --no-duplicate-arns eksctl appends a second entry for an ARN that has one
+// (eksctl-io/eksctl#4957).
+func eksctlEntry(e awsauth.Entry, p principal) string {
+	if p.id != "" {
+		return "eksctl create iamidentitymapping --cluster CLUSTER --account " + p.id + "\n"
+	}
+	words := []string{"eksctl create iamidentitymapping --cluster CLUSTER --no-duplicate-arns --arn", shellWord(e.ARN), "--username", shellWord(e.Username)}
+	for _, g := range e.Groups {
+		words = append(words, "--group", shellWord(g))
+	}
+	return strings.Join(words, " ") + "\n"
+}
+
+// helmEntry returns the lines of an element for the template of a ConfigMap in a chart. Helm would render {{…}}, so a template of the
+// authenticator becomes an action that prints it.
+func helmEntry(e awsauth.Entry, p principal) (string, error) {
+	text, err := edit.AddAccount("", p.id)
+	if p.id == "" {
+		text, err = edit.Add("", e)
+	}
+	if err != nil {
+		return "", fmt.Errorf("writing the entry: %w", err)
+	}
+	escaped := strings.NewReplacer("{{", "{{ `{{` }}", "}}", "{{ `}}` }}").Replace(text)
+	return "# below data." + string(e.Section) + " in the template of the ConfigMap\n" + escaped, nil
+}
+
+var plainShellWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+
+// shellWord quotes a text for a POSIX shell, unless it has no special characters.
+func shellWord(text string) string {
+	if plainShellWord.MatchString(text) {
+		return text
+	}
+	return textutil.ShellQuote(text)
+}
+
+// createAccessEntry returns the commands that give a principal by an access entry the access that the entry e gives by aws-auth. EKS refuses
+// groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of the preset.
+func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen preset) string {
+	if p.id != "" {
+		return "# access entries have no counterpart of mapAccounts: create one for each principal of " + p.id
+	}
+	on := ofCluster(o)
+	command := "aws eks create-access-entry" + on + " --principal-arn " + principalWithPath(p)
+	if chosen.nodeType != "" {
+		return command + " --type " + chosen.nodeType
+	}
+	if e.Username != migrate.DefaultUsername(p.ARN) {
+		command += " --username " + shellWord(e.Username)
+	}
+	policy, groups := chosen.policy, ""
+	for _, g := range e.Groups {
+		switch {
+		case g == "system:masters":
+			policy = access.ClusterAdminPolicy
+		case !strings.HasPrefix(g, "system:") && !slices.Contains(chosen.groups, g):
+			groups += " " + shellWord(g)
+		}
+	}
+	if groups != "" {
+		command += " --kubernetes-groups" + groups
+	}
+	if policy != "" {
+		command += " && aws eks associate-access-policy" + on + " --principal-arn " + principalWithPath(p) +
+			" --policy-arn " + policyARN(p, policy) + " --access-scope type=cluster"
+	}
+	return command
+}
+
+// policyARN returns the ARN of an access policy. AWS documents the ARNs only for the partition aws, so for another partition it returns a
+// command substitution that looks the ARN up.
+func policyARN(p principal, policy string) string {
+	if p.Partition == "aws" {
+		return "arn:aws:eks::aws:cluster-access-policy/" + policy
+	}
+	return `"$(aws eks list-access-policies --query "accessPolicies[?name=='` + policy + `'].arn" --output text)"`
+}
+
+// ofCluster returns the flags of the AWS CLI that name the cluster and its region.
+func ofCluster(o *editOptions) string {
+	flags := " --cluster-name " + shellWord(o.clusterName)
+	if o.region != "" {
+		flags += " --region " + shellWord(o.region)
+	}
+	return flags
+}
+
+// principalWithPath returns the ARN of a principal with its path, as an access entry needs it. If the path of a role is not known, it
+// returns a command substitution that looks it up.
+func principalWithPath(p principal) string {
+	switch {
+	case p.withPath != "":
+		return shellWord(p.withPath)
+	case p.IsRole():
+		return `"$(aws iam get-role --role-name ` + shellWord(p.Name()) + ` --query Role.Arn --output text)"`
+	}
+	return shellWord(p.String())
+}

@@ -1,0 +1,54 @@
+package cli_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
+)
+
+// TestModeAPINamesTheAccessEntryCommand: in the authentication mode API the commands change nothing, and print the command for the access
+// entry instead.
+func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
+	eks, server := ekstest.New(t), newStub(t)
+	ca, err := os.ReadFile(server.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eks.SetCA(ca)
+	const cluster = " --cluster-name " + ekstest.Name
+	for args, want := range map[string]string{
+		"add role arn:aws:iam::111122223333:role/team/ops --preset admin": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+			" --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy --access-scope type=cluster",
+		"add role nodes --account 111122223333 --preset windows": `aws eks create-access-entry` + cluster + ` --principal-arn "$(aws iam get-role --role-name nodes --query Role.Arn --output text)" --type EC2_WINDOWS`,
+		"add user bob --account 111122223333 --group deployers":  "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --kubernetes-groups deployers",
+		"add user bob --account 111122223333 --preset view --group deployers --username bob": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --username bob --kubernetes-groups deployers" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
+		"add user bob --account 111122223333 --partition aws-cn --preset admin": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws-cn:iam::111122223333:user/bob" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws-cn:iam::111122223333:user/bob" +
+			` --policy-arn "$(aws eks list-access-policies --query "accessPolicies[?name=='AmazonEKSClusterAdminPolicy'].arn" --output text)" --access-scope type=cluster`,
+		"add user bob --account 111122223333 --preset view": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
+		"add account 444455556666": "# access entries have no counterpart of mapAccounts: create one for each principal of 444455556666",
+		"set arn:aws:iam::111122223333:user/bob --group viewers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --username bob --kubernetes-groups viewers",
+		"remove arn:aws:iam::111122223333:user/bob":                             "aws eks delete-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob",
+		"edit": "",
+	} {
+		eks.Set(access.ModeAPI)
+		all := append(strings.Fields(args), "--server", server.URL, "--certificate-authority", server.ca, "--token", "x", "--cluster-name", ekstest.Name)
+		status, stdout, stderr := run(t.Context(), t, "", all...)
+		const message = "error: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and nothing was sent; change the access entry instead\n"
+		if status != 1 || stdout != "" || !strings.Contains(stderr, message) || want != "" && !strings.HasSuffix(stderr, message+"  "+want+"\n") {
+			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
+		}
+		if strings.HasPrefix(args, "add") {
+			eks.Set(access.ModeAPIAndConfigMap)
+			if status, _, stderr := run(t.Context(), t, "", append(all, "--dry-run=client")...); status != 0 {
+				t.Errorf("%s, in the mode API_AND_CONFIG_MAP: status %d\n%s", args, status, stderr)
+			}
+		}
+	}
+}

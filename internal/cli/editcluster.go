@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks"
+	"github.com/awsauth-guard/awsauth-guard/internal/kube"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// editAttempts limits how often an edit is made again because another client changed aws-auth in the meantime. In each round of n
+// concurrent edits at least one succeeds, and the pauses grow to two seconds, so that 20 concurrent edits succeed long before the limit.
+const editAttempts = 15
+
+// newEditBackoff returns the pauses between the attempts. They double from 20 ms to 2 s, and a random part keeps concurrent edits apart.
+func newEditBackoff() wait.Backoff {
+	return wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 1, Steps: editAttempts, Cap: 2 * time.Second}
+}
+
+// editCluster makes the edit in the live object.
+func (e *editRun) editCluster(ctx context.Context) error {
+	c, err := e.options.cluster.connect()
+	if errors.Is(err, errNoContext) {
+		return fmt.Errorf("no FILE given with -f, and %w to change the live aws-auth; name a file, or set --kubeconfig or --context", errNoContext)
+	}
+	if err != nil {
+		return err
+	}
+	live, err := c.liveConfigMap(ctx) // first, because its errors name the likely cause
+	if err != nil {
+		return err
+	}
+	cfg, err := e.guardConfig(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := e.configure(ctx, cfg); err != nil {
+		return err
+	}
+	if effective, err := e.readMode(ctx); !effective || err != nil {
+		return err
+	}
+	e.requester = c.requester(ctx)
+	if live != nil && live.Annotations[lastApplied] != "" {
+		e.app.note("aws-auth has the annotation of kubectl apply, so the next kubectl apply of its manifest can undo the edit; change the manifest, too, with -f FILE -i")
+	}
+	backoff := newEditBackoff()
+	for attempt := 1; ; attempt++ {
+		err := e.editLive(ctx, c, live)
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) || e.noRetry || attempt == editAttempts {
+			return err
+		}
+		e.app.note("another client changed aws-auth in the meantime; the edit is made again in the new version")
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(backoff.Step()):
+		}
+		if live, err = c.liveConfigMap(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// guardConfig returns the configuration from the file in --config, or that of the guard in the cluster, or the default configuration if
+// the cluster has no guard.
+func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, error) {
+	if file := e.options.config; file != "" {
+		return config.Load(file)
+	}
+	h, err := c.findHistory(ctx, "")
+	if err == nil {
+		return e.app.clusterConfig(ctx, c, h, "")
+	}
+	if !errors.Is(err, errNoGuard) {
+		e.app.note("cannot read the guard's configuration, so the rules have their defaults; set --config to use a file (%v)", err)
+	}
+	return config.Default(), nil
+}
+
+// readMode reads the authentication mode and the access entries of the EKS cluster that the user named. It returns false if aws-auth has
+// no effect in this mode; then it has told the user what to do instead, and has set the exit status to statusDenied.
+func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
+	o, a := e.options, e.app
+	if o.clusterName == "" {
+		return true, nil
+	}
+	ca, err := o.cluster.certificateAuthority()
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, eksTimeout)
+	defer cancel()
+	doing := "reading the access entries of " + eksPrefix + o.clusterName
+	client, err := eks.New(ctx, o.clusterName, o.region, ca)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
+	}
+	read, err := client.Read(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
+	}
+	e.policy.Cluster = read
+	if read.Mode != access.ModeAPI {
+		return true, nil
+	}
+	a.status = statusDenied
+	a.printErrors(fmt.Errorf("the authentication mode of %s is API, so aws-auth has no effect, and nothing was sent; change the access entry instead", o.clusterName))
+	if e.onModeAPI != nil {
+		e.onModeAPI()
+	}
+	return false, nil
+}
+
+// editLive makes the edit in one version of the live object; nil if it does not exist. It returns an error of the API server if another
+// client changed the object in the meantime.
+func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigMap) error {
+	a, o := e.app, e.options
+	before := editedVersion{Object: kube.Object(live), name: liveName(c.name), absent: live == nil, run: e}
+	if before.absent {
+		before.Object, before.name = new(awsauth.Object), before.name+" (absent)"
+	}
+	edit, err := e.edit(before)
+	if err != nil {
+		return err
+	}
+	if !edit.changes(before) {
+		return e.finish(edit, "unchanged")
+	}
+	after := before.withTexts(edit)
+	if ok, err := e.show(a.stdout, before, edit, after, "the edit", true); !ok || err != nil {
+		return err
+	}
+	if len(edit.nodeRoles) > 0 {
+		a.note("the edit sets the annotation %s, because you remove a node role on purpose", validate.AllowRemovalAnnotation)
+	}
+	done := "edited"
+	if before.absent {
+		done = "created"
+	}
+	if o.dryRun == dryRunClient {
+		return e.finish(edit, done+" (dry run)")
+	}
+	cm := liveOrNew(live)
+	cm.Data = after.Data
+	if len(edit.nodeRoles) > 0 {
+		metav1.SetMetaDataAnnotation(&cm.ObjectMeta, validate.AllowRemovalAnnotation, after.Annotations[validate.AllowRemovalAnnotation])
+	}
+	if err := breakGlass(cm, o.force); err != nil {
+		return err
+	}
+	// The dry run keeps the user from confirming an edit that the webhook refuses. With --yes the edit itself tells.
+	if dry := o.dryRun == dryRunServer; dry || !o.yes {
+		if refused, err := a.sendAWSAuth(ctx, c, cm, true); refused || err != nil {
+			return e.refused(refused, err)
+		}
+		if dry {
+			return e.finish(edit, done+" (server dry run)")
+		}
+	}
+	if ok, err := a.confirmWrite(fmt.Sprintf("Write the edit to aws-auth in the context %s?", c.name), o.yes); !ok || err != nil {
+		return e.refused(!ok, err)
+	}
+	if refused, err := a.sendAWSAuth(ctx, c, cm, false); refused || err != nil {
+		return e.refused(refused, err)
+	}
+	if o.force != "" {
+		a.noteBreakGlass()
+	}
+	return e.finish(edit, done)
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/edit"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// editFile makes the edit in a file of manifests.
+func (e *editRun) editFile(ctx context.Context) error {
+	a, o := e.app, e.options
+	name, src, err := a.readFile(o.file)
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	cfg := config.Default()
+	if o.config != "" {
+		if cfg, err = config.Load(o.config); err != nil {
+			return err
+		}
+	}
+	if err := e.configure(ctx, cfg); err != nil {
+		return err
+	}
+	manifest, err := a.singleManifest(name, src)
+	if err != nil {
+		return err
+	}
+	before := editedVersion{Object: manifest.Object, name: name, run: e}
+	change, err := e.edit(before)
+	if err != nil {
+		return err
+	}
+	if !change.changes(before) {
+		return e.writeManifest(src, change, "unchanged")
+	}
+	written, err := edit.Manifest(src, manifest.Line, change.texts)
+	if err != nil {
+		return fmt.Errorf("changing %s: %w", name, err)
+	}
+	after, err := before.written(written, change)
+	if err != nil {
+		return fmt.Errorf("changing %s: %w", name, err)
+	}
+	w := a.stderr // standard output has the manifest
+	if o.inPlace {
+		w = a.stdout
+	}
+	if ok, err := e.show(w, before, change, after, name, false); !ok || err != nil {
+		return err
+	}
+	e.noteAnnotations(change)
+	return e.writeManifest(written, change, "edited")
+}
+
+// singleManifest returns the aws-auth in a file of manifests. It fails unless there is exactly one.
+func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) {
+	manifests, errs := awsauth.ParseManifests(src)
+	if len(errs) > 0 {
+		var problems []report.Problem
+		for _, err := range errs {
+			problems = append(problems, problemOf(name, err))
+		}
+		a.reportProblems(problems)
+		return awsauth.Manifest{}, fmt.Errorf("cannot read %s, which must be a file of manifests; for Helm, Terraform, CDK and eksctl see kubectl awsauth add --print", name)
+	}
+	in := input{name: name}
+	for _, m := range manifests {
+		in.objects = append(in.objects, object{Object: m.Object, Line: m.Line})
+	}
+	if _, err := in.single(); err != nil {
+		return awsauth.Manifest{}, err
+	}
+	return manifests[0], nil
+}
+
+// written returns the object in the new text of a file, with the annotations that an edit sets in a cluster. It fails unless the sections
+// have the texts of the edit.
+func (v editedVersion) written(src []byte, change textEdit) (*awsauth.Object, error) {
+	manifests, errs := awsauth.ParseManifests(src)
+	if len(errs) > 0 || len(manifests) != 1 {
+		return nil, errors.Join(append(errs, errors.New("the new text does not have the same aws-auth"))...)
+	}
+	after, want := manifests[0].Object, v.withTexts(change)
+	if !maps.Equal(after.Data, want.Data) {
+		return nil, errors.New("the new text does not have the intended sections; edit the file by hand")
+	}
+	after.Annotations = want.Annotations
+	return after, nil
+}
+
+// noteAnnotations says which annotations a manifest needs before it can be applied, because an edit of a file sets none.
+func (e *editRun) noteAnnotations(change textEdit) {
+	if len(change.nodeRoles) > 0 {
+		e.app.note("the webhook admits the manifest only if it has the annotation %s: %q; add it to the file", validate.AllowRemovalAnnotation, allowRemoval("", change.nodeRoles))
+	}
+	if e.options.force != "" {
+		e.app.note("the webhook admits the manifest only if it has the annotation %s: %q; add it to the file", validate.BreakGlassAnnotation, e.options.force)
+	}
+}
+
+// writeManifest prints the new text of the file, or writes it in place.
+func (e *editRun) writeManifest(src []byte, change textEdit, result string) error {
+	a, o := e.app, e.options
+	switch {
+	case !o.inPlace && o.format.value == formatJSON:
+		return e.finishJSON(result, src)
+	case !o.inPlace:
+		if result == "unchanged" {
+			for _, note := range change.notes {
+				a.note("%s", note)
+			}
+			a.note("configmap/aws-auth unchanged")
+		}
+		_, err := a.stdout.Write(src)
+		return outputError(err)
+	case result == "unchanged":
+	case o.dryRun == dryRunClient:
+		result += " (dry run)"
+	default:
+		if err := replaceFile(o.file, src); err != nil {
+			return fmt.Errorf("writing %s: %w", o.file, err)
+		}
+	}
+	return e.finish(change, result)
+}
+
+// replaceFile replaces the content of a file in one step, and keeps its mode. If name is a symbolic link, it replaces the file that the
+// link leads to.
+func replaceFile(name string, content []byte) (err error) {
+	target, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = bytes.NewReader(content).WriteTo(f)
+	if err := errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), target)
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// resultDenied is the result of an edit that was not written because the rules, the API server or the user denied it.
+const resultDenied = "denied"
+
+// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it only keeps them for finish. It returns
+// false if the rules deny the edit and the user did not set --force. name is the name of the new version in the output. inText reports
+// whether positions count within the text of a section.
+func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *awsauth.Object, name string, inText bool) (bool, error) {
+	a, o := e.app, e.options
+	verdict := e.evaluate(before, after)
+	e.last, e.action = editReport(before.name, name, verdict), verdict.Action
+	e.last.Access[0].New = "the edit"
+	for i := range e.last.Findings {
+		e.last.Findings[i].InText = inText
+	}
+	for _, note := range edit.notes {
+		a.note("%s", note)
+	}
+	if o.format.value != formatJSON {
+		if err := outputError(report.NewText(w, useColours(w)).Add(e.last)); err != nil {
+			return false, err
+		}
+	}
+	if verdict.Action != validate.ActionDeny || o.force != "" {
+		return true, nil
+	}
+	a.status = statusDenied
+	a.printErrors(errors.New("the rules deny the edit, and nothing was written; correct it, or override the rules with --force REASON"))
+	return false, e.finish(textEdit{}, resultDenied)
+}
+
+// refused ends an edit that was not written. It returns err.
+func (e *editRun) refused(denied bool, err error) error {
+	if !denied || err != nil {
+		return err
+	}
+	return e.finish(textEdit{}, resultDenied)
+}
+
+// finish prints the result of the command.
+func (e *editRun) finish(edit textEdit, result string) error {
+	if result == "unchanged" {
+		for _, note := range edit.notes {
+			e.app.note("%s", note)
+		}
+	}
+	switch {
+	case e.options.format.value == formatJSON:
+		return e.finishJSON(result, nil)
+	case result == resultDenied: // an error says so
+		return nil
+	}
+	_, err := fmt.Fprintf(e.app.stdout, "configmap/aws-auth %s\n", result)
+	return outputError(err)
+}
+
+// finishJSON prints the result as the JSON of lint with the fields result and, for a file, manifest.
+func (e *editRun) finishJSON(result string, manifest []byte) error {
+	var b bytes.Buffer
+	j := report.NewJSON(&b, true)
+	if err := errors.Join(j.Add(e.last), j.End(report.Total{Verdict: e.verdict()})); err != nil {
+		return outputError(err)
+	}
+	fields := make(map[string]any)
+	if err := json.Unmarshal(b.Bytes(), &fields); err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	fields["result"] = result
+	if manifest != nil {
+		fields["manifest"] = string(manifest)
+	}
+	encoder := json.NewEncoder(e.app.stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return outputError(encoder.Encode(fields))
+}
+
+// verdict returns the verdict of the last evaluation, which is ActionAllow if the edit changes nothing.
+func (e *editRun) verdict() validate.Action {
+	if e.action == "" {
+		return validate.ActionAllow
+	}
+	return e.action
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/validate"
+)
+
+// errNoReason means that --force has no reason.
+var errNoReason = errors.New("--force needs a reason, which is recorded in the annotation and in logs")
+
+// editReport returns the result of evaluating an edit. from and to are the names of the versions in the output.
+func editReport(from, to string, v validate.Verdict) report.File {
+	file := report.File{Name: to, Access: []report.Access{{Old: from, New: to, Changes: v.Access}}}
+	for _, f := range v.Findings {
+		file.Findings = append(file.Findings, report.Finding{File: to, InText: true, Finding: f})
+	}
+	return file
+}
+
+// confirmWrite asks the user at the terminal, and returns true if the answer is yes. If skip is true, it returns true without asking.
+func (a *app) confirmWrite(question string, skip bool) (bool, error) {
+	if skip {
+		return true, nil
+	}
+	yes, asked, err := a.ask(question)
+	switch {
+	case err != nil:
+		return false, err
+	case !asked:
+		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was sent; set --yes, or preview with --dry-run")
+	case !yes:
+		a.status = statusDenied
+		a.note("nothing was sent")
+	}
+	return yes, nil
+}
+
+// liveOrNew returns a copy of the live object, or an empty aws-auth if live is nil.
+func liveOrNew(live *corev1.ConfigMap) *corev1.ConfigMap {
+	if live == nil {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name, Namespace: awsauth.Namespace}}
+	}
+	return live.DeepCopy()
+}
+
+// breakGlass sets the break-glass annotation of an object to a reason, unless the reason is empty. It fails if the object already has this
+// annotation with the same reason.
+func breakGlass(cm *corev1.ConfigMap, reason string) error {
+	if reason = strings.TrimSpace(reason); reason == "" {
+		return nil
+	}
+	if strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) == reason {
+		return fmt.Errorf("--force: the annotation %s of the live object already has this reason, and only a new reason overrides the guard", validate.BreakGlassAnnotation)
+	}
+	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, validate.BreakGlassAnnotation, reason)
+	return nil
+}
+
+// noteBreakGlass tells the user how to remove the annotation that an edit has set.
+func (a *app) noteBreakGlass() {
+	a.note("the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
+}
+
+// sendAWSAuth writes aws-auth and prints the warnings of the API server. If the API server refuses the object, it prints the reason, sets
+// the exit status to statusDenied and returns true.
+func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap, dry bool) (refused bool, err error) {
+	warnings, err := c.writeAWSAuth(ctx, cm, dry)
+	for _, warning := range warnings {
+		fmt.Fprintf(a.stderr, "Warning: %s\n", report.OneLine(warning))
+	}
+	if refusal := (*deniedError)(nil); errors.As(err, &refusal) {
+		a.status = statusDenied
+		a.printErrors(err)
+		return true, nil
+	}
+	return false, err
+}
+
+// requester returns the user as which the API server sees the requests of the client. It returns the zero Requester if the API server
+// doesn't answer; then only the webhook evaluates the rules about the requester.
+func (c *cluster) requester(ctx context.Context) validate.Requester {
+	ctx, cancel := c.withTimeout(ctx, requestTimeout)
+	defer cancel()
+	review := new(authenticationv1.SelfSubjectReview)
+	if err := decodeResponse(c.client.Post().AbsPath("/apis/authentication.k8s.io/v1/selfsubjectreviews").Body(review).Do(ctx), review); err != nil {
+		return validate.Requester{}
+	}
+	user := review.Status.UserInfo
+	r := validate.Requester{Username: user.Username, Groups: user.Groups, Extra: make(map[string][]string, len(user.Extra))}
+	for key, values := range user.Extra {
+		r.Extra[key] = values
+	}
+	return r
+}

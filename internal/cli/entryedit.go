@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/edit"
+)
+
+// sectionEdits collects edits of the sections of one version.
+type sectionEdits struct {
+	version editedVersion
+	texts   map[awsauth.Section]string
+	notes   []string
+}
+
+func newSectionEdits(v editedVersion) *sectionEdits {
+	return &sectionEdits{version: v, texts: make(map[awsauth.Section]string)}
+}
+
+// change replaces the text of a section by the result of an edit.
+func (s *sectionEdits) change(section awsauth.Section, change func(text string) (string, error)) error {
+	text, ok := s.texts[section]
+	if !ok {
+		text = s.version.Data[string(section)]
+	}
+	text, err := change(text)
+	if err != nil {
+		return fmt.Errorf("changing %s of %s: %w; kubectl awsauth edit opens it in an editor", section, s.version.name, err)
+	}
+	s.texts[section] = text
+	return nil
+}
+
+// result returns the collected edits.
+func (s *sectionEdits) result() textEdit { return textEdit{texts: s.texts, notes: s.notes} }
+
+func (s *sectionEdits) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// entriesOf returns the elements of mapRoles and mapUsers for which match returns true.
+func entriesOf(m *awsauth.Map, match func(arn string) bool) []*awsauth.Entry {
+	var list []*awsauth.Entry
+	for _, section := range [][]awsauth.Entry{m.Roles, m.Users} {
+		for i := range section {
+			if match(section[i].ARN) {
+				list = append(list, &section[i])
+			}
+		}
+	}
+	return list
+}
+
+// chosenEntry returns the entry of a principal to change, and whether callers of the principal log in by it. It prefers the entry that the
+// authenticator uses, and otherwise the last one. It returns nil if there is none.
+func chosenEntry(m *awsauth.Map, p principal) (chosen *awsauth.Entry, inForce bool) {
+	all := entriesOf(m, p.has)
+	for _, e := range slices.Backward(all) {
+		caller := p.String()
+		if p.anyPath {
+			caller = e.ARN
+		}
+		if slices.Contains(m.MatchesOf(caller), e) {
+			return e, true
+		}
+	}
+	if len(all) == 0 {
+		return nil, false
+	}
+	return all[len(all)-1], false
+}
+
+// replaceEntry gives the principal one entry: it changes the entry old to e, and removes every other entry of the principal.
+func (s *sectionEdits) replaceEntry(old *awsauth.Entry, e awsauth.Entry, p principal) error {
+	if !slices.Equal(old.Groups, e.Groups) || old.Username != e.Username || old.ARN != e.ARN {
+		if err := s.change(e.Section, func(text string) (string, error) { return edit.Replace(text, e) }); err != nil {
+			return err
+		}
+	}
+	if old.ARN != e.ARN {
+		s.note("%s had %s, by which no caller logs in; it gets %s", old.Path(), old.ARN, e.ARN)
+	}
+	others := slices.DeleteFunc(entriesOf(s.version.Load(), p.has), func(other *awsauth.Entry) bool {
+		return other.Section == old.Section && other.Index == old.Index
+	})
+	return s.removeEntries(others, "%s is another entry of the principal, with the ARN %s; the edit removes it")
+}
+
+// removeEntries removes entries, and notes each in a format with its path and ARN.
+func (s *sectionEdits) removeEntries(entries []*awsauth.Entry, note string) error {
+	for _, e := range entries {
+		s.note(note, e.Path(), e.ARN)
+	}
+	for _, e := range slices.Backward(entries) { // the indexes of the others stay
+		if err := s.change(e.Section, func(text string) (string, error) { return edit.Remove(text, e.Section, e.Index) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accountsOf returns the indexes of the elements of mapAccounts that mean an account, also those with dashes or white space. exact reports
+// whether the authenticator knows one of them as the account.
+func accountsOf(d *awsauth.Document, id string) (indexes []int, exact bool) {
+	for _, f := range d.Accounts {
+		if strings.ReplaceAll(strings.TrimSpace(f.Value), "-", "") == id {
+			_, index := f.Element()
+			indexes = append(indexes, index)
+			exact = exact || f.Value == id
+		}
+	}
+	return indexes, exact
+}
+
+// removeAccounts removes elements of mapAccounts.
+func (s *sectionEdits) removeAccounts(indexes []int) error {
+	for _, i := range slices.Backward(indexes) {
+		if err := s.change(awsauth.MapAccounts, func(text string) (string, error) { return edit.Remove(text, awsauth.MapAccounts, i) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nodeRolesLost returns the ARNs of the node roles that the edits remove.
+func (s *sectionEdits) nodeRolesLost() []string {
+	lost := make(map[string]bool)
+	for _, arn := range access.Nodes(s.version.Load().Principals()) {
+		lost[arn] = true
+	}
+	for _, arn := range access.Nodes(s.version.withTexts(s.result()).Load().Principals()) {
+		delete(lost, arn)
+	}
+	return slices.Sorted(maps.Keys(lost))
+}
+
+// readable fails if the authenticator can't load a section, because an edit of one entry can't repair it.
+func (v editedVersion) readable(sections ...awsauth.Section) error {
+	m := v.Load()
+	for _, section := range sections {
+		if err := m.LoadError(section); err != nil {
+			return fmt.Errorf("the authenticator loads nothing from %s of %s: %w; repair it first with kubectl awsauth edit", section, v.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+)
+
+// preset is a username template and groups that AWS documents for a purpose.
+type preset struct {
+	username string // empty for the default username
+	groups   []string
+	nodeType string // of an access entry with the same purpose; empty for people
+	policy   string // the EKS access policy with the same purpose; empty for nodes
+	note     string // what the user has to do besides
+}
+
+// viewersGroup is the group of the preset view. AWS documents no group of aws-auth for viewing: kubectl users get the ClusterRole view of
+// Kubernetes, and a group needs a binding to it (EKS user guide, "Associate access policies with access entries", AmazonEKSViewPolicy; "Grant
+// IAM users access to Kubernetes with a ConfigMap", which says to bind the groups of an entry).
+const viewersGroup = "viewers"
+
+const (
+	nodesUsername   = "system:node:{{EC2PrivateDNSName}}"
+	fargateUsername = "system:node:{{SessionName}}"
+)
+
+// presets are the values of --preset.
+//   - admin: EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap"
+//   - node: the same page, the section about nodes
+//   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", and eksctl create fargateprofile, which write the group system:node-proxier
+//   - windows: EKS user guide, "Deploy Windows nodes on EKS clusters"
+var presets = map[string]preset{
+	"admin":   {groups: []string{"system:masters"}, policy: access.ClusterAdminPolicy},
+	"node":    {username: nodesUsername, groups: []string{"system:bootstrappers", access.NodesGroup}, nodeType: "EC2_LINUX"},
+	"windows": {username: nodesUsername, groups: []string{"system:bootstrappers", access.NodesGroup, access.WindowsProxyGroup}, nodeType: "EC2_WINDOWS"},
+	"fargate": {username: fargateUsername, groups: []string{"system:bootstrappers", access.NodesGroup, access.FargateProxyGroup}, nodeType: "FARGATE_LINUX"},
+	"view": {
+		groups: []string{viewersGroup}, policy: "AmazonEKSViewPolicy",
+		note: "aws-auth has no group for viewing; if the cluster doesn't bind the group " + viewersGroup + " yet, run: kubectl create clusterrolebinding " + viewersGroup + " --clusterrole=view --group=" + viewersGroup,
+	},
+}
+
+func presetNames() []string { return slices.Sorted(maps.Keys(presets)) }

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+type setOptions struct {
+	editOptions
+	nameOptions
+	entryOptions
+
+	setsGroups, setsUsername bool
+}
+
+func (a *app) setCommand() *cobra.Command {
+	o := &setOptions{}
+	cmd := &cobra.Command{
+		Use:   "set PRINCIPAL",
+		Short: "Change the username or the groups of an entry",
+		Long: `Change the username or the groups of the entry of a role or user in aws-auth.
+
+PRINCIPAL is an ARN in any form that add takes, or a name with --account. --group replaces all groups of the
+entry; add keeps them and adds others. --group "" removes all groups. If the principal has several entries,
+set keeps the one that has an effect.
+
+` + editHelp + `
+
+Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an error, or no entry has the PRINCIPAL.`,
+		Example: a.example(
+			"# Make an admin a viewer",
+			"kubectl-awsauth set arn:aws:iam::111122223333:role/ci --group viewers",
+			"kubectl-awsauth set bob --account 111122223333 --username bob --group viewers --group deployers -f aws-auth.yaml -i",
+		),
+		Args: usage(func(cmd *cobra.Command, args []string) error {
+			o.setsGroups, o.setsUsername = cmd.Flags().Changed("group"), cmd.Flags().Changed("username")
+			switch {
+			case len(args) != 1:
+				return fmt.Errorf("%d arguments, but set takes one PRINCIPAL", len(args))
+			case !o.setsGroups && !o.setsUsername:
+				return errors.New("set needs --group or --username")
+			case o.setsUsername && o.username == "":
+				return errors.New("--username needs a name")
+			case len(o.groups) > 1 && slices.Contains(o.groups, ""):
+				return errors.New(`--group "" removes all groups, so it excludes other groups`)
+			}
+			return o.check(cmd)
+		}),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.set(cmd.Context(), o, args[0]) },
+	}
+	o.cluster.ownUsername = true
+	o.entryOptions.addTo(cmd)
+	o.nameOptions.addTo(cmd)
+	o.editOptions.addTo(cmd)
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	return cmd
+}
+
+func (a *app) set(ctx context.Context, o *setOptions, text string) error {
+	named := slices.DeleteFunc(o.parseAny(text), func(p principal) bool { return p.id != "" })
+	if len(named) == 0 {
+		_, err := o.parse(kindRole, text)
+		return err
+	}
+	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return o.edit(v, text, named) }}
+	e.onModeAPI = func() {
+		command := "aws eks update-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + principalWithPath(named[0])
+		if o.setsUsername {
+			command += " --username " + shellWord(o.username)
+		}
+		if o.setsGroups {
+			command += " --kubernetes-groups " + strings.Join(quotedEach(o.groups, shellWord), " ")
+		}
+		a.showCommand(command)
+	}
+	return e.run(ctx)
+}
+
+// edit changes the entry of the principal in a version.
+func (o *setOptions) edit(v editedVersion, text string, named []principal) (textEdit, error) {
+	m := v.Load()
+	for _, p := range named {
+		old, inForce := chosenEntry(m, p)
+		if old == nil {
+			continue
+		}
+		s, e := newSectionEdits(v), *old
+		if !inForce {
+			e.ARN = p.String()
+		}
+		if o.setsUsername {
+			e.Username = o.username
+		}
+		if o.setsGroups {
+			kept := slices.DeleteFunc(slices.Clone(old.Groups), func(g string) bool { return !slices.Contains(o.groups, g) })
+			e.Groups = slices.DeleteFunc(union(kept, o.groups), func(g string) bool { return g == "" })
+		}
+		err := s.replaceEntry(old, e, p)
+		return s.result(), err
+	}
+	return textEdit{}, missingEntry(v, text)
+}
