@@ -66,12 +66,6 @@ func writeCommands(b *strings.Builder, c *doctor.Cause) {
 	if c.Admin != "" {
 		fmt.Fprintf(b, "\nAn administrator runs:\n  %s\n", report.OneLine(c.Admin))
 	}
-	if c.Entry != "" {
-		b.WriteString("\nwith this text:\n")
-		for line := range strings.Lines(c.Entry) {
-			fmt.Fprintf(b, "  %s\n", report.OneLine(strings.TrimSuffix(line, "\n")))
-		}
-	}
 	if last {
 		b.WriteString(user)
 	}

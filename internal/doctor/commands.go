@@ -16,7 +16,7 @@ const (
 	// checkCommand is the command with which the user checks whether the administrator's command succeeded.
 	checkCommand = "kubectl auth whoami"
 	// editCommand is the command with which the administrator edits aws-auth.
-	editCommand = "kubectl edit configmap -n kube-system aws-auth"
+	editCommand = "kubectl awsauth edit"
 	// profilesCommand is the command that lists the user's AWS profiles, so that the user can choose another principal.
 	profilesCommand = "aws configure list-profiles"
 )
@@ -174,35 +174,14 @@ func groupsFlag(groups []string) string {
 	return strings.Join(words, " ")
 }
 
-// awsAuthEntry returns an entry of aws-auth for the principal, in YAML. The entry has no groups, because only the administrator knows which
-// rights the principal needs. awsAuthEntry returns "" if the ARN of the principal is invalid.
-func (d *diagnosis) awsAuthEntry() string {
-	principal := d.principal()
-	parsed, err := awsauth.ParseARN(principal)
-	if err != nil {
-		return ""
+// addCommand returns the command that gives the principal an entry in aws-auth. It creates aws-auth if the cluster has none. The command has
+// the placeholder GROUP, because only the administrator knows which rights the principal needs.
+func (d *diagnosis) addCommand() string {
+	kind := "role"
+	if parsed, err := awsauth.ParseARN(d.principal()); err == nil && !parsed.IsRole() {
+		kind = "user"
 	}
-	section, key, username := awsauth.MapRoles, "rolearn", parsed.Name()+":{{SessionName}}"
-	if !parsed.IsRole() {
-		section, key, username = awsauth.MapUsers, "userarn", parsed.Name()
-	}
-	return fmt.Sprintf("# below %s; groups are those whose rights the principal needs\n- %s: %s\n  username: %s\n  groups: []\n", section, key, principal, username)
-}
-
-// manifest returns the manifest of an aws-auth that has only the entry of awsAuthEntry.
-func (d *diagnosis) manifest() string {
-	var b strings.Builder
-	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\ndata:\n")
-	section := awsauth.MapRoles
-	if strings.Contains(d.principal(), ":user/") {
-		section = awsauth.MapUsers
-	}
-	fmt.Fprintf(&b, "  %s: |\n", section)
-	_, element, _ := strings.Cut(d.awsAuthEntry(), "\n")
-	for line := range strings.Lines(element) {
-		b.WriteString("    " + line)
-	}
-	return b.String()
+	return fmt.Sprintf("kubectl awsauth add %s %s --group GROUP", kind, quote(d.principal()))
 }
 
 // logsQuery is a query for CloudWatch Logs Insights. It finds the newest messages of the authenticator that contain a text (EKS user

@@ -46,8 +46,6 @@ type Cause struct {
 	// User is the command for the user, and Admin the command for an administrator. A command that is not necessary is empty.
 	User  string `json:"user"`
 	Admin string `json:"admin"`
-	// Entry is the text that the administrator adds to aws-auth with the command Admin. It is empty if there is nothing to add.
-	Entry string `json:"entry,omitempty"`
 }
 
 // Identity is the caller's AWS identity, as STS reports it.

@@ -91,7 +91,7 @@ func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
 		c.Admin, c.User = d.createEntry(), checkCommand
 		c.Summary = "aws-auth does not exist, and no access entry has the principal " + d.principal()
 	} else {
-		c.Admin, c.Entry = "kubectl create -f -", d.manifest()
+		c.Admin, c.User = d.addCommand(), checkCommand
 		c.Summary = "aws-auth does not exist, so only the creator of the cluster can log in; EKS creates it with the first managed node group or Fargate profile"
 	}
 	return d.whyNotMapped(ctx, c, nil)
@@ -204,7 +204,7 @@ func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.Ac
 	case mode == access.ModeAPI || mode == access.ModeAPIAndConfigMap:
 		c.Admin = d.createEntry()
 	default:
-		c.Admin, c.Entry = editCommand, d.awsAuthEntry()
+		c.Admin = d.addCommand()
 	}
 	return c
 }
