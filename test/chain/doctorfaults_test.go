@@ -346,6 +346,8 @@ var inEachRun = []struct {
 	{regexp.MustCompile(`signed \S+ ago`), "signed some time ago"},
 	{regexp.MustCompile(` on \S+:53`), ""},
 	{regexp.MustCompile(` in scheme ".*"`), ""},
+	// The point at which the client's timeout ends a request decides which of two errors net/http returns.
+	{regexp.MustCompile(`net/http: request canceled while waiting for connection \(Client`), "context deadline exceeded (Client"},
 }
 
 func (p *faultsPage) clean(text string) string {
