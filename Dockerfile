@@ -13,7 +13,8 @@ ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOMODCACHE=/cache/mod GOCACH
 RUN --mount=type=cache,target=/cache \
     ldflags="-s -w -X github.com/awsauth-guard/awsauth-guard/internal/version.version=${VERSION}" && \
     mkdir -p /out/etc/ssl/certs && \
-    cp LICENSE /out/ && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ && \
+    cp LICENSE /out/ && \
+    GOOS= GOARCH= go run -C tools/cabundle . >/out/etc/ssl/certs/ca-certificates.crt && \
     go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
     go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth && \
     find /out -exec touch -d @0 {} +

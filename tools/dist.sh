@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Builds the files of a release, without the image, into dist/release: archives of the programs, the chart, an SPDX SBOM
-# of the image, and checksums. `make dist` sets VERSION and LDFLAGS. The same commit and the same Go give the same
-# bytes. The SBOM describes the image, but it is made from the programs of the archives. tools/same-programs.sh checks
-# that the image has the same programs.
+# of the image, and checksums. `make dist` hands it VERSION and LDFLAGS. The same commit and Go give the same
+# bytes. The SBOM is that of the image, whose programs and CAs are the same: tools/same-files.sh compares them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -47,8 +46,11 @@ tar -C "$tmp/chart" -xzf "$tmp/awsauth-guard-$version.tgz"
 pack "$tmp/chart" awsauth-guard >"$out/awsauth-guard-$version.tgz"
 touch -d "@$time" "$out/awsauth-guard-$version.tgz"
 
-(cd tools/sbom && go build -o "$tmp/sbom" .)
-"$tmp/sbom" -name awsauth-guard -version "$VERSION" -created "$(date -u -d "@$time" +%FT%TZ)" \
+for tool in cabundle sbom; do
+	go build -C "tools/$tool" -o "$tmp/$tool" .
+done
+"$tmp/cabundle" >"$out/ca-certificates.crt"
+"$tmp/sbom" -cas "$out/ca-certificates.crt" -cas-by "$tmp/cabundle" -name awsauth-guard -version "$VERSION" -created "$(date -u -d "@$time" +%FT%TZ)" \
 	"$tmp"/linux-{amd64,arm64}/{awsauth-guard-webhook,kubectl-awsauth} >"$out/awsauth-guard-$VERSION.spdx.json"
 (cd "$out" && sha256sum -- * >checksums.txt)
 ls -l "$out"

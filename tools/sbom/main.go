@@ -1,10 +1,11 @@
-// Command sbom writes the SPDX 2.3 document of an image with Go programs. It lists the programs and the modules that
-// are compiled into them. It reads the modules from the build information in the programs.
+// Command sbom writes the SPDX 2.3 document of Go programs. It lists the modules that are compiled into them,
+// which it reads from the build information in the programs, and the certificate authorities beside them.
 //
-//	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z PROGRAM... >sbom.spdx.json
+//	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z [-cas FILE -cas-by PROGRAM] PROGRAM... >sbom.spdx.json
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -34,6 +36,8 @@ func run(args []string, stdout io.Writer) error {
 	name := fs.String("name", "", "`name` of what is described")
 	version := fs.String("version", "", "its `version`")
 	created := fs.String("created", "", "`time` of creation, RFC 3339 in UTC; that of the commit gives the same bytes twice")
+	cas := fs.String("cas", "", "`file` with the certificate authorities of the image")
+	casBy := fs.String("cas-by", "", "`program` that wrote this file; its modules have the certificates")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -45,6 +49,13 @@ func run(args []string, stdout io.Writer) error {
 	sum := sha256.New()
 	for _, program := range fs.Args() {
 		digest, err := b.program(root, program, *version)
+		if err != nil {
+			return err
+		}
+		sum.Write(digest)
+	}
+	if *cas != "" {
+		digest, err := b.authorities(root, *cas, *casBy)
 		if err != nil {
 			return err
 		}
@@ -101,17 +112,49 @@ func (b *builder) program(root common.ElementID, file, version string) ([]byte, 
 		PackageLicenseDeclared: "BSD-3-Clause", PackageExternalReferences: purl("stdlib", strings.TrimPrefix(info.GoVersion, "go")),
 	}))
 	for _, module := range info.Deps {
-		if module.Replace != nil {
-			module = module.Replace
-		}
-		p := &v2_3.Package{
-			PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
-			PackageExternalReferences: purl(module.Path, module.Version),
-		}
-		if module.Sum != "" { // SPDX has no checksum for the sum of a module, because the sum covers the module's files and not an archive
-			p.PackageComment = "go.sum " + module.Sum
-		}
-		b.relate(program, "DEPENDS_ON", b.add(p))
+		b.relate(program, "DEPENDS_ON", b.module(module))
+	}
+	return digest[:], nil
+}
+
+// module adds a module and returns its id.
+func (b *builder) module(module *debug.Module) common.ElementID {
+	if module.Replace != nil {
+		module = module.Replace
+	}
+	p := &v2_3.Package{
+		PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
+		PackageExternalReferences: purl(module.Path, module.Version),
+	}
+	if module.Sum != "" { // of the files of the module, not of one archive, so that it is no checksum of SPDX
+		p.PackageComment = "go.sum " + module.Sum
+	}
+	return b.add(p)
+}
+
+// authorities adds the file with the certificate authorities and the modules from which a program wrote it. It returns
+// the digest of the file.
+func (b *builder) authorities(root common.ElementID, file, program string) ([]byte, error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return nil, fmt.Errorf("reading the modules of %s: %w", program, err)
+	}
+	if len(info.Deps) == 0 {
+		return nil, fmt.Errorf("%s has no module that could hold certificates", program)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate authorities: %w", err)
+	}
+	digest := sha256.Sum256(data)
+	p := b.add(&v2_3.Package{
+		PackageName: path.Base(file), PackageFileName: "etc/ssl/certs/" + path.Base(file), PackageVersion: info.Deps[0].Version, PrimaryPackagePurpose: "FILE",
+		PackageChecksums: []common.Checksum{{Algorithm: common.SHA256, Value: hex.EncodeToString(digest[:])}},
+		PackageComment:   fmt.Sprintf("%d certificates", bytes.Count(data, []byte("-----BEGIN CERTIFICATE-----"))),
+	})
+	b.relate(root, "CONTAINS", p)
+	for _, module := range info.Deps {
+		b.relate(p, "GENERATED_FROM", b.module(module))
 	}
 	return digest[:], nil
 }

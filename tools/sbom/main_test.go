@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,5 +54,44 @@ func TestRun(t *testing.T) {
 	}
 	if err := run([]string{"-name", "guard"}, new(bytes.Buffer)); err == nil {
 		t.Error("without a version and a program it should fail")
+	}
+}
+
+// The document names the file with the certificate authorities, its digest, and the module that the certificates are of.
+func TestAuthorities(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cas := filepath.Join(t.TempDir(), "ca-certificates.crt")
+	text := strings.Repeat("-----BEGIN CERTIFICATE-----\n", 2)
+	if err := os.WriteFile(cas, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-name", "guard", "-version", "v1.2.3", "-created", "2026-01-02T03:04:05Z", "-cas", cas, "-cas-by", program, program}
+	var out bytes.Buffer
+	if err := run(args, &out); err != nil {
+		t.Fatal(err)
+	}
+	var document v2_3.Document
+	if err := json.ReadInto(&out, &document); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(document.Packages, func(p *v2_3.Package) bool { return p.PackageName == "ca-certificates.crt" })
+	if i < 0 {
+		t.Fatal("the document does not name the file")
+	}
+	p := document.Packages[i]
+	if digest := fmt.Sprintf("%x", sha256.Sum256([]byte(text))); p.PackageChecksums[0].Value != digest || p.PackageComment != "2 certificates" {
+		t.Errorf("it has %q and the digest %s, want %s", p.PackageComment, p.PackageChecksums[0].Value, digest)
+	}
+	if !slices.ContainsFunc(document.Relationships, func(r *v2_3.Relationship) bool {
+		return r.Relationship == "GENERATED_FROM" && r.RefA.ElementRefID == p.PackageSPDXIdentifier
+	}) {
+		t.Error("the document does not name the module")
+	}
+	args[7] = cas + ".none"
+	if err := run(args, new(bytes.Buffer)); err == nil {
+		t.Error("without the file it should fail")
 	}
 }

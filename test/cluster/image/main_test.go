@@ -198,6 +198,9 @@ func ofDockerfile(t *testing.T, dockerfile string) contents {
 	for _, copied := range all(t, dockerfile, `cp (\S+) /out(\S*/) `) {
 		c.Files[copied[2]+path.Base(copied[1])] = copied[1]
 	}
+	for _, written := range all(t, dockerfile, `go run -C (\S+) \. >/out(\S+) `) {
+		c.Files[written[2]] = written[1]
+	}
 	return c
 }
 
@@ -215,6 +218,10 @@ func ofMakefile(t *testing.T, makefile string) contents {
 		c.Flags = append(c.Flags, flags)
 		c.Programs[name] = command
 	}
+	written := map[string]string{}
+	for _, match := range all(t, recipe, `go run -C (\S+) \. >(\S+)\n`) {
+		written[match[2]] = match[1]
+	}
 	for file := range strings.FieldsSeq(all(t, recipe, `(?s)\$\(LABELS\) \\\n(.*)`)[0][1]) {
 		from, to, given := strings.Cut(file, "=")
 		switch name, built := strings.CutPrefix(from, "dist/image/{arch}/"); {
@@ -222,6 +229,9 @@ func ofMakefile(t *testing.T, makefile string) contents {
 		case built:
 			c.Files["/"+name] = ""
 		case given:
+			if tool, ok := written[from]; ok {
+				from = tool
+			}
 			c.Files[to] = from
 		default:
 			c.Files["/"+path.Base(from)] = from
