@@ -30,14 +30,14 @@ SOAK ?= 5m
 # MODULES are the folders of all modules of the repository, with the root first. CODE are the modules with Go code of this
 # project.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
-CODE := $(filter-out tools/%,$(MODULES)) tools/sbom
+CODE := $(filter-out tools/%,$(MODULES)) tools/cabundle tools/sbom
 
 GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
 HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 HELM_DOCS = go tool -modfile=$(CURDIR)/tools/helm-docs/go.mod helm-docs
 ACTIONLINT = go tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
-# Sets KUBEBUILDER_ASSETS to a folder with kube-apiserver, kubectl and etcd. tools/controlplane.sh builds and caches
-# these programs if the variable doesn't name them.
+GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/govulncheck/go.mod govulncheck
+# kube-apiserver, kubectl and etcd: KUBEBUILDER_ASSETS when it is set, else built once and cached.
 WITH_CONTROL_PLANE = KUBEBUILDER_ASSETS=$$(tools/controlplane.sh) && export KUBEBUILDER_ASSETS
 
 ##@ Use
@@ -62,16 +62,17 @@ image: ## build the container image IMAGE; GO_IMAGE is the Go image
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
 
 .PHONY: image-archive
-image-archive: ## build the image for PLATFORMS as IMAGE_ARCHIVE, without Docker; it has the CAs of this machine
+image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without Docker
 	@for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		for command in webhook:awsauth-guard-webhook kubectl-awsauth:kubectl-awsauth; do \
 			GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) \
 				-o dist/image/$${platform#*/}/$${command#*:} ./cmd/$${command%:*}; \
 		done; \
 	done
+	@go run -C tools/cabundle . >dist/image/ca-certificates.crt
 	@go run ./test/cluster/image -tag $(IMAGE) -output $(IMAGE_ARCHIVE) -platforms $(PLATFORMS) $(LABELS) \
 		dist/image/{arch}/awsauth-guard-webhook dist/image/{arch}/kubectl-awsauth LICENSE \
-		/etc/ssl/certs/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
+		dist/image/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
 
 .PHONY: dist
 dist: ## build the files of a release into dist/release, without the image: programs, chart, SBOM, checksums
@@ -173,6 +174,10 @@ fuzz: ## run every fuzz test for FUZZTIME
 			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
+
+.PHONY: vulncheck
+vulncheck: ## look up known vulnerabilities in the code that each module calls; needs network
+	for module in $(CODE); do echo "==> $$module" && (cd $$module && $(GOVULNCHECK) ./...); done
 
 ##@ Change
 .PHONY: fmt
