@@ -30,7 +30,7 @@ SOAK ?= 5m
 # MODULES are the folders of all modules of the repository, with the root first. CODE are the modules with Go code of this
 # project.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
-CODE := $(filter-out tools/%,$(MODULES)) tools/cabundle tools/sbom
+CODE := $(filter-out tools/%,$(MODULES)) tools/cabundle tools/packages tools/sbom
 
 GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
 HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm

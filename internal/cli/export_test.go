@@ -1,11 +1,6 @@
 package cli
 
-import (
-	"io"
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "io"
 
 // ShowProgress shows and clears a progress line as on a terminal.
 func ShowProgress(w io.Writer, total int, done ...int) {
@@ -19,8 +14,3 @@ func ShowProgress(w io.Writer, total int, done ...int) {
 
 // MaxFile is the limit on the size of a file, in bytes.
 const MaxFile = maxFile
-
-// RootCommand returns the commands of the program.
-func RootCommand() *cobra.Command {
-	return (&app{name: "kubectl awsauth", stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}).rootCommand()
-}

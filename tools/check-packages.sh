@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs the packages of a release as users do, into temporary folders, and runs what was installed:
+#   tools/check-packages.sh [RELEASE]
+# RELEASE is the folder that `make dist` writes, dist/release by default. Needs the packages for linux/amd64, dpkg, kubectl
+# and Go. It checks the rpm, the Homebrew formula and the man pages with rpm, ruby and man, and says which of these are
+# missing. With CI=true a missing program is an error.
+set -euo pipefail
+release=$(realpath "${1:-$(dirname "${BASH_SOURCE[0]}")/../dist/release}")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+
+fail() { echo "check-packages: $*" >&2; exit 1; }
+has() { # PROGRAM
+	command -v "$1" >/dev/null && return
+	[ "${CI:-}" != true ] || fail "$1 is missing"
+	echo "check-packages: $1 is missing; what it checks was not checked"
+	return 1
+}
+works() { # FOLDER: the plugin in FOLDER runs as kubectl awsauth, lints, and completes
+	local path=$1:$PATH
+	PATH=$path kubectl awsauth lint examples/aws-auth.yaml >/dev/null || fail "kubectl awsauth does not admit examples/aws-auth.yaml"
+	! PATH=$path kubectl awsauth lint examples/tab.yaml >/dev/null 2>&1 || fail "kubectl awsauth admits examples/tab.yaml"
+	if [ -e "$1/kubectl_complete-awsauth" ]; then
+		PATH=$path kubectl __complete awsauth rules role-p 2>/dev/null | grep -q '^role-path' || fail "kubectl does not complete kubectl awsauth"
+	fi
+}
+one() { # PATTERN: the only file that matches
+	local found
+	# shellcheck disable=SC2206 # a pattern
+	found=($1)
+	[ "${#found[@]}" = 1 ] && [ -e "${found[0]}" ] || fail "want one file $1, found ${found[*]}"
+	echo "${found[0]}"
+}
+archive=$(one "$release/kubectl-awsauth-*-linux-amd64.tar.gz")
+
+# krew, offline. It refuses an archive with another sum.
+go build -modfile=tools/krew/go.mod -o "$tmp/krew" sigs.k8s.io/krew/cmd/krew
+export KREW_ROOT=$tmp/krew-root
+cp "$archive" "$tmp/changed.tar.gz"
+echo >>"$tmp/changed.tar.gz"
+! "$tmp/krew" install --manifest="$release/awsauth.yaml" --archive="$tmp/changed.tar.gz" >/dev/null 2>&1 || fail "krew installs a changed archive"
+"$tmp/krew" install --manifest="$release/awsauth.yaml" --archive="$archive" >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; fail "krew does not install it"; }
+works "$KREW_ROOT/bin"
+"$tmp/krew" list | grep -q awsauth || fail "krew does not list it"
+"$tmp/krew" uninstall awsauth >/dev/null 2>&1
+echo "check-packages: krew installs, runs and removes awsauth"
+
+# The archive, unpacked by hand.
+mkdir "$tmp/archive"
+tar -C "$tmp/archive" -xzf "$archive"
+works "$tmp/archive"
+if has man; then
+	for page in "$tmp"/archive/man/*.1; do
+		MANWIDTH=100 man --warnings=w -l "$page" >"$tmp/page" 2>"$tmp/warnings"
+		[ -s "$tmp/page" ] && [ ! -s "$tmp/warnings" ] || { cat "$tmp/warnings" >&2; fail "man does not format $page"; }
+	done
+fi
+echo "check-packages: the archive has the program, the completer and $(find "$tmp/archive/man" -type f | wc -l) man pages"
+
+# The deb, with dpkg's own database in a folder.
+if has dpkg; then
+	deb=$(one "$release/kubectl-awsauth_*_amd64.deb")
+	mkdir -p "$tmp/root/var/lib/dpkg"/{info,updates,triggers}
+	touch "$tmp/root/var/lib/dpkg"/{status,available}
+	dpkg --root="$tmp/root" --force-not-root --force-bad-path --log=/dev/null --install "$deb" >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; fail "dpkg does not install it"; }
+	works "$tmp/root/usr/bin"
+	[ -s "$tmp/root/usr/share/man/man1/kubectl-awsauth-lint.1.gz" ] || fail "the deb has no man page"
+	dpkg --root="$tmp/root" --force-not-root --force-bad-path --log=/dev/null --purge kubectl-awsauth >/dev/null 2>&1
+	[ ! -e "$tmp/root/usr/bin/kubectl-awsauth" ] || fail "dpkg leaves the program behind"
+	echo "check-packages: dpkg installs, runs and removes the deb"
+fi
+
+if has rpm; then
+	rpm=$(one "$release/kubectl-awsauth-*.x86_64.rpm")
+	rpm --dbpath "$tmp/rpmdb" -K --nosignature "$rpm" >/dev/null || fail "the digests of the rpm are wrong"
+	rpm --dbpath "$tmp/rpmdb" -qpl "$rpm" >"$tmp/list"
+	for file in /usr/bin/kubectl-awsauth /usr/bin/kubectl_complete-awsauth /usr/share/man/man1/kubectl-awsauth-lint.1.gz; do
+		grep -qx "$file" "$tmp/list" || fail "the rpm does not have $file"
+	done
+	rpm --dbpath "$tmp/rpmdb" --root "$tmp/rpmroot" --nodeps --noscripts --ignorearch -i "$rpm" 2>"$tmp/log" || { cat "$tmp/log" >&2; fail "rpm does not install it"; }
+	works "$tmp/rpmroot/usr/bin"
+	echo "check-packages: rpm lists and installs the rpm"
+fi
+
+if has ruby; then
+	ruby -wc "$release/kubectl-awsauth.rb" >/dev/null || fail "the formula is no Ruby"
+	echo "check-packages: the formula is Ruby"
+fi

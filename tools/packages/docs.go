@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/cli"
+)
+
+// program is the name of the program. If it is in the PATH, kubectl runs it as the plugin kubectl awsauth.
+const program = "kubectl-awsauth"
+
+// completer is the program that kubectl runs to complete the arguments of the plugin:
+// https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/#using-the-command-line-runtime-package and
+// kubectl's pkg/cmd/plugin/plugin_completion.go.
+const completer = "kubectl_complete-awsauth"
+
+const completerScript = `#!/bin/sh
+# kubectl runs this program to complete the arguments of kubectl awsauth.
+exec kubectl-awsauth __complete "$@"
+`
+
+// writeDocs writes the man pages into man, the completion scripts of the shells into completions, and the completer of
+// kubectl beside them.
+func writeDocs(r release, folder string) error {
+	man, completions := filepath.Join(folder, "man"), filepath.Join(folder, "completions")
+	for _, name := range []string{man, completions} {
+		if err := os.MkdirAll(name, 0o750); err != nil {
+			return fmt.Errorf("making a folder: %w", err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, completer), []byte(completerScript), 0o700); err != nil { //nolint:gosec // a program
+		return fmt.Errorf("writing the completer: %w", err)
+	}
+	root := cli.RootCommand()
+	disableTag(root)
+	header := doc.GenManHeader{Section: "1", Source: "awsauth-guard " + r.tag, Manual: "kubectl awsauth", Date: &r.time}
+	if err := doc.GenManTree(root, &header, man); err != nil {
+		return fmt.Errorf("writing the man pages: %w", err)
+	}
+	// A completion script is for the name that the user types, and a plugin is typed as kubectl awsauth, which the
+	// completer completes.
+	root.Annotations = nil
+	for name, generate := range map[string]func(file string) error{
+		program + ".bash": func(file string) error { return root.GenBashCompletionFileV2(file, true) },
+		"_" + program:     root.GenZshCompletionFile,
+		program + ".fish": func(file string) error { return root.GenFishCompletionFile(file, true) },
+	} {
+		if err := generate(filepath.Join(completions, name)); err != nil {
+			return fmt.Errorf("writing the completion script %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// disableTag leaves the date of the run out of the man pages.
+func disableTag(command *cobra.Command) {
+	command.DisableAutoGenTag = true
+	for _, child := range command.Commands() {
+		disableTag(child)
+	}
+}
