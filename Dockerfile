@@ -2,6 +2,8 @@
 # the Go version that builds the rest of the release, and its notes have it. To build the same image, give it here:
 #   docker build --build-arg GO_IMAGE=golang:1.26.0-bookworm@sha256:... .
 ARG GO_IMAGE=golang:1.26-bookworm
+# The base of the image of the command line; a release pins it in the same way.
+ARG CLI_BASE=busybox:1.37
 
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -18,6 +20,14 @@ RUN --mount=type=cache,target=/cache \
     go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/awsauth-guard-webhook ./cmd/webhook && \
     go build -trimpath -buildvcs=false -ldflags "$ldflags" -o /out/kubectl-awsauth ./cmd/kubectl-awsauth && \
     find /out -exec touch -d @0 {} +
+
+# kubectl-awsauth with a shell, for CI systems that run their scripts in the container: docker build --target cli
+FROM ${CLI_BASE} AS cli
+COPY --from=build /out/kubectl-awsauth /usr/bin/
+COPY --from=build /out/LICENSE /usr/share/doc/kubectl-awsauth/
+COPY --from=build /out/etc/ /etc/
+USER 65532:65532
+CMD ["kubectl-awsauth", "--help"]
 
 FROM scratch
 ARG VERSION=

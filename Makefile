@@ -57,9 +57,13 @@ demo: ## see the guard work on a real API server; KEEP=1 leaves it running
 
 .PHONY: image
 image: ## build the container image IMAGE; GO_IMAGE is the Go image
-	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(TARGET),--target $(TARGET)) $(if $(CLI_BASE),--build-arg CLI_BASE=$(CLI_BASE)) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+.PHONY: image-cli
+image-cli: ## build the image of kubectl-awsauth with a shell, for CI systems, as IMAGE; GO_IMAGE and CLI_BASE are its bases
+	$(MAKE) image TARGET=cli
 
 .PHONY: image-archive
 image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without Docker
@@ -75,8 +79,12 @@ image-archive: ## pack the same files for PLATFORMS into IMAGE_ARCHIVE, without 
 		dist/image/ca-certificates.crt=/etc/ssl/certs/ca-certificates.crt
 
 .PHONY: dist
-dist: ## build the files of a release into dist/release, without the image: programs, chart, SBOM, checksums
+dist: ## build what a release has beside the image into dist/release: programs, packages, chart, SBOM, checksums
 	VERSION=$(VERSION) LDFLAGS='$(LDFLAGS)' tools/dist.sh
+
+.PHONY: packages
+packages: ## install the packages that `make dist` made, with krew, dpkg and rpm, into temporary folders
+	tools/check-packages.sh dist/release
 
 ##@ Check
 # test runs its parts at the same time, because most tests with a control plane spend their time waiting.

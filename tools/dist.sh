@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the files of a release, without the image, into OUT (dist/release): archives of the programs, packages of
 # kubectl-awsauth, the chart, an SPDX SBOM of the image, the CAs of the image, and checksums. `make dist` hands it VERSION
-# and LDFLAGS. PLATFORMS limits the platforms. The same commit and Go give the same bytes. The SBOM is that of the image,
+# and LDFLAGS. DIST_PLATFORMS limits the platforms. The same commit and Go give the same bytes. The SBOM is that of the image,
 # whose programs and CAs are the same: tools/same-files.sh compares them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 : "${VERSION:?}" "${LDFLAGS:?}"
 out=${OUT:-$PWD/dist/release}
-platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64}
+platforms=${DIST_PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
 )
@@ -37,7 +39,7 @@ func writeDocs(r release, folder string) error {
 		return fmt.Errorf("writing the completer: %w", err)
 	}
 	root := cli.RootCommand()
-	disableTag(root)
+	prepare(root)
 	header := doc.GenManHeader{Section: "1", Source: "awsauth-guard " + r.tag, Manual: "kubectl awsauth", Date: &r.time}
 	if err := doc.GenManTree(root, &header, man); err != nil {
 		return fmt.Errorf("writing the man pages: %w", err)
@@ -57,10 +59,34 @@ func writeDocs(r release, folder string) error {
 	return nil
 }
 
-// disableTag leaves the date of the run out of the man pages.
-func disableTag(command *cobra.Command) {
+// prepare leaves the date of the run out of the man pages of a command and its children, and writes their texts as the
+// Markdown that cobra expects.
+func prepare(command *cobra.Command) {
 	command.DisableAutoGenTag = true
+	command.Short, command.Long = marks.Replace(command.Short), markdown(command.Long)
+	command.LocalFlags().VisitAll(func(f *pflag.Flag) { f.Usage = marks.Replace(strings.ReplaceAll(f.Usage, "`", "")) })
 	for _, child := range command.Commands() {
-		disableTag(child)
+		prepare(child)
 	}
+}
+
+// marks escapes the characters that Markdown reads as marks.
+var marks = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `_`, `\_`, `<`, `\<`, "`", "\\`", `[`, `\[`)
+
+// markdown returns a help text as Markdown: indented lines, such as lists and tables, become a block that keeps its
+// line breaks.
+func markdown(text string) string {
+	var out []string
+	block := false
+	for line := range strings.SplitSeq(text, "\n") {
+		if indented := strings.HasPrefix(line, "  "); indented != block && line != "" {
+			out, block = append(out, ""), indented
+		}
+		if block && line != "" {
+			out = append(out, "    "+line)
+			continue
+		}
+		out = append(out, marks.Replace(line))
+	}
+	return strings.Join(out, "\n")
 }

@@ -74,6 +74,9 @@ func TestDocs(t *testing.T) {
 	if !strings.Contains(page, tag) || !strings.Contains(page, "Nov 2023") {
 		t.Errorf("the page begins with\n%.200s", page)
 	}
+	if !strings.Contains(page, "envs/**/") || strings.Contains(page, `\\<`) {
+		t.Error("the page of lint lacks the pattern envs/**/, or has the escapes of Markdown")
+	}
 	for _, name := range []string{"man/kubectl-awsauth.1", "man/kubectl-awsauth-config-check.1", "completions/_kubectl-awsauth", "completions/kubectl-awsauth.bash", "completions/kubectl-awsauth.fish", completer} {
 		if text := read(t, first, name); text == "" || text != read(t, second, name) {
 			t.Errorf("%s is empty, or a second run writes another", name)
