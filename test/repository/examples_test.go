@@ -15,7 +15,7 @@ import (
 )
 
 // TestArgoCDHook builds the example and runs the command of its Job on the files that the Job mounts: it admits the
-// example's aws-auth, and refuses one with a tab.
+// example's aws-auth, and refuses one whose role has a path.
 func TestArgoCDHook(t *testing.T) {
 	build, err := kustomize.Build(filepath.Join(root, "examples", "argo-cd"), func([]byte) bool { return true })
 	if err != nil {
@@ -72,8 +72,8 @@ func TestArgoCDHook(t *testing.T) {
 	if status := lint(func(text string) string { return text }); status != 0 {
 		t.Errorf("the hook refuses the example with the status %d", status)
 	}
-	if status := lint(func(text string) string { return strings.Replace(text, "      username:", "\tusername:", 1) }); status != 1 {
-		t.Errorf("the hook admits a tab with the status %d", status)
+	if status := lint(func(text string) string { return strings.Replace(text, ":role/", ":role/path/", 1) }); status != 1 {
+		t.Errorf("the hook admits a role with a path, with the status %d", status)
 	}
 }
 
