@@ -1,9 +1,9 @@
 // Package admission answers the API server's admission reviews of kube-system/aws-auth.
 //
 // [Handler.Review] processes a review: it finds out which object the review is about, decodes the old and the new object,
-// looks up new principals, runs the rules, and turns the verdict into a response. [Handler.ServeHTTP] does the same for a
-// request over HTTP. It limits the memory of the bodies, the number of reviews that use the CPU, and the number of reviews
-// that wait for IAM.
+// looks up new principals, runs the rules, and turns the verdict into a response. [Handler.ServeHTTP] does the same over
+// HTTP. There are limits on the memory of the bodies, on the number of reviews that use the CPU, and on the number of
+// reviews that wait for IAM.
 //
 // ServeHTTP replaces the webhook.Admission of controller-runtime. That handler reads any number of bodies of up to 7 MiB, and
 // evaluates any number of reviews at the same time. It also refuses every request that it can't decode, even a request by
@@ -79,9 +79,9 @@ type Options struct {
 	// unknown. A dry-run deletion by this user is the guard's self-test. The Handler answers a self-test like any other
 	// request, but doesn't count it. By default the username is unknown.
 	Self func() string
-	// Restores reports whether the guard may restore a version. If the guard may, the Handler admits the guard's own creations
-	// and updates with warnings, as in mode warn. Otherwise a rule could refuse the restore for a fault that the restored
-	// version has and the stored version doesn't have. By default the guard may not restore.
+	// Restores reports whether the guard may restore a version. If the guard may, the Handler admits the guard's own
+	// creations and updates with warnings, as in mode warn. Otherwise a rule could refuse the restore for a fault that the
+	// restored version has and the stored version doesn't have. By default the guard may not restore.
 	Restores func() bool
 	// Replaced returns the versions that were stored a short time ago, sorted from the newest to the oldest. The default
 	// returns no versions.

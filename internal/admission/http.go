@@ -35,9 +35,9 @@ const (
 	// maxTimeout is the longest timeout that the API server allows for a webhook.
 	maxTimeout = 30 * time.Second
 
-	// maxQueue limits the total time in which a request waits for memory, for its body and for its first evaluation slot. The
-	// rest of the API server's default timeout is for the evaluation and IAM. The timeout in the request can shorten this
-	// wait but can't extend it.
+	// maxQueue limits the total time in which a request waits for memory, for its body and for its first evaluation slot.
+	// The rest of the API server's default timeout is for the evaluation and IAM. The timeout in the request can shorten
+	// this wait but can't extend it.
 	maxQueue = 5 * time.Second
 	// maxRead limits the time for reading a body. The API server sends the body without a pause: 7 MiB in 2 s are
 	// 30 Mbit/s.
@@ -48,13 +48,14 @@ const (
 	// smallBody is the largest body, in bytes, that counts as small. A review of two objects with some hundred entries each
 	// has a small body.
 	smallBody = 128 << 10
-	// minBody is the number of bytes by which the memory limit counts a smaller body, because every request also needs memory
-	// for a goroutine and headers.
+	// minBody is the number of bytes by which the memory limit counts a smaller body, because every request also needs
+	// memory for a goroutine and headers.
 	minBody = 8 << 10
-	// smallMemory and largeMemory limit the bytes of all bodies that the Handler reads, queues or evaluates at the same time.
-	// smallShare and largeShare limit these bytes for one source address. Small bodies have their own memory and slots, so
-	// that a small body never waits for a large one. At the same time, one source address can send 2 bodies of maxBody bytes
-	// and 4 bodies of smallBody bytes. Instead of these 4 bodies it can send 64 bodies of up to minBody bytes.
+	// smallMemory and largeMemory limit the bytes of all bodies that the Handler reads, queues or evaluates at the same
+	// time. smallShare and largeShare limit these bytes for one source address. Small bodies have their own memory and
+	// slots, so that a small body never waits for a large one. At the same time, one source address can send 2 bodies of
+	// maxBody bytes and 4 bodies of smallBody bytes. Instead of these 4 bodies it can send 64 bodies of up to minBody
+	// bytes.
 	smallMemory, smallShare = 16 << 20, 512 << 10
 	largeMemory, largeShare = 6 * maxBody, 2 * maxBody
 )
@@ -104,7 +105,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	answer, err := h.answer(ctx, w, r, observed)
 	code, connection := http.StatusOK, http.NewResponseController(w)
 	if err != nil {
-		// Don't wait for the unread rest of the body. The call fails for a test's ResponseRecorder, which isn't a connection.
+		// Don't wait for the unread rest of the body. The call fails for a test's ResponseRecorder, which isn't a
+		// connection.
 		_ = connection.SetReadDeadline(time.Now()) //nolint:forbidigo // connections use real time for deadlines
 		var e *httpError
 		if !errors.As(err, &e) {
@@ -135,9 +137,9 @@ func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (relea
 	return release, nil
 }
 
-// answer reads a review, evaluates it and returns the encoded response. observed means that the request came on the observing
-// path. answer holds an evaluation slot while it uses the CPU. It holds none while it waits for the body, for IAM or for the
-// API server.
+// answer reads a review, evaluates it and returns the encoded response. observed means that the request came on the
+// observing path. answer holds an evaluation slot while it uses the CPU. It holds none while it waits for the body, for IAM
+// or for the API server.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, observed bool) ([]byte, error) {
 	if r.Method != http.MethodPost {
 		return nil, httpErrorf(http.StatusMethodNotAllowed, "the method is %s, not POST", textutil.Shorten(r.Method, maxLogged))
@@ -181,7 +183,8 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 		releaseSlot()
 		releaseSlot = func() {}
 		known = h.lookUp(ctx, review, class.lookup)
-		// If no slot becomes free in time, finish without one: the review is nearly done, and a denial must reach the caller.
+		// If no slot becomes free in time, finish without one: the review is nearly done, and a denial must reach the
+		// caller.
 		if again, err := wait(ctx, class.slots, r, 1); err == nil {
 			releaseSlot = again
 		}

@@ -179,7 +179,7 @@ func TestLargeReviewsWaitingForIAMAreLimited(t *testing.T) {
 	})
 }
 
-// A review that gets no slot after its lookup is answered all the same, at its deadline.
+// The guard answers a review that gets no slot after its lookup. It answers at the deadline of the review.
 func TestReviewWithoutASlotAfterItsLookupIsAnswered(t *testing.T) {
 	t.Parallel()
 	adds := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))

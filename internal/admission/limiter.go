@@ -7,13 +7,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// limiter is a weighted semaphore that also limits each source address. The granted weights of one source address are at most
-// share in sum.
+// limiter is a weighted semaphore that also limits each source address. The granted weights of one source address are at
+// most share in sum.
 //
 // A request first acquires its weight from the semaphore of its source address, and then from the common semaphore. Both
-// semaphores grant weights in the order of the requests. So the requests of a source address that wait for the common
-// semaphore need at most one share together, and a request never waits longer than until each source address has released one
-// share.
+// semaphores grant weights in the order of the requests. So at any time each source address waits for at most one share of
+// the common semaphore. A request of another source address waits at most until each source address has released one share.
 type limiter struct {
 	all   *semaphore.Weighted // the common semaphore
 	share int64               // the size of the semaphore of a source address
@@ -76,7 +75,8 @@ func (l *limiter) leave(address string, s *source) {
 	}
 }
 
-// class holds the limits for one class of reviews. One class is for small bodies, and the other one for large bodies.
+// class holds the limits for one class of reviews. There are two classes: reviews with small bodies, and reviews with large
+// bodies.
 type class struct {
 	memory *limiter // bytes of the bodies
 	slots  *limiter // evaluation slots; one source address gets at most half of them

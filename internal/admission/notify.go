@@ -7,8 +7,8 @@ import (
 )
 
 // Notifier receives all refused requests, and the admitted requests that change effective access or use an override. It
-// receives no dry runs. Its methods must not block. The Handler calls them concurrently. Any client of the port can cause a
-// call with forged data, so no decision may depend on these calls.
+// receives no dry runs. Its methods must not block. The Handler calls them concurrently. Any client of the port can cause
+// a call with forged data, so no decision may depend on these calls.
 type Notifier interface {
 	// Admitted reports an admitted change and the kinds of overrides that the change used.
 	Admitted(at time.Time, requester string, overrides []string)

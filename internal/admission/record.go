@@ -16,8 +16,9 @@ import (
 // maxListed limits the length of each list in a log line: principals, groups of a principal, overrides.
 const maxListed = 20
 
-// record counts and logs a review. Of aws-auth it logs only the overrides, and the principals that gain or lose groups or
-// access. Of another object it logs only the kind, the namespace and the name. record doesn't count a self-test.
+// record counts and logs a review. Of aws-auth it logs only the overrides, and the principals that gain or lose
+// groups or access. Of another object it logs only the kind, the namespace and the name. record doesn't count a
+// self-test.
 func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
 	level, took := slog.LevelInfo, h.now().Sub(req.time)
 	if req.selfTest {
@@ -132,8 +133,8 @@ func (l *accessList) attrs(key string) (attrs []slog.Attr) {
 	return attrs
 }
 
-// accessAttrs returns the log attributes gains and losses. They list the principals that gain or lose groups, and the
-// principals that gain or lose access as a whole.
+// accessAttrs returns the log attributes gains and losses. They list the principals that gain or lose groups, and
+// the principals that gain or lose access as a whole.
 func accessAttrs(changes []awsauth.AccessChange) []slog.Attr {
 	var gains, losses accessList
 	for _, c := range changes {
@@ -160,7 +161,8 @@ func overrideKinds(overrides []validate.Override) (kinds []string) {
 	return kinds
 }
 
-// overrideList formats overrides for logs and audit events. It lists at most maxListed overrides and counts the rest.
+// overrideList formats overrides for logs and audit events. It lists at most maxListed overrides and counts the
+// rest.
 func overrideList(overrides []validate.Override) (list []string) {
 	for i, o := range overrides {
 		if i == maxListed {

@@ -80,8 +80,9 @@ func (r *request) change() (c validate.Change, err error) {
 	return c, nil
 }
 
-// isAboutAWSAuth reports whether the request is about aws-auth. It returns an error for a request without a uid, for a request
-// that names neither a resource nor a kind, and for a request about a ConfigMap of kube-system whose name it can't find out.
+// isAboutAWSAuth reports whether the request is about aws-auth. It returns an error for a request without a uid, for a
+// request that names neither a resource nor a kind, and for a request about a ConfigMap of kube-system whose name it can't
+// find out.
 func (r *request) isAboutAWSAuth() (bool, error) {
 	if r.UID == "" {
 		return false, errors.New("the review holds no request, or one without a uid")
@@ -100,9 +101,9 @@ func (r *request) isAboutAWSAuth() (bool, error) {
 	return n == name, err
 }
 
-// objectName returns the name of the object that the request is about. Two kinds of request have no name. For a request that
-// deletes a collection, objectName takes the name from the old object. For a CREATE with generateName, it takes the name from
-// the new object. objectName returns an error if it can't decode that object.
+// objectName returns the name of the object that the request is about. Two kinds of request have no name. For a request
+// that deletes a collection, objectName takes the name from the old object. For a CREATE with generateName, it takes the
+// name from the new object. objectName returns an error if it can't decode that object.
 func (r *request) objectName() (string, error) {
 	if r.Name != "" {
 		return r.Name, nil

@@ -29,9 +29,9 @@ func allowed(verdict string, rules, warnings []string) *admissionv1.AdmissionRes
 	}
 }
 
-// invalid returns a response that refuses a CREATE or UPDATE with code 422 and reason Invalid. For this code and reason, kubectl
-// prints the causes instead of the message, and kubectl edit opens the editor again with the causes as comments. Other clients
-// print the message.
+// invalid returns a response that refuses a CREATE or UPDATE with code 422 and reason Invalid. For this code and reason,
+// kubectl prints the causes instead of the message, and kubectl edit opens the editor again with the causes as comments.
+// Other clients print the message.
 func invalid(denials []validate.Finding, rules, warnings []string) *admissionv1.AdmissionResponse {
 	return refused(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, denials, rules, warnings)
 }
@@ -56,8 +56,8 @@ func refused(code int32, reason metav1.StatusReason, denials []validate.Finding,
 	}
 }
 
-// admittedInSpiteOf returns a response that admits a request in spite of an error: the guard could not evaluate the request, but
-// must never refuse it.
+// admittedInSpiteOf returns a response that admits a request in spite of an error: the guard could not evaluate the
+// request, but must never refuse it.
 func admittedInSpiteOf(err error) *admissionv1.AdmissionResponse {
 	const id = " [" + validate.InternalError + "]"
 	text := textutil.Shorten("awsauth-guard could not evaluate this request and admits it: "+textutil.Printable(err.Error()), maxWarning-len(id)) + id
@@ -97,8 +97,8 @@ func denialsOf(findings []validate.Finding) []validate.Finding {
 	return bySeverity(findings, func(s validate.Severity) bool { return s == validate.Deny })
 }
 
-// warningsOf returns the warnings for the overrides and for all findings that aren't denials. A finding with an unknown severity
-// is a warning.
+// warningsOf returns the warnings for the overrides and for all findings that aren't denials. A finding with an unknown
+// severity is a warning.
 func warningsOf(v validate.Verdict) []string {
 	return warnings(v.Overrides, bySeverity(v.Findings, func(s validate.Severity) bool { return s != validate.Deny }))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// review is a review in progress. It has three steps. [Handler.prepare] uses the CPU, [Handler.lookUp] waits for IAM and for the
-// API server, and [Handler.finish] uses the CPU again.
+// review is a review in progress. It has three steps. [Handler.prepare] uses the CPU, [Handler.lookUp] waits for IAM and
+// for the API server, and [Handler.finish] uses the CPU again.
 type review struct {
 	*request
 	evaluation *validate.Evaluation // nil if the outcome is known without an evaluation
@@ -41,16 +41,16 @@ type outcome struct {
 	stack     []byte // stack trace if err is a panic
 }
 
-// Review answers one admission request. It refuses a request that it can't evaluate. It admits such a request by EKS, because
-// the guard must never refuse EKS. Review waits only for the Directory and the Authorizer. Both together take at most half of
-// the time until the context's deadline.
+// Review answers one admission request. It refuses a request that it can't evaluate. It admits such a request by EKS,
+// because the guard must never refuse EKS. Review waits only for the Directory and the Authorizer. Both together take at
+// most half of the time until the context's deadline.
 func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, h.newRequest(req, false))
 }
 
-// Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the
-// bypass group. The rules are the same as for [Handler.Review], but denials become warnings. The Handler counts these denials
-// as WouldDeny, and the audit event lists them. It reports a break-glass annotation as in [Handler.Review].
+// Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the bypass
+// group. The rules are the same as for [Handler.Review], but denials become warnings. The Handler counts these denials as
+// WouldDeny, and the audit event lists them. It reports a break-glass annotation as in [Handler.Review].
 //
 // Observe admits the request even if a rule panics or the Handler can't decode the request. It doesn't look up principals in
 // IAM: it admits the change anyway, so a lookup would only delay the response.

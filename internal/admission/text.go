@@ -38,8 +38,8 @@ const (
 	minValue      = 24 // readers can't recognize a value that is shorter than this
 )
 
-// causes returns one cause for each denial. If there are more than maxCauses denials, the last of maxCauses causes says how many
-// denials are not shown.
+// causes returns one cause for each denial. If there are more than maxCauses denials, the last of maxCauses causes says how
+// many denials are not shown.
 func causes(denials []validate.Finding) []metav1.StatusCause {
 	shown := denials
 	if len(denials) > maxCauses {
@@ -83,8 +83,8 @@ func message(denials []validate.Finding) string {
 	return b.String()
 }
 
-// warnings returns one line for each override and then one line for each finding. Break-glass comes first. If not all lines fit
-// into the limits, the last line says how many are missing.
+// warnings returns one line for each override and then one line for each finding. Break-glass comes first. If not all lines
+// fit into the limits, the last line says how many are missing.
 func warnings(overrides []validate.Override, findings []validate.Finding) []string {
 	overrides = slices.Clone(overrides)
 	slices.SortStableFunc(overrides, func(a, b validate.Override) int {
@@ -148,7 +148,7 @@ func explain(f validate.Finding) string {
 }
 
 // warning formats a finding as one line of at most size bytes. If the line is too long, warning first shortens long values
-// in the sentence. If that isn't enough, it drops the whole hint, because a partial hint is useless.
+// in the sentence. If that isn't enough, it leaves out the whole hint, because a partial hint is useless.
 func warning(f validate.Finding, size int) string {
 	head, tail := field(f, maxWarnedPath)+": ", " ["+f.Rule+"]"
 	if f.Exempt != "" {
