@@ -65,8 +65,8 @@ func (p *Error) Error() string {
 	return text
 }
 
-// NewPanicError returns the Error for a recovered panic. It contains the type of the panic's value but not the value, because the
-// value can contain secrets. A [runtime.Error] contains no secrets, so its text is in the Error.
+// NewPanicError returns the Error for a recovered panic. It contains the type of the panic's value but not the value,
+// because the value can contain secrets. A [runtime.Error] contains no secrets, so its text is in the Error.
 func NewPanicError(value any) *Error {
 	detail := fmt.Sprintf("panic of %T", value)
 	if e, ok := value.(runtime.Error); ok {
@@ -165,8 +165,8 @@ func detailOf(err error) string {
 	return ""
 }
 
-// MaxForeignBytes limits the length of a text from a response in the log, in bytes. The response may come from a server that only
-// pretends to be AWS.
+// MaxForeignBytes limits the length of a text from a response in the log, in bytes. The response may come from a server
+// that only pretends to be AWS.
 const MaxForeignBytes = 64
 
 // Attrs returns the attributes for the log.
