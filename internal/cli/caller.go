@@ -24,8 +24,8 @@ func newCaller(arn string) caller {
 	return c
 }
 
-// requesterFor returns the username, groups and extra fields of a caller at the API server, if old is the stored aws-auth. It returns an error if
-// the caller can't log in.
+// requesterFor returns the username, groups and extra fields of a caller at the API server, if old is the stored aws-auth. It returns an
+// error if the caller can't log in.
 func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
 	r := old.Load().Resolve(c.ARN)
@@ -46,8 +46,9 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// render returns a resolution in which the templates of the username and groups are rendered for the caller. If no matching entry admits the
-// caller, the result is not mapped. This is so for a caller that is not an EC2 instance, if all matching entries are for EC2 instances.
+// render returns a resolution in which the templates of the username and groups are rendered for the caller. If no matching entry admits
+// the caller, the result is not mapped. This is so for a caller that is not an EC2 instance, if all matching entries are for EC2
+// instances.
 func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r

@@ -15,8 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/version"
 )
 
-// The exit statuses. statusDenied usually means that the rules deny a change. The help text of each command says what its
-// statuses mean. For example, diff returns statusDenied if it finds a difference.
+// The exit statuses. statusDenied usually means that the rules deny a change. The help text of each command says
+// what its statuses mean. For example, diff returns statusDenied if it finds a difference.
 const (
 	statusOK     = 0
 	statusDenied = 1
@@ -45,8 +45,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return a.status
 }
 
-// programName returns the command that the user types. kubectl runs its plugins by their absolute path, so an absolute path
-// means kubectl awsauth. A shell passes the name as the user typed it.
+// programName returns the command that the user types. kubectl runs its plugins by their absolute path, so an
+// absolute path means kubectl awsauth. A shell passes the name as the user typed it.
 func programName(arg0 string) string {
 	if filepath.IsAbs(arg0) {
 		return "kubectl awsauth"
@@ -117,7 +117,7 @@ history and rollback always need a cluster: they read the versions of aws-auth t
 	return root
 }
 
-// usage returns a check of arguments that returns the error of check as a usageError.
+// usage returns a function that calls check and converts its error to a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -127,7 +127,8 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// example formats the examples of a help text. Each line has one command, which begins with the program's name as the user types it.
+// example formats the examples of a help text. Each line has one command, which begins with the program's name as
+// the user types it.
 func (a *app) example(lines ...string) string {
 	return strings.ReplaceAll("  "+strings.Join(lines, "\n  "), "kubectl-awsauth", a.name)
 }

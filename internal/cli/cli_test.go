@@ -102,8 +102,8 @@ func startIAM(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startEKS starts a server that imitates EKS. Its cluster has the authentication mode in args and no access entries. The programs of the script
-// call this server.
+// startEKS starts a server that imitates EKS. Its cluster has the authentication mode in args and no access entries.
+// The programs of the script call this server.
 func startEKS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: eks MODE")

@@ -116,8 +116,8 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. name is the name of the
-// cluster for the output.
+// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. name is the
+// name of the cluster for the output.
 func explainAPIError(name string, err error) error {
 	doing := "reading kube-system/aws-auth in the context " + name
 	switch {

@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// apiServer starts a server that answers each read of aws-auth with this status and body. The current context of the kubeconfig is prod.
+// apiServer starts a server that answers each read of aws-auth with this status and body. The current context of the
+// kubeconfig is prod.
 func apiServer(t *testing.T, status int, body string) (kubeconfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +118,8 @@ func TestLiveErrorsNameNextStep(t *testing.T) {
 	}
 }
 
-// If a proxy answers with a login page, the error says that the response is an HTML page. client-go would report a missing serializer.
+// If a proxy answers with a login page, the error says that the response is an HTML page. client-go would report a
+// missing serializer.
 func TestHTMLResponseIsExplained(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

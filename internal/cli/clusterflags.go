@@ -65,7 +65,8 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	c.addCompletions(cmd)
 }
 
-// addCompletions adds shell completion to the flags whose values are kubeconfig names or files.
+// addCompletions sets the shell completion of the flags. A shell completes the names in the kubeconfig and the names of files. For any
+// other flag it offers no completions.
 func (c *clusterFlags) addCompletions(cmd *cobra.Command) {
 	completeFlagWith(cmd, "context", completeNames(c, func(k *clientcmdapi.Config) map[string]*clientcmdapi.Context { return k.Contexts }))
 	completeFlagWith(cmd, "cluster", completeNames(c, func(k *clientcmdapi.Config) map[string]*clientcmdapi.Cluster { return k.Clusters }))
@@ -83,8 +84,8 @@ func (c *clusterFlags) addCompletions(cmd *cobra.Command) {
 	})
 }
 
-// completeNames returns a function that completes the names in one part of the kubeconfig. list returns this part. If the kubeconfig can't be read,
-// there are no completions.
+// completeNames returns a function that completes the names in one part of the kubeconfig. list returns this part. If the kubeconfig can't
+// be read, there are no completions.
 func completeNames[V any](c *clusterFlags, list func(*clientcmdapi.Config) map[string]V) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		config, err := c.loader().RawConfig()
@@ -102,8 +103,8 @@ func (c *clusterFlags) addFixedNamespace(cmd *cobra.Command) {
 	c.flags.AddFlag(cmd.Flags().Lookup("namespace"))
 }
 
-// rejectFlags returns an error if the user set one of these flags. Commands call it if they read a file instead of the live object. argument is the
-// argument or flag for this file, for the error.
+// rejectFlags returns an error if the user set one of these flags. Commands call it if they read a file instead of the live object.
+// argument is the argument or flag for this file, for the error.
 func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	c.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed && err == nil {
@@ -194,8 +195,8 @@ func (c *clusterFlags) loader() clientcmd.ClientConfig {
 // errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// config returns the client configuration and the name of the cluster for the output. This is the name of the context. If the user set the flags
-// --cluster and --server, these flags follow.
+// config returns the client configuration and the name of the cluster for the output. This is the name of the context. If the user set the
+// flags --cluster and --server, these flags follow.
 func (c *clusterFlags) config() (*rest.Config, string, error) {
 	loader := c.loader()
 	raw, err := loader.RawConfig()
@@ -212,8 +213,8 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	case err != nil:
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// client-go ignores some of these flags. If the kubeconfig's user has a token file or an exec plugin, it ignores --token. In a pod without
-	// a kubeconfig it ignores impersonation.
+	// client-go ignores some of these flags. If the kubeconfig's user has a token file or an exec plugin, it ignores --token. In a pod
+	// without a kubeconfig it ignores impersonation.
 	if user.Token != "" {
 		config.BearerToken, config.BearerTokenFile = user.Token, ""
 		config.ExecProvider, config.AuthProvider = nil, nil

@@ -72,8 +72,8 @@ var reviews = map[string]string{
 // offlineCommands are the commands that read no cluster.
 var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
-// Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the other commands
-// have none of these flags.
+// Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the
+// other commands have none of these flags.
 func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	tested := []string{"kubeconfig", "namespace"} // TestKubeconfigChoosesTheCluster, TestNamespaceFlag
 	for _, test := range clusterFlagTests {
@@ -240,7 +240,8 @@ func impersonated(r seen) map[string][]string {
 	return headers
 }
 
-// twoClusters starts the servers east and west. east is the server of the current context. replace replaces placeholders in the arguments of tests.
+// twoClusters starts the servers east and west. east is the server of the current context. replace replaces placeholders in the arguments
+// of tests.
 func twoClusters(t *testing.T) (east, west *stub, kubeconfig string, replace *strings.Replacer) {
 	t.Helper()
 	east, west = newStub(t), newStub(t)
@@ -276,8 +277,8 @@ contexts:
 	return east, west, kubeconfig, strings.NewReplacer("{west}", west.URL, "{ca}", west.ca, "{key}", filepath.Join(dir, "key"), "{proxy}", proxy.URL)
 }
 
-// Every command that reads a cluster has kubectl's flags for the cluster and the user. Each flag has its effect on every request. Only rollback refuses
-// the flags for impersonation.
+// Every command that reads a cluster has kubectl's flags for the cluster and the user. Each flag has its effect on every request. Only
+// rollback refuses the flags for impersonation.
 func TestFlagsOfKubectl(t *testing.T) {
 	east, west, kubeconfig, replace := twoClusters(t)
 	for command, args := range runnable() {
@@ -380,7 +381,8 @@ func TestRequestTimeout(t *testing.T) {
 	}
 }
 
-// -n is the namespace of aws-auth in most commands, the namespace of the guard in history and rollback, and the namespace of the request in get --can.
+// -n is the namespace of aws-auth in most commands, the namespace of the guard in history and rollback, and the namespace of the request in
+// get --can.
 func TestNamespaceFlag(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for command, args := range runnable() {
@@ -402,7 +404,7 @@ func TestNamespaceFlag(t *testing.T) {
 	}
 }
 
-// An error names the wrong flag.
+// If a flag is wrong, the error names this flag.
 func TestWrongClusterFlagsAreNamed(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for args, want := range map[string]string{

@@ -35,7 +35,8 @@ func completeRule(_ *cobra.Command, args []string, typed string) ([]cobra.Comple
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeRuleSetting completes an argument of the form ID=SEVERITY. It first completes the id. After the equals sign it completes the severity.
+// completeRuleSetting completes an argument of the form ID=SEVERITY. It first completes the id. After the equals sign
+// it completes the severity.
 func completeRuleSetting(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	id, _, ok := strings.Cut(typed, "=")
 	var list []cobra.Completion

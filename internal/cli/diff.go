@@ -89,8 +89,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
-// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads only in part. name is the name
-// of the input.
+// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads
+// only in part. name is the name of the input.
 func (a *app) noteUnloadedSections(name string, o object) {
 	for _, t := range o.Parse().Texts {
 		switch {

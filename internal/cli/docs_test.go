@@ -22,7 +22,8 @@ import (
 // docsDir has a page for each rule, and a list of the rules.
 const docsDir = "../../docs/rules"
 
-// docs/rules has exactly the pages that the test generates from the rules and their cases. UPDATE_GOLDEN=1 writes them.
+// docs/rules has exactly the pages that the test generates from the rules and their cases. UPDATE_GOLDEN=1
+// writes them.
 func TestRuleDocsAreGenerated(t *testing.T) {
 	pages := map[string]string{"README.md": index(t)}
 	for _, rule := range validate.Rules() {

@@ -238,7 +238,8 @@ func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with --principal.
+// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with
+// --principal.
 func doctorStatus(r *doctor.Report, ofPrincipal bool) int {
 	known := func(step doctor.Step) bool { return step.Name == "aws-auth" && step.Status != doctor.StatusUnknown }
 	switch {
@@ -276,7 +277,8 @@ func (a *app) whoami(ctx context.Context, o *doctorOptions) error {
 	return outputError(a.writeIdentity(report))
 }
 
-// writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth, and the Kubernetes user. If the user is unknown, the line says why.
+// writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth, and the Kubernetes user. If the user
+// is unknown, the line says why.
 func (a *app) writeIdentity(r *doctor.Report) error {
 	var parts []string
 	if p := r.Principal; p != nil {

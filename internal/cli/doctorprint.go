@@ -50,8 +50,8 @@ func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	return err //nolint:wrapcheck // outputError wraps it
 }
 
-// writeCommands writes the commands of a cause. Usually the user's command comes first. If it is a kubectl command, it comes after the administrator's
-// command, because it succeeds only after the administrator has finished.
+// writeCommands writes the commands of a cause. Usually the user's command comes first. If it is a kubectl command, it comes after the
+// administrator's command, because it succeeds only after the administrator has finished.
 func writeCommands(b *strings.Builder, c *doctor.Cause) {
 	user := "\nYou run:\n  " + report.OneLine(c.User) + "\n"
 	last := c.Admin != "" && strings.HasPrefix(c.User, "kubectl ")
@@ -77,7 +77,7 @@ func (a *app) writeLine(text string) error {
 	return err //nolint:wrapcheck // outputError wraps it
 }
 
-// spinner shows on a terminal that the program waits. The zero value shows nothing.
+// spinner is an animation on a terminal. It shows that the program is waiting. The zero value shows nothing.
 type spinner struct {
 	w    io.Writer // nil if the output is not a terminal
 	quit chan struct{}
@@ -92,7 +92,7 @@ func newSpinner(w io.Writer) *spinner {
 	return &spinner{w: w}
 }
 
-// start shows the spinner with a name until the next call of start or stop. The name is that of the step for which the user waits.
+// start shows the spinner with a name until the next call of start or stop. name is the name of the step that is running.
 func (s *spinner) start(name string) {
 	s.stop()
 	if s.w == nil {

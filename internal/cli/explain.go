@@ -104,7 +104,8 @@ func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	return e, nil
 }
 
-// ignoredFields returns a sentence for each field of the matching entry that the authenticator ignores because its value has the wrong type.
+// ignoredFields returns a sentence for each field of the matching entry that the authenticator ignores because its
+// value has the wrong type.
 func ignoredFields(d *awsauth.Document, r awsauth.Resolution) []string {
 	list := d.Roles
 	if r.Source == awsauth.MapUsers {

@@ -57,7 +57,8 @@ func (f *outputFormat) addFlag(cmd *cobra.Command) {
 	completeFlag(cmd, "output", f.allowed...)
 }
 
-// printable is the result of a command. It can write itself as text and JSON. A result with the method Markdown can also write Markdown.
+// printable is the result of a command. It can write itself as text and JSON. A result with the method Markdown can
+// also write Markdown.
 type printable interface {
 	Text(io.Writer) error
 	JSON(io.Writer) error

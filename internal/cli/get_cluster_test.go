@@ -41,8 +41,8 @@ var liveRBAC = map[string]string{
 const liveAWSAuth = `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"aws-auth","namespace":"kube-system"},
 "data":{"mapRoles":"- rolearn: arn:aws:iam::111122223333:role/ops\n  username: ops\n  groups: [ops]\n- rolearn: arn:aws:iam::111122223333:role/devs\n  username: devs\n  groups: [devs]\n"}}`
 
-// accessServer starts a server that imitates an API server with liveAWSAuth and liveRBAC. It answers 403 for the denied paths and 404 for the absent
-// paths.
+// accessServer starts a server that imitates an API server with liveAWSAuth and liveRBAC. It answers 403 for the denied paths and 404 for
+// the absent paths.
 func accessServer(t *testing.T, denied, absent []string) (kubeconfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,8 +87,8 @@ const (
 	devsARN     = "arn:aws:iam::111122223333:role/devs"
 )
 
-// Without a file, get combines aws-auth and RBAC of the context. If the user names the EKS cluster, it also includes the access entries. A part that it can't
-// read is unknown, and the error names the missing permission.
+// Without a file, get combines aws-auth and RBAC of the context. If the user names the EKS cluster, it also includes the access entries.
+// A part that it can't read is unknown, and the error names the missing permission.
 func TestGetReadsTheCluster(t *testing.T) {
 	eks := ekstest.New(t)
 	viewer := ekstest.Entry(devsARN, "AmazonEKSViewPolicy")
@@ -260,8 +260,8 @@ func TestGetNeedsARegion(t *testing.T) {
 	}
 }
 
-// With --iam an access entry is stale if its principal does not exist, or if the principal was created after the access entry. In the second case the entry
-// in aws-auth applies.
+// With --iam an access entry is stale if its principal does not exist, or if the principal was created after the access entry. In the
+// second case the entry in aws-auth applies.
 func TestGetFindsStaleEntries(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 )
 
-// eksTimeout limits the time for all calls of EKS in a command. Eight concurrent calls of about 100 ms each read thousands of access entries in a
-// minute.
+// eksTimeout limits the time for all calls of EKS in a command. Eight concurrent calls of about 100 ms each read thousands of access
+// entries in a minute.
 const eksTimeout = time.Minute
 
 // eksPrefix begins the place of access entries from EKS in the output. The name of the cluster follows.

@@ -29,8 +29,8 @@ type row struct {
 	Reason string `json:"reason,omitempty"` // the reason for the state
 	// Scopes has the namespaces of the access policies that don't apply in the whole cluster, by the ARN of the policy.
 	Scopes map[string][]string `json:"policyNamespaces,omitempty"`
-	// Roles are the roles that RBAC binds to the user. PathsToAdmin are the requests by which the user can become an admin, according to RBAC
-	// and access policies.
+	// Roles are the roles that RBAC binds to the user. PathsToAdmin are the requests by which the user can become an admin, according to
+	// RBAC and access policies.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
 	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
@@ -59,8 +59,8 @@ const (
 	canUnknown = "unknown"
 )
 
-// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, rows sets the field Can of rows that may make
-// the request.
+// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, rows sets the field Can of rows
+// that may make the request.
 func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.policy != nil {
 		s.inherited = make(map[bindingKey]bool)
@@ -128,8 +128,8 @@ func (s *accessSources) newRow(g *access.Grant, request *rbac.Request) row {
 	return r
 }
 
-// place returns the place of a grant for the output. For an element of aws-auth this is a position in the file or in the live object. For an access entry
-// it is the EKS cluster, or an index in the file.
+// place returns the place of a grant for the output. For an element of aws-auth this is a position in the file or in the live object. For
+// an access entry it is the EKS cluster, or an index in the file.
 func (s *accessSources) place(g *access.Grant) string {
 	switch {
 	case g.Source == access.SourceAccessEntry && strings.HasPrefix(s.entriesName, eksPrefix):
@@ -183,16 +183,16 @@ func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	}
 }
 
-// administersKubeSystem reports whether an access policy allows everything in the namespace kube-system. A user with such a policy can create tokens of
-// controllers that are admins.
+// administersKubeSystem reports whether an access policy allows everything in the namespace kube-system. A user with such a policy can
+// create tokens of controllers that are admins.
 func administersKubeSystem(policies []access.AccessPolicy) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Name() == access.ClusterAdminPolicy && mayApply([]access.AccessPolicy{p}, awsauth.Namespace)
 	})
 }
 
-// mayApply reports whether one of the access policies applies in a namespace. If namespace is empty, it reports whether one applies in the whole cluster.
-// It doesn't know which rights the policy gives, because AWS can change them.
+// mayApply reports whether one of the access policies applies in a namespace. If namespace is empty, it reports whether one applies in the
+// whole cluster. It doesn't know which rights the policy gives, because AWS can change them.
 func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Scope == access.ScopeCluster || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
@@ -202,8 +202,8 @@ func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	})
 }
 
-// subject returns the usernames and groups of a row for the evaluation of RBAC. A username or group with a template stands for several names. subject adds
-// all names that RBAC binds and that the template can render to, because callers can often choose their session name.
+// subject returns the usernames and groups of a row for the evaluation of RBAC. A username or group with a template stands for several
+// names. subject adds all names that RBAC binds and that the template can render to, because callers can often choose their session name.
 func (s *accessSources) subject(r *row) rbac.Subject {
 	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
 	if r.Source == access.SourceMapAccounts {
@@ -218,7 +218,8 @@ func (s *accessSources) subject(r *row) rbac.Subject {
 	return subject
 }
 
-// rendered returns the names that RBAC binds and that a template can render to for a caller. names returns the names in RBAC that satisfy a condition.
+// rendered returns the names that RBAC binds and that a template can render to for a caller. names returns the names in RBAC that satisfy
+// a condition.
 func rendered(names func(func(string) bool) []string, caller awsauth.Caller, template string) []string {
 	if !strings.Contains(template, "{{") {
 		return nil
@@ -227,8 +228,8 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 	return names(func(name string) bool { return strings.HasPrefix(name, prefix) && holds(name) })
 }
 
-// usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a caller is the
-// caller's ARN. usersOfAccounts leaves out callers to whom another grant applies.
+// usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a
+// caller is the caller's ARN. usersOfAccounts leaves out callers to whom another grant applies.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)
 	for i := range s.grants {
@@ -282,8 +283,8 @@ func (r *row) field(name string) string {
 	return r.Place
 }
 
-// selects reports whether the flags select a row. If a flag selects by a field that is unknown in the row, selects assumes that the field has the right
-// value.
+// selects reports whether the flags select a row. If a flag selects by a field that is unknown in the row, selects assumes that the field
+// has the right value.
 func (o *getOptions) selects(r *row) bool {
 	set := make(fields.Set, len(selectorFields))
 	for _, name := range selectorFields {

@@ -35,8 +35,8 @@ type accessSources struct {
 	accountUsers map[string][]string
 }
 
-// readSources reads all sources. It prints an error for a source that it can't read because of a missing permission. For other faults, such as a file that
-// doesn't parse, it returns an error.
+// readSources reads all sources. If it can't read EKS or RBAC in the cluster, or may not read the live aws-auth, it prints an error and
+// continues. For other faults, such as a file that doesn't parse, it returns an error.
 func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, error) {
 	s := &accessSources{}
 	if err := a.readEntries(ctx, o, s); err != nil {
@@ -88,8 +88,8 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 	return nil
 }
 
-// readEntriesFile reads the access entries of a cluster from a file. It assumes the authentication mode API_AND_CONFIG_MAP. name is the name of the file
-// for the output.
+// readEntriesFile reads the access entries of a cluster from a file. It assumes the authentication mode API_AND_CONFIG_MAP. name is the name
+// of the file for the output.
 func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster, err error) {
 	name, src, err := a.readFile(file)
 	if err != nil {
@@ -128,8 +128,8 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 	return nil
 }
 
-// noteMissingRBAC prints a note if a file lacks a kind of RBAC objects, or a role that a binding names. Kubernetes creates objects of each kind in every
-// cluster (kubernetes v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a file without one of them is incomplete.
+// noteMissingRBAC prints a note if a file lacks a kind of RBAC objects, or a role that a binding names. Kubernetes creates objects of each
+// kind in every cluster (kubernetes v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a file without one of them is incomplete.
 func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	var absent []string
 	for _, kind := range []struct {

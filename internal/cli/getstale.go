@@ -25,9 +25,10 @@ type lookedUp struct {
 	err       error
 }
 
-// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale if it is older than
-// its principal. EKS stores the unique id of the principal when it creates an access entry. So if a principal was deleted and created again, the old
-// access entry matches no caller, although the ARN is the same. If IAM can't answer, the state of the grant is unknown.
+// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale
+// if it is older than its principal. EKS stores the unique id of the principal when it creates an access entry. So if a principal was
+// deleted and created again, the old access entry matches no caller, although the ARN is the same. If IAM can't answer, the state of the
+// grant is unknown.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
@@ -79,8 +80,8 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	return nil
 }
 
-// lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants with which no caller can log in. It returns the results by the
-// keys of the grants.
+// lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants with which no caller can log in. It returns
+// the results by the keys of the grants.
 func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.Grant) map[string]lookedUp {
 	ctx, cancel := context.WithTimeout(ctx, iamTimeout)
 	defer cancel()

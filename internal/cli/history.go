@@ -171,8 +171,9 @@ func writeObject(w io.Writer, format string, v any) error {
 	return err
 }
 
-// escapeUnprintable replaces unprintable characters in JSON by \u escapes. YAML parsers reject some of these characters, and treat others as line breaks.
-// escapeUnprintable keeps characters above U+FFFF, because JSON needs two escapes for them and YAML parsers don't combine these.
+// escapeUnprintable replaces unprintable characters in JSON by \u escapes. YAML parsers reject some of these characters, and treat others
+// as line breaks. escapeUnprintable keeps characters above U+FFFF, because JSON needs two escapes for them and YAML parsers don't combine
+// these.
 func escapeUnprintable(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {
@@ -194,8 +195,8 @@ func parseVersionNumber(text string) (int, error) {
 	return n, nil
 }
 
-// versionWithContent returns the version with this number. It returns an error if the history has no content for this version, or if a manifest can't
-// contain the content.
+// versionWithContent returns the version with this number. It returns an error if the history has no content for this version, or if a
+// manifest can't contain the content.
 func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	v, err := h.version(number)
 	switch {
@@ -240,7 +241,8 @@ func isUTF8(v *history.Version) bool {
 	return true
 }
 
-// completeVersion completes an argument with the numbers of the versions that have a content. If the history can't be read, there are no completions.
+// completeVersion completes an argument with the numbers of the versions that have a content. If the history can't be read, there are no
+// completions.
 func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

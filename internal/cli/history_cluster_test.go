@@ -242,7 +242,8 @@ func startCluster(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KUBECONFIG", filepath.Join(work, "kubeconfig"))
 }
 
-// storedObject writes to a file the query parameters of each write that the cluster received, and the stored aws-auth.
+// storedObject writes to a file the query parameters of each write that the cluster received, and the stored
+// aws-auth.
 func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stored FILE")

@@ -58,8 +58,8 @@ func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s: the Services of the webhook %s are in the namespaces %s; choose one with --guard-namespace", doing, webhookName, strings.Join(namespaces, " and "))
 }
 
-// findHistory reads the history in a namespace. If namespace is empty, it uses the namespace of the guard. It returns an error if no ConfigMap in the
-// namespace has the label of the history, or if several have it.
+// findHistory reads the history in a namespace. If namespace is empty, it uses the namespace of the guard. It returns an error if no
+// ConfigMap in the namespace has the label of the history, or if several have it.
 func (c *cluster) findHistory(ctx context.Context, namespace string) (storedHistory, error) {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

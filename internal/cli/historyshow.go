@@ -116,8 +116,8 @@ type manifestName struct {
 	Namespace string `json:"namespace"`
 }
 
-// writeManifest writes a version as a manifest in YAML or JSON. If YAML can't represent a value exactly, it writes JSON instead, because JSON is also
-// valid YAML.
+// writeManifest writes a version as a manifest in YAML or JSON. If YAML can't represent a value exactly, it writes JSON instead, because
+// JSON is also valid YAML.
 func writeManifest(w io.Writer, format string, v *history.Version) error {
 	m := manifest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// identityTimeout limits the time of the first call, which asks STS for the caller's identity. This call usually takes less than a second.
+	// identityTimeout limits the time of the first call, which asks STS for the caller's identity. This call usually takes less than a
+	// second.
 	identityTimeout = 15 * time.Second
 	// iamTimeout limits the time for the lookups of one aws-auth in IAM. Eight concurrent calls of about 50 ms each look up thousands of
 	// principals in a minute.
@@ -41,8 +42,8 @@ func (a *app) newPrincipalLookup(ctx context.Context, c config.IAM) (principalLo
 	}, nil
 }
 
-// newIAMClient returns an IAM client that uses the AWS credentials of the environment. It first asks STS for the identity of these credentials, and prints
-// the identity as a note. It returns an error if the credentials can't be used.
+// newIAMClient returns an IAM client that uses the AWS credentials of the environment. It first asks STS for the identity of these
+// credentials, and prints the identity as a note. It returns an error if the credentials can't be used.
 func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, error) {
 	accounts := make(map[string]iam.Account, len(c.Accounts))
 	for id, account := range c.Accounts {
@@ -75,8 +76,8 @@ func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, erro
 	return client, nil
 }
 
-// askMFAToken asks the user for the code of the MFA device and returns the answer. It reads standard input byte by byte up to the end of the line, because
-// the rest may contain manifests.
+// askMFAToken asks the user for the code of the MFA device and returns the answer. It reads standard input byte by byte up to the end of
+// the line, because the rest may contain manifests.
 func (a *app) askMFAToken() (string, error) {
 	fmt.Fprint(a.stderr, "Code of your MFA device: ")
 	var line []byte

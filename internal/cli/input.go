@@ -24,8 +24,8 @@ const (
 const (
 	// maxFile limits the size of a file, in bytes. The webhook has the same limit for an object. The API server accepts only 1 MiB.
 	maxFile = 3 << 20
-	// maxStdin limits the size of standard input, in bytes. It is higher than maxFile, because a rendered chart or a plan contains many other
-	// objects.
+	// maxStdin limits the size of standard input, in bytes. It is higher than maxFile, because a rendered chart or a plan contains many
+	// other objects.
 	maxStdin = 64 << 20
 )
 
@@ -37,15 +37,16 @@ type input struct {
 	name     string // the name in the output
 	objects  []object
 	problems []report.Problem
-	// unrendered are the parts that concern aws-auth but that another tool must render before lint can evaluate them. others are objects that
-	// look like aws-auth but that the authenticator does not read.
+	// unrendered are the parts that concern aws-auth but that another tool must render before lint can evaluate them. others are objects
+	// that look like aws-auth but that the authenticator does not read.
 	unrendered, others []report.Problem
 	notes              []string
 	unknown            bool            // the input may have an aws-auth that is not in objects, because of a problem from unrendered or others
 	plan               bool            // the input is a Terraform plan
 	entries            *entryplan.Plan // the access entries, access policies and clusters in the input; nil if there are none
 	built              bool            // the input is the result of a Kustomization
-	// notKubernetes reports whether each problem concerns a document that parses but is not a Kubernetes object, such as an Ansible playbook.
+	// notKubernetes reports whether each problem concerns a document that parses but is not a Kubernetes object, such as an Ansible
+	// playbook.
 	notKubernetes bool
 }
 
@@ -61,14 +62,14 @@ func (a *app) readAs(name string, parse func(label string, src []byte) (input, e
 	return in.named(), err
 }
 
-// parseInput finds the aws-auth objects in an input with a new version. An object that another tool must render first is not among the objects of the
-// result, but is in unrendered.
+// parseInput finds the aws-auth objects in an input with a new version. An object that another tool must render first is not among the
+// objects of the result, but is in unrendered.
 func parseInput(label string, src []byte) (input, error) {
 	return parse(label, src, (*extract.Result).RefuseTemplates)
 }
 
-// parseStored finds the aws-auth objects in an input with a stored version. No tool renders a stored version, so a text that looks like a template is not
-// refused.
+// parseStored finds the aws-auth objects in an input with a stored version. No tool renders a stored version, so a text that looks like a
+// template is not refused.
 func parseStored(label string, src []byte) (input, error) {
 	return parse(label, src, func(*extract.Result) {})
 }
@@ -112,8 +113,8 @@ func problemOf(label string, err error) report.Problem {
 	return p
 }
 
-// named classifies the unrendered parts and other objects of an input that the user named. An unrendered part is a problem. An object that only looks like
-// aws-auth is a problem if the input has no aws-auth, and otherwise a note.
+// named classifies the unrendered parts and other objects of an input that the user named. An unrendered part is a problem. An object that
+// only looks like aws-auth is a problem if the input has no aws-auth, and otherwise a note.
 func (in input) named() input {
 	in.problems = append(in.problems, in.unrendered...)
 	in.unknown = len(in.unrendered) > 0 || len(in.objects) == 0 && len(in.others) > 0
@@ -126,8 +127,8 @@ func (in input) named() input {
 	return in
 }
 
-// discovered classifies the unrendered parts and other objects of an input that lint found in a folder. Each of them is a note. skipped reports whether
-// there is such a part or object.
+// discovered classifies the unrendered parts and other objects of an input that lint found in a folder. Each of them is a note. skipped
+// reports whether there is such a part or object.
 func (in input) discovered() (found input, skipped bool) {
 	list := append(slices.Clone(in.unrendered), in.others...)
 	in.notes = append(in.notes, places(list)...)
@@ -187,7 +188,8 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
-// place returns the line or the Terraform resource of an aws-auth, for the output. It returns zero values if the input has only one aws-auth.
+// place returns the line or the Terraform resource of an aws-auth, for the output. It returns zero values if the input has only one
+// aws-auth.
 func (in input) place(o object) (line int, resource string) {
 	if len(in.objects) < 2 {
 		return 0, ""
@@ -195,7 +197,8 @@ func (in input) place(o object) (line int, resource string) {
 	return o.Line, o.Resource
 }
 
-// label returns the name of an aws-auth for a note. It is the name of the input. If the input has several aws-auth objects, the line follows.
+// label returns the name of an aws-auth for a note. It is the name of the input. If the input has several aws-auth objects, the line
+// follows.
 func (in input) label(o object) string {
 	line, _ := in.place(o)
 	if line == 0 {
@@ -236,8 +239,8 @@ func (in input) single() (object, error) {
 	return object{}, fmt.Errorf("%s holds %d aws-auth objects, at %s; name a file with only one", in.name, len(places), strings.Join(places, " and "))
 }
 
-// readSingle reads an input that must have exactly one aws-auth. It returns an error if a document can't be read. description describes the input for
-// errors, such as "the old version".
+// readSingle reads an input that must have exactly one aws-auth. It returns an error if a document can't be read. description describes
+// the input for errors, such as "the old version".
 func (a *app) readSingle(name, description string, parse func(label string, src []byte) (input, error)) (input, object, error) {
 	in, err := a.readAs(name, parse)
 	if err != nil {

@@ -19,9 +19,9 @@ type build struct {
 	err error
 }
 
-// withBuilds builds the Kustomizations in a list of files. In the list it replaces each kustomization file by the folder with the build. It removes the files
-// that the builds read, such as bases and patches, because a cluster doesn't get these files as they are. It keeps files that the user named, and the files of a
-// Kustomization that can't be built.
+// withBuilds builds the Kustomizations in a list of files. In the list it replaces each kustomization file by the folder with the build.
+// It removes the files that the builds read, such as bases and patches, because a cluster doesn't get these files as they are. It keeps
+// files that the user named, and the files of a Kustomization that can't be built.
 func withBuilds(list []source) []source {
 	built := map[int]*build{}
 	for i, s := range list {
@@ -57,8 +57,8 @@ func withBuilds(list []source) []source {
 	return kept
 }
 
-// absolutePath returns the absolute path of a file, with symbolic links resolved. If it can't resolve the links, it returns the absolute path with the
-// links. If it can't find out the absolute path, it returns the name unchanged.
+// absolutePath returns the absolute path of a file, with symbolic links resolved. If it can't resolve the links, it returns the absolute
+// path with the links. If it can't find out the absolute path, it returns the name unchanged.
 func absolutePath(name string) string {
 	absolute, err := filepath.Abs(name)
 	if err != nil {
@@ -70,7 +70,8 @@ func absolutePath(name string) string {
 	return absolute
 }
 
-// lintBuild lints the result of the build of a Kustomization. A failed build is an error if the user named the Kustomization, and otherwise a note.
+// lintBuild lints the result of the build of a Kustomization. A failed build is an error if the user named the Kustomization, and
+// otherwise a note.
 func (l *lintRun) lintBuild(s source) fileResult {
 	switch {
 	case s.built.err == nil:
@@ -102,8 +103,8 @@ func (l *lintRun) lintBuild(s source) fileResult {
 	return o
 }
 
-// written looks for a source file of the build that has the same data as the built object o. It returns o with the positions in this file, so that findings
-// have positions that the user can see. If there is no such file, it returns o without positions.
+// written looks for a source file of the build that has the same data as the built object o. It returns o with the positions in this
+// file, so that findings have positions that the user can see. If there is no such file, it returns o without positions.
 func (s source) written(o object) object {
 	folder := absolutePath(s.name)
 	for _, name := range slices.Sorted(maps.Keys(s.built.Files)) {

@@ -217,8 +217,9 @@ type ruleError struct {
 func (e *ruleError) Error() string { return "--rule " + e.setting + ": " + e.err.Error() }
 func (e *ruleError) Unwrap() error { return e.err }
 
-// guardConfig returns the configuration in the file of --config, or the default configuration. The severities of --rule override the severities of the
-// configuration. For a rule of access entries, guardConfig stores the severity in o.entryRules.
+// guardConfig returns the configuration in the file of --config, or the default configuration. The severities of --rule
+// override the severities of the configuration. For a rule of access entries, guardConfig stores the severity in
+// o.entryRules.
 func (o *lintOptions) guardConfig() (*config.Config, error) {
 	cfg := config.Default()
 	if o.config != "" {
@@ -271,7 +272,8 @@ func (a *app) lintReport(o *lintOptions, w io.Writer) (lintReport, error) {
 	return report.NewText(w, useColours(w)), nil
 }
 
-// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old. The requester of the edit is the user in --as-arn.
+// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old. The requester of the edit is the
+// user in --as-arn.
 func (l *lintRun) setOldVersion(o *lintOptions) error {
 	in, old, err := l.app.readSingle(o.old, "the old version", parseStored)
 	if err != nil {

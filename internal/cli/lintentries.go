@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lintEntries evaluates the access entries, access policies and clusters of an input, and adds the findings to o. All of them together count as one object
-// in denied and warned.
+// lintEntries evaluates the access entries, access policies and clusters of an input, and adds the findings to o. All of them together
+// count as one object in denied and warned.
 func (l *lintRun) lintEntries(in input, o *fileResult) {
 	if in.entries == nil {
 		return
@@ -34,8 +34,8 @@ func (l *lintRun) lintEntries(in input, o *fileResult) {
 	}
 }
 
-// mappedBy returns the principals that the aws-auth objects of an input map. For an aws-auth that a plan deletes, it returns the principals before the
-// deletion.
+// mappedBy returns the principals that the aws-auth objects of an input map. For an aws-auth that a plan deletes, it returns the
+// principals before the deletion.
 func mappedBy(objects []object) []awsauth.Principal {
 	var list []awsauth.Principal
 	for _, o := range objects {

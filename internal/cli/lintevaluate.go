@@ -52,8 +52,8 @@ func (l *lintRun) resultOf(in input, from object, v validate.Verdict) fileResult
 	return o
 }
 
-// evaluateObject evaluates the change of an aws-auth. If a Terraform plan replaces the object, evaluateObject evaluates two changes: the deletion, and the
-// edit from the old to the new object. The verdict then has the findings of both changes and the more severe action.
+// evaluateObject evaluates the change of an aws-auth. If a Terraform plan replaces the object, evaluateObject evaluates two changes: the
+// deletion, and the edit from the old to the new object. The verdict then has the findings of both changes and the more severe action.
 func (l *lintRun) evaluateObject(o object, change validate.Change) validate.Verdict {
 	policy := l.policy
 	if o.Lists != "" && change.Old == nil {
@@ -90,7 +90,8 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
-// asReviewed returns a change in the form in which the API server sends it to the webhook. It returns a document, which is no change, unmodified.
+// asReviewed returns a change in the form in which the API server sends it to the webhook. It returns a document, which is no change,
+// unmodified.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
@@ -98,8 +99,9 @@ func asReviewed(c validate.Change) validate.Change {
 	return c
 }
 
-// changeOf returns the change that lint evaluates for an aws-auth. With --old this is an edit of the old version. Without --old it is the edit or deletion in
-// a Terraform plan, or a document by itself. changeOf removes the break-glass annotation, because a file doesn't say which user will set it.
+// changeOf returns the change that lint evaluates for an aws-auth. With --old this is an edit of the old version. Without --old it is the
+// edit or deletion in a Terraform plan, or a document by itself. changeOf removes the break-glass annotation, because a file doesn't say
+// which user will set it.
 //
 // note names the assumptions about the version that the cluster will store. argument is the flag with which kubectl apply reads the input.
 func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {

@@ -54,8 +54,8 @@ func (l *lintRun) lintLive(in input) error {
 	return l.finish()
 }
 
-// lintFiles lints the files for the arguments, and reports the results in the order of the arguments. It lints several files in parallel, so the result of
-// a file may have to wait for the results of earlier files.
+// lintFiles lints the files for the arguments, and reports the results in the order of the arguments. It lints several files in parallel,
+// so the result of a file may have to wait for the results of earlier files.
 func (l *lintRun) lintFiles(args []string) error {
 	sources := expandArgs(args)
 	results, stop := l.startWorkers(sources)
@@ -93,9 +93,9 @@ func (l *lintRun) lintFiles(args []string) error {
 	return l.finish()
 }
 
-// lintNothing handles a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of aws-auth. There are two
-// exceptions, which lintNothing reports as errors: a part of the files can't be evaluated, or a file is a Terraform plan. A plan would list the
-// deletion.
+// lintNothing handles a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of
+// aws-auth. There are two exceptions, which lintNothing reports as errors: a part of the files can't be evaluated, or a file is a
+// Terraform plan. A plan would list the deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -116,7 +116,8 @@ func (l *lintRun) lintNothing(args string) error {
 	return l.addResult(l.resultOf(input{name: args}, object{InText: true}, l.evaluateChange(change, l.policy)))
 }
 
-// describeArgs returns the names of the arguments for a message. If there are more than 10 arguments, it returns the number of files instead.
+// describeArgs returns the names of the arguments for a message. If there are more than 10 arguments, it returns the number of files
+// instead.
 func describeArgs(args []string, files int) string {
 	if len(args) > 10 {
 		return fmt.Sprintf("%d files", files)
@@ -130,9 +131,9 @@ func describeArgs(args []string, files int) string {
 	return strings.Join(names, ", ")
 }
 
-// startWorkers starts to lint the files in the background, with one goroutine for each CPU. results delivers a channel for each file, in the order of the
-// files. This channel delivers the result of the file. The workers wait if too many results have not been received, to limit memory. stop ends the
-// work early.
+// startWorkers starts to lint the files in the background, with one goroutine for each CPU. results delivers a channel for each file, in
+// the order of the files. This channel delivers the result of the file. The workers wait if too many results have not been received, to
+// limit memory. stop ends the work early.
 func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
 	type job struct {
 		source
@@ -204,7 +205,8 @@ func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0 && (o.fix == nil || len(o.fix.fixed) == 0)
 }
 
-// finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if another file is denied.
+// finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if
+// another file is denied.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
@@ -221,7 +223,8 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and lints a file. A file that is too large is an error. But if lint discovered this file, it is an error only if the file names aws-auth.
+// lintFile reads and lints a file. A file that is too large is an error. But if lint discovered this file, it is an error only if the file
+// names aws-auth.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)

@@ -117,7 +117,8 @@ type migrateSources struct {
 	clusterAdminPolicy string // see migrate.Input
 }
 
-// readMigration reads aws-auth and the access entries. If it can't read a part of them, it returns an error, because an incomplete plan may take access away.
+// readMigration reads aws-auth and the access entries. If it can't read a part of them, it returns an error, because an incomplete
+// plan may take access away.
 func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSources, error) {
 	s := &migrateSources{account: o.account, partition: o.partition}
 	if err := a.readMigratedDocument(ctx, o, s); err != nil {
@@ -170,8 +171,8 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If aws-auth comes from a cluster, it returns an error if EKS
-// describes another cluster.
+// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If aws-auth comes from a cluster, it
+// returns an error if EKS describes another cluster.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {

@@ -16,7 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// migrateServers starts three servers: an API server with liveAWSAuth, the EKS API of the same cluster, and IAM. In IAM the role ops has a path.
+// migrateServers starts three servers: an API server with liveAWSAuth, the EKS API of the same cluster, and IAM. In IAM
+// the role ops has a path.
 func migrateServers(t *testing.T) (kubeconfig string, eks *ekstest.Server) {
 	t.Helper()
 	kubeconfig, eks, _ = migrateServersWithIAM(t)
@@ -118,7 +119,8 @@ func TestMigrateApplyNeverChangesTheMode(t *testing.T) {
 	}
 }
 
-// The migrate commands refuse the aws-auth of one cluster with the access entries of another cluster, because the plan would be wrong.
+// The migrate commands refuse the aws-auth of one cluster with the access entries of another cluster, because the plan
+// would be wrong.
 func TestMigrateRefusesAnotherCluster(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	other, _, err := certutil.GenerateSelfSignedCertKey("other.example.com", nil, nil)
@@ -147,7 +149,8 @@ func TestMigrateNeedsEveryPartOfTheAccessEntries(t *testing.T) {
 	}
 }
 
-// verify names a principal whose access entry is stale: it logs in by aws-auth now, but would lose its login in mode API.
+// verify names a principal whose access entry is stale: it logs in by aws-auth now, but would lose its login in mode
+// API.
 func TestVerifyFindsTheCliff(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	again := ekstest.Entry(devsARN)
@@ -177,7 +180,8 @@ In mode API these principals can't log in any more:
 	}
 }
 
-// verify fails if IAM doesn't say whether an access entry is stale, because the principal may lose its login in mode API.
+// verify fails if IAM doesn't say whether an access entry is stale, because the principal may lose its login in mode
+// API.
 func TestVerifyFailsIfIAMGivesNoAnswer(t *testing.T) {
 	kubeconfig, eks, aws := migrateServersWithIAM(t)
 	devs := ekstest.Entry(devsARN)

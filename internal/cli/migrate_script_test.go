@@ -21,8 +21,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// fakeAWS imitates the AWS CLI. It has the commands in the script of migrate plan, and sends them to the server that imitates EKS. Its errors have the form of
-// the AWS CLI's errors.
+// fakeAWS imitates the AWS CLI. It has the commands in the script of migrate plan, and sends them to the server that imitates EKS. Its errors
+// have the form of the AWS CLI's errors.
 func fakeAWS() {
 	if err := callEKS(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

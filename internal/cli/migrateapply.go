@@ -109,8 +109,8 @@ func (a *app) migrateApply(ctx context.Context, o *applyOptions) error {
 	return nil
 }
 
-// confirmApply asks the user at the terminal to confirm the creation of n access entries. It returns true if the answer is yes. With --yes it returns true
-// and doesn't ask. In a dry run, and without a terminal, it returns false.
+// confirmApply asks the user at the terminal to confirm the creation of n access entries. It returns true if the answer
+// is yes. With --yes it returns true and doesn't ask. In a dry run, and without a terminal, it returns false.
 func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	entries := count(n, "access entry", "access entries")
 	if o.yes {
@@ -134,7 +134,8 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	return yes, nil
 }
 
-// createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the first error.
+// createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the
+// first error.
 func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Client, moves []migrate.Move) error {
 	for i, m := range moves {
 		made, err := client.Create(ctx, m.AccessEntry())
@@ -154,7 +155,8 @@ func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Cl
 	return nil
 }
 
-// noteNextMode prints notes about the next steps: what the user must do before the authentication mode can become API, and the command that changes the mode.
+// noteNextMode prints notes about the next steps: what the user must do before the authentication mode can become API,
+// and the command that changes the mode.
 func (a *app) noteNextMode(o *applyOptions, plan *migrate.Plan) {
 	if n := len(plan.Decide); n > 0 {
 		a.note("%s before you change the mode", count(n, "principal keeps its access only by aws-auth; decide about it", "principals keep their access only by aws-auth; decide about them"))

@@ -61,8 +61,8 @@ func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (
 	return in, nil
 }
 
-// patched returns the old version with a patch applied. It applies the patch as the API server does (kubernetes v1.37.2, apiserver,
-// pkg/endpoints/handlers/patch.go).
+// patched returns the old version with a patch applied. It applies the patch as the API server does (kubernetes
+// v1.37.2, apiserver, pkg/endpoints/handlers/patch.go).
 func patched(old *awsauth.Object, patch *awsauth.Source, kind patchType) (*awsauth.Object, error) {
 	current, err := json.Marshal(manifestOf(old))
 	if err != nil {

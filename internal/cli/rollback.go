@@ -87,8 +87,8 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 	return cmd
 }
 
-// dryRun implements pflag.Value for --dry-run. kubectl's flag also has the value client. This flag doesn't have it, because a client-side dry run doesn't call
-// the webhook.
+// dryRun implements pflag.Value for --dry-run. kubectl's flag also has the value client. This flag doesn't have it, because a client-side
+// dry run doesn't call the webhook.
 type dryRun string
 
 // The values of --dry-run of all commands.
@@ -148,7 +148,8 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	return r.sendEdit(ctx)
 }
 
-// chooseVersion returns the version with this number. If the number is 0, it returns the newest good version whose content differs from the live object.
+// chooseVersion returns the version with this number. If the number is 0, it returns the newest good version whose content differs from
+// the live object.
 func (h storedHistory) chooseVersion(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
 		return h.versionWithContent(number)
@@ -178,8 +179,8 @@ type rollback struct {
 
 func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
 
-// showChange evaluates the edit, and prints the changes of access and the findings. It returns true if the rollback may continue: the rules admit the edit, or
-// the user set --force.
+// showChange evaluates the edit, and prints the changes of access and the findings. It returns true if the rollback may continue: the
+// rules admit the edit, or the user set --force.
 func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
 	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveName(r.cluster.name)
@@ -215,7 +216,8 @@ func (r *rollback) bypassHint() string {
 		r.version.Number, verb, validate.DefaultBypassGroup)
 }
 
-// sendEdit sends the edit to the API server and prints the result. If the API server denies the edit, sendEdit sets the exit status to statusDenied.
+// sendEdit sends the edit to the API server and prints the result. If the API server denies the edit, sendEdit sets the exit status to
+// statusDenied.
 func (r *rollback) sendEdit(ctx context.Context) error {
 	a := r.app
 	cm := liveOrNew(r.live)

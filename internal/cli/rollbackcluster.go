@@ -74,8 +74,9 @@ type deniedError struct{ err error }
 func (e *deniedError) Error() string { return e.err.Error() }
 func (e *deniedError) Unwrap() error { return e.err }
 
-// writeAWSAuth writes aws-auth and returns the warnings of the API server. If cm has a resource version, it updates aws-auth; otherwise it creates aws-auth. dry
-// makes the request a dry run. The error is a [deniedError] if the API server, a webhook or an admission policy denied the change.
+// writeAWSAuth writes aws-auth and returns the warnings of the API server. If cm has a resource version, it updates aws-auth; otherwise
+// it creates aws-auth. dry makes the request a dry run. The error is a [deniedError] if the API server, a webhook or an admission policy
+// denied the change.
 func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bool) ([]string, error) {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

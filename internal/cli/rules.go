@@ -48,7 +48,8 @@ Exit status: 0 success, 2 an error.`,
 	return cmd
 }
 
-// ruleByID returns the rule with this id. It returns an error for an unknown id. The error suggests a similar id of a rule of aws-auth, if there is one.
+// ruleByID returns the rule with this id. It returns an error for an unknown id. The error suggests a similar id of a
+// rule of aws-auth, if there is one.
 func ruleByID(id string) (report.Rule, error) {
 	all := report.AllRules()
 	if i := slices.IndexFunc(all, func(r report.Rule) bool { return r.ID == id }); i >= 0 {

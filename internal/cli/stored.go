@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// lastApplied is the annotation in which kubectl apply stores the manifest. At the next run kubectl apply compares the new manifest with it (kubernetes v1.37.2,
-// api/core/v1, LastAppliedConfigAnnotation).
+// lastApplied is the annotation in which kubectl apply stores the manifest. At the next run kubectl apply compares the new manifest with
+// it (kubernetes v1.37.2, api/core/v1, LastAppliedConfigAnnotation).
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
 // applyMode says whether lint computes the result of kubectl apply for a manifest.
@@ -33,8 +33,8 @@ type storedVersion struct {
 	note string // the assumptions of lint about this version; empty if the input has the whole version
 }
 
-// store returns the version that a cluster stores if a user applies an aws-auth of an input. Before that, the cluster has the version in --old. argument is the
-// flag with which kubectl apply reads the input.
+// store returns the version that a cluster stores if a user applies an aws-auth of an input. Before that, the cluster has the version in
+// --old. argument is the flag with which kubectl apply reads the input.
 func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	old := l.change.Old
 	switch {
@@ -75,8 +75,8 @@ func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 // listsAlone returns a note which says that lint evaluated only lists of entries, and not a whole aws-auth.
 func listsAlone(o object) string { return "evaluated " + o.Lists + ", not a whole aws-auth" }
 
-// applies reports whether lint evaluates a manifest as the input of kubectl apply. Without --apply, it returns false for a manifest that comes from a cluster.
-// Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
+// applies reports whether lint evaluates a manifest as the input of kubectl apply. Without --apply, it returns false for a manifest that
+// comes from a cluster. Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
 func (l *lintRun) applies(o object) bool {
 	if o.Values() == nil || l.apply == applyNever || o.Resource != "" && o.Write != awsauth.Applies {
 		return false
@@ -86,7 +86,8 @@ func (l *lintRun) applies(o object) bool {
 	return l.apply == applyAlways || o.Write == awsauth.Applies || json.Valid([]byte(l.change.Old.Annotations[lastApplied])) && !fromCluster
 }
 
-// effect returns a note with two additions: the keys that the result has and the input lacks, and the keys of the old version that the result lacks.
+// effect returns a note with two additions: the keys that the result has and the input lacks, and the keys of the old version that the
+// result lacks.
 func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	var set map[string]string
 	if input != nil {
@@ -106,8 +107,8 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	return note
 }
 
-// partialNote returns a note for a manifest that lacks keys of the old version. The user may apply such a manifest, and kubectl apply may keep these keys. It
-// returns "" if no note is necessary.
+// partialNote returns a note for a manifest that lacks keys of the old version. The user may apply such a manifest, and kubectl apply may
+// keep these keys. It returns "" if no note is necessary.
 func (l *lintRun) partialNote(o object, argument string) string {
 	lost := slices.DeleteFunc(missing(o.Data, l.change.Old.Data), func(path string) bool {
 		for key := range o.Data { // the rule misspelt-data-key reports such a key
@@ -142,8 +143,8 @@ func verb(list []string, singular, plural string) string {
 	return plural
 }
 
-// setKeys returns the old version without the keys of before and with the keys of after. A Terraform resource that sets only some keys makes this change. before
-// and after may be nil.
+// setKeys returns the old version without the keys of before and with the keys of after. A Terraform resource that sets only some keys
+// makes this change. before and after may be nil.
 func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	if after == nil {
 		after = &awsauth.Object{}
@@ -174,8 +175,8 @@ func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	return after.WithValues(values)
 }
 
-// applied returns the result of kubectl apply with a manifest on the old version. It computes the patch as kubectl does (kubernetes v1.37.2,
-// kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
+// applied returns the result of kubectl apply with a manifest on the old version. It computes the patch as kubectl does (kubernetes
+// v1.37.2, kubectl/pkg/cmd/apply/patcher.go, buildStrategicMergePatchFromBuiltins).
 func applied(old, manifest *awsauth.Object) (*awsauth.Object, error) {
 	current, err := json.Marshal(manifestOf(old))
 	if err != nil {
@@ -209,8 +210,8 @@ func withResult(o *awsauth.Object, manifest []byte) (*awsauth.Object, error) {
 	return o.WithValues(values), nil
 }
 
-// manifestOf returns the manifest of an object. If the object has no manifest, because it comes from a Terraform resource, manifestOf builds one from the
-// content.
+// manifestOf returns the manifest of an object. If the object has no manifest, because it comes from a Terraform resource, manifestOf
+// builds one from the content.
 func manifestOf(o *awsauth.Object) map[string]any {
 	if values := o.Values(); values != nil {
 		return maps.Clone(values)

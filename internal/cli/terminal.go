@@ -19,12 +19,14 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// useColours reports whether the program writes colours to an output: the output is a terminal, and NO_COLOR (https://no-color.org) is not set.
+// useColours reports whether the program writes colours to an output: the output is a terminal, and NO_COLOR (https://no-color.org) is not
+// set.
 func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
 
-// ask asks a question at the terminal. yes reports whether the answer is yes. If standard input is not a terminal, ask doesn't ask, and asked is false.
+// ask asks a question at the terminal. yes reports whether the answer is yes. If standard input is not a terminal, ask doesn't ask, and
+// asked is false.
 func (a *app) ask(question string) (yes, asked bool, err error) {
 	if f, ok := a.stdin.(*os.File); !ok || !isTerminal(f) {
 		return false, false, nil
@@ -38,8 +40,8 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows a line with the number of finished files. The caller must call clear before it writes other text to the terminal. The zero value shows
-// nothing.
+// progress shows a line with the number of finished files. The caller must call clear before it writes other text to the terminal. The
+// zero value shows nothing.
 type progress struct {
 	w     io.Writer
 	total int

@@ -24,7 +24,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// Reasons why the test doesn't compare lint and the webhook on a case, or compares them without the requester of the case.
+// Reasons why the test doesn't compare lint and the webhook on a case, or compares them without the requester of the
+// case.
 const (
 	deletion     = "a deletion, which lint cannot express"
 	overrides    = "sets an override annotation"
@@ -38,8 +39,8 @@ const (
 // empty is the old object for a case that has none, so that lint evaluates the case as an edit.
 const empty = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n"
 
-// For every case, lint and the webhook give the same verdict by the same rules. They get the case as an update without override
-// annotations, with the same old object, configuration and requester.
+// For every case, lint and the webhook give the same verdict by the same rules. They get the case as an update without
+// override annotations, with the same old object, configuration and requester.
 func TestLintAndWebhookAgree(t *testing.T) {
 	left := map[string][]string{}
 	compared, withRequester := 0, 0
@@ -140,8 +141,8 @@ func configOf(c *rulecase.Case) (text, reason string) {
 	return string(yaml), ""
 }
 
-// asARN returns the value of --as-arn for the requester of a case, or the reason why no value is possible. For a requester without an
-// ARN the value is empty, because lint without --as-arn assumes such a requester.
+// asARN returns the value of --as-arn for the requester of a case, or the reason why no value is possible. For a
+// requester without an ARN the value is empty, because lint without --as-arn assumes such a requester.
 func asARN(c *rulecase.Case) (arn, reason string) {
 	r := c.Change.Requester
 	if r.IsEKS() {
@@ -178,7 +179,8 @@ func asARN(c *rulecase.Case) (arn, reason string) {
 	return arn, ""
 }
 
-// loginGroups returns the groups of a login, sorted and without duplicates. It leaves out the group that the API server adds.
+// loginGroups returns the groups of a login, sorted and without duplicates. It leaves out the group that the API server
+// adds.
 func loginGroups(groups []string) []string {
 	set := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "system:authenticated" })
 	slices.Sort(set)
