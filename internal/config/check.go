@@ -11,7 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// check reports values that have the right type but can't be correct. It skips fields for which the decoder has reported a problem.
+// check reports values that have the right type but can't be correct. It skips fields for which the decoder has reported
+// a problem.
 func (d *decoder) check(c *Config) {
 	if line, ok := d.lines["apiVersion"]; ok && c.APIVersion != APIVersion {
 		d.report(line, "apiVersion", "is %q; write %s", c.APIVersion, APIVersion)
@@ -111,8 +112,8 @@ func (d *decoder) checkEKS(c *EKS) {
 	}
 }
 
-// checkARNs reports the faults of checkARN in each element of a list, and also STS federated users and duplicates. session is as
-// in checkARN.
+// checkARNs reports the faults of checkARN in each element of a list, and also STS federated users and duplicates.
+// session is as in checkARN.
 func (d *decoder) checkARNs(list string, arns []string, session string) {
 	first := map[string]int{}
 	for i, text := range arns {
@@ -151,8 +152,8 @@ func (d *decoder) checkOverrides(groups []string) {
 	}
 }
 
-// checkProtected reports the ARN of a protected principal that no entry of aws-auth can match. It returns false if it has reported a
-// fault.
+// checkProtected reports the ARN of a protected principal that no entry of aws-auth can match. It returns false if it has
+// reported a fault.
 func (d *decoder) checkProtected(path, text string) bool {
 	arn, ok := d.checkARN(path, text, "which no entry matches")
 	if !ok {
@@ -165,9 +166,9 @@ func (d *decoder) checkProtected(path, text string) bool {
 	return true
 }
 
-// checkARN parses an ARN and reports these faults: a text that is not an ARN, the ARN of a role's session, and an ARN that AWS writes
-// in another form. ok is false if the ARN has a fault. session is a part of the message about a session's ARN. It says why
-// such an ARN is wrong in this field.
+// checkARN parses an ARN and reports these faults: a text that is not an ARN, the ARN of a role's session, and an ARN
+// that AWS writes in another form. ok is false if the ARN has a fault. session is a part of the message about a session's
+// ARN. It says why such an ARN is wrong in this field.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {

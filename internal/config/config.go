@@ -185,8 +185,8 @@ const (
 	maxRefresh     = time.Hour
 )
 
-// defaultBudget is long enough for two calls of IAM with one second between them. It leaves enough time for the rest of the review,
-// because the webhook timeout of the chart is 5 s.
+// defaultBudget is long enough for two calls of IAM with one second between them. It leaves enough time for the rest of the
+// review, because the webhook timeout of the chart is 5 s.
 const defaultBudget = 2 * time.Second
 
 // maxBudget is half of the longest webhook timeout (admissionregistration.k8s.io/v1, timeoutSeconds).
@@ -221,7 +221,8 @@ func Default() *Config {
 	return c
 }
 
-// Effective returns a copy of the configuration in which Rules has every rule. A rule that c doesn't list has its default severity.
+// Effective returns a copy of the configuration in which Rules has every rule. A rule that c doesn't list has its default
+// severity.
 func (c *Config) Effective() *Config {
 	e := *c
 	e.Rules = make(map[string]validate.Severity)

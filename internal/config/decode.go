@@ -39,8 +39,9 @@ func (e *FieldError) Error() string {
 	return b.String() + ": " + e.Problem
 }
 
-// Parse decodes the text of a file and checks it. Every field must be known, must appear at most once, and must have a value of the
-// right type. The error joins a [*FieldError] for each problem, in the order of the lines. name is the name of the file in errors.
+// Parse decodes the text of a file and checks it. Every field must be known, must appear at most once, and must have a value
+// of the right type. The error joins a [*FieldError] for each problem, in the order of the lines. name is the name of the file
+// in errors.
 //
 // Parse doesn't use the decoder of yaml.v3, which is too lenient even with KnownFields: it accepts an empty "protected:", which
 // protects no principal, and it converts 5 to text. The errors of that decoder name Go types instead of fields.
@@ -105,8 +106,9 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. It returns false
-// for any other file. Without this check the decoder would report each field of such a file, and no message would name the cause.
+// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. It returns
+// false for any other file. Without this check the decoder would report each field of such a file, and no message would name
+// the cause.
 func (d *decoder) reportOtherKind(root *yaml.Node) bool {
 	if root.Kind != yaml.MappingNode {
 		return false
@@ -175,8 +177,8 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// scalar decodes a boolean or a number. It reports a node that is not a scalar with this tag. want describes the right value for the
-// message.
+// scalar decodes a boolean or a number. It reports a node that is not a scalar with this tag. want describes the right value
+// for the message.
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path, tag, want string) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tag || n.Decode(v.Addr().Interface()) != nil {
 		d.report(n.Line, path, "is %s; write %s", describe(n), want)
@@ -260,7 +262,8 @@ func (d *decoder) structMapping(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// fieldOf returns the field of the struct v that has this key in YAML. It returns false if there is none. Upper and lower case differ.
+// fieldOf returns the field of the struct v that has this key in YAML. It returns false if there is none. Upper and lower case
+// differ.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	i := slices.Index(fieldNames(v.Type()), key)
 	if i < 0 {

@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Rule returns the rule with this id. It returns an error for an unknown id. The error suggests a similar id if there is one.
+// Rule returns the rule with this id. It returns an error for an unknown id. The error suggests a similar id if there
+// is one.
 func Rule(id string) (*validate.Rule, error) {
 	for _, rule := range validate.Rules() {
 		if rule.ID == id {
@@ -19,8 +20,8 @@ func Rule(id string) (*validate.Rule, error) {
 	return nil, fmt.Errorf("%q is not a rule; %s", id, ruleHint(id))
 }
 
-// SetRule sets the severity of a rule, instead of the severity in the file. It returns an error for an unknown rule, and for a severity
-// that the rule can't have.
+// SetRule sets the severity of a rule, instead of the severity in the file. It returns an error for an unknown rule,
+// and for a severity that the rule can't have.
 func (c *Config) SetRule(id, severity string) error {
 	rule, err := Rule(id)
 	if err != nil {

@@ -148,7 +148,8 @@ func (g generator) node(v reflect.Value) *node {
 	}
 }
 
-// constrain adds constraints that the type of a field doesn't express. The program's checks are stricter than these constraints.
+// constrain adds constraints that the type of a field doesn't express. The program's checks are stricter than these
+// constraints.
 func constrain(name string, n *node) {
 	const names = `[A-Za-z0-9_+=,.@-]`
 	partitions := strings.Join(awsauth.Partitions(), "|")

@@ -66,8 +66,8 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// quoteHint returns the end of a hint which says that a scalar must be in quotes to be text. It returns "" if n is not a scalar, is
-// empty or is null.
+// quoteHint returns the end of a hint which says that a scalar must be in quotes to be text. It returns "" if n is
+// not a scalar, is empty or is null.
 func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Value != "" && n.ShortTag() != "!!null" {
 		return fmt.Sprintf(", %q in quotes", n.Value)
@@ -81,11 +81,11 @@ func oneOf(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-// nearestName returns the name that is most similar to key. This is a name that differs from key only in case. If there is no such name,
-// it is the first name with the smallest edit distance to key.
+// nearestName returns the name that is most similar to key. This is a name that differs from key only in case. If
+// there is no such name, it is the first name with the smallest edit distance to key.
 //
-// nearestName ignores a name if the distance is more than a third of the name's length, or if key is more than twice as long
-// as the name. It returns false if no name is left.
+// nearestName ignores a name if the distance is more than a third of the name's length, or if key is more than twice
+// as long as the name. It returns false if no name is left.
 func nearestName(names []string, key string) (name string, ok bool) {
 	best := 0
 	for _, n := range names {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DefaultInterval is the default time between two reads of a [File]. The kubelet takes up to a minute to update a ConfigMap in a pod, so
-// another second does not matter. A read of a cached file takes microseconds.
+// DefaultInterval is the default time between two reads of a [File]. The kubelet takes up to a minute to update a ConfigMap in a
+// pod, so another second does not matter. A read of a cached file takes microseconds.
 const DefaultInterval = time.Second
 
-// File is a GuardConfig file that may change. It reads the file periodically and doesn't use a file watch. So it misses no change, and
-// the symbolic links that the kubelet replaces need no special treatment.
+// File is a GuardConfig file that may change. It reads the file periodically and doesn't use a file watch. So it misses no
+// change, and the symbolic links that the kubelet replaces need no special treatment.
 type File struct {
 	// Path is the file's path.
 	Path string
