@@ -23,8 +23,8 @@ import (
 // larger, because it contains the types of the whole Kubernetes API.
 type apiClient struct{ rest *rest.RESTClient }
 
-// newClient returns a client that ignores the API server's warnings. The timeout of a request is that of config. If config has no timeout,
-// it is callTimeout.
+// newClient returns a client that ignores the API server's warnings. A request has the timeout of config. If config has no timeout, a
+// request has the timeout callTimeout.
 func newClient(config *rest.Config) (*apiClient, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme)); err != nil {

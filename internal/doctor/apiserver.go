@@ -13,8 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// reachAPIServer is the sixth step. It asks the API server for the caller's username and groups. Every authenticated user has the right to
-// this request.
+// reachAPIServer is the sixth step. It asks the API server for the caller's username and groups. Every authenticated
+// user may ask for these.
 func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.config == nil {
 		return "", ""
@@ -54,7 +54,8 @@ func (d *diagnosis) reachAPIServer(ctx context.Context) (Status, string) {
 	return StatusOK, fmt.Sprintf("the API server sees you as %s with the groups %s", user.Username, strings.Join(user.Groups, ", "))
 }
 
-// failUnreachable sets the cause after a request to which the API server did not answer. err is the error of the request.
+// failUnreachable sets the cause after a request to which the API server did not answer. err is the error of the
+// request.
 func (d *diagnosis) failUnreachable(err error) (Status, string) {
 	if d.cluster.suspicion != nil {
 		return d.fail(*d.cluster.suspicion)

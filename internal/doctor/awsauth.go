@@ -24,8 +24,8 @@ type awsAuthFacts struct {
 // ErrNoAWSAuth means that aws-auth does not exist. Options.ReadAWSAuth returns it.
 var ErrNoAWSAuth = errors.New("aws-auth does not exist")
 
-// readAWSAuth is the eighth step. It reads aws-auth, and finds out why aws-auth does not map the principal. A caller who can't log in can't
-// read aws-auth. For this case, the user can name the context of an administrator or a file with aws-auth.
+// readAWSAuth is the eighth step. It reads aws-auth, and finds out why aws-auth does not map the principal. A caller who can't log in
+// can't read aws-auth. For this case, the user can name the context of an administrator or a file with aws-auth.
 func (d *diagnosis) readAWSAuth(ctx context.Context) (Status, string) {
 	principal := d.principal()
 	switch {
@@ -104,8 +104,8 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 	return kube.Object(cm), nil
 }
 
-// resolve returns the status and the sentence of the step readAWSAuth. The sentence has the username and the groups that aws-auth gives to the
-// principal, or says why aws-auth gives none.
+// resolve returns the status and the sentence of the step readAWSAuth. The sentence has the username and the groups that aws-auth
+// gives to the principal, or says why aws-auth gives none.
 func (d *diagnosis) resolve() (Status, string) {
 	switch {
 	case d.awsAuth.absent:

@@ -83,8 +83,8 @@ func (d *diagnosis) describe(ctx context.Context) (*eks.Client, *eks.Description
 	return client, &description, nil
 }
 
-// suspectNoSuchCluster sets the suspicion that the cluster does not exist, after EKS found no cluster of this name. This is not certain: EKS
-// describes only clusters of the caller's own account, but a principal can log in to a cluster of another account.
+// suspectNoSuchCluster sets the suspicion that the cluster does not exist, after EKS found no cluster of this name. This is not certain:
+// EKS describes only clusters of the caller's own account, but a principal can log in to a cluster of another account.
 func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	where := "in the region " + d.Region
 	if d.Region == "" {
@@ -128,8 +128,8 @@ func (d *diagnosis) isOwnCluster(ctx context.Context, description *eks.Descripti
 	return err == nil && access.NewCaller(caller).AccountID == d.report.Principal.Account
 }
 
-// sdkCaller returns the ARN that STS returns for doctor's own AWS credentials. If a wrapper runs the exec plugin with other credentials, this
-// is not the principal of the token.
+// sdkCaller returns the ARN that STS returns for doctor's own AWS credentials. If a wrapper runs the exec plugin with other credentials,
+// this is not the principal of the token.
 func (d *diagnosis) sdkCaller(ctx context.Context) (string, error) {
 	options, err := d.awsOptions(ctx)
 	if err != nil {
@@ -228,7 +228,8 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s%s", kind, kind, quote(name), named)
 }
 
-// adminConfig returns the client configuration with the rights of an administrator. If there is none, it returns that of the caller, or nil.
+// adminConfig returns the client configuration with the rights of an administrator. If there is none, it returns that of the caller, or
+// nil.
 func (d *diagnosis) adminConfig() *rest.Config {
 	if d.Admin != nil {
 		return d.Admin

@@ -47,8 +47,8 @@ func (d *diagnosis) withRegion() string {
 	return " --region " + quote(d.Region)
 }
 
-// updateKubeconfig returns the command that writes the context again. The new context has the same profile and assumes no role. If the context
-// does not belong to an EKS cluster, updateKubeconfig returns the command that prints the context without its secrets.
+// updateKubeconfig returns the command that writes the context again. The new context has the same profile and assumes no role. If the
+// context does not belong to an EKS cluster, updateKubeconfig returns the command that prints the context without its secrets.
 func (d *diagnosis) updateKubeconfig() string {
 	if !d.isEKS() {
 		return "kubectl config view --minify"
@@ -95,9 +95,9 @@ func (d *diagnosis) queryCluster(field string) string {
 	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster." + field
 }
 
-// principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If doctor
-// can't read IAM, principalWithPath returns a command substitution that looks up the role when the administrator runs the command. The
-// substitution ignores a role of the same name in another account.
+// principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If
+// doctor can't read IAM, principalWithPath returns a command substitution that looks up the role when the administrator runs the command.
+// The substitution ignores a role of the same name in another account.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)
@@ -118,8 +118,8 @@ func (d *diagnosis) createEntry() string {
 	return d.create(principal, "") + " && " + d.associateView(principal)
 }
 
-// createEntryOf returns the command that creates an access entry in place of an entry of aws-auth. r is the resolution of this entry. If the
-// entry is for nodes, the access entry has the matching type for nodes, because the type can't be changed later.
+// createEntryOf returns the command that creates an access entry in place of an entry of aws-auth. r is the resolution of this entry. If
+// the entry is for nodes, the access entry has the matching type for nodes, because the type can't be changed later.
 func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	if !slices.Contains(r.Groups, access.NodesGroup) {
 		return d.createEntry()
@@ -134,8 +134,8 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 	return d.create(d.principalWithPath(), " --type "+kind)
 }
 
-// replaceEntry returns the command that deletes a stale access entry and creates it again with the same type. The new access entry gives at
-// most the right to view, because another person may have created the present principal with the name of the deleted one.
+// replaceEntry returns the command that deletes a stale access entry and creates it again with the same type. The new access entry gives
+// at most the right to view, because another person may have created the present principal with the name of the deleted one.
 func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	principal := quote(e.PrincipalARN)
 	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
@@ -154,8 +154,8 @@ func (d *diagnosis) create(principal, flags string) string {
 	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
 }
 
-// associateView returns the command that associates the access policy for viewing with the access entry of a principal. The command gives no
-// other rights, because only the administrator knows which rights the principal needs. principal is already quoted for a shell. AWS
+// associateView returns the command that associates the access policy for viewing with the access entry of a principal. The command gives
+// no other rights, because only the administrator knows which rights the principal needs. principal is already quoted for a shell. AWS
 // documents the ARN of the policy only for the partition aws, so in other partitions the command looks it up.
 func (d *diagnosis) associateView(principal string) string {
 	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
@@ -199,11 +199,11 @@ func (d *diagnosis) logsCommand(text string) string {
 // awsName returns the part of an ARN after the last slash, such as the name of a role.
 func awsName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-// bindCommand returns the command that gives rights to the user. If the user named a refused request, the command creates a role that allows
-// this request, and binds the role. Otherwise it binds the role view.
+// bindCommand returns the command that gives rights to the user. If the user named a refused request, the command creates a role that
+// allows this request, and binds the role. Otherwise it binds the role view.
 //
-// The command binds the role to the user's first group that doesn't begin with system:, because such a system group has other members, for
-// example nodes. If the user has no other group, the command binds the role to the username.
+// The command binds the role to the first group of the user that doesn't begin with system:. If there is no such group, it binds the role
+// to the username. It never uses a group that begins with system:, because such a group has other members, for example nodes.
 func (d *diagnosis) bindCommand() string {
 	subject := " --user=" + quote(d.report.User.Username)
 	for _, group := range d.report.User.Groups {
@@ -232,9 +232,9 @@ func (d *diagnosis) bindCommand() string {
 		kind, quote(name), namespace, flags, kind, quote(name), namespace, kind, quote(name), subject)
 }
 
-// updateEntry returns the command that adds groups to an access entry. groups are the groups that aws-auth gives to the principal. The command
-// omits groups that begin with system:, because EKS refuses them. If there is no other group to add, the command gives the right to view,
-// because only the administrator knows whether the principal should be an admin.
+// updateEntry returns the command that adds groups to an access entry. groups are the groups that aws-auth gives to the principal. The
+// command omits groups that begin with system:, because EKS refuses them. If there is no other group to add, the command gives the right
+// to view, because only the administrator knows whether the principal should be an admin.
 func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) string {
 	all := slices.Clone(entry.Groups)
 	for _, g := range groups {

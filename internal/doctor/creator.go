@@ -25,9 +25,9 @@ import (
 // of others.
 var creatorMatters = []string{"not-mapped", "similar-arn", "no-aws-auth", "no-access-entry", "unauthorized"}
 
-// findCreator is the tenth step. It searches for the principal that created the cluster, because EKS makes this principal an administrator. It
-// first searches CloudTrail, which needs the permission cloudtrail:LookupEvents. Then it searches the authenticator's log, which needs the
-// permissions logs:StartQuery and logs:GetQueryResults.
+// findCreator is the tenth step. It searches for the principal that created the cluster, because EKS makes this principal an
+// administrator. It first searches CloudTrail, which needs the permission cloudtrail:LookupEvents. Then it searches the authenticator's
+// log, which needs the permissions logs:StartQuery and logs:GetQueryResults.
 func (d *diagnosis) findCreator(ctx context.Context) (Status, string) {
 	cause := d.report.Cause
 	if cause == nil || d.ClusterName == "" || !slices.Contains(creatorMatters, cause.ID) {
@@ -100,8 +100,8 @@ func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster
 	return "", nil
 }
 
-// creatorIn returns the ARN of the principal that created an EKS cluster of this name, according to a CloudTrail event (EKS user guide, "Analyze
-// AWS CloudTrail log file entries"). It returns "" for any other event.
+// creatorIn returns the ARN of the principal that created an EKS cluster of this name, according to a CloudTrail event (EKS user guide,
+// "Analyze AWS CloudTrail log file entries"). It returns "" for any other event.
 func creatorIn(event, cluster string) string {
 	var e struct {
 		EventSource       string `json:"eventSource"`
@@ -141,8 +141,8 @@ const logPeriod = 24 * time.Hour
 
 var logARN = regexp.MustCompile(`\barn="?(arn:[\w+=,.@:/-]+).*\busername="?kubernetes-admin"?(?:\s|$)`)
 
-// creatorByLog returns the ARN of a caller that logged in as kubernetes-admin, according to the authenticator's log in CloudWatch. It returns
-// "" if the log has no such login. A cluster writes this log only if an administrator has enabled it.
+// creatorByLog returns the ARN of a caller that logged in as kubernetes-admin, according to the authenticator's log in CloudWatch. It
+// returns "" if the log has no such login. A cluster writes this log only if an administrator has enabled it.
 func creatorByLog(ctx context.Context, client *cloudwatchlogs.Client, cluster string, now time.Time) (string, error) {
 	started, err := client.StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
 		LogGroupName: aws.String("/aws/eks/" + cluster + "/cluster"), QueryString: aws.String(fmt.Sprintf(logsQuery, creatorUsername)),
@@ -180,8 +180,8 @@ func arnIn(rows [][]logstypes.ResultField) string {
 	return ""
 }
 
-// describeAWSError returns an error for the user after an AWS call has failed. The error names the action and contains no secret. If the log of
-// the authenticator does not exist, the error says so.
+// describeAWSError returns an error for the user after an AWS call has failed. The error names the action and contains no secret. If the
+// log of the authenticator does not exist, the error says so.
 func describeAWSError(action string, err error) error {
 	if _, ok := errors.AsType[*logstypes.ResourceNotFoundException](err); ok {
 		return errors.New("the cluster does not write the log of the authenticator")

@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 )
 
-// serveAWS starts a server that imitates AWS, and returns the configuration for it. For each action the server gives the answers in their order, and
-// then repeats the last answer.
+// serveAWS starts a server that imitates AWS, and returns the configuration for it. For each action the server gives
+// the answers in their order, and then repeats the last answer.
 func serveAWS(t *testing.T, answers map[string][]string) aws.Config {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -172,8 +172,8 @@ func Run(ctx context.Context, o Options) *Report {
 	return &d.report
 }
 
-// Identify finds out the caller's AWS principal, and the username and groups of the caller at the API server. It takes only the steps that are
-// necessary for this.
+// Identify finds out the caller's AWS principal, and the username and groups of the caller at the API server. It takes only the steps
+// that are necessary for this.
 func Identify(ctx context.Context, o Options) *Report {
 	d := newDiagnosis(o)
 	d.take(ctx, steps[:stepIdentity])

@@ -26,8 +26,8 @@ type entryFacts struct {
 	existence validate.Existence // whether the principal exists in IAM
 }
 
-// inForce returns the access entry with which the principal logs in, or nil if there is none. stale is a stale access entry of the principal,
-// or nil.
+// inForce returns the access entry with which the principal logs in, or nil if there is none. stale is a stale access entry of the
+// principal, or nil.
 func (e *entryFacts) inForce() (entry, stale *access.AccessEntry) {
 	for i := range e.found {
 		if f := &e.found[i]; e.existence == validate.Exists && f.Freshness(e.facts) == access.Stale {
@@ -85,8 +85,8 @@ func (d *diagnosis) readEntries(ctx context.Context) (Status, string) {
 	return StatusOK, "no access entry has the principal " + principal
 }
 
-// findEntries reads the access entries of the principal into d.entries. If the caller may not list access entries, findEntries reads only the
-// access entry with the principal's ARN.
+// findEntries reads the access entries of the principal into d.entries. If the caller may not list access entries, findEntries reads only
+// the access entry with the principal's ARN.
 func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	arns, err := d.cluster.client.List(ctx)
 	switch {
@@ -115,7 +115,8 @@ func (d *diagnosis) findEntries(ctx context.Context, principal string) error {
 	return nil
 }
 
-// lookUpPrincipal looks up the principal in IAM and stores the result in d.entries. If this fails, the existence of the principal stays unknown.
+// lookUpPrincipal looks up the principal in IAM and stores the result in d.entries. If this fails, the existence of the principal stays
+// unknown.
 func (d *diagnosis) lookUpPrincipal(ctx context.Context, principal string) {
 	parsed, err := awsauth.ParseARN(principal)
 	if err != nil {

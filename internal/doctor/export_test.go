@@ -51,7 +51,8 @@ func RunWithLimit(ctx context.Context, o Options, limit time.Duration) *Report {
 	return Run(ctx, o)
 }
 
-// CreateEntry returns the command for an administrator who creates an access entry for a principal. cluster is the ARN of the cluster.
+// CreateEntry returns the command for an administrator who creates an access entry for a principal. cluster is the ARN
+// of the cluster.
 func CreateEntry(principal, cluster string) string {
 	d := newDiagnosis(Options{Cluster: cluster, ClusterName: "prod", Region: "eu-west-1"})
 	d.report.Principal = &Identity{ARN: principal}

@@ -28,8 +28,8 @@ type identityFacts struct {
 	options []func(*config.LoadOptions) error // nil if they are not loaded yet or can't be loaded
 }
 
-// bearerToken returns the token of a client configuration. It reads the token from a file if the configuration names one. It returns "" if the
-// configuration has no token.
+// bearerToken returns the token of a client configuration. It reads the token from a file if the configuration names one. It returns ""
+// if the configuration has no token.
 func bearerToken(c *rest.Config) (string, error) {
 	if c.BearerTokenFile == "" || c.BearerToken != "" {
 		return c.BearerToken, nil
@@ -50,8 +50,8 @@ func bearerToken(c *rest.Config) (string, error) {
 // signature").
 const maxSkew = 5 * time.Minute
 
-// askSTS is the fourth step. The token contains a signed request. askSTS sends this request to STS, as the authenticator does, and so gets the
-// same caller as the authenticator.
+// askSTS is the fourth step. The token contains a signed request. askSTS sends this request to STS, as the authenticator does, and so
+// gets the same caller as the authenticator.
 func (d *diagnosis) askSTS(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.token == nil {
 		return "", ""

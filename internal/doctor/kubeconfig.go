@@ -77,8 +77,8 @@ func (d *diagnosis) readAdminKubeconfig() (Status, string) {
 	return StatusOK, fmt.Sprintf("the context %s reads the cluster at %s; the steps of a login are left out for %s", d.Context, config.Host, d.Principal)
 }
 
-// readStaticCredentials checks the credentials of a context without an exec plugin. It sets the cause if there are no credentials, or if the
-// context names a user that is not in the kubeconfig. Otherwise it returns a sentence with the kind of the credentials. where is the
+// readStaticCredentials checks the credentials of a context without an exec plugin. It sets the cause if there are no credentials, or if
+// the context names a user that is not in the kubeconfig. Otherwise it returns a sentence with the kind of the credentials. where is the
 // beginning of this sentence.
 func (d *diagnosis) readStaticCredentials(where string) (Status, string) {
 	c := d.config
@@ -110,7 +110,8 @@ const (
 	pluginBeta  = pluginGroup + "v1beta1"
 )
 
-// checkPlugin checks the exec section of the kubeconfig. It does not run the plugin. where is the beginning of the sentence with the result.
+// checkPlugin checks the exec section of the kubeconfig. It does not run the plugin. where is the beginning of the sentence with the
+// result.
 func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	p := &d.plugin
 	if err := p.useVariables(); err != nil {
@@ -147,8 +148,8 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	return StatusOK, text
 }
 
-// lookPath returns the path of the plugin's program. A command in the kubeconfig may be relative to the kubeconfig; client-go has already made it
-// absolute.
+// lookPath returns the path of the plugin's program. A command in the kubeconfig may be relative to the kubeconfig; client-go has already
+// made it absolute.
 func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	path, err := exec.LookPath(c.Command)
 	if err != nil {
@@ -157,8 +158,8 @@ func lookPath(c *clientcmdapi.ExecConfig) (string, error) {
 	return path, nil
 }
 
-// readArguments reads the cluster, region, profile and role from the plugin's arguments and variables. It knows the commands aws eks get-token and
-// aws-iam-authenticator token, also as a part of the arguments of a wrapper.
+// readArguments reads the cluster, region, profile and role from the plugin's arguments and variables. It knows the commands aws eks
+// get-token and aws-iam-authenticator token, also as a part of the arguments of a wrapper.
 func (p *plugin) readArguments() {
 	if p.config == nil {
 		return
@@ -216,8 +217,8 @@ func (p *plugin) useVariables() error {
 	return nil
 }
 
-// restoreVariables restores the variables that useVariables replaced. The exec plugin of an administrator's context then runs with the user's own
-// environment.
+// restoreVariables restores the variables that useVariables replaced. The exec plugin of an administrator's context then runs with the
+// user's own environment.
 func (p *plugin) restoreVariables() error {
 	for _, restore := range slices.Backward(p.replaced) {
 		if err := restore(); err != nil {
@@ -228,8 +229,8 @@ func (p *plugin) restoreVariables() error {
 	return nil
 }
 
-// setCluster sets the name and the region of the EKS cluster. It keeps a value that the user has set. Otherwise it takes the value from the first
-// of these sources that has it:
+// setCluster sets the name and the region of the EKS cluster. It keeps a value that the user has set. Otherwise it takes the value from
+// the first of these sources that has it:
 //
 //   - the plugin's arguments and variables
 //   - the name of the cluster in the kubeconfig, because aws eks update-kubeconfig uses the cluster's ARN as this name

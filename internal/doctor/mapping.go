@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// failUnsupported sets the cause for a caller that is neither a role nor a user. The authenticator refuses such an ARN before it searches for an
-// entry.
+// failUnsupported sets the cause for a caller that is neither a role nor a user. The authenticator refuses such an ARN before it searches
+// for an entry.
 func (d *diagnosis) failUnsupported() (Status, string) {
 	return d.fail(Cause{
 		ID: "principal-unsupported", Step: stepAWSAuth, User: "aws sts get-caller-identity" + d.withProfile(),
@@ -59,8 +59,8 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	return nil
 }
 
-// missingEntry returns the cause for a principal without an access entry in the authentication mode API. It returns nil if the access entries are
-// unknown. stale is a stale access entry of the principal, or nil.
+// missingEntry returns the cause for a principal without an access entry in the authentication mode API. It returns nil if the access
+// entries are unknown. stale is a stale access entry of the principal, or nil.
 func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)
@@ -83,8 +83,8 @@ func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	return nil
 }
 
-// noAWSAuth returns the cause for a cluster without aws-auth. In the authentication mode API_AND_CONFIG_MAP its command creates an access entry,
-// and otherwise aws-auth.
+// noAWSAuth returns the cause for a cluster without aws-auth. In the authentication mode API_AND_CONFIG_MAP its command creates an access
+// entry, and otherwise aws-auth.
 func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
 	c := &Cause{ID: "no-aws-auth", Step: stepAWSAuth}
 	if d.cluster.mode() == access.ModeAPIAndConfigMap {
@@ -112,8 +112,8 @@ func policyNames(e *access.AccessEntry) (names []string) {
 	return names
 }
 
-// refusedAlthoughMapped returns the cause for a mapped caller that the API server refuses. source describes the access entry or aws-auth that maps
-// the caller. refusedAlthoughMapped returns nil if the API server did not refuse the caller.
+// refusedAlthoughMapped returns the cause for a mapped caller that the API server refuses. source describes the access entry or aws-auth
+// that maps the caller. refusedAlthoughMapped returns nil if the API server did not refuse the caller.
 func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	if !d.refused {
 		return nil
@@ -148,7 +148,8 @@ var missIDs = []struct {
 	{awsauth.MissSpelling, "similar-arn"},
 }
 
-// notInAWSAuth returns the cause why aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if this is unknown.
+// notInAWSAuth returns the cause why aws-auth does not admit the caller. It returns nil if aws-auth admits the caller, or if this is
+// unknown.
 func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	r := d.awsAuth.loaded.Resolve(caller.ARN)
 	if r.Unknown != "" {
@@ -183,8 +184,8 @@ func (d *diagnosis) notInAWSAuth(caller access.Caller) *Cause {
 	return &Cause{ID: "not-mapped", Step: stepAWSAuth, Summary: fmt.Sprintf("aws-auth has no entry for %s", r.CanonicalARN)}
 }
 
-// whyNotMapped returns the cause c of a caller that aws-auth does not admit, with commands. If the principal has a stale access entry, or if the
-// cluster admits another identity of the caller, it returns a better cause instead of c.
+// whyNotMapped returns the cause c of a caller that aws-auth does not admit, with commands. If the principal has a stale access entry, or
+// if the cluster admits another identity of the caller, it returns a better cause instead of c.
 func (d *diagnosis) whyNotMapped(ctx context.Context, c *Cause, stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)

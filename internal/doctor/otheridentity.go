@@ -46,8 +46,8 @@ func (d *diagnosis) otherIdentity(ctx context.Context) *Cause {
 	return d.otherProfile()
 }
 
-// profile returns the profile whose credentials the plugin uses. It returns "" if the plugin uses the credentials of the environment. The AWS CLI
-// uses a profile on the command line first, then an access key in the environment, and then a profile in a variable.
+// profile returns the profile whose credentials the plugin uses. It returns "" if the plugin uses the credentials of the environment. The
+// AWS CLI uses a profile on the command line first, then an access key in the environment, and then a profile in a variable.
 func (d *diagnosis) profile() string {
 	if d.plugin.profileByEnvironment && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
 		return ""
@@ -90,8 +90,8 @@ func (d *diagnosis) otherProfile() *Cause {
 	return nil
 }
 
-// permissionSetRole returns the ARN of the role that IAM Identity Center created for a permission set in an account. It searches the access entries
-// and aws-auth for such a role. It returns "" if they have none.
+// permissionSetRole returns the ARN of the role that IAM Identity Center created for a permission set in an account. It searches the
+// access entries and aws-auth for such a role. It returns "" if they have none.
 func (d *diagnosis) permissionSetRole(account, set string) string {
 	prefix := "AWSReservedSSO_" + set + "_"
 	is := func(arn string) bool {
@@ -126,8 +126,8 @@ var (
 	profileField   = regexp.MustCompile(`^(role_arn|sso_account_id|sso_role_name)\s*=\s*(\S+)`)
 )
 
-// readProfiles returns the profiles of the AWS configuration file, with their roles. It does not use the SDK's reader, because the SDK returns an
-// error for a profile without usable credentials.
+// readProfiles returns the profiles of the AWS configuration file, with their roles. It does not use the SDK's reader, because the SDK
+// returns an error for a profile without usable credentials.
 func readProfiles() (list []profile) {
 	name := os.Getenv("AWS_CONFIG_FILE")
 	if name == "" {

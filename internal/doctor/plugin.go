@@ -22,8 +22,8 @@ import (
 // maxPluginOutput limits how much of the plugin's output doctor keeps, in bytes. A token has at most 4,096 bytes.
 const maxPluginOutput = 1 << 20
 
-// runPlugin is the second step. It runs the exec plugin as client-go does. In the client configuration it replaces the plugin by the token, so that
-// the plugin runs only once.
+// runPlugin is the second step. It runs the exec plugin as client-go does. In the client configuration it replaces the plugin by the
+// token, so that the plugin runs only once.
 func (d *diagnosis) runPlugin(ctx context.Context) (Status, string) {
 	if d.Principal != "" || d.plugin.config == nil {
 		return "", ""
@@ -81,8 +81,8 @@ func interactive(p *clientcmdapi.ExecConfig) bool {
 	return p.InteractiveMode != clientcmdapi.NeverExecInteractiveMode && term.IsTerminal(int(os.Stdin.Fd()))
 }
 
-// execInfo returns the value of the variable KUBERNETES_EXEC_INFO for the plugin. It is the same as in client-go. The value has the version of the
-// plugin API. If the kubeconfig sets provideClusterInfo, the value also describes the cluster.
+// execInfo returns the value of the variable KUBERNETES_EXEC_INFO for the plugin. It is the same as in client-go. The value has the
+// version of the plugin API. If the kubeconfig sets provideClusterInfo, the value also describes the cluster.
 func (d *diagnosis) execInfo() (string, error) {
 	p := d.plugin.config
 	credential := clientauthv1.ExecCredential{
@@ -117,8 +117,8 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxFailure limits how much of the plugin's standard error doctor keeps, in bytes. Doctor keeps the end, because the end has the reason for a
-// failure.
+// maxFailure limits how much of the plugin's standard error doctor keeps, in bytes. Doctor keeps the end, because the end has the reason
+// for a failure.
 const maxFailure = 16 << 10
 
 // tailBuffer keeps the last maxFailure bytes that are written to it.
@@ -133,8 +133,8 @@ func (b *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readCredential decodes the ExecCredential in the plugin's output, and stores the token or the client certificate in d.config. It sets the cause
-// if the output is wrong.
+// readCredential decodes the ExecCredential in the plugin's output, and stores the token or the client certificate in d.config. It sets
+// the cause if the output is wrong.
 func (d *diagnosis) readCredential(out []byte) (Status, string) {
 	var credential clientauthv1.ExecCredential
 	wrong := func(format string, args ...any) (Status, string) {
@@ -232,8 +232,8 @@ var pluginFaults = []pluginFault{
 	},
 }
 
-// explainPluginError returns the cause after the plugin has failed. failure is the standard error of the plugin. err is the error of the call that
-// ran the plugin.
+// explainPluginError returns the cause after the plugin has failed. failure is the standard error of the plugin. err is the error of the
+// call that ran the plugin.
 func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	last := redact(lastLine(failure))
 	for _, f := range pluginFaults {
@@ -257,8 +257,8 @@ func (d *diagnosis) explainPluginError(failure string, err error) Cause {
 	return Cause{ID: "plugin-failed", Step: stepPlugin, Summary: summary, User: d.pluginCommand()}
 }
 
-// pluginCommand returns a command that runs the plugin and shows its errors. The command discards the output of the plugin, because the output
-// contains the token.
+// pluginCommand returns a command that runs the plugin and shows its errors. The command discards the output of the plugin, because the
+// output contains the token.
 func (d *diagnosis) pluginCommand() string {
 	words := []string{quote(d.plugin.config.Command)}
 	hide := false
@@ -272,7 +272,8 @@ func (d *diagnosis) pluginCommand() string {
 	return strings.Join(words, " ") + " > /dev/null"
 }
 
-// withProfile returns the flag --profile with the kubeconfig's profile and a leading space. It returns "" if the kubeconfig sets no profile.
+// withProfile returns the flag --profile with the kubeconfig's profile and a leading space. It returns "" if the kubeconfig sets no
+// profile.
 func (d *diagnosis) withProfile() string {
 	if d.plugin.profile == "" {
 		return ""
@@ -285,8 +286,8 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// secrets matches the parts of a text that may be a credential. It also matches whole ARNs, which redact keeps, because otherwise a long name in an
-// ARN would count as a credential.
+// secrets matches the parts of a text that may be a credential. It also matches whole ARNs, which redact keeps, because otherwise a long
+// name in an ARN would count as a credential.
 var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`arn:aws[\w-]*:[\w-]*:[\w-]*:\d*:[\w+=,.@/-]+`,
 	`k8s-aws-v1\.\S*`,

@@ -57,7 +57,8 @@ func TestQuotedWordsAreHarmless(t *testing.T) {
 	}
 }
 
-// The command creates the access entry for the role in the principal's account, even if the administrator's account has a role of the same name.
+// The command creates the access entry for the role in the principal's account, even if the administrator's account has
+// a role of the same name.
 func TestTheEntryIsForThePrincipalOfItsAccount(t *testing.T) {
 	t.Parallel()
 	const cluster = "arn:aws:eks:eu-west-1:444455556666:cluster/prod"

@@ -14,8 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// checkRights is the ninth step. If the user named a refused request, it asks the API server whether the caller may make this request. Otherwise it
-// asks whether the caller may list pods, or has any right that not every authenticated user has.
+// checkRights is the ninth step. If the user named a refused request, it asks the API server whether the caller may make this request.
+// Otherwise it asks whether the caller may list pods, or has any right that not every authenticated user has.
 func (d *diagnosis) checkRights(ctx context.Context) (Status, string) {
 	if d.report.User == nil || d.Principal != "" {
 		return "", ""
@@ -74,8 +74,8 @@ func allows(ctx context.Context, client *apiClient, r *rbac.Request) (bool, erro
 // selfReviews are the resources that every authenticated user may create (kubernetes v1.36.3, bootstrappolicy, system:basic-user).
 var selfReviews = []string{"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
 
-// hasRights reports in some whether the caller has a right that not every authenticated user has. It uses the API server's list of the caller's
-// rights. complete reports whether this list is complete.
+// hasRights asks the API server for a list of the caller's rights. some reports whether the caller has a right that not every
+// authenticated user has. complete reports whether the list is complete.
 func hasRights(ctx context.Context, client *apiClient, namespace string) (some, complete bool, err error) {
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault

@@ -93,7 +93,8 @@ func TestPluginThatWaitsIsEnded(t *testing.T) {
 	}
 }
 
-// For a context of another provider, doctor names no command of the AWS CLI, because the AWS CLI can't write such a context.
+// For a context of another provider, doctor names no command of the AWS CLI, because the AWS CLI can't write such a
+// context.
 func TestOtherPluginsGetNoCommandOfEKS(t *testing.T) {
 	t.Parallel()
 	r := doctor.Run(t.Context(), options(&rest.Config{Host: "https://10.0.0.1", ExecProvider: &clientcmdapi.ExecConfig{
@@ -121,7 +122,8 @@ func TestTheTokenReachesNoOtherHost(t *testing.T) {
 	}
 }
 
-// The status 403 means missing credentials only if the API server says so. The answer of a proxy with this status doesn't.
+// The status 403 means missing credentials only if the API server says so. The answer of a proxy with this status
+// doesn't.
 func TestForbiddenByAProxyIsNotAnonymous(t *testing.T) {
 	t.Parallel()
 	for body, cause := range map[string]string{

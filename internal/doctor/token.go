@@ -24,8 +24,8 @@ const (
 	maxExpires    = 900 // seconds
 )
 
-// stsHost matches the STS hosts that the authenticator accepts. These are the AWS SDK's regional hosts in each partition, and the global host in the
-// partition aws. A VPC endpoint is not among them.
+// stsHost matches the STS hosts that the authenticator accepts. These are the AWS SDK's regional hosts in each partition, and the global
+// host in the partition aws. A VPC endpoint is not among them.
 var stsHost = regexp.MustCompile(`^sts(?:-fips)?\.[[:alnum:]](?:[[:alnum:]-]*[[:alnum:]])?\.` +
 	`(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws|api\.amazonwebservices\.(?:com\.cn|eu)|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)$` +
 	`|^sts\.amazonaws\.com$`)
@@ -48,8 +48,8 @@ type token struct {
 // errForeign means that a text is not an EKS token.
 var errForeign = errors.New("it does not begin with " + tokenPrefix + " as a token of EKS")
 
-// parseToken decodes a token and checks it as the authenticator does. The errors contain no part of the token but the names of parameters and the
-// host. parseToken does not check the age of the token.
+// parseToken decodes a token and checks it as the authenticator does. The errors contain no part of the token but the names of parameters
+// and the host. parseToken does not check the age of the token.
 func parseToken(text string) (*token, error) {
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok {
@@ -80,8 +80,8 @@ func parseToken(text string) (*token, error) {
 	return newToken(u, query)
 }
 
-// plainHost and plainParameter match usual hosts and names of parameters. An error contains only such names, because in a damaged URL another text in
-// their place can be a part of a secret.
+// plainHost and plainParameter match usual hosts and names of parameters. An error contains only such names, because in a damaged URL
+// another text in their place can be a part of a secret.
 var (
 	plainHost      = regexp.MustCompile(`^[a-z0-9.:-]{1,253}$`)
 	plainParameter = regexp.MustCompile(`^[A-Za-z-]{1,40}$`)
