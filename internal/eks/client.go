@@ -25,8 +25,8 @@ import (
 const (
 	// maxCalls limits the number of concurrent calls. EKS throttles all calls of an AWS account together, for all its clusters.
 	maxCalls = 8
-	// maxEntries limits the number of access entries in a snapshot, to limit memory. An access entry takes about 1 KiB, and a cluster has
-	// some tens.
+	// maxEntries limits the number of access entries that the client reads, to limit memory. An access entry takes about 1 KiB. A cluster
+	// has some tens of access entries.
 	maxEntries = 10_000
 	// attempts is the maximum number of attempts of one call. The number is high, because EKS throttles a client that reads many access
 	// entries. This does no harm, because no review waits for the result.
@@ -70,8 +70,8 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
 }
 
-// Read returns the authentication mode and all access entries of the cluster. In the mode CONFIG_MAP it returns no access entries. It leaves
-// out an access entry that is deleted during the read. The error contains no secret, so it may be logged.
+// Read returns the authentication mode and all access entries of the cluster. In the mode CONFIG_MAP it returns no access entries. It
+// leaves out an access entry that is deleted during the read. The error contains no secret, so it may be logged.
 func (c *Client) Read(ctx context.Context) (*access.Cluster, error) {
 	mode, err := c.mode(ctx)
 	if err != nil {

@@ -84,9 +84,9 @@ func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 // eks:CreateAccessEntry, eks:AssociateAccessPolicy, eks:DeleteAccessEntry, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies. If
 // the principal has an access entry, Create changes nothing and returns [ErrExists].
 //
-// An access entry wins over aws-auth as soon as it exists. Without its access policies it would take access away. So Create deletes the new
-// access entry if it can't associate an access policy. It also does so if an access entry with access policies may exist, because the answer
-// of EKS did not arrive.
+// An access entry wins over aws-auth as soon as it exists. Without its access policies it would take access away. So Create deletes the
+// new access entry if it can't associate an access policy. It also does so if an access entry with access policies may exist, because the
+// answer of EKS did not arrive.
 func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
 	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
 	if entry.Type == access.TypeStandard {
@@ -122,8 +122,8 @@ func unanswered(err error) bool {
 	return false
 }
 
-// describeNew reads an access entry that has just been created. It tries until EKS returns the access entry with all its access policies, at
-// most newAttempts times. After the last attempt it returns the access entry even if access policies are missing.
+// describeNew reads an access entry that has just been created. It tries until EKS returns the access entry with all its access policies,
+// at most newAttempts times. After the last attempt it returns the access entry even if access policies are missing.
 func (c *Client) describeNew(ctx context.Context, entry *access.AccessEntry) (access.AccessEntry, error) {
 	for attempt := 1; ; attempt++ {
 		made, err := c.describe(ctx, entry.PrincipalARN)
@@ -163,25 +163,25 @@ func (c *Client) associate(ctx context.Context, principal string, p access.Acces
 	}
 }
 
-// cleanUp deletes a new access entry after a step of Create has failed. It does so even if ctx has ended. because is the error of the failed
-// step. cleanUp returns this error with the outcome of the deletion.
-func (c *Client) cleanUp(ctx context.Context, principal string, because error) error {
+// cleanUp deletes a new access entry after a step of Create has failed. It does so even if ctx has ended. cause is the error of the
+// failed step. cleanUp returns this error with the outcome of the deletion.
+func (c *Client) cleanUp(ctx context.Context, principal string, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
 	_, err := c.api.DeleteAccessEntry(ctx, &awseks.DeleteAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &principal})
 	switch {
 	case isNotFound(err):
-		return because
-	case err != nil && unanswered(because):
-		return errors.Join(because, fmt.Errorf("if the access entry of %s exists, it has no access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
+		return cause
+	case err != nil && unanswered(cause):
+		return errors.Join(cause, fmt.Errorf("if the access entry of %s exists, it has no access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
 	case err != nil:
-		return errors.Join(because, fmt.Errorf("the access entry of %s stays without its access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
+		return errors.Join(cause, fmt.Errorf("the access entry of %s stays without its access policy, and wins over aws-auth; delete it: %w", principal, changeError("DeleteAccessEntry", err)))
 	}
-	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", because)
+	return fmt.Errorf("%w; the access entry is deleted again, so aws-auth applies", cause)
 }
 
-// changeError returns the error for a failed call that changes something. If EKS refused the request, the error is a [RefusedError] with the
-// message of EKS, because this message says what the user has to correct. Otherwise it is a [CallError].
+// changeError returns the error for a failed call that changes something. If EKS refused the request, the error is a [RefusedError] with
+// the message of EKS, because this message says what the user has to correct. Otherwise it is a [CallError].
 func changeError(action string, err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if ok && awsapi.NewError(err).Reason == awsapi.ReasonRefused {

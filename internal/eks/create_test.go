@@ -102,8 +102,8 @@ func TestCreateReportsEachRefusalOfEKS(t *testing.T) {
 	}
 }
 
-// The server refuses a username and groups for the types for nodes. The test sends these requests itself, because Create doesn't send a
-// username and groups for these types.
+// The server refuses a username and groups for the types for nodes. The test sends these requests itself, because
+// Create doesn't send a username and groups for these types.
 func TestStubRefusesNamesOfNodes(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -140,7 +140,8 @@ func TestCreateChangesNoAccessEntryThatExists(t *testing.T) {
 	}
 }
 
-// Create deletes a new access entry whose access policy it can't associate, because this access entry would take the access by aws-auth away.
+// Create deletes a new access entry whose access policy it can't associate, because this access entry would take the
+// access by aws-auth away.
 func TestCreateLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -169,7 +170,8 @@ func TestCreateWaitsUntilEKSFindsTheAccessEntry(t *testing.T) {
 	}
 }
 
-// Create also deletes the new access entry if the answer of EKS doesn't arrive, for example because the user interrupts apply.
+// Create also deletes the new access entry if the answer of EKS doesn't arrive, for example because the user interrupts
+// apply.
 func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -185,7 +187,8 @@ func TestCreateLeavesNoAccessEntryWithoutItsPolicyAfterALostAnswer(t *testing.T)
 	}
 }
 
-// Create deletes no access entry after EKS refused to create one, because another person may have created the existing access entry.
+// Create deletes no access entry after EKS refused to create one, because another person may have created the existing
+// access entry.
 func TestCreateDeletesNothingAfterARefusal(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)

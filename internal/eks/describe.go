@@ -24,8 +24,7 @@ type Description struct {
 // Active is the status of a cluster that can be used.
 const Active = "ACTIVE"
 
-// Describe returns the Description of the cluster. It doesn't compare the CA with that of the program. It needs the permission
-// eks:DescribeCluster.
+// Describe returns the Description of the cluster. It accepts a cluster with any CA. It needs the permission eks:DescribeCluster.
 func (c *Client) Describe(ctx context.Context) (Description, error) {
 	described, err := c.describeCluster(ctx)
 	if err != nil {
@@ -64,8 +63,8 @@ func (d *Description) HasCA(ca []byte) bool {
 }
 
 // InspectEntries returns the access entries of these principals. It leaves out a principal without an access entry. If a permission is
-// missing, it continues like [Client.Inspect], and each access entry lists its fields that can't be read. errs has an error for each failed
-// action.
+// missing, it continues like [Client.Inspect], and each access entry lists its fields that can't be read. errs has an error for each
+// failed action.
 func (c *Client) InspectEntries(ctx context.Context, arns []string) (entries []access.AccessEntry, errs []error) {
 	denied := &denials{byAction: make(map[string]error)}
 	for _, arn := range arns {

@@ -119,7 +119,8 @@ func TestFailedReadNamesTheCallAndTheCause(t *testing.T) {
 	}
 }
 
-// New returns an error if no region is configured. It doesn't guess a region, because another region may have a cluster of the same name.
+// New returns an error if no region is configured. It doesn't guess a region, because another region may have a cluster
+// of the same name.
 func TestClientNeedsARegion(t *testing.T) {
 	ekstest.New(t)
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
@@ -250,7 +251,8 @@ func TestSnapshotIsUnknownAfterThreeRefreshesWithoutARead(t *testing.T) {
 	}
 }
 
-// The age of a snapshot counts from the beginning of its read, because the read of many access entries can take most of a refresh period.
+// The age of a snapshot counts from the beginning of its read, because the read of many access entries can take most of
+// a refresh period.
 func TestSnapshotIsAsOldAsTheBeginningOfItsRead(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeConfigMap)

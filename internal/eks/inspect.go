@@ -47,8 +47,8 @@ func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed b
 	return cluster, true, errs
 }
 
-// inspect returns the access entry of a principal with the fields that can be read. If a permission is missing, it adds the error to denied
-// and continues.
+// inspect returns the access entry of a principal with the fields that can be read. If a permission is missing, it adds the error to
+// denied and continues.
 func (c *Client) inspect(ctx context.Context, arn string, denied *denials) (entry access.AccessEntry, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a panic in a goroutine would end the process

@@ -57,7 +57,7 @@ type Snapshot struct {
 
 	mu       sync.Mutex
 	settings Settings
-	cluster  *access.Cluster // the result of the last successful read; nil before it
+	cluster  *access.Cluster // the result of the last successful read; nil before the first one
 	read     time.Time       // when the last successful read began
 	reason   error           // the error of the last read; nil if it succeeded
 }
@@ -69,9 +69,9 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the mode and the access entries of the last successful read. It returns an error if there was no such read, or if that read
-// began more than three refresh periods ago. If the error has a method Public, that method returns a text for users who can't see the log. If
-// the settings don't enable the snapshot, Cluster returns nil and no error.
+// Cluster returns the mode and the access entries of the last successful read. It returns an error if there was no such read, or if that
+// read began more than three refresh periods ago. If the error has a method Public, that method returns a text for users who can't see the
+// log. If the settings don't enable the snapshot, Cluster returns nil and no error.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
 	if !settings.Enabled {

@@ -1,5 +1,5 @@
-// Package ekstest provides a server that imitates the EKS API, so that tests need no AWS account. The server has one cluster. It answers calls
-// about this cluster's access entries in the wire format of the AWS SDK, and refuses the changes that EKS refuses. It doesn't check
+// Package ekstest provides a server that imitates the EKS API, so that tests need no AWS account. The server has one cluster. It answers
+// calls about this cluster's access entries in the wire format of the AWS SDK, and refuses the changes that EKS refuses. It doesn't check
 // signatures.
 package ekstest
 
@@ -99,7 +99,8 @@ func (s *Server) Set(mode access.Mode, entries ...access.AccessEntry) {
 	s.mode, s.entries = mode, entries
 }
 
-// SetCA sets the CA of the cluster, in PEM. Until a test calls SetCA, DescribeCluster returns no CA, as EKS does while it creates a cluster.
+// SetCA sets the CA of the cluster, in PEM. Until a test calls SetCA, DescribeCluster returns no CA, as EKS does while it creates a
+// cluster.
 func (s *Server) SetCA(pem []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,8 +156,8 @@ func (s *Server) Hang() Answer {
 	}
 }
 
-// begin counts a call and reports whether the caller must respond. If it returns false, it has already responded: with the Answer that a test
-// set, or with an error because the cluster doesn't exist.
+// begin counts a call and reports whether the caller must respond. If it returns false, it has already responded: with the Answer that a
+// test set, or with an error because the cluster doesn't exist.
 func (s *Server) begin(action string, w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case s.answered(action, w, r):
