@@ -44,9 +44,9 @@ type Timing struct {
 	RenewEvery time.Duration
 }
 
-// DefaultTiming returns the Timing for production. The leader writes the Lease every 10 s. Another replica reads the Lease every 4 to
-// 9 s, because client-go waits up to 2.2 times the RetryPeriod. A leader that stops releases the Lease, and another replica
-// becomes the leader within 9 s. After a leader was killed, another replica becomes the leader within 34 s.
+// DefaultTiming returns the Timing for production. The leader writes the Lease every 10 s. Another replica reads the Lease
+// every 4 to 9 s, because client-go waits up to 2.2 times the RetryPeriod. A leader that stops releases the Lease, and another
+// replica becomes the leader within 9 s. After a leader was killed, another replica becomes the leader within 34 s.
 func DefaultTiming() Timing {
 	return Timing{LeaseDuration: 25 * time.Second, RenewDeadline: 12 * time.Second, RetryPeriod: 4 * time.Second, RenewEvery: 10 * time.Second}
 }
@@ -61,7 +61,7 @@ type Election struct {
 	won []func()
 }
 
-// term is one attempt to become the leader, and the time in which this process then is the leader.
+// term is one attempt to become the leader. If the attempt succeeds, the term lasts as long as this process is the leader.
 type term struct {
 	done atomic.Pointer[<-chan struct{}] // a channel that closes when the term ends; nil until this process is the leader
 }
@@ -95,8 +95,9 @@ func New(o Options) (*Election, error) {
 			every: o.Timing.RenewEvery, now: time.Now, //nolint:forbidigo // client-go uses the real clock, too
 		},
 		LeaseDuration: o.Timing.LeaseDuration, RenewDeadline: o.Timing.RenewDeadline, RetryPeriod: o.Timing.RetryPeriod,
-		// The Lease is released while a write of this process may still be under way. This is safe: each write names the version of
-		// the object that it changes. If the next leader has written first, the API server refuses the write of this process.
+		// The Lease is released while a write of this process may still be under way. This is safe: each write names the
+		// version of the object that it changes. If the next leader has written first, the API server refuses the write of
+		// this process.
 		ReleaseOnCancel: true,
 		Name:            o.Namespace + "/" + o.Name,
 	}}
@@ -131,8 +132,8 @@ func (e *Election) OnWon(call func()) {
 	e.won = append(e.won, call)
 }
 
-// IsLeader reports whether this process is the leader, as far as it knows. Another process may already be the leader. Therefore each
-// write of a leader names the version of the object that the leader has read.
+// IsLeader reports whether this process is the leader, as far as it knows. Another process may already be the leader.
+// Therefore each write of a leader names the version of the object that the leader has read.
 func (e *Election) IsLeader() bool {
 	t := e.term.Load()
 	if t == nil {

@@ -27,7 +27,8 @@ type leases struct {
 	version int
 }
 
-// RoundTrip answers a request in this process, because the fake clock of a test stops while the test waits for a network.
+// RoundTrip answers a request in this process, because the fake clock of a test stops while the test waits for a
+// network.
 func (l *leases) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	l.ServeHTTP(w, r)

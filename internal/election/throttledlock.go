@@ -7,8 +7,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// throttledLock is a Lease lock. The leader renews it at most once in the period every. client-go has one setting for two periods: that in
-// which the leader renews the Lease, and that in which the other candidates read it. But the candidates must read it more often.
+// throttledLock is a Lease lock. The leader renews it at most once in the period every. client-go has one setting for two
+// periods: that in which the leader renews the Lease, and that in which the other candidates read it. But the candidates
+// must read it more often.
 type throttledLock struct {
 	resourcelock.Interface
 
@@ -19,7 +20,8 @@ type throttledLock struct {
 	record  resourcelock.LeaderElectionRecord // the record of that write
 }
 
-// Update writes the Lease. Within the period every after the last write, it skips a write that would change only the renewal time.
+// Update writes the Lease. Within the period every after the last write, it skips a write that would change only the
+// renewal time.
 func (l *throttledLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	now, renewal := l.now(), record
 	renewal.RenewTime = l.record.RenewTime
