@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Configuration holds the last ValidatingWebhookConfiguration that a watch received. Package servingcert runs this watch if it
-// maintains the caBundles. Otherwise [WatchConfiguration] runs it.
+// Configuration holds the last ValidatingWebhookConfiguration that a watch received. Package servingcert runs this watch if
+// it maintains the caBundles. Otherwise [WatchConfiguration] runs it.
 type Configuration struct {
 	changed chan struct{} // has an element after a change of the configuration
 
@@ -26,8 +26,8 @@ type Configuration struct {
 // NewConfiguration returns a Configuration that holds nothing until the first call of [Configuration.Set].
 func NewConfiguration() *Configuration { return &Configuration{changed: make(chan struct{}, 1)} }
 
-// Set stores the configuration, or nil if the configuration doesn't exist. lost is the time since which the watch has failed; zero
-// means that the watch works.
+// Set stores the configuration, or nil if the configuration doesn't exist. lost is the time since which the watch has
+// failed; zero means that the watch works.
 func (c *Configuration) Set(config *admissionregistrationv1.ValidatingWebhookConfiguration, lost time.Time) {
 	c.mu.Lock()
 	before := c.config
@@ -54,8 +54,8 @@ func (c *Configuration) version() string {
 	return string(config.UID) + "/" + config.ResourceVersion
 }
 
-// WatchConfiguration returns a function run. run watches the ValidatingWebhookConfiguration with lw, and stores each version in c,
-// until its context ends.
+// WatchConfiguration returns a function run. run watches the ValidatingWebhookConfiguration with lw, and stores each version
+// in c, until its context ends.
 func WatchConfiguration(lw cache.ListerWatcher, c *Configuration, log *slog.Logger, now func() time.Time) (run func(context.Context) error, err error) {
 	watch, err := kube.NewWatch(lw, "validatingwebhookconfigurations", func(change kube.Change[admissionregistrationv1.ValidatingWebhookConfiguration]) {
 		c.Set(change.Object, time.Time{})

@@ -1,5 +1,5 @@
-// Package enforcement checks whether the API server calls the guard for every change of aws-auth. It does so in two ways: it checks
-// the registration, which is the ValidatingWebhookConfiguration, and it sends a dry run that the guard must refuse.
+// Package enforcement checks whether the API server calls the guard for every change of aws-auth. It does so in two ways: it
+// checks the registration, which is the ValidatingWebhookConfiguration, and it sends a dry run that the guard must refuse.
 package enforcement
 
 import (
@@ -72,8 +72,8 @@ type Options struct {
 
 // Timing holds the periods of the checks.
 type Timing struct {
-	// Check is the period in which the registration is checked even if it has not changed, because the certificate may change or
-	// expire.
+	// Check is the period in which the registration is checked even if it has not changed, because the certificate may change
+	// or expire.
 	Check time.Duration
 	// Grace is the time after the start of the process in which it logs no problem and writes no Event about one. Helm creates
 	// the webhook configuration after the pods.
@@ -103,8 +103,8 @@ type Enforcement struct {
 	selfTestErr  error             // why the last self-test failed; nil if it did not fail
 	reason       error             // why the API server may not call the guard for every change; nil if it does
 	known        bool              // reason is the result of a check
-	reported     bool              // the last result that the process logged is a reason
-	eventWritten bool              // the last Event of this process has a reason
+	reported     bool              // the process has logged that the guard is not enforced, and no recovery since
+	eventWritten bool              // the process has written an Event that the guard is not enforced, and no recovery since
 }
 
 // New returns an Enforcement. It checks nothing until [Enforcement.Run] runs.
@@ -114,8 +114,8 @@ func New(o Options) *Enforcement {
 	return e
 }
 
-// Wake triggers a check and a self-test. The caller calls it after a change of the GuardConfig. The election calls it when this process
-// becomes the leader.
+// Wake triggers a check and a self-test. The caller calls it after a change of the GuardConfig. The election calls it when
+// this process becomes the leader.
 func (e *Enforcement) Wake() {
 	wakeUp(e.wake)
 	wakeUp(e.test)
@@ -172,8 +172,8 @@ func (e *Enforcement) check(config *admissionregistrationv1.ValidatingWebhookCon
 	return v
 }
 
-// webhookName returns the name of the webhook by which the API server calls this process for every change. It returns false if the check
-// of the registration fails.
+// webhookName returns the name of the webhook by which the API server calls this process for every change. It returns false
+// if the check of the registration fails.
 func (e *Enforcement) webhookName() (name string, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,8 +186,9 @@ func (e *Enforcement) webhookName() (name string, ok bool) {
 	return hook.Name, true
 }
 
-// update checks the registration, combines the result with that of the last self-test, and records it. If the result has changed, update
-// logs it and writes an Event.
+// update checks the registration. The result is the reason why the guard isn't enforced, or nil. If the registration is
+// right, the result is that of the last self-test. update records the result in the metric. If the result has changed, update
+// also logs it and writes an Event.
 func (e *Enforcement) update(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -227,11 +228,11 @@ func (e *Enforcement) update(ctx context.Context) {
 	e.writeEvent(err, changed, recovered)
 }
 
-// writeEvent writes an Event if the result has changed. A new leader also writes an Event about a problem that it found before it became
-// the leader. Only the leader writes Events.
+// writeEvent writes an Event if the result has changed. A new leader also writes an Event about a problem that it found
+// before it became the leader. Only the leader writes Events.
 //
-// err is the reason why the guard isn't enforced, or nil. changed reports whether the result differs from the last one. recovered
-// reports whether this process logged a problem before and the guard is enforced now.
+// err is the reason why the guard isn't enforced, or nil. changed reports whether the result differs from the last one.
+// recovered reports whether this process logged a problem before and the guard is enforced now.
 func (e *Enforcement) writeEvent(err error, changed, recovered bool) {
 	if !e.o.Election.IsLeader() {
 		e.eventWritten = false

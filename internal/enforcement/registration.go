@@ -26,8 +26,8 @@ type Webhook struct {
 	Port int32
 	// Path is the path of the enforcing webhook.
 	Path string
-	// BypassGroup is the group whose members the matchConditions of the webhook may exclude. Empty means that they may exclude no
-	// group.
+	// BypassGroup is the group whose members the matchConditions of the webhook may exclude. Empty means that they may
+	// exclude no group.
 	BypassGroup string
 }
 
@@ -44,8 +44,8 @@ type check struct {
 	now     time.Time
 }
 
-// matchingWebhook returns the webhook by which the API server calls this process for every change of aws-auth. If it can't prove
-// that there is such a webhook, it returns an error with the reason.
+// matchingWebhook returns the webhook by which the API server calls this process for every change of aws-auth. If it can't
+// prove that there is such a webhook, it returns an error with the reason.
 func (v *check) matchingWebhook() (*admissionregistrationv1.ValidatingWebhook, error) {
 	if v.config == nil {
 		return nil, errors.New("there is no ValidatingWebhookConfiguration")
@@ -71,9 +71,10 @@ func (v *check) callsThisProcess(c *admissionregistrationv1.WebhookClientConfig)
 	return v.webhook.Name == "" || c.Service.Name == v.webhook.Name && c.Service.Namespace == v.webhook.Namespace
 }
 
-// checkWebhook returns nil if the API server certainly calls a webhook for every change of aws-auth. Otherwise the error is the
-// reason. checkWebhook follows the logic of the API server (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook:
-// generic/webhook.go, ShouldCallHook). It ignores failurePolicy and matchPolicy, which have no effect while this process answers.
+// checkWebhook returns nil if the API server certainly calls a webhook for every change of aws-auth. Otherwise the error is
+// the reason. checkWebhook follows the logic of the API server (kubernetes v1.36.3, apiserver/pkg/admission/plugin/webhook:
+// generic/webhook.go, ShouldCallHook). It ignores failurePolicy and matchPolicy, which have no effect while this process
+// answers.
 func (v *check) checkWebhook(hook *admissionregistrationv1.ValidatingWebhook) error {
 	called, port := int32(defaultPort), cmp.Or(v.webhook.Port, defaultPort)
 	if p := hook.ClientConfig.Service.Port; p != nil {
@@ -150,8 +151,8 @@ func (v *check) checkObjectSelector(s *metav1.LabelSelector) error {
 	return nil
 }
 
-// The expressions of the matchConditions in the chart. isAWSAuth selects aws-auth. notEKS excludes requests of EKS, and notBypass
-// excludes requests of the bypass group. space matches the white space that checkCondition ignores.
+// The expressions of the matchConditions in the chart. isAWSAuth selects aws-auth. notEKS excludes requests of EKS, and
+// notBypass excludes requests of the bypass group. space matches the white space that checkCondition ignores.
 var (
 	space     = regexp.MustCompile(`\s+`)
 	isAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`

@@ -54,8 +54,8 @@ func (p *prober) Delete(ctx context.Context) (warnings []string, err error) {
 	return p.warnings.Take(), err
 }
 
-// selfTest finds out the username of this process. While this process is the leader, it also tests periodically whether the API server
-// calls the guard. It returns when the context ends.
+// selfTest finds out the username of this process. While this process is the leader, it also tests periodically whether the
+// API server calls the guard. It returns when the context ends.
 func (e *Enforcement) selfTest(ctx context.Context) {
 	var logThrottle kube.Throttle
 	var since time.Time // when the first of several failed tests in a row ended; zero if the last test passed
@@ -105,8 +105,8 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 	}
 }
 
-// setResult stores the result of a self-test: nil, or the reason why the API server doesn't call the guard. If the result has changed,
-// setResult triggers a check.
+// setResult stores the result of a self-test: nil, or the reason why the API server doesn't call the guard. If the result has
+// changed, setResult triggers a check.
 func (e *Enforcement) setResult(selfTestErr error) {
 	e.mu.Lock()
 	changed := (selfTestErr == nil) != (e.selfTestErr == nil)
@@ -129,9 +129,9 @@ var (
 	errUnanswered = errors.New("self-test: the API server calls the guard and gets no answer")
 )
 
-// testOnce runs one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API server
-// calls the guard, and if a test is not possible because aws-auth or the webhook is missing. err is the reason why the test has no
-// result.
+// testOnce runs one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API
+// server calls the guard, and if a test is not possible because aws-auth or the webhook is missing. err is the reason why the
+// test has no result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {
 		if recover() != nil { // every replica may become the leader and test the same object, so a panic could end all replicas
@@ -159,8 +159,8 @@ func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	return interpret(&expected, webhookName, warnings, answer)
 }
 
-// interpret returns the results of [Enforcement.testOnce] for a dry run. warnings and answer are the API server's warnings and error.
-// expected is the verdict of the guard about the deletion.
+// interpret returns the results of [Enforcement.testOnce] for a dry run. warnings and answer are the API server's warnings
+// and error. expected is the verdict of the guard about the deletion.
 func interpret(expected *validate.Verdict, webhookName string, warnings []string, answer error) (selfTestErr, err error) {
 	switch {
 	case apierrors.IsNotFound(answer):
