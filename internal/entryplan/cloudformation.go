@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// The types of resources in a template. customCluster is the type of a Cluster of aws-cdk-lib/aws-eks. A Lambda function creates this cluster.
+// The types of resources in a template. customCluster is the type of a Cluster of aws-cdk-lib/aws-eks. A Lambda function creates this
+// cluster.
 const (
 	templateEntry     = "AWS::EKS::AccessEntry"
 	templateCluster   = "AWS::EKS::Cluster"
@@ -116,8 +117,8 @@ func (t template) isComputed() bool {
 	return false
 }
 
-// text returns the value as text. The text is unknown if the value is computed, and if it is a mapping, a list, a number or a dynamic reference such
-// as {{resolve:ssm:NAME}}.
+// text returns the value as text. The text is unknown if the value is computed, and if it is a mapping, a list, a number or a dynamic
+// reference such as {{resolve:ssm:NAME}}.
 func (t template) text() Text {
 	if t.isComputed() {
 		return Text{Unknown: true}
@@ -136,8 +137,8 @@ func (t template) text() Text {
 	return Text{Unknown: true}
 }
 
-// unset is like text, but an empty or missing value is unknown, too. It is for a property for which CloudFormation can choose the value, such as the
-// name of a cluster.
+// unset is like text, but an empty or missing value is unknown, too. It is for a property for which CloudFormation can choose the value,
+// such as the name of a cluster.
 func (t template) unset() Text {
 	if text := t.text(); text.Value != "" {
 		return text
@@ -145,8 +146,8 @@ func (t template) unset() Text {
 	return Text{Unknown: true}
 }
 
-// items returns the elements of a list. more reports whether the elements are uncertain: a function computes the list, or Fn::If decides about an
-// element.
+// items returns the elements of a list. more reports whether the elements are uncertain: a function computes the list, or Fn::If decides
+// about an element.
 func (t template) items() (list []template, more bool) {
 	if t.isComputed() {
 		return nil, true

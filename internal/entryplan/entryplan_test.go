@@ -18,8 +18,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// testCase is a plan or a template with the expected findings. A case whose name begins with bad has only findings of its rule. A case whose name begins
-// with ok has no findings. A case with another name comes from the public report in its comment. It has a finding of its rule and may have others.
+// testCase is a plan or a template with the expected findings. A case whose name begins with bad has only findings of its rule. A case
+// whose name begins with ok has no findings. A case with another name comes from the public report in its comment. It has a finding of its
+// rule and may have others.
 type testCase struct {
 	file    string
 	archive *txtar.Archive
@@ -27,8 +28,8 @@ type testCase struct {
 	policy  entryplan.Policy
 }
 
-// read reads the sections of a case. These are plan.json or template.yaml, and want. A case may also have aws-auth.yaml, which is the aws-auth in the
-// same plan, and policy.yaml.
+// read reads the sections of a case. These are plan.json or template.yaml, and want. A case may also have aws-auth.yaml, which is the
+// aws-auth in the same plan, and policy.yaml.
 func read(t *testing.T, file string) testCase {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)

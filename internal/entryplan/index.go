@@ -84,8 +84,8 @@ type admin struct {
 	entries      []*Resource[Entry]       // the access entries of the principal
 }
 
-// admins returns the admins of each cluster before the plan or after the plan, in the order of the plan. association and entry return a resource
-// before the plan or after the plan, or nil if it doesn't exist then. entries has the access entries at this time.
+// admins returns the admins of each cluster before the plan or after the plan, in the order of the plan. association and entry return a
+// resource before the plan or after the plan, or nil if it doesn't exist then. entries has the access entries at this time.
 func (x *index) admins(
 	association func(*Resource[Association]) *Association, entry func(*Resource[Entry]) *Entry, entries map[key][]*Resource[Entry],
 ) map[string][]*admin {
@@ -122,8 +122,8 @@ func (x *index) adminsBefore() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association { return r.Before }, func(r *Resource[Entry]) *Entry { return r.Before }, x.before)
 }
 
-// adminsAfter returns the admins of each cluster after the plan. If the plan deletes an access entry and doesn't create it again, adminsAfter ignores
-// its associations, because EKS deletes them together with the access entry.
+// adminsAfter returns the admins of each cluster after the plan. If the plan deletes an access entry and doesn't create it again,
+// adminsAfter ignores its associations, because EKS deletes them together with the access entry.
 func (x *index) adminsAfter() map[string][]*admin {
 	return x.admins(func(r *Resource[Association]) *Association {
 		if r.After == nil {
@@ -173,8 +173,8 @@ func (x *index) findUndecided() undecided {
 	return u
 }
 
-// mayHaveAdmin reports whether the cluster may have an admin after the plan because of unknown values. If the name of the cluster is unknown, for
-// example because a template has a reference, each resource that gives all rights may belong to the cluster.
+// mayHaveAdmin reports whether the cluster may have an admin after the plan because of unknown values. If the name of the cluster is
+// unknown, for example because a template has a reference, each resource that gives all rights may belong to the cluster.
 func (x *index) mayHaveAdmin(cluster Text) bool {
 	return x.undecided.any || x.undecided.byName[cluster.Value] || cluster.Unknown && x.undecided.every
 }

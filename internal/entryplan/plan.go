@@ -1,8 +1,9 @@
 // Package entryplan holds the rules for infrastructure code that changes EKS access entries, their access policies, or the authentication
 // mode of a cluster.
 //
-// The package is pure: it takes the text of a Terraform plan or of a CloudFormation template, and returns findings. Terraform and CloudFormation compute
-// some values only when they apply the plan or template. Such a value is unknown, and no rule reports a fault of an unknown value.
+// The package is pure: it takes the text of a Terraform plan or of a CloudFormation template, and returns findings. Terraform and
+// CloudFormation compute some values only when they apply the plan or template. Such a value is unknown, and no rule reports a fault of
+// an unknown value.
 package entryplan
 
 import (
@@ -80,8 +81,8 @@ type Cluster struct {
 	Account string
 }
 
-// Resource is a resource before and after the plan. Before is nil if the plan creates the resource. Before is also nil for a template, because a
-// template doesn't contain the present resources. After is nil if the plan deletes the resource.
+// Resource is a resource before and after the plan. Before is nil if the plan creates the resource. Before is also nil for a template,
+// because a template doesn't contain the present resources. After is nil if the plan deletes the resource.
 type Resource[T any] struct {
 	// Address is the address of a Terraform resource. It is empty for a template.
 	Address       string
@@ -116,8 +117,8 @@ type Plan struct {
 	Clusters     []Resource[Cluster]
 	// NodeRoles are the roles of managed node groups and Fargate profiles. EKS creates access entries for these roles.
 	NodeRoles []Text
-	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, Mapped are the principals that aws-auth maps
-	// before the plan.
+	// Mapped are the principals that aws-auth maps after the plan. If the plan deletes aws-auth, Mapped are the principals that aws-auth
+	// maps before the plan.
 	Mapped []awsauth.Principal
 }
 

@@ -16,8 +16,8 @@ func Concerns(src []byte) bool {
 	return false
 }
 
-// Read returns the EKS resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other text, and for a
-// text without EKS resources. The caller sets [Plan.Mapped].
+// Read returns the EKS resources in the output of terraform show -json, or in a CloudFormation template. It returns nil for any other
+// text, and for a text without EKS resources. The caller sets [Plan.Mapped].
 func Read(src []byte) *Plan {
 	if !Concerns(src) {
 		return nil

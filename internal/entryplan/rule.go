@@ -114,8 +114,8 @@ type pass struct {
 	more     int // number of findings beyond maxFindings
 }
 
-// maxFindings limits the number of findings of one rule. The rules of aws-auth have the same limit. The last finding says how many findings are
-// missing.
+// maxFindings limits the number of findings of one rule. The rules of aws-auth have the same limit. The last finding says how many
+// findings are missing.
 const maxFindings = 1000
 
 // maxValue limits the length of a value in a message, in bytes. The rules of aws-auth have the same limit.
@@ -146,7 +146,8 @@ func warn[T any](p *pass, r *Resource[T], field, hint, format string, args ...an
 	p.severity = severity
 }
 
-// countRest replaces the text of the last finding if there were more findings than maxFindings. The new text says how many findings are missing.
+// countRest replaces the text of the last finding if there were more findings than maxFindings. The new text says how many findings are
+// missing.
 func (p *pass) countRest() {
 	if p.more == 0 {
 		return

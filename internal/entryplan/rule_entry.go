@@ -79,7 +79,8 @@ region.`,
 	},
 }
 
-// ssoWithoutPath returns the name of the role in an ARN. ok reports whether the role belongs to IAM Identity Center and the ARN lacks its path.
+// ssoWithoutPath returns the name of the role in an ARN. ok reports whether the role belongs to IAM Identity Center and the ARN lacks
+// its path.
 func ssoWithoutPath(text string) (name string, ok bool) {
 	arn, err := awsauth.ParseARN(text)
 	if err != nil {

@@ -215,7 +215,8 @@ func checkModeDrops(p *pass) {
 	}
 }
 
-// matches reports whether the authenticator can match an ARN in aws-auth with a caller. It can't match the ARN of a session or of a role with a path.
+// matches reports whether the authenticator can match an ARN in aws-auth with a caller. It can't match the ARN of a session or of a role
+// with a path.
 func matches(arn awsauth.ARN) bool {
 	_, session := arn.SessionRole()
 	_, path := arn.WithoutPath()
@@ -230,8 +231,8 @@ func first(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// mapsAdmin reports whether an admin may be able to log in to the cluster by aws-auth after the plan: the aws-auth in the plan maps an admin, and the
-// authentication mode of the cluster is not API or is unknown.
+// mapsAdmin reports whether an admin may be able to log in to the cluster by aws-auth after the plan: the aws-auth in the plan maps an
+// admin, and the authentication mode of the cluster is not API or is unknown.
 func (x *index) mapsAdmin(cluster string) bool {
 	if c := x.clusters[cluster]; c != nil && c.After != nil && c.After.Mode.is(string(access.ModeAPI)) {
 		return false

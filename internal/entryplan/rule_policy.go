@@ -156,8 +156,8 @@ func checkLastAdmin(p *pass) {
 	}
 }
 
-// takesOver reports whether this admin gets its rights only by resources that belonged to another principal before the plan. The plan changes the
-// principal of these resources.
+// takesOver reports whether this admin gets its rights only by resources that belonged to another principal before the plan. The plan
+// changes the principal of these resources.
 func (a *admin) takesOver() bool {
 	for _, r := range a.associations {
 		if !r.Replaced || r.Before.Principal == r.After.Principal {
@@ -175,8 +175,8 @@ func (a *admin) takesOver() bool {
 	return true
 }
 
-// reportLost reports that an admin loses all rights. The finding has the position of an access entry that the plan removes. If there is none, it has
-// the position of another resource of the admin.
+// reportLost reports that an admin loses all rights. The finding has the position of an access entry that the plan removes. If there is
+// none, it has the position of another resource of the admin.
 func (p *pass) reportLost(a *admin, hint, format string, args ...any) {
 	for _, r := range a.entries {
 		if r.removed() {

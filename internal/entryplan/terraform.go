@@ -62,8 +62,8 @@ const (
 	terraformFargate     = "aws_eks_fargate_profile"
 )
 
-// readTerraform reads the output of terraform show -json. A resource of the state that is not in the plan counts as unchanged. readTerraform returns nil if
-// the output is not JSON.
+// readTerraform reads the output of terraform show -json. A resource of the state that is not in the plan counts as unchanged.
+// readTerraform returns nil if the output is not JSON.
 func readTerraform(src []byte) *Plan {
 	var output terraformOutput
 	if json.Unmarshal(bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\ufeff"))), &output) != nil {
@@ -85,7 +85,8 @@ func readTerraform(src []byte) *Plan {
 	return p
 }
 
-// module adds the resources of a module and of its child modules to the plan, as unchanged resources. It skips resources whose addresses are in seen.
+// module adds the resources of a module and of its child modules to the plan, as unchanged resources. It skips resources whose addresses
+// are in seen.
 func (p *Plan) module(m terraformModule, seen map[string]bool) {
 	for _, r := range m.Resources {
 		if r.Mode != "managed" || seen[r.Address] {
@@ -127,8 +128,9 @@ func (p *Plan) change(c *terraformChange) {
 	}
 }
 
-// resource converts a Terraform change into a Resource. read reads the fields of the resource, and names has the Terraform name of each field with a
-// place. For the action forget, After equals Before: Terraform removes the resource from its state, but EKS keeps the resource.
+// resource converts a Terraform change into a Resource. read reads the fields of the resource, and names has the Terraform name of each
+// field with a place. For the action forget, After equals Before: Terraform removes the resource from its state, but EKS keeps the
+// resource.
 func resource[T any](c *terraformChange, read func(value) *T, names map[string]string) Resource[T] {
 	r := Resource[T]{Address: c.Address, Places: make(map[string]awsauth.Position)}
 	for field, name := range names {
@@ -193,7 +195,8 @@ func (v value) items() (list []value, more bool) {
 	return list, v.unknown == true
 }
 
-// block returns the first block with this name, such as access_config. If there is no block but the list of blocks is unknown, the block is unknown.
+// block returns the first block with this name, such as access_config. If there is no block but the list of blocks is unknown, the block
+// is unknown.
 func (v value) block(name string) value {
 	list, more := v.key(name).items()
 	if len(list) == 0 {
