@@ -37,8 +37,8 @@ func encode(v any) (raw []byte, size int, err error) {
 	return b.Bytes(), len(text), nil
 }
 
-// decode decodes the output of encode. It returns an error if the JSON has more than limit bytes. size is the number of decompressed
-// bytes, at most limit. It is also valid if decode returns an error.
+// decode decodes the output of encode. It returns an error if the JSON has more than limit bytes. size is the number of
+// decompressed bytes, at most limit. It is also valid if decode returns an error.
 func decode(raw []byte, into any, limit int) (size int, err error) {
 	r, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {

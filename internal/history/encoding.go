@@ -18,8 +18,8 @@ const (
 	// maxStoredBytes limits all values of a ConfigMap together. The API server refuses more than 1 MiB (kubernetes v1.36.3,
 	// pkg/apis/core/validation, ValidateConfigMap).
 	maxStoredBytes = 900 << 10
-	// maxIdentities limits the number of stored identities of versions. A replica queues fewer versions until it becomes the leader.
-	// So the log recognizes each queued version that an earlier leader has appended.
+	// maxIdentities limits the number of stored identities of versions. A replica queues fewer versions until it becomes the
+	// leader. So the log recognizes each queued version that an earlier leader has appended.
 	maxIdentities = 256
 	// maxRestores limits the number of stored times of restores. Only the restores of the last hour count.
 	maxRestores = 100
@@ -153,15 +153,15 @@ func (l *Log) readData(data map[string]string) {
 	read(keyRestores, &l.Restores)
 	l.Restores = slices.DeleteFunc(l.Restores, func(at time.Time) bool { return at.UTC().Year() < 0 || at.UTC().Year() > 9999 }) // JSON can't encode these
 	read(keyIAM, &l.IAM)
-	for i := range l.entries { // the part with the identities may be damaged
+	for i := range l.entries { // add missing identities, because the part with the identities may be damaged
 		if id := identity(&l.entries[i].Version); l.entries[i].ok && !slices.Contains(l.identities, id) {
 			l.addIdentity(id)
 		}
 	}
 }
 
-// Write replaces the content of a ConfigMap by the log. The same log gives the same bytes. Write removes the oldest versions from the
-// log until at most the given number of versions is left and their size is within the limits. There are two exceptions:
+// Write replaces the content of a ConfigMap by the log. The same log gives the same bytes. Write removes the oldest versions from
+// the log until at most the given number of versions is left and their size is within the limits. There are two exceptions:
 //
 //   - Write always keeps the newest good version, so that a rollback has a version to restore.
 //   - Write keeps a version that is too large by itself, but without its content.
@@ -226,8 +226,8 @@ func (e *entry) encode(limit int) (err error) {
 	return err
 }
 
-// storedForm returns the version in the form that encode can store as JSON. In this form, the values of Data that are not UTF-8 are in
-// RawData, because JSON would change them.
+// storedForm returns the version in the form that encode can store as JSON. In this form, the values of Data that are not UTF-8
+// are in RawData, because JSON would change them.
 func storedForm(v *Version) *Version {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(v.Data)), func(text string) bool { return !utf8.ValidString(text) }) {
 		return v

@@ -6,7 +6,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 )
 
-// The webhook receives U+FFFD for a byte that is not UTF-8, and the watch receives the byte. Both contents have the same hash.
+// The webhook receives U+FFFD for a byte that is not UTF-8, and the watch receives the byte. Both contents have the
+// same hash.
 func TestHashIgnoresReplacedBytes(t *testing.T) {
 	t.Parallel()
 	hash := func(text string) string { return history.Hash(map[string]string{"mapRoles": text}, nil) }

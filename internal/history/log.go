@@ -62,11 +62,11 @@ func (l *Log) Newest() (Version, bool) {
 	return Version{}, false
 }
 
-// Append adds v as the newest version, gives it the next number, and returns this number. Callers must append versions in the order in
-// which the API server stored them.
+// Append adds v as the newest version, gives it the next number, and returns this number. Callers must append versions in the
+// order in which the API server stored them.
 //
-// If this or another process has appended the same version before, Append doesn't add it again, and added is false. number is then the
-// number of the earlier version, or 0 if Write has removed that version.
+// If this or another process has appended the same version before, Append doesn't add it again, and added is false. number is
+// then the number of the earlier version, or 0 if Write has removed that version.
 func (l *Log) Append(v Version) (number int, added bool) {
 	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
 	if text, err := json.Marshal(v.Cluster); err != nil || len(text) > maxCluster {

@@ -118,8 +118,8 @@ func TestLogRoundTrip(t *testing.T) {
 	}
 }
 
-// Write removes the oldest versions first. The log never uses a number again, even after all versions were removed. Append doesn't add
-// a removed version again.
+// Write removes the oldest versions first. The log never uses a number again, even after all versions were removed. Append
+// doesn't add a removed version again.
 func TestLogDropsOldestAndNeverReusesNumbers(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -147,8 +147,8 @@ func TestLogDropsOldestAndNeverReusesNumbers(t *testing.T) {
 	}
 }
 
-// Write keeps the newest good version, which a rollback needs, however many bad versions follow. It removes the version after a newer
-// good version has been added.
+// Write keeps the newest good version, which a rollback needs, however many bad versions follow. It removes the version after a
+// newer good version has been added.
 func TestLogKeepsNewestGood(t *testing.T) {
 	t.Parallel()
 	bad := map[string]func(*history.Version){
@@ -183,7 +183,8 @@ func TestLogKeepsNewestGood(t *testing.T) {
 	}
 }
 
-// Write limits the size of the log. It removes the content of a version that is too large, and keeps the contents of other versions.
+// Write limits the size of the log. It removes the content of a version that is too large, and keeps the contents of other
+// versions.
 func TestLogLimitsBytes(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -258,8 +259,8 @@ func compressed(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// Damaged returns a damaged part, and the other parts can be read. A damaged version keeps its number and its bytes until Write removes
-// it as the oldest version.
+// Damaged returns a damaged part, and the other parts can be read. A damaged version keeps its number and its bytes until Write
+// removes it as the oldest version.
 func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)

@@ -47,9 +47,9 @@ func (s *Store) Read(ctx context.Context) (*Log, error) {
 	return Read(cm), nil
 }
 
-// Change reads the log, calls change with it, writes the changed log, and returns it. It writes nothing if the log is unchanged, or if
-// change returns an error. If another client writes the ConfigMap at the same time, Change starts again, so it may call change several
-// times.
+// Change reads the log, calls change with it, writes the changed log, and returns it. It writes nothing if the log is unchanged,
+// or if change returns an error. If another client writes the ConfigMap at the same time, Change starts again, so it may call
+// change several times.
 func (s *Store) Change(ctx context.Context, change func(*Log) error) (*Log, error) {
 	var log *Log
 	err := retryOnConflict(ctx, func(ctx context.Context) (err error) {
@@ -91,8 +91,8 @@ func (s *Store) changeOnce(ctx context.Context, change func(*Log) error) (*Log, 
 // conflictBackoff allows ten attempts within about two seconds. In this time other clients can make dozens of writes.
 var conflictBackoff = wait.Backoff{Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 1, Steps: 10}
 
-// retryOnConflict calls changeOnce until it returns no conflict, or until conflictBackoff allows no further attempt. It returns the last
-// error.
+// retryOnConflict calls changeOnce until it returns no conflict, or until conflictBackoff allows no further attempt. It returns
+// the last error.
 func retryOnConflict(ctx context.Context, changeOnce func(context.Context) error) error {
 	var last error
 	err := wait.ExponentialBackoffWithContext(ctx, conflictBackoff, func(ctx context.Context) (done bool, err error) {
