@@ -179,7 +179,8 @@ func TestReplacement(t *testing.T) {
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 }
 
-// facts returns the result of Client.Facts as text: the kind of the unique id, whether the principal exists, and the error.
+// facts returns the result of Client.Facts as text: the kind of the unique id, whether the principal exists, and the
+// error.
 func facts(t *testing.T, w *world, arn string) string {
 	t.Helper()
 	got, existence, err := w.Facts(t.Context(), parse(t, arn)[0])

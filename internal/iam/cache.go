@@ -27,7 +27,7 @@ type clock func() time.Time
 // Now returns the current time.
 func (c clock) Now() time.Time { return c() }
 
-// cache holds IAM's answers about principals. The keys are those of awsauth.PrincipalKey.
+// cache holds IAM's answers about principals. The keys are results of awsauth.PrincipalKey.
 type cache struct {
 	answers *lru.LRUExpireCache // validate.Lookup values that say Exists or Missing
 
@@ -35,8 +35,8 @@ type cache struct {
 	notFounds *lru.LRUExpireCache // notFound values
 }
 
-// notFound describes the calls within notFoundFor in which IAM did not find a principal. IAM answered the first call at firstAnswered.
-// The last call began at lastBegan, and IAM answered it at lastAnswered.
+// notFound describes the calls within notFoundFor in which IAM did not find a principal. IAM answered the first call at
+// firstAnswered. The last call began at lastBegan, and IAM answered it at lastAnswered.
 type notFound struct{ firstAnswered, lastBegan, lastAnswered time.Time }
 
 func newCache(now func() time.Time, size int) *cache {

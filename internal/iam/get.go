@@ -140,8 +140,8 @@ func samePermissionSet(role awsauth.ARN, set string) bool {
 	return len(found) > 0 && strings.EqualFold(found[1], set)
 }
 
-// list returns the users of p's account if p is a user, and otherwise the roles. If sso is true, it returns only roles of permission sets.
-// If a call fails, it returns the principals of the earlier pages.
+// list returns the users of p's account if p is a user, and otherwise the roles. If sso is true, it returns only roles of permission
+// sets. If a call fails, it returns the principals of the earlier pages.
 func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) []awsauth.ARN {
 	kind, path, pages := "user", "/", c.users
 	if p.IsRole() {

@@ -1,5 +1,5 @@
-// Package iam looks up in AWS whether principals exist. A lookup has a time budget. A principal that has no result at the end of the budget
-// is unknown.
+// Package iam looks up in AWS whether principals exist. A lookup has a time budget. A principal that has no result at the end of the
+// budget is unknown.
 package iam
 
 import (
@@ -55,9 +55,9 @@ type Limits struct {
 	Burst     int        // principals that can be looked up at once before PerSecond limits them
 }
 
-// WebhookLimits are the limits of the webhook. A usual change adds a few entries. A lookup of 64 principals takes a second or two, within
-// the time budget of a review. With these limits the guard looks up at most 248 principals in a minute: a burst of 128, and then two per
-// second. So it leaves most of the account's IAM calls to other users.
+// WebhookLimits are the limits of the webhook. A usual change adds a few entries. A lookup of 64 principals takes a second or two,
+// within the time budget of a review. With these limits the guard looks up at most 248 principals in a minute: a burst of 128, and then
+// two per second. So it leaves most of the account's IAM calls to other users.
 var WebhookLimits = Limits{PerLookup: 64, PerSecond: 2, Burst: 128}
 
 func (l Limits) limiter() *rate.Limiter {
@@ -127,8 +127,8 @@ type Client struct {
 	problems, accounts *kube.KeyThrottle
 }
 
-// New returns a Client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS. It
-// returns an error if the configuration or an account in the Options is not valid.
+// New returns a Client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS.
+// It returns an error if the configuration or an account in the Options is not valid.
 func New(ctx context.Context, o Options) (*Client, error) {
 	more := slices.Clone(o.Load)
 	if o.MFAToken != nil {
@@ -198,8 +198,8 @@ func (c *Client) service(self Identity, account string) *awsiam.Client {
 	return c.otherAccounts[account]
 }
 
-// call waits for one of the maxCalls slots and runs f. It converts a panic of f to an error, because it may run in a goroutine in which a
-// panic would end the process.
+// call waits for one of the maxCalls slots and runs f. It converts a panic of f to an error, because it may run in a goroutine in which
+// a panic would end the process.
 func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (out T, err error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -215,8 +215,8 @@ func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, err
 	return f(ctx)
 }
 
-// Facts looks up the unique id and the creation time of a role or user in IAM. It doesn't use the cache for principals. IAM may not find a
-// new principal yet; the result is then Missing. If the result is Unknown, the error says why.
+// Facts looks up the unique id and the creation time of a role or user in IAM. It doesn't use the cache for principals. IAM may not
+// find a new principal yet; the result is then Missing. If the result is Unknown, the error says why.
 func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFacts, validate.Existence, error) {
 	var none access.IAMFacts
 	self, err := c.Identity(ctx)

@@ -19,9 +19,9 @@ const (
 	minSecondCallTime = 100 * time.Millisecond
 )
 
-// Lookup returns whether roles and users exist. The deadline of ctx is the time budget. A principal that has no result at the deadline is
-// Unknown. A principal beyond the Limits is Unknown, too. The result does not contain STS sessions and federated users, because AWS has no
-// call to look them up. A call that Lookup started can continue after Lookup has returned, for at most 15 s.
+// Lookup returns whether roles and users exist. The deadline of ctx is the time budget. A principal that has no result at the deadline
+// is Unknown. A principal beyond the Limits is Unknown, too. The result does not contain STS sessions and federated users, because AWS
+// has no call to look them up. A call that Lookup started can continue after Lookup has returned, for at most 15 s.
 func (c *Client) Lookup(ctx context.Context, principals []awsauth.ARN) validate.IAM {
 	l := lookup{client: c, answers: make(map[string]validate.Lookup, len(principals))}
 	for _, p := range principals {
@@ -104,8 +104,8 @@ func (l *lookup) limit(principals []keyedPrincipal) (allowed []keyedPrincipal) {
 	return allowed
 }
 
-// answerWithoutCall returns the answer for a principal that needs no call, or false if the principal needs a call. known reports whether
-// self is the guard's identity. If known is false, self is not valid.
+// answerWithoutCall returns the answer for a principal that needs no call, or false if the principal needs a call. known reports
+// whether self is the guard's identity. If known is false, self is not valid.
 func (l *lookup) answerWithoutCall(ctx context.Context, p keyedPrincipal, self Identity, known bool) (validate.Lookup, bool) {
 	c := l.client
 	switch {
@@ -151,8 +151,8 @@ func (l *lookup) lookUpAll(ctx context.Context, self Identity, principals []keye
 	workers.Wait()
 }
 
-// lookUpOne looks up a principal and stores the answer. After a panic the answer is Unknown. lookUpOne recovers the panic, because it runs in
-// a goroutine in which a panic would end the process.
+// lookUpOne looks up a principal and stores the answer. After a panic the answer is Unknown. lookUpOne recovers the panic, because it
+// runs in a goroutine in which a panic would end the process.
 func (l *lookup) lookUpOne(ctx context.Context, self Identity, p keyedPrincipal) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -166,8 +166,8 @@ func (w *world) options() iam.Options {
 	}
 }
 
-// inProcess returns a world for a test with a fake clock (testing/synctest). Waiting takes no time, and every duration is exact. The server
-// runs in the process, because a fake clock stops while a test waits for the network. The test fails if a call takes longer than
+// inProcess returns a world for a test with a fake clock (testing/synctest). Waiting takes no time, and every duration is exact. The
+// server runs in the process, because a fake clock stops while a test waits for the network. The test fails if a call takes longer than
 // [iam.SharedTimeout].
 func inProcess(t *testing.T, options ...func(*world)) *world {
 	t.Helper()

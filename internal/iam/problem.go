@@ -18,7 +18,8 @@ const (
 
 func noAccess(account string) string { return "no access to account " + account + " is configured" }
 
-// logProblem logs a problem with an account. It logs the same reason for the same account at most once in problemInterval.
+// logProblem logs a problem with an account. It logs the same reason for the same account at most once in
+// problemInterval.
 func (c *Client) logProblem(ctx context.Context, account string, p *awsapi.Error) {
 	if !c.problems.Allow(p.Reason + " " + account) {
 		return

@@ -53,8 +53,8 @@ func TestSecondCallsAreShared(t *testing.T) {
 	})
 }
 
-// The second call of lookup A is due while the first call of lookup B is running. B's call began earlier and does not find the role. The
-// role is created after that. So A must not share B's call.
+// The second call of lookup A is due while the first call of lookup B is running. B's call began earlier and does not find the
+// role. The role is created after that. So A must not share B's call.
 func TestSecondCallDoesNotJoinEarlierCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,8 @@ func TestSecondCallDoesNotJoinEarlierCall(t *testing.T) {
 	})
 }
 
-// The second call begins a full delay after IAM's answer to the first call, even if the first call waited long for a slot or for IAM.
+// The second call begins a full delay after IAM's answer to the first call, even if the first call waited long for a slot or for
+// IAM.
 func TestSecondCallWaitsForDelay(t *testing.T) {
 	t.Parallel()
 	const short = 10 * time.Second // shorter than delay, so no lookup has time for two calls
@@ -106,8 +107,8 @@ func TestSecondCallWaitsForDelay(t *testing.T) {
 	}
 }
 
-// counting is an HTTP client that records the maximum number of concurrent requests. The server can't record this number, because a call
-// ends later in the server than in the Client.
+// counting is an HTTP client that records the maximum number of concurrent requests. The server can't record this number, because a
+// call ends later in the server than in the Client.
 type counting struct {
 	client    aws.HTTPClient
 	now, most atomic.Int64

@@ -101,7 +101,8 @@ func TestTransientFailuresAreRetried(t *testing.T) {
 	}
 }
 
-// A lookup works even if the clock of AWS differs by an hour, because the SDK then signs with the time in the answer of AWS.
+// A lookup works even if the clock of AWS differs by an hour, because the SDK then signs with the time in the answer of
+// AWS.
 func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {

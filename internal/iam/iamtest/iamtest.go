@@ -1,5 +1,5 @@
-// Package iamtest provides a server that imitates IAM and STS. It answers the calls of the guard as AWS documents them. Tests can replace
-// an answer, for example by an error.
+// Package iamtest provides a server that imitates IAM and STS. It answers the calls of the guard as AWS documents them. Tests can
+// replace an answer, for example by an error.
 package iamtest
 
 import (
@@ -71,11 +71,12 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
-// NewInProcess returns a server that has no port. [Server.Do] sends requests to it. Tests with a fake clock (testing/synctest) need this,
-// because a fake clock stops while a test waits for the network.
+// NewInProcess returns a server that has no port. [Server.Do] sends requests to it. Tests with a fake clock (testing/synctest) need
+// this, because a fake clock stops while a test waits for the network.
 func NewInProcess() *Server { return newServer("") }
 
-// Start starts a server. dir is an empty directory that only this server uses. The server has the role of [Identity] and no other principal.
+// Start starts a server. dir is an empty directory that only this server uses. The server has the role of [Identity] and no other
+// principal.
 func Start(dir string) *Server {
 	s := newServer(dir)
 	s.server = httptest.NewServer(s)
@@ -199,16 +200,16 @@ func (s *Server) PageSize(n int) {
 	s.pageSize = n
 }
 
-// Ahead sets the server's clock ahead of the real clock. Like AWS, the server refuses signatures older than five minutes. So with a larger
-// offset every signed call fails until the SDK uses the server's time.
+// Ahead sets the server's clock ahead of the real clock. Like AWS, the server refuses signatures older than five minutes. So with a
+// larger offset every signed call fails until the SDK uses the server's time.
 func (s *Server) Ahead(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock = d
 }
 
-// Answer sets the answers to the next calls of an action. The server repeats the last answer. If there are no answers, the server responds
-// like AWS.
+// Answer sets the answers to the next calls of an action. The server repeats the last answer. If there are no answers, the server
+// responds like AWS.
 func (s *Server) Answer(action string, answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

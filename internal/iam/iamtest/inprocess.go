@@ -36,8 +36,8 @@ func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	return nil, io.ErrUnexpectedEOF
 }
 
-// response is an [http.ResponseWriter]. It passes the status, headers and body to the caller of [Server.Do] as soon as a handler writes
-// them.
+// response is an [http.ResponseWriter]. It passes the status, headers and body to the caller of [Server.Do] as soon as
+// a handler writes them.
 type response struct {
 	header http.Header
 	body   *io.PipeWriter
