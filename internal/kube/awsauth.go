@@ -16,8 +16,8 @@ import (
 // FieldManager is the name of the guard's writes in managedFields.
 const FieldManager = "awsauth-guard"
 
-// Object converts a ConfigMap to the form that the rules evaluate. The result shares the data of the ConfigMap. If cm is nil, Object
-// returns nil.
+// Object converts a ConfigMap to the form that the rules evaluate. The result shares the data of the ConfigMap. If cm is nil,
+// Object returns nil.
 func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	if cm == nil {
 		return nil
@@ -44,16 +44,17 @@ func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {
 	return annotations
 }
 
-// IsEKSManager reports whether a field manager has a name that EKS uses. EKS writes aws-auth as vpcLambda, according to objects that
-// people have published since 2020. It writes other objects as eks (EKS user guide, "Determine fields you can customize for Amazon
-// EKS add-ons") or eks-internal. The name doesn't prove that EKS made a change, because every client can choose this name.
+// IsEKSManager reports whether a field manager has a name that EKS uses. EKS writes aws-auth as vpcLambda, according to objects
+// that people have published since 2020. It writes other objects as eks (EKS user guide, "Determine fields you can customize
+// for Amazon EKS add-ons") or eks-internal. The name doesn't prove that EKS made a change, because every client can choose this
+// name.
 func IsEKSManager(manager string) bool {
 	return manager == "vpcLambda" || manager == "eks" || manager == "eks-internal" || strings.HasPrefix(manager, "eks:")
 }
 
-// Manager returns the field manager that made the change between two versions of an object. managedFields don't always name this
-// field manager, for example after an edit that only removed a key. Manager then returns the field manager with the latest write. It
-// returns "" for a deletion.
+// Manager returns the field manager that made the change between two versions of an object. managedFields don't always name
+// this field manager, for example after an edit that only removed a key. Manager then returns the field manager with the latest
+// write. It returns "" for a deletion.
 func Manager(before, after *corev1.ConfigMap) string {
 	if after == nil {
 		return ""

@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Manager returns the field manager whose entry in managedFields is new. The times of the entries don't suffice, because they are in
-// seconds.
+// Manager returns the field manager whose entry in managedFields is new. The times of the entries don't suffice,
+// because they are in seconds.
 func TestManager(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

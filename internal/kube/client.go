@@ -28,8 +28,8 @@ func Config(kubeconfig, program string) (config *rest.Config, err error) {
 	return config, nil
 }
 
-// CA returns the CA certificates with which a client verifies the API server, in PEM. It returns nil if the configuration names no CA. Each
-// call reads the CA file again, because the kubelet replaces the file when the CA of the cluster changes.
+// CA returns the CA certificates with which a client verifies the API server, in PEM. It returns nil if the configuration names no CA.
+// Each call reads the CA file again, because the kubelet replaces the file when the CA of the cluster changes.
 func CA(config *rest.Config) ([]byte, error) {
 	if len(config.CAData) > 0 || config.CAFile == "" {
 		return config.CAData, nil

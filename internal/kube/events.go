@@ -36,14 +36,15 @@ const (
 	// maxEventBytes limits the length of a message, in bytes. The API server accepts 1,024 bytes (kubernetes v1.36.3,
 	// pkg/apis/core/validation/events.go, NoteLengthLimit). client-go may add a prefix to a message.
 	maxEventBytes = 960
-	// eventBurst is the number of Events of one reason that a replica can write at once. eventRate is the number of further Events
-	// a second: one in five minutes. client-go combines more than ten similar Events within ten minutes into one Event.
+	// eventBurst is the number of Events of one reason that a replica can write at once. eventRate is the number of
+	// further Events a second: one in five minutes. client-go combines more than ten similar Events within ten minutes
+	// into one Event.
 	eventBurst = 25
 	eventRate  = 1. / 300
 )
 
-// Events writes Events about aws-auth. It never blocks. Each reason has its own rate limit. So even after many Events about refused
-// changes, it writes Events with other reasons.
+// Events writes Events about aws-auth. It never blocks. Each reason has its own rate limit. So even after many Events
+// about refused changes, it writes Events with other reasons.
 type Events struct {
 	recorder record.EventRecorder
 	uid      atomic.Pointer[types.UID]
@@ -80,7 +81,8 @@ func (e *Events) event(kind string, reason Reason, message string) {
 	e.recorder.Event(&object, kind, string(reason), Shorten(message, maxEventBytes))
 }
 
-// Shorten returns a text as one line of at most limit bytes. It replaces each control character and each invalid byte by a space.
+// Shorten returns a text as one line of at most limit bytes. It replaces each control character and each invalid byte by
+// a space.
 func Shorten(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == utf8.RuneError {

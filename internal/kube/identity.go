@@ -29,7 +29,8 @@ func (i *Identity) Name() string {
 	return ""
 }
 
-// Find asks the API server for the username. After a successful call, later calls do nothing. Every authenticated user may ask.
+// Find asks the API server for the username. After a successful call, later calls do nothing. Every authenticated user
+// may ask.
 func (i *Identity) Find(ctx context.Context) error {
 	if i.Name() != "" {
 		return nil

@@ -15,8 +15,8 @@ import (
 // BreakGlassVerb is the verb of the RBAC right break-glass. The resource of this right is the ConfigMap aws-auth.
 const BreakGlassVerb = "break-glass"
 
-// Rights asks the API server for the rights of users, by SubjectAccessReviews. The API server asks all its authorizers. On EKS one of
-// them evaluates access policies.
+// Rights asks the API server for the rights of users, by SubjectAccessReviews. The API server asks all its authorizers. On EKS
+// one of them evaluates access policies.
 type Rights struct {
 	Client typedauthorizationv1.SubjectAccessReviewsGetter
 }

@@ -3,21 +3,22 @@ package kube
 import "time"
 
 const (
-	// repeatAfter is the minimum time before the log repeats the same text. It does repeat the text, because a condition can last for
-	// months, and old logs may be deleted.
+	// repeatAfter is the minimum time before the log repeats the same text. It does repeat the text, because a condition can
+	// last for months, and old logs may be deleted.
 	repeatAfter = time.Hour
 	// changeAfter is the minimum time before the log has another text. Many errors contain an address that differs every time.
 	changeAfter = time.Minute
 )
 
-// Throttle limits how often a condition that lasts, such as an unreachable server, is logged. The zero Throttle is ready to use.
+// Throttle limits how often a condition that lasts, such as an unreachable server, is logged. The zero Throttle is ready to
+// use.
 type Throttle struct {
 	text string    // the last logged text; empty if the condition has ended
 	at   time.Time // when the last text was logged
 }
 
-// ShouldLog reports whether the caller must log err now. It assumes that the caller logs err if it returns true. A nil error
-// means that the condition has ended. For a nil error ShouldLog returns false.
+// ShouldLog reports whether the caller must log err now. If it returns true, it counts err as logged. A nil error means that
+// the condition has ended. For a nil error ShouldLog returns false.
 func (t *Throttle) ShouldLog(now time.Time, err error) bool {
 	if err == nil {
 		t.text = ""

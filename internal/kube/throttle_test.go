@@ -11,7 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Throttle allows the same error once an hour, and a different error once a minute. A success in between doesn't shorten the minute.
+// Throttle allows the same error once an hour, and a different error once a minute. A success in between doesn't
+// shorten the minute.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	a, b := errors.New("a"), errors.New("b")

@@ -49,14 +49,14 @@ type Watch[T any] struct {
 	throttle  Throttle  // throttles the log of errors
 }
 
-// ListWatch returns a ListerWatcher for one object. It selects the object by its name. So an RBAC role can restrict list and watch to
-// this name.
+// ListWatch returns a ListerWatcher for one object. It selects the object by its name. So an RBAC role can restrict list and
+// watch to this name.
 func ListWatch(client rest.Interface, resource, namespace, name string) cache.ListerWatcher {
 	return cache.NewListWatchFromClient(client, resource, namespace, fields.OneTermEqualSelector(metav1.ObjectNameField, name))
 }
 
-// NewWatch returns a Watch of the object that lw lists and watches. The Watch makes no concurrent calls of handle. resource names the
-// object in the log. NewWatch returns an error if T is not a type of the Kubernetes API.
+// NewWatch returns a Watch of the object that lw lists and watches. The Watch makes no concurrent calls of handle. resource names
+// the object in the log. NewWatch returns an error if T is not a type of the Kubernetes API.
 func NewWatch[T any](lw cache.ListerWatcher, resource string, handle func(Change[T]), log *slog.Logger, now func() time.Time) (*Watch[T], error) {
 	w := &Watch[T]{resource: resource, handle: handle, log: log, now: now}
 	example, ok := any(new(T)).(runtime.Object)
@@ -141,8 +141,8 @@ func (w *Watch[T]) recordResult(ctx context.Context, err error) {
 	w.throttle.ShouldLog(w.now(), nil)
 }
 
-// recordError records and logs an error of a list or a watch. It ignores the regular end of a watch. It also ignores the answer that the
-// informer must list again, because the resourceVersion of the watch is too old.
+// recordError records and logs an error of a list or a watch. It ignores the regular end of a watch. It also ignores the answer
+// that the informer must list again, because the resourceVersion of the watch is too old.
 func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
@@ -162,8 +162,8 @@ func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	}
 }
 
-// recordList stores the version in a list if the handler has not received this version yet. The watch may have missed versions before
-// this version.
+// recordList stores the version in a list if the handler has not received this version yet. The watch may have missed versions
+// before this version.
 func (w *Watch[T]) recordList(list runtime.Object) {
 	version := ""
 	_ = meta.EachListItem(list, func(item runtime.Object) error { // the function returns no error
@@ -199,8 +199,8 @@ func (w *Watch[T]) deleted(object any) {
 	w.deliver(c)
 }
 
-// deliver calls the handler with a change. It does nothing if the handler has just received the same version. It sets Gap if the watch
-// may have missed versions.
+// deliver calls the handler with a change. It does nothing if the handler has just received the same version. It sets Gap if the
+// watch may have missed versions.
 func (w *Watch[T]) deliver(c Change[T]) {
 	w.mu.Lock()
 	if w.delivered && c.Object != nil && c.Version == w.version {

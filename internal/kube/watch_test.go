@@ -69,7 +69,8 @@ func (a *api) begin(ctx context.Context, _ metav1.ListOptions) (apiwatch.Interfa
 	return a.watch, nil
 }
 
-// watched runs a test with a Watch and a fake clock, and returns the log. shown returns the changes since the last call of shown.
+// watched runs a test with a Watch and a fake clock, and returns the log. shown returns the changes since the last call
+// of shown.
 func watched(t *testing.T, a *api, test func(w *kube.Watch[corev1.ConfigMap], shown func() []string)) (log string) {
 	t.Helper()
 	var text strings.Builder
