@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// certificateMetrics describe the serving certificate. They are vectors without labels, because a vector has no series until it has
-// a value. A plain gauge for an unknown expiry would have the value 0, which means 1970.
+// certificateMetrics describe the serving certificate. They are vectors without labels, because a vector has no series until it
+// has a value. A plain gauge for an unknown expiry would have the value 0, which means 1970.
 type certificateMetrics struct {
 	expiry, caExpiry, trusted, caStored *prometheus.GaugeVec
 }

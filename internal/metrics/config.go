@@ -34,8 +34,8 @@ func newConfigMetrics() configMetrics {
 	return m
 }
 
-// ConfigInUse records that the newest configuration is in use. It counts a reload if the generation is higher than 1, because generation 1
-// is the configuration at the start.
+// ConfigInUse records that the newest configuration is in use. It counts a reload if the generation is higher than 1, because
+// generation 1 is the configuration at the start.
 func (r *Recorder) ConfigInUse(generation int) {
 	r.config.generation.Set(float64(generation))
 	r.config.successful.Set(1)

@@ -65,7 +65,8 @@ func newEKSMetrics() eksMetrics {
 // EKSKnown records whether reviews use the cluster's access entries.
 func (r *Recorder) EKSKnown(known bool) { r.eks.known.WithLabelValues().Set(boolValue(known)) }
 
-// AccessEntryLost counts a read of the access entries after which access was lost. The kind is protected-principal, last-admin or node-role.
+// AccessEntryLost counts a read of the access entries after which access was lost. The kind is protected-principal, last-admin or
+// node-role.
 func (r *Recorder) AccessEntryLost(kind string) {
 	r.eks.losses.WithLabelValues(oneOf(entryLosses, kind, "protected-principal")).Inc()
 }
@@ -80,8 +81,8 @@ func (r *Recorder) EKSRead(err error, now time.Time) {
 	r.eks.last.WithLabelValues().Set(float64(now.UnixMilli()) / 1000)
 }
 
-// AccessEntries records three numbers of access entries. declared is the number of access entries that both EKS and the configuration have.
-// undeclared is the number that only EKS has, and absent is the number that only the configuration has.
+// AccessEntries records three numbers of access entries. declared is the number of access entries that both EKS and the configuration
+// have. undeclared is the number that only EKS has, and absent is the number that only the configuration has.
 func (r *Recorder) AccessEntries(declared, undeclared, absent int) {
 	for label, n := range map[string]int{"declared": declared, "undeclared": undeclared, "absent": absent} {
 		r.eks.entries.WithLabelValues(label).Set(float64(n))

@@ -24,7 +24,8 @@ func newIAMMetrics() iamMetrics {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_iam_lookup_duration_seconds",
 			Help: "Time to look up one principal in IAM. A missing principal takes at least a second, because a second call confirms it.",
-			// A call takes some tens of milliseconds. A review waits at most for iam.budget, which is 2 s by default and at most 15 s.
+			// A call takes some tens of milliseconds. A review waits at most for iam.budget, which is 2 s by default and at
+			// most 15 s.
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 1.5, 2, 5, 10, 15},
 		}),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
@@ -44,8 +45,8 @@ func (r *Recorder) LookedUp(result string, took time.Duration) {
 	r.iam.duration.Observe(took.Seconds())
 }
 
-// Unasked counts principals that are unknown because the guard did not look them up. It records no duration, because durations of zero
-// would make IAM look fast.
+// Unasked counts principals that are unknown because the guard did not look them up. It records no duration, because
+// durations of zero would make IAM look fast.
 func (r *Recorder) Unasked(principals int) {
 	r.iam.lookups.WithLabelValues("unknown").Add(float64(principals))
 }

@@ -1,5 +1,5 @@
-// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set, so no request can add a
-// series. No label value is an ARN, a username or a group.
+// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set, so no request can
+// add a series. No label value is an ARN, a username or a group.
 package metrics
 
 import (
@@ -18,7 +18,8 @@ const (
 	other = "other"
 	// failure is the verdict of a review that failed. It also replaces a verdict outside of the closed set.
 	failure = "error"
-	// internalError is the rule of a refusal by which the guard itself failed. It also replaces a rule outside of the closed set.
+	// internalError is the rule of a refusal by which the guard itself failed. It also replaces a rule outside of the closed
+	// set.
 	internalError = "internal-error"
 )
 
@@ -46,9 +47,9 @@ type Recorder struct {
 	stored      storedMetrics
 }
 
-// New returns a Recorder with its own registry. rules are the ids of all rules. New creates a series for each rule, because a series must
-// exist before its first event. For Prometheus, a new series with the value 1 is no increase, so an alert on the first rejection would
-// not fire.
+// New returns a Recorder with its own registry. rules are the ids of all rules. New creates a series for each rule, because
+// a series must exist before its first event. For Prometheus, a new series with the value 1 is no increase, so an alert on
+// the first rejection would not fire.
 func New(rules []string) *Recorder {
 	r := &Recorder{
 		registry: prometheus.NewRegistry(),
@@ -83,7 +84,8 @@ func New(rules []string) *Recorder {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",
 			Help: "Time from a decoded admission request to its response.",
-			// A review of an unchanged object takes tens of microseconds. The API server waits at most 30 s for a webhook, 10 s by default.
+			// A review of an unchanged object takes tens of microseconds. The API server waits at most 30 s for a webhook,
+			// 10 s by default.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
@@ -101,8 +103,8 @@ func New(rules []string) *Recorder {
 	return r
 }
 
-// initSeries creates the series that alerts use. It creates no series for dry runs, and none for operations that the API server does not
-// send. With 20 rules it creates about 120 series.
+// initSeries creates the series that alerts use. It creates no series for dry runs, and none for operations that the API
+// server does not send. With 20 rules it creates about 120 series.
 func (r *Recorder) initSeries() {
 	for _, operation := range operations {
 		for _, verdict := range verdicts {
@@ -133,8 +135,8 @@ func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
 	r.rejections.WithLabelValues(oneOf(r.rules, rule, internalError), oneOf(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// WouldDeny counts a review in which a rule denied the change but the guard admitted it: in mode warn, or because the guard never refuses
-// the requester.
+// WouldDeny counts a review in which a rule denied the change but the guard admitted it: in mode warn, or because the guard
+// never refuses the requester.
 func (r *Recorder) WouldDeny(rule string, dryRun bool) {
 	r.wouldDeny.WithLabelValues(oneOf(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }

@@ -36,7 +36,7 @@ func TestMetricNamesPassPromlint(t *testing.T) {
 	}
 }
 
-// guardSeries returns the exposed lines of the guard's metrics.
+// guardSeries returns the lines of /metrics that have the guard's own metrics.
 func guardSeries(t *testing.T, r *metrics.Recorder) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -195,7 +195,8 @@ func TestServingCertificateSeriesExistOnlyWhenKnown(t *testing.T) {
 	is("awsauth_guard_serving_ca_expiry_timestamp_seconds 3e+09", "awsauth_guard_serving_certificate_expiry_timestamp_seconds 2e+09", "awsauth_guard_serving_certificate_trusted 0")
 }
 
-// If the states of the access entries are unknown, there is no series. If they are known, a state without access entries has the value 0.
+// If the states of the access entries are unknown, there is no series. If they are known, a state without access
+// entries has the value 0.
 func TestAccessEntryStatesExistOnlyWhenKnown(t *testing.T) {
 	t.Parallel()
 	r := metrics.New(nil)

@@ -82,14 +82,16 @@ func (r *Recorder) Stored(present, breakGlass bool) {
 	r.stored.breakGlass.WithLabelValues().Set(boolValue(breakGlass))
 }
 
-// StoredAccess records three numbers: admins, node roles, and protected principals that lack a group or the rights of an admin.
+// StoredAccess records three numbers: admins, node roles, and protected principals that lack a group or the rights of
+// an admin.
 func (r *Recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
 	r.stored.nodeRoles.WithLabelValues().Set(float64(nodeRoles))
 	r.stored.admins.WithLabelValues().Set(float64(admins))
 	r.stored.missing.WithLabelValues().Set(float64(protectedMissing))
 }
 
-// StoredUnknown removes all series of the stored aws-auth. The caller calls it if the stored version is not known any more.
+// StoredUnknown removes all series of the stored aws-auth. The caller calls it if the stored version is not known any
+// more.
 func (r *Recorder) StoredUnknown() {
 	for _, gauge := range []*prometheus.GaugeVec{r.stored.present, r.stored.breakGlass, r.stored.findings} {
 		gauge.Reset()
@@ -97,7 +99,8 @@ func (r *Recorder) StoredUnknown() {
 	r.StoredAccessUnknown()
 }
 
-// StoredAccessUnknown removes the series of the effective access. The caller calls it if the effective access is unknown.
+// StoredAccessUnknown removes the series of the effective access. The caller calls it if the effective access is
+// unknown.
 func (r *Recorder) StoredAccessUnknown() {
 	for _, gauge := range []*prometheus.GaugeVec{r.stored.admins, r.stored.nodeRoles, r.stored.missing, r.stored.entries} {
 		gauge.Reset()
@@ -120,7 +123,8 @@ func (r *Recorder) StoredFindings(count func(rule, severity string) int) {
 	}
 }
 
-// StoredPrincipals records the number of principals in the stored aws-auth by the result of the lookup in IAM. Nil removes the metric.
+// StoredPrincipals records the number of principals in the stored aws-auth by the result of the lookup in IAM. Nil
+// removes the metric.
 func (r *Recorder) StoredPrincipals(counts map[string]int) {
 	r.stored.principals.Reset()
 	if counts == nil {
@@ -136,7 +140,8 @@ func (r *Recorder) Enforced(enforced bool) {
 	r.stored.enforced.WithLabelValues().Set(boolValue(enforced))
 }
 
-// EnforcedUnknown removes the series of Enforced. The caller calls it if it is unknown whether the API server calls this webhook.
+// EnforcedUnknown removes the series of Enforced. The caller calls it if it is unknown whether the API server calls
+// this webhook.
 func (r *Recorder) EnforcedUnknown() { r.stored.enforced.Reset() }
 
 // LastAdmitted records when the guard last admitted a change.
