@@ -23,9 +23,9 @@ const (
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
-// compare compares the existing access entry of a principal with the principal's access by aws-auth. If they differ, it adds a problem. If they
-// are equal, it removes the other problems, because the access entry exists already. If IAM has no such principal, it returns Stale and adds
-// no problem, because addARN has already added one.
+// compare compares the existing access entry of a principal with the principal's access by aws-auth. If they differ, it adds a problem. If
+// they are equal, it removes the other problems, because the access entry exists already. It keeps them if a part of aws-auth can't be
+// evaluated. If IAM has no such principal, compare returns Stale and adds no problem, because addARN has already added one.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale
@@ -114,8 +114,8 @@ func byEntry(e *access.AccessEntry) rights {
 	return r
 }
 
-// groupsOf returns the groups that nodes get by an access entry of this type. The EKS API doesn't return all of these groups. groupsOf returns nil
-// for a type that is not for nodes.
+// groupsOf returns the groups that nodes get by an access entry of this type. The EKS API doesn't return all of these groups. groupsOf
+// returns nil for a type that is not for nodes.
 func groupsOf(kind string) []string {
 	for _, t := range nodeTypes {
 		if t.name == kind {
@@ -151,8 +151,8 @@ func byDocument(matches []*awsauth.Entry) rights {
 	return merge(all)
 }
 
-// merge combines the rights by several entries of a principal. The authenticator picks one of these entries at random. So a right that only some of
-// the entries give begins with "sometimes".
+// merge combines the rights by several entries of a principal. The authenticator picks one of these entries at random. So a right that
+// only some of the entries give begins with "sometimes".
 func merge(all []rights) rights {
 	merged := make(rights)
 	for _, r := range all {
@@ -166,7 +166,8 @@ func merge(all []rights) rights {
 	return merged
 }
 
-// diff compares two sets of rights. gained are the rights that only after has, and lost the rights that only before has. Both lists are sorted.
+// diff compares two sets of rights. gained are the rights that only after has, and lost the rights that only before has. Both lists are
+// sorted.
 func diff(before, after rights) (gained, lost []string) {
 	for right := range after {
 		if !before[right] {

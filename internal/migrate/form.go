@@ -31,8 +31,8 @@ type Destination struct {
 	Region  string // the region of the cluster; empty means the default region of the tool
 }
 
-// Write returns the access entries of the plan's moves in a form. An access entry that already exists is only in the Terraform form, with an
-// import block.
+// Write returns the access entries of the plan's moves in a form. An access entry that already exists is only in the Terraform form, with
+// an import block.
 func (p Plan) Write(form Form, d Destination) ([]byte, error) {
 	w := writer{Destination: d, plan: p}
 	for _, m := range p.Move {
@@ -90,8 +90,8 @@ func comment(text string) string {
 	}, text)
 }
 
-// fields returns the username and the groups that a form writes. EKS accepts a username and groups only for the type STANDARD. For another type
-// fields returns none.
+// fields returns the username and the groups that a form writes. EKS accepts a username and groups only for the type STANDARD. For
+// another type fields returns none.
 func (e Entry) fields() (username string, groups []string) {
 	if e.Type != access.TypeStandard {
 		return "", nil

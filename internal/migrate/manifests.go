@@ -105,7 +105,8 @@ func (w *writer) eksctl() ([]byte, error) {
 	})
 }
 
-// ack returns a manifest of AWS Controllers for Kubernetes for each access entry (AWS Controllers for Kubernetes reference, AccessEntry).
+// ack returns a manifest of AWS Controllers for Kubernetes for each access entry (AWS Controllers for Kubernetes
+// reference, AccessEntry).
 func (w *writer) ack() ([]byte, error) {
 	type spec struct {
 		ClusterName      string           `json:"clusterName"`

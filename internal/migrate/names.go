@@ -22,8 +22,8 @@ func withoutSession(name string) string {
 	return strings.NewReplacer(sessionName, "", sessionNameRaw, "").Replace(name)
 }
 
-// DefaultUsername returns the username that EKS sets if a request creates an access entry and has no username (EKS user guide, "Set a custom
-// username for EKS access entries").
+// DefaultUsername returns the username that EKS sets if a request creates an access entry and has no username (EKS user guide, "Set a
+// custom username for EKS access entries").
 func DefaultUsername(arn awsauth.ARN) string {
 	if !arn.IsRole() {
 		return arn.String()
@@ -89,9 +89,9 @@ func odd(name string) bool {
 	return strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// addGroups sets the groups of a principal that is not a node role. In place of system:masters it adds AmazonEKSClusterAdminPolicy, because EKS
-// refuses this group and the policy also allows everything. It omits system:authenticated, because every caller gets this group at login. It adds
-// a problem for groups that the access entry can't have.
+// addGroups sets the groups of a principal that is not a node role. In place of system:masters it adds AmazonEKSClusterAdminPolicy,
+// because EKS refuses this group and the policy also allows everything. It omits system:authenticated, because every caller gets this
+// group at login. It adds a problem for groups that the access entry can't have.
 func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	var refused, templates, strange []string
 	for _, g := range t.from.Groups {
@@ -116,8 +116,8 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	t.addLost(strange, "the groups %s are empty or have characters that are not printable, and it is not known whether EKS keeps them")
 }
 
-// addLost adds a problem for groups that the access entry can't have. It adds none if the list is empty. format is the reason for fmt.Sprintf, whose
-// argument is the quoted groups.
+// addLost adds a problem for groups that the access entry can't have. It adds none if the list is empty. format is the reason for
+// fmt.Sprintf, whose argument is the quoted groups.
 func (t *target) addLost(groups []string, format string) {
 	if len(groups) == 0 {
 		return
@@ -128,15 +128,15 @@ func (t *target) addLost(groups []string, format string) {
 		choice{option: "bind the same roles to a group of another name, and give this group in aws-auth first", change: "none if every binding has the new group"})
 }
 
-// clusterAdminPolicy returns the ARN of AmazonEKSClusterAdminPolicy. EKS accepts only an ARN in the cluster's partition ("The specified policyArn
-// could not be found."). If the input has no ARN, clusterAdminPolicy uses the partition of the principal, because a principal can log in only
-// to a cluster in its own partition.
+// clusterAdminPolicy returns the ARN of AmazonEKSClusterAdminPolicy. EKS accepts only an ARN in the cluster's partition ("The specified
+// policyArn could not be found."). If the input has no ARN, clusterAdminPolicy uses the partition of the principal, because a principal
+// can log in only to a cluster in its own partition.
 func (p *planner) clusterAdminPolicy(arn awsauth.ARN) string {
 	return cmp.Or(p.ClusterAdminPolicy, "arn:"+arn.Partition+":eks::aws:cluster-access-policy/"+access.ClusterAdminPolicy)
 }
 
-// withoutAuthenticated returns the groups without system:authenticated, because every caller gets this group at login. The result is sorted and has
-// no duplicates.
+// withoutAuthenticated returns the groups without system:authenticated, because every caller gets this group at login. The result is
+// sorted and has no duplicates.
 func withoutAuthenticated(groups []string) []string {
 	return without(groups, []string{awsauth.AuthenticatedGroup})
 }

@@ -1,5 +1,5 @@
-// Package migrate plans the migration from aws-auth to EKS access entries. It computes the access entries that give the same access as aws-auth. It
-// also lists the principals about which a person must decide, and the elements of aws-auth that give no access.
+// Package migrate plans the migration from aws-auth to EKS access entries. It computes the access entries that give the same access as
+// aws-auth. It also lists the principals about which a person must decide, and the elements of aws-auth that give no access.
 //
 // The package is pure: it takes aws-auth, the access entries, and facts of IAM, and returns values.
 package migrate
@@ -45,8 +45,8 @@ type Found struct {
 // Missing reports whether IAM has no such principal.
 func (f Found) Missing() bool { return f.ARN == "" && f.Unknown == "" }
 
-// Plan has a proposal for each principal in aws-auth. The lists have the order in which the authenticator searches aws-auth. They are never
-// nil.
+// Plan says for each principal and element of aws-auth how its access moves to access entries. The lists have the order in which the
+// authenticator searches aws-auth. They are never nil.
 type Plan struct {
 	// Move has the principals for which an access entry gives the same access as aws-auth.
 	Move []Move `json:"move"`
@@ -251,8 +251,8 @@ func (p *planner) found(arn string) *Found {
 	return nil
 }
 
-// grant adds an element of aws-auth to the plan if it is an account of mapAccounts, if it has no effect, or if it can't be evaluated. It ignores all
-// other elements, because principal adds these.
+// grant adds an element of aws-auth to the plan if it is an account of mapAccounts, if it has no effect, or if it can't be evaluated. It
+// ignores all other elements, because principal adds these.
 func (p *planner) grant(g *access.Grant) {
 	switch {
 	case g.State == access.StateUnknown:

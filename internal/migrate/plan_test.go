@@ -50,7 +50,8 @@ func user(arn, username string, groups ...string) string {
 	return strings.Replace(role(arn, username, groups...), "rolearn", "userarn", 1)
 }
 
-// summary returns a plan as short lines: the moves as JSON without their place, the reasons of the decisions, and the leftovers.
+// summary returns a plan as short lines: the moves as JSON without their place, the reasons of the decisions, and the
+// leftovers.
 func summary(t *testing.T, p migrate.Plan) (lines []string) {
 	t.Helper()
 	for _, m := range p.Move {
@@ -78,8 +79,8 @@ func exist(arns ...string) map[string]migrate.Found {
 	return found
 }
 
-// The plan gives the same access as aws-auth for each row of the table in docs/how-to/migrate-to-access-entries.md. The access entries of eksctl
-// don't.
+// The plan gives the same access as aws-auth for each row of the table in docs/how-to/migrate-to-access-entries.md. The
+// access entries of eksctl don't.
 func TestPlanEqualsTheTruth(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -231,7 +232,7 @@ func TestPlanLeavesDecisionsToAPerson(t *testing.T) {
 	for name, test := range map[string]struct {
 		in   migrate.Input
 		want string // the reason
-		arn  string // of the principal, unless it is the role x
+		arn  string // the ARN of the principal; empty means the role x
 	}{
 		"path":                        {in: migrate.Input{Document: document([]string{role(iam+"role/x", "x")}, nil)}, want: pathUnknown},
 		"path in another account":     {in: migrate.Input{Document: document([]string{role(iam+"role/x", "x")}, nil), IAM: map[string]migrate.Found{awsauth.PrincipalKey(iam + "role/x"): {Unknown: "no access"}}}, want: pathUnknown + "; IAM gave no answer: no access"},
@@ -380,7 +381,8 @@ func TestPlanHasNoNullLists(t *testing.T) {
 	}
 }
 
-// The plan offers no access entry for a principal that never logs in, because the access entry would give access that the principal never had.
+// The plan offers no access entry for a principal that never logs in, because the access entry would give access that
+// the principal never had.
 func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	t.Parallel()
 	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "system:node:{{EC2PrivateDNSName}}", "system:masters")})})
@@ -389,8 +391,8 @@ func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	}
 }
 
-// A person must decide about a user whose username has a template of the session. The authenticator replaces it by an empty text. EKS documents the
-// template only for roles.
+// A person must decide about a user whose username has a template of the session. The authenticator replaces it by an
+// empty text. EKS documents the template only for roles.
 func TestPlanDecidesAboutASessionTemplateOfAUser(t *testing.T) {
 	t.Parallel()
 	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "x:{{SessionName}}", "viewers")})})

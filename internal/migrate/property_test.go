@@ -71,8 +71,8 @@ func generated(r *rand.Rand) *awsauth.Document {
 	return document(lists[0], lists[1], accounts...)
 }
 
-// directory returns random results of lookups in IAM for the principals of aws-auth. Roles have a path. Some principals are missing, and some lookups
-// fail.
+// directory returns random results of lookups in IAM for the principals of aws-auth. Roles have a path. Some principals are missing, and some
+// lookups fail.
 func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	for _, p := range d.Map.Principals() {
@@ -94,8 +94,8 @@ func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	return found
 }
 
-// For generated maps, the login by the planned access entry in mode API has the username and the groups of the login by aws-auth. Every principal with
-// access is in the moves, in the decisions, or in another partition.
+// For generated maps, the login by the planned access entry in mode API has the username and the groups of the login by aws-auth. Every
+// principal with access is in the moves, in the decisions, or in another partition.
 func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 	t.Parallel()
 	moved := 0

@@ -25,8 +25,8 @@ var (
 	terraformArgument = regexp.MustCompile(`^ *(\w+) += `)
 )
 
-// Each block of the Terraform form has the required arguments and no unknown argument. The test doesn't use the provider, because a download of the
-// provider needs the network.
+// Each block of the Terraform form has the required arguments and no unknown argument. The test doesn't use the provider, because a download
+// of the provider needs the network.
 func TestTerraformHasTheArgumentsOfTheProvider(t *testing.T) {
 	t.Parallel()
 	text, err := formPlan().Write(migrate.FormTerraform, migrate.Destination{Cluster: "prod"})

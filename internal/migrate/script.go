@@ -10,9 +10,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// scriptFunctions are the bash functions of the script. An access entry wins over aws-auth as soon as it exists, but gives less access until its
-// access policies are associated. So if the script ends before that, it deletes the access entry. The script ignores signals during the call
-// that creates an access entry. If it stopped then, it would not know whether it created the access entry or found an existing one.
+// scriptFunctions are the bash functions of the script. An access entry wins over aws-auth as soon as it exists, but gives less access
+// until its access policies are associated. So if the script ends before that, it deletes the access entry. The script ignores signals
+// during the call that creates an access entry. If it stopped then, it would not know whether it created the access entry or found an
+// existing one.
 const scriptFunctions = `
 # unfinished is the principal whose access entry has not all of its access policies.
 unfinished=
@@ -90,8 +91,8 @@ func (w *writer) script() []byte {
 	return b.Bytes()
 }
 
-// scriptEntry is the JSON input of aws eks create-access-entry. The AWS CLI replaces an argument that begins with file:// by the content of a file. It
-// doesn't do so for a value in JSON, so the script passes JSON.
+// scriptEntry is the JSON input of aws eks create-access-entry. The AWS CLI replaces an argument that begins with file:// by the
+// content of a file. It doesn't do so for a value in JSON, so the script passes JSON.
 type scriptEntry struct {
 	Type     string   `json:"type"`
 	Username string   `json:"username,omitempty"`

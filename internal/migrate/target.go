@@ -8,7 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// target is the planned access entry for a principal. It has a problem for each reason why the access entry may give other access than aws-auth.
+// target is the planned access entry for a principal. It has a problem for each reason why the access entry may give other access than
+// aws-auth.
 type target struct {
 	entry    Entry
 	place    string         // the path of from
@@ -23,8 +24,8 @@ type problem struct {
 	options []choice
 }
 
-// choice is an option of a problem. option and change are the texts of [Option]. apply changes a copy of the target's access entry into the access
-// entry for this option. It is nil if the option has no access entry in the plan.
+// choice is an option of a problem. option and change are the texts of [Option]. apply changes a copy of the target's access entry into
+// the access entry for this option. It is nil if the option has no access entry in the plan.
 type choice struct {
 	option, change string
 	apply          func(*Entry)
@@ -98,9 +99,9 @@ const (
 	serviceLinkedPath   = ":role/aws-service-role/"
 )
 
-// addARN sets the ARN of the access entry, and adds a problem if EKS creates no access entry for this principal. In aws-auth the ARN of a role has no
-// path, but EKS needs the path: "The specified principalArn is invalid: invalid principal." (terraform-aws-modules/terraform-aws-eks#2969) If
-// the path is unknown, addARN adds a problem.
+// addARN sets the ARN of the access entry, and adds a problem if EKS creates no access entry for this principal. In aws-auth the ARN of a
+// role has no path, but EKS needs the path: "The specified principalArn is invalid: invalid principal."
+// (terraform-aws-modules/terraform-aws-eks#2969) If the path is unknown, addARN adds a problem.
 func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	keep := choice{option: "create no access entry", change: "the principal loses its access in mode API"}
 	switch {
@@ -130,8 +131,8 @@ func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	}
 }
 
-// missing adds the problem that IAM has no such principal. One option is to create no access entry, as in keep. If IAM Identity Center has replaced
-// the role, another option is an access entry for the new role.
+// missing adds the problem that IAM has no such principal. One option is to create no access entry, as in keep. If IAM Identity Center has
+// replaced the role, another option is an access entry for the new role.
 func (t *target) missing(found Found, keep choice) {
 	options := []choice{{option: keep.option, change: "none now; a new principal of this name would log in by aws-auth, and not in mode API"}}
 	if found.Replacement != "" {
@@ -143,8 +144,8 @@ func (t *target) missing(found Found, keep choice) {
 	t.problem("IAM has no such principal", options...)
 }
 
-// addPath adds the problem that the path of a role is not known. It adds none if the user asserts that roles have no path; see Input.NoRolePaths.
-// found is the failed lookup in IAM, or nil if there was no lookup.
+// addPath adds the problem that the path of a role is not known. It adds none if the user asserts that roles have no path; see
+// Input.NoRolePaths. found is the failed lookup in IAM, or nil if there was no lookup.
 func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	sso := strings.HasPrefix(arn.Name(), ssoPrefix)
 	if found == nil && p.NoRolePaths && !sso {
@@ -187,8 +188,8 @@ func nodeUsername(e *awsauth.Entry) string {
 	return ""
 }
 
-// nodeTypes are the types of access entries for nodes, with the username and the groups that EKS gives to such nodes. The groups for HYBRID_LINUX
-// come from an entry for aws-auth in the EKS user guide ("Prepare cluster access for hybrid nodes").
+// nodeTypes are the types of access entries for nodes, with the username and the groups that EKS gives to such nodes. The groups for
+// HYBRID_LINUX come from an entry for aws-auth in the EKS user guide ("Prepare cluster access for hybrid nodes").
 var nodeTypes = []struct {
 	name, username string
 	groups         []string
@@ -199,8 +200,9 @@ var nodeTypes = []struct {
 	{hybridLinux, sessionUsername, []string{access.BootstrappersGroup, access.NodesGroup}},
 }
 
-// addNode sets the type of the access entry for a node role. It adds a problem if no type gives exactly the groups of the entry in aws-auth. If only
-// HYBRID_LINUX gives exactly these groups, it also adds a problem: the entry may be an incomplete entry for Fargate, which has the same groups.
+// addNode sets the type of the access entry for a node role. It adds a problem if no type gives exactly the groups of the entry in
+// aws-auth. If only HYBRID_LINUX gives exactly these groups, it also adds a problem: the entry may be an incomplete entry for Fargate,
+// which has the same groups.
 func (p *planner) addNode(t *target, arn awsauth.ARN, username string) {
 	had := withoutAuthenticated(t.from.Groups)
 	var options []choice

@@ -64,8 +64,8 @@ func (w *writer) terraformEntry(b *bytes.Buffer, m Move, name, cluster string) {
 	}
 }
 
-// terraformImport writes an import block for a resource if the principal already has the access entry. Otherwise it writes nothing. rest is the part
-// of the import id after the cluster's name.
+// terraformImport writes an import block for a resource if the principal already has the access entry. Otherwise it writes nothing. rest
+// is the part of the import id after the cluster's name.
 func (w *writer) terraformImport(b *bytes.Buffer, m Move, resource, rest string) {
 	if m.Existing == "" {
 		return

@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Verification has a comparison for each principal. It compares the access by aws-auth alone with the access in the two modes that have access
-// entries.
+// Verification has a comparison for each principal. It compares the access by aws-auth alone with the access in the two modes that have
+// access entries.
 type Verification struct {
 	// Principals has the principals of aws-auth in the order in which the authenticator searches them, then the accounts of mapAccounts,
 	// and then the principals that have only an access entry. The list is never nil.
@@ -54,8 +54,9 @@ const (
 // login is the right to log in, as a phrase like the other rights.
 const login = "the login"
 
-// Verify compares the access by aws-auth alone with the access by aws-auth and access entries. It ignores stale access entries. partition is the
-// cluster's partition, or empty if it is not known. Verify leaves out principals of aws-auth in another partition, because they can't log in.
+// Verify compares the access by aws-auth alone with the access by aws-auth and access entries. It ignores stale access entries. partition
+// is the cluster's partition, or empty if it is not known. Verify leaves out principals of aws-auth in another partition, because they
+// can't log in.
 func Verify(d *awsauth.Document, entries []access.AccessEntry, partition string) Verification {
 	v := verifier{document: d, result: Verification{Principals: []Check{}}}
 	matching := slices.DeleteFunc(slices.Clone(entries), func(e access.AccessEntry) bool { return e.Stale != "" })
@@ -157,8 +158,8 @@ func newEffect(before, after rights) Effect {
 	return e
 }
 
-// combine returns the result for a principal from the results in two modes. If both are the same, it returns this result. If one of them is
-// ResultEqual, it returns the other. Otherwise it returns ResultChanges.
+// combine returns the result for a principal from the results in two modes. If both are the same, it returns this result. If one of them
+// is ResultEqual, it returns the other. Otherwise it returns ResultChanges.
 func combine(a, b Result) Result {
 	switch {
 	case a == b, b == ResultEqual:

@@ -51,7 +51,8 @@ func TestVerifyComparesBothModes(t *testing.T) {
 	}
 }
 
-// Verify reports a difference if the authenticator picks an entry at random, because an access entry always gives the same access.
+// Verify reports a difference if the authenticator picks an entry at random, because an access entry always gives the
+// same access.
 func TestVerifyReportsARandomAnswer(t *testing.T) {
 	t.Parallel()
 	d := document(nil, []string{user(iam+"user/x", "x", "a"), user(iam+"user/X", "x", "b")})
