@@ -18,8 +18,8 @@ func entryOf(name string, created time.Time) access.AccessEntry {
 	return access.AccessEntry{PrincipalARN: iamPrefix + "role/team/" + name, Type: "STANDARD", Created: created}
 }
 
-// states returns the number of access entries in each state: ok, stale, missing and unknown. The number is -1 if the metric has no
-// series.
+// states returns the number of access entries in each state: ok, stale, missing and unknown. The number is -1 if the
+// metric has no series.
 func (r *replica) states() (list []float64) {
 	for _, state := range entryStates {
 		list = append(list, r.value("entry "+state))
@@ -27,8 +27,8 @@ func (r *replica) states() (list []float64) {
 	return list
 }
 
-// The leader compares the access entries with IAM every hour. One Event names the access entries that match no principal any more. No
-// later Event names them again.
+// The leader compares the access entries with IAM every hour. One Event names the access entries that match no
+// principal any more. No later Event names them again.
 func TestAccessEntriesAreComparedWithIAM(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -86,7 +86,8 @@ func TestAccessEntriesAreComparedWithIAM(t *testing.T) {
 	})
 }
 
-// A round looks up a principal once even if both aws-auth and an access entry name it. A round looks up a limited number of principals.
+// A round looks up a principal once even if both aws-auth and an access entry name it. A round looks up a limited
+// number of principals.
 func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -111,8 +112,8 @@ func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	})
 }
 
-// An Event reports a node role that loses the access of nodes: its access entry was deleted or is no longer for nodes, and aws-auth has
-// no entry for it.
+// An Event reports a node role that loses the access of nodes: its access entry was deleted or is no longer for nodes,
+// and aws-auth has no entry for it.
 func TestNodeRoleLostByAnAccessEntryIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

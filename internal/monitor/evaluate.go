@@ -26,8 +26,8 @@ type evaluation struct {
 	findings    []validate.Finding
 }
 
-// evaluate evaluates a version by itself, as if the guard were in mode enforce. If o is nil, aws-auth does not exist: the evaluation then
-// has no findings.
+// evaluate evaluates a version by itself, as if the guard were in mode enforce. If o is nil, aws-auth does not exist: the evaluation
+// then has no findings.
 func evaluate(o *awsauth.Object, policy validate.Policy) evaluation {
 	policy.Mode = validate.Enforce
 	effective := newAccess(o, policy)
@@ -118,8 +118,8 @@ func (a *accessOf) nodeRoles() map[string]string {
 
 // otherAdmins returns the number of principals that are admins only by access entries.
 //
-// If the cluster's access entries are unknown, otherAdmins counts the principals of the declared access entries, because each of them may
-// be an admin. It then leaves out principals that aws-auth also has, and protected principals that don't have to be admins.
+// If the cluster's access entries are unknown, otherAdmins counts the principals of the declared access entries, because each of them
+// may be an admin. It then leaves out principals that aws-auth also has, and protected principals that don't have to be admins.
 func (a *accessOf) otherAdmins() int {
 	if a.policy.Cluster != nil {
 		return len(a.entries.Admins(a.policy.AdminGroups))

@@ -94,8 +94,8 @@ func (k *Keeper) wakeUp() {
 	}
 }
 
-// Add queues the next observed version. If the contents of the queue exceed maxQueuedContent, Add removes the contents of the oldest
-// versions. Add doesn't block.
+// Add queues the next observed version. If the contents of the queue exceed maxQueuedContent, Add removes the contents of the
+// oldest versions. Add doesn't block.
 func (k *Keeper) Add(v history.Version) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -220,8 +220,8 @@ func known(v *history.Version, log *history.Log) bool {
 	return slices.ContainsFunc(log.Versions(), func(other history.Version) bool { return other.Hash == v.Hash })
 }
 
-// older reports whether the resourceVersion a is older than b. A resourceVersion is a number (kubernetes KEP-5504, "Comparable Resource
-// Version"). older returns false if one of them isn't.
+// older reports whether the resourceVersion a is older than b. A resourceVersion is a number (kubernetes KEP-5504, "Comparable
+// Resource Version"). older returns false if one of them isn't.
 func older(a, b string) bool {
 	x, errX := strconv.ParseUint(a, 10, 64)
 	y, errY := strconv.ParseUint(b, 10, 64)

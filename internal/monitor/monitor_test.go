@@ -279,7 +279,7 @@ func TestVersionsHaveTheirOrigin(t *testing.T) {
 	})
 }
 
-// In mode warn the guard refuses no change. The history records the loss nevertheless.
+// In mode warn the guard refuses no change, but the history still records a loss.
 func TestModeWarnRecordsLosses(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

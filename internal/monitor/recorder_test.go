@@ -1,7 +1,7 @@
 package monitor_test
 
-// recorder records the metrics of a monitor. It has a method Stored of its own, because the method Stored of the replica implements
-// monitor.Enforcement.
+// recorder records the metrics of a monitor. It has a method Stored of its own, because the method Stored of the
+// replica implements monitor.Enforcement.
 type recorder struct{ *replica }
 
 func (r recorder) Stored(present, breakGlass bool) {

@@ -13,8 +13,8 @@ import (
 var errPanicked = errors.New("the guard failed; its log has the stack")
 
 // recoverPanic runs a task on the stored object and returns the error of the task. If the task panics, recoverPanic logs the stack and
-// returns errPanicked. Every replica processes the same object, so a panic would otherwise end all replicas. name is the name of the task
-// in the log.
+// returns errPanicked. Every replica processes the same object, so a panic would otherwise end all replicas. name is the name of the
+// task in the log.
 func (m *Monitor) recoverPanic(name string, work func() error) (err error) {
 	defer func() {
 		if recover() == nil {

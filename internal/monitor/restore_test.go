@@ -266,8 +266,8 @@ func TestRestoreIsReported(t *testing.T) {
 	})
 }
 
-// The guard restores at most MaxPerHour versions within an hour. The limit includes the restores by an earlier leader. After the hour the
-// guard restores the last loss, but not a loss that is too old.
+// The guard restores at most MaxPerHour versions within an hour. The limit includes the restores by an earlier leader. After the hour
+// the guard restores the last loss, but not a loss that is too old.
 func TestRestoreIsLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {

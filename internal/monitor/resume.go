@@ -47,8 +47,8 @@ func (m *Monitor) resume(ctx context.Context) {
 	m.mu.Unlock()
 }
 
-// since returns aws-auth at the resourceVersion of the newest good version of the history, and all later versions. It reads them from the
-// API server. It returns an error if one of them is not available.
+// since returns aws-auth at the resourceVersion of the newest good version of the history, and all later versions. It reads them from
+// the API server. It returns an error if one of them is not available.
 func (m *Monitor) since(ctx context.Context) (versions []kube.Change[corev1.ConfigMap], err error) {
 	log, err := m.o.History.Read(ctx)
 	if err != nil {
@@ -116,8 +116,8 @@ func onlyAWSAuth(version string, match metav1.ResourceVersionMatch) metav1.ListO
 	}
 }
 
-// follows reports whether the last resumed version is the version of c, the first change from the watch. If it is, no version is missing
-// between the resumed versions and the watch. The caller holds the lock.
+// follows reports whether the last resumed version is the version of c, the first change from the watch. If it is, no version is
+// missing between the resumed versions and the watch. The caller holds the lock.
 func (m *Monitor) follows(c kube.Change[corev1.ConfigMap]) bool {
 	if len(m.resumed) == 0 {
 		return false

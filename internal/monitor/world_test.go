@@ -44,16 +44,16 @@ type world struct {
 	mu sync.Mutex
 
 	version   int
-	states    []state // every version of aws-auth, oldest first
-	compacted int     // number of the oldest versions that the API server has dropped
+	states    []state // every version of aws-auth, sorted from the oldest to the newest
+	compacted int     // the oldest version that the API server still has
 	watches   []*apiwatch.RaceFreeFakeWatcher
 	down      bool // lists and watches fail
-	unshown   bool // the watches show no further version
+	unshown   bool // the watches send no further version
 	history   *corev1.ConfigMap
-	writes    int    // of the history
-	noHistory error  // reads and writes of the history fail
-	afterOwn  func() // runs once after the guard's next update of aws-auth, before the guard has its answer
-	refuse    error  // writes of aws-auth fail
+	writes    int    // number of writes of the history
+	noHistory error  // the error of reads and writes of the history; nil if they succeed
+	afterOwn  func() // runs once after the guard's next update of aws-auth, before the guard receives the answer
+	refuse    error  // the error of writes of aws-auth; nil if they succeed
 
 	replicas []*replica
 }
@@ -91,8 +91,8 @@ func (w *world) change(do func()) {
 	do()
 }
 
-// write stores a version of aws-auth with this data. manager is the field manager of the write. Nil data deletes aws-auth. annotations
-// are alternating keys and values.
+// write stores a version of aws-auth with this data. manager is the field manager of the write. Nil data deletes
+// aws-auth. annotations are alternating keys and values.
 func (w *world) write(manager string, data map[string]string, annotations ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,7 +148,7 @@ func (s *state) show(watch *apiwatch.RaceFreeFakeWatcher, added bool) {
 	}
 }
 
-// List implements the clients of aws-auth.
+// List implements [monitor.ConfigMaps] and [restore.ConfigMaps].
 func (w *world) List(_ context.Context, o metav1.ListOptions) (*corev1.ConfigMapList, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -174,7 +174,7 @@ func (w *world) List(_ context.Context, o metav1.ListOptions) (*corev1.ConfigMap
 	return list, nil
 }
 
-// Watch implements the clients of aws-auth.
+// Watch implements [monitor.ConfigMaps].
 func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -196,8 +196,8 @@ func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Inter
 	return watch, nil
 }
 
-// interrupt ends every watch. If down is true, new watches fail until the next call. If forget is true, the API server removes the earlier
-// versions.
+// interrupt ends every watch. If down is true, new watches fail until the next call. If forget is true, the API server
+// removes the earlier versions.
 func (w *world) interrupt(down, forget bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
