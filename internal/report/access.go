@@ -76,8 +76,8 @@ func writeChange(b *strings.Builder, c awsauth.AccessChange) {
 	}
 }
 
-// beforeAfter returns the value before and the value after a change as text. It returns a single value if both are equal, and for a
-// principal that has a login in only one version.
+// beforeAfter returns the values before and after a change as text, with an arrow between them. If both values are equal, or if the
+// principal can log in only before or only after the change, it returns a single value.
 func beforeAfter(c awsauth.AccessChange, value func([]*awsauth.Entry) string) string {
 	before, after := value(c.Before), value(c.After)
 	switch {
@@ -125,13 +125,14 @@ func changeOf(c awsauth.AccessChange) string {
 	return changed
 }
 
-// isAccount reports whether the change adds an account to mapAccounts or removes one. Such a change concerns all principals of the account.
+// isAccount reports whether the change adds an account to mapAccounts or removes one. Such a change concerns all principals of the
+// account.
 func isAccount(c awsauth.AccessChange) bool { return len(c.Before) == 0 && len(c.After) == 0 }
 
 // jsonAccess is the change of access of one principal, or of an account in mapAccounts.
 //
-// Before and After are the logins of the principal before and after the change. They have several elements if the authenticator picks one
-// of several entries at random. They are empty if the principal can't log in, and always for an account.
+// Before and After are the logins of the principal before and after the change. They have several elements if the authenticator picks
+// one of several entries at random. They are empty if the principal can't log in, and always for an account.
 type jsonAccess struct {
 	File      string      `json:"file,omitempty"`     // the file of the new version; only for lint
 	Line      int         `json:"line,omitempty"`     // see Access

@@ -106,8 +106,8 @@ func (j *JSON) End(t Total) error {
 	return flush(j.w, &b)
 }
 
-// jsonList writes a JSON list one element at a time, with the same bytes as an encoder that indents. The caller writes the opening bracket.
-// depth is the number of indents of the line with this bracket. n is the number of written elements.
+// jsonList writes a JSON list one element at a time, with the same bytes as an encoder that indents. The caller writes the opening
+// bracket. depth is the number of indents of the line with this bracket. n is the number of written elements.
 type jsonList struct{ depth, n int }
 
 func (l *jsonList) add(b *strings.Builder, v any) error {
@@ -143,8 +143,8 @@ func indented(v any, depth int) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// JSON writes the Explanation as a JSON object. The field groups is a list even if there are no groups. The fields source and index are null
-// if the caller is not mapped.
+// JSON writes the Explanation as a JSON object. The field groups is a list even if there are no groups. The fields source and index are
+// null if the caller is not mapped.
 func (e Explanation) JSON(w io.Writer) error { return writeJSON(w, e) }
 
 func writeJSON(w io.Writer, v any) error {

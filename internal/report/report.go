@@ -113,9 +113,9 @@ type Access struct {
 	Changes  []awsauth.AccessChange
 }
 
-// OneLine makes an untrusted text safe to print. It escapes control characters and invisible characters, so that the text stays on one line
-// and can't control the terminal. It also escapes commands for a GitHub runner. Such a command is ##[ anywhere in a line, or :: at the
-// beginning of a line (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
+// OneLine makes an untrusted text safe to print. It escapes control characters and invisible characters, so that the text stays on one
+// line and can't control the terminal. It also escapes commands for a GitHub runner. Such a command is ##[ anywhere in a line, or :: at
+// the beginning of a line (actions/runner at 079cdb1d, src/Runner.Common/ActionCommand.cs, TryParse and TryParseV2).
 func OneLine(s string) string {
 	line := breakRunnerCommand(textutil.Printable(s))
 	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
@@ -141,7 +141,8 @@ func (f Finding) place() string {
 	return fmt.Sprintf("%s: %s:%d:%d", at, OneLine(f.Path), f.Line, f.Column)
 }
 
-// text writes the finding on one line, and its hint on the next line. severity is the text for the severity. It may contain colour codes.
+// text writes the finding on one line, and its hint on the next line. severity is the text for the severity. It may contain colour
+// codes.
 func (f Finding) text(b *strings.Builder, severity string) {
 	fmt.Fprintf(b, "%s: %s: %s [%s]\n", f.place(), severity, OneLine(f.Message), f.Rule)
 	if f.Hint != "" {

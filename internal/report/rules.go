@@ -44,8 +44,8 @@ func NewRule(r *validate.Rule) Rule {
 	return Rule{r.ID, r.Severity, scopes[r.Scope].name, evaluates(r), r.Title, r.Doc, r.Source, r.NeverDenies, r.Exact}
 }
 
-// evaluates returns a description of the input of a rule. For a rule of documents, the description also says how the rule treats a fault
-// that the old version already had.
+// evaluates returns a description of the input of a rule. For a rule of documents, the description also says how the rule treats a
+// fault that the old version already had.
 func evaluates(r *validate.Rule) string {
 	meaning := scopes[r.Scope].meaning
 	switch {

@@ -28,8 +28,8 @@ type SARIF struct {
 	occurrences map[string]int // number of equal findings in the present file; see fingerprint
 }
 
-// NewSARIF returns a SARIF that writes to w. version is the version of the program. base is a folder: the log has the path of a file in this
-// folder relative to the folder.
+// NewSARIF returns a SARIF that writes to w. version is the version of the program. base is a folder: the log has the path of a file in
+// this folder relative to the folder.
 func NewSARIF(w io.Writer, version, base string) *SARIF {
 	s := &SARIF{w: w, base: base, index: make(map[string]int), results: jsonList{depth: 3}, invocation: sarifInvocation{Successful: true}}
 	s.driver = sarifDriver{Name: "awsauth-guard", Version: version, InformationURI: homepage}

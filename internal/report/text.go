@@ -19,8 +19,8 @@ type Text struct {
 // NewText returns a Text that writes to w. If colour is true, it writes the severities in colour.
 func NewText(w io.Writer, colour bool) *Text { return &Text{w: w, colour: colour} }
 
-// Add writes a line for each finding, in the form "FILE:LINE:COL: severity: message [rule]". The hint is on the next line. Then Add writes
-// the changes of access. It doesn't write the problems of the file.
+// Add writes a line for each finding, in the form "FILE:LINE:COL: severity: message [rule]". The hint is on the next line. Then Add
+// writes the changes of access. It doesn't write the problems of the file.
 func (t *Text) Add(f File) error {
 	var b strings.Builder
 	for _, f := range f.Findings {
