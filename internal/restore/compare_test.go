@@ -48,8 +48,8 @@ func policy(change ...func(*validate.Policy)) validate.Policy {
 	return p
 }
 
-// Compare returns a loss only if a rule refuses the change because it locks out people or all nodes. A loss is intended if EKS caused it or
-// if the change uses break-glass.
+// Compare returns a loss only if a rule refuses the change because it locks out people or all nodes. A loss is intended if EKS caused
+// it or if the change uses break-glass.
 func TestCompareFindsLockouts(t *testing.T) {
 	t.Parallel()
 	const glass, removal = validate.BreakGlassAnnotation, validate.AllowRemovalAnnotation

@@ -269,8 +269,8 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	}
 }
 
-// reportDeclined reports why the Restorer did not restore the last good version after a loss. It does nothing if the last report has the
-// same version and reason. If result is not empty, it is the result for the metric.
+// reportDeclined reports why the Restorer did not restore the last good version after a loss. It does nothing if the last report has
+// the same version and reason. If result is not empty, it is the result for the metric.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
 	key := l.Version + " " + reason
 	if key == r.reported {
@@ -349,9 +349,9 @@ var errNothingLost = errors.New("no access is lost any more, or the loss is inte
 
 // write stores the content of the last good version.
 //
-// If another client has stored a newer version in the meantime, write returns a conflict. The watch then receives the newer version, and
-// the Restorer waits settleTime again. If the loss is older than maxSettleTime, write replaces the newer version at once, so that a
-// client that keeps writing can't prevent the restore.
+// If another client has stored a newer version in the meantime, write returns a conflict. The watch then receives the newer version,
+// and the Restorer waits settleTime again. If the loss is older than maxSettleTime, write replaces the newer version at once, so that
+// a client that keeps writing can't prevent the restore.
 func (r *Restorer) write(ctx context.Context, s Input) error {
 	for attempt := 1; ; attempt++ {
 		err := r.writeOnce(ctx, s.Loss)
