@@ -104,9 +104,9 @@ Flags:
 %[2]s`, program, fs.FlagUsages())
 }
 
-// run makes attempts until the guard reacts as expected, and returns a description of this reaction. It needs several attempts, because
-// the API server needs a moment to use a new webhook configuration, and the pods may not be ready yet. After the timeout it returns the
-// error of the last attempt.
+// run makes attempts until the guard reacts as expected, and returns a description of this reaction. It needs several attempts,
+// because the API server needs a moment to use a new webhook configuration, and the pods may not be ready yet. After the timeout
+// it returns the error of the last attempt.
 func run(ctx context.Context, o *options) (string, error) {
 	config, err := kube.Config(o.kubeconfig, "awsauth-guard-selftest")
 	if err != nil {
@@ -140,8 +140,8 @@ func run(ctx context.Context, o *options) (string, error) {
 	}
 }
 
-// attempt sends one dry run that creates aws-auth. It returns a description of the guard's reaction, or an error if the reaction is not
-// the expected one.
+// attempt sends one dry run that creates aws-auth. It returns a description of the guard's reaction, or an error if the reaction
+// is not the expected one.
 //
 // The API server calls the webhooks before it checks whether the object exists. So a dry run that creates an existing aws-auth is
 // reviewed, too. The right to create ConfigMaps is less powerful than the rights to update and delete aws-auth.

@@ -43,8 +43,8 @@ var (
 	otherWebhook = answer{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden, message: `admission webhook "policy.example" denied the request: no [yaml-syntax]`}
 )
 
-// apiServer starts a server that imitates the API server, and returns a kubeconfig file for it. The server gives these answers in their
-// order, and then repeats the last answer.
+// apiServer starts a server that imitates the API server, and returns a kubeconfig file for it. The server gives these
+// answers in their order, and then repeats the last answer.
 func apiServer(t *testing.T, answers ...answer) (kubeconfig string) {
 	t.Helper()
 	var asked atomic.Int64
