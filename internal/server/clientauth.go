@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// verifyClients makes a server require a client certificate. A CA in caFile must have signed this certificate. If name is not
-// empty, the certificate must have the name as its common name or as one of its DNS names.
+// verifyClients makes a server require a client certificate. A CA in caFile must have signed this certificate. If name is
+// not empty, the certificate must have the name as its common name or as one of its DNS names.
 //
 // verifyClients reads the file and returns an error if this fails. Each handshake reads the file again. If this fails, the
 // handshake uses the CAs of the last successful read.
@@ -58,8 +58,8 @@ type clientCAs struct {
 	pool *x509.CertPool
 }
 
-// read returns the CAs of the file. If read fails, it returns an error and the CAs of the last successful read, or nil if there
-// was none.
+// read returns the CAs of the file. If read fails, it returns an error and the CAs of the last successful read, or nil if
+// there was none.
 func (c *clientCAs) read() (*x509.CertPool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,8 +19,8 @@ type cluster struct {
 	election *election.Election
 }
 
-// connect returns the settings for connections to the API server, and the election. It doesn't call the API server yet. The
-// Lease of the election has the name of CertSecret. Without CertSecret it has the name of State.
+// connect returns the settings for connections to the API server, and the election. It doesn't call the API server yet.
+// The Lease of the election has the name of CertSecret. Without CertSecret it has the name of State.
 func connect(o *Options, log *slog.Logger) (*cluster, error) {
 	lease := o.certSecret
 	if o.CertSecret == "" {
@@ -53,8 +53,8 @@ type parts struct {
 	run    []func(context.Context) error
 }
 
-// assemble creates the parts that the options configure, but doesn't run them. The guard stops writing Events when the context
-// ends.
+// assemble creates the parts that the options configure, but doesn't run them. The guard stops writing Events when the
+// context ends.
 func assemble(ctx context.Context, o *Options, cfg *configuration, principals *directory, entries *accessEntries, recorder *metrics.Recorder, log *slog.Logger) (*parts, error) {
 	p := &parts{stored: unwatched()}
 	var err error

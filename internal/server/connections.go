@@ -81,8 +81,8 @@ func (l *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// admit adds a connection to the open connections. gone is the open connection that the caller must close in exchange, or nil. ok
-// is false if the limits don't admit the new connection.
+// admit adds a connection to the open connections. gone is the open connection that the caller must close in exchange, or nil.
+// ok is false if the limits don't admit the new connection.
 func (l *connections) admit(c *connection) (gone *connection, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

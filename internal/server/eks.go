@@ -24,7 +24,8 @@ type accessEntries struct {
 	read     []func()      // functions to call after each successful read
 }
 
-// newAccessEntries returns the accessEntries of this process's cluster. ownCA returns the CA certificates of the cluster's API server.
+// newAccessEntries returns the accessEntries of this process's cluster. ownCA returns the CA certificates of the
+// cluster's API server.
 func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), recorder *metrics.Recorder, log *slog.Logger) *accessEntries {
 	a := &accessEntries{inUse: inUse, recorder: recorder, log: log}
 	a.Snapshot = eks.NewSnapshot(eks.SnapshotOptions{
@@ -36,8 +37,8 @@ func newAccessEntries(inUse *configuration, ownCA func() ([]byte, error), record
 
 func settingsOf(c config.EKS) eks.Settings { return eks.Settings(c) }
 
-// policy returns the policy in use, with the access entries of the last successful read. If they are missing or too old, the
-// policy says why.
+// policy returns the policy in use, with the access entries of the last successful read. If they are missing or too
+// old, the policy says why.
 func (a *accessEntries) policy() validate.Policy {
 	p := a.inUse.policy()
 	cluster, err := a.Cluster()
@@ -48,8 +49,8 @@ func (a *accessEntries) policy() validate.Policy {
 	return p
 }
 
-// publicReason returns the text of an error for requesters. It uses the method Public of an error that has one, because the full
-// text is only for the log.
+// publicReason returns the text of an error for requesters. It uses the method Public of an error that has one, because
+// the full text is only for the log.
 func publicReason(err error) string {
 	var public interface{ Public() string }
 	if errors.As(err, &public) {
@@ -68,8 +69,8 @@ func (a *accessEntries) useRead(cluster *access.Cluster) {
 	}
 }
 
-// compare counts the access entries that the configuration declares and those that EKS has. It logs the declared access entries
-// that EKS doesn't have. It logs them again when they change, and otherwise once an hour.
+// compare counts the access entries that the configuration declares and those that EKS has. It logs the declared access
+// entries that EKS doesn't have. It logs them again when they change, and otherwise once an hour.
 func (a *accessEntries) compare(cluster *access.Cluster) {
 	entries, declared := access.NewEntries(cluster, nil), 0
 	var absent []string

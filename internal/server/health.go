@@ -21,8 +21,8 @@ type check struct {
 type readiness struct {
 	shuttingDown atomic.Bool // the process is shutting down
 	checks       []check
-	// details follow the checks in a verbose response. They don't affect readiness. For example, a process that refuses a new
-	// configuration stays ready: it still protects aws-auth with the previous configuration.
+	// details follow the checks in a verbose response. They don't affect readiness. For example, a process that refuses a
+	// new configuration stays ready: it still protects aws-auth with the previous configuration.
 	details []fmt.Stringer
 }
 
@@ -41,9 +41,9 @@ func newReadiness(checks []check, details ...fmt.Stringer) *readiness {
 	return r
 }
 
-// ServeHTTP answers 200 if every check passes, otherwise 500. With ?verbose it lists the checks, the reasons of failures and the
-// details. It does so only for callers on the loopback interface, such as kubectl port-forward. Other pods may be able to reach
-// the port, and they must not learn whether the guard is enforced.
+// ServeHTTP answers 200 if every check passes, otherwise 500. With ?verbose it lists the checks, the reasons of failures
+// and the details. It does so only for callers on the loopback interface, such as kubectl port-forward. Other pods may be
+// able to reach the port, and they must not learn whether the guard is enforced.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var lines []string
 	failed := false

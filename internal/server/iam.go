@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// directory looks up principals in IAM with the accounts and the time limit of the configuration in use. It creates a client
-// before the first lookup, and a new client when the accounts change.
+// directory looks up principals in IAM with the accounts and the time limit of the configuration in use. It creates a
+// client before the first lookup, and a new client when the accounts change.
 type directory struct {
 	inUse      func() *config.Config
 	recorder   *metrics.Recorder
@@ -43,14 +43,15 @@ func (d *directory) Lookup(ctx context.Context, principals []awsauth.ARN) valida
 	return client.Lookup(ctx, principals)
 }
 
-// allUnknown returns the result [validate.Unknown] for each principal. The reason is that the AWS configuration can't be used.
+// allUnknown returns the result [validate.Unknown] for each principal. The reason is that the AWS configuration can't be
+// used.
 func (d *directory) allUnknown(principals []awsauth.ARN) validate.IAM {
 	d.recorder.Unasked(len(principals))
 	return validate.AllUnknown(principals, "the AWS configuration of the guard cannot be used")
 }
 
-// get returns the client for the accounts. If it can't create the client, it logs the error and returns nil. Later calls return
-// nil, too, until the accounts change or prepare is called.
+// get returns the client for the accounts. If it can't create the client, it logs the error and returns nil. Later calls
+// return nil, too, until the accounts change or prepare is called.
 func (d *directory) get(ctx context.Context, accounts map[string]config.Account) *iam.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -67,7 +68,8 @@ func (d *directory) get(ctx context.Context, accounts map[string]config.Account)
 	return d.client
 }
 
-// sendToAnnounce passes a client to announce. If announce has not received the previous client yet, it receives only the new one.
+// sendToAnnounce passes a client to announce. If announce has not received the previous client yet, it receives only the
+// new one.
 func (d *directory) sendToAnnounce(client *iam.Client) {
 	select {
 	case <-d.newClients: // remove a client that announce has not received yet
@@ -84,9 +86,9 @@ func accountsOf(accounts map[string]config.Account) map[string]iam.Account {
 	return list
 }
 
-// prepare creates the client if the configuration uses IAM, so that the first lookup doesn't have to. It tries again if an earlier
-// attempt failed. If the configuration doesn't use IAM, prepare removes the client. The process calls prepare at its start and
-// after each change of the configuration in use.
+// prepare creates the client if the configuration uses IAM, so that the first lookup doesn't have to. It tries again if
+// an earlier attempt failed. If the configuration doesn't use IAM, prepare removes the client. The process calls prepare
+// at its start and after each change of the configuration in use.
 func (d *directory) prepare() {
 	c := d.inUse().IAM
 	d.mu.Lock()
@@ -103,8 +105,8 @@ func (d *directory) prepare() {
 	}
 }
 
-// announce logs the AWS identity of each new client until the context ends. It stops logging the identity of a client as soon as
-// another client replaces it.
+// announce logs the AWS identity of each new client until the context ends. It stops logging the identity of a client as
+// soon as another client replaces it.
 func (d *directory) announce(ctx context.Context) error {
 	stop := func() {}
 	var running sync.WaitGroup

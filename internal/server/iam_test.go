@@ -71,8 +71,8 @@ func TestReviewWaitsForIAMWithinBudget(t *testing.T) {
 	close(answer)
 }
 
-// TestUnusableAWSConfigurationAdmitsWithWarning checks that a new principal has the result unknown if the AWS configuration can't be loaded.
-// The webhook admits the change with a warning. It counts the lookup but records no lookup duration.
+// If the AWS configuration can't be loaded, a new principal has the result unknown, and the webhook admits the change with a warning. The
+// metrics count the lookup but have no duration for it.
 func TestUnusableAWSConfigurationAdmitsWithWarning(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)

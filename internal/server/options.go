@@ -28,8 +28,8 @@ type Options struct {
 	// CertDir is the folder with the serving certificate: tls.crt and tls.key. The files can be replaced at any time, as the
 	// kubelet does when a Secret changes.
 	CertDir string
-	// CertSecret is NAMESPACE/NAME of a Secret. It is set instead of CertDir. The webhook then creates and rotates a CA in this
-	// Secret; see package servingcert.
+	// CertSecret is NAMESPACE/NAME of a Secret. It is set instead of CertDir. The webhook then creates and rotates a CA in
+	// this Secret; see package servingcert.
 	CertSecret string
 	// State is NAMESPACE/NAME of the ConfigMap with the history of aws-auth; see package history. If it is empty, the webhook
 	// doesn't watch the stored aws-auth.

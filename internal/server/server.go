@@ -1,4 +1,5 @@
-// Package server runs the webhook as a process. It reads the flags, starts the components, serves three ports and shuts down.
+// Package server runs the webhook as a process. It reads the flags, starts the components, serves three ports and shuts
+// down.
 package server
 
 import (
@@ -30,8 +31,8 @@ const (
 // program is the name of the installed binary.
 const program = "awsauth-guard-webhook"
 
-// Main runs the webhook until the context ends, and returns the exit status of the process. It logs to stderr. When it serves a
-// port, it logs the message "serving" with the address.
+// Main runs the webhook until the context ends, and returns the exit status of the process. It logs to stderr. When it
+// serves a port, it logs the message "serving" with the address.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := DefaultOptions()
 	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
@@ -133,9 +134,9 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 	return serve(ctx, webhook.serve, append(background, measured.serve, health.serve)...)
 }
 
-// serve runs all functions until the context ends or one of them returns. Then it ends the context of first, and waits until
-// first returns. Only then does it end the context of the others, so that the others still run while first finishes its work.
-// serve returns the joined errors.
+// serve runs all functions until the context ends or one of them returns. Then it ends the context of first, and waits
+// until first returns. Only then does it end the context of the others, so that the others still run while first
+// finishes its work. serve returns the joined errors.
 func serve(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	firstCtx, stopFirst := context.WithCancel(ctx)
 	defer stopFirst()
@@ -175,11 +176,12 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// routeOnce makes setDefaultLoggers set the loggers once, because setting controller-runtime's logger twice is a data race.
+// routeOnce makes setDefaultLoggers set the loggers once, because setting controller-runtime's logger twice is a data
+// race.
 var routeOnce sync.Once
 
-// setDefaultLoggers sends the logs of libraries to this logger: the logs of controller-runtime, and those through the packages
-// log and log/slog.
+// setDefaultLoggers sends the logs of libraries to this logger: the logs of controller-runtime, and those through the
+// packages log and log/slog.
 func setDefaultLoggers(log *slog.Logger) {
 	routeOnce.Do(func() {
 		crlog.SetLogger(logr.FromSlogHandler(log.Handler()))

@@ -46,8 +46,8 @@ func TestShutdownAnswersNewReviewsForTheDelay(t *testing.T) {
 	}
 }
 
-// During shutdown the process ends open connections before it closes the port. So no review of a caller that keeps its connection
-// fails.
+// During shutdown the process ends open connections before it closes the port. So no review of a caller that keeps its
+// connection fails.
 func TestShutdownEndsConnectionsWithoutLosingReviews(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")

@@ -50,8 +50,8 @@ type clients struct {
 	prober         enforcement.Prober
 }
 
-// Limits of calls to the API server: callRate per second, and callBurst in a burst. The leader pauses between its writes, so it
-// stays below these limits.
+// Limits of calls to the API server: callRate per second, and callBurst in a burst. The leader pauses between its
+// writes, so it stays below these limits.
 const (
 	callRate  = 50
 	callBurst = 100
@@ -83,8 +83,8 @@ func unwatched() *stored {
 	return &stored{notifier: admission.NoNotifier(), self: func() string { return "" }, replaced: new(admission.ReplacedVersions).Recent, reconfigured: func() {}, entriesRead: func() {}}
 }
 
-// newStored creates the components that watch the stored aws-auth. The caller runs them. They stop writing Events when the
-// context ends.
+// newStored creates the components that watch the stored aws-auth. The caller runs them. They stop writing Events when
+// the context ends.
 func newStored(ctx context.Context, o *Options, api *cluster, cfg *configuration, principals *directory, entries *accessEntries, webhook *enforcement.Configuration, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), recorder *metrics.Recorder, log *slog.Logger) (*stored, error) {
 	replica, err := os.Hostname()
 	if err != nil {

@@ -117,8 +117,8 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	return r, nil
 }
 
-// connectionErrors is an [io.Writer] that logs failed connections. It throttles the log, because a client can cause any number of
-// failures.
+// connectionErrors is an [io.Writer] that logs failed connections. It throttles the log, because a client can cause any number
+// of failures.
 type connectionErrors struct {
 	log      *slog.Logger
 	throttle rate.Sometimes
@@ -156,10 +156,10 @@ func closeWhenDraining(handler http.Handler, draining *atomic.Bool) http.Handler
 	})
 }
 
-// serve answers reviews until the context ends. Then it calls onShutdown. It still answers reviews for the delay, because an API
-// server needs some time until it stops sending reviews to this process. In the second half of the delay, serve ends each open
-// connection after its next response, and the API server connects to another replica. After the delay, serve accepts no more
-// connections and finishes open reviews for at most stopTimeout.
+// serve answers reviews until the context ends. Then it calls onShutdown. It still answers reviews for the delay, because an
+// API server needs some time until it stops sending reviews to this process. In the second half of the delay, serve ends each
+// open connection after its next response, and the API server connects to another replica. After the delay, serve accepts no
+// more connections and finishes open reviews for at most stopTimeout.
 func (r *reviews) serve(ctx context.Context) error {
 	open, closing := context.WithCancel(context.WithoutCancel(ctx))
 	defer closing()
