@@ -24,8 +24,8 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// apiServer imitates an API server with the Secret and the configuration. It refuses a write that is not based on the present
-// version.
+// apiServer imitates an API server with the Secret and the configuration. It refuses a write that is not based on the
+// present version.
 type apiServer struct {
 	t  *testing.T
 	mu sync.Mutex

@@ -66,8 +66,8 @@ func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
 	}
 }
 
-// The leader doesn't create the Secret if there is no configuration. An uninstall deletes the configuration first, and would not
-// delete a Secret that is created afterwards.
+// The leader doesn't create the Secret if there is no configuration. An uninstall deletes the configuration first, and
+// would not delete a Secret that is created afterwards.
 func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -120,8 +120,8 @@ func TestMissingSecretIsReported(t *testing.T) {
 	}
 }
 
-// If a client empties the Secret, the leader writes a new CA into it. Every API server keeps trusting the replica. For example,
-// helm upgrade --force empties the Secret.
+// If a client empties the Secret, the leader writes a new CA into it. Every API server keeps trusting the replica. For
+// example, helm upgrade --force empties the Secret.
 func TestEmptiedSecretGetsNewCA(t *testing.T) {
 	t.Parallel()
 	s := started(t)

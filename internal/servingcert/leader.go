@@ -50,8 +50,8 @@ type leaderState struct {
 // reconcileObjects writes the Secret and the caBundles if they need a change. seen holds the objects from the watch.
 //
 // reconcileObjects first reads both objects, because a write must be based on the stored version, and seen may be older. It
-// reads nothing if [SelfManaged.due] returns false. It returns the objects as they are stored now. For an object that it did not read, it
-// returns the version from seen.
+// reads nothing if [SelfManaged.due] returns false. It returns the objects as they are stored now. For an object that it did not
+// read, it returns the version from seen.
 func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objects, error) {
 	now := m.now()
 	if !m.due(now, seen) {
@@ -200,8 +200,8 @@ func (m *SelfManaged) logRotation(p rotationPlan) {
 	m.log.Info("changed the serving CAs", attrs...)
 }
 
-// owns reports whether the guard may write the caBundles of a configuration: the annotation [CAAnnotation] names the Secret of this
-// guard. It returns true for a missing configuration.
+// owns reports whether the guard may write the caBundles of a configuration: the annotation [CAAnnotation] names the Secret of
+// this guard. It returns true for a missing configuration.
 func (m *SelfManaged) owns(config *admissionregistrationv1.ValidatingWebhookConfiguration) bool {
 	return config == nil || config.Annotations[CAAnnotation] == m.o.Secret.String()
 }
@@ -221,8 +221,8 @@ func (m *SelfManaged) wantedBundle(now time.Time, config *admissionregistrationv
 	return nil
 }
 
-// reconcileBundles writes the caBundle of every webhook if one of them needs a change. It returns an error if the guard doesn't own
-// the configuration.
+// reconcileBundles writes the caBundle of every webhook if one of them needs a change. It returns an error if the guard doesn't
+// own the configuration.
 func (m *SelfManaged) reconcileBundles(ctx context.Context, now time.Time, config *admissionregistrationv1.ValidatingWebhookConfiguration) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	if !m.owns(config) {
 		return config, fmt.Errorf("not writing the caBundle of the ValidatingWebhookConfiguration %s: its annotation %s is %q, not %q",

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// SigningCA returns the CA with which a replica should now sign a new certificate. It returns nil if the replica should sign none.
-// leaf is the present certificate of the replica, or nil.
+// SigningCA returns the CA with which a replica should now sign a new certificate. It returns nil if the replica should
+// sign none. leaf is the present certificate of the replica, or nil.
 func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing) *Authority {
 	s = s.usable(now)
 	if leaf == nil || !valid(leaf.Leaf, now) {
@@ -61,8 +61,8 @@ func (s State) signer(leaf *Leaf) *Authority {
 	return nil
 }
 
-// VerifyLeaf returns nil if every caBundle trusts the certificate for this DNS name. It verifies like the API server. It returns an
-// error if leaf is nil or if there is no caBundle.
+// VerifyLeaf returns nil if every caBundle trusts the certificate for this DNS name. It verifies like the API server. It
+// returns an error if leaf is nil or if there is no caBundle.
 func VerifyLeaf(now time.Time, leaf *Leaf, name string, bundles [][]*x509.Certificate) error {
 	if leaf == nil {
 		return errors.New("no serving certificate is signed yet")

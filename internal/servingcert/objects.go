@@ -115,8 +115,8 @@ func (c *apiObjects) writeSecret(ctx context.Context, secret *corev1.Secret, dat
 }
 
 // createSecret creates the missing Secret. If previous is not nil, the new Secret has the content of previous; otherwise it is
-// empty. createSecret uses a server-side apply, because RBAC can restrict a PATCH to one name but can't restrict a POST. If another
-// client has created the Secret with other data, the error is a conflict.
+// empty. createSecret uses a server-side apply, because RBAC can restrict a PATCH to one name but can't restrict a POST. If
+// another client has created the Secret with other data, the error is a conflict.
 func (c *apiObjects) createSecret(ctx context.Context, name Name, previous *corev1.Secret) (*corev1.Secret, error) {
 	secret := corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -137,8 +137,9 @@ func (c *apiObjects) createSecret(ctx context.Context, name Name, previous *core
 	return created, nil
 }
 
-// writeBundles writes text into the caBundle of every webhook. The error is a conflict if the configuration has changed since it
-// was read. writeBundles sends a patch, because an update would remove fields that this program's version of the API doesn't know.
+// writeBundles writes text into the caBundle of every webhook. The error is a conflict if the configuration has changed since
+// it was read. writeBundles sends a patch, because an update would remove fields that this program's version of the API doesn't
+// know.
 func (c *apiObjects) writeBundles(ctx context.Context, config *admissionregistrationv1.ValidatingWebhookConfiguration, text []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	type clientConfig struct {
 		CABundle []byte `json:"caBundle"`

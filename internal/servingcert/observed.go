@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Observed holds the CAs and the state of the Secret that a process has observed, and the times of these observations. The steps
-// of a rotation wait for a time after an observation. They don't use times that are stored in the cluster, because another machine's
-// clock wrote those. Observed is not safe for concurrent use.
+// Observed holds the CAs and the state of the Secret that a process has observed, and the times of these observations. The
+// steps of a rotation wait for a time after an observation. They don't use times that are stored in the cluster, because
+// another machine's clock wrote those. Observed is not safe for concurrent use.
 type Observed struct {
 	published      []*x509.Certificate  // CAs that at least one caBundle holds
 	serving        []*x509.Certificate  // CAs of the last state with a usable CA; replicas may serve with each of them
@@ -62,8 +62,8 @@ func (m *Observed) RecordSeen(now time.Time, s State) {
 // until it has stored a state.
 func (m *Observed) BeginTerm() { m.inherited = m.published }
 
-// Bundle returns the CAs that every caBundle should hold: the CAs that replicas may serve with. It sorts them from the newest to the
-// oldest. A CA that another client has added to a caBundle is not among them.
+// Bundle returns the CAs that every caBundle should hold: the CAs that replicas may serve with. It sorts them from the newest
+// to the oldest. A CA that another client has added to a caBundle is not among them.
 func (m *Observed) Bundle(now time.Time) []*x509.Certificate {
 	return union(now, m.serving, m.inherited)
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// SelfManaged provides a serving certificate that it signs with the webhook's own CA. The code calls this certificate the leaf.
+// SelfManaged provides a serving certificate that it signs with the webhook's own CA. The code calls this certificate the
+// leaf.
 type SelfManaged struct {
 	o      Options
 	names  []string // DNS names of the leaf; API servers use the first one
@@ -40,8 +41,8 @@ type SelfManaged struct {
 	lastUsable *corev1.Secret // the last Secret that held a usable CA
 	wasTrusted bool           // every caBundle has trusted the leaf at some time
 	distrusted bool           // a caBundle did not trust the leaf in the last reconcile
-	// These throttle the logs of errors when the leader writes the objects, when the replica signs, and when a caBundle doesn't
-	// trust the leaf.
+	// These throttle the logs of errors when the leader writes the objects, when the replica signs, and when a caBundle
+	// doesn't trust the leaf.
 	reconcileErrors, signErrors, trustErrors kube.Throttle
 }
 
@@ -112,8 +113,8 @@ func (m *SelfManaged) secretError() error {
 	return nil
 }
 
-// String describes the stored CA for /readyz?verbose. Ready doesn't need a stored CA if the process already has a certificate. A
-// process that starts needs a stored CA.
+// String describes the stored CA for /readyz?verbose. Ready doesn't need a stored CA if the process already has a
+// certificate. A process that starts needs a stored CA.
 func (m *SelfManaged) String() string {
 	if err := m.secretError(); err != nil {
 		return fmt.Sprintf("serving CA: %v; pods that start now do not become ready", err)
@@ -121,8 +122,8 @@ func (m *SelfManaged) String() string {
 	return fmt.Sprintf("serving CA: stored in the Secret %s", m.o.Secret)
 }
 
-// Ready returns nil if every caBundle trusts the leaf. It uses the last caBundles from the watch, so a process stays ready while the
-// API server is unreachable. It also uses the caBundles of a configuration that names another Secret.
+// Ready returns nil if every caBundle trusts the leaf. It uses the last caBundles from the watch, so a process stays ready
+// while the API server is unreachable. It also uses the caBundles of a configuration that names another Secret.
 func (m *SelfManaged) Ready(*http.Request) error {
 	var published [][]*x509.Certificate
 	if b := m.bundles.Load(); b != nil {
@@ -135,7 +136,8 @@ func (m *SelfManaged) Ready(*http.Request) error {
 	return VerifyLeaf(m.now(), leaf, m.names[0], published)
 }
 
-// Run maintains the leaf until the context ends. While this process is the leader, Run also maintains the Secret and the caBundles.
+// Run maintains the leaf until the context ends. While this process is the leader, Run also maintains the Secret and the
+// caBundles.
 func (m *SelfManaged) Run(ctx context.Context) error {
 	// client-go logs to the same log.
 	ctx = logr.NewContext(ctx, logr.FromSlogHandler(m.log.Handler()))
@@ -219,8 +221,8 @@ func (m *SelfManaged) observe(now time.Time, o objects) (state State, published 
 	return state, published
 }
 
-// sign signs a new leaf and replaces the present one. It returns an error if the caBundles trust the present leaf and would not trust
-// the new one.
+// sign signs a new leaf and replaces the present one. It returns an error if the caBundles trust the present leaf and would
+// not trust the new one.
 func (m *SelfManaged) sign(now time.Time, a *Authority, published [][]*x509.Certificate) error {
 	leaf, err := a.Sign(now, m.o.Timing.LeafLifetime, m.names)
 	if err != nil {

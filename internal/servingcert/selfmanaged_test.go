@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// The leader doesn't write the caBundles of a configuration that names another source. Such a leader still runs while an operator
-// changes the source of the certificate.
+// The leader doesn't write the caBundles of a configuration that names another source. Such a leader still runs while
+// an operator changes the source of the certificate.
 func TestForeignCABundleIsKept(t *testing.T) {
 	t.Parallel()
 	theirs := servingcert.EncodeCertificates(newCA(t, 0).Cert)
@@ -130,7 +130,7 @@ func TestChangingErrorsAreThrottled(t *testing.T) {
 	}
 }
 
-// Another client undoes every write at once. The leader keeps writing, every 3 s.
+// If another client undoes every write, the leader writes again every 3 s.
 func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -162,8 +162,8 @@ func TestCABundleIsRestoredAgainstCompetingWriter(t *testing.T) {
 	}
 }
 
-// The leader reads the objects from the API server every 30 s. Otherwise it reads them only if an object has changed or needs a
-// write.
+// The leader reads the objects from the API server every 30 s. Otherwise it reads them only if an object has changed or
+// needs a write.
 func TestLeaderReadsEvery30Seconds(t *testing.T) {
 	t.Parallel()
 	s := started(t)

@@ -2,9 +2,9 @@
 // signs it with a CA of its own.
 //
 // The webhook's own CA needs three objects: a Secret, a Lease and the ValidatingWebhookConfiguration. The Secret holds the
-// CAs with their keys. The Lease elects one replica as the leader. The leader replaces a CA before the CA expires, and writes the
-// CAs into the caBundles of the ValidatingWebhookConfiguration. Every replica signs a certificate for itself, and keeps the key of
-// this certificate in memory only.
+// CAs with their keys. The Lease elects one replica as the leader. The leader replaces a CA before the CA expires, and
+// writes the CAs into the caBundles of the ValidatingWebhookConfiguration. Every replica signs a certificate for itself, and
+// keeps the key of this certificate in memory only.
 //
 // A rotation has three steps. During each step every API server trusts every replica's certificate:
 //
@@ -18,8 +18,8 @@
 // Each process measures these times with its own clock, from the moment when it saw the CA in the caBundle. A process that
 // starts during a rotation waits the full time again. This delays the rotation but does no harm.
 //
-// Two pure functions decide. [NextState] decides which CAs the Secret should hold. [SigningCA] decides with which CA a replica
-// should sign.
+// Two pure functions decide. [NextState] decides which CAs the Secret should hold. [SigningCA] decides with which CA a
+// replica should sign.
 package servingcert
 
 import (
@@ -46,10 +46,10 @@ type Source interface {
 // RotateAnnotation is an annotation of the Secret. The leader replaces the CA when its value changes.
 const RotateAnnotation = "awsauth-guard.io/rotate"
 
-// CAAnnotation is an annotation of the ValidatingWebhookConfiguration. Its value is NAMESPACE/NAME of the Secret whose CAs belong
-// into the caBundles. A leader never writes the caBundles of a configuration that names another Secret or none. Such a
-// configuration exists while an operator changes the source of the certificate: old replicas still run, but the new source writes
-// the caBundles.
+// CAAnnotation is an annotation of the ValidatingWebhookConfiguration. Its value is NAMESPACE/NAME of the Secret whose CAs
+// belong into the caBundles. A leader never writes the caBundles of a configuration that names another Secret or none. Such
+// a configuration exists while an operator changes the source of the certificate: old replicas still run, but the new source
+// writes the caBundles.
 const CAAnnotation = "awsauth-guard.io/ca"
 
 // Recorder records metrics of the serving certificate.
@@ -112,12 +112,12 @@ type Timing struct {
 	// (k8s.io/apimachinery, pkg/util/net: 30 s idle, 15 s for a ping).
 	SwitchAfter time.Duration
 	// RetireAfter is how long a replaced CA stays in the caBundle. A replica that started with this CA just before needs
-	// SwitchAfter until it signs with the new CA. If its own watch is broken, it needs up to 90 s more: 45 s as above, 30 s for
-	// the longest backoff, and a reserve.
+	// SwitchAfter until it signs with the new CA. If its own watch is broken, it needs up to 90 s more: 45 s as above, 30 s
+	// for the longest backoff, and a reserve.
 	RetireAfter time.Duration
 	// Resync is the period in which each replica reconciles even if no object has changed. It is also the time between two
-	// writes of the leader while another client keeps undoing these writes. Even then the leader restores the caBundles within
-	// 5 s.
+	// writes of the leader while another client keeps undoing these writes. Even then the leader restores the caBundles
+	// within 5 s.
 	Resync time.Duration
 	// CALifetime is how long a CA is valid. The leader creates the next CA when the current CA expires within CARenewBefore.
 	// If the leader can't write during this time, no certificate expires yet. CARenewBefore is a third of CALifetime. It is

@@ -76,7 +76,7 @@ func (w *world) second() {
 	}
 }
 
-// reconcile does the work of the leader.
+// reconcile lets a replica do the work of the leader once.
 func (w *world) reconcile(r *simulatedReplica) {
 	r.observed.Observe(w.now, w.state, [][]*x509.Certificate{w.bundle})
 	if !w.led {

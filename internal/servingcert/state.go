@@ -20,8 +20,8 @@ const (
 	rotated     = "rotated"
 )
 
-// maxPrevious limits the number of previous CAs, and so the size of the caBundle. Usually there is at most one previous CA. There
-// are more if another client keeps changing the Secret.
+// maxPrevious limits the number of previous CAs, and so the size of the caBundle. Usually there is at most one previous CA.
+// There are more if another client keeps changing the Secret.
 const maxPrevious = 8
 
 // State is the content of the Secret.
@@ -37,9 +37,9 @@ type State struct {
 	Rotated string
 }
 
-// DecodeState decodes the data of the Secret. It leaves out a current or next CA that it can't decode, or that can't sign for these
-// DNS names. The error says why. It also leaves out previous certificates that it can't decode; they cause no error. Empty data is
-// the zero State.
+// DecodeState decodes the data of the Secret. It leaves out a current or next CA that it can't decode, or that can't sign for
+// these DNS names. The error says why. It also leaves out previous certificates that it can't decode; they cause no error.
+// Empty data is the zero State.
 func DecodeState(data map[string][]byte, names []string) (State, error) {
 	s := State{Previous: decodeCertificates(data[previous]), Rotated: string(data[rotated])}
 	var errs []error
@@ -131,7 +131,8 @@ func (d *decoder) decode(data map[string][]byte) (State, error) {
 	return d.state, d.err
 }
 
-// usable returns the state without the CAs that are of no use now: a current or next CA that is not valid, and expired previous CAs.
+// usable returns the state without the CAs that are of no use now: a current or next CA that is not valid, and expired previous
+// CAs.
 func (s State) usable(now time.Time) State {
 	if s.Current != nil && !valid(s.Current.Cert, now) {
 		s.Current = nil
@@ -143,8 +144,8 @@ func (s State) usable(now time.Time) State {
 	return s
 }
 
-// union merges the lists. It removes duplicates and expired certificates, and sorts the rest from the newest to the oldest. It keeps
-// certificates that are not valid yet. If this process's clock is behind, replicas may serve with such a certificate.
+// union merges the lists. It removes duplicates and expired certificates, and sorts the rest from the newest to the oldest. It
+// keeps certificates that are not valid yet. If this process's clock is behind, replicas may serve with such a certificate.
 func union(now time.Time, lists ...[]*x509.Certificate) []*x509.Certificate {
 	all := slices.DeleteFunc(slices.Concat(lists...), func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) })
 	slices.SortFunc(all, func(a, b *x509.Certificate) int {

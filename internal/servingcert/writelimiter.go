@@ -17,8 +17,8 @@ type writeLimiter struct {
 	conflict kube.Throttle // throttles the log of the other client
 }
 
-// wait returns how long the next write must wait. The first writeBurst writes within a minute don't wait. A further write waits until
-// one resync period after the previous write.
+// wait returns how long the next write must wait. The first writeBurst writes within a minute don't wait. A further write waits
+// until one resync period after the previous write.
 func (l *writeLimiter) wait(now time.Time, resync time.Duration) time.Duration {
 	l.writes = slices.DeleteFunc(l.writes, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
 	n := len(l.writes)
