@@ -40,8 +40,8 @@ func readYAML(t *testing.T, name string, into any) string {
 	return string(text)
 }
 
-// The action names other actions by digest. Its scripts contain no expressions, because a runner would insert the values of
-// these expressions into the script.
+// The action names other actions by digest. Its scripts contain no expressions, because a runner would insert the values
+// of these expressions into the script.
 func TestActionPinsItsActions(t *testing.T) {
 	var a action
 	text := readYAML(t, "action.yml", &a)
@@ -56,8 +56,8 @@ func TestActionPinsItsActions(t *testing.T) {
 	}
 }
 
-// The action lints the files that its inputs name. It treats an input as a file name even if the input looks like a flag or a
-// shell command. The test runs the scripts of the action as a runner does.
+// The action lints the files that its inputs name. It treats an input as a file name even if the input looks like a flag
+// or a shell command. The test runs the scripts of the action as a runner does.
 func TestActionLintsItsInputs(t *testing.T) {
 	var a action
 	readYAML(t, "action.yml", &a)

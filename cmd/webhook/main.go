@@ -1,4 +1,5 @@
-// Command webhook is the admission webhook of awsauth-guard. With the argument selftest it runs the self-test of helm test.
+// Command webhook is the admission webhook of awsauth-guard. With the argument selftest it runs the self-test of helm
+// test.
 package main
 
 import (
