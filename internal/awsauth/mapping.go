@@ -215,7 +215,8 @@ func sameText(n *yaml.Node, value string) bool {
 	return n.Value == value || n.Tag == "!!binary"
 }
 
-// holds reports whether a node is a list of the decoded groups. Every node holds the empty list.
+// holds reports whether a node is a list of the decoded groups. An empty group equals every item. If there are no groups, holds returns true for
+// every node.
 func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 	if len(groups) == 0 {
 		return true

@@ -48,8 +48,8 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	return o, nil
 }
 
-// Differs reports whether another file differs from the file of o in the meaning of any document, except that the aws-auth has the given
-// text under a key of data.
+// Differs compares another file with the file of o after the given text is written under a key of data in its aws-auth. It reports whether
+// any document has another meaning.
 func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
 	sources, errs := ReadSources(src)
 	problems := len(errs)

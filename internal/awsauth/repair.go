@@ -279,7 +279,7 @@ func (t *Text) repairAccounts(text string) repair {
 	}
 }
 
-// leaveOutKey returns a repair that removes the name of the section itself from the beginning of its text.
+// leaveOutKey returns a repair for a text that begins with the key of its own section, such as mapRoles. The repair removes this key.
 func (t *Text) leaveOutKey(root *yaml.Node) repair {
 	if root.Style&yaml.FlowStyle != 0 || len(root.Content) != 2 || root.Content[0].Value != string(t.Section) {
 		return nil
@@ -398,8 +398,8 @@ func (f Field) span() (start, end int, quote byte, ok bool) {
 	return 0, 0, 0, false
 }
 
-// scalarText writes a value as a YAML scalar: in the given quotes, or if quote is 0 plain where every YAML reader takes the plain text for a
-// text, also in a list in flow style.
+// scalarText writes a value as a YAML scalar in the given quotes. If quote is 0, it writes the value without quotes where every YAML reader
+// reads that as a string, even in a list in brackets. Otherwise it uses double quotes.
 func scalarText(value string, quote byte) string {
 	simple := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' }) < 0
 	switch {

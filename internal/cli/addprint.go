@@ -110,7 +110,7 @@ func shellWord(text string) string {
 	return textutil.ShellQuote(text)
 }
 
-// createAccessEntry returns the commands that give a principal by an access entry the access that the entry e gives by aws-auth. EKS refuses
+// createAccessEntry returns the commands that create an access entry with the access that the entry e of aws-auth gives the principal. EKS refuses
 // groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of the preset.
 func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen preset) string {
 	if p.id != "" {

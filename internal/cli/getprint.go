@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// write writes the rows in the format that the flags select. withRBAC reports whether get read RBAC.
+// write writes the rows in the format that the flags select. withRBAC reports whether the roles and bindings of RBAC are known.
 func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
 	switch o.format.value {
 	case formatJSON, formatYAML:
@@ -111,7 +111,7 @@ func (r *row) policyNames() []string {
 	return list
 }
 
-// accessText returns the text for the column ACCESS. withRBAC reports whether get read RBAC.
+// accessText returns the text for the column ACCESS. withRBAC reports whether the roles and bindings of RBAC are known.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
 	named := make(map[string]bool)

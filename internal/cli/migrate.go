@@ -181,7 +181,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 			return err
 		}
 		if ca == nil {
-			a.note("the context has no CA, so it is not checked that it is the EKS cluster %s", o.clusterName)
+			a.note("the context has no CA, so migrate can't check that the context belongs to the EKS cluster %s", o.clusterName)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, eksTimeout)

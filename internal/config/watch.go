@@ -12,8 +12,8 @@ import (
 // pod, so another second does not matter. A read of a cached file takes microseconds.
 const DefaultInterval = time.Second
 
-// File is a GuardConfig file that may change. It reads the file periodically and doesn't use a file watch. So it misses no
-// change, and the symbolic links that the kubelet replaces need no special treatment.
+// File is a GuardConfig file that may change. It reads the file periodically. A file watch could lose a notification,
+// and the kubelet replaces symbolic links, which a watch must follow. File does not report a content that lasts less than two reads.
 type File struct {
 	// Path is the file's path.
 	Path string

@@ -189,7 +189,7 @@ func newDiagnosis(o Options) *diagnosis {
 	return d
 }
 
-// take runs the steps in order until one of them finds the cause. After that it runs only the steps whose field after is true.
+// take runs the steps in order until one of them finds the cause. After that it runs only the steps with step.after.
 func (d *diagnosis) take(ctx context.Context, list []step) {
 	for i, s := range list {
 		if d.report.Cause == nil || s.after {

@@ -148,7 +148,7 @@ func RenameKey(text string, s awsauth.Section, index int, key, name string) (str
 	return l.check(apply(text, []splice{{at.Start, at.End, write(name, at.Quote, l.inFlow())}}), want)
 }
 
-// SetValue replaces the value of a key of an element, which is one text. For an element of mapAccounts, the key is empty.
+// SetValue replaces the value of a key of an element. The old value must be a single scalar, and not a list. For an element of mapAccounts, the key is empty.
 func SetValue(text string, s awsauth.Section, index int, key, value string) (string, error) {
 	l, err := readElement(text, s, index)
 	if err != nil {

@@ -76,8 +76,8 @@ EKS changes the authentication mode only from CONFIG_MAP to API_AND_CONFIG_MAP, 
 refuses a step backwards, and a step from CONFIG_MAP to API: "Unsupported authentication mode update from CONFIG_MAP to
 API". The apply fails after Terraform has changed other resources.
 
-To go forward, take one step in each plan. To go backwards is not possible: aws-auth can't be used again without
-access entries.`,
+To go forward, take one step in each plan. There is no way back: EKS never returns to a mode
+without access entries.`,
 	Source: "EKS user guide, \"Change authentication mode to use access entries\"; pulumi/pulumi-eks#1493",
 	check: func(p *pass) {
 		for i := range p.Clusters {

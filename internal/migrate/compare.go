@@ -92,7 +92,7 @@ type rights map[string]bool
 // admin is the right to everything. The group system:masters and the policy AmazonEKSClusterAdminPolicy give this right.
 const admin = "the right to everything"
 
-// add adds a username and its groups. It replaces system:masters by the right admin, and omits system:authenticated.
+// add adds a username and its groups. It adds the right admin in place of system:masters, and omits system:authenticated.
 func (r rights) add(username string, groups []string) {
 	r[fmt.Sprintf("the username %q", username)] = true
 	for _, g := range withoutAuthenticated(groups) {

@@ -115,7 +115,7 @@ func certificates(list []*Authority) (certs []*x509.Certificate) {
 	return certs
 }
 
-// decoder decodes a state and caches the last result, because it signs a test certificate for each CA.
+// decoder decodes a state and caches the last result. Decoding is slow, because it signs a test certificate for each CA.
 type decoder struct {
 	names []string
 	data  map[string][]byte

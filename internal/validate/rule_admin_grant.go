@@ -41,7 +41,7 @@ func checkAdminGrant(p *Pass) {
 			case gains(c.Before, c.After, group):
 				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, func(e *awsauth.Entry) bool { return newSession(c.Before, e, group) != "" }):
-				p.Reportf(p.entryPlace(c.After[0]), "write the group without a session's name", "%q gains the admin group %s for sessions with a matching name", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), "write the group without a template of the session", "%q gains the admin group %s for sessions whose name turns a template into this group", c.ARN, group)
 			}
 		}
 	}

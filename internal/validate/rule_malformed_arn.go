@@ -81,7 +81,7 @@ func (p *Pass) correctARN(f awsauth.Field, hint string) {
 
 // warnSSOSuffix warns about a role of IAM Identity Center whose name lacks the suffix of such roles.
 func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
-	problem := "lacks the suffix of IAM Identity Center, an underscore and 16 hexadecimal digits"
+	problem := "lacks the suffix that IAM Identity Center adds (_ and 16 hexadecimal digits)"
 	name, digits, ok := role.SSODigits()
 	if ok {
 		problem = fmt.Sprintf("has %d digits at its end, and the suffix of IAM Identity Center has 16", len(digits))
@@ -89,7 +89,7 @@ func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
 		name = role.Name()
 	}
 	role.Resource = "role/" + name + "_SUFFIX"
-	p.Warnf(m.ARN, "write "+role.String()+" with the suffix that IAM shows", "%q %s, and such a role can't exist", m.ARN.Value, problem)
+	p.Warnf(m.ARN, "write "+role.String()+" with the suffix that IAM shows", "%q %s, so no such role can exist", m.ARN.Value, problem)
 }
 
 // arnInHint matches the ARN of a role or user in the text of a hint.

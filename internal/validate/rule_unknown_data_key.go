@@ -32,7 +32,7 @@ func (p *Pass) reportUnknownDataKey(key awsauth.Scalar) {
 		p.Reportf(key, groupHint+", in mapRoles", "the authenticator reads nothing from the key %q, because IAM groups can't log in", key.Value)
 	case configSections.MatchString(text):
 		p.Reportf(key, "write "+strings.Join(sectionsIn(text), " and ")+" as keys of data, each with | and its list below",
-			"the authenticator reads nothing from the key %q, which is the form of its own ConfigMap aws-iam-authenticator", key.Value)
+			"the authenticator reads nothing from the key %q, because its text has the form of the file in the ConfigMap aws-iam-authenticator", key.Value)
 	case entryList.MatchString(text):
 		p.Reportf(key, "move its entries to mapRoles or mapUsers", "the authenticator reads nothing from the key %q, which holds entries", key.Value)
 	default:
