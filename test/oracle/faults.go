@@ -48,6 +48,9 @@ func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy,
 // checkNewAccessFaults checks that the guard denies a change if an element has a fault about access and gives a new access: no old element
 // gave its principal the same username and at least the same groups.
 func (k *Checker) checkNewAccessFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
+	if hasReplacementCharacter(change.Old) {
+		return // the guard does not know whether the old element gave access
+	}
 	elements := make(map[string]element)
 	for _, e := range now.elements {
 		elements[e.path()] = e
