@@ -1,10 +1,14 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +100,22 @@ func TestMigrateApplyStopsAtTheFirstError(t *testing.T) {
 	if status, _, stderr = run(t.Context(), t, "", "migrate", "apply", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name, "--iam", "--yes"); status != 2 ||
 		!strings.Contains(stderr, "you need the permission eks:CreateAccessEntry on the cluster prod") {
 		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// A signal ends the call to EKS and not the program, so that the program can delete an unfinished access entry.
+func TestInterruptedApplyStops(t *testing.T) {
+	kubeconfig, eks := migrateServers(t)
+	eks.Answer("CreateAccessEntry", func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body) // only then the server notices that the client ends the call
+		if err := errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGINT)); err != nil {
+			t.Error(err)
+		}
+		<-r.Context().Done()
+	})
+	status, stdout, stderr := run(t.Context(), t, "", "migrate", "apply", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name, "--iam", "--yes")
+	if status != 2 || eks.Calls("CreateAccessEntry") != 1 || !strings.Contains(stderr, "(0 of 2 are created; run apply again") {
+		t.Errorf("status %d, %d calls, %s%s", status, eks.Calls("CreateAccessEntry"), stdout, stderr)
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -135,8 +138,11 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 }
 
 // createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the
-// first error.
+// first error, and when the user interrupts the program. In both cases [eks.Client.Create] leaves no access entry without
+// its access policies.
 func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Client, moves []migrate.Move) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	for i, m := range moves {
 		made, err := client.Create(ctx, m.AccessEntry())
 		switch {
