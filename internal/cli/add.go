@@ -200,7 +200,11 @@ func (o *addOptions) edit(v editedVersion, who principal) (textEdit, error) {
 		err := s.change(e.Section, func(text string) (string, error) { return edit.AddAccount(text, who.id) })
 		return s.result(), err
 	}
-	old, inForce := chosenEntry(v.Load(), who)
+	m := v.Load()
+	if err := who.checkName(m); err != nil {
+		return textEdit{}, err
+	}
+	old, inForce := chosenEntry(m, who)
 	if old == nil {
 		err := s.change(e.Section, func(text string) (string, error) { return edit.Add(text, e) })
 		return s.result(), err

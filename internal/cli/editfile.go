@@ -63,7 +63,8 @@ func (e *editRun) editFile(ctx context.Context) error {
 	return e.writeManifest(written, change, "edited")
 }
 
-// singleManifest returns the aws-auth in a file of manifests. It fails unless there is exactly one.
+// singleManifest returns the aws-auth in a file of manifests. It fails unless there is exactly one, whose sections
+// are texts.
 func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) {
 	manifests, errs := awsauth.ParseManifests(src)
 	if len(errs) > 0 {
@@ -80,6 +81,12 @@ func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) 
 	}
 	if _, err := in.single(); err != nil {
 		return awsauth.Manifest{}, err
+	}
+	for _, key := range manifests[0].Object.NotText { // the text of such a section counts as empty
+		if awsauth.IsSection(key.Value) {
+			return awsauth.Manifest{}, fmt.Errorf("%s:%d:%d: %s is not a text, so the API server refuses the manifest, and an edit would replace its content; repair it first with kubectl awsauth lint --fix %s",
+				name, key.Line, key.Column, key.Value, shellWord(name))
+		}
 	}
 	return manifests[0], nil
 }

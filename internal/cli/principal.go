@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ const (
 	kindUser    = "user"
 	kindAccount = "account"
 )
+
+// errNoPrincipal means that the argument for the principal is empty, for example because a script used a variable that is not set.
+var errNoPrincipal = errors.New("the PRINCIPAL is empty; give an ARN, or a name with --account")
 
 // nameOptions are the flags that complete a bare name to an ARN.
 type nameOptions struct{ account, partition string }
@@ -75,11 +79,34 @@ func (p principal) section() awsauth.Section {
 	return map[string]awsauth.Section{kindRole: awsauth.MapRoles, kindUser: awsauth.MapUsers, kindAccount: awsauth.MapAccounts}[p.kind()]
 }
 
+// checkName fails if the user gave only the name of a user, and entries of several users have it. IAM has only one user with this name, but
+// the entries don't tell which path is the right one.
+func (p principal) checkName(m *awsauth.Map) error {
+	if !p.anyPath {
+		return nil
+	}
+	var arns []string
+	keys := make(map[string]bool)
+	for _, e := range entriesOf(m, p.has) {
+		if key := access.CallerKey(e.ARN); !keys[key] {
+			keys[key] = true
+			arns = append(arns, e.ARN)
+		}
+	}
+	if len(arns) > 1 {
+		return fmt.Errorf("entries of several users have the name %s: %s; give the ARN of the user", p.Name(), strings.Join(arns, ", "))
+	}
+	return nil
+}
+
 // parse reads a principal from a text in one of the forms that people have in hand: the ARN of a role, with or without its path; the ARN of
 // a session, as aws sts get-caller-identity prints it; the ARN of a user; an account; or a name with --account. kind is the kind that the
 // user asked for.
 func (o *nameOptions) parse(kind, text string) (principal, error) {
 	given := strings.TrimSpace(text)
+	if given == "" {
+		return principal{}, errNoPrincipal
+	}
 	if kind == kindAccount {
 		return parseAccount(given)
 	}

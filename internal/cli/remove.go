@@ -73,6 +73,9 @@ Exit status: 0 success, 1 denied or not confirmed, 2 an error, or no entry has t
 }
 
 func (a *app) remove(ctx context.Context, o *removeOptions, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errNoPrincipal
+	}
 	named := o.parseAny(text)
 	if len(named) == 0 && !strings.Contains(text, ":") && o.account == "" {
 		return fmt.Errorf("%q is not an ARN or an account of 12 digits; add --account ID to give the name of a role or user", text)

@@ -85,9 +85,15 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 func (o *setOptions) edit(v editedVersion, text string, named []principal) (textEdit, error) {
 	m := v.Load()
 	for _, p := range named {
+		if err := p.checkName(m); err != nil {
+			return textEdit{}, err
+		}
 		old, inForce := chosenEntry(m, p)
-		if old == nil {
+		switch {
+		case old == nil:
 			continue
+		case !inForce && !o.setsGroups && len(old.Groups) > 0:
+			return textEdit{}, fmt.Errorf("no caller logs in by %s, whose ARN is %s, so its groups have no effect; name the groups that the principal gets with --group", old.Path(), old.ARN)
 		}
 		s, e := newSectionEdits(v), *old
 		if !inForce {
