@@ -42,7 +42,7 @@ func (e *editRun) editFile(ctx context.Context) error {
 		return err
 	}
 	if !change.changes(before) {
-		return e.writeManifest(src, change, "unchanged")
+		return e.writeManifest(src, src, change, "unchanged")
 	}
 	written, err := edit.Manifest(src, manifest.Line, change.texts)
 	if err != nil {
@@ -60,7 +60,7 @@ func (e *editRun) editFile(ctx context.Context) error {
 		return err
 	}
 	e.noteAnnotations(change)
-	return e.writeManifest(written, change, "edited")
+	return e.writeManifest(src, written, change, "edited")
 }
 
 // singleManifest returns the aws-auth in a file of manifests. It fails unless there is exactly one, whose sections
@@ -116,8 +116,8 @@ func (e *editRun) noteAnnotations(change textEdit) {
 	}
 }
 
-// writeManifest prints the new text of the file, or writes it in place.
-func (e *editRun) writeManifest(src []byte, change textEdit, result string) error {
+// writeManifest prints the new text src of the file, or writes it in place of the text before.
+func (e *editRun) writeManifest(before, src []byte, change textEdit, result string) error {
 	a, o := e.app, e.options
 	switch {
 	case !o.inPlace && o.format.value == formatJSON:
@@ -135,16 +135,19 @@ func (e *editRun) writeManifest(src []byte, change textEdit, result string) erro
 	case o.dryRun == dryRunClient:
 		result += " (dry run)"
 	default:
-		if err := replaceFile(o.file, src); err != nil {
+		if err := replaceFile(o.file, before, src); err != nil {
 			return fmt.Errorf("writing %s: %w", o.file, err)
 		}
 	}
 	return e.finish(change, result)
 }
 
-// replaceFile replaces the content of a file in one step, and keeps its mode. If name is a symbolic link, it replaces the file that the
-// link leads to.
-func replaceFile(name string, content []byte) (err error) {
+// errFileChanged means that a file no longer has the content from which an edit was made.
+var errFileChanged = errors.New("another program changed the file in the meantime, and nothing was written; run the command again")
+
+// replaceFile replaces the content old of a file in one step, and keeps its mode. If name is a symbolic link, it replaces the file that the
+// link leads to. It fails if the file has another content than old, or is not a regular file.
+func replaceFile(name string, old, content []byte) (err error) {
 	target, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return err
@@ -152,6 +155,9 @@ func replaceFile(name string, content []byte) (err error) {
 	info, err := os.Stat(target)
 	if err != nil {
 		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file; write to standard output instead")
 	}
 	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
 	if err != nil {
@@ -165,6 +171,13 @@ func replaceFile(name string, content []byte) (err error) {
 	_, err = bytes.NewReader(content).WriteTo(f)
 	if err := errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
 		return err
+	}
+	current, err := os.ReadFile(target)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(current, old) {
+		return errFileChanged
 	}
 	return os.Rename(f.Name(), target)
 }

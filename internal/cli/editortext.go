@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -46,8 +47,12 @@ func literal(text string) *yaml.Node {
 // section that the file lacks has an empty text.
 func parseSections(src []byte, data map[string]string) (map[awsauth.Section]string, error) {
 	var document yaml.Node
-	if err := yaml.Unmarshal(src, &document); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(src))
+	if err := decoder.Decode(&document); err != nil {
 		return nil, err
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the file must have only one YAML document; remove the line --- and the text that does not belong to the sections")
 	}
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("the file must have the keys mapRoles, mapUsers and mapAccounts, each with a text")

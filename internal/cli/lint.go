@@ -77,9 +77,10 @@ A note says what lint assumed.
 If the config sets mode to warn, lint denies nothing, even with --rule.
 
 With --fix, lint first corrects the findings whose hint leaves no choice, such as a path in the ARN of a role, and
-writes the file. Only the lines with the findings change. Then it reports the remaining findings. It keeps a
-correction only if the finding is gone, no new denial appears, and no principal loses access. kubectl awsauth rules
-shows which rules have corrections. With --dry-run, lint prints a diff and changes no file. The manifests
+writes the file. Only the lines with the findings change. It shows the access that principals gain by the
+corrections, because an entry with a fault may have had no effect. Then it reports the remaining findings. It keeps
+a correction only if the finding is gone, no new denial appears, and no principal loses access. kubectl awsauth
+rules shows which rules have corrections. With --dry-run, lint prints a diff and changes no file. The manifests
 of standard input go to standard output, and the findings to standard error. --fix changes manifests only,
 and no text from which another tool makes one. To correct the live object, run kubectl awsauth fix.
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,9 +17,10 @@ import (
 
 // fileFix is the result of lint --fix for one file.
 type fileFix struct {
-	fixed []report.Finding
-	diff  []byte // with --dry-run
-	text  []byte // the manifests from standard input after the corrections
+	fixed  []report.Finding
+	access []report.Access // of the objects in which the corrections change the access of a principal
+	diff   []byte          // with --dry-run
+	text   []byte          // the manifests from standard input after the corrections
 }
 
 // fixAndLint corrects the findings of a file, and lints the result.
@@ -45,12 +47,12 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 	text, result, notes = l.fixObjects(in, src)
 	switch {
 	case l.dryRun && !bytes.Equal(text, src):
-		result.diff = diff.Diff(label, src, label+" (fixed)", text)
+		result.diff = diff.Diff(report.OneLine(label), src, report.OneLine(label)+" (fixed)", text)
 	case l.dryRun:
 	case s.name == stdinName:
 		result.text = text
 	case !bytes.Equal(text, src):
-		if err := replaceFile(s.name, text); err != nil {
+		if err := replaceFile(s.name, src, text); err != nil {
 			return src, nil, notes, fmt.Errorf("writing %s: %w", s.name, err)
 		}
 	}
@@ -74,6 +76,10 @@ func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix
 			continue
 		}
 		text = fixed
+		if changes := awsauth.DiffAccess(o.Load(), r.Object.Load()); len(changes) > 0 {
+			access := report.Access{Old: in.label(o), New: "the corrections", Changes: changes}
+			result.access = append([]report.Access{access}, result.access...)
+		}
 		var list []report.Finding
 		for _, f := range r.Fixed {
 			list = append(list, report.Finding{File: in.name, InText: f.Line == 0, Finding: f})
@@ -99,14 +105,15 @@ func hasCorrection(findings []validate.Finding) bool {
 	return slices.ContainsFunc(findings, func(f validate.Finding) bool { return f.Correction != nil })
 }
 
-// printFix prints the corrected findings of a file and, with --dry-run, its diff. The manifests of standard input go to standard output; then
+// printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. The manifests of standard input go to standard output; then
 // everything else goes to standard error.
 func (l *lintRun) printFix(f *fileFix) error {
 	if f == nil {
 		return nil
 	}
-	if err := outputError(report.NewText(l.fixOut, useColours(l.fixOut)).AddFixed(f.fixed)); err != nil {
-		return err
+	text := report.NewText(l.fixOut, useColours(l.fixOut))
+	if err := errors.Join(text.AddFixed(f.fixed), text.Add(report.File{Access: f.access})); err != nil {
+		return outputError(err)
 	}
 	if len(f.diff) > 0 {
 		if _, err := l.fixOut.Write(f.diff); err != nil {
