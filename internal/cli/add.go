@@ -169,7 +169,10 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 		return outputError(err)
 	}
 	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return o.edit(v, who) }}
-	e.onModeAPI = func() { a.showCommand(createAccessEntry(&o.editOptions, o.wanted(who), who, presets[o.preset])) }
+	e.onModeAPI = func() {
+		a.noteReserved(o.username, o.groups)
+		a.showCommand(createAccessEntry(&o.editOptions, o.wanted(who), who, presets[o.preset]))
+	}
 	a.noteAdded(o, who)
 	return e.run(ctx)
 }

@@ -121,44 +121,95 @@ func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen pres
 	if chosen.nodeType != "" {
 		return command + " --type " + chosen.nodeType
 	}
-	if e.Username != migrate.DefaultUsername(p.ARN) {
+	if e.Username != migrate.DefaultUsername(p.ARN) && access.ReservedPrefix(e.Username) == "" {
 		command += " --username " + shellWord(e.Username)
 	}
-	policy, groups := chosen.policy, ""
-	for _, g := range e.Groups {
-		switch {
-		case g == "system:masters":
-			policy = access.ClusterAdminPolicy
-		case !strings.HasPrefix(g, "system:") && !slices.Contains(chosen.groups, g):
-			groups += " " + shellWord(g)
+	policy := chosen.policy
+	if slices.Contains(e.Groups, access.Masters) {
+		policy = access.ClusterAdminPolicy
+	}
+	groups := slices.DeleteFunc(entryGroups(e.Groups), func(g string) bool { return slices.Contains(chosen.groups, g) })
+	if len(groups) > 0 {
+		command += groupsFlag(groups)
+	}
+	return command + associatePolicy(o, p, principalWithPath(p), policy)
+}
+
+// entryGroups returns the groups that an access entry can have.
+func entryGroups(groups []string) []string {
+	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" || access.ReservedPrefix(g) != "" })
+}
+
+// noteReserved tells the user which username and groups the commands for an access entry leave out. An access policy replaces system:masters.
+func (a *app) noteReserved(username string, groups []string) {
+	if access.ReservedPrefix(username) != "" {
+		a.note("EKS refuses the username %s in an access entry; the command leaves it out", username)
+	}
+	for _, g := range groups {
+		if access.ReservedPrefix(g) != "" && g != access.Masters {
+			a.note("EKS refuses the group %s in an access entry; the command leaves it out", g)
 		}
 	}
-	if groups != "" {
-		command += " --kubernetes-groups" + groups
+}
+
+// groupsFlag returns the flag of the AWS CLI with the groups of an access entry, with a leading space. Without groups it is the JSON of an
+// empty list, because the AWS CLI needs a value.
+func groupsFlag(groups []string) string {
+	if len(groups) == 0 {
+		return " --kubernetes-groups '[]'"
 	}
-	if policy != "" {
-		command += " && aws eks associate-access-policy" + on + " --principal-arn " + principalWithPath(p) +
-			" --policy-arn " + policyARN(p, policy) + " --access-scope type=cluster"
+	return " --kubernetes-groups " + strings.Join(quotedEach(groups, shellWord), " ")
+}
+
+// associatePolicy returns the command that associates an access policy, after the characters that join it to another command. It returns ""
+// if there is no policy. arn is the ARN of the principal, quoted for a shell.
+func associatePolicy(o *editOptions, p principal, arn, policy string) string {
+	if policy == "" {
+		return ""
 	}
-	return command
+	return " && aws eks associate-access-policy" + ofCluster(o) + " --principal-arn " + arn + " --policy-arn " + policyARN(o, p, policy) + " --access-scope type=cluster"
+}
+
+// accessEntryOf returns the access entry of the first of the principals that has one in the cluster. It tells the user and returns false if
+// none has one.
+func (e *editRun) accessEntryOf(named []principal) (p principal, arn string, found bool) {
+	var names []string
+	for _, p := range named {
+		if p.id != "" {
+			continue
+		}
+		for _, entry := range e.policy.Cluster.AccessEntries {
+			if p.has(entry.PrincipalARN) {
+				return p, shellWord(entry.PrincipalARN), true
+			}
+		}
+		names = append(names, p.String())
+	}
+	if len(names) > 0 {
+		e.app.note("%s has no access entry for %s", e.options.clusterName, strings.Join(names, " or "))
+	}
+	return principal{}, "", false
 }
 
 // policyARN returns the ARN of an access policy. AWS documents the ARNs only for the partition aws, so for another partition it returns a
 // command substitution that looks the ARN up.
-func policyARN(p principal, policy string) string {
+func policyARN(o *editOptions, p principal, policy string) string {
 	if p.Partition == "aws" {
 		return "arn:aws:eks::aws:cluster-access-policy/" + policy
 	}
-	return `"$(aws eks list-access-policies --query "accessPolicies[?name=='` + policy + `'].arn" --output text)"`
+	return `"$(aws eks list-access-policies` + withRegion(o) + ` --query "accessPolicies[?name=='` + policy + `'].arn" --output text)"`
 }
 
 // ofCluster returns the flags of the AWS CLI that name the cluster and its region.
 func ofCluster(o *editOptions) string {
-	flags := " --cluster-name " + shellWord(o.clusterName)
-	if o.region != "" {
-		flags += " --region " + shellWord(o.region)
+	return " --cluster-name " + shellWord(o.clusterName) + withRegion(o)
+}
+
+func withRegion(o *editOptions) string {
+	if o.region == "" {
+		return ""
 	}
-	return flags
+	return " --region " + shellWord(o.region)
 }
 
 // principalWithPath returns the ARN of a principal with its path, as an access entry needs it. If the path of a role is not known, it

@@ -32,16 +32,22 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 			` --policy-arn "$(aws eks list-access-policies --query "accessPolicies[?name=='AmazonEKSClusterAdminPolicy'].arn" --output text)" --access-scope type=cluster`,
 		"add user bob --account 111122223333 --preset view": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob" +
 			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
-		"add account 444455556666": "# access entries have no counterpart of mapAccounts: create one for each principal of 444455556666",
-		"set arn:aws:iam::111122223333:user/bob --group viewers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --username bob --kubernetes-groups viewers",
-		"remove arn:aws:iam::111122223333:user/bob":                             "aws eks delete-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob",
-		"edit": "",
+		"add account 444455556666":                                      "# access entries have no counterpart of mapAccounts: create one for each principal of 444455556666",
+		"set bob --account 111122223333 --group viewers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob --username bob --kubernetes-groups viewers",
+		// EKS refuses system:masters, so an access policy replaces it. The AWS CLI needs a value for no groups.
+		"set ops --account 111122223333 --group system:masters --group deployers": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops --kubernetes-groups deployers" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+			" --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy --access-scope type=cluster",
+		"set ops --account 111122223333 --username aws:ops --group=":          "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops --kubernetes-groups '[]'",
+		"add user ann --account 111122223333 --group eks:x --group deployers": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/ann --kubernetes-groups deployers",
+		"remove bob --account 111122223333":                                   "aws eks delete-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob",
+		"edit":                                                                "",
 	} {
-		eks.Set(access.ModeAPI)
+		eks.Set(access.ModeAPI, ekstest.Entry("arn:aws:iam::111122223333:user/people/bob"), ekstest.Entry("arn:aws:iam::111122223333:role/team/ops"))
 		all := append(strings.Fields(args), "--server", server.URL, "--certificate-authority", server.ca, "--token", "x", "--cluster-name", ekstest.Name)
 		status, stdout, stderr := run(t.Context(), t, "", all...)
 		const message = "error: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and nothing was sent; change the access entry instead\n"
-		if status != 1 || stdout != "" || !strings.Contains(stderr, message) || want != "" && !strings.HasSuffix(stderr, message+"  "+want+"\n") {
+		if status != 1 || stdout != "" || !strings.Contains(stderr, message) || want != "" && !strings.HasSuffix(stderr, "\n  "+want+"\n") {
 			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
 		}
 		if strings.HasPrefix(args, "add") {

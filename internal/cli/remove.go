@@ -82,11 +82,8 @@ func (a *app) remove(ctx context.Context, o *removeOptions, text string) error {
 	}
 	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return removeFrom(v, text, named) }}
 	e.onModeAPI = func() {
-		for _, p := range named {
-			if p.id == "" {
-				a.showCommand("aws eks delete-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + principalWithPath(p))
-				return
-			}
+		if _, arn, found := e.accessEntryOf(named); found {
+			a.showCommand("aws eks delete-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + arn)
 		}
 	}
 	return e.run(ctx)

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
 type setOptions struct {
@@ -69,12 +70,20 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 	}
 	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return o.edit(v, text, named) }}
 	e.onModeAPI = func() {
-		command := "aws eks update-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + principalWithPath(named[0])
-		if o.setsUsername {
+		p, arn, found := e.accessEntryOf(named)
+		if !found {
+			return
+		}
+		command := "aws eks update-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + arn
+		a.noteReserved(o.username, o.groups)
+		if o.setsUsername && access.ReservedPrefix(o.username) == "" {
 			command += " --username " + shellWord(o.username)
 		}
 		if o.setsGroups {
-			command += " --kubernetes-groups " + strings.Join(quotedEach(o.groups, shellWord), " ")
+			command += groupsFlag(entryGroups(o.groups))
+		}
+		if slices.Contains(o.groups, access.Masters) {
+			command += associatePolicy(&o.editOptions, p, arn, access.ClusterAdminPolicy)
 		}
 		a.showCommand(command)
 	}
