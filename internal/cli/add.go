@@ -11,6 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // entryOptions are the flags with the username and the groups of an entry.
@@ -24,6 +25,16 @@ func (o *entryOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.groups, "group", nil, "`GROUP` in Kubernetes; can be repeated")
 	completeFlag(cmd, "username")
 	completeFlag(cmd, "group", "system:masters")
+}
+
+// check fails if a name has an invisible character. No person means it, and the quotes of other tools for --print have other escapes for it.
+func (o *entryOptions) check() error {
+	for _, name := range append([]string{o.username}, o.groups...) {
+		if textutil.Printable(name) != name {
+			return fmt.Errorf("%q has a character that is not visible; remove the character", name)
+		}
+	}
+	return nil
 }
 
 type addOptions struct {
@@ -110,6 +121,9 @@ func (o *addOptions) check(cmd *cobra.Command, args []string) (principal, error)
 		return principal{}, fmt.Errorf("add takes two arguments: one of %s, and a PRINCIPAL", strings.Join(kinds, ", "))
 	}
 	if err := o.editOptions.check(cmd); err != nil {
+		return principal{}, err
+	}
+	if err := o.entryOptions.check(); err != nil {
 		return principal{}, err
 	}
 	_, known := presets[o.preset]

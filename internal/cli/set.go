@@ -50,7 +50,10 @@ Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an err
 			case len(o.groups) > 1 && slices.Contains(o.groups, ""):
 				return errors.New(`--group "" removes all groups, so it excludes other groups`)
 			}
-			return o.check(cmd)
+			if err := o.entryOptions.check(); err != nil {
+				return err
+			}
+			return o.editOptions.check(cmd)
 		}),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.set(cmd.Context(), o, args[0]) },
 	}
