@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,8 +28,14 @@ func (o *entryOptions) addTo(cmd *cobra.Command) {
 	completeFlag(cmd, "group", "system:masters")
 }
 
-// check fails if a name has an invisible character. No person means it, and the quotes of other tools for --print have other escapes for it.
+// check fails if a name has an invisible character, or if a group has a comma. No person means an invisible character, and the quotes of other
+// tools for --print have other escapes for it. A group with a comma is meant as a list. To give an entry such a group, edit the text.
 func (o *entryOptions) check() error {
+	for _, group := range o.groups {
+		if strings.Contains(group, ",") {
+			return fmt.Errorf("--group %q has a comma; repeat --group for each group", group)
+		}
+	}
 	for _, name := range append([]string{o.username}, o.groups...) {
 		if textutil.Printable(name) != name {
 			return fmt.Errorf("%q has a character that is not visible; remove the character", name)
@@ -72,11 +79,13 @@ Without --username, a role gets the username that EKS gives by default in its ac
 arn:aws:sts::ACCOUNT:assumed-role/ROLE/{{SessionName}}, so that audit logs show the person. A user gets its ARN.
 
 If the principal has an entry, add changes that entry: it keeps the entry's groups and username and adds
-yours. It removes further entries of the same principal, which only cause confusion.
+yours. It removes further entries of the same principal, which only cause confusion. It creates aws-auth if
+it does not exist.
 
 ` + editHelp + `
 
---print writes the text to paste for another tool instead, and needs no cluster.
+--print writes the text to paste for another tool instead, and needs no cluster. For eksctl, --cluster-name is
+the name in the command.
 
 Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an error.`,
 		Example: a.example(
@@ -118,7 +127,7 @@ Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an err
 func (o *addOptions) check(cmd *cobra.Command, args []string) (principal, error) {
 	kinds := []string{kindRole, kindUser, kindAccount}
 	if len(args) != 2 || !slices.Contains(kinds, args[0]) {
-		return principal{}, fmt.Errorf("add takes two arguments: one of %s, and a PRINCIPAL", strings.Join(kinds, ", "))
+		return principal{}, errors.New("add takes two arguments: role, user or account, and then the PRINCIPAL")
 	}
 	if err := o.editOptions.check(cmd); err != nil {
 		return principal{}, err
@@ -174,7 +183,7 @@ func union(a, b []string) []string {
 
 func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	if o.form != "" {
-		text, err := printEntry(o.form, o.wanted(who), who)
+		text, err := printEntry(o.form, o.wanted(who), who, o.clusterName)
 		if err != nil {
 			return err
 		}

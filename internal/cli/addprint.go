@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -17,13 +18,13 @@ import (
 // printForms are the tools for which add --print writes the text to paste.
 var printForms = []string{"cdk", "eksctl", "helm", "terraform"}
 
-// printEntry returns the text of an entry for another tool.
-func printEntry(form string, e awsauth.Entry, p principal) (string, error) {
+// printEntry returns the text of an entry for another tool. clusterName is the name of the EKS cluster, or empty if it is unknown.
+func printEntry(form string, e awsauth.Entry, p principal, clusterName string) (string, error) {
 	switch form {
 	case "cdk":
 		return cdkEntry(e, p), nil
 	case "eksctl":
-		return eksctlEntry(e, p), nil
+		return eksctlEntry(e, p, clusterName), nil
 	case "helm":
 		return helmEntry(e, p)
 	default:
@@ -75,11 +76,12 @@ func quotedEach(texts []string, quote func(string) string) []string {
 
 // eksctlEntry returns the command of eksctl. Without --no-duplicate-arns eksctl appends a second entry for an ARN that has one
 // (eksctl-io/eksctl#4957).
-func eksctlEntry(e awsauth.Entry, p principal) string {
+func eksctlEntry(e awsauth.Entry, p principal, clusterName string) string {
+	command := "eksctl create iamidentitymapping --cluster " + shellWord(cmp.Or(clusterName, "CLUSTER"))
 	if p.id != "" {
-		return "eksctl create iamidentitymapping --cluster CLUSTER --account " + p.id + "\n"
+		return command + " --account " + p.id + "\n"
 	}
-	words := []string{"eksctl create iamidentitymapping --cluster CLUSTER --no-duplicate-arns --arn", shellWord(e.ARN), "--username", shellWord(e.Username)}
+	words := []string{command, "--no-duplicate-arns --arn", shellWord(e.ARN), "--username", shellWord(e.Username)}
 	for _, g := range e.Groups {
 		words = append(words, "--group", shellWord(g))
 	}

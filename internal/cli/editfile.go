@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -160,6 +161,9 @@ func replaceFile(name string, old, content []byte) (err error) {
 		return errors.New("it is not a regular file; write to standard output instead")
 	}
 	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+		return fmt.Errorf("no new file can be made in the folder %s: %w", filepath.Dir(target), cause.Err)
+	}
 	if err != nil {
 		return err
 	}

@@ -27,10 +27,10 @@ func (a *app) editCommand() *cobra.Command {
 edit opens one YAML file with the texts of mapRoles, mapUsers and mapAccounts in the editor that KUBE_EDITOR
 or EDITOR names, or else in vi. When you save and leave the editor, the rules evaluate the text as a change
 of the old version. If they deny it, the editor opens again with the findings as comments. An unchanged or
-empty file cancels the edit.
+empty file cancels the edit. edit creates aws-auth if it does not exist.
 
-If another client changed aws-auth in the meantime, or the API server refuses the edit, edit writes nothing
-and keeps your text in a file.
+If another client changed aws-auth in the meantime, the API server refuses the edit, or the editor fails, edit
+writes nothing and keeps your text in a file.
 
 ` + editHelp + `
 
@@ -101,10 +101,14 @@ func (ed *editor) edit(ctx context.Context, v editedVersion) (textEdit, error) {
 	}
 	for head, text := editorHead, original; ; {
 		edited, err := ed.open(ctx, append([]byte(head), text...))
+		edited = withoutComments(edited)
 		if err != nil {
+			if len(bytes.TrimSpace(edited)) > 0 && !bytes.Equal(edited, original) {
+				ed.saved = edited
+			}
 			return textEdit{}, err
 		}
-		switch edited = withoutComments(edited); {
+		switch {
 		case len(bytes.TrimSpace(edited)) == 0:
 			ed.saved = nil
 			return textEdit{}, fmt.Errorf("%w: the saved file is empty", errCancelled)
@@ -166,7 +170,7 @@ func withoutComments(text []byte) []byte {
 	return kept
 }
 
-// open opens a text in the user's editor, and returns the text that the user saved.
+// open opens a text in the user's editor, and returns the text that the user saved. If the editor fails, open returns the text with an error.
 func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	name, err := writeTemporary(text)
 	if err != nil {
@@ -179,9 +183,19 @@ func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	if !isTerminal(ed.app.stdout) { // it gets the result
 		cmd.Stdout = ed.app.stderr
 	}
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("running the editor %s: %w; set KUBE_EDITOR or EDITOR to another one", strings.Join(command[:len(command)-1], " "), err)
+	editor := strings.Join(command[:len(command)-1], " ")
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = fmt.Errorf("the editor %s failed (%w), and nothing was written", editor, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("running the editor %s: %w; set KUBE_EDITOR or EDITOR to another one", editor, err)
 	}
+	edited, readErr := readEdited(name)
+	return edited, errors.Join(err, readErr)
+}
+
+// readEdited reads the file that the editor wrote. It fails if the file is larger than maxFile.
+func readEdited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the edited text: %w", err)

@@ -37,10 +37,10 @@ func (a *app) confirmWrite(question string, skip bool) (bool, error) {
 	case err != nil:
 		return false, err
 	case !asked:
-		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was sent; set --yes, or preview with --dry-run")
+		return false, errors.New("cannot ask for confirmation without a terminal, and nothing was written; set --yes, or preview with --dry-run")
 	case !yes:
 		a.status = statusDenied
-		a.note("nothing was sent")
+		a.note("nothing was written")
 	}
 	return yes, nil
 }

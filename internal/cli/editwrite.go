@@ -78,7 +78,7 @@ func (o *editOptions) check(cmd *cobra.Command) error {
 	case o.file == "":
 		return nil
 	case o.dryRun == dryRunServer:
-		return errors.New("--dry-run=server sends the edit to a cluster; with -f FILE use --dry-run=client")
+		return errors.New("--dry-run means --dry-run=server, which sends the edit to a cluster; with -f FILE use --dry-run=client")
 	case o.clusterName != "":
 		return errors.New("--cluster-name belongs to the live object; use it without -f")
 	}
@@ -122,6 +122,14 @@ type editedVersion struct {
 	name   string // in the output
 	absent bool
 	run    *editRun
+}
+
+// fileFlag returns the flag -f, with a space before it, with which another command reads the same file. It is empty for the live object.
+func (v editedVersion) fileFlag() string {
+	if file := v.run.options.file; file != "" {
+		return " -f " + shellWord(file)
+	}
+	return ""
 }
 
 // editFunc computes an edit of one version. [editRun] calls it again if another client changes aws-auth before the edit is written.

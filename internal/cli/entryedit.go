@@ -30,7 +30,7 @@ func (s *sectionEdits) change(section awsauth.Section, change func(text string) 
 	}
 	text, err := change(text)
 	if err != nil {
-		return fmt.Errorf("changing %s of %s: %w; kubectl awsauth edit opens it in an editor", section, s.version.name, err)
+		return fmt.Errorf("changing %s of %s: %w; %s opens it in an editor", section, s.version.name, err, s.version.editCommand())
 	}
 	s.texts[section] = text
 	return nil
@@ -144,8 +144,28 @@ func (v editedVersion) readable(sections ...awsauth.Section) error {
 	m := v.Load()
 	for _, section := range sections {
 		if err := m.LoadError(section); err != nil {
-			return fmt.Errorf("the authenticator loads nothing from %s of %s: %w; repair it first with kubectl awsauth edit", section, v.name, err)
+			return fmt.Errorf("the authenticator loads nothing from %s of %s: %w; repair it first with %s", section, v.name, err, v.repairCommands())
 		}
 	}
 	return nil
+}
+
+// repairCommands returns the commands that can repair a version that the authenticator can't load.
+func (v editedVersion) repairCommands() string {
+	if v.run.options.file == "" {
+		return "kubectl awsauth fix or " + v.editCommand()
+	}
+	return "kubectl awsauth lint --fix " + shellWord(v.run.options.file) + " or " + v.editCommand()
+}
+
+// editCommand returns the command that opens a version in an editor.
+func (v editedVersion) editCommand() string {
+	switch v.run.options.file {
+	case "":
+		return "kubectl awsauth edit"
+	case stdinName:
+		return "kubectl awsauth edit -f FILE -i"
+	default:
+		return "kubectl awsauth edit" + v.fileFlag() + " -i"
+	}
 }

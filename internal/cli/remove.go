@@ -18,7 +18,7 @@ const editHelp = `Without -f the command changes the live aws-auth of the curren
   2. If the rules deny the edit, it stops, unless --force gives a reason.
   3. It sends a dry run, which the webhook evaluates, and asks you to confirm. --yes skips this step.
   4. It writes the edit, if aws-auth did not change in the meantime. Otherwise it begins again with the
-     new version. It creates aws-auth if it does not exist.
+     new version.
 With -f FILE it prints the new manifest, and with -i it writes the FILE. Comments, order and style stay.
 
 With --cluster-name it also reads the authentication mode of the EKS cluster. In the mode API aws-auth has no
@@ -60,7 +60,7 @@ Exit status: 0 success, 1 denied or not confirmed, 2 an error, or no entry has t
 		),
 		Args: usage(func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("%d arguments, but remove takes one PRINCIPAL", len(args))
+				return notOnePrincipal("remove", args)
 			}
 			return o.check(cmd)
 		}),
@@ -124,5 +124,13 @@ func removeFrom(v editedVersion, text string, named []principal) (textEdit, erro
 
 // missingEntry returns the error that no entry has a principal. If the authenticator can't load a section, the entry may be there.
 func missingEntry(v editedVersion, text string) error {
-	return errors.Join(fmt.Errorf("no entry of %s has the principal %s; kubectl awsauth get lists the principals", v.name, text), v.readable(awsauth.Sections()...))
+	return errors.Join(fmt.Errorf("no entry of %s has the principal %s; kubectl awsauth get%s lists the principals", v.name, text, v.fileFlag()), v.readable(awsauth.Sections()...))
+}
+
+// notOnePrincipal returns the error for the arguments of a command that takes one PRINCIPAL. Unlike add, such a command takes no kind.
+func notOnePrincipal(command string, args []string) error {
+	if len(args) == 2 && slices.Contains([]string{kindRole, kindUser, kindAccount}, args[0]) {
+		return fmt.Errorf("%s takes only the PRINCIPAL; leave out %q before it", command, args[0])
+	}
+	return fmt.Errorf("%d arguments, but %s takes one PRINCIPAL", len(args), command)
 }

@@ -42,7 +42,7 @@ Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an err
 			o.setsGroups, o.setsUsername = cmd.Flags().Changed("group"), cmd.Flags().Changed("username")
 			switch {
 			case len(args) != 1:
-				return fmt.Errorf("%d arguments, but set takes one PRINCIPAL", len(args))
+				return notOnePrincipal("set", args)
 			case !o.setsGroups && !o.setsUsername:
 				return errors.New("set needs --group or --username")
 			case o.setsUsername && o.username == "":
