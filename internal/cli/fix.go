@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/fix"
 )
@@ -47,6 +50,12 @@ Exit status: 0 success or nothing to correct, 1 denied or not confirmed, 2 an er
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	o.addLiveTo(cmd)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && slices.Contains([]string{"f", "filename", "i", "in-place"}, unknown.GetSpecifiedName()) {
+			err = fmt.Errorf("%w; fix changes only the live aws-auth; to correct a file, run kubectl awsauth lint --fix FILE", err)
+		}
+		return &usageError{cmd.CommandPath(), err}
+	})
 	return cmd
 }
 
