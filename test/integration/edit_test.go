@@ -80,11 +80,13 @@ func TestEditCommandsGoThroughWebhook(t *testing.T) {
 		"the dry run of the webhook denies": {base(), "remove " + adminARN + " --dry-run", 1, "- " + adminARN, "[protected-principal]", base(), nil},
 		"break-glass": {
 			base(), "remove " + adminARN + " --yes --force incident-4711", 0, "configmap/aws-auth edited\n", "the annotation stays until you remove it",
-			base().with("mapRoles", node), map[string]string{validate.BreakGlassAnnotation: "incident-4711"},
+			base().with("mapRoles", node),
+			map[string]string{validate.BreakGlassAnnotation: "incident-4711"},
 		},
 		"a node role": {
 			base(), "remove " + nodeARN + " --yes", 0, "- " + nodeARN, "Warning: allow-removal overrules the guard for this node role: " + nodeARN,
-			base().with("mapRoles", admin), map[string]string{validate.AllowRemovalAnnotation: nodeARN},
+			base().with("mapRoles", admin),
+			map[string]string{validate.AllowRemovalAnnotation: nodeARN},
 		},
 		"set": {
 			added, "set CI --account 111122223333 --group viewers --yes", 0, "groups:   deployers → viewers\n", "",
