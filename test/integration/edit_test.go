@@ -160,7 +160,7 @@ func TestEditInEditor(t *testing.T) {
 			good + "\n" + kubectl + ` --as=fixture -n kube-system patch configmap aws-auth --type merge -p "$CONFLICT" >&2`,
 			"--yes", 2, "", "it changed in the meantime", conflict, "username: bob",
 		},
-		"the editor fails": {"exit 3", "--yes", 2, "", "running the editor", base(), ""},
+		"the editor fails": {"exit 3", "--yes", 2, "", "failed (exit status 3), and nothing was written", base(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store(t, base())

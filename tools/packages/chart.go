@@ -84,7 +84,7 @@ func child(mapping *yaml.Node, key string) (*yaml.Node, error) {
 
 var (
 	heading = regexp.MustCompile(`(?m)^## \[?([^\]\s]+)\]?.*$`)
-	item    = regexp.MustCompile(`(?m)^- (.*(?:\n  .*)*)`)
+	item    = regexp.MustCompile(`(?m)^- (.*(?:\n {2}.*)*)`)
 	mark    = strings.NewReplacer("`", "", "**", "")
 )
 
