@@ -285,7 +285,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_live_principals{iam="missing",instance="a"}`:   "0x80",
 			`awsauth_guard_live_principals{iam="unknown",instance="a"}`:   "3x80",
 		}, quiet: []string{"2m"}, fires: []string{"3m"}, more: map[string]string{"iam": "recreated"},
-		says: "2 are recreated in IAM: a user who may create a role or user of that name gets the groups of the entry. First look in the log of the leader, which names them.",
+		says: "2 principals are recreated in IAM. The groups of such an entry belong to the role or user that now has its name, or to the next one that gets it. First look in the log of the leader, which names them.",
 	},
 
 	{
@@ -295,14 +295,14 @@ var alertCases = []alertCase{
 			`awsauth_guard_access_entries{state="missing",instance="a"}`: "0x200",
 			`awsauth_guard_access_entries{state="unknown",instance="a"}`: "3x200",
 		}, quiet: []string{"3m", "91m"}, fires: []string{"93m"}, more: map[string]string{"state": "stale"},
-		says: "2 are stale: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
+		says: "2 access entries are stale: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
 	},
 	{
 		alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{
 			`awsauth_guard_access_entries{state="stale"}`:   "0x240",
 			`awsauth_guard_access_entries{state="missing"}`: "1x199 0x40",
 		}, fires: []string{"91m"}, quiet: []string{"89m", "101m"}, more: map[string]string{"state": "missing"},
-		says: "1 are missing: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
+		says: "1 access entries are missing: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
 	},
 	{alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{ // IAM shows the new principal in the next round
 		`awsauth_guard_access_entries{state="missing"}`: "1x124 0x200",
