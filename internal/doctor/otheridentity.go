@@ -133,7 +133,7 @@ func readProfiles() (list []profile) {
 	if name == "" {
 		name = config.DefaultSharedConfigFilename()
 	}
-	file, err := os.Open(name) //nolint:gosec // the file that the AWS CLI reads
+	file, err := os.Open(name)
 	if err != nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func Hold(t *testing.T, page, name, text string) {
 	}
 	text = "\n" + strings.TrimSpace(text) + "\n\n"
 	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(page, []byte(before+begin+text+end+after), 0o600); err != nil { //nolint:gosec // git keeps the mode
+		if err := os.WriteFile(page, []byte(before+begin+text+end+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
